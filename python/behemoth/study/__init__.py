@@ -1,7 +1,7 @@
 """Studies: a grid of trials, run, resumed and read as frames.
 
-It knows whatever a trial is made of, from worlds to suites, and what its results amount to, and
-nothing of how they are drawn.
+It knows every part of a trial, from worlds to suites, and analyses the results, but does not draw
+them.
 """
 
 from typing import TYPE_CHECKING

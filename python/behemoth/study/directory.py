@@ -1,16 +1,16 @@
-"""A study's directory: what is in it, and what of that is finished.
+"""The directory of a study: its contents, and which of its units are finished.
 
 ::
 
-    STUDY/study.toml     the study, as it was given
-    STUDY/study.json     the models and trials that it comes to, with their labels
-    STUDY/models/ID/     a training run, recall.parquet and, when that is there, model.json
+    STUDY/study.toml     the study file, unchanged
+    STUDY/study.json     the models and trials of the study, with their labels
+    STUDY/models/ID/     a training run, recall.parquet and, once finished, model.json
     STUDY/plans/ID/      a plan of edits
-    STUDY/trials/ID/     frames of one trial and, when they are there, trial.json
+    STUDY/trials/ID/     frames of one trial and, once finished, trial.json
     STUDY/cache/         covariances, networks of `mend`, counted costs
 
-A record is written last and makes what it stands beside finished, so a study that was killed at
-any moment goes on with what is missing. Folders of another study may be copied in.
+The record of a unit is written last and marks the unit as finished, so a study that was killed at
+any moment resumes with the missing units. Folders of another study may be copied in.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ TRIAL = Kind(
         "deltas/[0-9]*/delta.*",
     ),
 )  # fmt: skip
-"""What the folder of a trial owns."""
+"""Files of a trial's folder."""
 
 _BEGUN = re.compile(r"\.lock|study\.toml|study\.json|\.study\.(toml|json)\..*\.tmp")
 
 
 class StudyError(RuntimeError):
-    """A study that cannot go on; exit code 1."""
+    """Raised if a study cannot continue; exit code 1."""
 
 
 class StudyDirectory:
@@ -66,32 +66,33 @@ class StudyDirectory:
         self.path = path_of("path", path, "the directory of a study")
 
     def model(self, name: str) -> Path:
-        """Where a model is."""
+        """Return the folder of a model."""
         return self.path / "models" / name
 
     def plan(self, name: str) -> Path:
-        """Where a plan is."""
+        """Return the folder of a plan."""
         return self.path / "plans" / name
 
     def trial(self, name: str) -> Path:
-        """Where a trial is."""
+        """Return the folder of a trial."""
         return self.path / "trials" / name
 
     def holding(self, place: Path) -> AbstractContextManager[Held]:
-        """Wait for whoever is at a model, plan or trial, and keep others from it."""
+        """Lock the folder of a model, plan or trial, waiting for other processes to release it."""
         return lock(place.parent / f".{place.name}.lock")
 
     @property
     def cache(self) -> Path:
-        """Where methods keep what is dear to make."""
+        """Folder in which methods cache what is expensive to compute."""
         return self.path / "cache"
 
     def check(self, name: str) -> None:
-        """Refuse a directory that holds something else than the study of this name.
+        """Check that the directory is new, empty or of the study with this name.
 
         Raises
         ------
         ArgumentError
+            If it contains anything else.
         """
         allowed = "a new or empty directory, or one of this study"
         if in_the_way(self.path):
@@ -99,7 +100,7 @@ class StudyDirectory:
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not (self.path / "study.json").is_file():
-            # With a lock it is one that a run begins right now, or was killed while it began.
+            # A lock beside such files: a run is starting right now, or was killed while starting.
             names = {entry.name for entry in self.path.iterdir()}
             if ".lock" not in names or not all(map(_BEGUN.fullmatch, names)):
                 raise ArgumentError(
@@ -113,7 +114,7 @@ class StudyDirectory:
             )
 
     def begin(self, text: str, about: StudyRecord) -> None:
-        """Write the study and what it comes to."""
+        """Write ``study.toml`` and ``study.json``."""
         write_bytes(self.path / "study.toml", text.encode())
         write_bytes(self.path / RECORD, _as_json(about))
 
@@ -123,9 +124,9 @@ class StudyDirectory:
         Raises
         ------
         ArgumentError
-            When there is no study.
+            If there is no study.
         CorpusError
-            When it is damaged, or of another version.
+            If the file is damaged, or of another version.
         """
         file = self.path / RECORD
         if not file.is_file():
@@ -139,27 +140,27 @@ class StudyDirectory:
             raise no_record(file, "record of a study") from None
 
     def model_record(self, name: str) -> ModelRecord | None:
-        """What is recorded of a model; none where it is not finished.
+        """Read the record of a model; None if there is none yet.
 
         Raises
         ------
         CorpusError
-            When the record is damaged.
+            If the record is damaged.
         """
         return _read_record(ModelRecord, self.model(name) / MODEL_RECORD, name)
 
     def trial_record(self, name: str) -> TrialRecord | None:
-        """What is recorded of a trial; none where it is not finished.
+        """Read the record of a trial; None if there is none yet.
 
         Raises
         ------
         CorpusError
-            When the record is damaged.
+            If the record is damaged.
         """
         return _read_record(TrialRecord, self.trial(name) / TRIAL.record, name)
 
     def write(self, record: ModelRecord | TrialRecord) -> None:
-        """Record a model or trial, with the digests of its frames."""
+        """Write the record of a model or trial, with the digests of its frames."""
         of_model = isinstance(record, ModelRecord)
         place = self.model(record.id) if of_model else self.trial(record.id)
         names = (RECALL,) if of_model else tuple(f"{name}.parquet" for name in FRAMES)
@@ -167,7 +168,7 @@ class StudyDirectory:
         write_bytes(place / (MODEL_RECORD if of_model else TRIAL.record), _as_json(made))
 
     def fresh(self, name: str) -> Path:
-        """Give a folder for a trial, without what a killed one left there."""
+        """Create the folder of a trial, removing the files of one that was killed."""
         place = self.trial(name)
         clear(place, TRIAL)
         place.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
-"""What is recorded of a study: ``study.json``, and a ``model.json`` or ``trial.json`` a unit.
+"""Records of a study: ``study.json``, and one ``model.json`` or ``trial.json`` per unit.
 
-Each type gives itself as plain values and is made of them again; `StudyDirectory` reads and writes
-the files.
+Each type converts itself to plain values and back; `StudyDirectory` reads and writes the files.
 """
 
 from __future__ import annotations
@@ -21,56 +20,56 @@ Outcome = Literal["done", "failed"]
 @dataclass(frozen=True)
 class _Record:
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the fields as plain values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make what `to_dict` gave.
+        """Create a record from the values of `to_dict`.
 
         Raises
         ------
         ArgumentError
-            When something else gave them.
+            If the values are not those of such a record.
         """
         return made(cls, values)
 
 
 @dataclass(frozen=True)
 class ModelRecord(_Record):
-    """What became of a model.
+    """The record of a model.
 
     Attributes
     ----------
     id, status : str
     reason : str, optional
-        Why it failed; all that follows is then missing.
+        Why it failed; all following fields then have their defaults.
     size : str
-        Its name.
+        Name of the model's size.
     seed : int
-        Of its training.
+        Seed of the training.
     world : str
     world_seed : int
     spec_hash : str
     parameters, parameters_without_embedding : int
     facts : int
-        Of the world.
+        Number of facts of the world.
     bits : float
-        The world's entropy.
+        Entropy of the world, in bits.
     facts_per_object : float
-        Facts of subjects by all objects of their relations.
+        Number of subject facts divided by the number of objects of their relations.
     steps, tokens : int
-        That it was trained on.
+        Length of the training.
     training_seconds : float
     loss : float
-        Mean of the last steps.
+        Mean loss of the last steps.
     recall : float
-        Share of all facts.
+        Share of all facts whose object is generated exactly.
     device : str
     seconds : dict of str to float
-        By what they went into.
+        Seconds of work by stage.
     files : dict of str to str, optional
-        Digests of its frames; none of earlier versions.
+        Digests of its frames; None in records of earlier versions.
     """
 
     id: str
@@ -98,28 +97,28 @@ class ModelRecord(_Record):
 
 @dataclass(frozen=True)
 class TrialRow(_Record):
-    """What a trial is.
+    """The definition of a trial.
 
     Attributes
     ----------
     id : str
     model, plan : str
-        Their ids.
+        Ids of the model and of the plan.
     method : str
     settings : dict
-        All of the method's.
+        All settings of the method.
     measure : dict
         Fields of `Measurement`.
     label : str
-        What the method is called in the study.
+        Name of the method in the study.
     rotation : int
-        By how many places the levels of exposures are turned.
+        Number of places by which the levels of exposures are rotated.
     family : str
-        The method's.
+        Family of the method.
     swap : int
-        Of how many edited facts the exposures are those of another fact of the subject.
+        Number of edited facts that have swapped exposures with another fact of their subject.
     twin : str, optional
-        Id of the model that its suite was taken beside.
+        Id of the twin model that the suite compares with.
     """
 
     id: str
@@ -137,27 +136,28 @@ class TrialRow(_Record):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord(TrialRow):
-    """What a trial is, and what became of it.
+    """The definition of a trial and its outcome.
 
     Attributes
     ----------
     status : {'done', 'failed'}
     reason : str, optional
-        Why it failed, or what of it did.
+        Why the trial, or a part of it, failed.
     seconds : dict of str to float
-        By what they went into.
+        Seconds of work by stage.
     edits, failed_edits : int
-        How many there are, and how many of them broke down.
+        Number of edits, and how many of them broke down.
     device : str, optional
-        Where it was carried out; none where it was not.
-    versions : dict of str to str
-        With what.
+        Device it was carried out on; None if it was not carried out.
+    versions : dict of str to str, optional
+        Versions of the packages it was carried out with.
     flops : float, optional
-        Operations of one edit, and memory : int, optional, bytes that making it takes beside the
-        model, of a batch as a whole: see `behemoth.edit.cost.EditCost`. None of methods that train
-        a model again, and of trials that were carried out before it was counted.
+        Operations per edit; see `behemoth.edit.cost.EditCost`. None for methods that retrain a
+        model, and for trials carried out before costs were counted.
+    memory : int, optional
+        Bytes that making an edit, or the complete batch, needs beside the model; None as `flops`.
     files : dict of str to str, optional
-        Digests of its frames; none of earlier versions.
+        Digests of its frames; None in records of earlier versions.
     """
 
     status: Outcome
@@ -174,19 +174,19 @@ class TrialRecord(TrialRow):
 
 @dataclass(frozen=True)
 class StudyRecord(_Record):
-    """A study, and what it comes to.
+    """The record of a study: its definition, models and trials.
 
     Attributes
     ----------
     name, question : str
     primary : dict, optional
-        ``measure`` and ``method`` of the contrast that is stated beforehand.
+        ``measure`` and ``method`` of the contrast that was specified in advance.
     threads : int
         CPU threads of a worker.
     corpus_version : int
-        Format version of its corpora; records without one are of the first.
+        Format version of its corpora; 1 in records without one.
     methods, points, models : tuple of dict
-        What `MethodChoice` and `ModelUnit` give, and the grid's points.
+        `MethodChoice` objects as dicts, the points of the grid, and `ModelUnit` objects as dicts.
     trials : tuple of TrialRow
     """
 
@@ -202,6 +202,6 @@ class StudyRecord(_Record):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make what `to_dict` gave."""
+        """Create a record from the values of `to_dict`."""
         trials = tuple(TrialRow.from_dict(row) for row in values["trials"])
         return made(cls, {**values, "trials": trials})

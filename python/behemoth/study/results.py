@@ -1,4 +1,4 @@
-"""What a study has found so far, as lazy frames over all of its finished trials."""
+"""Results of a study so far, as lazy frames over its finished trials."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ INDEX: dict[str, Any] = {
     "rotation": pl.Int64,
     "swap": pl.Int64,
 }
-"""Columns of `Results.index`, which every frame of trials carries."""
+"""Columns of `Results.index`, which every frame of trials includes."""
 
 _OF_MODEL = ("model", "size", "seed", "world", "world_seed", "rotation", "swap")
 _OF_TRIAL = ("rotation", "swap")
 _SETTINGS = ("rank", "part", "optimiser", "learning_rate", "retain_rows")
-# In evaluation frames `rank` is the place of the true object, and stays that.
+# In evaluation frames `rank` is the rank of the true object and keeps its name.
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "edits": EDITS,
     "probes": PROBES,
@@ -88,9 +88,9 @@ class Failure:
     Attributes
     ----------
     trial : str
-        Its id.
+        Id of the trial.
     label : str
-        What its method is called.
+        Name of its method in the study.
     model : str
     reason : str
     """
@@ -103,12 +103,12 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The finished trials of a study; a path wherever one is asked for.
+    """The finished trials of a study; accepted wherever a path is.
 
-    Open one with `Results.open`. Frames of trials (`edits`, `probes`, `geometry`, `retention`,
-    `traces`, `suites`) carry the columns of `INDEX`; where a frame has a column of such a name
-    itself (``rank`` of probes and geometry), the index's is called ``method_rank``. All frames are
-    lazy and there, if perhaps empty, whatever has been run.
+    Open a study with `Results.open`. Frames of trials (`edits`, `probes`, `geometry`, `retention`,
+    `traces`, `suites`) include the columns of `INDEX`. If a frame has a column of the same name
+    (``rank`` of probes and geometry), the index's is called ``method_rank``. All frames are lazy;
+    a frame for which nothing has been run yet is empty, with all its columns.
 
     Attributes
     ----------
@@ -138,9 +138,9 @@ class Results:
         Raises
         ------
         ArgumentError
-            When there is none.
+            If there is no study.
         CorpusError
-            When its record is damaged.
+            If its record is damaged.
         """
         directory = StudyDirectory(at_hand("path", path, "the directory of a study"))
         return cls(directory, directory.read())
@@ -171,12 +171,12 @@ class Results:
 
     @property
     def missing(self) -> list[str]:
-        """Ids of the trials that were not carried out yet."""
+        """Ids of the trials that have not been carried out yet."""
         return [trial.id for trial in self.about.trials if trial.id not in self._records]
 
     @property
     def made_on(self) -> list[str]:
-        """Where its trials were carried out and with which versions, each once."""
+        """Devices and package versions its trials were carried out with, each pair once."""
         said = {
             f"{record.device}, {listed(record.versions or {})}"
             for record in self._records.values()
@@ -186,7 +186,7 @@ class Results:
 
     @cached_property
     def seconds(self) -> dict[str, float]:
-        """Seconds of work by what they went into, over all models and trials."""
+        """Seconds of work by stage, over all finished models and all recorded trials."""
         total: dict[str, float] = {}
         for record in [*self._model_records.values(), *self._records.values()]:
             for name, value in (record.seconds or {}).items():
@@ -195,7 +195,7 @@ class Results:
 
     @property
     def edit_seconds(self) -> dict[str, float]:
-        """Seconds that making the edits of each finished trial took, by the trial's id."""
+        """Seconds spent on making the edits of each finished trial, by trial id."""
         return {
             name: record.seconds["edit"]
             for name in self.done
@@ -204,7 +204,7 @@ class Results:
 
     @property
     def edit_costs(self) -> dict[str, tuple[float, int]]:
-        """Operations of one edit and bytes that it takes, by the trial's id, where counted."""
+        """Operations and bytes per edit of each finished trial whose costs were counted, by id."""
         return {
             name: (record.flops, record.memory)
             for name in self.done
@@ -224,18 +224,19 @@ class Results:
 
     @property
     def _edited_models(self) -> dict[str, ModelRecord]:
-        """The models that trials are on, and not those that are twins of theirs alone."""
+        """The finished models, except those that serve only as twins of others."""
         twins = {trial.twin for trial in self.about.trials}
         twins -= {trial.model for trial in self.about.trials}
         return {name: made for name, made in self._model_records.items() if name not in twins}
 
     @cached_property
     def models(self) -> pl.LazyFrame:
-        """One row a trained model that is edited, columns as in `MODELS`.
+        """One row per trained model that is edited, columns as in `MODELS`.
 
-        bits: the world's entropy; load: bits / (2 x parameters), all parameters counted;
-        facts_per_object: facts of subjects by all objects of their relations;
-        recall: share of all facts; seconds: of training; loss: mean of the last steps.
+        bits: entropy of the world; load: bits / (2 x parameters), all parameters counted;
+        facts_per_object: number of subject facts divided by the number of objects of their
+        relations; recall: share of all facts whose object is generated exactly; seconds: of
+        training; loss: mean of the last steps.
         """
         twins: dict[str, TrialRow] = {}
         for trial in self.about.trials:
@@ -256,11 +257,12 @@ class Results:
 
     @cached_property
     def index(self) -> pl.LazyFrame:
-        """One row a trial that is done, columns as in `INDEX`.
+        """One row per finished trial, columns as in `INDEX`.
 
-        settings: all of the method's, as JSON, of which those that arms differ in have columns of
-        their own, null where a method has no such setting; rank: null where it is full, too.
-        rotation and swap: how the corpus differs from that of the same seed.
+        settings: all settings of the method, as JSON; those in which arms usually differ (rank,
+        part, optimiser, learning_rate, retain_rows) also have their own columns, null if the
+        method has no such setting; rank: null also if it is full. rotation and swap: how the
+        corpus differs from the unchanged one of the same seed.
         """
         done = set(self.done)
         rows = [
@@ -288,43 +290,43 @@ class Results:
 
     @property
     def edits(self) -> pl.LazyFrame:
-        """One row an edit; columns as in `behemoth.study.schemas.EDITS`."""
+        """One row per edit; columns as in `behemoth.study.schemas.EDITS`."""
         return self._frame("edits")
 
     @property
     def probes(self) -> pl.LazyFrame:
-        """One row for each (edit, probe, stage), as `behemoth.evaluate.evaluate` gives."""
+        """One row per edit, probe and stage, as returned by `behemoth.evaluate.evaluate`."""
         return self._frame("probes")
 
     @property
     def geometry(self) -> pl.LazyFrame:
-        """One row for each edit and changed parameter; see `trial.geometry.shapes`."""
+        """One row per edit and changed parameter; see `trial.batched_geometry.shapes`."""
         return self._frame("geometry")
 
     @property
     def retention(self) -> pl.LazyFrame:
-        """One row for each step looked at and edit; see `trial.durability.retention`."""
+        """One row per evaluated step and edit; see `trial.durability.retention`."""
         return self._frame("retention")
 
     @property
     def traces(self) -> pl.LazyFrame:
-        """One row for each edit and step; see `behemoth.study.trial.measure.trace_frame`."""
+        """One row per edit and step; see `behemoth.study.trial.measure.trace_frame`."""
         return self._frame("traces")
 
     @property
     def suites(self) -> pl.LazyFrame:
-        """One row for each measure of a trial's suite; see `behemoth.study.schemas.SUITES`.
+        """One row per measure of a trial's suite; see `behemoth.study.schemas.SUITES`.
 
-        ``twin`` is the twin's own number.
+        ``twin`` is the value of the twin itself.
         """
         return self._frame("suites")
 
     @property
     def recall(self) -> pl.LazyFrame:
-        """One row for each model and fact, in the default template.
+        """One row per model and fact, in the template ``default`` (else the first one by name).
 
-        Columns as in `behemoth.study.schemas.RECALL`, and of the model: model, size, seed, world,
-        world_seed, rotation, swap, parameters, load.
+        Columns as in `behemoth.study.schemas.RECALL`, and columns of the model: model, size, seed,
+        world, world_seed, rotation, swap, parameters, load.
         """
         for name, record in self._model_records.items():
             self._check(name, self.directory.model(name), record.files, RECALL_FILE)
@@ -339,13 +341,13 @@ class Results:
         return pl.concat(parts).join(of_model, on="model", how="left", maintain_order="left")
 
     def _check(self, name: str, place: Path, files: dict[str, str] | None, file: str) -> None:
-        """Refuse a frame that is damaged; each is hashed once."""
+        """Refuse a damaged frame; each is hashed once."""
         if (name, file) in self._hashed:
             return
         try:
             check(place, files, file)
         except CorpusError as error:
-            error.add_note(f"remove {place} and run the study again to make it again")
+            error.add_note(f"remove {place} and run the study again to recreate it")
             raise
         if (place / file).is_file():
             check_rows(place / file)

@@ -1,4 +1,4 @@
-"""Columns of a study's frames, in one place that needs no torch: reports read them anywhere."""
+"""Columns of a study's frames, in a module that does not import torch, as reports need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ABOUT: dict[str, Any] = {
     "subject_exposures": pl.UInt64,
     "recency": pl.Float64,
 }
-"""Columns of `about_edits`: what is known of an edit before it is made."""
+"""Columns of `about_edits`: properties of an edit that are known before it is made."""
 
 EDITS: dict[str, Any] = {
     **ABOUT,
@@ -45,13 +45,13 @@ EDITS: dict[str, Any] = {
     "norm": pl.Float64,
     "effective_rank": pl.Float64,
 }
-"""Columns of `behemoth.study.trial.measure.edit_frame`, which says what they are."""
+"""Columns of `behemoth.study.trial.measure.edit_frame`, which describes them."""
 
 _TRIAL_SAYS = ("run", "method", "world", "seed")
 
 PROBES: dict[str, Any] = {name: dtype for name, dtype in SCHEMA.items() if name not in _TRIAL_SAYS}
-"""Columns of a trial's ``probes.parquet``: those of `behemoth.evaluate.evaluate` that the trial
-itself does not say."""
+"""Columns of a trial's ``probes.parquet``: those of `behemoth.evaluate.evaluate`, except the ones
+that are the same for the complete trial."""
 
 SHAPES: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -61,7 +61,7 @@ SHAPES: dict[str, Any] = {
     "rank": pl.UInt32,
     "effective_rank": pl.Float64,
 }
-"""Columns of what `shapes` gives."""
+"""Columns of `behemoth.study.trial.batched_geometry.shapes`."""
 
 RETENTION: dict[str, Any] = {
     "step": pl.UInt32,
@@ -71,7 +71,7 @@ RETENTION: dict[str, Any] = {
     "kept": pl.Boolean,
     "margin": pl.Float64,
 }
-"""Columns of what `retention` gives."""
+"""Columns of `behemoth.study.trial.durability.retention`."""
 
 TRACES: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -86,11 +86,12 @@ TRACES: dict[str, Any] = {
     "norm": pl.Float64,
     "kl": pl.Float64,
 }
-"""Columns of `trace_frame`: natural logarithms, after so many steps.
+"""Columns of `trace_frame`: natural logarithms after each step.
 
-``_held_out`` are means over wordings that the edit is not trained on, null where it has none or
-they were not looked at. norm, Frobenius, of the change, and kl, the mean KL(unedited || edited) in
-nats over bystanders, are there where a flip begins and in the last row."""
+``_held_out`` columns are means over wordings that the edit is not trained on, null if there are
+none or they were not evaluated. norm, the Frobenius norm of the change, and kl, the mean
+KL(unedited || edited) in nats over bystanders, are present where a flip begins and in the last
+row."""
 
 SUITES: dict[str, Any] = {
     "suite": pl.String,
@@ -106,9 +107,10 @@ SUITES: dict[str, Any] = {
     "version": pl.UInt32,
     "missing": pl.String,
 }
-"""Columns of a trial's ``suites.parquet``: one row a measure, as `SuiteResult.table` has them.
+"""Columns of a trial's ``suites.parquet``: one row per measure, as in `SuiteResult.table`.
 
-grammar: name of the corpus' grammar of text, null of a corpus of templates; edits: of the plan."""
+grammar: name of the corpus' text grammar, null for a corpus of templates; edits: number of edits
+of the plan."""
 
 RECALL: dict[str, Any] = {
     "fact": pl.UInt64,
@@ -122,4 +124,4 @@ RECALL: dict[str, Any] = {
     "rank": pl.UInt32,
     "log_probability": pl.Float64,
 }
-"""Columns of a model's ``recall.parquet``: one row a fact, in the default template."""
+"""Columns of a model's ``recall.parquet``: one row per fact, in one template."""

@@ -20,7 +20,7 @@ def test_several_grids_are_one_after_the_other_and_no_point_is_there_twice():
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        ({"wrld.seed": [0]}, r"argument 'grid.wrld.seed': got a .*\(did you mean world\?\)"),
+        ({"wrld.seed": [0]}, r"argument 'grid.wrld.seed': got an .*\(did you mean world\?\)"),
         ({"world.seed": 3}, "argument 'grid.world.seed': got 3, allowed: a list of values"),
         ({"world.seed": []}, "argument 'grid.world.seed': got"),
         ([{"world": [0]}], r"argument 'grid\[0\].world': got"),
@@ -46,7 +46,9 @@ def test_rotations():
     table = {"kind": "groups", "levels": [1, 4, 16], "balanced": True}
     assert rotated(table, 2) == {**table, "levels": [16, 1, 4]}
     assert turned({"exposures": "latin:1,2", "rotation": 1}) == ({"exposures": "latin:2,1"}, 1)
-    with pytest.raises(ArgumentError, match=r"argument 'corpus.rotation': got 1, allowed: 0 where"):
+    with pytest.raises(
+        ArgumentError, match=r"argument 'corpus.rotation': got 1, allowed: 0 unless"
+    ):
         turned({"exposures": "zipf:alpha=1,min=1,max=9", "rotation": 1})
     with pytest.raises(ArgumentError, match=r"argument 'corpus.rotation': got -1"):
         turned({"exposures": "latin:1,2", "rotation": -1})

@@ -175,7 +175,7 @@ def test_methods_may_be_kept_to_some_points(tiny):
         found = Study.parse(text).expand().trials
         assert sum(trial.choice.label == "ascent" for trial in found) == 2
     for where, allowed in (
-        ('"world.seed" = [3]', "what some point of the grid has"),
+        ('"world.seed" = [3]', "values of some point of the grid"),
         ('"wrold.seed" = [0]', "world, corpus"),
         ('"world.sed" = [0]', r"world.subjects.*\(did you mean world.seed\?\)"),
         ('"train.batch_size.x" = [0]', "train.batch_size"),

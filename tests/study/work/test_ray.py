@@ -62,8 +62,11 @@ def test_a_node_has_room_for_what_fits_on_it(fake_ray, tmp_path):
 @pytest.mark.parametrize(
     ("resources", "said"),
     [
-        ([{"CPU": 4.0}, {"CPU": 8.0}], "up to 8, the most cores that a node of the cluster has"),
-        ([{"CPU": 64.0}, {"CPU": 8.0, "GPU": 1.0}], "up to 8, the most cores that a node with a G"),
+        ([{"CPU": 4.0}, {"CPU": 8.0}], "up to 8, the maximum cores of a node of the cluster"),
+        (
+            [{"CPU": 64.0}, {"CPU": 8.0, "GPU": 1.0}],
+            "up to 8, the maximum cores of a node with a G",
+        ),
     ],
 )
 def test_threads_that_no_node_has_cores_for_are_refused(fake_ray, tmp_path, resources, said):

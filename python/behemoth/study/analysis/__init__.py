@@ -1,5 +1,5 @@
-"""What the frames of a study say: doses, slopes, damage, capacity, and how sure that is.
+"""Analysis of a study's frames: doses, slopes, damage and capacity, with intervals.
 
-Everything here takes and gives polars frames; the models are statsmodels' and the intervals treat
-one trained model, a (world, initialisation), as one observation.
+Functions take and return polars frames. Logistic and linear models are fitted by statsmodels, doses
+by `aft`; intervals treat a cluster, a (world seed, initialisation), as one observation.
 """

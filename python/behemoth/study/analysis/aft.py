@@ -1,11 +1,12 @@
-"""Accelerated failure times: log dose = design x coefficients + scale x noise, seen as an interval.
+"""Accelerated failure times: log dose = design x coefficients + scale x noise, interval-censored.
 
 The likelihood is that of interval-censored data (Kalbfleisch and Prentice, 2002, "The statistical
-analysis of failure time data", section 3.6): the chance that the dose lies in (low, high]. It is
-fitted in the parameters gamma = 1 / scale and delta = coefficients / scale, in which it is
-concave for both distributions (Pratt, 1981, JASA 76; Burridge, 1981, JRSS B 43), so that Newton's
-method ends at the one maximum from wherever it starts. lifelines and R's survreg fit the same
-model; a study needs some thousand fits (a jackknife for each contrast), which in them take minutes.
+analysis of failure time data", section 3.6): the probability that the dose lies in (low, high]. It
+is fitted in the parameters gamma = 1 / scale and delta = coefficients / scale, in which its
+logarithm is concave for both distributions (Pratt, 1981, JASA 76; Burridge, 1981, JRSS B 43), so
+that Newton's method converges to the single maximum from any start. lifelines and R's survreg fit
+the same model; a study needs some thousand fits (a jackknife for each contrast), which take minutes
+with them.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ __all__ = ["DISTRIBUTIONS", "Distribution", "Fit", "fit"]
 Distribution = Literal["lognormal", "weibull"]
 _STEPS = 60
 _TOLERANCE = 1e-9  # of the Newton decrement, in units of log-likelihood
-_LOOSE = 10.0  # standard error, in scales of the noise, of what a column moves from end to end
+_LOOSE = 10.0  # maximum standard error of a column's effect over its range, in units of the scale
 _Floats = NDArray[np.float64]
 _Parts = tuple[_Floats, _Floats, _Floats, _Floats, _Floats]
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A maximum of the likelihood.
+    """Maximum likelihood estimates.
 
     Attributes
     ----------
     coefficients : float64[k]
-        On the natural logarithm of the dose; NaN where the data do not determine them.
+        Effects on the natural logarithm of the dose; NaN if the data do not determine them.
     scale : float
-        Of the noise: the standard deviation (lognormal) or 1 / shape (weibull).
+        Scale of the noise: the standard deviation (lognormal) or 1 / shape (weibull).
     log_likelihood : float
     """
 
@@ -59,17 +60,17 @@ def fit(
     Parameters
     ----------
     low, high : float64[n]
-        Ends of the intervals: 0 <= low < high, high infinite where the dose is right-censored.
+        Ends of the intervals: 0 <= low < high, high infinite if the dose is right-censored.
     design : float64[n, k]
-        Columns, an intercept among them.
+        Design matrix, including an intercept.
     distribution : {'lognormal', 'weibull'}
     start : Fit, optional
-        Of nearly the same rows, to be faster.
+        Fit of nearly the same rows, from which to start for speed.
 
     Returns
     -------
     Fit
-        Of NaN where there is no single maximum: collinear columns, or separation.
+        All NaN if there is no single maximum: collinear columns, or separation.
     """
     none = Fit(np.full(design.shape[1], np.nan), np.nan, np.nan)
     ends = (low > 0) | np.isfinite(high)
@@ -78,7 +79,7 @@ def fit(
         return none
     with np.errstate(divide="ignore"):
         log_low, log_high = np.log(low), np.log(high)
-    # What is unbounded on one side moves with the linear predictor there, but not with gamma.
+    # An unbounded end depends on neither gamma nor the linear predictor: its slope is set to 0.
     below, above = np.isfinite(log_low), np.isfinite(log_high)
     slope_low, slope_high = np.where(below, log_low, 0.0), np.where(above, log_high, 0.0)
     parts = DISTRIBUTIONS[distribution]
@@ -108,12 +109,12 @@ def fit(
         at = there
     else:
         return none
-    # A flat direction is a column that others make up: its curvature is rounding alone.
+    # A flat direction is a column that is a combination of others: its curvature is rounding.
     size = np.sqrt(np.maximum(np.diag(-found[2]), 1e-300))
     if np.linalg.eigvalsh(-found[2] / np.outer(size, size))[0] < 1e-9:
         return none
-    # Towards separation the likelihood flattens out: what a column does is known ever less well,
-    # while it itself grows but slowly.
+    # Towards separation the likelihood flattens out: the standard error of a coefficient grows much
+    # faster than the coefficient.
     reach = np.ptp(design, axis=0)
     reach = np.where(reach > 0, reach, 1.0)
     error = np.sqrt(np.diag(np.linalg.inv(-found[2])))[1:] * reach
@@ -147,13 +148,13 @@ def _look(
     design: _Floats,
     parts: Callable[[_Floats, _Floats], _Parts],
 ) -> tuple[float, _Floats, _Floats]:
-    """Log-likelihood with its gradient and Hessian in (gamma, delta)."""
+    """Return the log-likelihood with its gradient and Hessian in (gamma, delta)."""
     centre = design @ at[1:]
     bottom = np.where(below, at[0] * slope_low - centre, -np.inf)
     top = np.where(above, at[0] * slope_high - centre, np.inf)
     with np.errstate(all="ignore"):
         value, first_low, first_high, both, bend = parts(bottom, top)
-        # First derivatives are weights of the two ends; second ones, of their squares.
+        # First derivatives weight the two ends, second derivatives their squares.
         second_low = bend[0] - first_low**2
         second_high = bend[1] - first_high**2
     weights = (first_low, first_high, second_low, second_high, both)
@@ -175,7 +176,7 @@ def _look(
 
 
 def _lognormal(low: _Floats, high: _Floats) -> _Parts:
-    # By symmetry both ends are taken to the lower tail, where logarithms are exact.
+    # By symmetry both ends are moved to the lower tail, where logarithms are exact.
     turned = low > 0
     bottom, top = np.where(turned, -high, low), np.where(turned, -low, high)
     upper = special.log_ndtr(top)
@@ -201,7 +202,11 @@ def _ends(
     log_density: Callable[[_Floats], _Floats],
     score: Callable[[_Floats], _Floats],
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]:
-    """Slopes in both ends, their mixed one, and the density's own over the chance, [2, n]."""
+    """Return derivatives of the interval's probability, divided by that probability.
+
+    First in the lower end, first in the upper end, the product of densities at both ends (each
+    [n]), and the second derivatives in the two ends [2, n].
+    """
     at_low = np.where(np.isfinite(low), np.exp(log_density(low) - value), 0.0)
     at_high = np.where(np.isfinite(high), np.exp(log_density(high) - value), 0.0)
     bend = np.stack(
@@ -217,4 +222,4 @@ DISTRIBUTIONS: dict[str, Callable[[_Floats, _Floats], _Parts]] = {
     "lognormal": _lognormal,
     "weibull": _weibull,
 }
-"""By name: log chance of an interval of the standardised logarithm, and its derivatives."""
+"""By name: log probability of an interval of the standardised log dose, and its derivatives."""

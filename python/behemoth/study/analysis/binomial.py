@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 __all__ = ["binomial"]
 
-_FARTHEST = 15.0  # in the linear predictor between the ends: beyond it lies separation
+_FARTHEST = (
+    15.0  # maximum effect over a column's range, in the linear predictor: more is separation
+)
 
 
 def binomial(
@@ -20,22 +22,22 @@ def binomial(
     columns: NDArray[np.float64],
     groups: Sequence[NDArray[np.int64]] = (),
 ) -> NDArray[np.float64]:
-    """Fit a logistic regression to counts and give the coefficients of `columns`.
+    """Fit a logistic regression to counts and return the coefficients of `columns`.
 
     Parameters
     ----------
     events, risk : float64[n]
-        Successes of so many trials.
+        Numbers of successes and of trials.
     columns : float64[n, k]
-        What is asked about.
+        Predictors of interest.
     groups : sequence of int64[n]
         Fixed effects: an intercept for each value. Groups in which all or none succeeded are
-        left out: they say nothing of a slope, and their intercepts are infinite.
+        excluded: they carry no information on a slope, and their intercepts are infinite.
 
     Returns
     -------
     float64[k]
-        Log odds ratios; NaN where the data do not determine them.
+        Log odds ratios; NaN if the data do not determine them.
     """
     none = np.full(columns.shape[1], np.nan)
     kept = np.ones(len(events), np.bool_)
@@ -74,5 +76,5 @@ def binomial(
 
 
 def _dummies(values: NDArray[np.int64]) -> NDArray[np.float64]:
-    """One column for each value but the first: float64 [n, values - 1]."""
+    """Return one column for each value except the first: float64 [n, values - 1]."""
     return (values[:, None] == np.unique(values)[None, 1:]).astype(np.float64)

@@ -1,11 +1,11 @@
-"""Bits of knowledge in the weights, against what the world holds and what parameters can store.
+"""Bits of knowledge in the weights, compared with the bits of the world and with parameters.
 
-What a model stores of a fact is what it saves over not knowing: log2(objects of the relation) +
+A model stores the bits of a fact that it saves over not knowing it: log2(objects of the relation) +
 log2 p(true object) (Allen-Zhu and Li, 2024, arXiv 2404.05405, section 2, for one value of one
-token). Of a level of exposures it is the mean over facts, and nothing where that is below 0. To cut
-each fact at 0 instead counts a guess that went well and not one that went ill: it made 0.43 bits a
-parameter of 0.36. Their models store about 2 bits a parameter after 1,000 exposures and about 1
-after 100.
+token). For a level of exposures the bits are averaged over facts, and a negative mean counts as 0.
+Clipping each fact at 0 instead would count lucky guesses and ignore unlucky ones: it turned 0.36
+bits per parameter into 0.43. Their models store about 2 bits per parameter after 1,000 exposures
+and about 1 after 100.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ __all__ = ["capacity_by_exposures", "capacity_by_model", "recall_by_exposures", 
 
 
 def saved_bits() -> pl.Expr:
-    """Bits saved over not knowing, fact by fact, also below 0.
+    """Return the bits saved over not knowing each fact, which may be negative.
 
-    From columns ``objects`` and ``log_probability`` (nats); 0 of a model that has no number.
+    Uses the columns ``objects`` and ``log_probability`` (nats); 0 if the result is not finite.
     """
     saved = pl.col("objects").cast(pl.Float64).log(2) + pl.col("log_probability") / math.log(2)
     return pl.when(saved.is_finite()).then(saved).otherwise(0.0)
 
 
 def stored_bits() -> pl.Expr:
-    """Bits that are stored of the facts of a group of one level of exposures: their mean."""
+    """Return the mean bits stored of the facts of a group with one level of exposures, from 0."""
     return saved_bits().mean().clip(lower_bound=0.0)
 
 
 def capacity_by_model(recall: pl.DataFrame) -> pl.DataFrame:
-    """Bits stored by each model.
+    """Return the bits stored by each model.
 
     Returns
     -------
     polars.DataFrame
-        model, size, world, seed, rotation, parameters, facts, bits (stored), offered (bits of
-        the relations' objects), recall (share), bits_per_parameter, offered_per_parameter,
-        facts_per_parameter.
+        Columns model, size, world, seed, rotation, parameters, facts, bits (stored), offered (bits
+        to learn: sum of log2 objects of the relation), recall (share), bits_per_parameter,
+        offered_per_parameter, facts_per_parameter.
     """
     keys = ["model", "size", "world", "seed", "rotation", "parameters"]
     per = pl.col("parameters").cast(pl.Float64)
@@ -67,13 +67,13 @@ def capacity_by_model(recall: pl.DataFrame) -> pl.DataFrame:
 
 
 def capacity_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
-    """Bits stored per parameter if all facts were stored as well as those of a level.
+    """Return the bits stored per parameter if all facts were stored as well as those of a level.
 
     Returns
     -------
     polars.DataFrame
-        size, offered_per_parameter (to two digits: models of one load), exposures, then
-        mean, low, high (bits per parameter, from 0), rows (facts) and clusters.
+        Columns size, offered_per_parameter (to two digits, so that models of one load share it),
+        exposures, then mean, low, high (bits per parameter, from 0), rows (facts) and clusters.
     """
     models = capacity_by_model(recall).select(
         "model", pl.col("offered_per_parameter").round_sig_figs(2), "facts_per_parameter"
@@ -87,9 +87,10 @@ def capacity_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
 
 
 def recall_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
-    """Share of facts that are recalled: size, load, exposures, mean, low, high, rows, clusters.
+    """Return the share of facts that are recalled.
 
-    load: the world's bits / (2 x parameters), rounded to hundredths.
+    Columns size, load (bits of the world / (2 x parameters), rounded to hundredths), exposures,
+    mean, low, high, rows, clusters.
     """
     rows = recall.with_columns(
         pl.col("exact_match").cast(pl.Float64), pl.col("load").cast(pl.Float64).round(2)

@@ -1,6 +1,6 @@
-"""Some edits with all that was asked of them: the neighbourhood of a fact, before and after.
+"""Example edits with all their probes: the neighbourhood of a fact, before and after the edit.
 
-The cases are of one model and one plan, so that methods are seen at work on the same facts.
+The cases are of one model, so that methods are compared on the same facts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST", "Asked", "Case", "Said", "cases_of"]
 
 MOST = 24
-"""Cases at most."""
+"""Maximum number of cases."""
 _METHODS, _FACTS = 8, 6
 
 Outcome = Literal["followed", "not followed", "kept", "lost", "found", "unknown"]
@@ -29,18 +29,18 @@ _Names = Mapping[tuple[int, int], str]
 
 @dataclass(frozen=True)
 class Said:
-    """What a model says to a probe.
+    """Answer of a model to a probe.
 
     Attributes
     ----------
     words : str
-        Free generation, as it is.
+        Generated text.
     right : bool
-        Whether that is the right answer: before the edit the old one.
+        Whether it is the right answer: before the edit the old one.
     probability : float, optional
-        Of the right answer.
+        Probability of the right answer.
     old, new : float, optional
-        Probability of the old answer, and of the edit's new object.
+        Probabilities of the old answer and of the edit's new object.
     """
 
     words: str
@@ -57,19 +57,19 @@ class Asked:
     Attributes
     ----------
     group : str
-        As plans call them.
+        Probe group, as named in plans.
     subject, relation : int
-        Of its fact; of a link fact the subject is an object.
+        Subject and relation of its fact; the subject of a link fact is an object.
     link : bool
     object : str, optional
-        What is right before the edit, where that is known.
+        Right answer before the edit, if known.
     must_change : bool
     wording : str
         Template and number, and whether it is held out.
     before, after : Said
     outcome : str
-        Of what must change: followed or not followed; of the rest kept, lost, found (right after
-        the edit only) or unknown (neither).
+        For probes that must change: followed or not followed; for others: kept, lost, found (right
+        only after the edit) or unknown (right neither before nor after).
     """
 
     group: str
@@ -91,20 +91,20 @@ class Case:
     Attributes
     ----------
     label : str
-        The method.
+        Label of the method.
     model : str
     fact, subject, relation : int
     old, new : str
-        The objects; new is empty where there is none, as in unlearning.
+        Names of the objects; new is empty if there is none, as in unlearning.
     exposures : int
-        Of the fact.
+        Exposures of the fact.
     known : bool
-        Whether the model knew it.
+        Whether the unedited model knew the fact.
     batch : int
-        Edits that were made together.
+        Number of edits made together.
     failure : str, optional
     asked : tuple of Asked
-        In the order of the plan.
+        Probes in the order of the plan.
     """
 
     label: str
@@ -122,7 +122,7 @@ class Case:
 
 
 def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case, ...]:
-    """Choose cases: of the model with most methods, facts of few to many exposures.
+    """Choose cases from the model with the most methods, of facts of few to many exposures.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case
     Returns
     -------
     tuple of Case
-        At most `MOST`, of at most 8 methods and 6 facts; every fact by every method, in the order
-        of the study. None of a study whose frames do not say what was generated.
+        At most `MOST` cases, of at most 8 methods and 6 facts; every fact by every method, in the
+        order of the study. Empty if the study's frames lack the generated texts.
     """
     there = set(frames.probes.collect_schema().names())
     edits = frames.edits.collect()
@@ -147,7 +147,7 @@ def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case
     edits = edits.filter(pl.col("label").is_in(chosen.implode()))
     facts = _facts(edits, min(_FACTS, MOST // len(chosen)))
     keys = edits.filter(pl.col("fact").is_in(facts)).select("trial", "edit")
-    # Names of objects come from whatever the model said rightly in any of these trials.
+    # Names of objects are taken from right answers of the model in any of these trials.
     asked = frames.probes.filter(pl.col("trial").is_in(keys["trial"].unique().implode())).collect()
     objects = _objects(frames, edits["model"][0])
     names = _names(asked, objects)
@@ -166,7 +166,7 @@ def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case
 
 
 def _of_one_model(edits: pl.DataFrame) -> pl.DataFrame:
-    """The edits of the first model among those with most methods, one trial a method."""
+    """Return the edits of the first model with the maximum of methods, one trial per method."""
     counts = edits.group_by("model", maintain_order=True).agg(pl.col("label").n_unique())
     model = counts.filter(pl.col("label") == pl.col("label").max())["model"][0]
     own = edits.filter(pl.col("model") == model)
@@ -174,7 +174,7 @@ def _of_one_model(edits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _facts(edits: pl.DataFrame, most: int) -> list[int]:
-    """Facts that all methods edit, evenly over the levels of exposures; known ones first."""
+    """Return facts that all methods edit, evenly over levels of exposures, known facts first."""
     methods = edits["label"].n_unique()
     shared = edits.group_by("fact", maintain_order=True).agg(
         pl.col("label").n_unique().alias("methods"),
@@ -186,7 +186,7 @@ def _facts(edits: pl.DataFrame, most: int) -> list[int]:
     shared = shared.sort("exposures", ~pl.col("known"), maintain_order=True)
     levels = shared["exposures"].unique().sort()
     if len(levels) < most:
-        # So many of each level that there is room for all levels.
+        # The same number of each level, so that all levels fit.
         each = -(-most // len(levels))
         kept = shared.filter(pl.int_range(pl.len()).over("exposures") < each)
         return kept.head(most)["fact"].to_list()
@@ -196,7 +196,7 @@ def _facts(edits: pl.DataFrame, most: int) -> list[int]:
 
 
 def _objects(frames: Results, model: str) -> dict[int, int]:
-    """The object of each fact of a model's world."""
+    """Return the object of each fact of a model's world."""
     table = frames.recall.filter(pl.col("model") == model)
     if "object" not in table.collect_schema().names():
         return {}
@@ -204,7 +204,7 @@ def _objects(frames: Results, model: str) -> dict[int, int]:
 
 
 def _names(asked: pl.DataFrame, objects: Mapping[int, int]) -> _Names:
-    """What the model calls objects, by (relation, object): its words where they are right."""
+    """Return names of objects by (relation, object): generated texts of right answers."""
     before = (pl.col("stage") == "before") & pl.col("old_match")
     after = (pl.col("stage") == "after") & pl.col("exact_match") & ~pl.col("must_change")
     rows = asked.filter(before | after).select("relation", "fact", "generated").unique()
@@ -280,7 +280,7 @@ def _exp(value: float | None) -> float | None:
 def _outcome(row: Mapping[str, Any], forgets: bool) -> Outcome:
     right = bool(row["exact_match"])
     if row["must_change"]:
-        # Without a new object all that is asked for is that the old one is no longer said.
+        # Without a new object, the edit is followed if the old object is no longer generated.
         right = not row["old_match"] if forgets else right
         return "followed" if right else "not followed"
     if row["known"]:

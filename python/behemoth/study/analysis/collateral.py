@@ -1,8 +1,8 @@
-"""Damage: what an edit does to facts that it must not change.
+"""Damage: effects of an edit on facts that it must not change.
 
-Two measures: KL(unedited || edited) in nats at the object of a bystander, and the share of the
-bystanders that the model knew before and no longer gives back. What it did not know it cannot
-lose, so bystanders of few exposures do not look robust for being unknown.
+Two measures: KL(unedited || edited) in nats at the object of a bystander, and the share of known
+bystanders that are lost: recalled before the edit and not after it. Facts that the model did not
+know cannot be lost, so bystanders of few exposures do not look robust for being unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .estimate import means_of
 __all__ = ["MEASURES", "damage", "damage_by", "damage_by_exposures", "damage_of_edits"]
 
 MEASURES = ("kl", "lost")
-"""KL in nats; share of known bystanders that are lost."""
+"""KL in nats, and the share of known bystanders that are lost."""
 _COLUMNS = ("trial", "edit", "label", "size", "model", "world", "world_seed", "seed", "rotation",
             "group", "fact", "exposures", "edit_exposures")  # fmt: skip
 _UNITS = ("trial", "edit")
@@ -24,19 +24,19 @@ _BOUNDS = {"kl": (0.0, float("inf")), "lost": (0.0, 1.0)}
 
 
 def damage(probes: pl.LazyFrame) -> pl.DataFrame:
-    """Give one row for each bystander and edit, after the edit.
+    """Return one row per edit and probe of a bystander, after the edit.
 
     Parameters
     ----------
     probes : polars.LazyFrame
-        The study's frame of probes.
+        The `probes` frame of the study.
 
     Returns
     -------
     polars.DataFrame
-        trial, edit, label, size, model, world, world_seed, seed, rotation, group, fact, exposures
-        (the bystander's own), edit_exposures, known (whether the *edited* fact was), kl (Float64,
-        nats), lost (Float64, 0 or 1; null for bystanders that were not known).
+        Columns trial, edit, label, size, model, world, world_seed, seed, rotation, group, fact,
+        exposures (of the bystander), edit_exposures, known (whether the *edited* fact was known),
+        kl (Float64, nats), lost (Float64, 0 or 1; null for bystanders that were not known).
     """
     there = pl.col("failure").is_null()
     return (
@@ -52,7 +52,7 @@ def damage(probes: pl.LazyFrame) -> pl.DataFrame:
 
 
 def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
-    """Average over the bystanders of each edit: kl, lost, known and bystanders (UInt32)."""
+    """Average over the bystander rows of each edit: kl, lost, known and bystanders (row count)."""
     keys = [
         "trial",
         "edit",
@@ -73,7 +73,7 @@ def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def damage_by(rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")) -> pl.DataFrame:
-    """Mean damage, over bystanders within an edit first, then over edits.
+    """Return the mean damage, averaged over bystanders within an edit first, then over edits.
 
     Returns
     -------
@@ -85,6 +85,6 @@ def damage_by(rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")
 
 
 def damage_by_exposures(rows: pl.DataFrame) -> pl.DataFrame:
-    """Mean damage by method, exposures of the edited fact and exposures of the bystander."""
+    """Return mean damage by method, exposures of the edited fact and exposures of the bystander."""
     kept = rows.drop_nulls(["edit_exposures", "exposures"])
     return damage_by(kept, ("label", "edit_exposures", "exposures"))

@@ -1,7 +1,7 @@
-"""Two numbers of how well one measure agrees with another: a rank correlation, and an area.
+"""Two measures of how well one measure agrees with another: a rank correlation, and an area.
 
-Both are of pairs and know no scale. Which pairs count is the caller's: those of different methods
-ask another question than those of one method at several doses.
+Both compare pairs and are independent of scale. The caller chooses the pairs: pairs of different
+methods answer another question than pairs of one method at several doses.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from scipy import optimize, stats
 __all__ = ["LEAST", "area", "area_interval", "kendall"]
 
 LEAST = 4
-"""Units of each kind that an interval of an area needs."""
+"""Minimum number of units of each kind for an interval of an area."""
 _INSIDE = 1e-9
 
 
 def kendall(one: ArrayLike, other: ArrayLike, pairs: NDArray[np.bool_] | None = None) -> float:
-    """Kendall's tau-b over some pairs of units.
+    """Return Kendall's tau-b over some pairs of units.
 
     Parameters
     ----------
     one, other : float[n]
-        Two measures of each unit; infinities rank, and what is no number does not count.
+        Two measures of each unit; infinities are ranked, units with NaN are excluded.
     pairs : bool[n, n], optional
-        Which pairs count, looked at above the diagonal; all by default.
+        Pairs to include, read above the diagonal; all by default.
 
     Returns
     -------
     float
-        From -1 to 1: (concordant - discordant) / sqrt(pairs that differ in the one x pairs that
-        differ in the other); NaN where no pair differs in one of them.
+        From -1 to 1: (concordant - discordant) / sqrt(pairs that differ in `one` x pairs that
+        differ in `other`); NaN if no pair differs in one of them.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def kendall(one: ArrayLike, other: ArrayLike, pairs: NDArray[np.bool_] | None = 
     if pairs is not None:
         kept &= pairs[first, second]
     first, second = first[kept], second[kept]
-    # Compared and not subtracted: infinities are equal to each other.
+    # Compared, not subtracted, so that infinities are equal to each other.
     by_one = (a[first] > a[second]).astype(np.int64) - (a[first] < a[second])
     by_other = (b[first] > b[second]).astype(np.int64) - (b[first] < b[second])
     scale = math.sqrt(float(np.abs(by_one).sum()) * float(np.abs(by_other).sum()))
@@ -56,17 +56,17 @@ def kendall(one: ArrayLike, other: ArrayLike, pairs: NDArray[np.bool_] | None = 
 
 
 def area(high: ArrayLike, low: ArrayLike) -> float:
-    """Chance that one of some values is above one of others, ties counting half.
+    """Return the probability that a value of `high` is above one of `low`, ties counting half.
 
     Parameters
     ----------
     high, low : float[n], float[m]
-        What is no number does not count.
+        Values of the two kinds; NaN is ignored.
 
     Returns
     -------
     float
-        NaN where there is nothing of one kind.
+        NaN if there are no values of one kind.
 
     Examples
     --------
@@ -84,25 +84,26 @@ def area(high: ArrayLike, low: ArrayLike) -> float:
 def area_interval(
     value: float, high: int, low: int, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """The interval of an area, also where the two kinds overlap nowhere.
+    """Return the interval of an area, also if the two kinds do not overlap.
 
-    Newcombe's score interval (2006, Statistics in Medicine 25, 559-573, method 5): those areas
-    whose own standard error, by Hanley and McNeil with the mean of the two sizes, reaches the value
-    that was found. Wald's interval and the jackknife have no width at 0 and 1, which is where few
-    clusters end up.
+    Newcombe's score interval (2006, Statistics in Medicine 25, 559-573, method 5): all areas whose
+    interval, by their own standard error (Hanley and McNeil, with the mean of the two sizes),
+    includes the observed value. Wald's interval and the jackknife have no width at 0 and 1, which
+    are common values with few clusters.
 
     Parameters
     ----------
     value : float
+        Observed area.
     high, low : int
-        Independent units of each kind.
+        Number of independent units of each kind.
     level : float
 
     Returns
     -------
     (float, float) or None
-        None where there are fewer than `LEAST` units of a kind: three and three lie apart by chance
-        one time in ten, which no interval of 95% may leave out.
+        None if there are fewer than `LEAST` units of a kind: three and three are separated by
+        chance one time in ten, which a 95% interval may not exclude.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def area_interval(
         far = float(side > 0)
         if value == far:
             return far
-        # The error is 0 at 0 and at 1, where a value of 1 would be its own lower end.
+        # The error is 0 at 0 and at 1, where a value of 1 would be its own lower bound.
         near = min(max(value, _INSIDE), 1 - _INSIDE)
         root: Any = optimize.brentq(apart, near, far)
         return float(root)

@@ -1,9 +1,9 @@
-"""Consequences: whether what follows from an edited fact follows the edit.
+"""Consequences: whether facts that depend on an edited fact follow the edit.
 
-Facts that depend on the edited one are what subjects inherit down a chain (``subject_nested``),
-what a correlated relation says (``correlated_followed``) and what other subjects inherit through
-an edited link (``implicit_remap``). After the edit a model may say what follows from the new
-object, or still what followed from the old one. Only facts that it knew before count.
+Dependent facts are those inherited down a chain (``subject_nested``), those of a correlated
+relation (``correlated_followed``) and those that other subjects inherit through an edited link
+(``implicit_remap``). After the edit a model may generate the consequence of the new object, or
+still that of the old one. Only facts that it knew before are counted.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from .estimate import means_of
 __all__ = ["MEASURES", "consequences", "consequences_by"]
 
 MEASURES = ("follows", "stays")
-"""Share that says what follows from the new object; that says what followed from the old one."""
+"""Shares of answers that follow from the new object, and that followed from the old one."""
 
 
 def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
-    """Give one row for each dependent fact that was known and must change, after the edit.
+    """Return one row per probe of a dependent fact that was known and must change, after the edit.
 
     Parameters
     ----------
     probes : polars.LazyFrame
-        The study's frame of probes.
+        The `probes` frame of the study.
 
     Returns
     -------
     polars.DataFrame
-        trial, edit, label, size, world, world_seed, seed, group, edit_exposures, follows and stays
-        (Float64, 0 or 1; both 0 where something else is said).
+        Columns trial, edit, label, size, world, world_seed, seed, group, edit_exposures, follows
+        and stays (Float64, 0 or 1; both 0 for any other answer).
     """
     counts = pl.col("must_change") & pl.col("known") & pl.col("failure").is_null()
     return (
@@ -54,7 +54,7 @@ def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
 def consequences_by(
     rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")
 ) -> pl.DataFrame:
-    """Mean shares, over the facts of an edit first, then over edits.
+    """Return mean shares, averaged over the facts of an edit first, then over edits.
 
     Returns
     -------

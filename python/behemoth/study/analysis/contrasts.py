@@ -1,4 +1,4 @@
-"""All contrasts: the primary ones and their family, which are tested, and those that describe."""
+"""All contrasts: the primary ones and their family, which are tested, and descriptive ones."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ CONTRASTS: dict[str, Any] = {
     "log_likelihood": pl.Float64,
     "note": pl.String,
 }
-"""Columns of what `contrasts` gives."""
+"""Columns of the frame returned by `contrasts`."""
 _PRIMARY = {"ed50": "dose"}
 _ORDER = ("primary", "family", "descriptive")
 
 
 def primary_contrast(measure: str) -> str:
-    """Name the contrast that a study's primary measure is tested by."""
+    """Return the name of the contrast that tests a study's primary measure."""
     return _PRIMARY.get(measure, measure)
 
 
@@ -88,13 +88,13 @@ def contrasts(
     Parameters
     ----------
     edits : polars.DataFrame
-        The study's frame of edits.
+        The `edits` frame of the study.
     damage, of_edits : polars.DataFrame
-        What `damage` and `damage_of_edits` give.
+        Frames returned by `damage` and `damage_of_edits`.
     models : polars.DataFrame
-        The study's frame of models, for their load.
+        The `models` frame of the study, for their load.
     primary : mapping, optional
-        ``measure`` (ed50, efficacy or success) and ``method`` (a label), as the study states it.
+        ``measure`` (ed50, efficacy or success) and ``method`` (a label), as specified by the study.
         ed50 is tested by the time ratio of the dose.
     step : callable, optional
         Called with (methods done, methods).
@@ -104,10 +104,10 @@ def contrasts(
     polars.DataFrame
         Columns as in `CONTRASTS`, in the order of the roles: ``primary`` (over all facts, and over
         those known before), ``family`` (tested after them, see `family`) and ``descriptive``.
-        estimate, low, high: logarithms where scale is ratio (natural) or power (base 2); p:
-        two-sided, p_family: adjusted for the whole family; both null for what is descriptive;
-        log_likelihood: of models of the dose, null of all else. Those of dose and dose_weibull are
-        of the same edits, so the greater one is of the distribution that fits better.
+        estimate, low, high: logarithms if scale is ratio (natural) or power (base 2); p: two-sided,
+        p_family: adjusted for the complete family; both null for descriptive contrasts;
+        log_likelihood: of models of the dose, null for others. Those of dose and dose_weibull are
+        of the same edits, so the greater one belongs to the distribution that fits better.
     """
     rows: list[dict[str, Any]] = []
     labels = edits["label"].unique(maintain_order=True).to_list()
@@ -121,7 +121,7 @@ def contrasts(
                 ),
             }
             if primary is not None and primary["method"] == label:
-                # A gate that nothing can be said of stays closed, and is not left out.
+                # A gate that cannot be estimated stays closed; it is not omitted.
                 stated = primary_contrast(primary["measure"])
                 some.setdefault(stated, Estimate(None, note="no edits"))
             for contrast, estimate in some.items():
@@ -182,7 +182,7 @@ def _of_dose(edits: pl.DataFrame, models: pl.DataFrame) -> dict[str, Estimate]:
 
 def _of_damage(damage: pl.DataFrame, of_edits: pl.DataFrame) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
-    # One number for each edit and level of the bystanders: it is the edits that vary.
+    # One value per edit and level of the bystanders, as edits are the units.
     levels = damage.group_by("trial", "edit", "model", *cluster_keys(damage), "exposures").agg(
         pl.col("kl", "lost").mean()
     )

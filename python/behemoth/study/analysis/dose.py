@@ -14,31 +14,31 @@ __all__ = ["FILTERS", "already", "dose_table", "dosed", "filtered", "seeded", "t
            "within_one_step"]  # fmt: skip
 
 FILTERS = ("all", "known")
-"""All facts, and those that the unedited model gave back: the analyses stand side by side, since
-being known is itself a matter of exposures."""
+"""All facts, and those that the unedited model recalled: both analyses are reported, since being
+known itself depends on exposures."""
 
 
 def filtered(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Give the rows of a filter, by the column ``known`` (null counts as not known)."""
+    """Return the rows of a filter, by the column ``known`` (null counts as not known)."""
     return frame if name == "all" else frame.filter(pl.col("known").fill_null(False))
 
 
 def dosed(edits: pl.DataFrame) -> pl.DataFrame:
-    """Give the edits that have a dose: those of methods that go step by step, not broken down."""
+    """Return the edits that have a dose: of methods whose steps are doses, not broken down."""
     there = edits.filter(pl.col("dose").is_not_null() & pl.col("reached").is_not_null())
     return there.filter(~broke_down(there))
 
 
 def broke_down(edits: pl.DataFrame) -> pl.Expr:
-    """Give whether each edit did: its trace may have flipped, its empty delta did not."""
+    """Return whether each edit broke down: its trace may have flipped, but its delta is empty."""
     there = "failure" in edits.columns
     return pl.col("failure").is_not_null() if there else pl.lit(value=False)
 
 
 def scored(edits: pl.DataFrame) -> pl.DataFrame:
-    """Give the edits with efficacy and success 0 of those that broke down.
+    """Return the edits with efficacy and success set to 0 for those that broke down.
 
-    What was asked of these was the unedited model, which may not have said the old object either.
+    For these the unedited model was evaluated, which may not have generated the old object either.
     """
     return edits.with_columns(
         pl.when(broke_down(edits)).then(0.0).otherwise(pl.col(name)).alias(name)
@@ -52,16 +52,16 @@ def already(edits: pl.DataFrame) -> pl.DataFrame:
 
 
 def timed(edits: pl.DataFrame) -> pl.DataFrame:
-    """Give the edits whose dose is above 0, with the interval that it lies in.
+    """Return the edits whose dose is above 0, with the interval in which it lies.
 
-    A dose is seen only where a trace was looked at: it lies in (low, high], between the last look
-    before the flip and the first after it. Where ``dose_low`` is missing, every step was looked
-    at. What was not reached lies beyond the last look.
+    A dose is observed only at evaluated steps: it lies in (low, high], between the last evaluated
+    step before the flip and the first one after it. If ``dose_low`` is missing, every step was
+    evaluated. A dose that was not reached lies beyond the last step.
 
     Returns
     -------
     polars.DataFrame
-        The rows with ``low`` and ``high`` (Float64, steps; high is infinite where not reached).
+        The rows with ``low`` and ``high`` (Float64, steps; high is infinite if not reached).
     """
     dose, reached = pl.col("dose").cast(pl.Float64), pl.col("reached")
     before = dose - 1
@@ -109,24 +109,24 @@ def dose_table(
     resamples: int = 1000,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """The dose that half of the edits need, in steps, right-censored where it is not reached.
+    """Return the dose that half of the edits need, in steps, right-censored if not reached.
 
     Parameters
     ----------
     edits : polars.DataFrame
-        The study's frame of edits.
+        The `edits` frame of the study.
     by : sequence of str
-        Columns to keep apart.
+        Columns to group by.
     resamples, seed
-        Of the cluster bootstrap.
+        Number of resamples and seed of the cluster bootstrap.
 
     Returns
     -------
     polars.DataFrame
         The columns of `by`, filter (String: all or known), and those of
         `behemoth.evaluate.ed50`: edits, reached, ed50, censored, beyond, low, high, clusters.
-        Intervals are percentiles of the bootstrap over whole (world, initialisation) clusters,
-        which are too narrow for few of them; they are null for one.
+        Intervals are percentiles of the bootstrap over complete (world, initialisation) clusters,
+        which are too narrow for few clusters; they are null for one.
     """
     rows = seeded(dosed(edits))
     found = [

@@ -1,14 +1,14 @@
-"""Numbers with intervals that are honest for few models.
+"""Estimates with intervals that are valid for few models.
 
 Facts of one model are not independent, models are: a cluster is a (world seed, initialisation),
-whatever the size, the load or the rotation of what was trained on it. So a number is worked out on
-everything, then again without each cluster in turn, and how much it moves gives its standard error:
-the cluster jackknife (CV3 of MacKinnon, Nielsen and Webb, 2023, "Cluster-robust inference: a guide
-to empirical practice", section 3.2), with Student's t on clusters - 1 degrees of freedom. Sandwich
-estimators and the percentile bootstrap are too narrow for the three to fifteen clusters of a study.
+whatever the size, load or rotation of its models. So an estimate is computed on all rows, then
+again without each cluster in turn, and its variation gives its standard error: the cluster
+jackknife (CV3 of MacKinnon, Nielsen and Webb, 2023, "Cluster-robust inference: a guide to empirical
+practice", section 3.2), with Student's t on clusters - 1 degrees of freedom. Sandwich estimators
+and the percentile bootstrap are too narrow for the three to fifteen clusters of a study.
 
-There is no interval where nothing moves: few clusters agree by chance, on medians of whole steps or
-on shares of 1, and an interval of no width would say that this is certain.
+There is no interval if the estimate does not vary: a few clusters agree by chance, on medians of
+whole steps or on shares of 1, and an interval of width 0 would claim certainty.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from behemoth.support.errors import ArgumentError
 __all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means", "means_of"]
 
 LEVEL = 0.95
-"""Of all intervals, unless another is asked for."""
-_STILL = 1e-12  # of a number: a standard error up to that is rounding
+"""Default confidence level of intervals."""
+_STILL = 1e-12  # a standard error up to this share of the value is rounding
 _NONE = "cannot be estimated"
 _ONE = "one cluster: no interval"
 _SAME = "the same in every cluster: no interval"
@@ -38,25 +38,25 @@ _LEANS = "without one of the clusters it cannot be estimated: no interval"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval.
+    """An estimate with its interval.
 
     Attributes
     ----------
     value : float or None
-        None where it cannot be estimated.
+        The estimate; None if it cannot be computed.
     low, high : float or None
         Ends of the interval; None without one.
     p : float or None
-        Of the two-sided test against 0.
+        p-value of the two-sided test against 0.
     clusters : int
-        (World seed, initialisation) pairs that it rests on.
+        Number of (world seed, initialisation) pairs in the data.
     rows : int
-        Edits, or other units, that it rests on.
+        Number of edits, or other units, in the data.
     note : str or None
-        Why there is no number, or no interval.
+        Why there is no estimate or no interval, or another remark.
     log_likelihood : float or None
-        Of the fit to all rows, for estimates made by maximum likelihood; comparable between fits
-        of the same rows.
+        Log-likelihood of the fit to all rows, for maximum likelihood estimates; comparable between
+        fits of the same rows.
     """
 
     value: float | None
@@ -70,31 +70,31 @@ class Estimate:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether the interval excludes 0."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     def saying(self, note: str) -> Estimate:
-        """Give the same with a note, unless it has one."""
+        """Return the estimate with a note, unless it has one already."""
         return self if self.note else replace(self, note=note)
 
 
 def cluster_keys(frame: pl.DataFrame) -> list[str]:
-    """Give the columns that make a cluster: world_seed and seed.
+    """Return the columns that define a cluster: world_seed and seed.
 
-    ``world``, the hash of a world, stands in for its seed in frames without that: worlds of one
-    seed and several sizes, rotations or loads share draws, so they are one cluster.
+    Worlds of one seed and several sizes, rotations or loads share draws, so they are one cluster.
+    In frames without ``world_seed``, ``world`` (the hash of a world) replaces it.
     """
     first, second = CLUSTERS
     return ["world_seed" if "world_seed" in frame.columns else first, second]
 
 
 def cluster_of(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """Number the clusters, as (world seed, initialisation), that rows are of: int64 [rows], from 0.
+    """Return the number of each row's (world seed, initialisation) cluster: int64 [rows], from 0.
 
     Raises
     ------
     ArgumentError
-        When the frame does not say.
+        If the frame lacks one of the columns.
     """
     keys = cluster_keys(frame)
     for name in keys:
@@ -118,18 +118,18 @@ def jackknife(
     Parameters
     ----------
     fit : callable
-        Takes which rows count, bool[n], and gives numbers, NaN for what cannot be estimated.
+        Called with the rows to include, bool[n]; returns numbers, NaN if not estimable.
     cluster : int64[n]
-        The cluster of each row.
+        Cluster of each row.
     rows : int, optional
-        Units that it rests on, where rows are counts of them.
+        Number of units, if rows are counts of units; the number of rows by default.
     level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     Returns
     -------
     list of Estimate
-        One for each number that `fit` gives.
+        One per number that `fit` returns.
     """
     rows = len(cluster) if rows is None else rows
     which = np.unique(cluster)
@@ -169,17 +169,17 @@ def means_of(
     *,
     units: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """The `means` of several columns, below each other.
+    """Return the `means` of several columns, concatenated.
 
     Parameters
     ----------
     bounds : mapping
-        By column, what intervals are cut to.
+        Columns to average, with the bounds that their intervals are clipped to.
 
     Returns
     -------
     polars.DataFrame
-        That of `means`, and measure (the column).
+        Columns of `means`, and measure (name of the averaged column).
     """
     parts = [
         means(frame, name, by, units=units, within=within).with_columns(
@@ -199,27 +199,30 @@ def means(
     within: tuple[float, float] | None = None,
     level: float = LEVEL,
 ) -> pl.DataFrame:
-    """Means by group with intervals by the cluster jackknife.
+    """Return means by group with intervals by the cluster jackknife.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        With the columns of clusters, see `cluster_keys`.
+        Frame with the columns of clusters, see `cluster_keys`.
     value : str
-        Column to average; null and NaN rows do not count.
+        Column to average; null and NaN rows are ignored.
     by : sequence of str
-        Columns to keep apart.
+        Columns to group by.
     units : sequence of str
-        Columns of what is averaged first (such as an edit over its probes); rows by default.
+        Columns that identify a unit, such as an edit, within which rows are averaged first; by
+        default each row is a unit.
     within : (float, float), optional
-        Bounds that intervals are cut to.
+        Bounds that intervals are clipped to.
+    level : float
+        Confidence level of the intervals.
 
     Returns
     -------
     polars.DataFrame
-        The columns of `by`, sorted, then mean, low, high (Float64; the interval is null for
-        one cluster, where all clusters agree, and where bounds leave a point of it), rows (units)
-        and clusters (UInt32).
+        The columns of `by`, sorted, then mean, low, high (Float64; the interval is null for one
+        cluster, if all clusters agree, and if clipping leaves a single point), rows (units) and
+        clusters (UInt32).
     """
     clusters = cluster_keys(frame)
     kept = frame.with_columns(pl.col(value).cast(pl.Float64).fill_nan(None)).drop_nulls(value)
@@ -240,7 +243,7 @@ def means(
         .agg(
             pl.col("mean").first(),
             pl.col("_moved").sum(),
-            # Of the values and not of their mean, which may be 0 but for rounding.
+            # The scale of the values, not their mean, which may be 0 except for rounding.
             (pl.col("_size").sum() / number).alias("_size"),
             number.cast(pl.UInt32).alias("rows"),
             pl.len().cast(pl.UInt32).alias("clusters"),

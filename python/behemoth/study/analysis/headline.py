@@ -1,4 +1,4 @@
-"""The paragraph that sums a study up: its words follow the numbers."""
+"""The summary paragraph of a study, worded by its numbers."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .summary import Summary
 
 __all__ = ["Headline", "Verdict", "headline"]
 
-_LEVEL = 0.05  # of the family
+_LEVEL = 0.05  # family-wise level
 Verdict = Literal["rises", "falls", "no clear effect", "one cluster", "no data"]
 
 
 @dataclass(frozen=True)
 class Headline:
-    """What the primary contrast says.
+    """The primary contrast in words.
 
     Attributes
     ----------
     verdict : str
-        Of the measure as exposures grow, over all facts.
+        Direction of the measure as exposures increase, over all facts.
     title : str
         One line.
     text : str
-        The effect over all facts and over known ones, how much of it the margin carries, and the
+        The effect over all facts and over known facts, the share mediated by the margin, and the
         number of clusters.
     details : str
         Doses in steps, censoring, and the rest of the family.
@@ -42,13 +42,13 @@ class Headline:
 
 
 def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
-    """Put the primary contrasts into words: over all facts, and over those known before.
+    """Describe the primary contrasts in words: over all facts, and over those known before.
 
     Parameters
     ----------
     summary : Summary
     primary : mapping or None
-        ``measure`` and ``method``, as the study states them.
+        ``measure`` and ``method``, as specified by the study.
     """
     stated = {
         row["filter"]: row
@@ -95,7 +95,7 @@ def _of_dose(
 
 
 def _beside(verdict: Verdict, known: Verdict) -> str:
-    """What a title must not leave out: that facts known before say something else."""
+    """Return what a title must add if the verdict over facts known before differs."""
     if verdict in ("one cluster", known) or (verdict == "no clear effect" and known == "no data"):
         return ""
     return {
@@ -119,7 +119,7 @@ def _of_known(row: dict[str, Any] | None) -> str:
 
 
 def _carried(summary: Summary, label: str) -> str:
-    """How much of both effects the margin carries."""
+    """Describe the shares of both effects that the margin mediates."""
     said = []
     for name, facts in (("all", "all facts"), ("known", "facts known before")):
         parts = summary.mediations.get((label, name))
@@ -138,7 +138,7 @@ def _carried(summary: Summary, label: str) -> str:
 
 
 def _selected(summary: Summary, edits: pl.DataFrame, label: str) -> str:
-    """That edits which need no step are in neither ratio, and what the ratio is with them."""
+    """State that edits of dose 0 are excluded from both ratios, and the ratio with them."""
     rows = already(edits)
     needed = int((~rows["already"]).sum())
     row = _contrast(summary, label, "dose_whole")
@@ -152,7 +152,7 @@ def _selected(summary: Summary, edits: pl.DataFrame, label: str) -> str:
 
 
 def _median_slope(summary: Summary, label: str) -> str:
-    """By what a doubling multiplies ED50, in which edits that need no step count."""
+    """State the factor on ED50 per doubling, which includes edits of dose 0."""
     row = _contrast(summary, label, "ed50")
     if row is None or row["estimate"] is None:
         return ""
@@ -164,7 +164,7 @@ def _median_slope(summary: Summary, label: str) -> str:
 
 
 def _shape(summary: Summary, label: str) -> str:
-    """What the ratios would be were doses Weibull's."""
+    """State the ratios of the model with Weibull doses."""
     ratios = [
         _ratio(row)
         for name in FILTERS
@@ -181,7 +181,7 @@ def _medians(summary: Summary, label: str, verdict: Verdict) -> str:
     first, last = table.row(0, named=True), table.row(-1, named=True)
     goes = "goes from" if verdict in ("rises", "falls") else "is"
     then = "to" if verdict in ("rises", "falls") else "and"
-    # The jackknife's are said to be those of the text, and these are others.
+    # The text describes jackknife intervals; these are others.
     other = (
         "" if first["low"] is None else " (intervals of the bootstrap, too narrow for few clusters)"
     )
@@ -242,7 +242,7 @@ def _family(summary: Summary) -> str:
             found["without an estimate" if row["estimate"] is None else "not shown"].append(name)
         elif row["p_family"] > _LEVEL:
             found["not shown"].append(name)
-        else:  # which way it goes is a part of what is shown
+        else:  # the direction is part of the result
             found["shown"].append(f"{name}, {_ratio(row)}")
     parts = [f"{word}: {', '.join(names)}" for word, names in found.items() if names]
     return f" Of the rest of the family stated beforehand, at 5 % together, {'; '.join(parts)}."
@@ -266,7 +266,7 @@ def _of_share(
     }[verdict]
     table = edits.group_by("exposures").agg(pl.col(measure).mean()).sort("exposures")
     first, last = table.row(0, named=True), table.row(-1, named=True)
-    # Shares of all models together may go another way than the slope within them.
+    # Shares over all models together may change in another direction than the slope within models.
     goes = "goes from" if verdict in ("rises", "falls") else "is"
     then = "to" if verdict in ("rises", "falls") else "and"
     text = (
@@ -283,7 +283,7 @@ def _verdict(row: dict[str, Any] | None) -> Verdict:
         return "no data"
     if row["clusters"] < 2:
         return "one cluster"
-    # What is behind a gate that did not open is not shown, whatever its own interval.
+    # A contrast behind a closed gate is not shown, whatever its own interval.
     if row["low"] is None or row["low"] <= 0 <= row["high"] or row["p_family"] > _LEVEL:
         return "no clear effect"
     return "falls" if row["high"] < 0 else "rises"
@@ -339,7 +339,7 @@ def _sure(row: dict[str, Any]) -> str:
 
 
 def _why(row: dict[str, Any]) -> str:
-    """Why there is no interval."""
+    """Return why there is no interval."""
     return str(row["note"]).removesuffix(": no interval")
 
 

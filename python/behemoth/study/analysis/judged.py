@@ -1,4 +1,4 @@
-"""How the measures of unlearning are read by the papers that report them, and held to what."""
+"""How papers interpret the measures of unlearning that they report, and what each is judged by."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ About = Literal["forgetting", "privacy", "undoing", "rest", "twin", "whole"]
 
 @dataclass(frozen=True)
 class Judged:
-    """How a measure is read, by the papers that report it.
+    """Interpretation of a measure by the papers that report it.
 
     Attributes
     ----------
     about : {'forgetting', 'privacy', 'undoing', 'rest', 'twin', 'whole'}
-        What it asks: whether the facts are said; whether it can be told that they were there;
-        whether they come back; what became of the rest; how far it is from the twin, which it
-        needs; or all of it.
+        What it measures: whether the facts are still generated; whether one can tell that they were
+        trained on; whether they can be recovered; the effect on other facts; the distance to the
+        twin, which it needs; or all of these.
     better : {'less', 'more', 'half'}
-        Which value is better; half: that nearest to 0.5.
+        Which values are better; half: values near 0.5.
     passes : float, optional
-        The value from which papers call it passed; by default there is none, and it calls
-        forgotten what is nearer the twin's value than the trained model's.
+        Value from which on papers call a model forgotten; by default a model is called forgotten
+        if its value is nearer to the twin's than to the trained model's.
     """
 
     about: About
@@ -38,22 +38,26 @@ class Judged:
 
     @property
     def distances(self) -> tuple[str, ...]:
-        """The measures whose sum is the distance that it is held to."""
+        """Measures whose sum is the distance to the twin that it is compared with."""
         return _DISTANCES.get(self.about, ("kl_twin_forget",))
 
     @property
     def alone(self) -> bool:
-        """Whether it can be taken without a twin."""
+        """Whether it can be computed without a twin."""
         return self.about not in ("twin", "whole")
 
     def badness(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The values, so that less is better."""
+        """Return the values transformed so that less is better."""
         if self.better == "half":
             return np.abs(values - 0.5)
         return -values if self.better == "more" else values
 
     def forgotten(self, value: float, trained: float, twin: float) -> bool | None:
-        """Whether it calls a model forgotten; None where trained model and twin are alike to it."""
+        """Return whether it calls a model forgotten.
+
+        None if the value is missing, or if it is the same for trained model and twin and there is
+        no `passes`.
+        """
         own, before, after = self.badness(np.array([value, trained, twin])).tolist()
         if math.isnan(own):
             return None
@@ -110,4 +114,4 @@ JUDGED: Mapping[str, Judged] = {
     "parameters_twin": Judged("twin"),
     "score": Judged("whole", "more"),
 }
-"""The measures that are judged, in the order of tables; others of a suite are left out."""
+"""The measures that are judged, in the order of tables; other measures of a suite are omitted."""

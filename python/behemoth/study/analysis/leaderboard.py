@@ -1,7 +1,7 @@
-"""The leaderboard of a study whose trials take suites: scores, ranks that say ties, and cost.
+"""The leaderboard of a study whose trials run suites: scores, ranks with ties, and cost.
 
-A trial is one row: a method's edits of one plan on one model, with one number a measure. Means are
-over trials and their intervals over (world, initialisation), as everywhere.
+A trial is a method's edits of one plan on one model, with one value per measure. Means are over
+trials, and intervals are over (world seed, initialisation) clusters, as in all analyses.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .ranges import range_of
 __all__ = ["BOARDS", "FEWEST", "SHOWN", "Board", "boards", "leaderboard", "taken"]
 
 FEWEST = 3
-"""Clusters from which on there are intervals. Two differ by one number: Student's t takes 12.7
-standard errors of it, which is hardly anything or all that a measure can be, as chance has it."""
+"""Minimum number of clusters for intervals. Two clusters have a single difference: with Student's t
+the interval is 12.7 standard errors to each side, so by chance it is tiny or the full range."""
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "editing": ("score", "efficacy", "paraphrase", "neighbourhood", "exact_efficacy", "damage",
@@ -32,7 +32,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "unlearning": ("score", "forgetting", "utility", "privacy", "forget_recall", "leak_at_64",
                    "relearned", "linear_probe", "kl_twin_retain"),
 }  # fmt: skip
-"""Measures of a board, the score first, then its legs and what else its field asks first."""
+"""Measures of a board: the score, its legs, and other measures that are common in the field."""
 _ORACLE = "oracle"
 
 BOARDS = {
@@ -62,15 +62,15 @@ class Board:
     ----------
     suite : str
     table : polars.DataFrame
-        One row a method; see `leaderboard`.
+        One row per method; see `leaderboard`.
     cells : polars.DataFrame
-        grammar (null of templates), edits (of the plan), label, measure, mean, low, high, rows
-        (trials), clusters: the same by world and number of edits.
+        Columns grammar (null for templates), edits (of the plan), label, measure, mean, low, high,
+        rows (trials), clusters: the shown measures by grammar and number of edits.
     measures : polars.DataFrame
-        label, measure, mean, low, high, rows, clusters, twin (mean of the twins' own), of all that
-        the suite took.
+        Columns label, measure, mean, low, high, rows, clusters, twin (mean of the twins' values):
+        all measures of the suite.
     missing : polars.DataFrame
-        measure, missing: what could be taken of no trial, and why.
+        Columns measure, missing: measures that no trial has, and why.
     """
 
     suite: str
@@ -80,12 +80,12 @@ class Board:
     missing: pl.DataFrame
 
     def counts(self, label: str) -> dict[str, int]:
-        """Of how many trials of a method each measure is, by its name."""
+        """Return the number of trials of a method that have each measure, by its name."""
         return dict(self.measures.filter(label=label).select("measure", "rows").iter_rows())
 
 
 def taken(suites: pl.DataFrame) -> pl.DataFrame:
-    """One row a trial and measure, what is made of several measures included.
+    """Return one row per trial and measure, including measures derived from several others.
 
     Parameters
     ----------
@@ -95,12 +95,13 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        The columns of trials, then measure, value and twin. Beside the suite's own there are its
-        score and the legs of it; of edits damage, the mean over groups of bystanders of the share
-        of known facts that are no longer said; of unlearning relearned, 1 where some number of
-        `relearning_steps` brings half of the facts back and 0 where none does. Where a model gave
-        no number a leg is 0, as the score is: left out, it would be as if it had not been. Other
-        measures are NaN there, and their means are of fewer trials.
+        The columns of trials, then measure, value and twin. In addition to the suite's measures
+        there are its score and the legs of the score; for editing damage, the mean over groups of
+        bystanders of the share of known facts that are no longer generated; for unlearning
+        relearned, 1 if some number of `relearning_steps` recovers half of the facts and 0 if none
+        does. If a model has no finite value for a leg, the leg is 0, like the score: an omitted
+        value would not count against the method. Other measures are NaN then, and their means are
+        over fewer trials.
     """
     made: list[pl.DataFrame] = []
     known = suites.filter(pl.col("missing").is_null())
@@ -131,7 +132,7 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
             schema={"measure": pl.String, "value": pl.Float64},
         ).with_columns(pl.lit(None, pl.Float64).alias("twin"))
         made.append(first.join(table, how="cross"))
-    # The suite's own score of edits is ours where it could be taken; one name, one number.
+    # The suite's own score of editing equals ours if it exists; only ours is kept.
     own_legs = [leg.name for legs in LEGS.values() for leg in legs]
     silent = pl.col("measure").is_in(own_legs) & ~pl.col("value").is_finite()
     rest = known.filter(pl.col("measure") != "score").with_columns(
@@ -149,37 +150,38 @@ def leaderboard(
     costs: Mapping[str, tuple[float, int]] | None = None,
     methods: Sequence[Mapping[str, Any]] = (),
 ) -> pl.DataFrame:
-    """The methods of a suite, the best first.
+    """Return the methods of a suite, the best first.
 
     Parameters
     ----------
     suite : str
     rows : polars.DataFrame
-        What `taken` gives, of this suite.
+        Frame returned by `taken`; rows of other suites are ignored.
     failed : mapping of str to int, optional
-        Trials that failed, by label.
+        Number of failed trials, by label.
     seconds : mapping of str to float, optional
-        That the edits of each trial took, by its id.
+        Seconds that the edits of each trial took, by trial id.
     costs : mapping of str to (float, int), optional
-        Operations of one edit and bytes of tensors, as `Results.edit_costs` has them.
+        Operations of one edit and bytes of tensors, as in `Results.edit_costs`.
     methods : sequence of mapping, optional
-        What the study says of its methods (`StudyRecord.methods`).
+        Methods of the study (`StudyRecord.methods`).
 
     Returns
     -------
     polars.DataFrame
-        One row a method, columns as in `BOARDS`, then each of `SHOWN` with ``_low`` and ``_high``.
+        One row per method, columns as in `BOARDS`, then each of `SHOWN` with ``_low`` and
+        ``_high``.
 
-        - first, last: ranks that it may have by its score. A method is before another where its
-          interval lies wholly above; so methods whose intervals overlap are tied, and first is 1
-          more than how many are before it. Null without an interval, as of fewer clusters than
-          `FEWEST` and where all have the same score, of methods of which trials failed, and of
-          oracles, which know what methods may not.
-        - seconds: mean of making a plan's edits, evaluation apart; flops: operations of one edit,
-          mean; memory: bytes of tensors that are in use at once beside the model, the most of
-          all trials.
-        - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null where the
-          study does not say; tuning_trials, tuning_seconds: what choosing them took, all edits of
+        - first, last: the range of ranks it may have by its score. A method ranks before another
+          if its interval lies completely above; methods whose intervals overlap are tied. first is
+          1 plus the number of methods before it, last is the number of methods that it is not
+          before, itself included. Null without an interval, which needs `FEWEST` clusters with
+          different scores; null for methods with failed trials, and for oracles, which use
+          information that methods may not.
+        - seconds: mean time to make a plan's edits, without evaluation; flops: mean operations of
+          one edit; memory: peak bytes of tensors beside the model, the maximum over trials.
+        - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null if the
+          study does not state it; tuning_trials, tuning_seconds: cost of tuning, with all edits of
           all trials.
     """
     own = rows.filter(pl.col("suite") == suite)
@@ -223,7 +225,7 @@ def leaderboard(
 
 
 def _estimated(rows: pl.DataFrame, measure: str, by: Sequence[str]) -> pl.DataFrame:
-    """The means of a measure; intervals are cut to what it can be, and few clusters have none."""
+    """Return means of a measure; intervals are clipped to its range, and null for few clusters."""
     found = means(rows.filter(measure=measure), "value", by, within=range_of(measure))
     enough = pl.col("clusters") >= FEWEST
     return found.with_columns(
@@ -236,7 +238,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _ranks(table: pl.DataFrame) -> list[pl.Series]:
-    """Ranks from and to, by intervals of the score."""
+    """Return the columns first and last, by intervals of the score."""
     rows = table.select("family", "failed", "score_low", "score_high").iter_rows()
     ends = [
         None if family == _ORACLE or failed or low is None else (low, high)
@@ -263,7 +265,7 @@ def boards(
     costs: Mapping[str, tuple[float, int]] | None = None,
     methods: Sequence[Mapping[str, Any]] = (),
 ) -> list[Board]:
-    """The leaderboards of a study, one a suite; parameters as of `leaderboard`."""
+    """Return the leaderboards of a study, one per suite; for parameters see `leaderboard`."""
     suites = on_one_text(suites)
     rows = taken(suites)
     found: list[Board] = []

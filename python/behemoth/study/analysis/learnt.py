@@ -1,7 +1,7 @@
-"""What the models of a leaderboard knew before any edit, world by world.
+"""What the models of a leaderboard knew before any edit, by grammar and number of edits.
 
-What was not known can be neither changed nor forgotten: a board of models that had learnt nothing
-looks like any other, and says nothing of methods.
+Unknown facts can be neither changed nor forgotten: a board of models that learnt nothing looks like
+any other, but says nothing about methods.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import polars as pl
 __all__ = ["ENOUGH", "LEARNT", "learnt", "recalled"]
 
 ENOUGH = 0.5
-"""The share of the edited facts from which on a world counts as learnt."""
+"""Minimum share of known edited facts at which a world counts as learnt."""
 
 LEARNT = {
     "suite": pl.String,
@@ -27,21 +27,21 @@ LEARNT = {
 
 
 def learnt(edits: pl.DataFrame, suites: pl.DataFrame, recall: pl.DataFrame) -> pl.DataFrame:
-    """What was known before, by suite, world and number of edits.
+    """Return what was known before the edits, by suite, grammar and number of edits.
 
     Parameters
     ----------
     edits, suites, recall : polars.DataFrame
-        Of `behemoth.study.results.Results`, collected.
+        Frames of `behemoth.study.results.Results`, collected.
 
     Returns
     -------
     polars.DataFrame
-        One row a suite, grammar (null of templates) and number of edits of a plan, in this order,
-        columns as in `LEARNT`. known: of facts, the edited facts of all plans, a fact once for
-        each model, those whose old answer the unedited model generated in some wording that it
-        was trained on; share: known by facts; recall: of all facts that are written, the share
-        that the models generated, mean over models.
+        One row per suite, grammar (null for templates) and number of edits of a plan, in this
+        order, columns as in `LEARNT`. facts: number of edited facts of all plans, each counted once
+        per model; known: number of those whose old answer the unedited model generated in some
+        trained wording; share: known / facts; recall: share of all facts with exposures that the
+        model generated, mean over models.
     """
     asked = suites.select("trial", "suite", "grammar", pl.col("edits").alias("planned")).unique()
     facts = (
@@ -68,6 +68,6 @@ def learnt(edits: pl.DataFrame, suites: pl.DataFrame, recall: pl.DataFrame) -> p
 
 
 def recalled(recall: pl.DataFrame) -> pl.DataFrame:
-    """The share of the facts that are written that each model said: model, recall."""
+    """Return each model's share of recalled facts, among facts with exposures: model, recall."""
     written = recall.filter(pl.col("exposures") > 0)
     return written.group_by("model").agg(pl.col("exact_match").mean().alias("recall"))

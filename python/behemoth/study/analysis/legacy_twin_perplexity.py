@@ -1,4 +1,4 @@
-"""Numbers of twins that trials before this version took on another text."""
+"""Correction of twins' perplexities that earlier versions measured on another text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _MEASURE, _FIRST = "perplexity_corpus", 1
 
 
 def on_one_text(suites: pl.DataFrame) -> pl.DataFrame:
-    """Hold a twin's perplexity to the corpus that its run was trained on.
+    """Replace twins' perplexities by those on the corpus that the run was trained on.
 
-    Trials of version 1 of the measure took it on the twin's own corpus, which lacks the facts, and
-    so is another text. What was retrained on that corpus is the twin, and is measured as all
-    methods are, so its value stands for the twin's.
+    Trials with version 1 of the measure evaluated the twin on its own corpus, which lacks the facts
+    and so is another text. The model of an oracle, retrained on that corpus, is the same as the
+    twin and is evaluated like all methods, so its value replaces the twin's.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def on_one_text(suites: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        The same, with other twins in these rows: the value of an oracle on the same model with as
-        many edits, or null without one.
+        The frame, with the twins of these rows replaced by the value of the oracle on the same
+        model with the same number of edits, or by null unless there is exactly one.
     """
     key = ["model", "suite", "edits"]
     old = (pl.col("measure") == _MEASURE) & (pl.col("version") == _FIRST)
@@ -33,7 +33,7 @@ def on_one_text(suites: pl.DataFrame) -> pl.DataFrame:
         suites.filter(old, pl.col("family") == "oracle", pl.col("value").is_not_null())
         .group_by(key)
         .agg(
-            # Several plans of one model and size cannot be told apart here.
+            # Several plans of one model and size cannot be distinguished here.
             pl.when(pl.len() == 1).then(pl.col("value").first()).alias("_twin")
         )
     )

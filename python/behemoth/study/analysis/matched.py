@@ -1,13 +1,12 @@
 """Methods compared at equal cost: at the same KL on bystanders, or the same norm of the update.
 
-At their own learning rates methods do not differ in what they are only, but in how far they go. So
-two are compared where they have gone equally far, in one of two ways. Over steps: a budget of the
-cost is given, and the share of edits that flip within it counted, from the cost that each edit had
-run up when it flipped (`flips_at_matched_cost`). Over a sweep of rates: the outcome of each method
-at each setting of its sweep lies on a curve over its cost, and curves are read off at equal cost,
-between the settings by a straight line in the logarithm of cost (`outcomes_at_matched_cost`).
-Both average the difference over a range of costs that is given with it, and take intervals of the
-cluster jackknife.
+At their own learning rates methods differ not only in kind but also in how far they change a model.
+So two methods are compared at equal change, in one of two ways. Over steps: for a budget of the
+cost, the share of edits that flip within it is computed, from the cost of each edit at its flip
+(`flips_at_matched_cost`). Over a sweep of rates: the outcome of each method at each setting of its
+sweep is a point of a curve over its cost, and the curves are compared at equal cost, interpolated
+linearly in the logarithm of cost (`outcomes_at_matched_cost`). Both average the difference over a
+range of costs, which is returned with it, and have intervals by the cluster jackknife.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ __all__ = ["COSTS", "MATCHED", "PLACES", "flips_at_matched_cost", "matched_table
            "outcomes_at_matched_cost"]  # fmt: skip
 
 COSTS = {"norm_at_flip": "norm", "kl_at_flip": "kl"}
-"""Cost of an edit when it flipped, and what that is at its end."""
+"""Columns of the cost of an edit at its flip, and of the same cost at its end."""
 PLACES = 9
-"""Costs at which two methods are compared, evenly apart in their logarithm."""
+"""Number of costs at which two methods are compared, evenly spaced in their logarithm."""
 MATCHED: dict[str, Any] = {
     "method": pl.String,
     "optimiser": pl.String,
@@ -48,7 +47,7 @@ MATCHED: dict[str, Any] = {
     "clusters": pl.UInt32,
     "note": pl.String,
 }
-"""Columns of what `matched_table` gives."""
+"""Columns of the frame returned by `matched_table`."""
 _SAME = ("method", "optimiser", "retain_rows")
 _APART = "no cost that both have"
 _Range = tuple[float, float]
@@ -58,21 +57,21 @@ _Arm = tuple[int | None, str]  # rank, part
 def flips_at_matched_cost(
     first: pl.DataFrame, second: pl.DataFrame, cost: str = "kl_at_flip"
 ) -> tuple[Estimate, _Range | None]:
-    """How many more of the first's edits flip within a budget than of the second's.
+    """Return the difference of the shares of edits that flip within a budget, first - second.
 
     Parameters
     ----------
     first, second : polars.DataFrame
-        Edits of two methods, with ``reached`` and the cost (null where nothing flipped). An edit
-        that never flipped did not flip within any budget.
+        Edits of two methods, with ``reached`` and the cost (null without a flip). An edit that
+        never flipped did not flip within any budget.
     cost : str
         Column: ``kl_at_flip`` (nats) or ``norm_at_flip`` (Frobenius).
 
     Returns
     -------
     (Estimate, (float, float) or None)
-        Difference of the shares, between -1 and 1, averaged over budgets between the two costs
-        given with it: the 5th and 95th percentile of the costs of both together.
+        Difference of the shares, between -1 and 1, averaged over budgets; and the range of the
+        budgets, which is the 5th and 95th percentile of the costs of both methods together.
     """
     parts = [_flipped(frame, cost) for frame in (first, second)]
     costs = [part["cost"].drop_nulls().to_numpy() for part in parts]
@@ -96,7 +95,7 @@ def flips_at_matched_cost(
             mine = chosen & (side == which)
             if not (mine & known).any():
                 return [np.nan]
-            # Flips whose cost is not known are taken to have cost what the others did.
+            # Flips of unknown cost are assumed to have cost the same as the others.
             shares.append(flipped[mine].mean() * within[mine & known].mean(0))
         return [float((shares[0] - shares[1]).mean())]
 
@@ -104,7 +103,7 @@ def flips_at_matched_cost(
 
 
 def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
-    """Edits that could flip, and the cost of those that did, null where it is not known."""
+    """Return edits that could flip, with the cost of those that did, null if unknown."""
     keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
     value = pl.lit(None, pl.Float64)
     if cost in frame.columns:
@@ -124,25 +123,26 @@ def outcomes_at_matched_cost(
     *,
     setting: str = "label",
 ) -> tuple[Estimate, _Range | None]:
-    """How much higher the first's outcome is than the second's where they cost the same.
+    """Return the difference of the outcomes at equal cost, first - second.
 
     Parameters
     ----------
     first, second : polars.DataFrame
         Edits of two methods over all settings of their sweeps.
     outcome : str
-        Column to average; rows without it do not count, but of edits that broke down it is 0.
+        Column to average; rows without it are excluded, except that it is 0 for edits that broke
+        down.
     cost : str
-        Column above 0: ``kl`` (nats on bystanders) or ``norm``. Of edits that broke down it is
-        not known, and they are taken to have cost what the others of their setting did.
+        Column above 0: ``kl`` (nats on bystanders) or ``norm``. For edits that broke down it is
+        unknown and assumed to be that of the others of their setting.
     setting : str
-        Column of what a sweep goes over: each value is a point, at the geometric mean of its cost.
+        Column of the settings of a sweep: each value is a point, at the geometric mean of its cost.
 
     Returns
     -------
     (Estimate, (float, float) or None)
-        Difference, averaged over the range of costs given with it, which is that of both curves.
-        None where they do not overlap. A method of one setting is a point and has no curve.
+        Difference, averaged over a range of costs; and this range, in which the curves overlap.
+        No estimate if they do not overlap, or if a method has one setting only and so no curve.
     """
     parts = []
     for sign, frame in enumerate((first, second)):
@@ -196,7 +196,7 @@ def outcomes_at_matched_cost(
         drawn = curves(chosen)
         if not all(len(x) > 1 for x, _ in drawn):
             return [np.nan]
-        # Without a cluster a curve may end a little sooner: it goes on as it ended.
+        # Without a cluster a curve may be a little shorter: it is continued by its end value.
         ahead, behind = (np.interp(places, x, y) for x, y in drawn)
         return [float((ahead - behind).mean())]
 
@@ -209,25 +209,25 @@ def matched_table(
 ) -> pl.DataFrame:
     """Compare ranks on the same part, and parts at the same rank, at equal cost.
 
-    Only what differs in one thing is compared: the method is the same (fine-tuning and LoRA are
-    one, of full and of restricted rank), and so are the optimiser and the rows that it retains.
-    Labels that differ in nothing else, such as rates, are the sweep of one arm.
+    Only arms that differ in one property are compared: the method is the same (fine-tuning and LoRA
+    count as one, of full and of restricted rank), and so are the optimiser and the retained rows.
+    Labels that differ only in other settings, such as rates, are the sweep of one arm.
 
     Parameters
     ----------
     edits : polars.DataFrame
-        The study's frame of edits.
+        The `edits` frame of the study.
     of_edits : polars.DataFrame
-        What `damage_of_edits` gives: kl by trial and edit.
+        Frame returned by `damage_of_edits`: kl by trial and edit.
     follows : polars.DataFrame
-        What `consequences` gives: whether what follows from an edited fact does.
+        Frame returned by `consequences`: whether dependent facts follow the edit.
 
     Returns
     -------
     polars.DataFrame
-        Columns as in `MATCHED`. comparison: rank (first has the lower one) or part (first is
-        both, second the MLP alone); outcome: flipped (over steps), success and follows (over the
-        sweep); cost: norm or kl. What cannot be compared has a note.
+        Columns as in `MATCHED`. comparison: rank (first has the lower rank) or part (first is both,
+        second is the MLP alone); outcome: flipped (over steps), success and follows (over the
+        sweep); cost: norm or kl. Pairs that cannot be compared have a note.
     """
     keys = ["trial", "edit"]
     there = set(edits.columns)
@@ -251,7 +251,7 @@ def matched_table(
 
 
 def _pairs(arms: Sequence[tuple[Any, ...]]) -> list[tuple[str, _Arm, _Arm]]:
-    """Pairs of (rank, part) of which the first is expected to be the better."""
+    """Return pairs of (rank, part) to compare, the one expected to be better first."""
     size: dict[_Arm, float] = {(rank, part): rank or float("inf") for rank, part in arms}
     ordered = sorted(size, key=lambda arm: (arm[1], size[arm]))
     found: list[tuple[str, _Arm, _Arm]] = [

@@ -1,11 +1,11 @@
-"""How much of the effect of exposures on the dose goes through the margin before the edit.
+"""Mediation: the part of the effect of exposures on the dose that the pre-edit margin explains.
 
-Total is the slope of the log dose on log2 exposures, direct the same with the margin held fixed,
-and indirect what is between them. In a model of the logarithm of time a coefficient keeps its scale
-when the margin joins it (the noise shrinks instead), so the two may be subtracted; slopes of
-logistic and hazard models may not (Karlson, Holm and Breen, 2012, Sociological Methodology 42).
-That the margin may be called a mediator and not only a companion rests on exposures being assigned
-by the engine; the margin itself is not.
+The total effect is the slope of the log dose on log2 exposures, the direct effect the same slope
+with the margin held fixed, and the indirect effect their difference. In a model of the logarithm of
+time a coefficient keeps its scale when the margin is added (the noise shrinks instead), so the two
+may be subtracted; slopes of logistic and hazard models may not (Karlson, Holm and Breen, 2012,
+Sociological Methodology 42). The margin may be called a mediator, not only a correlate, because the
+engine assigns exposures; the margin itself is not assigned.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from .time_ratio import dose_fits, prepared, told, within_models
 __all__ = ["BINS", "Mediation", "margin_bins", "mediation"]
 
 BINS = 5
-"""Bins of equal margin, about equally many edits to each."""
-_FEWEST = 20  # edits, below which there is nothing to take apart
+"""Number of bins of similar margin, with about the same number of edits each."""
+_FEWEST = 20  # minimum number of edits
 
 
 @dataclass(frozen=True)
 class Mediation:
-    """The slope of the dose taken apart; all are log time ratios per doubling but two.
+    """Decomposition of the slope of the dose; log time ratios per doubling except share and margin.
 
     Attributes
     ----------
     total, direct, indirect : Estimate
-        As above.
+        Total, direct and indirect effect.
     share : Estimate
-        indirect / total; no number where the interval of total holds 0. Beyond 0 and 1 both parts
-        do not point the same way (see its note). Without an interval of total (one cluster) it
-        describes, and shows nothing.
+        indirect / total; no value if the interval of total includes 0. Outside of 0 to 1 the direct
+        and indirect effects have opposite signs (see its note). Without an interval of total (one
+        cluster) it is descriptive only.
     margin : Estimate
-        Nats that the margin grows per doubling.
+        Increase of the margin per doubling, in nats.
     within : Estimate
-        The slope with an intercept for each bin of margin: direct without a straight line.
+        The slope with an intercept per bin of margin: the direct effect, not assuming linearity.
     """
 
     total: Estimate
@@ -54,9 +54,9 @@ class Mediation:
 
 
 def margin_bins(edits: pl.DataFrame, bins: int = BINS) -> pl.DataFrame:
-    """Add ``bin``, from 0: the quantile of the margin among the edits; equal margins stay together.
+    """Add ``bin``, from 0: the quantile bin of the margin; equal margins share a bin.
 
-    Edits without a margin are left out.
+    Edits without a finite margin are dropped.
     """
     kept = edits.filter(pl.col("margin").is_not_null() & pl.col("margin").is_finite())
     if not kept.height:
@@ -67,18 +67,17 @@ def margin_bins(edits: pl.DataFrame, bins: int = BINS) -> pl.DataFrame:
 
 
 def mediation(edits: pl.DataFrame) -> Mediation | None:
-    """Take the slope of the dose apart.
+    """Decompose the slope of the dose.
 
     Parameters
     ----------
     edits : polars.DataFrame
-        The study's frame of edits, of one method.
+        Rows of the `edits` frame of one method.
 
     Returns
     -------
     Mediation or None
-        None without enough edits that have both a dose above 0 and a margin, at two levels or
-        more.
+        None if fewer than 20 edits have both a dose above 0 and a margin, or at only one level.
     """
     rows, held = prepared(margin_bins(edits))
     rows = told(rows, "doublings")
@@ -115,7 +114,7 @@ def _parts(rows: pl.DataFrame, held: list[str]) -> list[Estimate]:
 
 
 def _growth(x: NDArray[np.float64], m: NDArray[np.float64], group: NDArray[np.int64]) -> float:
-    """Slope of the margin on log2 exposures within models, by least squares."""
+    """Return the slope of the margin on log2 exposures within models, by least squares."""
     _, place = np.unique(group, return_inverse=True)
     size = np.bincount(place)
     apart = x - (np.bincount(place, x) / size)[place]

@@ -1,12 +1,14 @@
-"""Do the metrics of unlearning tell the truth? Each is held to the retrained twin, which is known.
+"""Meta-evaluation of the metrics of unlearning, by comparison with the retrained twin.
 
-Five questions of each measure of the suite: does it tell the trained model from its twin; does it
-rank methods, and doses of a method, as their distance to the twin does; does it call forgotten what
-is only refused, or comes back by relearning or rounding; and does it depend, at the twin, on how
-often the facts would have been written, though the twin never saw any of them.
+Questions about each measure of the suite: does it distinguish the trained model from its twin; does
+it rank methods, and doses of a method, like their distance to the twin; does it call facts
+forgotten that are only refused, or that relearning or rounding recovers; and does its value for the
+twin depend on the exposures of the facts in the trained model's corpus, though the twin never saw
+any of them.
 
-The distance is KL(twin || model) where answers begin: at the facts to forget for measures of
-forgetting, at those that stay for measures of the rest, the sum of both for scores of the whole.
+The distance is KL(twin || model) at the first token of answers: over the facts to forget for
+measures of forgetting, over those to retain for measures of the rest, the sum of both for scores of
+the whole.
 """
 
 from __future__ import annotations
@@ -55,10 +57,10 @@ QUESTIONS: Mapping[str, str] = {
     "rounding": "of models that say no more facts than the twin, and do with rounded weights",
     "frequency": "change of the twin's value per doubling of exposures, in gaps to the trained",
 }
-"""What is asked beside whether trained model and twin are told apart, which is an area."""
+"""Questions other than how well trained model and twin are distinguished, which is an area."""
 
 _UNEDITED = 1e-9  # Frobenius norm below which nothing was changed
-_REFUSES = 0.1  # free generation gives few refusals of several tokens as a whole
+_REFUSES = 0.1  # a probability, as complete refusals of several tokens are rarely generated
 _SHARES = ("suppression", "relearning", "rounding")
 _BOUNDS = {**dict.fromkeys(_SHARES, (0.0, 1.0)), "frequency": (-math.inf, math.inf)}
 _ROUNDED = ("recall_8_bit", "recall_4_bit")
@@ -67,21 +69,22 @@ _GAP = 1e-9
 
 @dataclass(frozen=True)
 class MetaEvaluation:
-    """What was found of each measure.
+    """Answers for each measure.
 
     Attributes
     ----------
     table : polars.DataFrame
-        One row a measure, in the order of `JUDGED`: measure, about, better, area (of telling the
-        trained model from the twin; 1 where the twin is always the better one), area_low,
-        area_high, clusters (UInt32), then each of `QUESTIONS` with ``_low``, ``_high``
-        (95%, cluster jackknife; null of one cluster, and where all say the same), ``_count``
-        (UInt32: blocks, models, or worlds that it rests on) and ``_clusters`` (UInt32: those that
-        have an answer). A block is a plan on a model.
+        One row per measure, in the order of `JUDGED`: measure, about, better, area (of
+        distinguishing the trained model from the twin; 1 if the twin is always better), area_low,
+        area_high, clusters (UInt32), then each of `QUESTIONS` with ``_low``, ``_high`` (95%,
+        cluster jackknife; null for one cluster, and if all values are the same), ``_count``
+        (UInt32: number of blocks, edited models or clusters averaged) and ``_clusters`` (UInt32:
+        clusters with an answer). A block is a plan on a model.
     levels : polars.DataFrame
-        measure, exposures, area, trained, twin: the first by exposures of the facts, with means.
+        Columns measure, exposures, area, trained, twin, clusters: the area by exposures of the
+        facts, with mean values of trained models and twins.
     parts : polars.DataFrame
-        measure, question, world_seed, seed, block, label, value: what the means are of.
+        Columns measure, question, world_seed, seed, block, label, value: the averaged values.
     """
 
     table: pl.DataFrame
@@ -90,7 +93,7 @@ class MetaEvaluation:
 
 
 def readings(results: Results) -> pl.DataFrame:
-    """The measures of the unlearning suite of a study's trials, with the part that each plays.
+    """Return the measures of the unlearning suite of a study's trials, with the trials' roles.
 
     Parameters
     ----------
@@ -99,11 +102,11 @@ def readings(results: Results) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        One row a trial and measure, columns as in `READINGS`. block: model and plan. role:
-        ``twin`` of an oracle, ``trained`` of an arm that changes nothing (a norm below 1e-9),
-        ``method`` of all others. refuses: whether the refusal has a mean probability above 0.1 on
-        edited facts, and above that of the old answer. exposures: of the plan's facts, null where
-        they differ.
+        One row per trial and measure, columns as in `READINGS`. block: model and plan. role:
+        ``twin`` for an oracle, ``trained`` for an arm that changes nothing (a norm below 1e-9),
+        ``method`` for all others. refuses: whether the refusal has a mean probability above 0.1 on
+        edited facts, and above that of the old answer; only for methods. exposures: of the plan's
+        facts, null if they differ.
     """
     own = results.suites.filter(pl.col("suite") == "unlearning").collect()
     if own.is_empty():
@@ -154,7 +157,7 @@ def readings(results: Results) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Block:
-    """The trials of one plan on one model, with their measures by name: float64[trials]."""
+    """Trials of one plan on one model, with their measures by name: float64[trials]."""
 
     world_seed: int
     seed: int
@@ -170,16 +173,16 @@ class _Block:
         return self.values.get(measure, np.full(len(self.labels), np.nan))
 
     def of(self, role: str, measure: str) -> float:
-        """The value of the first trial of a role; NaN where there is none."""
+        """Return the value of the first trial of a role; NaN if there is none."""
         places = np.flatnonzero(self.roles == role)
         return float(self[measure][places[0]]) if len(places) else math.nan
 
     def distance(self, measures: tuple[str, ...]) -> NDArray[np.float64]:
-        """The sum of some distances to the twin."""
+        """Return the sum of some distances to the twin."""
         return np.sum([self[name] for name in measures], axis=0)
 
     def forgotten(self, measure: str, place: int) -> bool | None:
-        """Whether a measure calls a trial's model forgotten; see `Judged.forgotten`."""
+        """Return whether a measure calls a trial's model forgotten; see `Judged.forgotten`."""
         judged = JUDGED.get(measure, _DISTANCE)
         own = float(self[measure][place])
         return judged.forgotten(own, self.of("trained", measure), self.of("twin", measure))
@@ -189,12 +192,12 @@ _DISTANCE = Judged("twin")
 
 
 def judge(rows: pl.DataFrame) -> MetaEvaluation:
-    """Answer the questions of each measure.
+    """Answer the questions about each measure.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        What `readings` gives.
+        Frame returned by `readings`.
     """
     blocks = list(_blocks(rows))
     there = set(rows["measure"].unique())
@@ -269,7 +272,7 @@ def _part(
 
 
 def _ranks(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
-    """Rank correlations with the distance to the twin, block by block."""
+    """Yield rank correlations with the distance to the twin, one per block."""
     judged = JUDGED[measure]
     for block in blocks:
         own = block.roles == "method"
@@ -285,14 +288,17 @@ def _ranks(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
 
 
 def _apart(values: NDArray[np.float64], twin: float) -> NDArray[np.float64]:
-    """|value - twin|, or what ranks alike: what never comes is nearest to what comes last."""
+    """Return |value - twin|, or, if the twin's value is infinite, values that rank in this order.
+
+    The values nearest to an infinite one are the most extreme in its direction.
+    """
     if math.isinf(twin):
         return -values if twin > 0 else values
     return np.abs(values - twin)
 
 
 def _fooled(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
-    """What is called forgotten and is not, model by model."""
+    """Yield whether models that have not forgotten are called forgotten, one value per model."""
     if JUDGED[measure].about == "rest":
         return
     for block in blocks:
@@ -315,19 +321,22 @@ def _fooled(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
 
 
 def _silent(block: _Block, place: int) -> bool:
-    """Whether a model says no more of the facts than the twin, where the trained model does.
+    """Return whether a model recalls no more of the facts than the twin, but the trained one does.
 
-    Nearer the twin's recall than the trained model's will not do: of 12 facts, four that are still
-    said would be none.
+    A recall nearer to the twin's than to the trained model's is not enough: of 12 facts, four could
+    still be generated.
     """
     own = float(block["forget_recall"][place])
     return own <= block.of("twin", "forget_recall") < block.of("trained", "forget_recall")
 
 
 def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
-    """The slope of the twin's value on log2 exposures, a cluster, in gaps to the trained model."""
+    """Yield the slope of the twin's value on log2 exposures, in gaps to the trained model.
+
+    One value per cluster; the gap is the mean over blocks.
+    """
     judged = JUDGED[measure]
-    if judged.about == "rest":  # which has no gap to speak of
+    if judged.about == "rest":  # which has no clear gap
         return
     levelled = [block for block in blocks if block.exposures]
     twins = judged.badness(np.array([block.of("twin", measure) for block in levelled]))
@@ -353,7 +362,7 @@ def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
 
 
 def _levels(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
-    """The area of trained model against twin, over clusters, for facts of equal exposures."""
+    """Yield the area of trained models against twins, for each level of exposures."""
     judged = JUDGED[measure]
     for level in sorted({block.exposures for block in blocks}, key=lambda each: each or 0):
         own = [block for block in blocks if block.exposures == level]
@@ -377,7 +386,7 @@ def _told(measure: str, levels: pl.DataFrame, clusters: int) -> dict[str, Any]:
     own = levels.filter(measure=measure)
     value = math.nan if own.is_empty() else float(own["area"].mean())  # type: ignore[arg-type]
     least = 0 if own.is_empty() else int(own["clusters"].min())  # type: ignore[arg-type]
-    # A mean over levels of the same clusters is taken to be as sure as one level of them.
+    # A mean over levels of the same clusters is assumed to be as precise as one level.
     ends = area_interval(value, least, least)
     return {
         "measure": measure,

@@ -1,4 +1,4 @@
-"""The methods of a study side by side: what each achieves, what it damages, what it costs."""
+"""The methods of a study compared: success, damage and cost of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ METHODS: dict[str, Any] = {
     "flops": pl.Float64,
     "memory": pl.Float64,
 }
-"""Columns of what `methods_of` gives."""
+"""Columns of the frame returned by `methods_of`."""
 _SHARE = (0.0, 1.0)
 _ABOVE = (0.0, float("inf"))
 
@@ -45,39 +45,40 @@ def methods_of(
     costs: Mapping[str, tuple[float, int]],
     failed: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
-    """Sum up each method over all levels of exposures.
+    """Summarise each method over all levels of exposures.
 
     Parameters
     ----------
     edits : polars.DataFrame
-        The study's frame of edits.
+        The `edits` frame of the study.
     probes : polars.LazyFrame
-        The study's frame of probes.
+        The `probes` frame of the study.
     of_edits : polars.DataFrame
-        What `damage_of_edits` gives.
+        Frame returned by `damage_of_edits`.
     seconds : mapping of str to float
-        Seconds that the edits of each trial took, by its id.
+        Seconds that the edits of each trial took, by trial id.
     costs : mapping of str to (float, int)
-        Operations of one edit of each trial and bytes that it takes, by its id, where counted.
+        Operations and bytes of one edit of each trial whose costs were counted, by trial id.
     failed : mapping of str to int, optional
-        Trials that failed, by label: of those there are no edits.
+        Number of failed trials, by label; they have no edits.
 
     Returns
     -------
     polars.DataFrame
-        One row a method, in the order of the study, columns as in `METHODS`.
+        One row per method, in the order of the study, columns as in `METHODS`.
 
-        - trials: those that the numbers are of; failed: those that failed and are in none of
-          them. Methods of which all failed stand last.
-        - forgets: whether success means that the old object is no longer said.
-        - success: share of the edits that free generation shows, in trained wordings; held_out:
-          the same in wordings that training never had, null where none were asked.
-        - lost: share of the known bystanders that are no longer given back; kl: nats on all.
-        - ed50, censored, beyond: as of `dose_table`, over all facts; null without doses.
+        - trials: number of trials that are included; failed: number of failed trials, which are
+          excluded. Methods whose trials all failed come last.
+        - forgets: whether success means that the old object is no longer generated.
+        - success: mean share of trained wordings whose generated answer shows the edit; held_out:
+          the same for held-out wordings, null if none were evaluated.
+        - lost: share of the known bystanders that are no longer recalled; kl: nats over all
+          bystanders.
+        - ed50, censored, beyond: see `dose_table`, over all facts; null without doses.
         - norm: median Frobenius norm of the change.
-        - seconds: of one edit, made in the stack that its trial made, evaluation apart.
-        - flops: operations of one edit, the mean over edits; memory: bytes that making one, or a
-          batch, takes beside the model, the most of all trials; null where they were not counted.
+        - seconds: per edit, made in the stacks of its trial, without evaluation.
+        - flops: operations of one edit, the mean over edits; memory: bytes that making an edit, or
+          a batch, needs beside the model, the maximum over trials; null if not counted.
         - ..._low, ..._high: 95 % intervals by the cluster jackknife, null for one cluster.
     """
     by = ("label",)
@@ -137,7 +138,7 @@ _UNITS = ("trial", "edit")
 
 
 def _counted(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> pl.DataFrame:
-    """Operations and memory of each method's edits: label, flops, memory."""
+    """Return operations and memory of each method's edits: label, flops, memory."""
     schema = {"trial": pl.String, "flops": pl.Float64, "memory": pl.Float64}
     rows = [(trial, flops, float(memory)) for trial, (flops, memory) in costs.items()]
     counted = trials.join(pl.DataFrame(rows, schema, orient="row"), on="trial")
@@ -147,7 +148,7 @@ def _counted(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> pl
 
 
 def _held_out(edits: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:
-    """Whether each held-out wording of an edited fact shows the edit: held_out, 0 or 1."""
+    """Add whether each held-out wording of an edited fact shows the edit: held_out, 0 or 1."""
     keys = cluster_keys(edits)
     goals = edits.group_by("trial", *keys).agg(
         (pl.col("dose_kind") == "forget").any().alias("forgets")
@@ -157,7 +158,7 @@ def _held_out(edits: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:
         .select("label", "trial", "edit", "exact_match", "old_match", "failure")
         .collect()
     )
-    # Of an edit that broke down it is the unedited model that was asked.
+    # For an edit that broke down, the unedited model was evaluated.
     made = pl.col("failure").is_null()
     shown = made & pl.when("forgets").then(~pl.col("old_match")).otherwise(pl.col("exact_match"))
     return asked.join(goals, on="trial", how="left").with_columns(

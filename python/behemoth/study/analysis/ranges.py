@@ -1,4 +1,4 @@
-"""What measures can be, which is what their intervals are cut to."""
+"""Ranges of measures, to which their intervals are clipped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 __all__ = ["AMOUNT", "ANY", "CHANGE", "SHARE", "Range", "range_of"]
 
 Range = tuple[float, float]
-"""Least and greatest value."""
+"""Minimum and maximum."""
 SHARE: Range = (0.0, 1.0)
 CHANGE: Range = (-1.0, 1.0)
 """Differences of shares, and correlations."""
@@ -40,12 +40,12 @@ _ENDINGS = {"_magnitude": CHANGE}  # differences of probabilities
 
 
 def range_of(measure: str) -> Range:
-    """The least and the most that a measure can be; infinities where nothing is known of it.
+    """Return the minimum and maximum of a measure; infinities for unknown measures.
 
     Parameters
     ----------
     measure : str
-        Of a suite, or one that a board makes of several.
+        Measure of a suite, or one that a board derives from several.
 
     Examples
     --------

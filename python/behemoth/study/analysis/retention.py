@@ -1,4 +1,4 @@
-"""Durability: which edits still hold when training on the corpus goes on."""
+"""Durability: which edits last when training on the corpus continues."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["half_lives", "retention_curves"]
 
 
 def retention_curves(retention: pl.DataFrame) -> pl.DataFrame:
-    """Share of the edits that hold, of those that held right after editing.
+    """Return the share of edits that are kept, among those kept right after editing.
 
     Returns
     -------
     polars.DataFrame
-        label, size, exposures, step (of training that went on), mean, low, high, rows (edits),
+        Columns label, size, exposures, step (of continued training), mean, low, high, rows (edits),
         clusters.
     """
     held = retention.filter((pl.col("step") == 0) & pl.col("kept")).select("trial", "edit")
@@ -26,13 +26,13 @@ def retention_curves(retention: pl.DataFrame) -> pl.DataFrame:
 
 
 def half_lives(curves: pl.DataFrame) -> pl.DataFrame:
-    """Steps after which half of the edits are gone, between the steps that were looked at.
+    """Return the steps after which half of the edits are lost, interpolated between evaluations.
 
     Returns
     -------
     polars.DataFrame
-        label, size, exposures, half_life (Float64; null when most edits still hold at the end),
-        looked (the last step), rows.
+        Columns label, size, exposures, half_life (Float64; null if the share never falls from above
+        a half to a half), looked (the last step), rows.
     """
     found = []
     keys = ["label", "size", "exposures"]

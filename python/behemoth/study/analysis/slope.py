@@ -1,9 +1,9 @@
-"""Slopes per doubling of exposures: of ED50, of outcomes, of damage. Those of doses: `time_ratio`.
+"""Slopes per doubling of exposures: of ED50, outcomes and damage. For doses see `time_ratio`.
 
-Every trained model has an intercept of its own, so that slopes compare facts of one model with
-each other: worlds, initialisations, sizes and rotations that differ in how easily anything is
-edited do not move them. Facts that were never written (exposures 0) have no logarithm and stay
-out of slopes.
+Except for ED50, every trained model has its own intercept, so that slopes compare facts of one
+model with each other: differences between worlds, initialisations, sizes and rotations in how
+easily anything is edited do not affect them. Facts without exposures have no logarithm and are
+excluded.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ __all__ = ["FEW", "doubled", "levels", "linear_slope", "log_dose_slope", "model_
            "outcome_slope"]  # fmt: skip
 
 FEW = "fewer than two levels of exposures"
-_FLOOR = 0.5  # steps; that an edit needed none is put at half of one
+_FLOOR = 0.5  # steps; used for an ED50 of 0
 
 
 def doubled(frame: pl.DataFrame, exposures: str = "exposures") -> pl.DataFrame:
-    """Add ``doublings``, log2 of the exposures; rows of facts never written are left out."""
+    """Add ``doublings``, log2 of the exposures; rows of facts without exposures are dropped."""
     return frame.filter(pl.col(exposures) > 0).with_columns(
         pl.col(exposures).cast(pl.Float64).log(2).alias("doublings")
     )
 
 
 def model_of(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """Number the trained models: int64 [rows], from 0."""
+    """Return the number of each row's trained model: int64 [rows], from 0."""
     name = "model" if "model" in frame.columns else pl.struct(cluster_keys(frame))
     order = frame.select(pl.struct(name).rank("dense") - 1)
     return order.to_series().to_numpy().astype(np.int64)
 
 
 def levels(frame: pl.DataFrame) -> int:
-    """How many levels of exposures rows of `doubled` stand at."""
+    """Return the number of levels of exposures in rows of `doubled`."""
     return frame["doublings"].n_unique() if frame.height else 0
 
 
 def log_dose_slope(edits: pl.DataFrame) -> Estimate:
-    """How many times ED50 doubles for one doubling of exposures: its elasticity.
+    """Return the doublings of ED50 per doubling of exposures: its elasticity.
 
     Least squares of log2 ED50 on log2 exposures over the levels; a censored level counts with
-    the last dose looked at, which leads towards no effect.
+    the last possible dose, which biases the slope towards no effect.
     """
     rows = doubled(dosed(edits))
     cluster = cluster_of(rows)
@@ -67,7 +67,7 @@ def log_dose_slope(edits: pl.DataFrame) -> Estimate:
 
 
 def varying(values: NDArray[np.float64], model: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rows are of models that have more than one of some values: bool [n]."""
+    """Return which rows belong to models whose values vary: bool [n]."""
     count = int(model.max(initial=-1)) + 1
     most, least = np.full(count, -np.inf), np.full(count, np.inf)
     np.maximum.at(most, model, values)
@@ -76,15 +76,18 @@ def varying(values: NDArray[np.float64], model: NDArray[np.int64]) -> NDArray[np
 
 
 def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposures") -> Estimate:
-    """Log odds ratio of a yes-or-no outcome, per doubling of exposures (logistic regression).
+    """Return the log odds ratio of a binary outcome per doubling of exposures.
+
+    This is a logistic regression with an intercept for each model.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        One row an edit; shares between 0 and 1 (over several wordings) count as such.
+        One row per edit; shares between 0 and 1 (over several wordings) count as fractions.
     outcome : str
         Column, 0 to 1.
     exposures : str
+        Column of the exposures.
     """
     rows = doubled(frame, exposures).drop_nulls(outcome)
     if not rows.height:
@@ -95,10 +98,10 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
         pl.len().cast(pl.Float64).alias("risk"),
     ).sort(*keys, "doublings")  # fmt: skip
     total, most = float(table["events"].sum()), float(table["risk"].sum())
-    # Models with one outcome alone say nothing of a slope, so they are no clusters of it either.
+    # Models with a single outcome carry no information on a slope, so they are no clusters either.
     own = pl.struct("model") if "model" in keys else pl.struct(keys)
     won, of = pl.col("events").sum().over(own), pl.col("risk").sum().over(own)
-    # Nor do those whose edits all have as many exposures.
+    # Nor do models whose edits all have the same exposures.
     telling = table.filter((won > 0) & (won < of) & (pl.col("doublings").n_unique().over(own) > 1))
     table = telling if telling.height else table
     events, risk = table["events"].to_numpy(), table["risk"].to_numpy()
@@ -117,12 +120,12 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
 
 
 def linear_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposures") -> Estimate:
-    """Change of a number per doubling of exposures, by least squares within models."""
+    """Return the change of a number per doubling of exposures, by least squares within models."""
     rows = doubled(frame, exposures).drop_nulls(outcome)
     rows = rows.filter(pl.col(outcome).cast(pl.Float64).is_finite())
     if not rows.height:
         return Estimate(None, note="no rows")
-    # A model whose edits all have as many exposures says nothing, and is no cluster.
+    # A model whose edits all have the same exposures carries no information, and is no cluster.
     told = varying(rows["doublings"].cast(pl.Float64).to_numpy(), model_of(rows))
     rows = rows.filter(pl.Series(told)) if told.any() else rows
     x, y = rows["doublings"].to_numpy(), rows[outcome].cast(pl.Float64).to_numpy()

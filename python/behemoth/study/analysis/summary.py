@@ -1,4 +1,4 @@
-"""A study in numbers: every table that the report shows, and the sentence that sums it up."""
+"""A study in numbers: every table that the report shows."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Summary:
     Attributes
     ----------
     edits : polars.DataFrame
-        The study's frame of edits; of those that broke down efficacy and success are 0.
+        The `edits` frame of the study, with efficacy and success 0 for edits that broke down.
     models : polars.DataFrame
-        One row a trained model.
+        One row per trained model.
     methods : polars.DataFrame
-        One row a method; see `behemoth.study.analysis.methods`.
+        One row per method; see `behemoth.study.analysis.methods`.
     doses : polars.DataFrame
         ED50 by label, size and exposures, and filter; see `dose_table`.
     doses_by_label : polars.DataFrame
@@ -49,7 +49,7 @@ class Summary:
     contrasts : polars.DataFrame
         See `contrasts`.
     mediations : dict
-        By (label, filter), where there are enough edits.
+        `Mediation` by (label, filter), if there are enough edits.
     recall, capacity, capacity_of_models : polars.DataFrame
         See `behemoth.study.analysis.capacity`.
     damage, damage_by_exposures : polars.DataFrame
@@ -57,26 +57,26 @@ class Summary:
     consequences : polars.DataFrame
         See `behemoth.study.analysis.consequences`.
     tradeoff : polars.DataFrame
-        label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high (nats,
-        null without bystanders of edits that were made), lost, edits, broken (edits that broke
+        Columns label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high
+        (nats, null if no edit with bystanders was made), lost, edits, broken (edits that broke
         down), clusters.
     at_flip : polars.DataFrame
-        label, exposures, measure (kl_at_flip, nats, or norm_at_flip), mean, low, high, rows,
-        clusters: at the dose of edits that needed a step and got there.
+        Columns label, exposures, measure (kl_at_flip, nats, or norm_at_flip), mean, low, high,
+        rows, clusters: at the dose of edits whose dose is above 0 and reached.
     shapes : polars.DataFrame
-        label, exposures, measure (norm or effective_rank), mean, low, high, rows, clusters.
+        Columns label, exposures, measure (norm or effective_rank), mean, low, high, rows, clusters.
     retention, half_lives : polars.DataFrame
         See `behemoth.study.analysis.retention`.
     settings : polars.DataFrame
-        label, rank, part, retain_rows, ed50, censored, beyond, kl, lost, success, edits: methods
-        that have settings of rank or part; rank is null where it is full, retain_rows where a
+        Columns label, rank, part, retain_rows, ed50, censored, beyond, kl, lost, success, edits,
+        clusters: methods that have a setting part; rank is null if it is full, retain_rows if a
         method has no such setting.
     matched : polars.DataFrame
         Ranks and parts at equal cost; see `matched_table`.
     cases : tuple of Case
-        Some edits with all that was asked of them.
+        Example edits with all their probes.
     clusters : int
-        (World seed, initialisation) pairs.
+        Number of (world seed, initialisation) pairs.
     """
 
     edits: pl.DataFrame
@@ -103,7 +103,7 @@ class Summary:
     clusters: int
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All frames but those of the study itself, and mediation as one frame, by name."""
+        """Return all frames except those of the study itself, and ``mediation``, by name."""
         own = {
             name: value
             for name, value in vars(self).items()
@@ -112,7 +112,7 @@ class Summary:
         return {**own, "mediation": self.mediation_table()}
 
     def mediation_table(self) -> pl.DataFrame:
-        """One row for each label, filter and part: estimate, low, high, clusters, rows, note."""
+        """Return one row per label, filter and part: estimate, low, high, clusters, rows, note."""
         names = ("total", "direct", "indirect", "share", "margin", "within")
         rows = [
             {"label": label, "filter": name, "part": part, "estimate": found.value,
@@ -135,15 +135,15 @@ def summarise(
     resamples: int = 1000,
     step: Advance = silent,
 ) -> Summary:
-    """Work out all tables of a study.
+    """Compute all tables of a study.
 
     Parameters
     ----------
     frames : Results
     primary : mapping, optional
-        As of `contrasts`.
+        See `contrasts`.
     resamples : int
-        Of the bootstrap of ED50.
+        Number of resamples of the bootstrap of ED50.
     step : callable, optional
         Called with (methods done, methods).
     """

@@ -1,19 +1,19 @@
-"""Time ratios: by what one doubling of exposures multiplies the dose of an edit.
+"""Time ratios: the factor by which one doubling of exposures multiplies the dose of an edit.
 
-One model of the dose, `aft`: its logarithm is linear in log2 exposures and in the log2 of the
-exposures of all facts of the subject, with an intercept for each trained model. The intercepts are
-fixed and not drawn from a distribution: worlds, initialisations, sizes and rotations that differ in
-how easily anything is edited then cannot move a slope, and three to fifteen models do not say of
-what distribution they are. That slopes differ among models is no part of the likelihood, it is what
-the cluster jackknife over (world seed, initialisation) sees.
+There is one model of the dose, `aft`: its logarithm is linear in log2 exposures and in the log2 of
+the exposures of all facts of the subject, with an intercept for each trained model. The intercepts
+are fixed effects, not random ones: differences between worlds, initialisations, sizes and rotations
+in how easily anything is edited then cannot affect a slope, and three to fifteen models are too few
+to determine a distribution of intercepts. Differences of slopes between models are not part of the
+likelihood; the cluster jackknife over (world seed, initialisation) accounts for them.
 
-The margin before the edit is not in the headline's model: exposures raise it, so to hold it fixed
-takes away a part of what is asked for. It is in `direct_ratio`. A coefficient of the logarithm of
-time keeps its scale when a covariate joins it, as one of a logistic or a hazard model does not, so
+The margin before the edit is not in the model of the headline: exposures raise it, so holding it
+fixed would remove a part of their effect. It is in `direct_ratio`. A coefficient of the logarithm
+of time keeps its scale when a covariate is added, unlike one of a logistic or a hazard model, so
 slopes with and without the margin can be subtracted.
 
-Edits that needed no step (dose 0: the model said the new object before) have no logarithm.
-`time_ratio` leaves them out, so its edits are selected by something that exposures change;
+Edits of dose 0 (the unedited model already preferred the new object) have no logarithm.
+`time_ratio` excludes them, so its edits are selected by something that exposures affect;
 `already_slope` is about them, and `whole_ratio` keeps them as doses of at most one step.
 """
 
@@ -48,19 +48,21 @@ __all__ = [
     "within_models",
 ]
 
-_APART = 0.01  # share of the subject's total that exposures must leave open for both to be told
-_SEVERAL = 1.2  # largest load over smallest, from which on there are several loads
+_APART = 0.01  # minimum share of the variation of the subject's total not explained by exposures
+_SEVERAL = 1.2  # minimum ratio of the largest to the smallest load to count as several loads
 
 
 def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Edits with a dose above 0 that are ready for `dose_fits`, and what is to be held fixed.
+    """Prepare edits with a dose above 0 for `dose_fits`.
 
     Returns
     -------
-    (polars.DataFrame, list of str)
-        The rows with low, high (steps), doublings (log2 exposures, centred over all rows) and
-        subject_doublings (log2 of the subject's exposures, the same); and ``subject_doublings``
-        where it varies within models and is not the fact's exposures in another form.
+    rows : polars.DataFrame
+        The edits with low, high (steps), doublings (log2 exposures, centred over all rows) and
+        subject_doublings (log2 of the subject's exposures, centred likewise).
+    held : list of str
+        Columns to hold fixed: ``subject_doublings`` if it varies within models and is not
+        determined by the fact's exposures, else none.
     """
     rows = doubled(timed(edits))
     if not rows.height or "subject_exposures" not in rows.columns:
@@ -84,7 +86,7 @@ def _centred(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _apart(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Values less the mean of their group."""
+    """Return the values minus the mean of their group."""
     size = np.maximum(np.bincount(group), 1)
     return values - (np.bincount(group, values) / size)[group]
 
@@ -95,12 +97,12 @@ def telling(
     column: NDArray[np.float64],
     model: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Which edits are of models that say something of a slope: bool [n].
+    """Return which edits belong to models that carry information on a slope: bool [n].
 
-    Models none of whose edits were reached, or all of them at the first look, say nothing: their
-    intercepts are infinite. Nor do those in which the column that the slope is of does not
-    vary, since the intercept takes everything. Neither count as clusters: one that moves
-    nothing when it is left out would make an interval narrower.
+    Models in which no edit was reached, or all were at the first evaluated step, carry none: their
+    intercepts are infinite. Nor do models in which the column of the slope does not vary, since the
+    intercept absorbs everything. Neither count as clusters: a cluster whose omission changes
+    nothing would make an interval narrower.
     """
     count = int(model.max(initial=-1)) + 1
     above = np.bincount(model[np.isfinite(high)], minlength=count)
@@ -117,9 +119,9 @@ def within_models(
     distribution: Distribution = "lognormal",
     start: tuple[Fit, NDArray[np.int64]] | None = None,
 ) -> tuple[Fit, NDArray[np.int64]]:
-    """Fit with an intercept for each model, after the columns; give the models that have one.
+    """Fit the columns and an intercept for each model; return the fit and the models included.
 
-    Models that say nothing (`telling`) are left out.
+    The intercepts come after the columns. Models without information (`telling`) are excluded.
     """
     kept = telling(low, high, columns[:, 0], model)
     names = np.unique(model[kept])
@@ -136,7 +138,7 @@ def within_models(
 
 
 def told(rows: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Give the rows of `prepared` that are `telling`; all where none is, so that a note says so."""
+    """Return the rows of `prepared` that are `telling`, or all rows if none is."""
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
     kept = telling(low, high, rows[column].cast(pl.Float64).to_numpy(), model_of(rows))
     return rows.filter(pl.Series(kept)) if kept.any() else rows
@@ -145,21 +147,21 @@ def told(rows: pl.DataFrame, column: str) -> pl.DataFrame:
 def dose_fits(
     rows: pl.DataFrame, columns: Sequence[str], *, distribution: Distribution = "lognormal"
 ) -> list[Estimate]:
-    """Coefficients of the model of the dose, with intervals of the cluster jackknife.
+    """Estimate coefficients of the model of the dose, with intervals by the cluster jackknife.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        Of `prepared`, with the columns; rows that lack one are left out, and so are models that
-        say nothing of a slope.
+        Rows of `prepared`, with the columns; rows that lack one are excluded, and so are models
+        without information on the slope of the first column.
     columns : sequence of str
-        That whose slope is asked for first.
+        Columns of the model, the one of interest first.
     distribution : {'lognormal', 'weibull'}
 
     Returns
     -------
     list of Estimate
-        One for each column: the natural logarithm of the time ratio per unit of it.
+        One per column: the natural logarithm of the time ratio per unit of it.
     """
     rows = told(rows.drop_nulls(list(columns)), columns[0])
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
@@ -186,12 +188,12 @@ def dose_fits(
 def time_ratio(
     edits: pl.DataFrame, adjust: Sequence[str] = (), *, distribution: Distribution = "lognormal"
 ) -> Estimate:
-    """Log time ratio per doubling of exposures.
+    """Return the log time ratio per doubling of exposures.
 
     Parameters
     ----------
     edits : polars.DataFrame
-        The study's frame of edits, of one method.
+        Rows of the `edits` frame of one method.
     adjust : sequence of str
         Further columns that are held fixed, such as ``recency``.
     distribution : {'lognormal', 'weibull'}
@@ -199,7 +201,7 @@ def time_ratio(
     Returns
     -------
     Estimate
-        Above 0 more exposures need a higher dose.
+        If above 0, more exposures need a higher dose.
     """
     rows, held = prepared(edits)
     found = dose_fits(rows, ["doublings", *adjust, *held], distribution=distribution)[0]
@@ -207,7 +209,7 @@ def time_ratio(
 
 
 def direct_ratio(edits: pl.DataFrame) -> Estimate:
-    """Log time ratio per doubling with the margin before the edit held fixed."""
+    """Return the log time ratio per doubling with the margin before the edit held fixed."""
     finite = pl.col("margin").is_not_null() & pl.col("margin").is_finite()
     return time_ratio(edits.filter(finite), ["margin"])
 
@@ -215,15 +217,15 @@ def direct_ratio(edits: pl.DataFrame) -> Estimate:
 def whole_ratio(
     edits: pl.DataFrame, *, distribution: Distribution = "lognormal"
 ) -> Estimate | None:
-    """Log time ratio per doubling over all edits: no step needed counts as a dose of at most one.
+    """Return the log time ratio per doubling over all edits; dose 0 counts as at most one step.
 
-    The interval (0, 1] says no more than that the dose is small, so no edit is dropped for what its
-    exposures brought about. The size of the ratio leans on the distribution's lower tail.
+    The interval (0, 1] states only that the dose is small, so no edit is excluded because of an
+    effect of its exposures. The size of the ratio depends on the distribution's lower tail.
 
     Returns
     -------
     Estimate or None
-        None where every edit needs a step: `time_ratio` is of all edits then.
+        None if no edit has dose 0: `time_ratio` then includes all edits.
     """
     if not already(edits)["already"].any():
         return None
@@ -231,7 +233,7 @@ def whole_ratio(
 
 
 def held_out_ratio(edits: pl.DataFrame) -> Estimate | None:
-    """Log time ratio per doubling of the dose of held-out wordings; None where none was seen."""
+    """Return the log time ratio per doubling for held-out wordings; None without their doses."""
     if "reached_held_out" not in edits.columns or not edits["reached_held_out"].count():
         return None
     names = {"dose": "dose_held_out", "dose_low": "dose_held_out_low",
@@ -240,10 +242,10 @@ def held_out_ratio(edits: pl.DataFrame) -> Estimate | None:
 
 
 def curvature(edits: pl.DataFrame) -> Estimate:
-    """By how much the log time ratio of a doubling changes with each further doubling.
+    """Return the change of the log time ratio of a doubling with each further doubling.
 
-    The coefficient of half the square of log2 exposures: 0 where the effect of a doubling is the
-    same everywhere, below 0 where it wears off.
+    This is the coefficient of half the square of log2 exposures: 0 if the effect of a doubling is
+    the same everywhere, below 0 if it decreases.
     """
     rows, held = prepared(edits)
     if levels(rows) < 3:
@@ -253,18 +255,18 @@ def curvature(edits: pl.DataFrame) -> Estimate:
 
 
 def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | None:
-    """By how much the log time ratio of a doubling changes with each doubling of the load.
+    """Return the change of the log time ratio of a doubling with each doubling of the load.
 
     Parameters
     ----------
     edits : polars.DataFrame
     models : polars.DataFrame
-        model, and load: the world's bits / (2 x parameters).
+        Columns model and load: bits of the world / (2 x parameters).
 
     Returns
     -------
     Estimate or None
-        None where the study has one load only.
+        None if the loads of the study differ by a factor of less than 1.2.
     """
     if "model" not in edits.columns:
         return None
@@ -281,23 +283,22 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
 
 
 def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
-    """Log time ratio per doubling of exposures between twins of one and the same fact.
+    """Return the log time ratio per doubling of exposures between twins of the same fact.
 
-    Twin corpora of one world write the same fact at other exposures: all facts in rotations, some
-    pairs where exposures are swapped. Beside a fact's exposures the mean of their logarithm over
-    its twins is in the model, which takes all that differs between facts (Mundlak, 1978,
-    Econometrica 46), so that what is left to the slope is within facts. Without censoring it is
-    the slope with an intercept for each fact; with it, thousands of intercepts of a few edits each
-    would bend the scale and the slope, and most would be infinite. That the twins of a fact are
-    alike is the jackknife's matter.
+    Twin corpora of one world have the same fact at other exposures: all facts with rotations, some
+    pairs with swaps. In addition to a fact's log exposures the model includes their mean over its
+    twins, which absorbs differences between facts (Mundlak, 1978, Econometrica 46), so that the
+    slope is within facts. Without censoring it equals the slope with an intercept for each fact;
+    with censoring, thousands of intercepts of a few edits each would bias the scale and the slope,
+    and most would be infinite. The jackknife accounts for the correlation of a fact's twins.
 
     Returns
     -------
     Estimate or None
-        None where no fact stands at several exposures.
+        None if no fact has several exposures.
     """
     size = [name for name in ("size",) if name in edits.columns]
-    # By the world itself: two worlds of one seed and several sizes have other facts of one number.
+    # Include the world: in worlds of one seed and several sizes, a number means different facts.
     keys = list(dict.fromkeys([*cluster_keys(edits), "world", *size, "fact"]))
     rows = doubled(timed(edits))
     several = pl.col("doublings").n_unique().over(keys) > 1
@@ -312,7 +313,7 @@ def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
 
 
 def already_slope(edits: pl.DataFrame) -> Estimate:
-    """Log odds ratio, per doubling of exposures, that an edit needs no step at all."""
+    """Return the log odds ratio, per doubling of exposures, that an edit has dose 0."""
     rows = already(edits)
     if not rows["already"].any():
         return Estimate(None, rows=rows.height, note="no edit has dose 0")

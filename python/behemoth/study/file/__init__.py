@@ -1,4 +1,4 @@
-"""The study file: what may be asked, as a grid, and the names of the work it comes to.
+"""The study file: its language, its grid, and the units of work it expands to, with their ids.
 
-It knows what worlds, trainings, plans and methods may be, and carries out none of them.
+It knows what worlds, trainings, plans and methods are valid, but carries out none of them.
 """

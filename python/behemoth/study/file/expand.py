@@ -1,4 +1,4 @@
-"""What a study comes to: the models and trials of the points of its grid, each once."""
+"""Expansion of a study: the models and trials of the points of its grid, each once."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 
 __all__ = ["Expansion", "expand"]
 
-# What is 0 where nobody says it.
+# Names whose value is 0 unless specified.
 _ZERO = {"world.seed", "train.seed", "plan.seed", ".".join(ROTATION), ".".join(SWAP)}
-# A study measures recall once, on all facts, and needs no curves of each of its models.
+# A study measures recall once, on all facts, and needs no learning curves of its models.
 _QUIET: dict[str, Any] = {"tensorboard": False, "probe_facts": 0}
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """The units that a study comes to.
+    """The units of a study.
 
     Attributes
     ----------
     models : dict of str to ModelUnit
-        By id, in the order in which they are first needed.
+        Models by id, in the order in which they are first needed. Twins with which suites compare
+        are models as well, after the model of their trials.
     trials : list of TrialUnit
-        By model; a trial that several points have in common is there once. Twins that suites are
-        taken beside are models as well, behind that of the trials.
+        Trials sorted by model; a trial that several points share is listed once.
     """
 
     models: dict[str, ModelUnit]
     trials: list[TrialUnit]
 
     def part(self, number: int, count: int) -> Expansion:
-        """Part `number` of `count`: every so many of the models that are edited, and their trials.
+        """Return part `number` (from 0) of `count`: every `count`-th edited model, and its trials.
 
-        What is edited nowhere is in the first part.
+        Models that no trial needs are in the first part.
         """
         edited = dict.fromkeys(trial.model for trial in self.trials)
         own = {name for place, name in enumerate(edited) if place % count == number}
@@ -70,7 +70,7 @@ class Expansion:
 
 
 def expand(study: Study, threads: int) -> Expansion:
-    """Give the models and trials; see `Study.expand`."""
+    """Return the models and trials of a study; see `Study.expand`."""
     models: dict[str, ModelUnit] = {}
     trials: dict[str, TrialUnit] = {}
     made: dict[str, Corpus] = {}
@@ -89,11 +89,11 @@ def expand(study: Study, threads: int) -> Expansion:
                 )
     used = {trial.choice.label for trial in trials.values()}
     for choice in study.methods:
-        # What no point says is 0 at all of them, so that a misspelt name of a 0 would hold.
+        # A name that no point specifies counts as 0, so a misspelt name with value 0 would match.
         for name in choice.where.keys() - said - _ZERO:
             raise ArgumentError.unknown("where", name, sorted(said | _ZERO)).within("method")
-        if choice.label not in used:  # a value that is misspelt would pass in silence
-            allowed = "what some point of the grid has"
+        if choice.label not in used:  # a misspelt value would pass silently
+            allowed = "values of some point of the grid"
             raise ArgumentError("where", f"{choice.where} of {choice.label!r}", allowed)
     order = {name: place for place, name in enumerate(models)}
     return Expansion(models, sorted(trials.values(), key=lambda trial: order[trial.model]))
@@ -126,7 +126,7 @@ class _Point:
         self.unit, self.config, self.gone = unit, config, dict[str, ModelUnit]()
         self.twin = self.first = None
         if self.rotation or self.swap:
-            # The same corpus as it is before anything is moved.
+            # The same corpus without rotation and swaps.
             drop = (ROTATION[1], SWAP[1])
             straight = {k: v for k, v in self.tables["corpus"].items() if k not in drop}
             twin = CorpusUnit(self.tables["world"], straight, place, version)
@@ -134,7 +134,7 @@ class _Point:
             if self.swap:
                 self.unit = unit = self._swapped(unit, first)
                 self.corpus = _make(unit, made)
-            if first.spec_hash != self.corpus.spec_hash:  # a whole turn is none
+            if first.spec_hash != self.corpus.spec_hash:  # equal after a complete rotation
                 self.twin, self.first = twin, first
         self.model = ModelUnit.of(unit, config, self.corpus)
 
@@ -148,13 +148,13 @@ class _Point:
         return replace(unit, exchanged=swapped_pairs(self.corpus, request, self.swap, first))
 
     def trials(self) -> Iterator[tuple[TrialUnit, ModelUnit | None]]:
-        """One trial a method, with the twin that its suite is taken beside."""
+        """Yield one trial per method, with the twin that its suite compares with, if any."""
         for choice in self.methods:
             if not choice.is_at(self.tables):
                 continue
             with within("plan"):
                 request = _request({**self.tables["plan"], **choice.plan}, choice)
-            if request.count is None:  # what a rule is about is chosen by no exposures
+            if request.count is None:  # the facts of a rule are not chosen by exposures
                 plan = PlanUnit.of(self.corpus, request)
             else:
                 moved = self.swap > 0
@@ -171,7 +171,7 @@ class _Point:
             )  # fmt: skip
 
     def _without(self, plan: PlanUnit) -> ModelUnit:
-        """The model for which the edits of a plan have always been so."""
+        """Return the twin: a model of the corpus that always had the outcome of a plan's edits."""
         if plan.id not in self.gone:
             first = self.corpus if self.first is None else self.first
             with within("plan"):

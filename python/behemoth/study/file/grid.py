@@ -1,10 +1,10 @@
-"""A study's grid: lists of values by dotted names, and the points that their products are.
+"""A study's grid: lists of values by dotted name, and the points of their product.
 
-Two names are ours. With ``corpus.swap`` some facts stand at each other's exposures
-(`behemoth.study.file.swap`). ``corpus.rotation``: levels of exposures are dealt out to facts in the
-order in which they are listed, so turning the list by k places gives a *twin world*, in which the
-same facts stand at other exposures and nothing else differs. A whole turn is a Latin square: each
-fact at each level once.
+Two names belong to studies alone. ``corpus.swap`` exchanges the exposures of some facts
+(`behemoth.study.file.swap`). ``corpus.rotation`` rotates the list of levels of exposures: levels
+are assigned to facts in the order in which they are listed, so rotating the list by k places gives
+a *twin world*, in which the same facts have other exposures and nothing else differs. A complete
+rotation is a Latin square: each fact has each level once.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ __all__ = [
 ROTATION = ("corpus", "rotation")
 SECTIONS = ("world", "corpus", "train", "plan", "measure")
 _GROUPED = ("groups:", "latin:")
-_POINTS = 100_000  # of a grid; equal ones are looked for among all before
+_POINTS = 100_000  # maximum of a grid; each point is compared with all before it
 
 
 def table_of(key: Key | tuple[Key, ...], value: object) -> dict[str, Any]:
-    """Give what stands at a key of a file, which must be a table.
+    """Return the value at a key of a file as a table.
 
     Raises
     ------
     ArgumentError
+        If it is not a table.
     """
     if not isinstance(value, dict):
         raise ArgumentError(key, value, "a table")
@@ -46,24 +47,24 @@ def table_of(key: Key | tuple[Key, ...], value: object) -> dict[str, Any]:
 
 
 def grid_points(grid: object) -> list[dict[str, Any]]:
-    """Expand a grid to its points, each a value by dotted name.
+    """Expand a grid to its points.
 
     Parameters
     ----------
     grid : mapping or list of mappings
         Lists by name (``"world.seed" = [0, 1]``, or ``seed`` in a table ``[grid.world]``).
-        Several tables are as many grids, one after the other.
+        Several tables are separate grids, whose points follow each other.
 
     Returns
     -------
     list of dict
-        In the order of the names, the last one turning fastest; points that are there
-        already are left out. One empty point for an empty grid.
+        Points as values by dotted name, in the order of the names, the last one varying fastest,
+        without duplicates. One empty point for an empty grid.
 
     Raises
     ------
     ArgumentError
-        On a name outside of `SECTIONS`, or what is no list of values.
+        If a name is outside of `SECTIONS`, or a value is not a list of values.
     """
     several = isinstance(grid, list)
     tables: Sequence[object] = grid if several else [grid]
@@ -83,11 +84,12 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
 
 
 def check_size(name: str | tuple[Key, ...], axes: Mapping[str, list[Any]]) -> None:
-    """Refuse a product of lists that no study could carry out, before it is made.
+    """Refuse a product of lists with too many points, before computing it.
 
     Raises
     ------
     ArgumentError
+        If there are more than 100,000 points.
     """
     points = prod(map(len, axes.values()))
     if points > _POINTS:
@@ -111,7 +113,7 @@ def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[s
 def laid_over(
     tables: Mapping[str, Mapping[str, Any]], point: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Give the sections with the values of a point in them, as copies.
+    """Return copies of the sections with the values of a point inserted.
 
     Parameters
     ----------
@@ -131,22 +133,22 @@ def laid_over(
 
 
 def turned(corpus: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """Take the rotation out of a corpus table, with its exposures turned.
+    """Remove the key ``rotation`` from a corpus table and rotate its exposures.
 
     Parameters
     ----------
     corpus : mapping
-        A ``[corpus]`` table, perhaps with our own key ``rotation``.
+        A ``[corpus]`` table, with or without the key ``rotation``.
 
     Returns
     -------
     dict, int
-        The table as the engine takes it, and by how many places it was turned.
+        The table in the form the engine accepts, and the number of places it was rotated by.
 
     Raises
     ------
     ArgumentError
-        When a rotation is asked for of exposures without levels.
+        If the rotation is invalid, or not 0 for exposures without levels.
     """
     table = dict(corpus)
     turns = table.pop("rotation", 0)
@@ -164,19 +166,19 @@ def _copied(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rotated(exposures: object, turns: int) -> object:
-    """Turn the levels of exposures by so many places to the left.
+    """Rotate the levels of exposures to the left.
 
     Parameters
     ----------
     exposures : str or mapping
         ``groups:1,4,16``, ``latin:1,4,16``, or the same as a table with ``levels``.
     turns : int
-        Any number; a whole turn gives the same again.
+        Number of places, taken modulo the number of levels.
 
     Raises
     ------
     ArgumentError
-        When there are no levels.
+        If there are no levels.
 
     Examples
     --------
@@ -192,6 +194,4 @@ def rotated(exposures: object, turns: int) -> object:
         listed: list[Any] = exposures["levels"]
         at = turns % max(1, len(listed))
         return {**exposures, "levels": listed[at:] + listed[:at]}
-    raise ArgumentError(
-        ROTATION, turns, "0 where exposures are neither 'groups:...' nor 'latin:...'"
-    )
+    raise ArgumentError(ROTATION, turns, "0 unless exposures are 'groups:...' or 'latin:...'")

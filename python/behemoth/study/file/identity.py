@@ -1,7 +1,7 @@
-"""What a model, a plan and a trial are known by: hashes of all that decides what they are.
+"""Ids of models, plans and trials: hashes of everything that determines them.
 
-Names, labels and questions are in none of them, so a study can be renamed, extended and cut
-without doing anything twice. Where a hash is equal, so is the work.
+Names, labels and questions are not hashed, so a study can be renamed, extended and cut without
+carrying out any work twice. Units with equal ids are equal.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "canonical", "model_id", "plan_id", "trial_id"]
 
 FORMAT = 1
-"""Goes up when the same settings come to mean something else."""
+"""Increased when the same settings come to have another meaning."""
 _FRAMES = 2
-"""Goes up when the columns of a trial's frames come to mean something else."""
+"""Increased when the columns of a trial's frames come to have another meaning."""
 _DIGITS = 16
 
 
 def canonical(value: object) -> str:
-    """Write a value as JSON in one way only: sorted keys, no spaces."""
+    """Return a value as canonical JSON: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
-    """Name a trained model.
+    """Return the id of a trained model.
 
     Parameters
     ----------
     spec : mapping
         The corpus' full normalised spec (`Corpus.spec`), world included.
     config : TrainConfig
-        Fields that move no weight do not count.
+        Configuration of the training; fields that do not affect the weights are not hashed.
 
     Returns
     -------
@@ -51,13 +51,13 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
         16 hexadecimal digits.
     """
     train = {name: value for name, value in asdict(config).items() if name not in FREE}
-    # Of named sizes, trained as a whole: as it was before there were others.
+    # Fields that were added later are hashed only if set, so that older ids stay the same.
     for name in ("architecture", "start", "lora_rank", "lora_alpha"):
         if train[name] is None:
             del train[name]
     if train["weights"] == "fp32":
         del train["weights"]
-    if config.start is not None:  # what is there counts, and not where
+    if config.start is not None:  # the weights count, and not their path
         weights = sorted(Path(config.start).glob("*.safetensors"))
         train["start"] = [digest_file(file) for file in weights]
     return _hash({"what": "model", "spec": spec, "train": train})
@@ -66,15 +66,15 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
 def plan_id(
     spec_hash: str, request: EditRequest, chosen_in: Mapping[str, Any] | None = None
 ) -> str:
-    """Name a plan of edits.
+    """Return the id of a plan of edits.
 
     Parameters
     ----------
     spec_hash : str
-        Of the corpus that it is for.
+        Hash of the spec of the plan's corpus.
     request : EditRequest
     chosen_in : mapping, optional
-        The full spec of the corpus that its facts were chosen in, where that is another one.
+        Full spec of the corpus in which its facts are chosen, if that is another one.
     """
     return _hash(
         {"what": "plan", "spec": spec_hash, "request": request.to_dict(), "chosen_in": chosen_in}
@@ -82,14 +82,14 @@ def plan_id(
 
 
 def trial_id(model: str, plan: str, choice: MethodChoice, measure: Measurement) -> str:
-    """Name a trial: a method, with its settings, that carries out a plan on a model.
+    """Return the id of a trial: a method, with its settings, that applies a plan to a model.
 
     Parameters
     ----------
     model, plan : str
-        Their names.
+        Ids of the model and of the plan.
     choice : MethodChoice
-        Its name and all of its settings count, its label does not.
+        The method; its name and all its settings are hashed, its label is not.
     measure : Measurement
     """
     return _hash(

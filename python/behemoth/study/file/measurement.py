@@ -1,4 +1,4 @@
-"""What is measured of each trial of a study."""
+"""The ``[measure]`` table: what is measured for each trial of a study."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from behemoth.support.fields import made
 __all__ = ["SUITES", "Measurement"]
 
 SUITES = ("editing", "unlearning")
-"""Suites that a trial can take: those of what one plan of edits did to a model."""
+"""Suites that a trial can run: those that evaluate the effects of one plan of edits on a model."""
 _CONTINUED = 64
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is measured of each trial.
+    """What is measured for each trial.
 
     Parameters
     ----------
     durability : int
-        Steps of training that goes on on the corpus after the edits; 0 for none.
+        Number of steps of continued training on the corpus after the edits; 0 for none.
     durability_rate : float
-        Its learning rate, constant, as a share of the peak of training.
+        Its learning rate after warm-up, constant, as a share of the peak of training.
     deltas : bool
-        Keep what each edit changed.
+        Whether to save the change of each edit.
     geometry : bool
-        Measurement size and shape of what each edit changed.
+        Whether to measure norm and rank of the change of each edit.
     edit_seed : int
-        Key of the methods' draws.
+        Seed of the methods' random draws.
     held_out, bystanders : int
-        How much is looked at on the way of an edit: most wordings that it is not trained on, for
-        their dose, and most facts that are to stay, for divergence and norm at the flip.
+        Maximum number of wordings and of facts that are evaluated during an edit: wordings that it
+        is not trained on, for their dose, and facts that should not change, for the divergence and
+        norm at the flip.
     suite : {'editing', 'unlearning'}, optional
-        Measures that are taken of the edited model together (`behemoth.evaluate.evaluate_suite`);
-        none by default.
+        Suite of measures of the edited model (`behemoth.evaluate.evaluate_suite`); none by default.
     continued : int
-        Adam steps of continued training after which the unlearning suite stops looking for what
-        comes back.
+        Maximum number of Adam steps of continued training in which the unlearning suite looks for
+        recovered facts.
     twin : bool
-        Take them beside a twin: a model that is trained in the same way on the corpus in which the
-        plan's edits had always been so.
+        Whether the suite compares with a twin: a model trained in the same way on the corpus that
+        always had the outcome of the plan's edits.
     """
 
     durability: int = 0
@@ -71,21 +71,22 @@ class Measurement:
             raise ArgumentError("twin", True, "false without a suite, which measures it")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values; hashes rest on them, so what is not taken is not said."""
+        """Return plain values; hashes depend on them, so unused fields are omitted."""
         values = asdict(self)
         if self.suite is None:
             del values["suite"], values["twin"]
-        # What was not to be chosen at first is said only where it is chosen.
+        # A field that was added later is included only if it is not the default.
         if self.suite is None or self.continued == _CONTINUED:
             del values["continued"]
         return values
 
     @classmethod
     def from_dict(cls, table: Mapping[str, object]) -> Measurement:
-        """Make what `to_dict` gave, or a ``[measure]`` table says.
+        """Create a measurement from the values of `to_dict` or of a ``[measure]`` table.
 
         Raises
         ------
         ArgumentError
+            If a key is unknown or a value is not allowed.
         """
         return made(cls, table)

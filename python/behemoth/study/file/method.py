@@ -1,7 +1,7 @@
 """The methods of a study: its ``[[method]]`` tables, each with its settings or a grid of them.
 
-A table is about one method, or with ``family`` about all of a family that there are, those of other
-packages included: a leaderboard that had to list them would miss the one that came yesterday.
+A table specifies one method or, with ``family``, all methods of a family, those of other packages
+included: a leaderboard that had to list its methods would miss a new one.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ _KEYS = ("name", "family", "without", "label", "settings", "grid", "plan", "meas
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """A method with its settings, as a study calls it.
+    """A method with its settings and its label in a study.
 
     Parameters
     ----------
     name : str
-        Of the registry.
+        Name in the registry.
     label : str
-        Unique in the study.
+        Name in the study, where it is unique.
     method : EditMethod
     plan, measure : mapping
-        Fields of the request and of `Measurement` that are other than in ``[plan]`` and
-        ``[measure]`` for this method.
+        Fields of the request and of `Measurement` that override ``[plan]`` and ``[measure]`` for
+        this method.
     where : mapping of dotted name to list
-        Only at points of the grid with these values is it carried out; at all by default. What
-        neither point nor section says is 0, as seeds, rotations and swaps are by default.
+        Values of the points of the grid at which the method is carried out; all points by default.
+        A name that neither the point nor its section specifies counts as 0, which is the default
+        of seeds, rotations and swaps.
     tuning : Tuning, optional
-        What it took to choose the settings, where their file says so; no part of any id.
+        How the settings were tuned, if their file states it; not part of any id.
     """
 
     name: str
@@ -57,7 +58,7 @@ class MethodChoice:
     tuning: Tuning | None = None
 
     def is_at(self, tables: Mapping[str, Any]) -> bool:
-        """Whether it is carried out at a point, which the sections are given with."""
+        """Return whether it is carried out at the point whose sections are `tables`."""
         return all(_said(tables, name) in values for name, values in self.where.items())
 
     @property
@@ -67,14 +68,14 @@ class MethodChoice:
 
     @property
     def whence(self) -> str:
-        """Where the settings are from: ``default``, ``tuned`` or ``given``, by hand."""
+        """Origin of the settings: ``default``, ``tuned`` or ``given`` (set by hand)."""
         if self.tuning is not None:
             return "tuned"
         own = self.settings == settings_of(method_type(self.name)())
         return "default" if own else "given"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the choice as plain values."""
         values = {
             "label": self.label, "name": self.name, "family": self.method.info.family,
             "settings": self.settings, "plan": dict(self.plan), "whence": self.whence,
@@ -83,7 +84,7 @@ class MethodChoice:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MethodChoice:
-        """Make the choice that `to_dict` gave."""
+        """Create the choice from values of `to_dict`, which lack ``where`` and ``measure``."""
         method = get_method(values["name"], values["settings"])
         tuning = values.get("tuning")
         return cls(
@@ -105,13 +106,14 @@ def read_methods(value: object, directory: Path | None = None) -> tuple[MethodCh
     Parameters
     ----------
     value : object
-        What the file has there.
+        Value of the key ``method`` in the file.
     directory : Path, optional
-        Where files of settings are looked for; the working directory by default.
+        Folder of the files of settings; the working directory by default.
 
     Raises
     ------
     ArgumentError
+        If a table is invalid, or a label is not unique.
     """
     if not isinstance(value, list) or not value:
         raise ArgumentError("method", value, "at least one [[method]]")
@@ -127,7 +129,7 @@ def read_methods(value: object, directory: Path | None = None) -> tuple[MethodCh
 
 
 def named_tables(value: object) -> list[tuple[str, Mapping[str, Any]]]:
-    """The methods that a ``[[method]]`` is about: one by its name, or all of a family."""
+    """Return the methods of a ``[[method]]`` table: one by its name, or all of a family."""
     table = table_of((), value)
     check_keys(table, _KEYS)
     name, family, names = table.get("name"), table.get("family"), method_names()
@@ -179,15 +181,15 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
     for values in product(*grid.values()):
         own = dict(zip(grid, values, strict=True))
         given = {**settings, **own}
-        # A file is named in the study, and its settings are many.
+        # Settings of a file are too many for a label.
         listed = own if label or isinstance(table.get("settings"), str) else given
         words = [f"{key} {value}" for key, value in listed.items()]
         try:
-            method = get_method(name, given, text=True)  # TOML has no word of its own for none
+            method = get_method(name, given, text=True)  # TOML has no null value
         except ArgumentError as error:
             raise error.within("grid" if error.path[0] in own else "settings") from None
         called = ", ".join([label or name, *words])
-        # Settings that a grid replaces are no longer those that were chosen.
+        # Settings that a grid changes are no longer the tuned ones.
         chosen = None if own else tuning
         found.append(MethodChoice(name, called, method, plan, where, measure, chosen))
     return found
@@ -203,7 +205,7 @@ def _fields_of(key: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]
 def _settings(
     name: str, value: object, directory: Path | None
 ) -> tuple[Mapping[str, Any], Tuning | None]:
-    """Settings as a table, or that of a file, as `behemoth tune` writes one."""
+    """Return settings given as a table, or read from a file written by `behemoth tune`."""
     if not isinstance(value, str):
         return table_of("settings", value), None
     file = (directory or Path()) / value.replace("{method}", name)

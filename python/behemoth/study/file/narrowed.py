@@ -1,8 +1,8 @@
-"""A study's file with some of its methods: the tables of these, and no others.
+"""The text of a study file restricted to some of its methods.
 
-What a study is must be said by its text, which lies in its directory and is gone on with, so what
-is given here is the text of another file. It is cut where lines begin tables, comments and all, and
-held to what the tables say: of a file that is written in another way nothing is guessed.
+A study is defined by its text, which is stored in its directory and read on resuming, so the result
+is the text of another study file. The text is cut, comments included, at lines that begin tables,
+and the result is compared with the parsed tables: files written in another way are refused.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ __all__ = ["narrowed"]
 
 _HEADER = re.compile(r"^[ \t]*\[.*\][ \t]*(#.*)?$", re.MULTILINE)
 _METHOD = re.compile(r"[ \t]*\[\[[ \t]*method[ \t]*\]\]")
-_WITHIN = re.compile(r"[ \t]*\[[ \t]*method[ \t]*\.")  # a table of the method's, such as its grid
-_LEFT = re.compile(r"\n[ \t]*(#.*)?$")  # a comment or an empty line at the end: of what follows
+_WITHIN = re.compile(r"[ \t]*\[[ \t]*method[ \t]*\.")  # a subtable of a method, such as its grid
+_LEFT = re.compile(
+    r"\n[ \t]*(#.*)?$"
+)  # a last comment or empty line, which belongs to the next table
 _FAMILY = re.compile(r"^[ \t]*(family|without)[ \t]*=.*\n?", re.MULTILINE)
 
 
 def narrowed(text: str, names: Collection[str]) -> str:
-    """Give the text of a study with some of its methods.
+    """Return the text of a study with some of its methods.
 
-    A table of a family becomes one table for each of its methods that is wanted.
+    A table of a family becomes one table for each of its methods in `names`.
 
     Parameters
     ----------
     text : str
-        TOML whose tables of methods are in order (`read_methods`).
+        TOML whose ``[[method]]`` tables are valid (`read_methods`).
     names : collection of str
-        Of methods that it has.
+        Names of the methods to keep.
 
     Raises
     ------
     ArgumentError
-        When its ``[[method]]`` tables are not each written in lines of their own.
+        If its ``[[method]]`` tables are not each in lines of their own.
     """
     table = read_toml(text)
     kept: list[dict[str, Any]] = []
@@ -64,20 +66,20 @@ def narrowed(text: str, names: Collection[str]) -> str:
     except ValueError:
         same = False
     if not same:
-        allowed = "none of a file whose [[method]] tables are not each in lines of their own"
+        allowed = "none, as the [[method]] tables of the file are not each in lines of their own"
         raise ArgumentError("methods", ",".join(names), allowed)
     return found
 
 
 def _parts(text: str) -> list[str]:
-    """The text, cut before each table but those within a method's."""
+    """Return the text, cut before each table except subtables of methods."""
     starts = [found.start() for found in _HEADER.finditer(text) if not _WITHIN.match(found[0])]
     edges = [0, *starts, len(text)]
     return [text[begin:end] for begin, end in pairwise(edges)]
 
 
 def _cut(part: str) -> tuple[str, str]:
-    """A table, and the comments and empty lines behind it."""
+    """Return a table, and the comments and empty lines after it."""
     body = part.removesuffix("\n")
     while found := _LEFT.search(body):
         body = body[: found.start()]
@@ -85,15 +87,15 @@ def _cut(part: str) -> tuple[str, str]:
 
 
 def _alone(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of one method of a family, called as it is among them."""
+    """Return the table of one method of a family, with the label that it has in the family."""
     own = {key: value for key, value in table.items() if key not in ("family", "without", "label")}
-    # By its name alone it would be called after its settings as well.
+    # Without a label the settings would become part of it.
     label = {"label": name} if isinstance(own.get("settings"), dict) else {}
     return {"name": name, **label, **own}
 
 
 def _rewritten(body: str, table: Mapping[str, Any]) -> str:
-    """The lines of a family's table as those of one of its methods."""
+    """Return the lines of a family's table, rewritten for one of its methods."""
     lines = _FAMILY.sub("", body.partition("\n")[2]).rstrip("\n")
     said = [f'{key} = "{table[key]}"' for key in ("name", "label") if key in table]
     return "\n".join(["[[method]]", *said, *([lines] if lines else [])])

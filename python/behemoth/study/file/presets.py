@@ -1,4 +1,4 @@
-"""The studies that come with the package: the files of the folder `presets`, NAME-SIZE.toml."""
+"""The studies included in the package: files of the folder `presets`, named NAME-SIZE.toml."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from behemoth.support.errors import ArgumentError, nearest, renamed
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
 SIZES = ("smoke", "quick", "desk", "paper")
-"""Under a minute on 2 cores, ten minutes, up to two hours and a half, and for one GPU."""
+"""Sizes: under a minute, ten minutes, up to two and a half hours on 2 cores, and for one GPU."""
 _ALLOWED = "a study file (TOML), or a preset's name"
 _FOLDER = resources.files("behemoth.study.file") / "presets"
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of the presets, without their sizes, in the order of the alphabet."""
+    """Return the names of the presets, without their sizes, in alphabetical order."""
     files = {file.name for file in _FOLDER.iterdir() if file.name.endswith(".toml")}
     return tuple(sorted({name.rpartition("-")[0] for name in files}))
 
 
 def preset_sizes(name: str) -> tuple[str, ...]:
-    """Sizes that a preset has, the smallest first."""
+    """Return the sizes of a preset, the smallest first."""
     return tuple(size for size in SIZES if (_FOLDER / f"{name}-{size}.toml").is_file())
 
 
 def preset_text(name: str, size: str = "smoke") -> str:
-    """The TOML of a preset.
+    """Return the TOML of a preset.
 
     Parameters
     ----------
     name : str
-        One of `preset_names`; or, with its size, such as ``frequency-quick``.
+        One of `preset_names`, or a name with its size, such as ``frequency-quick``.
     size : {'smoke', 'quick', 'desk', 'paper'}
 
     Raises
     ------
     ArgumentError
-        When there is none of that name or size.
+        If there is no preset of that name or size.
     """
     head, dash, tail = name.rpartition("-")
     if dash and tail in SIZES:
@@ -56,19 +56,19 @@ def preset_text(name: str, size: str = "smoke") -> str:
 
 
 def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[str, Path | None]:
-    """The TOML of a study file, of a study's directory or of a preset, and the folder it lies in.
+    """Return the TOML of a study file, study directory or preset, and the folder of the file.
 
     Parameters
     ----------
     source : path or str
-        A file, a directory, or the name of a preset, which lies in no folder.
+        A file, a directory, or the name of a preset, for which the folder is None.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
-        Of a preset, and of nothing else; smoke by default.
+        Size of a preset, not allowed for files; smoke by default.
 
     Raises
     ------
     ArgumentError
-        When there is none.
+        If there is no such study, or a size is given for a file.
     """
     place = path_of("source", source, _ALLOWED)
     place = place / "study.toml" if place.is_dir() else place

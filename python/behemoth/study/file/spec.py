@@ -1,16 +1,16 @@
-"""The study language: a TOML file, read and validated as a whole before anything runs.
+"""The study language: a TOML file, completely read and validated before anything runs.
 
 ::
 
     name = "frequency"
     question = "Does the frequency of a fact decide how well it can be edited?"
-    format_version = 3       # as in spec.toml; the latest, or what the study was begun with
-    [primary]                # stated beforehand: over all facts, and over those known before
+    format_version = 3       # as in spec.toml; default: that of an existing directory, or latest
+    [primary]                # specified in advance: over all facts, and over those known before
     measure = "ed50"
     method = "lora, rank 1"  # a method's label
     [world]                  # [world] and [corpus] as in spec.toml
     [corpus]
-    [train]                  # fields of TrainConfig; what is missing is the size's default
+    [train]                  # fields of TrainConfig; defaults are those of the size
     [plan]                   # fields of EditRequest
     [[method]]               # name (or family), label, settings, grid of settings, plan and
                              # measure (over those sections), where
@@ -46,14 +46,14 @@ from .presets import study_text
 __all__ = ["MEASURES", "Primary", "Study", "read_study"]
 
 MEASURES = ("ed50", "efficacy", "success")
-"""What a primary contrast may be about."""
+"""Allowed measures of the primary contrast."""
 _KEYS = ("name", "question", "format_version", "primary", "world", "corpus", "train", "plan",
          "method", "measure", "grid")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Primary:
-    """The contrast that is stated beforehand: the slope of a measure on log2 exposures.
+    """The contrast specified in advance: the slope of a measure on log2 exposures.
 
     Parameters
     ----------
@@ -72,23 +72,23 @@ class Primary:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study that is fit to run.
+    """A validated study.
 
     Attributes
     ----------
     name, question : str
     primary : Primary
     tables : dict of str to dict
-        ``world``, ``corpus``, ``train``, ``plan`` and ``measure``, as given.
+        Tables ``world``, ``corpus``, ``train``, ``plan`` and ``measure`` of the file.
     methods : tuple of MethodChoice
     points : tuple of dict
         The grid's points: values by dotted name.
     text : str
-        The TOML.
+        Contents of the file (TOML).
     directory : Path, optional
-        Where the file lies, with arrays that its world may rest on.
+        Folder of the file, with arrays that its world may use.
     format_version : int, optional
-        Of the bytes of its corpora; the latest by default.
+        Format version of the bytes of its corpora; None if the file names none.
 
     Examples
     --------
@@ -125,21 +125,21 @@ class Study:
 
     @classmethod
     def parse(cls, text: str, directory: Path | None = None, *, file: str = "a text") -> Study:
-        """Read a study from TOML, and refuse it unless all of it makes sense.
+        """Parse and validate a study from TOML.
 
         Parameters
         ----------
         text : str
         directory : Path, optional
-            The directory that relative paths in it start from.
+            Directory that relative paths in the text start from.
         file : str
-            What refusals call the text.
+            Name of the text in refusals.
 
         Raises
         ------
         ArgumentError
-            Names the key, the value got and the values allowed. That there are enough facts
-            for a plan is seen only when it is compiled.
+            If anything is invalid; names the key, the value got and the values allowed. Whether
+            there are enough facts for a plan is checked only when the plan is compiled.
         """
         try:
             table = read_toml(text)
@@ -171,17 +171,17 @@ class Study:
         return study
 
     def with_methods(self, names: Sequence[str]) -> Study:
-        """Give the study that has only some of its methods, as its own file would say it.
+        """Return the study restricted to some of its methods, with the text of its own file.
 
         Parameters
         ----------
         names : sequence of str
-            Of methods that it has; each with all tables that are about it.
+            Names of methods of the study; all tables of each are kept.
 
         Raises
         ------
         ArgumentError
-            For a method that it does not have, or where its primary contrast is about another.
+            If the study lacks a method, or its primary contrast is of a method not in `names`.
         """
         known = list(dict.fromkeys(choice.name for choice in self.methods))
         if isinstance(names, str) or not names:
@@ -197,17 +197,17 @@ class Study:
         return Study.parse(narrowed(self.text, list(dict.fromkeys(names))), self.directory)
 
     def expand(self, threads: int = 1) -> Expansion:
-        """Give the models and trials that the study comes to.
+        """Return the models and trials of the study.
 
         Parameters
         ----------
         threads : int
-            CPU threads of a worker, unless ``[train]`` says so: weights depend on them.
+            CPU threads per worker, on which weights depend; ``[train]`` overrides it.
 
         Raises
         ------
         ArgumentError
-            On a value of some point that is not allowed.
+            If a value of some point is not allowed.
         """
         return expand(self, threads)
 
@@ -222,14 +222,14 @@ def read_study(
     Parameters
     ----------
     source, size
-        As of `presets.study_text`.
+        See `presets.study_text`.
     methods : sequence of str, optional
         Names of some of its methods (`Study.with_methods`); all by default.
 
     Raises
     ------
     ArgumentError
-        When there is none, or `Study.parse` refuses it.
+        If there is no such study, or `Study.parse` refuses it.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Twins in which some edited facts stand at each other's exposures, and all else is as it was.
+"""Twins in which some edited facts have swapped their exposures, and everything else is the same.
 
-``corpus.swap = 16`` takes 16 of the edits that ``[plan]`` chooses, of all levels in turn, and gives
-each the exposures of another fact of its subject, half of all levels away, which gets its own. So
-the subject's total stays, as does how many facts stand at each level, and a fact can be compared
-with itself between two corpora of which nearly everything is the same. Half of the facts go up and
-half go down. The edits of such a corpus are these facts alone.
+``corpus.swap = 16`` takes 16 of the edits that ``[plan]`` chooses, of all levels in turn, and swaps
+the exposures of each with those of another fact of its subject, half of all levels away. So the
+subject's total and the number of facts at each level stay the same, and a fact can be compared with
+itself between two corpora that are nearly the same. Half of the facts go up and half go down. The
+edits of such a corpus are these facts alone.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SWAP = ("corpus", "swap")
 
 
 def swap_of(table: dict[str, Any]) -> int:
-    """Take the number of swaps out of a corpus table.
+    """Remove and return the number of swaps of a corpus table; 0 if it has none.
 
     Raises
     ------
     ArgumentError
-        When it is none.
+        If it is not a whole number from 0.
     """
     count = table.pop("swap", 0)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
@@ -43,28 +43,28 @@ def swap_of(table: dict[str, Any]) -> int:
 def swapped_pairs(
     corpus: Corpus, request: EditRequest, count: int, chosen_in: Corpus | None = None
 ) -> list[list[int]]:
-    """Give the pairs of facts that are to exchange their exposures.
+    """Return the pairs of facts that exchange their exposures.
 
     Parameters
     ----------
     corpus : Corpus
-        As it is before.
+        The corpus before the swaps.
     request : EditRequest
-        What chooses the edits.
+        Request that chooses the edits.
     count : int
         Number of pairs.
     chosen_in : Corpus, optional
-        Where the edits are chosen, if not in `corpus`.
+        Corpus in which the edits are chosen; `corpus` by default.
 
     Returns
     -------
     list of [int, int]
-        An edited fact, and another one of its subject; no fact is there twice.
+        An edited fact, and another fact of its subject; no fact appears twice.
 
     Raises
     ------
     ArgumentError
-        When so many edited facts have none that is half of the levels away.
+        If fewer than `count` edited facts have such a partner.
     """
     first = corpus if chosen_in is None else chosen_in
     chosen = choose_edits(first, Structure(first.world), request, None).facts
@@ -95,6 +95,6 @@ def swapped_pairs(
 
 
 def _at(corpus: Corpus, subject: int, level: int) -> list[int]:
-    """Facts of a subject at a level of exposures."""
+    """Return the facts of a subject at a level of exposures."""
     own = corpus.world.fact_ids(subject, np.arange(corpus.world.num_relations))
     return own[corpus.exposures(own) == level].tolist()

@@ -1,7 +1,7 @@
-"""The units of work that a study comes to: models to train, and trials on them.
+"""The units of work of a study: models to train, and trials on them.
 
-A unit says all that a worker has to know. `to_dict` gives plain values, so it travels as one line
-of JSON to another process or another machine, and `from_dict` makes the same unit of them there.
+A unit contains everything that a worker needs. `to_dict` returns plain values, which are sent as
+one line of JSON to another process or machine, and `from_dict` creates the same unit there.
 """
 
 from __future__ import annotations
@@ -30,22 +30,21 @@ __all__ = ["CorpusUnit", "ModelUnit", "PlanUnit", "TrialUnit", "Unit", "unit_fro
 
 @dataclass(frozen=True)
 class CorpusUnit:
-    """A corpus by its specs.
+    """A corpus, given by its specs.
 
     Attributes
     ----------
     world, corpus : dict
         The ``[world]`` and ``[corpus]`` tables.
     directory : str, optional
-        Where ``table.parquet`` and ``exposures.parquet`` lie, if the specs need them.
+        Folder of ``table.parquet`` and ``exposures.parquet``, if the specs need them.
     format_version : int, optional
-        Of the output bytes; the latest by default.
+        Format version of the output bytes; the latest by default.
     exchanged : list of [int, int], optional
-        Pairs of facts that stand at each other's exposures.
+        Pairs of facts that have swapped exposures.
     replaced : list of [int, int or None], optional
-        Facts and the objects that they have in place of their own: the corpus of a twin, for which
-        some edits have always been so. Where one has no object all are left
-        out, as by `retrain`.
+        Facts and the objects that replace their own: the corpus of a twin, which always had the
+        outcome of some edits. If any object is None, all these facts are omitted, as by `retrain`.
     """
 
     world: dict[str, Any]
@@ -56,12 +55,12 @@ class CorpusUnit:
     replaced: list[list[Any]] | None = None
 
     def make(self) -> Corpus:
-        """Make the corpus.
+        """Create the corpus.
 
         Raises
         ------
         ArgumentError
-            When the engine does not allow the specs; its path begins with world or corpus.
+            If the engine refuses the specs; its path begins with world or corpus.
         """
         place = None if self.directory is None else Path(self.directory)
         source = Source(self.world, self.corpus, place, format_version=self.format_version)
@@ -73,7 +72,7 @@ class CorpusUnit:
                 corpus = corpus.exchanged(self.exchanged)
             if self.replaced is None:
                 return corpus
-            pairs: list[Any] = self.replaced  # of a fact, and its object or none
+            pairs: list[Any] = self.replaced  # (fact, object or None)
             facts = [fact for fact, _ in pairs]
             new = {fact: made for fact, made in pairs if made is not None}
             if len(new) < len(pairs):
@@ -81,12 +80,12 @@ class CorpusUnit:
             return corpus.override(new)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the unit as plain values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CorpusUnit:
-        """Make the unit that `to_dict` gave."""
+        """Create the unit from the values of `to_dict`."""
         return made(cls, values)
 
 
@@ -115,18 +114,18 @@ class ModelUnit:
         corpus : CorpusUnit
         config : TrainConfig
         there : Corpus, optional
-            What `corpus` makes, where it has been made already.
+            The corpus of `corpus`, if it has been created already.
         """
         spec = (corpus.make() if there is None else there).spec
         return cls(model_id(spec, config), corpus, config)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the unit as plain values."""
         return {"id": self.id, "corpus": self.corpus.to_dict(), "config": asdict(self.config)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelUnit:
-        """Make the unit that `to_dict` gave."""
+        """Create the unit from the values of `to_dict`."""
         corpus = CorpusUnit.from_dict(values["corpus"])
         return cls(values["id"], corpus, made(TrainConfig, values["config"]))
 
@@ -141,10 +140,10 @@ class PlanUnit:
         See `behemoth.study.file.identity.plan_id`.
     request : EditRequest
     chosen_in : CorpusUnit, optional
-        The corpus whose plan says which facts get which objects, where this is its twin: so
-        that the same edits are made at other exposures.
+        For the plan of a twin, the corpus in which facts and new objects are chosen, so that the
+        same edits are made at other exposures.
     moved : bool
-        Whether only those are made whose exposures are other than there.
+        Whether only edits whose exposures differ from those in `chosen_in` are made.
     """
 
     id: str
@@ -167,18 +166,18 @@ class PlanUnit:
         Parameters
         ----------
         corpus : Corpus
-            What the plan is for.
+            Corpus of the model to edit.
         request : EditRequest
         chosen_in : CorpusUnit, optional
         first : Corpus, optional
-            What `chosen_in` makes.
+            The corpus of `chosen_in`.
         moved : bool
         """
         spec = None if first is None else first.spec
         return cls(plan_id(corpus.spec_hash, request, spec), request, chosen_in, moved)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the unit as plain values."""
         chosen = None if self.chosen_in is None else self.chosen_in.to_dict()
         return {
             "id": self.id, "request": self.request.to_dict(), "chosen_in": chosen,
@@ -187,7 +186,7 @@ class PlanUnit:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PlanUnit:
-        """Make the unit that `to_dict` gave."""
+        """Create the unit from the values of `to_dict`."""
         chosen = values["chosen_in"]
         return cls(
             values["id"],
@@ -199,24 +198,24 @@ class PlanUnit:
 
 @dataclass(frozen=True)
 class TrialUnit:
-    """A method that carries out a plan on a model, and what is measured of it.
+    """A method that applies a plan to a model, and what is measured.
 
     Attributes
     ----------
     id : str
         See `behemoth.study.file.identity.trial_id`.
     model : str
-        The model's id.
+        Id of the model.
     plan : PlanUnit
     choice : MethodChoice
-        The method; what it is called in this study is no part of the id.
+        The method; its label is not part of the trial's id.
     measure : Measurement
     rotation : int
-        By how many places the levels of exposures are turned, which is no part of it, either.
+        Number of places by which the levels of exposures are rotated; not part of the id.
     swap : int
-        Of how many edited facts the exposures are another fact's; no part of it, either.
+        Number of edited facts that have swapped exposures with another fact; not part of the id.
     twin : str, optional
-        Id of the model that a suite is taken beside, which follows from the model and the plan.
+        Id of the model that the suite compares with, which follows from the model and the plan.
     """
 
     id: str
@@ -239,17 +238,17 @@ class TrialUnit:
         swap: int = 0,
         twin: str | None = None,
     ) -> TrialUnit:
-        """Make the unit with its id."""
+        """Create the unit with its id."""
         name = trial_id(model, plan.id, choice, measure)
         return cls(name, model, plan, choice, measure, rotation, swap, twin)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Ids of the models that it needs."""
+        """Ids of the models that the trial needs."""
         return (self.model,) if self.twin is None else (self.model, self.twin)
 
     def row(self) -> TrialRow:
-        """Say what it is, as ``study.json`` and ``trial.json`` do."""
+        """Return the definition of the trial for ``study.json`` and ``trial.json``."""
         return TrialRow(
             id=self.id,
             model=self.model,
@@ -265,7 +264,7 @@ class TrialUnit:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the unit as plain values."""
         return {
             "id": self.id,
             "model": self.model,
@@ -279,7 +278,7 @@ class TrialUnit:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialUnit:
-        """Make the unit that `to_dict` gave."""
+        """Create the unit from the values of `to_dict`."""
         return cls(
             values["id"],
             values["model"],
@@ -296,5 +295,5 @@ Unit = ModelUnit | TrialUnit
 
 
 def unit_from_dict(values: Mapping[str, Any]) -> Unit:
-    """Make the unit that one of the `to_dict` gave; a trial is what has a method."""
+    """Create the unit from the values of its `to_dict`; values with a method are of a trial."""
     return TrialUnit.from_dict(values) if "method" in values else ModelUnit.from_dict(values)

@@ -1,9 +1,9 @@
 """Gates: known results, each tested at a size that a CPU can run.
 
-A gate says which models and trials it needs, measures them one (world, initialisation) at a time,
-and judges intervals over these by a rule that it states. Its verdict comes from the numbers alone:
-what a small model does not show is reported as not reproduced, and as not decidable only where the
-interval holds the effect that would count.
+A gate specifies the models and trials it needs, measures them one (world, initialisation) at a
+time, and judges intervals over these by a fixed rule. Its verdict follows from the numbers alone:
+an effect that a small model does not show is reported as not reproduced, and as not decidable only
+if the interval includes the effect that would count.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The bench that gates work at: units to ask for, and what finished ones have left."""
+"""The bench of gates: units to request, and access to the results of finished ones."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "Frequency", "Units", "model_unit", "trial_unit"]
 
-_RATE = 4e-3  # of pico in small batches; the default of the size is for batches of 256 blocks
+_RATE = 4e-3  # learning rate of pico in small batches; its default is for batches of 256 blocks
 
 
 @dataclass(frozen=True)
 class Units:
-    """What a gate needs, under names of its own.
+    """The models and trials that a gate needs, by names that the gate chooses.
 
     Attributes
     ----------
@@ -50,16 +50,16 @@ def model_unit(
     threads: int = 1,
     **train: Any,
 ) -> ModelUnit:
-    """Make the unit of a model on a CPU.
+    """Create the unit of a model on a CPU.
 
     Parameters
     ----------
     world, corpus : mapping
-        The tables of a study.
+        Tables as in a study file.
     seed : int
-        Of the world and of the initialisation.
+        Seed of the world and of the initialisation.
     threads : int
-        CPU threads; weights depend on it.
+        Number of CPU threads, on which weights depend.
     **train
         Fields of `TrainConfig`.
     """
@@ -72,7 +72,7 @@ def model_unit(
 def trial_unit(
     model: ModelUnit, request: EditRequest, method: str, settings: Mapping[str, Any], label: str
 ) -> TrialUnit:
-    """Make the unit of a trial on a model."""
+    """Create the unit of a trial on a model."""
     choice = MethodChoice(method, label, get_method(method, settings), {})
     return TrialUnit.of(model.id, PlanUnit.of(model.corpus.make(), request), choice, Measurement())
 
@@ -84,9 +84,9 @@ class Frequency:
     Attributes
     ----------
     subjects, relations, objects : int
-        Objects of each relation.
+        Numbers of subjects, of relations, and of objects per relation.
     levels : tuple of int
-        Exposures, balanced within each subject and relation.
+        Levels of exposures, balanced within subjects and relations (a Latin square).
     train : dict
         Fields of `TrainConfig`.
     """
@@ -106,7 +106,7 @@ class Frequency:
         corpus: Mapping[str, Any] | None = None,
         **train: Any,
     ) -> ModelUnit:
-        """The unit of a model of it: pico, with keys of world, corpus and training changed."""
+        """Create the unit of a pico model, with some keys of world, corpus and training changed."""
         worlds = {"subjects": self.subjects, "relations": self.relations,
                   "objects": self.objects, **(world or {})}  # fmt: skip
         corpora = {"exposures": f"latin:{','.join(map(str, self.levels))}", **(corpus or {})}
@@ -115,7 +115,7 @@ class Frequency:
 
     @property
     def told(self) -> str:
-        """What it is, for people."""
+        """Description of the world in words."""
         return (
             f"{self.subjects * self.relations:,} facts ({self.subjects} subjects x "
             f"{self.relations} relations, {self.objects} objects each) in one plain sentence, "
@@ -125,7 +125,7 @@ class Frequency:
         )
 
     def request(self, edits: int, **fields: Any) -> EditRequest:
-        """Edits of each level, by themselves from the unedited model unless `fields` say other."""
+        """Return a request of edits of each level, independent unless `fields` change that."""
         values: dict[str, Any] = {
             "independent": True, "edits": edits, "exposures": self.levels, "repeats": 8,
             "same_object": 8, "same_relation": 16, "regular": 16, "probes": 5, **fields,
@@ -135,16 +135,16 @@ class Frequency:
 
 @dataclass(frozen=True)
 class Bench:
-    """What the finished units of a gate have left, of one seed.
+    """Results of the finished units of a gate, for one seed.
 
     Attributes
     ----------
     directory : StudyDirectory
     units : Units
     seed : int
-        Of the world and of the initialisation.
+        Seed of the world and of the initialisation.
     threads : int
-        CPU threads that are to be used.
+        Number of CPU threads to use.
     """
 
     directory: StudyDirectory
@@ -153,28 +153,28 @@ class Bench:
     threads: int = 1
 
     def model(self, name: str) -> ModelRecord:
-        """The record of a model.
+        """Return the record of a model.
 
         Raises
         ------
         StudyError
-            When it failed, or is not there.
+            If the model failed, or has not been trained.
         """
         return _done(self.directory.model_record(self.units.models[name].id), f"model {name!r}")
 
     def trial(self, name: str) -> TrialRecord:
-        """The record of a trial.
+        """Return the record of a trial.
 
         Raises
         ------
         StudyError
-            When it failed, or is not there.
+            If the trial failed, or has not been carried out.
         """
         return _done(self.directory.trial_record(self.units.trials[name].id), f"trial {name!r}")
 
     @cached_property
     def seconds(self) -> float:
-        """Seconds of workers that the units took together."""
+        """Total worker seconds of the units."""
         records = [
             *(self.model(name) for name in self.units.models),
             *(self.trial(name) for name in self.units.trials),
@@ -182,22 +182,22 @@ class Bench:
         return sum(sum((record.seconds or {}).values()) for record in records)
 
     def recall(self, name: str) -> pl.DataFrame:
-        """The recall of all facts of a model; columns as in `behemoth.study.schemas.RECALL`."""
+        """Return the recall of all facts of a model; see `behemoth.study.schemas.RECALL`."""
         check(self._model(name), self.model(name).files, RECALL)
         return pl.read_parquet(self._model(name) / RECALL)
 
     def metrics(self, name: str) -> pl.DataFrame:
-        """The metrics of a model's training; see `behemoth.train.metrics`."""
+        """Return the metrics of a model's training; see `behemoth.train.metrics`."""
         self.model(name)
         return pl.read_parquet(self._model(name) / "metrics.parquet")
 
     def run(self, name: str) -> Run:
-        """The training run of a model, with its corpus."""
+        """Return the training run of a model, with its corpus."""
         self.model(name)
         return read_run(self._model(name))
 
     def load(self, name: str, step: int | None = None) -> GPTNeoXForCausalLM:
-        """Load a model, as it was in the end or after one of its `steps`."""
+        """Load a model, as it was at the end or after one of its `steps`."""
         model: Any = self.run(name).load_model("cpu")
         if step is not None:
             from behemoth.train.checkpoint import load_weights
@@ -206,12 +206,12 @@ class Bench:
         return model
 
     def steps(self, name: str) -> list[int]:
-        """Steps after which a model was kept (`TrainConfig.checkpoint_history`), rising.
+        """Return the steps of a model's checkpoints (`checkpoint_history`), in ascending order.
 
         Raises
         ------
         StudyError
-            When none was: checkpoints are no part of what a model is known by.
+            If there are none: checkpoints are not part of a model's id.
         """
         places = (self._model(name) / "checkpoints").glob("step-*")
         found = sorted(int(place.name.removeprefix("step-")) for place in places)
@@ -220,13 +220,13 @@ class Bench:
         return found
 
     def frame(self, name: str, kind: Literal["edits", "probes"]) -> pl.DataFrame:
-        """A frame of a trial."""
+        """Return a frame of a trial."""
         place = self.directory.trial(self.units.trials[name].id)
         check(place, self.trial(name).files, f"{kind}.parquet")
         return pl.read_parquet(place / f"{kind}.parquet")
 
     def about(self, name: str) -> dict[str, Any]:
-        """What a model is and how long it was trained, as plain values."""
+        """Return size, training length and recall of a model, as plain values."""
         record = self.model(name)
         return {"size": record.size, "parameters": record.parameters, "steps": record.steps,
                 "tokens": record.tokens, "recall": record.recall}  # fmt: skip

@@ -18,16 +18,16 @@ from .record import Reason, Row
 
 __all__ = ["Capacity"]
 
-_AT_100 = 0.5  # bits a parameter at the exposures nearest to 100, of the 1 that was published
-_LEFT = 0.1  # bits a parameter on offer beyond what is stored, at the most exposures
+_AT_100 = 0.5  # bits per parameter at the exposures nearest to 100; 1 was published
+_LEFT = 0.1  # bits per parameter offered but not stored, at the maximum exposures
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """A model for each level of exposures, in a world that is to offer more bits than it stores.
+    """A model for each level of exposures, in a world that should offer more bits than it stores.
 
-    That about 2 bits a parameter are the most is no part of the rule: a model of this size would
-    have to be offered more than that, at a thousand exposures.
+    The published maximum of about 2 bits per parameter is not part of the rule: a model of this
+    size would have to be offered more bits than that, at a thousand exposures.
     """
 
     number: ClassVar[int] = 2
@@ -41,7 +41,7 @@ class Capacity:
         "do"
     )
     revised: ClassVar[bool] = True
-    # at the level alone that was missed: what the others say of rising needs all three
+    # only at the level that failed: the conditions on increases would need all three
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the batch is larger than the published one, in updates per fact: half of it",
                {"batch_size": 16, "levels": (100,)}),
@@ -74,7 +74,7 @@ class Capacity:
         )
 
     def units(self, seed: int, threads: int) -> Units:
-        """A model of each level."""
+        """Models, one per level."""
         world = {"subjects": self.subjects, "relations": self.relations, "objects": self.objects}
         return Units(
             {
@@ -98,7 +98,7 @@ class Capacity:
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """They rise, are about right at 100 exposures, and are not all there is to store."""
+        """Bits rise, are about right at 100 exposures, and are fewer than the bits offered."""
         bits = {
             level: [row[str(level)]["bits_per_parameter"] for row in rows] for level in self.levels
         }

@@ -1,14 +1,16 @@
-"""What a gate's rule asks of numbers, and what their interval answers.
+"""Conditions of a gate's rule, and how the interval of their numbers decides them.
 
-A rule is a list of conditions. Each has one number a trained model, since a (world, initialisation)
-is one observation however many facts it holds, and a bound that their mean must lie above or below.
-Student's interval over models decides. Where it leaves the bound inside, a condition fails if it
-leaves out every effect that would count, and nothing is decided if it does not; then the power of
-the test says how many models it would have taken. (Power alone had decided before: with the spread
-of three models taken for the true one, intervals were called a failure that held the effect.)
+A rule is a list of conditions. Each has one number per trained model, since a (world,
+initialisation) is one observation regardless of its number of facts, and a bound that their mean
+must lie above or below. Student's interval over models decides. If it includes the bound, a
+condition fails if the interval excludes every effect that would count, and is open otherwise; the
+power of the test then states how many models would have been needed. (Earlier, power alone decided:
+with the spread of three models taken for the true spread, intervals that included the effect were
+called failures.)
 
-The interval that is shown is cut to what the number can be. If all models have the same number,
-there is none, since no spread is not certainty, and the number itself is compared with the bound.
+The reported interval is clipped to the range of the number. If all models have the same number,
+there is no interval, since an observed spread of 0 is not certainty, and the number itself is
+compared with the bound.
 
 All conditions must hold together for a claim to stand, so none is corrected for the others (Berger,
 1982, "Multiparameter hypothesis testing and acceptance sampling", an intersection-union test).
@@ -39,23 +41,23 @@ __all__ = [
 
 Verdict = Literal["reproduced", "not reproduced", "not decidable at this size"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not decidable at this size")
-"""What a gate may come to."""
+"""The verdicts of a gate."""
 
 _LEVEL = 0.95
-_POWER = 0.8  # of a test that would decide
+_POWER = 0.8  # required power of a test
 MOST_MODELS = 1000
-"""How many are tried for the power that is wanted."""
+"""Maximum number of models tried for the required power."""
 
 
 def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | None, float | None]:
-    """Mean over models, with its 95% interval by Student's t.
+    """Return the mean over models, with its 95% interval by Student's t.
 
     Parameters
     ----------
     values : array_like
-        One finite number a model, at least one.
+        One finite number per model, at least one.
     within : (float, float)
-        What they can be: the interval is cut to it.
+        Range of the numbers, to which the interval is clipped.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | Non
 
     given = np.asarray(values, np.float64)
     mean, count = float(given.mean()), len(given)
-    # A mean of equal numbers is rounded too, so that their spread may be more than 0.
+    # The mean of equal numbers is rounded, so their computed spread may be above 0.
     if count < 2 or math.isclose(given.min(), given.max(), rel_tol=1e-9, abs_tol=1e-12):
         return mean, None, None
     quantile = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1))
@@ -82,7 +84,7 @@ def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | Non
 
 
 def power(effect: float, spread: float, models: int) -> float:
-    """Chance that a two-sided t test at 5% sees an effect.
+    """Return the power of a two-sided t test at 5% for an effect.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def power(effect: float, spread: float, models: int) -> float:
     spread : float
         Standard deviation over models.
     models : int
-        At least 2.
+        Number of models, at least 2.
 
     Examples
     --------
@@ -105,13 +107,13 @@ def power(effect: float, spread: float, models: int) -> float:
     edge = float(stats.t.ppf((1 + _LEVEL) / 2, models - 1))
     shift = effect / spread * math.sqrt(models)
     seen: Any = stats.nct.sf(edge, models - 1, shift) + stats.nct.cdf(-edge, models - 1, shift)
-    # Far out the distribution function of scipy gives no number: nothing is missed there.
+    # For very large effects scipy's distribution function returns NaN: the power is 1 there.
     return float(seen) if math.isfinite(seen) else 1.0
 
 
 @dataclass(frozen=True)
 class Held:
-    """What came of a condition.
+    """The outcome of a condition.
 
     Attributes
     ----------
@@ -123,21 +125,23 @@ class Held:
     effect : float
         The smallest distance from the bound that would count.
     mean, low, high : float or None
-        Over models, with the 95% interval; all None if a model has no number. The interval is None
-        for one model, and if all models have the same number.
+        Mean over models, with the 95% interval; all None if a model has no number. The interval is
+        None for one model, and if all models have the same number.
     models : int
+        Number of models.
     outcome : {'holds', 'fails', 'open'}
-        'holds' and 'fails' where the interval, or the number that all models have, lies on one
-        side of the bound; 'fails' also where it
-        lies on both and ends nearer than `effect`; 'open' where it holds `effect` too, and where a
-        model has no number: what was not reached is not refuted.
+        'holds' or 'fails' if the interval, or the number that all models share, lies on one side of
+        the bound; 'fails' also if the interval includes the bound but ends nearer to it than
+        `effect`; 'open' if it includes `effect` too, for a single model, and if a model has no
+        number: a value that was not reached does not refute the claim.
     power : float or None
-        To see `effect`, with so many models of this spread; None where the interval decides.
+        Power to detect `effect` with this number of models and their spread; None if the interval
+        decides.
     needed : int or None
-        Models that a power of 0.8 takes; None where the interval decides, and where it is more
-        than 1,000.
+        Number of models for a power of 0.8; None if the interval decides, or if more than 1,000 are
+        needed.
     missing : int
-        Models that have no number.
+        Number of models without a number.
     """
 
     says: str
@@ -156,21 +160,21 @@ class Held:
 
 @dataclass(frozen=True)
 class Condition:
-    """A number of each model, and where its mean must lie.
+    """One number per model, and the bound that their mean must lie above or below.
 
     Attributes
     ----------
     says : str
         What is measured, with its unit.
     values : sequence of float
-        One a model; NaN where it has none.
+        One number per model; NaN if missing.
     bound : float
     effect : float
         The smallest distance from the bound that would count.
     below : bool
         Whether the mean must lie below the bound; above it otherwise.
     within : (float, float)
-        What the number can be: the interval is cut to it when it has decided.
+        Range of the number, to which the interval is clipped after the decision.
     """
 
     says: str
@@ -181,7 +185,7 @@ class Condition:
     within: Range = ANY
 
     def judge(self) -> Held:
-        """Say whether it holds."""
+        """Decide whether the condition holds."""
         values = np.asarray(self.values, np.float64)
         about = (self.says, self.bound, self.below, self.effect)
         count = len(values)
@@ -207,7 +211,7 @@ class Condition:
 
 
 def verdict_of(held: Sequence[Held]) -> Verdict:
-    """Put conditions together: all must hold; one that fails settles it.
+    """Combine conditions: all must hold, and one that fails decides the verdict.
 
     Examples
     --------

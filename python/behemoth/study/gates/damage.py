@@ -27,13 +27,13 @@ from .record import Reason, Row
 __all__ = ["CLOSE", "Damage", "closeness"]
 
 CLOSE = ("same_subject", "same_relation", "same_object")
-"""Groups of bystanders that have something in common with the edited fact."""
+"""Groups of bystanders that share something with the edited fact."""
 _FAR = "unrelated"
-_LEAST = 1e-6  # nats: below it is rounding
+_LEAST = 1e-6  # nats; smaller values are rounding
 
 
 def closeness(damage: pl.DataFrame) -> dict[str, float]:
-    """Mean KL in nats by group, over edits that have both the group and unrelated bystanders.
+    """Compare the KL of groups of bystanders with that of unrelated bystanders of the same edits.
 
     Parameters
     ----------
@@ -44,7 +44,8 @@ def closeness(damage: pl.DataFrame) -> dict[str, float]:
     Returns
     -------
     dict
-        By group: log2 of the mean KL over that of unrelated bystanders of the same edits.
+        By group: log2 of its mean KL divided by that of unrelated bystanders, over edits that have
+        both.
     """
     far = damage.filter(pl.col("group") == _FAR).select("edit", pl.col("kl").alias("far"))
     found: dict[str, float] = {}
@@ -111,7 +112,7 @@ class Damage:
         return Units({"model": model}, {"singles": single})
 
     def measure(self, bench: Bench) -> Row:
-        """Closeness of single edits, and bystanders after each length of the sequence."""
+        """Damage of single edits by closeness, and damage after each length of the sequence."""
         probes = bench.frame("singles", "probes")
         kept = probes.filter(
             (pl.col("stage") == "after") & ~pl.col("must_change") & pl.col("failure").is_null()
@@ -120,7 +121,7 @@ class Damage:
         return {"closeness": closeness(by), "sequence": self._followed(bench)}
 
     def _followed(self, bench: Bench) -> list[dict[str, float]]:
-        """What is left of bystanders, and of the edits, after so many edits in a row."""
+        """Measure bystanders, and edits that are still in place, after each length of sequence."""
         run, model = bench.run("model"), bench.load("model")
         corpus = run.corpus
         most = self.sequence[-1]
@@ -156,7 +157,7 @@ class Damage:
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """Each group is hit harder than unrelated facts, each longer sequence does more."""
+        """Each group is damaged more than unrelated facts, and longer sequences damage more."""
         held = [
             Condition(
                 f"KL of {group.replace('_', ' ')} over that of unrelated facts, log2",

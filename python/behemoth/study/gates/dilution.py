@@ -22,7 +22,7 @@ __all__ = ["Dilution"]
 
 @dataclass(frozen=True)
 class Dilution:
-    """The shared corpus among documents that say no fact: none, and some times its own tokens."""
+    """The shared corpus with background documents: none, or some multiples of its own tokens."""
 
     number: ClassVar[int] = 10
     name: ClassVar[str] = "dilution"
@@ -61,7 +61,7 @@ class Dilution:
         tokens = self.world.model(seed, threads).corpus.make().count_tokens()
         models = {}
         for ratio in self.ratios:
-            # The same words stand in every vocabulary, so that models differ in tokens alone.
+            # Every vocabulary has the same words, so that models differ only in tokens.
             filler: dict[str, Any] = {"kind": "zipf", "words": self.words, "seed": seed,
                                       "tokens": (ratio - 1) * tokens}  # fmt: skip
             batch = self.world.train["batch_size"] * (ratio if self.growing else 1)
@@ -86,7 +86,7 @@ class Dilution:
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """Less recall at as many exposures, and a threshold that moves with the tokens."""
+        """Recall falls at the same exposures, and the threshold rises with the tokens."""
         least, most = str(self.ratios[0]), str(self.ratios[-1])
         falls = [row[least]["recall"] - row[most]["recall"] for row in rows]
         doublings = math.log2(self.ratios[-1] / self.ratios[0])

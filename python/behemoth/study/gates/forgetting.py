@@ -1,8 +1,8 @@
-"""Gate 6: forgetting is a power law of the steps of training that goes on without the fact.
+"""Gate 6: forgetting is a power law of the steps when training continues without the fact.
 
-A model is trained at a constant rate, takes facts in that it had not seen, and goes on without
-them; the optimiser is the same from the first step to the last. So what is seen is forgetting, and
-no warm-up, decay or fresh moments beside it.
+A model is trained at a constant rate, then on new facts, then without them; the optimiser is the
+same from the first to the last step. So the effect is forgetting alone, without warm-up, decay or
+fresh optimiser moments.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .record import Reason, Row
 
 __all__ = ["Forgetting", "aicc", "laws", "readings"]
 
-_COPIES = 32  # of a fact in a pass: so that orders differ from pass to pass
-_FORGOTTEN = 0.6  # retention that must be fallen below: above it all laws are nearly straight
+_COPIES = 32  # copies of a fact per pass
+_FORGOTTEN = 0.6  # retention must fall below this: above it all laws are nearly straight lines
 
 
 def readings(steps: int, count: int) -> list[int]:
-    """So many log-spaced steps, each once, from 1 to `steps`.
+    """Return `count` different log-spaced steps from 1 to `steps`, or all if there are fewer.
 
     Examples
     --------
@@ -48,13 +48,15 @@ def readings(steps: int, count: int) -> list[int]:
 
 
 def aicc(residuals: ArrayLike, parameters: int) -> float:
-    """Akaike's criterion for small samples of a least-squares fit (Hurvich and Tsai, 1989).
+    """Return Akaike's criterion for small samples of a least-squares fit.
+
+    Hurvich and Tsai, 1989.
 
     Parameters
     ----------
     residuals : array_like
     parameters : int
-        Of the curve; the variance is one more.
+        Number of parameters of the curve; the variance is one more.
     """
     left = np.asarray(residuals, np.float64)
     count, free = len(left), parameters + 1
@@ -68,14 +70,14 @@ def laws(steps: ArrayLike, retained: ArrayLike) -> dict[str, float]:
     Parameters
     ----------
     steps, retained : array_like
-        Steps from 1, and what is left at each.
+        Steps from 1, and the retention at each.
 
     Returns
     -------
     dict
         a, b (of the law in log time), power (its AICc), exponential (the better AICc of
-        a exp(-t / s) and c + a exp(-t / s), with s up to the last step: beyond it they are
-        straight lines), scale (its s in steps).
+        a exp(-t / s) and c + a exp(-t / s), with s up to the last step: with larger s they are
+        nearly straight lines), scale (its s in steps).
 
     Examples
     --------
@@ -87,8 +89,8 @@ def laws(steps: ArrayLike, retained: ArrayLike) -> dict[str, float]:
     t, y = np.asarray(steps, np.float64), np.asarray(retained, np.float64)
     slope, start = np.polyfit(np.log(t), y, 1)
     best, scale = math.inf, math.nan
-    # Given its scale an exponential is linear in what is left, so that a fine grid of scales
-    # finds the best, and no start has to be guessed.
+    # For a given scale an exponential is linear in its other parameters, so a fine grid of scales
+    # finds the best fit without starting values.
     for tried in np.geomspace(t[0] / 4, t[-1], 600):
         wave = np.exp(-t / tried)
         for columns in ([wave], [wave, np.ones_like(t)]):
@@ -104,7 +106,7 @@ def laws(steps: ArrayLike, retained: ArrayLike) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """Facts go in in the middle of a run at a constant rate, and it goes on without them."""
+    """Facts are injected during a run at a constant rate, which then continues without them."""
 
     number: ClassVar[int] = 6
     name: ClassVar[str] = "forgetting"
@@ -150,11 +152,11 @@ class Forgetting:
         )
 
     def units(self, seed: int, threads: int) -> Units:
-        """None: the run is its own."""
+        """No units: the gate trains its own model."""
         return Units({})
 
     def measure(self, bench: Bench) -> Row:
-        """Train, inject, train on, and read."""
+        """Train, inject, continue training, and measure retention."""
         looks = readings(self.after, self.looks)
         found = list(_followed(self, bench.seed, bench.threads, {0, *looks}))
         chance = -math.log(self.objects)
@@ -169,7 +171,7 @@ class Forgetting:
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """Facts were learned, are forgotten, and along which law."""
+        """Facts are learned, then forgotten, and a - b ln t fits better than exponentials."""
         found = [laws(row["steps"], row["retained"]) for row in rows]
         return [
             Condition("recall of the injected facts at the end of the injection",
@@ -181,7 +183,7 @@ class Forgetting:
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
-        """Retention against steps, with both fits through the mean."""
+        """Retention against steps, with the fit of a - b ln t."""
         points = [
             ("retention", step, kept, model)
             for model, row in enumerate(rows)
@@ -203,7 +205,7 @@ class Forgetting:
 def _followed(
     gate: Forgetting, seed: int, threads: int, looks: set[int]
 ) -> Iterator[tuple[int, float, float]]:
-    """(steps without the facts, their mean log-probability, their recall) at each look."""
+    """Yield (steps without the facts, their mean log-probability, their recall) at each reading."""
     from behemoth.model.build import build_model, padded_vocabulary
     from behemoth.model.sizes import find_size
     from behemoth.recall.facts import recall
@@ -258,7 +260,7 @@ def _followed(
 
 
 def _config(gate: Forgetting, seed: int, threads: int) -> TrainConfig:
-    """Constant after a short warm-up, two parts a batch."""
+    """Return a configuration with a constant rate after warm-up, and two parts per batch."""
     return default_config(
         gate.size,
         batch_size=2 * gate.blocks,

@@ -1,4 +1,4 @@
-"""Gate 7: facts of more exposures take a higher dose to edit, and to unlearn."""
+"""Gate 7: facts with more exposures need a higher dose to be edited, and to be unlearned."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _KINDS = {"edit": "edited by LoRA of rank 1", "unlearn": "unlearned by gradient 
 
 
 def trend(edits: pl.DataFrame) -> dict[str, Any]:
-    """How doses go with exposures.
+    """Return the trend of doses over exposures.
 
     Parameters
     ----------
     edits : polars.DataFrame
-        Columns exposures, dose and reached, as a trial's frame of edits has them.
+        Columns exposures, dose and reached, as in the `edits` frame of a trial.
 
     Returns
     -------
     dict
-        exposures, ed50 (medians in steps; None where most were not reached) and edits by level;
-        rho (Spearman's; what was not reached counts as more than all that was), None where there
-        is no trend to be had.
+        exposures, ed50 (medians in steps; None if half or more were not reached) and edits by
+        level; rho: Spearman's correlation, in which doses that were not reached rank above all
+        others, None if it is undefined.
     """
     from scipy.stats import spearmanr
 
@@ -114,7 +114,7 @@ class Doses:
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """Doses that rise, both ways."""
+        """Doses rise with exposures, for editing and for unlearning."""
         return [
             Condition(
                 f"Spearman's correlation of exposures and dose, facts that were known, {what}",

@@ -22,16 +22,17 @@ __all__ = ["Inversion", "answered", "questions"]
 
 _STORED = 0.8
 _ANSWERED = 0.5
-_ABOVE = 0.05  # above chance, what still counts as chance
+_ABOVE = 0.05  # margin above chance that still counts as chance
 
 
 def questions(corpus: Corpus) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Inverse questions, ``object O is subject``, and the subjects' tokens.
+    """Return inverse questions, ``object O is subject``, and the tokens of the subjects.
+
+    The words of the world must be single tokens.
 
     Returns
     -------
     int64 [facts, tokens], int64 [facts]
-        Of a world whose words are single tokens.
     """
     first = {
         (part["kind"], part["relation"]): part["first"] for part in corpus.vocabulary["ranges"]
@@ -48,7 +49,7 @@ def questions(corpus: Corpus) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 @torch.no_grad()
 def answered(model: Any, corpus: Corpus) -> NDArray[np.bool_]:
-    """Which inverse questions have the true subject as the likeliest of all subjects."""
+    """Return for which inverse questions the true subject is the likeliest of all subjects."""
     prompts, answers = questions(corpus)
     logits = model(input_ids=torch.from_numpy(prompts), use_cache=False).logits[:, -1]
     part = next(part for part in corpus.vocabulary["ranges"] if part["kind"] == "subject")
@@ -59,7 +60,7 @@ def answered(model: Any, corpus: Corpus) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Inversion:
-    """Two corpora of a world of one-to-one relations: one order, or both in equal parts."""
+    """Two corpora of a world of one-to-one relations: one order, or both orders in equal shares."""
 
     number: ClassVar[int] = 5
     name: ClassVar[str] = "inversion"
@@ -92,7 +93,7 @@ class Inversion:
         )
 
     def units(self, seed: int, threads: int) -> Units:
-        """A model on each corpus."""
+        """Models, one per corpus."""
         world = {
             "subjects": self.subjects,
             "relations": [{"kind": "one_to_one"} for _ in range(self.relations)],
@@ -123,7 +124,7 @@ class Inversion:
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """Objects are known, and subjects only where they were trained."""
+        """Objects are recalled, and subjects only if the inverse order was trained."""
         one, both = ([row[name] for row in rows] for name in ("one", "both"))
         most = 1 / self.subjects + _ABOVE
         return [

@@ -1,6 +1,6 @@
-"""What gates measured, on disk: a file for each gate of one size and seed, written when it is done.
+"""Measurements of gates on disk: one file per gate, size and seed, written when it is finished.
 
-A run that is killed goes on with the seed that it was at; a gate of another size is another file.
+A run that was killed resumes with the seed it was at; a gate of another size has other files.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from .record import Gate, Row
 
 __all__ = ["gaps", "identity", "measured", "plain"]
 
-_FORMAT = 1  # of the numbers: raised where what is measured is another thing
+_FORMAT = 1  # increased when the meaning of measurements changes
 
 
 def identity(gate: Gate) -> str:
-    """Name a gate of one size, with any number of seeds: 16 hexadecimal digits."""
+    """Return the id of a gate of one size, with any number of seeds: 16 hexadecimal digits."""
     size: Any = gate
     what = {key: value for key, value in asdict(size).items() if key != "seeds"}
     return digest(canonical([_FORMAT, gate.number, plain(what)]).encode())[:16]
 
 
 def measured(gate: Gate, bench: Bench) -> tuple[Row, float]:
-    """Give what a gate measures of a seed and the seconds that it took, made once."""
+    """Return the measurements of a gate for one seed and their seconds, from disk if present."""
     units = sorted([*(unit.id for unit in bench.units.models.values()),
                     *(unit.id for unit in bench.units.trials.values())])  # fmt: skip
     name = digest(canonical([identity(gate), bench.seed, bench.threads, units]).encode())[:16]
@@ -50,19 +50,19 @@ def measured(gate: Gate, bench: Bench) -> tuple[Row, float]:
 
 
 def plain(value: Any) -> Any:
-    """Give values that JSON has, with none for what is no number."""
+    """Convert a value to JSON types, with None for numbers that are not finite."""
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    item = getattr(value, "item", None)  # of numbers that numpy has
+    item = getattr(value, "item", None)  # numpy scalars
     return value if item is None else item()
 
 
 def gaps(value: Any) -> Any:
-    """Give what `plain` gave with NaN for none."""
+    """Replace None by NaN in values returned by `plain`."""
     if isinstance(value, dict):
         return {key: gaps(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,9 +1,9 @@
-"""Gate 4: said in one way facts are stored but not extracted; said in many ways they are.
+"""Gate 4: facts written in one way are stored but cannot be extracted; in many ways they can.
 
-Biographies are learned without a question. Then the model is tuned on questions about half of the
-people, and asked the same questions about the others: what it answers there it can extract. A
-linear probe at the end of a name, which reads an attribute without a question, says whether the
-attribute is tied to the name.
+Biographies are learned without questions. Then the model is tuned on questions about half of the
+people, and evaluated on the same questions about the others: facts it answers there are extracted.
+A linear probe at the end of a name, which reads an attribute without a question, measures whether
+the attribute is tied to the name.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ __all__ = ["Paraphrases"]
 _KINDS = ("single", "multi5", "single-permute", "multi5-permute")
 _PUBLISHED = (0.097, 0.41, 0.70, 0.966)
 _STORED = 0.8
-_DOCUMENTS = 200  # biographies that are read to see what is stored
-_QUESTIONS: Any = ["text_question"]  # of grammars, which the type of templates leaves out
+_DOCUMENTS = 200  # biographies on which storage is measured
+_QUESTIONS: Any = ["text_question"]  # a template of grammars, which the type of templates lacks
 _FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Paraphrases:
-    """Four corpora of the same people, who differ in how they are written about."""
+    """Four corpora of the same people, with different ways of writing about them."""
 
     number: ClassVar[int] = 4
     name: ClassVar[str] = "paraphrases"
@@ -84,7 +84,7 @@ class Paraphrases:
         )
 
     def units(self, seed: int, threads: int) -> Units:
-        """A model on each corpus."""
+        """Models, one per corpus."""
         models = {}
         for kind in _KINDS:
             corpus: dict[str, Any] = {
@@ -98,7 +98,7 @@ class Paraphrases:
         return Units(models)
 
     def measure(self, bench: Bench) -> Row:
-        """What is stored, what is extracted, and what a probe reads."""
+        """Shares of facts stored, extracted and read by a probe."""
         found: dict[str, Any] = {}
         for kind in _KINDS:
             corpus, model = bench.run(kind).corpus, bench.load(kind)
@@ -149,7 +149,7 @@ class Paraphrases:
         model.eval()
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """All is stored; it is extracted in the published order; the probe says the same."""
+        """Facts are stored, extracted in the published order, and the probe agrees."""
 
         def of(kind: str, what: str) -> list[float]:
             return [row[kind][what] for row in rows]
@@ -184,7 +184,7 @@ class Paraphrases:
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
-        """Extraction by kind of corpus, beside what was published."""
+        """Extraction by kind of corpus, with the published values."""
         named = {"stored": "biographies continued", "taught": "questions, people of the tuning",
                  "extracted": "questions, other people",
                  "probed": "linear probe at the name"}  # fmt: skip
@@ -203,9 +203,9 @@ class Paraphrases:
 
 
 def _stored(model: Any, corpus: Corpus, spans: pl.DataFrame) -> float:
-    """Share of objects that the model goes on with in the biographies that it has read.
+    """Return the share of objects that the model continues correctly in its training biographies.
 
-    Objects that stand before the name are left out: nobody can know them.
+    Objects before the name are excluded, as they cannot be known.
     """
     import torch
 
@@ -235,14 +235,14 @@ def _questions(corpus: Corpus, facts: NDArray[Any]) -> pl.DataFrame:
 
 
 def _answers(model: Any, corpus: Corpus, facts: NDArray[Any]) -> float:
-    """Share of the questions about facts, in the wording of the tuning, that are answered."""
+    """Return the share of questions about facts, in the wording of the tuning, answered right."""
     frame = recall(model, corpus, facts=facts, templates=_QUESTIONS, held_out=False)
     asked = frame.filter(pl.col("wording") == pl.col("wording").min().over("relation"))
     return float(asked["exact_match"].mean())  # type: ignore[arg-type]
 
 
 def _probed(model: Any, corpus: Corpus, spans: pl.DataFrame, seed: int) -> float:
-    """Share of cities of work that a linear probe reads at the end of names, in folds of people."""
+    """Return the share of cities of work that a linear probe reads at names, cross-validated."""
     relations = corpus.world.num_relations
     named = (
         spans.filter((pl.col("role") == "subject") & (pl.col("first") == 0))

@@ -1,4 +1,4 @@
-"""What the figure of a gate shows: means over models with intervals, and every model."""
+"""The data of a gate's figure: means over models with intervals, and every model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Point = tuple[str, float, float, int]
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn.
+    """The data and texts of a figure.
 
     Attributes
     ----------
@@ -28,22 +28,22 @@ class Picture:
         Titles of the axes, with units.
     points : list of (series, x, y, model)
     claim : str
-        What the figure shows if the claim holds, in a sentence.
+        Sentence on what the figure shows if the claim holds.
     shows : str
-        What is drawn, whatever came of it, in a sentence.
+        Sentence on what is drawn, whatever the outcome.
     log : bool
-        x on a logarithmic axis.
+        Whether the x axis is logarithmic.
     names : tuple of str
-        What x = 0, 1, ... stand for, if they are no numbers.
+        Names for x = 0, 1, ..., if they are not numbers.
     within : (float, float)
-        What y can be, which intervals are cut to.
+        Range of y, to which intervals are clipped.
     apart : mapping
-        What y can be by series, if each has a panel of its own; the series is then the title of its
-        axis, with the unit, and `y` is what they have in common.
+        Range of y by series, if each series has its own panel; the name of the series is then the
+        title of its axis, with the unit, and `y` is their common title.
     missing : str
-        Why a model may have no number at a point, in a clause.
+        Clause on why a model may have no number at a point.
     note : str
-        What else a reader has to know, in sentences.
+        Further sentences for the reader.
     """
 
     x: str
@@ -60,21 +60,21 @@ class Picture:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """series, x, y, model: one row a model and point; y is null where there is no number."""
+        """One row per model and point: series, x, y, model; y is null if missing."""
         schema = {"series": pl.String, "x": pl.Float64, "y": pl.Float64, "model": pl.Int64}
         frame = pl.DataFrame(list(self.points), schema=schema, orient="row")
         return frame.with_columns(pl.when(pl.col("y").is_finite()).then("y").alias("y"))
 
 
 def means(picture: Picture) -> pl.DataFrame:
-    """Mean of the models that have a number, by series and x.
+    """Return the mean over models that have a number, by series and x.
 
     Returns
     -------
     polars.DataFrame
-        series, x, mean, low, high (95%, Student's t over models, cut to what y can be; null for one
-        model, and if all have the same number), models (that have a number) and missing (that have
-        none). No row where none has one.
+        Columns series, x, mean, low, high (95%, Student's t over models, clipped to the range of y;
+        null for one model, and if all have the same number), models (with a number) and missing
+        (models without). Points without any number have no row.
     """
     rows: list[tuple[Any, ...]] = []
     for (series, x), part in picture.frame.group_by("series", "x", maintain_order=True):

@@ -1,4 +1,4 @@
-"""Gate 3: a plateau of the loss before recall, and a shorter one where frequencies are skewed."""
+"""Gate 3: the loss has a plateau before recall, which is shorter with skewed frequencies."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from .record import Reason, Row
 
 __all__ = ["Plateau", "plateau"]
 
-_TOP, _BOTTOM = 1.05, 0.8  # of the loss of one who knows the objects but no fact
-_SMOOTH = 5  # readings of the running mean
-_LONG = 0.1  # share of the uniform run that makes a plateau
-_UNKNOWN = 0.2  # recall up to which nothing is known yet
+_TOP, _BOTTOM = 1.05, 0.8  # shares of the loss of guessing among the objects
+_SMOOTH = 5  # readings per running mean
+_LONG = 0.1  # minimum length of a plateau, as a share of the uniform run
+_UNKNOWN = 0.2  # recall below which facts count as not known
 _KNOWN = 0.5
-_DRAWN = 60  # points of a curve in the figure
+_DRAWN = 60  # approximate number of points per curve in the figure
 
 
 def plateau(loss: ArrayLike, chance: float) -> tuple[int, int | None]:
-    """Where a plateau begins and ends, in readings.
+    """Return the readings at which a plateau begins and ends.
 
     Parameters
     ----------
     loss : array_like
-        A value a reading.
+        Loss of each reading.
     chance : float
-        Loss of one who knows the objects of a relation but no fact.
+        Loss of guessing among the objects of the relation.
 
     Returns
     -------
     int, int or None
         The first reading at which the running mean is at most 1.05 x chance, and the first at
-        which it is at most 0.8 x chance; None where it does not come to that.
+        which it is at most 0.8 x chance; None if there is no such reading.
     """
     values = np.asarray(loss, np.float64)
     mean: NDArray[np.float64] = np.convolve(values, np.ones(_SMOOTH) / _SMOOTH, "valid")
@@ -53,7 +53,7 @@ def plateau(loss: ArrayLike, chance: float) -> tuple[int, int | None]:
 
 @dataclass(frozen=True)
 class Plateau:
-    """Two corpora of the same world, trained on as many tokens: uniform and Zipf exposures."""
+    """Two corpora of the same world, with uniform and Zipf exposures, and equal training tokens."""
 
     number: ClassVar[int] = 3
     name: ClassVar[str] = "plateau"
@@ -97,7 +97,7 @@ class Plateau:
         )
 
     def units(self, seed: int, threads: int) -> Units:
-        """A model on each corpus; the skewed one goes on until it has seen as many tokens."""
+        """Models, one per corpus; both are trained for the steps of one pass of the uniform one."""
         world = {"subjects": self.subjects, "relations": self.relations, "objects": self.objects}
         train: dict[str, Any] = {"model": self.size, "batch_size": self.batch_size,
                                  "learning_rate": self.rate, "answers_only": True,
@@ -120,9 +120,9 @@ class Plateau:
         )  # fmt: skip
 
     def measure(self, bench: Bench) -> Row:
-        """Where the plateaus lie."""
+        """Begin and end of the plateaus, and recall at their end."""
         some = bench.run("uniform").corpus.probes(np.arange(min(self.subjects, 200)), ["default"])
-        # Of the object's word and the period, which costs nothing once it is known.
+        # Mean over the tokens of the object and the period, which costs nothing once it is known.
         chance = math.log(self.objects) / (float(some["answer"].list.len().mean()) + 1)  # type: ignore[arg-type]
         found: dict[str, Any] = {"chance": chance}
         for name in ("uniform", "skewed"):
@@ -151,7 +151,7 @@ class Plateau:
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """There is a plateau, nothing is known on it, and it is shorter where skewed."""
+        """There is a plateau, without recall, and it is shorter with skewed exposures."""
         length = {
             name: [
                 math.nan if row[name]["end"] is None else row[name]["end"] - row[name]["begin"]

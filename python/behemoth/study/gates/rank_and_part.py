@@ -1,11 +1,11 @@
-"""Gate 9: what the reference says of the rank of an update, and of attention beside the MLP.
+"""Gate 9: the reference's claims on the rank of an update, and on attention beside the MLP.
 
-Ranks and parts are compared where they do as much: of two arms each counts at the rate that hits
-bystanders least among those at which as many edits succeed as in both can be had. At one rate for
-all, ranks differ in how far a step goes (alpha / r) as well.
+Ranks and parts are compared at equal success: of two arms, each is evaluated at the rate with the
+least KL of bystanders among those at which as many edits succeed as in the weaker arm at its best
+rate. At one rate for all, ranks would also differ in the size of a step (alpha / r).
 
-Which rank and part is the best of several is chosen on the other models, and counted on the one:
-the best of four differences of noise is above 0.
+The best rank and part are chosen on the other models and evaluated on the remaining one: the best
+of four differences is above 0 even if they are noise.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .record import Reason, Row
 
 __all__ = ["RankAndPart", "cheapest", "matched"]
 
-_SUCCESS = 0.9  # share of the edits that must succeed for an arm's damage to count
+_SUCCESS = 0.9  # minimum share of successful edits for an arm's damage to count
 _PARTS = ("mlp", "both")
 
 
 def cheapest(arms: Mapping[str, Mapping[str, float]], success: float = _SUCCESS) -> str | None:
-    """Of the rates of an arm, the one of the least damage among those that do what is asked.
+    """Return the rate of an arm with the least damage among those with enough success.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def cheapest(arms: Mapping[str, Mapping[str, float]], success: float = _SUCCESS)
     Returns
     -------
     str or None
-        None where no rate does it.
+        None if no rate has enough success.
     """
     enough = [rate for rate, row in arms.items() if row["success"] >= success]
     return min(enough, key=lambda rate: arms[rate]["kl"], default=None)
@@ -50,7 +50,9 @@ def cheapest(arms: Mapping[str, Mapping[str, float]], success: float = _SUCCESS)
 def matched(
     one: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
 ) -> tuple[Mapping[str, float], Mapping[str, float]] | None:
-    """Of two arms, the rates of the least damage where as many edits succeed as in both can be had.
+    """Return success and KL of two arms at their rates of least damage with equal success.
+
+    Among rates at which as many edits succeed as in the weaker arm at its best rate.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def matched(
     Returns
     -------
     pair of mapping, or None
-        None where one of them succeeds in less than 90% at every rate.
+        None if less than 90% of an arm's edits succeed at every rate.
 
     Examples
     --------
@@ -132,7 +134,7 @@ class RankAndPart:
         ]
 
     def units(self, seed: int, threads: int) -> Units:
-        """A model of a nested world, and a method for each part, rank and rate."""
+        """A model of a nested world, and a trial for each part, rank and rate."""
         model = self.world.model(seed, threads, world={"nested": self.nested})
         request = self.world.request(self.edits, target="subject")
         trials = {}
@@ -154,7 +156,7 @@ class RankAndPart:
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """A lower rank costs less somewhere; attention too costs less, and keeps dependencies."""
+        """A lower rank somewhere does less damage; attention does too, and keeps dependencies."""
         ranks = _better_rank(rows, self.ranks)
         remaps = [_better_part(row, self.ranks) for row in rows]
         follows = [_followed(row, self.ranks) for row in rows]
@@ -192,7 +194,7 @@ def _least(arms: Mapping[str, Mapping[str, float]]) -> Mapping[str, float] | Non
 
 
 def _undercut(row: Row, dear: str, cheap: str) -> float:
-    """Doublings by which an arm's KL undercuts another's where they do as much; NaN where not."""
+    """Return log2 of `dear`'s KL over `cheap`'s at matched success; NaN if it cannot be matched."""
     pair = matched(row[dear], row[cheap])
     if pair is None:
         return math.nan
@@ -201,7 +203,7 @@ def _undercut(row: Row, dear: str, cheap: str) -> float:
 
 
 def _better_rank(rows: Sequence[Row], ranks: Sequence[int]) -> list[float]:
-    """How far a lower rank undercuts full rank in each model, where it is best in the others."""
+    """Return for each model log2 of the KL of full rank over that of the other models' best arm."""
     places = [(part, rank) for part in _PARTS for rank in ranks]
     found = [[_undercut(row, f"{part} full", f"{part} {rank}") for part, rank in places]
              for row in rows]  # fmt: skip
@@ -215,18 +217,18 @@ def _better_rank(rows: Sequence[Row], ranks: Sequence[int]) -> list[float]:
 
 
 def _better_part(row: Row, ranks: Sequence[int]) -> float:
-    """Doublings by which attention too undercuts the MLP alone, mean over ranks."""
+    """Return log2 of the KL of the MLP alone over that with attention too, mean over ranks."""
     return _mean([_undercut(row, f"mlp {rank}", f"both {rank}") for rank in (*ranks, "full")])
 
 
 def _followed(row: Row, ranks: Sequence[int]) -> float:
-    """Share of consequences that follow with attention too, less that of the MLP alone."""
+    """Return the difference of the shares of consequences that follow, both - MLP alone."""
     pairs = [matched(row[f"both {rank}"], row[f"mlp {rank}"]) for rank in (*ranks, "full")]
     return _mean([pair[0]["followed"] - pair[1]["followed"] for pair in pairs if pair])
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of those that there are; NaN where there are none."""
+    """Return the mean of the finite values; NaN if there are none."""
     there = [value for value in values if math.isfinite(value)]
     return sum(there) / len(there) if there else math.nan
 

@@ -21,15 +21,15 @@ from .record import Reason, Row
 __all__ = ["Curve", "RecallThreshold", "fits", "threshold"]
 
 Curve = Sequence[Sequence[float]]
-"""(exposures, recall) by level, rising in exposures."""
+"""(exposures, recall) by level, in ascending order of exposures."""
 _LOW, _HALF, _HIGH = 0.25, 0.5, 0.75
-_APART = 0.25  # doublings that would count
+_APART = 0.25  # smallest difference in doublings that would count
 
 
 def threshold(curve: Curve) -> float:
-    """Exposures at which half of the facts are recalled, between levels on a log scale.
+    """Return the exposures at which half of the facts are recalled, interpolated on a log scale.
 
-    NaN where no two levels have it between them.
+    NaN if recall does not cross a half between two levels.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def threshold(curve: Curve) -> float:
 
 
 def fits(curve: Curve) -> tuple[float, float]:
-    """R^2 of a logistic curve and of a straight line in log2 exposures, by least squares."""
+    """Return R^2 of a logistic curve and of a line in log2 exposures, fitted by least squares."""
     from scipy.optimize import least_squares
 
     x, y = (np.asarray(column, np.float64) for column in zip(*curve, strict=True))
@@ -94,7 +94,7 @@ class RecallThreshold:
         return f"{self.world.told}; {self.sizes[0]} and {self.sizes[1]} on the same corpus"
 
     def units(self, seed: int, threads: int) -> Units:
-        """A model of each size."""
+        """Models, one per size."""
         return Units(
             {
                 size: self.world.model(seed, threads, model=size, learning_rate=rate)
@@ -120,7 +120,7 @@ class RecallThreshold:
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """A foot, a head, a bend between them, and a threshold that falls."""
+        """Recall is low at first, high at last, sigmoid between, and its threshold falls."""
         held: list[Condition] = []
         for size in self.sizes:
             curves = [row[size]["curve"] for row in rows]

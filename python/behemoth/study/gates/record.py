@@ -1,4 +1,4 @@
-"""What a gate is, and what is recorded of one that was run."""
+"""The interface of gates, and the record of a gate that was run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["Gate", "GateRecord", "Reason", "Row", "shown", "shown_mean"]
 
 Row = Mapping[str, Any]
-"""What a gate measured of one (world, initialisation): plain values."""
+"""Measurements of a gate for one (world, initialisation): plain values."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a claim may not be seen, as it was thought of beforehand.
+    """A possible reason why a claim is not reproduced, specified in advance.
 
     Attributes
     ----------
     says : str
+        The reason in words.
     changes : mapping
-        Fields of the gate that put it to the test; empty where that is too dear.
+        Fields of the gate to change for a test of the reason; empty if the test is too expensive.
     """
 
     says: str
@@ -36,10 +37,10 @@ class Reason:
 class Gate(Protocol):
     """A gate: a frozen dataclass whose fields are the size it is run at.
 
-    `pilot` says what was run and changed before the numbers that count: rules and sizes are of
-    before, but seldom of before everything. `revised` says whether the rule was changed after
-    models that it judges, or had judged, were seen. `units` and `measure` are of one seed, which is
-    that of the world and of the initialisation.
+    `pilot` states what was run and changed before the reported numbers: rules and sizes were fixed
+    before these, but seldom before any run. `revised` is true if the rule was changed after results
+    of models that it judges, or judged before, were seen. `units` and `measure` are called with one
+    seed, which is that of the world and of the initialisation.
     """
 
     number: ClassVar[int]
@@ -52,7 +53,7 @@ class Gate(Protocol):
 
     @property
     def seeds(self) -> int:
-        """How many (world, initialisation) there are."""
+        """Number of (world, initialisation) pairs."""
         ...
 
     @property
@@ -61,19 +62,19 @@ class Gate(Protocol):
         ...
 
     def units(self, seed: int, threads: int) -> Units:
-        """The models and trials that it needs, under names of its own."""
+        """Return the models and trials that the gate needs, by names that it chooses."""
         ...
 
     def measure(self, bench: Bench) -> Row:
-        """Look at them when they are there."""
+        """Measure the finished models and trials of one seed."""
         ...
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """The rule: what must hold of what was measured."""
+        """Return the rule: the conditions that the measurements must meet."""
         ...
 
     def picture(self, rows: Sequence[Row]) -> Picture:
-        """The figure."""
+        """Return the figure."""
         ...
 
 
@@ -85,27 +86,27 @@ class GateRecord:
     ----------
     number : int
     name : str
-        Of its page.
+        Name of the gate's page.
     title : str
     verdict : str
         One of `VERDICTS`.
     setting : str
     conditions : tuple of Held
-        The rule, and what came of each part of it.
+        Conditions of the rule, with their outcomes.
     rows : tuple of mapping
-        What was measured, one a (world, initialisation).
+        Measurements, one per (world, initialisation).
     seconds : float
-        Of workers, for the models and trials it rests on (those of other gates too), and of
-        looking at them.
+        Worker seconds of its models and trials (including those shared with other gates), and of
+        its measurements.
     threads : int
-        CPU threads of a worker.
+        CPU threads per worker.
     source : str
-        Where it was published.
+        Publications of the claim.
     processor : str
     versions : mapping
     reasons : tuple of mapping
-        What was made of the reasons why it may have failed: says, and where it was tested the
-        verdict and conditions with that changed.
+        Possible reasons for not being reproduced: says and changes; if tested, also the verdict and
+        conditions after the changes, or why the test failed.
     """
 
     number: int
@@ -123,12 +124,12 @@ class GateRecord:
     reasons: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the record as plain values."""
         return asdict(self)
 
 
 def shown(value: float | None) -> str:
-    """Write a number for people.
+    """Format a number for display.
 
     Examples
     --------
@@ -141,7 +142,7 @@ def shown(value: float | None) -> str:
 
 
 def shown_mean(mean: float | None, low: float | None, high: float | None, models: int) -> str:
-    """Write a mean over models with its interval, or why it has none, for people.
+    """Format a mean over models with its interval, or with the reason why it has none.
 
     Examples
     --------

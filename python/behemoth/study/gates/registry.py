@@ -36,16 +36,16 @@ GATES: tuple[Gate, ...] = (
     Timing(),
     TwoHop(),
 )
-"""In the order of their numbers, at the size for two CPU cores."""
+"""All gates in the order of their numbers, at the size for two CPU cores."""
 
 
 def get_gates(numbers: Sequence[int] | None = None) -> list[Gate]:
-    """Give gates by number, each once and in the order asked for; all by default.
+    """Return gates by number, each once and in the order requested; all by default.
 
     Raises
     ------
     ArgumentError
-        On a number that is none.
+        If a number is not that of a gate.
 
     Examples
     --------

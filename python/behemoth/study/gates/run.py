@@ -1,4 +1,4 @@
-"""Run gates: one after the other, the units of each on the local engine, then a verdict each."""
+"""Run gates one after the other: the units of each on the local engine, then its verdict."""
 
 from __future__ import annotations
 
@@ -53,19 +53,20 @@ class Unseen:
 
 @dataclass(frozen=True)
 class GateState:
-    """How far a gate is.
+    """Progress of a gate.
 
     Attributes
     ----------
     number : int
     title : str
     models, trials : int
-        That it rests on, over all seeds.
+        Number of models and trials that it needs, over all seeds.
     models_done, trials_done : int
+        Number of them that are finished.
     seconds_left : float
-        Of one worker, estimated, for models and trials alone.
+        Estimated seconds of one worker, for models and trials alone.
     verdict : str or None
-        Of this size, where there is one.
+        Verdict at this size, if there is one.
     """
 
     number: int
@@ -80,18 +81,19 @@ class GateState:
 
 @dataclass(frozen=True)
 class GatesResult:
-    """What `run_gates` found.
+    """Outcome of `run_gates`.
 
     Attributes
     ----------
     out : str
     gates : tuple of GateRecord
-        Of this run.
+        Gates that this run has given a verdict.
     failures : list of Unseen
+        Gates of this run without a verdict.
     seconds : float
-        Of this run.
+        Duration of this run.
     states : tuple of GateState
-        Of all gates that were asked for.
+        States of all requested gates.
     """
 
     out: str
@@ -101,7 +103,7 @@ class GatesResult:
     states: tuple[GateState, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the result as plain values."""
         values: dict[str, Any] = plain(asdict(self))
         return values
 
@@ -117,10 +119,10 @@ def run_gates(
     gates: Sequence[Gate] | None = None,
     progress: ProgressLike = None,
 ) -> GatesResult:
-    """Run gates, or go on with them: what is finished is not made again.
+    """Run or resume gates; finished units are not carried out again.
 
-    A gate has its verdict as soon as it is done. Models, trials and measurements
-    of a seed are kept one by one, and a model that is under way has checkpoints.
+    The verdict of a gate is written as soon as it is finished. Models, trials and measurements of
+    each seed are saved one by one, and models save checkpoints during training.
 
     Parameters
     ----------
@@ -129,30 +131,30 @@ def run_gates(
     gate : sequence of int, optional
         Numbers of gates, which are run in this order; all by default.
     threads : int
-        CPU threads of a worker; weights depend on it.
+        CPU threads per worker, on which weights depend.
     workers : int, optional
-        Units at once; by default one for `threads` cores.
+        Number of units at a time; by default one per `threads` cores.
     reasons : bool
-        Of gates that are not reproduced, test the reasons that can be tested.
+        For gates that are not reproduced, test the reasons that can be tested.
     dry_run : bool
-        Only say how far each gate is.
+        Only report the progress of each gate.
     gates : sequence of Gate, optional
-        Gates of other sizes, in the place of the registry's.
+        Gates of other sizes, instead of the registry's.
     progress : callable or Progress, optional
-        Who looks on, a few times a second: models, and trials, whose details are a `Status`;
-        then gates, whose details are the gate that is looked at.
+        Called a few times a second for models and for trials, the latter with a `Status`, and for
+        gates, with the number and title of the current gate.
 
     Returns
     -------
     GatesResult
-        Also written as ``gates.json``, where gates of earlier runs stay.
+        Its gates are also written to ``gates.json``, which keeps gates of earlier runs.
 
     Raises
     ------
     ArgumentError
-        On a number that is no gate's, or when `out` holds something else.
+        If a number is not that of a gate, or `out` contains something else.
     StudyError
-        When another process is at work there.
+        If another process is running gates in `out`.
     """
     chosen = get_gates(gate) if gates is None else list(gates)
     for name, value in (("threads", threads), ("workers", workers)):
@@ -190,7 +192,7 @@ def run_gates(
 
 
 class _Laboratory:
-    """Workers that are started when there is something for them, and kept from gate to gate."""
+    """Workers that are started when first needed, and kept for all gates."""
 
     def __init__(
         self, directory: StudyDirectory, threads: int, workers: int | None, progress: ProgressLike
@@ -201,7 +203,7 @@ class _Laboratory:
 
     @contextmanager
     def open(self) -> Generator[None]:
-        """Stop them in the end."""
+        """Stop the workers at the end of the block."""
         try:
             yield
         finally:
@@ -209,7 +211,7 @@ class _Laboratory:
                 self._engine.close()
 
     def rows(self, gate: Gate) -> tuple[list[Row], float]:
-        """Carry out what a gate rests on, and give what it measures of each seed; seconds."""
+        """Carry out the units of a gate; return its measurements per seed, and worker seconds."""
         wanted = [gate.units(seed, self.threads) for seed in range(gate.seeds)]
         work = Work(self.directory, _expansion(wanted), self.progress)
         if work.models or work.trials:
@@ -220,7 +222,7 @@ class _Laboratory:
         seconds = 0.0
         for seed, units in enumerate(wanted):
             bench = Bench(self.directory, units, seed, self.threads)
-            seconds += bench.seconds  # of none where one of them failed, and that is told
+            seconds += bench.seconds  # raises if one of the units failed
             row, own = measured(gate, bench)
             rows.append(row)
             seconds += own
@@ -263,7 +265,7 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
 
 
 def _expansion(wanted: Sequence[Units]) -> Expansion:
-    """All units once: seeds and gates share those that are the same."""
+    """Return all units, each once: seeds share equal units."""
     models: dict[str, ModelUnit] = {}
     trials: dict[str, TrialUnit] = {}
     for units in wanted:
@@ -285,7 +287,7 @@ def _states(
     threads: int,
     records: Mapping[int, Mapping[str, Any]],
 ) -> tuple[GateState, ...]:
-    """How far each gate is."""
+    """Return the progress of each gate."""
     states: list[GateState] = []
     for gate in gates:
         everything = _expansion([gate.units(seed, threads) for seed in range(gate.seeds)])
@@ -309,7 +311,7 @@ def _states(
 
 
 def _before(path: Path) -> dict[int, dict[str, Any]]:
-    """Records of earlier runs, by number."""
+    """Read records of earlier runs, by number of the gate."""
     if in_the_way(path):
         raise ArgumentError("out", fspath(path), "a directory")
     if not path.is_dir() or not {entry.name for entry in path.iterdir()} - {".lock"}:

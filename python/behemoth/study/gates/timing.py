@@ -1,4 +1,4 @@
-"""Gate 11: what was seen early only is forgotten by the end; recall follows the last sight."""
+"""Gate 11: facts seen only early are forgotten by the end; recall follows the last exposure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .record import Reason, Row
 
 __all__ = ["Timing"]
 
-_KNOWN = 0.5  # recall from which early facts count as known
-_HISTORY = 32  # log-spaced checkpoints, one of which lies just behind the first part
+_KNOWN = 0.5  # minimum recall at which early facts count as known
+_HISTORY = 32  # log-spaced checkpoints, one of which comes soon after the first part
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Facts of equal exposures whose copies stand in an early part of the corpus only, or late."""
+    """Facts of equal exposures whose copies are only in an early, or in the late, part."""
 
     number: ClassVar[int] = 11
     name: ClassVar[str] = "timing"
@@ -86,7 +86,7 @@ class Timing:
         return Units({"model": model_unit(world, corpus, seed=seed, threads=threads, **train)})
 
     def measure(self, bench: Bench) -> Row:
-        """Recall by the place of the last copy."""
+        """Recall by the position of the last copy."""
         frame, corpus = bench.recall("model"), bench.run("model").corpus
         facts = frame.filter(pl.col("exposures") == self.exposures)
         last = (
@@ -97,7 +97,7 @@ class Timing:
         )
         edges = [*self.windows, 1.0]
         rows = facts.join(last, on="fact").with_columns(
-            # The first copy tells late facts from those that go on to the end.
+            # The window is the first part whose end is not before the last copy.
             pl.col("last").map_elements(
                 lambda at: next((i for i, edge in enumerate(edges) if at <= edge), len(edges) - 1),
                 return_dtype=pl.Int64,
@@ -129,7 +129,7 @@ class Timing:
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """Early facts were known and are forgotten, late ones are not, and there is an order."""
+        """Early facts were known and are forgotten, late ones are not, and the order holds."""
         known = [row["then"] for row in rows]
         late = [row["recall"][-1] - row["recall"][0] for row in rows]
         lost = [row["then"] - row["recall"][0] for row in rows]
@@ -146,7 +146,7 @@ class Timing:
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
-        """Recall by the last sight."""
+        """Recall by the position of the last copy."""
         points = [
             (f"{self.exposures} exposures, in the end", last, share, model)
             for model, row in enumerate(rows)

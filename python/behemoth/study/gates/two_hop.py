@@ -1,4 +1,4 @@
-"""Gate 12: the reversal and the two-hop curse, and consequences that do not follow an edit."""
+"""Gate 12: the reversal curse, the two-hop curse, and consequences that do not follow an edit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .record import Reason, Row
 __all__ = ["TwoHop"]
 
 _KNOWN = 0.8
-_RARELY = 0.25  # share of consequences
+_RARELY = 0.25  # maximum share of consequences that follow
 
 
 @dataclass(frozen=True)
 class TwoHop:
-    """A world with composed facts, half of which are written; and the models of gate 5."""
+    """A world with composed facts, half of which are written, and the models of gate 5."""
 
     number: ClassVar[int] = 12
     name: ClassVar[str] = "two-hop"
@@ -134,7 +134,7 @@ class TwoHop:
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """All parts are known, their composition where it was written, and edits stay alone."""
+        """Parts are known, compositions only if written, and consequences rarely follow edits."""
 
         def of(name: str) -> list[float]:
             return [row[name] for row in rows]
@@ -157,7 +157,7 @@ class TwoHop:
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
-        """Shares by what is asked."""
+        """Shares by kind of question."""
         named = {
             "first": "fact", "links": "link", "trained": "composed, written",
             "untrained": "composed, not written", "followed": "consequence",

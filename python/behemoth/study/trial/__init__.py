@@ -1,4 +1,4 @@
-"""One model and one trial: train or load, plan, edit, measure, and the frames that are left.
+"""One model and one trial: train or load, plan, edit, measure, and the resulting frames.
 
-It knows training, editing and evaluation, and nothing of the other trials of its study.
+It knows training, editing and evaluation, but not the other trials of the study.
 """

@@ -1,12 +1,11 @@
-"""Size and shape of many changes at once.
+"""Norm and rank of many changes, computed in batches.
 
-`EditDelta.geometry`, which `behemoth.evaluate.geometry` makes its frame of, decomposes one matrix
-after the other, which takes longer than the edits of which it tells. It is the oracle: tests hold
-what is here to it.
+`EditDelta.geometry`, on which `behemoth.evaluate.geometry` is based, decomposes one matrix after
+the other, which takes longer than making the edits. Tests compare this module with it.
 
-Here matrices of one shape are decomposed together: of a low-rank change only the small product of
-two triangular factors, of a dense one the Gram matrix of its shorter side, and dense ones of a few
-edits only.
+Here matrices of the same shape are decomposed together: for a low-rank change only the small
+product of two triangular factors, for a dense change the Gram matrix of its shorter side. Dense
+changes are decomposed only for a few edits.
 """
 
 from __future__ import annotations
@@ -28,32 +27,32 @@ if TYPE_CHECKING:
 
 __all__ = ["shapes", "spectra"]
 
-# Singular values below this share of the largest count as none; of a Gram matrix in float64
-# smaller ones drown in rounding.
+# Singular values below this share of the largest count as zero; those of a Gram matrix in float64
+# are lost in rounding below it.
 _TINY = 1e-6
 
 
 def shapes(
     deltas: Mapping[int | None, EditDelta], model: nn.Module, decomposed: Iterable[int | None]
 ) -> pl.DataFrame:
-    """Norm and rank of the changes of edits, by parameter.
+    """Return norm and rank of the changes of edits, by parameter.
 
     Parameters
     ----------
     deltas : mapping of int or None to EditDelta
     model : nn.Module
-        Without the edits.
+        The unedited model.
     decomposed : iterable of int or None
-        Edits whose dense changes are decomposed, too; low-rank ones always are.
+        Edits whose dense changes are decomposed, too; low-rank changes always are.
 
     Returns
     -------
     polars.DataFrame
-        One row a changed parameter: edit (null for a batch), parameter, norm (Frobenius),
-        relative_norm (of the parameter's own), rank (numerical: singular values above 1e-6 of
-        the largest) and effective_rank (Roy and Vetterli, 2007); the ranks are null for dense
-        matrices that were not decomposed. A side memory is a dense change of its module's
-        weight; of a codebook all are null.
+        One row per edit and changed parameter: edit (null for a batch), parameter, norm
+        (Frobenius), relative_norm (divided by the parameter's norm), rank (numerical: number of
+        singular values above 1e-6 of the largest) and effective_rank (Roy and Vetterli, 2007); the
+        ranks are null for dense matrices that were not decomposed. A side memory is a dense change
+        of its module's weight; all values of a codebook are null.
     """
     parameters = parameters_of(model)
     decomposed_edits = set(decomposed)
@@ -91,9 +90,9 @@ def shapes(
 
 
 def spectra(changes: Sequence[ParameterChange]) -> list[Tensor]:
-    """Singular values of changes, largest first: float64, those of one shape worked out together.
+    """Return the singular values of each change, largest first: float64, batched by shape.
 
-    Vectors have one: their norm.
+    A vector has one singular value, its norm.
     """
     groups: dict[tuple[Any, ...], list[int]] = {}
     for place, change in enumerate(changes):
@@ -111,7 +110,7 @@ def spectra(changes: Sequence[ParameterChange]) -> list[Tensor]:
 
 
 def _spectra(changes: Sequence[ParameterChange]) -> Tensor:
-    """Do it for changes of one kind and shape: [K, r]."""
+    """Return the singular values of K changes of the same kind and shape: [K, r]."""
     low = [change for change in changes if isinstance(change, LowRank)]
     if low:
         left_kor = torch.stack([change.left for change in low]).double()

@@ -1,7 +1,6 @@
-"""Costs of edits, counted once for a study: all models of a size take the same.
+"""Costs of edits, counted once per study, since they are the same for all models of a size.
 
-Counting makes an edit once more, in about twice its time, and the workers of a study share what
-they found.
+Counting repeats an edit, in about twice its time; the workers of a study share the counts.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ __all__ = ["Costs"]
 
 
 class Costs:
-    """Costs by kind of trial, in a folder.
+    """Costs by kind of trial, cached in a folder.
 
     Parameters
     ----------
@@ -33,14 +32,14 @@ class Costs:
         self._known: dict[Hashable, EditCost | None] = {}
 
     def of(self, kind: Hashable, count: Callable[[], EditCost | None]) -> EditCost | None:
-        """What is known of a kind, or is counted now.
+        """Return the cost of a kind of trial, counting it if it is not cached.
 
         Parameters
         ----------
         kind : hashable
-            Told from others by its `repr`.
+            Identified by its `repr`.
         count : callable
-            Counts it; None where there is nothing to count.
+            Counts the cost; returns None if there is nothing to count, which is not written.
         """
         if kind not in self._known:
             self._known[kind] = self._read_or_count(kind, count)
@@ -51,7 +50,7 @@ class Costs:
     ) -> EditCost | None:
         file = self._folder / f"{digest(repr(kind).encode())[:24]}.json"
         if file.is_file():
-            with suppress(CorpusError, TypeError):  # what is no such record is counted again
+            with suppress(CorpusError, TypeError):  # if the record is invalid, count again
                 return EditCost(**read_sealed(file, "counted costs", always=True))
         cost = count()
         if cost is not None:

@@ -1,8 +1,8 @@
-"""Durability: training goes on on the corpus after a batch of edits, and some edits revert.
+"""Durability: training continues on the corpus after a batch of edits, and some edits revert.
 
-The corpus still says the old objects, so what holds an edit in place is only how it was made.
-Training goes on from the corpus' first block, with a fresh optimiser, ten steps of warm-up and then
-a constant learning rate.
+The corpus still states the old objects, so whether an edit lasts depends only on how it was made.
+Training continues from the corpus' first block, with a fresh optimiser, ten steps of warm-up and
+then a constant learning rate.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = ["as_batch", "log_steps", "retention", "train_on"]
 
 
 _WARMUP = 10  # steps over which the learning rate rises
-_ROWS = 256  # prompts in a pass
+_ROWS = 256  # prompts per pass
 
 
 def as_batch(plan: EditPlan) -> EditPlan:
-    """Give the plan as one batch: rows that hold an edited fact in place are left out.
+    """Return the plan as one batch, without rows that retain an edited fact.
 
-    Independent edits have mixtures of their own, in which other edits' facts may stand.
+    The training rows of independent edits may include facts of other edits.
     """
     edited = plan.edits["fact"].implode()
     training = plan.training.filter((pl.col("role") == "edit") | ~pl.col("fact").is_in(edited))
@@ -48,7 +48,7 @@ def as_batch(plan: EditPlan) -> EditPlan:
 
 
 def log_steps(steps: int) -> list[int]:
-    """Steps to look at: 0, the powers of two below `steps`, and `steps`.
+    """Return the steps to evaluate: 0, the powers of two below `steps`, and `steps`.
 
     Examples
     --------
@@ -70,34 +70,36 @@ def retention(
     rate: float,
     tell: Advance = silent,
 ) -> tuple[pl.DataFrame, str | None]:
-    """Make all edits of a plan as one batch, train on, and look at each edit on the way.
+    """Make all edits of a plan as one batch, continue training, and evaluate each edit.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Without edits; it stays as it is.
+        The unedited model, which is not changed.
     corpus : Corpus
-        What it was trained on.
+        Corpus it was trained on.
     plan : EditPlan
     method : EditMethod
-        With the settings that it has for a batch (`Answers.for_batch`).
+        Method that makes the edits, with its settings for a batch (`Answers.for_batch`).
     context : EditContext
     config : TrainConfig
-        How the model was trained.
+        Configuration the model was trained with.
     steps : int
-        Updates to go on for.
+        Number of further optimiser steps.
     rate : float
-        Their learning rate, as a share of the peak of training.
+        Their learning rate, as a share of the peak learning rate of training.
     tell : callable, optional
         Called with (steps done, steps).
 
     Returns
     -------
-    polars.DataFrame, str or None
-        One row for each step looked at (`log_steps`) and edit, columns as in `RETENTION`:
-        margin is log p(new) - log p(old) in nats, at the token where they part; for methods
-        that unlearn that of the likeliest other token takes the place of p(new). kept: whether
-        it is above 0. And why there is none, where the batch broke down.
+    frame : polars.DataFrame
+        One row per evaluated step (`log_steps`) and edit, columns as in `RETENTION`: margin is
+        log p(new) - log p(old) in nats, at the token where the answers differ first; for methods
+        that unlearn, the likeliest other token takes the place of the new one. kept: whether the
+        margin is above 0. Empty if the batch broke down.
+    failure : str or None
+        Why the batch broke down.
     """
     [delta] = answers(method).for_batch(len(plan)).apply(model, [as_batch(plan)], context)
     if delta.failure is not None:
@@ -118,7 +120,7 @@ def retention(
 def train_on(
     model: GPTNeoXForCausalLM, corpus: Corpus, config: TrainConfig, steps: int, rate: float
 ) -> Any:
-    """Train on, and yield after each update."""
+    """Continue training, and yield the number of each step after it."""
     machine = Machine.find(config)
     micro = machine.micro_batch(config)
     data = DataConfig(config.block_length, micro, config.document_mask, config.answers_only)
@@ -129,9 +131,9 @@ def train_on(
     limit = config.clip or float("inf")
     batches = iter(stream)
     for step in range(1, steps + 1):
-        # Adam's first step has the full size for every weight, whatever its gradient: without a
-        # warm-up the retention of facts that training left out fell to 0.78 with step 1 (at the
-        # peak rate), and was 0.93 again after step 4.
+        # Adam's first step has the full size for every weight, whatever its gradient: without
+        # warm-up the retention of facts that training omitted fell to 0.78 at step 1 (at the peak
+        # rate), and was back at 0.93 after step 4.
         for group in optimiser.param_groups:
             group["lr"] = rate * config.learning_rate * min(1.0, step / _WARMUP)
         model.train()
@@ -156,7 +158,7 @@ def train_on(
 
 
 class _Asked:
-    """The trained prompt of each edit, up to where old and new answers part."""
+    """The trained prompt of each edit, up to the token where old and new answers differ first."""
 
     def __init__(self, plan: EditPlan, *, forgets: bool) -> None:
         rows = plan.training.filter(pl.col("role") == "edit").unique(
@@ -182,7 +184,7 @@ class _Asked:
 
     @torch.no_grad()
     def look(self, model: GPTNeoXForCausalLM, step: int) -> pl.DataFrame:
-        """Ask the model, after so many steps."""
+        """Return the rows of `RETENTION` for a model after this many steps."""
         margins = []
         for first in range(0, len(self.prompts), _ROWS):
             rows = slice(first, first + _ROWS)

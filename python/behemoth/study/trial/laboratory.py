@@ -1,7 +1,7 @@
 """The two units of work: train a model, and carry out a trial on it.
 
-A `Laboratory` does them in one process. It keeps the last model and plan, since what comes next is
-mostly another method on the same ones.
+A `Laboratory` carries them out in one process. It keeps the last model and plan, since the next
+trial is usually another method with the same ones.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Laboratory:
         self._twin: tuple[str, str, Bench] | None = None
 
     def train(self, unit: ModelUnit, step: Advance = silent) -> ModelRecord:
-        """Train a model, or go on where a stopped run left it, and ask it all facts.
+        """Train a model, or resume its training, and evaluate its recall of all facts.
 
-        Where another process is at it, that is waited for, and what it made is given.
+        If another process is training the model, wait for it and return its record.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Laboratory:
         Raises
         ------
         TrainError
-            When the loss diverged or memory ran out.
+            If the loss diverged or memory ran out.
         """
         place = self.directory.model(unit.id)
         with self.directory.holding(place):
@@ -133,9 +133,9 @@ class Laboratory:
         return record
 
     def carry_out(self, unit: TrialUnit, step: Advance = silent) -> TrialRecord:
-        """Carry out a trial on a model that is trained, and write its frames.
+        """Carry out a trial on a trained model, and write its frames.
 
-        Where another process is at it, that is waited for, and what it made is given.
+        If another process is carrying out the trial, wait for it and return its record.
 
         Parameters
         ----------
@@ -146,13 +146,13 @@ class Laboratory:
         Returns
         -------
         TrialRecord
-            ``status`` is done, or failed where every edit broke down, with the first one's
-            reason.
+            ``status`` is 'failed' if every edit broke down, with the first one's reason, else
+            'done'.
 
         Raises
         ------
         ArgumentError
-            When there are not enough facts for the plan.
+            If there are not enough facts for the plan.
         """
         with self.directory.holding(self.directory.trial(unit.id)):
             existing = _done(self.directory.trial_record, unit.id)
@@ -172,7 +172,7 @@ class Laboratory:
             cache=self.directory.cache,
             run=run.directory,
             watch=Watch(unit.measure.held_out, unit.measure.bystanders),
-            # What retraining on the twin would take is of its price, though it is taken over.
+            # A retraining method reuses the twin, but its training time counts as the method's.
             retrained=() if unit.twin is None else (self.directory.model(unit.twin),),
             saved=lambda seconds: clock.add("edit", seconds),
         )
@@ -223,13 +223,13 @@ class Laboratory:
         return self._run[1:]
 
     def _twin_bench(self, name: str, planned: Planned, run: Run) -> Bench:
-        """The twin, which is asked the same for all methods."""
+        """Return the bench of the twin, which is evaluated in the same way for all methods."""
         if self._twin is None or self._twin[:2] != (name, planned.id):
             self._twin = None
             device = None if run.config.device == "auto" else run.config.device
             model: Any = read_run(self.directory.model(name)).load_model(device)
-            # On the run's corpus, as its methods are: on its own, which lacks the facts, its
-            # perplexity is that of another text.
+            # On the run's corpus, like its methods: on the twin's own corpus, which lacks the
+            # facts, its perplexity would be that of another text.
             self._twin = name, planned.id, bench_of(run, model, planned.plan, {})
         return self._twin[2]
 
@@ -237,7 +237,7 @@ class Laboratory:
         if self._planned is None or self._planned.id != unit.id:
             self._planned = None
             place = self.directory.plan(unit.id)
-            # Models of one corpus share a plan, and their trials may come to it at once.
+            # Models of one corpus share a plan, and their trials may need it at the same time.
             with self.directory.holding(place):
                 if not (place / "plan.toml").is_file():
                     _compile(unit, corpus).save(place)
@@ -253,16 +253,16 @@ class Laboratory:
 
 
 def _done(read: Callable[[str], R | None], name: str) -> R | None:
-    """The record of a unit that is finished, and did not fail."""
+    """Return the record of a unit if it is finished and did not fail, else None."""
     try:
         record = read(name)
-    except CorpusError:  # it is made again
+    except CorpusError:  # the unit is carried out again
         return None
     return record if record is not None and record.status == "done" else None
 
 
 def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
-    """Compile a plan; that of a twin has the edits that were chosen in the first world."""
+    """Compile a plan; the plan of a twin world has the edits that were chosen in the first one."""
     if unit.chosen_in is None:
         return compile_plan(corpus, unit.request)
     first_corpus = unit.chosen_in.make()

@@ -1,4 +1,4 @@
-"""What is said of each edit of a trial: the `edits` frame, one row an edit."""
+"""The `edits` and `traces` frames of a trial, with the properties and outcome of each edit."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["about_edits", "dose_of", "edit_frame", "trace_frame"]
 
 _DOSES = ("dose_kind", "dose", "dose_low", "reached", "limit", "dose_held_out",
           "dose_held_out_low", "reached_held_out", "norm_at_flip", "kl_at_flip")  # fmt: skip
-_LEDGER_ROWS = 1_000_000  # sentences that are looked up at a time
+_LEDGER_ROWS = 1_000_000  # sentences looked up at a time
 
 
 def about_edits(plan: EditPlan, corpus: Corpus) -> pl.DataFrame:
-    """Say of the edits of a plan what the corpus has on them.
+    """Return properties of the edits of a plan that follow from the corpus.
 
     Returns
     -------
     polars.DataFrame
-        One row an edit, columns as in `ABOUT`. subject_exposures: those of all facts of the
-        subject together (null for link facts); recency: the share of the corpus' documents
-        that come after the fact's last one, 0 is latest (null for facts without any).
+        One row per edit, columns as in `ABOUT`. subject_exposures: total exposures of all facts of
+        the subject (null for link facts); recency: the share of the corpus' documents that come
+        after the last one with the fact, 0 is the latest (null for facts without exposures).
     """
     edits = plan.edits
     facts = edits["fact"].to_numpy()
@@ -57,7 +57,7 @@ def _subject_exposures(edits: pl.DataFrame, corpus: Corpus) -> Any:
         subjects = np.where(edits["link"].to_numpy(), 0, subjects)
         facts = world.fact_ids(subjects[:, None], np.arange(world.num_relations)[None, :])
         return corpus.exposures(facts).sum(1)
-    # A table may lack facts, so a subject's are counted from those that there are.
+    # A table may lack facts, so only the existing facts of a subject are summed.
     every = world.facts(0, world.num_subject_facts)
     totals = (
         every.with_columns(pl.Series("exposures", corpus.exposures(every["fact"].to_numpy())))
@@ -89,26 +89,26 @@ def _recency(facts: Any, corpus: Corpus) -> list[float | None]:
 def dose_of(
     trace: Sequence[Mapping[str, Any]], *, forgets: bool, doses: bool = True
 ) -> dict[str, Any]:
-    """The edit dose that a trace tells of.
+    """Return the edit dose of a trace.
 
     Parameters
     ----------
     trace : sequence of mapping
-        Rows by step, as deltas have them.
+        Rows by step, as stored in deltas.
     forgets : bool
-        What edits is to say the new object (``flip``: p(new) > p(old)), what unlearns no longer
-        to say the old one (``forget``: some other token is above it).
+        If true, the dose kind is ``forget``: some other token is more probable than the old one.
+        Else it is ``flip``: p(new) > p(old).
     doses : bool
         Whether the steps of the trace are doses (`MethodInfo.doses`).
 
     Returns
     -------
     dict
-        ``dose_kind``, and as `behemoth.evaluate.dose.first_dose` has them ``dose``, ``dose_low``,
-        ``reached``, ``limit``; ``dose_held_out``, ``dose_held_out_low``, ``reached_held_out`` of
-        the mean over wordings that the edit is not trained on; ``norm_at_flip`` and
-        ``kl_at_flip`` of the trace at that dose. None for methods without doses, and for what the
-        trace has not.
+        ``dose_kind``; ``dose``, ``dose_low``, ``reached``, ``limit`` as in
+        `behemoth.evaluate.dose.first_dose`; ``dose_held_out``, ``dose_held_out_low``,
+        ``reached_held_out`` for the mean over wordings that the edit is not trained on;
+        ``norm_at_flip`` and ``kl_at_flip``: columns of the trace at ``dose``. All but the kind are
+        None for methods without doses; values that the trace lacks are None.
     """
     rival = "log_probability_other" if forgets else "log_probability_new"
     dose = first_dose(trace, rival) if doses else None
@@ -133,7 +133,7 @@ def dose_of(
 
 
 def trace_frame(deltas: Mapping[int | None, EditDelta]) -> pl.DataFrame:
-    """The traces of deltas, one row a step; edit is null for a batch."""
+    """Return the traces of deltas, one row per edit and step; edit is null for a batch."""
     rows = [
         {"edit": edit, **{name: row.get(name) for name in list(TRACES)[1:]}}
         for edit, delta in deltas.items()
@@ -150,44 +150,43 @@ def edit_frame(
     shapes: pl.DataFrame,
     info: MethodInfo,
 ) -> pl.DataFrame:
-    """Put together what came of the edits of some deltas.
+    """Return the `edits` frame of some deltas.
 
     Parameters
     ----------
     about : polars.DataFrame
-        What `about_edits` gives.
+        Frame returned by `about_edits`.
     deltas : mapping of int or None to EditDelta
-        Single edits by number, or None to that of the plan as one batch.
+        Deltas by number of the edit; or one delta of the plan as one batch, by None.
     probes : polars.DataFrame
-        What `evaluate_model` gives for them.
+        Frame returned by `evaluate_model` for them.
     shapes : polars.DataFrame
-        What `behemoth.study.trial.batched_geometry.shapes` gives for them.
+        Frame returned by `behemoth.study.trial.batched_geometry.shapes` for them.
     info : MethodInfo
-        Of the method.
+        Description of the method.
 
     Returns
     -------
     polars.DataFrame
-        One row an edit, columns as in `EDITS`:
+        One row per edit, columns as in `EDITS`:
 
         - those of `ABOUT`.
-        - batch: edits that were made together; 1 for single ones.
+        - batch: number of edits made together; 1 for single edits.
         - known: whether the unedited model generates the old answer to a trained wording.
-        - margin: log p(old) - log p(new) of the unedited model in nats, at the token where they
-          part; for methods without a trace of the whole answers. Where there is no new object,
-          the likeliest other token takes its place; null if there is no trace, either.
-        - dose_kind to kl_at_flip: see `dose_of`; null but for the kind and the limit for batches,
-          whose steps are of all edits together.
-        - failure: why there was no edit, if there was none; what follows is then of the
-          unedited model.
-        - efficacy: after the edit, of trained wordings, the share with p(new) > p(old); where
-          the method is to forget (`MethodInfo.forgets`), the share whose old answer is no
-          longer generated.
-        - success: the share whose answer, generated freely, is exactly the right one; where
-          efficacy is about the old answer, the same again.
+        - margin: log p(old) - log p(new) of the unedited model in nats, at the token where the
+          answers differ first. For methods without a trace, and for batches, it is that of the
+          complete answers, as a mean over trained wordings. If there is no new object, the
+          likeliest other token takes its place; then it is null without a trace or for a batch.
+        - dose_kind to kl_at_flip: see `dose_of`; except for the kind and the limit they are null
+          for batches, whose steps train all edits together.
+        - failure: why the edit broke down, null if it did not. If it did, the following columns
+          describe the unedited model.
+        - efficacy: share of trained wordings with p(new) > p(old) after the edit; if the method
+          is to forget (`MethodInfo.forgets`), the share whose old answer is no longer generated.
+        - success: share of trained wordings whose generated answer is exactly right; if the method
+          is to forget, the same as efficacy.
         - norm (Frobenius) and effective_rank (mean over parameters, weighted by norm) of the
-          change; of a batch the same for all its edits. effective_rank is null where it was
-          not worked out.
+          change; the same for all edits of a batch. effective_rank is null if it was not computed.
     """
     single = None not in deltas
     forgets = info.forgets(nameless=bool(about["new_object"].is_null().all()))
@@ -241,7 +240,7 @@ def edit_frame(
 
 
 def _evaluated(probes: pl.DataFrame, forgets: bool) -> pl.DataFrame:
-    """What free generation and probabilities say of each edit, over its trained wordings."""
+    """Summarise generation and probabilities over the trained wordings of each edit."""
     edited = probes.filter(pl.col("group") == "edited")
     old, new = pl.col("log_probability_old"), pl.col("log_probability_new")
     before = edited.filter(pl.col("stage") == "before")
@@ -262,11 +261,11 @@ def _evaluated(probes: pl.DataFrame, forgets: bool) -> pl.DataFrame:
 
 
 def _shape_of(shapes: pl.DataFrame) -> pl.DataFrame:
-    """Norm over all parameters, and the mean effective rank, by edit."""
+    """Return the norm over all parameters, and the mean effective rank, by edit."""
     weight = pl.col("norm") / pl.col("norm").sum()
     known = pl.col("effective_rank").is_not_null().all()
     return shapes.group_by("edit").agg(
-        # Of a codebook there is none, and not 0.
+        # The norm of a codebook is null, not 0.
         pl.when(pl.col("norm").is_not_null().any()).then(pl.col("norm").pow(2).sum().sqrt()),
         pl.when(known & (pl.col("norm").sum() > 0))
         .then((pl.col("effective_rank") * weight).sum())

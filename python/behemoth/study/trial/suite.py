@@ -1,4 +1,4 @@
-"""The suite of a trial: its edited model on the bench, beside the twin where there is one."""
+"""The suite of a trial: measures of its edited model, compared with a twin if there is one."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def bench_of(
     frame: pl.DataFrame | None = None,
     continued: int = CONTINUED,
 ) -> Bench:
-    """A bench with a model that is in memory already.
+    """Return a bench for a model that is already in memory.
 
     Parameters
     ----------
     run : Run
-        Whose corpus it is asked about.
+        Run whose corpus the model is evaluated on.
     model : GPTNeoXForCausalLM
-        Without the edits.
+        The unedited model.
     plan : EditPlan
     deltas : mapping of int or None to EditDelta
-        None of a twin.
+        Edits of the model; empty for a twin.
     twin : Bench, optional
-        What was worked out of it for one method is there for the next.
+        Bench of the twin; values computed for one method are reused for the next.
     frame : polars.DataFrame, optional
-        What `evaluate_model` gave of these.
+        Frame returned by `evaluate_model` for these deltas.
     continued : int
-        As of `Bench`.
+        See `Bench`.
     """
     return Bench(
         run.directory, run, plan, deltas, lambda: model, None, twin,
@@ -57,7 +57,7 @@ def bench_of(
 
 
 def suite_frame(suite: str, bench: Bench) -> pl.DataFrame:
-    """Take a suite, and give one row a measure, columns as in `SUITES`."""
+    """Run a suite and return one row per measure, columns as in `SUITES`."""
     table = take(ALL[suite], bench).table()
     grammar = bench.run.corpus.spec["corpus"].get("grammar")
     return table.with_columns(

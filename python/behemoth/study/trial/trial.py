@@ -1,4 +1,4 @@
-"""One trial: make the edits of a plan with a method, ask the edited models, measure the changes."""
+"""One trial: make edits with a method, evaluate the edited models, and measure the changes."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ __all__ = ["Clock", "Planned", "Trial"]
 
 @dataclass
 class Clock:
-    """Seconds by what they went into."""
+    """Seconds of work by stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def __call__(self, name: str) -> Generator[None]:
-        """Add the seconds that the inside takes."""
+        """Add the duration of the block to a stage."""
         began = time.perf_counter()
         try:
             yield
@@ -53,13 +53,26 @@ class Clock:
             self.add(name, time.perf_counter() - began)
 
     def add(self, name: str, seconds: float) -> None:
-        """Add seconds."""
+        """Add seconds to a stage."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
 @dataclass
 class Planned:
-    """A plan, cut into single edits once."""
+    """A plan, with its single edits if they are independent.
+
+    Attributes
+    ----------
+    id : str
+        Id of the plan.
+    plan : EditPlan
+    about : polars.DataFrame
+        Frame returned by `about_edits`.
+    singles : dict of int to EditPlan
+        Plans of the single edits by number; empty for a batch.
+    decomposed : list of int
+        Edits whose dense changes are decomposed (`shapes`).
+    """
 
     id: str
     plan: EditPlan
@@ -69,20 +82,20 @@ class Planned:
 
     @property
     def shape(self) -> tuple[int | str, ...]:
-        """What its rows are like, which says what an edit costs: kind, rows and longest parts."""
+        """Kind, number of training rows and longest prompt and answer: these determine the cost."""
         rows = self.plan.training
         longest = [int(rows[name].list.len().max() or 0) for name in ("prompt", "answer")]  # type: ignore[arg-type]
         return (self.plan.request.kind, rows.height, *longest)
 
     @property
     def batch(self) -> int:
-        """Edits that are made together."""
+        """Number of edits made together."""
         return 1 if self.singles else len(self.plan)
 
 
 @dataclass
 class Trial:
-    """One trial under way."""
+    """One trial while it is carried out."""
 
     run: Run
     model: GPTNeoXForCausalLM
@@ -95,7 +108,13 @@ class Trial:
     twin: Bench | None = None
 
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
-        """Make the edits, ask the edited models, and give the frames but that of durability."""
+        """Make the edits and return all frames except `retention`.
+
+        Parameters
+        ----------
+        kept : Path, optional
+            Folder in which the deltas are saved, if any.
+        """
         parts: dict[str, list[pl.DataFrame]] = {}
         all_deltas: dict[int | None, EditDelta] = {}
         for deltas in self._deltas():
@@ -116,7 +135,7 @@ class Trial:
         return frames
 
     def durability(self) -> tuple[pl.DataFrame, str | None]:
-        """Go on training after a batch of the edits."""
+        """Measure durability; return the `retention` frame, and why it is empty if it is."""
         config = self.run.config
         measure = self.unit.measure
         frame, failure = retention(
@@ -126,14 +145,14 @@ class Trial:
         return frame, None if failure is None else f"durability: the batch broke down: {failure}"
 
     def cost(self) -> EditCost | None:
-        """Make one edit, or the batch, once more, and count what it takes."""
+        """Make the first edit, or the batch, once more and count its cost."""
         plan = next(iter(self.planned.singles.values()), self.planned.plan)
-        context = replace(self.context, progress=silent, watch=None)  # of the edit alone
+        context = replace(self.context, progress=silent, watch=None)  # count the edit alone
         with self.clock("cost"):
             return edit_cost(self.method, self.model, [plan], context)
 
     def _suite(self, deltas: dict[int | None, EditDelta], probes: pl.DataFrame) -> pl.DataFrame:
-        """Take the suite; what broke down as a whole has none."""
+        """Run the suite on the edits and return its frame."""
         assert self.unit.measure.suite is not None
         with self.clock("suite"):
             bench = bench_of(
@@ -144,7 +163,7 @@ class Trial:
         return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
 
     def _deltas(self) -> Iterator[dict[int | None, EditDelta]]:
-        """Single edits stack by stack, or the plan as one batch."""
+        """Yield the deltas of single edits stack by stack, or of the plan as one batch."""
         total = len(self.planned.plan)
         if not self.planned.singles:
             context = replace(

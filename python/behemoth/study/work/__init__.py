@@ -1,4 +1,4 @@
-"""Carrying out a study: what is left to do, workers on this machine or on Ray, and what it costs.
+"""Execution of a study: remaining work, workers on this machine or on Ray, and cost estimates.
 
-It knows units of work and where their results lie, and nothing of what is measured in them.
+It knows units of work and where their results are stored, but not what is measured in them.
 """

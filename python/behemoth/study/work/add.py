@@ -1,7 +1,7 @@
-"""A model that another tool has edited, as one more trial of a study.
+"""A model that another tool has edited, added to a study as a trial.
 
-Models of a study are models of transformers, and its plans are exported to other tools' formats;
-what comes back is measured as the study's own trials of that model and plan are.
+Models of a study are transformers models, and its plans can be exported to formats of other tools.
+The model that such a tool edits is measured like the study's own trials of that model and plan.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["add_model"]
 
 @dataclass(frozen=True)
 class _Foreign:
-    """The method of a tool that we know nothing of but the model that it left."""
+    """The method of another tool, of which only the edited model is known."""
 
     model: str
     digest: str
@@ -46,7 +46,7 @@ class _Foreign:
 
     @property
     def info(self) -> MethodInfo:
-        """Judged as its neighbours are."""
+        """Description of the method, with the goal of the trial it is measured like."""
         return MethodInfo(
             name=self.name, family="fine-tuning", source="another tool", changes="unknown",
             kinds=self.kinds, stacks=False, goal=self.goal, doses=False,
@@ -55,7 +55,7 @@ class _Foreign:
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """The difference of the two models."""
+        """Return the difference of the two models as a delta."""
         return [foreign_delta(self.model, self.name, model, plan) for plan in plans]  # type: ignore[arg-type]
 
 
@@ -73,23 +73,23 @@ def add_model(
     ----------
     study : path
     model : path
-        A directory as `save_pretrained` writes one, made of the run by editing the plan.
+        Directory as written by `save_pretrained`: the run, edited by the plan.
     name : str
-        What it is called: a label of its own, the same for each model that the tool made.
+        New label of the method; the same for all models that the tool edited.
     run, plan : str
         Ids of the model and of the plan in the study: names of folders in ``models`` and ``plans``.
 
     Returns
     -------
     TrialRecord
-        Of the trial, which is measured as the study's own first trial of this run and plan.
+        Record of the new trial, measured like the study's own first trial of this run and plan.
 
     Raises
     ------
     ArgumentError
-        When the study has no such run or plan, or the model is none or of another shape.
+        If the study has no such run or plan, or `model` is not a model or of another shape.
     StudyError
-        When another process is running the study.
+        If another process is running the study.
     """
     from behemoth.study.trial.laboratory import Laboratory
 
@@ -110,7 +110,7 @@ def add_model(
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is running the study in {fspath(study)}")
-        # What is run, merged or added while it was not ours is in the record by now.
+        # Read again: another process may have changed the record before the lock was acquired.
         about = directory.read()
         _check_label(about, name)
         record = Laboratory(directory).carry_out(unit)
@@ -127,7 +127,7 @@ def _check_label(about: StudyRecord, name: str) -> None:
 
 
 def _beside(directory: StudyDirectory, about: StudyRecord, run: str, plan: str) -> TrialRow:
-    """The study's own first trial of a run and plan."""
+    """Return the study's own first trial of a run and plan."""
     own = [row for row in about.trials if row.family != FOREIGN]
     runs = list(dict.fromkeys(row.model for row in own))
     if run not in runs:

@@ -1,10 +1,10 @@
-"""What a study will cost, before it runs: tokens to train on, edits and steps, and seconds.
+"""Cost of a study, estimated before it runs: training tokens, edits, steps and seconds.
 
-Seconds follow from operations at stated rates, and from what steps and suites take however small
-the model is; they are meant to be right within a factor of two or so, and while a study runs they
-are corrected by what finished units took. What a model's first edit prepares is in the estimate of
-each of its trials by that method; what counting an edit's operations takes, in that of the first of
-its kind, which all others take it over from.
+Seconds are operations divided by constant rates, plus the time that steps and suites need however
+small the model is. They are meant to be right within a factor of about two; while a study runs,
+they are corrected by the times of finished units. The preparation before a model's first edit is
+included in the estimate of each of its trials by that method. Counting the operations of an edit is
+included only in the first trial of its kind, whose count all others reuse.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from behemoth.train.flops import token_flops
 __all__ = ["START", "Cost", "Estimator"]
 
 START = 5.0
-"""Seconds until a worker is there: it loads torch."""
+"""Seconds that a worker needs to start, since it loads torch."""
 
 # Operations per second that training reaches: on one CPU thread (measured with nano: 1e11 on a Xeon
-# with AMX, 5e10 on one without), and on a GPU where the model is large enough to fill it.
+# with AMX, 5e10 on one without), and on a GPU if the model is large enough to fill it.
 CPU_RATE = 6e10
 GPU_RATE = 1e14
-# No step of a GPU is shorter, however small the model; and what one on a CPU takes beside its
-# operations (measured with pico: calls and the optimiser, on tensors of a few kB).
+# Minimum seconds of a step on a GPU, however small the model; and seconds of a step on a CPU beside
+# its operations (measured with pico: calls and the optimiser, on tensors of a few kB).
 GPU_STEP = 0.01
 CPU_STEP = 0.005
 _SENTENCE = 8  # tokens of a row of a mixture, or of a probe
 _PROBES = 60  # probes of an edit, in both stages together
-_SUITE = 4000  # rows that a suite asks
-_RELEARNED = 40 * 32  # rows that are taught again
-_DOCUMENTS = 32  # of a step of continued training
+_SUITE = 4000  # rows that a suite evaluates
+_RELEARNED = 40 * 32  # rows of relearning
+_DOCUMENTS = 32  # documents per step of continued training
 _OTHER = 0.5  # seconds of a trial for reading and writing
 # Seconds of the many small passes of a suite beside their operations (measured with pico).
 _SUITES = {"editing": 0.5, "unlearning": 2.0}
-_COUNTED = 2.5  # edits that counting the operations of one takes as long as
+_COUNTED = 2.5  # counting the operations of one edit takes as long as making this many
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a unit costs.
+    """The cost of a unit.
 
     Attributes
     ----------
     tokens : int
-        Tokens to train on.
+        Number of training tokens.
     edits, steps : int
-        Edits, and steps of each at most.
+        Number of edits, and maximum number of steps of each.
     seconds : float
-        Estimated.
+        Estimated seconds of one worker.
     """
 
     tokens: int
@@ -61,12 +61,12 @@ class Cost:
 
 
 class Estimator:
-    """Tells what units cost; what it learns of a corpus serves all trials on it.
+    """Estimates the cost of units; the corpus of a model is counted once for all its trials.
 
     Parameters
     ----------
     gpu : bool, optional
-        Whether they have a GPU.
+        Whether the units run on a GPU.
     """
 
     def __init__(self, *, gpu: bool = False) -> None:
@@ -75,7 +75,7 @@ class Estimator:
         self._counted: dict[tuple[object, ...], str] = {}
 
     def model(self, unit: ModelUnit) -> Cost:
-        """The cost of training a model."""
+        """Estimate the cost of training a model."""
         (corpus, written), config = self._written_of(unit), unit.config
         blocks = max(1, written // config.block_length)
         steps = config.total_steps(blocks)
@@ -84,12 +84,12 @@ class Estimator:
         seconds = self._seconds(tokens * flops, unit, GPU_RATE)
         taken = self._steps(steps)
         seconds = max(seconds, taken) if self._gpu else seconds + taken
-        # Every fact is asked once it is trained.
+        # The recall of every fact is evaluated after training.
         asked = corpus.world.num_facts * _SENTENCE * flops
         return Cost(tokens, 0, 0, seconds + self._seconds(asked, unit, GPU_RATE / 10))
 
     def trial(self, unit: TrialUnit, model: ModelUnit) -> Cost:
-        """The cost of a trial on a model."""
+        """Estimate the cost of a trial on a model."""
         request, (corpus, written) = unit.plan.request, self._written_of(model)
         if request.count is not None:
             edits = request.count * len(request.exposures or (0,))
@@ -122,15 +122,15 @@ class Estimator:
         return flops / (gpu_rate if self._gpu else CPU_RATE * max(1, model.config.threads))
 
     def _steps(self, count: int) -> float:
-        """Seconds that so many steps take beside their operations."""
+        """Return the seconds that this many steps take beside their operations."""
         return count * (GPU_STEP if self._gpu else CPU_STEP)
 
     def corpus(self, unit: ModelUnit) -> Corpus:
-        """What a model is trained on."""
+        """Return the corpus of a model."""
         return self._written_of(unit)[0]
 
     def _written_of(self, unit: ModelUnit) -> tuple[Corpus, int]:
-        """The corpus of a model, and its tokens."""
+        """Return the corpus of a model and its number of tokens."""
         if unit.id not in self._written:
             corpus = unit.corpus.make()
             self._written[unit.id] = corpus, corpus.count_tokens(threads=1)
@@ -138,12 +138,12 @@ class Estimator:
 
 
 def _suite(unit: TrialUnit, length: float) -> float:
-    """Tokens that a trial's suite takes forward and backward, with documents of a mean length."""
+    """Return the tokens of a trial's suite, for documents of a mean length."""
     suite = unit.measure.suite
     if suite is None:
         return 0.0
     tokens = float(_SUITE * _SENTENCE)
-    if suite == "unlearning":  # where nothing comes back, all steps are taken
+    if suite == "unlearning":  # an upper bound: if nothing is recovered, all steps are taken
         tokens += _RELEARNED * _SENTENCE + unit.measure.continued * _DOCUMENTS * length
     return tokens
 

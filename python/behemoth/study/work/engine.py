@@ -1,4 +1,4 @@
-"""What an engine is: it has slots, and does one unit at a time in each."""
+"""The interface of engines: each has slots and carries out one unit at a time in each slot."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["Engine", "Event", "Performed", "perform"]
 
 @dataclass(frozen=True)
 class Event:
-    """What became of a slot's unit.
+    """Progress or end of the unit of a slot.
 
     Attributes
     ----------
     slot : int
     kind : {'progress', 'done', 'failed'}
     share : float
-        How much of the unit is done, 0 to 1.
+        Finished share of the unit, 0 to 1.
     status : {'done', 'failed'}
-        What the record of a unit that is done says of it.
+        Status in the record of a unit whose event is 'done'.
     reason : str
-        Why one failed.
+        Why the unit of a 'failed' event has no record.
     seconds : float, optional
-        That a unit took which is over; where an engine does not know when it began, all since it
-        was handed in.
+        Seconds that a finished unit took; None if the engine did not measure them (the time since
+        `submit` is then used).
     """
 
     slot: int
@@ -46,38 +46,38 @@ class Event:
 
 
 class Engine(Protocol):
-    """Where units are carried out."""
+    """Carries out units in slots."""
 
     @property
     def slots(self) -> int:
-        """How many units are under way at once."""
+        """Number of units carried out at a time."""
         ...
 
     def submit(self, slot: int, unit: Unit) -> None:
-        """Begin a unit (see `perform`) in a slot that is free."""
+        """Start a unit (see `perform`) in a free slot."""
         ...
 
     def wait(self, seconds: float) -> list[Event]:
-        """Give what has come about, after so many seconds at the latest."""
+        """Return new events, waiting for at most this many seconds."""
         ...
 
     def close(self) -> None:
-        """Stop everything, within a second. What was under way goes on with the next run."""
+        """Stop all units, within a second; the next run takes up those under way."""
         ...
 
 
 @dataclass(frozen=True)
 class Performed:
-    """What `perform` did.
+    """Outcome of `perform`.
 
     Attributes
     ----------
     status : {'done', 'failed'}, optional
-        What the unit's record says of it; none where there is none.
+        Status in the unit's record; None if no record was written.
     reason : str
-        Why there is none.
+        Why no record was written.
     seconds : float, optional
-        That it took.
+        Seconds that the unit took.
     """
 
     status: Outcome | None = None
@@ -85,7 +85,7 @@ class Performed:
     seconds: float | None = None
 
     def event(self, slot: int) -> Event:
-        """What an engine tells of it."""
+        """Return the event that an engine reports of it."""
         if self.status is None:
             return Event(slot, "failed", reason=self.reason, seconds=self.seconds)
         return Event(slot, "done", 1.0, self.status, seconds=self.seconds)
@@ -97,18 +97,23 @@ def perform(
     step: Advance,
     laboratories: dict[str, Laboratory] | None = None,
 ) -> Performed:
-    """Carry out a unit in this process: what workers of all engines call.
+    """Carry out a unit in this process; the workers of all engines call this.
 
     Parameters
     ----------
     path : str
         The study's directory.
     unit : mapping
-        What the unit's `to_dict` gave, as it comes from another process.
+        The unit as returned by its `to_dict`.
     step : callable
         Called with (done, total).
     laboratories : dict, optional
-        Where a long-lived worker keeps its `Laboratory`, with the last model in it.
+        Cache in which a long-lived worker keeps its `Laboratory`, with the last model, by path.
+
+    Returns
+    -------
+    Performed
+        An exception becomes the reason; it is not raised.
     """
     from behemoth.study.trial.laboratory import Laboratory
 
@@ -126,5 +131,5 @@ def perform(
             return over(laboratory.train(own, step).status)
         return over(laboratory.carry_out(own, step).status)
     except Exception as error:
-        kept.clear()  # whatever broke may be in there
+        kept.clear()  # the laboratory may be in a broken state
         return over(reason=" ".join(f"{type(error).__name__}: {error}".split()))

@@ -1,7 +1,7 @@
 """The local engine: long-lived worker processes on this machine.
 
-Small models do not fill two cores (a step of `nano` is over before a second thread has woken up),
-so a core each for two models is faster than two cores for one.
+Small models do not use two cores fully (a step of `nano` ends before a second thread has woken up),
+so two models on one core each are faster than one model on two cores.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from .engine import Event
 
 __all__ = ["LocalEngine", "gpus"]
 
-_PATIENCE = 15.0  # seconds that workers of a run that was killed get to end
-_STOPPING = 0.8  # seconds that our own get
-_TAIL = 2000  # bytes of what a worker said last
+_PATIENCE = 15.0  # seconds to wait for workers of a killed run to end
+_STOPPING = 0.8  # seconds to wait for workers of this run to end
+_TAIL = 2000  # bytes read from the end of a worker's standard error
 
 
 def gpus() -> int:
-    """GPUs that torch can use."""
+    """Return the number of GPUs that torch can use."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -48,16 +48,16 @@ class LocalEngine:
         The study's directory.
     workers : int
     threads : int
-        CPU threads of each.
+        CPU threads per worker.
     devices : int
-        GPUs to deal out to the workers, 0 for none.
+        Number of GPUs to distribute over the workers, 0 for none.
     alone : bool
-        Wait for workers of other runs to end; those of other parts need not.
+        Whether to wait for workers of other runs to end; not needed if other parts run too.
 
     Raises
     ------
     StudyError
-        When workers of a run that was killed do not end.
+        If workers of a killed run do not end.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class LocalEngine:
 
     @property
     def slots(self) -> int:
-        """How many workers there are."""
+        """Number of workers."""
         return len(self._workers)
 
     def submit(self, slot: int, unit: Unit) -> None:
@@ -85,7 +85,7 @@ class LocalEngine:
         self._workers[slot].send(unit)
 
     def wait(self, seconds: float) -> list[Event]:
-        """Give what workers said; one that died failed, and another takes its place."""
+        """Return events of the workers; the unit of a dead worker failed, and it is replaced."""
         events: list[Event] = []
         for key, _ in self._selector.select(seconds):
             slot: int = key.data
@@ -108,7 +108,7 @@ class LocalEngine:
         return events
 
     def close(self) -> None:
-        """Stop the workers: those that train save a checkpoint, if they are quick."""
+        """Stop the workers; those that train save a checkpoint if there is time."""
         for worker in self._workers:
             worker.end()
         until = time.monotonic() + _STOPPING
@@ -132,7 +132,7 @@ class LocalEngine:
 
 
 class _Worker:
-    """A worker process, and the lines between it and us."""
+    """A worker process, and the lines exchanged with it."""
 
     def __init__(self, slot: int, path: Path, environment: Mapping[str, str]) -> None:
         self.slot = slot
@@ -144,7 +144,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=self._said,
             env=dict(environment),
-            start_new_session=True,  # Ctrl-C is ours to pass on
+            start_new_session=True,  # the engine, not the terminal, passes on Ctrl-C
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input: IO[bytes] = self._process.stdin
@@ -153,14 +153,14 @@ class _Worker:
         self._rest = b""
 
     def send(self, unit: Unit) -> None:
-        """Give it a unit."""
+        """Send the worker a unit."""
         self.busy = True
-        with suppress(BrokenPipeError):  # its output has ended as well, and says so
+        with suppress(BrokenPipeError):  # then its output has ended too, which `wait` reports
             self._input.write((json.dumps(unit.to_dict()) + "\n").encode())
             self._input.flush()
 
     def read(self) -> list[bytes] | None:
-        """Lines that it wrote; none when it is gone."""
+        """Return the lines that the worker wrote; None if it has ended."""
         data = os.read(self.output.fileno(), 1 << 20)
         if not data:
             return None
@@ -168,7 +168,7 @@ class _Worker:
         return lines
 
     def heard(self, line: bytes) -> Event | None:
-        """What a line says."""
+        """Return the event that a line reports; None for the line that it is ready."""
         said = json.loads(line)
         kind = said["event"]
         if kind == "ready":
@@ -183,11 +183,11 @@ class _Worker:
 
     @property
     def killed(self) -> bool:
-        """Whether it is gone, and did not go by itself."""
+        """Whether a signal ended the worker; waits until it has ended."""
         return self._process.wait() < 0
 
     def obituary(self) -> str:
-        """Say why it is gone."""
+        """Return why the worker ended, with the last line of its standard error."""
         code = self._process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         self._said.seek(0, os.SEEK_END)
@@ -196,12 +196,12 @@ class _Worker:
         return f"the worker {how}" + (f": {words}" if words else "")
 
     def end(self) -> None:
-        """Let it end by itself."""
+        """Ask the worker to end, by closing its input."""
         with suppress(BrokenPipeError):
             self._input.close()
 
     def stop(self, until: float = 0.0) -> None:
-        """End it, at once or when a time has come."""
+        """Ask the worker to end, and kill it if it has not by `until` (`time.monotonic`)."""
         self.end()
         try:
             self._process.wait(max(0.0, until - time.monotonic()))

@@ -1,7 +1,7 @@
-"""Put together what several machines have found of one study.
+"""Merge the parts of one study that several machines have carried out.
 
-Units are known by hashes of all that decides what they are, so equal ids are equal work and nothing
-has to be compared: a unit is taken from the first study that has finished it.
+Ids of units are hashes of everything that determines the unit, so equal ids are equal work and no
+contents need to be compared: a unit is copied from the first study that has finished it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _MOVING = ".merging-"
 
 @dataclass(frozen=True)
 class Merged:
-    """What `merge_studies` did.
+    """Outcome of `merge_studies`.
 
     Attributes
     ----------
     out, name : str
     models, trials : int
-        How many there are in the study.
+        Number of models and trials of the study.
     models_done, trials_done : int
-        How many of them are finished in `out` now.
+        Number of them that are now finished in `out`.
     copied : int
-        Models, plans and trials that this call copied.
+        Number of models, plans and trials that this call copied.
     """
 
     out: str
@@ -56,17 +56,17 @@ def merge_studies(
     *,
     progress: ProgressLike = None,
 ) -> Merged:
-    """Merge studies that come to the same, each carried out in part.
+    """Merge directories of the same study, each carried out in part.
 
     Parameters
     ----------
     studies : sequence of path
         Directories of the study, which are only read.
     out : path
-        A new directory, or one of the same study. What is finished there is kept, so a call
-        that was stopped is made again.
+        A new directory, or one of the same study. Finished units in it are kept, so a call
+        that was stopped can be repeated.
     progress : callable or Progress, optional
-        Who looks on.
+        Called with the progress.
 
     Returns
     -------
@@ -75,17 +75,17 @@ def merge_studies(
     Raises
     ------
     ArgumentError
-        When a directory is none of a study, or comes to something else than the first.
+        If a directory is not of a study, or its models or trials differ from the first one's.
     CorpusError
-        When its record is damaged.
+        If a record is damaged.
     StudyError
-        When another process is at work in `out`.
+        If another process is working in `out`.
 
     Notes
     -----
-    A trial that failed everywhere is copied with its reason. Of models that several machines
-    trained, the first one's is kept; trials of another one's, which differ from it by rounding,
-    count as much. Caches are not copied.
+    A trial that failed everywhere is copied with its reason. If several machines trained a model,
+    the first one is kept. Trials carried out on another machine's model, which differs from it by
+    rounding, are kept as well. Caches are not copied.
     """
     if not studies:
         raise ArgumentError("studies", "nothing", "at least one directory of a study")
@@ -97,7 +97,7 @@ def merge_studies(
         _check_same(source, about, other, sources[0])
     target = StudyDirectory(path_of("out", out))
     if any(target.path.resolve() == source.path.resolve() for source in sources):
-        raise ArgumentError("out", fspath(out), "another directory than those that are merged")
+        raise ArgumentError("out", fspath(out), "a directory other than those being merged")
     target.check(about.name)
     if (target.path / "study.json").is_file():
         there = target.read()
@@ -106,7 +106,7 @@ def merge_studies(
     target.path.mkdir(parents=True, exist_ok=True)
     with lock(target.path / ".lock", wait=False) as ours:
         if not ours:
-            raise StudyError(f"another process is at work in {fspath(out)}")
+            raise StudyError(f"another process is working in {fspath(out)}")
         target.begin((sources[0].path / "study.toml").read_text(encoding="utf-8"), about)
         units = list(_units(about))
         copied = 0
@@ -126,7 +126,7 @@ def merge_studies(
 
 
 def _all_trials(abouts: Sequence[StudyRecord]) -> tuple[TrialRow, ...]:
-    """The trials of the study, and those that other tools made in any directory."""
+    """Return the trials of the study, and trials of other tools from all directories."""
     foreign = {row.id: row for each in abouts for row in each.trials if row.family == FOREIGN}
     own = (row for row in abouts[0].trials if row.family != FOREIGN)
     return (*own, *foreign.values())
@@ -135,18 +135,18 @@ def _all_trials(abouts: Sequence[StudyRecord]) -> tuple[TrialRow, ...]:
 def _check_same(
     source: StudyDirectory, about: StudyRecord, other: StudyRecord, first: StudyDirectory
 ) -> None:
-    """Refuse a study that does not come to the same as the first."""
+    """Refuse a study whose models or trials differ from those of the first."""
     name = Content.of(about.to_dict()).difference(Content.of(other.to_dict()))
     if name is not None:
         raise ArgumentError(
             "studies",
             f"{fspath(source.path)}, with other {name}",
-            f"studies that come to the same as {fspath(first.path)}",
+            f"directories of the same study as {fspath(first.path)}",
         )
 
 
 def _units(about: StudyRecord) -> Iterator[tuple[str, str]]:
-    """Models, plans and trials, so that a trial is never there before its model."""
+    """Yield models, plans and trials, in this order, so that no trial comes before its model."""
     for model in about.models:
         yield "models", model["id"]
     for plan in dict.fromkeys(trial.plan for trial in about.trials):
@@ -156,7 +156,7 @@ def _units(about: StudyRecord) -> Iterator[tuple[str, str]]:
 
 
 def _state(directory: StudyDirectory, kind: str, name: str) -> int:
-    """How far a unit is: 2 finished, 1 failed, 0 neither."""
+    """Return the state of a unit: 2 finished, 1 failed, 0 neither."""
     if kind == "plans":
         return 2 * (directory.plan(name) / "plan.toml").is_file()
     of = directory.model_record if kind == "models" else directory.trial_record
@@ -165,13 +165,13 @@ def _state(directory: StudyDirectory, kind: str, name: str) -> int:
 
 
 def _bring(kind: str, name: str, sources: Sequence[StudyDirectory], target: StudyDirectory) -> bool:
-    """Copy a unit from whoever has most of it, unless `target` has as much."""
-    best = max(sources, key=lambda source: _state(source, kind, name))  # the first of equals
+    """Copy a unit from the source with the highest state, unless the target's is as high."""
+    best = max(sources, key=lambda source: _state(source, kind, name))  # the first of equal states
     if _state(best, kind, name) <= _state(target, kind, name):
         return False
     folder = target.path / kind
     folder.mkdir(exist_ok=True)
-    for left in folder.glob(f"{_MOVING}*"):  # of a call that was killed
+    for left in folder.glob(f"{_MOVING}*"):  # left by a call that was killed
         shutil.rmtree(left)
     moving = Path(tempfile.mkdtemp(prefix=_MOVING, dir=folder))
     shutil.copytree(best.path / kind / name, moving / "new")

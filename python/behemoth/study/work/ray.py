@@ -1,9 +1,10 @@
-"""The Ray engine: units as tasks of a cluster, one GPU a task where there are GPUs.
+"""The Ray engine: units as tasks of a cluster, with a share of one GPU each if there are GPUs.
 
-The study's directory is on a disk that all nodes share. Tasks get plain values and write files;
-nothing but a record comes back. Units of a node that is lost are carried out elsewhere: training
-goes on from its last checkpoint, a trial begins anew. Any worker may get any task, so each loads
-its model anew: what a slot has at hand, by which units are dealt out, is nothing here.
+The study's directory is on a disk that all nodes share. Tasks receive plain values and write files;
+only their outcome is returned. If a node is lost, its units are carried out elsewhere: training
+resumes from its last checkpoint, a trial starts over. Any worker may get any task and loads its
+model again each time, so the last model of a slot, by which units are scheduled, has no effect
+here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .engine import Event, Performed, perform
 __all__ = ["RayEngine"]
 
 _RETRIES = 3
-_PARTS = 10_000  # of a CPU or GPU, which Ray cuts no finer
+_PARTS = 10_000  # smallest parts of a CPU or GPU that Ray assigns
 
 
 class RayEngine:
@@ -34,18 +35,18 @@ class RayEngine:
     Parameters
     ----------
     path : Path
-        The study's directory, which all nodes see.
+        The study's directory, which all nodes can access.
     workers : int, optional
-        Units under way at once; by default as many as the nodes have GPUs with cores for, or cores
-        where none has a GPU.
+        Number of units at a time; by default one per GPU that has `threads` cores beside it, or one
+        per `threads` cores if no node has a GPU.
     threads : int
-        CPU threads of each.
+        CPU threads per unit.
 
     Raises
     ------
     ArgumentError
-        When Ray is not installed, or no node has so many cores (beside a GPU, where some node has
-        one): Ray would wait for such a node to join.
+        If Ray is not installed, or no node (with a GPU, if any node has one) has `threads` cores:
+        Ray would wait for such a node to join.
     """
 
     def __init__(self, path: Path, workers: int | None, threads: int) -> None:
@@ -56,11 +57,11 @@ class RayEngine:
             self._cluster = opened.pop_all()
         self._ray = ray
         self._slots = room if workers is None else workers
-        # A task has its share of one GPU and not of several: 3 tasks for 2 GPUs are 2 and 1, a half
-        # each, where 2/3 each would let 2 run.
+        # A task gets a share of one GPU, not of several: 3 tasks on 2 GPUs are placed as 2 and 1
+        # with 1/2 each, whereas with 2/3 each only 2 would run.
         share = _PARTS // math.ceil(self._slots / devices) / _PARTS if devices else 0
-        # With a node its tasks are lost, which is no fault of theirs. What they raise is caught in
-        # them; one that ends its process each time is a unit that failed.
+        # Only tasks whose node or process was lost are retried: `perform` catches exceptions. A
+        # task that ends its process each time is a failed unit.
         self._task: Any = ray.remote(num_cpus=threads, num_gpus=share, max_retries=_RETRIES)(
             _carry_out
         )
@@ -69,7 +70,7 @@ class RayEngine:
 
     @property
     def slots(self) -> int:
-        """How many units are under way at once."""
+        """Number of units carried out at a time."""
         return self._slots
 
     def submit(self, slot: int, unit: Unit) -> None:
@@ -77,7 +78,7 @@ class RayEngine:
         self._running[self._task.remote(self._path, unit.to_dict(), self._threads)] = slot
 
     def wait(self, seconds: float) -> list[Event]:
-        """Give what has finished."""
+        """Return the events of finished tasks."""
         if not self._running:
             return []
         finished, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
@@ -94,17 +95,17 @@ class RayEngine:
         return events
 
     def close(self) -> None:
-        """Stop what is running, and the cluster if it was started here."""
+        """Cancel running tasks, and stop the cluster if it was started here."""
         for task in self._running:
             self._ray.cancel(task, force=True)
         self._cluster.close()
 
 
 def _room(nodes: Sequence[Mapping[str, Any]], threads: int) -> tuple[int, int]:
-    """How many units the nodes have room for, and how many GPUs there are for them.
+    """Return the number of units that fit on the nodes, and the number of GPUs for them.
 
-    A node with GPUs has room for as many units as it has GPUs with cores for; where any node has
-    GPUs those without carry out none.
+    A node with GPUs has room for one unit per GPU, if it has `threads` cores for each; if any node
+    has GPUs, nodes without carry out no units.
     """
     there = [
         (int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
@@ -116,7 +117,7 @@ def _room(nodes: Sequence[Mapping[str, Any]], threads: int) -> tuple[int, int]:
     if not able:
         most = max((cores for cores, _ in with_devices or there), default=0)
         kind = "a node with a GPU" if with_devices else "a node of the cluster"
-        raise ArgumentError("threads", threads, f"up to {most}, the most cores that {kind} has")
+        raise ArgumentError("threads", threads, f"up to {most}, the maximum cores of {kind}")
     room = sum(min(cores // threads, gpus or cores) for cores, gpus in able)
     return room, sum(gpus for _, gpus in able)
 

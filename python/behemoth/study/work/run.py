@@ -1,4 +1,4 @@
-"""Run a study: every model once, every trial once, in any order, on any engine, killed or not."""
+"""Run or resume a study: every model and trial once, in any order, on any engine."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ ENGINES = ("local", "ray")
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What `run_study` did.
+    """Outcome of `run_study`.
 
     Attributes
     ----------
     out, name : str
     models, trials : int
-        How many there are.
+        Number of models and trials of the study.
     done, failed : int
-        Trials that have results, and that have none.
+        Number of trials with results, and of trials that failed, in this run or before.
     trained, carried_out : int
-        Models and trials of this run.
+        Number of models trained and trials carried out in this run.
     failures : list of Failure
     seconds : float
-        Of this run.
+        Duration of this run.
     working_seconds : float
-        Of this run's workers together, in training and trials.
+        Total time that the workers of this run spent on training and trials.
     """
 
     out: str
@@ -65,30 +65,30 @@ class StudyResult:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a study would do, as ``--dry-run`` tells.
+    """Estimate of what a study would do, as printed by ``--dry-run``.
 
     Attributes
     ----------
     name, question : str
     models, plans, trials : int
-        How many there are; a model and a plan are shared by all trials on them.
+        Number of each; all trials of a model or plan share it.
     models_done, trials_done : int
-        How many of them are finished already.
+        Number of models and trials that are already finished.
     tokens : int
-        To train on, for models that are missing.
+        Training tokens of the models that are not finished.
     edits : int
-        Of trials that are missing.
+        Edits of the trials that are not finished.
     steps : int
-        Edits times steps, of those.
+        Maximum number of steps of these edits together.
     seconds : float
-        Estimated, of all workers together.
+        Estimated duration with `workers` workers.
     workers : int
     labels : dict of str to int
-        Trials by method.
+        Number of trials by label of the method.
     facts : list of int
-        Of the worlds, each number once.
+        Numbers of facts of the worlds, each number once.
     loads, facts_per_object : list of float
-        Of the models, each once: bits of the world by 2 bits a parameter, and facts by objects.
+        Values of the models, each once: see `behemoth.study.saturation`.
     """
 
     name: str
@@ -121,25 +121,26 @@ def study(
     part: tuple[int, int] = (0, 1),
     progress: ProgressLike = None,
 ) -> Results:
-    """Run a study, or go on with one, and give what it has found as frames.
+    """Run or resume a study and return its results as frames.
 
     Parameters
     ----------
     source : Study, path or str
-        A study, the file of one (TOML), or the name of a preset.
+        A study, a study file (TOML), or the name of a preset.
     out : path
-        Its directory, or the URL of one in a store.
+        Directory of the study, or its URL in a store.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
-        Of a preset; smoke by default.
+        Size of a preset; smoke by default.
     methods : sequence of str, optional
-        Names of some of its methods, for the study that has these alone; all by default.
+        Names of the methods to restrict the study to; all by default.
     engine, workers, threads, part, progress
-        As of `run_study`, whose errors are those of this.
+        See `run_study`, which also lists the errors raised.
 
     Returns
     -------
     Results
-        What `behemoth.load` of the directory gives, too; `Results.failures` has what failed.
+        The same as `behemoth.load` returns for the directory; failed trials are listed in
+        `Results.failures`.
 
     Examples
     --------
@@ -174,29 +175,29 @@ def run_study(
     part: tuple[int, int] = (0, 1),
     progress: ProgressLike = None,
 ) -> StudyResult:
-    """Run a study, or go on with one: what is finished is not done again.
+    """Run or resume a study; finished units are not carried out again.
 
     Parameters
     ----------
     study : Study, path or str
-        A study, the file of one, or the name of a preset.
+        A study, a study file, or the name of a preset.
     out : path
-        Its directory, or the URL of one in a store: what is finished is sent there every half a
-        minute, and what is there is gone on with. A study may change between runs: what it no
-        longer has stays there and is no part of its results.
+        Directory of the study, or its URL in a store: finished units are sent to the store every
+        half a minute, and a study found there is resumed. A study may change between runs; units
+        it no longer contains stay in the directory but are excluded from its results.
     engine : {'local', 'ray'}
         Processes on this machine, or tasks of a Ray cluster.
     workers : int, optional
-        Units at once; by default one a GPU, or where there is none one for `threads` cores.
+        Number of units at a time; by default one per GPU, or one per `threads` cores without GPUs.
     threads : int, optional
-        CPU threads of a worker. Weights depend on it; 1 by default, or what the study was
-        begun with.
+        CPU threads per worker, on which weights depend; by default the number that the study was
+        started with, or 1.
     part : (int, int)
         ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts may
-        share a directory, all at once and in any order; those in directories of several machines
-        are put together by `merge_studies`. A run of no part does what is still missing.
+        share a directory, at the same time and in any order; directories of several machines are
+        merged by `merge_studies`. A run without a part carries out all units that are missing.
     progress : callable or Progress, optional
-        Who looks on, a few times a second: models, and trials, whose details are a `Status`.
+        Called a few times a second for models and for trials, the latter with a `Status`.
 
     Returns
     -------
@@ -205,14 +206,14 @@ def run_study(
     Raises
     ------
     ArgumentError
-        When the study makes no sense, or `out` holds something else.
+        If the study is invalid, or `out` contains something else.
     StudyError
-        When another process is running it, or no worker starts.
+        If another process is running the study, or no worker starts.
 
     Notes
     -----
-    A unit that fails is recorded with its reason, the others go on, and the next run tries it
-    again. After Ctrl-C (KeyboardInterrupt) the workers are stopped.
+    A unit that fails is recorded with its reason, the other units continue, and the next run tries
+    it again. After Ctrl-C (KeyboardInterrupt) the workers are stopped.
     """
     with renamed(source="study"):
         definition = study if isinstance(study, Study) else read_study(study)
@@ -226,7 +227,7 @@ def run_study(
     threads, definition = _threads(directory, threads), _in_its_version(directory, definition)
     expansion = definition.expand(threads)
     directory.path.mkdir(parents=True, exist_ok=True)
-    # Parts share a directory; what two of them come to is done by one, and the other waits.
+    # Parts share a directory; a unit of two parts is carried out by one, and the other waits.
     with lock(directory.path / ".lock", shared=part[1] > 1, wait=False) as ours:
         if not ours:
             raise StudyError(
@@ -288,13 +289,13 @@ def estimate(
     workers: int | None = None,
     threads: int | None = None,
 ) -> Estimate:
-    """Say what `run_study` would do, without doing it.
+    """Estimate what `run_study` would do, without doing it.
 
     Parameters
     ----------
     study : Study
     out, workers, threads
-        As of `run_study`; without `out` nothing counts as finished.
+        See `run_study`; without `out` nothing counts as finished.
     """
     from behemoth.support.provenance import cores
 
@@ -354,7 +355,7 @@ def _threads(directory: StudyDirectory, threads: int | None) -> int:
 
 
 def _in_its_version(directory: StudyDirectory, study: Study) -> Study:
-    """Give the study in the format version that it was begun in, unless it names one."""
+    """Set the format version that the study was started with, unless its file names one."""
     if study.format_version is not None:
         return study
     begun = (directory.path / "study.json").is_file()
@@ -385,7 +386,7 @@ def _engine(
 
 
 def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
-    """Trials of other tools that a study has, of models and plans that it still comes to."""
+    """Return a study's trials of other tools whose model and plan are still part of it."""
     if not (directory.path / "study.json").is_file():
         return []
     pairs = {(trial.model, trial.plan.id) for trial in expansion.trials}
@@ -399,7 +400,7 @@ def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
 def _about(
     study: Study, expansion: Expansion, threads: int, foreign: Sequence[TrialRow]
 ) -> StudyRecord:
-    """What ``study.json`` says."""
+    """Return the contents of ``study.json``."""
     return StudyRecord(
         name=study.name,
         question=study.question,

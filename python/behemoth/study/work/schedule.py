@@ -1,4 +1,4 @@
-"""Which unit comes next, in which slot, and what becomes of one that fails."""
+"""Scheduling of units: the order, the slots, and the handling of failures."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ _TICK = 0.25  # seconds between looks at the workers
 
 @dataclass(frozen=True)
 class Status:
-    """How far a study is; `str` says it in a line.
+    """Progress of a study; `str` gives it in one line.
 
     Attributes
     ----------
     models, trials : int
-        How many there are.
+        Number of models and trials of the study.
     models_done, trials_done : int
-        How many of them are finished, before this run included.
+        Number of them that are neither waiting nor under way: finished in this run or before, or
+        failed in this run.
     running, failed : int
-        Units under way; models and trials that failed in this run.
+        Number of units under way, and of models and trials that failed in this run.
     seconds_left : float
-        Estimated; nan before there is anything to go by.
+        Estimated seconds left.
     """
 
     models: int
@@ -67,23 +68,23 @@ class _Running:
 
 @dataclass
 class Work:
-    """What is left to do of a study, and who does it.
+    """The remaining units of a study, and their distribution over the slots of an engine.
 
     Parameters
     ----------
     directory : StudyDirectory
     expansion : Expansion
     progress : callable or Progress, optional
-        Who looks on, a few times a second: models, and trials, whose details are a `Status`.
+        Called a few times a second for models and for trials, the latter with a `Status`.
 
     Attributes
     ----------
     models, trials : dict
-        Units that are not finished, by id.
+        Waiting units by id: neither finished nor under way.
     trained, carried_out, failed : int
-        Units of this run.
+        Number of models trained and trials carried out in this run, and of both that failed.
     working : float
-        Seconds of all workers together.
+        Total seconds of all workers.
     """
 
     directory: StudyDirectory
@@ -102,14 +103,14 @@ class Work:
             unit.id: unit for unit in self.expansion.trials if not self.is_done("trial", unit.id)
         }
         self.running: dict[int, _Running] = {}
-        self.last: dict[int, str] = {}  # the model that a slot has at hand
+        self.last: dict[int, str] = {}  # the last model of each slot
         self.spent: dict[str, list[tuple[float, float]]] = {}
         self.estimates: dict[str, float] = {}
         self.failed = self.trained = self.carried_out = 0
         self.working = 0.0
 
     def carry_out(self, engine: Engine) -> None:
-        """Do it all."""
+        """Carry out all remaining units."""
         from .local import gpus
 
         costs = Estimator(gpu=gpus() > 0)
@@ -139,7 +140,7 @@ class Work:
             tell()
 
     def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
-        """Whether a model or trial is finished, and did not fail."""
+        """Return whether a model or trial is finished and did not fail."""
         of = self.directory.model_record if kind == "model" else self.directory.trial_record
         try:
             record = of(name)
@@ -149,7 +150,11 @@ class Work:
         return record is not None and record.status == "done"
 
     def _next(self, slot: int) -> Unit | None:
-        """Models first, the longest first; then trials, on the model that is at hand if any."""
+        """Choose the next unit of a slot, None if none is ready.
+
+        Models come first, the longest first. Then trials: on the last model of this slot if any,
+        else on one that is not the last model of another busy slot if any.
+        """
         if self.models:
             name = max(self.models, key=lambda name: self.estimates[name])
             return self.models.pop(name)
@@ -174,7 +179,7 @@ class Work:
             run.share = event.share
             return
         del self.running[event.slot]
-        # Tasks of a cluster may wait for room: those say themselves what they took.
+        # Tasks of a cluster may wait for room, so they report their own duration.
         since = time.monotonic() - run.began
         seconds = since if event.seconds is None else event.seconds
         self.working += seconds
@@ -189,7 +194,7 @@ class Work:
         self.failed += event.status == "failed"
 
     def _fail(self, unit: Unit, reason: str) -> None:
-        """Record that a unit failed, and with a model its trials."""
+        """Record that a unit failed; the trials of a failed model fail, too."""
         if not self._record(unit, reason):
             return
         self.failed += 1
@@ -202,7 +207,7 @@ class Work:
     def _record(self, unit: Unit, reason: str) -> bool:
         """Record a failure, unless another part of the study has carried the unit out meanwhile.
 
-        A worker that waits for another part's result may be killed; what that part made stays.
+        A worker that waits for another part's result may be killed; that result is kept.
         """
         trial = isinstance(unit, TrialUnit)
         place = self.directory.trial(unit.id) if trial else self.directory.model(unit.id)
@@ -230,7 +235,7 @@ class Work:
         )
 
     def _seconds_left(self, slots: int) -> float:
-        """Estimates of what is left, corrected by what finished units of a kind took."""
+        """Estimate the seconds left, corrected by the times of finished units of each kind."""
         now = time.monotonic()
         left = 0.0
         longest = 0.0

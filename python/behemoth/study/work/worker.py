@@ -1,8 +1,8 @@
 """A worker of the local engine: ``python -m behemoth.study.work.worker STUDY``.
 
-Units come in as lines of JSON, and events go out as lines of JSON. When its input ends, because
-the study is done or because the process that runs it is gone, the worker ends too: training saves
-a checkpoint first, all else is made again.
+Units are read as lines of JSON, and events are written as lines of JSON. When its input ends,
+because the study is done or the process that runs it has ended, the worker ends too. Training saves
+a checkpoint first; other units are started over by the next run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INTERVAL = 0.2  # seconds between reports of progress
 
 
 class _Inbox:
-    """Units as they come in, and the end of them."""
+    """Reads units from standard input, in a thread of its own."""
 
     def __init__(self) -> None:
         self.units: queue.Queue[str | None] = queue.Queue()
@@ -38,17 +38,17 @@ class _Inbox:
             self.units.put(line)
         self.units.put(None)
         if self.busy:
-            # In training this means a checkpoint, anywhere else the end.
+            # Training saves a checkpoint on this signal; any other work ends.
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(_GRACE)
             os._exit(1)
 
 
 class _Outbox:
-    """Writes events."""
+    """Writes events to standard output."""
 
     def __init__(self) -> None:
-        # What libraries print must not get between our lines.
+        # Output printed by libraries must not mix with the events.
         self._stream: TextIO = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         self._last = 0.0
@@ -62,7 +62,7 @@ class _Outbox:
             os._exit(1)
 
     def progress(self, done: int, total: int, _: object = None, /) -> None:
-        """Write how far a unit is, now and then."""
+        """Write the progress of a unit, at most every `_INTERVAL` seconds."""
         now = time.monotonic()
         if now - self._last > _INTERVAL:
             self._last = now
@@ -70,14 +70,14 @@ class _Outbox:
 
 
 def main(path: str) -> int:
-    """Work until there is nothing more to do."""
+    """Carry out units until standard input ends."""
     outbox, inbox = _Outbox(), _Inbox()
     prepare()
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     laboratories: dict[str, Any] = {}
-    # Whoever runs the study next waits until nobody holds this.
+    # The next run of the study waits until no worker holds this lock.
     with lock(_lock(path), shared=True):
         outbox.write(event="ready")
         while (line := inbox.units.get()) is not None:
