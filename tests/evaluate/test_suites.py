@@ -255,7 +255,7 @@ def test_the_command_shows_and_writes_a_suite(made, run, tmp_path):
     elsewhere = (*words[:-1], tmp_path / "other")
     assert "not with --suite" in run(*elsewhere, "--stack", 3).refused()
     message = run(*elsewhere, "--twin", "none").refused()
-    assert message.startswith("argument 'twin': got none"), message
+    assert message.startswith("argument '--twin': got none"), message
     message = run(*options, "--out", tmp_path / "f.parquet", "--twin", twin).refused()
     assert message.startswith(f"argument '--twin': got {twin}, allowed: only with --suite")
 
