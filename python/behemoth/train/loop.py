@@ -320,7 +320,9 @@ class Loop:
         if step >= 0:
             place = self.checkpoints.path(step)
             state = self.checkpoints.load(place, self.model, self.update.trained)
-            self.stream.load_state_dict(state.stream)
+            # Checkpoints of earlier versions do not state the length; the record was held to it.
+            length = {"block_length": self.config.block_length}
+            self.stream.load_state_dict({**length, **state.stream})
             if not main:  # what is saved is where the first process drew
                 seed_dropout(machine.device, self.config.seed, machine.rank, state.step)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
