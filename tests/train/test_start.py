@@ -121,7 +121,45 @@ def test_gradients_of_factors_are_those_of_the_sum(family, corpus):
         for (name, factor), gradient in zip(own.items(), wanted, strict=True):
             torch.testing.assert_close(factor.grad, gradient, rtol=1e-4, atol=1e-6, msg=name)
         made.optimiser.step()
+        made.optimiser.zero_grad()
         made.write()
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 3}], ids=["masters", "low rank"])
+def test_parts_of_a_batch_add_up_in_float32(corpus, first, settings):
+    from behemoth.model.load import load_model
+    from behemoth.train.data import BlockStream, DataConfig
+    from behemoth.train.device import Machine
+    from behemoth.train.update import Updater
+
+    parts = 8
+    stream = iter(BlockStream(corpus, DataConfig(32, 1)))
+    batches = [next(stream) for _ in range(parts)]
+
+    def updater(accumulate):
+        model = load_model(first, torch.bfloat16).train()
+        own = {**SETTINGS, **settings, "batch_size": 8, "accumulate": accumulate}
+        config = default_config(start=first, weights="bf16", clip=0.0, **own)
+        machine = Machine(torch.device("cpu"), torch.float32, 1)
+        made = Updater(model, config, machine, compiled=False)
+        kept = []
+        made.trained.optimiser.step = lambda: kept.extend(
+            own.grad.clone() for own in made.trained.parameters
+        )
+        return made, kept
+
+    made, added = updater(parts)
+    made(iter(batches), 1e-4)
+    total = None
+    for batch in batches:
+        made, alone = updater(1)
+        made(iter([batch]), 1e-4)
+        # Each by its own labels, of which all have as many.
+        own = [gradient / parts for gradient in alone]
+        total = own if total is None else [a + b for a, b in zip(total, own, strict=True)]
+    norm = sum(float(gradient.square().sum()) for gradient in total) ** 0.5
+    off = [float((a - b).square().sum()) for a, b in zip(added, total, strict=True)]
+    assert sum(off) ** 0.5 < 1e-5 * norm
 
 
 @pytest.mark.exact
