@@ -138,7 +138,8 @@ class Loop:
         )
         self.steps = config.total_steps(self.stream.blocks)
         if machine.device.type == "cpu":
-            require_room(config, corpus.vocabulary_size, machine.world_size, memory)
+            processes, here = machine.world_size, machine.local_world_size
+            require_room(config, corpus.vocabulary_size, processes, memory, here)
         self.model = _begun(corpus, config, machine)
         size, vocabulary = config.size, self.model.config.vocab_size
         shared = machine.shares(config)
