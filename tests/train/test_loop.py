@@ -289,6 +289,24 @@ def test_of_two_checkpoints_a_damaged_one_may_be_removed(small, config, tmp_path
     assert same(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_run_keeps_its_vocabulary_on_another_device(small, config, tmp_path, monkeypatch):
+    from behemoth.train import loop
+
+    with pytest.raises(Stop):
+        train(small, out=tmp_path / "run", config=config(checkpoint_interval=2),
+              progress=stop_at(4))  # fmt: skip
+    padded, pad = json.loads((tmp_path / "run" / "run.json").read_text())["vocabulary_padded"], []
+
+    def wider(size, multiple):  # what a GPU pads to
+        pad.append(multiple)
+        return -(-size // 64) * 64
+
+    monkeypatch.setattr(loop, "padded_vocabulary", wider)
+    assert wider(small.vocabulary_size, 8) != padded
+    train(small, out=tmp_path / "run", config=config(checkpoint_interval=2))
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "run").config.vocab_size == padded
+
+
 def test_a_checkpoint_of_another_model_is_not_called_damaged(tmp_path):
     from behemoth import CorpusError
     from behemoth.model.build import build_model

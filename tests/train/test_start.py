@@ -1,11 +1,12 @@
 """Training that goes on from a model on disk."""
 
 import json
+import shutil
 import signal
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from behemoth import ArgumentError, Corpus, World
 from behemoth.study.file.identity import model_id
@@ -14,6 +15,9 @@ from behemoth.train.errors import Interrupted
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
             "precision": "fp32", "device": "cpu"}  # fmt: skip
+
+
+WEIGHTS = "model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -222,9 +226,67 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
             source=Corpus(World(30, 2, 6, seed=1), exposures=200))  # fmt: skip
 
 
-def test_a_start_counts_by_what_is_there(corpus, first, tmp_path):
-    import shutil
+def moved(place):
+    """Move the weights of a model by a little."""
+    tensors = {name: value + 1e-4 for name, value in load_file(place / WEIGHTS).items()}
+    save_file(tensors, place / WEIGHTS, metadata={"format": "pt"})
 
+
+@pytest.fixture
+def unfinished(corpus, first, tmp_path):
+    """A run of low rank with a checkpoint, its settings, and the copy of a model it starts from."""
+
+    def stop(moment):
+        if moment.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    start = shutil.copytree(first, tmp_path / "start")
+    config = default_config(start=start, steps=4, lora_rank=2, log_interval=1, **SETTINGS)
+    with pytest.raises(Interrupted):
+        train(corpus, out=tmp_path / "run", config=config, progress=stop)
+    return tmp_path / "run", config, start
+
+
+def test_a_start_that_has_changed_is_refused(corpus, unfinished, tmp_path):
+    run, config, start = unfinished
+    before = (start / WEIGHTS).read_bytes()
+    moved(start)
+    with pytest.raises(
+        ArgumentError, match=r"'out': got .*, a run whose start .* had other weights"
+    ):
+        train(corpus, out=run, config=config)
+    (start / WEIGHTS).write_bytes(before)
+    result = train(corpus, out=run, config=config)
+    assert result.steps == 4
+    # A finished run needs it no more.
+    shutil.rmtree(start)
+    assert train(corpus, out=run, config=config) == result
+
+
+def test_a_record_of_earlier_versions_knows_no_weights_of_its_start(corpus, unfinished):
+    run, config, start = unfinished
+    record = json.loads((run / "run.json").read_text())
+    del record["blake3"], record["start_weights"]
+    (run / "run.json").write_text(json.dumps(record))
+    moved(start)
+    assert train(corpus, out=run, config=config).steps == 4
+
+
+@pytest.mark.parametrize("inside", [".", "checkpoints/step-00000000"])
+def test_a_start_in_the_directory_that_is_written_is_refused(corpus, first, tmp_path, inside):
+    run = tmp_path / "run"
+    train(corpus, out=run, config=default_config("llama-nano", steps=1, checkpoint_history=1,
+                                                 **SETTINGS))  # fmt: skip
+    (run / "checkpoints").mkdir(exist_ok=True)
+    shutil.copytree(first, run / "checkpoints" / "step-00000000", dirs_exist_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    config = default_config(start=run / inside, steps=1, **SETTINGS)
+    with pytest.raises(ArgumentError, match=r"'start': got .*, allowed: a model outside "):
+        train(corpus, out=run, config=config, force=True)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_start_counts_by_what_is_there(corpus, first, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(first, copy)
     names = {model_id(corpus.spec, default_config(start=place, steps=1)) for place in (first, copy)}
