@@ -214,6 +214,19 @@ def test_answers_alone_are_weighed_over_all_processes(launch, small, spec, tmp_p
     assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "alone"), abs=1e-5)
 
 
+# Weights in bfloat16 have each part of a batch averaged, since parts are added up elsewhere.
+@pytest.mark.slow
+def test_parts_in_bfloat16_are_averaged_over_the_processes(launch, spec, alone, tmp_path):
+    own = ("--from", alone, "--weights", "bf16", "--learning-rate", 0.02, "--warmup", 0)
+    for processes, parts in ((1, 4), (2, 2)):
+        words = ("train", spec, "--out", tmp_path / str(processes), *SETTINGS[2:], *own)
+        ranks = launch(processes, *words, "--accumulate", parts).ended()
+        assert [code for code, _, _ in ranks] == [0] * processes, ranks
+    one, two = (losses(tmp_path / name) for name in "12")
+    assert one[0] - one[-1] > 0.3
+    assert two == pytest.approx(one, abs=0.02)
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(launch, spec, tmp_path):
     words = ("--batch-size", 9, "--out", tmp_path / "run")
     ranks = launch(2, "train", spec, *SETTINGS, *words).ended()
