@@ -1,7 +1,6 @@
 """What a run leaves behind, and that it is the same whatever happens to it on the way."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from behemoth import ArgumentError, Corpus, World
 from behemoth.evaluate import evaluate
 from behemoth.plan import plan
 from behemoth.recall import recall
-from behemoth.train import default_config, train
+from behemoth.train import train
 from behemoth.train.errors import Interrupted, TrainError
 from behemoth.train.run import read_run
 
@@ -249,46 +248,6 @@ def test_a_loss_has_diverged_far_above_where_it_began(
         train(small, out=tmp_path / "run", config=settings)
 
 
-@pytest.mark.exact
-def test_a_damaged_checkpoint_is_named(small, config, tmp_path):
-    config = config(checkpoint_interval=2)
-    with pytest.raises(Stop):
-        train(small, out=tmp_path / "run", config=config, progress=stop_at(4))
-    (kept,) = (tmp_path / "run" / "checkpoints").iterdir()
-    data = (kept / "model.safetensors").read_bytes()
-    (kept / "model.safetensors").write_bytes(data[:1000])
-    with pytest.raises(
-        TrainError, match=f"{kept}/model.safetensors is damaged: .*; remove {kept} to train again"
-    ):
-        train(small, out=tmp_path / "run", config=config)
-    # Which is so.
-    shutil.rmtree(kept)
-    train(small, out=tmp_path / "run", config=config)
-    train(small, out=tmp_path / "whole", config=config)
-    assert same(tmp_path / "run", tmp_path / "whole")
-    steps = pl.read_parquet(tmp_path / "run" / "metrics.parquet").filter(kind="train")["step"]
-    assert steps.to_list() == sorted(set(steps.to_list()))
-
-
-@pytest.mark.exact
-def test_of_two_checkpoints_a_damaged_one_may_be_removed(small, config, tmp_path, monkeypatch):
-    from behemoth.train.checkpoint import Checkpoints
-
-    config = config(checkpoint_interval=2)
-    with monkeypatch.context() as patch:  # as of who is killed between save and prune
-        patch.setattr(Checkpoints, "prune", lambda *_: None)
-        with pytest.raises(Stop):
-            train(small, out=tmp_path / "run", config=config, progress=stop_at(4))
-    _, last = sorted((tmp_path / "run" / "checkpoints").iterdir())
-    (last / "optimiser.safetensors").write_bytes(b"short")
-    with pytest.raises(TrainError, match=f"remove {last} to resume from step 2$"):
-        train(small, out=tmp_path / "run", config=config)
-    shutil.rmtree(last)
-    train(small, out=tmp_path / "run", config=config)
-    train(small, out=tmp_path / "whole", config=config)
-    assert same(tmp_path / "run", tmp_path / "whole")
-
-
 def test_a_run_keeps_its_vocabulary_on_another_device(small, config, tmp_path, monkeypatch):
     from behemoth.train import loop
 
@@ -305,50 +264,6 @@ def test_a_run_keeps_its_vocabulary_on_another_device(small, config, tmp_path, m
     assert wider(small.vocabulary_size, 8) != padded
     train(small, out=tmp_path / "run", config=config(checkpoint_interval=2))
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "run").config.vocab_size == padded
-
-
-def test_a_checkpoint_of_another_model_is_not_called_damaged(tmp_path):
-    from behemoth import CorpusError
-    from behemoth.model.build import build_model
-    from behemoth.model.sizes import Size
-    from behemoth.train.checkpoint import Checkpoints, State, load_weights
-    from behemoth.train.trained import Trained
-
-    size = Size("tiny", 32, 2, 4, 48, "llama", key_value_heads=2, head_width=8)
-    small, large = (build_model(size, rows, seed=0, block_length=64) for rows in (40, 64))
-    checkpoints, settings = Checkpoints(tmp_path), default_config("nano")
-    path = checkpoints.save(small, {}, State(1, {}, 0.0, None))
-    message = r"holds another model: size mismatch for .*\[40, 32\].*"
-    with pytest.raises(TrainError, match=f"checkpoint {path} {message}") as caught:
-        checkpoints.load(path, large, Trained(large, settings))
-    assert "damaged" not in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(CorpusError, match=message):
-        load_weights(path, large)
-
-
-@pytest.mark.parametrize("finished", [True, False], ids=["finished", "resumed"])
-def test_a_checkpoint_of_the_history_says_that_it_lost_its_optimiser(
-    small, config, tmp_path, finished
-):
-    from behemoth.verification import verify
-
-    config = config(checkpoint_interval=1, checkpoint_history=3)  # of steps 0, 1 and 3
-    out = tmp_path / "run"
-    if finished:
-        train(small, out=out, config=config)
-        assert verify(out).ok
-    else:
-        with pytest.raises(Stop):
-            train(small, out=out, config=config, progress=stop_at(5))
-    for path in sorted((out / "checkpoints").iterdir())[:3]:
-        state = json.loads((path / "state.json").read_text())
-        assert state["resumable"] is False
-        assert set(state["files"]) == {name.name for name in path.iterdir()} - {"state.json"}
-        assert "optimiser.safetensors" not in state["files"]
-    if not finished:
-        train(small, out=out, config=config)
-        train(small, out=tmp_path / "whole", config=config)
-        assert same(out, tmp_path / "whole")
 
 
 def test_out_of_memory_says_what_to_lower(small, config, tmp_path, monkeypatch):
@@ -453,7 +368,7 @@ SCRIPT = textwrap.dedent(
     """
     import sys
     from behemoth import Corpus
-    from behemoth.train import default_config, train
+    from behemoth.train import train
 
     config = default_config("nano", steps=60, block_length=32, batch_size=4, threads=1,
                             tensorboard=False, probe_facts=0, log_interval=1,
