@@ -93,7 +93,7 @@ def test_the_command_refuses_before_it_makes_anything(run, tmp_path):
     words = ("train", corpus, "--model", "pico", "--steps", 1, "--device", "cpu", "--out",
              tmp_path / "run")  # fmt: skip
     message = run(*words, "--memory", "1MB").refused(2)
-    assert message.startswith("argument 'model': got pico, which with one block of ")
+    assert message.startswith("argument '--model': got pico, which with one block of ")
     assert "allowed: what fits into 1" in message
     assert not (tmp_path / "run").exists()
     assert "got much, allowed: an amount of memory" in run(*words, "--memory", "much").refused(2)
