@@ -231,6 +231,6 @@ def test_a_batch_that_cannot_be_shared_is_refused(launch, spec, tmp_path):
     words = ("--batch-size", 9, "--out", tmp_path / "run")
     ranks = launch(2, "train", spec, *SETTINGS, *words).ended()
     assert [code for code, _, _ in ranks] == [2, 2], ranks
-    assert "'batch_size': got 9, allowed: a multiple of 2 (2 processes" in ranks[0][2]
+    assert "'--batch-size': got 9, allowed: a multiple of 2 (2 processes" in ranks[0][2]
     assert ranks[1][2].startswith("behemoth: process 1: error: ")
     assert not (tmp_path / "run").exists()
