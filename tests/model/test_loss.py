@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from behemoth.model.build import build_model
+from behemoth.model.cross_entropy import cross_entropy_sum
 from behemoth.model.documents import Rows
 from behemoth.model.loss import TrainingLoss, training_loss
 from behemoth.model.plain_loss import PlainLoss
@@ -149,3 +150,21 @@ def test_fused_blocks_are_left_to_what_they_know(model):
     assert type(training_loss(model)) is TrainingLoss
     model.config.use_parallel_residual = False
     assert type(training_loss(model)) is PlainLoss
+
+
+@pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True)], ids=str)
+def test_of_hidden_states_and_head_only_the_wanted_gradients_are_made(wanted):
+    generator = torch.Generator().manual_seed(4)
+    labels = torch.randint(0, 30, (70,), generator=generator)
+    places = [
+        torch.randn(rows, 8, generator=generator).requires_grad_(own)
+        for rows, own in zip((70, 30), wanted, strict=True)
+    ]
+    asked = [place for place in places if place.requires_grad]
+    loss = cross_entropy_sum(*places, labels)
+    kept = [tensor for tensor in loss.grad_fn.saved_tensors if tensor is not None]
+    assert [tensor.shape for tensor in kept] == [place.shape for place in asked]
+    found = torch.autograd.grad(loss, asked)
+    plain = F.cross_entropy(places[0] @ places[1].T, labels, reduction="sum")
+    for own, other in zip(found, torch.autograd.grad(plain, asked), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)

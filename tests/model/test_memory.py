@@ -77,6 +77,16 @@ def test_processes_share_a_batch():
         require_room(config(), 1000, memory=memory)
 
 
+def test_processes_of_one_machine_share_what_is_free(monkeypatch):
+    needed = training_bytes(SIZES["nano"], 1000, 24 * 128)
+    monkeypatch.setattr("behemoth.train.memory_budget.available", lambda: 2 * needed - 1)
+    require_room(config(), 1000, processes=2, local_processes=1)
+    with pytest.raises(ArgumentError, match=r"is free for each of 2 processes, allowed: up to"):
+        require_room(config(), 1000, processes=2, local_processes=2)
+    # What is allowed is allowed to each.
+    require_room(config(), 1000, processes=2, local_processes=2, memory=needed)
+
+
 def test_the_command_refuses_before_it_makes_anything(run, tmp_path):
     corpus = tmp_path / "corpus"
     assert run("gen", "--subjects", 30, "--relations", 2, "--objects", 4, "--out", corpus).code == 0

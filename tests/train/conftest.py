@@ -9,7 +9,9 @@ import pytest
 from behemoth import Corpus, World
 from behemoth.train import default_config
 
-collect_ignore = [] if find_spec("torch") else ["test_data.py", "test_loop.py"]
+collect_ignore = (
+    [] if find_spec("torch") else ["test_checkpoint.py", "test_data.py", "test_loop.py"]
+)
 
 SMALL = {
     "steps": 8, "block_length": 32, "batch_size": 4, "threads": 1, "tensorboard": False,
@@ -64,13 +66,17 @@ def launcher():
 
 @pytest.fixture
 def launch(launcher, tmp_path_factory):
-    """Start a command in several processes: launch(2, "train", ...) -> Launched."""
+    """Start a command in several processes: launch(2, "train", ...) -> Launched.
 
-    def launch(processes, *words, killed_at=None):
+    With `patience` they wait for each other so many seconds where they average gradients, and the
+    first takes a second more for what it is `slow` at: "probe", "save" or "update".
+    """
+
+    def launch(processes, *words, killed_at=None, patience=None, slow=()):
         out = tmp_path_factory.mktemp("said")
         job = {
             "processes": processes, "words": [*map(str, words)], "out": str(out),
-            "killed_at": killed_at,
+            "killed_at": killed_at, "patience": patience, "slow": slow,
         }  # fmt: skip
         launcher.stdin.write(json.dumps(job) + "\n")
         launcher.stdin.flush()

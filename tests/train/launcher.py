@@ -1,9 +1,9 @@
 """Starts commands in several processes, as `torchrun` does, but from one that has loaded torch.
 
 ``python launcher.py`` reads a JSON line for each command: its words, how many processes, a folder
-for what they write, and perhaps the step at whose checkpoint the first is killed. It answers with
-a line of their ids when they are under way, and one of their exit codes. Loading torch takes
-seconds; a fork takes none.
+for what they write, and perhaps the step at whose checkpoint the first is killed, or for how long
+they wait for each other and what the first is slow at. It answers with a line of their ids when
+they are under way, and one of their exit codes. Loading torch takes seconds; a fork takes none.
 """
 
 import json
@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 _PATIENCE = 120.0
@@ -60,6 +61,10 @@ def start(rank, port, job):
         os.dup2(file, stream.fileno())
     if rank == 0 and job["killed_at"] is not None:
         kill_at(job["killed_at"])
+    if job["patience"] is not None:
+        hurry(job["patience"])
+        if rank == 0:
+            dawdle(job["patience"] + 1, job["slow"])
     code = 99
     try:
         from behemoth.cli.main import main
@@ -84,6 +89,43 @@ def kill_at(step):
             os.kill(os.getpid(), signal.SIGKILL)
 
     Checkpoints.save = saved
+
+
+def hurry(seconds):
+    """Have the processes wait for each other no longer where they average gradients."""
+    import torch.distributed as dist
+
+    from behemoth.train.device import Machine
+
+    find = Machine.find
+
+    def found(config):
+        machine = find(config)
+        dist.group.WORLD.set_timeout(timedelta(seconds=seconds))
+        return machine
+
+    Machine.find = found
+
+
+def dawdle(seconds, slow):
+    """Take so long for measurements of recall or checkpoints."""
+    from behemoth.train import loop
+    from behemoth.train.checkpoint import Checkpoints
+    from behemoth.train.update import Updater
+
+    def late(function):
+        def called(*words):
+            time.sleep(seconds)
+            return function(*words)
+
+        return called
+
+    if "probe" in slow:
+        loop.recall_by_exposures = late(loop.recall_by_exposures)
+    if "save" in slow:
+        Checkpoints.save = late(Checkpoints.save)
+    if "update" in slow:
+        Updater.__call__ = late(Updater.__call__)
 
 
 def wait(pids):

@@ -48,6 +48,21 @@ def test_the_length_of_a_run(settings, steps):
     assert config.total_steps(blocks=100) == steps
 
 
+@pytest.mark.parametrize(
+    ("settings", "accumulate"),
+    [({}, 8), ({"batch_size": 4}, 4), ({"batch_size": 12}, 4), ({"batch_size": 7}, 1),
+     ({"batch_size": 4, "accumulate": 2}, 2)],
+)  # fmt: skip
+def test_large_models_are_computed_in_parts_that_divide_the_batch(settings, accumulate):
+    assert default_config("160m", **settings).accumulate == accumulate
+
+
+@pytest.mark.parametrize("batch_size", ["4", 0, 2.5, None])
+def test_a_batch_size_of_a_large_model_is_what_is_refused(batch_size):
+    with pytest.raises(ArgumentError, match=r"'batch_size': got .*, allowed: a whole number"):
+        default_config("160m", batch_size=batch_size)
+
+
 def test_every_field_is_documented():
     from behemoth.cli.options import field_help
 

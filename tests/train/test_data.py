@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from threading import Barrier
@@ -33,6 +35,10 @@ def take(stream, batches, key="input_ids"):
 
 def wrapped(everything, start, count):
     return everything[torch.arange(start, start + count) % len(everything)]
+
+
+def position(corpus, block):
+    return {"block": block, "block_length": LENGTH, "spec_hash": corpus.spec_hash}
 
 
 def test_blocks_of_a_directory_and_of_its_spec_are_the_same(rich_corpus, stored, everything):
@@ -102,7 +108,7 @@ def test_a_stream_resumes_anywhere(rich_corpus, everything, prefetch, monkeypatc
         for _ in islice(stream, stop):
             pass
         state = stream.state_dict()
-        assert state == {"block": stop * BATCH, "spec_hash": rich_corpus.spec_hash}
+        assert state == position(rich_corpus, stop * BATCH)
         again = BlockStream(rich_corpus, config)
         again.load_state_dict(state)
         assert torch.equal(take(again, 6), wrapped(everything, stop * BATCH, 6 * BATCH))
@@ -125,7 +131,7 @@ def test_ranks_share_each_step_and_may_change_in_number(rich_corpus, everything)
             pieces += [batch["input_ids"] for batch in batches]
         states = [stream.state_dict() for stream in streams]
         start += steps * world_size * BATCH
-        assert states == [{"block": start, "spec_hash": rich_corpus.spec_hash}] * world_size
+        assert states == [position(rich_corpus, start)] * world_size
     assert torch.equal(torch.cat(pieces), wrapped(everything, 0, start))
 
 
@@ -226,6 +232,59 @@ def test_another_spec_is_refused(rich_corpus, corpus):
         ArgumentError, match=f"argument 'state': got .*{corpus.spec_hash}, allowed: "
     ):
         stream.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"block_length": 2 * LENGTH}, f"blocks of {2 * LENGTH} tokens, allowed: one in blocks of"),
+        ({"block_length": None}, "blocks of None tokens, allowed: one in blocks of"),
+        ({"block": -5}, "got block -5, allowed: a whole number from 0"),
+        ({"block": "7"}, "got block '7', allowed: a whole number from 0"),
+        ({"block": True}, "got block True, allowed: a whole number from 0"),
+        ({"block": 1.0}, "got block 1.0, allowed: a whole number from 0"),
+    ],
+)
+def test_a_state_of_other_blocks_is_refused(rich_corpus, change, message):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=4)
+    before = stream.state_dict()
+    with pytest.raises(ArgumentError, match=f"argument 'state': .*{message}"):
+        stream.load_state_dict({**before, **change})
+    assert stream.state_dict() == before
+
+
+@pytest.mark.parametrize("state", [{}, {"block": 1, "spec_hash": "0"}, "block", None], ids=str)
+def test_what_is_no_state_is_refused(rich_corpus, state):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+    with pytest.raises(ArgumentError, match="allowed: a mapping with block, block_length, spec_h"):
+        stream.load_state_dict(state)
+
+
+def test_an_iterator_of_before_a_load_moves_the_stream_no_longer(rich_corpus, everything):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+    live = iter(stream)
+    next(live)
+    state = stream.state_dict()
+    next(live)
+    stream.load_state_dict(state)
+    assert torch.equal(next(live)["input_ids"], everything[2 * BATCH : 3 * BATCH])
+    assert stream.state_dict() == state
+    assert torch.equal(take(stream, 1), everything[BATCH : 2 * BATCH])
+
+
+def test_a_script_that_ends_inside_a_stream_says_nothing():
+    script = """
+from torch.utils.data import DataLoader
+from behemoth import Corpus, World
+from behemoth.train.data import BlockStream, DataConfig
+corpus = Corpus(World(20, 2, 5), exposures=4)
+loader = iter(DataLoader(BlockStream(corpus, DataConfig(16, 2)), batch_size=None))
+next(loader)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

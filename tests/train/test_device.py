@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from behemoth.train import TrainConfig
+from behemoth import ArgumentError
+from behemoth.train import TrainConfig, default_config, device
 from behemoth.train.device import Machine
 
 
@@ -20,3 +21,26 @@ def test_auto_is_bfloat16_only_where_its_kernels_are_in_use(monkeypatch, amx, ca
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert Machine.find(TrainConfig(device="cpu", precision="auto")).dtype is wanted
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "LOCAL_WORLD_SIZE"])
+@pytest.mark.parametrize("value", ["x", "", "0", "-1"])
+def test_what_a_launcher_says_is_a_number(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ArgumentError, match=f"'{name}': got {value or chr(39) * 2}, allowed: a wh"):
+        Machine.find(default_config("nano", device="cpu"))
+
+
+@pytest.mark.parametrize(("processes", "tried"), [("1", "cuda"), ("2", "cuda:1")])
+def test_a_process_tries_its_own_gpu_alone(monkeypatch, processes, tried):
+    class Tried(Exception):  # noqa: N818
+        pass
+
+    def find(name):
+        raise Tried(name)
+
+    for variable, value in (("WORLD_SIZE", processes), ("LOCAL_RANK", "1"), ("RANK", "1")):
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(device, "find_device", find)
+    with pytest.raises(Tried, match=f"^{tried}$"):
+        Machine.find(default_config("nano", device="cuda"))

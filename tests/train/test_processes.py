@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from itertools import islice
 
 import polars as pl
 import pytest
@@ -166,10 +167,70 @@ def test_checkpoints_between_the_lines_of_the_metrics(launch, spec, tmp_path):
     assert ranks[1][1:] == ("", "")
 
 
+# For longer than torch's processes wait where they average gradients, which is shortened here.
+@pytest.mark.parametrize("slow", ["probe", pytest.param("save", marks=pytest.mark.slow)])
+def test_others_wait_for_what_the_first_process_does_alone(launch, spec, tmp_path, slow):
+    run = tmp_path / "run"
+    words = ("--steps", 3, "--eval-interval", 2, "--checkpoint-interval", 2,
+             "--checkpoint-history", 1)  # fmt: skip
+    ranks = launch(
+        2, "train", spec, "--out", run, *SETTINGS, *words, patience=3, slow=(slow,)
+    ).ended()
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
+def test_a_process_that_does_not_answer_is_what_is_said(launch, spec, tmp_path):
+    words = ("train", spec, "--out", tmp_path / "run", *SETTINGS)
+    first, second = launch(2, *words, patience=2, slow=("update",)).ended()
+    assert (first[0], second[0]) == (1, 1), (first, second)
+    assert second[2].startswith(
+        "behemoth: process 1: error: process 1 waited for another process of the run for longer "
+        "than torch's process group allows: "
+    )
+    assert second[2].count("\n") == 1
+    assert "another process of the run has ended" in first[2]
+
+
+# A mean over each process' own labels would weigh their tokens differently.
+def test_answers_alone_are_weighed_over_all_processes(launch, small, spec, tmp_path):
+    from behemoth.train import default_config, train
+    from behemoth.train.data import BlockStream, DataConfig
+
+    data = DataConfig(32, 4, document_mask=True, answers_only=True)
+    counts = [
+        [int((batch["labels"][:, 1:] != -100).sum()) for batch in islice(stream, 8)]
+        for stream in (BlockStream(small, data, rank=rank, world_size=2) for rank in range(2))
+    ]
+    assert sum(one != other for one, other in zip(*counts, strict=True)) >= 4
+    config = default_config(
+        "pico", steps=8, block_length=32, batch_size=8, threads=1, tensorboard=False,
+        log_interval=1, device="cpu", precision="fp32", eval_interval=4, answers_only=True,
+    )  # fmt: skip
+    train(small, out=tmp_path / "alone", config=config)
+    words = ("train", spec, "--out", tmp_path / "run", *SETTINGS, "--answers-only")
+    ranks = launch(2, *words).ended()
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+    assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "alone"), abs=1e-5)
+
+
+# Weights in bfloat16 have each part of a batch averaged, since parts are added up elsewhere.
+@pytest.mark.slow
+def test_parts_in_bfloat16_are_averaged_over_the_processes(launch, spec, alone, tmp_path):
+    own = ("--from", alone, "--weights", "bf16", "--learning-rate", 0.02, "--warmup", 0)
+    for processes, parts in ((1, 4), (2, 2)):
+        words = ("train", spec, "--out", tmp_path / str(processes), *SETTINGS[2:], *own)
+        ranks = launch(processes, *words, "--accumulate", parts).ended()
+        assert [code for code, _, _ in ranks] == [0] * processes, ranks
+    one, two = (losses(tmp_path / name) for name in "12")
+    assert one[0] - one[-1] > 0.3
+    assert two == pytest.approx(one, abs=0.02)
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(launch, spec, tmp_path):
     words = ("--batch-size", 9, "--out", tmp_path / "run")
     ranks = launch(2, "train", spec, *SETTINGS, *words).ended()
     assert [code for code, _, _ in ranks] == [2, 2], ranks
-    assert "'batch_size': got 9, allowed: a multiple of 2 (2 processes" in ranks[0][2]
+    assert "'--batch-size': got 9, allowed: a multiple of 2 (2 processes" in ranks[0][2]
     assert ranks[1][2].startswith("behemoth: process 1: error: ")
     assert not (tmp_path / "run").exists()

@@ -1,11 +1,12 @@
 """Training that goes on from a model on disk."""
 
 import json
+import shutil
 import signal
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from behemoth import ArgumentError, Corpus, World
 from behemoth.study.file.identity import model_id
@@ -14,6 +15,9 @@ from behemoth.train.errors import Interrupted
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
             "precision": "fp32", "device": "cpu"}  # fmt: skip
+
+
+WEIGHTS = "model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +125,45 @@ def test_gradients_of_factors_are_those_of_the_sum(family, corpus):
         for (name, factor), gradient in zip(own.items(), wanted, strict=True):
             torch.testing.assert_close(factor.grad, gradient, rtol=1e-4, atol=1e-6, msg=name)
         made.optimiser.step()
+        made.optimiser.zero_grad()
         made.write()
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 3}], ids=["masters", "low rank"])
+def test_parts_of_a_batch_add_up_in_float32(corpus, first, settings):
+    from behemoth.model.load import load_model
+    from behemoth.train.data import BlockStream, DataConfig
+    from behemoth.train.device import Machine
+    from behemoth.train.update import Updater
+
+    parts = 8
+    stream = iter(BlockStream(corpus, DataConfig(32, 1)))
+    batches = [next(stream) for _ in range(parts)]
+
+    def updater(accumulate):
+        model = load_model(first, torch.bfloat16).train()
+        own = {**SETTINGS, **settings, "batch_size": 8, "accumulate": accumulate}
+        config = default_config(start=first, weights="bf16", clip=0.0, **own)
+        machine = Machine(torch.device("cpu"), torch.float32, 1)
+        made = Updater(model, config, machine, compiled=False)
+        kept = []
+        made.trained.optimiser.step = lambda: kept.extend(
+            own.grad.clone() for own in made.trained.parameters
+        )
+        return made, kept
+
+    made, added = updater(parts)
+    made(iter(batches), 1e-4)
+    total = None
+    for batch in batches:
+        made, alone = updater(1)
+        made(iter([batch]), 1e-4)
+        # Each by its own labels, of which all have as many.
+        own = [gradient / parts for gradient in alone]
+        total = own if total is None else [a + b for a, b in zip(total, own, strict=True)]
+    norm = sum(float(gradient.square().sum()) for gradient in total) ** 0.5
+    off = [float((a - b).square().sum()) for a, b in zip(added, total, strict=True)]
+    assert sum(off) ** 0.5 < 1e-5 * norm
 
 
 @pytest.mark.exact
@@ -184,9 +226,67 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
             source=Corpus(World(30, 2, 6, seed=1), exposures=200))  # fmt: skip
 
 
-def test_a_start_counts_by_what_is_there(corpus, first, tmp_path):
-    import shutil
+def moved(place):
+    """Move the weights of a model by a little."""
+    tensors = {name: value + 1e-4 for name, value in load_file(place / WEIGHTS).items()}
+    save_file(tensors, place / WEIGHTS, metadata={"format": "pt"})
 
+
+@pytest.fixture
+def unfinished(corpus, first, tmp_path):
+    """A run of low rank with a checkpoint, its settings, and the copy of a model it starts from."""
+
+    def stop(moment):
+        if moment.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    start = shutil.copytree(first, tmp_path / "start")
+    config = default_config(start=start, steps=4, lora_rank=2, log_interval=1, **SETTINGS)
+    with pytest.raises(Interrupted):
+        train(corpus, out=tmp_path / "run", config=config, progress=stop)
+    return tmp_path / "run", config, start
+
+
+def test_a_start_that_has_changed_is_refused(corpus, unfinished, tmp_path):
+    run, config, start = unfinished
+    before = (start / WEIGHTS).read_bytes()
+    moved(start)
+    with pytest.raises(
+        ArgumentError, match=r"'out': got .*, a run whose start .* had other weights"
+    ):
+        train(corpus, out=run, config=config)
+    (start / WEIGHTS).write_bytes(before)
+    result = train(corpus, out=run, config=config)
+    assert result.steps == 4
+    # A finished run needs it no more.
+    shutil.rmtree(start)
+    assert train(corpus, out=run, config=config) == result
+
+
+def test_a_record_of_earlier_versions_knows_no_weights_of_its_start(corpus, unfinished):
+    run, config, start = unfinished
+    record = json.loads((run / "run.json").read_text())
+    del record["blake3"], record["start_weights"]
+    (run / "run.json").write_text(json.dumps(record))
+    moved(start)
+    assert train(corpus, out=run, config=config).steps == 4
+
+
+@pytest.mark.parametrize("inside", [".", "checkpoints/step-00000000"])
+def test_a_start_in_the_directory_that_is_written_is_refused(corpus, first, tmp_path, inside):
+    run = tmp_path / "run"
+    train(corpus, out=run, config=default_config("llama-nano", steps=1, checkpoint_history=1,
+                                                 **SETTINGS))  # fmt: skip
+    (run / "checkpoints").mkdir(exist_ok=True)
+    shutil.copytree(first, run / "checkpoints" / "step-00000000", dirs_exist_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    config = default_config(start=run / inside, steps=1, **SETTINGS)
+    with pytest.raises(ArgumentError, match=r"'start': got .*, allowed: a model outside "):
+        train(corpus, out=run, config=config, force=True)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_start_counts_by_what_is_there(corpus, first, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(first, copy)
     names = {model_id(corpus.spec, default_config(start=place, steps=1)) for place in (first, copy)}

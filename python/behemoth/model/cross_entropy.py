@@ -43,9 +43,12 @@ class _HeadLoss(Function):
     def forward(ctx: Any, hidden: Tensor, head: Tensor, labels: Tensor) -> Tensor:
         logits = _CHUNK_LOGITS if hidden.device.type == "cpu" else _CHUNK_LOGITS_GPU
         rows = max(64, logits // head.shape[0])
-        wanted = ctx.needs_input_grad[0]
-        hidden_gradient = torch.empty_like(hidden) if wanted else hidden.new_empty(0)
-        head_gradient = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
+        # The head's is not wanted if low-rank changes of other weights are all that is trained.
+        hidden_wanted, head_wanted = ctx.needs_input_grad[:2]
+        hidden_gradient = torch.empty_like(hidden) if hidden_wanted else None
+        head_gradient = None
+        if head_wanted:
+            head_gradient = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         minus_one = torch.full((rows, 1), -1.0, device=hidden.device)
         for start in range(0, hidden.shape[0], rows):
@@ -53,12 +56,14 @@ class _HeadLoss(Function):
             label = labels[start : start + rows, None]
             scores = torch.log_softmax(chunk @ head.t(), 1, dtype=torch.float32)
             total -= scores.gather(1, label).sum()
-            if wanted:
+            if hidden_wanted or head_wanted:
                 # d loss / d logits = p - onehot(label)
                 gradient = scores.exp_().scatter_add_(1, label, minus_one[: len(label)])
                 gradient = gradient.to(hidden.dtype)
-                torch.mm(gradient, head, out=hidden_gradient[start : start + rows])
-                head_gradient += gradient.t() @ chunk
+                if hidden_gradient is not None:
+                    torch.mm(gradient, head, out=hidden_gradient[start : start + rows])
+                if head_gradient is not None:
+                    head_gradient += gradient.t() @ chunk
         ctx.save_for_backward(hidden_gradient, head_gradient)
         ctx.head_dtype = head.dtype
         return total
@@ -67,6 +72,10 @@ class _HeadLoss(Function):
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, gradient: Tensor
-    ) -> tuple[Tensor, Tensor, None]:
+    ) -> tuple[Tensor | None, Tensor | None, None]:
         hidden, head = ctx.saved_tensors
-        return hidden * gradient.to(hidden.dtype), (head * gradient).to(ctx.head_dtype), None
+        return (
+            None if hidden is None else hidden * gradient.to(hidden.dtype),
+            None if head is None else (head * gradient).to(ctx.head_dtype),
+            None,
+        )

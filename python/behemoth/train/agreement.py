@@ -42,6 +42,7 @@ class Agreement:
         self._group: Any = (
             dist.new_group(backend="gloo", timeout=_PATIENCE) if self._several else None
         )
+        # What is under way, which is None once it is done, and what it is about.
         self._asked: tuple[Any, torch.Tensor] | None = None
 
     @property
@@ -98,14 +99,22 @@ class Agreement:
         return heard
 
     def wait(self) -> None:
-        """Wait for the other processes."""
-        self._heard()
+        """Wait for the other processes, for hours if need be.
+
+        What was wished in the last `vote` is still to be heard in the next one.
+        """
+        if self._asked is not None:
+            self._asked = (None, self._said(*self._asked))
         if self._several:
             dist.barrier(group=self._group)
 
     def _heard(self) -> tuple[int, ...] | None:
         if self._asked is None:
             return None
-        (work, said), self._asked = self._asked, None
-        work.wait()
-        return tuple(said.tolist())
+        asked, self._asked = self._asked, None
+        return tuple(self._said(*asked).tolist())
+
+    def _said(self, work: Any, said: torch.Tensor) -> torch.Tensor:
+        if work is not None:
+            work.wait()
+        return said

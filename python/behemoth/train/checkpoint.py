@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -87,7 +89,7 @@ class Checkpoints:
 
     def last(self) -> Path | None:
         """The newest checkpoint that a run can go on from."""
-        found = [path for path in self._all() if (path / _OPTIMISER).is_file()]
+        found = self._resumable()
         return found[-1] if found else None
 
     def load(self, path: Path, model: PreTrainedModel, trained: Trained) -> State:
@@ -96,17 +98,26 @@ class Checkpoints:
         Raises
         ------
         TrainError
-            When it is damaged, or not there.
+            When it is damaged, missing, or holds another model.
         """
         if not path.is_dir():
             raise TrainError(
                 f"checkpoint {path} is not there: all processes of a run need the disk it is on"
             )
-        hint = f"remove {path} to go on from the one before"
+        earlier = [step_of(other) for other in self._resumable() if step_of(other) < step_of(path)]
+        hint = f"remove {path} to " + (
+            f"resume from step {earlier[-1]}" if earlier else "train again from the first step"
+        )
         try:
             state = read_sealed(path / _STATE, "a checkpoint")
             check(path, state.pop(FILES, None), _WEIGHTS, _OPTIMISER)
-            fill(model, load_file(path / _WEIGHTS))
+            weights = load_file(path / _WEIGHTS)
+            try:
+                fill(model, weights)
+            except RuntimeError as error:
+                raise TrainError(
+                    f"checkpoint {path} holds another model: {_short(error)}"
+                ) from error
             tensors = load_file(path / _OPTIMISER)
             trained.load(tensors)
             _set_random_states(tensors)
@@ -114,33 +125,50 @@ class Checkpoints:
             return State(**state)
         except CorpusError as error:
             raise TrainError(f"{error}; {hint}") from error
+        except TrainError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise TrainError(f"checkpoint {path} is damaged; {hint}") from error
 
     def prune(self, keep: int, history: frozenset[int]) -> None:
         """Keep the last `keep` that a run can go on from, and of the history the weights."""
-        paths = self._all()
-        resumable = [path for path in paths if (path / _OPTIMISER).is_file()]
+        paths, resumable = self._all(), self._resumable()
         kept = set(resumable[len(resumable) - keep :]) if keep else set()
         for path in set(paths) - kept:
             if step_of(path) in history:
-                (path / _OPTIMISER).unlink(missing_ok=True)
+                _drop_optimiser(path)
             else:
                 remove_folder(path)
         sweep_folder(self.directory)
 
     def settle(self, history: frozenset[int]) -> None:
         """Drop what a finished run was to go on from, and was killed before it had dropped."""
-        for path in self._all():
-            if (path / _OPTIMISER).is_file():
-                if step_of(path) in history:
-                    (path / _OPTIMISER).unlink()
-                else:
-                    remove_folder(path)
+        for path in self._resumable():
+            if step_of(path) in history:
+                _drop_optimiser(path)
+            else:
+                remove_folder(path)
         sweep_folder(self.directory)
 
     def _all(self) -> list[Path]:
         return sorted(self.directory.glob("step-*"), key=step_of)
+
+    def _resumable(self) -> list[Path]:
+        return [path for path in self._all() if (path / _OPTIMISER).is_file()]
+
+
+def _drop_optimiser(path: Path) -> None:
+    """Keep the weights of a checkpoint alone, and have its record say so."""
+    if not (path / _OPTIMISER).is_file():
+        return
+    # A record that is damaged stays as it is: `verify` names it, and training needs it no more.
+    with suppress(CorpusError, OSError):
+        state = read_sealed(path / _STATE, "a checkpoint")
+        if isinstance(files := state.get(FILES), dict):
+            state[FILES] = {name: own for name, own in files.items() if name != _OPTIMISER}
+        # First the record: one that is killed in between is found, and finished, the next time.
+        write_bytes(path / _STATE, as_json(sealed({**state, "resumable": False})))
+    (path / _OPTIMISER).unlink()
 
 
 def save_model(model: PreTrainedModel, directory: Path) -> None:
@@ -191,12 +219,14 @@ def load_weights(path: Path, model: PreTrainedModel) -> None:
     Raises
     ------
     CorpusError
-        When they are damaged.
+        When they are damaged, or those of another model.
     """
     check(path, read_sealed(path / _STATE, "a checkpoint").get(FILES), _WEIGHTS)
     try:
         fill(model, load_file(path / _WEIGHTS))
-    except (OSError, RuntimeError, SafetensorError):
+    except RuntimeError as error:
+        raise CorpusError(f"{path / _WEIGHTS} holds another model: {_short(error)}") from None
+    except (OSError, SafetensorError):
         raise CorpusError(f"{path / _WEIGHTS} is damaged") from None
 
 
@@ -211,6 +241,12 @@ def history_steps(count: int, steps: int) -> frozenset[int]:
 def step_of(path: Path) -> int:
     """The step of a checkpoint."""
     return int(path.name.removeprefix("step-"))
+
+
+def _short(error: RuntimeError) -> str:
+    """The first reason of those that `load_state_dict` lists below its first line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shorten(lines[min(1, len(lines) - 1)].rstrip("."), 200) if lines else "unknown"
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

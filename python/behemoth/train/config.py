@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import gcd, isfinite
 from os import fspath
 from typing import Any, Literal
 
@@ -92,7 +92,8 @@ class TrainConfig:
         Number of facts that recall is measured on during training; at the end it is measured on
         all of them, up to 10,000.
     checkpoint_interval : int
-        Steps between checkpoints; 0 for about one a minute, of which only the last is kept.
+        Steps between checkpoints, of which only the last is kept; 0 for one whenever both 30
+        seconds and 100 times the duration of the last save have passed.
     checkpoint_history : int
         Number of checkpoints to keep, at log-spaced steps from the first to the last, and at 0;
         the last step is kept as the run itself.
@@ -106,6 +107,7 @@ class TrainConfig:
     start : str, optional
         Directory of a model to start from, with a new optimiser: a run, one of its checkpoints,
         or a model saved by transformers. It needs the corpus's tokens, and sets `architecture`.
+        It must stay unchanged until the run is finished.
     lora_rank : int, optional
         Train only low-rank changes of this rank to the linear modules of all blocks of the model
         that training starts from; the sum is saved. All parameters by default.
@@ -294,6 +296,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+_PARTS = 8  # of a process' share of a batch, for large models
+
 # Of a model that has learnt already; chosen by no runs.
 _GOING_ON = {"learning_rate": 3e-4}
 
@@ -340,10 +344,10 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
         return made(TrainConfig, {"model": Size.of(config, "architecture").family, **settings})
     model = TrainConfig.model if model is None else model
     size = find_size(model)
-    if "accumulate" not in settings and model in ("160m", "410m"):
-        # What a GPU of 24 GB takes at once.
-        settings = {"accumulate": 8, **settings}
     # Those of GPT-NeoX at about as many parameters.
     usual = _DEFAULTS[model if size.family == "gpt_neox" else model.rpartition("-")[2]]
     values: dict[str, Any] = {"model": model, **usual, **settings}
+    if model in ("160m", "410m") and isinstance(batch_size := values["batch_size"], int):
+        # What a GPU of 24 GB takes at once, where the batch can be cut so.
+        values = {"accumulate": gcd(_PARTS, batch_size), **values}
     return made(TrainConfig, values)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias
@@ -184,6 +184,7 @@ class BlockStream(IterableDataset[Batch]):
         self.wait_seconds = 0.0
         self._rank, self._world_size = rank, world_size
         self._block = start_block
+        self._loads = 0
         self._pin_memory = pin_memory
         self._end = corpus.end_of_document
         # Threads that make batches side by side make each of them alone.
@@ -198,31 +199,58 @@ class BlockStream(IterableDataset[Batch]):
         return self.config.batch_size * self._world_size
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of the next block, over all ranks, and the hash of the spec it counts in.
+        """Return the number of the next block, over all ranks, and what it is counted in.
 
-        It counts batches that were taken from this object; a `DataLoader` with workers takes
-        them from copies of it.
+        That is the length of a block, and the hash of the corpus' spec. The number counts batches
+        that were taken from this object; a `DataLoader` with workers takes them from copies of it.
         """
-        return {"block": self._block, "spec_hash": self.spec_hash}
+        return {
+            "block": self._block,
+            "block_length": self.config.block_length,
+            "spec_hash": self.spec_hash,
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a stream over the same corpus was, of any batch size and world size.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a stream over the same corpus was, of any batch size and world size.
+
+        An iterator that has already returned a batch continues from its own place, and no longer
+        moves the position of the stream: make a new one after a load.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` returned. One without `block_length`, from a version that did not
+            write it, needs it added.
 
         Raises
         ------
         ArgumentError
-            When the state is that of another corpus.
+            If the state is not one of a stream, or is one of another corpus or block length.
         """
+        keys = ("block", "block_length", "spec_hash")
+        if not isinstance(state, Mapping) or not all(key in state for key in keys):
+            raise ArgumentError("state", state, f"a mapping with {', '.join(keys)} (state_dict)")
         if state["spec_hash"] != self.spec_hash:
             raise ArgumentError(
                 "state",
                 f"a position in the corpus {state['spec_hash']}",
                 f"one in {self.spec_hash}",
             )
-        self._block = state["block"]
+        if state["block_length"] != self.config.block_length:
+            raise ArgumentError(
+                "state",
+                f"a position in blocks of {state['block_length']} tokens",
+                f"one in blocks of {self.config.block_length}",
+            )
+        block = state["block"]
+        if not isinstance(block, int) or isinstance(block, bool) or block < 0:
+            raise ArgumentError("state", f"block {block!r}", "a whole number from 0")
+        self._block = block
+        self._loads += 1
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches from the current position on, without end."""
+        loads = self._loads
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         stride = self.step_blocks * workers
@@ -245,7 +273,8 @@ class BlockStream(IterableDataset[Batch]):
             for views in zip(*(part.unbind() for part in parts.values()), strict=True):
                 batch = dict(zip(parts, views, strict=True))
                 batch.setdefault("labels", batch["input_ids"])
-                self._block += stride
+                if loads == self._loads:
+                    self._block += stride
                 yield batch
 
     def _made(self, make: Callable[[int], Batch], ahead: int, threads: int) -> Iterator[Batch]:
@@ -257,8 +286,9 @@ class BlockStream(IterableDataset[Batch]):
                 self.wait_seconds += time.perf_counter() - began
                 yield parts
         pool = ThreadPoolExecutor(threads, "behemoth-data")
+        pending: deque[Future[Batch]] = deque()
         try:
-            pending = deque(pool.submit(make, chunk) for chunk in range(ahead))
+            pending.extend(pool.submit(make, chunk) for chunk in range(ahead))
             for chunk in count(ahead):
                 # First what comes next: a thread that is done must not wait for the consumer.
                 pending.append(pool.submit(make, chunk))
@@ -267,7 +297,11 @@ class BlockStream(IterableDataset[Batch]):
                 self.wait_seconds += time.perf_counter() - began
                 yield parts
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Not by `cancel_futures`, which needs a module that is gone when this is collected at
+            # the end of the interpreter.
+            for future in pending:
+                future.cancel()
+            pool.shutdown(wait=False)
 
     def _make(self, blocks: list[int], buffers: BufferPool) -> Batch:
         """Make the batches that begin with the blocks given, stacked."""

@@ -34,6 +34,8 @@ class Machine:
         CPU threads of this process.
     rank, world_size : int
         Which of how many processes this is.
+    local_world_size : int
+        How many of them are on this machine.
     accelerator : accelerate.Accelerator, optional
         Where there are several.
     agreement : Agreement
@@ -45,6 +47,7 @@ class Machine:
     threads: int
     rank: int = 0
     world_size: int = 1
+    local_world_size: int = 1
     accelerator: Any = None
     agreement: Agreement = field(default_factory=lambda: Agreement(1, 0))
 
@@ -55,11 +58,15 @@ class Machine:
         Raises
         ------
         ArgumentError
-            When there is no such device, or it cannot do the precision asked for.
+            When there is no such device, or a variable that launchers set is not a number.
         """
-        world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        world_size = _launched("WORLD_SIZE", 1)
         accelerator = None
-        device = find_device(config.device)
+        name = config.device
+        if world_size > 1 and name == "cuda":
+            # The one that is this process', for to try another is to take memory there.
+            name = f"cuda:{_launched('LOCAL_RANK', 0, least=0)}"
+        device = find_device(name)
         if world_size > 1:
             from accelerate import Accelerator
 
@@ -67,13 +74,14 @@ class Machine:
             device = accelerator.device
         rank = 0 if accelerator is None else accelerator.process_index
         processes = 1 if accelerator is None else accelerator.num_processes
-        near = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+        local_world_size = _launched("LOCAL_WORLD_SIZE", world_size)
         return cls(
             device=device,
             dtype=_dtype(config.precision, device),
-            threads=config.threads or max(1, cores() // near),
+            threads=config.threads or max(1, cores() // local_world_size),
             rank=rank,
             world_size=processes,
+            local_world_size=local_world_size,
             accelerator=accelerator,
             agreement=Agreement(processes, rank),
         )
@@ -146,7 +154,11 @@ class Machine:
         return value if self.accelerator is None else self.accelerator.reduce(value, "sum")
 
     def wait(self) -> None:
-        """Wait for the other processes."""
+        """Wait for the other processes, for hours if need be.
+
+        To be called after what the first process does alone: where gradients are averaged the
+        others would wait for it no longer than torch's default of 10 or 30 minutes.
+        """
         self.agreement.wait()
 
     def close(self) -> None:
@@ -172,6 +184,14 @@ class Machine:
             torch.set_num_threads(threads)
             if on_gpu:  # elsewhere it would only load torch's compiler, for two seconds
                 torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+
+
+def _launched(name: str, default: int, *, least: int = 1) -> int:
+    """Read a number that a launcher puts into the environment."""
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and int(text) >= least):
+        raise ArgumentError(name, text, f"a whole number from {least}, as launchers set it")
+    return int(text)
 
 
 def device_name(device: torch.device) -> str:

@@ -31,6 +31,7 @@ from behemoth.support.replacement import Kind, finish, foreign, recover, succeed
 
 from .config import RESUMED, TrainConfig
 from .errors import TrainError
+from .model_source import is_model, weights_digest
 from .result import TrainResult
 from .run import RECORD, RunRecord, read_record
 
@@ -82,11 +83,14 @@ class RunDirectory:
         Raises
         ------
         ArgumentError
-            When something else is there, or, without `force`, a run of another corpus or of
-            other settings.
+            When something else is there, or the model to start from; or, without `force`, a run
+            of another corpus, of other settings or from other weights.
         CorpusError
             When its record is damaged, without `force`.
         """
+        if config.start is not None and _is_inside(Path(config.start), self.path):
+            allowed = f"a model outside {self.path}, the directory to write"
+            raise ArgumentError("start", config.start, allowed)
         try:
             record, damaged = self.record(), False
         except CorpusError as error:
@@ -122,6 +126,12 @@ class RunDirectory:
                 return ArgumentError(
                     "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )
+        # A start that is gone is missed when it is to be loaded; a finished run needs it no more.
+        has_start = config.start is not None and is_model(Path(config.start))
+        if has_start and record.start_weights not in (None, start_weights(config)):
+            return ArgumentError(
+                "out", f"{self.path}, a run whose start {config.start} had other weights", allowed
+            )
         return None
 
     def begin(self, corpus: Corpus, record: RunRecord) -> None:
@@ -177,6 +187,15 @@ class RunDirectory:
     def finished(self) -> None:
         """Remove what a run that is whole replaced."""
         finish(self.path)
+
+
+def start_weights(config: TrainConfig) -> str | None:
+    """Return the BLAKE3 of the weights of the model in `start`; None without a start."""
+    return None if config.start is None else weights_digest(Path(config.start))
+
+
+def _is_inside(path: Path, directory: Path) -> bool:
+    return path.resolve().is_relative_to(directory.resolve())
 
 
 def _write_arrays(path: Path, corpus: Corpus) -> None:

@@ -30,7 +30,7 @@ from .checkpoint import Checkpoints, State, history_steps, save_model, step_of
 from .config import TrainConfig
 from .data import BlockStream, DataConfig
 from .device import Machine
-from .directory import RunDirectory
+from .directory import RunDirectory, start_weights
 from .dropout import drawing, seed_dropout
 from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops
@@ -55,13 +55,15 @@ _CHECKPOINT_SECONDS = 30.0
 _CHECKPOINT_SHARE = 0.01
 
 
-def _begun(corpus: Corpus, config: TrainConfig, machine: Machine) -> PreTrainedModel:
+def _begun(
+    corpus: Corpus, config: TrainConfig, machine: Machine, vocabulary: int | None
+) -> PreTrainedModel:
     """The model as it is before the first step: drawn by the seed, or read from where it starts."""
     if config.start is None:
         multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
         return build_model(
             config.size,
-            padded_vocabulary(corpus.vocabulary_size, multiple),
+            vocabulary or padded_vocabulary(corpus.vocabulary_size, multiple),
             seed=config.seed,
             block_length=config.block_length,
             end_of_document=corpus.end_of_document,
@@ -109,7 +111,21 @@ class _Stretch:
 
 
 class Loop:
-    """One start of a run, from its first step or from its last checkpoint to the end."""
+    """One start of a run, from its first step or from its last checkpoint to the end.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    config : TrainConfig
+    machine : Machine
+    directory : RunDirectory
+    progress : callable or Progress, optional
+    memory : int, optional
+        See `behemoth.train.train`.
+    vocabulary : int, optional
+        Rows of the embedding of a run that is resumed. By default `vocabulary_multiple` decides,
+        whose default depends on the device.
+    """
 
     def __init__(
         self,
@@ -119,6 +135,7 @@ class Loop:
         directory: RunDirectory,
         progress: ProgressLike,
         memory: int | None = None,
+        vocabulary: int | None = None,
     ) -> None:
         self.corpus, self.config, self.machine = corpus, config, machine
         self.directory, self.progress = directory, progress
@@ -138,14 +155,15 @@ class Loop:
         )
         self.steps = config.total_steps(self.stream.blocks)
         if machine.device.type == "cpu":
-            require_room(config, corpus.vocabulary_size, machine.world_size, memory)
-        self.model = _begun(corpus, config, machine)
-        size, vocabulary = config.size, self.model.config.vocab_size
+            processes, here = machine.world_size, machine.local_world_size
+            require_room(config, corpus.vocabulary_size, processes, memory, here)
+        self.model = _begun(corpus, config, machine, vocabulary)
+        size, rows = config.size, self.model.config.vocab_size
         shared = machine.shares(config)
         self.whole = Whole(self.model, machine, shared=shared)
         if not shared:  # else no device need hold it
             nn.Module.to(self.model, machine.device)
-        self.token_flops = token_flops(size, vocabulary, config.block_length)
+        self.token_flops = token_flops(size, rows, config.block_length)
         self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)
         self.update = Updater(self.model, config, machine, compiled=self.compiled)
         self.checkpoints = Checkpoints(directory.path / "checkpoints")
@@ -301,6 +319,7 @@ class Loop:
             self.checkpoints.save(model, tensors, self._state())
             self.checkpoints.prune(1, self.history)
         self.save_seconds = time.perf_counter() - began
+        self.machine.wait()
 
     def _save_history(self) -> None:
         if self.step not in self.history:
@@ -308,6 +327,7 @@ class Loop:
         model = self.whole.model()
         if self.machine.main and not self.checkpoints.path(self.step).exists():
             self.checkpoints.save(model, None, self._state())
+        self.machine.wait()
 
     def _resume(self) -> None:
         """Take up the last checkpoint, or begin."""
@@ -320,7 +340,9 @@ class Loop:
         if step >= 0:
             place = self.checkpoints.path(step)
             state = self.checkpoints.load(place, self.model, self.update.trained)
-            self.stream.load_state_dict(state.stream)
+            # Checkpoints of earlier versions do not state the length; the record was held to it.
+            length = {"block_length": self.config.block_length}
+            self.stream.load_state_dict({**length, **state.stream})
             if not main:  # what is saved is where the first process drew
                 seed_dropout(machine.device, self.config.seed, machine.rank, state.step)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
@@ -349,6 +371,7 @@ class Loop:
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             parameters_without_embedding=self.config.size.parameters,
             steps=self.steps,
+            start_weights=start_weights(self.config),
         )
 
     @contextmanager
@@ -361,12 +384,12 @@ class Loop:
 
     def _probe(self, metrics: Metrics, facts: Any) -> None:
         with self.whole.placed() as model:
-            if not self.machine.main:
-                return
-            frame = recall_by_exposures(model, self.corpus, facts)
-        self.recall = dict(zip(frame["exposures"], frame["recall"], strict=True))
-        for row in frame.iter_rows(named=True):
-            metrics.add("recall", self.step, **row)
+            if self.machine.main:
+                frame = recall_by_exposures(model, self.corpus, facts)
+                self.recall = dict(zip(frame["exposures"], frame["recall"], strict=True))
+                for row in frame.iter_rows(named=True):
+                    metrics.add("recall", self.step, **row)
+        self.machine.wait()
 
     def _finish(self, metrics: Metrics) -> TrainResult:
         """Measure recall, and write what others load."""

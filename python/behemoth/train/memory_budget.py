@@ -20,7 +20,11 @@ __all__ = ["require_room", "require_weights"]
 
 
 def require_room(
-    config: TrainConfig, vocabulary: int, processes: int = 1, memory: int | None = None
+    config: TrainConfig,
+    vocabulary: int,
+    processes: int = 1,
+    memory: int | None = None,
+    local_processes: int = 1,
 ) -> None:
     """Refuse a run on a CPU that would take more memory than there is.
 
@@ -32,7 +36,10 @@ def require_room(
     processes : int
         How many share a batch.
     memory : int, optional
-        Bytes that this process may take; what the machine or the container has free by default.
+        Bytes that this process may use; by default its share of what the machine or the container
+        has free.
+    local_processes : int
+        Number of processes on this machine, which share what is free.
 
     Raises
     ------
@@ -42,6 +49,8 @@ def require_room(
     free = available() if memory is None else memory
     if free is None:
         return
+    if memory is None:
+        free //= local_processes
 
     def takes(blocks: int) -> int:
         return training_bytes(config.size, vocabulary, blocks * config.block_length)
@@ -54,7 +63,8 @@ def require_room(
     if not shares or takes(shares[0]) <= free:
         return
     need = f"needs about {bytes_text(takes(shares[0]))} of memory while {bytes_text(free)} is"
-    need += " free" if memory is None else " allowed"
+    alone = " free" if local_processes == 1 else f" free for each of {local_processes} processes"
+    need += alone if memory is None else " allowed"
     fits = next((blocks for blocks in shares if takes(blocks) <= free), 0)
     if not fits:
         raise ArgumentError(

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CONFIG", "WEIGHTS", "ModelSource", "is_model", "model_of", "read_config", "read_model"]
+__all__ = ["CONFIG", "WEIGHTS", "ModelSource", "is_model", "model_of", "read_config", "read_model",
+           "weights_digest"]  # fmt: skip
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _TOKENIZER = "tokenizer.json"
@@ -92,8 +93,7 @@ class ModelSource:
 
     def weights_digest(self) -> str:
         """BLAKE3 of the file of weights; of several files that of their digests."""
-        found = [digest_file(file) for file in sorted(self.directory.glob("*.safetensors"))]
-        return found[0] if len(found) == 1 else digest("\n".join(found).encode())
+        return weights_digest(self.directory)
 
     def check_files(self) -> None:
         """Hold the model's files to what is recorded of them: nothing, but of runs."""
@@ -102,6 +102,12 @@ class ModelSource:
     def model(self) -> PreTrainedModel:
         """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
         return self.load_model("cpu")
+
+
+def weights_digest(directory: Path) -> str:
+    """Return the BLAKE3 of the file of weights; for several files that of their digests."""
+    found = [digest_file(file) for file in sorted(directory.glob("*.safetensors"))]
+    return found[0] if len(found) == 1 else digest("\n".join(found).encode())
 
 
 def is_model(directory: Path) -> bool:

@@ -44,6 +44,9 @@ _ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
 class RunRecord:
     """What ``run.json`` says.
 
+    Device, precision, threads, processes and versions are those of the first start: a run that is
+    resumed elsewhere keeps them.
+
     Parameters
     ----------
     status : str
@@ -66,6 +69,9 @@ class RunRecord:
     parameters, parameters_without_embedding : int
     steps : int
         Of the whole run.
+    start_weights : str, optional
+        BLAKE3 of the weights of the model in `start`, as they were when the run began; missing
+        without a start, and in records of earlier versions.
     result : TrainResult, optional
         When it is finished.
     files : dict of str, optional
@@ -89,6 +95,7 @@ class RunRecord:
     parameters: int
     parameters_without_embedding: int
     steps: int
+    start_weights: str | None = None
     result: TrainResult | None = None
     files: dict[str, str] | None = None
 
@@ -112,9 +119,9 @@ class RunRecord:
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; without a result and files where there are none."""
+        """As JSON has it; without what is None of start weights, result and files."""
         values = asdict(self)
-        for name in ("result", "files"):
+        for name in ("start_weights", "result", "files"):
             if values[name] is None:
                 del values[name]
         return values

@@ -25,7 +25,8 @@ from .run import RunRecord
 __all__ = ["run"]
 
 _FINISHED = 1
-# What gloo and NCCL say when the other side is gone.
+# What gloo and NCCL say when the other side does not answer, and when it is gone.
+_LATE = ("Timed out", "timed out", "Timeout at")
 _LOST = ("Connection closed", "Connection reset", "Broken pipe", "remote process exited")
 
 
@@ -51,7 +52,8 @@ def run(
         if not machine.main:
             if machine.agreement.tell() == _FINISHED:
                 return _result(directory, directory.record())
-            return Loop(corpus, config, machine, directory, progress, memory).train()
+            vocabulary = machine.agreement.tell() or None
+            return Loop(corpus, config, machine, directory, progress, memory, vocabulary).train()
         with ExitStack() as held:
             with machine.agreement.refusing() as tell:
                 held.enter_context(directory.locked())
@@ -64,8 +66,10 @@ def run(
                 Checkpoints(directory.path / "checkpoints").settle(history)
                 directory.finished()
                 return _result(directory, record)
+            vocabulary = None if record is None else record.vocabulary_padded
+            machine.agreement.tell(vocabulary or 0)
             # Made before anything is written or set aside: what it refuses changes nothing.
-            whole = Loop(corpus, config, machine, directory, progress, memory)
+            whole = Loop(corpus, config, machine, directory, progress, memory, vocabulary)
             with directory.begun(replaces=replaces):
                 try:
                     return whole.train()
@@ -87,6 +91,11 @@ def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
                 f"out of memory on {machine.device}: raise accumulate (now {config.accumulate}), "
                 f"which keeps the batch, or lower batch_size (now {config.batch_size}) or "
                 f"block_length (now {config.block_length})"
+            ) from error
+        if machine.world_size > 1 and any(word in str(error) for word in _LATE):
+            raise TrainError(
+                f"process {machine.rank} waited for another process of the run for longer than "
+                f"torch's process group allows: {str(error).strip().splitlines()[0]}"
             ) from error
         if machine.world_size > 1 and any(word in str(error) for word in _LOST):
             raise ElsewhereError("another process of the run has ended") from error

@@ -54,8 +54,16 @@ class Trained:
         """What is stepped on: its gradients are those that are clipped."""
         return list(self._own.values())
 
+    @property
+    def adds(self) -> bool:
+        """Whether `gather` is called for each part of a batch, and adds up: in float32.
+
+        Weights in a short type would add up their gradients in it.
+        """
+        return False
+
     def gather(self) -> None:
-        """Take the gradients from the model's weights."""
+        """Take the gradients from the model's weights, and add them to those taken before."""
 
     def write(self) -> None:
         """Have the model's weights follow."""
@@ -74,6 +82,17 @@ class Trained:
 
 class _Following(Trained):
     """Parameters that are none of the model's, whose values are kept with the optimiser's state."""
+
+    _weights: dict[str, nn.Parameter]
+
+    @property
+    def adds(self) -> bool:
+        """See `Trained.adds`."""
+        return next(iter(self._weights.values())).dtype != torch.float32
+
+    def _add(self, name: str, gradient: Tensor) -> None:
+        own = self._own[name]
+        own.grad = gradient if own.grad is None else own.grad + gradient
 
     def tensors(self, *, kept: bool = True) -> dict[str, Tensor]:
         """See `Trained.tensors`."""
@@ -102,8 +121,9 @@ class Masters(_Following):
     def gather(self) -> None:
         """See `Trained.gather`."""
         for name, weight in self._weights.items():
-            self._own[name].grad = None if weight.grad is None else weight.grad.float()
-            weight.grad = None
+            if weight.grad is not None:
+                self._add(name, weight.grad.float())
+                weight.grad = None
 
     @torch.no_grad()
     def write(self) -> None:
@@ -147,11 +167,10 @@ class LowRank(_Following):
         for name, weight in self._weights.items():
             left_or, right_ri = self._own[f"{name}.left"], self._own[f"{name}.right"]
             if weight.grad is None:
-                left_or.grad = right_ri.grad = None
                 continue
             gradient_oi = (weight.grad.T if self._turned else weight.grad).float()
-            left_or.grad = self._scale * gradient_oi @ right_ri.T
-            right_ri.grad = self._scale * left_or.T @ gradient_oi
+            self._add(f"{name}.left", self._scale * gradient_oi @ right_ri.T)
+            self._add(f"{name}.right", self._scale * left_or.T @ gradient_oi)
             weight.grad = None
 
     @torch.no_grad()

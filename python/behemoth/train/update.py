@@ -6,6 +6,7 @@ It knows nothing of steps: when what happens between updates is the loop's to kn
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -74,16 +75,16 @@ class Updater:
         total = torch.zeros((), device=machine.device)
         for place, batch in enumerate(batches):
             batch = self._to_device(batch)
-            if place + 1 < len(batches):
-                with machine.accumulating(self.module):
-                    loss = self.module(batch) / labels
-                    loss.backward()
-            else:
+            is_last = place + 1 == len(batches)
+            # What is gathered part by part must have been averaged over the processes before.
+            averages = is_last or self.trained.adds
+            with nullcontext() if averages else machine.accumulating(self.module):
                 loss = self.module(batch) / labels
                 loss.backward()
+            if averages:
+                self.trained.gather()
             total += loss.detach()
         limit = config.clip or float("inf")
-        self.trained.gather()
         norm = whole(torch.nn.utils.clip_grad_norm_(self.trained.parameters, limit))
         optimiser.step()
         optimiser.zero_grad()

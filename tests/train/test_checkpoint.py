@@ -1,0 +1,124 @@
+"""What checkpoints are resumed from, and what is said of those that cannot be."""
+
+import json
+import shutil
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from behemoth import CorpusError
+from behemoth.model.build import build_model
+from behemoth.model.sizes import Size
+from behemoth.train import default_config, train
+from behemoth.train.checkpoint import Checkpoints, State, load_weights
+from behemoth.train.errors import TrainError
+from behemoth.train.trained import Trained
+from behemoth.verification import verify
+
+
+def same(one, other):
+    one, other = (load_file(run / "model.safetensors") for run in (one, other))
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Stop(Exception):  # noqa: N818
+    pass
+
+
+def stop_at(step):
+    def progress(moment):
+        if moment.done >= step:
+            raise Stop
+
+    return progress
+
+
+@pytest.mark.exact
+def test_a_damaged_checkpoint_is_named(small, config, tmp_path):
+    config = config(checkpoint_interval=2)
+    with pytest.raises(Stop):
+        train(small, out=tmp_path / "run", config=config, progress=stop_at(4))
+    (kept,) = (tmp_path / "run" / "checkpoints").iterdir()
+    data = (kept / "model.safetensors").read_bytes()
+    (kept / "model.safetensors").write_bytes(data[:1000])
+    with pytest.raises(
+        TrainError, match=f"{kept}/model.safetensors is damaged: .*; remove {kept} to train again"
+    ):
+        train(small, out=tmp_path / "run", config=config)
+    # Which is so.
+    shutil.rmtree(kept)
+    train(small, out=tmp_path / "run", config=config)
+    train(small, out=tmp_path / "whole", config=config)
+    assert same(tmp_path / "run", tmp_path / "whole")
+    steps = pl.read_parquet(tmp_path / "run" / "metrics.parquet").filter(kind="train")["step"]
+    assert steps.to_list() == sorted(set(steps.to_list()))
+
+
+@pytest.mark.exact
+def test_of_two_checkpoints_a_damaged_one_may_be_removed(small, config, tmp_path, monkeypatch):
+    config = config(checkpoint_interval=2)
+    with monkeypatch.context() as patch:  # as of who is killed between save and prune
+        patch.setattr(Checkpoints, "prune", lambda *_: None)
+        with pytest.raises(Stop):
+            train(small, out=tmp_path / "run", config=config, progress=stop_at(4))
+    _, last = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    (last / "optimiser.safetensors").write_bytes(b"short")
+    with pytest.raises(TrainError, match=f"remove {last} to resume from step 2$"):
+        train(small, out=tmp_path / "run", config=config)
+    shutil.rmtree(last)
+    train(small, out=tmp_path / "run", config=config)
+    train(small, out=tmp_path / "whole", config=config)
+    assert same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_model_is_not_called_damaged(tmp_path):
+    size = Size("tiny", 32, 2, 4, 48, "llama", key_value_heads=2, head_width=8)
+    small, large = (build_model(size, rows, seed=0, block_length=64) for rows in (40, 64))
+    checkpoints, settings = Checkpoints(tmp_path), default_config("nano")
+    path = checkpoints.save(small, {}, State(1, {}, 0.0, None))
+    message = r"holds another model: size mismatch for .*\[40, 32\].*"
+    with pytest.raises(TrainError, match=f"checkpoint {path} {message}") as caught:
+        checkpoints.load(path, large, Trained(large, settings))
+    assert "damaged" not in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(CorpusError, match=message):
+        load_weights(path, large)
+
+
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "resumed"])
+def test_a_checkpoint_of_the_history_says_that_it_lost_its_optimiser(
+    small, config, tmp_path, finished
+):
+    config = config(checkpoint_interval=1, checkpoint_history=3)  # of steps 0, 1 and 3
+    out = tmp_path / "run"
+    if finished:
+        train(small, out=out, config=config)
+        assert verify(out).ok
+    else:
+        with pytest.raises(Stop):
+            train(small, out=out, config=config, progress=stop_at(5))
+    for path in sorted((out / "checkpoints").iterdir())[:3]:
+        state = json.loads((path / "state.json").read_text())
+        assert state["resumable"] is False
+        assert set(state["files"]) == {name.name for name in path.iterdir()} - {"state.json"}
+        assert "optimiser.safetensors" not in state["files"]
+    if not finished:
+        train(small, out=out, config=config)
+        train(small, out=tmp_path / "whole", config=config)
+        assert same(out, tmp_path / "whole")
+
+
+@pytest.mark.exact
+def test_a_checkpoint_of_earlier_versions_is_resumed(small, config, tmp_path):
+    config = config(checkpoint_interval=2)
+    with pytest.raises(Stop):
+        train(small, out=tmp_path / "run", config=config, progress=stop_at(4))
+    (kept,) = (tmp_path / "run" / "checkpoints").iterdir()
+    state = json.loads((kept / "state.json").read_text())
+    # They had no digests either.
+    del state["stream"]["block_length"], state["files"], state["blake3"]
+    (kept / "state.json").write_text(json.dumps(state))
+    train(small, out=tmp_path / "run", config=config)
+    train(small, out=tmp_path / "whole", config=config)
+    assert same(tmp_path / "run", tmp_path / "whole")
