@@ -117,7 +117,9 @@ def test_finishing_names_what_is_damaged_and_what_is_no_corpus(tmp_path, sharded
     (out / "probes" / "default.parquet").write_bytes(b"PAR1")
     with pytest.raises(CorpusError, match=r"default\.parquet is damaged"):
         finish_corpus(out)
-    with pytest.raises(ArgumentError, match=r"'directory': got .*allowed: a corpus written in parts"):
+    with pytest.raises(
+        ArgumentError, match=r"'directory': got .*allowed: a corpus written in parts"
+    ):
         finish_corpus(tmp_path / "nowhere")
 
 
