@@ -1,6 +1,7 @@
-"""Corpora, plans and edited models in the formats of others: one file here for each format.
+"""Corpora, plans and edited models in the formats of other tools: one module for each format.
 
-It knows corpora, plans and edits and the layouts that others publish, and none of their packages.
+The package handles corpora, plans and edits and the layouts that other tools publish; it imports
+none of those tools.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What is exported of an edit: the run's model with its deltas in the weights."""
+"""Export of an edit: the run's model with the deltas applied to its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALLOWED = "a finished edit directory"
 
 @dataclass(frozen=True, eq=False)
 class EditedModels:
-    """The models that an edit makes of its run: one of a batch or a sequence, one a single edit.
+    """Models that an edit makes from its run: one for a batch or sequence, or one per single edit.
 
     Attributes
     ----------
@@ -33,15 +33,15 @@ class EditedModels:
     run : ModelSource
         The run that was edited, or the model of another origin.
     deltas : mapping of str to int or None
-        The key of each model's delta by the folder of the model; that of the only one is empty.
+        Key of each model's delta, by the folder of the model; the folder of a sole model is "".
     suites : tuple of SuiteResult
-        Those that were taken of this edit and lie within its directory or beside it.
+        Suites evaluated on this edit, found in its directory or beside it.
 
     Raises
     ------
     ArgumentError
-        When no edit of it went through, what it changed is not weights alone, or the run has other
-        weights by now.
+        If no edit succeeded, the edit changes more than weights, or the weights of the run have
+        changed since.
     """
 
     record: EditRecord
@@ -50,7 +50,7 @@ class EditedModels:
     suites: tuple[SuiteResult, ...] = ()
 
     def __post_init__(self) -> None:
-        # Those of one method are all alike.
+        # All deltas of one method change the same kinds of parts.
         modules = self.delta(next(iter(self.deltas))).of_modules
         if modules:
             got = f"{self.record.directory}, in which {self.record.method} answers for "
@@ -65,14 +65,14 @@ class EditedModels:
         ----------
         directory : path
         edit : int, optional
-            Of single edits, the only one that is asked for.
+            Number of the single edit to open; all by default.
 
         Raises
         ------
         ArgumentError
-            When it is no finished edit, there is no such edit, or it did not go through.
+            If it is not a finished edit, or the edit does not exist or has failed.
         CorpusError
-            When it is damaged, or a suite within it is.
+            If it is damaged, or a suite in it is.
         """
         place = at_hand("directory", directory, _ALLOWED)
         if (place / RUN).is_file():
@@ -84,25 +84,25 @@ class EditedModels:
 
     @property
     def edits(self) -> int:
-        """Edits that are in the models."""
+        """Number of edits in the models."""
         if self.record.single:
             return len(self.deltas)
         return len(self.record.edits) - len(self.record.failed)
 
     @cached_property
     def edit_hash(self) -> str:
-        """BLAKE3 of what the models are made of: the run's weights and the deltas'."""
+        """BLAKE3 of the inputs of the models: the run's weights and the deltas."""
         return self.record.models_hash(self.run.directory, self.deltas.values())
 
     def delta(self, folder: str) -> EditDelta:
-        """What is added to the run's weights for the model of a folder."""
+        """Return the delta of the model in a folder."""
         return EditDelta.load(self.record.delta_place(self.deltas[folder]))
 
 
 def _deltas(
     record: EditRecord, directory: str | PathLike[str], edit: int | None
 ) -> dict[str, int | None]:
-    """The deltas of an edit's models, as `EditedModels.deltas`."""
+    """Return the deltas of an edit's models; see `EditedModels.deltas`."""
     failed = {row.edit: row.failure for row in record.failed}
     if edit is not None:
         if not record.single or edit not in record.edits:
@@ -126,12 +126,12 @@ def _deltas(
 
 
 def _suites(record: EditRecord, run: ModelSource) -> Iterator[SuiteResult]:
-    """The suites of an edit, by what they say was measured: a name is no proof."""
+    """Yield the suites of an edit, identified by the hashes they record, not by their names."""
     own: str | None = None
     for suite in _near(record.directory.resolve()):
         if suite.stage != "after" or suite.plan_hash != record.plan_hash:
             continue
-        if suite.edit_hash is None:  # of an earlier version: it may be that of another edit
+        if suite.edit_hash is None:  # by an earlier version: it may belong to another edit
             continue
         own = own or record.models_hash(run.directory, record.keys)
         if suite.edit_hash == own:
@@ -142,6 +142,6 @@ def _near(place: Path) -> Iterator[SuiteResult]:
     for file in sorted(place.glob(f"*/{SUITE}")):
         yield SuiteResult.read(file.parent)
     for file in sorted(place.parent.glob(f"*/{SUITE}")):
-        # What lies beside an edit may be anybody's, whole or not.
+        # Directories beside an edit may be unrelated to it, complete or not.
         with suppress(CorpusError):
             yield SuiteResult.read(file.parent)

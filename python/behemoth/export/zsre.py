@@ -1,8 +1,9 @@
 """zsRE: ``zsre_mend_eval.json``, a list of records, as MEND, ROME and EasyEdit read it.
 
 Levy et al., 2017 (arXiv 1706.04115), as Mitchell et al., 2022 (arXiv 2110.11309) split it. A
-record is an edit of ``src`` from ``answers`` to ``alt``, asked again as ``rephrase``; ``loc`` is
-what must stay. Readers insist on ``nq question: `` before ``loc``, which no corpus of ours has.
+record is an edit of ``src`` from ``answers`` to ``alt``, reworded in ``rephrase``; ``loc`` is a
+prompt whose answer must stay. Readers require ``nq question: `` before ``loc``, which no corpus of
+Behemoth contains.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _begun(fs: Any, bucket: str, key: str) -> tuple[str | None, dict[int, str]]:
 
 
 def _uploads(fs: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
-    """Yield the unfinished uploads of a key, out of pages of up to 1,000 for all keys it prefixes."""
+    """Yield the unfinished uploads of a key; a page also lists those of keys that it prefixes."""
     at: dict[str, str] = {}
     while True:
         page = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key, **at)
