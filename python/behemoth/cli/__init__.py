@@ -1,4 +1,4 @@
 """The command line: `main` and one module for each command or group.
 
-The commands parse options, call functions of other packages, and print the results.
+It knows options, their syntax and the output of commands; the work is done by other packages.
 """

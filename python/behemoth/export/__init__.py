@@ -1,7 +1,7 @@
 """Corpora, plans and edited models in the formats of other tools: one module for each format.
 
-The package handles corpora, plans and edits and the layouts that other tools publish; it imports
-none of those tools.
+It knows corpora, plans and edits, and the formats that other tools publish, but none of their
+packages.
 """
 
 from typing import TYPE_CHECKING

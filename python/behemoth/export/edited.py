@@ -53,9 +53,9 @@ class EditedModels:
         # All deltas of one method change the same kinds of parts.
         modules = self.delta(next(iter(self.deltas))).of_modules
         if modules:
-            got = f"{self.record.directory}, in which {self.record.method} answers for "
+            got = f"{self.record.directory}, in which {self.record.method} changes the modules "
             got += " and ".join(modules)
-            raise ArgumentError("directory", got, "an edit whose changes are of weights alone")
+            raise ArgumentError("directory", got, "an edit that changes only weights")
 
     @classmethod
     def open(cls, directory: str | PathLike[str], edit: int | None = None) -> EditedModels:
@@ -76,7 +76,7 @@ class EditedModels:
         """
         place = at_hand("directory", directory, _ALLOWED)
         if (place / RUN).is_file():
-            got = f"{fspath(directory)}, a run, which transformers loads as it is"
+            got = f"{fspath(directory)}, a run, which transformers loads without an export"
             raise ArgumentError("directory", got, _ALLOWED)
         record = read_edit(place, url_or_none(directory))
         run = record.open_run()
@@ -106,22 +106,23 @@ def _deltas(
     failed = {row.edit: row.failure for row in record.failed}
     if edit is not None:
         if not record.single or edit not in record.edits:
-            allowed = "the number of one of its edits" if record.single else "none of a batch"
+            single = "the number of one of its edits"
+            allowed = single if record.single else "no number for a batch or a sequence"
             raise ArgumentError("edit", edit, allowed)
         if edit in failed:
             got = f"{edit}, which failed: {failed[edit]}"
-            raise ArgumentError("edit", got, "an edit that went through")
+            raise ArgumentError("edit", got, "a successful edit")
         return {"": edit}
     if not record.single:
         failure = EditDelta.load(record.delta_place(None)).failure
         if failure is not None:
             got = f"{fspath(directory)}, which failed: {failure}"
-            raise ArgumentError("directory", got, "an edit that went through")
+            raise ArgumentError("directory", got, "a successful edit")
         return {"": None}
     deltas: dict[str, int | None] = {f"{key:05}": key for key in record.edits if key not in failed}
     if not deltas:
         got = f"{fspath(directory)}, all edits of which failed"
-        raise ArgumentError("directory", got, "an edit that went through")
+        raise ArgumentError("directory", got, "a directory with a successful edit")
     return deltas
 
 

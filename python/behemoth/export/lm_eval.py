@@ -128,7 +128,7 @@ metadata:
 
 def _check(planned: Planned) -> None:
     if planned.plan.probes.is_empty():
-        raise ArgumentError("plan", "a plan without probes", "one with some, to be asked")
+        raise ArgumentError("plan", "a plan without probes", "a plan with probes")
 
 
 FORMAT = Bridge(

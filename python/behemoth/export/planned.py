@@ -204,7 +204,8 @@ class Planned:
             for text in answers:
                 if not text.startswith(" ") or text.startswith("  "):
                     got = f"{to} for a corpus in which {text!r} follows a prompt"
-                    raise ArgumentError("to", got, "answers behind one space; or tofu, or lm-eval")
+                    allowed = "answers that follow one space, or one of the formats tofu, lm-eval"
+                    raise ArgumentError("to", got, allowed)
 
     @cached_property
     def _relations(self) -> list[str]:

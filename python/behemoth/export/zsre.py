@@ -29,14 +29,14 @@ def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:
     if not rephrased:
         raise ArgumentError(
             "plan",
-            f"edit {edit.number}, which is asked in one wording",
-            "edits with probes in others (gen --paraphrases), as zsre has a rephrased prompt",
+            f"edit {edit.number}, which has probes in one wording only",
+            "edits with probes in other wordings (gen --paraphrases), for zsre's rephrased prompt",
         )
     if not local:
         raise ArgumentError(
             "plan",
-            f"edit {edit.number}, which has no probe of its own that is unrelated",
-            "edits with such probes (plan --probes), as zsre has a prompt that must stay",
+            f"edit {edit.number}, which has no probe in the groups {', '.join(_LOCAL)}",
+            "edits with such probes (plan --probes), for zsre's prompt that must stay",
         )
     return {
         "subject": edit.subject,

@@ -1,6 +1,6 @@
 """The report of a study: one HTML file that needs no network, and its charts as files.
 
-The package draws what `behemoth.study.analysis` computes.
+It knows the analysis of a study and how to draw it, and computes no statistics of its own.
 """
 
 from typing import TYPE_CHECKING

@@ -82,7 +82,7 @@ def files_of(directory: Path, record: str) -> list[str]:
     for place, folders, names in os.walk(directory, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
-            raise CorpusError(f"{place} is a link to a folder that it lies in, or to another's")
+            raise CorpusError(f"{place} is a link to a folder that contains it, or is listed twice")
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if record == STUDY and _is_unit_under_way(Path(place), directory):

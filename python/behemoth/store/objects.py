@@ -111,8 +111,8 @@ class Objects:
             if not self._warned:
                 self._warned = True
                 logging.getLogger(__name__).warning(
-                    "%s: unfinished uploads may not be listed or given up (%s): large files are "
-                    "sent from their start, and parts that stopped calls have sent stay there",
+                    "%s: unfinished uploads may not be listed or aborted (%s): large files are "
+                    "sent from the start, and parts sent by stopped calls stay in the store",
                     self.url, error,
                 )  # fmt: skip
 

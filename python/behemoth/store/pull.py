@@ -286,7 +286,7 @@ def _is_there(path: Path, entry: Entry) -> bool:
 
 def _check(target: Path, ledger: Ledger) -> None:
     """Refuse a directory that holds anything but a complete or partial copy of the same one."""
-    allowed = "a new or empty directory, or one that was pulled from there"
+    allowed = "a new or empty directory, or one that was pulled from the same place"
     if in_the_way(target):
         raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
     if is_begun(target, ledger):

@@ -144,7 +144,7 @@ def _send_now_and_then(
                 send(stage, url, succeeds=brought)
         except (CorpusError, OSError, StoreError) as error:
             log = logging.getLogger(__name__)
-            log.warning("%s; the study goes on, and this is tried again", error)
+            log.warning("%s; the study continues, and sending is tried again", error)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A turnkey set of models: worlds, runs with labelled exposures, their retrained twins, and plans.
 
-It depends on corpora, training, plans and recall, but not on studies.
+It knows corpora, training, plans and recall, but not studies.
 """
 
 from typing import TYPE_CHECKING
