@@ -185,11 +185,11 @@ def test_refusals(edits, trained, plan, tmp_path):
             export(source, out, to, **options)
         assert not out.exists()
 
-    refused("'directory': got .*, a run, which transformers loads as it is", trained)
+    refused("'directory': got .*, a run, which transformers loads without an export", trained)
     refused("'directory': got .*nowhere, allowed: an edit directory", tmp_path / "nowhere")
     refused("'plan': got a plan for hf, a format of edits, allowed: none", plan=plan)
     refused("'block_length': got 4 for hf, which has no blocks", block_length=4)
-    refused("'edit': got 1, allowed: none of a batch", edit=1)
+    refused("'edit': got 1, allowed: no number for a batch", edit=1)
     refused("'edit': got 7, allowed: the number of one", edits / "single", edit=7)
     refused("'edit': got 1 for zsre, allowed: nothing, or hf", to="zsre", edit=1)
 
@@ -217,7 +217,7 @@ def test_the_command(run, edits, tmp_path):
 
 def test_what_no_weights_can_say_is_refused(trained, plan, tmp_path):
     bh.edit(trained, plan, "grace", tmp_path / "grace", settings={"steps": 2})
-    allowed = "in which grace answers for .*, allowed: an edit whose changes are of weights alone"
+    allowed = "in which grace changes the modules .*, allowed: an edit that changes only weights"
     with pytest.raises(ArgumentError, match=allowed):
         export(tmp_path / "grace", tmp_path / "out", "hf")
     assert not (tmp_path / "out").exists()

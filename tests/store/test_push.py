@@ -319,7 +319,7 @@ def test_who_may_not_list_uploads_is_told_once(s3, large, refusing, caplog):
         place.send(name, large, lambda moved: None)
     assert place.sizes() == {"one.bin": 33 << 20, "two.bin": 33 << 20}
     [said] = caplog.messages
-    assert said.startswith("s3://corpora/c: unfinished uploads may not be listed or given up (")
+    assert said.startswith("s3://corpora/c: unfinished uploads may not be listed or aborted (")
 
 
 def test_unfinished_uploads_are_listed_page_by_page():

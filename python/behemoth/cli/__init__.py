@@ -1,4 +1,4 @@
-"""The command line: `main` and one file for each command or group, a thin face of functions.
+"""The command line: `main` and one module for each command or group.
 
-It knows options, the words that they are given in and what is shown, and does no work of its own.
+It knows options, their syntax and the output of commands; the work is done by other packages.
 """

@@ -1,4 +1,4 @@
-"""What a person sees: messages on stderr, results on stdout."""
+"""Output of commands: messages on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class Stopped(Exception):  # noqa: N818 - it is no error
+class Stopped(Exception):  # noqa: N818 - not an error
     """Ctrl-C or SIGTERM, with a hint on how to resume."""
 
 
 def keep_interrupts() -> None:
-    """Take Ctrl-C back from polars, for the rest of this process.
+    """Restore Python's handler of Ctrl-C, which polars replaces, for the rest of this process.
 
-    Polars hooks SIGINT when it is imported, and a query that writes a file then dies of a
-    panic in one of its threads, with a backtrace on stderr. Python's own handler stops our
-    queries at their source.
+    Polars hooks SIGINT when it is imported; a query that writes a file then ends with a panic in
+    one of its threads and a backtrace on stderr. Python's handler stops queries at their source.
     """
     import signal
     from importlib import import_module
 
-    import_module("polars")  # so that its hook is there to be replaced
+    import_module("polars")  # so that its hook exists and can be replaced
     handler = signal.getsignal(signal.SIGINT)
     if handler is not None:
         signal.signal(signal.SIGINT, handler)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Make a console for results, or for messages; paths and names may have brackets and colons."""
+    """Return a console for results or messages, which prints brackets and colons unchanged."""
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -46,7 +45,7 @@ def write_json(value: object) -> None:
 
 
 def write_columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
-    """Write rows in columns on stdout, as wide as the terminal at most; the first is the header."""
+    """Write rows in columns on stdout, within the terminal's width; the first is the header."""
     from shutil import get_terminal_size
 
     import typer

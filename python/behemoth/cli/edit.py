@@ -87,8 +87,8 @@ def edit(
             given["settings"] = read_settings(settings, method)
         elif settings is not None:
             given["settings"] = read_words(settings, method)
-        get_method(method, given.get("settings"))  # so that what it refuses is refused at once
-        from behemoth.edit import edit as apply  # with torch, after all that needs none
+        get_method(method, given.get("settings"))  # refuses bad settings before slow imports
+        from behemoth.edit import edit as apply  # imports torch, so after all other checks
 
         done = apply(run, progress=Bars(), **given)
     if json:

@@ -142,7 +142,7 @@ def _show_suite(found: SuiteResult, out: str) -> None:
 
 
 def _warn(lost: pl.DataFrame) -> None:
-    """Say where an edit took more along than a result may pass over in silence."""
+    """Warn of groups in which an edit damaged many facts that should have stayed."""
     messages = console(stderr=True)
     for row in lost.iter_rows(named=True):
         messages.print(

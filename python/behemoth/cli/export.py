@@ -1,4 +1,4 @@
-"""`behemoth export`: a corpus, a plan of edits, or an edited model in the format of others."""
+"""`behemoth export`: write a corpus, a plan of edits, or an edited model for other tools."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def export(
     if json:
         write_json(asdict(done))
     else:
-        # An export is of tokens, or of edits.
+        # An export contains tokens or edits.
         held = f"{done.tokens:,} tokens" if done.edits is None else plural_text(done.edits, "edit")
         console().print(
             f"{done.out}: {plural_text(done.files, 'file')}, {held}, {bytes_text(done.bytes)}, "

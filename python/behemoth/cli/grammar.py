@@ -1,4 +1,4 @@
-"""`behemoth grammar`: check a grammar, and show those that come with the package."""
+"""`behemoth grammar`: check a grammar, and show the grammars that come with the package."""
 
 from __future__ import annotations
 

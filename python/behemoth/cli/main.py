@@ -1,10 +1,9 @@
-"""The `behemoth` command: verbs, and what becomes of their errors.
+"""The `behemoth` command: its subcommands, and the handling of their errors.
 
 Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C, 143 by SIGTERM, 138 by
-SIGUSR1 (128 and the signal's number). Errors are one line on stderr; ``--debug`` anywhere on the
-line shows the traceback as well, and ``--no-verify`` anywhere reads files whatever their hashes
-say.
-Nothing heavy is imported before a verb runs.
+SIGUSR1 (128 plus the signal's number). Errors are one line on stderr; ``--debug`` anywhere on the
+line also shows the traceback, and ``--no-verify`` anywhere skips the check of hashes.
+Slow packages are imported only when a command runs.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process by default.
+        Arguments; by default those of the process.
 
     Returns
     -------
@@ -138,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", stops.exit_code(stop))
     except Exception as error:
-        if type(error).__name__ == "Abort":  # what older versions of Typer make of Ctrl-C
+        if type(error).__name__ == "Abort":  # raised by older versions of Typer on Ctrl-C
             return _fail(_STOPPED, stops.exit_code(error))
         if _is_told_elsewhere(error):
             return 1
@@ -148,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         message = "; ".join([_message(error, words), *_notes(error)])
         return _fail(f"error: {' '.join(message.split())}", _exit_code(error))
-    if result == 130:  # what newer ones make of it
+    if result == 130:  # returned by newer versions on Ctrl-C
         return _fail(_STOPPED, stops.exit_code())
     return result if isinstance(result, int) else 0
 
@@ -162,22 +161,22 @@ def _reading(trusting: bool) -> AbstractContextManager[None]:
 
 
 def _speak_utf8() -> None:
-    """Begin again in UTF-8 where Python knows ASCII alone: LC_ALL=C with PYTHONUTF8=0.
+    """Restart in UTF-8 mode if Python only supports ASCII: LC_ALL=C with PYTHONUTF8=0.
 
-    The engine takes no path that Python could not read, and no name of a grammar could be shown.
+    The engine would refuse paths that Python cannot decode, and names in text could not be printed.
     """
     if sys.getfilesystemencoding() == "ascii":
-        os.environ["PYTHONUTF8"] = "1"  # of the processes that this one starts as well
+        os.environ["PYTHONUTF8"] = "1"  # also for child processes
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _exit_code(error: Exception) -> int:
-    # An ArgumentError is a ValueError; what Typer refuses has a message to format.
+    # An ArgumentError is a ValueError; errors of Typer have a method to format the message.
     return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
 
 
 def _is_told_elsewhere(error: Exception) -> bool:
-    """Whether this is one of several processes of a run, and the first has said what is wrong."""
+    """Return whether the error was raised, and is reported, by another process of the run."""
     from behemoth.support.process import rank
     from behemoth.train.errors import ElsewhereError
 
@@ -185,7 +184,7 @@ def _is_told_elsewhere(error: Exception) -> bool:
 
 
 def _message(error: Exception, words: Sequence[str]) -> str:
-    """Say what went wrong: the argument, the value got and the values allowed."""
+    """Return the message of an error: the argument, the value got and the values allowed."""
     if hasattr(error, "format_message"):
         return _usage_message(error, words)
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
@@ -193,12 +192,12 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
-    # torch puts a trace of its own below what it says.
+    # torch appends its own trace to the message.
     return str(error).partition("\nException raised from ")[0] or type(error).__name__
 
 
 def _notes(error: BaseException) -> list[str]:
-    """What was noted of an error on its way, or of the one that it came of."""
+    """Return the notes added to an error and to the errors in whose handling it was raised."""
     found: list[str] = []
     at: BaseException | None = error
     while at is not None:
@@ -208,7 +207,7 @@ def _notes(error: BaseException) -> list[str]:
 
 
 def _usage_message(error: Any, words: Sequence[str]) -> str:
-    # By name: Typer's own copies of these classes are private, and older versions use Click's.
+    # By name: Typer's copies of these classes are private, and older versions use Click's.
     kind = type(error).__name__
     message = str(error.format_message())
     if kind == "NoSuchOption":
@@ -238,13 +237,13 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
 
 
 def _options(context: Any) -> list[str]:
-    """The options of a command, each by its longest name."""
+    """Return the options of a command, each by its longest name."""
     options = [item for item in context.command.get_params(context) if item.opts[-1][:1] == "-"]
     return [max(item.opts, key=len) for item in options]
 
 
 def _arguments(context: Any) -> list[str]:
-    """What a command is given before its options, as its help calls it."""
+    """Return the positional arguments of a command, as named in its help."""
     params = context.command.get_params(context)
     return [str(item.metavar or item.name) for item in params if item.opts[-1][:1] != "-"]
 
@@ -252,7 +251,7 @@ def _arguments(context: Any) -> list[str]:
 def _fail(message: str, code: int) -> int:
     from behemoth.support.process import rank
 
-    # Of several processes all are stopped at once, and the first says it.
+    # All processes of a run are stopped together, and only the first reports it.
     if (number := rank()) > 0:
         if message.startswith("stopped"):
             return code

@@ -1,4 +1,4 @@
-"""`behemoth methods`: the table of editing and unlearning methods, and what a method owes."""
+"""`behemoth methods`: list editing and unlearning methods, or check that one keeps its promises."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def methods(
                 kind = method_type(name)
                 info, changes = kind.info, changes_of(kind)
             except (ImportError, AttributeError) as error:
-                # One broken method of another package must not take the others away.
+                # A broken method of another package must not prevent the listing of the others.
                 if getattr(error, "name", None) == "torch":
                     raise
                 console(stderr=True).print(f"method {name} cannot be loaded: {error}")

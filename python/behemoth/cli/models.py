@@ -1,4 +1,4 @@
-"""`behemoth models`: the sizes of models that there are."""
+"""`behemoth models`: list the sizes of models."""
 
 from __future__ import annotations
 

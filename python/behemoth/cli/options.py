@@ -1,8 +1,8 @@
-"""The options of a command: a table of rows, each with its key, what reads it, and its help.
+"""The options of a command: a table of rows, each with its key, its reader, and its help.
 
-The key is the name that the function behind the command gives it, and what is not said on the
-command line is left to that function's default. Rows that stand for the fields of a config are
-made from it: its types say how they are read, its documentation is their help.
+The key is the name of the parameter of the function that the command calls, whose default applies
+if the option is absent. Rows for the fields of a config are made from it: its types determine how
+they are read, and its documentation is their help.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ class Option:
     Parameters
     ----------
     key : str
-        What it is called in the table that a command is given; ``--key`` by default.
+        Key of its value in the mapping passed to the command; it is written ``--key`` by default.
     metavar : str, optional
-        What stands for its value in the help; flags have none.
+        Placeholder for the value in the help; None for flags.
     help : str
     read : callable, optional
-        Makes the value of (name of the option, text); else the text is the value.
+        Called with the name of the option and the text, returns the value; by default the text.
     default : object
-        Shown in brackets: what the function behind the command takes when nothing is said.
+        Default of the function that the command calls, shown in brackets.
     names : str, optional
-        How it is written, where that is another word or a pair, such as ``--set``.
+        How it is written, if not ``--key``, such as ``--set`` or a pair of names.
     required : str, optional
-        What is allowed, where it must be given.
+        Allowed values, for the error message if a required option is absent.
     many : bool
-        May be given several times; the value is made of all the texts.
+        Whether it may be repeated; `read` then gets the list of all texts.
     offered : callable, optional
-        Gives the words that the shell offers for a value; else those of a `metavar` such as
-        ``local|ray``.
+        Returns the words that shell completion offers for a value; by default those of a
+        `metavar` such as ``local|ray``.
     """
 
     key: str
@@ -73,7 +73,7 @@ class Option:
 
     @property
     def _shown(self) -> str:
-        if self.default is True:  # of a pair
+        if self.default is True:  # a pair of names
             return f" [{self.name.partition('/')[0].lstrip('-')}]"
         return "" if self.default is None or self.default is False else f" [{self.default}]"
 
@@ -82,7 +82,7 @@ class Option:
         return words if len(words) > 1 and not re.search(r"[A-Z.]", self.metavar or "") else []
 
     def value(self, given: Any) -> Any:
-        """Make the value of what was given.
+        """Return the value of a text, a list of texts, or a flag.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Option:
         return given if self.read is None or self.metavar is None else self.read(self.name, given)
 
     def parameter(self) -> inspect.Parameter:
-        """The parameter that Typer makes the option of; None of what is not given."""
+        """Return the parameter from which Typer makes the option; its value is None if absent."""
         kind: Any = bool if self.metavar is None else list[str] if self.many else str
         option = typer.Option(
             self.name,
@@ -108,7 +108,7 @@ class Option:
 
 
 def offering(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Make what a shell asks for the words that begin as the one that is being written."""
+    """Return a function for shell completion: the words that start with an incomplete one."""
 
     def offer(incomplete: str) -> list[str]:
         return [word for word in words() if word.startswith(incomplete)]
@@ -117,12 +117,12 @@ def offering(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
 
 
 def flag(key: str, help: str, names: str | None = None) -> Option:  # noqa: A002
-    """Make an option without a value."""
+    """Return an option without a value."""
     return Option(key, None, help, names=names)
 
 
 def force(what: str, place: str) -> Option:
-    """Make the option that replaces what is there."""
+    """Return the option that replaces an existing directory."""
     return flag(
         "force",
         f"Replace {what}, even if the new one is the same; the old one stays in "
@@ -137,17 +137,17 @@ def field_options(
     defaults: bool = True,
     **changes: Mapping[str, Any],
 ) -> tuple[Option, ...]:
-    """Make the options of the fields of a dataclass with a numpydoc docstring.
+    """Return options for the fields of a dataclass with a numpydoc docstring.
 
     Parameters
     ----------
     config : type
     without : sequence of str
-        Fields that have none.
+        Fields without an option.
     defaults : bool
-        Show the defaults; not where they depend on other fields.
+        Whether to show the defaults; False if they depend on other fields.
     **changes
-        By field: other values for `Option`, such as ``metavar``.
+        By field: other arguments of `Option`, such as ``metavar``.
     """
     names = {
         field.name: changes.get(field.name, {}).get("names", "--" + field.name.replace("_", "-"))
@@ -173,17 +173,17 @@ def field_options(
 
 
 def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command with options.
+    """Return a decorator that makes a function a command with options.
 
-    It keeps its arguments, and is given ``given``, the values of the options that were said by
-    their keys, and ``json``.
+    The function keeps its arguments, and is called with ``given``, the values of the options on the
+    command line by their keys, and ``json``.
     """
     rows = {option.key: option for option in options}
 
     def make(function: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(function, eval_str=True).parameters.values()
         arguments = [item for item in own if item.name not in ("given", "json")]
-        # The library refuses an argument by its own name, and here it has that of the help.
+        # Errors of the library use its names of arguments; here they get the names in the help.
         shown = {
             item.name: said.metavar for item in arguments for said in get_args(item.annotation)[1:]
         }
@@ -198,7 +198,7 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
                 for key, value in said.items()
                 if value not in (None, [])
             }
-            # A function may take out of its table what it has read.
+            # A function may remove from its mapping what it has read.
             with _as_written(rows, said, dict(given)), renamed(**shown):
                 function(**values, given=given)
 
@@ -219,7 +219,7 @@ def _as_written(
 ) -> Generator[None]:
     """Show a refused option and its value as they are written on the command line.
 
-    What lies deeper than one key, such as ``train.steps``, is of a file and keeps its path.
+    A path of several keys, such as ``train.steps``, refers to a file and stays as it is.
 
     Raises
     ------
@@ -251,9 +251,9 @@ def _json() -> inspect.Parameter:
 
 
 def field_help(config: type, shown: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what the docstring of a dataclass says of each field.
+    """Return the description of each field in the docstring of a dataclass.
 
-    Where it names another field in backticks, `shown` has the option that the help names instead.
+    Fields named in backticks are replaced by their options in `shown`.
     """
     text, shown = inspect.getdoc(config) or "", shown or {}
 
@@ -267,7 +267,7 @@ def field_help(config: type, shown: Mapping[str, str] | None = None) -> dict[str
 
 
 def _read_as(kind: Any) -> tuple[str | None, Reader | None]:
-    """How values of a type are shown in the help, and what reads them."""
+    """Return the placeholder in the help for values of a type, and their reader."""
     if get_origin(kind) is Literal:
         allowed: tuple[str, ...] = get_args(kind)
         return "|".join(allowed), partial(_choice, allowed)

@@ -1,4 +1,4 @@
-"""Values of the command line: text becomes numbers, or an error that says what is allowed."""
+"""Readers of command-line values: they convert text, or raise an error with what is allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGEST = 2**63 - 1
 
 
 def count(name: str, text: str, minimum: int = 0) -> int:
-    """Read a whole number: ``1000``, ``1_000`` and ``1e8`` will do, ``1.5`` will not."""
+    """Read a whole number: ``1000``, ``1_000`` and ``1e8`` are accepted, ``1.5`` is not."""
     allowed = f"a whole number from {minimum}, such as 1000, 1_000 or 1e8"
     try:
         value = Decimal(text.strip().replace("_", ""))
@@ -30,12 +30,12 @@ def count(name: str, text: str, minimum: int = 0) -> int:
 
 
 def number_or_name(name: str, text: str) -> int | str:
-    """Read a whole number, or leave a word as it is."""
+    """Read a whole number, or return other text unchanged."""
     return count(name, text) if text[:1].isdigit() else text
 
 
 def number(name: str, text: str) -> float:
-    """Read a number; the function behind the command says which ones are allowed."""
+    """Read a finite number; the function that the command calls checks its range."""
     try:
         value = float(text.strip().replace("_", ""))
     except ValueError:
@@ -46,18 +46,18 @@ def number(name: str, text: str) -> float:
 
 
 def counts(name: str, text: str) -> int | list[int]:
-    """Read one whole number, or several with commas between them."""
+    """Read one whole number from 1, or several separated by commas."""
     values = [count(name, part, 1) for part in text.split(",")]
     return values[0] if len(values) == 1 else values
 
 
 def levels(name: str, text: str) -> tuple[int, ...]:
-    """Read whole numbers from 0 with commas between them."""
+    """Read whole numbers from 0, separated by commas."""
     return tuple(count(name, part) for part in text.split(","))
 
 
 def at_least(minimum: int) -> Callable[[str, str], int]:
-    """Give what reads a whole number from `minimum` on."""
+    """Return a reader of whole numbers from `minimum`."""
     return partial(count, minimum=minimum)
 
 
@@ -79,7 +79,7 @@ def new_file(name: str, text: str) -> str:
     place = Path(text)
     if place.is_dir():
         raise ArgumentError(name, text, "a file name")
-    # Seen before the work, and not when its result is to be written.
+    # Checked before the work, not only when its result is written.
     above = next((up for up in place.parents if up.exists()), None)
     if above is not None and not above.is_dir():
         raise ArgumentError(name, text, f"a file name in a folder; {above} is not a folder")
@@ -87,7 +87,7 @@ def new_file(name: str, text: str) -> str:
 
 
 def pair(text: str) -> tuple[str, str | None]:
-    """Cut ``a`` or ``a:b`` at the colon."""
+    """Split ``a`` or ``a:b`` at the colon."""
     first, colon, second = text.partition(":")
     return first, second if colon else None
 
@@ -108,7 +108,7 @@ def part(name: str, text: str) -> tuple[int, int]:
 
 
 def span(name: str, text: str) -> tuple[int, int | None]:
-    """Read ``a:b``, from a up to b, b excluded; either may be left out."""
+    """Read ``a:b``, from a to b, b excluded; either may be omitted."""
     start, colon, stop = text.partition(":")
     if not colon:
         raise ArgumentError(name, text, "a:b, such as 0:1000")
@@ -116,7 +116,7 @@ def span(name: str, text: str) -> tuple[int, int | None]:
 
 
 def weights(name: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
-    """Read ``default=1,repeats=0.5``; a name without a number weighs 1."""
+    """Read ``default=1,repeats=0.5``; a name without a number has weight 1."""
     values: dict[str, float] = {}
     for item in text.split(","):
         key, equals, value = (piece.strip() for piece in item.partition("="))
@@ -137,7 +137,7 @@ def sample(name: str, text: str) -> int | Literal["all"]:
 
 
 def json_object(name: str, text: str) -> dict[str, Any]:
-    """Read a file that holds one JSON object."""
+    """Read a file with one JSON object."""
     import json
 
     try:
@@ -150,18 +150,18 @@ def json_object(name: str, text: str) -> dict[str, Any]:
 
 
 def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:
-    """Read one of a few words."""
+    """Read one of the allowed words."""
     if text not in allowed:
         raise ArgumentError.unknown(name, text, allowed)
     return text
 
 
 def engine(name: str, text: str) -> str:
-    """Read where work is done: by processes here, or by tasks of a Ray cluster."""
+    """Read an engine: ``local`` for processes on this machine, ``ray`` for tasks of a cluster."""
     return choice(name, text, ("local", "ray"))
 
 
 def suggestion(word: str, known: tuple[str, ...]) -> str:
-    """Name the known word that is nearest to one, for the end of an error; else nothing."""
+    """Return the end of an error that suggests the nearest known word; empty if none is near."""
     near = nearest(word, known)
     return f" (did you mean {near}?)" if near else ""

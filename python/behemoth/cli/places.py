@@ -1,7 +1,7 @@
-"""Places that a command names, looked for before torch is loaded, which takes seconds.
+"""Checks of the directories named on a command line, made before torch is imported, which is slow.
 
-Only that something of the kind is there is seen here, in the words of those that read it: they see
-the rest. What is empty, or a URL, is theirs from the first.
+Only the existence and kind are checked, by the functions that also read the directory later and
+check the rest. Empty names and URLs are left to those functions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["check_corpus", "check_plan", "check_run", "check_source"]
 
 
 def check_run(name: str, place: str, *, model: bool = False) -> None:
-    """Refuse what is no training run, nor with `model` a model of transformers.
+    """Refuse anything but a training run or, with `model`, a model saved by transformers.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def check_run(name: str, place: str, *, model: bool = False) -> None:
 
 
 def check_source(name: str, place: str | None) -> None:
-    """Refuse what is neither a run nor a model nor an edit; None is left alone.
+    """Refuse anything but a run, a model, an edit or None.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def check_source(name: str, place: str | None) -> None:
 
 
 def check_plan(name: str, place: str | None) -> None:
-    """Refuse what is no plan; None is left alone.
+    """Refuse anything but a plan or None.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def check_plan(name: str, place: str | None) -> None:
 
 
 def check_corpus(name: str, place: str | None) -> None:
-    """Refuse what is neither a spec nor a corpus; None is left alone.
+    """Refuse anything but a spec, a corpus or None.
 
     Raises
     ------

@@ -26,7 +26,7 @@ OPTIONS = (
     Option("out", "PLAN", "Directory to write.", required="a directory to write"),
     *field_options(
         EditRequest,
-        without=("facts",),  # which --table gives
+        without=("facts",),  # set by --table
         distinct={"names": "--distinct/--any-objects"},
         relation={"metavar": "N|NAME", "read": parse.number_or_name},
     ),
@@ -80,7 +80,7 @@ def plan(
 
 
 def _warn(known: str, corpus: Corpus) -> None:
-    """Warn if a frame of what a model knows covers only some facts: no others are chosen."""
+    """Warn if a recall frame covers only some facts: no others are chosen."""
     from behemoth.plan.compile import read_facts
 
     frame = read_facts("known", known)
@@ -106,7 +106,7 @@ def _report(made: EditPlan, out: str) -> dict[str, Any]:
     }
 
 
-_NAMED = 3  # edits that are shown by the names of what they change
+_NAMED = 3  # edits that are shown with the names of their subjects and objects
 
 
 def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: bool) -> None:
@@ -134,7 +134,7 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
         if len(made) > _NAMED:
             screen.print("...")
     run, first = source, ""
-    if not to_edit:  # of a corpus there is nothing to edit yet
+    if not to_edit:  # for a corpus, a model has to be trained first
         run, first = "RUN", f"behemoth train {source} --out RUN, then "
     console(stderr=True).print(
         f"next: {first}behemoth edit {run} --plan {out} --method NAME --out EDIT"

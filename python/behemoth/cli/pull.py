@@ -1,4 +1,4 @@
-"""`behemoth pull`: bring a directory from a store."""
+"""`behemoth pull`: fetch a directory from a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `behemoth gen` shows a person at its end."""
+"""Text output of `behemoth gen`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> None:
-    """Show what was made, with two of its sentences."""
+    """Print the counts of a written corpus, with two sample sentences."""
     from rich.table import Table
 
     from behemoth.corpus.inspection import sample_text
@@ -37,7 +37,7 @@ def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> Non
 
 
 def headline(written: Written, part: tuple[int, int]) -> str:
-    """Say in one line whether this call wrote, resumed or found everything."""
+    """Return a line that states whether this call wrote, resumed or found all shards."""
     if written.shards_locked:
         return f"another process is writing {written.shards_locked} shards of {written.out}"
     name = written.out if part == (0, 1) else f"part {part[0]}/{part[1]} of {written.out}"
@@ -52,7 +52,7 @@ def headline(written: Written, part: tuple[int, int]) -> str:
 
 
 def show_estimate(expected: Estimate, out: str | None) -> None:
-    """Show what a dry run found."""
+    """Print the estimate of a dry run."""
     from rich.table import Table
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""What `behemoth inspect` shows of whatever else `behemoth.load` reads: a few rows each."""
+"""Output of `behemoth inspect` for anything but corpora and runs: a few rows each."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["describe", "show_found"]
 
 
 def describe(directory: str, url: str | None = None) -> dict[str, Any]:
-    """Say what a directory or a file is, as plain values: the first is what it is called.
+    """Return a description of a directory or a file as plain values; the first is its kind.
 
-    It may be a copy of what is at a URL.
+    The directory may be a copy of the one at `url`.
 
     Raises
     ------
     ArgumentError
-        When `behemoth.load` knows no such thing.
+        If `behemoth.load` cannot read it.
     CorpusError
-        When it is damaged.
+        If it is damaged.
     """
     if is_export(directory):
         return _export(inspect_export(directory))
-    # `load` refuses an edit that is not finished.
+    # Read directly, because `load` refuses an edit that is not finished.
     record = EditRecord.read(Path(directory), url)
     if record is not None:
         return _edit(record)
@@ -57,7 +57,7 @@ def describe(directory: str, url: str | None = None) -> dict[str, Any]:
 
 
 def show_found(directory: str, found: dict[str, Any]) -> None:
-    """Show what `describe` gave."""
+    """Print a description returned by `describe`."""
     from rich.table import Table
 
     out = console()

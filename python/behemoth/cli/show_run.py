@@ -1,4 +1,4 @@
-"""What `behemoth train` and `behemoth inspect RUN` show a person."""
+"""Text output of `behemoth train` and `behemoth inspect RUN`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_result(result: TrainResult) -> None:
-    """Show what a finished run says of itself."""
+    """Print the result of a finished run."""
     console(stderr=True).print(f"{result.run} is finished")
     table = _table()
     table.add_row("run", result.run)
@@ -29,7 +29,7 @@ def show_result(result: TrainResult) -> None:
 
 
 def show_run(report: RunInspection) -> None:
-    """Show what a run directory is."""
+    """Print the settings, progress and recall of a run directory."""
     record, out = report.record, console()
     config = record.config
     out.print(f"{report.directory}: a run of {config.model}, {report.status}\n")

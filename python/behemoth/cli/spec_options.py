@@ -1,7 +1,7 @@
-"""The options of `behemoth gen` on a world and its corpus: each says which keys of a spec it sets.
+"""The options of `behemoth gen` for a world and its corpus, with the keys of a spec they set.
 
-A reader makes of its text the keys that it sets, by dotted name: ``world.minority`` and
-``corpus.minority_sentences`` of one ``--minority 0.1:0.2``.
+A reader converts its text to the keys that it sets, by dotted name: ``--minority 0.1:0.2`` sets
+``world.minority`` and ``corpus.minority_sentences``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Keys = dict[str, Any]
 
 
 def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Keys, Keys]:
-    """Give the keys of a world and those of a corpus that the options set.
+    """Return the keys of a world and those of a corpus that the options set.
 
     Parameters
     ----------
     given : mapping
-        Values of options by their keys, as they were read; others may be among them.
+        Values of options by their keys; other options are ignored.
     base : mapping
-        The ``[world]`` table that they change.
+        The ``[world]`` table to change.
 
     Raises
     ------
     ArgumentError
-        When options do not go with each other, or not with a table of facts.
+        If options contradict each other, or cannot be combined with a table of facts.
     """
     if "subjects" in given and "facts" in given:
         raise ArgumentError("--facts", given["facts"], "either --facts or --subjects")
@@ -70,7 +70,7 @@ def _relations_of(grammar: Mapping[str, str]) -> list[Any]:
 
 
 def _split_facts(text: str, relations: Any) -> Keys:
-    """Make subjects and relations of a number of facts, exactly."""
+    """Split a number of facts exactly into subjects and relations."""
     facts = parse.count("--facts", text, 1)
     if relations is None:
         count = next(count for count in range(RELATIONS, 0, -1) if facts % count == 0)
@@ -88,12 +88,12 @@ def _split_facts(text: str, relations: Any) -> Keys:
 
 
 def _sets(key: str, read: Reader) -> Reader:
-    """Read one value, for one key."""
+    """Return a reader of one value, for one key."""
     return lambda name, text: {key: read(name, text)}
 
 
 def _pair(first: tuple[str, Reader], second: tuple[str, Reader]) -> Reader:
-    """Read ``a`` or ``a:b``, for two keys."""
+    """Return a reader of ``a`` or ``a:b``, for two keys."""
 
     def read(name: str, text: str) -> Keys:
         head, tail = parse.pair(text)
@@ -108,13 +108,13 @@ def _grammar(name: str, text: str) -> dict[str, str]:
 
     if text not in GRAMMARS and not Path(text).is_file():
         with renamed(grammar=name):
-            Grammar.named(text)  # says which there are
-    # Paths on the line are seen from here, and those of a spec from where it lies.
+            Grammar.named(text)  # raises an error that lists the names
+    # Paths on the line are relative to the working directory, those in a spec to its folder.
     return {"name": text} if text in GRAMMARS else {"file": str(Path(text).absolute())}
 
 
 def grammars() -> tuple[str, ...]:
-    """Names of the grammars that there are, for the shell to offer."""
+    """Return the names of the grammars, for shell completion."""
     from behemoth.corpus.grammar import GRAMMARS
 
     return GRAMMARS
@@ -149,7 +149,7 @@ def _documents(name: str, text: str) -> dict[str, Any]:
 
 
 def _form(name: str, text: str) -> str:
-    return text  # the engine reads its forms
+    return text  # parsed by the engine
 
 
 def _order(name: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""`behemoth tokenizer`: train a tokenizer on the text of a grammar, encode documents of others."""
+"""`behemoth tokenizer`: train a tokenizer on the text of a grammar, or encode other documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`behemoth trace`: where a run's model keeps the facts of a plan."""
+"""`behemoth trace`: find where a model keeps the facts of a plan."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def trace(
 
 
 def _draw(found: Traced, out: Path) -> str | None:
-    """Write the chart; gives what is missing for it."""
+    """Write the chart; return a message instead if a package for it is missing."""
     from behemoth.support.files import write_bytes
 
     try:
@@ -144,7 +144,7 @@ def _show(found: Traced, out: str) -> None:
 
 
 def _cell(row: dict[str, Any] | None, most: float) -> tuple[str, str]:
-    """A number, and the shade behind it."""
+    """Return a number as text, and the style of its background."""
     if row is None:
         return "", ""
     share = max(0.0, min(1.0, row["indirect_effect"] / most)) if most > 0 else 0.0

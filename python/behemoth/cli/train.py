@@ -22,7 +22,7 @@ from .show_run import show_result
 _FIELDS = field_options(
     TrainConfig,
     without=("beta1", "beta2", "vocabulary_multiple", "probe_facts", "prefetch"),
-    defaults=False,  # those of the size
+    defaults=False,  # they depend on the size
     model={"metavar": "SIZE", "default": TrainConfig.model, "offered": lambda: SIZES},
     architecture={"names": "--config"},
     start={"names": "--from", "metavar": "DIR"},
@@ -61,5 +61,5 @@ def train(
         from behemoth.train import train as train_model
 
         result = train_model(source, config=config, progress=Bars(), **given)
-    if rank() == 0:  # of several processes the first speaks for all
+    if rank() == 0:  # only the first of several processes reports
         write_json(asdict(result)) if json else show_result(result)

@@ -1,4 +1,4 @@
-"""`behemoth verify`: recompute every hash of a directory, and of a corpus every count."""
+"""`behemoth verify`: recompute every hash of a directory, and every count of a corpus."""
 
 from __future__ import annotations
 

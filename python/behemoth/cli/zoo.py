@@ -1,4 +1,4 @@
-"""`behemoth zoo`: a turnkey set of models."""
+"""`behemoth zoo`: make a turnkey set of models."""
 
 from __future__ import annotations
 

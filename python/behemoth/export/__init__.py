@@ -1,6 +1,7 @@
-"""Corpora, plans and edited models in the formats of others: one file here for each format.
+"""Corpora, plans and edited models in the formats of other tools: one module for each format.
 
-It knows corpora, plans and edits and the layouts that others publish, and none of their packages.
+It knows corpora, plans and edits, and the formats that other tools publish, but none of their
+packages.
 """
 
 from typing import TYPE_CHECKING

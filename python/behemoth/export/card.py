@@ -1,7 +1,6 @@
 """The card of a data set: ``README.md``, by which ``datasets.load_dataset`` reads a directory.
 
-Its head says, as YAML, which files are which table, and of what types; its body says the same to
-people.
+Its YAML header lists the files and column types of each table; its body describes them to readers.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .tables import Table
 __all__ = ["CARD", "write_card"]
 
 CARD = "README.md"
-"""Its name."""
+"""File name of the card."""
 
 _TYPES: dict[type[pl.DataType], str] = {
     pl.UInt64: "uint64", pl.UInt32: "uint32", pl.String: "string", pl.Boolean: "bool",
@@ -51,7 +50,7 @@ _MEANINGS = {
 
 
 def write_card(tables: Sequence[Table], suffix: str) -> Callable[[Source, Path, int], None]:
-    """Give what writes the card of an export that is made of tables, where there is none yet."""
+    """Return a function that writes the card of an export of tables, unless it exists."""
 
     def finish(source: Source, out: Path, block_length: int) -> None:
         if (out / CARD).is_file():  # it names the version that wrote it
@@ -99,7 +98,7 @@ def _lines(source: Source, tables: Sequence[Table], suffix: str) -> Iterator[str
 
 
 def _features(fields: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """Names and types of polars, as ``datasets`` writes them."""
+    """Yield names and polars types of fields in the syntax of ``datasets``."""
     for name, kind in fields.items():
         yield f"{indent}- name: {name}"
         yield from _feature(kind, f"{indent}  ", "dtype")

@@ -1,4 +1,4 @@
-"""Chats as JSON lines: a question of a user, and the answer of an assistant."""
+"""Chats as JSON lines: a question by a user, and the answer of an assistant."""
 
 from __future__ import annotations
 

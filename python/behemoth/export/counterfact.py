@@ -3,13 +3,13 @@
 Meng et al., 2022 (arXiv 2202.05262). A record is an edit:
 
 - requested_rewrite: its prompt with ``{}`` for the subject, the subject, new and old object;
-- paraphrase_prompts: the edit in other wordings, those held out first;
-- neighborhood_prompts: facts with the edit's old object (our group *same_object*);
-- attribute_prompts: facts that had its new object before (*new_object*);
-- generation_prompts: what else is asked about its subject.
+- paraphrase_prompts: the edit in other wordings, held-out ones first;
+- neighborhood_prompts: facts with the edit's old object (group *same_object*);
+- attribute_prompts: facts that had its new object before the edit (*new_object*);
+- generation_prompts: prompts for other facts of its subject.
 
-Prompts whose answer is not in the words of the edit's own are left out, as a reader judges all of a
-record by its two targets.
+Paraphrase, neighbourhood and attribute prompts are omitted if their answer differs from the
+wording of the edit's target, because readers judge a complete record by its two targets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""datatrove's and nanotron's token files: raw tokens, and where documents end.
+"""Token files of datatrove and nanotron: raw tokens, and the ends of documents.
 
-``.ds`` holds tokens, ``.ds.index`` u64 ends of documents in tokens, and ``.ds.metadata`` lines of
-text: tokenizer and bytes of a token, number of tokens, the same for people.
+``.ds`` contains tokens, ``.ds.index`` the ends of documents as u64 in tokens, and ``.ds.metadata``
+lines of text: tokenizer and bytes per token, number of tokens, and that number in millions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """EasyEdit: ``easyedit.json``, the arguments of ``BaseEditor.edit`` for all edits of a plan.
 
-Wang et al., 2023 (arXiv 2308.07269). Lists have an item an edit. What must stay is one list of
-prompts an edit for each of our groups in ``locality_inputs``, and what follows from an edit the
-same in ``portability_inputs``; null where an edit has no such probe.
+Wang et al., 2023 (arXiv 2308.07269). Lists have one item per edit. ``locality_inputs`` has, for
+each group of probes that must stay, a list of prompts per edit, or null if the edit has no such
+probe; ``portability_inputs`` has the same for what follows from an edit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is exported of an edit: the run's model with its deltas in the weights."""
+"""Export of an edit: the run's model with the deltas applied to its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALLOWED = "a finished edit directory"
 
 @dataclass(frozen=True, eq=False)
 class EditedModels:
-    """The models that an edit makes of its run: one of a batch or a sequence, one a single edit.
+    """Models that an edit makes from its run: one for a batch or sequence, or one per single edit.
 
     Attributes
     ----------
@@ -33,15 +33,15 @@ class EditedModels:
     run : ModelSource
         The run that was edited, or the model of another origin.
     deltas : mapping of str to int or None
-        The key of each model's delta by the folder of the model; that of the only one is empty.
+        Key of each model's delta, by the folder of the model; the folder of a sole model is "".
     suites : tuple of SuiteResult
-        Those that were taken of this edit and lie within its directory or beside it.
+        Suites evaluated on this edit, found in its directory or beside it.
 
     Raises
     ------
     ArgumentError
-        When no edit of it went through, what it changed is not weights alone, or the run has other
-        weights by now.
+        If no edit succeeded, the edit changes more than weights, or the weights of the run have
+        changed since.
     """
 
     record: EditRecord
@@ -50,12 +50,12 @@ class EditedModels:
     suites: tuple[SuiteResult, ...] = ()
 
     def __post_init__(self) -> None:
-        # Those of one method are all alike.
+        # All deltas of one method change the same kinds of parts.
         modules = self.delta(next(iter(self.deltas))).of_modules
         if modules:
-            got = f"{self.record.directory}, in which {self.record.method} answers for "
+            got = f"{self.record.directory}, in which {self.record.method} changes the modules "
             got += " and ".join(modules)
-            raise ArgumentError("directory", got, "an edit whose changes are of weights alone")
+            raise ArgumentError("directory", got, "an edit that changes only weights")
 
     @classmethod
     def open(cls, directory: str | PathLike[str], edit: int | None = None) -> EditedModels:
@@ -65,18 +65,18 @@ class EditedModels:
         ----------
         directory : path
         edit : int, optional
-            Of single edits, the only one that is asked for.
+            Number of the single edit to open; all by default.
 
         Raises
         ------
         ArgumentError
-            When it is no finished edit, there is no such edit, or it did not go through.
+            If it is not a finished edit, or the edit does not exist or has failed.
         CorpusError
-            When it is damaged, or a suite within it is.
+            If it is damaged, or a suite in it is.
         """
         place = at_hand("directory", directory, _ALLOWED)
         if (place / RUN).is_file():
-            got = f"{fspath(directory)}, a run, which transformers loads as it is"
+            got = f"{fspath(directory)}, a run, which transformers loads without an export"
             raise ArgumentError("directory", got, _ALLOWED)
         record = read_edit(place, url_or_none(directory))
         run = record.open_run()
@@ -84,54 +84,55 @@ class EditedModels:
 
     @property
     def edits(self) -> int:
-        """Edits that are in the models."""
+        """Number of edits in the models."""
         if self.record.single:
             return len(self.deltas)
         return len(self.record.edits) - len(self.record.failed)
 
     @cached_property
     def edit_hash(self) -> str:
-        """BLAKE3 of what the models are made of: the run's weights and the deltas'."""
+        """BLAKE3 of the inputs of the models: the run's weights and the deltas."""
         return self.record.models_hash(self.run.directory, self.deltas.values())
 
     def delta(self, folder: str) -> EditDelta:
-        """What is added to the run's weights for the model of a folder."""
+        """Return the delta of the model in a folder."""
         return EditDelta.load(self.record.delta_place(self.deltas[folder]))
 
 
 def _deltas(
     record: EditRecord, directory: str | PathLike[str], edit: int | None
 ) -> dict[str, int | None]:
-    """The deltas of an edit's models, as `EditedModels.deltas`."""
+    """Return the deltas of an edit's models; see `EditedModels.deltas`."""
     failed = {row.edit: row.failure for row in record.failed}
     if edit is not None:
         if not record.single or edit not in record.edits:
-            allowed = "the number of one of its edits" if record.single else "none of a batch"
+            single = "the number of one of its edits"
+            allowed = single if record.single else "no number for a batch or a sequence"
             raise ArgumentError("edit", edit, allowed)
         if edit in failed:
             got = f"{edit}, which failed: {failed[edit]}"
-            raise ArgumentError("edit", got, "an edit that went through")
+            raise ArgumentError("edit", got, "a successful edit")
         return {"": edit}
     if not record.single:
         failure = EditDelta.load(record.delta_place(None)).failure
         if failure is not None:
             got = f"{fspath(directory)}, which failed: {failure}"
-            raise ArgumentError("directory", got, "an edit that went through")
+            raise ArgumentError("directory", got, "a successful edit")
         return {"": None}
     deltas: dict[str, int | None] = {f"{key:05}": key for key in record.edits if key not in failed}
     if not deltas:
         got = f"{fspath(directory)}, all edits of which failed"
-        raise ArgumentError("directory", got, "an edit that went through")
+        raise ArgumentError("directory", got, "a directory with a successful edit")
     return deltas
 
 
 def _suites(record: EditRecord, run: ModelSource) -> Iterator[SuiteResult]:
-    """The suites of an edit, by what they say was measured: a name is no proof."""
+    """Yield the suites of an edit, identified by the hashes they record, not by their names."""
     own: str | None = None
     for suite in _near(record.directory.resolve()):
         if suite.stage != "after" or suite.plan_hash != record.plan_hash:
             continue
-        if suite.edit_hash is None:  # of an earlier version: it may be that of another edit
+        if suite.edit_hash is None:  # by an earlier version: it may belong to another edit
             continue
         own = own or record.models_hash(run.directory, record.keys)
         if suite.edit_hash == own:
@@ -142,6 +143,6 @@ def _near(place: Path) -> Iterator[SuiteResult]:
     for file in sorted(place.glob(f"*/{SUITE}")):
         yield SuiteResult.read(file.parent)
     for file in sorted(place.parent.glob(f"*/{SUITE}")):
-        # What lies beside an edit may be anybody's, whole or not.
+        # Directories beside an edit may be unrelated to it, complete or not.
         with suppress(CorpusError):
             yield SuiteResult.read(file.parent)

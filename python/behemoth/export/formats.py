@@ -1,4 +1,4 @@
-"""The formats there are."""
+"""Registry of the export formats."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ FORMATS = (
     "megatron", "olmo", "datatrove", "litdata", "llmc", "text", "parquet",
     "jsonl", "chat", "hf-dataset",
 )  # fmt: skip
-"""Names of the formats of corpora: each is a module of this package that has a `FORMAT`."""
+"""Names of the formats of corpora: each is a module of this package with a `FORMAT`."""
 
 BRIDGES = ("counterfact", "zsre", "easyedit", "tofu", "lm-eval")
-"""Names of the formats of plans, which are modules alike."""
+"""Names of the formats of plans, also modules."""
 
 MODELS = ("hf",)
-"""Names of the formats of edited models, which are modules alike."""
+"""Names of the formats of edited models, also modules."""
 
 
 def get_format(name: str) -> Format | Bridge | ModelFormat:
-    """Give a format.
+    """Return a format by its name.
 
     Raises
     ------
     ArgumentError
-        For an unknown name; it suggests the nearest one.
+        If the name is unknown; the nearest one is suggested.
     """
     names = (*FORMATS, *BRIDGES, *MODELS)
     if name not in names:

@@ -1,7 +1,7 @@
 """Hugging Face: an edited model with its tokenizer, its generation config and a model card.
 
-``AutoModelForCausalLM.from_pretrained`` loads it, with nothing of ours, and the edit is in its
-weights: they are those that `EditDelta.apply` makes, bit by bit.
+``AutoModelForCausalLM.from_pretrained`` loads it without Behemoth. The edit is in the weights,
+which are equal bit by bit to those that `EditDelta.apply` makes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A data set of the Hugging Face hub: Parquet files of documents, questions and chats, and a card.
 
-``datasets.load_dataset`` reads the directory as it is, without a script.
+``datasets.load_dataset`` reads the directory without a script.
 """
 
 from __future__ import annotations

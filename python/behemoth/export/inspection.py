@@ -1,7 +1,7 @@
-"""Exports, read: what `behemoth inspect` and `behemoth verify` call.
+"""Inspection and verification of exports, as in `behemoth inspect` and `behemoth verify`.
 
-``sums.json`` lists the files of a finished export, with the bytes and the BLAKE3 of each as they
-were when they were made first: running an export again does not make a damaged file a good one.
+``sums.json`` lists the files of a finished export, with the bytes and the BLAKE3 that each had when
+it was first written: running an export again does not make a damaged file count as intact.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ __all__ = [
 ]  # fmt: skip
 
 RECORD = "export.json"
-"""Makes a directory one of an export."""
+"""Record that identifies a directory as an export."""
 
 SUMS = "sums.json"
-"""What its files hold; there once it is finished."""
+"""Digests of its files; present once the export is finished."""
 
 _SUM = {"bytes": int, "blake3": str}
 
 
 @dataclass(frozen=True)
 class ExportInspection:
-    """What an export is.
+    """Description of an export.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ class ExportInspection:
         Name of the format.
     block_length : int or None
     spec_hash : str
-        Of the corpus.
+        Hash of the corpus spec.
     plan_hash : str or None
-        Of the plan, where it is one that was exported.
+        Hash of the plan, if a plan or an edit was exported.
     complete : bool
     files, bytes : int
-        The tokenizer's included; 0 of one that is not complete.
+        Number of files and their bytes, including the tokenizer; 0 if the export is incomplete.
     """
 
     directory: str
@@ -67,7 +67,7 @@ class ExportInspection:
 
 @dataclass(frozen=True)
 class ExportVerification:
-    """What was found: bad files with the reason, and missing ones by name."""
+    """Result of a verification: bad files with the reason, and missing ones by name."""
 
     directory: str
     ok: bool
@@ -78,19 +78,19 @@ class ExportVerification:
 
 
 def is_export(directory: str | PathLike[str]) -> bool:
-    """Whether a directory is one of an export, finished or not."""
+    """Return whether a directory is an export, finished or not."""
     return (Path(directory) / RECORD).is_file()
 
 
 def inspect_export(directory: str | PathLike[str]) -> ExportInspection:
-    """Say what an export is.
+    """Describe an export.
 
     Raises
     ------
     ArgumentError
-        When it is no export.
+        If the directory is not an export.
     CorpusError
-        When what it says of itself is damaged.
+        If its record or list of files is damaged.
     """
     place = _place(directory)
     about = read_sealed(place / RECORD, "an export")
@@ -117,14 +117,14 @@ def verify_export(
     ----------
     directory : path
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Called with the progress; raising in it stops the work.
 
     Raises
     ------
     ArgumentError
-        When it is no export.
+        If the directory is not an export.
     CorpusError
-        When it is not complete, or what it says of itself is damaged.
+        If it is incomplete, or its list of files is damaged.
     """
     place = _place(directory)
     if not (place / SUMS).is_file():
@@ -162,16 +162,16 @@ def verify_export(
 def write_export_sums(
     place: Path, files: Iterable[Path], known: Mapping[int, str], made: Container[Path] = ()
 ) -> None:
-    """Write down what the files of an export hold.
+    """Write the list of an export's files with their digests.
 
     Parameters
     ----------
     place : Path
     files : iterable of Path
     known : mapping
-        Digests by the number of a file's inode: of shards, which links are.
+        Known digests of shards by inode number, for files that are hard links to them.
     made : container of Path
-        Files that were not there and have just been made, perhaps by another version.
+        Files that did not exist before and were written by this call; they are hashed again.
     """
     there = read_export_sums(place) if (place / SUMS).is_file() else {}
     sums: dict[str, dict[str, Any]] = {}
@@ -187,7 +187,7 @@ def write_export_sums(
 
 
 def read_export_sums(place: Path) -> dict[str, dict[str, Any]]:
-    """Read what the files of an export hold, by name.
+    """Read the bytes and the digest of each file of an export, by name.
 
     Raises
     ------

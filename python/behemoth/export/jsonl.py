@@ -1,4 +1,4 @@
-"""JSON lines: an object a document in ``documents/``, an object a question in ``questions/``."""
+"""JSON lines: one object per document in ``documents/``, one per question in ``questions/``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLES = (*DOCUMENTS, *QUESTIONS)
 
 
 def save(frames: Iterator[pl.DataFrame], path: Path) -> None:
-    """Write frames as JSON lines, letters as they are."""
+    """Write frames as JSON lines, without escaping letters outside ASCII."""
     with path.open("wb") as file:
         for frame in frames:
             frame.write_ndjson(file)

@@ -1,8 +1,8 @@
 """LitData's chunks of tokens, for its ``StreamingDataset`` with a ``TokensLoader``.
 
-A chunk is u32 number of items, u32 places of the items and their end, and the items; here one item
-of whole blocks. A shard's last block goes on in the next shard, so that less than a block of the
-corpus is left out, at its very end. ``index.json`` lists the chunks.
+A chunk is the number of items as u32, the offsets of the items and of their end as u32, and the
+items; here a single item of complete blocks. A shard's last block continues into the next shard, so
+that only an incomplete block at the end of the corpus is omitted. ``index.json`` lists the chunks.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from behemoth.support.files import as_json, replacing, write_bytes
 from .protocol import Format, by_shard
 from .source import Shard, Source
 
-_HEAD = 12  # bytes: one item, its place, its end
-_MOST = 1 << 32  # bytes of a chunk: places are u32
-# Of LitData's own list of torch types: torch.uint16, and torch.int for want of uint32; ids are
-# below 2^31, so that they are the same.
+_HEAD = 12  # bytes: number of items, offset of the item, offset of its end
+_MOST = 1 << 32  # bytes of a chunk: offsets are u32
+# Indices in LitData's list of torch types: torch.uint16, and torch.int because uint32 is missing;
+# ids are below 2^31, so that both have the same bytes.
 _TYPES = {2: 20, 4: 16}
 
 
 def _span(source: Source, shard: Shard, block_length: int) -> tuple[int, int]:
-    """Tokens of a shard's chunk: blocks that begin in the shard and are whole."""
+    """Return the range of tokens of a shard's chunk: complete blocks that begin in the shard."""
     start = -(-shard.first // block_length) * block_length
     stop = -(-shard.stop // block_length) * block_length
     return start, max(start, min(stop, source.tokens // block_length * block_length))

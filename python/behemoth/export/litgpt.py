@@ -1,4 +1,4 @@
-"""Plans as JSON lines of instruction, input and output, as LitGPT fine-tunes on."""
+"""Plans as JSON lines of instruction, input and output, for fine-tuning with LitGPT."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]
     Returns
     -------
     list of Path
-        The files.
+        The files written.
 
     Raises
     ------
     ArgumentError
-        When the plan is of another world.
+        If the plan was made for another corpus.
     """
     plan.check(corpus)
     columns = ("prompt", "answer")

@@ -1,6 +1,6 @@
-"""llm.c's token files, which modded-nanogpt reads as well.
+"""llm.c's token files, which modded-nanogpt also reads.
 
-256 little-endian i32: magic, version, number of tokens, zeros; then the tokens.
+The header is 256 little-endian i32: magic, version, number of tokens, zeros; the tokens follow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .source import Shard, Source
 
 _HEAD = 256
 _MOST = 1 << 31  # bytes of a file
-_KINDS = {2: (20240520, 1), 4: (20240801, 7)}  # magic and version by bytes of a token
+_KINDS = {2: (20240520, 1), 4: (20240801, 7)}  # magic and version by bytes per token
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:

@@ -1,12 +1,12 @@
-"""lm-evaluation-harness: a folder of tasks, one YAML file with its JSON lines each.
+"""lm-evaluation-harness: a folder of tasks, each a YAML file with its JSON lines.
 
-All are of the type ``multiple_choice`` with the tag ``behemoth``, so that ``--tasks behemoth`` asks
-them all; documents are probes, each once, and ``acc`` is the mean over them. Three compare two
-answers, as our metrics of the same names do, the wrong one first: on a tie the harness takes the
-first, and our metrics give nothing. Two choose among all objects of a relation, where these are not
-many:
+All tasks have the type ``multiple_choice`` and the tag ``behemoth``, so that ``--tasks behemoth``
+runs them all; documents are probes, each once, and ``acc`` is the mean over them. Three tasks
+compare two answers, as Behemoth's metrics of the same names do, with the wrong one first: on a tie
+the harness chooses the first, and these metrics are 0. Two tasks choose among all objects of a
+relation, if there are at most 128:
 
-- ``behemoth_edited``: edited facts in all wordings, right after the edit;
+- ``behemoth_edited``: edited facts in all wordings, with the answer that is right after the edit;
 - ``behemoth_kept``: facts that must stay.
 """
 
@@ -34,7 +34,7 @@ _EDITED = ("edited", *PARAPHRASED, "edited_question")
 
 @dataclass(frozen=True)
 class _Task:
-    """A task: which probes it asks, and the answers that each is given, the right one last."""
+    """A task: its probes, and the answers to choose among for each, the right one last."""
 
     name: str
     groups: tuple[str, ...]
@@ -52,7 +52,7 @@ def _pair(wrong: str, right: str) -> Callable[[Planned, pl.DataFrame], Iterator[
 
 
 def _objects(planned: Planned, frame: pl.DataFrame) -> Iterator[list[str]]:
-    """All objects of each probe's relation; none where they are many, or a refusal is right."""
+    """Yield all objects of each probe's relation; none if too many, or if a refusal is right."""
     counts = [row["objects"] for row in planned.corpus.world.relation_table]
     words = planned.words(frame, _MOST)
     rows = zip(planned.asked(frame), words, frame["relation"], strict=True)
@@ -128,7 +128,7 @@ metadata:
 
 def _check(planned: Planned) -> None:
     if planned.plan.probes.is_empty():
-        raise ArgumentError("plan", "a plan without probes", "one with some, to be asked")
+        raise ArgumentError("plan", "a plan without probes", "a plan with probes")
 
 
 FORMAT = Bridge(

@@ -1,11 +1,11 @@
 r"""Megatron-LM's indexed datasets: the shards themselves, with an index beside each.
 
-A sequence is a block of tokens and a document is a sequence: the index takes 20 bytes for each, so
-that a sentence each would take as much as its tokens. ``GPTDataset`` cuts and shuffles sequences
-anew; the order of the corpus is kept by readers of `IndexedDataset` alone.
+A sequence is a block of tokens, and each sequence is a document: the index uses 20 bytes for each,
+so that one sequence per sentence would use as much space as its tokens. ``GPTDataset`` splits and
+shuffles sequences again; only readers of `IndexedDataset` itself keep the order of the corpus.
 
 Layout, little-endian: ``MMIDIDX\0\0``, u64 version 1, u8 type, u64 sequences, u64 documents + 1;
-then i32 lengths, i64 places in bytes, i64 first sequences of the documents and their end.
+then i32 lengths, i64 offsets in bytes, i64 first sequences of the documents and their end.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, same_bytes
 
 _MAGIC = b"MMIDIDX\0\0"
-# There is no code for uint32; ids are below 2^31, so that they are the same as int32.
-_TYPES = {2: 8, 4: 4}  # by bytes of a token: uint16 and int32
+# There is no code for uint32; ids are below 2^31, so that int32 has the same bytes.
+_TYPES = {2: 8, 4: 4}  # by bytes per token: uint16 and int32
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:

@@ -1,4 +1,4 @@
-"""The card of an edited model: ``README.md``, as the hub of Hugging Face shows it."""
+"""The card of an edited model: ``README.md``, which the Hugging Face hub displays."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["CARD", "model_card"]
 
 
 def model_card(models: EditedModels, key: int | None) -> str:
-    """Say what a model is.
+    """Return the card of a model as Markdown.
 
     Parameters
     ----------
     models : EditedModels
     key : int or None
-        Of its delta.
+        Key of the model's delta.
     """
     return "\n".join([*_head(models), *_body(models, key), ""])
 
@@ -70,7 +70,7 @@ def _body(models: EditedModels, key: int | None) -> Iterator[str]:
 
 
 def _method(name: str) -> str:
-    if name not in method_names():  # of a package that is not installed here
+    if name not in method_names():  # from a package that is not installed
         return name
     info = method_type(name).info
     return f"{name} ({info.source}): {info.changes}"

@@ -1,4 +1,4 @@
-"""OLMo-core's token files: raw tokens that are called ``.npy`` and have no such header."""
+"""OLMo-core's token files: raw tokens in files named ``.npy``, without a NumPy header."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Parquet: a row a document, its text and its tokens; ``datasets`` loads it.
+"""Parquet: one row per document with its text and its tokens; ``datasets`` loads it.
 
-Columns: ``text`` (String, as `Corpus.decode` gives it, without the end of the document) and
-``input_ids`` (List of UInt16 or UInt32, with it). Files hold about four million tokens each, for
-they are made in memory.
+Columns: ``text`` (String, as `Corpus.decode` returns it, without the end-of-document token) and
+``input_ids`` (List of UInt16 or UInt32, with it). A file has about four million tokens, because
+files are made in memory.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 
 def _frame(tokens: Tokens, ends: NDArray[np.uint64], texts: list[str]) -> pl.DataFrame:
     numbers = np.arange(len(ends), dtype=np.uint32)
-    # Numbered by their lengths: a running sum of the ends took as long as all else here together.
-    # That it is sorted, groups are runs: said, it is four times as fast.
+    # Numbered by their lengths: a cumulative sum of the ends took as long as all the rest together.
+    # With the column declared as sorted, groups are runs, which is four times as fast.
     lengths = np.diff(ends, prepend=np.uint64(0)).astype(np.int64)
     document = pl.Series("document", np.repeat(numbers, lengths)).set_sorted()
     ids = pl.Series("input_ids", np.asarray(tokens))

@@ -1,8 +1,8 @@
-"""What is exported of a plan: its edits and probes as text, as a corpus writes them.
+"""Edits and probes of a plan as text, as the corpus writes them, for export.
 
-Every prompt is that of a row of the plan, word for word: the tokenizer of the corpus splits it,
-with the answer behind it, back into the row's tokens. An answer is what follows its prompt, the
-space before it included; formats whose readers put that space themselves take it off (`bare`).
+Every prompt is exactly that of a row of the plan: the tokenizer of the corpus encodes it, followed
+by the answer, into the row's tokens. An answer includes the space before it; formats whose readers
+add that space remove it (`bare`).
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ class Edit:
     Attributes
     ----------
     number : int
-        In the plan.
+        Number of the edit in the plan.
     subject : str
     relation : str
-        Its name, or ``R2`` where it has none.
+        Name of the relation, or its number as in ``R2`` if it has none.
     template : str
-        The prompt with ``{}`` in the place of the subject.
+        The prompt with ``{}`` in place of the subject.
     prompt : str
-        That the edit is made with.
+        Prompt that the edit is made with.
     new, old : str
-        What is to follow it, and what does in the corpus.
+        Answer after the edit, and answer in the corpus.
     new_object : int or None
-        None for a refusal.
+        Number of the new object; None for a refusal.
     old_object : int
+        Number of the old object.
     """
 
     number: int
@@ -71,7 +72,7 @@ class Asked:
 
 
 class Planned:
-    """A plan with the corpus that it is for.
+    """A plan with the corpus that it was made for.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ class Planned:
     Raises
     ------
     ArgumentError
-        When the plan is of another world.
+        If the plan was made for another corpus.
     """
 
     def __init__(self, corpus: Corpus, plan: EditPlan) -> None:
@@ -91,10 +92,10 @@ class Planned:
     def said(
         self, prompt: Sequence[int], *answers: Sequence[int] | None
     ) -> tuple[str, list[str | None]]:
-        """A prompt as text, and answers as they follow it.
+        """Return a prompt as text, and the answers as they follow it.
 
-        A tokenizer of pieces may leave the space before a name to the prompt; as text it is the
-        answer's, so that prompts end in none.
+        With a subword tokenizer, the space before a name may belong to the prompt's tokens; in the
+        text it is moved to the answer, so that no prompt ends with a space.
         """
         text = self.corpus.decode(prompt)
         short = text.removesuffix(" ")
@@ -107,26 +108,26 @@ class Planned:
 
     @cached_property
     def trained(self) -> pl.DataFrame:
-        """The rows of the mixture that are about edits, an edit in its first wording."""
+        """Rows of the mixture that state edits, each edit in its first wording."""
         own = self.plan.training.filter(pl.col("role") == "edit")
         return own.unique("edit", keep="first", maintain_order=True)
 
     @cached_property
     def probes(self) -> pl.DataFrame:
-        """The probes of the plan, each once.
+        """Probes of the plan without duplicates.
 
-        Where a grammar has fewer wordings than a plan asks for the plan has some of them again.
+        A plan repeats probes if its grammar has fewer wordings than were requested.
         """
         own = ("edit", "group", "prompt", "answer")
         return self.plan.probes.unique(own, keep="first", maintain_order=True)
 
     def edits(self) -> Iterator[tuple[Edit, list[Asked]]]:
-        """Every edit with the probes that are its own, in the order of the plan.
+        """Yield every edit with its own probes, in the order of the plan.
 
         Raises
         ------
         ArgumentError
-            When a prompt has no place for a subject.
+            If a prompt contains braces, or does not name its subject in one piece.
         """
         probes = self.probes.partition_by("edit", as_dict=True)
         known = {row["edit"]: row for row in self.plan.edits.iter_rows(named=True)}
@@ -151,20 +152,21 @@ class Planned:
             yield edit, [self._asked(probe) for probe in asked.iter_rows(named=True)]
 
     def asked(self, frame: pl.DataFrame) -> Iterator[Asked]:
-        """Probes of the plan as text."""
+        """Yield probes of the plan as text."""
         return map(self._asked, frame.iter_rows(named=True))
 
     def words(self, frame: pl.DataFrame, most: int) -> Iterator[list[str]]:
-        """Answers with the objects of a relation, in the words of each row.
+        """Yield, for each row, the answers for objects of its relation in the row's wording.
 
-        The old one first, then those that follow it by number, from the first again after the
-        last; `most` of them at the most.
+        The old object comes first, then the following ones by number, wrapping around after the
+        last.
 
         Parameters
         ----------
         frame : polars.DataFrame
-            With the columns fact, template and wording.
+            Rows with the columns fact, template and wording.
         most : int
+            Maximum number of objects.
         """
         number = {
             (row["name"], row["wording"]): row["wording_index"] for row in self.corpus.templates
@@ -187,9 +189,9 @@ class Planned:
             yield [self.said(prompt.tolist(), own.tolist())[1][0] or "" for prompt, own in pairs]
 
     def check_text(self, to: str) -> None:
-        """Refuse what cannot be written as a prompt with a place for its subject and an answer.
+        """Refuse a plan that has no prompts with a slot for the subject, followed by an answer.
 
-        Answers must stand behind a space, since readers put one there.
+        Answers must follow exactly one space, because readers insert one.
 
         Raises
         ------
@@ -202,7 +204,8 @@ class Planned:
             for text in answers:
                 if not text.startswith(" ") or text.startswith("  "):
                     got = f"{to} for a corpus in which {text!r} follows a prompt"
-                    raise ArgumentError("to", got, "answers behind one space; or tofu, or lm-eval")
+                    allowed = "answers that follow one space, or one of the formats tofu, lm-eval"
+                    raise ArgumentError("to", got, allowed)
 
     @cached_property
     def _relations(self) -> list[str]:
@@ -221,7 +224,7 @@ class Planned:
         return Asked(row["group"], row["must_change"], prompt, answer, old, new)
 
     def _cut(self, tokens: Sequence[int], prompt: str, span: tuple[int, int]) -> tuple[str, str]:
-        """The subject of a prompt, and the prompt with braces in its place."""
+        """Return the subject of a prompt, and the prompt with braces in its place."""
         if "{" in prompt or "}" in prompt:
             raise ArgumentError("plan", f"the prompt {prompt!r}", "prompts without braces")
         before = self.corpus.decode(tokens[: span[0]])
@@ -235,15 +238,15 @@ class Planned:
 
 
 def bare(answer: str) -> str:
-    """An answer without the space before it."""
+    """Return an answer without the space before it."""
     return answer.removeprefix(" ")
 
 
 def rewordings(edit: Edit, asked: Sequence[Asked]) -> list[str]:
-    """Prompts of an edit in other wordings that have the same answer, those held out first.
+    """Return prompts of an edit in other wordings with the same answer, held-out ones first.
 
-    Each once: a relation of a grammar that has none held out is asked in those that it has, of
-    which the first is the edit's own.
+    Each is returned once and the edit's own prompt is excluded: a relation without held-out
+    wordings is probed in the wordings that it has, the first of which is the edit's own.
     """
     found = [
         own.prompt

@@ -1,4 +1,4 @@
-"""What a format is: one of corpora, one of plans, or one of edited models."""
+"""Definitions of a format: for corpora, for plans, or for edited models."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ SHARD = "[0-9][0-9][0-9][0-9][0-9]"
 """Pattern of a shard's name."""
 
 Write: TypeAlias = Callable[[Source, Path, int, ProgressLike], None]
-"""``write(source, out, block_length, progress)`` writes what a format makes of a corpus."""
+"""``write(source, out, block_length, progress)`` writes a corpus in a format."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format of others.
+    """A format of other tools for corpora.
 
     Parameters
     ----------
     name : str
     reader : str
-        What reads it.
+        Tools that read it.
     write : callable
-        ``write(source, out, block_length, progress)`` writes it. Files have their name only when
-        they are whole, so that one that is there is left as it is.
+        ``write(source, out, block_length, progress)`` writes it. Files get their names only when
+        they are complete, so that existing files are kept.
     files : tuple of str
-        Patterns of the names that these files have.
+        Patterns of the names of its files.
     finish : callable, optional
-        ``finish(source, out, block_length)`` writes what comes of all of it together.
+        ``finish(source, out, block_length)`` writes files about the complete export.
     block_length : int, optional
-        Tokens of a block by default, where the format is made of blocks.
+        Default number of tokens in a block, if the format has blocks.
     check : callable, optional
-        ``check(source)`` refuses a corpus that the format cannot hold.
+        ``check(source)`` refuses a corpus that the format cannot represent.
     """
 
     name: str
@@ -55,19 +55,19 @@ class Format:
 
 @dataclass(frozen=True)
 class Bridge:
-    """A format of others for plans: edits and probes as text.
+    """A format of other tools for plans: edits and probes as text.
 
     Parameters
     ----------
     name : str
     reader : str
-        What reads it.
+        Tools that read it.
     write : callable
-        ``write(planned, out, progress)`` writes it; files that are there are left as they are.
+        ``write(planned, out, progress)`` writes it; existing data files are kept.
     files : tuple of str
-        Patterns of the names that these files have.
+        Patterns of the names of its files.
     check : callable, optional
-        ``check(planned)`` refuses a plan that the format cannot hold.
+        ``check(planned)`` refuses a plan that the format cannot represent.
     """
 
     name: str
@@ -79,17 +79,17 @@ class Bridge:
 
 @dataclass(frozen=True)
 class ModelFormat:
-    """A format of others for edited models: weights, and what is loaded with them.
+    """A format of other tools for edited models: weights, and the files loaded with them.
 
     Parameters
     ----------
     name : str
     reader : str
-        What reads it.
+        Tools that read it.
     write : callable
-        ``write(models, out, progress)`` writes it; models that are there are left as they are.
+        ``write(models, out, progress)`` writes it; existing models are kept.
     files : tuple of str
-        Patterns of the names that these files have in the folder of a model.
+        Names of its files in the folder of a model.
     """
 
     name: str
@@ -99,7 +99,7 @@ class ModelFormat:
 
 
 def by_shard(write: Callable[[Source, Shard, Path, int], None]) -> Write:
-    """Go through the shards: ``write(source, shard, out, block_length)`` makes files of one."""
+    """Return a writer that calls ``write(source, shard, out, block_length)`` for each shard."""
 
     def write_all(source: Source, out: Path, block_length: int, progress: ProgressLike) -> None:
         with task(progress, "exporting", "tokens") as step:

@@ -1,4 +1,4 @@
-"""Records as JSON: a list of them, or one a line; a file that is there stays as it is."""
+"""Records as JSON: as one list, or one per line; existing files are kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Record: TypeAlias = Mapping[str, Any]
 
 
 def save_list(records: Iterable[Record], path: Path) -> None:
-    """Write records as one list of JSON, each on a line of its own."""
+    """Write records as one JSON list, each on its own line."""
     if path.exists():
         return
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -33,7 +33,7 @@ def save_list(records: Iterable[Record], path: Path) -> None:
 def edit_list(
     record: Callable[[Edit, Sequence[Asked]], Record], name: str
 ) -> Callable[[Planned, Path, ProgressLike], None]:
-    """What writes a bridge of one file, by its name: a list of a record for each edit."""
+    """Return a writer for a bridge of one file: a list with one record per edit."""
 
     def write(planned: Planned, out: Path, progress: ProgressLike) -> None:
         with task(progress, "exporting", "edits") as step:

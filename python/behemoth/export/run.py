@@ -1,4 +1,4 @@
-"""Export a corpus directory, a plan of edits, or an edited model: what `behemoth export` calls."""
+"""Export of a corpus directory, a plan of edits, or an edited model, as in `behemoth export`."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export holds.
+    """Result of `export`.
 
     Parameters
     ----------
     out, to : str
     block_length : int or None
-        Tokens of a block, where the format is made of blocks.
+        Tokens in a block, if the format has blocks.
     files : int
-        Files of tokens or text and what belongs to them, the tokenizer's apart.
+        Number of files, without those of the tokenizer.
     tokens : int or None
-        Of the corpus, where one was exported.
+        Number of tokens of the corpus, if one was exported.
     edits : int or None
-        Of the plan, where one was exported; of an edit, those that are in the models.
+        Number of edits in the plan or in the models, if a plan or an edit was exported.
     bytes : int
-        Of the files. Hard links to the corpus, which take no room, are counted too.
+        Bytes of the files, including hard links to the corpus, which need no space.
     seconds : float
-        Time that this call took.
+        Duration of the call.
     """
 
     out: str
@@ -65,9 +65,9 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Content:
-    """What is to be exported: a corpus, a plan or edited models, each to a format of its own.
+    """Content to export: a corpus, a plan or edited models.
 
-    `tokenizer` holds the folders that the tokenizer is written to.
+    `tokenizer` lists the folders that the tokenizer is written to.
     """
 
     corpus: Corpus
@@ -92,42 +92,41 @@ def export(
     force: bool = False,
     progress: ProgressLike = None,
 ) -> Exported:
-    """Write a corpus, a plan of edits, or an edited model in the format of others.
+    """Write a corpus, a plan of edits, or an edited model in the format of another tool.
 
-    Formats whose tokens are the shards' own bytes (megatron, olmo, datatrove) get hard links to
-    them where the file system has such, and copies otherwise. The tokenizer is written beside
-    them. An export that was killed is gone on with, and one that is there is left as it is.
+    For formats that use the bytes of shards unchanged (megatron, olmo, datatrove), hard links are
+    made if the file system supports them, and copies otherwise. The tokenizer is written beside
+    them. An export that was killed is resumed, and existing files of the same export are kept.
 
     Parameters
     ----------
     directory : path
-        A finished corpus directory. With a plan, what it was made for: a run, a corpus directory
-        or a spec will do, since text is made from the spec. For `hf`, a finished edit directory.
+        A finished corpus directory. With a plan, the run, corpus directory or spec that it was
+        made for; text is made from the spec. For `hf`, a finished edit directory.
     out : path
-        A new directory, or one of the same export; or the URL of one in a store, to which it is
-        sent when it is whole: all of it has to have room in the cache first.
+        A new directory, or one of the same export; or a URL in a store, to which the export is
+        sent once it is complete. The cache needs room for all of it.
     to : str
-        A name of `FORMATS`, with a plan one of `BRIDGES`, or of an edit one of `MODELS`.
+        A name in `FORMATS`, for a plan one in `BRIDGES`, or for an edit one in `MODELS`.
     plan : EditPlan or path, optional
-        The plan to export, in place of the corpus.
+        Plan to export instead of the corpus.
     edit : int, optional
-        Of single edits, the number of the one whose model is exported; by default all, each in
-        a folder of its number.
+        Number of the single edit whose model is exported; by default all, each in a folder named
+        by its number.
     block_length : int, optional
-        Tokens of a block, for formats that are made of blocks (megatron, litdata); 2,048 by
-        default.
+        Tokens in a block, for formats with blocks (megatron, litdata); 2,048 by default.
     force : bool
-        Replace the export that is there, be it the same or another.
+        Replace an existing export, whether the same or another.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Called with the progress; raising in it stops the work.
 
     Raises
     ------
     ArgumentError
-        On an unknown format, a block length that is not allowed, a corpus or a plan that the
-        format cannot hold or that do not go together, or when `out` holds something else.
+        If the format is unknown, the block length is not allowed, the format cannot represent the
+        corpus or plan, corpus and plan do not match, or `out` holds something else.
     CorpusError
-        When the corpus is not complete, or it or the plan is damaged.
+        If the corpus is incomplete, or it, the plan or the edit is damaged.
     """
     began = time.perf_counter()
     made = get_format(to)
@@ -174,7 +173,7 @@ def _put(
     place: Path,
     force: bool,
 ) -> tuple[int, int]:
-    """Write an export to a directory; gives the number of its files, and their bytes."""
+    """Write an export to a directory, and return the number of its files and their bytes."""
     corpus = content.corpus
     with lock_folder(place, wait=False) as ours:
         if not ours:
@@ -280,7 +279,7 @@ def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
         return made.block_length
     if made.block_length is None:
         raise _no_blocks(made.name, given)
-    # A longer block than there are tokens would hold none of them.
+    # With a block longer than the corpus, no block would be complete.
     most = min(tokens or 1 << 31, (1 << 31) - 1)
     if not 0 < whole_number("block_length", given) <= most:
         raise ArgumentError("block_length", given, f"1 to {most}")
@@ -299,21 +298,24 @@ def _or(names: Sequence[str]) -> str:
 
 
 def _patterns(made: Format | Bridge | ModelFormat) -> tuple[str, ...]:
-    """Patterns of a format's files; models are in the place itself, or in a folder each."""
+    """Return the patterns of a format's files; models are in the directory or a folder each."""
     if isinstance(made, ModelFormat):
         return (*made.files, *(f"[0-9]*/{name}" for name in made.files))
     return made.files
 
 
 def _kind(made: Format | Bridge | ModelFormat) -> Kind:
-    """What an export to a format owns."""
+    """Return the record and the files that belong to an export in a format."""
     folders = ("", "[0-9]*/") if isinstance(made, ModelFormat) else ("tokenizer/",)
     tokenizer = (f"{folder}{name}" for folder in folders for name in FILES)
     return Kind(RECORD, (*_patterns(made), SUMS, *tokenizer))
 
 
 def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind | None, bool]:
-    """Refuse a directory of something else; say what export is there, and if it is replaced."""
+    """Refuse a directory of something else; return the kind of an existing export, and if replaced.
+
+    A kind of None means that the directory has no export.
+    """
     recover(place, Kind(RECORD, ()))
     what = "a file" if place.is_file() else "which holds something else"
     something = ArgumentError("out", f"{place}, {what}", "a new directory, or one of an export")
@@ -337,8 +339,8 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
 
 
 def _is_same(about: Mapping[str, object], there: Mapping[str, object]) -> bool:
-    """Whether what is to be exported is what a record says of an export; versions may differ."""
+    """Return whether a record describes the same export; versions may differ."""
     names = ("to", "block_length", "spec_hash", "plan_hash", "edit_hash")
-    # Exports that are older know of no plans and no edits.
+    # Records of older exports have no hashes of plans and edits.
     known = {"plan_hash": None, "edit_hash": None, **there}
     return all(known[name] == about[name] for name in names)

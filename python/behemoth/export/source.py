@@ -1,4 +1,4 @@
-"""What is exported: the tokens of a finished corpus directory, shard by shard."""
+"""Tokens of a finished corpus directory, shard by shard, for export."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, sync
 
-_PIECE = 1 << 24  # tokens that are looked at or copied at once
-_STEP = 1 << 12  # tokens in which the end of a document is looked for
+_PIECE = 1 << 24  # tokens searched or copied at a time
+_STEP = 1 << 12  # tokens searched first for the end of a document
 
 Tokens = NDArray[np.unsignedinteger[Any]]
 
@@ -31,11 +31,11 @@ class Shard:
     ----------
     number : int
     name : str
-        As in ``00007``.
+        Name such as ``00007``.
     path : Path
-        Raw little-endian tokens.
+        File of raw little-endian tokens.
     first : int
-        Its first token, counted over the whole corpus.
+        Position of its first token in the corpus.
     tokens : uint16[n] or uint32[n] memory map
     end_of_document : int
         The token that ends a document.
@@ -50,22 +50,27 @@ class Shard:
 
     @property
     def stop(self) -> int:
-        """Its last token and one."""
+        """Position in the corpus after its last token."""
         return self.first + len(self.tokens)
 
     def document_ends(self) -> Iterator[NDArray[np.int64]]:
-        """Where documents end, end-of-document token included, from the shard's first token."""
+        """Yield the exclusive ends of documents, counted from the shard's first token.
+
+        The end-of-document token belongs to its document.
+        """
         for start in range(0, len(self.tokens), _PIECE):
             piece = self.tokens[start : start + _PIECE]
             yield np.flatnonzero(piece == self.end_of_document) + (start + 1)
 
     def documents(self, tokens: int) -> Iterator[Tokens]:
-        """The shard in pieces of whole documents, each of at least one and at most about `tokens`.
+        """Yield the shard in pieces of complete documents.
+
+        A piece has at most `tokens` tokens, unless its only document is longer.
 
         Raises
         ------
         CorpusError
-            When the last document does not end.
+            If the last document does not end.
         """
         start = 0
         while start < len(self.tokens):
@@ -75,7 +80,7 @@ class Shard:
             start = stop
 
     def _last_end(self, start: int, stop: int) -> int:
-        """The last end of a document from start to stop, or 0; looked for from the back."""
+        """Return the last end of a document from start to stop, or 0, searching backwards."""
         step = _STEP
         while start < stop:
             first = max(start, stop - step)
@@ -103,12 +108,12 @@ class Source:
     shards : list of Shard
     tokens : int
     digests : dict
-        BLAKE3 of the shards as they were written, by the number of the file's inode.
+        BLAKE3 of the shards when they were written, by the inode number of the file.
 
     Raises
     ------
     CorpusError
-        When it is not complete.
+        If it is incomplete, or a shard has another number of tokens than the manifest.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -121,7 +126,7 @@ class Source:
         first = 0
         for number, entry in enumerate(manifest["shards"]):
             path = directory / entry["file"]
-            # A mapping of nothing is refused by the system.
+            # Empty files cannot be memory-mapped.
             tokens: Tokens = (
                 self.corpus.shard(number) if entry["bytes"] else np.empty(0, self.dtype)
             )
@@ -140,7 +145,7 @@ class Source:
         }
 
     def check_size(self, to: str, most: int, beside: int) -> None:
-        """Refuse shards that, with `beside` more bytes, do not fit in files below `most`."""
+        """Refuse shards that, with `beside` more bytes, do not fit in files below `most` bytes."""
         largest = max((shard.tokens.nbytes for shard in self.shards), default=0)
         if largest + beside >= most:
             raise ArgumentError(
@@ -150,7 +155,7 @@ class Source:
             )
 
     def pieces(self, start: int, stop: int) -> Iterator[Tokens]:
-        """Tokens from `start` to `stop`, exclusive, of the whole corpus, across its shards."""
+        """Yield the tokens of the corpus from `start` to `stop`, exclusive, across shards."""
         for shard in self.shards:
             low, high = max(start, shard.first), min(stop, shard.stop)
             for place in range(low, high, _PIECE):
@@ -158,14 +163,14 @@ class Source:
 
 
 def same_bytes(shard: Shard, target: Path) -> None:
-    """Make `target` a file of the shard's bytes: a hard link, or a copy where there is none."""
+    """Make `target` a file of the shard's bytes: a hard link, or a copy if links do not work."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(shard.path, target)
         sync(target.parent)
-    except FileExistsError:  # another process was faster
+    except FileExistsError:  # another process has just made it
         return
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):

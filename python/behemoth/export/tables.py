@@ -1,8 +1,8 @@
-"""What formats of rows hold: documents, questions and chats, as files of some rows each.
+"""Tables of row formats: documents, questions and chats, split into files.
 
-A table lies in a folder of its name, in files that are called as ``datasets`` expects them,
-``SPLIT-00000``. Where a file begins and ends depends on the corpus alone. Wordings of questions
-that are in no corpus are the split ``test``: nobody trains on them by accident.
+A table is in a folder of its name, in files named as ``datasets`` expects, ``SPLIT-00000``. The
+rows of each file depend on the corpus only. Wordings of questions that are in no corpus form the
+split ``test``, so that nobody trains on them by accident.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .source import Source
 
 __all__ = ["CHAT", "DOCUMENTS", "QUESTIONS", "Save", "Table", "check_questions", "write_tables"]
 
-_TOKENS = 1 << 22  # of the documents of a file, about
-_ROWS = 1 << 18  # questions of a file, at the most
-_PARTS = 16  # in which a file is made: with each of them progress is told
+_TOKENS = 1 << 22  # approximate number of tokens of documents in a file
+_ROWS = 1 << 18  # maximum number of questions in a file
+_PARTS = 16  # parts in which a file is made; progress is reported after each
 
 Save: TypeAlias = Callable[[Iterator[pl.DataFrame], Path], None]
-"""``save(frames, path)`` writes a file of frames that are made one after the other."""
+"""``save(frames, path)`` writes a file from frames that are made one after the other."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Table:
     Parameters
     ----------
     name, split : str
-        Its folder, and what its files are called.
+        Name of its folder, and name of its files.
     about : str
-        What a row is.
+        Description of a row, for the card.
     unit : str
-        What rows are made of, and progress is counted in.
+        Unit that rows are made from, in which progress is counted.
     schema : polars.Schema
     count : callable
-        ``count(source)``: how many units there are.
+        ``count(source)`` returns the number of units.
     each : callable
-        ``each(source)``: how many of them a file has; 0 where the corpus has no such table.
+        ``each(source)`` returns the number of units in a file; 0 if the corpus lacks the table.
     frame : callable
-        ``frame(corpus, start, stop)``: the rows of some units.
+        ``frame(corpus, start, stop)`` returns the rows of a range of units.
     """
 
     name: str
@@ -65,13 +65,13 @@ class Table:
     frame: Callable[[Corpus, int, int], pl.DataFrame]
 
     def pattern(self, suffix: str) -> str:
-        """Pattern of the names of its files."""
+        """Return the pattern of the names of its files."""
         return f"{self.name}/{self.split}-{SHARD}*.{suffix}"
 
     def write(
         self, source: Source, out: Path, suffix: str, save: Save, progress: ProgressLike
     ) -> None:
-        """Write its files as far as they are not there; at least one, if the corpus has it."""
+        """Write its missing files; at least one file exists if the corpus has the table."""
         each, count = self.each(source), self.count(source)
         if not each:
             return
@@ -96,7 +96,7 @@ class Table:
 
 
 def write_tables(tables: tuple[Table, ...], suffix: str, save: Save) -> Write:
-    """Write a format that is made of tables."""
+    """Return a writer for a format of tables."""
 
     def write(source: Source, out: Path, block_length: int, progress: ProgressLike) -> None:
         for table in tables:
@@ -106,7 +106,7 @@ def write_tables(tables: tuple[Table, ...], suffix: str, save: Save) -> Write:
 
 
 def check_questions(source: Source, to: str) -> None:
-    """Refuse a corpus that can ask nothing.
+    """Refuse a corpus without wordings of questions.
 
     Raises
     ------
@@ -190,7 +190,7 @@ QUESTIONS = tuple(
     )
     for split, held_out in (("train", False), ("test", True))
 )
-"""Questions in all wordings, about all facts."""
+"""Questions about all facts, in all wordings."""
 
 CHAT = tuple(
     Table(
@@ -205,4 +205,4 @@ CHAT = tuple(
     )
     for split, held_out in (("train", False), ("test", True))
 )
-"""The same as messages of a user and an assistant."""
+"""The same questions and answers as messages of a user and an assistant."""

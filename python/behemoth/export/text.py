@@ -1,7 +1,7 @@
-"""Plain text: a document a line, tokens by their names.
+"""Plain text: one document per line, tokens by their names.
 
-What ends a line inside of a document is written as a space. The tokenizer splits lines back into
-the tokens of documents that have none.
+Line breaks within a document are written as spaces. The tokenizer encodes the lines of documents
+without line breaks back into their tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from behemoth.support.provenance import cores
 from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, Tokens
 
-_PIECE = 1 << 18  # tokens: with their text they lie in the caches
+_PIECE = 1 << 18  # tokens: small enough to fit in CPU caches with their text
 
 
 _T = TypeVar("_T")
@@ -27,15 +27,15 @@ _T = TypeVar("_T")
 def decoded(
     decode: Callable[[Tokens], _T], pieces: Iterator[Tokens], threads: int
 ) -> Iterator[tuple[Tokens, _T]]:
-    """Decode pieces of whole documents, some ahead; each with what was made of it, in order.
+    """Decode pieces of complete documents ahead of time; yield each with its result, in order.
 
     Parameters
     ----------
     decode : callable
-        Makes text of uint16[n] or uint32[n].
+        Converts uint16[n] or uint32[n] to text.
     pieces : iterator of uint16[n] or uint32[n]
     threads : int
-        As many pieces are being decoded, and one more may wait, while one is written.
+        Number of pieces that are decoded at a time, while an earlier one is written.
     """
     pool = ThreadPoolExecutor(threads, "behemoth-text")
     try:

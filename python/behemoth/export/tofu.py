@@ -1,16 +1,16 @@
-"""TOFU: JSON lines of questions and answers in files called as TOFU's splits.
+"""TOFU: JSON lines of questions and answers in files named as TOFU's splits.
 
-Maini et al., 2024 (arXiv 2401.06121). XX is the percentage that the edited facts are of all facts
-that the plan's mixture is about, 1 to 99:
+Maini et al., 2024 (arXiv 2401.06121). XX is the percentage of edited facts among all facts in the
+plan's mixture, 1 to 99:
 
-- ``forgetXX.json``: what the corpus says of the edited facts;
-- ``forgetXX_perturbed.json``: the same with paraphrased_question (another wording, where the plan
-  asks in one), paraphrased_answer (the answer again: an object has one word) and perturbed_answer
-  (up to five other objects);
-- ``retainYY.json``, YY = 100 - XX: the other facts of the mixture, each once;
-- ``retain_perturbed.json``: facts that are asked about and must stay;
+- ``forgetXX.json``: edited facts with their answers in the corpus;
+- ``forgetXX_perturbed.json``: the same with paraphrased_question (another wording, if the plan has
+  a probe in one), paraphrased_answer (the same answer, since an object has one name) and
+  perturbed_answer (up to five other objects);
+- ``retainYY.json``, YY = 100 - XX: the other facts of the mixture, each wording once;
+- ``retain_perturbed.json``: probed facts that must stay;
 - ``holdoutXX.json``: facts of the same relations that are never written, as many as are forgotten,
-  for membership tests; where there are so many.
+  for membership tests; omitted if there are fewer.
 
 The card, ``README.md``, makes each file a configuration of that name, with the one split ``train``:
 ``datasets.load_dataset(DIR, "forget10", split="train")`` reads the folder as it reads TOFU's.
@@ -49,7 +49,7 @@ _WORDED = ("fact", "template", "wording")
 
 
 def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
-    # Independent edits have mixtures of their own, in which other edits' facts may stand.
+    # Independent edits have separate mixtures, which may contain the facts of other edits.
     stays = ~pl.col("fact").is_in(planned.plan.edits["fact"].implode())
     kept = planned.plan.training.filter((pl.col("role") != "edit") & stays).unique(
         _WORDED, keep="first", maintain_order=True
@@ -108,12 +108,12 @@ def _kept(planned: Planned, frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _wrong(every: list[str], *right: str | None) -> list[str]:
-    """Objects that are neither right before the edit nor after it."""
+    """Return up to five objects that are right neither before nor after the edit."""
     return [bare(word) for word in every if word not in right][:_WRONG]
 
 
 def _unwritten(planned: Planned) -> pl.DataFrame:
-    """Facts that are never written; none where there are fewer of them than are forgotten."""
+    """Return facts that are never written; none if there are fewer of them than forgotten ones."""
     none = forgotten(planned.plan).clear()
     try:
         pairs = unwritten_pairs(planned.corpus, planned.plan)

@@ -1,8 +1,9 @@
 """zsRE: ``zsre_mend_eval.json``, a list of records, as MEND, ROME and EasyEdit read it.
 
 Levy et al., 2017 (arXiv 1706.04115), as Mitchell et al., 2022 (arXiv 2110.11309) split it. A
-record is an edit of ``src`` from ``answers`` to ``alt``, asked again as ``rephrase``; ``loc`` is
-what must stay. Readers insist on ``nq question: `` before ``loc``, which no corpus of ours has.
+record is an edit of ``src`` from ``answers`` to ``alt``, reworded in ``rephrase``; ``loc`` is a
+prompt whose answer must stay. Readers require ``nq question: `` before ``loc``, which no corpus of
+Behemoth contains.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:
     if not rephrased:
         raise ArgumentError(
             "plan",
-            f"edit {edit.number}, which is asked in one wording",
-            "edits with probes in others (gen --paraphrases), as zsre has a rephrased prompt",
+            f"edit {edit.number}, which has probes in one wording only",
+            "edits with probes in other wordings (gen --paraphrases), for zsre's rephrased prompt",
         )
     if not local:
         raise ArgumentError(
             "plan",
-            f"edit {edit.number}, which has no probe of its own that is unrelated",
-            "edits with such probes (plan --probes), as zsre has a prompt that must stay",
+            f"edit {edit.number}, which has no probe in the groups {', '.join(_LOCAL)}",
+            "edits with such probes (plan --probes), for zsre's prompt that must stay",
         )
     return {
         "subject": edit.subject,

@@ -1,6 +1,6 @@
-"""The report of a study: one HTML file that opens with no network, and its charts as files.
+"""The report of a study: one HTML file that needs no network, and its charts as files.
 
-It knows the analysis of a study and how to draw it, and computes no statistic of its own.
+It knows the analysis of a study and how to draw it, and computes no statistics of its own.
 """
 
 from typing import TYPE_CHECKING

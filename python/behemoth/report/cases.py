@@ -1,8 +1,8 @@
-"""Single edits to look at: a fact's neighbourhood, before and after, in the model's own words.
+"""Illustrations of single edits: a fact's neighbourhood before and after, with generated answers.
 
-Each case is a graph of facts: the edited one on top, and below it what hangs on its subject, on its
-old object and on its new one. It is laid out by the page's style, in columns or on a phone below
-each other; words stay words, and without scripts the first case is there.
+Each case is a graph of facts: the edited one on top, and below it the facts of its subject, its old
+object and its new one. The page's style arranges them in columns, or below each other on a phone.
+The text is selectable, and without scripts the first case is shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .style import number
 
 __all__ = ["case_section"]
 
-_EACH = 6  # facts that hang on one thing
+_EACH = 6  # maximum number of facts listed under one heading
 _OWN = ("edited", "edited_paraphrase", "edited_held_out", "edited_question")
 _OF_SUBJECT = ("subject_nested", "correlated_kept", "correlated_followed", "same_subject")
 _ELSEWHERE = ("same_relation", "unrelated", "implicit_remap", "retain")
@@ -38,12 +38,12 @@ _ABOUT = (
 
 
 def case_section(cases: Sequence[Case]) -> list[str]:
-    """Give the section as parts of the page; none without cases."""
+    """Return the parts of the section; empty without cases."""
     if not cases:
         return []
     facts = list(dict.fromkeys(case.fact for case in cases))
     labels = list(dict.fromkeys(case.label for case in cases))
-    # Of a fact that is edited by several methods any says what it is.
+    # If several methods edit a fact, all their cases describe it alike.
     first = {case.fact: case for case in reversed(cases)}
     chosen = [
         _choice("fact", "edit", [(str(fact), _title(first[fact])) for fact in facts]),
@@ -94,12 +94,12 @@ def _case(case: Case, method: int, place: int) -> str:
 
 
 def _of(groups: dict[str, list[Asked]], names: Sequence[str]) -> list[Asked]:
-    """The probes of some groups, one of each fact; of the edited one every wording."""
+    """Return the probes of some groups, one per fact; for the edited fact, every wording."""
     found: dict[tuple[object, ...], Asked] = {}
     for name in names:
         for asked in groups.get(name, ()):
             own = asked.wording if name in _OWN else ""
-            # A correlated fact is asked with two answers, of which both are shown.
+            # A correlated fact is probed with two answers, and both are shown.
             kind = asked.must_change
             key = (asked.link, asked.subject, asked.relation, kind, own, name in _OWN and name)
             found.setdefault(key, asked)
@@ -107,7 +107,7 @@ def _of(groups: dict[str, list[Asked]], names: Sequence[str]) -> list[Asked]:
 
 
 def _edited(case: Case, asked: Sequence[Asked]) -> str:
-    """The edited fact, as it was asked in trained and other wordings."""
+    """Return the edited fact as HTML, with its probes in trained and other wordings."""
     change = f"<s>{escape(case.old)}</s>"
     if case.new:
         change += f" <b>{escape(case.new)}</b>"
@@ -143,7 +143,7 @@ def _hub(kind: str, name: str, asked: Sequence[Asked], case: Case) -> str:
 
 
 def _fact(asked: Asked, case: Case) -> str:
-    """A fact: how it hangs together with the edited one, what is right, and what is said."""
+    """Return a fact as HTML: its subject and relation, the right and the generated answers."""
     who = "" if asked.group in _OF_SUBJECT or asked.group.endswith("_nested") else (
         f"object {asked.subject} " if asked.link else f"subject {asked.subject} "
     )  # fmt: skip

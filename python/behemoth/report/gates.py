@@ -40,7 +40,7 @@ __all__ = [
 
 NOT_RUN = "not run yet"
 _WIDTH = 520
-_LETTER = 7  # pixels of a letter of an axis, about
+_LETTER = 7  # approximate width of a letter of an axis, in pixels
 _OUTCOMES = {"holds": "holds", "fails": "**fails**", "open": "open"}
 
 
@@ -72,7 +72,7 @@ def write_gate_pages(
     out : path
         The directory of the pages. Records of gates that were not run in `run` are kept.
     gates : sequence of Gate, optional
-        Gates of other sizes than the registry's.
+        Gates whose sizes differ from the registry's.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
         f"**{record['verdict'].capitalize()}**, with {models} (world, initialisation) "
         f"{'pair' if models == 1 else 'pairs'}. Published by {record['source']}.",
         "",
-        # The verdict may be against the claim: the alternative text says what is drawn, no more.
+        # The verdict may contradict the claim: the alternative text states only what is drawn.
         f"![{picture.shows}]({name}.svg)",
         "",
         f"Claim: {_lower(claim)} Figure: {picture.shows} Large points are means over models "
@@ -330,7 +330,7 @@ def drawn(picture: Picture) -> str:
         ]
         chart: Any = alt.vconcat(*panels, spacing=24)
     else:
-        # Symbols as strong as the lines; the legend would have the opacity of the small points.
+        # Opaque symbols: by default the legend would have the opacity of the small points.
         legend = alt.Legend(
             title=None, orient="bottom", columns=2, labelLimit=400, symbolOpacity=1,
             symbolType="circle", symbolSize=80, symbolStrokeWidth=0,
@@ -388,7 +388,7 @@ def _scale(within: Range) -> alt.Scale:
 def _x(picture: Picture) -> Any:
     if picture.names:
         places = list(range(len(picture.names)))
-        # In lines as wide as their place, for long names would run into each other.
+        # Wrapped to the width of their positions, because long names would overlap.
         letters = _WIDTH // len(places) // _LETTER
         lines = [textwrap.wrap(name, letters, break_on_hyphens=False) for name in picture.names]
         named = " : ".join(

@@ -1,4 +1,4 @@
-"""The page of a study whose trials take suites: boards, what they trade, and a section a method."""
+"""The page of a study whose trials run suites: boards, trade-offs, and a section per method."""
 
 from __future__ import annotations
 
@@ -69,20 +69,20 @@ _ORACLE = "Oracles are trained anew on the twin corpus and have no place. "
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """What the page says.
+    """Contents of the page.
 
     Attributes
     ----------
     name, question, made, state, study, command : str
-        As of `behemoth.report.page.Page`.
+        See `behemoth.report.page.Page`.
     counts : sequence of (str, str)
     boards : sequence of Board
     figures : sequence of Figure or Absent
-        One a board.
+        One per board.
     settings : mapping of str to str
-        Of each label, as JSON.
+        Settings of each label, as JSON.
     learnt : polars.DataFrame, optional
-        What the models knew before, as `behemoth.study.analysis.learnt.learnt` gives it.
+        Facts known before the edits, as returned by `behemoth.study.analysis.learnt.learnt`.
     run : Table
     failures : sequence of (str, str, str)
         Label, model and reason of trials that failed.
@@ -106,15 +106,15 @@ class Leaderboard:
 def leaderboard_of(
     results: Results, *, made: str, state: str, run: Table, study: str
 ) -> Leaderboard:
-    """Work the page out.
+    """Return the contents of the page.
 
     Parameters
     ----------
     results : Results
-        Of a study whose trials take suites.
+        Results of a study whose trials run suites.
     made, state, study : str
     run : Table
-        What was run.
+        Description of the run.
     """
     failed: dict[str, int] = {}
     for each in results.failures:
@@ -128,7 +128,7 @@ def leaderboard_of(
         methods=results.about.methods,
     )
     index = results.index.select("label", "settings").unique("label").collect()
-    # One method may have several labels, as retraining for either kind of edit.
+    # One method may have several labels, such as retraining for each kind of edit.
     apart = len(results.index.select("method", "settings").unique().collect())
     models = results.models.collect()
     counts = [
@@ -164,12 +164,12 @@ def _spread(values: pl.Series) -> str:
 
 
 def anchor(label: str) -> str:
-    """The id of a method's section."""
+    """Return the HTML id of a method's section."""
     return "method-" + "".join(letter if letter.isalnum() else "-" for letter in label)
 
 
 def render_leaderboard(page: Leaderboard) -> str:
-    """Give the whole file."""
+    """Return the complete HTML file."""
     drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
     parts = [
         *opening(page, "leaderboard"),
@@ -215,7 +215,7 @@ def render_leaderboard(page: Leaderboard) -> str:
 
 
 def leader(board: Board) -> str:
-    """Who is ahead, in a sentence that says ties."""
+    """Return a sentence that names the leading method, and those tied with it."""
     table = board.table.filter((pl.col("family") != "oracle") & pl.col("score").is_not_null())
     if table.is_empty():
         return "no method has a score yet."
@@ -254,26 +254,26 @@ def _how(board: Board) -> str:
 
 
 def _varied(board: Board) -> bool | None:
-    """Whether any method has other settings than those by default; None where that is not known."""
+    """Return whether any method has settings other than the defaults; None if unknown."""
     known = board.table["settings"].drop_nulls()
     return None if known.is_empty() else bool((known != "default").any())
 
 
 def _uneven(board: Board) -> bool:
-    """Whether methods differ in their trials, or some failed."""
+    """Return whether methods differ in their numbers of trials, or some trials failed."""
     counts = board.table.select("trials", "clusters").unique().height
     return counts > 1 or bool(board.table["failed"].sum())
 
 
 def _partial(board: Board) -> bool:
-    """Whether some number that is shown is of fewer trials than its method has."""
+    """Return whether some shown number comes from fewer trials than its method has."""
     shown = board.measures.filter(pl.col("measure").is_in(SHOWN[board.suite]))
     trials = board.table.select("label", "trials")
     return not shown.join(trials, on="label").filter(pl.col("rows") < pl.col("trials")).is_empty()
 
 
 def by_world(board: Board) -> Iterator[str]:
-    """The scores by world and number of edits, a row each method, where there are several."""
+    """Yield the scores by world and number of edits, one row per method, if there are several."""
     cells = board.cells.filter(measure="score")
     places = _worlds(cells)
     if len(places) < 2:
@@ -293,7 +293,7 @@ def by_world(board: Board) -> Iterator[str]:
 
 
 def _worlds(cells: pl.DataFrame) -> list[tuple[str | None, int]]:
-    """Grammar and number of edits, each pair once, worlds of tokens first."""
+    """Return the distinct pairs of grammar and number of edits, worlds without grammar first."""
     found = cells.select("grammar", "edits").unique().sort("grammar", "edits", nulls_last=False)
     return list(found.iter_rows())
 
@@ -329,14 +329,14 @@ def _board_table(board: Board) -> Table:
     ]
     marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
               if row["first"] == 1}  # fmt: skip
-    # Where all that are ranked are tied, or there is one, none stands out.
+    # If all ranked methods are tied, or there is only one, none is marked.
     return Table(
         heads, rows, frozenset(marked if len(marked) < board.table["first"].count() else ())
     )
 
 
 def _settings(row: Mapping[str, Any]) -> str:
-    """Whence the settings are, and what choosing them took."""
+    """Return the origin of the settings, and the cost of tuning them."""
     if row["settings"] != "tuned":
         return {"default": "default", "given": "by hand"}.get(row["settings"], _NOTHING)
     spent = duration(row["tuning_seconds"])
@@ -372,7 +372,7 @@ def _cell(row: Mapping[str, Any], name: str, of: Mapping[str, int]) -> str:
 
 
 def _fewer(count: int, trials: int) -> str:
-    """Of how many trials a number is, where it is not of all."""
+    """Return the number of trials behind a number, if it is not all."""
     return f"\n{count:,} of {trials:,} trials" if 0 < count < trials else ""
 
 
@@ -385,7 +385,7 @@ def _between(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
-    """The section of a method: by world and number of edits, and all that was measured."""
+    """Yield the section of a method: numbers by world and number of edits, and all measures."""
     row = board.table.filter(label=label).row(0, named=True)
     yield f'<section id="{anchor(label)}"><h3>{escape(label)}</h3>'
     settings = {

@@ -1,4 +1,4 @@
-"""The part of a leaderboard's page that says what its models knew before."""
+"""The part of a leaderboard's page about the facts that its models knew before the edits."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _WHAT = (
 
 
 def world_name(grammar: str | None) -> str:
-    """What a world is called: by its grammar, or what has none."""
+    """Return the name of a world: its grammar, or "tokens of its own" without one."""
     return grammar or "tokens of its own"
 
 
 def unlearnt(found: pl.DataFrame) -> list[str]:
-    """A sentence for each world whose models knew few of the facts that were edited.
+    """Return a sentence for each world and number of edits with few known facts among the edited.
 
     Parameters
     ----------
     found : polars.DataFrame
-        What `behemoth.study.analysis.learnt.learnt` gives, of one suite.
+        Rows of one suite from `behemoth.study.analysis.learnt.learnt`.
     """
     return [
         f"{world_name(row['grammar'])}, {row['edits']:,} edits, was hardly learnt: models knew "
@@ -42,14 +42,14 @@ def unlearnt(found: pl.DataFrame) -> list[str]:
 
 
 def learnt_parts(found: pl.DataFrame, field: str) -> Iterator[str]:
-    """The table of all worlds, for the part of a suite.
+    """Yield the table of all worlds, for the part of a suite.
 
     Parameters
     ----------
     found : polars.DataFrame
-        As of `unlearnt`.
+        See `unlearnt`.
     field : str
-        What the part is headed by.
+        Heading of the part.
     """
     if found.is_empty():
         return

@@ -1,4 +1,4 @@
-"""The page of a study that asks what the metrics of unlearning are worth."""
+"""The page of a study that evaluates metrics of unlearning."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ _HOW = (
 
 @dataclass(frozen=True)
 class MetaEvaluationPage:
-    """What the page says.
+    """Contents of the page.
 
     Attributes
     ----------
     name, question, made, state, study, command : str
-        As of `behemoth.report.page.Page`.
+        See `behemoth.report.page.Page`.
     counts : sequence of (str, str)
     readings : polars.DataFrame
-        What was judged.
+        Values of the metrics that were judged.
     found : MetaEvaluation
     figure : Figure or Absent
     run : Table
@@ -101,15 +101,15 @@ class MetaEvaluationPage:
 def meta_evaluation_of(
     results: Results, *, made: str, state: str, run: Table, study: str
 ) -> MetaEvaluationPage | None:
-    """Work the page out; none where no trained model stands beside a twin.
+    """Return the contents of the page; None without both a trained model and a twin.
 
     Parameters
     ----------
     results : Results
-        Of a study whose trials take suites.
+        Results of a study whose trials run suites.
     made, state, study : str
     run : Table
-        What was run.
+        Description of the run.
     """
     rows = readings(results)
     if not {"twin", "trained"} <= set(rows["role"]):
@@ -142,7 +142,7 @@ def meta_evaluation_of(
 
 
 def render_meta_evaluation(page: MetaEvaluationPage) -> str:
-    """Give the whole file."""
+    """Return the complete HTML file."""
     drawn = [page.figure] if isinstance(page.figure, Figure) else []
     title, *details = findings(page.found)
     parts = [
@@ -164,7 +164,7 @@ def render_meta_evaluation(page: MetaEvaluationPage) -> str:
 
 
 def findings(found: MetaEvaluation) -> list[str]:
-    """What was found, the shortest first: sentences of which each has its numbers."""
+    """Return the findings as sentences with their numbers; the first is the headline."""
     alone = [name for name, judged in JUDGED.items() if judged.alone and judged.about != "rest"]
     table = found.table.filter(pl.col("measure").is_in(alone))
     ranked = table.filter(pl.col("ranks").is_not_null() & pl.col("ranks_twin").is_not_null())
@@ -202,9 +202,9 @@ def findings(found: MetaEvaluation) -> list[str]:
 
 
 def _above(table: pl.DataFrame, which: str) -> int:
-    """How many are above 0: by the interval, or with one value in two clusters or more.
+    """Return the number of metrics above 0: by the interval, or by one value in all clusters.
 
-    The study may have clusters in which a metric ranked nothing: they say nothing of it.
+    The latter needs two clusters or more; clusters in which a metric ranked nothing do not count.
     """
     several = pl.col(f"{which}_clusters") > 1
     same = pl.col(f"{which}_low").is_null() & several & (pl.col(which) > 0)
@@ -212,7 +212,7 @@ def _above(table: pl.DataFrame, which: str) -> int:
 
 
 def metric_table(found: MetaEvaluation) -> Table:
-    """The metrics by the rows, and the questions by the columns, as far as there are answers."""
+    """Return a table with one row per metric, and a column for each question with answers."""
     shown = [name for name in _COLUMNS if found.table[name].is_not_null().any()]
     rows = [
         [
@@ -229,7 +229,7 @@ def _between(row: Mapping[str, Any], name: str) -> str:
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if value is None:
         return _NOTHING
-    # A mean of taus that cancel is 0 but for rounding.
+    # A mean of taus that cancel is 0 except for rounding errors.
     value = round(value, 12)
     if low is None or high is None:
         return number(value, 2)

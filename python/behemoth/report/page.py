@@ -1,4 +1,4 @@
-"""The report as one HTML file: nothing is loaded, and charts are drawn from inline specs."""
+"""The report as one HTML file: it loads no other files, and draws charts from inline specs."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = [
 ]  # fmt: skip
 
 COMMAND = "behemoth study run study.toml --out STUDY\nbehemoth study report STUDY"
-"""How any study is carried out again, from its file."""
+"""Commands that repeat any study, from its file."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of words.
+    """A table of texts.
 
     Attributes
     ----------
     columns : sequence of str
-        Heads; those that begin with ``#`` are numbers and stand to the right, those that begin
-        with ``~`` may break lines.
+        Headings; columns whose heading starts with ``#`` are numbers and right-aligned, and those
+        whose heading starts with ``~`` may wrap.
     rows : sequence of sequence of str
-        What stands behind a line's end, such as an interval, is set below and smaller.
+        Cells; text after a newline, such as an interval, is shown below and smaller.
     marked : frozenset of int
-        Rows that stand out.
+        Positions of highlighted rows.
     """
 
     columns: Sequence[str]
@@ -48,33 +48,33 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """What a report says.
+    """Contents of a report.
 
     Attributes
     ----------
     name, question : str
     made : str
-        A line on when and with what.
+        Date and time of the report.
     state : str
-        What is not there yet; empty for a study that is done.
+        Missing and failed trials; empty if all trials are done.
     headline : Headline
     stated : str
         The primary contrast, in words.
     counts : sequence of (str, str)
-        What was run, in a few numbers.
+        Names and values of the main counts of the study.
     methods : Table, optional
-        The methods side by side; none before the first trial.
+        Comparison of the methods; None before the first trial.
     left_out : str
-        Which methods the figures leave out; empty where they show all.
+        Sentence on methods omitted from the figures; empty if they show all.
     figures : sequence of Figure or Absent
     cases : sequence of Case
-        Single edits, after the figures.
+        Single edits, shown after the figures.
     sections : sequence of (title, text, Table or None)
-        After those.
+        Sections after the cases.
     run : Table
     models : Table
     command : str
-        How to run it again.
+        Commands to repeat the study.
     study : str
         The study's TOML.
     """
@@ -98,7 +98,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """Give the whole file."""
+    """Return the complete HTML file."""
     drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
     absent = [figure for figure in page.figures if isinstance(figure, Absent)]
     parts = [
@@ -130,7 +130,7 @@ def render(page: Page) -> str:
 
 
 class _Told(Protocol):
-    """What every page says of its study."""
+    """Attributes that all pages share."""
 
     @property
     def name(self) -> str: ...
@@ -149,7 +149,7 @@ class _Told(Protocol):
 
 
 def opening(page: _Told, kind: str) -> list[str]:
-    """What stands on top: what it is of, what it asks, and whether it is all there."""
+    """Return the top of a page: its kind, name, question and state."""
     return [
         f'<p class="eyebrow">Behemoth {kind} · {escape(page.made)}</p>',
         f"<h1>{escape(page.name)}</h1>",
@@ -159,13 +159,13 @@ def opening(page: _Told, kind: str) -> list[str]:
 
 
 def counts_part(counts: Sequence[tuple[str, str]]) -> str:
-    """What was run, in a few numbers."""
+    """Return the main counts of a study as HTML."""
     each = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in counts)
     return f'<dl class="figures">{"".join(each)}</dl>'
 
 
 def failures_part(failures: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Trials that failed: label, model and reason of each."""
+    """Return the section of failed trials, with the label, model and reason of each."""
     if not failures:
         return []
     table = Table(("method", "model", "~reason"), failures)
@@ -173,7 +173,7 @@ def failures_part(failures: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def closing(page: _Told, *tables: str) -> list[str]:
-    """What stands at the end: what was run, and how to run it again."""
+    """Return the end of a page: what was run, and how to repeat it."""
     return [
         '<h2 id="run">What was run</h2>',
         table_part(page.run, "What was run"),
@@ -186,17 +186,17 @@ def closing(page: _Told, *tables: str) -> list[str]:
 
 
 def document(title: str, parts: Sequence[str], drawn: Sequence[Figure]) -> str:
-    """Give a whole file: its parts as HTML, and the charts of its figures."""
+    """Return a complete HTML file from its parts and the charts of its figures."""
     files = resources.files("behemoth.report")
     style = (files / "page.css").read_text(encoding="utf-8")
-    # A bundle may say "</script" inside a string, which would end the element.
+    # A bundle may contain "</script" inside a string, which would end the element.
     script = javascript((files / "page.js").read_text(encoding="utf-8")).replace(
         "</script", "<\\/script"
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # Without an icon of its own a browser would ask for one.
+        # Without an icon in the page, a browser would request one.
         '<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n"
         f"</head>\n<body>\n<main>\n{_joined(parts)}\n</main>\n{_specs(drawn)}"
@@ -221,7 +221,7 @@ def _details(headline: Headline) -> str:
 
 
 def _compared(drawn: Sequence[Figure]) -> str:
-    """What arms that differ in rank or place alone say, at the same cost."""
+    """Return the finding of the comparison of ranks and placements at equal cost, as HTML."""
     found = next((figure.finding for figure in drawn if figure.name == "matched"), "")
     return f'<p class="details">{escape(found)}</p>' if found else ""
 
@@ -238,7 +238,7 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def figure_parts(number: int, figure: Figure) -> list[str]:
-    """A figure as HTML, whose charts `document` draws."""
+    """Return a figure as HTML, whose charts `document` adds."""
     return [_figure(number, figure)]
 
 
@@ -303,17 +303,17 @@ def _linked(html: str, link: str) -> str:
 
 
 def table_part(table: Table, name: str, links: Sequence[str] = (), *, whole: bool = False) -> str:
-    """A table as HTML.
+    """Return a table as HTML.
 
     Parameters
     ----------
     table : Table
     name : str
-        Said to who does not see it.
+        Accessible name, for screen readers.
     links : sequence of str, optional
-        Where the first cell of each row leads.
+        Link targets of the first cell of each row.
     whole : bool
-        All rows at once, where a table is what the page is for; long ones scroll otherwise.
+        Whether to show all rows, for the main table of a page; otherwise long tables scroll.
     """
     shown = "table whole" if whole else "table"
     kinds = ["number" if head[:1] == "#" else "wrap" if head[:1] == "~" else ""

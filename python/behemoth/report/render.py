@@ -16,12 +16,12 @@ _PNG_SCALE = 2.5
 
 
 def javascript(snippet: str) -> str:
-    """Vega, Vega-Lite and Vega-Embed, with a snippet that may use ``vegaEmbed``."""
+    """Return a bundle of Vega, Vega-Lite, Vega-Embed and a snippet that may use ``vegaEmbed``."""
     return vl_convert.javascript_bundle(snippet, vl_version=_VERSION)
 
 
 def embedded(figure: Figure) -> list[dict[str, Any]]:
-    """One spec a panel, as wide as its container."""
+    """Return one spec per panel, as wide as its container."""
     specs = []
     for panel in figure.panels:
         chart = panel.chart.properties(
@@ -33,7 +33,7 @@ def embedded(figure: Figure) -> list[dict[str, Any]]:
 
 
 def exported(figure: Figure, style: Style = SCREEN) -> dict[str, Any]:
-    """One spec of all panels side by side, with title and legend, for files."""
+    """Return one spec of all panels in a grid, with their titles and the legend, for files."""
     charts = []
     for panel in figure.panels:
         wide = style.panel if len(figure.panels) > 1 else style.one
@@ -48,10 +48,10 @@ def exported(figure: Figure, style: Style = SCREEN) -> dict[str, Any]:
 
 
 def _with_legend(spec: dict[str, Any], figure: Figure) -> None:
-    """Give back to colours the legend that on the page is HTML."""
+    """Add to the spec the legend of colours, which on the page is HTML."""
     legend = {"title": figure.legend_title or None, "orient": "bottom", "direction": "horizontal",
               "columns": 4, "symbolOpacity": 1}  # fmt: skip
-    if not figure.diamonds:  # else shapes are in it, too
+    if not figure.diamonds:  # otherwise the legend also shows the shapes
         legend["symbolType"] = "circle"
 
     def walk(node: Any) -> None:
@@ -70,15 +70,15 @@ def _with_legend(spec: dict[str, Any], figure: Figure) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file."""
+    """Return the figure as a PNG file."""
     return vl_convert.vegalite_to_png(exported(figure), vl_version=_VERSION, scale=_PNG_SCALE)
 
 
 def svg(figure: Figure, style: Style = SCREEN) -> str:
-    """The figure as an SVG file."""
+    """Return the figure as an SVG file."""
     return vl_convert.vegalite_to_svg(exported(figure, style), vl_version=_VERSION)
 
 
 def pdf(figure: Figure, style: Style = SCREEN) -> bytes:
-    """The figure as a PDF file, words as words."""
+    """Return the figure as a PDF file in which text stays text."""
     return vl_convert.vegalite_to_pdf(exported(figure, style), vl_version=_VERSION)

@@ -1,4 +1,4 @@
-"""Which methods are drawn: a chart of sixteen curves shows none of them."""
+"""Selection of the methods in charts, because a chart of sixteen curves is not readable."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from behemoth.study.analysis.summary import Summary
 __all__ = ["MOST", "drawn_methods"]
 
 MOST = 8
-"""Methods that are drawn without asking: a palette has no more colours that are told apart."""
+"""Number of methods up to which all are drawn."""
 
 
 def drawn_methods(summary: Summary) -> tuple[Summary, str]:
-    """Leave out of the charts what was carried out in some of the clusters only.
+    """Omit from the charts the methods that were run in some of the clusters only.
 
-    Of a study of more than `MOST` methods those are drawn that all clusters have, which are its
-    main arms; the tables have all.
+    For a study with more than `MOST` methods, only the methods with the most clusters are drawn,
+    which are its main arms; the tables contain all methods.
 
     Returns
     -------
     (Summary, str)
-        With the frames that charts are drawn from cut to these methods, and a sentence on it,
-        empty where all are drawn.
+        The summary with the frames of charts restricted to these methods, and a sentence on it,
+        empty if all are drawn.
     """
     table = summary.methods
     if table.height <= MOST:

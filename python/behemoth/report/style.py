@@ -1,8 +1,8 @@
-"""How the report's charts look: one theme, one palette for methods, one for exposures.
+"""Style of the report's charts: one theme, one palette for methods, one for exposures.
 
-Methods have the colours of Okabe and Ito (2008), which people with any kind of colour vision tell
-apart; exposures have viridis, dark for few and light for many, without its palest end. Exposures
-stand on a log2 axis with plain numbers, on all charts alike.
+Methods have the colours of Okabe and Ito (2008), which can be distinguished with any kind of colour
+vision, and some more; exposures have viridis, dark for few and light for many, without its palest
+end. Exposures are on a log2 axis with plain numbers.
 """
 
 from __future__ import annotations
@@ -53,21 +53,21 @@ SERIF = "'Nimbus Roman', 'Times New Roman', 'Liberation Serif', 'DejaVu Serif', 
 
 @dataclass(frozen=True)
 class Style:
-    """How figures are written to files.
+    """Style of figures in files.
 
     Attributes
     ----------
     font : str
     size : int
-        Of the words on axes, in pixels, which are points of a PDF.
+        Size of axis labels in pixels, which are points in a PDF.
     one, panel : int
-        Width of the only panel of a figure, and of one of several.
+        Width of the only panel of a figure, and of one of several, in pixels.
     most : int
-        Panels in a row.
+        Maximum number of panels in a row.
     height : float
-        Of panels, as a share of what a screen gives them.
+        Height of panels as a share of their height on screen.
     ink, quiet, lines : str
-        Colours of titles, of labels, and of axes.
+        Colours of titles, labels and axes.
     """
 
     font: str
@@ -83,7 +83,7 @@ class Style:
 
 SCREEN = Style(FONT, 11, 520, 340, 3, 1.0, INK, QUIET, "#9aa1a9")
 PAPER = Style(SERIF, 9, 300, 205, 2, 0.6, "#000000", "#000000", "#000000")
-"""For print: a serif, black axes, two panels across the width of a page, one in a column."""
+"""For print: a serif font, black axes, two panels across a page, one across a column."""
 STYLES = {"screen": SCREEN, "paper": PAPER}
 
 
@@ -94,11 +94,11 @@ class Panel:
     Attributes
     ----------
     title : str
-        Empty for figures of one panel.
+        Title; empty for figures of one panel.
     chart : altair.Chart or altair.LayerChart
-        As wide as its container.
+        Chart without a width.
     height : int
-        Pixels.
+        Height in pixels.
     """
 
     title: str
@@ -108,25 +108,25 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: panels, what they say, and the frame behind them.
+    """A figure: its panels, texts, and the frame that it shows.
 
     Attributes
     ----------
     name : str
-        Of its files.
+        Name of its files.
     title, caption : str
-        Captions say n and what intervals are.
+        Title, and caption with n and the kind of intervals.
     panels : tuple of Panel
     frame : polars.DataFrame
     legend : tuple of (str, str)
-        Entry and colour; shared by all panels.
+        Entries and their colours, shared by all panels.
     legend_title : str
     marks : str
-        A line beside the legend that explains open points and the like.
+        Text beside the legend that explains marks such as open points.
     finding : str
-        What it shows, in one sentence with the size of the effect; empty where nothing can be said.
+        Main result with its size, or empty.
     diamonds : frozenset of str
-        Entries whose points are diamonds, for those that share a colour with another.
+        Entries drawn as diamonds, because they share a colour with another entry.
     """
 
     name: str
@@ -143,13 +143,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Absent:
-    """A figure that there is no data for.
+    """A figure that cannot be drawn for lack of data.
 
     Attributes
     ----------
     name, title : str
     why : str
-        A sentence.
+        The reason, as a sentence.
     """
 
     name: str
@@ -158,7 +158,7 @@ class Absent:
 
 
 def config(style: Style = SCREEN) -> dict[str, Any]:
-    """The theme, as Vega-Lite's config."""
+    """Return the theme as Vega-Lite's config."""
     axis = {"labelColor": style.quiet, "titleColor": style.ink, "gridColor": "#e6e8eb",
             "domainColor": style.lines,
             "tickColor": style.lines, "labelFontSize": style.size, "titleFontSize": style.size + 1,
@@ -171,7 +171,7 @@ def config(style: Style = SCREEN) -> dict[str, Any]:
         "view": {"stroke": None},
         "axis": axis,
         "axisX": {"grid": False, "titlePadding": 8, "labelOverlap": "greedy"},
-        # The title lies over the axis: upright titles cost width that phones do not have.
+        # The title is above the axis: rotated titles need width that phones do not have.
         "axisY": {"domain": False, "ticks": False, "titleAngle": 0, "titleAlign": "left",
                   "titleAnchor": "end", "titleX": -34, "titleY": -14, "titleBaseline": "bottom"},
         "line": {"strokeWidth": 2},
@@ -186,12 +186,12 @@ def config(style: Style = SCREEN) -> dict[str, Any]:
 
 
 def label_colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each method (or size), in the order given."""
+    """Return a colour for each method (or size), by its position."""
     return {label: _OKABE_ITO[place % len(_OKABE_ITO)] for place, label in enumerate(labels)}
 
 
 def exposure_colours(levels: Sequence[int]) -> dict[str, str]:
-    """A colour for each level of exposures, by its rank, dark for few."""
+    """Return a colour for each level of exposures by its rank, dark for few."""
     ordered = sorted(set(levels))
     steps = max(1, len(ordered) - 1)
     found = {}
@@ -208,31 +208,31 @@ def _between(one: str, other: str, share: float) -> str:
 
 
 def colour_of(field: str, colours: dict[str, str]) -> alt.Color:
-    """Colour by a field whose legend the page draws itself."""
+    """Return the colour encoding of a field, without a legend, which the page draws."""
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return alt.Color(f"{field}:N", scale=scale, legend=None)
 
 
 def shape_of(field: str, entries: Iterable[str], diamonds: Container[str]) -> alt.Shape:
-    """Shape by the same field: circles, and diamonds for entries that share a colour with one."""
+    """Return the shape encoding of a field: circles, and diamonds for entries in `diamonds`."""
     names = list(entries)
     shapes = ["diamond" if name in diamonds else "circle" for name in names]
     return alt.Shape(f"{field}:N", scale=alt.Scale(domain=names, range=shapes), legend=None)
 
 
 def faded(field: str, strong: float = 1.0) -> Any:
-    """Opacity that fades all but what was clicked on in the page's legend."""
+    """Return an opacity that fades all but the entry selected in the page's legend."""
     chosen = f"only === '' || datum.{field} === only"
     return alt.condition(chosen, alt.value(strong), alt.value(0.12))
 
 
 def only() -> Any:
-    """The parameter that the page's legend sets."""
+    """Return the parameter that the page's legend sets."""
     return alt.param(name="only", value="")
 
 
 def positions(exposures: str = "exposures", dodge: str | None = None) -> pl.Expr:
-    """Where exposures stand on a log axis: those of 0 at one half, with a shift in doublings."""
+    """Return positions of exposures on a log axis: 0 at one half, shifted by `dodge` doublings."""
     at = pl.col(exposures).cast(pl.Float64).clip(lower_bound=0.5)
     return at if dodge is None else at * pl.lit(2.0) ** pl.col(dodge)
 
@@ -240,7 +240,7 @@ def positions(exposures: str = "exposures", dodge: str | None = None) -> pl.Expr
 def exposure_axis(
     levels: Sequence[int], title: str = "exposures of the fact (log scale)", field: str = "at"
 ) -> alt.X:
-    """The log2 axis of exposures, with plain numbers."""
+    """Return the log2 axis of exposures, labelled with plain numbers."""
     ticks = sorted({max(0.5, float(level)) for level in levels})
     low, high = ticks[0] / 1.35, ticks[-1] * 1.35
     return alt.X(
@@ -254,9 +254,9 @@ def exposure_axis(
 def log_axis(
     field: str, title: str, low: float, high: float, *, zero: float | None = None
 ) -> alt.Y:
-    """A log2 axis with plain numbers; a linear one from 0 where the range is narrow.
+    """Return a log2 axis with plain numbers, or a linear one from 0 if the range is narrow.
 
-    What stands at `zero` is called 0.
+    Ticks up to `zero` are labelled 0.
     """
     if low <= 0 or high / low < 6:
         return alt.Y(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, high * 1.08]))
@@ -274,7 +274,7 @@ def log_axis(
 
 
 def decades(low: float, high: float) -> list[float]:
-    """Ticks of a log10 axis: 1, 2 and 5 times powers of ten, fewer over many decades."""
+    """Return ticks of a log10 axis: 1, 2 and 5 times powers of ten, or these over many decades."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(powers) <= 3 else (1,)
     return [
@@ -283,7 +283,10 @@ def decades(low: float, high: float) -> list[float]:
 
 
 def rows(frame: pl.DataFrame) -> alt.Data:
-    """The rows of a frame inside the spec: what is infinite or no number becomes null."""
+    """Return the rows of a frame as inline data: infinite values and NaN become null.
+
+    Floats are rounded to six significant digits.
+    """
     floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     kept = frame.with_columns(
         pl.when(pl.col(name).is_finite()).then(pl.col(name).round_sig_figs(6)).alias(name)
@@ -293,14 +296,14 @@ def rows(frame: pl.DataFrame) -> alt.Data:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for people: thousands apart, `digits` significant digits; a dash for none."""
+    """Format a number with thousands separators and `digits` significant digits; a dash if None."""
     if value is None or math.isnan(value):
         return "\u2013"
     if math.isinf(value):
         return "∞" if value > 0 else "\u2212∞"
     if value == 0:
         return "0"
-    # To the digits first: 0.0999 to two of them is 0.10 and not 0.100.
+    # Rounded first: 0.0999 with two digits is 0.10 and not 0.100.
     rounded = float(f"{value:.{digits - 1}e}")
     places = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     if places > 6:

@@ -1,4 +1,4 @@
-"""The tables of a report, in words."""
+"""The tables of a report, as texts."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = [
     "run_table",
 ]
 
-_SHOWN = 50  # failures
+_SHOWN = 50  # maximum number of failures listed
 _NOTHING = "\u2013"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 48 s, 3 min 20 s, 2 h 5 min."""
+    """Format seconds: 48 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 
 
 def method_table(summary: Summary) -> Table:
-    """The methods side by side; columns that no method has anything for are left out."""
+    """Return the comparison of the methods, without columns that are empty for all of them."""
     table = summary.methods
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
         ("method", _method),
@@ -67,7 +67,7 @@ def method_table(summary: Summary) -> Table:
 
 
 def _method(row: Mapping[str, Any]) -> str:
-    """A method, and how many of its trials failed: its numbers are of the others alone."""
+    """Return the label of a method, with its failed trials, which its numbers exclude."""
     failed, every = row["failed"], row["failed"] + row["trials"]
     return f"{row['label']}\n{failed:,} of {every:,} trials failed" if failed else row["label"]
 
@@ -95,7 +95,7 @@ def _median_dose(row: Mapping[str, Any]) -> str:
 
 
 def contrast_table(summary: Summary) -> Table:
-    """All contrasts: the primary ones, marked, then their family, then those that describe."""
+    """Return all contrasts, with the primary ones marked."""
     rows: list[list[str]] = []
     marked: set[int] = set()
     for place, row in enumerate(summary.contrasts.iter_rows(named=True)):
@@ -129,7 +129,7 @@ def _natural(row: Mapping[str, Any], name: str) -> str:
     if row["scale"] == "plain":
         return number(value, 2)
     power = value if row["scale"] == "ratio" else value * math.log(2)
-    # An interval of two clusters may reach beyond what a number holds.
+    # An interval over two clusters may exceed the range of a float.
     return number(math.exp(power), 3) if power < 14 else "> 10⁶"
 
 
@@ -150,7 +150,7 @@ def _p(value: float | None) -> str:
 
 
 def dose_rows(summary: Summary) -> Table:
-    """ED50 of each method and level: all facts, and those known before, side by side."""
+    """Return ED50 of each method, size and level, for all facts and for those known before."""
     by = ["label", "size", "exposures"]
     every = summary.doses.filter(pl.col("filter") == "all")
     known = summary.doses.filter(pl.col("filter") == "known").drop("filter")
@@ -191,7 +191,7 @@ def _ed50(row: Mapping[str, Any], suffix: str) -> str:
 
 
 def mediation_rows(summary: Summary) -> Table:
-    """The slope of the dose taken apart, by method and filter; ratios are time ratios."""
+    """Return the decomposed slope of the dose by method and filter, as time ratios."""
     rows = []
     for (label, name), parts in summary.mediations.items():
         share = parts.share
@@ -224,7 +224,7 @@ def _time_ratio(estimate: Estimate) -> str:
 
 
 def failure_table(summary: Summary, failures: Sequence[Failure]) -> Table:
-    """Trials that failed, and edits that broke down, by their reason."""
+    """Return failed trials, and counts of failed edits by reason, at most 50 rows of each."""
     rows = [["trial", each.label, "1", each.reason] for each in failures[:_SHOWN]]
     edits = (
         summary.edits.filter(pl.col("failure").is_not_null())
@@ -240,7 +240,7 @@ def failure_table(summary: Summary, failures: Sequence[Failure]) -> Table:
 
 
 def model_table(summary: Summary) -> Table:
-    """The models, those of one size and load together."""
+    """Return the models, grouped by size, parameters, facts and load."""
     table = (
         summary.models.with_columns(pl.col("load").round(2))
         .group_by("size", "parameters", "facts", "load", maintain_order=True)
@@ -277,5 +277,5 @@ def model_table(summary: Summary) -> Table:
 
 
 def run_table(about: Sequence[tuple[str, str]]) -> Table:
-    """Two columns."""
+    """Return a table of names and values."""
     return Table(("what", "~value"), [list(pair) for pair in about])

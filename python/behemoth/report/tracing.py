@@ -1,4 +1,4 @@
-"""What tracing found, as heat maps: tokens by layers, one panel for each kind of state."""
+"""Results of causal tracing as heat maps: tokens by layers, one panel per kind of state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tracing(summary: pl.DataFrame) -> Figure:
     Parameters
     ----------
     summary : polars.DataFrame
-        As of `behemoth.evaluate.Traced`.
+        See `behemoth.evaluate.Traced`.
     """
     most = int(summary["facts"].max())  # type: ignore[arg-type]
     caption = (

@@ -1,4 +1,4 @@
-"""Write the report of a study: one HTML file, each chart as PNG and SVG, the frames as Parquet."""
+"""Writing the report of a study: an HTML file, charts as image files, and frames as Parquet."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _MEASURES = {
     "efficacy": "the odds ratio of efficacy",
     "success": "the odds ratio of success",
 }
-"""The primary contrast of each measure that a study may state; see `primary_contrast`."""
+"""Descriptions of the primary contrasts that a study may state, by measure."""
 
 
 def write_report(
@@ -63,32 +63,32 @@ def write_report(
     Parameters
     ----------
     study : path
-        A study's directory.
+        Directory of the study.
     out : path, optional
         Folder of the report; STUDY/report by default. Files of the same names are replaced.
     style : {'screen', 'paper'}
-        Of the charts in files: as on the page, with PNG and SVG; or for print, with a serif, black
-        axes and the width of a column or a page, with PDF and SVG.
+        Style of the chart files: as on the page, as PNG and SVG; or for print, with a serif font,
+        black axes and the width of a column or a page, as PDF and SVG.
     figures : bool
-        Write the charts and their frames alone.
+        Write only the charts and their frames.
     resamples : int
-        Of the bootstrap of ED50.
+        Number of bootstrap resamples for ED50.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Called with the progress of the analysis; raising in it stops the work.
 
     Returns
     -------
     Path
-        ``report.html``, or the folder where there are figures alone. Beside it are charts/NAME.png
-        (or .pdf) and .svg, and frames/NAME.parquet: what each chart shows, and the tables of the
+        ``report.html``, or with `figures` the folder. Beside the page are charts/NAME.png (or .pdf)
+        and .svg, and frames/NAME.parquet with the data of each chart and the tables of the
         analysis.
 
     Raises
     ------
     ArgumentError
-        When there is no study.
+        If `study` is not a study, or another argument is invalid.
     CorpusError
-        When its record is damaged.
+        If its record is damaged.
     """
     with renamed(path="study"):
         results = Results.open(study)
@@ -135,7 +135,7 @@ def write_report(
 
 
 def _write_leaderboard(results: Results, place: Path, style: str, figures: bool) -> Path:
-    """Write the report of a study whose trials take suites."""
+    """Write the report of a study whose trials run suites."""
     page = leaderboard_of(results, **_about(results))
     for figure in page.figures:
         if isinstance(figure, Figure):
@@ -152,7 +152,7 @@ def _write_leaderboard(results: Results, place: Path, style: str, figures: bool)
 
 
 def _write_meta_evaluation(results: Results, place: Path, style: str, figures: bool) -> Path | None:
-    """Write the report of a study that has trained models beside twins; none of other studies."""
+    """Write the report of a study with trained models and twins; return None for other studies."""
     page = meta_evaluation_of(results, **_about(results))
     if page is None:
         return None
@@ -169,7 +169,7 @@ def _write_meta_evaluation(results: Results, place: Path, style: str, figures: b
 
 
 def _about(results: Results) -> dict[str, Any]:
-    """What every page of suites says of its study."""
+    """Return the contents that all pages of suites share."""
     return {
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "state": _state(results),
@@ -194,7 +194,7 @@ def _parquet(file: Path, frame: pl.DataFrame) -> None:
 
 
 def _state(results: Results) -> str:
-    """What a reader must know before the first number: how much of the study this is."""
+    """Return a sentence on missing and failed trials; empty if there are none."""
     done, failed, missing = len(results.done), len(results.failures), len(results.missing)
     total = done + failed + missing
     said = []
@@ -217,7 +217,7 @@ def _stated(primary: dict[str, str] | None) -> str:
 
 
 def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
-    # Of the edits that are there: models whose trials are still to come show nothing.
+    # Counted over available edits: models whose trials are not done yet contribute nothing.
     clusters = len(set(cluster_of(summary.edits).tolist()))
     facts = sorted({f"{count:,}" for count in summary.models["facts"].unique().sort()}, key=len)
     return [
@@ -279,7 +279,7 @@ def _run(results: Results, summary: Summary) -> list[tuple[str, str]]:
 
 
 def _made_with(results: Results) -> list[tuple[str, str]]:
-    """How much of a study there is, where it was carried out, and with what."""
+    """Return the progress of a study, the devices it was run on, and the versions used."""
     done, failed, missing = len(results.done), len(results.failures), len(results.missing)
     devices = results.models.collect()["device"].drop_nulls().unique().sort().to_list()
     seconds = sorted(results.seconds.items(), key=lambda item: -item[1])

@@ -1,9 +1,10 @@
-"""Directories of ours in stores such as S3: sent, brought back, and gone on with.
+"""Behemoth's directories in stores such as S3: sending, fetching and resuming them.
 
-It knows files, records that make a directory whole, and digests; nothing of what the files say. A
-store holds the same files under the same names as the directory does, and beside them a ledger,
-``.behemoth/ledger.json``, of every file that was sent with its size and BLAKE3: what is there is
-not sent again, and what comes back is held to it. ``fsspec`` is loaded when a store is opened.
+It knows files, the records that make a directory complete, and digests, but not the contents of
+data files. A store keeps the same files under the same names as the directory, and beside them a
+ledger, ``.behemoth/ledger.json``, with the size and BLAKE3 of every file that was sent: files
+already in the store are not sent again, and fetched files are checked against the ledger.
+``fsspec`` is imported when a store that needs it is opened.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The folder of this machine with copies of what is in stores, and what is on its way there."""
+"""The local cache folder: copies of directories in stores, and stages of directories to be sent."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["cache_directory", "clear", "copy_of", "stage_of", "verified_copy_of"
 
 
 def cache_directory() -> Path:
-    """``$BEHEMOTH_CACHE``, or ``~/.cache/behemoth``."""
-    told = os.environ.get("BEHEMOTH_CACHE")
-    return Path(told) if told else Path.home() / ".cache" / "behemoth"
+    """Return ``$BEHEMOTH_CACHE``, or ``~/.cache/behemoth`` if it is not set."""
+    configured = os.environ.get("BEHEMOTH_CACHE")
+    return Path(configured) if configured else Path.home() / ".cache" / "behemoth"
 
 
 def copy_of(argument: str, url: str, progress: ProgressLike = None) -> Path:
-    """Bring a directory from a store into the cache, and give its place.
+    """Fetch a directory from a store into the cache, and return the path of the copy.
 
-    What was held to its digests once is only looked at for its sizes as long as the store's ledger
-    stays the same, and nobody has found a file of it damaged.
+    Once a copy was checked against its digests, only its file sizes are checked, as long as the
+    store's ledger is unchanged and no file of the copy was found damaged.
     """
     place, ledger = source_of(argument, url)
     target = _copy(argument, url)
@@ -48,14 +48,14 @@ def copy_of(argument: str, url: str, progress: ProgressLike = None) -> Path:
 def verified_copy_of(
     argument: str, url: str, progress: ProgressLike = None
 ) -> tuple[Path, Checked]:
-    """Fetch all of a directory in a store, hold it to the ledger, and give its copy.
+    """Fetch every file of a directory in a store, and check it against the ledger.
 
     Returns
     -------
     Path
-        Of the copy, which is brought up to date where nothing is bad or missing in the store.
+        The copy, which is brought up to date if no file in the store is damaged or missing.
     Checked
-        What was found in the store.
+        Result of the check of the store.
     """
     place, ledger = source_of(argument, url)
     target = _copy(argument, url)
@@ -68,14 +68,14 @@ def verified_copy_of(
 
 
 def _make_ready(ledger: Ledger, target: Path) -> None:
-    """Take the mark off a copy, and empty one of something else; to be called under its lock."""
+    """Remove the stamp of a copy, and empty one of another directory; call under its lock."""
     (target / COPY).unlink(missing_ok=True)
     if not _is_same(target, ledger):
         clear(target)
 
 
 def _complete(place: Place, ledger: Ledger, target: Path, progress: ProgressLike) -> None:
-    """Hold a copy to its digests, bring what is not there, and mark it; called under its lock."""
+    """Check a copy against its digests, fetch missing files, and stamp it; call under its lock."""
     bring(place, ledger, target, progress)
     write_bytes(target / COPY, digest(ledger.to_bytes()).encode())
 
@@ -85,12 +85,15 @@ def _copy(argument: str, url: str) -> Path:
 
 
 def stage_of(argument: str, url: str, part: str = "") -> Path:
-    """Where what goes to a URL is made before it is sent; `part` tells several of them apart."""
+    """Return the folder where a directory is made before it is sent to a URL.
+
+    `part` distinguishes several of one URL.
+    """
     return cache_directory() / "stages" / f"{_name(argument, url)}{part}"
 
 
 def clear(folder: Path) -> None:
-    """Remove what is in a folder of the cache; the folder stays, and with it who holds its lock."""
+    """Remove the contents of a folder of the cache, but keep the folder and thus its lock."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

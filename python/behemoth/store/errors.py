@@ -1,4 +1,4 @@
-"""What a store says when it fails, as one line with the place that it was about."""
+"""Errors of stores, each as one line that names the URL."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["StoreError", "about"]
 
 
 class StoreError(RuntimeError):
-    """A store that cannot be reached, refuses, or has not what is asked for; exit code 1."""
+    """The store cannot be reached, refuses a request, or lacks what is requested; exit code 1."""
 
 
 @contextmanager
 def about(url: str) -> Generator[None]:
-    """Make what a library of stores raises an error that names the place.
+    """Convert errors of a storage library into a `StoreError` that names the URL.
 
-    Every library has errors of its own (botocore alone has some hundred that share no base but
-    `Exception`), so all of them are caught; what is inside is one call of such a library.
+    Every library has its own errors (botocore alone has some hundred that share no base but
+    `Exception`), so all of them are caught; the block should contain only calls of such a library.
 
     Raises
     ------
@@ -30,5 +30,5 @@ def about(url: str) -> Generator[None]:
     except (MissingExtraError, StoreError):
         raise
     except Exception as error:
-        said = str(error).partition("\n")[0].strip() or type(error).__name__
-        raise StoreError(f"{url}: {said}") from error
+        message = str(error).partition("\n")[0].strip() or type(error).__name__
+        raise StoreError(f"{url}: {message}") from error

@@ -1,8 +1,8 @@
-"""What of a directory goes into a store, and in which order.
+"""Files of a directory that are sent to a store, and their order.
 
-A record makes what lies beside it valid, so it comes after all of that, and the record of the
-whole directory comes last: whoever looks into a store meanwhile finds a directory that is not there
-yet, and none that is torn.
+A record makes the files beside it valid, so it is sent after them, and the record of the complete
+directory is sent last: a reader of the store during a transfer sees a directory that does not yet
+exist, never an inconsistent one.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ __all__ = ["DIRECTORIES", "STUDY", "files_of", "identity_of", "in_order", "recor
 
 DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, an export or a zoo"
 STUDY = "study.json"
-_GATES = "gates.json"  # of pages to read; nothing takes one from a store
+_GATES = "gates.json"  # record of report pages; no command reads them from a store
 _UNIT_RECORDS = ("model.json", "trial.json")
 _INNER_RECORDS = (*RECORDS, "delta.json", "state.json")
 
 
 def record_of(directory: Path) -> str:
-    """The record that makes a directory one of ours.
+    """Return the name of the record that identifies a directory of Behemoth.
 
     Raises
     ------
     ArgumentError
-        When it has none.
+        If it has none.
     """
     for name in RECORDS:
         if name != _GATES and (directory / name).is_file():
@@ -43,9 +43,9 @@ def record_of(directory: Path) -> str:
 
 
 def unfinished(directory: Path, record: str) -> bool:
-    """Whether somebody is writing a directory, or was killed while they did.
+    """Return whether a directory is being written, or its writer was killed.
 
-    A study is whole at any time: its trials and models are finished one by one.
+    A study counts as finished at any time: its trials and models are finished one by one.
     """
     if record == STUDY:
         return False
@@ -58,7 +58,7 @@ def unfinished(directory: Path, record: str) -> bool:
 
 
 def identity_of(directory: Path, record: str) -> str:
-    """What two directories have in common where one may be gone on with as the other."""
+    """Return the identity of a directory, equal for two if either may be resumed as the other."""
     if record == "manifest.json":
         return str(_json(directory / record).get("spec_hash"))
     if record == STUDY:
@@ -67,9 +67,14 @@ def identity_of(directory: Path, record: str) -> str:
 
 
 def files_of(directory: Path, record: str) -> list[str]:
-    """Names of the files of a directory, sorted; of a study those of what is finished.
+    """Return the sorted file names of a directory; for a study, those of finished units.
 
-    Hidden files are locks and what is under way, and are left out.
+    Hidden files are skipped: they are locks and unfinished work.
+
+    Raises
+    ------
+    CorpusError
+        If a link leads to a folder that contains it, or to one that was already listed.
     """
     found: list[str] = []
     seen: set[str] = set()
@@ -77,7 +82,7 @@ def files_of(directory: Path, record: str) -> list[str]:
     for place, folders, names in os.walk(directory, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
-            raise CorpusError(f"{place} is a link to a folder that it lies in, or to another's")
+            raise CorpusError(f"{place} is a link to a folder that contains it, or is listed twice")
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if record == STUDY and _is_unit_under_way(Path(place), directory):
@@ -93,7 +98,7 @@ def files_of(directory: Path, record: str) -> list[str]:
 
 
 def in_order(names: Iterable[str], record: str) -> list[list[str]]:
-    """Names in groups, each of which is to be whole before the next is begun."""
+    """Return the names in groups, each to be completed before the next is started."""
     groups: list[list[str]] = [[] for _ in range(4)]
     for name in names:
         path = PurePosixPath(name)

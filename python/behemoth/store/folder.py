@@ -1,7 +1,7 @@
-"""``file://``: a folder of a disk that is mounted here, kept as a store is.
+"""``file://``: a folder of a mounted disk, used as a store.
 
-Without fsspec, whose local files are written in place: one that was killed would leave half a file
-under the name of a whole one.
+It does not use fsspec, which writes local files in place: a killed process would leave a partial
+file under its final name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Folder:
         self._path = Path(url.path)
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of all files, by name; not of those that are being written."""
+        """Return the bytes of all files by name, without those being written."""
         return {
             path.relative_to(self._path).as_posix(): path.stat().st_size
             for path in (self._path.rglob("*") if self._path.is_dir() else ())
@@ -33,7 +33,7 @@ class Folder:
         }
 
     def read(self, name: str) -> bytes | None:
-        """What a small file holds."""
+        """Return the contents of a small file, or None if it does not exist."""
         path = self._path / name
         return path.read_bytes() if path.is_file() else None
 
@@ -54,7 +54,7 @@ class Folder:
                 moved(len(data))
 
     def fetch(self, name: str, file: Path, size: int, moved: Moved) -> None:
-        """Copy what is missing of a file."""
+        """Copy the missing bytes of a file."""
         with (self._path / name).open("rb") as source, file.open("ab") as target:
             source.seek(target.tell())
             while data := source.read(RANGE):
@@ -63,7 +63,7 @@ class Folder:
                 moved(len(data))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, and folders that are empty then."""
+        """Remove files, and folders that this leaves empty."""
         for name in names:
             path = self._path / name
             path.unlink(missing_ok=True)

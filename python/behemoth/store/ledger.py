@@ -1,8 +1,8 @@
-"""What a store holds of a directory: its files, each with its size and its digest.
+"""The ledger of a directory in a store: its files, each with its size and its digest.
 
-The ledger is written as files are completed, so that whoever goes on after a kill sends the rest;
-and `Ledger.complete` says that all of them are there. It is an object of its own in the store, and
-no file of the directory.
+The ledger is written as files are completed, so that a push resumed after a kill sends only the
+rest; `Ledger.complete` states that all files are present. It is a separate object in the store,
+not a file of the directory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 FOLDER = ".behemoth"
 LEDGER = f"{FOLDER}/ledger.json"
 _VERSION = 1
-_SECONDS, _BYTES = 2.0, 64 << 20  # after which it is written again
+_SECONDS, _BYTES = 2.0, 64 << 20  # after either of which the ledger is written again
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,25 @@ class Entry:
 
     @classmethod
     def of(cls, file: Path) -> Entry:
-        """What a file would be entered as."""
+        """Return the entry of a local file."""
         return cls(file.stat().st_size, digest_file(file))
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """What a store holds of a directory.
+    """The files that a store has of a directory.
 
     Parameters
     ----------
     record : str
-        The file that makes it what it is, such as ``manifest.json``.
+        Name of the file that identifies its kind, such as ``manifest.json``.
     identity : str
-        Of what it is a copy: of a corpus the hash of its spec, of a study its name, else the digest
-        of its record.
+        For a corpus the hash of its spec, for a study its name, otherwise the digest of its record.
     complete : bool
-        Whether all files are there.
+        Whether all files are present.
     files : dict of str to Entry
     forced : bool
-        Whether a push with force is under way: `files` has only what was sent since it began.
+        Whether a push with force is under way: `files` then has only files sent since it began.
     """
 
     record: str
@@ -83,7 +82,7 @@ class Ledger:
         return sum(entry.size for entry in self.files.values())
 
     def to_bytes(self) -> bytes:
-        """As it lies in the store."""
+        """Return the ledger as it is stored: JSON with a seal."""
         files = {name: [row.size, row.blake3] for name, row in sorted(self.files.items())}
         return as_json(sealed({
             "format_version": _VERSION, "record": self.record, "identity": self.identity,
@@ -92,12 +91,12 @@ class Ledger:
 
 
 def read_ledger(place: Place, name: str = LEDGER) -> Ledger | None:
-    """Read a ledger; None where there is none.
+    """Read a ledger; return None if it does not exist.
 
     Raises
     ------
     CorpusError
-        When it is damaged, or of another version.
+        If it is damaged, or has another format version.
     StoreError
     """
     data = place.read(name)
@@ -105,7 +104,7 @@ def read_ledger(place: Place, name: str = LEDGER) -> Ledger | None:
 
 
 def parts_of(place: Place, sizes: Iterable[str]) -> dict[str, Ledger]:
-    """The ledgers of parts of a corpus that are being written, by name."""
+    """Return the ledgers of the parts of a corpus that is being written, by name."""
     found: dict[str, Ledger] = {}
     for name in part_names(sizes):
         ledger = read_ledger(place, name)
@@ -115,7 +114,7 @@ def parts_of(place: Place, sizes: Iterable[str]) -> dict[str, Ledger]:
 
 
 def part_names(names: Iterable[str]) -> list[str]:
-    """Those of some files that are ledgers of parts."""
+    """Return the names that are ledgers of parts."""
     return [name for name in names if name.startswith(f"{FOLDER}/part-")]
 
 
@@ -124,8 +123,8 @@ def _parsed(data: bytes, url: str) -> Ledger:
         read: dict[str, Any] = json.loads(data)
         version = read["format_version"]
         if version == _VERSION:
-            own = {key: value for key, value in read.items() if key != SEAL}
-            if sealed(own) != read:
+            values = {key: value for key, value in read.items() if key != SEAL}
+            if sealed(values) != read:
                 raise ValueError
             files = {
                 name: Entry(int(size), str(seal)) for name, (size, seal) in read["files"].items()
@@ -147,18 +146,18 @@ def _is_none_of_ours(name: str) -> bool:
 
 
 class Book:
-    """A ledger that is being written; several threads enter files.
+    """A ledger that is being written; several threads may enter files.
 
     Parameters
     ----------
     place : Place
     ledger : Ledger
-        As it is in the store, or is to be begun.
+        The ledger in the store, or a new one.
     name : str
     shared : bool
-        Whether other processes may write the same ledger: each time, what they have entered and
-        struck since is read first and kept. A store has no locks, so of two that write within the
-        same moment the first may still be lost until it writes again.
+        Whether other processes may write the same ledger: before each write, what they have
+        entered and struck since is read and kept. A store has no locks, so if two processes write
+        at the same moment, the changes of the first may be lost until it writes again.
     """
 
     def __init__(
@@ -169,15 +168,15 @@ class Book:
         self._lock = threading.Lock()
         self._begun = False
         self._waiting, self._last = 0, time.monotonic()
-        self._changes: dict[str, Entry | None] = {}  # by this process; None of what was struck
+        self._changes: dict[str, Entry | None] = {}  # by this process; None if struck
 
     @property
     def began(self) -> bool:
-        """Whether anything has changed by it."""
+        """Whether `begin` was called."""
         return self._begun
 
     def begin(self) -> None:
-        """Say in the store that it is not complete; to be called before anything changes there."""
+        """Mark the ledger in the store as incomplete; call before anything changes there."""
         with self._lock:
             if not self._begun:
                 self.ledger = replace(self.ledger, complete=False)
@@ -185,7 +184,7 @@ class Book:
                 self._begun = True
 
     def enter(self, name: str, entry: Entry, *, now: bool = False) -> None:
-        """Enter a file that was sent; with `now` it is in the store's ledger on return."""
+        """Enter a file that was sent; with `now`, the ledger in the store has it on return."""
         with self._lock:
             self.ledger.files[name] = self._changes[name] = entry
             self._waiting += entry.size
@@ -194,21 +193,21 @@ class Book:
                 self._write()
 
     def close(self, *, complete: bool) -> None:
-        """Write it with all that was entered."""
+        """Write the ledger with all entries."""
         with self._lock:
             forced = self.ledger.forced and not complete
             self.ledger = replace(self.ledger, complete=complete, forced=forced)
             self._write()
 
     def strike(self, names: Iterable[str]) -> None:
-        """Take files out that are no longer there."""
+        """Remove the entries of files that are no longer there."""
         with self._lock:
             for name in names:
                 self.ledger.files.pop(name, None)
                 self._changes[name] = None
 
     def force(self, names: Iterable[str]) -> None:
-        """Take nothing for sent that was sent before, unless a push with force goes on."""
+        """Remove the entries of files, so that all are sent, unless a push with force resumes."""
         if not self.ledger.forced:
             self.strike(names)
             self.ledger = replace(self.ledger, forced=True)
@@ -220,13 +219,13 @@ class Book:
         self._waiting, self._last = 0, time.monotonic()
 
     def _add_others(self) -> None:
-        """Take over what others have entered and struck since this ledger was read."""
-        there = read_ledger(self._place, self._name)
-        if there is None or (there.record, there.identity) != (
+        """Take over the changes that others have made since this ledger was read."""
+        stored = read_ledger(self._place, self._name)
+        if stored is None or (stored.record, stored.identity) != (
             self.ledger.record, self.ledger.identity
         ):  # fmt: skip
             return
-        files = {**there.files, **{n: row for n, row in self._changes.items() if row is not None}}
+        files = {**stored.files, **{n: row for n, row in self._changes.items() if row is not None}}
         for name, row in self._changes.items():
             if row is None:
                 files.pop(name, None)

@@ -1,7 +1,7 @@
-"""Large files to S3 in parts: one that was killed goes on with the parts that are there.
+"""Multipart uploads of large files to S3, which resume after a kill with the parts already sent.
 
-A store keeps the parts of an upload that nobody has finished, and lists them with their MD5: those
-that are the file's are not sent again. Other stores are given a file whole, by fsspec.
+A store keeps the parts of an unfinished upload and lists them with their MD5: parts whose MD5
+matches the file are not sent again. For other stores and smaller files, fsspec sends the file.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .work import carry_out
 __all__ = ["part_bytes", "send_in_parts", "worth_parts"]
 
 _PART = 16 << 20
-_MOST = 9_000  # parts of a file; S3 takes 10,000
+_MOST = 9_000  # parts of a file; S3 allows 10,000
 _AT_ONCE = 4
 
 
 def worth_parts(size: int) -> bool:
-    """Whether a file of so many bytes is sent in parts."""
+    """Return whether a file of `size` bytes is sent in parts."""
     return size > 2 * _PART
 
 
 def part_bytes(size: int) -> int:
-    """Bytes of the parts of a file of `size` bytes, the last one apart: whole MiB from 16 on."""
+    """Return the bytes of each part but the last of a file: a number of whole MiB, at least 16."""
     least = -(-size // _MOST)
     return max(_PART, -(-least // (1 << 20)) << 20)
 
@@ -36,7 +36,7 @@ def part_bytes(size: int) -> int:
 def send_in_parts(
     fs: Any, path: str, file: Path, moved: Moved, refused: Callable[[PermissionError], object]
 ) -> None:
-    """Send a file to S3 in parts, four at once.
+    """Send a file to S3 in parts, four at a time.
 
     Parameters
     ----------
@@ -45,16 +45,16 @@ def send_in_parts(
         Bucket and key.
     file : Path
     moved : callable
-        Is told of parts that are there already, too.
+        Called with the bytes of each part, including parts already in the store.
     refused : callable
-        Is called with the error if unfinished uploads may not be listed or given up: then all
-        parts are sent.
+        Called with the error if unfinished uploads may not be listed or aborted; all parts are
+        then sent.
 
     Raises
     ------
     OSError
-        Also if unfinished uploads cannot be listed for any other reason: to start over would leave
-        their parts, which the store charges for.
+        Also if unfinished uploads cannot be listed for any other reason: starting over would leave
+        their parts in the store, which charges for them.
     """
     bucket, key, _ = fs.split_path(path)
     size = file.stat().st_size
@@ -88,15 +88,15 @@ def send_in_parts(
 
 
 def _begun(fs: Any, bucket: str, key: str) -> tuple[str | None, dict[int, str]]:
-    """The last upload of a key that was not finished, and the tags of its parts by number.
+    """Return the last unfinished upload of a key, and the tags of its parts by number.
 
-    Earlier ones are given up: a store keeps, and charges for, their parts. Stores that do not
-    implement the listing of uploads have none to go on with.
+    Earlier ones are aborted, because a store keeps, and charges for, their parts. For stores that
+    do not implement the listing of uploads, there is none to resume.
 
     Raises
     ------
     OSError
-        Which s3fs makes of what a store refuses.
+        The error that s3fs raises if the store refuses a request.
     """
     about = {"Bucket": bucket, "Key": key}
     try:
@@ -108,7 +108,7 @@ def _begun(fs: Any, bucket: str, key: str) -> tuple[str | None, dict[int, str]]:
     for row in uploads[:-1]:
         try:
             fs.call_s3("abort_multipart_upload", UploadId=row["UploadId"], **about)
-        except FileNotFoundError:  # somebody else has ended it since
+        except FileNotFoundError:  # another process has ended it since
             continue
     if not uploads:
         return None, {}
@@ -125,7 +125,7 @@ def _begun(fs: Any, bucket: str, key: str) -> tuple[str | None, dict[int, str]]:
 
 
 def _uploads(fs: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
-    """Uploads of a key that were not finished; a page has up to 1,000 of all that begin with it."""
+    """Yield the unfinished uploads of a key; a page also lists those of keys that it prefixes."""
     at: dict[str, str] = {}
     while True:
         page = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key, **at)

@@ -1,4 +1,4 @@
-"""Stores of objects, through fsspec: S3 and what speaks its language, Google's, Hugging Face's."""
+"""Object stores through fsspec: S3 and compatible stores, Google Cloud Storage, Hugging Face."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
 class Objects:
     """A prefix of a bucket; see `behemoth.store.place.Place`.
 
-    Credentials, regions and endpoints are those that the protocol's own tools find: in the
-    environment (``AWS_ENDPOINT_URL``, ``AWS_PROFILE``, ...) or in their files.
+    Credentials, regions and endpoints are found as the protocol's own tools find them: in the
+    environment (``AWS_ENDPOINT_URL``, ``AWS_PROFILE``, ...) or in their configuration files.
     """
 
     def __init__(self, url: Url) -> None:
@@ -36,18 +36,18 @@ class Objects:
             import fsspec
         _check_installed(url.protocol)
         with about(self.url):
-            # Listings that are kept would not show what another process has sent since.
+            # Cached listings would not show what another process has sent since.
             self._fs: Any = fsspec.filesystem(
                 url.protocol, use_listings_cache=False, skip_instance_cache=True
             )
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of all objects, by name."""
+        """Return the bytes of all objects, by name."""
         with about(self.url):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.find(self._path, detail=True)
-            except FileNotFoundError as error:  # of some stores, where nothing is there yet
+            except FileNotFoundError as error:  # some stores raise it for an empty prefix
                 _raise_without_bucket(error)
                 found = {}
         root = self._path.strip("/") + "/"
@@ -58,7 +58,7 @@ class Objects:
         }
 
     def read(self, name: str) -> bytes | None:
-        """What a small object holds."""
+        """Return the contents of a small object, or None if it does not exist."""
         with about(self._url(name)):
             self._fs.invalidate_cache()
             try:
@@ -74,7 +74,7 @@ class Objects:
             self._fs.pipe_file(self._at(name), data)
 
     def send(self, name: str, file: Path, moved: Moved) -> None:
-        """Send a file; a large one in parts, of which those that are there are not sent again."""
+        """Send a file; to S3, a large one in parts, skipping parts the store already has."""
         moved(0)
         size = file.stat().st_size
         if self._protocol == "s3" and worth_parts(size):
@@ -86,33 +86,33 @@ class Objects:
         moved(size)
 
     def fetch(self, name: str, file: Path, size: int, moved: Moved) -> None:
-        """Bring what is missing of an object, range by range."""
+        """Fetch the missing bytes of an object, range by range."""
         with file.open("ab") as target:
             while (start := target.tell()) < size:
                 moved(0)
                 stop = min(start + RANGE, size)
                 with about(self._url(name)):
                     data: bytes = self._fs.cat_file(self._at(name), start=start, end=stop)
-                if not data:  # it is shorter now
+                if not data:  # the object is shorter than expected
                     return
                 target.write(data)
                 moved(len(data))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove objects."""
+        """Remove those of the objects that exist."""
         with about(self.url):
-            there = self.sizes()
-            if gone := [self._at(name) for name in names if name in there]:
-                self._fs.rm(gone)
+            sizes = self.sizes()
+            if paths := [self._at(name) for name in names if name in sizes]:
+                self._fs.rm(paths)
 
     def _warn(self, error: PermissionError) -> None:
-        """Say once that uploads cannot be resumed here."""
+        """Warn once that uploads to this store cannot be resumed."""
         with self._warning:
             if not self._warned:
                 self._warned = True
                 logging.getLogger(__name__).warning(
-                    "%s: unfinished uploads may not be listed or given up (%s): large files are "
-                    "sent from their start, and parts that stopped calls have sent stay there",
+                    "%s: unfinished uploads may not be listed or aborted (%s): large files are "
+                    "sent from the start, and parts sent by stopped calls stay in the store",
                     self.url, error,
                 )  # fmt: skip
 
@@ -124,13 +124,13 @@ class Objects:
 
 
 def _raise_without_bucket(error: FileNotFoundError) -> None:
-    """Raise what says that there is no bucket, and not that there is nothing in it."""
+    """Raise the error again if it states that the bucket does not exist."""
     if error.__cause__ is not None and "bucket" in str(error).lower():
         raise error
 
 
 def _check_installed(protocol: str) -> None:
-    """Refuse a protocol whose package is not there.
+    """Check that the package of a protocol is installed.
 
     Raises
     ------

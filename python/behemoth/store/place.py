@@ -1,7 +1,7 @@
-"""A directory in a store, and the few things that are asked of one.
+"""A directory in a store, and the operations it has to support.
 
-Three are all there is to a store: objects are whole or not there, they are listed with their sizes,
-and any range of one can be read.
+Only three properties of a store are assumed: an object is either complete or absent, objects are
+listed with their sizes, and any range of an object can be read.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .url import Url, read_url
 __all__ = ["Moved", "Place", "open_place"]
 
 Moved = Callable[[int], object]
-"""Is told of bytes as they are moved, 0 before the first; what it raises stops the work."""
+"""Called with each number of bytes transferred, first with 0; raising in it stops the work."""
 
 RANGE = 16 << 20
-"""Bytes that are asked for at once."""
+"""Bytes requested at a time."""
 
 
 class Place(Protocol):
@@ -32,45 +32,45 @@ class Place(Protocol):
     url: str
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of all files below it, by their names from it on."""
+        """Return the size in bytes of every file below it, by name relative to it."""
         ...
 
     def read(self, name: str) -> bytes | None:
-        """What a small file holds; None where there is none."""
+        """Return the contents of a small file, or None if it does not exist."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a small file, whole or not at all."""
+        """Write a small file, completely or not at all."""
         ...
 
     def send(self, name: str, file: Path, moved: Moved) -> None:
-        """Write a file of this machine, whole or not at all; what is there is replaced."""
+        """Write a local file, completely or not at all, replacing any existing one."""
         ...
 
     def fetch(self, name: str, file: Path, size: int, moved: Moved) -> None:
-        """Add to a file of this machine what it has not yet of one of `size` bytes."""
+        """Append the missing bytes of a file of `size` bytes to a local file."""
         ...
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, as far as they are there."""
+        """Remove those of the files that exist."""
         ...
 
 
 def open_place(argument: str, url: str | Url) -> Place:
-    """Open a directory in a store, which need not be there.
+    """Open a directory in a store, which need not exist.
 
     Parameters
     ----------
     argument : str
-        What the URL is called where it was given.
+        Name of the argument, for error messages.
     url : str or Url
 
     Raises
     ------
     ArgumentError
-        When it is no URL of a store.
+        If it is not the URL of a store.
     MissingExtraError
-        When the package that knows the protocol is not installed.
+        If the package for the protocol is not installed.
     """
     parsed = url if isinstance(url, Url) else read_url(argument, url)
     if parsed.protocol == "file":

@@ -1,4 +1,4 @@
-"""A directory brought from a store: what `behemoth pull` calls."""
+"""Fetching a directory from a store, as `behemoth pull` does."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _ROOM = ".pulling"
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a directory holds after `pull`.
+    """Result of `pull`.
 
     Parameters
     ----------
     url, directory : str
     record : str
-        The file that makes it what it is.
+        Name of the file that identifies the kind of directory.
     files, bytes : int
-        Of the directory.
+        Number of files in the store, and their bytes.
     fetched, bytes_fetched : int
-        Files and bytes that this call brought; the others were there.
+        Number of files that this call fetched, and their bytes; the others were present.
     seconds : float
     """
 
@@ -56,34 +56,34 @@ class Pulled:
 
 
 def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = None) -> Pulled:
-    """Bring a directory from a store, or go on where a stopped call left it.
+    """Fetch a directory from a store, or resume a stopped call.
 
-    Every file is held to the size and the digest with which it was sent; what is there already is
-    not fetched again, and half a file is gone on with. The record that makes the directory valid
-    comes last.
+    Every file is checked against the size and the digest recorded when it was sent. Files that are
+    already present are not fetched again, and partial files are resumed. The record that makes the
+    directory valid is written last.
 
     Parameters
     ----------
     url : str
-        What `push` or `gen` sent something to, all of it.
+        URL to which `push` or `gen` sent a directory completely.
     directory : path
-        A new directory, or one of the same that is there: what differs in it, or is missing, is
-        brought anew, and other files stay. In a study, so do models and trials that failed in the
-        store and are finished in the directory.
+        A new directory, or a copy of the same one: files that differ or are missing are fetched,
+        and other files stay. In a study, models and trials that failed in the store and are
+        finished in the directory stay, too.
     progress : callable or Progress, optional
-        Who looks on, in bytes; what it raises stops the work.
+        Called with the bytes fetched; raising in it stops the work.
 
     Raises
     ------
     ArgumentError
-        When there is nothing of ours at the URL, or the directory holds something else, such as a
-        study of the same name with models or trials that the store's does not have.
+        If nothing written by Behemoth is at the URL, or the directory holds something else, such
+        as a study of the same name with models or trials that the store's does not have.
     CorpusError
-        When what is in the store is not finished, or a file of it is damaged, with its name.
+        If the directory in the store is unfinished, or a file of it, which is named, is damaged.
     StoreError
-        When the store cannot be reached, or refuses.
+        If the store cannot be reached, or refuses a request.
     MissingExtraError
-        When the package that knows the protocol is not installed.
+        If the package for the protocol is not installed.
 
     Examples
     --------
@@ -119,14 +119,14 @@ def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = N
 
 
 def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
-    """Open a place that something of ours was sent to, all of it.
+    """Open a place to which a directory was sent completely.
 
     Raises
     ------
     ArgumentError
-        When there is nothing of ours.
+        If it has no ledger.
     CorpusError
-        When it is not finished, or its ledger is damaged.
+        If the directory is unfinished, or its ledger is damaged.
     StoreError
     """
     place = open_place(argument, url)
@@ -141,12 +141,12 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
 
 
 def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = None) -> list[str]:
-    """Bring what is missing or different, the records last; gives the names of what was brought.
+    """Fetch missing and differing files, the records last, and return their names.
 
     Raises
     ------
     CorpusError
-        When a file in the store is damaged or missing.
+        If a file in the store is damaged or missing.
     """
     names = list(ledger.files)
     wanted: list[str] = []
@@ -163,8 +163,8 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = N
         if (target / _UNFINISHED).exists():
             _end(target)
         return []
-    # Until all else is there, a directory has no record; a study is whole at any time, but for
-    # units that are under way.
+    # A directory has no record until all other files are present; a study is complete at any time,
+    # except for units under way.
     last = records_of(wanted) & set(ledger.files) if ledger.record == STUDY else {ledger.record}
     wanted += sorted(last - set(wanted))
     sizes = place.sizes()
@@ -181,15 +181,15 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = N
 
 
 def look(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = None) -> Checked:
-    """Fetch every file, and hold it to the size and the digest of the ledger.
+    """Fetch every file, and check it against the size and the digest in the ledger.
 
     Parameters
     ----------
     place : Place
     ledger : Ledger
     target : Path
-        Where a copy is to be. Where all is whole in the store, what is not there is kept for
-        `bring`, which fetches it no second time; where it is not, nothing is kept.
+        Folder of the copy. If every file in the store is intact, those that the copy lacks are
+        kept for `bring`, which does not fetch them again; otherwise none is kept.
     progress : callable or Progress, optional
 
     Returns
@@ -231,8 +231,8 @@ def look(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = No
 
 
 def _half(target: Path, name: str, entry: Entry) -> Path:
-    """Where a file is while it is fetched."""
-    # By its digest: half of another version is never gone on with.
+    """Return the path of a file while it is fetched."""
+    # Named by its digest: a partial file of another version is never resumed.
     return target / _ROOM / f"{entry.blake3}-{digest(name.encode())[:16]}"
 
 
@@ -285,8 +285,8 @@ def _is_there(path: Path, entry: Entry) -> bool:
 
 
 def _check(target: Path, ledger: Ledger) -> None:
-    """Refuse a directory that holds anything but this, whole or begun."""
-    allowed = "a new or empty directory, or one that was pulled from there"
+    """Refuse a directory that holds anything but a complete or partial copy of the same one."""
+    allowed = "a new or empty directory, or one that was pulled from the same place"
     if in_the_way(target):
         raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
     if is_begun(target, ledger):
@@ -296,7 +296,7 @@ def _check(target: Path, ledger: Ledger) -> None:
             return
         other = ledger.record
     else:
-        # Killed while it said that it had begun, it may have left no more than that.
+        # A call killed while it wrote the marker may have left only its temporary file.
         begun = f".{_UNFINISHED}."
         there = target.iterdir() if target.is_dir() else ()
         names = [path.name for path in there if not path.name.startswith(begun)]
@@ -309,12 +309,12 @@ def _check(target: Path, ledger: Ledger) -> None:
 
 
 def _check_study(place: Place, target: Path) -> None:
-    """Refuse to replace the record of a study by that of one that lacks models or trials of it."""
+    """Refuse to replace the record of a study by one that lacks models or trials of it."""
     if not (target / STUDY).is_file():
         return
     own = Content.read((target / STUDY).read_bytes())
     there = Content.read(place.read(STUDY) or b"")
-    # A record that nobody can read holds nothing to lose; the store's is held to its digest.
+    # An unreadable record has nothing to lose; the store's is checked against its digest.
     lacking = None if own is None or there is None else there.lacking(own)
     if lacking is not None:
         raise ArgumentError(
@@ -325,7 +325,7 @@ def _check_study(place: Place, target: Path) -> None:
 
 
 def is_begun(target: Path, ledger: Ledger) -> bool:
-    """Whether a directory is being brought from this ledger, or was when it was killed."""
+    """Return whether a pull from this ledger into a directory is under way or was stopped."""
     marker = target / _UNFINISHED
     return marker.is_file() and marker.read_bytes() == _mark(ledger)
 

@@ -1,4 +1,4 @@
-"""A directory sent to a store: what `behemoth push` calls."""
+"""Sending a directory to a store, as `behemoth push` does."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = ["Pushed", "Target", "push", "send", "target_of"]
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a store holds after `push`.
+    """Result of `push`.
 
     Parameters
     ----------
     directory, url : str
     record : str
-        The file that makes it what it is.
+        Name of the file that identifies the kind of directory.
     files, bytes : int
-        Of the directory.
+        Number of files of the directory, and their bytes, without those of units that were kept.
     sent, bytes_sent : int
-        Files and bytes that this call sent; the others were there.
+        Number of files that this call sent, and their bytes; the others were in the store.
     removed : int
-        Files that were there and no longer belong to it.
+        Number of files removed from the store because the directory no longer has them.
     kept : int
-        Models, plans and trials of a study of which the store has another finished version, which
-        was kept.
+        Number of models, plans and trials of a study of which the store has another finished
+        version, which was kept.
     seconds : float
     """
 
@@ -62,37 +62,37 @@ def push(
     force: bool = False,
     progress: ProgressLike = None,
 ) -> Pushed:
-    """Send a directory to a store, or go on where a stopped call left it.
+    """Send a directory to a store, or resume a stopped call.
 
-    What is there already, by its size and the digest in the store's ledger, is not sent again. The
-    record that makes the directory valid is sent last. Files are held to the digests that the
-    directory's own records give, unless within `behemoth.support.digests.unchecked`. Of a study all
-    that is finished is sent, and it may be sent again when there is more: models, plans and trials
-    that other machines have sent stay, and a finished one is not replaced.
+    Files that the store already has, by their size and the digest in its ledger, are not sent
+    again. The record that makes the directory valid is sent last. Files are checked against the
+    digests in the directory's own records, except within `behemoth.support.digests.unchecked`. For
+    a study, finished models, plans and trials are sent, and it may be sent again when more are
+    finished: those that other machines have sent stay, and a finished one is not replaced.
 
     Parameters
     ----------
     directory : path
-        Of a corpus, a run, a plan, an edit, a study, an export or a zoo, which is finished.
+        A finished corpus, run, plan, edit, study, export or zoo.
     url : str
-        Such as ``s3://bucket/corpus``.
+        URL such as ``s3://bucket/corpus``.
     force : bool
-        Replace what is there of another directory; of the same send every file again, which mends
-        what is damaged in the store. Of a study, remove what this directory does not have.
+        Replace another directory in the store; for the same directory, send every file again,
+        which repairs damage in the store. For a study, remove what this directory does not have.
     progress : callable or Progress, optional
-        Who looks on, in bytes; what it raises stops the work.
+        Called with the bytes sent; raising in it stops the work.
 
     Raises
     ------
     ArgumentError
-        When `directory` is none of these, or `url` none of a store.
+        If `directory` is not one of these, or `url` is not the URL of a store.
     CorpusError
-        When the directory is not finished or a file of it is damaged, or the URL holds something
-        else, such as a study of the same name with other models or trials.
+        If the directory is unfinished or a file of it is damaged, or the URL holds something else,
+        such as a study of the same name with other models or trials.
     StoreError
-        When the store cannot be reached, or refuses.
+        If the store cannot be reached, or refuses a request.
     MissingExtraError
-        When the package that knows the protocol is not installed.
+        If the package for the protocol is not installed.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def send(
     directory, url, force, progress
         See `push`.
     succeeds : Content, optional
-        The study in the store that the directory was begun from, which it may replace.
+        Content of the study in the store that the directory was started from, and may replace.
     """
     began = time.perf_counter()
     source = path_of("directory", directory, DIRECTORIES)
@@ -139,13 +139,13 @@ def send(
         names = [name for name in names if unit_of(name) not in kept]
     wanted = recorded(source, names)
     book = Book(place, target.ledger, shared=record == STUDY)
-    if target.replaces is not None:  # without its record what is there is none
+    if target.replaces is not None:  # without its record, the old directory is no longer valid
         book.begin()
         place.remove([target.replaces, *part_names(sizes)])
         sizes.pop(target.replaces, None)
-    if force:  # what is there is not taken for what was sent
+    if force:  # files in the store are not assumed to be intact
         book.force(names)
-    if stale:  # a unit is not there while its files are replaced
+    if stale:  # a unit has no record while its files are replaced
         book.begin()
         place.remove(stale)
         book.strike(stale)
@@ -174,7 +174,7 @@ def send(
         carry_out_in_turn(in_order(names, record), work, size_of, step, total)
         step(total, total)
     gone = _left_over(book.ledger, names, sizes)
-    if merges:  # units of other machines stay, and so does what no unit owns
+    if merges:  # units of other machines stay, and so do files of no unit
         own = {unit_of(name) for name in names} - {None}
         gone = [name for name in gone if unit_of(name) in own]
     if gone:
@@ -201,17 +201,17 @@ def send(
 
 @dataclass(frozen=True)
 class Target:
-    """A place that a directory is sent to.
+    """A place to which a directory is sent.
 
     Parameters
     ----------
     place : Place
     ledger : Ledger
-        Of the directory that is sent, with all files that are there.
+        Ledger of the directory to be sent, with the entries of all files in the store.
     sizes : dict of str to int
-        What is there.
+        Sizes of the files in the store.
     replaces : str, optional
-        The record of another directory, which is to go.
+        Record of another directory, which is to be removed.
     """
 
     place: Place
@@ -228,14 +228,14 @@ def target_of(
     Parameters
     ----------
     argument : str
-        What the URL is called where it was given.
+        Name of the argument, for error messages.
     url : str or Place
-        A place that is open already is looked at anew.
+        A place that is already open is listed again.
     record : str
     identity : str, optional
-        None where it is not known yet.
+        None if it is not yet known.
     force : bool
-        Take what is there of another directory for something to replace.
+        Allow the replacement of another directory.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def target_of(
     there = read_ledger(place) if LEDGER in sizes else None
     parts = parts_of(place, sizes)
     if there is None and not parts and any(name.startswith(FOLDER) for name in sizes):
-        # The last part has written the ledger and removed those of parts since this was listed.
+        # Since this listing, the last part has written the ledger and removed those of the parts.
         there = read_ledger(place)
         sizes = place.sizes()
     named = {"": there, **parts} if there is not None else parts
@@ -273,12 +273,12 @@ def target_of(
 
 
 def _part(name: str) -> str:
-    """How people are told of the ledger of a part: "part 1/3"."""
+    """Return the name of a part's ledger for messages: "part 1/3"."""
     index, _, count = name.removeprefix(f"{FOLDER}/part-").removesuffix(".json").partition("-of-")
     return f"part {int(index)}/{int(count)}" if index.isdigit() and count.isdigit() else name
 
 
 def _left_over(ledger: Ledger, names: list[str], sizes: dict[str, int]) -> list[str]:
-    """Files of an earlier directory, the record first: without it what is left is none."""
+    """Return the files of an earlier directory, the record first, which invalidates the rest."""
     there = set(ledger.files) & set(sizes)
     return sorted(there - set(names), key=lambda name: (name != ledger.record, name))

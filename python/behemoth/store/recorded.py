@@ -1,7 +1,7 @@
-"""The digests that a directory's own records give for its files, which `push` holds them to.
+"""The digests in a directory's own records, against which `push` checks its files.
 
-Without this, a file that was damaged on this machine would replace the good object in the store
-and would get an entry in the ledger that calls it right.
+Without this check, a file that was damaged locally would replace the intact object in the store,
+and its entry in the ledger would declare it intact.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _SEALED = {
     _SUMS: "a directory",
 }  # fmt: skip
 _PASSING = {"delta.json": "memory.safetensors", "state.json": "optimiser.safetensors"}
-"""Files that may be removed when what they are for is done."""
+"""Files that may be removed once they are no longer needed, by the record that names them."""
 
 
 def recorded(directory: Path, names: Iterable[str]) -> dict[str, str]:
-    """BLAKE3 of files of a directory by name, as its records say; empty within `unchecked`.
+    """Return the recorded BLAKE3 of files of a directory, by name; empty within `unchecked`.
 
     Parameters
     ----------
     directory : Path
     names : iterable of str
-        Of the files that are to be sent, which the records are among.
+        Names of the files to be sent, including the records.
 
     Raises
     ------
     CorpusError
-        When a record is damaged, or a file that one names is missing.
+        If a record is damaged, or a file that it names is missing.
     """
     found: dict[str, str] = {}
     if not checks():
@@ -68,7 +68,7 @@ def recorded(directory: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def _files_of(file: Path, path: PurePosixPath) -> Mapping[str, str]:
-    """Digests that a file gives, by names from its folder on; none if it is no record."""
+    """Return the digests in a record, by name relative to its folder; empty for other files."""
     if path.name == _MANIFEST:
         return _shards(file)
     if path.name == _PLAN:
@@ -81,10 +81,10 @@ def _files_of(file: Path, path: PurePosixPath) -> Mapping[str, str]:
         return {}
     values = read_sealed(file, _SEALED[path.name])
     if path.name == _SUMS and not isinstance(values.get("spec_hash"), str):
-        rows: Mapping[str, Any] = values  # of an export
+        rows: Mapping[str, Any] = values  # an export
     else:
         if path.name == _SUMS and values["spec_hash"] != _spec_hash(file.parent):
-            return {}  # of a corpus that was replaced part by part
+            return {}  # left over from a corpus that was replaced part by part
         rows = values.get(FILES) or {}
     try:
         return {n: str(row[SEAL]) if isinstance(row, dict) else str(row) for n, row in rows.items()}
@@ -93,8 +93,8 @@ def _files_of(file: Path, path: PurePosixPath) -> Mapping[str, str]:
 
 
 def _shards(manifest: Path) -> dict[str, str]:
-    """Digests of shards by a manifest, which every shard's own record has to agree with."""
-    if (manifest.parent / _SUMS).is_file():  # which knows the manifest's own digest
+    """Return the digests of shards in a manifest; every shard's own record has to agree."""
+    if (manifest.parent / _SUMS).is_file():  # has the manifest's own digest
         check(manifest.parent, _files_of(manifest.parent / _SUMS, PurePosixPath(_SUMS)), _MANIFEST)
     try:
         rows = {row["file"]: row for row in json.loads(manifest.read_bytes())["shards"]}

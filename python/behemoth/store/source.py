@@ -1,6 +1,6 @@
-"""What a path or a URL leads to on this machine: all that readers need to know of stores.
+"""Local directories for paths and URLs: the only part of this package that readers need.
 
-A path is what it is, and nothing of a store is loaded.
+A path is returned as it is, without importing any store.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ __all__ = ["at_hand"]
 def at_hand(
     argument: str, value: object, allowed: str = "a path", progress: ProgressLike = None
 ) -> Path:
-    """Give a directory as a path: of a URL that of its copy, which is brought up to date.
+    """Return the local path of a directory; for a URL, the path of its updated copy.
 
-    Copies are in ``$BEHEMOTH_CACHE`` (``~/.cache/behemoth``), one for each URL.
+    Copies are in ``$BEHEMOTH_CACHE`` (default ``~/.cache/behemoth``), one for each URL.
 
     Parameters
     ----------
     argument : str
-        What the value is called where it was given.
+        Name of the argument, for error messages.
     value : path or str
     allowed : str
-        What it may be, for the refusal of what is no path.
+        Allowed values, for the error message if it is not a path.
     progress : callable or Progress, optional
-        Who looks on while it is brought.
+        Called with the progress of the transfer.
 
     Raises
     ------
     ArgumentError
-        When it is neither, or nothing of ours is at the URL.
+        If it is neither, or nothing written by Behemoth is at the URL.
     CorpusError
-        When what is there is not finished, or damaged.
+        If the directory there is unfinished or damaged.
     StoreError
     MissingExtraError
     """

@@ -1,4 +1,4 @@
-"""What is made on this machine and then sent: exports, and studies as they go on."""
+"""Local stages of directories that are sent to a store: exports, and studies during their run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .units import without_begun
 
 __all__ = ["staged", "study_in_store"]
 
-_EVERY = 30.0  # seconds between looks at what a study has finished
+_EVERY = 30.0  # seconds between transfers of what a study has finished
 
 
 @contextmanager
@@ -38,35 +38,35 @@ def staged(
     force: bool,
     progress: ProgressLike,
 ) -> Generator[Path]:
-    """Give a folder for a directory that goes to a store when it is whole.
+    """Yield a local folder for a directory that is sent to a store once it is complete.
 
-    All of it has to have room here. When the block fails the folder stays, for the next call; what
-    is left in it of another directory is removed.
+    The local disk needs room for all of it. If the block fails, the folder stays for the next
+    call; leftovers of another directory are removed from it.
 
     Parameters
     ----------
     argument : str
-        What the URL is called where it was given.
+        Name of the argument, for error messages.
     url : str
     record : str
-        What will make the folder a directory; the URL may hold no other kind.
+        Name of the directory's record; the URL may hold no directory of another kind.
     data : bytes
-        What that file will hold.
+        Contents that the record will have.
     same : callable
-        Whether a directory whose record holds these values may be gone on with.
+        Called with the values of a record; returns whether its directory may be resumed.
     force : bool
-        Replace another directory that is there.
+        Replace another directory at the URL.
     progress : callable or Progress, optional
-        Who looks on while it is sent.
+        Called with the progress of the transfer.
 
     Raises
     ------
     ArgumentError, CorpusError, StoreError
-        Before any work where it can be known, else when it is sent.
+        Before any work if the cause is known by then, otherwise when the directory is sent.
     """
     target, identity = target_of(argument, url, record, None, force=force), digest(data)
     there = target.place.read(record) if target.replaces is None else None
-    if there is None:  # nothing, or half of one
+    if there is None:  # nothing, or an incomplete directory
         target_of(argument, target.place, record, identity, force=force)
     elif not force and not _says(there, same):
         allowed = "a new place, the same again, or force to replace it"
@@ -76,14 +76,14 @@ def staged(
         if left.is_file() and not _says(left.read_bytes(), same):
             clear(stage)
         yield stage
-        # The same by another version has another record.
+        # The same directory written by another version has another record.
         another = there is not None and digest(there) != identity
         push(stage, url, force=force or another, progress=progress)
         clear(stage)
 
 
 def _says(data: bytes, same: Callable[[Mapping[str, object]], bool]) -> bool:
-    """Whether a record is one of the same; one that cannot be read is of another."""
+    """Return whether `same` accepts a record; False if it cannot be read."""
     try:
         return same(json.loads(data))
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -94,21 +94,21 @@ def _says(data: bytes, same: Callable[[Mapping[str, object]], bool]) -> bool:
 def study_in_store(
     argument: str, url: str, name: str, *, progress: ProgressLike
 ) -> Generator[Path]:
-    """Give a folder for a study that goes to a store as its models and trials are finished.
+    """Yield a local folder for a study whose finished models and trials are sent to a store.
 
-    What the store has of it is brought first, so that another machine goes on where one was lost:
-    models, plans and trials that it has finished and this stage has not, each in full.
-    Every 30 seconds what is finished is sent, and at the end the rest.
+    Models, plans and trials that the store has finished and this stage has not are fetched first,
+    each in full, so that another machine can continue after one was lost. Finished units are sent
+    every 30 seconds, and the rest at the end.
 
     Parameters
     ----------
     argument : str
-        What the URL is called where it was given.
+        Name of the argument, for error messages.
     url : str
     name : str
-        Of the study.
+        Name of the study.
     progress : callable or Progress, optional
-        Who looks on while it is brought and sent.
+        Called with the progress of both transfers.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def study_in_store(
     """
     target = target_of(argument, url, STUDY, name)
     with _own_stage(argument, url) as stage:
-        # A record is sent behind what it stands for, so that any ledger is a study.
+        # Records are sent after the files they stand for, so that any ledger describes a study.
         brought = None
         if STUDY in target.ledger.files:
             bring(target.place, without_begun(target.ledger, stage), stage, progress)
@@ -137,19 +137,19 @@ def study_in_store(
 def _send_now_and_then(
     stage: Path, url: str, brought: Content | None, stop: threading.Event
 ) -> None:
-    """Send what a study has finished, until it ends; what fails is tried again."""
+    """Send what a study has finished every 30 seconds until it ends; log failures and retry."""
     while not stop.wait(_EVERY):
         try:
             if (stage / STUDY).is_file():
                 send(stage, url, succeeds=brought)
         except (CorpusError, OSError, StoreError) as error:
             log = logging.getLogger(__name__)
-            log.warning("%s; the study goes on, and this is tried again", error)
+            log.warning("%s; the study continues, and sending is tried again", error)
 
 
 @contextmanager
 def _own_stage(argument: str, url: str) -> Generator[Path]:
-    """The stage of a URL; what is made there has locks of its own on the folder."""
+    """Yield the stage of a URL under a lock beside it; writers in the stage lock the folder."""
     stage = stage_of(argument, url)
     stage.mkdir(parents=True, exist_ok=True)
     guard = stage.with_name(f"{stage.name}.lock")

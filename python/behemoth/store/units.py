@@ -1,8 +1,8 @@
-"""Models, plans and trials of a study that a store has, beside those that a directory has.
+"""Comparison of the models, plans and trials of a study in a store with those of a directory.
 
-Several machines may send their parts of one study to one URL, so a push only adds to what is
-there: units are known by hashes of all that decides what they are, and of two finished ones of the
-same id the first is kept, as `behemoth study merge` does.
+Several machines may send their parts of one study to one URL, so a push only adds to the store:
+units are identified by hashes of everything that determines them, and of two finished units with
+the same id the first is kept, as in `behemoth study merge`.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ __all__ = ["check_content", "compare", "records_of", "without_begun", "without_f
 def check_content(
     place: Place, ledger: Ledger, sizes: dict[str, int], source: Path, succeeds: Content | None
 ) -> None:
-    """Refuse to replace the record of a study by that of one that lacks models or trials of it.
+    """Refuse to replace the record of a study by one that lacks models or trials of it.
 
     Parameters
     ----------
     place : Place
     ledger : Ledger
     sizes : dict of str to int
-        What is there.
+        Sizes of the files in the store.
     source : Path
         The study's directory.
     succeeds : Content, optional
-        What the directory was begun from.
+        Content of the study that the directory was started from, which may be replaced.
 
     Raises
     ------
     CorpusError
-        Also when either record is damaged.
+        Also if either record is damaged.
     """
     if STUDY not in ledger.files or STUDY not in sizes:
         return
@@ -69,18 +69,19 @@ def compare(
     place : Place
     ledger : Ledger
     sizes : dict of str to int
-        What is there.
+        Sizes of the files in the store.
     source : Path
         The study's directory.
     names : iterable of str
-        Of the files that are to be sent.
+        Names of the files to be sent.
 
     Returns
     -------
     set of str
-        Units that the store has finished otherwise, which are kept there.
+        Units of which the store keeps another finished version.
     list of str
-        Records in the store of units that are replaced: failed ones, and ones with files missing.
+        Records in the store of units to be replaced: failed ones, and, by finished ones, those
+        with files missing.
     """
     kept, stale = set[str](), list[str]()
     there = files_by_unit(ledger.files)
@@ -100,7 +101,7 @@ def compare(
 
 
 def without_failures(place: Place, ledger: Ledger, target: Path) -> Ledger:
-    """The ledger without units that failed in the store and are finished in a directory."""
+    """Return the ledger without units that failed in the store and are finished locally."""
     failed = set[str]()
     for unit in files_by_unit(ledger.files):
         record, own = record_of_unit(unit), target / record_of_unit(unit)
@@ -113,11 +114,11 @@ def without_failures(place: Place, ledger: Ledger, target: Path) -> Ledger:
 
 
 def without_begun(ledger: Ledger, stage: Path) -> Ledger:
-    """The ledger without what the stage of a study already has, to be brought there.
+    """Return the part of a ledger that is to be fetched into the stage of a study.
 
-    It is decided by units: one that the store has finished and the stage has not is brought in
-    full, and what the stage has of it is removed but for files that are the same. Others stay as
-    they are in the stage: a unit that was finished there is not mixed with files of the store's.
+    This is decided per unit: a unit that the store has finished and the stage has not is fetched
+    completely, and its files in the stage that differ are removed. Other units stay as they are in
+    the stage, so that a unit finished there is not mixed with files from the store.
     """
     units = files_by_unit(ledger.files)
     wanted = {name for name in ledger.files if unit_of(name) is None}
@@ -129,7 +130,7 @@ def without_begun(ledger: Ledger, stage: Path) -> Ledger:
             continue
         if own.is_file() and not is_failed(record, own.read_bytes()):
             continue
-        own.unlink(missing_ok=True)  # of one that failed
+        own.unlink(missing_ok=True)  # the record of a failed unit
         for path in list((stage / unit).rglob("*")):
             if path.is_symlink() or (path.is_file() and not _is_same(path, stage, ledger)):
                 path.unlink()
@@ -144,12 +145,12 @@ def _is_same(path: Path, stage: Path, ledger: Ledger) -> bool:
 
 
 def records_of(names: Iterable[str]) -> set[str]:
-    """Records of the units that some files belong to."""
+    """Return the records of the units that the files belong to."""
     return set(map(record_of_unit, files_by_unit(names)))
 
 
 def files_by_unit(names: Iterable[str]) -> dict[str, list[str]]:
-    """Files of each unit, by its folder."""
+    """Return the files of each unit, by its folder; files of no unit are skipped."""
     found: dict[str, list[str]] = {}
     for name in names:
         if (unit := unit_of(name)) is not None:
@@ -158,12 +159,12 @@ def files_by_unit(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def record_of_unit(unit: str) -> str:
-    """The file that finishes a unit, such as ``trials/ID/trial.json``."""
+    """Return the record that marks a unit as finished, such as ``trials/ID/trial.json``."""
     return f"{unit}/{UNITS[unit.partition('/')[0]]}"
 
 
 def is_failed(record: str, data: bytes | None) -> bool:
-    """Whether a unit's record says that it failed; one that is missing or unreadable does, too."""
+    """Return whether a unit failed by its record, or the record is missing or unreadable."""
     if record.endswith(".toml"):
         return data is None
     try:

@@ -1,4 +1,4 @@
-"""URLs of directories in stores: which protocols there are, and what each is made of."""
+"""URLs of directories in stores: the supported protocols and their syntax."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["ALLOWED", "Url", "read_url"]
 ALLOWED = (
     "s3://BUCKET/PATH, gs://BUCKET/PATH, hf://datasets/OWNER/NAME/PATH or file:///PATH"
 )  # fmt: skip
-# The last is a store of this process, for tests and notebooks.
+# "memory" is a store within this process, for tests and notebooks.
 _PROTOCOLS = ("file", "gs", "hf", "s3", "memory")
 _LEAST = {"hf": 3, "file": 1, "memory": 1}
-_PLAIN = "/!$&'()*+,;=:@~"  # what a path of a URL may have as it is, by RFC 3986
+_PLAIN = "/!$&'()*+,;=:@~"  # characters that RFC 3986 allows unquoted in the path of a URL
 _REPOSITORIES = ("datasets", "spaces", "buckets")
 
 
@@ -26,7 +26,7 @@ class Url:
     Parameters
     ----------
     protocol, path : str
-        The path without the slashes around it, and for a file with the first.
+        The path without leading and trailing slashes; for ``file``, with the leading slash.
     """
 
     protocol: str
@@ -48,7 +48,7 @@ def read_url(argument: str, text: object) -> Url:
     Raises
     ------
     ArgumentError
-        When it has another protocol, or names no directory below a bucket or repository.
+        If the protocol is not supported, or the path names no directory in a bucket or repository.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def read_url(argument: str, text: object) -> Url:
     if protocol not in _PROTOCOLS:
         raise ArgumentError(argument, text, ALLOWED, nearest(protocol, _PROTOCOLS))
     if protocol == "file":
-        # As in RFC 8089: the host is empty or this one, and the path is of this machine.
+        # As in RFC 8089: the host is empty or localhost, and the path is local.
         host, _, rest = rest.partition("/")
         rest = unquote(rest)
         if host not in ("", "localhost"):
@@ -70,7 +70,7 @@ def read_url(argument: str, text: object) -> Url:
     parts = [part for part in rest.split("/") if part]
     least = _LEAST.get(protocol, 2)
     if protocol == "hf" and parts and parts[0] not in _REPOSITORIES:
-        least = 2  # of a model: OWNER/NAME
+        least = 2  # a model repository: OWNER/NAME
     if len(parts) < least or ".." in parts or "." in parts:
         raise ArgumentError(argument, text, ALLOWED)
     return Url(protocol, ("/" if protocol == "file" else "") + "/".join(parts))

@@ -1,8 +1,8 @@
-"""Many files at once, in threads that nobody has to wait for.
+"""Concurrent transfers of files in daemon threads.
 
-Threads of `concurrent.futures` are joined when Python ends, so that Ctrl-C would wait for whatever
-is on its way. These are waited for half a second, in which the engine stops: what they have half
-sent is no object yet, and what they have half brought has a name of its own.
+Threads of `concurrent.futures` are joined when Python exits, so that Ctrl-C would wait for every
+transfer under way. These threads are waited for at most half a second: a file that is partly sent
+is not yet an object, and a file that is partly fetched has a temporary name.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .place import Moved
 __all__ = ["WORKERS", "carry_out", "carry_out_in_turn"]
 
 WORKERS = 8
-"""Files that are on their way at once."""
+"""Number of files transferred at a time."""
 
 Job = TypeVar("Job")
-_LOOK = 0.1  # seconds between looks at how far it is
-_PATIENCE = 0.5  # seconds that threads have to stop
+_LOOK = 0.1  # seconds between reports of progress
+_PATIENCE = 0.5  # seconds to wait for threads to stop
 
 
 class _Halted(BaseException):
-    """Another job has failed; no `Exception`, which would be taken for one of a library."""
+    """Another job has failed; not an `Exception`, which `about` would convert."""
 
 
 def _nothing(size: int) -> None:
-    """Say nothing of bytes."""
+    """Ignore the number of bytes."""
 
 
 def carry_out(
@@ -42,18 +42,18 @@ def carry_out(
     workers: int,
     told: Callable[[int], object] = _nothing,
 ) -> None:
-    """Do some work for each of `jobs`, a few at once.
+    """Call `work` for each of `jobs`, at most `workers` at a time.
 
     Parameters
     ----------
     jobs : sequence
     work : callable
-        Is called with a job and what it tells of bytes that it moves, which raises when it is to
-        stop.
+        Called with a job and a function to call with each number of bytes transferred, which
+        raises if the job has to stop.
     workers : int
     told : callable
-        Is called in this thread with all bytes that were moved so far; what it raises stops the
-        work, as what a job raises does.
+        Called in this thread with the total of bytes transferred so far; an error raised by it or
+        by a job stops the work, and is raised.
     """
     waiting: SimpleQueue[Job] = SimpleQueue()
     ended: SimpleQueue[BaseException | None] = SimpleQueue()
@@ -76,7 +76,7 @@ def carry_out(
                 return
             try:
                 work(job, moved)
-            except BaseException as error:  # which the caller raises
+            except BaseException as error:  # raised again in the calling thread
                 ended.put(error)
                 return
             ended.put(None)
@@ -113,20 +113,20 @@ def carry_out_in_turn(
     total: int,
     before: int = 0,
 ) -> None:
-    """Do some work for files in groups, each of which is whole before the next is begun.
+    """Call `work` for files in groups, each of which is completed before the next is started.
 
     Parameters
     ----------
     groups : iterable of sequence of str
-        As of `in_order`.
+        See `in_order`.
     work : callable
-        As of `carry_out`.
+        See `carry_out`.
     size_of : callable
-        Bytes of a file.
+        Returns the bytes of a file.
     step : callable
-        Is told of bytes that are done, of `total`.
+        Called with the bytes done and `total`.
     total, before : int
-        Bytes of all, and of what is done already.
+        Bytes of all files, and of those already done.
     """
     for group in groups:
 

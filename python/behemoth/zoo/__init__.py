@@ -1,6 +1,6 @@
 """A turnkey set of models: worlds, runs with labelled exposures, their retrained twins, and plans.
 
-It knows corpora, training, plans and recall, and nothing of studies.
+It knows corpora, training, plans and recall, but not studies.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The cards of a zoo and of its models: ``README.md``, as the hub of Hugging Face shows it."""
+"""The cards of a zoo and of its models: ``README.md``, which the Hugging Face hub displays."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["model_card", "zoo_card"]
 
 
 def zoo_card(record: ZooRecord, size: ZooSize) -> str:
-    """Say what a zoo is."""
+    """Return the card of a zoo as Markdown."""
     return "\n".join([*_zoo(record, size), ""])
 
 
 def model_card(model: ZooModel, corpus: Corpus, plan: EditPlan, *, twin: bool) -> str:
-    """Say what a model of a zoo is, or its twin."""
+    """Return the card of a model of a zoo, or of its twin, as Markdown."""
     return "\n".join([*_model(model, corpus, plan, twin), ""])
 
 

@@ -1,6 +1,6 @@
-"""Make a zoo: what `behemoth zoo make` calls.
+"""Making a zoo, as `behemoth zoo make` does.
 
-Each part is whole or not there, so a call that was stopped goes on where it was.
+Each part is either complete or unfinished and resumed, so that a stopped call can be resumed.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ _OWN = "islanders"
 
 @dataclass(frozen=True)
 class ZooMade:
-    """What `make_zoo` made; a path, of the zoo, wherever one is asked for.
+    """Result of `make_zoo`; accepted as the path of the zoo by functions that take a path.
 
     Attributes
     ----------
     out, size : str
     models : int
-        Runs; there are as many twins.
+        Number of runs, which is also the number of twins.
     files, bytes : int
-        Of all that it lists.
+        Number of files listed in ``zoo.json``, and their bytes.
     zoo_hash : str
         BLAKE3 of that list.
     seconds : float
-        Of this call.
+        Duration of the call.
     """
 
     out: str
@@ -84,14 +84,14 @@ def make_zoo(
     Parameters
     ----------
     out : path
-        A new directory, or one of the same zoo: an unfinished one is gone on with, and one that
-        is finished is left as it is.
+        A new directory, or one of the same zoo: an unfinished one is resumed, and a finished one
+        is left as it is.
     size : {'smoke', 'desk'}
-        A name of `behemoth.zoo.SIZES`.
+        A name in `behemoth.zoo.SIZES`.
     force : bool
-        Replace the zoo that is there, be it the same, another or damaged.
+        Replace an existing zoo, whether the same, another or damaged.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Called with the progress; raising in it stops the work.
 
     Returns
     -------
@@ -100,9 +100,9 @@ def make_zoo(
     Raises
     ------
     ArgumentError
-        On an unknown size, or when `out` holds another zoo.
+        If the size is unknown, or `out` holds a zoo of another size.
     CorpusError
-        When `out` holds something else.
+        If `out` holds something else, or the record of a zoo in it is damaged.
     """
     began = time.perf_counter()
     chosen = find_size(size)
@@ -126,7 +126,7 @@ def make_zoo(
 
 
 def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]:
-    """Refuse a place that is not ours to write; give the record there, and if it is replaced."""
+    """Refuse a directory of something else; return the record there, and if it is replaced."""
     if other := foreign(place, ZOO):
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"
@@ -146,7 +146,7 @@ def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]
 
 @dataclass(frozen=True)
 class _Work:
-    """The parts of a zoo, made one after the other as far as they are not there."""
+    """Makes the missing parts of a zoo one after the other."""
 
     place: Path
     size: ZooSize
@@ -169,7 +169,7 @@ class _Work:
         return record
 
     def _corpus(self, world: int) -> Corpus:
-        """Write the corpus of a world; what is given is its spec, from which models are trained."""
+        """Write the corpus of a world, and return its spec, from which models are trained."""
         size = self.size
         grammar = _grammar(size.grammar)
         corpus = Corpus(
@@ -217,7 +217,7 @@ class _Work:
                 )
 
     def _model(self, model: ZooModel, corpus: Corpus, plan: EditPlan) -> None:
-        """Train a model and its twin, and ask the model for all facts."""
+        """Train a model and its twin, and measure the model's recall of all facts."""
         twin = corpus.without(plan.edits["fact"].to_numpy())
         for folder, source in (("models", corpus), ("twins", twin)):
             run = self.place / folder / model.name
@@ -235,7 +235,7 @@ class _Work:
 
     def _config(self, model: ZooModel) -> TrainConfig:
         size = self.size
-        # A thread, so that the weights are the same bits wherever there are more.
+        # One thread, so that the weights are equal bit by bit on machines with more.
         settings: dict[str, Any] = {
             "steps": size.steps, "batch_size": size.batch_size, "block_length": size.block_length,
             "learning_rate": size.learning_rate, "seed": model.seed, "threads": 1,
@@ -244,7 +244,7 @@ class _Work:
         return default_config(model.model, **settings)
 
     def _files(self) -> dict[str, Listed]:
-        """All files of the zoo, hidden ones apart, in the order of their names."""
+        """Return all files of the zoo but hidden ones, in the order of their names."""
         paths = [self.place / CARD]
         for part in PARTS:
             paths += [path for path in (self.place / part).rglob("*") if path.is_file()]
@@ -264,7 +264,7 @@ def _grammar(name: str) -> Grammar:
 
 
 def _labelled(corpus: Corpus, plan: EditPlan) -> pl.DataFrame:
-    """All facts with their exposures, and the number of the edit of those that the plan changes."""
+    """Return all facts with their exposures and, if edited by the plan, the number of the edit."""
     facts = corpus.world.facts(0, corpus.world.num_facts)
     ids = np.arange(corpus.world.num_facts, dtype=np.uint64)
     labels = pl.DataFrame({"fact": ids, "exposures": corpus.exposures(ids)})

@@ -1,17 +1,17 @@
-"""A zoo's directory: what its ``zoo.json`` says, and where its parts lie.
+"""The directory of a zoo: its record ``zoo.json``, and the paths of its parts.
 
 ::
 
     ZOO/zoo.json             its size, its models, and the bytes and the BLAKE3 of every file
-    ZOO/README.md            what it is, for people
+    ZOO/README.md            its card
     ZOO/corpora/w0/          the corpus of a world, with its spec, grammar and tokenizer
     ZOO/facts/w0.parquet     its facts, labelled with their exposures and with the plan's edits
     ZOO/plans/w0/            a plan of edits, for all models of the world
     ZOO/models/w0-pico-s0/   a run: world, size of model, seed of its initialisation; and a card
     ZOO/twins/w0-pico-s0/    the same without the facts of the plan
-    ZOO/recall/w0-pico-s0.parquet   what the run knows, wording by wording
+    ZOO/recall/w0-pico-s0.parquet   recall of the run, one row per wording of a fact
 
-Parts are whole or not there, and ``zoo.json`` lists the files last: one that was stopped goes on.
+The files are listed in ``zoo.json`` last, when all parts are complete; until then a call resumes.
 """
 
 from __future__ import annotations
@@ -33,26 +33,27 @@ PARTS = ("corpora", "facts", "plans", "models", "twins", "recall")
 """The folders of a zoo."""
 CARD = "README.md"
 ZOO = Kind("zoo.json", (CARD, *PARTS))
-"""What a zoo owns."""
+"""Record, files and folders that belong to a zoo."""
 
 
 @dataclass(frozen=True)
 class ZooModel:
-    """A model of a zoo, and what belongs to it.
+    """A model of a zoo with the hashes of its corpus, twin and plan.
 
     Attributes
     ----------
     name : str
-        Of its folders: world, size and seed.
+        Name of its folders: world, size and seed.
     world : int
         Seed of its world.
     model : str
-        Its size.
+        Size of the model.
     seed : int
-        Of its initialisation.
+        Seed of its initialisation.
     spec_hash, twin_hash : str
-        Of the corpora that it and its twin were trained on.
+        Hashes of the specs that the model and its twin were trained on.
     plan_hash : str
+        Hash of the plan of its world.
     """
 
     name: str
@@ -66,7 +67,7 @@ class ZooModel:
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as it was when the zoo was finished."""
+    """Size and digest of a file when the zoo was finished."""
 
     bytes: int
     blake3: str
@@ -74,16 +75,16 @@ class Listed:
 
 @dataclass(frozen=True)
 class ZooRecord:
-    """What ``zoo.json`` says.
+    """Contents of ``zoo.json``.
 
     Attributes
     ----------
     size : str
     behemoth : str
-        Version that made it.
+        Version that made the zoo.
     models : tuple of ZooModel
     files : mapping of str to Listed
-        By their path from the zoo on; empty until it is finished.
+        Files by their path relative to the zoo; empty until it is finished.
     """
 
     size: str
@@ -93,12 +94,12 @@ class ZooRecord:
 
     @property
     def complete(self) -> bool:
-        """Whether all of it is there."""
+        """Whether the zoo is finished."""
         return bool(self.files)
 
     @property
     def zoo_hash(self) -> str:
-        """BLAKE3 of the list of files: what the zoo is known by."""
+        """BLAKE3 of the list of files, which identifies the zoo."""
         lines = [f"{row.blake3} {row.bytes} {name}" for name, row in sorted(self.files.items())]
         return digest("\n".join(lines).encode())
 
@@ -109,12 +110,12 @@ class ZooRecord:
 
     @classmethod
     def read(cls, place: Path) -> ZooRecord | None:
-        """Read ``zoo.json``; none where there is none.
+        """Read ``zoo.json``; return None if it does not exist.
 
         Raises
         ------
         CorpusError
-            When it is damaged, or of another version.
+            If it is damaged, or has another format version.
         """
         file = place / ZOO.record
         if not file.is_file():

@@ -1,4 +1,4 @@
-"""The sizes of a zoo: what is trained, and on what."""
+"""The sizes of a zoo: its worlds, models and training settings."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ __all__ = ["SIZES", "ZooSize", "find_size"]
 
 @dataclass(frozen=True)
 class ZooSize:
-    """What a zoo is made of; it has a model for each world, size of model and initialisation.
+    """Settings of a zoo, which has a model for each world, size of model and initialisation.
 
     Attributes
     ----------
     name : str
     grammar : str
-        ``islanders``, which is the zoo's own, or the name of a grammar of the package.
+        ``islanders``, which belongs to this package, or the name of a grammar of `behemoth`.
     worlds, inits : int
-        How many worlds there are, and initialisations of each model, by seeds from 0.
+        Number of worlds, and of initialisations of each model; both are seeded from 0.
     models : tuple of str
         Sizes of models.
     subjects : int
-        Of a world.
+        Number of subjects in a world.
     exposures : tuple of int
-        Levels: as many facts stand at each.
+        Exposure levels, with equal numbers of facts at each.
     edits : int
-        Facts of a plan at each level above 0.
+        Number of facts in a plan at each level above 0.
     steps, batch_size, block_length : int
-        Of training.
+        Settings of training.
     learning_rate : float
     """
 
@@ -61,12 +61,12 @@ SIZES: Mapping[str, ZooSize] = {
 
 
 def find_size(name: str) -> ZooSize:
-    """Give the size of a name.
+    """Return the size with a name.
 
     Raises
     ------
     ArgumentError
-        When there is none.
+        If the name is unknown.
     """
     if name in SIZES:
         return SIZES[name]

@@ -1,4 +1,4 @@
-"""A finished zoo, read: its models, twins, plans and corpora by the names of its models."""
+"""Reading a finished zoo: its models, twins, plans and corpora by the names of its models."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["Zoo", "read_zoo"]
 
 @dataclass(frozen=True, eq=False)
 class Zoo:
-    """A turnkey set of models; a path, of its directory, wherever one is asked for.
+    """A turnkey set of models; accepted as a path by functions that take a path.
 
     Attributes
     ----------
     directory : Path
     record : ZooRecord
-        What ``zoo.json`` says.
+        Contents of ``zoo.json``.
     """
 
     directory: Path
@@ -44,52 +44,52 @@ class Zoo:
 
     @property
     def names(self) -> list[str]:
-        """Names of the models, each that of a run, its twin and its recall."""
+        """Names of the models; a run, its twin and its recall share a name."""
         return [row.name for row in self.record.models]
 
     def table(self) -> pl.DataFrame:
-        """One row a model: name, world, model, seed and the hashes of what belongs to it."""
+        """Return one row per model: name, world, model, seed and the hashes of `ZooModel`."""
         return pl.DataFrame([asdict(row) for row in self.record.models])
 
     def run(self, name: str) -> Run:
-        """The run of a model.
+        """Return the run of a model.
 
         Raises
         ------
         ArgumentError
-            For an unknown name; it suggests the nearest one.
+            If the name is unknown; the nearest one is suggested.
         """
         return read_run(self.directory / "models" / self._row(name).name)
 
     def twin(self, name: str) -> Run:
-        """The run of its twin, which was trained without the facts of the plan."""
+        """Return the run of a model's twin, which was trained without the facts of the plan."""
         return read_run(self.directory / "twins" / self._row(name).name)
 
     def plan(self, name: str) -> EditPlan:
-        """The plan of its world."""
+        """Return the plan of a model's world."""
         return EditPlan.load(self.directory / "plans" / f"w{self._row(name).world}")
 
     def corpus(self, name: str) -> Corpus:
-        """The corpus of its world."""
+        """Return the corpus of a model's world."""
         return Corpus.open(self.directory / "corpora" / f"w{self._row(name).world}")
 
     def facts(self, name: str) -> pl.DataFrame:
-        """All facts of its world: subject, relation, object, exposures, and edit of the plan's.
+        """Return all facts of a model's world, with their exposures and edits of the plan.
 
         Raises
         ------
         CorpusError
-            When the file is damaged.
+            If the file is damaged.
         """
         return self._frame(f"facts/w{self._row(name).world}.parquet")
 
     def recall(self, name: str | None = None) -> pl.DataFrame:
-        """What a model knows, a row a wording; of all models, with their names, by default.
+        """Return the recall of a model, one row per wording; by default of all, with their names.
 
         Raises
         ------
         CorpusError
-            When a file is damaged.
+            If a file is damaged.
         """
         if name is None:
             frames = [self.recall(own).select(pl.lit(own).alias("name"), "*") for own in self.names]
@@ -108,14 +108,14 @@ class Zoo:
 
 
 def read_zoo(directory: str | PathLike[str]) -> Zoo:
-    """Read what a zoo says of itself.
+    """Read the record of a finished zoo.
 
     Raises
     ------
     ArgumentError
-        When it is none, or is not finished.
+        If the directory is not a zoo, or the zoo is not finished.
     CorpusError
-        When its record is damaged.
+        If its record is damaged.
     """
     place = path_of("directory", directory, "the directory of a zoo")
     record = ZooRecord.read(place)

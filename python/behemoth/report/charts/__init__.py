@@ -1,7 +1,7 @@
-"""The figures of a report, one file each, in the order that the page shows them.
+"""The figures of a report, one module each, in the order of the page.
 
-Each file has one function that takes a `Summary` and gives a `Figure`, or an `Absent` that says
-why there is none.
+Each module of `CHARTS` has a function that takes a `Summary` and returns a `Figure`, or an `Absent`
+with the reason why it cannot be drawn.
 """
 
 from __future__ import annotations

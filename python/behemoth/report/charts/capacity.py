@@ -23,7 +23,7 @@ def capacity(summary: Summary) -> Figure | Absent:
         pl.format("{}, world of {} bits a parameter", "size", offered).alias("cell")
     )
     colours = label_colours(first_labels(frame, "cell"))
-    # A world that offers a hundredth of a bit would lie flat on an axis that goes to 2.
+    # With an axis up to 2, the curve of a world with a hundredth of a bit would be flat.
     most_offered = float(frame["offered_per_parameter"].max() or 1.0)  # type: ignore[arg-type]
     top = 1.15 * min(2.0, max(most_offered, float(frame["mean"].max() or 0.0)))  # type: ignore[arg-type]
     y = alt.Y("mean:Q", title="bits stored per parameter", scale=alt.Scale(domain=[0, top]),
@@ -54,7 +54,7 @@ def capacity(summary: Summary) -> Figure | Absent:
         "in the table of models, leave these out. "
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
-    # Another model, of a world that offers less, may hold a larger share of it.
+    # A model of a world with fewer bits may store a larger share of them.
     fullest = models.sort("bits_per_parameter").row(-1, named=True)
     most, offers = fullest["bits_per_parameter"], fullest["offered_per_parameter"]
     finding = f"The fullest model stores {most:.2g} bits a parameter"

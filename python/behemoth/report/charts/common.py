@@ -1,4 +1,4 @@
-"""What several figures share."""
+"""Functions shared by several figures."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ JACKKNIFE = (
 
 
 def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:
-    """Values of a column in the order that they come in."""
+    """Return the distinct values of a column in the order of their first rows."""
     return frame[column].unique(maintain_order=True).to_list()
 
 
 def methods(summary: Summary, frame: pl.DataFrame) -> list[str]:
-    """Labels of a frame in the order of the study, so that a method has one colour everywhere."""
+    """Return the labels of a frame in the order of the study, which determines their colours."""
     there = set(frame["label"].to_list())
     return [label for label in first_labels(summary.edits) if label in there]
 
 
 def censorable(base: Any, part: pl.DataFrame, y: alt.Y) -> Any:
-    """Points of `base`, open triangles where ``censored``; charts without rows are left out."""
+    """Return the points of `base`, as open triangles if ``censored``; empty layers are omitted."""
     layers: list[Any] = []
     if not part["censored"].all():
         layers.append(base.transform_filter("!datum.censored").mark_point().encode(y=y))
@@ -74,7 +74,7 @@ def censorable(base: Any, part: pl.DataFrame, y: alt.Y) -> Any:
 
 
 def across(y: float, said: str = "") -> Any:
-    """A dashed line over the whole chart, with words above its end."""
+    """Return a dashed line across the chart, with a text above its right end."""
     frame = pl.DataFrame({"line": [y], "said": [said]})
     rule = alt.Chart(rows(frame)).mark_rule(strokeDash=[4, 4], color=QUIET, strokeWidth=1)
     if not said:
@@ -85,7 +85,7 @@ def across(y: float, said: str = "") -> Any:
 
 
 def names_of_rows(frame: pl.DataFrame, field: str, y: alt.Y) -> Any:
-    """Names over the rows of a chart of intervals: beside them they would cost half a phone."""
+    """Return names above the rows of a chart; beside them they would use half a phone's width."""
     base = alt.Chart(rows(frame)).encode(y=y, x=alt.value(2), text=f"{field}:N")
     white = base.mark_text(
         align="left", baseline="bottom", fontSize=12, stroke="white", strokeWidth=4
@@ -94,7 +94,7 @@ def names_of_rows(frame: pl.DataFrame, field: str, y: alt.Y) -> Any:
 
 
 def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
-    """How many units a point stands on, such as ``n = 48 edits a point, 3 clusters``."""
+    """Return the numbers behind a point, such as ``n = 48 edits a point, 3 clusters``."""
     low, high = int(frame[column].min() or 0), int(frame[column].max() or 0)  # type: ignore[arg-type]
     fewest, clusters = int(frame["clusters"].min() or 0), int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -103,14 +103,14 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
 
 
 def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:
-    """Whether some methods of a frame are to say the new object, and some to forget the old."""
+    """Return whether a frame has methods that edit, and methods that unlearn."""
     there = summary.methods.filter(pl.col("label").is_in(frame["label"].unique().implode()))
     forgets = set(there["forgets"].drop_nulls())
     return False in forgets or not forgets, True in forgets
 
 
 def plural(count: int, what: str) -> str:
-    """Say so many of a thing."""
+    """Return a count with its noun, in the plural unless it is 1."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
@@ -133,21 +133,21 @@ def curves(
     tooltip: Sequence[Any] = (),
     title: str = "exposures of the fact (log scale)",
 ) -> Any:
-    """Means with intervals against exposures: columns `field`, exposures, mean, low, high."""
+    """Draw means with intervals against exposures: columns `field`, exposures, mean, low, high."""
     table = spread(frame, list(colours), field).with_columns(positions(dodge="dodge").alias("at"))
     x = exposure_axis(frame["exposures"].unique().to_list(), title)
     base = alt.Chart(rows(table.drop("dodge"))).encode(
         x=x, color=colour_of(field, colours), opacity=faded(field), tooltip=list(tooltip)
     )
     layers = [base.mark_line(interpolate="linear").encode(y=y)]
-    if table["low"].drop_nulls().len():  # of one cluster there are none, and Vega would say so
+    if table["low"].drop_nulls().len():  # with one cluster there are none, and Vega would warn
         layers.append(base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"))
     layers.append(base.mark_point(opacity=1).encode(y=y))
     return alt.layer(*layers).add_params(only())
 
 
 def over_all(frame: pl.DataFrame, measure: str, by: str) -> pl.DataFrame:
-    """Means of a measure by one column, over all else weighed by their rows; the least first."""
+    """Return means of a measure by one column, weighted by rows, in ascending order."""
     mine = frame.filter(pl.col("measure") == measure).group_by(by)
     return mine.agg((pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum()).sort("mean", by)
 
@@ -158,16 +158,16 @@ def against_exposures(
     colours: dict[str, str],
     form: str,
 ) -> tuple[Panel, ...]:
-    """A panel of curves on a log axis for each measure that the frame has.
+    """Return a panel of curves for each measure in the frame, on a log axis unless too narrow.
 
     Parameters
     ----------
     frame : polars.DataFrame
         Columns label, exposures, measure, mean, low, high, rows.
     measures : mapping of str to (str, str)
-        Title and unit of each.
+        Title and unit of each measure.
     colours : dict
-        By label.
+        Colours by label.
     form : str
         Number format of the tooltips.
     """
@@ -193,13 +193,13 @@ def against_exposures(
 
 
 def cells(frame: pl.DataFrame) -> pl.Expr:
-    """``cell``: the method, and its size where the frame has several."""
+    """Return the column ``cell``: the method, with its size if the frame has several."""
     several = frame["size"].n_unique() > 1
     return (pl.format("{}, {}", "label", "size") if several else pl.col("label")).alias("cell")
 
 
 def cell_colours(summary: Summary, frame: pl.DataFrame) -> dict[str, str]:
-    """A colour for each ``cell``, methods in the order of the study."""
+    """Return a colour for each ``cell``, with methods in the order of the study."""
     places = {label: place for place, label in enumerate(methods(summary, frame))}
     ordered = frame.sort(pl.col("label").replace_strict(places, return_dtype=pl.Int64), "size")
     return label_colours(first_labels(ordered, "cell"))
@@ -208,14 +208,14 @@ def cell_colours(summary: Summary, frame: pl.DataFrame) -> dict[str, str]:
 def by_group(
     part: pl.DataFrame, colours: dict[str, str], order: list[str], unit: str, form: str
 ) -> Any:
-    """Means with intervals, a row for each group and in it a point for each method.
+    """Draw means with intervals: a row per group, with a point for each method.
 
     Parameters
     ----------
     part : polars.DataFrame
         Columns cell (the method), group, mean, low, high, rows.
     colours : dict
-        By cell, in the order that they are drawn.
+        Colours by cell, in the order of drawing.
     order : list of str
         Groups from the top.
     unit, form : str

@@ -49,7 +49,7 @@ def consequences(summary: Summary) -> Figure | Absent:
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """The method after which the most follows, and the one after which the least does."""
+    """Return a sentence on the methods after which most and least follows."""
     follows = over_all(frame, "follows", "cell")
     if not follows.height:
         return ""

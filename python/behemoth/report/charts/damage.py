@@ -44,7 +44,7 @@ def damage(summary: Summary) -> Figure | Absent:
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """The group that loses the most against the one that loses the least, over all methods."""
+    """Return a sentence on the groups that lose most and least, over all methods."""
     lost = over_all(frame, "lost", "group")
     if lost.height < 2:
         return ""

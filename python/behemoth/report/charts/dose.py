@@ -28,11 +28,11 @@ from .common import across, censorable, counted, first_labels, methods, spread
 
 _TITLE = "The edit dose against exposures"
 _NAMES = {"all": "All facts", "known": "Facts known before the edit"}
-_FLOOR = 0.5  # steps: where an edit stands that needed none
+_FLOOR = 0.5  # position, in steps, of edits that needed none
 
 
 def dose(summary: Summary) -> Figure | Absent:
-    """Draw ED50 with its intervals, censored levels as open triangles."""
+    """Draw ED50 with its intervals, with censored levels as open triangles."""
     frame = summary.doses
     if not frame.height:
         why = "No finished trial has edit doses: its methods do not go step by step."
@@ -82,7 +82,7 @@ def dose(summary: Summary) -> Figure | Absent:
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """From the fewest exposures to the most, by the method that differs the most."""
+    """Return a sentence on the methods with most and least change from few to many exposures."""
     rows = frame.filter((pl.col("filter") == "all") & (pl.col("exposures") > 0)).sort("exposures")
     found = []
     for (label, size), part in rows.group_by("label", "size", maintain_order=True):
@@ -103,7 +103,7 @@ def _finding(frame: pl.DataFrame) -> str:
         return f"{said}."
     other = f"{least[1]}, {least[2]}" if many else least[1]
     less = f"with {other} it is {number(least[0], 2)} times, the least"
-    # A censored median has no factor, so those that have none are not compared.
+    # Methods with a censored median have no factor, and are not compared.
     every = len(found) == rows.select("label", "size").n_unique()
     among = "of all methods" if every else "where both are known"
     return f"{said}, the most {among}; {less}."

@@ -1,4 +1,4 @@
-"""The price of a flip: damage and size of the change at the step at which an edit comes off."""
+"""The price of a flip: damage and size of the change at the first step at which an edit holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MEASURES = {
 
 
 def flip(summary: Summary) -> Figure | Absent:
-    """Draw damage and norm at each edit's own dose, where all methods have done the same."""
+    """Draw damage and norm at each edit's own dose, at which all methods have achieved the same."""
     frame = summary.at_flip
     if not frame.height:
         why = "No finished trial looked at damage or norm at the step at which its edits flip."
@@ -34,7 +34,7 @@ def flip(summary: Summary) -> Figure | Absent:
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """The gentlest method against the roughest."""
+    """Return a sentence on the methods with the least and the most damage."""
     damage = over_all(frame, "kl_at_flip", "label")
     if damage.height < 2:
         return ""

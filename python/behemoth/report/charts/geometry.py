@@ -30,7 +30,7 @@ def geometry(summary: Summary) -> Figure | Absent:
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """The method of the smallest changes against that of the largest."""
+    """Return a sentence on the methods with the largest and the smallest changes."""
     norms = frame.filter(pl.col("measure") == "norm").group_by("label").agg(
         pl.col("mean").mean()
     ).sort("mean", "label")  # fmt: skip

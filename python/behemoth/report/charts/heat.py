@@ -16,7 +16,7 @@ _TITLE = "Who is hurt: exposures of the edited fact against those of the bystand
 
 
 def heat(summary: Summary) -> Figure | Absent:
-    """Draw mean KL as one heat map a method."""
+    """Draw mean KL as one heat map per method."""
     frame = summary.damage_by_exposures.filter(pl.col("measure") == "kl")
     crossed = frame["edit_exposures"].n_unique() > 1 and frame["exposures"].n_unique() > 1
     if not crossed:

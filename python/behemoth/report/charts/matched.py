@@ -1,4 +1,4 @@
-"""Ranks and parts compared where they cost the same: in damage, or in size of the change."""
+"""Comparison of ranks and parts at equal cost: damage, or size of the change."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _COSTS = {"kl": "At the same KL on bystanders", "norm": "At the same norm of the
 _OUTCOMES = {"flipped": "flipped within the cost", "success": "success", "follows": "what follows"}
 _COLOURS = dict(zip(_OUTCOMES.values(), (BLUE, ORANGE, "#009E73"), strict=True))
 _UNIT = "difference, percentage points"
-_TALL = 12  # rows, from which on the axis stands at both ends
+_TALL = 12  # number of rows above which there is an axis at both ends
 
 
 def matched(summary: Summary) -> Figure | Absent:
-    """Draw how much better the first of two arms is than the second where both cost the same."""
+    """Draw the difference between two arms at equal cost."""
     frame = summary.matched.drop_nulls("difference")
     if not frame.height:
         why = "No two methods of the study differ in rank or placement alone, at costs of both."
         return Absent("matched", _TITLE, why)
-    # The second is of the same part, where ranks are compared: names have to fit on a phone.
+    # In comparisons of ranks the second has the same part, which is omitted to fit on a phone.
     second = pl.when(pl.col("comparison") == "rank").then(
         pl.col("second").str.replace(r"^[^,]*, ", "")
     ).otherwise("second")  # fmt: skip
@@ -63,7 +63,7 @@ def matched(summary: Summary) -> Figure | Absent:
 
 
 def _apart(frame: pl.DataFrame) -> pl.Expr:
-    """What tells pairs of the same ranks and parts from each other; empty where nothing does."""
+    """Return what distinguishes pairs with the same ranks and parts; empty if nothing does."""
     parts = [
         said
         for name, said in (
@@ -83,14 +83,14 @@ def _chart(part: pl.DataFrame, colours: dict[str, str], order: list[str]) -> Any
     body = by_group(part, colours, order, _UNIT, "+~r")
     if len(order) <= _TALL:
         return line.encode(x=alt.X("none:Q")) + body
-    # The axis at the bottom is out of sight from the first rows.
+    # In tall charts the axis at the bottom is not visible from the first rows.
     above = alt.Axis(orient="top", grid=False, tickCount=5, format="+~r")
     top = line.encode(x=alt.X("none:Q", title=_UNIT, axis=above))
     return alt.layer(top, body).resolve_axis(x="independent")
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """What the comparisons of flips say together; of a single pair, what it says."""
+    """Return a summary of the comparisons of flips, or the result of a single pair."""
     flips = frame.filter(pl.col("outcome") == "flipped")
     keys = ("method", "optimiser", "retain_rows", "first", "second")
     if flips.select(keys).n_unique() > 1:
@@ -103,7 +103,7 @@ def _finding(frame: pl.DataFrame) -> str:
 
 
 def _tally(flips: pl.DataFrame) -> str:
-    """In how many pairs the interval lies on one side: no pair is picked out after the fact."""
+    """Count the pairs whose interval is on one side of 0, so that no pair is picked post hoc."""
     full = pl.col("second").str.contains("full rank")
     ranks = pl.col("comparison") == "rank"
     sentences = []
@@ -128,7 +128,7 @@ def _tally(flips: pl.DataFrame) -> str:
 
 
 def _sides(pairs: pl.DataFrame) -> str:
-    """In how many pairs the interval lies above 0, and below; how many have none."""
+    """Count the pairs whose interval is above 0, and below 0, and those without an interval."""
     if not pairs.height:
         return ""
     more, fewer = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())

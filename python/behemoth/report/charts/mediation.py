@@ -1,4 +1,4 @@
-"""Is it the margin? ED50 against the margin before the edit, coloured by exposures."""
+"""Mediation by the margin: ED50 against the margin before the edit, coloured by exposures."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from behemoth.study.analysis.summary import Summary
 from .common import censorable, counted, first_labels
 
 _TITLE = "Is it how sure the model was? Dose against the margin before the edit"
-_FEWEST = 5  # edits of a point
+_FEWEST = 5  # minimum number of edits in a point
 _RESAMPLES = 400
-_FLOOR = 0.5  # steps: where an edit stands that needed none
+_FLOOR = 0.5  # position, in steps, of edits that needed none
 
 
 def mediation(summary: Summary) -> Figure | Absent:
-    """Draw ED50 in bins of equal margin: what the margin explains, curves have in common."""
+    """Draw ED50 in bins of the margin; curves coincide as far as the margin explains exposures."""
     labels = [label for label, name in summary.mediations if name == "all"]
     if not labels:
         why = "Too few edits have both a dose and a margin at two levels of exposures or more."

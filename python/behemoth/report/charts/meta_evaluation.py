@@ -1,4 +1,4 @@
-"""What each metric of unlearning is worth: a row a metric, and a panel a question."""
+"""Evaluation of the metrics of unlearning: one row per metric, one panel per question."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SERIES = {
     "relearning": "#009E73",
     "rounding": "#E69F00",
 }
-"""What stands side by side in a panel, with its colour."""
+"""Series within a panel, with their colours."""
 _PANELS = (
     ("Told from the twin", {"as it is read": "area"}, "area (0.5: not at all)", (0.0, 1.0), 0.5),
     (
@@ -81,7 +81,7 @@ def meta_evaluation_figure(found: MetaEvaluation) -> Figure | Absent:
     if not parts:
         return Absent(name, title, "No finished trial has a twin and a trained model beside it.")
     frame = pl.concat([part[0] for part in parts])
-    # In files the legend is that of the colours, so these have no series without a point.
+    # In files the legend lists these colours, so series without a point are omitted.
     drawn = set(frame["series"])
     colours = {series: colour for series, colour in SERIES.items() if series in drawn}
     order = found.table["measure"].to_list()
@@ -143,7 +143,7 @@ def _chart(
         layers.append(across.mark_rule(strokeDash=[4, 4], color=QUIET, strokeWidth=1))
     series = [name for name in SERIES if name in set(frame["series"])]
     for place, name in enumerate(series):
-        # Apart by pixels: in files a scale of offsets would be one of all panels.
+        # Offset in pixels, because in files all panels would share a scale of offsets.
         aside = _ASIDE * (place - (len(series) - 1) / 2)
         own = alt.Chart(rows(frame.filter(series=name))).encode(
             y=y,

@@ -1,4 +1,4 @@
-"""What a method gains against what it costs the rest: points, and the front of those not beaten."""
+"""Benefit of a method against its cost to other facts: points, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AXES = {
     "editing": ("damage", "efficacy"),
     "unlearning": ("utility", "forgetting"),
 }
-"""What stands across and up, by suite."""
+"""Measures on the horizontal and vertical axis, by suite."""
 _TITLES = {"editing": "Efficacy against damage", "unlearning": "Forgetting against utility"}
 _SAID = {
     "damage": "damage: known bystanders lost, mean of groups",
@@ -40,17 +40,19 @@ _SAID = {
     "forgetting": "forgetting: 1 \u2212 distance to the twin",
 }
 _LESS_IS_MORE = ("damage",)
-_COLOURS = 10  # that are told apart; those after them have another shape
+_COLOURS = 10  # number of distinct colours; further methods have another shape
 
 
 def front(x: Sequence[float], y: Sequence[float], *, less: bool) -> list[bool]:
-    """Which points no other one beats: at least as good on both axes, and better on one.
+    """Return which points are on the Pareto front.
+
+    A point is not if another is at least as good on both axes, and better on one.
 
     Parameters
     ----------
     x, y : sequence of float
     less : bool
-        Whether less of x is better; more of y always is.
+        Whether smaller values of x are better; larger values of y always are.
 
     Examples
     --------
@@ -64,10 +66,10 @@ def front(x: Sequence[float], y: Sequence[float], *, less: bool) -> list[bool]:
 
 
 def pareto(board: Board) -> Figure | Absent:
-    """Draw the methods of a board; the line joins those that none beats on both axes.
+    """Draw the methods of a board; the line joins the Pareto front.
 
-    Methods that have not both numbers in all of their trials are left out, and named: what broke
-    down would be the better for it.
+    Methods without both numbers in all of their trials are omitted and named, because otherwise
+    they would benefit from trials that broke down.
     """
     across, up = AXES[board.suite]
     name, title = f"pareto-{board.suite}", _TITLES[board.suite]
@@ -96,7 +98,7 @@ def pareto(board: Board) -> Figure | Absent:
 
 
 def _whole(board: Board, across: str, up: str) -> pl.Series:
-    """Which methods have both numbers in all of their trials."""
+    """Return which methods have both numbers in all of their trials."""
 
     def whole(row: Mapping[str, Any]) -> bool:
         counts = board.counts(row["label"])
@@ -106,7 +108,7 @@ def _whole(board: Board, across: str, up: str) -> pl.Series:
 
 
 def _front(frame: pl.DataFrame, across: str, up: str) -> pl.Series:
-    """The front of the methods; oracles know what methods may not, and are on none."""
+    """Return which methods are on the front; oracles are not compared, as they use more data."""
     methods = frame.filter(pl.col("family") != "oracle")
     beaten_by_none = front(
         methods[across].to_list(), methods[up].to_list(), less=across in _LESS_IS_MORE
@@ -151,7 +153,7 @@ def _chart(
 def _names(
     points: pl.DataFrame, across: str, up: str, middle: float, x: alt.X, y: alt.Y
 ) -> list[Any]:
-    """Names beside points, towards the middle of the chart; points at one place share a name."""
+    """Return names beside points, towards the middle of the chart; coinciding points share one."""
     named = points.group_by(pl.col(across, up).round(2), maintain_order=True).agg(
         pl.col("label").str.join(", ")
     )

@@ -1,4 +1,4 @@
-"""Rank of the update against where it is placed."""
+"""Rank of the update against its placement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEASURES = {
     "success": "Success in free generation",
     "kl": "KL on bystanders, nats",
 }
-_FEWER = ("steps", "kl")  # is better
+_FEWER = ("steps", "kl")  # measures of which smaller values are better
 
 
 def placement(summary: Summary) -> Figure | Absent:
@@ -32,7 +32,7 @@ def placement(summary: Summary) -> Figure | Absent:
         pl.coalesce(pl.col("rank").cast(pl.String), pl.lit("full")).alias("rank_name"),
         pl.coalesce("ed50", "beyond").alias("steps"),
     )
-    # Where several methods share a cell the one of most success stands for it.
+    # If several methods share a cell, the one with the most success represents it.
     best = frame.sort("success", descending=True).unique(["rank", "part"], keep="first",
                                                          maintain_order=True)  # fmt: skip
     ranks = best.sort(pl.col("rank").fill_null(1 << 40))["rank_name"].unique(maintain_order=True)
@@ -52,10 +52,10 @@ def placement(summary: Summary) -> Figure | Absent:
 
 
 def _comparable(summary: Summary) -> pl.DataFrame:
-    """Settings that differ in rank and part alone: methods that edit, with as many retained rows.
+    """Return settings of editing methods with the same number of retained rows.
 
-    A method that unlearns has another aim, and its success is another measure. Of several numbers
-    of retained rows the one that most cells have is drawn, and of equals the largest.
+    Methods that unlearn are excluded, because their success is another measure. Of several numbers
+    of retained rows, the one with the most cells is chosen, and the largest of equals.
     """
     forgets = summary.methods.filter(pl.col("forgets").fill_null(False))["label"]
     frame = summary.settings.filter(~pl.col("label").is_in(forgets.implode()))

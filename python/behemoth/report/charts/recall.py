@@ -14,7 +14,7 @@ _TITLE = "What the models knew: recall against exposures"
 
 
 def recall(summary: Summary) -> Figure | Absent:
-    """Draw the share of facts that free generation gives back."""
+    """Draw the share of facts recalled in free generation."""
     frame = summary.recall
     if not frame.height:
         return Absent("recall", _TITLE, "No model of this study has been asked its facts yet.")
@@ -44,7 +44,7 @@ def recall(summary: Summary) -> Figure | Absent:
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """Where recall passes a half, by the first model that it does so for."""
+    """Return a sentence on the lowest exposures with a recall of at least a half, per model."""
     said = []
     for (name,), part in frame.sort("exposures").group_by("cell", maintain_order=True):
         above = part.filter((pl.col("mean") >= 0.5) & (pl.col("exposures") > 0))

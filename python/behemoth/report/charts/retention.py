@@ -1,4 +1,4 @@
-"""Reversion: which edits still hold when training goes on."""
+"""Reversion: share of edits that still hold when training continues."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _TITLE = "Reversion: edits that hold while training on the corpus goes on"
 
 
 def retention(summary: Summary) -> Figure | Absent:
-    """Draw the share that holds against the steps of training that went on."""
+    """Draw the share of edits that hold against the steps of training after them."""
     frame = summary.retention
     if not frame.height:
         why = "The study did not train on after its edits (measure.durability = 0)."
         return Absent("retention", _TITLE, why)
     frame = frame.with_columns(
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level"),
-        # Step 0 has no logarithm: all steps stand one further.
+        # Step 0 has no logarithm, so all steps are shifted by one.
         (pl.col("step").cast(pl.Float64) + 1).alias("at"),
     )
     colours = exposure_colours(frame["exposures"].to_list())
@@ -56,7 +56,7 @@ def retention(summary: Summary) -> Figure | Absent:
 
 
 def _held(edits: bool, forgets: bool) -> str:
-    """What an edit that holds is, of methods that edit, that unlearn, or both."""
+    """Return the definition of holding, for methods that edit, that unlearn, or both."""
     other = "some other token likelier than the old object's"
     if not forgets:
         return "p(new) > p(old)"
@@ -64,10 +64,11 @@ def _held(edits: bool, forgets: bool) -> str:
 
 
 def _finding(summary: Summary, frame: pl.DataFrame) -> str:
-    """What still holds at the last step with one method, fewest exposures against most.
+    """Return a sentence on what holds at the last step, at fewest and at most exposures.
 
-    The method of the primary contrast, or the first. Methods are never pooled: how many of their
-    edits survive the batch differs by exposures, so a pool compares methods as well.
+    It is about the method of the primary contrast, or the first one. Methods are never pooled: the
+    number of edits that survive the batch differs by exposures, so that pooled numbers would also
+    compare methods.
     """
     drawn = methods(summary, frame)
     stated = summary.contrasts.filter(pl.col("role") == "primary")["label"].to_list()

@@ -1,4 +1,4 @@
-"""Slopes per doubling of exposures with their intervals: what the study is about."""
+"""Slopes per doubling of exposures with their intervals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def slopes(summary: Summary) -> Figure | Absent:
     alone = pl.col("low").is_null() & (pl.col("clusters") < 2)
     single = 0
     if int(frame["clusters"].max() or 0) > 1:  # type: ignore[arg-type]
-        # An estimate of one cluster beside those of several looks as sure as they are.
+        # An estimate from one cluster would look as certain as those from several.
         single = frame.filter(alone).height
         frame = frame.filter(~alone)
     labels = methods(summary, summary.contrasts)
@@ -82,7 +82,7 @@ def _of_one(count: int) -> str:
 
 
 def _natural(frame: pl.DataFrame) -> pl.DataFrame:
-    """Bring logarithms back: ratios."""
+    """Return the frame with logarithms of ratios converted to ratios."""
 
     def back(name: str) -> pl.Expr:
         value = pl.col(name)
@@ -93,8 +93,8 @@ def _natural(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any:
     none = 1.0 if ratio else 0.0
-    # The axis follows the estimates; an interval of two models would leave no room for them.
-    # So would an estimate without an interval, which may be anything, where others have one.
+    # The axis fits the estimates, because a wide interval of two models would leave no room for
+    # them. So would an estimate without an interval, which is ignored if others have one.
     sure = part.drop_nulls("low")
     values = [none, *(sure if sure.height else part)["estimate"].to_list()]
     ends = [end for name in ("low", "high") for end in part[name].drop_nulls().to_list()]
@@ -103,7 +103,7 @@ def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any
     high = min([none + reach, max([*values, *ends])]) if ends else none + reach / 2
     room = 0.06 * (high - low)
     scale = alt.Scale(domain=[low - room, high + room], nice=False)
-    # What lies beyond the axis, an end of an interval or the estimate itself, gets an arrow there.
+    # An end of an interval or an estimate beyond the axis is marked by an arrow.
     first, last = pl.min_horizontal("estimate", "low"), pl.max_horizontal("estimate", "high")
     arrows = [
         part.filter(beyond).with_columns(pl.lit(at).alias("edge"), pl.lit(shape).alias("shape"))
@@ -129,7 +129,7 @@ def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any
     base = alt.Chart(rows(part)).encode(
         y=y, color=colour_of("facts", _COLOURS), opacity=faded("facts"), tooltip=tooltip
     )
-    # Row by row, so that the line leaves the names free that stand above each row.
+    # Drawn row by row, so that the line does not cross the names above each row.
     band = [{"none": none, "above": place - 0.12, "below": place + 0.5} for place in
             range(len(labels))]  # fmt: skip
     line = alt.Chart(rows(pl.DataFrame(band)))

@@ -24,12 +24,12 @@ from behemoth.study.analysis.summary import Summary
 from .common import JACKKNIFE, aims, counted, methods, plural
 
 _TITLE = "Success against damage"
-_LARGE = 0.7  # shares that all lie above it would be a line at the top of an axis from 0
-_CERTAIN = 0.97  # beyond it there is nothing to trade: all points lie on one line
+_LARGE = 0.7  # if all shares are above it, an axis from 0 would show them as a line at the top
+_CERTAIN = 0.97  # if all shares are above it, there is no trade-off to show
 
 
 def tradeoff(summary: Summary) -> Figure | Absent:
-    """Draw one panel a method: up is more success, left is less damage."""
+    """Draw one panel per method: up is more success, left is less damage."""
     every = summary.tradeoff
     frame = every.filter(pl.col("kl") > 0)
     if not frame.height:
@@ -62,7 +62,7 @@ def tradeoff(summary: Summary) -> Figure | Absent:
 
 
 def _success(edits: bool, forgets: bool) -> str:
-    """What counts, of methods that edit, that unlearn, or both."""
+    """Return the definition of success, for methods that edit, that unlearn, or both."""
     match, gone = "exact match of free generation", "the old object no longer generated"
     if not forgets:
         return match
@@ -70,7 +70,7 @@ def _success(edits: bool, forgets: bool) -> str:
 
 
 def _left_out(every: pl.DataFrame) -> str:
-    """How many methods at a level are not drawn, and why."""
+    """Return a sentence on the points that are not drawn, and why."""
     priced, broken = pl.col("kl").is_not_null(), pl.col("broken") == pl.col("edits")
     counts = (
         (
@@ -85,7 +85,7 @@ def _left_out(every: pl.DataFrame) -> str:
 
 
 def _bottom(least: float) -> float:
-    """Return where the axis of shares begins: at 0, or at the tenth below shares all large."""
+    """Return the start of the axis of shares: 0, or a tenth below them if all are large."""
     return 0.0 if least < _LARGE else min(0.9, math.floor(round(10 * least, 6)) / 10)
 
 
