@@ -1,7 +1,6 @@
 """Worlds of facts and the corpora that state them: specs, tokens, directories, probes, tables.
 
-The package depends on the engine, numpy and polars, and knows nothing about models: training,
-editing and evaluation build on it.
+It knows the engine, numpy and polars, but not models: training, editing and evaluation build on it.
 """
 
 from typing import TYPE_CHECKING

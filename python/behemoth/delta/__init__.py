@@ -1,6 +1,6 @@
 """Deltas, the changes made by an edit: apply, revert bit by bit, stack, save, export to PEFT.
 
-This package depends on models and files, and not on the methods that make deltas.
+It knows models and files, but not the methods that make deltas.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """Editing and unlearning: methods that apply a plan to a run, singly, stacked or in sequence.
 
-This package depends on plans, deltas and models, and not on how the outcome is evaluated.
+It knows plans, deltas and models, but not how the outcome is evaluated.
 """
 
 from typing import TYPE_CHECKING

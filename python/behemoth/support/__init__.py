@@ -1,4 +1,4 @@
 """Utilities that every part of the package uses: files, processes, extras.
 
-They know nothing about worlds, models or studies.
+It knows nothing about worlds, models or studies.
 """

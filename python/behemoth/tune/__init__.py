@@ -1,6 +1,6 @@
 """Tuning: the choice of a method's settings, on facts that are used for nothing else.
 
-This package depends on methods, plans and the measures of a score, and not on studies.
+It knows methods, plans and the measures of a score, but not studies.
 """
 
 from typing import TYPE_CHECKING
