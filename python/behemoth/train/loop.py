@@ -111,7 +111,7 @@ class _Stretch:
 
 
 class Loop:
-    """One call of a run, from the first step or the last checkpoint to the end.
+    """Trains a run from its first step or its last checkpoint to the end.
 
     Parameters
     ----------
