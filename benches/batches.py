@@ -1,11 +1,11 @@
-"""What one batch of many edits costs, and the settings that locate-and-edit methods take it with.
+"""The effect of one batch of many edits, and the best settings of locate-and-edit methods for it.
 
     python benches/batches.py RUN [METHOD ...] [--batches 1,10,100] [--out batches.md]
 
-RUN is a trained model (the README's first experiment). As in `tune.py` settings are tried on one
-half of the facts and the chosen ones confirmed on the other: those of the best mean, over the sizes
-of batches, of the harmonic mean of success and of the known bystanders that are kept. Of batches of
-fewer than a hundred edits several are made, so that no number is of a handful of facts.
+RUN is a trained model (the README's first experiment). As in `tune.py`, settings are tried on one
+half of the facts, and the best are confirmed on the other. The score is the harmonic mean of
+success and of the share of known bystanders that are kept, averaged over the batch sizes. For
+batches of fewer than 40 edits several are made, so that no number comes from a handful of facts.
 """
 
 import argparse

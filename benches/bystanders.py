@@ -1,9 +1,10 @@
-"""What one rank-1 edit does to everything else: recall of a random sample of all known facts.
+"""The effect of one rank-1 edit on other facts: recall of a random sample of all known facts.
 
     python benches/bystanders.py RUN [--edits 6] [--sample 400]
 
 RUN is a trained model. Facts that it knows are edited one by one, each from the unedited model,
-by LoRA of rank 1 on the MLPs; then it is asked for other facts that it knew, drawn at random.
+by LoRA of rank 1 on the MLPs; then its recall of other facts that it knew, drawn at random, is
+measured.
 """
 
 import argparse

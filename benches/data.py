@@ -1,15 +1,15 @@
-"""Bench of the data alone: tokens a second as int64 torch batches, with no model behind them.
+"""Bench of the data pipeline: tokens per second as int64 torch batches, without a model.
 
     python benches/data.py             # about 200 MB of disk, two minutes
     python benches/data.py --rounds 9
 
-One corpus comes in three ways: from its spec (nothing on the disk), from its shards (np.memmap,
-in the page cache), and from the same shards by the loop that small training scripts have (a view
-of the map, astype, from_numpy, stack, for each block). All take turns, so that a drift of the
-machine's clock meets all of them. It asserts on no time.
+One corpus is read in three ways: from its spec (nothing on the disk), from its shards (np.memmap,
+in the page cache), and from the same shards by the loop of small training scripts (a view of the
+map, astype, from_numpy, stack, for each block). They take turns, so that a drift of the machine's
+clock affects all of them. It asserts no times.
 
-A stream's batches are made by one thread beside an idle consumer, as in training on a GPU, or by
-as many threads as there are cores where a way says so.
+The batches of a stream are made by one thread beside an idle consumer, as in training on a GPU, or
+by one thread per core if the name of the way states it.
 """
 
 import argparse

@@ -1,15 +1,15 @@
-"""Single-fact edits per second: stacked, and one by one with peft; and their evaluation.
+"""Bench of single-fact edits per second, stacked and one by one with peft, and of evaluation.
 
     python benches/edit.py RUN [--edits 64] [--steps 40] [--rounds 3] [--threads 2]
 
 RUN is a trained model. The edits are independent LoRA edits of rank 4 of the MLPs of all layers,
-each from the unedited model, on the same rows in the same order. peft's loop is what its users
-write: `get_peft_model` once, its factors set back before each edit, one Adam for each. Evaluation
-asks the same probes of every edited model, in one pass or one model after another.
+each from the unedited model, on the same rows in the same order. The loop with peft is the usual
+one: `get_peft_model` once, its factors reset before each edit, one Adam for each. Evaluation
+measures the same probes on every edited model, in one pass or one model after another.
 
-The floor is the time that the stacked products alone would take at the rate of one large product:
-what is counted are the operations of matrix products and of attention, which are the same one by
-one. So what one by one takes, over the floor, is the most that any stacking could gain.
+The floor is the time that the stacked products alone would take at the rate of one large product.
+It counts the operations of matrix products and of attention, which are the same one by one. The
+time of one by one divided by the floor is therefore the maximum gain of any stacking.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""The criterion benches of the engine (crates/behemoth-gen/benches), and their line of history.
+"""Run the criterion benches of the engine (crates/behemoth-gen/benches), and record the results.
 
     python benches/engine.py                  # all of them, minutes
-    python benches/engine.py permutation      # those whose name has this word
+    python benches/engine.py permutation      # those whose name contains this word
 
-Figures are criterion's medians in nanoseconds of one iteration, by group and name.
+Figures are criterion's medians in nanoseconds per iteration, by group and name.
 """
 
 import argparse

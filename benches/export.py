@@ -1,13 +1,13 @@
-"""Bench of exports as text: tokens a second, against a plain write of the same bytes.
+"""Bench of exports as text: tokens per second, compared with a plain write of the same bytes.
 
     python benches/export.py                    # some minutes, 2 GB of disk
     python benches/export.py --tokens 1e7 --rounds 1
 
-Three corpora (template words, the words of a grammar, and those in a byte-level BPE) go to `text`
-and to `parquet`. The floor of a line is one write of the files' bytes, synced as the export syncs
-them, in turn with it in one run; of Parquet it is also what polars needs to compress and write
-frames that it has in memory, since the bytes of these files are made by it.
-Beside it stands the decoding alone, into memory, by one core's time. It asserts on no time.
+Three corpora (template words, the words of a grammar, and those in a byte-level BPE) are exported
+as `text` and as `parquet`. The floor of each row is one write of the files' bytes, synced as the
+export syncs them, in turn with it in one run. For Parquet it also includes the time polars needs to
+compress and write frames that are in memory, since polars makes the bytes of these files. Decoding
+alone, into memory, is reported by the time of one core. It asserts no times.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""What the defaults do to models of each family: recall, and single edits by a few methods.
+"""Defaults tested on models of each family: recall, and single edits by a few methods.
 
     python benches/families.py OUT [--size nano] [--tokens 300000] [--edits 16]
 
 Each family's model is trained on 180 facts of 60 subjects in three wordings, one of them held out,
 and 16 facts that it knows are edited one by one with the defaults of each method, which were chosen
-for GPT-NeoX. OUT keeps the models between calls. It prints Markdown: recall, and of the edits exact
-matches of the new object in wordings of the plan and in the one held out, and of the old objects of
-what should stay and was known.
+for GPT-NeoX. OUT keeps the models between calls. It prints Markdown: recall, and for the edits the
+exact matches of the new object in wordings of the plan and in the held-out one, and of the old
+object for known facts that should stay.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Bench of `Corpus.fill`: tokens a second into memory, on all cores, for each shape of sentence.
+"""Bench of `Corpus.fill`: tokens per second into memory, on all cores, for each sentence family.
 
     python benches/fill.py
 
-The buffer is made and touched beforehand, so that what is measured is the engine and not the
-kernel handing out memory. The families take turns, so that a drift of the machine's clock meets
-all of them; the ratios to the default template are the point. It asserts on no time.
+The buffer is allocated and touched beforehand, so that the engine is measured and not memory
+allocation by the kernel. The families take turns, so that a drift of the machine's clock affects
+all of them; the ratios to the default template are what matters. It asserts no times.
 """
 
 import argparse

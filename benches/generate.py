@@ -1,17 +1,17 @@
-"""The end-to-end bench of `behemoth gen`: time against a plain write, memory, start-up, fill.
+"""End-to-end bench of `behemoth gen`: time compared with a plain write, memory, start-up, fill.
 
     python benches/generate.py                          # about 3 GB of disk, some minutes
     python benches/generate.py --facts 1e6 --rounds 1   # a quick look
 
-It prints one Markdown table, adds a line to history.jsonl and, with `--out FILE`, writes all of it
-as JSON. It asserts on no time.
+It prints one Markdown table, adds a line to history.jsonl and, with `--out FILE`, writes all
+results as JSON. It asserts no times.
 
-Measured are whole processes, as a user starts them. The plain write and `gen` take turns in one
+It measures complete processes, as a user starts them. The plain write and `gen` take turns in one
 run and on one file system, since the speed of a disk drifts by more than the difference between
-them; both end only when their data is on the disk (fsync). `gen` writes past the page cache where
-that can be done, so a plain write that does so is measured too; in `--directory /dev/shm`, where
-it cannot, both go through the cache. This process imports nothing heavy:
-on Linux a child's peak memory is at least what its parent had when it started it.
+them; both end only when their data is on the disk (fsync). `gen` bypasses the page cache if
+possible, so a plain write that does so is measured too; in `--directory /dev/shm`, where that is
+not possible, both use the cache. This process imports nothing heavy, because on Linux the peak
+memory of a child is at least that of its parent when the child was started.
 """
 
 import argparse

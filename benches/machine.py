@@ -1,8 +1,8 @@
-"""What a bench says about where and when it ran: under its table, and as a line of history.jsonl.
+"""Description of the machine and date of a bench, printed under its table and kept as history.
 
-A line of `history.jsonl` is one run of one bench: which commit, when, on what, with which versions,
-and its figures under names that stay the same, so that a figure can be followed over commits (on
-one processor; across processors it says nothing). Lines are only ever added.
+A line of `history.jsonl` is one run of one bench: commit, date, machine, versions, and figures with
+stable names, so that a figure can be compared over commits (on the same processor; figures of
+different processors are not comparable). Lines are only ever added.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Where locate-and-edit methods work: each at each token and layer, beside what tracing says.
+"""Where locate-and-edit methods work: each at each token and layer, compared with tracing.
 
     python benches/places.py OUT [METHOD ...] [--model nano] [--edits 16] [--wordings 3]
 
 OUT keeps the models between calls. They are trained on 360 facts of 120 subjects, whose names are
-three tokens, in six wordings of which two are held out; objects are one token, or two with
-``--objects 20``. With ``--model 14m`` there are six layers, and the facts of a subject stand in one
+three tokens, in six wordings, of which two are held out; objects are one token, or two with
+``--objects 20``. With ``--model 14m`` there are six layers, and the facts of a subject are in one
 document. Facts that the model knows are edited one by one. It prints Markdown: exact matches of the
-new object in the wordings of the plan and in those that were held out, and of the old objects of
-what should stay and was known. Settings are chosen on one half of the facts, shown for the other.
+new object in the wordings of the plan and in the held-out ones, and of the old object for known
+facts that should stay. Settings are chosen on one half of the facts and reported for the other.
 """
 
 import argparse

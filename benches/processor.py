@@ -1,11 +1,12 @@
-"""What depends on the processor: the same training and the same edits, rounded in other ways.
+"""Differences between processors: the same training and the same edits with different rounding.
 
     python benches/processor.py [--edits 24] [--methods lora,ft,kl_min] [--folder PATH]
 
-A nano model learns 180 facts; then each way of rounding edits the same facts of that same model,
-and trains the same run once more. Ways are the kernels that torch picks on this machine, one thread
-or two, and what it would pick on a machine without AVX-512 or without vectors at all. What is told
-is how far doses, log-probabilities of the answers and weights come apart from the first way's.
+A nano model is trained on 180 facts. Then each way of rounding edits the same facts of that model,
+and repeats the training run. The ways are the kernels that torch selects on this machine, with one
+thread or two, and those it would select on a machine without AVX-512, or without vector
+instructions. It reports how far doses, log-probabilities of the answers and weights differ from
+those of the first way.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Bench of threads: tokens a second on 1, 2, 4, ... of them, up to the cores that there are.
+"""Bench of threads: tokens per second with 1, 2, 4, ... threads, up to the number of cores.
 
     python benches/scaling.py                   # a minute, 200 MB of disk
     python benches/scaling.py --most 16         # more threads than cores, too
 
-Measured are tokens into memory from a spec (`fill_tokens`), a corpus to the disk (`write`, synced)
-and its text into memory (the decoder of `behemoth export`). Behind each rate stands how many times
-it is that of one thread. It asserts on no time.
+It measures tokens into memory from a spec (`fill_tokens`), a corpus to the disk (`write`, synced)
+and its text into memory (the decoder of `behemoth export`). Each rate is followed by its ratio to
+that of one thread. It asserts no times.
 """
 
 import argparse

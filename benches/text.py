@@ -1,15 +1,15 @@
-"""Bench of text: tokens a second into memory, beside the built-in families and a Python generator.
+"""Bench of text: tokens per second into memory, next to template families and a Python generator.
 
-    python benches/text.py                  # some minutes; trains a tokenizer on its way
+    python benches/text.py                  # some minutes; trains a tokenizer first
     python benches/text.py --rounds 1       # a quick look
 
 The engine writes `bios-en` in words and in the tokens of a byte-level BPE, and the template
-families `default` and `bios`. Beside it stands a generator in Python as papers on biographies have
-them: it draws a person's facts, fills templates, joins a document, and has the same BPE encode it
-(`tokenizers`, all cores, in batches). It writes the statements of the same grammar, but no joint
-ones. All take turns in one run, so that a drift of the machine's clock meets all of them; the
-ratios are the point. Beside the rates of all cores are those of a second of one core's time, of all
-threads, which say most on a machine that others use as well. It asserts on no time.
+families `default` and `bios`. It is compared with a generator in Python like those of papers on
+biographies: it draws a person's facts, fills templates, joins a document, and encodes it with the
+same BPE (`tokenizers`, all cores, in batches). It writes the statements of the same grammar, but no
+joint ones. All take turns in one run, so that a drift of the machine's clock affects all of them;
+the ratios are what matters. Besides the rates of all cores it reports rates per second of processor
+time, summed over all threads, which are the most reliable on a busy machine. It asserts no times.
 """
 
 from __future__ import annotations

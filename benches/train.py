@@ -1,20 +1,20 @@
-"""Bench of training: tokens a second of behemoth, transformers.Trainer and LitGPT, side by side.
+"""Bench of training: tokens per second of behemoth, transformers.Trainer and LitGPT.
 
     python benches/train.py                                    # nano, micro, 31m on the CPU
     python benches/train.py --models nano --rounds 1           # a quick look
-    python benches/train.py --litgpt /tmp/litgpt/bin/python    # an environment that has litgpt
+    python benches/train.py --litgpt /tmp/litgpt/bin/python    # an environment with litgpt
 
 All train the same architecture on the same tokens in the same batches and order, with AdamW, a
 cosine schedule, clipping and the same precision, and attention that crosses documents; behemoth's
-own default, documents masked, is measured beside them. Each run is a process of its own; they
-take turns, so that a drift of the machine's clock meets all of them. What counts is the time
-between the ends of optimiser steps, from the end of the warm-up to the last: neither loading,
-compiling nor saving. Processor time, which a busy machine cannot take away, is shown too, and is
-to be trusted with `--threads 1`, where no thread spins while it waits for another. It asserts on
-no time. Where there is a GPU, behemoth's own rate and MFU on it are measured as well; where there
-is none, and where LitGPT is not installed, it says so.
+own default, documents masked, is measured as well. Each run is a separate process; they take turns,
+so that a drift of the machine's clock affects all of them. The measured time is that between the
+ends of optimiser steps, from the end of the warm-up to the last, without loading, compiling and
+saving. Processor time, which is less affected by a busy machine, is shown too; it is reliable with
+`--threads 1`, where no thread spins while it waits for another. It asserts no times. If there is a
+GPU, behemoth's own rate and MFU on it are measured as well; if there is none, or LitGPT is not
+installed, it prints a note.
 
-LitGPT wants an older huggingface-hub than transformers 5, hence an environment of its own:
+LitGPT needs an older huggingface-hub than transformers 5, and therefore a separate environment:
 ``uv venv DIR && uv pip install --python DIR litgpt``.
 """
 

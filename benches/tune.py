@@ -1,11 +1,11 @@
-"""Choose the settings of gradient methods on facts that nothing else looks at.
+"""Choose the settings of methods on one half of the facts, and confirm them on the other.
 
     python benches/tune.py RUN [METHOD ...] [--edits 6] [--out tuning.json]
 
 RUN is a trained model (the README's first experiment). Facts are split in two by a hash of their
-number: settings are tried on one half, and the ones that were chosen are confirmed on the other.
-For each setting it prints how many edits did what they were for, and what became of bystanders
-that the model knew; the best is the one with the highest harmonic mean of both.
+number: settings are tried on one half, and the chosen ones are confirmed on the other. For each
+setting it prints the share of successful edits and the share of known bystanders that are kept; the
+best setting is the one with the highest harmonic mean of both.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Recall against exposures of a finished run, as SVG or PNG.
+"""Plot the recall of a finished run against exposures, as SVG or PNG.
 
 python examples/plot_recall.py RUN recall.svg     # needs behemoth[report]
 """
@@ -14,7 +14,7 @@ import polars as pl
 
 
 def chart(record: dict) -> alt.Chart:
-    """Recall by exposures of a run's ``run.json``."""
+    """Return a chart of recall by exposures from a ``run.json``."""
     recall = record["result"]["recall"]
     frame = pl.DataFrame(
         {"exposures": [int(key) for key in recall], "recall": list(recall.values())}

@@ -1,13 +1,13 @@
-"""What a small model learns from text: recall against exposures, asked in four ways.
+"""Recall of a small model trained on text, by exposures and in four kinds of probes.
 
     python examples/text_recall.py OUT                   # needs behemoth[train,report]
     python examples/text_recall.py OUT --subjects 64 --tokens 100_000    # a quick look
 
-It makes a byte-level BPE for `bios-en`, writes biographies of 2,000 people, most of whom are seldom
-mentioned and a few often, trains `nano` on them, and asks for their facts: in statements that were
-written, in statements that were held out, in questions about people whom questions were about in
-training, and in the same questions about people whom none was about. OUT gets the corpus, the run,
-recall.parquet, recall.csv and recall.svg; run again, it goes on where it stopped.
+It trains a byte-level BPE for `bios-en`, writes biographies of 2,000 people, most of them mentioned
+rarely and a few often, and trains `nano` on them. It then measures recall of their facts in four
+ways: in statements of the corpus, in held-out statements, in questions about people with questions
+in the corpus, and in the same questions about people without any. OUT receives the corpus, the run,
+recall.parquet, recall.csv and recall.svg; a second call resumes a stopped run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import polars as pl
 
 import behemoth as bh
 
-LEVELS = (16, 32, 64, 128, 256, 512)  # exposures of the facts of people who are often mentioned
+LEVELS = (16, 32, 64, 128, 256, 512)  # exposures of the facts of frequently mentioned people
 PEOPLE = 16  # at each of these levels
 SELDOM = 2  # exposures of all other facts
 
@@ -37,7 +37,7 @@ COLORS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")
 
 
 def exposures(world: bh.World) -> np.ndarray:
-    """How often each fact about a person is written."""
+    """Return the number of exposures of each fact about a person."""
     levels = np.full(world.num_subjects, SELDOM, np.uint32)
     often = np.repeat(np.array(LEVELS, np.uint32), PEOPLE)[: world.num_subjects]
     levels[: len(often)] = often
@@ -45,7 +45,7 @@ def exposures(world: bh.World) -> np.ndarray:
 
 
 def measured(run: bh.Run, corpus: bh.Corpus) -> pl.DataFrame:
-    """Ask about those who are often mentioned, and as many others, in all wordings."""
+    """Measure recall for the frequently mentioned people and 16 others, in all wordings."""
     world = corpus.world
     people = min(world.num_subjects, PEOPLE * (len(LEVELS) + 1))
     facts = np.arange(people * world.num_relations)
@@ -53,7 +53,7 @@ def measured(run: bh.Run, corpus: bh.Corpus) -> pl.DataFrame:
 
 
 def summary(frame: pl.DataFrame) -> pl.DataFrame:
-    """A row for each way of asking and level: share of exact answers, and the probes it is of."""
+    """Return exact-match recall, probability and number of probes, by way and exposures."""
     parts = [
         frame.filter(of_way)
         .group_by("exposures")
@@ -69,7 +69,7 @@ def summary(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def chart(table: pl.DataFrame, title: str) -> Any:
-    """Recall against exposures, a line for each way of asking."""
+    """Return a chart of recall against exposures, one line for each way."""
     ways = list(WAYS)
     color = alt.Color(
         "way:N",
@@ -90,7 +90,7 @@ def chart(table: pl.DataFrame, title: str) -> Any:
 
 
 def main() -> None:
-    """Do all of it."""
+    """Run the example."""
     parser = argparse.ArgumentParser(
         description="Recall against exposures of a small model trained on text."
     )

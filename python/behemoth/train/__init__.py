@@ -1,7 +1,7 @@
 """Training: from a corpus, or straight from a spec, to a model that recalls.
 
-It knows corpora, models and how recall is asked for, and nothing of plans or edits. What trains is
-imported when `train` is called; the settings of a run need no torch.
+It depends on corpora, models and recall, and not on plans or edits. The training code is imported
+when `train` is called; the settings of a run need no torch.
 """
 
 from __future__ import annotations
@@ -42,25 +42,26 @@ def train(
     memory: int | None = None,
     progress: ProgressLike = None,
 ) -> TrainResult:
-    """Train a model on a corpus, or go on where a stopped run left it.
+    """Train a model on a corpus, or resume a stopped run.
 
     Parameters
     ----------
     source : path or Corpus
-        A corpus directory, which is then what is read; or a spec TOML or spec directory, or a
-        corpus, whose tokens are made while it trains.
+        A corpus directory, or a corpus opened from one, whose shards are read; or a spec TOML,
+        spec directory or other corpus, whose tokens are generated during training.
     out : path
-        The run directory. A run of the same corpus and settings that is there is gone on with,
-        and one that is finished is left as it is.
+        The run directory. An existing run of the same corpus and settings is resumed, and a
+        finished one is left as it is.
     config : TrainConfig, optional
         `default_config` by default.
     force : bool
-        Replace the run that is there, be it the same, another or damaged.
+        Replace an existing run, whether the same, another or damaged; a replacement that was
+        stopped is resumed.
     memory : int, optional
-        Bytes of memory that it may take on a CPU, beside what the process has; what would take
-        more is refused beforehand, by a reckoning. By default what is free.
+        Memory limit in bytes for training on a CPU, in addition to what the process uses
+        already. A run that is estimated to need more is refused. By default the free memory.
     progress : callable or Progress, optional
-        Who looks on; details are a `Report`. What it raises stops the work.
+        Receiver of progress; details are a `Report`. An exception it raises stops the run.
 
     Returns
     -------
@@ -69,13 +70,13 @@ def train(
     Raises
     ------
     ArgumentError
-        On a setting that is not allowed, or when `out` is a run of other settings.
+        If a setting is not allowed, or `out` holds a run of other settings.
     MissingExtraError
-        When torch or another package of the extra `train` is not installed.
+        If torch or another package of the extra `train` is not installed.
     TrainError
-        When the loss diverged or memory ran out; the last good checkpoint is kept.
+        If the loss diverged or memory ran out; the last good checkpoint is kept.
     Interrupted
-        After Ctrl-C or SIGTERM; a checkpoint was saved.
+        After Ctrl-C, SIGTERM or SIGUSR1; a checkpoint was saved.
 
     Examples
     --------

@@ -1,8 +1,9 @@
-"""What the processes of a run agree on: whether it begins, where it goes on from, when it stops.
+"""Agreement between the processes of a run: whether it starts, from which step, when it stops.
 
-A process that leaves the common order of things has the others wait for good: they average
-gradients with it. So one that was told to stop does so at a step at which all of them do, and what
-the first process alone can see, such as the directory or the clock, it tells the others.
+Processes average gradients with each other, so one that leaves the common order of operations
+blocks the others forever. A process that receives a signal therefore stops at a step at which all
+of them do, and the first process broadcasts what it alone can see, such as the directory or the
+clock.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ from .errors import ElsewhereError
 
 __all__ = ["Agreement"]
 
-# While the first process measures recall or writes, the others wait here.
+# Limit for the others to wait while the first process measures recall or writes.
 _PATIENCE = timedelta(hours=6)
 _REFUSED = -2
 
 
 class Agreement:
-    """Numbers that all processes of a run hear; of one process, what it says itself.
+    """Numbers exchanged between all processes of a run; a single process gets its own back.
 
-    It goes over the CPU, in a group of its own: what is asked each step then costs a GPU nothing,
-    and comes between no gradients.
+    The exchange runs on the CPU, in a separate process group, so that a vote in each step costs no
+    GPU time and does not interfere with gradients.
 
     Parameters
     ----------
     processes : int
+        Number of processes.
     rank : int
-        Which of them this is.
+        Index of this process.
     """
 
     def __init__(self, processes: int, rank: int) -> None:
@@ -42,21 +44,21 @@ class Agreement:
         self._group: Any = (
             dist.new_group(backend="gloo", timeout=_PATIENCE) if self._several else None
         )
-        # What is under way, which is None once it is done, and what it is about.
+        # The pending operation, None once it is complete, and its tensor.
         self._asked: tuple[Any, torch.Tensor] | None = None
 
     @property
     def delay(self) -> int:
-        """Steps between what a process wishes in a `vote` and that it is heard."""
+        """Number of steps from a `vote` until its result is returned."""
         return int(self._several)
 
     def tell(self, number: int = 0) -> int:
-        """Give everyone the first process' number, an int64; all processes call this.
+        """Return the first process's number, an int64, in all processes; all must call this.
 
         Raises
         ------
         ElsewhereError
-            In the others, when the first process has `refused`.
+            In the others, if an error ended `refusing` in the first process.
         """
         if not self._several:
             return number
@@ -69,7 +71,7 @@ class Agreement:
 
     @contextmanager
     def refusing(self) -> Generator[Callable[[int], None]]:
-        """Tell the others that there is no run, if an error ends this before a number is told."""
+        """Report a refusal to the others if an error ends this context before a number is told."""
         told = False
 
         def tell(number: int) -> None:
@@ -85,10 +87,10 @@ class Agreement:
             raise
 
     def vote(self, *wishes: int) -> tuple[int, ...]:
-        """Give the largest of what all processes wish, each by itself; all call this each step.
+        """Return the maximum of each wish over all processes; all call this in each step.
 
-        Of several processes it is what they wished the step before, so that none waits for the
-        others but by a whole step.
+        With several processes it returns the result of the previous step (zeros at first), so that
+        a process waits only for others that are a complete step behind.
         """
         if not self._several:
             return wishes
@@ -99,9 +101,9 @@ class Agreement:
         return heard
 
     def wait(self) -> None:
-        """Wait for the other processes, for hours if need be.
+        """Wait for the other processes, for hours if necessary.
 
-        What was wished in the last `vote` is still to be heard in the next one.
+        The result of the last `vote` is still returned by the next one.
         """
         if self._asked is not None:
             self._asked = (None, self._said(*self._asked))

@@ -1,9 +1,10 @@
-"""Checkpoints: a folder for each, whole or not there.
+"""Checkpoints: one folder each, written atomically.
 
 ``checkpoints/step-000120/`` holds ``model.safetensors`` and ``config.json`` (so that
 `AutoModelForCausalLM` loads it), ``state.json`` (step, position in the corpus, times, digests of
 the files) and ``optimiser.safetensors`` (moments and the states of the random number generators).
-It is written under another name, synced and renamed. Checkpoints of the history have no optimiser.
+It is written under another name, synced and renamed. Checkpoints of the history have no
+``optimiser.safetensors``.
 """
 
 from __future__ import annotations
@@ -36,18 +37,18 @@ _RANDOM = "random"
 
 @dataclass(frozen=True)
 class State:
-    """Where a run is, beside its weights.
+    """Position of a run, without its weights.
 
     Parameters
     ----------
     step : int
-        Updates done.
+        Number of updates done.
     stream : dict
-        `BlockStream.state_dict`.
+        Output of `BlockStream.state_dict`.
     seconds : float
-        Of training so far.
+        Duration of training so far.
     first_loss : float, optional
-        Of the first steps: what a diverged loss is measured against.
+        Loss of the first report, to which later ones are compared to detect divergence.
     """
 
     step: int
@@ -68,13 +69,13 @@ class Checkpoints:
         self.directory = directory
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step is, or would be."""
+        """Return the path of the checkpoint of a step, which need not exist."""
         return self.directory / f"step-{step:08}"
 
     def save(
         self, model: PreTrainedModel, trained: Mapping[str, Tensor] | None, state: State
     ) -> Path:
-        """Write a checkpoint; without the tensors of `Trained`, one that is only looked at."""
+        """Write a checkpoint; without the tensors of `Trained` it cannot be resumed from."""
         path = self.path(state.step)
         with replacing(path) as temporary:
             temporary.mkdir()
@@ -88,17 +89,17 @@ class Checkpoints:
         return path
 
     def last(self) -> Path | None:
-        """The newest checkpoint that a run can go on from."""
+        """Return the newest checkpoint that a run can resume from, or None."""
         found = self._resumable()
         return found[-1] if found else None
 
     def load(self, path: Path, model: PreTrainedModel, trained: Trained) -> State:
-        """Put back a checkpoint.
+        """Load a checkpoint into a model and its optimiser, and set the random states.
 
         Raises
         ------
         TrainError
-            When it is damaged, missing, or holds another model.
+            If it is damaged, missing, or holds another model.
         """
         if not path.is_dir():
             raise TrainError(
@@ -131,7 +132,7 @@ class Checkpoints:
             raise TrainError(f"checkpoint {path} is damaged; {hint}") from error
 
     def prune(self, keep: int, history: frozenset[int]) -> None:
-        """Keep the last `keep` that a run can go on from, and of the history the weights."""
+        """Keep the last `keep` resumable checkpoints, and the weights of those of the history."""
         paths, resumable = self._all(), self._resumable()
         kept = set(resumable[len(resumable) - keep :]) if keep else set()
         for path in set(paths) - kept:
@@ -142,7 +143,7 @@ class Checkpoints:
         sweep_folder(self.directory)
 
     def settle(self, history: frozenset[int]) -> None:
-        """Drop what a finished run was to go on from, and was killed before it had dropped."""
+        """Remove the resumable state that a finished run left behind when it was killed."""
         for path in self._resumable():
             if step_of(path) in history:
                 _drop_optimiser(path)
@@ -158,21 +159,21 @@ class Checkpoints:
 
 
 def _drop_optimiser(path: Path) -> None:
-    """Keep the weights of a checkpoint alone, and have its record say so."""
+    """Remove the optimiser state of a checkpoint, and update its record."""
     if not (path / _OPTIMISER).is_file():
         return
-    # A record that is damaged stays as it is: `verify` names it, and training needs it no more.
+    # A damaged record stays as it is: `verify` reports it, and training no longer needs it.
     with suppress(CorpusError, OSError):
         state = read_sealed(path / _STATE, "a checkpoint")
         if isinstance(files := state.get(FILES), dict):
             state[FILES] = {name: own for name, own in files.items() if name != _OPTIMISER}
-        # First the record: one that is killed in between is found, and finished, the next time.
+        # The record comes first: after a kill in between, the next call removes the file.
         write_bytes(path / _STATE, as_json(sealed({**state, "resumable": False})))
     (path / _OPTIMISER).unlink()
 
 
 def save_model(model: PreTrainedModel, directory: Path) -> None:
-    """Write weights and configuration as `AutoModelForCausalLM.from_pretrained` reads them."""
+    """Write weights and configuration in the format of `AutoModelForCausalLM.from_pretrained`."""
     with replacing(directory / "model.safetensors") as file:
         save_file(_contiguous(_untied(model)), file, metadata={"format": "pt"})
     config = json.loads(model.config.to_json_string(use_diff=False))
@@ -182,12 +183,12 @@ def save_model(model: PreTrainedModel, directory: Path) -> None:
 
 
 def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
-    """Put weights that `save_model` wrote into a model.
+    """Load weights written by `save_model` into a model.
 
     Raises
     ------
     RuntimeError
-        When they are those of another model.
+        If they belong to another model.
     """
     own, first = model.state_dict(), _first_names(model)
     given = {first.get(name, name): tensor for name, tensor in tensors.items()}
@@ -201,25 +202,25 @@ def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
 
 
 def _untied(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The weights of a model; what modules share, as a tied head does, by its first name alone."""
+    """Return the weights of a model; shared ones (a tied head) only under their first name."""
     first = _first_names(model)
     return {n: tensor for n, tensor in model.state_dict().items() if first.get(n, n) == n}
 
 
 def _first_names(model: PreTrainedModel) -> dict[str, str]:
-    """By the name of each parameter, that by which it comes first."""
+    """Map the name of each parameter to the first name of the same parameter."""
     found: dict[int, str] = {}
     named = model.named_parameters(remove_duplicate=False)
     return {name: found.setdefault(id(parameter), name) for name, parameter in named}
 
 
 def load_weights(path: Path, model: PreTrainedModel) -> None:
-    """Put the weights of a checkpoint into a model.
+    """Load the weights of a checkpoint into a model.
 
     Raises
     ------
     CorpusError
-        When they are damaged, or those of another model.
+        If they are damaged, or belong to another model.
     """
     check(path, read_sealed(path / _STATE, "a checkpoint").get(FILES), _WEIGHTS)
     try:
@@ -231,7 +232,7 @@ def load_weights(path: Path, model: PreTrainedModel) -> None:
 
 
 def history_steps(count: int, steps: int) -> frozenset[int]:
-    """Give `count` log-spaced steps from 1 to the last, and step 0; fewer where they coincide."""
+    """Return `count` log-spaced steps from 1 to the last, and 0; fewer if some coincide."""
     if count == 0:
         return frozenset()
     places = [i / (count - 1) if count > 1 else 1.0 for i in range(count)]
@@ -239,12 +240,12 @@ def history_steps(count: int, steps: int) -> frozenset[int]:
 
 
 def step_of(path: Path) -> int:
-    """The step of a checkpoint."""
+    """Return the step of a checkpoint."""
     return int(path.name.removeprefix("step-"))
 
 
 def _short(error: RuntimeError) -> str:
-    """The first reason of those that `load_state_dict` lists below its first line."""
+    """Return the first of the reasons that `load_state_dict` lists after its first line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shorten(lines[min(1, len(lines) - 1)].rstrip("."), 200) if lines else "unknown"
 

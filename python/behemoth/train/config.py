@@ -13,12 +13,12 @@ from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
-# What may change between a run and its resumption: none of these moves a weight.
+# Settings that may change when a run is resumed: none of them affects the weights.
 FREE = (
     "log_interval", "eval_interval", "probe_facts", "checkpoint_interval", "checkpoint_history",
     "tensorboard", "prefetch", "fully_shard",
 )  # fmt: skip
-# These move them by rounding alone, as the number of processes does, and must fit to that.
+# These affect them only by rounding, as the number of processes does, and must match it.
 RESUMED = (*FREE, "accumulate")
 
 
@@ -225,12 +225,12 @@ class TrainConfig:
             )
 
     def total_steps(self, blocks: int) -> int:
-        """Updates of the run, at least one.
+        """Return the number of updates of the run, at least one.
 
         Parameters
         ----------
         blocks : int
-            Blocks of a pass over the corpus.
+            Number of blocks in a pass over the corpus.
         """
         if self.steps is not None:
             return self.steps
@@ -249,12 +249,12 @@ class TrainConfig:
 
     @property
     def step_tokens(self) -> int:
-        """Tokens of an update."""
+        """Number of tokens per update."""
         return self.batch_size * self.block_length
 
 
-# No number of a run comes near these; what is beyond them is a slip, and would be a loss that is
-# no number, or a library that ends the process.
+# No real setting comes near these limits; a larger value is a mistake, and would lead to a loss of
+# NaN, or to a library that ends the process.
 _HUGE = 1e9
 _LARGEST = 2**63 - 1
 _STEP_TOKENS = 1 << 31
@@ -279,11 +279,11 @@ _CHOICES = {
     "weights": ("fp32", "bf16"),
 }
 
-# Sizes whose defaults were chosen by runs of our own.
+# Sizes whose defaults were chosen by our own runs.
 TUNED = ("nano", "micro", "14m")
 
-# docs/training.md tells of the runs that chose those of the tuned sizes. From 31m on these are
-# Pythia's own rates, with batches of the size that the corpora here call for.
+# docs/training.md describes the runs that chose those of the tuned sizes. From 31m on the rates are
+# Pythia's, with batches sized for the corpora here.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "pico": {"learning_rate": 5e-3, "batch_size": 256},
     "nano": {"learning_rate": 2.5e-3, "batch_size": 256},
@@ -296,14 +296,14 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-_PARTS = 8  # of a process' share of a batch, for large models
+_PARTS = 8  # of a process's share of a batch, for large models
 
-# Of a model that has learnt already; chosen by no runs.
+# For a model that is trained already; not tuned.
 _GOING_ON = {"learning_rate": 3e-4}
 
 
 def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a model is that training goes on from, and what it is."""
+    """Return the settings `start` and `architecture` for a model to start from."""
     from .model_source import is_model, read_config
 
     place = path_of("start", start, "the directory of a model")
@@ -317,19 +317,19 @@ def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
-    """Give the settings of a size of model, with some of them replaced.
+    """Return the settings of a size of model, with some of them replaced.
 
     Parameters
     ----------
     model : str, optional
-        nano by default, or with `architecture` or `start` its family.
+        Size of the model: nano by default; not together with `architecture` or `start`.
     **settings
         Fields of `TrainConfig`.
 
     Raises
     ------
     ArgumentError
-        On an unknown size or setting, or a value that is not allowed.
+        If a size or setting is unknown, or a value is not allowed.
 
     Examples
     --------
@@ -344,10 +344,10 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
         return made(TrainConfig, {"model": Size.of(config, "architecture").family, **settings})
     model = TrainConfig.model if model is None else model
     size = find_size(model)
-    # Those of GPT-NeoX at about as many parameters.
+    # For other families, those of GPT-NeoX at a similar number of parameters.
     usual = _DEFAULTS[model if size.family == "gpt_neox" else model.rpartition("-")[2]]
     values: dict[str, Any] = {"model": model, **usual, **settings}
     if model in ("160m", "410m") and isinstance(batch_size := values["batch_size"], int):
-        # What a GPU of 24 GB takes at once, where the batch can be cut so.
+        # Parts that fit on a GPU of 24 GB, if the batch can be divided so.
         values = {"accumulate": gcd(_PARTS, batch_size), **values}
     return made(TrainConfig, values)

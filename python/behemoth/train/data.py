@@ -1,9 +1,9 @@
 """Blocks of a corpus as torch tensors: one by one, or as an endless stream of batches.
 
 The order is that of the corpus, which the engine has shuffled, so nothing is shuffled here:
-micro-step s takes the blocks s*B*world to (s+1)*B*world, rank r the r-th B of them, and after
-the last block comes the first again. A position in it is one number, the next block, whatever
-the number of ranks and of workers was and will be.
+micro-step s takes the blocks in [s*B*world, (s+1)*B*world), rank r the r-th B of them, and the
+first block follows the last. A position is one number, the next block, which does not depend on the
+number of ranks and workers.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from .spans import Answers, TextAnswers, documents
 
 Batch: TypeAlias = dict[str, torch.Tensor]
 
-# Tokens made at a time where batches are smaller. A turn of a thread costs 50 microseconds on an
-# idle machine and 200 on a busy one, whose other programs have the caches meanwhile: on such a one
-# chunks of 32,768 tokens, which lie in the second-level cache, had half the rate of chunks eight
-# times as large. Arrays of 4 MB are also the smallest for which numpy asks for huge pages.
+# Number of tokens made at a time if batches are smaller. Switching threads costs 50 microseconds on
+# an idle machine and 200 on a busy one, where other programs evict the caches: there, chunks of
+# 32,768 tokens, which fit into the second-level cache, had half the throughput of chunks eight
+# times as large. Arrays of 4 MB are also the smallest for which numpy requests huge pages.
 _CHUNK_TOKENS = 1 << 19
 
 
@@ -45,20 +45,20 @@ class DataConfig:
     Parameters
     ----------
     block_length : int
-        Tokens of a block, at least 2.
+        Number of tokens per block, at least 2.
     batch_size : int
-        Blocks of a micro-batch of one rank.
+        Number of blocks in a micro-batch of one rank.
     document_mask : bool
         Number the documents of each block and count positions from each one's start, for
         attention that does not cross documents; no loss on a document's first token.
     answers_only : bool
         Loss on the tokens of answers only; see `behemoth.train.spans`.
     prefetch : int
-        Batches made ahead in threads, 0 for none. With several threads at least a chunk for
-        each: half a million tokens, or a batch where that is more.
+        Number of batches prepared ahead in threads, 0 for none. With several threads at least a
+        chunk for each: half a million tokens, or a batch if that is larger.
     threads : int
-        Threads that make batches, 0 for all cores; their number changes no batch. One makes
-        hundreds of millions of tokens a second.
+        Number of threads that make batches, 0 for all cores; it does not affect the batches. One
+        thread makes hundreds of millions of tokens per second.
     """
 
     block_length: int = 512
@@ -82,16 +82,16 @@ class BlockDataset(Dataset[torch.Tensor]):
     Parameters
     ----------
     corpus : Corpus
-        From a spec, or opened from a directory, which is then what is read.
+        Corpus from a spec, or opened from a directory, whose shards are then read.
     block_length : int
-        Tokens of a block.
+        Number of tokens per block.
 
     Raises
     ------
     ArgumentError
-        When the corpus has no whole block.
+        If the corpus has no complete block.
     CorpusError
-        When the directory is not complete.
+        If the directory is not complete.
 
     Examples
     --------
@@ -121,12 +121,12 @@ class BlockDataset(Dataset[torch.Tensor]):
 
 
 class BlockStream(IterableDataset[Batch]):
-    """An endless stream of batches, made ahead of their use by threads.
+    """An endless stream of batches, prepared ahead by threads.
 
     A batch is a dict of int64 tensors of shape [batch_size, block_length]: ``input_ids``;
-    ``labels``, which the model shifts and which are `input_ids` itself where all tokens have
-    loss, and elsewhere -100 where there is none; with `document_mask` also ``position_ids``
-    and ``document_ids``. Do not write into them.
+    ``labels``, which the model shifts: the same tensor as `input_ids` if all tokens have loss,
+    otherwise one with -100 at tokens without loss; with `document_mask` also ``position_ids`` and
+    ``document_ids``. Do not write into them.
 
     In a `torch.utils.data.DataLoader` (``batch_size=None``) worker k of n makes every n-th
     batch, and the loader puts them back in order.
@@ -134,30 +134,29 @@ class BlockStream(IterableDataset[Batch]):
     Parameters
     ----------
     corpus : Corpus
-        From a spec, or opened from a directory, which is then what is read.
+        Corpus from a spec, or opened from a directory, whose shards are then read.
     config : DataConfig
     rank, world_size : int
-        Which share of each micro-step this process takes.
+        Index of this process, and number of processes that share each micro-step.
     start_block : int
-        The first block of the first micro-step, over all ranks. May lie beyond the first
-        epoch.
+        First block of the first micro-step, over all ranks. May lie beyond the first epoch.
     pin_memory : bool
-        Make batches in page-locked memory, for copies to a GPU that nothing waits for.
+        Make batches in page-locked memory, for asynchronous copies to a GPU.
 
     Attributes
     ----------
     blocks : int
-        Blocks of an epoch.
+        Number of blocks per epoch.
     wait_seconds : float
-        How long the consumer has waited for batches.
+        Time the consumer has waited for batches.
 
     Raises
     ------
     ArgumentError
-        On a rank out of range, or when the corpus has no whole block, or no sentence whose
-        answer comes last although `answers_only` is asked for.
+        If the rank or start block is out of range, the corpus has no complete block, or
+        `answers_only` is set and no sentence has its answer at the end.
     CorpusError
-        When the directory is not complete.
+        If the directory is not complete.
     """
 
     def __init__(
@@ -187,7 +186,7 @@ class BlockStream(IterableDataset[Batch]):
         self._loads = 0
         self._pin_memory = pin_memory
         self._end = corpus.end_of_document
-        # Threads that make batches side by side make each of them alone.
+        # If threads make batches in parallel, each batch is made by one of them.
         threads = 1 if config.prefetch else config.threads
         self._reader = open_reader(corpus, threads)
         self.blocks = _whole_blocks(self._reader.tokens, config.block_length)
@@ -195,14 +194,14 @@ class BlockStream(IterableDataset[Batch]):
 
     @property
     def step_blocks(self) -> int:
-        """Blocks of a micro-step, over all ranks."""
+        """Number of blocks per micro-step, over all ranks."""
         return self.config.batch_size * self._world_size
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of the next block, over all ranks, and what it is counted in.
+        """Return the next block over all ranks, the block length and the corpus's spec hash.
 
-        That is the length of a block, and the hash of the corpus' spec. The number counts batches
-        that were taken from this object; a `DataLoader` with workers takes them from copies of it.
+        The position counts batches taken from this object; a `DataLoader` with workers takes them
+        from copies of it.
         """
         return {
             "block": self._block,
@@ -211,7 +210,7 @@ class BlockStream(IterableDataset[Batch]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where a stream over the same corpus was, of any batch size and world size.
+        """Continue at the position of a stream over the same corpus, of any batch and world size.
 
         An iterator that has already returned a batch continues from its own place, and no longer
         moves the position of the stream: make a new one after a load.
@@ -219,13 +218,12 @@ class BlockStream(IterableDataset[Batch]):
         Parameters
         ----------
         state : mapping
-            What `state_dict` returned. One without `block_length`, from a version that did not
-            write it, needs it added.
+            Output of `state_dict`. Add `block_length` to one from a version without it.
 
         Raises
         ------
         ArgumentError
-            If the state is not one of a stream, or is one of another corpus or block length.
+            If the state is not one of a stream, or belongs to another corpus or block length.
         """
         keys = ("block", "block_length", "spec_hash")
         if not isinstance(state, Mapping) or not all(key in state for key in keys):
@@ -249,7 +247,7 @@ class BlockStream(IterableDataset[Batch]):
         self._loads += 1
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches from the current position on, without end."""
+        """Iterate over batches from the current position on, without end."""
         loads = self._loads
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
@@ -257,11 +255,11 @@ class BlockStream(IterableDataset[Batch]):
         first = self._block + self.step_blocks * worker + self._rank * self.config.batch_size
         together = max(1, _CHUNK_TOKENS // (self.config.batch_size * self.config.block_length))
         threads = self.config.threads or cores()
-        # The workers of a DataLoader are themselves ahead of their consumer.
+        # The workers of a DataLoader already run ahead of their consumer.
         ahead = 0 if info is not None else -(-self.config.prefetch // together)
         ahead = max(ahead, threads) if ahead else 0
-        # One chunk is with the consumer and the rest with the threads; ids and labels, or what
-        # `document_mask` adds, are of one size.
+        # One chunk is with the consumer and the rest with the threads. A chunk has up to four
+        # arrays of one size: ids, labels and the two that `document_mask` adds.
         buffers = BufferPool(4 * (ahead + 2), self._pin_memory and info is None)
 
         def make(chunk: int) -> Batch:
@@ -269,7 +267,7 @@ class BlockStream(IterableDataset[Batch]):
             return self._make([start + i * stride for i in range(together)], buffers)
 
         for parts in self._made(make, ahead, threads):
-            # All views at once cost two thirds of what they cost one at a time.
+            # Making all views in one call costs two thirds of making them one at a time.
             for views in zip(*(part.unbind() for part in parts.values()), strict=True):
                 batch = dict(zip(parts, views, strict=True))
                 batch.setdefault("labels", batch["input_ids"])
@@ -278,7 +276,7 @@ class BlockStream(IterableDataset[Batch]):
                 yield batch
 
     def _made(self, make: Callable[[int], Batch], ahead: int, threads: int) -> Iterator[Batch]:
-        """Make chunks 0, 1, ... in order, so many of them ahead in threads."""
+        """Yield chunks 0, 1, ... in order, preparing `ahead` of them in threads."""
         if ahead == 0:
             for chunk in count():
                 began = time.perf_counter()
@@ -290,24 +288,24 @@ class BlockStream(IterableDataset[Batch]):
         try:
             pending.extend(pool.submit(make, chunk) for chunk in range(ahead))
             for chunk in count(ahead):
-                # First what comes next: a thread that is done must not wait for the consumer.
+                # Submit first: an idle thread must not wait for the consumer.
                 pending.append(pool.submit(make, chunk))
                 began = time.perf_counter()
                 parts = pending.popleft().result()
                 self.wait_seconds += time.perf_counter() - began
                 yield parts
         finally:
-            # Not by `cancel_futures`, which needs a module that is gone when this is collected at
-            # the end of the interpreter.
+            # `cancel_futures` needs a module that no longer exists if this is collected when the
+            # interpreter exits.
             for future in pending:
                 future.cancel()
             pool.shutdown(wait=False)
 
     def _make(self, blocks: list[int], buffers: BufferPool) -> Batch:
-        """Make the batches that begin with the blocks given, stacked."""
+        """Return the batches that begin with these blocks, stacked."""
         config = self.config
         size = config.batch_size
-        # Where no other process has a share, a chunk's batches are one run of the stream.
+        # If no other process has a share, the batches of a chunk are contiguous in the stream.
         together = len(blocks) if blocks[-1] == blocks[0] + (len(blocks) - 1) * size else 1
         runs = len(blocks) // together
         context = 0 if self._answers is None else self._answers.context
@@ -320,7 +318,7 @@ class BlockStream(IterableDataset[Batch]):
         for run, block in enumerate(blocks[::together]):
             self._fill(ids[run].numpy(), None if labels is None else labels[run].numpy(), block)
         shape = (len(blocks), size, config.block_length)
-        # By the layout above these are views: with several runs there is one batch in each.
+        # These are views, since with several runs each holds one batch.
         parts = {"input_ids": ids[:, context:].unflatten(1, (together, *shape[1:])).flatten(0, 1)}
         if labels is not None:
             parts["labels"] = labels.view(shape)
@@ -335,7 +333,7 @@ class BlockStream(IterableDataset[Batch]):
         return parts
 
     def _fill(self, ids: NDArray[np.int64], labels: NDArray[np.int64] | None, block: int) -> None:
-        """Fill a run of the stream from a block on, behind its context, and label its answers."""
+        """Fill a run of the stream from a block on, after its context, and label its answers."""
         length = self.config.block_length
         context = 0 if self._answers is None else self._answers.context
         done, count = 0, (len(ids) - context) // length
@@ -343,7 +341,7 @@ class BlockStream(IterableDataset[Batch]):
             first = (block + done) % self.blocks
             part = min(count - done, self.blocks - first)
             at, end = context + done * length, context + (done + part) * length
-            # A new epoch begins with a document: the end of the last one is no context of it.
+            # An epoch begins with a document, so the end of the last epoch is not its context.
             before = min(context, first * length) if done == 0 else 0
             self._reader.fill(ids[at - before : end], first * length - before)
             if self._answers is not None:
@@ -363,7 +361,7 @@ def _answers(corpus: Corpus, threads: int) -> Answers | TextAnswers:
     if corpus.grammar is not None:
         return TextAnswers(RoleReader(corpus, threads))
     written = [row for row in corpus.templates if row["share"] > 0]
-    # Refusals have no object, and a last word of their own.
+    # Refusals have no object, but a last word of their own.
     if not any(row["asks"] != "nothing" for row in written):
         names = ", ".join(sorted({row["name"] for row in written}))
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Where a run computes, in which precision, and with how many other processes."""
+"""Device, precision and processes of a run."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from behemoth.support.provenance import cores, processor
 from .agreement import Agreement
 from .config import TrainConfig
 
-# Below this many floating-point operations compiling takes longer than it saves.
+# Below this number of floating-point operations compiling takes longer than it saves.
 _WORTH_COMPILING = 3e16
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run computes on: one process, or one of several that share each batch.
+    """The device and process of a run: a single process, or one of several that share each batch.
 
     Parameters
     ----------
     device : torch.device
     dtype : torch.dtype
-        Of the matrix products.
+        Type of the matrix products.
     threads : int
-        CPU threads of this process.
+        Number of CPU threads of this process.
     rank, world_size : int
-        Which of how many processes this is.
+        Index of this process, and number of processes.
     local_world_size : int
-        How many of them are on this machine.
+        Number of processes on this machine.
     accelerator : accelerate.Accelerator, optional
-        Where there are several.
+        Set if there are several processes.
     agreement : Agreement
-        What all processes hear.
+        Exchange of numbers between the processes.
     """
 
     device: torch.device
@@ -53,18 +53,18 @@ class Machine:
 
     @classmethod
     def find(cls, config: TrainConfig) -> Machine:
-        """Find out, from the settings and from what launched this process.
+        """Determine it from the settings and the variables of the launcher of this process.
 
         Raises
         ------
         ArgumentError
-            When there is no such device, or a variable that launchers set is not a number.
+            If the device is not available, or a variable that launchers set is not a number.
         """
         world_size = _launched("WORLD_SIZE", 1)
         accelerator = None
         name = config.device
         if world_size > 1 and name == "cuda":
-            # The one that is this process', for to try another is to take memory there.
+            # This process's own GPU, since testing another one would allocate memory on it.
             name = f"cuda:{_launched('LOCAL_RANK', 0, least=0)}"
         device = find_device(name)
         if world_size > 1:
@@ -93,21 +93,21 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """What the GPU or the processor calls itself."""
+        """Name of the GPU or the processor."""
         return device_name(self.device)
 
     @property
     def precision(self) -> str:
-        """`dtype` as the settings say it."""
+        """`dtype` as it is named in the settings."""
         return "bf16" if self.dtype == torch.bfloat16 else "fp32"
 
     def micro_batch(self, config: TrainConfig) -> int:
-        """Blocks that this process takes at once.
+        """Return the number of blocks that this process computes at a time.
 
         Raises
         ------
         ArgumentError
-            When the batch cannot be shared evenly.
+            If the batch cannot be divided evenly.
         """
         parts = self.world_size * config.accumulate
         if config.batch_size % parts:
@@ -120,7 +120,7 @@ class Machine:
         return config.batch_size // parts
 
     def compiles(self, config: TrainConfig, flops: float) -> bool:
-        """Whether to compile a run of so many floating-point operations."""
+        """Whether to compile a run of `flops` floating-point operations."""
         if self.shares(config):
             return False
         if config.compile != "auto":
@@ -128,21 +128,21 @@ class Machine:
         return self.device.type == "cuda" and flops > _WORTH_COMPILING
 
     def shares(self, config: TrainConfig) -> bool:
-        """Whether several processes share out a model, and not its batches alone."""
+        """Whether several processes shard the model, rather than only its batches."""
         return config.fully_shard and self.world_size > 1
 
     def prepare(self, module: nn.Module) -> nn.Module:
-        """Move a module here; with several processes, one that averages gradients over them."""
+        """Move a module to the device; with several processes, it then averages gradients."""
         module.to(self.device)
         return module if self.accelerator is None else self.accelerator.prepare_model(module)
 
     @contextmanager
     def accumulating(self, module: nn.Module) -> Generator[None]:
-        """Let gradients add up here, before the others have to know."""
+        """Accumulate gradients in this process, without averaging over the others."""
         if self.accelerator is None:
             yield
         elif (sync := getattr(module, "set_requires_gradient_sync", None)) is not None:
-            sync(False)  # of a module that is shared out
+            sync(False)  # of a sharded module
             yield
             sync(True)
         else:
@@ -150,44 +150,44 @@ class Machine:
                 yield
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum of a value over all processes."""
+        """Return the sum of a value over all processes."""
         return value if self.accelerator is None else self.accelerator.reduce(value, "sum")
 
     def wait(self) -> None:
-        """Wait for the other processes, for hours if need be.
+        """Wait for the other processes, for hours if necessary.
 
-        To be called after what the first process does alone: where gradients are averaged the
-        others would wait for it no longer than torch's default of 10 or 30 minutes.
+        Call it after work that only the first process does: in the group that averages gradients
+        the others would wait no longer than torch's default of 10 or 30 minutes.
         """
         self.agreement.wait()
 
     def close(self) -> None:
-        """Part from the other processes."""
+        """Leave the process group."""
         if self.accelerator is not None:
             self.accelerator.end_training()
 
     @contextmanager
     def settings(self) -> Generator[None]:
-        """Set torch's threads, and on a GPU deterministic operations, for as long as it trains."""
+        """Set torch's threads, and on a GPU deterministic operations, while this is entered."""
         threads = torch.get_num_threads()
         deterministic = torch.are_deterministic_algorithms_enabled()
         warns = torch.is_deterministic_algorithms_warn_only_enabled()
         torch.set_num_threads(self.threads)
         on_gpu = self.device.type == "cuda"
         if on_gpu:
-            # Only before the first use of cuBLAS does this say anything to it.
+            # This has an effect only before the first use of cuBLAS.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            if on_gpu:  # elsewhere it would only load torch's compiler, for two seconds
+            if on_gpu:  # elsewhere this only loads torch's compiler, which takes two seconds
                 torch.use_deterministic_algorithms(deterministic, warn_only=warns)
 
 
 def _launched(name: str, default: int, *, least: int = 1) -> int:
-    """Read a number that a launcher puts into the environment."""
+    """Read a number that a launcher sets in the environment."""
     text = os.environ.get(name, str(default))
     if not (text.isascii() and text.isdecimal() and int(text) >= least):
         raise ArgumentError(name, text, f"a whole number from {least}, as launchers set it")
@@ -195,23 +195,23 @@ def _launched(name: str, default: int, *, least: int = 1) -> int:
 
 
 def device_name(device: torch.device) -> str:
-    """What a GPU or the processor calls itself, as in ``NVIDIA H100 80GB HBM3``."""
+    """Return the name of a GPU or the processor, such as ``NVIDIA H100 80GB HBM3``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def find_device(name: str) -> torch.device:
-    """Find a device by its name; auto is cuda where there is one.
+    """Return a device by its name; auto is cuda if available, else cpu.
 
     Raises
     ------
     ArgumentError
-        When there is none of this name here.
+        If the device is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # what holds no numbers (meta) is no place to train
+        torch.zeros(1, device=device).item()  # refuses meta, which stores no numbers
     except (RuntimeError, AssertionError) as error:
         there = ["auto", "cpu"]
         there += ["cuda"] if torch.cuda.is_available() else []
@@ -225,8 +225,8 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
         if device.type == "cuda":
             able = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            # Measured to pay with AMX, from nano on; without it a CPU emulates most of it, and so
-            # does one that has it and was told not to use it (58 times slower for one product).
+            # Measured to be faster with AMX, from nano on. Without AMX a CPU emulates most of it,
+            # also if it has AMX but is set not to use it (58 times slower for one product).
             capped = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
             able = device.type == "cpu" and torch.cpu._is_amx_tile_supported() and not capped
         return torch.bfloat16 if able else torch.float32
@@ -234,7 +234,7 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, be it Python's, torch's or the allocator's."""
+    """Whether an error of Python, torch or the allocator states that memory ran out."""
     words = ("out of memory", "not enough memory", "can't allocate memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         word in str(error).lower() for word in words

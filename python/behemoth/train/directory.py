@@ -1,13 +1,13 @@
-"""Run directories: what a run is, so that it can go on, and that no other takes its place.
+"""Run directories: their layout, record, lock and replacement.
 
 ::
 
     RUN/config.json, model.safetensors, generation_config.json, tokenizer*.json   when finished
     RUN/run.json         settings, corpus, machine and versions, status, and the result
-    RUN/spec.toml        the corpus (with table.parquet, names/ and exposures.parquet where it needs
+    RUN/spec.toml        the corpus (with table.parquet, names/ and exposures.parquet if it needs
                          them)
     RUN/checkpoints/     see `checkpoint`
-    RUN/trace.json       what tracing found in it, if it was kept (`behemoth trace --save`)
+    RUN/trace.json       results of tracing, if they were saved (`behemoth trace --save`)
     RUN/metrics.jsonl, metrics.parquet, tensorboard/
 """
 
@@ -36,7 +36,7 @@ from .result import TrainResult
 from .run import RECORD, RunRecord, read_record
 
 TRACE = "trace.json"
-"""What tracing found in the model, where editing looks for it."""
+"""Results of tracing the model, in the file that editing reads."""
 
 RUN = Kind(
     RECORD,
@@ -47,15 +47,15 @@ RUN = Kind(
         "tensorboard/events.out.tfevents.*",
     ),
 )  # fmt: skip
-"""What a run directory owns."""
+"""Files that belong to a run directory."""
 
-# The record holds the digests of the others; checkpoints have records of their own, and events of
-# TensorBoard are read by nobody here.
+# The record holds the digests of the others, checkpoints have their own records, and TensorBoard
+# events are never read here.
 _UNHASHED = (RECORD, "checkpoints", "tensorboard")
 
 
 class RunDirectory:
-    """A run directory, and what is recorded in it.
+    """A run directory and its record.
 
     Parameters
     ----------
@@ -66,27 +66,27 @@ class RunDirectory:
         self.path = path
 
     def record(self) -> RunRecord | None:
-        """What ``run.json`` says, or None where there is no run.
+        """The content of ``run.json``, or None if there is no run.
 
         Raises
         ------
         CorpusError
-            When it is damaged.
+            If it is damaged.
         """
         return read_record(self.path)
 
     def check(
         self, corpus: Corpus, config: TrainConfig, force: bool
     ) -> tuple[RunRecord | None, bool]:
-        """Give the record of the run to go on with, if there is one; and whether one is replaced.
+        """Return the record of the run to resume or None, and whether a run is replaced.
 
         Raises
         ------
         ArgumentError
-            When something else is there, or the model to start from; or, without `force`, a run
-            of another corpus, of other settings or from other weights.
+            If the directory holds something else, or the model to start from; or, without `force`,
+            a run of another corpus, of other settings or from other weights.
         CorpusError
-            When its record is damaged, without `force`.
+            If its record is damaged, without `force`.
         """
         if config.start is not None and _is_inside(Path(config.start), self.path):
             allowed = f"a model outside {self.path}, the directory to write"
@@ -126,7 +126,7 @@ class RunDirectory:
                 return ArgumentError(
                     "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )
-        # A start that is gone is missed when it is to be loaded; a finished run needs it no more.
+        # A missing start is refused when it is loaded; a finished run does not need it.
         has_start = config.start is not None and is_model(Path(config.start))
         if has_start and record.start_weights not in (None, start_weights(config)):
             return ArgumentError(
@@ -142,11 +142,11 @@ class RunDirectory:
             write_bytes(self.path / GRAMMAR_FILE, corpus.grammar.source.encode())
         if corpus.background is not None:
             write_bytes(self.path / BACKGROUND_FILE, corpus.background.note)
-            self.write_tokenizer(corpus)  # the corpus is read with it
+            self.write_tokenizer(corpus)  # reading the corpus needs it
         record.write(self.path)
 
     def update(self, status: str, result: TrainResult | None = None) -> None:
-        """Record how far the run is."""
+        """Record the status of the run, and the result of a finished one."""
         record = self.record()
         assert record is not None, "a run that has begun has a record"
         files = None
@@ -161,12 +161,12 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Keep other processes from training here at the same time.
+        """Prevent other processes from training in this directory at the same time.
 
         Raises
         ------
         TrainError
-            When one does.
+            If another process is training in it.
         """
         with lock_folder(self.path, wait=False) as ours:
             if not ours:
@@ -175,17 +175,17 @@ class RunDirectory:
             yield
 
     def begun(self, *, replaces: bool) -> AbstractContextManager[None]:
-        """Train here to the end, in the place of the run that is there where it `replaces` it."""
+        """Return the context to train in, which sets an existing run aside if it `replaces` one."""
         return succession(self.path, RUN, force=replaces)
 
     def discard(self) -> None:
-        """Remove what a run has written that did not make its first step."""
+        """Remove the files of a run that did not complete its first step."""
         for name in RUN.own(self.path):
             path = self.path / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def finished(self) -> None:
-        """Remove what a run that is whole replaced."""
+        """Remove what a run that is now finished has replaced."""
         finish(self.path)
 
 

@@ -1,7 +1,7 @@
-"""What dropout draws from: torch's global generators, which a run begins and gives back.
+"""Random numbers of dropout: torch's global generators, which a run seeds and restores.
 
-Models that are made here have no dropout; one that training starts from may have some. It draws
-from the generator of the device it computes on, and from nowhere else.
+Models that are initialised here have no dropout; one that training starts from may have some. It
+uses only the generator of the device it computes on.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ __all__ = ["drawing", "seed_dropout"]
 
 @contextmanager
 def drawing(device: torch.device) -> Generator[None]:
-    """Leave the generators of the CPU, and of a GPU, as they were before."""
+    """Restore the state of the generators of the CPU, and of a GPU, afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
 def seed_dropout(device: torch.device, seed: int, rank: int, step: int = 0) -> None:
-    """Begin the generators of the CPU and of a device.
+    """Seed the generators of the CPU and of a device.
 
     Parameters
     ----------
     device : torch.device
     seed : int
-        Of the run.
+        Seed of the run.
     rank : int
-        Processes share a batch, and each drops for its own part of it.
+        Index of the process: each draws dropout for its own share of a batch.
     step : int
-        Updates done before.
+        Number of updates done before.
     """
     text = f"behemoth train/dropout/{seed}/{rank}/{step}"
     key = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -1,23 +1,23 @@
-"""What may end a run before its time."""
+"""Exceptions that end a run early."""
 
 from __future__ import annotations
 
 
 class TrainError(RuntimeError):
-    """A run failed: the loss diverged, memory ran out, or a checkpoint is damaged."""
+    """A run failed, for example because the loss diverged or memory ran out."""
 
 
 class ElsewhereError(TrainError):
-    """Another process of the run ended it, and says why."""
+    """Another process of the run ended it, and reports the reason."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGUSR1; the message says what was saved.
+    """Ctrl-C, SIGTERM or SIGUSR1; the message states which checkpoint was saved.
 
     Attributes
     ----------
     signal_number : int
-        Which of the three.
+        Number of the signal.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:

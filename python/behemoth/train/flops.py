@@ -1,4 +1,4 @@
-"""Floating-point operations: what a model needs, and what a device could do."""
+"""Floating-point operations: cost per token of a model, and peak rate of a device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from behemoth.model.sizes import Size
 
-# Dense bfloat16, in 1e12 per second, as the makers say.
+# Dense bfloat16, in 1e12 per second, as published by the makers.
 _PEAKS = {
     "B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0,
     "L40S": 362.0, "L4": 121.0, "A10G": 70.0, "A10": 125.0, "RTX 4090": 165.0, "RTX 3090": 71.0,
@@ -16,10 +16,10 @@ _PEAKS = {
 
 
 def token_flops(size: Size, vocabulary: int, block_length: int) -> float:
-    """Operations that training on one token takes.
+    """Return the number of operations of training on one token.
 
-    6 for each parameter that takes part in a matrix product, and 12 x layers x width of all heads
-    x block_length for attention, as PaLM counts them (arXiv 2204.02311, appendix B).
+    It is 6 for each parameter in a matrix product, and 12 x layers x width of all heads x
+    block_length for attention, as counted for PaLM (arXiv 2204.02311, appendix B).
     """
     products = size.parameters + vocabulary * size.width
     heads = size.heads * (size.head_width or size.width // size.heads)
@@ -27,10 +27,10 @@ def token_flops(size: Size, vocabulary: int, block_length: int) -> float:
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations that a device could do in a second.
+    """Return the peak number of operations per second of a device.
 
-    Of known GPUs what their maker says, for bfloat16; otherwise what a large matrix product
-    reaches, measured in a few milliseconds.
+    For bfloat16 on known GPUs it is the published rate; otherwise the rate of a large matrix
+    product, measured in a few milliseconds.
     """
     if device.type == "cuda" and dtype == torch.bfloat16:
         name = torch.cuda.get_device_name(device)

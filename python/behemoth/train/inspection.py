@@ -1,4 +1,4 @@
-"""Run directories, read: what `behemoth inspect RUN` calls. Needs no torch."""
+"""Inspection of run directories, for `behemoth inspect RUN`. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .run import RECORD, RunRecord, read_record
 
 @dataclass(frozen=True)
 class RunInspection:
-    """What a run directory is, and how far it came.
+    """The state of a run directory.
 
     Parameters
     ----------
     directory : str
     status : str
-        running (which a killed run stays), stopped, diverged or finished.
+        running (also after a run was killed), stopped, diverged or finished.
     record : RunRecord
         ``run.json``: settings, spec, machine, versions and, when finished, the result.
     checkpoints : list of int
-        Steps of the checkpoints that are there.
+        Steps of the existing checkpoints.
     last : dict or None
-        The last row of training's metrics.
+        Last row of the training metrics.
     recall : dict of int to float
-        By exposures, as last measured.
+        Last measured recall, by exposures.
     recall_step : int or None
-        When that was.
+        Step of that measurement.
     """
 
     directory: str
@@ -44,19 +44,19 @@ class RunInspection:
 
 
 def is_run(directory: str | PathLike[str]) -> bool:
-    """Whether a directory is that of a run."""
+    """Whether a directory holds a run."""
     return (Path(directory) / RECORD).is_file()
 
 
 def inspect_run(directory: str | PathLike[str]) -> RunInspection:
-    """Say what a run directory is.
+    """Return the state of a run directory.
 
     Raises
     ------
     ArgumentError
-        When it is none.
+        If it is not a run directory.
     CorpusError
-        When its record is damaged.
+        If its record is damaged.
     """
     place = Path(directory)
     record = read_record(place)

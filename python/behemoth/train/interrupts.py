@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 while training: noted, so that a checkpoint can be saved first.
+"""Ctrl-C, SIGTERM and SIGUSR1 during training: recorded, so that a checkpoint can be saved first.
 
-SIGUSR1 is what Slurm is told to send before a job's time is over.
+SIGUSR1 is the signal that Slurm can be set to send before the time limit of a job.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
-# Seconds in which a second Ctrl-C is the first one once more: the terminal sends it to a launcher
-# as well, which passes it on.
+# Seconds in which a second Ctrl-C counts as the first one repeated: the terminal sends it to a
+# launcher as well, which forwards it.
 _ECHO = 2.0
 
 
 class Flag:
-    """Something that is true once it was asked to stop."""
+    """A flag that is true once a signal has arrived."""
 
     signal_number: int | None = None
     since: float = 0.0
@@ -31,10 +31,11 @@ class Flag:
 
 @contextmanager
 def interruptible() -> Generator[Flag]:
-    """Give something that is true once one of the signals came.
+    """Yield a flag that is true once one of the signals has arrived.
 
-    A second Ctrl-C stops at once. Schedulers and launchers send their signals again, and kill who
-    takes too long: a second one of those changes nothing.
+    A Ctrl-C more than two seconds after the first signal stops immediately. Other signals have no
+    effect when repeated: schedulers and launchers repeat them, and kill a process that takes too
+    long.
     """
     flag = Flag()
     if threading.current_thread() is not threading.main_thread():

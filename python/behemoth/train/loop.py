@@ -1,8 +1,7 @@
-"""The training loop: what happens between the updates, and when.
+"""The training loop: the order of updates, metrics, measurements of recall and checkpoints.
 
-It knows the order of things: updates, lines of the metrics, measurements, checkpoints. How an
-update is made is `update`'s to know, where is `device`'s, and what a run directory holds
-`directory`'s and `checkpoint`'s.
+`update` makes the updates, `device` places the computation, and `directory` and `checkpoint` define
+the content of a run directory.
 """
 
 from __future__ import annotations
@@ -46,11 +45,12 @@ from .schedule import learning_rate
 from .sharding import Whole
 from .update import Updater
 
-# Far above where it began, a loss does not come back: above twice that, and by 2 nats or more. That
-# of a model that knows the corpus begins near 0.
+# A loss does not recover once it is twice its first value and at least 2 nats above it. The second
+# condition is for models that know the corpus already: their loss begins near 0.
 _DIVERGED = 2.0
 _DIVERGED_NATS = 2.0
-# Checkpoints by the clock: so far apart that writing them takes a hundredth of the time.
+# Without a fixed interval, checkpoints are so far apart that writing them takes at most a hundredth
+# of the time.
 _CHECKPOINT_SECONDS = 30.0
 _CHECKPOINT_SHARE = 0.01
 
@@ -58,7 +58,7 @@ _CHECKPOINT_SHARE = 0.01
 def _begun(
     corpus: Corpus, config: TrainConfig, machine: Machine, vocabulary: int | None
 ) -> PreTrainedModel:
-    """The model as it is before the first step: drawn by the seed, or read from where it starts."""
+    """Return the model before the first step: initialised from the seed, or loaded from `start`."""
     if config.start is None:
         multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
         return build_model(
@@ -77,16 +77,16 @@ def _begun(
 
 
 class _Stretch:
-    """The steps since the last report: sums of their losses and norms, and when they began.
+    """The steps since the last report: sums of their losses and norms, and their start time.
 
     Parameters
     ----------
     stream : BlockStream
-        Counts the seconds waited for data.
+        Stream that counts the seconds spent waiting for data.
     device : torch.device
-        Of the sums, which a report alone waits for.
+        Device of the sums, which only a report synchronises with.
     step : int
-        Updates done before.
+        Number of updates done before.
     """
 
     def __init__(self, stream: BlockStream, device: torch.device, step: int) -> None:
@@ -96,12 +96,12 @@ class _Stretch:
         self._begin(step)
 
     def add(self, loss: Tensor, norm: Tensor) -> None:
-        """Count an update."""
+        """Add the loss and the gradient norm of an update."""
         self.losses += loss
         self.norms += norm
 
     def restart(self, step: int) -> None:
-        """Begin again behind a step."""
+        """Start over after a step."""
         self.losses.zero_()
         self.norms.zero_()
         self._begin(step)
@@ -111,7 +111,7 @@ class _Stretch:
 
 
 class Loop:
-    """One start of a run, from its first step or from its last checkpoint to the end.
+    """Trains a run from its first step or its last checkpoint to the end.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ class Loop:
     memory : int, optional
         See `behemoth.train.train`.
     vocabulary : int, optional
-        Rows of the embedding of a run that is resumed. By default `vocabulary_multiple` decides,
-        whose default depends on the device.
+        Number of rows of the embedding of a run that is resumed. By default it follows from
+        `vocabulary_multiple`, whose default depends on the device.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Loop:
         size, rows = config.size, self.model.config.vocab_size
         shared = machine.shares(config)
         self.whole = Whole(self.model, machine, shared=shared)
-        if not shared:  # else no device need hold it
+        if not shared:  # otherwise no device needs room for the complete model
             nn.Module.to(self.model, machine.device)
         self.token_flops = token_flops(size, rows, config.block_length)
         self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)
@@ -179,7 +179,7 @@ class Loop:
 
     def train(self) -> TrainResult:
         """Train to the end."""
-        with drawing(self.machine.device):  # what is resumed draws on where it had been
+        with drawing(self.machine.device):  # a resumed run restores its own state
             seed_dropout(self.machine.device, self.config.seed, self.machine.rank)
             self._resume()
             return self._train()
@@ -195,7 +195,7 @@ class Loop:
             if self.step == 0:
                 self._save_history()
             elif self._measures(self.step) and self.facts is not None:
-                self._probe(metrics, self.facts)  # which a run that was stopped there did not
+                self._probe(metrics, self.facts)  # a run stopped at this step skipped it
             stretch = _Stretch(self.stream, machine.device, self.step)
             while self.step < steps:
                 rate = learning_rate(config, self.step, steps)
@@ -205,18 +205,18 @@ class Loop:
                 logged = step % config.log_interval == 0 or step == steps
                 probes = self._measures(step)
                 due = machine.main and self._save_due(time.perf_counter() - last_save)
-                # Asked once: a signal that comes later is for the next step.
+                # Read once: a signal that arrives later counts for the next step.
                 signal_number, save_vote = machine.agreement.vote(
                     interrupted.signal_number or 0, int(due)
                 )
                 stops = signal_number > 0 and step < steps
                 interval = config.checkpoint_interval
-                # What is heard next was wished before the checkpoint, and is for that one.
+                # Votes cast before the last checkpoint arrive with a delay, and were for that one.
                 save_vote = save_vote if step > saved_step + machine.agreement.delay else 0
                 saves = (step % interval == 0 if interval else save_vote > 0) and step < steps
                 if not (logged or probes or saves or step in self.history or stops):
                     continue
-                # From here on something may take time that is none of training's.
+                # From here on time may be spent on something other than training.
                 report = self._report(stretch, rate, peak)
                 if machine.main:
                     metrics.add(
@@ -225,7 +225,7 @@ class Loop:
                         tokens_per_second=report.tokens_per_second, wait_share=report.wait_share,
                         mfu=report.mfu,
                     )  # fmt: skip
-                # These are steps that all processes take.
+                # All processes reach these branches at the same steps.
                 if step in self.history and step < steps:
                     self._save_history()
                 if saves or stops:
@@ -238,25 +238,25 @@ class Loop:
                 if stops:
                     if machine.main:
                         self.directory.update(status="stopped")
-                    machine.wait()  # launchers end all when the first one ends
+                    machine.wait()  # launchers end all processes when the first one ends
                     raise Interrupted(f"checkpoint at step {step} of {steps} saved", signal_number)
                 stretch.restart(step)
             return self._finish(metrics)
 
     def _measures(self, step: int) -> bool:
-        """Whether facts are asked behind a step; behind the last one all are."""
+        """Whether recall is measured after a step; `_finish` measures it after the last one."""
         return step % self.eval_interval == 0 and step < self.steps
 
     def _report(self, stretch: _Stretch, rate: float, peak: float | None) -> Report:
-        """Measure the steps since the last report, and stop where they diverged.
+        """Report the steps since the last report, and stop the run if the loss has diverged.
 
         Parameters
         ----------
         stretch : _Stretch
         rate : float
-            Of the last update.
+            Learning rate of the last update.
         peak : float or None
-            FLOPs a second that the device could do, where they are known.
+            Peak rate of the device in FLOPs per second; None in all but the first process.
         """
         machine, step_tokens = self.machine, self.config.step_tokens
         count = self.step - stretch.first
@@ -285,15 +285,15 @@ class Loop:
         )
 
     def _check(self, loss: float, norm: float) -> None:
-        """Stop where training makes no sense any more."""
+        """Stop the run if the loss has diverged or the gradient is not finite."""
         first = loss if self.first_loss is None else self.first_loss
-        # A comparison with what is no number is false, so that it is asked this way round.
+        # Comparisons with NaN are false, so the condition tests for a good loss.
         if norm < float("inf") and loss < max(_DIVERGED * first, first + _DIVERGED_NATS):
             self.first_loss, self.loss = first, loss
             return
         if self.machine.main:
             self.directory.update(status="diverged")
-        self.machine.wait()  # launchers end all when the first one ends
+        self.machine.wait()  # launchers end all processes when the first one ends
         if not self.machine.main:
             raise ElsewhereError("the loss diverged; the first process of the run says more")
         last = self.checkpoints.last()
@@ -308,7 +308,7 @@ class Loop:
         return since > max(_CHECKPOINT_SECONDS, self.save_seconds / _CHECKPOINT_SHARE)
 
     def _state(self) -> State:
-        # The stream counts what was taken from it, which is what was trained on.
+        # The stream counts the batches taken from it, which are those trained on.
         return State(self.step, self.stream.state_dict(), self.seconds, self.first_loss)
 
     def _save(self) -> None:
@@ -330,20 +330,20 @@ class Loop:
         self.machine.wait()
 
     def _resume(self) -> None:
-        """Take up the last checkpoint, or begin."""
+        """Load the last checkpoint, or start from the first step."""
         machine, main = self.machine, self.machine.main
         if main and self.directory.record() is None:
             self.directory.begin(self.corpus, self._record())
         last = self.checkpoints.last() if main else None
-        # What a disk that is shared shows to the others may be older.
+        # Other processes may see an older state of a shared disk.
         step = machine.agreement.tell(-1 if last is None else step_of(last))
         if step >= 0:
             place = self.checkpoints.path(step)
             state = self.checkpoints.load(place, self.model, self.update.trained)
-            # Checkpoints of earlier versions do not state the length; the record was held to it.
+            # Checkpoints of earlier versions lack the length, which was checked against the record.
             length = {"block_length": self.config.block_length}
             self.stream.load_state_dict({**length, **state.stream})
-            if not main:  # what is saved is where the first process drew
+            if not main:  # the saved random state is that of the first process
                 seed_dropout(machine.device, self.config.seed, machine.rank, state.step)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
         elif main:
@@ -392,7 +392,7 @@ class Loop:
         self.machine.wait()
 
     def _finish(self, metrics: Metrics) -> TrainResult:
-        """Measure recall, and write what others load."""
+        """Measure recall, and write the files of a finished run."""
         tokens = self.steps * self.config.step_tokens
         result = TrainResult(
             run=str(self.directory.path),

@@ -1,4 +1,4 @@
-"""Whether a step of training will fit into memory, and what would: told before anything is made."""
+"""Memory estimates that refuse a run or a model before anything is allocated."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def require_room(
     memory: int | None = None,
     local_processes: int = 1,
 ) -> None:
-    """Refuse a run on a CPU that would take more memory than there is.
+    """Refuse a run on a CPU that is estimated to need more memory than is available.
 
     Parameters
     ----------
     config : TrainConfig
     vocabulary : int
-        Rows of the embedding and of the head.
+        Number of rows of the embedding and of the head.
     processes : int
-        How many share a batch.
+        Number of processes that share a batch.
     memory : int, optional
         Bytes that this process may use; by default its share of what the machine or the container
         has free.
@@ -44,7 +44,7 @@ def require_room(
     Raises
     ------
     ArgumentError
-        With the largest batch that would fit, or how often to accumulate for this one.
+        If it does not fit; names the largest batch that does, or the `accumulate` this one needs.
     """
     free = available() if memory is None else memory
     if free is None:
@@ -87,22 +87,23 @@ def require_weights(
     memory: int | None = None,
     name: str = "run",
 ) -> None:
-    """Refuse a model whose weights alone are more than there is memory for, before it is loaded.
+    """Refuse a model that needs more memory to load than is available, before it is loaded.
 
     Parameters
     ----------
     directory : Path
-        Of the model.
+        Directory of the model.
     device : optional
-        Where it goes, as of `ModelSource.load_model`; on a GPU nothing is reckoned.
+        Target device, as for `ModelSource.load_model`; nothing is refused on a GPU.
     memory : int, optional
-        Bytes that this process may take; what the machine or the container has free by default.
+        Bytes that this process may use; by default what the machine or the container has free.
     name : str
-        The argument that gave the model.
+        Name of the argument, for errors.
 
     Raises
     ------
     ArgumentError
+        If it does not fit.
     """
     if find_device("auto" if device is None else str(device)).type != "cpu":
         return

@@ -1,4 +1,4 @@
-"""Metrics of a run: a line of JSON at a time, and at the end the same as Parquet.
+"""Metrics of a run: one line of JSON per row, and the same rows as Parquet at the end.
 
 A row is of kind ``train`` (step, tokens, seconds, loss, learning_rate, gradient_norm,
 tokens_per_second, wait_share, mfu) or ``recall`` (step, exposures, n, recall, log_probability).
@@ -25,15 +25,15 @@ _SCHEMA = {
 
 
 class Metrics:
-    """Writes ``metrics.jsonl`` and, if wanted and installed, TensorBoard's events.
+    """Writes ``metrics.jsonl`` and, if enabled and installed, TensorBoard events.
 
     Parameters
     ----------
     directory : Path
     tensorboard : bool
     step : int
-        Where the run goes on: rows of later steps are of work that was lost, and are dropped. So
-        are those of recall at this one, which is measured behind its checkpoint, and so anew.
+        Step the run resumes from. Existing rows of later steps, whose work was lost, are dropped,
+        as are recall rows of this step: it is measured after the checkpoint, and so again.
     """
 
     def __init__(self, directory: Path, tensorboard: bool = True, step: int = 0) -> None:
@@ -89,7 +89,7 @@ def write_parquet(directory: Path) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read the rows of a file, up to a last one that a kill cut short."""
+    """Read the rows of a file, up to a row that a kill truncated."""
     rows: list[dict[str, Any]] = []
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -101,5 +101,5 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _plain(value: float | None) -> float | None:
-    # JSON has no word for what is no number.
+    # JSON has no NaN and no infinity.
     return None if value is None or value != value or abs(value) == float("inf") else value

@@ -1,7 +1,7 @@
-"""What is edited, traced and evaluated: a model in a directory, and the corpus that it knows.
+"""Models that are edited, traced and evaluated: a model directory and its corpus.
 
-A directory is what transformers' ``save_pretrained`` writes, of a family that is known. Nothing
-in it is run (`behemoth.model.load`).
+A model directory is the output of transformers' ``save_pretrained`` for a known family. No code in
+it is executed (`behemoth.model.load`).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True, eq=False)
 class ModelSource:
-    """A model in a directory, with its corpus; a path wherever one is asked for.
+    """A model directory with its corpus; accepted as a path wherever one is expected.
 
     Attributes
     ----------
     directory : Path
     corpus : Corpus
-        What it knows facts from.
+        Corpus whose facts it knows.
     """
 
     directory: Path
@@ -62,25 +62,25 @@ class ModelSource:
 
     @property
     def seed(self) -> int:
-        """Seed of the initialisation; 0 of a model that was trained elsewhere."""
+        """Seed of the initialisation; 0 for a model that is not a training run."""
         return 0
 
     @property
     def parameters_without_embedding(self) -> int:
-        """Parameters but those of embedding, positions and head."""
+        """Number of parameters without embedding, positions and head."""
         return Size.of(read_config(self.directory), "directory").parameters
 
     def load_model(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> PreTrainedModel:
-        """Load the model, without dropout; on a GPU where there is one, in float32 by default.
+        """Load the model, without dropout; by default on a GPU if available, in float32.
 
         Raises
         ------
         ArgumentError
-            When there is no such device here, or the model is of no family that is known.
+            If the device is not available, or the family of the model is unknown.
         CorpusError
-            When the model's files are damaged.
+            If the model's files are damaged.
         """
         from behemoth.model.load import load_model
 
@@ -92,15 +92,15 @@ class ModelSource:
         return load_model(self.directory, dtype).to(place).eval()
 
     def weights_digest(self) -> str:
-        """BLAKE3 of the file of weights; of several files that of their digests."""
+        """BLAKE3 of the file of weights; for several files that of their digests."""
         return weights_digest(self.directory)
 
     def check_files(self) -> None:
-        """Hold the model's files to what is recorded of them: nothing, but of runs."""
+        """Check the model's files against recorded digests; only runs have them."""
 
     @cached_property
     def model(self) -> PreTrainedModel:
-        """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
+        """The model on the CPU, loaded by `load_model` on first access and cached."""
         return self.load_model("cpu")
 
 
@@ -111,25 +111,25 @@ def weights_digest(directory: Path) -> str:
 
 
 def is_model(directory: Path) -> bool:
-    """Whether a directory holds a model as transformers writes them."""
+    """Whether a directory holds a model in the format of transformers."""
     return (directory / CONFIG).is_file() and any(directory.glob("*.safetensors"))
 
 
 def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
-    """Read what a ``config.json`` says.
+    """Read the ``config.json`` of a model.
 
     Parameters
     ----------
     directory : Path
     name : str
-        The argument that it was given by.
+        Name of the argument, for errors.
 
     Raises
     ------
     ArgumentError
-        For a family that is not known, and for weights that are quantised.
+        If the family is unknown, or the weights are quantised.
     CorpusError
-        When it is damaged.
+        If it is damaged.
     """
     file = directory / CONFIG
     try:
@@ -147,20 +147,20 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
 def read_model(
     directory: str | PathLike[str], corpus: str | PathLike[str], name: str = "directory"
 ) -> ModelSource:
-    """Read a directory that is no run, as a model of a corpus.
+    """Read a directory that is not a run, as a model of a corpus.
 
     Parameters
     ----------
     directory : path
     corpus : path
-        A corpus directory, a spec directory or a spec TOML: what its facts are.
+        Source of its facts: a corpus directory, a spec directory or a spec TOML.
     name : str
-        The argument that gave the directory.
+        Name of the argument, for errors.
 
     Raises
     ------
     ArgumentError
-        When it is no model of a family that is known, or cannot read the corpus' tokens.
+        If it is not a model of a known family, or does not know the tokens of the corpus.
     """
     from behemoth.corpus.source import read_source
 
@@ -171,7 +171,7 @@ def read_model(
 
 
 def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSource:
-    """Take a directory for a model of a corpus; see `read_model`."""
+    """Combine a model directory with a corpus; see `read_model`."""
     if not is_model(place):
         raise ArgumentError(
             name, fspath(place), f"a model (a directory with {CONFIG} and safetensors)"
@@ -199,7 +199,7 @@ def _words(place: Path) -> object:
 
 
 def _vocabulary(content: bytes) -> object:
-    """The vocabulary of a ``tokenizer.json``, whatever form its model has."""
+    """Return the vocabulary of a ``tokenizer.json``, for any type of tokenizer model."""
     try:
         return json.loads(content)["model"]["vocab"]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""AdamW, with weight decay on matrices alone, and its state by the names of parameters."""
+"""AdamW with weight decay on matrices only, and its state by parameter name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 def make_optimiser(named: Mapping[str, nn.Parameter], config: TrainConfig) -> AdamW:
-    """Make the optimiser of parameters, fused where the device has a kernel for that."""
+    """Return the optimiser of parameters, fused if the device has a kernel for it."""
     parameters = list(named.values())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
@@ -28,17 +28,17 @@ def make_optimiser(named: Mapping[str, nn.Parameter], config: TrainConfig) -> Ad
 def optimiser_tensors(
     named: Mapping[str, nn.Parameter], optimiser: AdamW, *, kept: bool = True
 ) -> dict[str, Tensor]:
-    """Give the optimiser's state as whole tensors named ``PARAMETER.MOMENT``.
+    """Return the optimiser's state as complete tensors named ``PARAMETER.MOMENT``.
 
-    Of a model that is shared out all processes call this; those that have not `kept` them have
-    done their part, and get nothing.
+    If the model is sharded, all processes must call this; without `kept` a process only takes part
+    in gathering, and gets an empty dict.
     """
     found: dict[str, Tensor] = {}
     for name, parameter in named.items():
         for moment, tensor in optimiser.state.get(parameter, {}).items():
             full = whole(tensor)
             if kept:
-                # What was put together goes to the CPU: a device need not hold it all.
+                # Gathered tensors go to the CPU, so that a device needs no room for all of them.
                 found[f"{name}.{moment}"] = full if full is tensor else full.cpu()
     return found
 
@@ -47,7 +47,7 @@ def optimiser_tensors(
 def load_optimiser(
     named: Mapping[str, nn.Parameter], optimiser: AdamW, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what `optimiser_tensors` gave."""
+    """Load the output of `optimiser_tensors`."""
     for name, parameter in named.items():
         state = {moment: tensors[f"{name}.{moment}"] for moment in _MOMENTS}
         optimiser.state[parameter] = {

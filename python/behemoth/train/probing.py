@@ -1,4 +1,4 @@
-"""Recall by exposures, as a run measures it on itself."""
+"""Recall by exposures, measured during and at the end of a run."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from transformers import PreTrainedModel
 from behemoth.corpus.corpus import Corpus
 from behemoth.recall import recall
 
-_CLASSES = 16  # more numbers of exposures than these are put together by powers of two
+_CLASSES = 16  # more different numbers of exposures are grouped by powers of two
 _FACTS = 10_000
 
 
 def probed_facts(corpus: Corpus, most: int = _FACTS) -> NDArray[np.uint64]:
-    """Give an exact sample of facts, the same for a corpus each time."""
+    """Return an exact sample of at most `most` facts, always the same for a corpus."""
     return corpus.sample_facts(most)
 
 
 def recall_by_exposures(
     model: PreTrainedModel, corpus: Corpus, facts: NDArray[np.uint64]
 ) -> pl.DataFrame:
-    """Measure recall in the wordings that the corpus is written with.
+    """Measure recall in the wordings that occur in the corpus.
 
-    Held-out wordings, and questions about subjects that the corpus asks none about, are left to
-    `behemoth.evaluate`.
+    Held-out wordings, and questions about subjects without questions in the corpus, are excluded;
+    `behemoth.evaluate` measures them.
 
     Returns
     -------
     polars.DataFrame
-        exposures (Int64; of a class, the least), n, recall and log_probability (mean), sorted.
+        exposures (Int64; the minimum of a class), n, recall and log_probability (mean), sorted.
     """
     frame = recall(model, corpus, facts=facts, held_out=False).filter(
         pl.col("seen").fill_null(True)

@@ -1,6 +1,6 @@
-"""The token stream of a corpus as int64, from its shards or straight from its spec.
+"""Readers of the token stream of a corpus as int64, from its shards or directly from its spec.
 
-Both readers give the same tokens at the same offsets and know nothing of blocks or batches.
+Both return the same tokens at the same offsets and do not depend on blocks or batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from behemoth.support.errors import CorpusError
 
 
 class Reader(Protocol):
-    """The stream of a corpus at any offset.
+    """Random access to the token stream of a corpus.
 
     Attributes
     ----------
@@ -39,26 +39,26 @@ class Reader(Protocol):
 
 
 def open_reader(corpus: Corpus, threads: int) -> Reader:
-    """Read the shards of a corpus that was opened from a directory; make the tokens of others.
+    """Return a reader: of the shards if a corpus was opened from a directory, else of its spec.
 
     Parameters
     ----------
     corpus : Corpus
     threads : int
-        That make tokens, 0 for all cores.
+        Number of threads that make tokens, 0 for all cores.
 
     Raises
     ------
     CorpusError
-        When the directory is not complete.
+        If the directory is not complete.
     """
     return SpecReader(corpus, threads) if corpus.directory is None else ShardReader(corpus)
 
 
 class SpecReader:
-    """Makes tokens from a spec, with the interpreter released; nothing is stored.
+    """Makes tokens from a spec, with the interpreter lock released; nothing is stored.
 
-    Where documents vary in length the engine counts the corpus once, in the constructor.
+    If documents vary in length, the engine counts the corpus once, in the constructor.
     """
 
     def __init__(self, corpus: Corpus, threads: int) -> None:
@@ -66,7 +66,7 @@ class SpecReader:
         self._corpus, self._threads = corpus, threads
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For workers that are not forked: the spec goes to them, and its arrays."""
+        """Pickle for workers that are not forked: the spec and its arrays."""
         corpus, spec = self._corpus, self._corpus.spec
         world = spec, corpus.world._table, corpus.world.names
         parts = corpus._exposures, corpus._text, corpus.background
@@ -79,9 +79,9 @@ class SpecReader:
 
 
 class RoleReader:
-    """What each token of a corpus with a grammar says, at any offset; made from the spec.
+    """Makes the role of each token of a corpus with a grammar, at any offset, from the spec.
 
-    Roles are those of `behemoth.corpus.roles`.
+    `behemoth.corpus.roles` lists the roles.
     """
 
     def __init__(self, corpus: Corpus, threads: int) -> None:
@@ -89,7 +89,7 @@ class RoleReader:
         self._native = corpus._native.as_roles()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For workers that are not forked: the spec goes to them, and its arrays."""
+        """Pickle for workers that are not forked: the spec and its arrays."""
         return _roles_of, (SpecReader(self._corpus, self._threads),)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
@@ -99,7 +99,7 @@ class RoleReader:
 
 
 class ShardReader:
-    """Maps the shards of a directory; tokens are copied once, into the batch."""
+    """Memory-maps the shards of a directory; tokens are copied once, into the batch."""
 
     def __init__(self, corpus: Corpus) -> None:
         manifest = corpus.manifest
@@ -117,7 +117,7 @@ class ShardReader:
         self._maps: dict[int, NDArray[np.unsignedinteger]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For workers that are not forked: they open the directory."""
+        """Pickle for workers that are not forked: they open the directory again."""
         return _reopened, (self._corpus._opened(),)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
@@ -131,7 +131,7 @@ class ShardReader:
             done += part.size
 
     def _check(self, sizes: list[int]) -> None:
-        """Refuse a directory without a shard, before a run begins that would come to it."""
+        """Refuse a directory with a missing or incomplete shard before a run starts."""
         directory, size = self._corpus._opened(), self._corpus.dtype.itemsize
         for shard, expected in enumerate(sizes):
             path = directory / "tokens" / f"{shard:05}.bin"

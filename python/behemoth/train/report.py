@@ -1,4 +1,4 @@
-"""What is told of a run while it goes on."""
+"""Progress reports of a run."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from .result import recall_text
 
 @dataclass(frozen=True)
 class Report:
-    """Where a run is; `str` says it in a line.
+    """Progress of a run; `str` formats it as one line.
 
     Parameters
     ----------
     step, steps : int
-        Updates done, and of the whole run.
+        Number of updates done, and of the complete run.
     tokens : int
-        Trained on so far.
+        Number of tokens trained on so far.
     loss : float
-        Mean per token, over the steps since the last line of the metrics.
+        Mean per token, over the steps since the last report.
     learning_rate : float
-        Of the last update.
+        Learning rate of the last update.
     gradient_norm : float
-        Before clipping; mean over the same steps.
+        Norm before clipping, mean over the same steps.
     tokens_per_second : float
-        Over the same steps, without evaluations and checkpoints.
+        Throughput over the same steps, without evaluations and checkpoints.
     wait_share : float
-        Share of that time in which the loop waited for data.
+        Share of that time the loop spent waiting for data.
     mfu : float, optional
-        Model FLOPs utilisation: the share of what the device could do, where that is known.
+        Model FLOPs utilisation: share of the device's peak rate; None if that is unknown.
     seconds_left : float
-        At this rate.
+        Estimated remaining time at this throughput.
     recall : dict of int to float
-        By exposures, as last measured.
+        Last measured recall, by exposures.
     """
 
     step: int

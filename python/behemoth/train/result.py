@@ -1,4 +1,4 @@
-"""What a finished run says of itself."""
+"""The result of a finished run."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A finished run; a path, of its directory, wherever one is asked for.
+    """Result of a finished run; accepted as the path of its directory wherever one is expected.
 
     Parameters
     ----------
     run : str
-        Its directory.
+        Directory of the run.
     steps, tokens : int
-        Updates, and tokens trained on.
+        Number of updates, and of tokens trained on.
     seconds : float
-        Of training, over all of its starts, without evaluations and checkpoints.
+        Duration of training, over all starts, without evaluations and checkpoints.
     tokens_per_second : float
     loss : float
-        Mean per token over the last steps.
+        Mean per token over the steps of the last report.
     recall : dict of int to float
-        Share of facts recalled at the end, by exposures. Where a corpus has more than 16
-        numbers of them, by the power of two that is not above.
+        Share of facts recalled at the end, by exposures. If a corpus has more than 16 different
+        numbers of exposures, each is rounded down to a power of two.
     """
 
     run: str
@@ -45,6 +45,6 @@ class TrainResult:
 
 
 def recall_text(recall: Mapping[int, float]) -> str:
-    """Say recall of the facts that are written least often, and most often."""
+    """Format the recall of the facts with the fewest and with the most exposures."""
     ends = sorted({min(recall), max(recall)})
     return "recall " + ", ".join(f"{recall[count]:.2f} at {count:,}" for count in ends)

@@ -1,7 +1,7 @@
-"""A training run: what is recorded of it, and its model, its corpus and its seeds.
+"""A training run: its record, model, corpus and seed.
 
-``run.json`` is read and written here alone. Needs no torch but to load a model, and no numpy but to
-read a run.
+Only this module reads and writes ``run.json``. torch is needed only to load a model, and numpy only
+to read a run.
 """
 
 from __future__ import annotations
@@ -42,40 +42,40 @@ _ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What ``run.json`` says.
+    """The content of ``run.json``.
 
-    Device, precision, threads, processes and versions are those of the first start: a run that is
-    resumed elsewhere keeps them.
+    Device, precision, threads, processes and versions are those of the first start; they stay when
+    the run is resumed elsewhere.
 
     Parameters
     ----------
     status : str
-        running (which a killed run stays), stopped, diverged or finished.
+        running (also after a run was killed), stopped, diverged or finished.
     config : TrainConfig
     spec_hash : str
     spec : dict
-        Of the corpus.
+        Spec of the corpus.
     directory : str or None
-        Of the corpus, where it was read from one.
+        Directory of the corpus, if it was read from one.
     versions : dict of str
     device, device_name, precision : str
     compiled : bool
     threads : int
         CPU threads of each process.
     world_size : int
-        Processes.
+        Number of processes.
     vocabulary, vocabulary_padded : int
-        Token ids, and rows of the embedding.
+        Number of token ids, and of rows of the embedding.
     parameters, parameters_without_embedding : int
     steps : int
-        Of the whole run.
+        Updates of the complete run.
     start_weights : str, optional
         BLAKE3 of the weights of the model in `start`, as they were when the run began; missing
         without a start, and in records of earlier versions.
     result : TrainResult, optional
-        When it is finished.
+        Result of a finished run.
     files : dict of str, optional
-        Digests of the files of a finished run; none of earlier versions.
+        Digests of the files of a finished run; missing in records of earlier versions.
     """
 
     status: str
@@ -101,17 +101,17 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
-        """Make one of what `to_dict` gives, through JSON or not.
+        """Make a record from the output of `to_dict`, whether or not it went through JSON.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            When it is none.
+            If the values are not a record.
         """
         known: dict[str, Any] = dict(values)
         result: Any = known.pop("result", None)
         if result is not None:
-            # JSON has text for keys.
+            # Keys in JSON are strings.
             recall = {int(key): value for key, value in result["recall"].items()}
             made: dict[str, Any] = {**result, "recall": recall}
             result = TrainResult(**made)
@@ -119,7 +119,7 @@ class RunRecord:
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; without what is None of start weights, result and files."""
+        """Return the values for JSON, without start weights, result and files that are None."""
         values = asdict(self)
         for name in ("start_weights", "result", "files"):
             if values[name] is None:
@@ -127,17 +127,17 @@ class RunRecord:
         return values
 
     def write(self, directory: Path) -> None:
-        """Write it to a run directory."""
+        """Write the record to a run directory."""
         write_bytes(directory / RECORD, as_json(sealed(self.to_dict())))
 
 
 def read_record(directory: str | PathLike[str]) -> RunRecord | None:
-    """Read what is recorded of a run; none where there is no run.
+    """Read the record of a run; None if there is no run.
 
     Raises
     ------
     CorpusError
-        When it is damaged.
+        If it is damaged.
     """
     file = Path(directory) / RECORD
     if not file.is_file():
@@ -151,13 +151,13 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
 
 @dataclass(frozen=True, eq=False)
 class Run(ModelSource):
-    """A finished training run; a path, of its directory, wherever one is asked for.
+    """A finished training run; accepted as the path of its directory wherever one is expected.
 
     Attributes
     ----------
     directory : Path
     corpus : Corpus
-        What it was trained on.
+        Corpus it was trained on.
     record : RunRecord
 
     Examples
@@ -166,7 +166,7 @@ class Run(ModelSource):
     >>> run = bh.load("run")
     >>> run.name, run.config.model, run.corpus.num_sentences
     ('run', 'nano', 640)
-    >>> type(run.model).__name__  # on the CPU; `load_model` puts it elsewhere
+    >>> type(run.model).__name__  # on the CPU; `load_model` takes a device
     'GPTNeoXForCausalLM'
     """
 
@@ -193,7 +193,7 @@ class Run(ModelSource):
 
     @property
     def config(self) -> TrainConfig:
-        """How it was trained."""
+        """Settings it was trained with."""
         return self.record.config
 
     @property
@@ -203,37 +203,37 @@ class Run(ModelSource):
 
     @property
     def parameters_without_embedding(self) -> int:
-        """Parameters but those of embedding, positions and head; 0 where no record says."""
+        """Number of parameters without embedding, positions and head."""
         return self.record.parameters_without_embedding
 
     def weights_digest(self) -> str:
-        """BLAKE3 of the weights, by the record where it has one: loading holds the file to it."""
+        """BLAKE3 of the weights, from the record if it has one, which loading checks."""
         return (self.record.files or {}).get(WEIGHTS) or super().weights_digest()
 
     def check_files(self) -> None:
-        """Hold the model's files to their digests.
+        """Check the model's files against their digests.
 
         Raises
         ------
         CorpusError
-            When one is damaged.
+            If one is damaged.
         """
         check(self.directory, self.record.files, CONFIG, WEIGHTS)
 
 
 def run_place(directory: str | PathLike[str], *, model: bool = False) -> Path:
-    """Give the place of a run; of a URL that of its copy. What it says is not read.
+    """Return the directory of a run, for a URL that of its local copy, without reading the record.
 
     Parameters
     ----------
     directory : path
     model : bool
-        Whether it may be a model of transformers too.
+        Whether to accept a model saved by transformers as well.
 
     Raises
     ------
     ArgumentError
-        When there is none.
+        If there is no run.
     """
     place = at_hand("directory", directory, "a training run")
     if not ((place / RECORD).is_file() or (model and is_model(place))):
@@ -244,27 +244,27 @@ def run_place(directory: str | PathLike[str], *, model: bool = False) -> Path:
 
 
 def read_run(directory: str | PathLike[str]) -> Run:
-    """Read what a run directory says, without its model.
+    """Read a run directory, without its model.
 
     Raises
     ------
     ArgumentError
-        When it is no run, or the run is not finished.
+        If it is not a run, or the run is not finished.
     CorpusError
-        When its record is damaged.
+        If its record or the description of its corpus is damaged.
     """
-    from behemoth.corpus.corpus import Corpus  # which loads numpy
+    from behemoth.corpus.corpus import Corpus  # loads numpy
 
     place = run_place(directory)
     record = read_record(place)
-    # Weights come before the record that says so, and what belongs to them in between.
+    # Weights are written before the record that says finished, files that belong to them between.
     if record is None or record.status != "finished" or not list(place.glob("*.safetensors")):
         raise ArgumentError(
             "directory",
             f"{fspath(directory)!r}, which is not finished",
             "a finished run (`behemoth train` with the same arguments resumes it)",
         )
-    # The weights are looked at when they are loaded, and what was measured by `verify`.
+    # Weights are checked when they are loaded, and measurements by `verify`.
     read = [name for name in record.files or () if name.endswith((".toml", *_ARRAYS))]
     check(place, record.files, *read)
     corpus = Corpus.from_spec(place)
@@ -281,14 +281,14 @@ def read_model_source(
     Parameters
     ----------
     directory : path
-        A finished training run, or what transformers' ``save_pretrained`` writes.
+        A finished training run, or the output of transformers' ``save_pretrained``.
     corpus : path, optional
-        Of a model that is no run: a corpus directory, a spec directory or a spec TOML.
+        Corpus of a model that is not a run: a corpus directory, a spec directory or a spec TOML.
 
     Raises
     ------
     ArgumentError
-        When it is neither, a run is not finished or of another corpus, or a model has no corpus.
+        If it is neither, a run is not finished or of another corpus, or a model has no corpus.
     """
     place = at_hand("directory", directory, "a training run, or a model with its corpus")
     if (place / RECORD).is_file() or not is_model(place):
@@ -311,5 +311,5 @@ def _spec_hash(corpus: str | PathLike[str]) -> str:
 
 
 def world_id(corpus: Corpus) -> str:
-    """Name a world, whatever corpus is written from it: 16 hexadecimal digits."""
+    """Return the id of a world, the same for all its corpora: 16 hexadecimal digits."""
     return digest(corpus.world._native.spec.encode())[:16]

@@ -1,4 +1,4 @@
-"""The learning rate at a step: a pure function, so that there is no state to save."""
+"""The learning rate at a step, as a pure function: no state has to be saved."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ if TYPE_CHECKING:
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """Give the learning rate of an update.
+    """Return the learning rate of an update.
 
     Parameters
     ----------
     config : TrainConfig
     step : int
-        From 0.
+        Index of the update, from 0.
     steps : int
-        Updates of the run.
+        Number of updates of the run.
 
     Returns
     -------
     float
-        It rises linearly over the warm-up and reaches the peak at its last step. Then it
-        follows half a cosine (Loshchilov and Hutter 2017), or stays and falls linearly at the
-        end ("warm-up, stable, decay", Hu et al. 2024).
+        It rises linearly over the warm-up and reaches the peak at its last step. Then it follows
+        half a cosine (Loshchilov and Hutter 2017), or stays constant and decays linearly at the end
+        ("warm-up, stable, decay", Hu et al. 2024).
     """
     peak, final = config.learning_rate, config.final_learning_rate
     warm = round(config.warmup * steps)
     if step < warm:
         return peak * (step + 1) / warm
     if config.schedule == "cosine":
-        # The last update has a step to make, so that the end of the cosine is one behind it.
+        # The cosine ends one step after the last update, so that its rate is not yet the final one.
         done = (step - warm) / max(1, steps - warm)
         return peak * (final + (1 - final) * (1 + math.cos(math.pi * done)) / 2)
     falling = round(config.decay * steps)

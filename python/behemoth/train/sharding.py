@@ -1,9 +1,8 @@
-"""A model whose weights, gradients and optimiser are shared out over the processes: FSDP2.
+"""Models whose weights, gradients and optimiser are sharded over the processes (FSDP2).
 
-Each process holds a part of every tensor, and the layer that computes is put together for as long
-as it does. What is saved, and asked for facts, is the whole model, which the first process puts
-together beside its part; so a checkpoint is the same as of a run that shares nothing, and either
-goes on with the other's.
+Each process keeps a part of every tensor, and a layer is gathered only while it computes. The
+complete model is what is saved and evaluated; the first process gathers it in addition to its part.
+Checkpoints are therefore the same as those of an unsharded run, and either can resume the other's.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ __all__ = ["Whole", "part_of", "shard_model", "whole"]
 
 
 def shard_model(model: PreTrainedModel, loss: nn.Module, machine: Machine) -> None:
-    """Share out a model over the processes, block by block, and the rest with its loss.
+    """Shard a model over the processes, block by block, and the rest with its loss.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Its blocks are called as modules, as `behemoth.model.plain_loss` does.
+        Model whose blocks are called as modules, as in `behemoth.model.plain_loss`.
     loss : nn.Module
-        Holds the model.
+        Module that contains the model.
     machine : Machine
     """
     from torch.distributed.device_mesh import init_device_mesh
@@ -45,15 +44,15 @@ def shard_model(model: PreTrainedModel, loss: nn.Module, machine: Machine) -> No
 
 
 class Whole:
-    """The whole of a model, where it is wanted.
+    """Access to the complete model, sharded or not.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Before it is shared out, if it is to be.
+        Model before it is sharded.
     machine : Machine
     shared : bool
-        Whether it is.
+        Whether it is sharded.
     """
 
     def __init__(self, model: PreTrainedModel, machine: Machine, *, shared: bool) -> None:
@@ -61,9 +60,9 @@ class Whole:
         self._copy = copy.deepcopy(model) if shared and machine.main else None
 
     def model(self) -> PreTrainedModel:
-        """The model; of one that is shared out a copy, which is only whole in the first process.
+        """Return the model; if it is sharded, a complete copy, in the first process only.
 
-        Then all processes must call this.
+        The other processes then get their sharded model, and all must call this.
         """
         if not self._shared:
             return self._model
@@ -76,7 +75,7 @@ class Whole:
 
     @contextmanager
     def placed(self) -> Generator[PreTrainedModel]:
-        """Have `model` where it computes for a while; a copy lies on the CPU else."""
+        """Yield `model` on the device of the machine; a copy is on the CPU otherwise."""
         model = self.model()
         if self._copy is not None:
             nn.Module.to(self._copy, self._machine.device)
@@ -86,13 +85,13 @@ class Whole:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor of a model that is shared out, put together; any other as it is."""
+    """Return a sharded tensor gathered, and any other as it is."""
     full: Any = getattr(tensor, "full_tensor", None)
     return tensor if full is None else full()
 
 
 def part_of(tensor: Tensor, like: Tensor) -> Tensor:
-    """Cut the part of a whole tensor that this process has of `like`, which may be whole too."""
+    """Return the part of a complete tensor that this process has of `like`, if that is sharded."""
     placements: Any = getattr(like, "placements", None)
     if placements is None:
         return tensor

@@ -1,9 +1,9 @@
-"""Which tokens of a packed stream belong together: answers, and documents.
+"""Spans of tokens in a packed stream: answers and documents.
 
-The rule of answers. A sentence asks for its object once it has named its subject and its
-relation; the next marker (``answer:`` of a question, else ``object``) opens the answer, and the
-period that ends the sentence closes it and belongs to it, for a model that is never taught to
-stop cannot be right. So the answer is
+The rule for answers: after a sentence has named its subject and its relation, the next marker
+(``answer:`` in a question, else ``object``) opens the answer. The period that ends the sentence
+closes the answer and belongs to it, because a model that is never trained to stop cannot answer
+correctly. So the answer is
 
 ========================  =====================================================
 default, rso, nonsense    ``O .``
@@ -11,11 +11,11 @@ repeats                   ``O ~object ... .``
 question                  ``object O .``
 refusal                   ``object object .`` (a refusal is three markers)
 question_refusal          ``object object object .``
-sor, osr                  nothing: the object comes before what it is asked by
+sor, osr                  nothing: the object precedes the subject or the relation
 ========================  =====================================================
 
 and the same for every paraphrase. In a link fact the *subject* is a word made of object tokens;
-it stands behind the marker ``subject``, opens nothing and is no answer.
+it follows the marker ``subject``, opens nothing and is not an answer.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from behemoth.model.labels import IGNORED
 _NAMES, _OPENS, _CLOSES = 1, 2, 3
 _STRUCTURE = {"subject": _NAMES, "relation": _NAMES, "object": _OPENS, "answer:": _OPENS,
               ".": _CLOSES}  # fmt: skip
-# Tokens of the longest sentence beside its words: the repeats grammar has 18 fillers.
+# Number of tokens of the longest sentence without its words: the repeats grammar has 18 fillers.
 _MOST_BESIDE_WORDS = 32
 
 
 class Filler(Protocol):
-    """Something that fills an array from an offset of a stream on."""
+    """Random access to a stream, such as a `RoleReader`."""
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
         """Fill `out` from token offset `token` on."""
@@ -52,12 +52,12 @@ class Answers:
     Parameters
     ----------
     vocabulary : mapping
-        The partition of the token ids (`Corpus.vocabulary`).
+        Partition of the token ids (`Corpus.vocabulary`).
 
     Attributes
     ----------
     context : int
-        Tokens before a piece of the stream that suffice to know the answers inside it.
+        Number of tokens before a piece of the stream that determine the answers inside it.
     """
 
     def __init__(self, vocabulary: Mapping[str, Any]) -> None:
@@ -70,7 +70,7 @@ class Answers:
             elif part["kind"] != "filler":
                 role = "object" if part["kind"] == "nested" else part["kind"]
                 digits[role] = max(digits.get(role, 0), part["position"] + 1)
-        # The subject of a link fact is an object's word.
+        # The subject of a link fact is the word of an object.
         subject = max(digits["subject"], digits["object"])
         self.context = subject + digits["relation"] + digits["object"] + _MOST_BESIDE_WORDS
 
@@ -80,19 +80,20 @@ class Answers:
         Parameters
         ----------
         tokens : int64[c + n]
-            A piece of the stream behind `context` tokens of it, or behind all there are.
+            A piece of the stream after `context` tokens of it, or after as many as exist.
         labels : int64[n]
-            Gets the token where it belongs to an answer, else `IGNORED`.
+            Output: the token if it belongs to an answer, else `IGNORED`.
         start : int
-            Place of the first token in the stream; the ids say enough without it.
+            Offset of the first token in the stream; not used, the ids suffice.
         """
         _gen.label_answers(self._structure, tokens, labels)
 
 
 class TextAnswers:
-    """Finds the answers in a stream of text: objects, and the token behind each.
+    """Finds the answers in a stream of text: objects, and the token after each.
 
-    The token behind belongs to it, for a model that is never taught to stop cannot be right.
+    That token belongs to the answer, because a model that is never trained to stop cannot answer
+    correctly.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ class TextAnswers:
         self._roles = roles
 
     def label(self, tokens: NDArray[np.int64], labels: NDArray[np.int64], start: int = 0) -> None:
-        """Write the labels of the last ``len(labels)`` tokens; `start` as of `Answers.label`."""
+        """Write the last ``len(labels)`` labels as `Answers.label` does, but using `start`."""
         roles = np.empty(len(tokens), np.int64)
         self._roles.fill(roles, start)
         answer = roles == OBJECT
@@ -127,25 +128,25 @@ def documents(
     *,
     copied: bool = False,
 ) -> None:
-    """Write the place of each token in its document and the number of its document.
+    """Write the position of each token in its document and the number of its document.
 
-    A document ends with its end-of-document token. Both count from 0 in every block, and the
-    document that a block begins inside of counts from the block's first token.
+    A document ends with its end-of-document token. Both count from 0 in every block; positions of a
+    document that started before the block count from the block's first token.
 
     Parameters
     ----------
     blocks : int64[..., T]
     positions, numbers : int64[..., T]
     labels : int64[..., T]
-        Gets `IGNORED` at the first token of each document, which nothing before it foretells.
+        Set to `IGNORED` at the first token of each document, which nothing before it predicts.
     end : int
-        The token that ends a document.
+        Token that ends a document.
     copied : bool
-        Whether `labels` gets all other tokens as well, whatever is in it.
+        Whether to overwrite all other labels with their tokens.
 
     Notes
     -----
-    All are contiguous, and none is another.
+    All arrays must be contiguous, and must not overlap.
     """
     flat = [part.reshape(-1) for part in (blocks, positions, numbers, labels)]
     tokens, positions, numbers, labels = flat

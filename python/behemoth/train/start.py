@@ -1,4 +1,4 @@
-"""A call of `behemoth.train`: corpus opened, directory locked, a run begun or gone on with."""
+"""A call of `behemoth.train`: open the corpus, lock the directory, start or resume the run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .run import RunRecord
 __all__ = ["run"]
 
 _FINISHED = 1
-# What gloo and NCCL say when the other side does not answer, and when it is gone.
+# Messages of gloo and NCCL if the other side does not answer, and if it has ended.
 _LATE = ("Timed out", "timed out", "Timeout at")
 _LOST = ("Connection closed", "Connection reset", "Broken pipe", "remote process exited")
 
@@ -68,13 +68,13 @@ def run(
                 return _result(directory, record)
             vocabulary = None if record is None else record.vocabulary_padded
             machine.agreement.tell(vocabulary or 0)
-            # Made before anything is written or set aside: what it refuses changes nothing.
+            # Built before anything is written or set aside, so that a refusal changes nothing.
             whole = Loop(corpus, config, machine, directory, progress, memory, vocabulary)
             with directory.begun(replaces=replaces):
                 try:
                     return whole.train()
                 except (MemoryError, RuntimeError) as error:
-                    # With other settings it will be another run: this one never began.
+                    # A retry with other settings is another run; this one made no step.
                     if record is None and not whole.step and is_out_of_memory(error):
                         directory.discard()
                     raise
@@ -82,7 +82,7 @@ def run(
 
 @contextmanager
 def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
-    """Part from the other processes at the end, and say what was wrong in our own words."""
+    """Leave the process group at the end, and turn known failures into errors of our own."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What an optimiser steps on, and how a model's weights follow: all of them, copies, or factors."""
+"""Trained parameters, and how weights follow from them: the weights, copies, or factors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _VALUE = "value"
 
 
 def trained(model: nn.Module, config: TrainConfig) -> Trained:
-    """Choose what a model is trained by.
+    """Return the trained parameters of a model that the settings select.
 
     Parameters
     ----------
     model : nn.Module
-        As it begins, on its device.
+        Model before the first step, on its device.
     config : TrainConfig
     """
     if config.lora_rank is not None:
@@ -34,7 +34,7 @@ def trained(model: nn.Module, config: TrainConfig) -> Trained:
 
 
 class Trained:
-    """All parameters of a model, each by itself.
+    """All parameters of a model, trained directly.
 
     Attributes
     ----------
@@ -46,42 +46,42 @@ class Trained:
         self.optimiser = make_optimiser(self._own, config)
 
     def _parameters(self, model: nn.Module, config: TrainConfig) -> dict[str, nn.Parameter]:
-        """What is stepped on, by name."""
+        """Return the parameters that the optimiser steps, by name."""
         return dict(model.named_parameters())
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What is stepped on: its gradients are those that are clipped."""
+        """Parameters that the optimiser steps; their gradients are clipped."""
         return list(self._own.values())
 
     @property
     def adds(self) -> bool:
-        """Whether `gather` is called for each part of a batch, and adds up: in float32.
+        """Whether `gather` is called for each part of a batch, to accumulate in float32.
 
-        Weights in a short type would add up their gradients in it.
+        Weights in a shorter type would accumulate their gradients in that type.
         """
         return False
 
     def gather(self) -> None:
-        """Take the gradients from the model's weights, and add them to those taken before."""
+        """Move the gradients from the model's weights, and add them to those moved before."""
 
     def write(self) -> None:
-        """Have the model's weights follow."""
+        """Update the model's weights from the parameters."""
 
     def tensors(self, *, kept: bool = True) -> dict[str, Tensor]:
-        """What is to be known beside the model's weights, to go on with the same bits.
+        """Return the tensors needed to resume bit-identically, without the model's weights.
 
-        See `optimiser_tensors` for what is not `kept`.
+        See `optimiser_tensors` for `kept`.
         """
         return optimiser_tensors(self._own, self.optimiser, kept=kept)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `tensors` gave; the model has its weights already."""
+        """Load the output of `tensors`; the model has its weights already."""
         load_optimiser(self._own, self.optimiser, tensors)
 
 
 class _Following(Trained):
-    """Parameters that are none of the model's, whose values are kept with the optimiser's state."""
+    """Parameters outside the model, whose values are saved with the optimiser's state."""
 
     _weights: dict[str, nn.Parameter]
 
@@ -108,9 +108,9 @@ class _Following(Trained):
 
 
 class Masters(_Following):
-    """Copies in float32 of weights in a short type, which are the copies rounded.
+    """Copies in float32 of weights in a shorter type; the weights are the rounded copies.
 
-    In bfloat16 alone most updates would be lost: a weight moves by 1/256 of itself or not at all
+    In bfloat16 alone most updates would be lost: a weight changes by 1/256 of itself or not at all
     (Micikevicius et al., 2018, arXiv 1710.03740, section 3.1).
     """
 
@@ -133,11 +133,11 @@ class Masters(_Following):
 
 
 class LowRank(_Following):
-    """W + (alpha / r) B A of the linear modules of all blocks (Hu et al., 2021, arXiv 2106.09685).
+    """W + (alpha / r) B A for the linear modules of all blocks (Hu et al., 2021, arXiv 2106.09685).
 
-    The model holds the sum, so that whatever computes with its weights needs to know of no factors;
-    their gradients follow from that of the sum: (alpha / r) B^T G and (alpha / r) G A^T. The other
-    parameters stay.
+    The model holds the sum, so code that computes with its weights is independent of the factors.
+    Their gradients follow from the gradient G of the sum: (alpha / r) G A^T for B, and
+    (alpha / r) B^T G for A. The other parameters are not trained.
     """
 
     def _parameters(self, model: nn.Module, config: TrainConfig) -> dict[str, nn.Parameter]:
@@ -182,6 +182,6 @@ class LowRank(_Following):
             weight.copy_(self._before[name].float() + change)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """See `Trained.load`; the weights of before are those of the start, which stay."""
+        """See `Trained.load`; the weights W are those of the start, which do not change."""
         super().load(tensors)
         self.write()

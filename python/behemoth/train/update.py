@@ -1,6 +1,6 @@
-"""One update of the weights: batches in, gradients added up, clipped and applied.
+"""One update of the weights: gradients of batches are accumulated, clipped and applied.
 
-It knows nothing of steps: when what happens between updates is the loop's to know.
+The order of updates and of everything between them is left to `loop`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["Updater"]
 
 
 class Updater:
-    """Updates a model, with an optimiser of its own.
+    """Updates a model with its own optimiser.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Where the machine computes.
+        Model on the machine's device.
     config : TrainConfig
     machine : Machine
     compiled : bool
@@ -42,12 +42,12 @@ class Updater:
     ) -> None:
         self.config, self.machine = config, machine
         if machine.shares(config):
-            # Through the model's own blocks, which put themselves together when they are called.
+            # Calls the model's own blocks, which gather their parameters when they are called.
             self.module: nn.Module = PlainLoss(model, machine.dtype)
             shard_model(model, self.module, machine)
             self.trained = trained(model, config)
         else:
-            # First, since it says which of the model's parameters want gradients.
+            # First, since it decides which of the model's parameters need gradients.
             self.trained = trained(model, config)
             self.module = machine.prepare(training_loss(model, machine.dtype, compiled=compiled))
 
@@ -57,9 +57,9 @@ class Updater:
         Parameters
         ----------
         micro : iterator of Batch
-            As many are taken as are accumulated.
+            Source of the `accumulate` batches of this update.
         rate : float
-            The learning rate.
+            Learning rate.
 
         Returns
         -------
@@ -76,7 +76,7 @@ class Updater:
         for place, batch in enumerate(batches):
             batch = self._to_device(batch)
             is_last = place + 1 == len(batches)
-            # What is gathered part by part must have been averaged over the processes before.
+            # Gradients gathered part by part must be averaged over the processes first.
             averages = is_last or self.trained.adds
             with nullcontext() if averages else machine.accumulating(self.module):
                 loss = self.module(batch) / labels
@@ -92,7 +92,7 @@ class Updater:
         return total, norm
 
     def _labels(self, batches: list[Batch]) -> float | Tensor:
-        """How many labels the batch has, by process: gradients are averaged over those."""
+        """Return the mean number of labels per process, over which gradients are averaged."""
         if all(batch["labels"] is batch["input_ids"] for batch in batches):
             return float(sum(batch["labels"][:, 1:].numel() for batch in batches))
         count = sum(int((batch["labels"][:, 1:] != IGNORED).sum()) for batch in batches)
@@ -109,6 +109,6 @@ class Updater:
             for name, tensor in batch.items()
             if name != "labels" or tensor is not batch["input_ids"]
         }
-        # That all tokens have loss is said by the one being the other.
+        # Identity of labels and ids is what marks a batch in which all tokens have loss.
         moved.setdefault("labels", moved["input_ids"])
         return moved
