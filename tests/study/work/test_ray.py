@@ -115,7 +115,7 @@ def test_without_ray(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
         ArgumentError,
-        match=r"argument 'engine': got ray, allowed: local; ray where",
+        match=r"argument 'engine': got ray, allowed: local; ray if it is installed",
     ):
         RayEngine(tmp_path, None, 1)
 
