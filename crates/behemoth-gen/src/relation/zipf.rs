@@ -16,12 +16,12 @@ const LIMIT: u64 = 1 << 28;
 pub struct Zipf {
     /// Number of objects.
     pub objects: u64,
-    /// The exponent, 0 to 100.
+    /// Exponent, 0 to 100.
     pub alpha: f64,
 }
 
 impl Zipf {
-    /// So many objects with this exponent.
+    /// Creates the relation from its number of objects and its exponent.
     pub fn new(objects: u64, alpha: f64) -> Self {
         Zipf { objects, alpha }
     }
