@@ -173,7 +173,7 @@ impl<'a, T: Token> Writer<'a, T> {
         at
     }
 
-    /// Tokens that [`Writer::write`] would write.
+    /// Returns the number of tokens that [`Writer::write`] would write.
     #[inline(always)]
     pub(crate) fn tokens(
         &self,
@@ -230,7 +230,7 @@ fn compile<T: Token>(wording: &Wording, shape: &Lengths, end: Option<u32>) -> La
                 layout.object_at = at;
                 shape.object
             }
-            // Of random length: no image of it.
+            // The length is random: there is no image.
             Piece::Before(_) | Piece::After(_) | Piece::Nonsense { .. } => {
                 layout.image.clear();
                 return layout;

@@ -9,7 +9,7 @@ use super::arguments::slice;
 use crate::decode::Decoder as Engine;
 use crate::error::Error;
 
-/// Writes documents as text.
+/// A decoder of documents to text.
 #[pyclass(module = "behemoth._gen", frozen)]
 pub(super) struct Decoder {
     inner: Engine,
@@ -52,7 +52,7 @@ impl Decoder {
         })
     }
 
-    /// Documents as lines of UTF-8.
+    /// Decodes documents to lines of UTF-8.
     fn lines<'py>(
         &self,
         py: Python<'py>,
@@ -64,7 +64,7 @@ impl Decoder {
         })
     }
 
-    /// Documents as texts, by where each ends; the token at its end is left out.
+    /// Decodes documents with given ends to texts; the last token of each is omitted.
     fn texts<'py>(
         &self,
         py: Python<'py>,

@@ -1,6 +1,6 @@
-//! Sentences, and the holes that they may have.
+//! Reading sentences and checking their holes.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::Sentence;
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
 use crate::value::Value;
 
-/// What a sentence is for: it decides the holes that it may have.
+/// The role of a sentence, which decides the holes that it may have.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Role<'a> {
-    /// With the pattern of the objects.
+    /// A statement, with the pattern of the objects.
     Statement(&'a Pattern),
     Question,
     Edit,
@@ -73,7 +73,8 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
                 let allowed = "a question without it: `answer` says the object";
                 return Err(Error::value("`{object}`", allowed));
             }
-            // Whoever writes {city} means the object, which is made of the list of that name.
+            // A hole such as {city} probably means the object, which is built from the list of that
+            // name.
             Role::Statement(objects) => {
                 let known = |name: &str| own.contains(&name) || objects.count(name) == 0;
                 if let Some(hole) = text.holes().find(|hole| !known(&hole.name)) {
