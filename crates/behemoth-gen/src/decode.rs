@@ -36,7 +36,7 @@ struct Table {
 impl Table {
     fn new(name: &str, bytes: &[u8], ends: &[u64]) -> Result<Self> {
         let refused = |got: String| {
-            let allowed = format!("ends that rise to the {} bytes", bytes.len());
+            let allowed = format!("ends that do not decrease, up to the {} bytes", bytes.len());
             Error::argument(name, got, allowed)
         };
         if u32::try_from(bytes.len()).is_err() {
@@ -48,7 +48,7 @@ impl Table {
             let own = usize::try_from(end)
                 .ok()
                 .and_then(|end| bytes.get(first..end))
-                .ok_or_else(|| refused(format!("an end {end} behind {first}")))?;
+                .ok_or_else(|| refused(format!("an end {end} after {first}")))?;
             let mut slot = [0; SLOT];
             let short = own.len().min(SLOT);
             slot[..short].copy_from_slice(&own[..short]);
@@ -154,8 +154,8 @@ impl Decoder {
         if opening_ends.len() != within_ends.len() {
             return Err(Error::argument(
                 "within_ends",
-                format!("{} tokens beside {}", within_ends.len(), opening_ends.len()),
-                "as many",
+                format!("{} tokens", within_ends.len()),
+                format!("{}, as in opening_ends", opening_ends.len()),
             ));
         }
         Ok(Decoder {
@@ -309,10 +309,10 @@ mod tests {
             Decoder::new(opening, within, 0).err().unwrap().to_string()
         };
         let good: (&[u8], &[u64]) = (b"ab", &[1, 2]);
-        assert!(refused((b"ab", &[1, 3]), good).contains("an end 3 behind 1"));
-        assert!(refused((b"ab", &[2, 1]), good).contains("an end 1 behind 2"));
+        assert!(refused((b"ab", &[1, 3]), good).contains("an end 3 after 1"));
+        assert!(refused((b"ab", &[2, 1]), good).contains("an end 1 after 2"));
         assert!(refused(good, (b"ab", &[0, 1])).contains("a last end 1"));
-        assert!(refused(good, (b"ab", &[2])).contains("1 tokens beside 2"));
+        assert!(refused(good, (b"ab", &[2])).contains("got 1 tokens, allowed: 2"));
         let decoder = Decoder::new(good, good, 0).unwrap();
         let error = decoder.lines(&[1u16, 2, 0]).unwrap_err().to_string();
         assert!(error.contains("ids below 2"), "{error}");

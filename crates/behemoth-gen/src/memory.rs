@@ -35,7 +35,7 @@ pub(crate) fn make_room<T>(all: &mut Vec<T>, more: usize, argument: &str, of: &s
 
 fn refused(argument: &str, count: u64, of: &str) -> Error {
     let got = format!("{count} {of}");
-    Error::argument(argument, got, format!("as many {of} as fit memory"))
+    Error::argument(argument, got, format!("as many {of} as fit in memory"))
 }
 
 #[cfg(test)]

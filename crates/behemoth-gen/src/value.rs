@@ -118,7 +118,11 @@ impl Value {
     pub(crate) fn from_json(root: &str, text: &str) -> Result<Value> {
         match serde_json::from_str::<serde_json::Value>(text) {
             Ok(value) => Ok(value.into()),
-            Err(e) => Err(Error::argument(root, one_line(&e.to_string()), "valid JSON")),
+            Err(e) => Err(Error::argument(
+                root,
+                one_line(&e.to_string()),
+                "valid JSON",
+            )),
         }
     }
 
@@ -142,7 +146,7 @@ impl Value {
                 Some(value) => Value::Whole(value).whole_up_to(limit, wanted),
                 None if value.fract() == 0.0 && value > 0.0 => Err(Error::value(
                     format!("{value:e}"),
-                    format!("a whole number up to {limit}, from 2^53 on written out"),
+                    format!("a whole number up to {limit}, from 2^53 as an integer"),
                 )),
                 None => Err(Error::value(value, "a whole number, not negative")),
             },

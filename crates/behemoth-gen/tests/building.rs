@@ -95,7 +95,7 @@ fn worlds_that_were_put_together_wrongly_are_refused() {
     );
     assert_eq!(
         relations(vec![Composed::new(0, 4).into()]),
-        "argument 'relations[0].of': got 0, allowed: an earlier relation, and this is the first"
+        "argument 'relations[0].of': got 0, allowed: an earlier relation (this is the first)"
     );
     assert_eq!(
         relations(vec![Independent::new(0).into()]),
@@ -231,7 +231,7 @@ fn sizes_past_all_bounds_are_refused_where_they_are_asked_for() {
     refused(corpus.tokens::<u16>(end - 1..end, 1, &progress));
     assert_eq!(
         refused(corpus.tokens::<u16>(0..1 << 57, 1, &progress)),
-        "argument 'stop': got 2305843009213693952 tokens, allowed: as many tokens as fit memory"
+        "argument 'stop': got 2305843009213693952 tokens, allowed: as many tokens as fit in memory"
     );
     assert!(behemoth_gen::shard::estimated_bytes(&corpus) > 1 << 63);
 }

@@ -216,7 +216,7 @@ fn an_array_says_it_fact_by_fact() {
         (
             &[0; 200][..],
             "",
-            "argument 'exposures': got no sentence at all, \
+            "argument 'exposures': got no sentences, \
              allowed: at least one fact that is written",
         ),
         (

@@ -162,7 +162,7 @@ impl Taken {
             return Err(Error::argument(
                 "tokens",
                 tokens,
-                format!("up to {all}, all there are"),
+                format!("up to {all}, the tokens of the background"),
             ));
         }
         let order = Permutation::new(background.documents(), 0, "background", 0);

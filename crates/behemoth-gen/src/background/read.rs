@@ -151,7 +151,7 @@ impl Scan {
                 }
             }
             if filled % width > 0 {
-                let reason = format!("is no file of tokens of {width} bytes each");
+                let reason = format!("is not a file of tokens of {width} bytes each");
                 return Err(Error::corpus(path, reason));
             }
             let bytes = &piece[..filled];
@@ -192,7 +192,10 @@ impl Scan {
                 return Err(Error::argument(
                     "background",
                     format!("an index that ends at token {}", ends.last().unwrap_or(&0)),
-                    format!("one that ends at {}, the number of tokens", self.tokens),
+                    format!(
+                        "an index that ends at {}, the number of tokens",
+                        self.tokens
+                    ),
                 ));
             }
             _ => {}

@@ -116,7 +116,7 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if there is no such fact.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if there is no such fact.
     pub fn ledger(&self, fact: u64) -> Result<Vec<Entry>> {
         self.ledger_of(&[fact])
     }
@@ -125,7 +125,7 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if a fact does not exist.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if a fact does not exist.
     pub fn ledger_of(&self, facts: &[u64]) -> Result<Vec<Entry>> {
         let (ruler, mut draft) = (Ruler::new(self), Draft::default());
         let mut entries = Vec::new();
@@ -152,7 +152,7 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if the range is not within the corpus.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus.
     pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
         self.check_documents(&documents)?;
         let (ruler, mut entries) = (Ruler::new(self), Vec::new());

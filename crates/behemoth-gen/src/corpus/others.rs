@@ -196,7 +196,7 @@ fn filler(
             let words = lexicon.words();
             if own.words() > words.len() as u64 {
                 let allowed = format!(
-                    "2 to {}: words of the tokenizer that are one token each, and of no name",
+                    "2 to {}: words of the tokenizer that are one token each and in no name",
                     words.len()
                 );
                 let error = Error::argument("words", own.words(), allowed);

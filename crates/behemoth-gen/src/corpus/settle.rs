@@ -47,7 +47,7 @@ pub(super) fn settle(
     if spec.insert.is_some() && spec.filler.is_none() && spec.background.is_none() {
         return Err(Error::argument(
             "insert",
-            "an insert without documents to insert in",
+            "an insert without documents to insert into",
             "an insert together with a background or a filler",
         ));
     }
@@ -179,7 +179,7 @@ fn check_beside_names(world: &World, spec: &CorpusSpec) -> Result<()> {
         return Err(Error::argument(
             "grammar",
             format!("`{}` for a table with names", grammar.name),
-            "none: the grammar would call its things by other names",
+            "no grammar: it would use other names",
         ));
     }
     let has_nested = !world.links().is_empty();

@@ -18,9 +18,10 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if the range is not within the corpus, `T` cannot hold every id
-    /// or memory is insufficient; [`Error::Cancelled`] if `progress` is cancelled; and the error of
-    /// a background that cannot be read.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus,
+    /// `T` cannot hold every id or memory is insufficient;
+    /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` is cancelled; and the error of a
+    /// background that cannot be read.
     pub fn tokens<T: Token>(
         &self,
         documents: Range<u64>,

@@ -121,7 +121,7 @@ impl Kind for Bios {
         };
         let shares = settings.others > 0 && spec.subjects > 1;
         if shares && !settings.schedule.is_uniform() {
-            let allowed = "1 beside a filler or a background and a schedule";
+            let allowed = "1 together with a schedule and a filler or a background";
             let error = Error::argument("subjects", spec.subjects, allowed);
             return Err(error.within("documents"));
         }

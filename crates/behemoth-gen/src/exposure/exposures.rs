@@ -93,7 +93,7 @@ impl Exposures {
         if first_sentence == 0 {
             return Err(Error::argument(
                 "exposures",
-                "no sentence at all",
+                "no sentences",
                 "at least one fact that is written",
             ));
         }

@@ -24,8 +24,8 @@ const WORD_LIMIT: u64 = 1 << 20;
 /// Maximum mean length of documents, in tokens.
 const LENGTH_LIMIT: u64 = 1 << 20;
 
-const EXAMPLES: &str = "'zipf:tokens=1e6' or 'zipf:total_tokens=1e7', with words=10000, alpha=1, \
-                        bigram=0.5, length=256 or seed=0 where they should be others";
+const EXAMPLES: &str = "'zipf:tokens=1e6' or 'zipf:total_tokens=1e7', optionally with words=10000, \
+                        alpha=1, bigram=0.5, length=256 or seed=0 (the defaults)";
 
 /// The filler of a corpus, as in a spec.
 #[derive(Clone, Debug, PartialEq, Serialize)]

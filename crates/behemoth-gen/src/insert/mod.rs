@@ -21,7 +21,7 @@ pub(crate) use self::slots::{Room, Slots};
 
 const EXAMPLES: &str = "'anywhere', 'start', 'middle', 'end' or a share such as 0.25, with \
                         ',per_document=2' for up to two in each document, and ',words=true' for \
-                        borders of words";
+                        word boundaries";
 
 /// The position of a sentence in its part of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -12,7 +12,7 @@ pub(super) fn same_length(name: &str, a: usize, b: usize) -> crate::Result<()> {
     } else {
         Err(Error::argument(
             name,
-            format!("{b} values beside {a}"),
+            format!("{a} and {b} values"),
             "arrays of equal length",
         ))
     }

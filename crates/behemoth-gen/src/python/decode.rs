@@ -73,8 +73,8 @@ impl Decoder {
     ) -> PyResult<Bound<'py, PyList>> {
         let ends = slice(&ends)?;
         if let Some(pair) = ends.windows(2).find(|pair| pair[1] < pair[0]) {
-            let got = format!("{} behind {}", pair[1], pair[0]);
-            return Err(Error::argument("ends", got, "ends that do not fall").into());
+            let got = format!("{} after {}", pair[1], pair[0]);
+            return Err(Error::argument("ends", got, "ends that do not decrease").into());
         }
         let firsts = std::iter::once(0).chain(ends.iter().copied());
         let ranges = firsts

@@ -55,7 +55,7 @@ fn writeable<'py>(
     let refused = "an array that is read-only or borrowed";
     array
         .try_readwrite()
-        .map_err(|_| Error::argument(name, refused, "a writeable array of its own"))
+        .map_err(|_| Error::argument(name, refused, "a separate writeable array"))
 }
 
 fn out<'a>(array: &'a mut PyReadwriteArray1<'_, i64>) -> PyResult<&'a mut [i64]> {

@@ -41,7 +41,7 @@ impl Kind for Inverse {
             RelationSpec::OneToOne(_) => Err(Error::argument(
                 "of",
                 format!("a relation of {objects} objects"),
-                format!("one of as many objects as subjects ({subjects})"),
+                format!("a relation of as many objects as subjects ({subjects})"),
             )),
             _ => Err(Error::argument(
                 "of",

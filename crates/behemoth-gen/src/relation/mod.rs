@@ -99,7 +99,7 @@ impl<'a> Earlier<'a> {
                 field,
                 id,
                 match self.relations.len() {
-                    0 => "an earlier relation, and this is the first".to_string(),
+                    0 => "an earlier relation (this is the first)".to_string(),
                     n => format!("an earlier relation, 0 to {}", n - 1),
                 },
             )),

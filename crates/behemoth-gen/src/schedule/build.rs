@@ -193,7 +193,7 @@ impl Builder {
     fn add_bursts(&mut self, part: usize, by: &Part, bursts: u64) -> Result<()> {
         if self.cuts.len() > LEVEL_LIMIT {
             return Err(by.refused(format!(
-                "'spaced' and 'bursts' with up to {LEVEL_LIMIT} levels of exposures, and there are {}",
+                "'spaced' and 'bursts' with up to {LEVEL_LIMIT} levels of exposures, not {}",
                 self.cuts.len()
             )));
         }
@@ -210,9 +210,7 @@ impl Builder {
             let copies = own.copies;
             let bursts = bursts.min(copies);
             if bursts > WINDOW_LIMIT as u64 {
-                return Err(by.refused(format!(
-                    "up to {WINDOW_LIMIT} windows, and there are {bursts}"
-                )));
+                return Err(by.refused(format!("up to {WINDOW_LIMIT} windows, not {bursts}")));
             }
             for burst in 0..bursts {
                 let (copy, end) = (

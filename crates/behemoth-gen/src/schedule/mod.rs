@@ -87,7 +87,7 @@ impl ScheduleSpec {
             let own = |part: &&Part| part.exposures.is_none() || part.exposures == last.exposures;
             let taken: u64 = self.parts.iter().filter(own).map(Part::billionths).sum();
             if taken > BILLION {
-                return Err(last.refused("shares of the same facts that add up to 1 at the most"));
+                return Err(last.refused("shares of the same facts that add up to at most 1"));
             }
         }
         Ok(())

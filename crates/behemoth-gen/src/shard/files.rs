@@ -79,7 +79,7 @@ impl Temporary {
         }
         Err(Error::corpus(
             target,
-            "its temporary file is gone each time it is made; its file system cannot hold it",
+            "its temporary file disappears each time it is created; the file system cannot store it",
         ))
     }
 
@@ -175,7 +175,7 @@ impl Claim {
         }
         Err(Error::corpus(
             path,
-            "is another file each time it is opened; its file system cannot hold a shard in work",
+            "is a different file each time it is opened; the file system cannot store a locked file",
         ))
     }
 }

@@ -151,10 +151,7 @@ fn check_descriptions(
     let fields = wanted.as_object().into_iter().flatten();
     for (field, value) in fields.filter(|(field, _)| !unknown.contains(&field.as_str())) {
         if got.get(field) != Some(value) {
-            report(
-                MANIFEST,
-                format!("says another '{field}' than the corpus has"),
-            );
+            report(MANIFEST, format!("has another '{field}' than the corpus"));
         }
     }
     let spec = read_if_there(&directory.join(SPEC))?;
@@ -193,7 +190,7 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     };
     if length != record.bytes {
         return Ok(Checked::Bad(format!(
-            "has {length} bytes, and its record says {}",
+            "has {length} bytes, but its record states {}",
             record.bytes
         )));
     }
@@ -203,12 +200,12 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     };
     if at != length {
         return Ok(Checked::Bad(format!(
-            "has {length} bytes, and its spec says {at}"
+            "has {length} bytes, but its spec requires {at}"
         )));
     }
     if hash != record.blake3 {
         return Ok(Checked::Bad(
-            "is as its spec says, and its record has another hash".into(),
+            "matches its spec, but its record has another hash".into(),
         ));
     }
     if (record.first_document, record.documents, record.tokens)

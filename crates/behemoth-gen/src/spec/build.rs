@@ -27,7 +27,7 @@ use crate::schedule::{Part, ScheduleSpec};
 ///     .unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "argument 'relations[0].with': got 7, allowed: an earlier relation, and this is the first"
+///     "argument 'relations[0].with': got 7, allowed: an earlier relation (this is the first)"
 /// );
 /// # Ok::<(), behemoth_gen::Error>(())
 /// ```

@@ -61,7 +61,7 @@ impl CorpusSpec {
             return Err(Error::argument(
                 "schedule",
                 "a schedule beside an insert",
-                "none: it places documents of facts, and with an insert they have none",
+                "none: it places documents of facts, and with an insert there are none",
             ));
         }
         Ok(())
@@ -86,7 +86,7 @@ impl CorpusSpec {
             ("base", self.base != default.base),
         ] {
             if is_said {
-                let allowed = "nothing: the grammar says how facts are written";
+                let allowed = "nothing: the grammar determines how facts are written";
                 return Err(Error::argument(name, "a value beside a grammar", allowed));
             }
         }

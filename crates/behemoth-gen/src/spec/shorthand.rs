@@ -102,7 +102,7 @@ impl Shorthand {
             Some((name, _)) => Err(Error::argument(
                 *name,
                 "a value beside a list of relations",
-                "only beside a number of relations; in a list each relation says its own",
+                "only with a number of relations; in a list, each relation has its own",
             )),
         }
     }

@@ -166,13 +166,13 @@ impl TableRelation {
         if let Some(with) = self.with {
             let Some(base) = earlier.get(with as usize) else {
                 let limit = match earlier.len() {
-                    0 => "an earlier relation, and this is the first".to_string(),
+                    0 => "an earlier relation (this is the first)".to_string(),
                     count => format!("an earlier relation, below {count}"),
                 };
                 return Err(Error::argument("with", with, limit));
             };
             if base.objects != self.objects {
-                let limit = format!("one of {} objects, as this has", self.objects);
+                let limit = format!("a relation of {} objects, like this one", self.objects);
                 let got = format!("relation {with} of {} objects", base.objects);
                 return Err(Error::argument("with", got, limit));
             }

@@ -154,7 +154,7 @@ fn refuse_beside_table(given: &[(&str, bool)]) -> Result<()> {
         Some((name, _)) => Err(Error::argument(
             *name,
             "a value beside a table",
-            "nothing: the table says it",
+            "nothing: the table determines it",
         )),
     }
 }

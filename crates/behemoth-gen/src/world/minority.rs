@@ -42,7 +42,7 @@ pub(super) fn drawn_minority(
             return Err(Error::argument(
                 "minority",
                 spec.minority,
-                "0, since a relation has one object only and so no second",
+                "0, since a relation has only one object",
             ));
         }
         place.push(has.then_some(drawn));

@@ -243,7 +243,7 @@ impl World {
         let Some(named) = &mut spec.table else {
             return Err(Error::argument(
                 "table",
-                "rows beside a spec without a table",
+                "rows for a spec without a table",
                 "a spec whose table names the rows",
             ));
         };

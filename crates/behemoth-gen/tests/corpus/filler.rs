@@ -322,6 +322,7 @@ fn fillers_are_refused_by_name() {
     let bios = "order = \"bios\"\ndocuments = {subjects = 2}\nfiller = \"zipf:tokens=99\"\nschedule = \"spaced\"";
     assert_eq!(
         try_corpus(&text(bios)).unwrap_err().to_string(),
-        "argument 'documents.subjects': got 2, allowed: 1 beside a filler or a background and a schedule"
+        "argument 'documents.subjects': got 2, allowed: \
+         1 together with a schedule and a filler or a background"
     );
 }

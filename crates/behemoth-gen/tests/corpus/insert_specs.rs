@@ -44,8 +44,8 @@ fn what_cannot_be_inserted_is_refused_in_one_line() {
     for (fields, message) in [
         (
             "insert = \"anywhere\"".to_string(),
-            "argument 'insert': got an insert without documents to insert in, allowed: one beside a \
-             background or a filler",
+            "argument 'insert': got an insert without documents to insert into, \
+             allowed: an insert together with a background or a filler",
         ),
         (
             format!("{filler}\norder = \"bios\"\ninsert = \"anywhere\""),

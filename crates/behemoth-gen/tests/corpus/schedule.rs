@@ -318,7 +318,7 @@ fn schedules_are_refused_by_name() {
         (
             "\"spaced@0.6,late:0.5@0.6\"",
             "'spaced@0.6'",
-            "shares of the same facts that add up to 1 at the most",
+            "shares of the same facts that add up to at most 1",
         ),
         (
             "\"late:0.1@0.5\"",

@@ -33,8 +33,8 @@ fn a_directory_of_another_corpus_is_refused_and_replaced_by_force() {
     fs::write(path.join("probes/default.parquet"), "of the other corpus").unwrap();
     let short = |corpus: &Corpus| corpus.spec().hash()[..12].to_string();
     let expected = format!(
-        "{}: holds another corpus (spec {}, asked for {}); \
-         choose another directory or replace it by force",
+        "{}: contains another corpus (spec {}, not {}); \
+         choose another directory or overwrite it with force",
         path.display(),
         short(&other),
         short(&corpus)
@@ -79,7 +79,7 @@ fn a_manifest_of_an_unknown_version_is_refused() {
     let newer = text.replacen("\"format_version\": 3", "\"format_version\": 99", 1);
     fs::write(&manifest, newer).unwrap();
     let expected = format!(
-        "{}: format version 99, and this version of behemoth reads and writes 1, 2 and 3",
+        "{}: has format version 99, but this version of behemoth reads and writes 1, 2 and 3",
         manifest.display()
     );
     assert_eq!(refused(&corpus, path, false), expected);
@@ -115,8 +115,8 @@ fn a_directory_of_an_earlier_version_is_gone_on_with_as_such_alone() {
         "{found:?}"
     );
     let expected = format!(
-        "{}: holds a corpus of format version 1, and 3 is asked for; \
-         choose another directory or replace it by force",
+        "{}: contains a corpus of format version 1, not 3; \
+         choose another directory or overwrite it with force",
         path.display()
     );
     assert_eq!(refused(&latest, path, false), expected);

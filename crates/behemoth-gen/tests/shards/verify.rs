@@ -24,7 +24,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
                 let shard = File::options().write(true).open(tokens.join("00003.bin"));
                 shard.unwrap().set_len(1000).unwrap();
             },
-            "has 1000 bytes, and its record says 49152",
+            "has 1000 bytes, but its record states 49152",
             true,
         ),
         (
@@ -33,7 +33,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
                 bytes.push(0);
                 fs::write(tokens.join("00003.bin"), bytes).unwrap();
             },
-            "has 49153 bytes, and its record says 49152",
+            "has 49153 bytes, but its record states 49152",
             true,
         ),
         (
@@ -61,7 +61,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
                 let text = fs::read_to_string(tokens.join("00002.json")).unwrap();
                 fs::write(tokens.join("00003.json"), text).unwrap();
             },
-            "is as its spec says, and its record has another hash",
+            "matches its spec, but its record has another hash",
             true,
         ),
         (

@@ -55,7 +55,7 @@ fn more_words_than_can_be_compiled_are_refused_at_once() {
     assert!(
         error.starts_with(
             "argument 'many.toml, line 9: relations.r.statements[4]': got \"x4{object}.\", a piece \
-             that 1000000 words fill, behind pieces that 4000007 fill, allowed: pieces of sentences \
+             that 1000000 words fill, after pieces that 4000007 fill, allowed: pieces of sentences \
              that up to 4194304 words fill"
         ),
         "{error}"

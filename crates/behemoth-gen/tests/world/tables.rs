@@ -113,7 +113,7 @@ fn relations_of_a_table_may_be_known_to_be_correlated() {
         (
             r#"{"objects": 5, "with": 0}, {"objects": 5}"#,
             "argument 'table.relations[0].with': got 0, \
-             allowed: an earlier relation, and this is the first",
+             allowed: an earlier relation (this is the first)",
         ),
         (
             r#"{"objects": 5}, {"objects": 5, "with": 1}"#,
@@ -250,7 +250,7 @@ fn tables_are_refused_with_the_row() {
     let error = World::from_table(drawn, &table(&[good])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "argument 'table': got rows beside a spec without a table, \
+        "argument 'table': got rows for a spec without a table, \
          allowed: a spec whose table names the rows"
     );
 }

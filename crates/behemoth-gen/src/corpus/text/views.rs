@@ -41,8 +41,8 @@ impl Corpus {
             Style::Text(text) => Ok(text),
             Style::Templates(_) => Err(Error::argument(
                 "corpus",
-                "one written by templates",
-                "a corpus that is written with a grammar",
+                "a corpus written with templates",
+                "a corpus written with a grammar",
             )),
         }
     }

@@ -97,10 +97,7 @@ impl<'a> Pieces<'a> {
         for (at, &(len, slot)) in words.iter().rev().enumerate() {
             if at == 2 || count * len > FILLED_LIMIT {
                 return Err(Error::value(
-                    format!(
-                        "{:?}, lists that touch each other",
-                        self.written(segments).trim()
-                    ),
+                    format!("{:?}, adjacent lists", self.written(segments).trim()),
                     format!(
                         "a space between two lists of more than {FILLED_LIMIT} pairs of words, \
                          or in three lists"
@@ -115,10 +112,7 @@ impl<'a> Pieces<'a> {
         }
         let role = role_of(segments).map_err(|()| {
             Error::value(
-                format!(
-                    "{:?}, names that touch each other",
-                    self.written(segments).trim()
-                ),
+                format!("{:?}, adjacent names", self.written(segments).trim()),
                 "a space between a subject and an object",
             )
         })?;
@@ -134,7 +128,7 @@ impl<'a> Pieces<'a> {
         if self.count + count > ALL_FILLED_LIMIT {
             return Err(Error::value(
                 format!(
-                    "{:?}, a piece that {count} words fill, behind pieces that {} fill",
+                    "{:?}, a piece that {count} words fill, after pieces that {} fill",
                     name.trim(),
                     self.count
                 ),
@@ -323,7 +317,7 @@ fn check_distinct(
                 return Err(Error::argument(
                     "tokenizer",
                     format!("the same tokens for {a:?} and {b:?} (piece {name:?})"),
-                    "a tokenizer that tells the words of a list apart",
+                    "a tokenizer with different tokens for the words of a list",
                 ));
             }
         }

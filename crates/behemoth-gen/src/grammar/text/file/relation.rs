@@ -108,7 +108,7 @@ impl Relation {
             if !matches!(kind, Kind::Composed { .. }) {
                 return Err(Error::value(
                     "a table",
-                    "no `link` but in a relation of kind composed",
+                    "`link` only in a relation of kind composed",
                 ));
             }
             Link::read(value, &objects)
@@ -169,7 +169,7 @@ impl Kind {
                 keys().position(|key| key == wanted).ok_or_else(|| {
                     let keys: Vec<&str> = keys().collect();
                     let allowed = if keys.is_empty() {
-                        "an earlier relation, and this is the first".to_string()
+                        "an earlier relation (this is the first)".to_string()
                     } else {
                         format!("an earlier relation: {}", keys.join(", "))
                     };

@@ -34,7 +34,7 @@ pub(super) fn read_sentences(
             .position(|s| s.text == sentence.text);
         if let Some(first) = first {
             let allowed = format!("each sentence once, and sentence [{first}] is the same");
-            return Err(Error::argument(at, "a text a second time", allowed));
+            return Err(Error::argument(at, "a repeated text", allowed));
         }
     }
     let written = sentences.iter().filter(|sentence| !sentence.held_out);
@@ -70,7 +70,7 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
         let text = Pattern::parse(written)?;
         match role {
             Role::Question if text.count("object") > 0 => {
-                let allowed = "a question without it: `answer` says the object";
+                let allowed = "a question without it: `answer` states the object";
                 return Err(Error::value("`{object}`", allowed));
             }
             // A hole such as {city} probably means the object, which is built from the list of that
@@ -97,7 +97,10 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
             return Err(Error::value("a sentence without its subject", allowed));
         }
         if text.count("relation") > 0 && matches!(role, Role::Joint(_)) {
-            return Err(Error::value("`{relation}`", "none in a joint statement"));
+            return Err(Error::value(
+                "`{relation}`",
+                "no `{relation}` in a joint statement",
+            ));
         }
         Ok(text)
     };
