@@ -171,7 +171,7 @@ impl Manifest {
             return Ok(Found::Other(Error::corpus(
                 &path,
                 format!(
-                    "has format version {found_version}, but this version of behemoth reads and writes {}",
+                    "format version {found_version}, and this version of behemoth reads and writes {}",
                     FormatVersion::known()
                 ),
             )));

@@ -79,7 +79,7 @@ fn a_manifest_of_an_unknown_version_is_refused() {
     let newer = text.replacen("\"format_version\": 3", "\"format_version\": 99", 1);
     fs::write(&manifest, newer).unwrap();
     let expected = format!(
-        "{}: has format version 99, but this version of behemoth reads and writes 1, 2 and 3",
+        "{}: format version 99, and this version of behemoth reads and writes 1, 2 and 3",
         manifest.display()
     );
     assert_eq!(refused(&corpus, path, false), expected);

@@ -122,7 +122,7 @@ fn relations_of_a_table_may_be_known_to_be_correlated() {
         (
             r#"{"objects": 5}, {"objects": 6, "with": 0}"#,
             "argument 'table.relations[1].with': got relation 0 of 5 objects, \
-             allowed: one of 6 objects, as this has",
+             allowed: a relation of 6 objects, like this one",
         ),
     ] {
         let text = format!("{{\"subjects\": 1, \"table\": {{\"relations\": [{relations}]}}}}");
