@@ -110,7 +110,7 @@ def refusals(
 def edit_prompts(
     corpus: Corpus, facts: _U64, objects: _U32, number: int
 ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
-    """Return prompts of facts in an edit sentence of their relation; the answers are new objects."""
+    """Return prompts of facts in an edit sentence of their relation and new objects as answers."""
 
 def refusal_answers(corpus: Corpus) -> list[list[int]]:
     """Return the tokens of the refusals, each distinct one once."""
