@@ -78,7 +78,7 @@ pub enum Error {
         /// Bytes free.
         free: u64,
     },
-    /// The caller asked to stop.
+    /// The caller cancelled the call.
     Cancelled,
 }
 

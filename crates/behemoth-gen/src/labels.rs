@@ -49,7 +49,8 @@ fn rows() -> [u64; 256] {
 
 /// Writes the labels of the last tokens of a piece of the stream: the token if it belongs to an
 /// answer, otherwise [`IGNORED`]. An answer begins after a token that opens one, if the two
-/// preceding tokens with an entry in `structure` open names, and ends with the token that closes
+/// preceding tokens with a nonzero value in `structure` begin names, and ends with the token that
+/// closes
 /// it. Ids outside `structure` count as its first or its last.
 ///
 /// # Errors

@@ -280,7 +280,7 @@ impl Feistel {
         }
     }
 
-    /// Joins halves; results outside the domain, about one index in sqrt(len) at most, continue
+    /// Joins halves; results outside the domain, at most one index in sqrt(len), continue
     /// cycle-walking.
     #[inline(always)]
     fn join(&self, l: &[u64; LANES], r: &[u64; LANES], out: &mut [u64]) {

@@ -82,7 +82,7 @@ impl Image {
     /// Creates the image of the plans of a lexicon; `families` are plans of one sentence that
     /// differ by the class of its subject.
     ///
-    /// Returns an error if there are more than [`POOL_LIMIT`] tokens.
+    /// Returns an error if there are [`POOL_LIMIT`] tokens or more.
     pub(super) fn new(lexicon: &Lexicon, families: &[Vec<u32>]) -> Result<Image> {
         let (plans, end) = (lexicon.plans.len(), lexicon.end_at());
         if end >= POOL_LIMIT {
