@@ -50,8 +50,7 @@ fn rows() -> [u64; 256] {
 /// Writes the labels of the last tokens of a piece of the stream: the token if it belongs to an
 /// answer, otherwise [`IGNORED`]. An answer begins after a token that opens one, if the two
 /// preceding tokens with a nonzero value in `structure` begin names, and ends with the token that
-/// closes
-/// it. Ids outside `structure` count as its first or its last.
+/// closes it. Ids outside `structure` count as its first or its last.
 ///
 /// # Errors
 ///
