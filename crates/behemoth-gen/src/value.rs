@@ -116,22 +116,16 @@ fn shortened(items: impl Iterator<Item = String>) -> String {
 impl Value {
     /// Parses JSON; text after the value is refused.
     pub(crate) fn from_json(root: &str, text: &str) -> Result<Value> {
-        match serde_json::from_str::<serde_json::Value>(text) {
-            Ok(value) => Ok(value.into()),
-            Err(e) => Err(Error::argument(
-                root,
-                one_line(&e.to_string()),
-                "valid JSON",
-            )),
-        }
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|e| invalid(root, &e.to_string(), "JSON"))?;
+        Ok(value.into())
     }
 
     /// Parses TOML.
     pub(crate) fn from_toml(root: &str, text: &str) -> Result<Value> {
-        match toml::from_str::<toml::Value>(text) {
-            Ok(value) => Ok(value.into()),
-            Err(e) => Err(Error::argument(root, one_line(e.message()), "valid TOML")),
-        }
+        let value: toml::Value =
+            toml::from_str(text).map_err(|e| invalid(root, e.message(), "TOML"))?;
+        Ok(value.into())
     }
 
     /// Reads a whole number up to a limit; a float with a whole value, such as `1e8`, is accepted.
@@ -281,9 +275,8 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Refuses the first field that is not in `names`; [`KIND`] has been read already. Call it
-    /// before reading the fields: for `{alfa = 1}` the error should name `alfa`, not a missing
-    /// `alpha`.
+    /// Refuses the first field that is not in `names` or [`KIND`]. Call it before reading the
+    /// fields: for `{alfa = 1}` the error should name `alfa`, not a missing `alpha`.
     pub(crate) fn of_kind(&self, names: &[&'static str]) -> Result<()> {
         let written = self.table.keys().filter(|written| *written != KIND);
         Self::known(written, names)
@@ -336,8 +329,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| Error::value(format!("no `{name}`"), "a value for it"))
     }
 
-    /// Returns all fields in the order of their names, for tables whose names are chosen by the
-    /// user.
+    /// Returns all fields in the order of their names, if these are chosen by the user.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'a str, &'a Value)> + use<'a> {
         self.table
             .iter()
@@ -358,8 +350,10 @@ fn quoted(names: impl Iterator<Item = &'static str>) -> String {
     }
 }
 
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+/// Returns the error of text that cannot be parsed, with the parser's message on one line.
+fn invalid(root: &str, message: &str, language: &str) -> Error {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    Error::argument(root, words.join(" "), format!("valid {language}"))
 }
 
 #[cfg(test)]

@@ -110,8 +110,8 @@ pub(crate) trait Kind: Sized {
         self.order().len()
     }
 
-    /// Writes the slots at consecutive positions of the order to `out`, starting at `start`, where
-    /// a document begins.
+    /// Writes the slots of the order to `out`, starting at position `start`, where a document
+    /// begins.
     #[inline(always)]
     fn slots(&self, start: u64, out: &mut [u64]) {
         self.order().apply_range(start, out);
