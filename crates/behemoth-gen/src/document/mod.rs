@@ -18,10 +18,9 @@ use crate::schedule::{ScheduleSpec, Seeds, Timeline};
 
 pub use self::spec::{DocumentSpec, Naming, QuestionPlace, SentenceOrder};
 
-/// The facts of a world, grouped by the entity whose documents they are in.
+/// The facts of a world, grouped by entity; facts of one entity may share a document.
 pub(crate) trait Facts {
-    /// Returns the number of entities, whose facts may share a document: the subjects and, numbered
-    /// after them, one for each link fact.
+    /// Returns the number of entities: the subjects, followed by one for each link fact.
     fn entities(&self) -> u64;
 
     /// Returns the number of entities that are subjects.
