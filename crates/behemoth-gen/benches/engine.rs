@@ -160,7 +160,7 @@ fn sentences(c: &mut Criterion) {
     group.finish();
 }
 
-/// The stream into allocated memory, from random positions in the corpus.
+/// The stream into allocated memory, from changing positions in the corpus.
 fn fill<T: Token>(group: &mut Group<'_>, name: &str, corpus: &Corpus, room: usize, threads: usize) {
     let progress = Progress::default();
     let mut out = vec![T::default(); room];

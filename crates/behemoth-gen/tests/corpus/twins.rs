@@ -8,7 +8,7 @@ use behemoth_gen::{Corpus, Progress};
 use crate::MIXED;
 use crate::common::{Sentence, all_tokens, corpus, sentences, sentences_by_document};
 
-/// Returns corpora of a world with a chain and links, with all templates, in both orders.
+/// Returns corpora of a world with a chain and links, with several templates, in both orders.
 fn twin_parents() -> Vec<Corpus> {
     ["shuffle", "bios"]
         .into_iter()

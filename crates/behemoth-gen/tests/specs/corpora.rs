@@ -1,4 +1,4 @@
-//! Corpora that are refused, each with the whole message.
+//! Corpora that are refused, each with the complete message.
 
 use crate::common::try_corpus;
 

@@ -1,4 +1,4 @@
-//! JSON and TOML: texts that are refused, and shorthands that stand for other specs.
+//! JSON and TOML: invalid texts and shorthands.
 
 use behemoth_gen::Spec;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ fn of_two_values_for_one_name_the_last_counts() {
     assert_eq!(Spec::from_toml(&spec.to_toml()).unwrap(), spec);
 }
 
-/// Every shorthand stands for a list of relations, and is the same corpus.
+/// Every shorthand is expanded to a list of relations, with the same corpus.
 #[test]
 fn shorthands_are_what_they_stand_for() {
     let independent = |objects| json!({"kind": "independent", "objects": objects});

@@ -1,4 +1,4 @@
-//! Worlds that are refused, each with the whole message.
+//! Worlds that are refused, each with the complete message.
 
 use crate::common::try_corpus;
 

@@ -1,4 +1,4 @@
-//! Grammars and corpora that are refused: one line each, with the place.
+//! Grammars and corpora that are refused, in one line each, with the position.
 
 use behemoth_gen::grammar::{Lexicon, TextGrammar, TextToken, Tokenizer, WordTokenizer};
 
@@ -62,7 +62,7 @@ fn more_words_than_can_be_compiled_are_refused_at_once() {
     );
 }
 
-/// Words of the grammar as tokens, with another end of documents.
+/// A tokenizer of the words of a grammar with another end of documents.
 struct Ends(WordTokenizer, u32);
 
 impl Tokenizer for Ends {
