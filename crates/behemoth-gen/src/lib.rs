@@ -1,6 +1,6 @@
 //! Synthetic worlds of facts, as token corpora of any size.
 //!
-//! # The story
+//! # Overview
 //!
 //! A [`spec`] describes a world and a corpus. A [`World`] is built from it: subjects, their
 //! [`relation`]s, and the object of each subject in each relation. These facts are not stored
@@ -66,7 +66,7 @@
 //! # Ok::<(), behemoth_gen::Error>(())
 //! ```
 //!
-//! # The tree
+//! # Modules
 //!
 //! Each module uses only modules before it (`tests/tree.rs` checks this): [`error`], `numbers`,
 //! `value`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`labels`]; then the
