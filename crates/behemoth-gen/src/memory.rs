@@ -59,7 +59,7 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 "argument 'stop': got 4611686018427387904 tokens, allowed: as many tokens as fit \
-                 memory"
+                 in memory"
             );
         }
         assert!(full.is_empty());
