@@ -1,17 +1,17 @@
 """The engine: worlds, corpora and shards, written in Rust.
 
-Specs cross the border as JSON text and are validated in Rust alone. Counts are
-unsigned 64-bit integers. Arrays are numpy arrays; every array argument must be
-one-dimensional, contiguous and of exactly the dtype named here.
+Specs are passed as JSON and validated only in Rust. Counts are unsigned 64-bit
+integers. Arrays are numpy arrays; every array argument must be one-dimensional,
+contiguous and of exactly the dtype stated here.
 
-What takes long releases the GIL. Methods that go through facts, documents or
-shards stop within about a second of Ctrl-C. What makes an object (`World`,
+Long calls release the GIL. Methods that iterate over facts, documents or shards
+stop within about a second of Ctrl-C. Calls that create an object (`World`,
 `Corpus`, `Lexicon`, `Background`, `override`, `without`, `with_words`,
-`as_roles`), properties, the `Decoder`, `question_texts` and the last sorting
-of `sample_facts` run to their end.
+`as_roles`), properties, the `Decoder`, `question_texts` and the final sorting
+of `sample_facts` cannot be interrupted.
 
-Errors (of `behemoth.support.errors`): `ArgumentError`, `CorpusError` for a directory that is
-damaged, locked or of another spec or version, `OSError` (`PermissionError`,
+Errors (from `behemoth.support.errors`): `ArgumentError`, `CorpusError` for a directory that is
+damaged, not a corpus, or of another spec or version, `OSError` (`PermissionError`,
 `ENOSPC`, ...) for input and output, `KeyboardInterrupt` on Ctrl-C.
 """
 
@@ -56,31 +56,31 @@ FORMAT_VERSION: int
 """Latest version of everything that decides the bytes of a corpus."""
 
 FORMAT_VERSIONS: tuple[int, ...]
-"""All versions, each of which is read and written."""
+"""All versions, each of which can be read and written."""
 
 TEMPLATES: list[dict[str, Any]]
-"""The templates: name, family, asks, is_question and filler_follows of each."""
+"""Properties of each template: name, family, asks, is_question and filler_follows."""
 
 GRAMMARS: list[tuple[str, str]]
-"""Name and TOML text of the grammars that come with the engine."""
+"""Name and TOML of each grammar that is part of the engine."""
 
 PUNCTUATION: str
 """Characters that are a token each in the tokenizer of a grammar's own words."""
 
 SPECIAL_WORDS: list[str]
-"""Its end of document, padding and unknown word: ids 0, 1 and 2."""
+"""End of document, padding and unknown word of that tokenizer: ids 0, 1 and 2."""
 
 def version() -> str:
-    """The version of the engine."""
+    """Return the version of the engine."""
 
 def digest(data: bytes) -> str:
-    """BLAKE3 of bytes, 64 hexadecimal digits."""
+    """Return the BLAKE3 digest of bytes, as 64 hexadecimal digits."""
 
 def label_answers(structure: NDArray[np.uint8], tokens: _I64, labels: _I64) -> None:
     """Write the labels of the last ``len(labels)`` tokens of a piece of a stream.
 
-    A label is the token where that belongs to an answer, else -100. `structure` says by id what
-    a token does: 1 names something, 2 opens an answer behind two names, 3 closes it.
+    A label is the token if it belongs to an answer, otherwise -100. `structure` is the effect of
+    each token id: 1 begins a name, 2 opens an answer after two names, 3 closes it.
     """
 
 def number_documents(
@@ -92,35 +92,35 @@ def number_documents(
     labels: _I64,
     copied: bool,
 ) -> None:
-    """Write the place of each token in its document and the number of its document.
+    """Write the position of each token in its document and the number of its document.
 
-    Both count from 0 in every block of `length` tokens. The first tokens of documents get -100
-    for a label; other labels are the tokens if `copied`, and else stay. All arrays are of one
-    length, and none is another.
+    Both start at 0 in every block of `length` tokens. The labels of the first tokens of documents
+    are set to -100; the others are set to the tokens if `copied`, and otherwise left unchanged.
+    All arrays have the same length and do not overlap.
     """
 
 def refusals(
     corpus: Corpus, facts: _U64, wording_index: int
 ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
-    """Prompts of facts as `Corpus.probes` gives them, with a refusal for an answer.
+    """Return prompts of facts in the format of `Corpus.probes`, with a refusal as the answer.
 
-    All are empty where the wording cannot ask, or the grammar does not say how it refuses.
+    All are empty if the wording cannot be a prompt or the grammar has no refusal.
     """
 
 def edit_prompts(
     corpus: Corpus, facts: _U64, objects: _U32, number: int
 ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
-    """Prompts of facts in a sentence of their relation that says a new object, the answer."""
+    """Return prompts of facts in an edit sentence of their relation and new objects as answers."""
 
 def refusal_answers(corpus: Corpus) -> list[list[int]]:
-    """The tokens of refusals, each way that they are written once."""
+    """Return the tokens of the refusals, each distinct one once."""
 
 def digest_file(path: str | PathLike[str]) -> str:
-    """BLAKE3 of a file, 64 hexadecimal digits."""
+    """Return the BLAKE3 digest of a file, as 64 hexadecimal digits."""
 
 @final
 class World:
-    """All facts: a pure function of a spec and its seed.
+    """A world of facts: a pure function of a spec and its seed, or a table.
 
     Parameters
     ----------
@@ -129,9 +129,9 @@ class World:
     table : dict of str to ndarray, optional
         Facts of a table world: ``subject`` uint64[n], ``relation`` uint32[n],
         ``object`` uint32[n], ``minority`` int64[n] and ``nested`` int64[n], the
-        last two with -1 for none. Rows in any order, (subject, relation) unique.
+        last two optional and with -1 for none. Rows in any order, (subject, relation) unique.
     format_version : int, optional
-        The latest by default.
+        Format version of its corpora; by default the latest.
     """
 
     def __new__(
@@ -145,7 +145,7 @@ class World:
         """The normalised spec as JSON."""
     @property
     def format_version(self) -> int:
-        """Version of the bytes that its corpora have."""
+        """Format version of its corpora."""
     @property
     def subjects(self) -> int:
         """Number of subjects."""
@@ -154,7 +154,7 @@ class World:
         """Number of subject relations, composed ones included."""
     @property
     def link_relations(self) -> int:
-        """Number of link relations (object to nested object), one a composed relation."""
+        """Number of link relations (object to nested object), one for each composed relation."""
     @property
     def facts(self) -> int:
         """Number of facts: subject facts, then link facts."""
@@ -163,38 +163,38 @@ class World:
         """Number of subject facts."""
     @property
     def entropy_bits(self) -> float:
-        """What is free to choose, in bits."""
+        """Entropy of the facts, in bits."""
     def relation_table(self) -> str:
-        """JSON list with one entry a relation id, links included."""
+        """Return a JSON list with one entry for each relation id, links included."""
     def objects(self, subjects: _U64, relations: _U32) -> _U32:
-        """Objects of (subject, relation) pairs."""
+        """Return the objects of (subject, relation) pairs."""
     def facts_range(self, start: int, stop: int) -> tuple[_U64, _U32, _U32, _I64]:
-        """Subject, relation, object and minority (-1 for none) of facts start..stop."""
+        """Return subject, relation, object and minority (-1 for none) of facts start..stop."""
     def facts_of(self, facts: _U64) -> tuple[_U64, _U32, _U32, _I64]:
-        """Subject, relation, object and minority (-1 for none) of the facts given."""
+        """Return subject, relation, object and minority (-1 for none) of some facts."""
     def fact_ids(self, subjects: _U64, relations: _U32) -> _U64:
-        """Fact ids of (subject, relation) pairs."""
+        """Return the fact ids of (subject, relation) pairs."""
     def links(self, relation: int) -> _U32:
-        """The map object -> nested object of a composed relation."""
+        """Return the map object -> nested object of a composed relation, 2**32 - 1 if unknown."""
     def override(self, facts: _U64, objects: _U32, follow: bool) -> World:
-        """The same world with other objects for the facts given."""
+        """Return this world with other objects for some facts."""
 
 _Encode: TypeAlias = Callable[[list[str]], tuple[_U32, _U32, _U32, _U32]]
 
 @final
 class Lexicon:
-    """A text grammar in the tokens of one tokenizer.
+    """A text grammar compiled with one tokenizer.
 
     Parameters
     ----------
     file : str
-        What refusals call it.
+        Name of the grammar in errors.
     text : str
         The grammar, as TOML.
     tokenizer : (callable, str, int, int), optional
-        Encodes texts to the ids, first letters and ends (in characters) of all their tokens, end
-        to end, and how many each text has; its digest; number of ids; the end of a document, one
-        of them. By default the words of the grammar are the tokens.
+        Function that encodes texts to the concatenated ids, starts and ends (in characters) of
+        all their tokens and the number of tokens of each text; digest of the tokenizer; number of
+        ids; id of the end of a document. By default the words of the grammar are the tokens.
     """
 
     def __new__(
@@ -206,14 +206,14 @@ class Lexicon:
         candidates: list[tuple[str, str]],
         begins: list[int],
     ) -> Lexicon:
-        """The same with words of its tokenizer for a filler, and where words begin.
+        """Return this lexicon with words for a filler and the tokens that begin words.
 
-        Words are as they open a text, and as they stand within one; `begins` are the tokens that
-        begin with a space.
+        `candidates` are words, each with its form at the beginning of a text and its form within
+        one; `begins` are the tokens that begin with a space.
         """
     @property
     def facts(self) -> str:
-        """What the grammar is made of, as JSON."""
+        """Description of the grammar, as JSON."""
     @property
     def tokenizer(self) -> str:
         """Digest of its tokenizer."""
@@ -222,24 +222,24 @@ class Lexicon:
         """Number of token ids."""
     @property
     def relations(self) -> str:
-        """The relations of a world of it, as JSON."""
+        """Relations of a world for this grammar, as JSON."""
     def ambiguities(self) -> list[str]:
-        """Where two facts read alike, or an answer begins as another one does."""
+        """Return ambiguities: facts with the same text, or answers that begin another answer."""
     def objects(self, relation: int, objects: _U32) -> list[str]:
-        """How objects are written where nothing touches them."""
+        """Return objects as text, without adjacent text."""
 
 @final
 class Decoder:
-    """Writes documents as text, by a table of the bytes of every token.
+    """A decoder of documents to text, with a table of the bytes of every token.
 
     Parameters
     ----------
     opening : bytes
-        Those of every token where it opens a document, by id and end to end.
+        Concatenated bytes of every token at the beginning of a document, in the order of the ids.
     opening_ends : uint64[tokens]
-        Where those of each end.
+        End offset of the bytes of each token.
     within, within_ends : bytes, uint64[tokens]
-        The same behind other tokens.
+        The same for tokens after other tokens.
     end : int
         The token that ends a document.
     """
@@ -248,15 +248,15 @@ class Decoder:
         cls, opening: bytes, opening_ends: _U64, within: bytes, within_ends: _U64, end: int
     ) -> Decoder: ...
     def lines(self, tokens: _Tokens) -> NDArray[np.uint8]:
-        """Documents as lines of UTF-8; what ends a line inside of one is a space.
+        """Decode documents to lines of UTF-8; line ends within a document become spaces.
 
-        Tokens behind the last end of a document are left out; bytes that are no UTF-8 are U+FFFD.
+        Tokens after the last end of a document are omitted; invalid UTF-8 becomes U+FFFD.
         """
 
     def texts(self, tokens: _Tokens, ends: _U64) -> list[str]:
-        """Documents as texts; `ends` has one past the last token of each, which is left out.
+        """Decode documents to texts; `ends` has one past the last token of each, which is omitted.
 
-        Ends may be equal, and do not fall.
+        Ends may be equal, but must not decrease.
         """
 
 @final
@@ -266,9 +266,9 @@ class Background:
     Parameters
     ----------
     files : list of path
-        Raw little-endian tokens, one file after the other.
+        Files of raw little-endian tokens, which are concatenated.
     width : int
-        Bytes of a token: 2 or 4.
+        Size of a token in bytes: 2 or 4.
     end : int
         The token that ends a document.
     ends : uint64[documents], optional
@@ -285,13 +285,13 @@ class Background:
     ) -> Background: ...
     @property
     def digest(self) -> str:
-        """BLAKE3 of its tokens and of where its documents end."""
+        """BLAKE3 digest of its tokens and the ends of its documents."""
     @property
     def documents(self) -> int:
         """Number of documents."""
     @property
     def tokens(self) -> int:
-        """Tokens of all documents, the ends that they get included."""
+        """Number of tokens in all documents, added ends included."""
 
 @final
 class Corpus:
@@ -303,11 +303,11 @@ class Corpus:
     spec : str
         Corpus spec as JSON.
     exposures : uint32[facts], optional
-        Exposures of each fact where the spec says ``array``.
+        Exposures of each fact, if the spec has the form ``array``.
     lexicon : Lexicon, optional
-        Writes text in place of templates.
+        Text grammar that replaces the templates.
     background : Background, optional
-        Documents to stand between its own.
+        Documents to mix with those of the corpus.
     """
 
     def __new__(
@@ -329,7 +329,7 @@ class Corpus:
         """The full spec as TOML."""
     @property
     def world(self) -> World:
-        """The world it was made from."""
+        """World of the corpus, overrides included."""
     @property
     def facts(self) -> int:
         """Number of facts."""
@@ -341,28 +341,28 @@ class Corpus:
         """Number of documents."""
     @property
     def fact_documents(self) -> int:
-        """Number of documents that say facts."""
+        """Number of documents with facts."""
     def document_kinds(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """What documents start..stop say: 0 facts, 1 a filler, 2 a background."""
+        """Return the kinds of documents start..stop: 0 facts, 1 filler, 2 background."""
     def document_lengths(self, start: int, stop: int) -> _U64:
-        """Tokens of each of the documents start..stop, its end included."""
+        """Return the number of tokens in each of the documents start..stop, its end included."""
     def filler_documents(self, start: int, stop: int) -> list[_U32]:
-        """Documents of the filler's language that are in no corpus."""
+        """Return held-out documents of the filler, which are in no corpus."""
     @property
     def shards(self) -> int:
         """Number of shards."""
     @property
     def dtype(self) -> str:
-        """``uint16`` when every token id fits, else ``uint32``."""
+        """``uint16`` if every token id fits, otherwise ``uint32``."""
     @property
     def vocabulary_size(self) -> int:
         """Number of token ids."""
     @property
     def document_tokens(self) -> int | None:
-        """Tokens of every document, where it is one number."""
+        """Number of tokens in every document, or None if it varies."""
     @property
     def estimated_bytes(self) -> int:
-        """Bytes of all shards; exact where documents have one length."""
+        """Bytes of all shards; exact if all documents have the same length."""
     @property
     def vocabulary(self) -> str:
         """The partition of token ids as JSON."""
@@ -371,63 +371,69 @@ class Corpus:
         """Every compiled wording as JSON."""
     @property
     def exposure_classes(self) -> str:
-        """How many facts have how many exposures, as JSON."""
+        """Number of facts at each number of exposures, as JSON."""
     def token_count(self, threads: int = 0, progress: _Progress | None = None) -> int:
-        """Exact number of tokens; instant where documents have one length."""
+        """Return the exact number of tokens; immediate if all documents have the same length."""
     def tokens(self, start: int, stop: int, threads: int = 0) -> _Tokens:
-        """Tokens of documents start..stop, in the corpus dtype."""
+        """Return the tokens of documents start..stop, in the corpus dtype."""
     def fill(self, out: NDArray[Any], start: int) -> int:
-        """Fill ``out`` (uint16, uint32, int32 or int64) from document ``start``.
+        """Fill ``out`` (uint16, uint32, int32 or int64) starting at document ``start``.
 
-        Returns the number of tokens written, below ``len(out)`` only at the end.
+        Returns the number of tokens written, less than ``len(out)`` only at the end of the corpus.
         """
     def fill_tokens(self, out: NDArray[Any], token: int, threads: int = 0) -> int:
-        """Fill ``out`` from token offset ``token``; returns the number of tokens written."""
+        """Fill ``out`` starting at token offset ``token``; return the number of tokens written."""
     def exposures(self, facts: _U64) -> _U64:
-        """How often each fact is written."""
+        """Return the number of times each fact is written."""
     def ledger(self, facts: _U64) -> _Ledger:
-        """Every sentence of the facts given.
+        """Return every sentence of some facts.
 
-        Arrays of one length, the sum of the facts' exposures: fact, copy,
-        wording (an index into `templates`), document, place in the document, first token in the
-        document, document of the background that it is inserted in (-1 for none), object and
+        Arrays of the same length, the sum of the facts' exposures: fact, copy, wording (an index
+        into `templates`), document, position in the document, offset of the first token in the
+        document, document of the background that it is inserted into (-1 for none), object and
         whether it is the minority object.
         """
     def entries(self, start: int, stop: int) -> _Ledger:
-        """Every sentence of documents start..stop, in order; the same arrays."""
+        """Return every sentence of documents start..stop, in order, in the format of `ledger`."""
     def sample_facts(self, n: int) -> _U64:
-        """An exact sample of facts without replacement, sorted, keyed by the seed."""
+        """Return a sorted sample of `n` facts without replacement, a function of the seed."""
     def probes(
         self, facts: _U64, wording_index: int, combination: int | None = None
     ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
-        """Prompts and answers of facts in one wording, and what follows the answers.
+        """Return prompts and answers of facts in one wording, and the rests of the sentences.
 
-        Prompt tokens end to end, where each prompt ends; the same of answers and of the rest of
-        the sentences, which of templates is always a period, also where fillers stand before it
-        in the corpus. Of a fact that the wording cannot ask for, all are empty. Fillers of the
-        repeats grammar are drawn, or those of a combination.
+        Concatenated tokens of the prompts and the end of each, then the same for the answers and
+        for the rests of the sentences. For templates the rest is always a period, even if fillers
+        precede it in the corpus. All are empty for a fact that the wording cannot ask for. Fillers
+        of the repeats grammar are drawn, or those of a combination.
         """
     def answers(
         self, facts: _U64, objects: _U32, wording_index: int
     ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
-        """The same with other objects in the places of the facts' own."""
+        """Return prompts and answers in the format of `probes`, with other objects as answers."""
     def question_texts(self, facts: _U64, wording_index: int) -> tuple[list[str], list[str]]:
-        """Questions about facts and their answers, apart, of a corpus that has a grammar.
+        """Return questions about facts and their answers, for a corpus written with a grammar.
 
-        Both are empty where the relation has no question of the wording.
+        Both are empty if the relation has no question in this wording.
         """
     def texts(self, start: int, stop: int) -> list[str]:
-        """Documents of a corpus that is written with a grammar, as text."""
+        """Return documents of a corpus written with a grammar as text.
+
+        For documents of a filler or a background, only the inserted sentences are returned.
+        """
     def as_roles(self) -> Corpus:
-        """The same stream with the role of each token in its place: 0 to 3."""
+        """Return the same stream with roles instead of token ids.
+
+        0 grammar, 1 subject, 2 object, 3 end of a document, 4 filler or background.
+        """
     def spans(self, start: int, stop: int) -> tuple[_U64, _U32, _U64, _U64, _U32, _U32, _U32]:
-        """Mentions: document, sentence, fact, copy, role, first token, end."""
+        """Return mentions: document, sentence, fact, copy, role, first token, end."""
     def seen_in_questions(self, facts: _U64) -> _Bool:
-        """Whether the corpus asks questions about each fact's subject."""
+        """Return, for each fact, whether the corpus has questions about its subject."""
     def override(self, facts: _U64, objects: _U32, follow: bool) -> Corpus:
-        """The twin with other objects for the facts given."""
+        """Return the twin with other objects for some facts."""
     def without(self, facts: _U64) -> Corpus:
-        """The twin without the sentences of the facts given."""
+        """Return the twin without the sentences of some facts."""
     def write(
         self,
         out: str,
@@ -436,6 +442,6 @@ class Corpus:
         force: bool = False,
         progress: _Progress | None = None,
     ) -> str:
-        """Write the shards of a part, resuming what is there; returns a JSON summary."""
+        """Write the shards of a part, resuming an earlier call; return a JSON summary."""
     def verify(self, directory: str, threads: int = 0, progress: _Progress | None = None) -> str:
-        """Check every shard against its record and the spec; returns a JSON report."""
+        """Check every shard against its record and the spec; return a JSON report."""

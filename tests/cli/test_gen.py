@@ -66,7 +66,7 @@ def test_a_directory_of_version_1_is_gone_on_with_as_such(run, tmp_path):
     assert latest.spec["format_version"] == 3
     spec.write_text(latest.spec_toml)
     said = run("gen", "--spec", spec, "--probes", 0, "--out", out).refused(1)
-    assert "holds a corpus of format version 1, and 3 is asked for" in said
+    assert "contains a corpus of format version 1, not 3" in said
     run("gen", *words.split(), "--out", out, "--force", "--json").json()
     assert Corpus.open(out).spec_hash == latest.spec_hash
 
@@ -247,7 +247,7 @@ def test_a_part_without_shards_says_so(run, tmp_path):
 def test_force_replaces_another_corpus(run, tmp_path):
     run("gen", "--facts", 60, "--out", tmp_path / "c")
     message = run("gen", "--facts", 120, "--out", tmp_path / "c").refused(1)
-    assert "holds another corpus" in message
+    assert "contains another corpus" in message
     assert (
         run("gen", "--facts", 120, "--out", tmp_path / "c", "--force", "--json").json()["facts"]
         == 120

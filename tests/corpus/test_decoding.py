@@ -138,5 +138,5 @@ def test_ends_that_fall_are_refused(make):
     decoder = text_decoder(tokenizer, tokenizer.end_of_document)
     tokens = np.array([1, 2, 3, 1, 2], np.uint16)
     assert len(decoder.texts(tokens, np.array([2, 2, 5], np.uint64))) == 3
-    with pytest.raises(ArgumentError, match="'ends': got 2 behind 5, allowed: ends that do not fa"):
+    with pytest.raises(ArgumentError, match="'ends': got 2 after 5, allowed: ends that do not de"):
         decoder.texts(tokens, np.array([5, 2, 3], np.uint64))

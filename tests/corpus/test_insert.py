@@ -306,7 +306,7 @@ def test_positions_follow_the_share() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, r"'insert': got an insert without documents to insert in, allowed: one beside a"),
+        ({}, r"'insert': got an insert without documents to insert into, allowed: an insert tog"),
         (
             {"filler": "zipf:tokens=5000", "order": "bios"},
             r"'insert': got an insert with documents of several sentences, allowed: order 'shuf",

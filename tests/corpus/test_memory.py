@@ -76,12 +76,12 @@ def test_what_does_not_fit_memory_is_refused():
     assert ran.returncode == 0, ran.stderr
     refused = [line.split(", allowed: ")[1] for line in ran.stdout.splitlines()]
     assert refused == [
-        "as many tokens as fit memory",
-        "as many tokens as fit memory",
-        "as many pages of documents as fit memory",
-        "as many pages of documents as fit memory",
-        "as many pages of documents as fit memory",
-        "as many documents as fit memory",
-        "as many facts as fit memory",
-        "as many facts as fit memory",
+        "as many tokens as fit in memory",
+        "as many tokens as fit in memory",
+        "as many pages of documents as fit in memory",
+        "as many pages of documents as fit in memory",
+        "as many pages of documents as fit in memory",
+        "as many documents as fit in memory",
+        "as many facts as fit in memory",
+        "as many facts as fit in memory",
     ], ran.stdout

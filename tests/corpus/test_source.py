@@ -93,7 +93,7 @@ def test_version_1_is_read_written_and_resumed_as_version_1(tmp_path):
     latest = Corpus.from_spec(path)
     assert (latest.ledger(np.arange(16))["template"] == "question").sum() == 32
     assert latest.world.facts()["minority_object"].count() == 6
-    with pytest.raises(CorpusError, match=r"holds a corpus of format version 1, and 3 is asked"):
+    with pytest.raises(CorpusError, match=r"contains a corpus of format version 1, not 3"):
         latest.write(tmp_path / "corpus", probes=0)
 
 

@@ -190,7 +190,7 @@ def test_another_corpus_is_replaced_by_force_alone(tmp_path, corpus, world, cont
     out = tmp_path / "corpus"
     Corpus(world, exposures=2).write(out)
     hashes = contents(out)
-    with pytest.raises(CorpusError, match="holds another corpus"):
+    with pytest.raises(CorpusError, match="contains another corpus"):
         corpus.write(out)
     assert contents(out) == hashes
     corpus.write(out, force=True)

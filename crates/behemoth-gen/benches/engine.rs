@@ -1,7 +1,7 @@
-//! Speed of the engine's parts, from a permutation to tokens in memory: `cargo bench`.
+//! Speed of the parts of the engine, from a permutation to tokens in memory: `cargo bench`.
 //!
-//! Elements a second are images, objects, sentences or tokens, as the group says. All on one
-//! thread, but for the last group; never a timed test, since machines differ.
+//! Elements per second are images, objects, sentences or tokens, by group. All groups use one
+//! thread, except the last. This is never a test with a time limit, since machines differ.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-/// Images made in a round: the batch of the engine is 128.
+/// Number of images per round; the batch of the engine is 128.
 const BATCH: usize = 1024;
 
 fn permutation(c: &mut Criterion) {
@@ -54,7 +54,8 @@ fn permutation(c: &mut Criterion) {
     group.finish();
 }
 
-/// A million subjects with a relation of every kind, a tenth of the facts with two objects.
+/// Returns a world of a million subjects with a relation of every kind, a tenth of the facts with
+/// two objects.
 fn every_kind() -> World {
     let spec = "[world]\nsubjects = 1_000_000\nminority = 0.1\nrelations = [\
                 {kind = \"independent\", objects = 400},\
@@ -114,7 +115,7 @@ fn world(c: &mut Criterion) {
     group.finish();
 }
 
-/// 20 million subjects of five relations, written as the fields say.
+/// Returns a corpus of 20 million subjects with five relations and the given fields.
 fn corpus(fields: &str) -> Corpus {
     let spec = format!(
         "[world]\nsubjects = 20_000_000\nrelations = 5\nobjects = 400\n[corpus]\n{fields}\n"
@@ -140,7 +141,7 @@ const CORPORA: [(&str, &str); 12] = [
     ("bios", "exposures = 4\norder = \"bios\""),
 ];
 
-/// Single sentences: what random access to a document costs.
+/// Single sentences: the cost of random access to a document.
 fn sentences(c: &mut Criterion) {
     let mut group = c.benchmark_group("sentences, one by one");
     group.throughput(Throughput::Elements(1));
@@ -159,7 +160,7 @@ fn sentences(c: &mut Criterion) {
     group.finish();
 }
 
-/// The stream into memory that is there already, from anywhere in the corpus.
+/// The stream into allocated memory, from changing positions in the corpus.
 fn fill<T: Token>(group: &mut Group<'_>, name: &str, corpus: &Corpus, room: usize, threads: usize) {
     let progress = Progress::default();
     let mut out = vec![T::default(); room];

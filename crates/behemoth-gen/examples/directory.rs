@@ -1,5 +1,5 @@
-//! A corpus on the disk: written in two parts, as two jobs would, checked, damaged and checked
-//! again. `cargo run --example directory [DIR]`.
+//! A corpus on disk: written in two parts, as two jobs would, verified, damaged and verified again.
+//! `cargo run --example directory [DIR]`.
 
 use std::path::PathBuf;
 use std::{env, fs, process};
@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         }
     }
     if env::args_os().nth(1).is_none() {
-        // Only what this run made under a name of its own.
+        // Only a directory that this run created.
         let _ = fs::remove_dir_all(&directory);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Prints documents of a grammar that comes with the crate, and how fast it is written.
+//! Prints documents of a grammar that is part of the crate, and how fast it is written.
 //!
 //!     cargo run --release --example text -- bios-en
 

@@ -1,4 +1,4 @@
-//! Tokens a second into memory, by kind of corpus.
+//! Prints tokens per second into memory, by kind of corpus.
 use behemoth_gen::{Corpus, Progress, Spec};
 use std::time::Instant;
 

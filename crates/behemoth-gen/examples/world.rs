@@ -1,4 +1,4 @@
-//! A small world, fact by fact, and its sentences in words: `cargo run --example world`.
+//! Prints a small world fact by fact, and its sentences in words: `cargo run --example world`.
 
 use behemoth_gen::exposure::Groups;
 use behemoth_gen::grammar::Template;
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Tokens as their names, and digits of words as numbers.
+/// Returns tokens as their names, and digits of words as numbers.
 fn in_words(corpus: &Corpus, tokens: &[u32]) -> String {
     let ranges = corpus.vocabulary().ranges();
     let words = tokens.iter().filter_map(|&token| {

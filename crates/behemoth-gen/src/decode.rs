@@ -1,33 +1,33 @@
-//! Tokens as text, by a table of the bytes of each.
+//! Decoding of tokens to text, with a table of the bytes of each token.
 //!
-//! A token is written as one run of bytes where it opens a document and as another behind other
-//! tokens, which is all that a tokenizer of words and most of those of pieces need: names with
-//! spaces between them, a grammar's words with their own spaces, the bytes of a byte-level BPE.
-//! Bytes that are no UTF-8 are written as U+FFFD, as libraries do; they are looked for only in
-//! documents with a token that does not stand for whole letters.
+//! A token has one byte string at the start of a document and another after other tokens. That is
+//! sufficient for word tokenizers and most subword tokenizers: names separated by spaces, a
+//! grammar's words with their own spaces, the bytes of a byte-level BPE. Invalid UTF-8 is replaced
+//! with U+FFFD, as libraries do; only documents with a token that is not valid UTF-8 by itself are
+//! checked.
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
 
-/// Bytes of a token that are copied without a look at how many there are. Eight in ten tokens of
-/// text are shorter than 8, and names of template words than 10.
+/// Number of bytes that are copied for every token, whatever its length. Eight in ten tokens of
+/// text are shorter than 8 bytes, and names of template words are shorter than 10.
 const SLOT: usize = 16;
 
-/// Where the bytes of a token are.
+/// The bytes of a token.
 #[derive(Clone, Copy)]
 struct Piece {
-    /// The first of them, and zeros.
+    /// The first bytes, padded with zeros.
     slot: [u8; SLOT],
-    /// All of them, in the bytes of the table.
+    /// Offset of all bytes in the bytes of the table.
     first: u32,
     length: u32,
-    /// Whether they are to be looked at: no whole letters, or among them the end of a line.
+    /// Whether the document needs a check: the bytes are not valid UTF-8, or contain a line end.
     odd: bool,
 }
 
-/// The bytes of every token in one place of a document.
+/// The bytes of every token, either at the start of a document or after other tokens.
 struct Table {
     pieces: Vec<Piece>,
     bytes: Vec<u8>,
@@ -36,7 +36,7 @@ struct Table {
 impl Table {
     fn new(name: &str, bytes: &[u8], ends: &[u64]) -> Result<Self> {
         let refused = |got: String| {
-            let allowed = format!("ends that rise to the {} bytes", bytes.len());
+            let allowed = format!("ends that do not decrease, up to the {} bytes", bytes.len());
             Error::argument(name, got, allowed)
         };
         if u32::try_from(bytes.len()).is_err() {
@@ -48,7 +48,7 @@ impl Table {
             let own = usize::try_from(end)
                 .ok()
                 .and_then(|end| bytes.get(first..end))
-                .ok_or_else(|| refused(format!("an end {end} behind {first}")))?;
+                .ok_or_else(|| refused(format!("an end {end} after {first}")))?;
             let mut slot = [0; SLOT];
             let short = own.len().min(SLOT);
             slot[..short].copy_from_slice(&own[..short]);
@@ -69,7 +69,7 @@ impl Table {
         })
     }
 
-    /// Writes a token behind what is there; says whether it is odd.
+    /// Appends a token; returns whether it is odd.
     #[inline(always)]
     fn write(&self, token: u32, out: &mut Out) -> Result<bool> {
         let Some(piece) = self.pieces.get(token as usize) else {
@@ -86,14 +86,14 @@ impl Table {
     }
 }
 
-/// Bytes that grow in steps, with room for a slot behind them.
+/// A growing buffer of bytes with space for a slot at its end.
 struct Out {
     bytes: Vec<u8>,
     length: usize,
 }
 
 impl Out {
-    /// For so many tokens, of about six bytes each.
+    /// Creates a buffer for a number of tokens of about six bytes each.
     fn new(tokens: usize) -> Self {
         Out {
             bytes: vec![0; tokens * 6 + SLOT],
@@ -130,7 +130,7 @@ impl Out {
     }
 }
 
-/// Writes documents as text.
+/// A decoder of documents to text.
 pub struct Decoder {
     opening: Table,
     within: Table,
@@ -138,8 +138,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// From the bytes of every token, by id: where it opens a document, and behind other tokens.
-    /// They lie end to end; `ends` says where those of each end. `end` ends documents.
+    /// Creates a decoder from the concatenated bytes of all tokens in the order of their ids, with
+    /// the end offset of each: once for the start of a document and once for positions after other
+    /// tokens. `end` is the token that ends a document.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the numbers of tokens differ, or the offsets decrease or do
+    /// not end at the length of the bytes.
     pub fn new(
         (opening, opening_ends): (&[u8], &[u64]),
         (within, within_ends): (&[u8], &[u64]),
@@ -148,8 +154,8 @@ impl Decoder {
         if opening_ends.len() != within_ends.len() {
             return Err(Error::argument(
                 "within_ends",
-                format!("{} tokens beside {}", within_ends.len(), opening_ends.len()),
-                "as many",
+                format!("{} tokens", within_ends.len()),
+                format!("{}, as in opening_ends", opening_ends.len()),
             ));
         }
         Ok(Decoder {
@@ -159,8 +165,12 @@ impl Decoder {
         })
     }
 
-    /// Documents as lines, without the tokens that end them; what ends a line inside of a
-    /// document is a space. What follows the last document's end is left out.
+    /// Decodes documents to one line each, without the tokens that end them; line ends within a
+    /// document are replaced with a space. Tokens after the last document's end are omitted.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if a token is not in the table.
     pub fn lines<T: Token + Into<u32>>(&self, tokens: &[T]) -> Result<Vec<u8>> {
         let mut out = Out::new(tokens.len());
         let mut at = 0;
@@ -192,7 +202,12 @@ impl Decoder {
         Ok(out.finish())
     }
 
-    /// Ranges of tokens as texts.
+    /// Decodes ranges of tokens to texts.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if a range is not within the tokens or a token is not in the
+    /// table.
     pub fn texts<T: Token + Into<u32>>(
         &self,
         tokens: &[T],
@@ -220,7 +235,7 @@ impl Decoder {
     }
 }
 
-/// What ends a line in Python's `str.splitlines`.
+/// Returns `true` for characters that end a line in Python's `str.splitlines`.
 pub(crate) fn is_line_end(letter: char) -> bool {
     matches!(
         letter,
@@ -228,7 +243,7 @@ pub(crate) fn is_line_end(letter: char) -> bool {
     )
 }
 
-/// The lines of a text with a space between them, as `" ".join(text.splitlines())` gives them.
+/// Joins the lines of a text with spaces, like `" ".join(text.splitlines())` in Python.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut rest = text;
@@ -294,10 +309,10 @@ mod tests {
             Decoder::new(opening, within, 0).err().unwrap().to_string()
         };
         let good: (&[u8], &[u64]) = (b"ab", &[1, 2]);
-        assert!(refused((b"ab", &[1, 3]), good).contains("an end 3 behind 1"));
-        assert!(refused((b"ab", &[2, 1]), good).contains("an end 1 behind 2"));
+        assert!(refused((b"ab", &[1, 3]), good).contains("an end 3 after 1"));
+        assert!(refused((b"ab", &[2, 1]), good).contains("an end 1 after 2"));
         assert!(refused(good, (b"ab", &[0, 1])).contains("a last end 1"));
-        assert!(refused(good, (b"ab", &[2])).contains("1 tokens beside 2"));
+        assert!(refused(good, (b"ab", &[2])).contains("got 1 tokens, allowed: 2"));
         let decoder = Decoder::new(good, good, 0).unwrap();
         let error = decoder.lines(&[1u16, 2, 0]).unwrap_err().to_string();
         assert!(error.contains("ids below 2"), "{error}");

@@ -1,6 +1,7 @@
-//! The one error of the crate: what was refused, as fields; its text is made when it is shown.
+//! The error type of the crate: its fields describe what was refused, and the text is formatted on
+//! display.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::fmt::{self, Write as _};
@@ -10,12 +11,12 @@ use std::path::{Path, PathBuf};
 /// Bytes left free on the disk for the small files of a corpus.
 pub(crate) const DISK_RESERVE: u64 = 16 << 20;
 
-/// One step on the way to a refused value.
+/// One key in the path to a refused value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A name, of an argument or of a field.
+    /// The name of an argument or a field.
     Name(String),
-    /// A place in a list, from 0.
+    /// An index into a list, from 0.
     Index(usize),
 }
 
@@ -37,55 +38,57 @@ impl From<usize> for Key {
     }
 }
 
-/// What went wrong, in fields that a program can act on; every variant prints as one line.
+/// An error with fields that a program can act on; every variant prints as one line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// An argument or a field of a spec is not allowed.
+    /// An argument or a field of a spec has a value that is not allowed.
     Argument {
-        /// Where the value stands: the argument, then the keys within it.
+        /// Path of the value: the argument, then the keys within it.
         path: Vec<Key>,
-        /// The value that was given.
+        /// The value got.
         got: String,
-        /// What would have been allowed.
+        /// The allowed values.
         allowed: String,
-        /// The allowed name that is most like the one given, where one is like it.
+        /// The allowed name closest to the one got, if one is close enough.
         nearest: Option<String>,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What was tried, as in "write".
+        /// The operation that failed, such as "write".
         action: &'static str,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A corpus directory is not what it should be.
+    /// A corpus directory or file cannot be used.
     Corpus {
         /// The file or directory.
         path: PathBuf,
-        /// Why it cannot be used, and what can be done about it.
+        /// Why it cannot be used, and how to fix it.
         reason: String,
     },
-    /// The disk has too little room; found before anything was written.
+    /// The disk has too little space; detected before anything was written.
     Disk {
-        /// The directory that was to be written.
+        /// The directory to be written.
         path: PathBuf,
         /// Bytes still to be written.
         needed: u64,
         /// Bytes free.
         free: u64,
     },
-    /// The caller asked to stop.
+    /// The caller cancelled the call.
     Cancelled,
 }
 
-/// A result of this crate.
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An argument that is not allowed: its name, the value got, the values allowed.
+    /// Creates the error of an argument from its name, the value got and the allowed values.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use behemoth_gen::Error;
@@ -108,7 +111,8 @@ impl Error {
         }
     }
 
-    /// A value whose place is not known here: callers say it with [`Error::within`].
+    /// Creates the error of a value whose path is not known here: callers add it with
+    /// [`Error::within`].
     pub(crate) fn value(got: impl fmt::Display, allowed: impl Into<String>) -> Self {
         Error::Argument {
             path: Vec::new(),
@@ -118,7 +122,7 @@ impl Error {
         }
     }
 
-    /// The same refusal for a caller that says another place.
+    /// Clears the path, for a caller that sets another one.
     pub(crate) fn without_place(mut self) -> Self {
         if let Error::Argument { path, .. } = &mut self {
             path.clear();
@@ -126,7 +130,7 @@ impl Error {
         self
     }
 
-    /// Puts a key before the path of a refused argument; other errors stay as they are.
+    /// Prepends a key to the path of a refused argument; leaves other errors unchanged.
     #[must_use]
     pub fn within(mut self, key: impl Into<Key>) -> Self {
         if let Error::Argument { path, .. } = &mut self {
@@ -135,7 +139,7 @@ impl Error {
         self
     }
 
-    /// Names the one of `names` that is most like what was written, if any is.
+    /// Sets `nearest` to the one of `names` closest to `written`, if one is close enough.
     #[must_use]
     pub(crate) fn near<'a>(
         mut self,
@@ -148,7 +152,7 @@ impl Error {
         self
     }
 
-    /// A directory or file of a corpus that cannot be used.
+    /// Creates the error of a corpus directory or file that cannot be used.
     pub fn corpus(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Error::Corpus {
             path: path.as_ref().to_path_buf(),
@@ -156,7 +160,7 @@ impl Error {
         }
     }
 
-    /// Adapter for `map_err` that remembers the path and the action.
+    /// Returns an adapter for `map_err` that adds the action and the path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Error::Io {
@@ -167,10 +171,11 @@ impl Error {
     }
 }
 
-/// Most letters of a value that a refusal shows: more than a path or a line of exposures has.
+/// Maximum number of characters of a value in an error: more than a path or a line of exposures
+/// has.
 const SHOWN: usize = 400;
 
-/// The value that was given, its end left out where it is longer than anybody reads.
+/// Truncates a value to [`SHOWN`] characters.
 fn cut(mut got: String) -> String {
     if let Some((end, _)) = got.char_indices().nth(SHOWN) {
         got.truncate(end);
@@ -179,7 +184,7 @@ fn cut(mut got: String) -> String {
     got
 }
 
-/// Text in which what would end a line, or move the cursor of a terminal, is written out.
+/// A writer that escapes characters that would end a line or move the cursor of a terminal.
 struct OneLine<'a, W>(&'a mut W);
 
 impl<W: fmt::Write> fmt::Write for OneLine<'_, W> {
@@ -200,8 +205,8 @@ impl<W: fmt::Write> fmt::Write for OneLine<'_, W> {
     }
 }
 
-/// The name that takes the fewest changes of one letter, if they are at most two fifths of it: as
-/// generous as `difflib`, by which Python names neighbours.
+/// Returns the name with the smallest edit distance, if that is at most two fifths of its length:
+/// about as tolerant as `difflib`, which Python uses for suggestions.
 fn nearest_name<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
@@ -211,7 +216,7 @@ fn nearest_name<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> 
         .map(|(_, name)| name)
 }
 
-/// Letters to insert, remove or replace (Levenshtein).
+/// Returns the Levenshtein distance: the number of letters to insert, remove or replace.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -230,7 +235,7 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
-/// `a.b[2]`: the keys of a path as people write them.
+/// Writes the keys of a path in the form `a.b[2]`.
 fn write_path(path: &[Key], f: &mut impl fmt::Write) -> fmt::Result {
     for (at, key) in path.iter().enumerate() {
         match key {

@@ -1,15 +1,17 @@
-//! Keys and counter-based hashing: the only source of randomness.
+//! Keys and counter-based hashing, the only source of randomness.
 //!
 //! Nothing is drawn from a sequential generator. A [`Key`] is a BLAKE3 digest of (seed, purpose,
-//! index), a draw is a hash of (key, ids) that costs two multiplications. Every draw can therefore
-//! be made alone, in any order, on any thread, and a key never depends on the rest of a spec: two
-//! worlds that differ in one knob share all that the knob does not touch.
+//! index); a draw is a hash of (key, ids) that costs two multiplications. Every draw can therefore
+//! be computed separately, in any order, on any thread, and a key never depends on the rest of a
+//! spec: two worlds that differ in one setting share everything that the setting does not affect.
 
 /// Odd constants of the two multiplications; part of format version 1.
 const FIRST: u64 = 0x9E37_79B9_7F4A_7C15;
 const SECOND: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// A keyed hash function from integers to uniform 64-bit integers.
+///
+/// # Examples
 ///
 /// ```
 /// use behemoth_gen::hash::Key;
@@ -24,9 +26,9 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a purpose: BLAKE3 over the format's name, `seed`, `index` and `purpose`.
+    /// Creates the key of a purpose: BLAKE3 over the format's name, `seed`, `index` and `purpose`.
     ///
-    /// `index` tells apart keys of one purpose (a relation, a Feistel round).
+    /// `index` distinguishes keys of one purpose (a relation, a Feistel round).
     pub fn new(seed: u64, purpose: &str, index: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"behemoth-v1");
@@ -47,9 +49,9 @@ impl Key {
 
     /// Hashes one integer to 64 uniform bits.
     ///
-    /// Two folded multiplications: the high half of each 128-bit product is not thrown away but
-    /// folded onto the low one, so every input bit reaches every output bit. Shifts between two
-    /// plain multiplications cost the same and left the bits from 45 up visibly biased.
+    /// Two folded multiplications: the high half of each 128-bit product is not discarded but XORed
+    /// onto the low half, so every input bit reaches every output bit. Shifts between two plain
+    /// multiplications cost the same and left the bits from 45 up visibly biased.
     #[inline(always)]
     pub fn hash(self, x: u64) -> u64 {
         fold(fold(x ^ self.first, FIRST) ^ self.second, SECOND)
@@ -57,28 +59,29 @@ impl Key {
 
     /// Hashes an ordered pair of integers to 64 uniform bits.
     ///
-    /// The first id goes through the whole hash before the second joins, so no two pairs meet by
-    /// arithmetic (as `x + c * y` would let them).
+    /// The first id is hashed completely before the second is added, so no two pairs collide by
+    /// arithmetic (as they would with `x + c * y`).
     #[inline(always)]
     pub fn hash_pair(self, x: u64, y: u64) -> u64 {
         self.hash(self.hash(x) ^ y)
     }
 }
 
-/// The two halves of a 128-bit product, added without carry.
+/// Returns the XOR of the two halves of a 128-bit product.
 #[inline(always)]
 fn fold(x: u64, y: u64) -> u64 {
     let product = u128::from(x) * u128::from(y);
     (product >> 64) as u64 ^ product as u64
 }
 
-/// The high 64 bits of a 128-bit product: maps a uniform `x` to `0..n` without a division.
+/// Returns the high 64 bits of a 128-bit product, which maps a uniform `x` to `0..n` without a
+/// division.
 #[inline(always)]
 pub fn multiply_high(x: u64, n: u64) -> u64 {
     ((u128::from(x) * u128::from(n)) >> 64) as u64
 }
 
-/// Division by a fixed number through a multiplication.
+/// Division by a fixed number, computed by multiplication.
 ///
 /// A 64-bit division costs 15 to 18 cycles of latency on current cores, and a sentence needs
 /// three; the reciprocal costs 5 and pipelines.
@@ -93,11 +96,11 @@ impl Divider {
     ///
     /// # Panics
     ///
-    /// When the divisor is 0.
+    /// Panics if `divisor` is 0.
     pub fn new(divisor: u64) -> Self {
         assert!(divisor > 0, "division by zero");
-        // floor(2^64 / divisor), or 2^64 - 1 for 1: the quotient estimate below is then exact or
-        // one too small, for every 64-bit dividend.
+        // floor(2^64 / divisor), or 2^64 - 1 for 1: the quotient estimate in `divide` is then exact
+        // or one too small, for every 64-bit dividend.
         let reciprocal = if divisor == 1 {
             u64::MAX
         } else {
@@ -109,12 +112,12 @@ impl Divider {
         }
     }
 
-    /// The divisor.
+    /// Returns the divisor.
     pub fn divisor(self) -> u64 {
         self.divisor
     }
 
-    /// Quotient and remainder of `x`.
+    /// Returns the quotient and the remainder of `x`.
     #[inline(always)]
     pub fn divide(self, x: u64) -> (u64, u64) {
         let quotient = multiply_high(x, self.reciprocal);

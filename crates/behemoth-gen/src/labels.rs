@@ -1,32 +1,33 @@
-//! What a model that is trained on a packed stream must know of it: answers, and documents.
+//! Labels for training on a packed stream: answers and document boundaries.
 //!
-//! Both are one pass over tokens that have just been made and still lie in the caches.
+//! Both are computed in one pass over tokens that were just generated and are still in the caches.
 
 use crate::error::{Error, Result};
 
-/// The label of a token without loss.
+/// Label of a token without loss.
 pub const IGNORED: i64 = -100;
 
-/// What a token does for the answers of a sentence; see [`label_answers`].
+/// The effect of a token on the answers of a sentence; see [`label_answers`].
 pub mod structure {
-    /// Opens the name of a subject or of a relation.
+    /// Begins the name of a subject or of a relation.
     pub const NAMES: u8 = 1;
-    /// Opens an answer, behind two names.
+    /// Begins an answer, after two names.
     pub const OPENS: u8 = 2;
-    /// Ends a sentence, and its answer with it.
+    /// Ends a sentence and its answer.
     pub const CLOSES: u8 = 3;
 }
 
-/// The states of a sentence as shifts: how many names there were just before (two are enough), and
-/// whether an answer is open, which is a bit of its own.
+/// The states of a sentence as shifts: the number of names just before (at most two), and whether
+/// an answer is open, which is a separate bit.
 ///
-/// Branches on the kinds of tokens are not foreseen where sentences vary in length, and cost 5 ns a
-/// token. So what a token does is one word that holds the next state for each, at the place that
-/// the state itself is: a shift for a token, with no branch and no load that waits for the last.
+/// Branches on the kinds of tokens are mispredicted if sentences vary in length, and cost 5 ns a
+/// token. The effect of a token is therefore one word that contains the next state for each state,
+/// at the bit position that equals the state: one shift per token, without a branch and without a
+/// load that depends on the last one.
 const STATES: [[u32; 3]; 2] = [[0, 6, 12], [OPEN, OPEN + 6, OPEN + 12]];
 const OPEN: u32 = 32;
 
-/// The next states for every kind of token.
+/// Returns the next states for every kind of token.
 fn rows() -> [u64; 256] {
     std::array::from_fn(|kind| {
         let mut row = 0;
@@ -46,10 +47,14 @@ fn rows() -> [u64; 256] {
     })
 }
 
-/// Writes the labels of the last tokens of a piece of the stream: the token where it belongs to
-/// an answer, else [`IGNORED`]. An answer begins behind a token that opens one, if the two tokens
-/// of `structure` before that name something, and ends with the token that closes it. Ids that
-/// `structure` does not have count as its first or its last.
+/// Writes the labels of the last tokens of a piece of the stream: the token if it belongs to an
+/// answer, otherwise [`IGNORED`]. An answer begins after a token that opens one, if the two
+/// preceding tokens with a nonzero value in `structure` begin names, and ends with the token that
+/// closes it. Ids outside `structure` count as its first or its last.
+///
+/// # Errors
+///
+/// Returns [`Error::Argument`] if there are more labels than tokens or `structure` is empty.
 pub fn label_answers(structure: &[u8], tokens: &[i64], labels: &mut [i64]) -> Result<()> {
     let before = tokens.len().checked_sub(labels.len()).ok_or_else(|| {
         let got = format!("{} labels", labels.len());
@@ -80,19 +85,25 @@ pub fn label_answers(structure: &[u8], tokens: &[i64], labels: &mut [i64]) -> Re
     Ok(())
 }
 
-/// What is said of tokens by [`number_documents`]: as many values each as there are tokens.
+/// The outputs of [`number_documents`], each with the length of the tokens.
 pub struct Places<'a> {
-    /// The place of each token in its document, from 0.
+    /// Position of each token in its document, from 0.
     pub positions: &'a mut [i64],
-    /// The number of its document in its block, from 0.
+    /// Number of its document in its block, from 0.
     pub numbers: &'a mut [i64],
-    /// Its label.
+    /// Label of each token.
     pub labels: &'a mut [i64],
 }
 
-/// Writes the place of each token in its document and the number of its document, both from 0 in
-/// every block of `length` tokens; the first token of each gets no label, and the others get
-/// themselves if labels are `copied`. A document ends with the token `end`.
+/// Writes the position of each token in its document and the number of its document, both from 0 in
+/// every block of `length` tokens. The label of the first token of each document is set to
+/// [`IGNORED`]; with `copied`, the labels of the others are set to the tokens. A document ends with
+/// the token `end`.
+///
+/// # Errors
+///
+/// Returns [`Error::Argument`] if the outputs do not have the length of the tokens or `length` is
+/// 0.
 pub fn number_documents(
     tokens: &[i64],
     length: usize,
@@ -123,8 +134,8 @@ pub fn number_documents(
         if copied {
             labels.copy_from_slice(tokens);
         }
-        // Whole documents at once: constants and sequences are written by vectors, where a token at
-        // a time waits for what the last one has said.
+        // One document at a time: constants and sequences are written with vector instructions,
+        // while a loop over tokens waits for the result of the last token.
         let (mut start, mut number) = (0, 0);
         while let Some(rest @ [_, ..]) = tokens.get(start..) {
             let last = rest.iter().position(|&token| token == end);

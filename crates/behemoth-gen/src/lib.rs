@@ -1,21 +1,22 @@
 //! Synthetic worlds of facts, as token corpora of any size.
 //!
-//! # The story
+//! # Overview
 //!
-//! A [`spec`] says what is wanted. Of it a [`World`] is made: subjects, the [`relation`]s they have,
-//! and the object that each subject has in each relation. Nobody stores these facts (unless they
-//! come from a [`Table`]): a fact is a hash of the seed and its ids, so a world of 10^10 subjects
-//! costs nothing until it is asked. [`exposure`] says how often each fact is written, exactly,
-//! and a [`schedule`] where in the corpus; [`filler`] and a [`background`] may stand between,
-//! or around each sentence ([`insert`]). A [`grammar`] says how: its templates become images of
-//! sentences, made of the ids that a [`vocabulary`] partitions. A [`document`] is what stands
-//! together in the order. All of these meet in a [`Corpus`], the ordered stream of all sentences,
-//! which can be asked for any part of itself; and a [`shard`] is a part of it on the disk.
+//! A [`spec`] describes a world and a corpus. A [`World`] is built from it: subjects, their
+//! [`relation`]s, and the object of each subject in each relation. These facts are not stored
+//! (unless they come from a [`Table`]): a fact is a hash of the seed and its ids, so a world of
+//! 10^10 subjects costs nothing until it is queried. [`exposure`] defines how often each fact is
+//! written, exactly, and a [`schedule`] where in the corpus; [`filler`] and a [`background`] add
+//! documents between the sentences, or around each sentence ([`insert`]). A [`grammar`] defines the
+//! wording: its templates become images of sentences, made of the ids that a [`vocabulary`]
+//! partitions. A [`document`] is a group of sentences that stay together in the order. A [`Corpus`]
+//! combines all of these: it is the ordered stream of all sentences, with random access to any
+//! part; a [`shard`] is a part of it on disk.
 //!
-//! Nothing on the way has state: every fact, every sentence and its place in the order is a
-//! [`hash`] of a key and ids, or a [`permutation`] evaluated at one index. So any part of a corpus
-//! of any size can be made anywhere, in any order, by any number of threads, with flat memory, and
-//! the bytes are the same.
+//! None of this has state: every fact, every sentence and its place in the order is a [`hash`] of a
+//! key and ids, or a [`permutation`] evaluated at one index. Any part of a corpus of any size can
+//! therefore be generated anywhere, in any order, by any number of threads, in constant memory,
+//! with the same bytes.
 //!
 //! ```
 //! use behemoth_gen::{Corpus, Progress, Spec};
@@ -31,11 +32,11 @@
 //!
 //! # Text
 //!
-//! A corpus can also be text. A [`grammar::TextGrammar`] says in a TOML file how the facts of its
-//! relations are said; compiled with a [`grammar::Tokenizer`] it is a [`grammar::Lexicon`], every
-//! sentence in every context as pieces of tokens with holes, and [`Corpus::with_lexicon`] writes with
-//! it. The counts are those of templates, and where each subject and object is named is known to the
-//! token.
+//! A corpus can also be text. A [`grammar::TextGrammar`] is a TOML file with the sentences of each
+//! relation. Compiled with a [`grammar::Tokenizer`] it becomes a [`grammar::Lexicon`]: every
+//! sentence in every context as pieces of tokens with holes. [`Corpus::with_lexicon`] writes with
+//! it. The counts are the same as with templates, and the tokens that name each subject and object
+//! are known.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -65,22 +66,21 @@
 //! # Ok::<(), behemoth_gen::Error>(())
 //! ```
 //!
-//! # The tree
+//! # Modules
 //!
-//! Each module knows only those before it (`tests/tree.rs` holds it to that): [`error`], `numbers`,
-//! `value`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`],
-//! [`labels`]; then what there is to choose from, one file
-//! for each choice: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
+//! Each module uses only modules before it (`tests/tree.rs` checks this): [`error`], `numbers`,
+//! `value`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`labels`]; then the
+//! alternatives, one file each: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
 //! [`background`], [`insert`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`],
-//! [`corpus`], [`shard`]. A refusal is an [`Error`] with the path of the value, the value got and
-//! what is allowed, as fields.
+//! [`corpus`], [`shard`]. Invalid input is returned as an [`Error`] whose fields are the path of
+//! the value, the value and the allowed values.
 
-// The engine is safe throughout. The Python binding is part of the crate, and the code that its
-// macros write is not; so with that feature the lint is one that its module can lift.
+// The engine has no unsafe code. The Python binding is part of the crate, and its macros generate
+// unsafe code; with that feature the lint is therefore `deny`, which the module can override.
 #![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
 #![cfg_attr(feature = "python", deny(unsafe_code))]
-// What a user writes must come back as an error. `expect` stays for what this crate itself has
-// just made sure of, and says what that is.
+// Invalid user input must be returned as an error. `expect` is for what this crate itself has just
+// ensured, and its message names that.
 #![cfg_attr(
     not(test),
     warn(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo)
@@ -115,7 +115,7 @@ pub use error::{Error, Key, Result};
 pub use spec::{CorpusSpec, FormatVersion, Spec, WorldSpec};
 pub use world::{Table, World};
 
-/// The README's example is a test.
+/// Runs the README's example as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,12 +1,12 @@
-//! Memory for what users ask for: there, or refused.
+//! Allocations whose size depends on user input, with an error if memory is insufficient.
 //!
-//! Room that `Vec` makes by itself ends the program where there is none. That is right for what the
-//! engine needs, and wrong for a range, a sample or a corpus that somebody asked for.
+//! An allocation by `Vec` aborts the program when it fails. That is right for the engine's own
+//! buffers, and wrong for a range, a sample or a corpus requested by a user.
 
 use crate::error::{Error, Result};
 
-/// An empty list with room for so many values, which people call `of`; refused as a value of
-/// `argument` where there is none.
+/// Returns an empty list with capacity for `count` values, which the error calls `of`; if memory is
+/// insufficient, `argument` is refused.
 pub(crate) fn room_for<T>(argument: &str, count: u64, of: &str) -> Result<Vec<T>> {
     let mut room = Vec::new();
     let values = usize::try_from(count).unwrap_or(usize::MAX);
@@ -16,17 +16,17 @@ pub(crate) fn room_for<T>(argument: &str, count: u64, of: &str) -> Result<Vec<T>
     }
 }
 
-/// The same, filled with zeros: what comes from the system is zero, and not touched for it.
+/// Like [`room_for`], filled with zeros: fresh memory from the system is zero and is not touched.
 pub(crate) fn zeros<T: Clone + Default>(argument: &str, count: u64, of: &str) -> Result<Vec<T>> {
     room_for::<T>(argument, count, of)?;
     Ok(vec![T::default(); count as usize])
 }
 
-/// Makes room for so many values behind others; where there is none for both, none are left.
+/// Reserves capacity for `more` values in a list; if memory is insufficient, the list is emptied.
 pub(crate) fn make_room<T>(all: &mut Vec<T>, more: usize, argument: &str, of: &str) -> Result<()> {
     if all.try_reserve(more).is_err() {
         let count = all.len() as u64 + more as u64;
-        // An error takes a little room as well.
+        // The error itself needs a little memory.
         *all = Vec::new();
         return Err(refused(argument, count, of));
     }
@@ -35,7 +35,7 @@ pub(crate) fn make_room<T>(all: &mut Vec<T>, more: usize, argument: &str, of: &s
 
 fn refused(argument: &str, count: u64, of: &str) -> Error {
     let got = format!("{count} {of}");
-    Error::argument(argument, got, format!("as many {of} as fit memory"))
+    Error::argument(argument, got, format!("as many {of} as fit in memory"))
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 "argument 'stop': got 4611686018427387904 tokens, allowed: as many tokens as fit \
-                 memory"
+                 in memory"
             );
         }
         assert!(full.is_empty());

@@ -1,23 +1,24 @@
-//! Counts, fractions, products and shares: checked once, used everywhere.
+//! Checked counts, fractions, products and shares.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use crate::error::{Error, Result};
 
-/// Largest count that a spec takes: counts stay exact in products checked as `u64`.
+/// Largest count that a spec accepts: counts stay exact in products checked as `u64`.
 pub const COUNT_LIMIT: u64 = 1 << 62;
 
-/// From here on not every whole number is a float of its own.
+/// Largest float up to which every whole number is exactly representable: 2^53.
 const EXACT_FLOATS: f64 = 9_007_199_254_740_992.0;
 
-/// A float as the whole number it is; none if it is not one that floats hold exactly.
+/// Converts a float to the whole number it equals; `None` if it has a fraction, is negative or
+/// exceeds 2^53.
 pub(crate) fn whole(value: f64) -> Option<u64> {
-    // 1e8 is how people write counts.
+    // Counts are often written as 1e8.
     (value >= 0.0 && value.fract() == 0.0 && value <= EXACT_FLOATS).then_some(value as u64)
 }
 
-/// A count as people write it: `10`, `1e8`, `1_000`.
+/// Parses a count: `10`, `1e8`, `1_000`.
 pub(crate) fn parse_count(text: &str) -> Option<u64> {
     let plain = text.trim().replace('_', "");
     if let Ok(n) = plain.parse::<u64>() {
@@ -44,7 +45,7 @@ pub(crate) fn positive(name: &str, value: u64) -> Result<()> {
     }
 }
 
-/// `a * b` of counts, refused past [`COUNT_LIMIT`].
+/// Multiplies two counts; refuses products above [`COUNT_LIMIT`].
 pub(crate) fn product(name: &str, a: u64, b: u64) -> Result<u64> {
     a.checked_mul(b)
         .filter(|&n| n <= COUNT_LIMIT)
@@ -59,22 +60,23 @@ pub(crate) fn product(name: &str, a: u64, b: u64) -> Result<u64> {
 
 pub(crate) const BILLION: u64 = 1_000_000_000;
 
-/// A fraction as a whole number of billionths, so that decimal fractions split counts exactly.
+/// Converts a fraction to a whole number of billionths, so that decimal fractions split counts
+/// exactly.
 pub(crate) fn billionths(fraction: f64) -> u64 {
     (fraction * BILLION as f64).round() as u64
 }
 
-/// How a share of a count becomes a whole number.
+/// Rounding of a share of a count to a whole number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rounding {
     /// To the whole number below.
     Down,
-    /// To the nearest, a half up.
+    /// To the nearest whole number, a half up.
     Nearest,
 }
 
 impl Rounding {
-    /// `n * fraction` with the fraction in billionths.
+    /// Returns `n * fraction` rounded, with the fraction in billionths.
     pub(crate) fn share(self, n: u64, billionths: u64) -> u64 {
         let half = match self {
             Rounding::Down => 0,
@@ -85,11 +87,12 @@ impl Rounding {
     }
 }
 
-/// So many of `exposures` copies that the share is exact: each fact is within one copy of it, and
-/// where all facts are written equally often the total of any run of ranks is as well.
+/// Returns how many of the `exposures` copies of the fact at `rank` belong to the share: each fact
+/// is within one copy of the exact share, and if all facts are written equally often, so is the
+/// total of any run of ranks.
 pub(crate) fn share_of_copies(rank: u64, exposures: u64, billionths: u64) -> u64 {
     // Whole billions of ranks add whole numbers to both sides of the difference. Without them the
-    // products stay below 2^122; with them a rare Zipf law wrapped past 2^128.
+    // products stay below 2^122; with them a rare Zipf law overflowed 2^128.
     let rank = rank % BILLION;
     let up_to = |rank: u64| {
         u128::from(rank) * u128::from(exposures) * u128::from(billionths) / u128::from(BILLION)
@@ -97,31 +100,30 @@ pub(crate) fn share_of_copies(rank: u64, exposures: u64, billionths: u64) -> u64
     (up_to(rank + 1) - up_to(rank)) as u64
 }
 
-/// So many of the copies of facts that those of all facts together are a number asked for: each
-/// fact is within one copy of its share.
+/// A share of the copies of facts whose total over all facts is a requested number: each fact is
+/// within one copy of its share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quota {
-    /// Of each copy, in parts of 2^64.
+    /// Share of each copy, in units of 2^-64.
     share: u128,
 }
 
 impl Quota {
-    /// `part` of `whole` copies, which may not be fewer.
+    /// Creates the quota of `part` out of `whole` copies, with `part <= whole`.
     pub(crate) fn new(part: u64, whole: u64) -> Self {
-        // Rounded up, and by less than one copy over all of them: so the sum, rounded down, is
-        // `part`.
+        // Rounded up, by less than one copy in total: the sum, rounded down, is therefore `part`.
         Quota {
             share: (u128::from(part) << 64).div_ceil(u128::from(whole.max(1))),
         }
     }
 
-    /// Of a fact's copies. Where all facts have equally many, those of the ranks 0.. add up to
-    /// `part`.
+    /// Returns the number of copies of a fact that belong to the share. If all facts have equally
+    /// many copies, the sum over the ranks from 0 is `part`.
     #[inline]
     pub(crate) fn copies(self, rank: u64, exposures: u64) -> u64 {
         let each = self.share * u128::from(exposures);
         let (rank, rest) = (u128::from(rank), u128::from(each as u64));
-        // What is left over from whole copies goes round among the ranks.
+        // The remainder of the division into whole copies is spread over the ranks.
         let left = (((rank + 1) * rest) >> 64) - ((rank * rest) >> 64);
         ((each >> 64) + left) as u64
     }

@@ -1,30 +1,34 @@
-//! Bijections of `0..n`: the global shuffle, and every "exactly this many of them" choice.
+//! Bijections of `0..n`, used for the global shuffle and every choice of an exact number of
+//! elements.
 //!
-//! `gfn8-v1` evaluates a permutation one index at a time, so memory is flat and any part of a
-//! corpus can be made anywhere, in any order. It is the generalised Feistel network of Black and
+//! `gfn8-v1` evaluates a permutation one index at a time, so memory is constant and any part of a
+//! corpus can be generated anywhere, in any order. It is the generalised Feistel network of Black
+//! and
 //! Rogaway ("Ciphers with arbitrary finite domains", 2002) on mixed radix: `a = ceil(sqrt n)`,
 //! `b = ceil(n / a)`, eight alternating rounds `l = (l + f(r)) mod a`, `r = (r + f(l)) mod b`,
 //! and cycle-walking while the result is not below `n`. Up to [`TABLE_LIMIT`] elements it is a
-//! keyed Fisher-Yates shuffle kept as a table, exact where a Feistel network is weakest.
+//! keyed Fisher-Yates shuffle stored as a table, exact where a Feistel network is weakest.
 //!
-//! What failed: four rounds show structure in small domains (see `tests/permutation.rs`, which
-//! holds the weak variants to the same chi-square tests and requires that they fail).
+//! Four rounds show structure in small domains: `tests/permutation.rs` applies the same chi-square
+//! tests to such weak variants and requires that they fail.
 
 use crate::hash::{Divider, Key, multiply_high};
 
-/// Largest domain that is shuffled by a table.
+/// Largest domain that is shuffled with a table.
 pub const TABLE_LIMIT: u64 = 65_536;
 
-/// Rounds of the Feistel network, fixed by format version 1.
+/// Number of rounds of the Feistel network, fixed by format version 1.
 const ROUNDS: usize = 8;
 
-/// Up to so many elements a permutation that is one of many is a table.
+/// Largest domain for which [`Permutation::compact`] uses a table.
 const COMPACT_LIMIT: u64 = 1 << 8;
 
-/// Indices that go through the network together, so that their multiplications overlap.
+/// Number of indices that are processed together, so that their multiplications overlap.
 const LANES: usize = 8;
 
 /// A bijection of `0..len`, a pure function of its key.
+///
+/// # Examples
 ///
 /// ```
 /// use behemoth_gen::permutation::Permutation;
@@ -47,8 +51,8 @@ enum Kind {
 }
 
 impl Permutation {
-    /// The permutation of `0..len` for a seed and a purpose; `index` tells apart several of one
-    /// purpose.
+    /// Creates the permutation of `0..len` for a seed and a purpose; `index` distinguishes several
+    /// of one purpose.
     pub fn new(len: u64, seed: u64, purpose: &str, index: u64) -> Self {
         let kind = if len <= TABLE_LIMIT {
             fisher_yates(len as usize, Key::new(seed, purpose, index))
@@ -58,7 +62,7 @@ impl Permutation {
         Permutation { len, kind }
     }
 
-    /// The same where there are many permutations: only the smallest are tables.
+    /// Like [`Permutation::new`], for use with many permutations: only the smallest are tables.
     pub(crate) fn compact(len: u64, seed: u64, purpose: &str, index: u64) -> Self {
         if len <= COMPACT_LIMIT {
             return Permutation::new(len, seed, purpose, index);
@@ -67,7 +71,8 @@ impl Permutation {
         Permutation { len, kind }
     }
 
-    /// A Feistel network of any size and number of rounds: for the tests that show why eight.
+    /// Creates a Feistel network of any size and number of rounds, for the tests that justify eight
+    /// rounds.
     #[doc(hidden)]
     pub fn feistel(len: u64, seed: u64, rounds: usize) -> Self {
         Permutation {
@@ -76,17 +81,17 @@ impl Permutation {
         }
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// The image of `x`, which must be below `len`.
+    /// Returns the image of `x`, which must be below `len`.
     ///
     /// # Panics
     ///
-    /// May panic for another `x`, and otherwise gives a number that means nothing.
+    /// May panic for any other `x`; if it does not, the result is meaningless.
     #[inline]
     pub fn apply(&self, x: u64) -> u64 {
         debug_assert!(x < self.len);
@@ -96,11 +101,11 @@ impl Permutation {
         }
     }
 
-    /// The element whose image is `y`, which must be below `len`.
+    /// Returns the element whose image is `y`, which must be below `len`.
     ///
     /// # Panics
     ///
-    /// May panic for another `y`, and otherwise gives a number that means nothing.
+    /// May panic for any other `y`; if it does not, the result is meaningless.
     #[inline]
     pub fn invert(&self, y: u64) -> u64 {
         debug_assert!(y < self.len);
@@ -110,7 +115,7 @@ impl Permutation {
         }
     }
 
-    /// Replaces each value, which must be below `len`, by its image.
+    /// Replaces each value, which must be below `len`, with its image.
     pub fn apply_each(&self, values: &mut [u64]) {
         match &self.kind {
             Kind::Table { forward, .. } => {
@@ -122,7 +127,7 @@ impl Permutation {
         }
     }
 
-    /// Replaces each value, which must be below `len`, by the element whose image it is.
+    /// Replaces each value, which must be below `len`, with the element whose image it is.
     pub fn invert_each(&self, values: &mut [u64]) {
         match &self.kind {
             Kind::Table { inverse, .. } => {
@@ -134,7 +139,7 @@ impl Permutation {
         }
     }
 
-    /// The images of `start..start + out.len()`.
+    /// Writes the images of `start..start + out.len()` to `out`.
     pub fn apply_range(&self, start: u64, out: &mut [u64]) {
         debug_assert!(start + out.len() as u64 <= self.len);
         match &self.kind {
@@ -194,7 +199,7 @@ impl Feistel {
         }
     }
 
-    /// All rounds over `N` independent halves.
+    /// Applies all rounds to `N` independent pairs of halves.
     #[inline(always)]
     fn rounds<const N: usize>(&self, l: &mut [u64; N], r: &mut [u64; N]) {
         for pair in self.keys.chunks_exact(2) {
@@ -221,7 +226,7 @@ impl Feistel {
         }
     }
 
-    /// All rounds backwards over `N` independent halves.
+    /// Reverts all rounds on `N` independent pairs of halves.
     #[inline(always)]
     fn rounds_back<const N: usize>(&self, l: &mut [u64; N], r: &mut [u64; N]) {
         for pair in self.keys.chunks_exact(2).rev() {
@@ -275,7 +280,8 @@ impl Feistel {
         }
     }
 
-    /// Puts halves together again; what lands outside, at most one index in sqrt(len), walks on.
+    /// Joins halves; results outside the domain, at most one index in sqrt(len), continue
+    /// cycle-walking.
     #[inline(always)]
     fn join(&self, l: &[u64; LANES], r: &[u64; LANES], out: &mut [u64]) {
         for (i, y) in out.iter_mut().enumerate() {
@@ -285,7 +291,8 @@ impl Feistel {
     }
 
     fn apply_range(&self, start: u64, out: &mut [u64]) {
-        // Consecutive indices step the mixed-radix digits, which saves the division.
+        // For consecutive indices the mixed-radix digits are incremented, which avoids the
+        // division.
         let (mut next_l, mut next_r) = (start % self.a, start / self.a);
         let mut step = || {
             let at = (next_l, next_r);
@@ -307,14 +314,14 @@ impl Feistel {
     }
 }
 
-/// `(x + y) mod m` for `x, y < m`.
+/// Returns `(x + y) mod m` for `x, y < m`.
 #[inline(always)]
 fn add_modulo(x: u64, y: u64, m: u64) -> u64 {
     let sum = x + y;
     if sum >= m { sum - m } else { sum }
 }
 
-/// `(x - y) mod m` for `x, y < m`.
+/// Returns `(x - y) mod m` for `x, y < m`.
 #[inline(always)]
 fn subtract_modulo(x: u64, y: u64, m: u64) -> u64 {
     if x >= y { x - y } else { x + m - y }

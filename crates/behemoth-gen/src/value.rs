@@ -1,11 +1,11 @@
-//! What people write, as a tree of values, and reading it field by field.
+//! User input as a tree of values, read field by field.
 //!
-//! TOML and JSON text become the same [`Value`]. A type reads itself from the [`Fields`] of a
-//! table; what is wrong comes back as an [`Error`] with the path of keys, the value got and what
-//! is allowed. Serde's own errors are text, which would have to be taken apart again, and know no
-//! path within tagged enums; so it only writes specs, and does not read them.
+//! TOML and JSON are parsed to the same [`Value`]. A type reads itself from the [`Fields`] of a
+//! table; invalid input is returned as an [`Error`] with the path of keys, the value got and the
+//! allowed values. Serde's errors are text that would have to be parsed again, and have no path
+//! within tagged enums; serde therefore only writes specs and does not read them.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ impl From<toml::Value> for Value {
     }
 }
 
-/// What was got, as TOML writes it; what is long is cut short.
+/// Writes the value as TOML writes it; long values are truncated.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -94,10 +94,10 @@ impl fmt::Display for Value {
     }
 }
 
-/// Letters of a value that a refusal shows.
+/// Maximum number of characters of a value in an error.
 const SHOWN: usize = 40;
 
-/// Items with commas between them, as many as can be read at a glance.
+/// Joins items with commas, up to [`SHOWN`] characters.
 fn shortened(items: impl Iterator<Item = String>) -> String {
     let mut text = String::new();
     for item in items {
@@ -114,23 +114,21 @@ fn shortened(items: impl Iterator<Item = String>) -> String {
 }
 
 impl Value {
-    /// JSON text: the whole text, and nothing after it.
+    /// Parses JSON; text after the value is refused.
     pub(crate) fn from_json(root: &str, text: &str) -> Result<Value> {
-        match serde_json::from_str::<serde_json::Value>(text) {
-            Ok(value) => Ok(value.into()),
-            Err(e) => Err(Error::argument(root, one_line(&e.to_string()), "JSON text")),
-        }
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|e| invalid(root, &e.to_string(), "JSON"))?;
+        Ok(value.into())
     }
 
-    /// TOML text.
+    /// Parses TOML.
     pub(crate) fn from_toml(root: &str, text: &str) -> Result<Value> {
-        match toml::from_str::<toml::Value>(text) {
-            Ok(value) => Ok(value.into()),
-            Err(e) => Err(Error::argument(root, one_line(e.message()), "TOML text")),
-        }
+        let value: toml::Value =
+            toml::from_str(text).map_err(|e| invalid(root, e.message(), "TOML"))?;
+        Ok(value.into())
     }
 
-    /// A whole number up to a limit; floats that are one count, as `1e8`.
+    /// Reads a whole number up to a limit; a float with a whole value, such as `1e8`, is accepted.
     fn whole_up_to(&self, limit: u64, wanted: &str) -> Result<u64> {
         match *self {
             Value::Whole(value) if value <= limit => Ok(value),
@@ -142,7 +140,7 @@ impl Value {
                 Some(value) => Value::Whole(value).whole_up_to(limit, wanted),
                 None if value.fract() == 0.0 && value > 0.0 => Err(Error::value(
                     format!("{value:e}"),
-                    format!("a whole number up to {limit}, from 2^53 on written out"),
+                    format!("a whole number up to {limit}, from 2^53 as an integer"),
                 )),
                 None => Err(Error::value(value, "a whole number, not negative")),
             },
@@ -150,17 +148,17 @@ impl Value {
         }
     }
 
-    /// A count: a whole number, or a float that is one.
+    /// Reads a count: a whole number, or a float with a whole value.
     pub(crate) fn count(&self) -> Result<u64> {
         self.whole_up_to(COUNT_LIMIT, "a whole number")
     }
 
-    /// A seed; TOML integers are signed 64-bit.
+    /// Reads a seed, which must fit the signed 64-bit integers of TOML.
     pub(crate) fn seed(&self) -> Result<u64> {
         self.whole_up_to(i64::MAX as u64, "a whole number")
     }
 
-    /// A whole number that is written as one, below 2^32 or 2^64.
+    /// Reads a whole number (no float) that fits `T`.
     fn integer<T: TryFrom<u64>>(&self) -> Result<T> {
         let refuse = || Error::value(self, "a whole number, not negative");
         match self {
@@ -169,17 +167,17 @@ impl Value {
         }
     }
 
-    /// An id of 32 bits.
+    /// Reads a 32-bit id.
     pub(crate) fn id32(&self) -> Result<u32> {
         self.integer()
     }
 
-    /// An id of what is counted, which TOML can write again.
+    /// Reads a 64-bit id up to [`COUNT_LIMIT`], which TOML can write again.
     pub(crate) fn id64(&self) -> Result<u64> {
         self.integer().and_then(|id: u64| Value::Whole(id).count())
     }
 
-    /// Any number.
+    /// Reads any number.
     pub(crate) fn number(&self) -> Result<f64> {
         match *self {
             Value::Whole(value) => Ok(value as f64),
@@ -189,7 +187,7 @@ impl Value {
         }
     }
 
-    /// True or false.
+    /// Reads a boolean.
     pub(crate) fn boolean(&self) -> Result<bool> {
         match self {
             Value::Boolean(value) => Ok(*value),
@@ -197,7 +195,7 @@ impl Value {
         }
     }
 
-    /// Text.
+    /// Reads a string.
     pub(crate) fn text(&self) -> Result<&str> {
         match self {
             Value::Text(value) => Ok(value),
@@ -205,7 +203,7 @@ impl Value {
         }
     }
 
-    /// One of the names of a table of names.
+    /// Reads one of the given names and returns its value.
     pub(crate) fn name<T: Copy>(&self, names: &[(&'static str, T)]) -> Result<T> {
         let allowed = || quoted(names.iter().map(|&(name, _)| name));
         let Value::Text(written) = self else {
@@ -218,7 +216,7 @@ impl Value {
         }
     }
 
-    /// The items of a list, each read by `item`.
+    /// Reads a list, each item with `item`.
     pub(crate) fn list<T>(
         &self,
         wanted: &str,
@@ -233,7 +231,7 @@ impl Value {
             .collect()
     }
 
-    /// The fields of a table whose names users choose.
+    /// Returns the fields of a table whose field names are chosen by the user.
     pub(crate) fn fields(&self, wanted: &str) -> Result<Fields<'_>> {
         match self {
             Value::Table(table) => Ok(Fields { table }),
@@ -241,7 +239,7 @@ impl Value {
         }
     }
 
-    /// The fields of a table that has no others than these.
+    /// Returns the fields of a table; a field that is not in `names` is refused.
     pub(crate) fn table(&self, names: &[&'static str]) -> Result<Fields<'_>> {
         let wanted = || {
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -254,7 +252,7 @@ impl Value {
         Ok(Fields { table })
     }
 
-    /// The fields of a table, and what kind of thing it is by its field `kind`.
+    /// Returns the fields of a table and its kind, read from the field `kind`.
     pub(crate) fn kind<T: Copy>(&self, kinds: &[(&'static str, T)]) -> Result<(Fields<'_>, T)> {
         let wanted = || quoted(kinds.iter().map(|&(name, _)| name));
         let Value::Table(table) = self else {
@@ -271,15 +269,14 @@ impl Value {
     }
 }
 
-/// The fields of a table, to be read one by one.
+/// The fields of a table, read one by one.
 pub(crate) struct Fields<'a> {
     table: &'a BTreeMap<String, Value>,
 }
 
 impl<'a> Fields<'a> {
-    /// Refuses the first field that is none of these, [`KIND`] apart, which was read already. It
-    /// comes before the fields are read: of `{alfa = 1}` the user wants to hear about `alfa`, and
-    /// not that there is no `alpha`.
+    /// Refuses the first field that is not in `names` or [`KIND`]. Call it before reading the
+    /// fields: for `{alfa = 1}` the error should name `alfa`, not a missing `alpha`.
     pub(crate) fn of_kind(&self, names: &[&'static str]) -> Result<()> {
         let written = self.table.keys().filter(|written| *written != KIND);
         Self::known(written, names)
@@ -297,7 +294,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// A field that may be left out.
+    /// Reads a field that may be absent.
     pub(crate) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -309,7 +306,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that may be left out or be `null`.
+    /// Reads a field that may be absent or `null`.
     pub(crate) fn nullable<T>(
         &mut self,
         name: &'static str,
@@ -322,7 +319,7 @@ impl<'a> Fields<'a> {
         self.optional(name, read).map(Option::flatten)
     }
 
-    /// A field that must be there.
+    /// Reads a required field.
     pub(crate) fn required<T>(
         &mut self,
         name: &'static str,
@@ -332,7 +329,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| Error::value(format!("no `{name}`"), "a value for it"))
     }
 
-    /// All fields with their names, in the order of these: where users choose the names.
+    /// Returns all fields in the order of their names, if these are chosen by the user.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'a str, &'a Value)> + use<'a> {
         self.table
             .iter()
@@ -340,10 +337,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The field that says of which kind a table is.
+/// The field with the kind of a table.
 const KIND: &str = "kind";
 
-/// Names in quotes: "`a`", "`a` or `b`", "`a`, `b`, `c`".
+/// Lists names in backquotes: "`a`", "`a` or `b`", "`a`, `b`, `c`".
 fn quoted(names: impl Iterator<Item = &'static str>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     match names.len() {
@@ -353,8 +350,10 @@ fn quoted(names: impl Iterator<Item = &'static str>) -> String {
     }
 }
 
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+/// Returns the error of text that cannot be parsed, with the parser's message on one line.
+fn invalid(root: &str, message: &str, language: &str) -> Error {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    Error::argument(root, words.join(" "), format!("valid {language}"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Specs that are built in Rust: whatever comes out of a builder or was changed by hand is checked
-//! before anything is made of it, and whatever is asked of what was made is answered.
+//! Specs built in Rust: the result of a builder and changes by hand are checked before anything is
+//! built from them, and invalid calls return errors.
 
 mod common;
 
@@ -81,7 +81,7 @@ fn builders_give_what_text_gives() {
 #[test]
 fn worlds_that_were_put_together_wrongly_are_refused() {
     let relations = |list: Vec<behemoth_gen::relation::RelationSpec>| {
-        // Past the builder, as a program may change a field.
+        // Without the builder, as a program may change a field.
         let mut spec = WorldSpec::builder().subjects(10).build().unwrap();
         spec.relations = list;
         refused(World::new(spec))
@@ -95,7 +95,7 @@ fn worlds_that_were_put_together_wrongly_are_refused() {
     );
     assert_eq!(
         relations(vec![Composed::new(0, 4).into()]),
-        "argument 'relations[0].of': got 0, allowed: an earlier relation, and this is the first"
+        "argument 'relations[0].of': got 0, allowed: an earlier relation (this is the first)"
     );
     assert_eq!(
         relations(vec![Independent::new(0).into()]),
@@ -121,7 +121,7 @@ fn worlds_that_were_put_together_wrongly_are_refused() {
     let mut spec = WorldSpec::default();
     spec.minority = f64::NAN;
     refused(World::new(spec));
-    // A table beside relations, and one that is not there.
+    // A table together with relations, and a missing table.
     let table = TableSpec::new([TableRelation::new(0, None)]);
     refused(WorldSpec::builder().table(table).build());
     let mut spec = WorldSpec::default();
@@ -220,7 +220,7 @@ fn what_there_is_not_is_answered_with_nothing() {
     refused(corpus.fill_tokens::<u16>(&mut [0; 4], u64::MAX, 1, &progress));
 }
 
-/// More tokens than can be counted, and more than memory holds: errors, and no end of the program.
+/// More tokens than can be counted or than fit in memory are errors and do not abort the program.
 #[test]
 fn sizes_past_all_bounds_are_refused_where_they_are_asked_for() {
     let corpus = corpus("[world]\nsubjects = 100_000_000_000_000_000\nrelations = 6\n");
@@ -231,7 +231,7 @@ fn sizes_past_all_bounds_are_refused_where_they_are_asked_for() {
     refused(corpus.tokens::<u16>(end - 1..end, 1, &progress));
     assert_eq!(
         refused(corpus.tokens::<u16>(0..1 << 57, 1, &progress)),
-        "argument 'stop': got 2305843009213693952 tokens, allowed: as many tokens as fit memory"
+        "argument 'stop': got 2305843009213693952 tokens, allowed: as many tokens as fit in memory"
     );
     assert!(behemoth_gen::shard::estimated_bytes(&corpus) > 1 << 63);
 }

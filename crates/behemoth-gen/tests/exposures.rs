@@ -1,5 +1,5 @@
-//! Exposures are exact for every fact: counted from the tokens, never asked of the engine. The
-//! ledger says where each of them stands.
+//! Exposures are exact for every fact, counted from the tokens and not read from the engine. The
+//! ledger has the position of every copy.
 
 mod common;
 
@@ -10,7 +10,7 @@ use behemoth_gen::exposure::{Array, ExposureSpec, digest_of};
 use behemoth_gen::{Corpus, CorpusSpec, World, WorldSpec};
 use common::{corpus, histogram, sentences_by_document, try_corpus, uniform_p, world, written};
 
-/// A right corpus fails a chi-square test with this probability; there are 3.
+/// Probability that a correct corpus fails a chi-square test, of which there are 3.
 const ALARM: f64 = 1e-6;
 
 fn with(world_fields: &str, corpus_fields: &str) -> Corpus {
@@ -133,7 +133,7 @@ fn latin_is_balanced_within_each_subject_and_each_relation() {
 
 #[test]
 fn latin_with_fewer_subjects_than_levels() {
-    // Some levels have no facts at all; the arithmetic must step over them.
+    // Some levels have no facts; the arithmetic must skip them.
     for subjects in 1..6 {
         let corpus = with(
             &format!("subjects = {subjects}\nrelations = 3\nobjects = 7"),
@@ -216,7 +216,7 @@ fn an_array_says_it_fact_by_fact() {
         (
             &[0; 200][..],
             "",
-            "argument 'exposures': got no sentence at all, \
+            "argument 'exposures': got no sentences, \
              allowed: at least one fact that is written",
         ),
         (
@@ -272,7 +272,7 @@ fn a_table_with_missing_facts_is_written_in_full() {
         relation: rows.iter().map(|row| row.1).collect(),
         object: rows.iter().map(|row| (row.0 % 5) as u32).collect(),
         minority: Vec::new(),
-        // Object o has one nested object, whoever has it.
+        // Object o has one nested object, for every subject.
         nested: rows
             .iter()
             .map(|&(s, r)| if r == 0 { (s % 5 % 2) as u32 } else { u32::MAX })
@@ -324,7 +324,7 @@ fn more_sentences_than_can_be_counted_are_refused() {
     );
 }
 
-/// Every entry of the ledger is a sentence of the tokens, and there are no others.
+/// The entries of the ledger are exactly the sentences in the tokens.
 #[test]
 fn the_ledger_is_what_the_tokens_say() {
     let grammar = "templates = {default = 4, repeats = 1, nonsense = 1, refusal = 1}\n\

@@ -1,6 +1,6 @@
-//! Golden bytes: what a spec means is frozen. A change of any of these numbers changes the
-//! corpora of everyone, so it is a new [`FormatVersion`] and a line in CHANGELOG.md. The numbers of
-//! a version stay as they are for good: its specs are read and written as long as there is one.
+//! Golden bytes: the meaning of a spec is frozen. A change of any of these numbers changes
+//! everyone's corpora, and so requires a new [`FormatVersion`] and a line in CHANGELOG.md. The
+//! numbers of a version never change, since its specs remain readable and writable.
 
 mod common;
 
@@ -11,7 +11,8 @@ use behemoth_gen::grammar::{Lexicon, TextGrammar, WordTokenizer};
 use behemoth_gen::{Corpus, CorpusSpec, FormatVersion, Progress, Spec, Table, World, WorldSpec};
 use common::corpus;
 
-/// Every feature at least once, in small; and sizes past the limits of tables and of 32 bits.
+/// Every feature at least once in a small corpus, and sizes above the limits of tables and of 32
+/// bits.
 const SPECS: [(&str, &str); 15] = [
     ("the default", "[world]\n"),
     (
@@ -84,7 +85,7 @@ const SPECS: [(&str, &str); 15] = [
     ),
 ];
 
-/// What the second version says in another way.
+/// Specs that have other bytes since the second version.
 const CHANGED: [(&str, &str); 2] = [
     ("questions", SPECS[12].1),
     (
@@ -94,12 +95,12 @@ const CHANGED: [(&str, &str); 2] = [
     ),
 ];
 
-/// The corpus of TOML text in a version.
+/// Returns the corpus of a TOML spec in a version.
 fn of_version(version: FormatVersion, toml: &str) -> Corpus {
     corpus(&format!("format_version = {version}\n{toml}"))
 }
 
-/// Twins, arrays and tables, which need more than a spec.
+/// Returns twins, arrays and tables, which need more than a spec.
 fn built(version: FormatVersion) -> Vec<(&'static str, Corpus)> {
     // Six relations and their composed ones: the first fact of every subject; every third fact.
     let parent = of_version(version, SPECS[7].1);
@@ -145,7 +146,8 @@ fn built(version: FormatVersion) -> Vec<(&'static str, Corpus)> {
     ]
 }
 
-/// A corpus of text up to a total number of tokens, and a twin of it with an object of fewer words.
+/// Returns a corpus of text up to a total number of tokens, and its twin with an object of fewer
+/// words.
 fn beside_a_filler(version: FormatVersion) -> Vec<(&'static str, Corpus)> {
     let grammar = TextGrammar::from_toml("small.toml", include_str!("text/small.toml")).unwrap();
     let world = WorldSpec::builder()
@@ -172,7 +174,7 @@ fn beside_a_filler(version: FormatVersion) -> Vec<(&'static str, Corpus)> {
 
 type Rows = Vec<(&'static str, String, String)>;
 
-/// Every feature in a version.
+/// Returns the rows of every feature in a version.
 fn all(version: FormatVersion) -> Rows {
     let specs = SPECS.into_iter();
     rows(
@@ -182,7 +184,7 @@ fn all(version: FormatVersion) -> Rows {
     )
 }
 
-/// Name, BLAKE3 of the first 5,000 tokens and the last 100 documents, hash of the spec.
+/// Returns name, BLAKE3 of the first 5,000 tokens and the last 100 documents, and hash of the spec.
 fn rows(corpora: impl Iterator<Item = (&'static str, Corpus)>) -> Rows {
     corpora
         .map(|(name, corpus)| {
@@ -255,7 +257,7 @@ fn specs_without_a_version_are_of_the_latest() {
     );
 }
 
-/// A spec of a version is of that version again, whichever way it is written.
+/// A spec keeps its version when it is written and read, in either language.
 #[test]
 fn versions_go_through_toml_and_json() {
     for version in FormatVersion::ALL {

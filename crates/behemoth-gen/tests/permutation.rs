@@ -1,22 +1,22 @@
-//! The permutation is a bijection with an inverse, looks random to tests that weak variants fail,
-//! and those weak variants do fail.
+//! The permutation is a bijection with an inverse and passes randomness tests, which weak variants
+//! fail.
 //!
-//! Every statistical test has fixed seeds, so it gives the same answer each time. It is run on a
-//! Fisher-Yates shuffle of an unrelated generator too: a test that refuses the control is wrong,
-//! not the permutation. The chance that one p-value of a perfect permutation falls below
-//! [`ALARM`] is 1e-6; about 50 are taken here.
+//! Every statistical test has fixed seeds, so its result is always the same. It is also run on a
+//! Fisher-Yates shuffle with an unrelated generator: if that control fails, the test is wrong, not
+//! the permutation. The probability that one p-value of a perfect permutation is below [`ALARM`] is
+//! 1e-6; about 50 are computed here.
 
 mod common;
 
 use behemoth_gen::permutation::{Permutation, TABLE_LIMIT};
 use common::{chi_square_p, histogram, uniform_p, upper_gamma};
 
-/// A permutation passes a test whose p-value is above this,
+/// A permutation passes a test if the p-value is above this.
 const ALARM: f64 = 1e-6;
-/// and a weak variant must fall below this: the tests see it with a wide margin.
+/// The p-value of a weak variant must be below this: the tests detect it with a wide margin.
 const CERTAIN: f64 = 1e-12;
 
-/// Images of `0..n`.
+/// The images of `0..n`.
 type Images = Vec<u64>;
 
 fn feistel(n: u64, seed: u64, rounds: usize) -> Images {
@@ -76,11 +76,11 @@ fn bijection_around_powers_of_two_and_the_table_limit() {
         check_bijection(&Permutation::new(n, 7, "bijection", 0));
         check_bijection(&Permutation::feistel(n, 7, 8));
     }
-    // A square, a square + 1, a prime, a highly composite number: other shapes of the radixes.
+    // A square, a square + 1, a prime, a highly composite number: different radices.
     for n in [250_000, 250_001, 299_993, 720_720] {
         check_bijection(&Permutation::new(n, 7, "bijection", 0));
     }
-    // On both sides of the limit another algorithm is at work.
+    // The algorithm changes at the limit.
     assert_eq!(TABLE_LIMIT, 65_536);
 }
 
@@ -137,16 +137,17 @@ fn seed_purpose_and_index_each_give_another_permutation() {
     }
 }
 
-/// A test of randomness: the p-value of permutations of one size, one for each seed.
+/// A test of randomness: returns the p-value of permutations of one size, one for each seed.
 type Test = fn(&[Images]) -> f64;
 
-/// Columns of the mixed radix of the permutation.
+/// Returns the number of columns of the mixed radix of the permutation.
 fn columns(n: u64) -> u64 {
     let root = n.isqrt();
     if root * root < n { root + 1 } else { root }
 }
 
-/// The p-value of values in `bins` equal-width bins, where each value of `1..n` is equally likely.
+/// Returns the p-value of values in `bins` equal-width bins, if each value of `1..n` is equally
+/// likely.
 fn binned_p(values: impl Iterator<Item = u64>, n: u64, bins: u64) -> f64 {
     let bin = |value: u64| (value - 1) * bins / (n - 1);
     let counts = histogram(values.map(bin), bins);
@@ -158,7 +159,7 @@ fn binned_p(values: impl Iterator<Item = u64>, n: u64, bins: u64) -> f64 {
     chi_square_p(&counts, &share)
 }
 
-/// Distance between the images of neighbours.
+/// Tests the distance between the images of neighbours.
 fn adjacency(all: &[Images]) -> f64 {
     let n = all[0].len() as u64;
     let distances = all
@@ -167,7 +168,7 @@ fn adjacency(all: &[Images]) -> f64 {
     binned_p(distances, n, 32)
 }
 
-/// The two distances within three neighbours together, in disjoint triples.
+/// Tests the joint distribution of the two distances within three neighbours, in disjoint triples.
 fn triples(all: &[Images]) -> f64 {
     let n = all[0].len() as u64;
     let bin = |a: u64, b: u64| ((b + n - a) % n - 1) * 8 / (n - 1);
@@ -178,7 +179,7 @@ fn triples(all: &[Images]) -> f64 {
     });
     let counts = histogram(pairs, 64);
     let total: u64 = counts.iter().sum();
-    // Two distances of a permutation never cancel; that shows in small domains only.
+    // Two distances of a permutation never cancel; this matters only in small domains.
     let (mut law, mut all_pairs) = (vec![0u64; 64], 0u64);
     let step = (n as usize / 1_000).max(1);
     for first in (1..n).step_by(step) {
@@ -194,8 +195,8 @@ fn triples(all: &[Images]) -> f64 {
     chi_square_p(&counts, &expected)
 }
 
-/// How many images of a window as long as a row fall into the lower half of the columns, against
-/// the hypergeometric law.
+/// Tests the number of images of a window of the length of a row that are in the lower half of the
+/// columns, against the hypergeometric distribution.
 fn windows(all: &[Images]) -> f64 {
     let n = all[0].len() as u64;
     let a = columns(n);
@@ -218,7 +219,7 @@ fn windows(all: &[Images]) -> f64 {
             law.exp() * counts.len() as f64
         })
         .collect();
-    // Cells from the first to the last of 5 expected; the tails join them.
+    // Cells from the first to the last with an expectation of 5; the tails are merged into them.
     let first = expected.iter().position(|&e| e >= 5.0).unwrap();
     let last = expected.iter().rposition(|&e| e >= 5.0).unwrap();
     let cells = |k: u64| (k as usize).clamp(first, last) - first;
@@ -233,7 +234,7 @@ fn windows(all: &[Images]) -> f64 {
     chi_square_p(&counts, &merged)
 }
 
-/// Distance between the images of one index under neighbouring seeds.
+/// Tests the distance between the images of one index under neighbouring seeds.
 fn seeds(all: &[Images]) -> f64 {
     let n = all[0].len() as u64;
     let distances = all.windows(2).flat_map(|pair| {
@@ -245,8 +246,8 @@ fn seeds(all: &[Images]) -> f64 {
     binned_p(distances, n + 1, 32)
 }
 
-/// By how many columns the images of two neighbours in a row are apart. A network of four rounds
-/// keeps their distance twice as often as chance does (Patarin, "Generic attacks on Feistel
+/// Tests the distance in columns between the images of two neighbours in a row. A network of four
+/// rounds keeps their distance twice as often as chance (Patarin, "Generic attacks on Feistel
 /// schemes", 2001).
 fn rows(all: &[Images]) -> f64 {
     let n = all[0].len() as u64;
@@ -260,7 +261,7 @@ fn rows(all: &[Images]) -> f64 {
     });
     let counts = histogram(apart, a);
     let total: u64 = counts.iter().sum();
-    // Not quite uniform: the last row may be short, and a point is not its own neighbour.
+    // Not exactly uniform: the last row may be short, and a point is not its own neighbour.
     let sizes = histogram((0..n).map(|y| y % a), a);
     let expected: Vec<f64> = (0..a as usize)
         .map(|k| {
@@ -281,7 +282,7 @@ const TESTS: [(&str, Test); 5] = [
     ("rows", rows),
 ];
 
-/// Sizes, each with as many seeds as make some ten thousand images: tables, the limit, Feistel.
+/// Sizes with numbers of seeds that make some ten thousand images: tables, the limit, Feistel.
 const SIZES: [(u64, u64); 6] = [
     (100, 400),
     (1_000, 40),
@@ -353,7 +354,7 @@ fn seeds_that_only_shift_the_permutation_fail_the_test_of_seeds() {
     assert!(p < CERTAIN, "p = {p:.1e}");
 }
 
-/// Why small domains are tables: there even eight rounds are not enough.
+/// Small domains are tables because even eight rounds are not enough for them.
 #[test]
 fn eight_rounds_fail_in_tiny_domains_where_tables_pass() {
     for n in [9, 16, 25] {
@@ -369,7 +370,7 @@ fn eight_rounds_fail_in_tiny_domains_where_tables_pass() {
     }
 }
 
-/// The number of a permutation of `0..n` among all n!.
+/// Returns the number of a permutation of `0..n` among all n!.
 fn number(images: &[u64]) -> u64 {
     (0..images.len()).fold(0, |number, i| {
         let smaller = images[i + 1..].iter().filter(|&&y| y < images[i]).count();

@@ -1,9 +1,10 @@
-//! The tree: each module knows only those before it, and nothing tells templates by letters.
+//! The tree: each module uses only modules before it, and no code identifies templates by parts of
+//! their names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In the order of the data; `lib.rs` and the binding know all of them.
+/// The modules in the order of the data; `lib.rs` and the binding use all of them.
 const ORDER: [&str; 21] = [
     "error",
     "numbers",
@@ -39,7 +40,7 @@ fn files(at: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The sources, as paths from `src` with what they say outside of their tests.
+/// Returns the sources as paths from `src`, with their code outside of tests.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -103,7 +104,7 @@ fn the_core_knows_no_python() {
     }
 }
 
-/// Rooms may be read one file at a time, none of them long.
+/// Every file has a limited length.
 #[test]
 fn files_can_be_read_at_one_go() {
     for (path, text) in sources() {

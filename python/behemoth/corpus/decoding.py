@@ -107,7 +107,7 @@ class _Library:
         if len(falls):
             at = int(falls[0])
             raise ArgumentError(
-                "ends", f"{ends[at + 1]} behind {ends[at]}", "ends that do not fall"
+                "ends", f"{ends[at + 1]} after {ends[at]}", "ends that do not decrease"
             )
         stops, ids = ends.tolist(), tokens.tolist()
         documents = [ids[a : max(a, b - 1)] for a, b in pairwise([0, *stops])]

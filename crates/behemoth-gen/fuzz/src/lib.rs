@@ -1,4 +1,4 @@
-//! The targets, which the test `fuzz` of the crate runs as well.
+//! The targets, which the test `fuzz` of the crate also runs.
 
 #[path = "../../tests/fuzz/targets/mod.rs"]
 pub mod targets;

@@ -1,9 +1,9 @@
-//! Background: documents of an existing tokenised corpus among those of facts.
+//! Background: documents of an existing tokenised corpus, mixed with those of facts.
 //!
-//! It lies in files of raw little-endian tokens, whose documents end where an index says or at the
-//! token that ends one. They are read where they are, document by document. Which of them a corpus
-//! has depends on nothing but the background itself: a number of tokens takes the first of them in
-//! one fixed shuffle, and more tokens only add documents.
+//! A background consists of files of raw little-endian tokens, whose documents end at the offsets
+//! of an index or at the end-of-document token. They are read in place, document by document. The
+//! selection of documents depends only on the background itself: a number of tokens selects the
+//! first documents of one fixed shuffle, and more tokens only add documents.
 
 mod read;
 
@@ -19,19 +19,19 @@ use crate::permutation::Permutation;
 use crate::value::Value;
 use crate::vocabulary::Token;
 
-/// Which documents a corpus has between its own.
+/// The background of a corpus, as in a spec.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct BackgroundSpec {
-    /// What tells it apart from others; filled in where it is empty.
+    /// Digest of the background; filled in if empty.
     pub digest: String,
-    /// Tokens of it, the ends of documents included; exact. All by default.
+    /// Exact number of tokens to use, the ends of documents included; all by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
 }
 
 impl BackgroundSpec {
-    /// So many tokens of a background.
+    /// Creates the spec of a number of tokens of a background.
     pub fn new(tokens: u64) -> Self {
         BackgroundSpec {
             tokens: Some(tokens),
@@ -54,7 +54,7 @@ impl BackgroundSpec {
 struct TokenFile {
     file: File,
     path: PathBuf,
-    /// Its first token, counted over all files.
+    /// Offset of its first token, counted over all files.
     first: u64,
 }
 
@@ -62,36 +62,36 @@ struct TokenFile {
 #[derive(Debug)]
 pub struct Background {
     files: Vec<TokenFile>,
-    /// Bytes of a token.
+    /// Size of a token in bytes.
     width: usize,
-    /// One past the last token of each document.
+    /// Offset one past the last token of each document.
     ends: Vec<u64>,
-    /// Whether each document has its end-of-document token; the others get one.
+    /// Whether each document has an end-of-document token; one is added to the others.
     has_end: Vec<bool>,
     /// The largest token id.
     largest: u32,
     digest: String,
-    /// The first file that could not be read any more, and why.
+    /// The first file that could no longer be read, and why.
     failed: OnceLock<(PathBuf, std::io::ErrorKind)>,
 }
 
 impl Background {
-    /// What tells it apart from others: BLAKE3 of its tokens and of where its documents end.
+    /// Returns the BLAKE3 digest of its tokens and the ends of its documents.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Number of its documents.
+    /// Returns the number of documents.
     pub fn documents(&self) -> u64 {
         self.ends.len() as u64
     }
 
-    /// The largest of its token ids.
+    /// Returns the largest token id.
     pub fn largest_token(&self) -> u32 {
         self.largest
     }
 
-    /// Tokens of all its documents, the ends that they get included.
+    /// Returns the number of tokens in all documents, added ends included.
     pub fn tokens(&self) -> u64 {
         let missing = self.has_end.iter().filter(|&&has_end| !has_end).count();
         self.ends.last().copied().unwrap_or(0) + missing as u64
@@ -103,13 +103,14 @@ impl Background {
         (start, self.ends[at])
     }
 
-    /// Tokens of a document, its end included.
+    /// Returns the number of tokens in a document, its end included.
     fn tokens_of(&self, document: u64) -> u64 {
         let (start, stop) = self.range(document);
         stop - start + u64::from(!self.has_end[document as usize])
     }
 
-    /// Reads tokens from `start` on; what cannot be read is left, and remembered as failed.
+    /// Reads tokens starting at `start`; on failure, the rest of `out` is left unchanged and the
+    /// error is recorded for [`Background::check`].
     fn read_into<T: Token>(&self, start: u64, out: &mut [T]) {
         let mut at = 0;
         while at < out.len() {
@@ -132,7 +133,7 @@ impl Background {
         }
     }
 
-    /// An error if its files could not be read as they were when it was opened.
+    /// Returns an error if reading a file has failed since it was opened.
     pub(crate) fn check(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
@@ -141,27 +142,27 @@ impl Background {
     }
 }
 
-/// The documents of a background that a corpus has.
+/// The selected documents of a background.
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
     background: std::sync::Arc<Background>,
-    /// Number among those that are taken -> document.
+    /// Maps the number of a selected document to its number in the background.
     order: Permutation,
     documents: u64,
-    /// Tokens of the last of them, which is cut where the number of tokens says.
+    /// Number of tokens in the last document, which is truncated to reach the exact total.
     last: u64,
     most: u64,
 }
 
 impl Taken {
-    /// So many tokens of a background.
+    /// Selects a number of tokens of a background.
     pub(crate) fn new(background: std::sync::Arc<Background>, tokens: u64) -> Result<Self> {
         let all = background.tokens();
         if tokens > all {
             return Err(Error::argument(
                 "tokens",
                 tokens,
-                format!("up to {all}, all there are"),
+                format!("up to {all}, the tokens of the background"),
             ));
         }
         let order = Permutation::new(background.documents(), 0, "background", 0);
@@ -181,22 +182,22 @@ impl Taken {
         })
     }
 
-    /// Number of documents.
+    /// Returns the number of documents.
     pub(crate) fn documents(&self) -> u64 {
         self.documents
     }
 
-    /// The whole background.
+    /// Returns the complete background.
     pub(crate) fn background(&self) -> &std::sync::Arc<Background> {
         &self.background
     }
 
-    /// Most tokens of a document.
+    /// Returns the maximum number of tokens in a document.
     pub(crate) fn most_tokens(&self) -> u64 {
         self.most
     }
 
-    /// Tokens of a document, its end included.
+    /// Returns the number of tokens in a document, its end included.
     pub(crate) fn tokens_of(&self, number: u64) -> u64 {
         if number + 1 == self.documents {
             self.last
@@ -205,12 +206,12 @@ impl Taken {
         }
     }
 
-    /// The number of a document among all of the background.
+    /// Returns the number of a selected document in the background.
     pub(crate) fn document(&self, number: u64) -> u64 {
         self.order.apply(number)
     }
 
-    /// Writes a document; gives its number of tokens.
+    /// Writes a document; returns its number of tokens.
     pub(crate) fn write<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
         let tokens = self.tokens_of(number) as usize;
         let (last, body) = out[..tokens].split_last_mut().expect("at least its end");

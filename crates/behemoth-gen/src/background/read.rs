@@ -1,4 +1,4 @@
-//! Opening a background: one pass over its tokens.
+//! Opening a background in one pass over its tokens.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,13 +8,13 @@ use std::sync::OnceLock;
 use super::{Background, TokenFile};
 use crate::error::{Error, Result};
 
-/// Bytes that are read at once; a multiple of all widths.
+/// Number of bytes per read; a multiple of all widths.
 const PIECE: usize = 1 << 20;
 
-/// Longest document: it is made in memory.
+/// Maximum length of a document, which is generated in memory.
 const DOCUMENT_LIMIT: u64 = 1 << 27;
 
-/// Tokens of `width` bytes.
+/// Decodes tokens of `width` bytes.
 pub(super) fn ids(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> + '_ {
     bytes.chunks_exact(width).map(|bytes| {
         let mut id = [0u8; 4];
@@ -24,9 +24,15 @@ pub(super) fn ids(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> + '_ 
 }
 
 impl Background {
-    /// Opens files of raw tokens of 2 or 4 bytes, one after the other. Documents end at `ends`,
-    /// counted in tokens over all files, or else at each token `end`; those without one at their
-    /// end get one.
+    /// Opens files of raw tokens of `width` bytes (2 or 4), which are concatenated. Documents end
+    /// at the offsets `ends`, counted in tokens over all files, or by default after each token
+    /// `end`; `end` is added to documents that do not end with it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if `width` or `ends` is not allowed, there are no tokens or a
+    /// document is too long; [`Error::Corpus`] if the size of a file is not a multiple of `width`;
+    /// and [`Error::Io`] if a file cannot be read.
     pub fn open(
         paths: &[PathBuf],
         width: usize,
@@ -87,10 +93,10 @@ struct Scanned {
     digest: String,
 }
 
-/// What is seen of tokens as they pass.
+/// The state of the pass over the tokens.
 struct Scan {
     end: u32,
-    /// Where documents end, if that was said.
+    /// Ends of the documents, if given.
     given: Option<Vec<u64>>,
     next: usize,
     ends: Vec<u64>,
@@ -112,7 +118,7 @@ impl Scan {
                     allowed,
                 ));
             }
-            // Documents without tokens are none.
+            // Documents without tokens are skipped.
             ends.dedup();
             ends.retain(|&end| end > 0);
         }
@@ -145,7 +151,7 @@ impl Scan {
                 }
             }
             if filled % width > 0 {
-                let reason = format!("is no file of tokens of {width} bytes each");
+                let reason = format!("is not a file of tokens of {width} bytes each");
                 return Err(Error::corpus(path, reason));
             }
             let bytes = &piece[..filled];
@@ -177,7 +183,7 @@ impl Scan {
 
     fn finish(mut self, width: usize) -> Result<Scanned> {
         match &self.given {
-            // What comes after the last end is a document as well.
+            // Tokens after the last end are a document too.
             None if self.ends.last().copied().unwrap_or(0) < self.tokens => {
                 self.ends.push(self.tokens);
                 self.has_end.push(false);
@@ -186,7 +192,10 @@ impl Scan {
                 return Err(Error::argument(
                     "background",
                     format!("an index that ends at token {}", ends.last().unwrap_or(&0)),
-                    format!("one that ends at {}, the number of tokens", self.tokens),
+                    format!(
+                        "an index that ends at {}, the number of tokens",
+                        self.tokens
+                    ),
                 ));
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! How many tokens there are: of all, of a range of documents, before each page.
+//! Token counts: of the corpus, of a range of documents, before each page.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -16,8 +16,14 @@ use crate::numbers::product;
 use crate::vocabulary::Token;
 
 impl Corpus {
-    /// Tokens of the whole corpus; counts them once where documents vary in length, on so many
-    /// threads (0: all), with documents as the unit of progress.
+    /// Returns the number of tokens in the corpus. If documents vary in length, they are counted
+    /// once, on `threads` threads (0: one per core). Progress is in documents.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Cancelled`](crate::Error::Cancelled) if `progress` is cancelled, and
+    /// [`Error::Argument`](crate::Error::Argument) if the number is too large or memory is
+    /// insufficient.
     pub fn token_count(&self, threads: usize, progress: &Progress) -> Result<u64> {
         match self.document_tokens {
             Some(tokens) => product("tokens", self.documents(), tokens),
@@ -29,8 +35,13 @@ impl Corpus {
         }
     }
 
-    /// Tokens of each of a range of documents, its end included; none of one that a twin leaves
-    /// out.
+    /// Returns the number of tokens in each document of a range, the end of the document included;
+    /// 0 for a document that a twin omits.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus or
+    /// memory is insufficient.
     pub fn document_lengths(&self, documents: Range<u64>) -> Result<Vec<u64>> {
         self.check_documents(&documents)?;
         let writer = self.writer();
@@ -40,7 +51,8 @@ impl Corpus {
         Ok(lengths)
     }
 
-    /// Mean tokens of a document over the first pages; twins have that of their parent.
+    /// Returns the mean number of tokens in a document over the first pages; a twin has the mean of
+    /// its parent.
     pub(crate) fn mean_document_tokens(&self) -> f64 {
         let documents = self.documents().min(4 * PAGE_DOCUMENTS);
         let parent;
@@ -57,7 +69,7 @@ impl Corpus {
         (tokens as f64 / documents as f64).max(1.0)
     }
 
-    /// Tokens of a range of documents, counted without writing them.
+    /// Counts the tokens of a range of documents without writing them.
     pub(super) fn count_tokens(&self, pen: &Pen<'_, u16>, documents: Range<u64>) -> u64 {
         if let Some(tokens) = self.document_tokens {
             return tokens * (documents.end - documents.start);
@@ -92,7 +104,7 @@ impl Corpus {
         tokens
     }
 
-    /// Tokens of a sentence, with its end where it has one.
+    /// Returns the number of tokens in a sentence, with its end if it has one.
     #[inline(always)]
     pub(super) fn sentence_tokens<T: Token>(
         &self,
@@ -107,7 +119,7 @@ impl Corpus {
         })
     }
 
-    /// Cumulative tokens before each page, and after the last.
+    /// Returns the cumulative number of tokens before each page and after the last.
     pub(super) fn page_index(&self, threads: usize, progress: &Progress) -> Result<&[u64]> {
         if let Some(index) = self.index.get() {
             return Ok(index);

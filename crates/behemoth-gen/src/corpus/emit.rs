@@ -1,4 +1,4 @@
-//! Documents -> tokens: the inner loop.
+//! Writing documents as tokens: the inner loop.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use crate::grammar::{SLACK, Writer};
 use crate::schedule::Timeline;
 use crate::vocabulary::{END_OF_SEQUENCE, Token};
 
-/// A document of one sentence, or one that says no fact, by its number among such.
+/// A document of one sentence, or a document without facts by its number among such documents.
 pub(super) enum Document {
     Sentence(Sentence),
     Other(u64),
 }
 
-/// Documents made into memory that is used again and again.
+/// A reusable buffer that documents are generated into.
 pub(crate) struct Scratch<'a, T> {
     corpus: &'a Corpus,
     tokens: Vec<T>,
-    /// Documents that are made at a time.
+    /// Number of documents generated at a time.
     pub documents: u64,
 }
 
@@ -35,8 +35,8 @@ impl<'a, T: Token> Scratch<'a, T> {
         }
     }
 
-    /// Fills `out` from a document on, without its first `skip` tokens; gives the number of
-    /// tokens, fewer than `out` takes only at the end of the corpus.
+    /// Fills `out` starting from a document, without its first `skip` tokens; returns the number of
+    /// tokens, less than the length of `out` only at the end of the corpus.
     pub(super) fn fill(
         &mut self,
         writer: &Pen<'_, T>,
@@ -81,7 +81,7 @@ impl Corpus {
         match &self.style {
             Style::Text(text) => Pen::Text(text),
             Style::Templates(templates) => {
-                // Where a document has several sentences, its end follows the last and not each.
+                // In a document of several sentences, the end follows the last sentence only.
                 let order = self.documents.of_sentences();
                 let end = order
                     .filter(|_| self.insert.is_none())
@@ -94,18 +94,19 @@ impl Corpus {
         }
     }
 
-    /// Documents to make at a time: about 64 Ki tokens, which stay in the second-level cache.
+    /// Returns the number of documents to generate at a time: about 64 Ki tokens, which stay in the
+    /// second-level cache.
     pub(crate) fn batch_documents(&self) -> u64 {
         ((1 << 16) / self.most_document_tokens().max(1)).clamp(1, PAGE_DOCUMENTS)
     }
 
-    /// Room that [`Corpus::emit`] needs for so many documents.
+    /// Returns the length of the buffer that [`Corpus::emit`] needs for a number of documents.
     pub(crate) fn room(&self, documents: usize) -> usize {
         self.most_document_tokens() as usize * documents + SLACK + self.most_tokens
     }
 
-    /// Writes documents to the front of `out`, which must have [`Corpus::room`] for them; gives
-    /// the number of tokens.
+    /// Writes documents to the front of `out`, which must have at least the length
+    /// [`Corpus::room`]; returns the number of tokens.
     pub(crate) fn emit<T: Token>(
         &self,
         pen: &Pen<'_, T>,
@@ -142,7 +143,8 @@ impl Corpus {
         at
     }
 
-    /// Documents that are of one sentence each where they say facts.
+    /// Calls `each` for every document of a range, in a corpus whose fact documents have one
+    /// sentence each.
     #[inline(always)]
     pub(super) fn for_each_document(
         &self,
@@ -158,7 +160,7 @@ impl Corpus {
             order.apply_range(first, &mut numbers[..count]);
             facts[..count].copy_from_slice(&numbers[..count]);
             if !self.others.is_empty() {
-                // Any fact will do for what says none.
+                // Any fact will do for a document without facts.
                 let own = self.documents.own();
                 for fact in facts[..count].iter_mut().filter(|number| **number >= own) {
                     *fact = 0;
@@ -169,7 +171,7 @@ impl Corpus {
             if let Some(questions) = &self.questions {
                 for (rank, &fact) in ranks.iter_mut().zip(&facts[..count]) {
                     let (subject, relation) = self.world.subject_relation(fact);
-                    // Nothing is asked about links; any rank will do.
+                    // There are no questions about links; any rank will do.
                     *rank = if relation < self.world.relations() {
                         subject
                     } else {

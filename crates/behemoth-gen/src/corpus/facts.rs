@@ -1,8 +1,8 @@
-//! Sets of facts, asked for each sentence.
+//! Sets of facts, queried for each sentence.
 
 use super::Corpus;
 
-/// A set of facts with a fast test.
+/// A set of facts with a fast membership test.
 #[derive(Debug)]
 pub(super) enum FactSet {
     Bits(Vec<u64>),
@@ -10,7 +10,7 @@ pub(super) enum FactSet {
 }
 
 impl FactSet {
-    /// Up to 64 MiB of bits; larger worlds search a sorted list.
+    /// Maximum number of facts for a bit set, of 64 MiB; larger worlds search a sorted list.
     const BITS_LIMIT: u64 = 1 << 29;
 
     pub(super) fn new(sorted: &[u64], facts: u64) -> Self {
@@ -38,7 +38,7 @@ impl FactSet {
 }
 
 impl Corpus {
-    /// Whether a twin leaves a fact out.
+    /// Returns `true` if a twin omits a fact.
     #[inline(always)]
     pub(super) fn is_left_out(&self, fact: u64) -> bool {
         self.without.as_ref().is_some_and(|set| set.contains(fact))

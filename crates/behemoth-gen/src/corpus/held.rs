@@ -1,9 +1,9 @@
-//! Documents one after the other, with what each of them holds.
+//! Iteration over documents and their contents.
 //!
-//! What waits for multiplications (the order of documents, the names of their subjects) is made
-//! for many documents at a time, so that the waits overlap. What is different for each relation is
-//! done fact by fact, before the sentences are put in order: a processor foresees what comes in the
-//! same turn each time, and pays 20 cycles whenever it does not.
+//! Operations bound by the latency of multiplications (the order of documents, the names of their
+//! subjects) are done for many documents at a time, so that the latencies overlap. Operations that
+//! differ between relations are done fact by fact, before the sentences are put in order: branches
+//! that repeat in a fixed sequence are predicted, and a misprediction costs 20 cycles.
 
 use std::ops::Range;
 
@@ -12,18 +12,18 @@ use super::sentence::{Choice, Sentence};
 use crate::document::{Holds, Place};
 use crate::permutation::Permutation;
 
-/// Places of the order that are looked up together.
+/// Number of positions of the order that are looked up together.
 pub(super) const BATCH: u64 = 128;
 
-/// What a document holds.
+/// The content of a document.
 pub(super) enum Held<'a> {
-    /// Its sentences in order, those of facts that are left out included.
+    /// Its sentences in order, those of omitted facts included.
     Sentences(&'a [Sentence], Named),
-    /// It says no fact; its number among such.
+    /// A document without facts of its own, by its number among such documents.
     Other(u64),
 }
 
-/// The name of a subject that a document is about, found beforehand.
+/// The precomputed name of the subject of a document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Named {
     pub(super) subject: u64,
@@ -31,26 +31,26 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// None is known.
+    /// No precomputed name.
     pub(super) const NONE: Named = Named {
         subject: u64::MAX,
         name: 0,
     };
 }
 
-/// Memory that is used again for each document.
+/// Buffers that are reused for each document.
 #[derive(Default)]
 pub(super) struct Draft {
     places: Vec<Place>,
     order: Vec<u32>,
-    /// Fact by fact.
+    /// The sentences fact by fact.
     unordered: Vec<Sentence>,
     sentences: Vec<Sentence>,
 }
 
 impl Corpus {
-    /// Goes through a range of documents, whatever they hold; `names` gives the names of subjects.
-    /// Where every document is one sentence, `for_each_document` is faster.
+    /// Calls `each` for every document of a range; `names` maps subjects to names. If every
+    /// document is one sentence, `for_each_document` is faster.
     #[inline(always)]
     pub(super) fn for_each_held(
         &self,
@@ -61,7 +61,7 @@ impl Corpus {
         let mut draft = Draft::default();
         let (mut slots, mut subjects, mut named) = (Vec::new(), Vec::new(), Vec::new());
         let width = self.documents.width();
-        // A document of several subjects asks for their names one by one.
+        // In a document of several subjects, names are looked up one by one.
         let names = names.filter(|_| width == 1);
         let at_once = (BATCH / width).max(1);
         let mut first = documents.start;
@@ -74,7 +74,7 @@ impl Corpus {
                     Some(_) => 0,
                     None => self.documents.entity(slot).unwrap_or(0),
                 }));
-                // What links are about are no subjects; any name will do.
+                // The entity of a link is not a subject; any name will do.
                 let known = |&subject: &u64| {
                     if subject < self.world.subjects() {
                         subject
@@ -103,7 +103,7 @@ impl Corpus {
         }
     }
 
-    /// The sentences of a document in order, those of facts that are left out included.
+    /// Returns the sentences of a document in order, those of omitted facts included.
     pub(super) fn sentences_of<'a>(&self, document: u64, draft: &'a mut Draft) -> &'a [Sentence] {
         let mut slots = Vec::new();
         self.slots_of(document..document + 1, &mut slots);
@@ -111,7 +111,7 @@ impl Corpus {
         &draft.sentences
     }
 
-    /// What the order has at the places of some documents.
+    /// Computes the slots of the order at the positions of a range of documents.
     fn slots_of(&self, documents: Range<u64>, slots: &mut Vec<u64>) {
         let width = self.documents.width();
         let start = documents.start * width;
@@ -143,7 +143,7 @@ impl Corpus {
         let is_question = |sentence: &Sentence| self.style.is_question(sentence.wording);
         match self.documents.holds(slots[0]) {
             Holds::All => {}
-            // Of each subject; the sort is stable.
+            // For each subject; the sort is stable.
             Holds::QuestionsLast => {
                 let relations = self.world.relations();
                 let about = |s: &Sentence| (s.relation >= relations, s.subject);

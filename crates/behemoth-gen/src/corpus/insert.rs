@@ -1,4 +1,4 @@
-//! Sentences inside documents that say no fact of their own.
+//! Sentences inserted into documents without facts of their own.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::spec::CorpusSpec;
 use crate::vocabulary::Token;
 use crate::world::World;
 
-/// A copy of a fact in a document.
+/// A copy of a fact inserted into a document.
 struct Inserted {
-    /// Its number among all sentences.
+    /// Number among all sentences.
     number: u64,
     fact: u64,
     copy: u64,
-    /// Of how many copies.
+    /// Number of copies of the fact.
     exposures: u64,
-    /// Its first token.
+    /// Offset of the first token in the document.
     first: u64,
 }
 
-/// Where the sentences of a corpus stand, if the spec inserts them.
+/// Creates the slots of the sentences of a corpus, if the spec inserts them.
 pub(super) fn slots(
     world: &World,
     spec: &CorpusSpec,
@@ -50,8 +50,8 @@ pub(super) fn slots(
 }
 
 impl Corpus {
-    /// The copies of facts that are inserted in a document, by its number among those that say no
-    /// fact of their own: without those that are left out.
+    /// Returns the copies of facts inserted into a document, given by its number among those
+    /// without facts of their own; omitted facts are excluded.
     fn inserted(&self, other: u64) -> impl Iterator<Item = Inserted> + '_ {
         let slots = self.insert.iter();
         let own = self.words_of(other);
@@ -75,13 +75,14 @@ impl Corpus {
         })
     }
 
-    /// Where words begin in a document, if sentences are to stand at their borders.
+    /// Returns, for each token of a document, whether it begins a word, if sentences are inserted
+    /// at word boundaries.
     fn words_of(&self, other: u64) -> Option<Vec<bool>> {
         let Style::Text(text) = &self.style else {
             return None;
         };
         self.spec.corpus.insert.filter(|insert| insert.words)?;
-        // One that is cut or damaged has no slot that hangs on what was not read.
+        // The slots of a truncated or damaged document must not depend on what could not be read.
         let mut tokens = vec![0u32; self.others.tokens_of(other) as usize];
         self.others
             .write_tokens(other, self.vocabulary.end_of_document(), &mut tokens);
@@ -94,7 +95,7 @@ impl Corpus {
         )
     }
 
-    /// How a sentence names its subject at a token of a document that it is inserted in.
+    /// Returns how a sentence inserted at a token of a document names its subject.
     pub(super) fn mention_at(&self, first: u64) -> Mention {
         let words = self.spec.corpus.insert.is_some_and(|insert| insert.words);
         match words && first > 0 {
@@ -103,7 +104,8 @@ impl Corpus {
         }
     }
 
-    /// Goes through the sentences that are inserted in a document, each with its first token.
+    /// Calls `each` for every sentence inserted into a document, with the offset of its first
+    /// token.
     pub(super) fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u64, &Sentence)) {
         for Inserted {
             number,
@@ -118,17 +120,17 @@ impl Corpus {
         }
     }
 
-    /// Whether a sentence is inserted in a document.
+    /// Returns `true` if a sentence is inserted into a document.
     pub(super) fn has_inserted(&self, other: u64) -> bool {
         self.inserted(other).next().is_some()
     }
 
-    /// Number of documents that sentences are inserted in.
+    /// Returns the number of documents that sentences are inserted into.
     pub(super) fn documents_with_inserted(&self, slots: &Slots) -> u64 {
         if slots.per_document() == 1 {
             return self.sentences();
         }
-        // There are fewer sentences than slots, mostly by far.
+        // There are fewer sentences than slots, usually far fewer.
         let mut bits = vec![0u64; self.others.documents().div_ceil(64) as usize];
         for number in 0..self.exposures.sentences() {
             let mut fact = [number];
@@ -141,7 +143,7 @@ impl Corpus {
         bits.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// [`Corpus::emit`] where sentences are inserted.
+    /// [`Corpus::emit`] for a corpus with an insert.
     pub(super) fn emit_inserted<T: Token>(
         &self,
         pen: &Pen<'_, T>,
@@ -155,8 +157,8 @@ impl Corpus {
             };
             let end = at + self.emit_other(other, &mut out[at..]);
             self.for_each_inserted(other, |first, sentence| {
-                // Whoever writes a sentence writes past its end. So it is made behind the
-                // document, where the next one will be written, and only its tokens are moved.
+                // Writing a sentence overruns its end. It is therefore written behind the document,
+                // where the next one will be written, and only its tokens are moved.
                 let made = match pen {
                     Pen::Templates(writer, templates) => {
                         self.emit_sentence(writer, templates, sentence, &mut out[end..])
@@ -173,7 +175,8 @@ impl Corpus {
         at
     }
 
-    /// Tokens of a range of documents, where sentences are inserted: those without them.
+    /// Counts the tokens of a range of documents of a corpus with an insert, which replaces tokens
+    /// and adds none.
     pub(super) fn count_others(&self, documents: Range<u64>) -> u64 {
         let mut tokens = 0;
         self.for_each_held(documents, None, |_, held| {

@@ -1,4 +1,4 @@
-//! Where each fact is written: by fact, and by document.
+//! The ledger: where each fact is written, by fact and by document.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -11,34 +11,34 @@ use super::style::{Pen, Style};
 use crate::document;
 use crate::error::Result;
 
-/// One writing of a fact: a line of the ledger.
+/// A line of the ledger: one written copy of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The fact.
     pub fact: u64,
-    /// Which of its copies, from 0.
+    /// Number of the copy among those of the fact, from 0.
     pub copy: u64,
     /// Index into [`Corpus::wordings`].
     pub wording_index: u32,
-    /// The document it stands in.
+    /// The document that contains it.
     pub document: u64,
-    /// Its place among the sentences of the document.
+    /// Position of its sentence in the document, from 0.
     pub place: u32,
-    /// Its first token, counted in the document.
+    /// Offset of its first token from the start of the document.
     pub offset: u32,
-    /// Where it is inserted in a document of a background: the number of that among all of the
+    /// If it is inserted into a document of a background, the number of that document in the
     /// background.
     pub background: Option<u64>,
-    /// The object that is written.
+    /// The written object.
     pub object: u32,
-    /// Whether that is the second object.
+    /// Whether this is the second object of the fact.
     pub minority: bool,
 }
 
-/// Says where the sentences of a document begin.
+/// Computes where the sentences of a document begin.
 struct Ruler<'a> {
     corpus: &'a Corpus,
-    /// Knows lengths; made when one is asked for.
+    /// Computes lengths; created on first use.
     pen: OnceCell<Pen<'a, u32>>,
 }
 
@@ -50,8 +50,8 @@ impl<'a> Ruler<'a> {
         }
     }
 
-    /// Goes through the sentences of a document that are written, each with its place and its
-    /// first token; facts that a joint statement says together come as one.
+    /// Calls `each` for every written sentence of a document, with its position and the offset of
+    /// its first token; the facts of a joint statement form one group.
     fn for_each(
         &self,
         sentences: &[Sentence],
@@ -82,8 +82,8 @@ impl<'a> Ruler<'a> {
         }
     }
 
-    /// The same of sentences that are inserted in a document, by its number among those that say
-    /// no fact of their own.
+    /// Like [`Ruler::for_each`], for the sentences inserted into a document, given by its number
+    /// among those without facts of their own.
     fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u32, u32, &[Sentence])) {
         let mut place = 0;
         self.corpus.for_each_inserted(other, |first, sentence| {
@@ -92,7 +92,7 @@ impl<'a> Ruler<'a> {
         });
     }
 
-    /// The place of a sentence in its document, and its first token.
+    /// Returns the position of a sentence in its document and the offset of its first token.
     fn find(&self, document: u64, sentence: &Sentence, draft: &mut Draft) -> (u32, u32) {
         let corpus = self.corpus;
         let mut found = None;
@@ -112,12 +112,20 @@ impl<'a> Ruler<'a> {
 }
 
 impl Corpus {
-    /// Every writing of a fact, by copy.
+    /// Returns every written copy of a fact, in order of copies.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`](crate::Error::Argument) if there is no such fact.
     pub fn ledger(&self, fact: u64) -> Result<Vec<Entry>> {
         self.ledger_of(&[fact])
     }
 
-    /// The same of several facts, one after the other.
+    /// Returns every written copy of several facts, fact by fact.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`](crate::Error::Argument) if a fact does not exist.
     pub fn ledger_of(&self, facts: &[u64]) -> Result<Vec<Entry>> {
         let (ruler, mut draft) = (Ruler::new(self), Draft::default());
         let mut entries = Vec::new();
@@ -139,8 +147,12 @@ impl Corpus {
         Ok(entries)
     }
 
-    /// Every sentence of a range of documents, as they are written; facts that a joint statement
-    /// says together have one place.
+    /// Returns every sentence of a range of documents, in the order written; the facts of a joint
+    /// statement share one position.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus.
     pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
         self.check_documents(&documents)?;
         let (ruler, mut entries) = (Ruler::new(self), Vec::new());
@@ -157,7 +169,7 @@ impl Corpus {
         Ok(entries)
     }
 
-    /// The document of a sentence by its number.
+    /// Returns the document of a sentence, given with its number.
     fn document_of(&self, number: u64, sentence: &Sentence) -> u64 {
         if let Some(slots) = &self.insert {
             return self.documents.place_of_other(slots.document_of(number));

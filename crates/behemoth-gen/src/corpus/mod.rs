@@ -1,13 +1,13 @@
 //! The ordered stream of all sentences, and random access to it.
 //!
-//! The unit of order is the *document*: in `shuffle` order a sentence, in `bios` order some of
-//! the sentences of one subject. Documents stand at the places that a permutation gives them, so
-//! document i is made without the documents before it. Where every document has the same number
-//! of tokens, token offsets are arithmetic; elsewhere an index counts the tokens of fixed
-//! *pages* of [`PAGE_DOCUMENTS`] documents, once.
+//! The unit of order is the *document*: in `shuffle` order a sentence, in `bios` order some of the
+//! sentences of one subject. A permutation assigns documents to their positions, so document i is
+//! generated without the documents before it. If every document has the same number of tokens,
+//! token offsets are arithmetic; otherwise an index of the tokens in fixed *pages* of
+//! [`PAGE_DOCUMENTS`] documents is computed once.
 //!
-//! A twin keeps the places of its parent: overridden facts change tokens in place, and the
-//! documents of facts that are left out have no tokens.
+//! A twin keeps the positions of its parent: overridden facts change tokens in place, and the
+//! documents of omitted facts have no tokens.
 
 mod count;
 mod emit;
@@ -57,21 +57,21 @@ pub use self::threads::Progress;
 pub(crate) use self::style::Pen;
 pub(crate) use self::threads::{on_threads, threads_or_all};
 
-/// Documents of a page, fixed by format version 1.
+/// Number of documents in a page, fixed by format version 1.
 pub const PAGE_DOCUMENTS: u64 = 1024;
 
-/// What may stand beside the spec of a corpus.
+/// Optional inputs of a corpus besides its spec.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
-    /// Exposures by fact, when the spec says `array`.
+    /// Exposures by fact, if the spec has the form `array`.
     pub array: Option<Vec<u32>>,
-    /// What it is written with, in place of templates.
+    /// The compiled text grammar that replaces the templates.
     pub lexicon: Option<Arc<Lexicon>>,
-    /// Documents to stand between its own.
+    /// Documents to mix with those of the corpus.
     pub background: Option<Arc<Background>>,
 }
 
-/// A corpus, ready to be written or streamed.
+/// A corpus, which can be written to disk or streamed.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     world: World,
@@ -92,14 +92,18 @@ pub struct Corpus {
     most_tokens: usize,
     document_tokens: Option<u64>,
     index: Arc<OnceLock<Vec<u64>>>,
-    /// The same stream as text, once it was asked for.
+    /// The same stream as text, compiled on first use.
     written: Arc<OnceLock<Corpus>>,
 }
 
 impl Corpus {
-    /// Builds the corpus of a world; `array` are the exposures by fact, when the spec says
-    /// `array`. Overrides that the world has are taken into the corpus's twin spec. The spec is
-    /// checked, wherever it is from; the version of the format is that of the world.
+    /// Builds the corpus of a world; `array` is the list of exposures by fact, if the spec has the
+    /// form `array`. Overrides of the world are copied to the corpus's twin spec. The spec is
+    /// always checked; the format version is that of the world.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the spec is invalid or does not fit the world or `array`.
     pub fn new(world: World, spec: CorpusSpec, array: Option<Vec<u32>>) -> Result<Corpus> {
         let parts = Parts {
             array,
@@ -108,7 +112,11 @@ impl Corpus {
         Corpus::with_parts(world, spec, parts)
     }
 
-    /// The same, written with a text grammar.
+    /// Builds a corpus that is written with a text grammar; otherwise like [`Corpus::new`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Corpus::new`], and if the lexicon does not fit the world or the spec.
     pub fn with_lexicon(
         world: World,
         spec: CorpusSpec,
@@ -123,7 +131,11 @@ impl Corpus {
         Corpus::with_parts(world, spec, parts)
     }
 
-    /// The same from all that may stand beside a spec.
+    /// Builds a corpus from a spec and all optional inputs; otherwise like [`Corpus::new`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Corpus::new`], and if the parts do not fit the world or the spec.
     pub fn with_parts(world: World, spec: CorpusSpec, parts: Parts) -> Result<Corpus> {
         let (world, spec) = settle(world, spec, &parts)?;
         let seed = world.seed();
@@ -186,43 +198,47 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// The corpus of a spec without table and array.
+    /// Builds the corpus of a spec that needs no table, array, grammar or background.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the spec is invalid or needs one of these.
     pub fn from_spec(spec: Spec) -> Result<Corpus> {
         let world = World::of_version(spec.format_version, spec.world, None)?;
         Corpus::new(world, spec.corpus, None)
     }
 
-    /// The facts, overrides of a twin included.
+    /// Returns the world, overrides of a twin included.
     pub fn world(&self) -> &World {
         &self.world
     }
 
-    /// The normalised spec.
+    /// Returns the normalised spec.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// The partition of the token ids.
+    /// Returns the partition of the token ids.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
 
-    /// All wordings of all templates; [`Entry::wording_index`] points here.
+    /// Returns all wordings of all templates; [`Entry::wording_index`] is an index into this list.
     pub fn wordings(&self) -> &[Wording] {
         self.style.wordings()
     }
 
-    /// The exposures of the facts, before any are left out.
+    /// Returns the exposures of the facts, before a twin omits any.
     pub fn exposures(&self) -> &Exposures {
         &self.exposures
     }
 
-    /// Number of documents, those without tokens included.
+    /// Returns the number of documents, those without tokens included.
     pub fn documents(&self) -> u64 {
         self.documents.len()
     }
 
-    /// Number of sentences that are written.
+    /// Returns the number of sentences that are written.
     pub fn sentences(&self) -> u64 {
         let left_out: u64 = self
             .spec
@@ -235,7 +251,7 @@ impl Corpus {
         self.exposures.sentences() - left_out
     }
 
-    /// How often a fact is written; 0 for one that is left out.
+    /// Returns the number of times a fact is written, or 0 if it is omitted.
     pub fn exposures_of(&self, fact: u64) -> u64 {
         if self.is_left_out(fact) {
             0
@@ -244,17 +260,21 @@ impl Corpus {
         }
     }
 
-    /// Tokens of every document, when all have the same number.
+    /// Returns the number of tokens in every document, or `None` if it varies.
     pub fn document_tokens(&self) -> Option<u64> {
         self.document_tokens
     }
 
-    /// Bytes of a token in a shard.
+    /// Returns the size of a token in a shard, in bytes.
     pub fn token_bytes(&self) -> u64 {
         if self.vocabulary.fits_u16() { 2 } else { 4 }
     }
 
-    /// The same corpus with other objects for some facts; see [`World::with_overrides`].
+    /// Returns this corpus with other objects for some facts; see [`World::with_overrides`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`World::with_overrides`].
     pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<Corpus> {
         let world = self.world.with_overrides(changes, follow)?;
         let mut spec = self.spec.corpus.clone();
@@ -263,7 +283,11 @@ impl Corpus {
         self.twin(world, spec)
     }
 
-    /// The same corpus without the sentences of some facts.
+    /// Returns this corpus without the sentences of some facts.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if there is no such fact.
     pub fn without(&self, facts: &[u64]) -> Result<Corpus> {
         let mut spec = self.spec.corpus.clone();
         spec.twin.without.extend_from_slice(facts);
@@ -297,7 +321,7 @@ impl Corpus {
         ))
     }
 
-    /// Refuses a range that has documents which the corpus does not have.
+    /// Refuses a range that is not within the documents of the corpus.
     pub(crate) fn check_documents(&self, documents: &Range<u64>) -> Result<()> {
         self.check_range("stop", documents.start, documents.end, self.documents())
     }

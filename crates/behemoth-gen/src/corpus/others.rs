@@ -1,4 +1,4 @@
-//! Documents among those of facts that say none: filler first, and then background.
+//! Documents without facts of their own: filler, followed in numbering by background.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,36 +15,36 @@ use crate::spec::{CorpusSpec, TwinFiller, TwinSpec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
-/// What a document is, whatever is inserted in it.
+/// The kind of a document, regardless of inserted sentences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DocumentKind {
-    /// Facts.
+    /// A document of facts.
     Facts,
-    /// Words of a filler.
+    /// A document of a filler.
     Filler,
-    /// What another corpus says.
+    /// A document of another corpus.
     Background,
 }
 
 impl DocumentKind {
-    /// As a number: 0 of facts, 1 of filler, 2 of a background.
+    /// Returns the kind as a number: 0 for facts, 1 for filler, 2 for a background.
     pub const fn code(self) -> u8 {
         self as u8
     }
 }
 
-/// What stands between facts.
+/// The documents without facts of their own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Others {
     filler: Option<Arc<Filler>>,
     background: Option<Arc<Taken>>,
-    /// Stands for each of their tokens but the last, where a stream says what tokens are.
+    /// The role written for each of their tokens but the last, if the stream consists of roles.
     pub(super) role: Option<u32>,
 }
 
 impl Others {
-    /// Those of a spec that was settled on.
+    /// Creates the documents of a settled spec.
     pub(super) fn new(
         world: &World,
         spec: &CorpusSpec,
@@ -77,7 +77,7 @@ impl Others {
         self.filler.is_none() && self.background.is_none()
     }
 
-    /// Number of documents.
+    /// Returns the number of documents.
     pub(super) fn documents(&self) -> u64 {
         let background = self
             .background
@@ -86,7 +86,7 @@ impl Others {
         self.filler_documents() + background
     }
 
-    /// What a document is.
+    /// Returns the kind of a document.
     fn kind(&self, number: u64) -> DocumentKind {
         if number < self.filler_documents() {
             DocumentKind::Filler
@@ -99,7 +99,7 @@ impl Others {
         self.filler.as_ref().map_or(0, |filler| filler.documents())
     }
 
-    /// Most tokens of a document.
+    /// Returns the maximum number of tokens in a document.
     pub(super) fn most_tokens(&self) -> u64 {
         let filler = self
             .filler
@@ -112,7 +112,7 @@ impl Others {
         filler.max(background)
     }
 
-    /// Tokens of a document.
+    /// Returns the number of tokens in a document.
     pub(super) fn tokens_of(&self, number: u64) -> u64 {
         match (number.checked_sub(self.filler_documents()), &self.filler) {
             (None, Some(filler)) => filler.tokens_of(number),
@@ -124,13 +124,14 @@ impl Others {
         }
     }
 
-    /// Of a document of the background: its number among all of that.
+    /// Returns the number within the background of a document, or `None` if it is not of the
+    /// background.
     pub(super) fn in_background(&self, number: u64) -> Option<u64> {
         let number = number.checked_sub(self.filler_documents())?;
         Some(self.background.as_ref()?.document(number))
     }
 
-    /// Writes a document; gives its number of tokens.
+    /// Writes a document, as roles if the stream consists of roles; returns its number of tokens.
     pub(super) fn write<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
         if let Some(role) = self.role {
             let tokens = self.tokens_of(number) as usize;
@@ -143,7 +144,7 @@ impl Others {
         self.write_tokens(number, end, out)
     }
 
-    /// The same, whatever a stream says of tokens.
+    /// Writes the tokens of a document, even if the stream consists of roles; returns their number.
     pub(super) fn write_tokens<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
         match (number.checked_sub(self.filler_documents()), &self.filler) {
             (None, Some(filler)) => filler.write(number, end, out),
@@ -156,7 +157,7 @@ impl Others {
     }
 }
 
-/// The filler of a corpus, if it has one.
+/// Creates the filler of a corpus, if it has one.
 fn filler(
     world: &World,
     spec: &CorpusSpec,
@@ -168,11 +169,12 @@ fn filler(
     };
     let facts = match own.total_tokens() {
         None => 0,
-        // Sentences that are inserted add none.
+        // Inserted sentences do not add tokens.
         Some(_) if spec.insert.is_some() => {
             spec.background.as_ref().and_then(|b| b.tokens).unwrap_or(0)
         }
-        // A twin has the filler of its parent, whatever it leaves out and whatever its objects.
+        // A twin has the filler of its parent, even if it omits facts or, except in earlier
+        // versions, has objects of other lengths.
         Some(_) => {
             let world = match world.version().rules().twin_filler {
                 TwinFiller::BesideItsOwn => world.clone(),
@@ -194,7 +196,7 @@ fn filler(
             let words = lexicon.words();
             if own.words() > words.len() as u64 {
                 let allowed = format!(
-                    "2 to {}: words of the tokenizer that are one token each, and of no name",
+                    "2 to {}: words of the tokenizer that are one token each and in no name",
                     words.len()
                 );
                 let error = Error::argument("words", own.words(), allowed);
@@ -202,13 +204,13 @@ fn filler(
             }
             WordIds::Listed(words.into())
         }
-        // The last of a vocabulary that is made for the corpus.
+        // The last ids of a vocabulary built for the corpus.
         _ => WordIds::From((vocabulary.size() - own.words()) as u32),
     };
     Ok(Some(Arc::new(Filler::new(own, tokens, ids))))
 }
 
-/// The documents of its background.
+/// Selects the documents of the background of a corpus, if it has one.
 fn background(
     spec: &CorpusSpec,
     parts: &Parts,
@@ -231,8 +233,9 @@ fn background(
 }
 
 impl Corpus {
-    /// Number of documents that say facts: those without tokens included, or those that sentences
-    /// are inserted in, which takes a pass over them where they may have several.
+    /// Returns the number of documents with facts, those without tokens included. With an insert,
+    /// this is the number of documents that sentences are inserted into, which needs a pass over
+    /// all sentences if documents may have several.
     pub fn fact_documents(&self) -> u64 {
         match &self.insert {
             None => self.documents() - self.others.documents(),
@@ -240,7 +243,11 @@ impl Corpus {
         }
     }
 
-    /// What each of a range of documents is.
+    /// Returns the kind of each document of a range.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the range is not within the corpus or memory is insufficient.
     pub fn document_kinds(&self, documents: Range<u64>) -> Result<Vec<DocumentKind>> {
         self.check_documents(&documents)?;
         let kind = |document| match self.other(document) {
@@ -252,7 +259,11 @@ impl Corpus {
         Ok(kinds)
     }
 
-    /// Whether each of a range of documents says facts.
+    /// Returns, for each document of a range, whether it has facts, inserted ones included.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the range is not within the corpus or memory is insufficient.
     pub fn says_facts(&self, documents: Range<u64>) -> Result<Vec<bool>> {
         self.check_documents(&documents)?;
         let says = |other: Option<u64>| other.is_none_or(|other| self.has_inserted(other));
@@ -261,8 +272,13 @@ impl Corpus {
         Ok(all)
     }
 
-    /// Documents of the filler's language that are in no corpus, by number: the same for every
-    /// corpus with this filler, however much it has of it.
+    /// Returns held-out documents of the filler's language, by number: documents that are in no
+    /// corpus, the same for every amount of this filler.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus has no filler, `T` cannot hold every id or a
+    /// number is too large.
     pub fn filler_documents<T: Token>(&self, documents: Range<u64>) -> Result<Vec<Vec<T>>> {
         self.check_token_type::<T>()?;
         let Some(filler) = &self.others.filler else {
@@ -274,7 +290,7 @@ impl Corpus {
             .collect()
     }
 
-    /// Of a document that says no fact: its number among such.
+    /// Returns the number of a document among those without facts, or `None` if it is one of facts.
     #[inline(always)]
     pub(super) fn other(&self, document: u64) -> Option<u64> {
         if self.others.is_empty() {
@@ -283,7 +299,8 @@ impl Corpus {
         self.documents.other(document)
     }
 
-    /// Whether a document that the order numbers so says no fact, and its number among such.
+    /// Returns the number among documents without facts of a slot of the order, or `None` if the
+    /// slot is one of facts.
     #[inline(always)]
     pub(super) fn other_of(&self, number: u64) -> Option<u64> {
         if self.others.is_empty() {
@@ -292,13 +309,13 @@ impl Corpus {
         number.checked_sub(self.documents.own())
     }
 
-    /// Writes a document that says no fact; gives its number of tokens.
+    /// Writes a document without facts; returns its number of tokens.
     pub(super) fn emit_other<T: Token>(&self, number: u64, out: &mut [T]) -> usize {
         self.others
             .write(number, self.vocabulary.end_of_document(), out)
     }
 
-    /// An error if a background could not be read: then the tokens are not what they should be.
+    /// Returns an error if a background could not be read, in which case the tokens are wrong.
     pub(crate) fn check_read(&self) -> Result<()> {
         match &self.others.background {
             None => Ok(()),

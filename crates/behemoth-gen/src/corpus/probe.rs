@@ -1,4 +1,4 @@
-//! Prompts that ask for facts.
+//! Probes: prompts and answers for facts.
 
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
@@ -10,41 +10,42 @@ use crate::memory::room_for;
 use crate::permutation::Permutation;
 use crate::vocabulary::PERIOD;
 
-/// Makes probes of one wording.
+/// Generates probes of one wording.
 pub struct Prober<'a> {
     corpus: &'a Corpus,
     wording: usize,
     pen: Pen<'a, u32>,
 }
 
-/// A fact, asked for.
+/// A prompt and the answer for a fact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Probe {
     /// The tokens before the object.
     pub prompt: Vec<u32>,
-    /// The object (for questions of templates with the object marker before it).
+    /// The object; for questions of templates, preceded by the object marker.
     pub answer: Vec<u32>,
-    /// What follows it in the sentence, without the end of the document; of templates always a
-    /// period, also where more follows in the corpus.
+    /// The tokens after the object in the sentence, without the end of the document; for templates
+    /// always a period, even if more follows in the corpus.
     pub rest: Vec<u32>,
 }
 
 impl Prober<'_> {
-    /// The prompt and the answer of a fact. None if there is no such fact, or if the grammar has no
-    /// such sentence for its relation.
+    /// Returns the probe of a fact, or `None` if there is no such fact or the grammar has no such
+    /// sentence for its relation.
     pub fn probe(&self, fact: u64) -> Option<Probe> {
         let object = self.corpus.world.fact(fact)?.object;
         self.probe_of(fact, object)
     }
 
-    /// The same with another object in the place of the fact's own.
+    /// Returns the probe of a fact with `object` instead of the fact's object.
     pub fn probe_of(&self, fact: u64, object: u32) -> Option<Probe> {
         self.filled(fact, object, None)
     }
 
-    /// The same with the fillers of a combination, below [`Wording::combinations`], and not drawn
-    /// ones; none as well where there is no such combination.
+    /// Returns the probe of a fact with the fillers of a combination, below
+    /// [`Wording::combinations`], instead of drawn ones; `None` also if there is no such
+    /// combination.
     pub fn probe_of_combination(&self, fact: u64, combination: u32) -> Option<Probe> {
         let object = self.corpus.world.fact(fact)?.object;
         match self.corpus.wordings()[self.wording].combinations() {
@@ -88,15 +89,19 @@ impl Prober<'_> {
 }
 
 impl Corpus {
-    /// Whether questions about the fact's subject are in the corpus; none without questions, or
-    /// without such a fact.
+    /// Returns whether the corpus has questions about the fact's subject; `None` if it has no
+    /// questions, or there is no such fact.
     pub fn seen_in_questions(&self, fact: u64) -> Option<bool> {
         let questions = self.questions.as_ref()?;
         let found = self.world.fact(fact)?;
         Some(questions.asks(&self.world, found.subject, found.relation))
     }
 
-    /// Makes prompts and answers in a wording that can be a probe.
+    /// Returns a generator of probes in a wording, given by its index in [`Corpus::wordings`].
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if there is no such wording or it cannot be a probe.
     pub fn prober(&self, wording: usize) -> Result<Prober<'_>> {
         let wordings = self.wordings();
         if !wordings.get(wording).is_some_and(Wording::can_probe) {
@@ -112,8 +117,7 @@ impl Corpus {
         let pen = match &self.style {
             Style::Text(text) => Pen::Text(text),
             Style::Templates(templates) => {
-                // Fillers of their own: a probe is not a sentence of the corpus with its end cut
-                // off.
+                // Separate fillers: a probe is not a truncated sentence of the corpus.
                 let fillers = Key::new(self.world.seed(), "probe-filler", 0);
                 let lengths = &templates.shapes.lengths;
                 Pen::Templates(Writer::new(wordings, lengths, None, fillers), templates)
@@ -126,10 +130,15 @@ impl Corpus {
         })
     }
 
-    /// An exact sample of `count` facts (or all, if there are fewer), in ascending order.
+    /// Returns a sample of exactly `count` facts (or all, if there are fewer), in ascending order.
     /// Progress is in facts.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Cancelled`] if `progress` is cancelled, and [`Error::Argument`] if memory
+    /// is insufficient.
     pub fn sample_facts(&self, count: u64, progress: &Progress) -> Result<Vec<u64>> {
-        /// Facts drawn between two looks at whether to stop.
+        /// Number of facts drawn between two checks for cancellation.
         const PART: u64 = 1 << 16;
         let facts = self.world.facts();
         let count = count.min(facts);

@@ -1,4 +1,4 @@
-//! Questions: about whom, in how many of their sentences, and in which wordings.
+//! Questions: their subjects, the number of sentences and the wordings.
 
 use super::sentence::Weighted;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ pub(super) struct Questions {
     pub(super) chosen: u64,
     pub(super) copies: Copies,
     pub(super) wordings: Asked,
-    /// The place of each relation among those that are asked about, if it is one of them.
+    /// Position of each relation among those with questions, if it has any.
     pub(super) places: Vec<Option<u64>>,
     pub(super) rotation: Key,
     pub(super) wording_key: Key,
@@ -25,13 +25,13 @@ pub(super) struct Questions {
 /// The wordings of questions.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    /// Of all relations, equally likely.
+    /// For all relations, equally likely.
     Alike(Vec<usize>),
     OfRelation(Vec<Weighted>),
 }
 
 impl Asked {
-    /// The place of each relation among those that something is asked about.
+    /// Returns the position of each relation among those with questions.
     fn places(&self, relations: u32) -> Vec<Option<u64>> {
         let mut places = 0..;
         (0..relations as usize)
@@ -42,7 +42,7 @@ impl Asked {
             .collect()
     }
 
-    /// None of a relation that nothing is asked about.
+    /// Draws a wording; `None` for a relation without questions.
     fn draw(&self, relation: u32, hash: u64) -> Option<usize> {
         match self {
             Asked::Alike(wordings) => {
@@ -57,12 +57,12 @@ impl Asked {
     }
 }
 
-/// How many copies of a fact that is asked about are questions.
+/// The number of copies of a fact with questions that are questions.
 #[derive(Clone, Debug)]
 pub(super) enum Copies {
-    /// A share of them, in billionths.
+    /// A share of the copies, in billionths.
     Share(u64),
-    /// Their part of the questions of the whole corpus.
+    /// The copies' part of the questions of the corpus.
     Quota(Quota),
 }
 
@@ -111,7 +111,7 @@ impl Questions {
         relation < world.relations() && self.subjects.invert(subject) < self.chosen
     }
 
-    /// The wording of a copy that is written as a question.
+    /// Returns the wording of a copy, or `None` if it is not written as a question.
     pub(super) fn wording(
         &self,
         fact: u64,
@@ -125,7 +125,7 @@ impl Questions {
             return None;
         }
         let place = self.places[relation as usize]?;
-        // The relation joins the rank so that the remainder falls on all relations in turn.
+        // The relation is added to the rank so that the remainder is spread over all relations.
         let copies = match self.copies {
             Copies::Share(billionths) => share_of_copies(rank + place, exposures, billionths),
             Copies::Quota(quota) => {
@@ -142,12 +142,13 @@ impl Questions {
     }
 }
 
-/// Facts that are looked at one by one to count their sentences; about a tenth of a second.
+/// Maximum number of facts whose sentences are counted one by one; this takes about a tenth of a
+/// second.
 const COUNTED: u64 = 1 << 22;
 
-/// Sentences about the first `chosen` subjects in relations that are asked about, links not among
-/// them. Where facts are written unequally often and there are too many of them to be counted, as
-/// many as can be expected.
+/// Returns the number of sentences about the first `chosen` subjects in relations with questions,
+/// links excluded. If facts have unequal exposures and are too many to be counted, this is the
+/// expected number.
 fn sentences_about(
     subjects: &Permutation,
     chosen: u64,

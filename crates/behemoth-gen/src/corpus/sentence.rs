@@ -1,4 +1,4 @@
-//! What a copy of a fact says, and how: its object, and the wording it is written in.
+//! Sentences: the object and the wording of a copy of a fact.
 
 use super::Corpus;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::permutation::Permutation;
 use crate::relation::Alias;
 use crate::spec::CorpusSpec;
 
-/// A sentence before it is tokens.
+/// A sentence, before it is written as tokens.
 #[derive(Clone, Copy)]
 pub(super) struct Sentence {
     pub(super) fact: u64,
@@ -21,7 +21,7 @@ pub(super) struct Sentence {
     pub(super) wording: usize,
 }
 
-/// How a statement takes its wording.
+/// How the wording of a statement is chosen.
 #[derive(Clone, Debug)]
 pub(super) enum Choice {
     Only(usize),
@@ -30,20 +30,20 @@ pub(super) enum Choice {
         alias: Alias,
         wordings: Vec<usize>,
     },
-    /// Sentence numbers, permuted and cut into ranges of exact size.
+    /// From the sentence number, by a permutation divided into ranges of exact size.
     Exact {
         order: Permutation,
         ends: Vec<u64>,
         wordings: Vec<usize>,
     },
-    /// Drawn from what the grammar has for the relation.
+    /// Drawn from the sentences of the grammar for the relation.
     OfRelation {
         key: Key,
         relations: Vec<Weighted>,
     },
 }
 
-/// Wordings with weights; none at all of a relation that is not written.
+/// Weighted wordings; empty for a relation that is not written.
 #[derive(Clone, Debug)]
 pub(super) struct Weighted {
     alias: Option<Alias>,
@@ -62,7 +62,7 @@ impl Weighted {
         self.wordings.is_empty()
     }
 
-    /// One of them; there must be one.
+    /// Draws one of the wordings, of which there must be at least one.
     #[inline(always)]
     pub(super) fn draw(&self, hash: impl FnOnce() -> u64) -> usize {
         match &self.alias {
@@ -133,8 +133,8 @@ impl Choice {
 }
 
 impl Corpus {
-    /// What a copy of a fact says, and how; `rank` is that of its subject among those that
-    /// questions are asked about.
+    /// Returns the sentence of a copy of a fact; `rank` is the rank of its subject in the
+    /// permutation that selects the subjects of questions.
     #[inline(always)]
     pub(super) fn sentence(
         &self,
@@ -151,8 +151,8 @@ impl Corpus {
         {
             object = second;
         }
-        // The two commonest are here and not only in `wording`: with one call for all, the
-        // nonsense family was written a quarter slower.
+        // The two most common cases are here and not only in `wording`: with a call for all cases,
+        // the nonsense family was written a quarter slower.
         let wording = match &self.choice {
             Choice::Only(wording) if self.questions.is_none() => *wording,
             Choice::OfRelation { key, relations } if self.questions.is_none() => {
@@ -171,13 +171,14 @@ impl Corpus {
         }
     }
 
-    /// The number of a copy by which its wording is drawn.
+    /// Returns the number that the wording of a copy is drawn by.
     #[inline(always)]
     pub(super) fn rendering(&self, fact: u64, copy: u64) -> u64 {
         self.documents.rendering(fact, copy)
     }
 
-    /// The rank of a fact's subject among those that questions are asked about.
+    /// Returns the rank of a fact's subject in the permutation that selects the subjects of
+    /// questions.
     #[inline]
     pub(super) fn question_rank(&self, fact: u64) -> u64 {
         let Some(questions) = &self.questions else {
@@ -191,7 +192,7 @@ impl Corpus {
         }
     }
 
-    /// The second object, if this copy is one that has it.
+    /// Returns the second object, if this copy states it.
     pub(super) fn second(
         &self,
         minority: &MinorityShare,

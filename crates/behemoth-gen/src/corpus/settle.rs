@@ -1,4 +1,4 @@
-//! What a corpus is settled on before it is built: its spec and world in agreement, its names.
+//! Checks before a corpus is built: agreement of its spec, world and parts, and its vocabulary.
 
 use super::Parts;
 use crate::background::Background;
@@ -9,8 +9,8 @@ use crate::spec::{CorpusSpec, GrammarSpec, Naming, TableSpec};
 use crate::vocabulary::{Named, Things, Vocabulary};
 use crate::world::World;
 
-/// The world and the spec of a corpus, in agreement: the world has the overrides of the spec's
-/// twin, and the spec those of the world.
+/// Returns the world and the spec of a corpus in agreement: the world has the overrides of the
+/// spec's twin, and the spec those of the world.
 pub(super) fn settle(
     world: World,
     mut spec: CorpusSpec,
@@ -23,14 +23,14 @@ pub(super) fn settle(
         spec.exposures.take_numbers(array);
     }
     let mut spec = spec.checked()?;
-    // The world may come with overrides of its own, and the spec with those of a twin.
+    // Both the world and the spec may have overrides; those of the world take precedence.
     let (overrides, follow) = world.overrides();
     if !overrides.is_empty() {
         spec.twin.overrides = overrides.to_vec();
         spec.twin.follow = follow;
     }
     let world = world.with_overrides(&spec.twin.overrides, spec.twin.follow)?;
-    // Sorted, so that two ways of writing one twin have one hash.
+    // Sorted, so that two spellings of one twin have one hash.
     spec.twin.overrides = world.overrides().0.to_vec();
     spec.twin.without.sort_unstable();
     spec.twin.without.dedup();
@@ -47,8 +47,8 @@ pub(super) fn settle(
     if spec.insert.is_some() && spec.filler.is_none() && spec.background.is_none() {
         return Err(Error::argument(
             "insert",
-            "an insert without documents to insert in",
-            "one beside a background or a filler",
+            "an insert without documents to insert into",
+            "an insert together with a background or a filler",
         ));
     }
     if spec.insert.is_some_and(|insert| insert.words) && !lexicon.is_some_and(Lexicon::knows_words)
@@ -71,7 +71,8 @@ pub(super) fn settle(
     Ok((world, spec))
 }
 
-/// The spec names the grammar and the tokenizer that it is written with, and no others.
+/// Fills in the grammar and the tokenizer that the corpus is written with; refuses a spec that
+/// names others.
 fn settle_grammar(spec: &mut CorpusSpec, lexicon: Option<&Lexicon>) -> Result<()> {
     let Some(lexicon) = lexicon else {
         return match &spec.grammar {
@@ -108,7 +109,7 @@ fn settle_grammar(spec: &mut CorpusSpec, lexicon: Option<&Lexicon>) -> Result<()
     Ok(())
 }
 
-/// The spec names the background that it is given, and no other.
+/// Fills in the background of the corpus; refuses a spec that names another.
 fn settle_background(spec: &mut CorpusSpec, background: Option<&Background>) -> Result<()> {
     let asked = spec.background.take();
     spec.background = match (asked, background) {
@@ -136,7 +137,8 @@ fn settle_background(spec: &mut CorpusSpec, background: Option<&Background>) -> 
     Ok(())
 }
 
-/// Link facts are written only where the grammar has sentences about all of them.
+/// Sets the exposures of link facts to 0 unless the grammar has sentences about all links; refuses
+/// a spec that has other exposures for them.
 fn settle_links(world: &World, spec: &mut CorpusSpec, lexicon: &Lexicon) -> Result<()> {
     let first = world.relations();
     let silent = (first..lexicon.relations() as u32)
@@ -155,7 +157,7 @@ fn settle_links(world: &World, spec: &mut CorpusSpec, lexicon: &Lexicon) -> Resu
     }
 }
 
-/// Kinds of things that have names, by a table.
+/// Returns the kinds of things that have names in a table.
 fn named(world: &World) -> Named {
     let Some(TableSpec { names, .. }) = &world.spec().table else {
         return Named::default();
@@ -168,7 +170,7 @@ fn named(world: &World) -> Named {
     }
 }
 
-/// Refuses what has no meaning where things have names.
+/// Refuses settings that have no meaning if things have names.
 fn check_beside_names(world: &World, spec: &CorpusSpec) -> Result<()> {
     let named = named(world);
     if let Some(grammar) = &spec.grammar
@@ -177,7 +179,7 @@ fn check_beside_names(world: &World, spec: &CorpusSpec) -> Result<()> {
         return Err(Error::argument(
             "grammar",
             format!("`{}` for a table with names", grammar.name),
-            "none: the grammar would call its things by other names",
+            "no grammar: it would use other names",
         ));
     }
     let has_nested = !world.links().is_empty();
@@ -189,7 +191,7 @@ fn check_beside_names(world: &World, spec: &CorpusSpec) -> Result<()> {
     Ok(())
 }
 
-/// Names for whatever the sentences of a world need.
+/// Builds the vocabulary of everything that the sentences of a world need.
 pub(super) fn vocabulary(world: &World, spec: &CorpusSpec, shares: &Shares) -> Result<Vocabulary> {
     let words = spec.filler.as_ref().map(Filler::names);
     let table = world.spec().table.as_ref();

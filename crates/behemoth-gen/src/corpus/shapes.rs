@@ -1,4 +1,4 @@
-//! Shapes: the word lengths that occur, and which of them each relation has.
+//! Shapes: the combinations of word lengths, and the shape of each relation.
 
 use crate::grammar::{Lengths, Words};
 use crate::vocabulary::{Vocabulary, Word};
@@ -6,9 +6,9 @@ use crate::world::World;
 
 #[derive(Clone, Debug)]
 pub(super) struct Shapes {
-    /// Word lengths that occur.
+    /// The combinations of word lengths that occur.
     pub(super) lengths: Vec<Lengths>,
-    /// Which of them each relation has, links included.
+    /// Index into `lengths` for each relation, links included.
     of_relation: Vec<usize>,
     /// The words of subject and object by relation, links included.
     words: Vec<(Word, Word)>,
@@ -16,9 +16,9 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
-    /// The words of a world; none where the tokens are those of a tokenizer.
+    /// Creates the shapes of a world; `None` if the tokens are those of a tokenizer.
     pub(super) fn new(world: &World, vocabulary: &Vocabulary) -> Option<Self> {
-        // Of a link fact the subject is an object, and the object a nested one.
+        // The subject of a link fact is an object, and its object a nested object.
         let own = (0..world.relations()).map(|relation| (vocabulary.subject(), relation));
         let links = world.links().iter();
         let links = links.map(|link| (vocabulary.object(link.of), link.composed));
@@ -49,13 +49,13 @@ impl Shapes {
         Some(shapes)
     }
 
-    /// Which of the lengths a relation has.
+    /// Returns the index into `lengths` of a relation.
     #[inline(always)]
     pub(super) fn of(&self, relation: u32) -> usize {
         self.of_relation[relation as usize]
     }
 
-    /// The words of a fact.
+    /// Returns the words of a fact.
     #[inline(always)]
     pub(super) fn words(&self, subject: u64, relation: u32, object: u32) -> Words<'_> {
         let (subject_word, object_word) = &self.words[relation as usize];

@@ -1,14 +1,14 @@
-//! How long documents can be.
+//! Maximum and fixed lengths of documents.
 
 use super::Corpus;
 use super::style::Pen;
 use crate::error::{Error, Result};
 
-/// Most tokens of one document: it is made in memory.
+/// Maximum number of tokens in a document, which is generated in memory.
 const DOCUMENT_LIMIT: u64 = 1 << 27;
 
 impl Corpus {
-    /// Most tokens of a document.
+    /// Returns an upper bound of the number of tokens in a document.
     pub(super) fn most_document_tokens(&self) -> u64 {
         (self.others.most_tokens()).max(self.most_fact_document_tokens())
     }
@@ -18,12 +18,13 @@ impl Corpus {
         if self.documents.of_sentences().is_some() {
             return sentence;
         }
-        // The end of the document is counted with each sentence, and once more without any.
+        // The end of the document is counted with each sentence, and once more for a document
+        // without sentences.
         let sentences = self.documents.most_sentences(&self.world, &self.exposures);
         sentences.saturating_mul(sentence).saturating_add(1)
     }
 
-    /// Refuses documents that are too long to be made in memory.
+    /// Refuses documents that are too long to be generated in memory.
     pub(super) fn check_document_size(&self) -> Result<()> {
         let most = self.most_document_tokens();
         if most <= DOCUMENT_LIMIT {
@@ -38,7 +39,7 @@ impl Corpus {
         ))
     }
 
-    /// Tokens of every document, if they can be but one number.
+    /// Returns the number of tokens in every document, or `None` if it can vary.
     pub(super) fn fixed_document_tokens(&self) -> Option<u64> {
         if self.without.is_some() || !self.others.is_empty() {
             return None;

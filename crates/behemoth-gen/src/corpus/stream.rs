@@ -1,4 +1,4 @@
-//! The corpus as a stream: any documents, or any tokens by their offset, into memory.
+//! The corpus as a stream: reading documents, or tokens by offset, into memory.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -13,7 +13,15 @@ use crate::numbers::product;
 use crate::vocabulary::Token;
 
 impl Corpus {
-    /// The tokens of a range of documents, on so many threads (0: all).
+    /// Returns the tokens of a range of documents, generated on `threads` threads (0: one per
+    /// core). Progress is in tokens.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus,
+    /// `T` cannot hold every id or memory is insufficient;
+    /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` is cancelled; and the error of a
+    /// background that cannot be read.
     pub fn tokens<T: Token>(
         &self,
         documents: Range<u64>,
@@ -29,7 +37,7 @@ impl Corpus {
             self.fill_tokens_fixed(&mut out, start, each, threads, progress)?;
             return Ok(out);
         }
-        // Pieces are made by whoever is free and joined in order.
+        // Free threads take pieces in turn; the pieces are joined in order.
         let pieces = count.div_ceil(PAGE_DOCUMENTS);
         let mut made = room_for::<Vec<T>>("stop", pieces, "pages of documents")?;
         made.resize_with(pieces as usize, Vec::new);
@@ -65,14 +73,14 @@ impl Corpus {
         let made = made.into_inner().expect("no thread panics");
         let tokens: usize = made.iter().map(Vec::len).sum();
         let mut out = room_for("stop", tokens as u64, "tokens")?;
-        // One piece after the other is let go, so that memory holds the tokens once.
+        // Each piece is freed after it is copied, so that the tokens are in memory about once.
         made.into_iter()
             .for_each(|piece| out.extend_from_slice(&piece));
         Ok(out)
     }
 
-    /// Refuses a long range that memory does not hold half of, by its first page: better before it
-    /// is full than when it is.
+    /// Refuses a long range if memory is insufficient for half of it, estimated from its first
+    /// page: earlier than when memory is full.
     fn check_room<T: Token>(&self, documents: &Range<u64>) -> Result<()> {
         const LONG: u64 = 1024 * PAGE_DOCUMENTS;
         let count = documents.end - documents.start;
@@ -88,8 +96,12 @@ impl Corpus {
         }
     }
 
-    /// Fills `out` with the stream from a document on; gives the number of tokens written, fewer
-    /// than `out` takes only at the end of the corpus.
+    /// Fills `out` with the stream starting at a document; returns the number of tokens written,
+    /// less than the length of `out` only at the end of the corpus. Progress is in tokens.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Corpus::tokens`].
     pub fn fill<T: Token>(
         &self,
         out: &mut [T],
@@ -113,8 +125,8 @@ impl Corpus {
         Ok(made)
     }
 
-    /// Fills `out` where lengths vary and no index says what goes where: in turns, each thread
-    /// makes some pages into memory of its own, and these are joined in order.
+    /// Fills `out` if lengths vary and there is no index of offsets: in rounds, each thread
+    /// generates some pages into its own buffer, and the buffers are joined in order.
     fn fill_in_turns<T: Token>(
         &self,
         out: &mut [T],
@@ -150,7 +162,13 @@ impl Corpus {
         Ok(at)
     }
 
-    /// Fills `out` with the stream from a token on; gives the number of tokens written.
+    /// Fills `out` with the stream starting at a token; returns the number of tokens written. If
+    /// documents vary in length, the first call counts the tokens of the corpus. Progress is in
+    /// tokens, and in documents during the count.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Corpus::tokens`] and [`Corpus::token_count`].
     pub fn fill_tokens<T: Token>(
         &self,
         out: &mut [T],
@@ -172,7 +190,7 @@ impl Corpus {
         Ok(count)
     }
 
-    /// Fills `out` from a token on by the index of pages; threads take pages in turn.
+    /// Fills `out` starting at a token, using the index of pages; threads take pages in turn.
     fn fill_tokens_indexed<T: Token>(
         &self,
         out: &mut [T],
@@ -211,7 +229,7 @@ impl Corpus {
         })
     }
 
-    /// Fills `out` from a token on, where every document has `each` tokens.
+    /// Fills `out` starting at a token, if every document has `each` tokens.
     fn fill_tokens_fixed<T: Token>(
         &self,
         out: &mut [T],
@@ -220,7 +238,7 @@ impl Corpus {
         threads: usize,
         progress: &Progress,
     ) -> Result<()> {
-        /// Tokens that a thread makes between two looks at whether to stop.
+        /// Number of tokens that a thread generates between two checks for cancellation.
         const PART: usize = 1 << 20;
         let parts: Vec<Mutex<&mut [T]>> = out.chunks_mut(PART).map(Mutex::new).collect();
         let next = AtomicU64::new(0);
@@ -262,7 +280,7 @@ impl Corpus {
             at += one(document, skip, out);
             document += 1;
         }
-        // Whole documents go straight to the caller's memory while there is room to overrun.
+        // Complete documents are written directly to `out` while it has room to overrun.
         let room = out.len() - at;
         let whole = room.saturating_sub(self.room(1)) / each_tokens;
         if whole > 0 {

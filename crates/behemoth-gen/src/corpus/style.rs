@@ -1,4 +1,4 @@
-//! How a corpus turns facts into tokens: by templates, or by a text grammar.
+//! Styles of writing facts as tokens: templates or a text grammar.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::spec::CorpusSpec;
 use crate::vocabulary::Vocabulary;
 use crate::world::World;
 
-/// How facts become tokens.
+/// A style of writing facts as tokens.
 #[derive(Clone, Debug)]
 pub(super) enum Style {
     Templates(Arc<Templates>),
@@ -30,7 +30,7 @@ pub(crate) struct Templates {
 }
 
 impl Style {
-    /// Templates, with the vocabulary that was made for them.
+    /// Creates the style of templates with the vocabulary built for them.
     pub(super) fn of_templates(
         world: &World,
         spec: &CorpusSpec,
@@ -44,7 +44,7 @@ impl Style {
         }))
     }
 
-    /// All wordings.
+    /// Returns all wordings.
     pub(super) fn wordings(&self) -> &[Wording] {
         match self {
             Style::Templates(templates) => &templates.grammar.wordings,
@@ -52,7 +52,7 @@ impl Style {
         }
     }
 
-    /// Most tokens of a sentence, the end of the document included.
+    /// Returns the maximum number of tokens in a sentence, the end of the document included.
     pub(super) fn most_tokens(&self) -> usize {
         match self {
             Style::Templates(templates) => {
@@ -64,8 +64,8 @@ impl Style {
         }
     }
 
-    /// Most tokens of a sentence that stands alone, without an end; questions among them if the
-    /// corpus asks, and as it stands within a document as well if it may.
+    /// Returns the maximum number of tokens in a sentence that stands alone, without an end; `asks`
+    /// includes questions, and `within` the form of a sentence within a document.
     pub(super) fn most_tokens_alone(&self, asks: bool, within: bool) -> usize {
         match self {
             Style::Templates(_) => self.most_tokens() - 1,
@@ -73,7 +73,7 @@ impl Style {
         }
     }
 
-    /// How a statement takes its wording.
+    /// Returns how the wording of a statement is chosen.
     pub(super) fn choice(
         &self,
         spec: &CorpusSpec,
@@ -89,7 +89,7 @@ impl Style {
         }
     }
 
-    /// The wordings of questions.
+    /// Returns the wordings of questions.
     pub(super) fn asked(&self) -> Asked {
         match self {
             Style::Templates(templates) => Asked::Alike(templates.grammar.questions.clone()),
@@ -97,7 +97,7 @@ impl Style {
         }
     }
 
-    /// Whether a wording asks before it answers.
+    /// Returns `true` if a wording is a question with an answer.
     pub(super) fn is_question(&self, wording: usize) -> bool {
         self.wordings()[wording].is_question()
     }
@@ -110,7 +110,7 @@ fn of_relations(text: &Text, says: Says) -> Vec<Weighted> {
         .collect()
 }
 
-/// What writes sentences as tokens of one type.
+/// A writer of sentences as tokens of one type.
 pub(crate) enum Pen<'a, T> {
     Templates(Writer<'a, T>, &'a Templates),
     Text(&'a Text),

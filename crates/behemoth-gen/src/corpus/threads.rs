@@ -1,15 +1,15 @@
-//! Long calls: their threads, how far they have come, and whether they should stop.
+//! Threads, progress and cancellation of long calls.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
-/// How far a long call has come, and whether it should stop; shared with the caller.
+/// Progress of a long call and a flag to cancel it, shared with the caller.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Units done (bytes or tokens, as the call says).
+    /// Number of units done; each call documents its unit.
     pub done: AtomicU64,
-    /// Set to make the call stop with [`Error::Cancelled`].
+    /// Set to `true` to make the call return [`Error::Cancelled`].
     pub cancel: AtomicBool,
 }
 
@@ -24,7 +24,7 @@ impl Progress {
     }
 }
 
-/// `threads`, or all there are for 0.
+/// Returns `threads`, or the number of cores for 0.
 pub(crate) fn threads_or_all(threads: usize) -> usize {
     if threads > 0 {
         threads
@@ -33,7 +33,8 @@ pub(crate) fn threads_or_all(threads: usize) -> usize {
     }
 }
 
-/// Runs `work` on so many threads and gives the first error.
+/// Runs `work` on a number of threads (0: one per core); returns the error of the first thread that
+/// failed, in order of threads.
 pub(crate) fn on_threads(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()> {
     let threads = threads_or_all(threads);
     if threads == 1 {

@@ -1,7 +1,7 @@
-//! Bios: a document holds sentences of one subject.
+//! Order `bios`: a document contains sentences of one subject, or of several with `subjects`.
 //!
-//! Copy c of a fact goes to document (c + offset) mod `spread` of its subject. Copies of a link
-//! fact go to documents of their own, and questions may as well.
+//! Copy c of a fact is in document (c + offset) mod `spread` of its subject. Copies of a link fact
+//! are in separate documents, and questions may be too.
 
 use super::{
     Copy, DocumentSpec, Facts, Holds, Kind, Place, QuestionPlace, SentenceOrder, Settings,
@@ -15,42 +15,43 @@ use crate::schedule::{Stratum, Timeline};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Bios {
-    /// Of slots `part * entities + entity`; those of questions come after all others.
+    /// Order of the slots `part * entities + entity`; those of questions are numbered after all
+    /// others.
     order: Timeline,
-    /// Where documents of several subjects stand among others: they come first in the order that is
-    /// permuted. Elsewhere `order` has the others too.
+    /// Order of documents of several subjects mixed with documents without facts, which are
+    /// numbered after them. If this is `None`, `order` includes the documents without facts.
     among: Option<Permutation>,
-    /// Subjects, and after them the objects that links are about.
+    /// Number of subjects and, numbered after them, of objects that links are about.
     entities: u64,
     by_entities: Divider,
-    /// Documents of each entity.
+    /// Number of documents of each entity.
     spread: u64,
     shuffle: Key,
     copy_offset: Key,
     spec: DocumentSpec,
 }
 
-/// Stands for a subject less in the last document.
+/// Placeholder for a missing subject in the last document.
 const NO_SLOT: u64 = u64::MAX;
 
 impl Bios {
-    /// Documents that the places of the order make.
+    /// Returns the number of documents formed by the positions of the order.
     fn groups(&self) -> u64 {
         self.order.len().div_ceil(self.spec.subjects)
     }
 
-    /// The document of a fact's copy 0, so that facts with a copy more do not all have it in
-    /// the same document.
+    /// Returns the document of a fact's copy 0, which varies so that facts with one copy more do
+    /// not all have it in the same document.
     fn offset(&self, fact: u64) -> u64 {
         multiply_high(self.copy_offset.hash(fact), self.spread)
     }
 
-    /// Slots of documents with statements.
+    /// Returns the number of slots of documents with statements.
     fn statement_slots(&self) -> u64 {
         self.spread * self.entities
     }
 
-    /// The sentences of a slot, fact by fact, and their order.
+    /// Appends the sentences of a slot, fact by fact, and their order.
     fn sentences_of_slot(
         &self,
         slot: u64,
@@ -61,7 +62,7 @@ impl Bios {
     ) {
         let first = sentences.len();
         let (part, entity) = self.by_entities.divide(slot);
-        // Questions have the part of the statements that they stand in for.
+        // Questions have the part of the statements that they replace.
         let (part, slot) = match slot.checked_sub(self.statement_slots()) {
             Some(slot) => (part - self.spread, slot),
             None => (part, slot),
@@ -69,7 +70,7 @@ impl Bios {
         for fact in facts.facts_of_entity(entity) {
             let of = exposures.of_existing(fact);
             let offset = self.offset(fact);
-            // The remainder by `spread`, without a division.
+            // The remainder modulo `spread`, without a division.
             let mut copy = match part.checked_sub(offset) {
                 Some(copy) => copy,
                 None => part + self.spread - offset,
@@ -82,7 +83,7 @@ impl Bios {
         order.extend(first as u32..sentences.len() as u32);
         let order = &mut order[first..];
         if self.spec.sentences == SentenceOrder::Fixed {
-            // Every fact once before any twice.
+            // Every fact once before any fact twice.
             order.sort_by_key(|&at| {
                 let (fact, copy, _) = sentences[at as usize];
                 (copy / self.spread, fact)
@@ -102,7 +103,7 @@ impl Bios {
 
 impl Kind for Bios {
     fn new(settings: &Settings, facts: &impl Facts, exposures: &Exposures) -> Result<Self> {
-        // Where subjects share documents, none is kept free for links that are never written.
+        // If subjects share documents, no slots are reserved for links that are never written.
         let entities = if settings.documents.subjects > 1 && !settings.writes_links {
             facts.subjects()
         } else {
@@ -120,7 +121,7 @@ impl Kind for Bios {
         };
         let shares = settings.others > 0 && spec.subjects > 1;
         if shares && !settings.schedule.is_uniform() {
-            let allowed = "1 beside a filler or a background and a schedule";
+            let allowed = "1 together with a schedule and a filler or a background";
             let error = Error::argument("subjects", spec.subjects, allowed);
             return Err(error.within("documents"));
         }
@@ -132,7 +133,7 @@ impl Kind for Bios {
                 "no level of exposures in order 'bios', where documents hold facts of all levels",
             ));
         }
-        // Documents of a subject stand where a schedule wants its copies.
+        // The documents of a subject are at the positions that a schedule assigns to its copies.
         let stratum = |first| Stratum {
             first,
             facts: entities,
@@ -210,7 +211,7 @@ impl Kind for Bios {
             return copy;
         };
         let part = (copy + self.offset(fact)) % self.spread;
-        // Further copies in one document read differently.
+        // Further copies in one document have other wordings.
         part % renderings + copy / self.spread * renderings
     }
 

@@ -1,8 +1,8 @@
-//! Documents: the unit of order, and where each stands.
+//! Documents: the unit of order, and their positions.
 //!
-//! A kind of document is one file: how many there are, which sentences each holds, and where a
-//! sentence stands. It has one row in the table below; nothing else in the crate tells kinds apart.
-//! To add one, write its file after the pattern of `bios.rs`, and its `mod` line and row here.
+//! A kind of document is one file: the number of documents, the sentences of each, and the document
+//! of each sentence. It has one row in the table below; no other code in the crate distinguishes
+//! kinds. To add one, write its file, modelled on `bios.rs`, and its `mod` line and row here.
 
 mod bios;
 mod shuffle;
@@ -18,44 +18,44 @@ use crate::schedule::{ScheduleSpec, Seeds, Timeline};
 
 pub use self::spec::{DocumentSpec, Naming, QuestionPlace, SentenceOrder};
 
-/// The facts of a world, by whose documents they may stand in.
+/// The facts of a world, grouped by entity; facts of one entity may share a document.
 pub(crate) trait Facts {
-    /// Whose facts may share a document: the subjects, and after them one for each link fact.
+    /// Returns the number of entities: the subjects, followed by one for each link fact.
     fn entities(&self) -> u64;
 
-    /// How many of them are subjects.
+    /// Returns the number of entities that are subjects.
     fn subjects(&self) -> u64;
 
-    /// The entity that a fact belongs to.
+    /// Returns the entity of a fact.
     fn entity_of(&self, fact: u64) -> u64;
 
-    /// The facts of an entity.
+    /// Returns the facts of an entity.
     fn facts_of_entity(&self, entity: u64) -> std::ops::Range<u64>;
 
-    /// Most facts that an entity has.
+    /// Returns the maximum number of facts of an entity.
     fn most_facts_of_entity(&self) -> u64;
 
-    /// Whether all entities have equally many facts.
+    /// Returns `true` if all entities have equally many facts.
     fn is_even(&self) -> bool;
 }
 
-/// What documents are made of.
+/// The inputs of documents.
 pub(crate) struct Settings {
-    /// Decides the order.
+    /// Seed of the order.
     pub order_seed: u64,
-    /// Decides what does not change with the order.
+    /// Seed of everything that does not change with the order.
     pub world_seed: u64,
-    /// Over how many documents a subject's sentences are spread, if that was said.
+    /// Number of documents over which a subject's sentences are spread, if set.
     pub documents_per_subject: Option<u64>,
-    /// What is asked of documents that hold several sentences.
+    /// Settings of documents of several sentences.
     pub documents: DocumentSpec,
-    /// Where copies stand.
+    /// Positions of copies.
     pub schedule: ScheduleSpec,
-    /// Documents that say no fact and stand among the others.
+    /// Number of documents without facts, mixed with the others.
     pub others: u64,
-    /// Whether sentences stand inside those, and are no documents.
+    /// Whether sentences are inserted into documents without facts instead of having documents.
     pub inserts: bool,
-    /// Whether link facts are written at all, if the spec says how often.
+    /// Whether link facts may be written.
     pub writes_links: bool,
 }
 
@@ -68,13 +68,13 @@ impl Settings {
     }
 }
 
-/// A sentence of a document: the fact, which of its copies, and of how many.
+/// A sentence of a document: the fact, the number of the copy, and the exposures of the fact.
 pub(crate) type Place = (u64, u64, u64);
 
-/// Which of the sentences that could stand in a document do.
+/// The selection of the sentences of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holds {
-    /// All, wherever questions fall.
+    /// All, with questions at any position.
     All,
     /// Statements first, then questions.
     QuestionsLast,
@@ -82,76 +82,79 @@ pub(crate) enum Holds {
     Questions,
 }
 
-/// What a kind of document says of itself.
+/// A kind of document.
 pub(crate) trait Kind: Sized {
-    /// The documents of a corpus.
+    /// Creates the documents of a corpus.
     fn new(settings: &Settings, facts: &impl Facts, exposures: &Exposures) -> Result<Self>;
 
-    /// Where documents stand: the place of a document among all -> what it holds.
+    /// Returns the order, which maps the position of a document to its slot.
     fn order(&self) -> &Timeline;
 
-    /// Number of documents.
+    /// Returns the number of documents.
     fn len(&self) -> u64 {
         self.order().len()
     }
 
-    /// Number of documents that say facts; from here on the order numbers others.
+    /// Returns the number of slots of documents with facts; the order numbers documents without
+    /// facts after them.
     fn own(&self) -> u64;
 
-    /// Places of the order that a document takes.
+    /// Returns the number of positions of the order that form a document.
     fn width(&self) -> u64 {
         1
     }
 
-    /// Number of places of the order.
+    /// Returns the number of positions of the order.
     fn places(&self) -> u64 {
         self.order().len()
     }
 
-    /// What the order has at the places from `start` on, where a document begins.
+    /// Writes the slots of the order to `out`, starting at position `start`, where a document
+    /// begins.
     #[inline(always)]
     fn slots(&self, start: u64, out: &mut [u64]) {
         self.order().apply_range(start, out);
     }
 
-    /// Of a document that says no fact: its number among such.
+    /// Returns the number of a document among those without facts, or `None` if it is one of facts.
     #[inline(always)]
     fn other(&self, document: u64) -> Option<u64> {
         self.order().apply(document).checked_sub(self.own())
     }
 
-    /// The place of a document that says no fact, by its number among such.
+    /// Returns the document that has a number among those without facts.
     fn place_of_other(&self, number: u64) -> u64 {
         self.order().invert(self.own() + number)
     }
 
-    /// Which of its sentences a document holds, by what the order has at its first place.
+    /// Returns the selection of the sentences of a document, given its first slot.
     fn holds(&self, _slot: u64) -> Holds {
         Holds::All
     }
 
-    /// The entity that a place of the order is about.
+    /// Returns the entity of a slot.
     fn entity(&self, slot: u64) -> Option<u64>;
 
-    /// The number of a copy by which its wording is drawn: copies with one number read alike.
+    /// Returns the number that the wording of a copy is drawn by: copies of a fact with the same
+    /// number have the same wording.
     fn rendering(&self, _fact: u64, copy: u64) -> u64 {
         copy
     }
 
-    /// Whether document and sentence are one: then what a document holds is a sentence number.
+    /// Whether every sentence is a document; the slot of a document is then a sentence number.
     const IS_SENTENCE: bool = false;
 
-    /// Over how many documents a subject's sentences are spread.
+    /// Returns the number of documents over which a subject's sentences are spread.
     fn spread(&self) -> u64;
 
-    /// Most sentences of a document.
+    /// Returns the maximum number of sentences in a document.
     fn most_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> u64;
 
-    /// Sentences of every document, where that is one number.
+    /// Returns the number of sentences in every document, or `None` if it varies.
     fn even_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> Option<u64>;
 
-    /// The sentences of a document by what the order has at its places, fact by fact, and which
-    /// of them is written first, second and so on.
+    /// Appends the sentences of a document, given its slots, fact by fact, and the order in which
+    /// they are written.
     fn sentences(
         &self,
         slots: &[u64],
@@ -161,23 +164,23 @@ pub(crate) trait Kind: Sized {
         order: &mut Vec<u32>,
     );
 
-    /// The document of a copy of a fact, whose sentence number is given as well.
+    /// Returns the document of a copy of a fact.
     fn document_of(&self, place: &Copy, facts: &impl Facts) -> u64;
 }
 
-/// A copy of a fact whose document is looked for.
+/// A copy of a fact whose document is looked up.
 pub(crate) struct Copy {
     pub fact: u64,
     pub copy: u64,
-    /// Its number among all sentences.
+    /// Number among all sentences.
     pub number: u64,
     pub is_question: bool,
 }
 
-/// From the table of kinds: what users write, and who answers for whom.
+/// Defines [`Order`], `Documents` and their dispatch from the table of kinds.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $Kind:ident = $name:literal,)*) => {
-        /// What a document is.
+        /// The order of a corpus, which defines what a document is.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
         #[serde(rename_all = "lowercase")]
         #[non_exhaustive]
@@ -208,7 +211,7 @@ macro_rules! kinds {
                 })
             }
 
-            /// The order of sentences, where each is a document.
+            /// Returns the order of sentences, if every sentence is a document.
             #[inline(always)]
             pub(crate) fn of_sentences(&self) -> Option<&Timeline> {
                 match self {
@@ -216,21 +219,21 @@ macro_rules! kinds {
                 }
             }
 
-            /// Over how many documents a subject's sentences are spread.
+            /// Returns the number of documents over which a subject's sentences are spread.
             pub(crate) fn spread(&self) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.spread(),)*
                 }
             }
 
-            /// Most sentences of a document.
+            /// Returns the maximum number of sentences in a document.
             pub(crate) fn most_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.most_sentences(facts, exposures),)*
                 }
             }
 
-            /// Sentences of every document, where that is one number.
+            /// Returns the number of sentences in every document, or `None` if it varies.
             pub(crate) fn even_sentences(
                 &self,
                 facts: &impl Facts,
@@ -241,9 +244,9 @@ macro_rules! kinds {
                 }
             }
 
-            /// Replaces `sentences` by those of a document, fact by fact, and `order` by the order
-            /// in which they are written; those that a twin leaves out are included: so it keeps
-            /// the order of the rest.
+            /// Replaces `sentences` with those of a document, fact by fact, and `order` with the
+            /// order in which they are written. Those of omitted facts are included, so that a twin
+            /// keeps the order of the rest.
             #[inline]
             pub(crate) fn sentences(
                 &self,
@@ -262,14 +265,14 @@ macro_rules! kinds {
                 }
             }
 
-            /// Places of the order that a document takes.
+            /// Returns the number of positions of the order that form a document.
             pub(crate) fn width(&self) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.width(),)*
                 }
             }
 
-            /// What the order has at some places.
+            /// Writes the slots at consecutive positions of the order to `out`.
             #[inline]
             pub(crate) fn slots(&self, start: u64, out: &mut [u64]) {
                 match self {
@@ -277,14 +280,14 @@ macro_rules! kinds {
                 }
             }
 
-            /// Number of places of the order.
+            /// Returns the number of positions of the order.
             pub(crate) fn places(&self) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.places(),)*
                 }
             }
 
-            /// The entity that a place of the order is about.
+            /// Returns the entity of a slot.
             #[inline]
             pub(crate) fn entity(&self, slot: u64) -> Option<u64> {
                 match self {
@@ -292,21 +295,22 @@ macro_rules! kinds {
                 }
             }
 
-            /// The document of a copy of a fact.
+            /// Returns the document of a copy of a fact.
             pub(crate) fn document_of(&self, place: &Copy, facts: &impl Facts) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.document_of(place, facts),)*
                 }
             }
 
-            /// Number of documents, those without tokens included.
+            /// Returns the number of documents, those without tokens included.
             pub(crate) fn len(&self) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.len(),)*
                 }
             }
 
-            /// Of a document that says no fact: its number among such.
+            /// Returns the number of a document among those without facts, or `None` if it is one
+            /// of facts.
             #[inline]
             pub(crate) fn other(&self, document: u64) -> Option<u64> {
                 match self {
@@ -314,14 +318,14 @@ macro_rules! kinds {
                 }
             }
 
-            /// The place of a document that says no fact, by its number among such.
+            /// Returns the document that has a number among those without facts.
             pub(crate) fn place_of_other(&self, number: u64) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.place_of_other(number),)*
                 }
             }
 
-            /// Number of documents that say facts.
+            /// Returns the number of slots of documents with facts.
             #[inline(always)]
             pub(crate) fn own(&self) -> u64 {
                 match self {
@@ -329,7 +333,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Which of its sentences a document holds, by what the order has at its first place.
+            /// Returns the selection of the sentences of a document, given its first slot.
             #[inline]
             pub(crate) fn holds(&self, slot: u64) -> Holds {
                 match self {
@@ -337,7 +341,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The number of a copy by which its wording is drawn.
+            /// Returns the number that the wording of a copy is drawn by.
             #[inline(always)]
             pub(crate) fn rendering(&self, fact: u64, copy: u64) -> u64 {
                 match self {
@@ -349,8 +353,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Every sentence is a document, all documents shuffled.
+    /// Every sentence is a document; all documents are shuffled.
     Shuffle = "shuffle",
-    /// A document holds sentences of one subject, all documents shuffled.
+    /// A document contains sentences of one subject, or of several; all documents are shuffled.
     Bios = "bios",
 }

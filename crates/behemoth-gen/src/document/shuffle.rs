@@ -1,4 +1,4 @@
-//! Shuffle: every sentence is a document.
+//! Order `shuffle`: every sentence is a document.
 
 use super::{Copy, DocumentSpec, Facts, Kind, Place, Settings};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::schedule::{Stratum, Timeline};
 #[derive(Clone, Debug)]
 pub(crate) struct Shuffle {
     order: Timeline,
-    /// How many of them are documents: all or none.
+    /// Number of sentences that are documents: all, or none with an insert.
     sentences: u64,
 }
 

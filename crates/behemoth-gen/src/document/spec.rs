@@ -1,4 +1,4 @@
-//! What may be asked of documents that hold several sentences.
+//! The spec of documents of several sentences.
 
 use serde::Serialize;
 
@@ -6,59 +6,59 @@ use crate::error::{Error, Result};
 use crate::numbers::positive;
 use crate::value::Value;
 
-/// How a document calls its subject after the first sentence.
+/// How a document names its subject after the first sentence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Naming {
-    /// By the full name first, and then by pronouns.
+    /// The full name first, then pronouns.
     #[default]
     First,
-    /// By the full name always.
+    /// Always the full name.
     Always,
 }
 
-/// In which order a document says the facts of its subject.
+/// The order of the sentences in a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SentenceOrder {
-    /// In an order of each document's own.
+    /// A random order for each document.
     #[default]
     Permuted,
-    /// In the order of the relations.
+    /// The order of the relations.
     Fixed,
 }
 
-/// Where questions stand.
+/// The positions of questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum QuestionPlace {
-    /// Among the statements.
+    /// Mixed with the statements.
     #[default]
     Mixed,
     /// After the statements of their document.
     After,
-    /// In documents of their own.
+    /// In separate documents.
     Own,
 }
 
-/// How the documents of order `bios` are made.
+/// The composition of the documents of order `bios`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DocumentSpec {
-    /// How the subject is called after the first sentence, with a grammar.
+    /// How the subject is named after the first sentence, with a grammar.
     pub naming: Naming,
-    /// In which order sentences stand.
+    /// Order of the sentences.
     pub sentences: SentenceOrder,
-    /// How many renderings each subject has, which its documents repeat in turn; by default each
-    /// document has one of its own.
+    /// Number of renderings of each subject, which its documents repeat in turn; by default each
+    /// document has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renderings: Option<u64>,
-    /// How many subjects share a document.
+    /// Number of subjects that share a document.
     pub subjects: u64,
-    /// Where questions stand.
+    /// Positions of questions.
     pub questions: QuestionPlace,
 }
 
@@ -75,7 +75,7 @@ impl Default for DocumentSpec {
 }
 
 impl DocumentSpec {
-    /// Whether documents are what they are without it.
+    /// Returns `true` if all fields have their default values.
     pub(crate) fn is_default(&self) -> bool {
         *self == DocumentSpec::default()
     }

@@ -1,4 +1,4 @@
-//! Array: one number for each fact, given beside the spec.
+//! Array exposures: one number for each fact, passed separately from the spec.
 
 use serde::Serialize;
 
@@ -6,16 +6,17 @@ use super::{Assignment, Form, Levels, Population};
 use crate::error::{Error, Result};
 use crate::value::{Fields, Value};
 
-/// One number for each fact, given beside the spec and named by its digest.
+/// Exposures with one number for each fact, passed separately from the spec and identified by their
+/// digest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Array {
-    /// BLAKE3 of the numbers; filled in where it is empty.
+    /// BLAKE3 of the numbers; filled in if empty.
     pub digest: String,
 }
 
 impl Array {
-    /// The numbers of this digest, or any for an empty one.
+    /// Creates the exposures from the digest of the numbers; an empty digest allows any numbers.
     pub fn new(digest: impl Into<String>) -> Self {
         Array {
             digest: digest.into(),
@@ -46,7 +47,7 @@ impl Form for Array {
         }
     }
 
-    /// Facts sorted by their exposures (stable, so the order is a function of the numbers).
+    /// Sorts the facts by their exposures, and equal ones by fact.
     fn levels(&self, population: &Population, numbers: Option<&[u32]>) -> Result<Levels> {
         let facts = population.facts;
         let numbers =
@@ -86,7 +87,7 @@ impl Form for Array {
     }
 }
 
-/// BLAKE3 of an exposure array.
+/// Returns the BLAKE3 digest of an exposure array, as hexadecimal digits.
 pub fn digest_of(array: &[u32]) -> String {
     let mut hasher = blake3::Hasher::new();
     for &exposures in array {

@@ -1,4 +1,4 @@
-//! Which fact has which rank: a bijection between them.
+//! Bijections between facts and ranks.
 
 use super::Population;
 use crate::permutation::Permutation;
@@ -12,7 +12,8 @@ pub(crate) enum Assignment {
         subjects: Permutation,
         relations: u64,
         levels: u64,
-        /// For each level, the ranks at which the facts of relation r begin; one more at the end.
+        /// For each level, the rank at which the facts of each relation begin, and the end of the
+        /// last.
         starts: Vec<Vec<u64>>,
     },
     Stored {
@@ -22,14 +23,14 @@ pub(crate) enum Assignment {
 }
 
 impl Assignment {
-    /// Facts in any order: each form that needs no other takes this one, so that two of them have
-    /// the same facts at the same ranks.
+    /// Creates a random order of the facts. Every form that needs no other order uses this one, so
+    /// that two such forms have the same facts at the same ranks.
     pub(super) fn permuted(population: &Population) -> Self {
         let seed = population.seed;
         Assignment::Permuted(Permutation::new(population.facts, seed, "exposures", 0))
     }
 
-    /// The fact of a rank.
+    /// Returns the fact at a rank.
     #[inline(always)]
     pub(super) fn fact(&self, rank: u64) -> u64 {
         match self {
@@ -42,7 +43,8 @@ impl Assignment {
                 starts,
             } => {
                 let level = starts.partition_point(|start| start[0] <= rank) - 1;
-                // Levels without facts start where the next one does; the last such is wanted.
+                // Levels without facts start at the same rank as the next level; the last of them
+                // is the right one.
                 let start = &starts[level];
                 let relation = start.partition_point(|&at| at <= rank) - 1;
                 let shift = (level as u64 + levels - relation as u64 % levels) % levels;
@@ -53,7 +55,7 @@ impl Assignment {
         }
     }
 
-    /// The rank of a fact.
+    /// Returns the rank of a fact.
     pub(super) fn rank(&self, fact: u64) -> u64 {
         match self {
             Assignment::Identity => fact,

@@ -1,4 +1,4 @@
-//! Constant: every fact equally often.
+//! Constant exposures: every fact equally often.
 
 use serde::Serialize;
 
@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::numbers::parse_count;
 use crate::value::{Fields, Value};
 
-/// Every fact equally often.
+/// Exposures with every fact written equally often.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Constant {
-    /// How often.
+    /// Number of times each fact is written.
     pub exposures: u64,
 }
 
 impl Constant {
-    /// Every fact so often.
+    /// Creates the exposures from the number of times each fact is written.
     pub fn new(exposures: u64) -> Self {
         Constant { exposures }
     }

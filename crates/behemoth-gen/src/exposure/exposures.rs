@@ -1,47 +1,47 @@
-//! Exposures, ready to be asked in both directions.
+//! The exposures of a corpus, with lookup in both directions.
 //!
-//! Facts are ranked by an [`Assignment`] and cut into [`Class`]es of equal exposures; the
-//! sentences of a class are numbered copy by copy. So sentence number -> (fact, copy) and fact ->
-//! its sentence numbers are arithmetic, whatever the form.
+//! Facts are ranked by an [`Assignment`] and divided into [`Class`]es of equal exposures; the
+//! sentences of a class are numbered copy by copy. The maps sentence number -> (fact, copy) and
+//! fact -> sentence numbers are therefore arithmetic for every form.
 
 use super::{Assignment, ExposureSpec, Levels, Population};
 use crate::error::{Error, Result};
 use crate::hash::Divider;
 use crate::numbers::{COUNT_LIMIT, product};
 
-/// Facts that are written equally often.
+/// A class of facts that are written equally often.
 #[derive(Clone, Debug)]
 pub struct Class {
-    /// How often each of them is written.
+    /// Number of times each fact is written.
     pub exposures: u64,
-    /// How many facts there are.
+    /// Number of facts.
     pub facts: u64,
     first_sentence: u64,
     first_rank: u64,
     by_facts: Divider,
 }
 
-/// The exposures of a corpus, ready to be asked in both directions.
+/// The exposures of a corpus, with lookup in both directions.
 #[derive(Clone, Debug)]
 pub struct Exposures {
     classes: Vec<Class>,
     assignment: Assignment,
-    /// Facts below this are ranked by the assignment; link facts above it rank as themselves.
+    /// Facts below this are ranked by the assignment; the rank of a link fact above it is its id.
     assigned: u64,
     facts: u64,
     sentences: u64,
 }
 
 impl Class {
-    /// Number of its first sentence; they go copy by copy.
+    /// Returns the number of its first sentence; sentences are numbered copy by copy.
     pub(crate) fn first_sentence(&self) -> u64 {
         self.first_sentence
     }
 }
 
 impl Exposures {
-    /// Assigns exposures to all facts; `numbers` are those given beside the spec: one for each
-    /// fact about a subject, and then one for each link fact or none.
+    /// Assigns exposures to all facts; `numbers` are those of the form `array`: one for each fact
+    /// about a subject, optionally followed by one for each link fact.
     pub(crate) fn new(
         spec: &ExposureSpec,
         nested_exposures: Option<u64>,
@@ -93,7 +93,7 @@ impl Exposures {
         if first_sentence == 0 {
             return Err(Error::argument(
                 "exposures",
-                "no sentence at all",
+                "no sentences",
                 "at least one fact that is written",
             ));
         }
@@ -106,17 +106,17 @@ impl Exposures {
         })
     }
 
-    /// Sentences in all.
+    /// Returns the total number of sentences.
     pub fn sentences(&self) -> u64 {
         self.sentences
     }
 
-    /// The classes, in the order of their ranks.
+    /// Returns the classes, in the order of their ranks.
     pub fn classes(&self) -> &[Class] {
         &self.classes
     }
 
-    /// The fewest exposures of any fact that is written.
+    /// Returns the minimum exposures of any written fact.
     pub(crate) fn fewest(&self) -> u64 {
         self.classes
             .iter()
@@ -126,7 +126,7 @@ impl Exposures {
             .unwrap_or(1)
     }
 
-    /// The most exposures of any fact.
+    /// Returns the maximum exposures of any fact.
     pub(crate) fn most(&self) -> u64 {
         self.classes
             .iter()
@@ -135,14 +135,15 @@ impl Exposures {
             .unwrap_or(0)
     }
 
-    /// How often each of the first facts is written, where that is one number.
+    /// Returns the number of times each of the first `facts` facts is written, or `None` if it
+    /// varies.
     pub(crate) fn of_first(&self, facts: u64) -> Option<u64> {
         let first = self.classes.first()?;
         let is_even = self.assigned == facts && first.facts >= facts;
         is_even.then_some(first.exposures)
     }
 
-    /// How often a fact is written; 0 for one that the world does not have.
+    /// Returns the number of times a fact is written, or 0 if it does not exist.
     pub fn of(&self, fact: u64) -> u64 {
         if fact < self.facts {
             self.of_existing(fact)
@@ -151,16 +152,16 @@ impl Exposures {
         }
     }
 
-    /// How often a fact of the world is written.
+    /// Returns the number of times an existing fact is written.
     pub(crate) fn of_existing(&self, fact: u64) -> u64 {
         self.class_of_rank(self.rank(fact)).exposures
     }
 
-    /// Which fact each sentence number stands for, which of its copies, and of how many: replaces
-    /// the numbers by facts.
+    /// Replaces sentence numbers with their facts, and writes for each the number of the copy and
+    /// the fact's exposures.
     ///
-    /// One step for all numbers at a time: fact by fact, the permutation of the assignment waits
-    /// for its own multiplications and halves the speed.
+    /// Each step is done for all numbers: fact by fact, the latency of the multiplications in the
+    /// assignment's permutation halves the speed.
     #[inline]
     pub(crate) fn locate(&self, numbers: &mut [u64], copies: &mut [(u64, u64)]) {
         if let [class] = &self.classes[..] {
@@ -171,8 +172,8 @@ impl Exposures {
             }
         } else {
             for (number, copy) in numbers.iter_mut().zip(copies) {
-                // A class without sentences has no sentence number of its own: the last class
-                // that starts at or before the sentence is the right one.
+                // A class without sentences has no sentence number: the last class that starts at
+                // or before the sentence is the right one.
                 let after = self
                     .classes
                     .partition_point(|class| class.first_sentence <= *number);
@@ -189,7 +190,7 @@ impl Exposures {
                 if all == self.assigned {
                     permutation.apply_each(numbers);
                 } else {
-                    // Link facts rank as themselves.
+                    // The rank of a link fact is its id.
                     for rank in numbers.iter_mut().filter(|rank| **rank < self.assigned) {
                         *rank = permutation.apply(*rank);
                     }
@@ -203,7 +204,7 @@ impl Exposures {
         }
     }
 
-    /// The sentence number of a copy of a fact.
+    /// Returns the sentence number of a copy of a fact.
     pub(crate) fn sentence(&self, fact: u64, copy: u64) -> u64 {
         let rank = self.rank(fact);
         let class = self.class_of_rank(rank);

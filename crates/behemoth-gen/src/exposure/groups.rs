@@ -1,4 +1,4 @@
-//! Groups: equal shares of the facts at each level, over all facts or within each subject.
+//! Group exposures: equal shares of the facts at each level, over all facts or within each subject.
 
 use serde::Serialize;
 
@@ -8,19 +8,19 @@ use crate::numbers::{COUNT_LIMIT, parse_count};
 use crate::permutation::Permutation;
 use crate::value::{Fields, Value};
 
-/// Equal shares of the facts at each level.
+/// Exposures with equal shares of the facts at each level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Groups {
-    /// The exposures of each group; 0 means never written.
+    /// Exposures of each group; 0 means never written.
     pub levels: Vec<u64>,
-    /// A Latin square within each subject instead of a permutation of all facts: relation r
-    /// of a subject at shift s has level `(s + r) mod levels`.
+    /// Whether to use a Latin square within each subject instead of a permutation of all facts:
+    /// relation r of a subject at shift s has level `(s + r) mod levels`.
     pub balanced: bool,
 }
 
 impl Groups {
-    /// Groups over all facts.
+    /// Creates groups over all facts.
     pub fn new(levels: impl Into<Vec<u64>>) -> Self {
         Groups {
             levels: levels.into(),
@@ -28,7 +28,7 @@ impl Groups {
         }
     }
 
-    /// Groups within each subject: a Latin square.
+    /// Creates groups within each subject: a Latin square.
     pub fn latin(levels: impl Into<Vec<u64>>) -> Self {
         Groups {
             balanced: true,
@@ -36,7 +36,7 @@ impl Groups {
         }
     }
 
-    /// The line of text that stands for them.
+    /// Returns the one-line form of the groups.
     fn line(&self) -> String {
         let form = if self.balanced { "latin" } else { "groups" };
         let levels: Vec<String> = self.levels.iter().map(u64::to_string).collect();
@@ -84,7 +84,7 @@ impl Form for Groups {
             return self.latin_square(population);
         }
         let (facts, groups) = (population.facts, self.levels.len() as u64);
-        // The first facts % groups of them take one fact more.
+        // The first `facts % groups` groups have one fact more.
         let counts = (0u64..)
             .zip(&self.levels)
             .map(|(i, &level)| (level, facts / groups + u64::from(i < facts % groups)))
@@ -98,8 +98,9 @@ impl Form for Groups {
 }
 
 impl Groups {
-    /// Subject s takes shift `place(s) mod levels`; its relation r is at level `(shift + r) mod
-    /// levels`. Ranks go level by level, relation by relation, subject by subject.
+    /// Assigns levels by a Latin square: subject s has shift `place(s) mod levels`, and its
+    /// relation r has level `(shift + r) mod levels`. Ranks are ordered by level, then relation,
+    /// then subject.
     fn latin_square(&self, population: &Population) -> Result<Levels> {
         if !population.is_complete {
             return Err(Error::value(

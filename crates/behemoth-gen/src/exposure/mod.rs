@@ -1,9 +1,8 @@
-//! How often each fact is written: exact counts, set per fact, independent of what the fact says.
+//! Exposures: the exact number of times each fact is written, independent of its content.
 //!
-//! A form in which exposures are asked for is one file: how it is written, its limits, and the
-//! levels it cuts the facts into. It has one row in the table below; nothing else in the crate
-//! tells forms apart. To add one, write its file after the pattern of `constant.rs`, and its
-//! `mod` line and row here.
+//! A form of exposures is one file: its syntax, its limits, and the levels into which it divides
+//! the facts. It has one row in the table below; no other code in the crate distinguishes forms. To
+//! add one, write its file, modelled on `constant.rs`, and its `mod` line and row here.
 
 mod array;
 mod assignment;
@@ -27,55 +26,55 @@ pub use self::exposures::{Class, Exposures};
 pub use self::groups::Groups;
 pub use self::zipf::Zipf;
 
-/// The facts that exposures are for.
+/// The facts that exposures are assigned to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Population {
     pub seed: u64,
     pub subjects: u64,
-    /// Relations of a subject.
+    /// Number of relations of a subject.
     pub relations: u64,
-    /// Facts about subjects.
+    /// Number of facts about subjects.
     pub facts: u64,
-    /// Facts of link relations, after those about subjects.
+    /// Number of facts of link relations, which follow those about subjects.
     pub link_facts: u64,
     /// Whether every subject has every relation.
     pub is_complete: bool,
 }
 
-/// How a form cuts facts into levels of equal exposures.
+/// The division of facts into levels of equal exposures.
 pub(crate) struct Levels {
     /// Pairs of exposures and number of facts, in the order of ranks.
     counts: Vec<(u64, u64)>,
     assignment: Assignment,
-    /// Whether link facts have levels as well, or follow by a rule of their own.
+    /// Whether link facts have levels too, instead of a separate rule.
     covers_links: bool,
 }
 
-/// What a form says of itself.
+/// A form of exposures.
 pub(crate) trait Form: Sized {
-    /// How it is written in one line, for those who wrote something else.
+    /// Examples of its one-line syntax, for error messages.
     const EXAMPLES: &'static [&'static str];
 
-    /// Its parameters from the fields of a table; the limits come later, in `check`.
+    /// Reads its parameters from the fields of a table; `check` checks their limits.
     fn read(fields: &mut Fields<'_>) -> Result<Self>;
 
-    /// The same from one line of text, if that is of this form.
+    /// Parses its one-line syntax; `None` if the text is not of this form.
     fn parse(text: &str) -> Option<Self>;
 
-    /// Refuses what is out of bounds.
+    /// Refuses invalid parameters.
     fn check(&self) -> Result<()>;
 
-    /// Takes the numbers that are given beside the spec, where the form has such.
+    /// Fills in the digest of the numbers passed separately, if the form uses them.
     fn take_numbers(&mut self, _: &[u32]) {}
 
-    /// The levels of the facts there are.
+    /// Divides a population of facts into levels.
     fn levels(&self, population: &Population, numbers: Option<&[u32]>) -> Result<Levels>;
 }
 
-/// From the table of forms: what users write, and who answers for whom.
+/// Defines [`ExposureSpec`] and its dispatch from the table of forms.
 macro_rules! forms {
     ($($(#[$doc:meta])* $Form:ident = $name:literal,)*) => {
-        /// The exposures of a corpus, as a user asks for them.
+        /// The exposures of a corpus, as in a spec.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         #[non_exhaustive]
@@ -102,7 +101,7 @@ macro_rules! forms {
                 }
             }
 
-            /// Takes the numbers that are given beside the spec, where the form has such.
+            /// Fills in the digest of the numbers passed separately, if the form uses them.
             pub(crate) fn take_numbers(&mut self, numbers: &[u32]) {
                 match self {
                     $(ExposureSpec::$Form(form) => form.take_numbers(numbers),)*
@@ -122,7 +121,7 @@ macro_rules! forms {
             }
         })*
 
-        /// How each form is written, in words.
+        /// Lists the examples of all forms.
         fn examples() -> String {
             let all: Vec<&str> = [$($Form::EXAMPLES,)*].concat();
             match all.split_last() {
@@ -141,7 +140,7 @@ forms! {
     /// The fact of rank k, from 0, `maximum * (k + 1)^-alpha` times, rounded and not below
     /// `minimum`.
     Zipf = "zipf",
-    /// One number for each fact, given beside the spec and named by its digest.
+    /// One number for each fact, passed separately from the spec and identified by their digest.
     Array = "array",
 }
 
@@ -152,7 +151,7 @@ impl Default for ExposureSpec {
 }
 
 impl ExposureSpec {
-    /// Reads exposures as people write them: a number, a line of text, or a table.
+    /// Reads exposures from a number, a line of text or a table.
     pub(crate) fn read(value: &Value) -> Result<Self> {
         let spec = match value {
             Value::Text(text) => return Self::from_line(text),

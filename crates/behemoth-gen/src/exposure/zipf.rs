@@ -1,4 +1,4 @@
-//! Zipf: few facts often and most of them seldom, by a power law.
+//! Zipf exposures: numbers of exposures follow a power law.
 
 use serde::Serialize;
 
@@ -7,23 +7,24 @@ use crate::error::{Error, Result};
 use crate::numbers::parse_count;
 use crate::value::{Fields, Value};
 
-/// Most different numbers of exposures of a Zipf law: its classes are kept in memory.
+/// Maximum number of different exposures of a Zipf law, whose classes are kept in memory.
 const LEVEL_LIMIT: usize = 1 << 20;
 
-/// The fact of rank k, from 0, `maximum * (k + 1)^-alpha` times, rounded and not below `minimum`.
+/// Exposures with the fact of rank k, from 0, written `maximum * (k + 1)^-alpha` times, rounded and
+/// not below `minimum`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Zipf {
-    /// The exponent, 0 to 100.
+    /// Exponent, 0 to 100.
     pub alpha: f64,
-    /// Fewest exposures.
+    /// Minimum exposures.
     pub minimum: u64,
-    /// Most exposures.
+    /// Maximum exposures.
     pub maximum: u64,
 }
 
 impl Zipf {
-    /// A law of this exponent between two numbers of exposures.
+    /// Creates a law from its exponent and its minimum and maximum exposures.
     pub fn new(alpha: f64, minimum: u64, maximum: u64) -> Self {
         Zipf {
             alpha,
@@ -86,7 +87,7 @@ impl Form for Zipf {
         Ok(())
     }
 
-    /// Runs of equal exposures, from the most exposed rank down.
+    /// Divides the facts into runs of equal exposures, from the most exposed rank down.
     fn levels(&self, population: &Population, _: Option<&[u32]>) -> Result<Levels> {
         let facts = population.facts;
         let mut counts = Vec::new();
@@ -104,7 +105,7 @@ impl Form for Zipf {
                 ));
             }
             let level = self.exposures(rank);
-            // First rank past the run, by bisection: the law falls with the rank.
+            // First rank past the run, by bisection: the law decreases with the rank.
             let (mut low, mut high) = (rank + 1, facts);
             if level == self.minimum {
                 low = facts;

@@ -1,4 +1,4 @@
-//! A filler language: which words follow each other, and how long documents are.
+//! The filler language: sequences of words and lengths of documents.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::hash::{Divider, Key, multiply_high};
 use crate::relation::{Alias, Threshold};
 use crate::vocabulary::Token;
 
-/// Documents of no corpus have numbers from here on.
+/// First number of held-out documents, which are in no corpus.
 const HELD_OUT: u64 = 1 << 62;
 
-/// The token ids of words, by their ranks.
+/// The token ids of words, by rank.
 #[derive(Clone, Debug)]
 pub(crate) enum WordIds {
-    /// One after the other, from here on.
+    /// Consecutive ids, starting here.
     From(u32),
-    /// Each its own: words of a tokenizer that was made for something else.
+    /// A list of ids: words of a tokenizer that was not built for the corpus.
     Listed(Arc<[u32]>),
 }
 
@@ -33,7 +33,8 @@ pub(crate) struct Filler {
     ranks: Alias,
     /// Whether a word is drawn from the successors of the word before.
     bigram: Threshold,
-    /// By word: its successor of rank k is `factor * k + shift` modulo the number of words.
+    /// For each word, `(factor, shift)`: its successor of rank k is `factor * k + shift` modulo the
+    /// number of words.
     successors: Vec<(u32, u32)>,
     document_key: Key,
     rank_key: Key,
@@ -42,7 +43,8 @@ pub(crate) struct Filler {
 }
 
 impl Filler {
-    /// So many tokens of a language whose words have these ids, at least as many as the spec's.
+    /// Creates a filler of a number of tokens; `ids` are the ids of at least as many words as the
+    /// spec has.
     pub(crate) fn new(spec: &FillerSpec, tokens: u64, ids: WordIds) -> Self {
         let FillerSpec::Zipf(spec) = spec;
         let key = |purpose| Key::new(spec.seed, purpose, 0);
@@ -67,12 +69,13 @@ impl Filler {
         }
     }
 
-    /// Its words by id, from the first.
+    /// Returns the names of its words, in order of rank.
     pub(crate) fn names(spec: &FillerSpec) -> Vec<String> {
         words(spec.words())
     }
 
-    /// The same where texts keep the spaces of their words, and without words that are known.
+    /// Like [`Filler::names`], for texts in which words include their spaces, and without known
+    /// words.
     pub(crate) fn names_beside(spec: &FillerSpec, known: &[String]) -> Vec<String> {
         let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         let more = spec.words() + known.len() as u64;
@@ -81,15 +84,16 @@ impl Filler {
         others.take(spec.words() as usize).collect()
     }
 
-    /// Number of documents.
+    /// Returns the number of documents.
     pub(crate) fn documents(&self) -> u64 {
         self.documents
     }
 
-    /// Tokens of a document, its end included.
+    /// Returns the number of tokens in a document, its end included.
     ///
-    /// Documents come in pairs, one as much longer as the other is shorter; the last has what is
-    /// left. So the sum is exact, and no document needs to know of another.
+    /// Documents come in pairs, one longer than the mean by as much as the other is shorter; the
+    /// last has the remainder. The sum is therefore exact, and the length of a document does not
+    /// need any other document.
     pub(crate) fn tokens_of(&self, document: u64) -> u64 {
         if document + 1 == self.documents {
             return self.tokens - self.length * (self.documents - 1);
@@ -107,7 +111,7 @@ impl Filler {
         }
     }
 
-    /// Most tokens of a document.
+    /// Returns an upper bound of the number of tokens in a document.
     pub(crate) fn most_tokens(&self) -> u64 {
         let last = self.documents.checked_sub(1);
         let last = last.map_or(0, |last| self.tokens_of(last));
@@ -117,7 +121,7 @@ impl Filler {
         }
     }
 
-    /// Writes a document; gives its number of tokens.
+    /// Writes a document; returns its number of tokens.
     pub(crate) fn write<T: Token>(&self, document: u64, end: u32, out: &mut [T]) -> usize {
         match &self.ids {
             WordIds::From(first) => self.write_words(document, end, |word| first + word, out),
@@ -154,7 +158,7 @@ impl Filler {
         tokens
     }
 
-    /// A document that no corpus has.
+    /// Returns a held-out document, which is in no corpus.
     pub(crate) fn held_out<T: Token>(&self, document: u64, end: u32) -> Result<Vec<T>> {
         if document >= HELD_OUT {
             let allowed = format!("documents below {HELD_OUT}");
@@ -167,7 +171,7 @@ impl Filler {
     }
 }
 
-/// For each word a factor that has no divisor in common with the number of words, and a shift.
+/// Returns, for each word, a factor that is coprime with the number of words, and a shift.
 fn successors(words: u64, key: Key) -> Vec<(u32, u32)> {
     let of = |word: u64| {
         let shift = multiply_high(key.hash_pair(word, 0), words) as u32;

@@ -1,11 +1,11 @@
-//! Filler: documents in a generated language that says no fact.
+//! Filler: documents in a generated language without facts.
 //!
-//! Its words have a Zipf distribution and each word its own successors, so that there is something
-//! to learn beside facts: what a model knows of it is measured as perplexity, and lost with it. It
-//! has a seed of its own, so that worlds of all kinds can have the same filler, and words of its
-//! own, at the end of the vocabulary; in the tokens of a tokenizer that was made for something else
-//! they are words of it that no name has. The number of its tokens is exact, or what facts leave of an
-//! exact total.
+//! Its words have a Zipf distribution and each word has its own successors, so that there is
+//! something to learn besides facts, which is measured as perplexity. It has its own seed, so that
+//! different worlds can have the same filler, and its own words, at the end of the vocabulary; with
+//! a tokenizer that was not built for the corpus, they are words of the tokenizer that are in no
+//! name. The number of its tokens is exact, or is the difference between an exact total and the
+//! tokens of the facts.
 
 mod language;
 mod words;
@@ -18,21 +18,21 @@ use crate::value::Value;
 
 pub(crate) use self::language::{Filler, WordIds};
 
-/// Most words: they are kept in memory.
+/// Maximum number of words, which are kept in memory.
 const WORD_LIMIT: u64 = 1 << 20;
 
-/// Longest documents, on average.
+/// Maximum mean length of documents, in tokens.
 const LENGTH_LIMIT: u64 = 1 << 20;
 
-const EXAMPLES: &str = "'zipf:tokens=1e6' or 'zipf:total_tokens=1e7', with words=10000, alpha=1, \
-                        bigram=0.5, length=256 or seed=0 where they should be others";
+const EXAMPLES: &str = "'zipf:tokens=1e6' or 'zipf:total_tokens=1e7', optionally with words=10000, \
+                        alpha=1, bigram=0.5, length=256 or seed=0 (the defaults)";
 
-/// What the filler is.
+/// The filler of a corpus, as in a spec.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FillerSpec {
-    /// Words with a Zipf distribution, each with successors of its own.
+    /// Words with a Zipf distribution, each with its own successors.
     Zipf(Zipf),
 }
 
@@ -40,28 +40,29 @@ pub enum FillerSpec {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Zipf {
-    /// Tokens of all its documents, their ends included; exact.
+    /// Exact number of tokens in all its documents, their ends included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
-    /// In place of them: tokens of the whole corpus. Twins have as much filler as their parent.
+    /// Number of tokens in the complete corpus, instead of `tokens`. Twins have as much filler as
+    /// their parent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_tokens: Option<u64>,
     /// Number of words.
     pub words: u64,
-    /// The word of rank k, from 0, has weight `(k + 1)^-alpha`.
+    /// Exponent: the word of rank k, from 0, has weight `(k + 1)^-alpha`.
     pub alpha: f64,
-    /// Share of the words that are drawn from the successors of the word before: as many ranks
-    /// with the same weights, in an order that each word has of its own.
+    /// Share of the words that are drawn from the successors of the preceding word: the same number
+    /// of ranks with the same weights, in an order specific to each word.
     pub bigram: f64,
-    /// Tokens of a document, its end included, on average; they are uniform over half of it to
-    /// three halves.
+    /// Mean number of tokens in a document, its end included; lengths are uniform from half to
+    /// three halves of it.
     pub length: u64,
-    /// Decides all of it, alone.
+    /// Seed of the filler, on which alone its content depends.
     pub seed: u64,
 }
 
 impl Zipf {
-    /// So many tokens of 10,000 words.
+    /// Creates a filler with a number of tokens and the default 10,000 words.
     pub fn new(tokens: u64) -> Self {
         Zipf {
             tokens: Some(tokens),
@@ -69,7 +70,7 @@ impl Zipf {
         }
     }
 
-    /// As many tokens as facts leave of a total.
+    /// Creates a filler that fills the corpus up to a total number of tokens.
     pub fn up_to(total_tokens: u64) -> Self {
         Zipf {
             total_tokens: Some(total_tokens),
@@ -200,19 +201,19 @@ impl FillerSpec {
         Ok(())
     }
 
-    /// Tokens that the whole corpus is to have, if that was said.
+    /// Returns the number of tokens in the complete corpus, if set.
     pub(crate) fn total_tokens(&self) -> Option<u64> {
         let FillerSpec::Zipf(zipf) = self;
         zipf.total_tokens
     }
 
-    /// Its number of words.
+    /// Returns the number of words.
     pub(crate) fn words(&self) -> u64 {
         let FillerSpec::Zipf(zipf) = self;
         zipf.words
     }
 
-    /// Tokens of the filler, beside so many of facts.
+    /// Returns the number of tokens in the filler, given that of the facts.
     pub(crate) fn tokens(&self, facts: u64) -> Result<u64> {
         let FillerSpec::Zipf(zipf) = self;
         match zipf.total_tokens {

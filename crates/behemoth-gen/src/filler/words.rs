@@ -1,18 +1,19 @@
-//! Words of the filler: syllables, so that it can be read aloud.
+//! Words of the filler, built from syllables so that they can be pronounced.
 
 use crate::permutation::Permutation;
 
-// Without h, v and w no two of these make a word of the templates, such as "have".
+// Without h, v and w, no two of these syllables form a word of the templates, such as "have".
 const CONSONANTS: &[u8; 13] = b"bdfgklmnprstz";
 const VOWELS: &[u8; 5] = b"aeiou";
 const SYLLABLES: u64 = 65;
 
-/// So many words, the shortest first; all are others, and none is a name of another token.
+/// Returns a number of different words, shortest first, none of which is the name of another token.
 pub(super) fn words(count: u64) -> Vec<String> {
     let mut words = Vec::with_capacity(count as usize);
     let (mut syllables, mut room) = (2, SYLLABLES * SYLLABLES);
     while (words.len() as u64) < count {
-        // Frequent words should not all begin alike; the words are the same for all seeds.
+        // Shuffled so that frequent words do not all begin alike; the words are the same for all
+        // seeds.
         let order = Permutation::new(room, 0, "filler-words", syllables);
         let left = count - words.len() as u64;
         words.extend((0..left.min(room)).map(|at| word(order.apply(at), syllables)));

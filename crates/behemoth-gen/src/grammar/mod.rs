@@ -1,10 +1,10 @@
-//! Fact -> tokens: templates, their wordings, and the compiled form that writes sentences.
+//! Grammars: templates, their wordings, and the compiled form that writes facts as tokens.
 //!
-//! A [`Template`] is a list of parts; a *wording* of it is a list of pieces. Compiling one for
-//! given word lengths gives an image of the sentence with holes where the words go; writing a
-//! sentence is a copy of the image and three words. Templates with random fillers have no image
-//! and are written piece by piece, without branches on the random counts: the most fillers are
-//! always written, and the cursor moves on by the number that was drawn.
+//! A [`Template`] is a list of parts; a *wording* of it is a list of pieces. Compiling a wording
+//! for given word lengths gives an image of the sentence with holes for the words; writing a
+//! sentence copies the image and three words. Templates with random fillers have no image and are
+//! written piece by piece, without branches on the random counts: the maximum number of fillers is
+//! always written, and the cursor advances by the number that was drawn.
 
 mod pieces;
 mod probe;
@@ -31,10 +31,10 @@ pub(crate) use self::text::{Digits, Lines, Mention, Says, TextSpan, slots};
 pub(crate) use self::wording::{Lengths, most_tokens};
 pub(crate) use self::writer::{Words, Writer};
 
-/// Tokens that a write may touch beyond the end of a sentence.
+/// Number of tokens that a write may overwrite beyond the end of a sentence.
 pub(crate) const SLACK: usize = 32;
 
-/// Most nonsense words of all wordings together: the vocabulary names each of them.
+/// Maximum total number of nonsense words of all wordings: the vocabulary names each of them.
 pub(crate) const NONSENSE_LIMIT: u64 = 1_000_000;
 
 /// A template and its weight in the grammar.
@@ -43,36 +43,36 @@ pub(crate) const NONSENSE_LIMIT: u64 = 1_000_000;
 pub struct TemplateWeight {
     /// The template.
     pub template: Template,
-    /// Its weight, relative to the others.
+    /// Weight, relative to the others.
     pub weight: f64,
 }
 
 impl TemplateWeight {
-    /// A template and its weight, relative to the others.
+    /// Creates a template with a weight, relative to the others.
     pub fn new(template: Template, weight: f64) -> Self {
         TemplateWeight { template, weight }
     }
 }
 
-/// What a grammar is made of.
+/// The settings of a grammar of templates.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings<'a> {
     pub templates: &'a [TemplateWeight],
-    /// Share of sentences in another word order, of the templates that have others.
+    /// Share of sentences in another word order, for the templates that have one.
     pub inversion: f64,
-    /// Wordings of each template.
+    /// Number of wordings of each template.
     pub wordings: u64,
-    /// How many of them, from the last, are never written.
+    /// Number of wordings, from the last, that are never written.
     pub held_out: u64,
-    /// Random fillers of each wording.
+    /// Number of random fillers of each wording.
     pub nonsense_words: u64,
-    /// Whether questions are asked about some subjects.
+    /// Whether the corpus has questions about some subjects.
     pub asks_questions: bool,
 }
 
-/// Templates that a corpus writes, with their shares: what its vocabulary and grammar hang on.
+/// The shares of the templates of a corpus, which decide its vocabulary and grammar.
 pub(crate) struct Shares {
-    /// By template; 0 for those that are written in no statement.
+    /// Weight of each template; 0 if no statement is written in it.
     weights: Vec<f64>,
     sum: f64,
     pub has_random_fillers: bool,
@@ -80,7 +80,7 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// The weights of all templates once inversion is shared out.
+    /// Computes the weights of all templates, inversion included.
     pub(crate) fn new(settings: &Settings<'_>) -> Result<Self> {
         let mut weights = vec![0.0; Template::ALL.len()];
         let mut add = |template: Template, weight: f64| {
@@ -101,7 +101,7 @@ impl Shares {
             }
         }
         let sum: f64 = weights.iter().sum();
-        // Also a sum of weights that is infinite.
+        // The sum of finite weights may be infinite.
         if !(sum > 0.0 && sum.is_finite()) {
             return Err(Error::argument(
                 "templates",
@@ -128,7 +128,7 @@ impl Shares {
         self.weights.get(template as usize).copied().unwrap_or(0.0)
     }
 
-    /// Whether questions about some subjects are written in it.
+    /// Returns `true` if questions about some subjects are written in a template.
     fn is_asked(&self, template: Template) -> bool {
         template == Template::Question && self.asks_questions
     }
@@ -137,7 +137,7 @@ impl Shares {
         self.weight(template) > 0.0 || self.is_asked(template)
     }
 
-    /// The templates that are written: those have wordings of their own.
+    /// Returns the templates that are written, each of which has its own wordings.
     pub(crate) fn used(&self) -> impl Iterator<Item = Template> + '_ {
         let all = Template::ALL.iter().copied();
         all.filter(|&template| self.is_used(template))
@@ -172,7 +172,7 @@ impl Grammar {
         grammar
     }
 
-    /// Adds the wordings of a template; one alone, for probes, of a template that is not used.
+    /// Adds the wordings of a template; for a template that is not used, only one, for probes.
     fn add(
         &mut self,
         template: Template,
@@ -218,7 +218,7 @@ impl Grammar {
         }
     }
 
-    /// All wordings that sentences of the corpus may have.
+    /// Returns all wordings that sentences of the corpus may have.
     pub(crate) fn written(&self) -> impl Iterator<Item = usize> + '_ {
         self.statements
             .iter()

@@ -1,15 +1,15 @@
-//! From the parts of a template to the pieces of a wording.
+//! Conversion of the parts of a template to the pieces of a wording.
 
 use crate::vocabulary::{PERIOD, Vocabulary};
 
 /// A part of a template.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
-    /// A word of the grammar; wordings have other fillers in other places.
+    /// A word of the grammar; other wordings have other fillers at other positions.
     Filler(&'static str),
     /// Tokens that stay together.
     Group(&'static [Piece]),
-    /// The same after one to three copies of a filler, and before none to three.
+    /// A group after one to three copies of a filler, and before zero to three.
     Repeated {
         filler: &'static str,
         group: &'static [Piece],
@@ -27,9 +27,9 @@ pub(super) enum Piece {
     Object,
     /// One to three copies of a filler (the repeats grammar, before a word).
     Before(u32),
-    /// None to three copies of a filler (after a word).
+    /// Zero to three copies of a filler (after a word).
     After(u32),
-    /// One to five random fillers out of so many from this one on.
+    /// One to five random fillers out of `words` consecutive ones.
     Nonsense {
         first: u32,
         words: u32,
@@ -41,14 +41,14 @@ pub(super) struct Fillers<'a> {
     pub vocabulary: &'a Vocabulary,
     /// 0 for the template itself.
     pub number: usize,
-    /// First of the wording's own fillers; none for the template itself.
+    /// First of the wording's own fillers; `None` for the template itself.
     pub own: Option<u32>,
-    /// The random fillers, as first and number.
+    /// The first random filler and their number.
     pub random: (u32, u32),
 }
 
-/// The pieces of a wording. Wordings after the first keep the order of the words and the number of
-/// tokens; their fillers are their own and stand in other places.
+/// Returns the pieces of a wording. Wordings after the first keep the order of the words and the
+/// number of tokens; they have their own fillers at other positions.
 pub(super) fn pieces(parts: &[Part], fillers: &Fillers<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut next = fillers.own;
@@ -97,7 +97,8 @@ pub(super) fn pieces(parts: &[Part], fillers: &Fillers<'_>) -> Vec<Piece> {
     pieces
 }
 
-/// The `index`-th way, round and round, to put `fillers` into the gaps before `groups` groups.
+/// Returns the `index`-th way, modulo their number, to distribute `fillers` over the gaps before
+/// `groups` groups.
 fn spread(fillers: usize, groups: usize, index: usize) -> Vec<usize> {
     let mut ways: Vec<Vec<usize>> = vec![vec![]];
     for group in 0..groups {

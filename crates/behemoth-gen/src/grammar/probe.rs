@@ -1,19 +1,19 @@
-//! Prompts that ask for a fact, and their answers.
+//! Prompts for a fact and their answers, from templates.
 
 use super::SLACK;
 use super::wording::Lengths;
 use super::writer::{Words, Writer};
 
-/// Where the random fillers of a prompt come from.
+/// The source of the random fillers of a prompt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fill {
     Drawn(u64),
     Combination(u32),
 }
 
-/// A prompt and its answer for a fact in a wording that can be a probe: the tokens before and from
-/// the object (from its marker on, for questions), without the period. Random fillers are those of
-/// a draw, or of a combination of the repeats grammar.
+/// Returns the prompt and the answer for a fact in a wording that can be a probe: the tokens before
+/// the object and the object (for questions, with the marker before it). Random fillers are those
+/// of a draw, or of a combination of the repeats grammar.
 pub(crate) fn probe(
     writer: &Writer<'_, u32>,
     wording: usize,
@@ -35,7 +35,7 @@ pub(crate) fn probe(
         }
     };
     sentence.truncate(tokens);
-    // Fillers may follow the object; count back over what comes after it.
+    // Fillers may follow the object: search from the end.
     let object = lengths.object;
     let mut answer = vec![0; object];
     words.object.0.write(words.object.1, &mut answer);

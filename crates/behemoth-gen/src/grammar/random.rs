@@ -1,18 +1,19 @@
-//! Random fillers: how many there are in each place of a sentence, and which.
+//! Random fillers: their number at each position of a sentence, and their draws.
 
 use crate::hash::{Key, multiply_high};
 
-/// Most fillers in one place of the nonsense grammar.
+/// Maximum number of fillers at one position of the nonsense grammar.
 pub(super) const NONSENSE_MOST: usize = 5;
 
-/// The chance of each filler after the first in a place of the nonsense grammar.
+/// Probability of each filler after the first at a position of the nonsense grammar.
 pub(super) const NONSENSE_NEXT: f64 = 0.4;
 
-/// Combinations of the repeats grammar: one to three and none to three copies around three words.
+/// Number of combinations of the repeats grammar: one to three and zero to three copies around
+/// three words.
 const COMBINATIONS: u64 = 1728;
 
-/// Those that differ in what comes before the object: the copies after it are the last digit, and
-/// none is its first.
+/// Number of combinations that differ before the object: the copies after it are the last digit,
+/// whose first value is zero copies.
 pub(super) const COMBINATIONS_OF_PROMPTS: u32 = COMBINATIONS as u32 / 4;
 
 /// The random counts of one sentence, drawn in the order of its pieces.
@@ -35,7 +36,7 @@ impl Counts {
         }
     }
 
-    /// Not drawn but given: a combination of the repeats grammar.
+    /// Creates the counts of a given combination of the repeats grammar.
     pub(super) fn of_combination(key: Key, combination: u64) -> Self {
         Counts {
             combination: COMBINATIONS + combination,
@@ -50,7 +51,8 @@ impl Counts {
         hash
     }
 
-    /// Copies in one place of the repeats grammar: all 12^3 combinations are equally likely.
+    /// Returns the number of copies at one position of the repeats grammar; all 12^3 combinations
+    /// are equally likely.
     #[inline(always)]
     pub(super) fn copies(&mut self, before: bool) -> usize {
         if self.combination == 0 {
@@ -63,8 +65,9 @@ impl Counts {
         digit as usize + usize::from(before)
     }
 
-    /// How many random fillers stand in one place of the nonsense grammar, and their draws: 32 bits
-    /// of three hashes each. A hash of its own for the count cost a tenth of the speed.
+    /// Returns the number of random fillers at one position of the nonsense grammar, and their
+    /// draws: 32-bit halves of three hashes. A separate hash for the count reduced the speed by a
+    /// tenth.
     #[inline(always)]
     pub(super) fn nonsense(&mut self, thresholds: &[u64; NONSENSE_MOST - 1]) -> (usize, Draws) {
         let hashes = [self.hash(), self.hash(), self.hash()];
@@ -77,7 +80,7 @@ impl Counts {
     }
 }
 
-/// Draws of fillers: the halves of three hashes but for the first high one, which the count took.
+/// Draws of fillers: the halves of three hashes except the first high half, which the count uses.
 pub(super) struct Draws {
     hashes: [u64; 3],
     next: usize,

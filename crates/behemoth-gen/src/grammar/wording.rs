@@ -1,23 +1,23 @@
-//! Wordings: the ways in which a corpus writes its templates.
+//! Wordings: the forms in which a corpus writes its templates.
 
 use super::pieces::Piece;
 use super::random::{COMBINATIONS_OF_PROMPTS, NONSENSE_MOST};
 use super::template::{Asks, Family, Template};
 
-/// What a wording is one of.
+/// The group that a wording belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
     /// The wordings of a template.
     Template(Template),
-    /// The statements of a text grammar: those with one number, of all relations.
+    /// The statements of a text grammar; a wording is those with one number, of all relations.
     Statement,
     /// The questions of a text grammar.
     Question,
 }
 
 impl Form {
-    /// Its name, as tables have it.
+    /// Returns its name, as used in tables.
     pub fn name(self) -> &'static str {
         match self {
             Form::Template(template) => template.name(),
@@ -26,7 +26,7 @@ impl Form {
         }
     }
 
-    /// What kind of sentence it makes.
+    /// Returns the kind of sentence.
     pub fn family(self) -> Family {
         match self {
             Form::Template(template) => template.family(),
@@ -35,7 +35,7 @@ impl Form {
         }
     }
 
-    /// What the end of its sentences answers.
+    /// Returns what the end of its sentences answers.
     pub fn asks(self) -> Asks {
         match self {
             Form::Template(template) => template.asks(),
@@ -43,7 +43,7 @@ impl Form {
         }
     }
 
-    /// Whether it asks before it answers.
+    /// Returns `true` if it is a question with an answer.
     pub fn is_question(self) -> bool {
         match self {
             Form::Template(template) => template.is_question(),
@@ -52,7 +52,7 @@ impl Form {
         }
     }
 
-    /// Whether a filler may stand between the object and the period.
+    /// Returns `true` if a filler may be between the object and the period.
     pub fn filler_follows(self) -> bool {
         match self {
             Form::Template(template) => template.filler_follows(),
@@ -65,20 +65,20 @@ impl Form {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Wording {
-    /// What it is one of.
+    /// The group that it belongs to.
     pub form: Form,
-    /// 0 for the template itself, then the paraphrases.
+    /// Number within the group: 0 for the template itself, then the paraphrases.
     pub number: u32,
-    /// Never written; for probes only.
+    /// Whether it is never written and serves only as a probe.
     pub held_out: bool,
-    /// Its share of the statements (of the questions, for questions); in a text grammar the mean
-    /// over relations.
+    /// Share of the statements (for questions, of the questions); in a text grammar, the mean over
+    /// relations.
     pub share: f64,
     pub(super) pieces: Vec<Piece>,
 }
 
 impl Wording {
-    /// The sentences of a text grammar with one number.
+    /// Creates the wording of the sentences of a text grammar with one number.
     pub(crate) fn of_text(is_question: bool, number: u32, held_out: bool, share: f64) -> Wording {
         Wording {
             form: if is_question {
@@ -93,23 +93,24 @@ impl Wording {
         }
     }
 
-    /// What kind of sentence it makes.
+    /// Returns the kind of sentence.
     pub fn family(&self) -> Family {
         self.form.family()
     }
 
-    /// Whether it asks before it answers.
+    /// Returns `true` if it is a question with an answer.
     pub fn is_question(&self) -> bool {
         self.form.is_question()
     }
 
-    /// Whether the object comes after subject and relation, so that a prompt can ask for it.
+    /// Returns `true` if the object comes after subject and relation, so that a prompt can ask for
+    /// it.
     pub fn can_probe(&self) -> bool {
         self.form.asks() == Asks::Object
     }
 
-    /// How many combinations of fillers its prompts have, where that is a number to count: those of
-    /// the repeats grammar. 1 where there are no random fillers or too many ways to draw them.
+    /// Returns the number of combinations of fillers in its prompts, for the repeats grammar; 1 if
+    /// there are no random fillers or too many ways to draw them.
     pub fn combinations(&self) -> u32 {
         let repeats = |piece: &Piece| matches!(piece, Piece::Before(_));
         if self.can_probe() && self.pieces.iter().any(repeats) {
@@ -119,7 +120,7 @@ impl Wording {
         }
     }
 
-    /// Most tokens of a sentence, the end of the document included.
+    /// Returns the maximum number of tokens in a sentence, the end of the document included.
     pub(super) fn most_tokens(&self, words: &Lengths) -> usize {
         1 + self
             .pieces
@@ -136,7 +137,7 @@ impl Wording {
     }
 }
 
-/// Word lengths of a kind of fact.
+/// The word lengths of a kind of fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lengths {
     pub subject: usize,
@@ -144,7 +145,7 @@ pub(crate) struct Lengths {
     pub object: usize,
 }
 
-/// Most tokens of any of the wordings, the end of the document included.
+/// Returns the maximum number of tokens in any of the wordings, the end of the document included.
 pub(crate) fn most_tokens<'a>(
     wordings: impl Iterator<Item = &'a Wording>,
     shapes: &[Lengths],

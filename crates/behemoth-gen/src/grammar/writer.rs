@@ -1,4 +1,4 @@
-//! Compiled templates, and the writing of one sentence.
+//! Compiled templates and the writing of sentences.
 
 use super::pieces::Piece;
 use super::random::{Counts, NONSENSE_MOST, NONSENSE_NEXT};
@@ -6,10 +6,10 @@ use super::wording::{Lengths, Wording};
 use crate::hash::Key;
 use crate::vocabulary::{Token, Word};
 
-/// Tokens copied at once from an image: one or two vector stores.
+/// Number of tokens copied from an image at a time: one or two vector stores.
 const CHUNK: usize = 16;
 
-/// The words of one fact, as a sentence needs them.
+/// The words of a fact.
 pub(crate) struct Words<'a> {
     pub subject: (&'a Word, u64),
     pub relation: (&'a Word, u64),
@@ -27,7 +27,7 @@ struct Layout<T> {
     object_at: usize,
 }
 
-/// Writes sentences of one corpus as tokens of type `T`.
+/// A writer of the sentences of one corpus as tokens of type `T`.
 pub(crate) struct Writer<'a, T> {
     pub(super) wordings: &'a [Wording],
     layouts: Vec<Layout<T>>,
@@ -38,7 +38,7 @@ pub(crate) struct Writer<'a, T> {
 }
 
 impl<'a, T: Token> Writer<'a, T> {
-    /// Compiles all wordings for all shapes; every sentence ends in `end`, if given.
+    /// Compiles all wordings for all shapes; every sentence ends with `end`, if set.
     pub(crate) fn new(
         wordings: &'a [Wording],
         shapes: &[Lengths],
@@ -65,14 +65,14 @@ impl<'a, T: Token> Writer<'a, T> {
         }
     }
 
-    /// Tokens of a sentence, when they are the same for every draw.
+    /// Returns the number of tokens in a sentence, or `None` if it depends on the draw.
     pub(crate) fn fixed_tokens(&self, wording: usize, shape: usize) -> Option<usize> {
         let layout = &self.layouts[wording * self.shapes + shape];
         (!layout.image.is_empty()).then_some(layout.tokens)
     }
 
-    /// Writes one sentence to the front of `out`, which must have room for the longest sentence
-    /// and [`SLACK`]; gives the number of its tokens. `draw` is unique to the sentence.
+    /// Writes a sentence to the front of `out`, which must have room for the longest sentence and
+    /// [`SLACK`]; returns the number of its tokens. `draw` returns a number unique to the sentence.
     #[inline(always)]
     pub(crate) fn write(
         &self,
@@ -92,7 +92,7 @@ impl<'a, T: Token> Writer<'a, T> {
             .chunks_exact(CHUNK)
             .zip(out.chunks_exact_mut(CHUNK))
         {
-            // A fixed number of tokens: compiles to vector moves instead of a call to memcpy.
+            // The fixed number of tokens compiles to vector moves instead of a call to memcpy.
             to.copy_from_slice(from);
         }
         words
@@ -112,7 +112,7 @@ impl<'a, T: Token> Writer<'a, T> {
         layout.tokens
     }
 
-    /// The same with a combination of the repeats grammar that is given and not drawn.
+    /// Writes a sentence with a given combination of the repeats grammar.
     pub(super) fn write_combination(
         &self,
         wording: usize,
@@ -173,7 +173,7 @@ impl<'a, T: Token> Writer<'a, T> {
         at
     }
 
-    /// Tokens that [`Writer::write`] would write.
+    /// Returns the number of tokens that [`Writer::write`] would write.
     #[inline(always)]
     pub(crate) fn tokens(
         &self,
@@ -230,7 +230,7 @@ fn compile<T: Token>(wording: &Wording, shape: &Lengths, end: Option<u32>) -> La
                 layout.object_at = at;
                 shape.object
             }
-            // Of random length: no image of it.
+            // The length is random: there is no image.
             Piece::Before(_) | Piece::After(_) | Piece::Nonsense { .. } => {
                 layout.image.clear();
                 return layout;

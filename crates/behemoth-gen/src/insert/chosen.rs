@@ -1,14 +1,14 @@
-//! Some of the numbers below a limit, counted in both directions.
+//! Sets of numbers below a limit, with rank and selection.
 
-/// Words whose numbers are counted together.
+/// Number of words in a block.
 const BLOCK: usize = 8;
 
-/// Some of the numbers `0..n`: a bit for each, and a count for each block of them. A list would be
-/// 64 times as large, and slower to look a number up in.
+/// A subset of `0..n`: a bit for each number and a count for each block. A list would be 64 times
+/// as large and slower to search.
 #[derive(Clone, Debug)]
 pub(super) struct Chosen {
     bits: Vec<u64>,
-    /// How many are chosen before each block.
+    /// Count of chosen numbers before each block.
     before: Vec<u64>,
     count: u64,
 }
@@ -36,12 +36,13 @@ impl Chosen {
         }
     }
 
-    /// How many are chosen.
+    /// Returns the count of chosen numbers.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// Of a chosen number: how many are chosen before it.
+    /// Returns the count of chosen numbers before a chosen number, or `None` if the number is not
+    /// chosen.
     pub(super) fn rank(&self, number: u64) -> Option<u64> {
         let at = (number / 64) as usize;
         let word = *self.bits.get(at)?;
@@ -55,7 +56,7 @@ impl Chosen {
         Some(self.before[block] + own)
     }
 
-    /// The chosen number of a rank, which must be below the count.
+    /// Returns the chosen number at a rank, which must be below the count.
     pub(super) fn number(&self, rank: u64) -> u64 {
         let block = self.before.partition_point(|&before| before <= rank) - 1;
         let mut left = rank - self.before[block];

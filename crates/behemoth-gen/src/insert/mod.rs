@@ -1,9 +1,9 @@
-//! Insert: sentences that stand inside documents which say no fact, and have none of their own.
+//! Insert: sentences inside documents without facts, instead of documents of their own.
 //!
-//! A sentence lies over as many tokens of its document, so that documents keep their lengths and a
-//! corpus its tokens, however often facts are written. Where it lies depends on its number, on the
-//! lengths of the documents and on the length of the longest sentence, and not on its own: with
-//! another object of another length it begins at the same token.
+//! A sentence replaces as many tokens of its document as it has, so documents keep their lengths
+//! and the corpus its number of tokens, however often facts are written. The position depends on
+//! the number of the sentence, the lengths of the documents and the length of the longest sentence,
+//! but not on its own length: with another object of another length it begins at the same token.
 
 mod chosen;
 mod slots;
@@ -21,25 +21,25 @@ pub(crate) use self::slots::{Room, Slots};
 
 const EXAMPLES: &str = "'anywhere', 'start', 'middle', 'end' or a share such as 0.25, with \
                         ',per_document=2' for up to two in each document, and ',words=true' for \
-                        borders of words";
+                        word boundaries";
 
-/// Where in its part of a document a sentence stands.
+/// The position of a sentence in its part of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Position {
-    /// At any place that has room for the longest sentence, all alike.
+    /// Uniform over all positions with room for the longest sentence.
     #[default]
     Anywhere,
-    /// After this share of the tokens that the longest sentence leaves.
+    /// After this share of the tokens that remain without the longest sentence.
     Share(f64),
 }
 
 impl Position {
-    /// At its first token.
+    /// At the first token.
     pub const START: Position = Position::Share(0.0);
-    /// With as much before the longest sentence as after it.
+    /// With the longest sentence in the middle.
     pub const MIDDLE: Position = Position::Share(0.5);
-    /// Where the longest sentence ends with it.
+    /// With the longest sentence at the end.
     pub const END: Position = Position::Share(1.0);
 
     const NAMES: [(&str, Position); 4] = [
@@ -73,7 +73,8 @@ impl Position {
         })
     }
 
-    /// The first token of a sentence, where it may be one of `0..=last`; `hash` is the sentence's.
+    /// Returns the first token of a sentence, within `0..=last`; `hash` returns the hash of the
+    /// sentence.
     fn first_token(self, last: u64, hash: impl FnOnce() -> u64) -> u64 {
         match self {
             Position::Anywhere => multiply_high(hash(), last + 1),
@@ -101,20 +102,21 @@ impl Serialize for Position {
     }
 }
 
-/// How sentences stand inside other documents.
+/// The insertion of sentences into other documents, as in a spec.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct InsertSpec {
-    /// Where in its part of a document a sentence stands.
+    /// Position of a sentence in its part of a document.
     pub position: Position,
-    /// Most sentences of a document, which is cut into as many equal parts.
+    /// Maximum number of sentences in a document, which is divided into as many equal parts.
     pub per_document: u64,
-    /// Whether sentences begin where a word of their document does, and as they would within it.
+    /// Whether sentences begin at a word boundary of their document, in the form of a sentence
+    /// within a document.
     #[serde(skip_serializing_if = "is_not")]
     pub words: bool,
 }
 
-/// Left out of specs, so that those without it keep their hashes.
+/// Omits the field from specs, so that specs without it keep their hashes.
 fn is_not(value: &bool) -> bool {
     !value
 }
@@ -126,7 +128,7 @@ impl Default for InsertSpec {
 }
 
 impl InsertSpec {
-    /// Up to one sentence in each document.
+    /// Creates an insert of up to one sentence in each document.
     pub fn new(position: Position) -> Self {
         InsertSpec {
             position,
@@ -135,13 +137,13 @@ impl InsertSpec {
         }
     }
 
-    /// At borders of words.
+    /// Makes sentences begin at word boundaries.
     pub fn words(mut self) -> Self {
         self.words = true;
         self
     }
 
-    /// Up to so many.
+    /// Sets the maximum number of sentences in a document.
     pub fn per_document(mut self, sentences: u64) -> Self {
         self.per_document = sentences;
         self
@@ -177,7 +179,7 @@ impl InsertSpec {
         Ok(spec)
     }
 
-    /// `start`, `0.25,per_document=2`, `position=end`.
+    /// Parses the one-line syntax, such as `start`, `0.25,per_document=2`, `position=end`.
     fn parse(text: &str) -> Option<Self> {
         let (mut position, mut per_document, mut words) = (None, None, None);
         for field in text.split(',') {
@@ -200,7 +202,7 @@ impl InsertSpec {
         })
     }
 
-    /// Refuses what is out of bounds.
+    /// Refuses invalid fields.
     pub(crate) fn check(&self) -> Result<()> {
         if let Position::Share(share) = self.position {
             fraction("position", share)?;

@@ -1,8 +1,8 @@
-//! Slots: the places of sentences inside documents, in both directions.
+//! Slots: the positions of sentences inside documents, with lookup in both directions.
 //!
-//! A document with room for so many of the longest sentences as may stand in it has as many slots,
-//! one in each of its equal parts; others have none, so that which documents say facts does not
-//! hang on what is said. A permutation of all slots says which sentence stands in which.
+//! A document with room for the maximum number of longest sentences has that many slots, one in
+//! each of its equal parts; other documents have none, so that the selection of documents does not
+//! depend on the content of the facts. A permutation of all slots assigns sentences to slots.
 
 use std::ops::Range;
 
@@ -16,28 +16,29 @@ use crate::permutation::Permutation;
 /// The slots of a corpus.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
-    /// Documents that have slots.
+    /// The documents with slots.
     documents: Chosen,
     per_document: u64,
-    /// Slot -> the number of its sentence; from `sentences` on it is empty.
+    /// Maps a slot to the number of its sentence; the slot is empty if that is not below
+    /// `sentences`.
     order: Permutation,
     sentences: u64,
     position: Position,
     position_key: Key,
-    /// Tokens of the longest sentence.
+    /// Number of tokens in the longest sentence.
     longest: u64,
 }
 
-/// What sentences stand in.
+/// The documents that sentences are inserted into.
 pub(crate) struct Room<F> {
     /// Number of documents.
     pub documents: u64,
-    /// Tokens of each by its number, its end included.
+    /// Returns the number of tokens in a document, its end included.
     pub tokens_of: F,
 }
 
 impl Slots {
-    /// The slots of so many sentences of at most `longest` tokens.
+    /// Creates the slots of a number of sentences of at most `longest` tokens.
     pub(crate) fn new(
         spec: &InsertSpec,
         room: &Room<impl Fn(u64) -> u64>,
@@ -65,8 +66,8 @@ impl Slots {
         })
     }
 
-    /// The sentences that stand in a document, by their numbers, each with its place; `tokens` are
-    /// those of the document, its end included.
+    /// Returns the numbers of the sentences in a document, each with its spot; `tokens` returns the
+    /// number of tokens in the document, its end included.
     pub(crate) fn of(
         &self,
         document: u64,
@@ -81,13 +82,13 @@ impl Slots {
         })
     }
 
-    /// The document that a sentence stands in.
+    /// Returns the document of a sentence.
     pub(crate) fn document_of(&self, sentence: u64) -> u64 {
         let slot = self.order.invert(sentence);
         self.documents.number(slot / self.per_document)
     }
 
-    /// Most sentences of a document.
+    /// Returns the maximum number of sentences in a document.
     pub(crate) fn per_document(&self) -> u64 {
         self.per_document
     }
@@ -107,18 +108,18 @@ impl Slots {
     }
 }
 
-/// The place of a sentence in a document.
+/// The position of a sentence in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
-    /// Its first token.
+    /// Offset of the first token.
     pub first: u64,
-    /// All tokens of its part at which the longest sentence could begin.
+    /// Offsets in its part at which the longest sentence could begin.
     pub room: Range<u64>,
 }
 
 impl Spot {
-    /// The first token where a word begins, the next one with room, else the last one before; as
-    /// it is where none does.
+    /// Returns the first token moved to a word boundary: to the next one with room, otherwise to
+    /// the last one before; unchanged if there is none.
     pub(crate) fn at_word(&self, begins: impl Fn(u64) -> bool) -> u64 {
         let begins = |at: &u64| *at == 0 || begins(*at);
         let after = (self.first..self.room.end).find(begins);
@@ -127,12 +128,12 @@ impl Spot {
     }
 }
 
-/// Tokens of a document that a sentence may lie over: all but its end.
+/// Returns the number of tokens in a document that a sentence may replace: all but its end.
 fn body(tokens_of: impl Fn(u64) -> u64, document: u64) -> u64 {
     tokens_of(document).saturating_sub(1)
 }
 
-/// Refuses more sentences than slots, and says what would help.
+/// Returns the error for more sentences than slots, with suggestions.
 fn too_few(
     spec: &InsertSpec,
     room: &Room<impl Fn(u64) -> u64>,
@@ -159,9 +160,9 @@ fn too_few(
     Error::argument("insert", got, allowed)
 }
 
-/// The fewest sentences of a document that make slots enough, if any number does.
+/// Returns the minimum number of sentences per document that makes enough slots, if there is one.
 fn enough(room: &Room<impl Fn(u64) -> u64>, sentences: u64, longest: u64) -> Option<u64> {
-    // How many documents have room for so many sentences, and for no more.
+    // Number of documents by the number of sentences they have room for.
     let mut fit: Vec<u64> = Vec::new();
     for document in 0..room.documents {
         let most = (body(&room.tokens_of, document) / longest) as usize;

@@ -1,4 +1,4 @@
-//! Arguments: numpy arrays as slices, checked.
+//! Checked conversion of numpy arguments to slices.
 
 use numpy::{Element, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -12,13 +12,13 @@ pub(super) fn same_length(name: &str, a: usize, b: usize) -> crate::Result<()> {
     } else {
         Err(Error::argument(
             name,
-            format!("{b} values beside {a}"),
+            format!("{a} and {b} values"),
             "arrays of equal length",
         ))
     }
 }
 
-/// Ids of facts that the world has.
+/// Returns the ids of facts; refuses facts that the world does not have.
 pub(super) fn known_facts<'a>(
     facts: &'a PyReadonlyArray1<'_, u64>,
     world: &World,

@@ -92,7 +92,7 @@ impl Corpus {
         py.detach(|| self.inner.fact_documents())
     }
 
-    /// What documents say, as codes.
+    /// Returns the kinds of documents as codes.
     fn document_kinds<'py>(
         &self,
         py: Python<'py>,
@@ -102,7 +102,7 @@ impl Corpus {
         documents::kinds(py, &self.inner, start..stop)
     }
 
-    /// The tokens of each document.
+    /// Returns the number of tokens in each document.
     fn document_lengths<'py>(
         &self,
         py: Python<'py>,
@@ -112,7 +112,7 @@ impl Corpus {
         documents::lengths(py, &self.inner, start..stop)
     }
 
-    /// Documents of the filler's language that are in no corpus.
+    /// Returns held-out documents of the filler, which are in no corpus.
     fn filler_documents<'py>(
         &self,
         py: Python<'py>,
@@ -230,7 +230,7 @@ impl Corpus {
         ledger::columns(py, &self.inner, facts)
     }
 
-    /// Every sentence of documents.
+    /// Returns every sentence of a range of documents.
     fn entries<'py>(
         &self,
         py: Python<'py>,
@@ -240,7 +240,7 @@ impl Corpus {
         ledger::entries(py, &self.inner, start..stop)
     }
 
-    /// Questions about facts and their answers, apart.
+    /// Returns questions about facts and their answers as separate texts.
     fn question_texts(
         &self,
         py: Python<'_>,
@@ -255,23 +255,23 @@ impl Corpus {
             .unzip())
     }
 
-    /// Documents of a corpus that is written with a grammar, as text.
+    /// Returns the documents of a corpus written with a grammar as text.
     fn texts(&self, py: Python<'_>, start: u64, stop: u64) -> PyResult<Vec<String>> {
         documents::texts(py, &self.inner, start..stop)
     }
 
-    /// The same stream with the role of each token in its place.
+    /// Returns the same stream with the role of each token instead of its id.
     fn as_roles(&self, py: Python<'_>) -> PyResult<Corpus> {
         let inner = py.detach(|| self.inner.as_roles())?;
         Ok(Corpus { inner })
     }
 
-    /// Where documents mention subjects and objects by name.
+    /// Returns the mentions of subjects and objects by name.
     fn spans<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> PyResult<ledger::Spans<'py>> {
         ledger::spans(py, &self.inner, start..stop)
     }
 
-    /// The answers that other objects would be, in the sentence that asks for each fact.
+    /// Returns probes of facts with other objects as answers.
     fn answers<'py>(
         &self,
         py: Python<'py>,

@@ -9,7 +9,7 @@ use super::arguments::slice;
 use crate::decode::Decoder as Engine;
 use crate::error::Error;
 
-/// Writes documents as text.
+/// A decoder of documents to text.
 #[pyclass(module = "behemoth._gen", frozen)]
 pub(super) struct Decoder {
     inner: Engine,
@@ -52,7 +52,7 @@ impl Decoder {
         })
     }
 
-    /// Documents as lines of UTF-8.
+    /// Decodes documents to lines of UTF-8.
     fn lines<'py>(
         &self,
         py: Python<'py>,
@@ -64,7 +64,7 @@ impl Decoder {
         })
     }
 
-    /// Documents as texts, by where each ends; the token at its end is left out.
+    /// Decodes documents with given ends to texts; the last token of each is omitted.
     fn texts<'py>(
         &self,
         py: Python<'py>,
@@ -73,8 +73,8 @@ impl Decoder {
     ) -> PyResult<Bound<'py, PyList>> {
         let ends = slice(&ends)?;
         if let Some(pair) = ends.windows(2).find(|pair| pair[1] < pair[0]) {
-            let got = format!("{} behind {}", pair[1], pair[0]);
-            return Err(Error::argument("ends", got, "ends that do not fall").into());
+            let got = format!("{} after {}", pair[1], pair[0]);
+            return Err(Error::argument("ends", got, "ends that do not decrease").into());
         }
         let firsts = std::iter::once(0).chain(ends.iter().copied());
         let ranges = firsts

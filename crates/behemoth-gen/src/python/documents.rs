@@ -1,4 +1,4 @@
-//! What each of a range of documents is or says, in pieces with a look at Ctrl-C between them.
+//! Properties and content of a range of documents, with checks for Ctrl-C.
 
 use std::ops::Range;
 
@@ -9,13 +9,13 @@ use super::fill::lists;
 use crate::corpus::Corpus;
 use crate::memory::{make_room, room_for};
 
-/// Documents handled between two looks at Ctrl-C, each of some hundred tokens.
+/// Number of documents processed between two checks for Ctrl-C, each of some hundred tokens.
 const AT_ONCE: u64 = 1 << 14;
 
-/// The same of documents of a filler, each of which may have a million.
+/// The same for documents of a filler, each of which may have a million tokens.
 const FILLERS_AT_ONCE: u64 = 16;
 
-/// Makes something of each of a range of documents, behind what `all` has.
+/// Computes a value for each document of a range and appends them to `all`.
 pub(super) fn of_documents<R: Send>(
     py: Python<'_>,
     corpus: &Corpus,
@@ -25,7 +25,7 @@ pub(super) fn of_documents<R: Send>(
 ) -> PyResult<Vec<R>> {
     corpus.check_documents(&documents)?;
     let mut first = documents.start;
-    // Once also of no documents: what cannot be made is refused.
+    // At least one call, even for an empty range, so that invalid arguments are refused.
     loop {
         let last = (first + AT_ONCE).min(documents.end);
         py.detach(|| -> crate::Result<()> {
@@ -42,7 +42,7 @@ pub(super) fn of_documents<R: Send>(
     }
 }
 
-/// Whether they say facts, a filler or a background, as codes.
+/// Returns the kinds of documents as codes.
 pub(super) fn kinds<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -55,7 +55,7 @@ pub(super) fn kinds<'py>(
     Ok(codes.into_pyarray(py))
 }
 
-/// Their tokens.
+/// Returns the number of tokens in each document.
 pub(super) fn lengths<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -69,7 +69,7 @@ pub(super) fn lengths<'py>(
     Ok(lengths.into_pyarray(py))
 }
 
-/// What they say, of a corpus that is written with a grammar.
+/// Returns the documents of a corpus written with a grammar as text.
 pub(super) fn texts(
     py: Python<'_>,
     corpus: &Corpus,
@@ -80,7 +80,7 @@ pub(super) fn texts(
     })
 }
 
-/// Documents of the filler's language that are in no corpus.
+/// Returns held-out documents of the filler, which are in no corpus.
 pub(super) fn fillers<'py>(
     py: Python<'py>,
     corpus: &Corpus,

@@ -1,4 +1,4 @@
-//! Errors of the engine as those of Python.
+//! Conversion of errors to Python exceptions.
 
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
@@ -7,11 +7,11 @@ use pyo3::types::PyTuple;
 
 use crate::error::{Error, Key};
 
-// Python defines the errors, so that what is refused there and here is one class.
+// The exceptions are defined in Python, so that both sides raise the same classes.
 pyo3::import_exception!(behemoth.support.errors, ArgumentError);
 pyo3::import_exception!(behemoth.support.errors, CorpusError);
 
-/// The path as Python has it: names and places in lists.
+/// Converts a path to a Python tuple of names and list indices.
 fn as_path(py: Python<'_>, path: Vec<Key>) -> PyResult<Bound<'_, PyTuple>> {
     let keys = path.into_iter().map(|key| match key {
         Key::Name(name) => name.into_bound_py_any(py),
@@ -35,7 +35,7 @@ impl From<Error> for PyErr {
             }),
             Error::Corpus { .. } => CorpusError::new_err(message),
             Error::Cancelled => PyKeyboardInterrupt::new_err(message),
-            // OSError picks its own subclass (PermissionError, ...) from the number.
+            // OSError selects its subclass (PermissionError, ...) by the number.
             Error::Io {
                 source,
                 path,

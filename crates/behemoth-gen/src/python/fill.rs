@@ -1,4 +1,4 @@
-//! Filling arrays of the caller's.
+//! Writing tokens to arrays.
 
 use std::ops::Range;
 
@@ -14,10 +14,10 @@ use crate::corpus::{Corpus, Progress};
 use crate::error::Error;
 use crate::vocabulary::Token;
 
-/// Calls that make fewer tokens than this are not worth a thread.
+/// Number of tokens below which a call does not start a thread.
 const SMALL_CALL: usize = 1 << 20;
 
-/// The tokens of a range of documents as an array.
+/// Returns the tokens of a range of documents as an array.
 pub(super) fn tokens<'py, T: Token + Element>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -35,13 +35,13 @@ pub(super) fn tokens<'py, T: Token + Element>(
     Ok(tokens.into_pyarray(py).into_any())
 }
 
-/// Documents as arrays.
+/// Converts documents to arrays.
 pub(super) fn lists(py: Python<'_>, documents: Vec<Vec<u32>>) -> Vec<Bound<'_, PyArray1<u32>>> {
     let arrays = documents.into_iter().map(|tokens| tokens.into_pyarray(py));
     arrays.collect()
 }
 
-/// Calls `fill` with the array as unsigned integers of its width.
+/// Calls `fill` with the array viewed as unsigned integers of its width.
 pub(super) fn fill_array(
     py: Python<'_>,
     corpus: &Corpus,
@@ -76,7 +76,7 @@ pub(super) fn fill_array(
     )))
 }
 
-/// A way to fill memory with tokens of any type.
+/// A function that fills a slice with tokens of any type.
 pub(super) trait Fill: Send + Sync {
     fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize>;
 }

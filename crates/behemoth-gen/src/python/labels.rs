@@ -1,4 +1,4 @@
-//! Labels and documents of a packed stream, in arrays of the caller's.
+//! Labels and documents of a packed stream, written to arrays of the caller.
 
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ fn label_answers(
     Ok(())
 }
 
-/// Writes places and numbers of documents, and labels, of which their first tokens have none.
+/// Writes the positions of tokens in their documents, the numbers of documents, and the labels.
 #[pyfunction]
 fn number_documents(
     tokens: PyReadonlyArray1<'_, i64>,
@@ -55,7 +55,7 @@ fn writeable<'py>(
     let refused = "an array that is read-only or borrowed";
     array
         .try_readwrite()
-        .map_err(|_| Error::argument(name, refused, "a writeable array of its own"))
+        .map_err(|_| Error::argument(name, refused, "a separate writeable array"))
 }
 
 fn out<'a>(array: &'a mut PyReadwriteArray1<'_, i64>) -> PyResult<&'a mut [i64]> {

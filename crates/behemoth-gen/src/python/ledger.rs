@@ -1,4 +1,4 @@
-//! The ledger and probes, as columns.
+//! The ledger, probes and mentions as columns.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use crate::memory::make_room;
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
-/// Fact, copy, index of the wording, document, place, first token, document of the background (-1
-/// for none), object, whether it is the second object.
+/// Fact, copy, index of the wording, document, position of the sentence, first token, document of
+/// the background (-1 for none), object, whether it is the second object.
 pub(super) type Columns<'py> = (
     Column<'py, u64>,
     Column<'py, u64>,
@@ -26,7 +26,7 @@ pub(super) type Columns<'py> = (
     Column<'py, bool>,
 );
 
-/// Every writing of the facts given.
+/// Returns every written copy of some facts.
 pub(super) fn columns<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -42,7 +42,7 @@ pub(super) fn columns<'py>(
     Ok(as_columns(py, &entries))
 }
 
-/// Every sentence of a range of documents.
+/// Returns every sentence of a range of documents.
 pub(super) fn entries<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -81,10 +81,10 @@ fn as_columns<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py> {
     )
 }
 
-/// Facts that are drawn faster than a thread is begun.
+/// Number of facts below which drawing them is faster than starting a thread.
 const SMALL_SAMPLE: u64 = 1 << 16;
 
-/// So many facts.
+/// Returns a sample of `count` facts.
 pub(super) fn sample<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -98,7 +98,7 @@ pub(super) fn sample<'py>(
     Ok(facts.into_pyarray(py))
 }
 
-/// How often each of the facts is written.
+/// Returns the number of times each fact is written.
 pub(super) fn exposures<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -112,7 +112,7 @@ pub(super) fn exposures<'py>(
     Ok(exposures.into_pyarray(py))
 }
 
-/// Whether the corpus asks questions about each fact's subject.
+/// Returns, for each fact, whether the corpus has questions about its subject.
 pub(super) fn seen_in_questions<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -127,8 +127,8 @@ pub(super) fn seen_in_questions<'py>(
     Ok(seen.into_pyarray(py))
 }
 
-/// Prompt tokens end to end, where each prompt ends, and the same of answers and of what follows
-/// them. Of a fact that the wording cannot ask for, the answer is empty.
+/// The concatenated tokens of the prompts and the end of each, followed by the same for the answers
+/// and for the rests of the sentences. All are empty for a fact without a probe.
 pub(super) type Probes<'py> = (
     Column<'py, u32>,
     Column<'py, u64>,
@@ -138,7 +138,7 @@ pub(super) type Probes<'py> = (
     Column<'py, u64>,
 );
 
-/// Lists of tokens, end to end.
+/// Concatenated lists of tokens.
 #[derive(Default)]
 struct Lists {
     tokens: Vec<u32>,
@@ -152,7 +152,7 @@ impl Lists {
     }
 }
 
-/// Prompts, answers and rests; empty where there is no probe.
+/// Prompts, answers and rests of sentences; empty if there is no probe.
 #[derive(Default)]
 pub(super) struct Asked([Lists; 3]);
 
@@ -178,8 +178,7 @@ impl Asked {
     }
 }
 
-/// Prompts and answers of facts in one wording, with fillers that are drawn or those of a
-/// combination.
+/// Returns the probes of facts in one wording, with drawn fillers or those of a combination.
 pub(super) fn probes<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -199,7 +198,7 @@ pub(super) fn probes<'py>(
     )
 }
 
-/// The same with other objects in the places of the facts' own.
+/// Returns the probes of facts with other objects as answers.
 pub(super) fn answers<'py>(
     py: Python<'py>,
     corpus: &Corpus,
@@ -239,7 +238,7 @@ pub(super) type Spans<'py> = (
     Column<'py, u32>,
 );
 
-/// Mentions of subjects and objects.
+/// Returns the mentions of subjects and objects.
 pub(super) fn spans<'py>(
     py: Python<'py>,
     corpus: &Corpus,

@@ -12,23 +12,23 @@ use crate::grammar::{
     WordTokenizer,
 };
 
-/// A text grammar in the tokens of one tokenizer.
+/// A text grammar compiled with one tokenizer.
 #[pyclass(module = "behemoth._gen", frozen)]
 pub(super) struct Lexicon {
     pub(super) inner: Arc<Engine>,
 }
 
-/// A tokenizer that Python has.
+/// A tokenizer implemented in Python.
 struct PythonTokenizer {
     encode: Py<PyAny>,
     digest: String,
     size: u64,
     end: u32,
-    /// What Python raised, which comes before the refusal that follows from it.
+    /// The exception raised by Python, which is reported instead of the resulting error.
     raised: Option<PyErr>,
 }
 
-/// Ids, first letters and ends of the tokens of all texts, and how many each text has.
+/// Ids, start and end offsets of the tokens of all texts, and the number of tokens of each text.
 type Encoded<'py> = (
     PyReadonlyArray1<'py, u32>,
     PyReadonlyArray1<'py, u32>,
@@ -123,8 +123,9 @@ impl Lexicon {
         })
     }
 
-    /// The same with words of its tokenizer for a filler, of these: as they open a text, and as they
-    /// stand within one; and with which tokens begin with a space.
+    /// Returns this lexicon with words of its tokenizer for a filler, selected from `candidates`
+    /// (the form at the beginning of a text and the form within one), and with the tokens that
+    /// begin with a space.
     fn with_words(
         &self,
         py: Python<'_>,
@@ -143,7 +144,7 @@ impl Lexicon {
         }
     }
 
-    /// What the grammar says of itself, as JSON.
+    /// Returns a description of the grammar as JSON.
     #[getter]
     fn facts(&self) -> String {
         self.inner.grammar().facts().to_string()
@@ -159,19 +160,19 @@ impl Lexicon {
         self.inner.size()
     }
 
-    /// The relations of a world of it, as JSON.
+    /// Returns the relations of a world for this grammar as JSON.
     #[getter]
     fn relations(&self) -> String {
         let relations = self.inner.grammar().relations();
         serde_json::to_string(&relations).expect("plain data")
     }
 
-    /// What two facts would have in common.
+    /// Returns the ambiguities of the grammar, one line each.
     fn ambiguities(&self, py: Python<'_>) -> Vec<String> {
         py.detach(|| self.inner.grammar().ambiguities())
     }
 
-    /// How the objects of a relation are written where nothing touches them.
+    /// Returns objects of a relation as text, without adjacent text.
     fn objects(
         &self,
         py: Python<'_>,
@@ -183,8 +184,8 @@ impl Lexicon {
     }
 }
 
-/// Name and text of the grammars that come with the engine, and what the word tokenizer is made
-/// of: its punctuation and its special words.
+/// Adds `Lexicon`, the grammars of the engine, and the punctuation and special words of the word
+/// tokenizer.
 pub(super) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Lexicon>()?;
     module.add("GRAMMARS", SHIPPED.to_vec())?;

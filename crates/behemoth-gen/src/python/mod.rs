@@ -1,11 +1,11 @@
-//! The Python module `behemoth._gen`: the only code that knows Python.
+//! The Python module `behemoth._gen`, the only code that depends on Python.
 //!
-//! Specs come as JSON text, arrays as numpy arrays of exactly the dtype the stub names. Long calls
-//! run on a thread of their own with the interpreter released, and the calling thread wakes ten
-//! times a second to report progress and to look for Ctrl-C; or they go on in pieces, with a look
-//! between them. What makes an object releases the interpreter and runs to its end.
+//! Specs are passed as JSON, arrays as numpy arrays of exactly the dtype in the stub. Long calls
+//! run on a separate thread with the interpreter released, while the calling thread wakes ten times
+//! a second to report progress and to check for Ctrl-C; or they run in pieces, with a check between
+//! them. Calls that create an object release the interpreter and cannot be interrupted.
 
-// The macros of pyo3 write the code that talks to the interpreter; none is written here.
+// Only the macros of pyo3 generate unsafe code, which calls the interpreter.
 #![allow(unsafe_code)]
 
 mod arguments;
@@ -31,13 +31,13 @@ use self::corpus::Corpus;
 use self::world::World;
 use crate::spec::FormatVersion;
 
-/// The version of the engine.
+/// Returns the version of the engine.
 #[pyfunction]
 fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// BLAKE3 of a bytes-like object, 64 hexadecimal digits.
+/// Returns the BLAKE3 digest of a bytes object, as 64 hexadecimal digits.
 #[pyfunction]
 fn digest(py: Python<'_>, data: &Bound<'_, PyBytes>) -> String {
     let data = data.as_bytes();

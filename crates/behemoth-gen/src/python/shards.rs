@@ -1,4 +1,4 @@
-//! Writing and verifying corpus directories, and what files hold.
+//! Writing and verifying corpus directories, and digests of files.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +12,7 @@ use crate::corpus::Corpus;
 use crate::error::Error;
 use crate::shard::{self, WriteOptions};
 
-/// Writes the shards of a part; what there is then, as JSON.
+/// Writes the shards of a part; returns a summary as JSON.
 pub(super) fn write(
     py: Python<'_>,
     corpus: &Corpus,
@@ -31,7 +31,7 @@ pub(super) fn write(
     Ok(json.to_string())
 }
 
-/// Recomputes the shards of a directory; what was found, as JSON.
+/// Verifies the shards of a directory; returns a report as JSON.
 pub(super) fn verify(
     py: Python<'_>,
     corpus: &Corpus,
@@ -46,13 +46,13 @@ pub(super) fn verify(
     Ok(serde_json::to_string(&found).expect("plain data"))
 }
 
-/// BLAKE3 of a file, 64 hexadecimal digits.
+/// Returns the BLAKE3 digest of a file, as 64 hexadecimal digits.
 #[pyfunction]
 pub(super) fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
     let failed = |error| Error::io("read", &path)(error);
     let mut file = File::open(&path).map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
-    // About a hundredth of a second between two looks at Ctrl-C.
+    // About a hundredth of a second between two checks for Ctrl-C.
     let mut piece = vec![0; 1 << 24];
     loop {
         let read = py.detach(|| -> std::io::Result<usize> {

@@ -1,4 +1,4 @@
-//! What Python may know of templates: facts, so that nobody has to read them from their names.
+//! Properties of templates for Python, so that no code depends on their names.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -23,7 +23,7 @@ fn asks(template: Form) -> &'static str {
     }
 }
 
-/// `behemoth._gen.TEMPLATES`.
+/// Returns `behemoth._gen.TEMPLATES`.
 pub(super) fn all(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for template in Template::ALL.iter().copied().map(Form::Template) {
@@ -38,7 +38,7 @@ pub(super) fn all(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     Ok(list)
 }
 
-/// The wordings of a corpus, as JSON.
+/// Returns the wordings of a corpus as JSON.
 pub(super) fn wordings(corpus: &Corpus) -> String {
     let wordings = corpus.wordings().iter().enumerate();
     let list: Vec<Value> = wordings

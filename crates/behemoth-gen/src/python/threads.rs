@@ -1,4 +1,4 @@
-//! Long calls: on threads of their own, with the interpreter released.
+//! Long calls, on separate threads with the interpreter released.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,10 @@ use pyo3::prelude::*;
 
 use crate::corpus::Progress;
 
-/// Facts handled between two looks at Ctrl-C.
+/// Number of facts processed between two checks for Ctrl-C.
 const FACTS_AT_ONCE: usize = 1 << 18;
 
-/// Wakes the calling thread when the work is over, however it ends.
+/// Wakes the calling thread on drop, when the work returns or panics.
 struct Wake<'a> {
     finished: &'a AtomicBool,
     caller: std::thread::Thread,
@@ -24,7 +24,7 @@ impl Drop for Wake<'_> {
     }
 }
 
-/// Runs `work` on a thread while this one reports progress and looks for Ctrl-C.
+/// Runs `work` on a thread while this one reports progress and checks for Ctrl-C.
 pub(super) fn run<R: Send>(
     py: Python<'_>,
     total: u64,
@@ -38,7 +38,7 @@ pub(super) fn run<R: Send>(
     let result = std::thread::scope(|scope| {
         let (progress, finished) = (&progress, &finished);
         let handle = scope.spawn(move || {
-            // Also when `work` panics: the caller must not wait for ever.
+            // Also if `work` panics: the caller must not wait forever.
             let _wake = Wake { finished, caller };
             work(progress)
         });
@@ -78,7 +78,8 @@ pub(super) fn run<R: Send>(
     }
 }
 
-/// Makes `count` things in pieces, released, with a look at Ctrl-C between them.
+/// Processes `count` items in pieces with the interpreter released, and checks for Ctrl-C between
+/// them.
 pub(super) fn in_pieces(
     py: Python<'_>,
     count: usize,

@@ -1,4 +1,4 @@
-//! Prompts of a grammar's sentences that no corpus has, as functions of a corpus.
+//! Probes of a grammar's sentences that are not in any corpus.
 
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
@@ -8,7 +8,7 @@ use super::corpus::Corpus;
 use super::ledger::{Asked, Probes};
 use super::threads::in_pieces;
 
-/// Prompts of facts in one wording with a refusal for an answer; empty where it cannot ask.
+/// Returns probes of facts in one wording with a refusal as the answer; empty if there is none.
 #[pyfunction]
 fn refusals<'py>(
     py: Python<'py>,
@@ -27,7 +27,7 @@ fn refusals<'py>(
     Ok(all.columns(py))
 }
 
-/// Prompts of facts in their relations' sentences of edits, with new objects for answers.
+/// Returns probes of facts in their relations' edit sentences, with new objects as answers.
 #[pyfunction]
 fn edit_prompts<'py>(
     py: Python<'py>,
@@ -49,7 +49,7 @@ fn edit_prompts<'py>(
     Ok(all.columns(py))
 }
 
-/// The tokens of refusals, each way that they are written once.
+/// Returns the tokens of the refusals, each distinct one once.
 #[pyfunction]
 fn refusal_answers(corpus: &Corpus) -> PyResult<Vec<Vec<u32>>> {
     Ok(corpus.inner.refusal_answers()?)

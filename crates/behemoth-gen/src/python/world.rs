@@ -26,7 +26,7 @@ fn no_fact(subject: u64, relation: u32) -> Error {
     )
 }
 
-/// A column of a table from a dict of arrays; -1 in optional columns means none.
+/// Reads an optional column of a table from a dict of arrays, where -1 means none.
 fn optional_column(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<u32>> {
     let Some(column) = table.get_item(name)? else {
         return Ok(Vec::new());
@@ -36,7 +36,7 @@ fn optional_column(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<u32>> 
         .iter()
         .map(|&value| match value {
             -1 => Ok(u32::MAX),
-            // The engine has the largest number of 32 bits for none.
+            // The engine uses the largest 32-bit number for none.
             value => match u32::try_from(value) {
                 Ok(id) if id != u32::MAX => Ok(id),
                 _ => {
@@ -56,7 +56,7 @@ fn column<T: Element + Clone>(table: &Bound<'_, PyDict>, name: &str) -> PyResult
     Ok(slice(&column)?.to_vec())
 }
 
-/// The rows of a table from a dict of arrays.
+/// Reads the rows of a table from a dict of arrays.
 fn rows(table: &Bound<'_, PyDict>) -> PyResult<Table> {
     Ok(Table {
         subject: column(table, "subject")?,
@@ -67,7 +67,7 @@ fn rows(table: &Bound<'_, PyDict>) -> PyResult<Table> {
     })
 }
 
-/// All facts: a pure function of a spec and its seed, or a table.
+/// A world of facts: a pure function of a spec and its seed, or a table.
 #[pyclass(module = "behemoth._gen", frozen)]
 #[derive(Clone)]
 pub(super) struct World {

@@ -1,4 +1,4 @@
-//! Composed: the nested object of the subject's object in an earlier relation.
+//! Composed relations: the nested object of the subject's object in an earlier relation.
 
 use serde::Serialize;
 
@@ -8,18 +8,18 @@ use crate::numbers::positive;
 use crate::permutation::Permutation;
 use crate::value::{Fields, Value};
 
-/// The nested object of the subject's object in an earlier relation.
+/// A relation to the nested object of the subject's object in an earlier relation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Composed {
-    /// The earlier relation; it may itself be composed.
+    /// The earlier relation, which may itself be composed.
     pub of: u32,
     /// Number of nested objects; divides the number of objects of `of`.
     pub objects: u64,
 }
 
 impl Composed {
-    /// So many nested objects of the objects of the relation `of`.
+    /// Creates the relation from its earlier relation and its number of nested objects.
     pub fn new(of: u32, objects: u64) -> Self {
         Composed { of, objects }
     }
@@ -67,7 +67,7 @@ pub(crate) struct Draw {
 }
 
 impl Draw {
-    /// The nested objects that a table tells, `u32::MAX` where it does not.
+    /// Creates the draws from the nested objects in a table, `u32::MAX` if unknown.
     pub(super) fn of_table(of: usize, nested: Vec<u32>) -> Self {
         Draw {
             of,
@@ -102,19 +102,20 @@ impl Draws for Draw {
 /// The map object -> nested object of a composed relation.
 #[derive(Clone, Debug)]
 pub(crate) enum NestedMap {
-    /// Evaluated once: nearly every world.
+    /// Evaluated once, in nearly every world.
     Table(Vec<u32>),
-    /// Told by a table world, which may not tell all: [`NO_OBJECT`] for unknown.
+    /// From a table world; [`NO_OBJECT`] if unknown.
     Stored(Vec<u32>),
-    /// Evaluated at each call, where a table would take more memory than a generator should.
+    /// Evaluated at each call, if a table would need too much memory.
     Function { shuffle: Permutation, nested: u64 },
 }
 
 impl NestedMap {
-    /// Objects for which the map is kept as a table (4 MiB).
+    /// Maximum number of objects for which the map is stored as a table (4 MiB).
     const TABLE_LIMIT: u64 = 1 << 20;
 
-    /// Each nested object from equally many objects: a permutation of the objects, folded.
+    /// Creates a map in which each nested object has equally many objects: a permutation of the
+    /// objects, modulo the number of nested objects.
     fn balanced(shuffle: Permutation, nested: u64) -> Self {
         let objects = shuffle.len();
         let function = NestedMap::Function { shuffle, nested };
@@ -125,7 +126,8 @@ impl NestedMap {
         }
     }
 
-    /// The objects whose nested object is known, ascending; none if all are.
+    /// Returns the objects with a known nested object, in ascending order, or `None` if the map is
+    /// not from a table.
     pub(crate) fn known(&self) -> Option<Vec<u32>> {
         match self {
             NestedMap::Stored(table) => Some(
@@ -140,7 +142,7 @@ impl NestedMap {
     }
 
     #[inline]
-    #[allow(clippy::indexing_slicing)] // asked for objects of its relation alone
+    #[allow(clippy::indexing_slicing)] // called only with objects of its relation
     pub(crate) fn get(&self, object: u32) -> u32 {
         match self {
             NestedMap::Table(table) | NestedMap::Stored(table) => table[object as usize],

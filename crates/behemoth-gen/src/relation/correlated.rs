@@ -1,4 +1,4 @@
-//! Correlated: follows an earlier relation, more often than by chance.
+//! Correlated relations: equal to an earlier relation more often than by chance.
 
 use serde::Serialize;
 
@@ -9,21 +9,21 @@ use crate::hash::{Key, multiply_high};
 use crate::numbers::fraction;
 use crate::value::{Fields, Value};
 
-/// The object of an earlier relation with probability `strength`, otherwise any *other* object,
-/// all equally likely.
+/// A relation with the object of an earlier relation with probability `strength`, otherwise any
+/// *other* object, all equally likely.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Correlated {
     /// The earlier relation.
     pub with: u32,
-    /// Probability of a match, above chance.
+    /// Probability of a match, which must be above chance.
     pub strength: f64,
     /// Whether only objects 0 and 1 are drawn.
     pub binarised: bool,
 }
 
 impl Correlated {
-    /// Follows the relation `with` in this share of its facts.
+    /// Creates the relation from an earlier relation and the probability of a match.
     pub fn new(with: u32, strength: f64) -> Self {
         Correlated {
             with,
@@ -32,7 +32,7 @@ impl Correlated {
         }
     }
 
-    /// The same, of which only objects 0 and 1 are drawn.
+    /// Sets whether only objects 0 and 1 are drawn.
     pub fn binarised(self, binarised: bool) -> Self {
         Correlated { binarised, ..self }
     }
@@ -108,7 +108,7 @@ pub(crate) struct Draw {
     matches: Threshold,
     match_key: Key,
     other_key: Key,
-    /// Those that are drawn.
+    /// Number of objects that are drawn.
     objects: u64,
 }
 

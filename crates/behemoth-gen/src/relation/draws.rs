@@ -1,17 +1,18 @@
-//! Draws that are not uniform (any weights, and yes or no), and the ways to choose.
+//! Weighted and binary draws, and the logarithm of factorials.
 
-/// Walker's alias method: one multiplication and one comparison for a draw from any weights
-/// (A. J. Walker, "An efficient method for generating discrete random variables", 1977).
+/// Walker's alias method: one multiplication and one comparison for a draw from any weights (A. J.
+/// Walker, "An efficient method for generating discrete random variables", 1977).
 #[derive(Clone, Debug)]
 pub(crate) struct Alias {
-    /// For each cell: keep it below this threshold, otherwise take the other.
+    /// For each cell, the threshold below which the cell is kept, and the alternative.
     cells: Vec<(u64, u32)>,
 }
 
 impl Alias {
-    /// From weights, at least one of them positive, none negative. Bit-exact everywhere: only
-    /// IEEE additions, multiplications, divisions and comparisons in a fixed order.
-    #[allow(clippy::indexing_slicing)] // by indices of its own lists
+    /// Creates the table from weights, at least one of them positive, none negative. Bit-exact on
+    /// every machine: only IEEE additions, subtractions, multiplications, divisions and comparisons
+    /// in a fixed order.
+    #[allow(clippy::indexing_slicing)] // only with indices of its own lists
     pub(crate) fn new(weights: impl Iterator<Item = f64>) -> Self {
         let mut scaled: Vec<f64> = weights.collect();
         let sum: f64 = scaled.iter().sum();
@@ -40,7 +41,8 @@ impl Alias {
         Alias { cells }
     }
 
-    /// The index drawn by 64 uniform bits: the high product picks the cell, the low one the side.
+    /// Returns the index drawn by 64 uniform bits: the high half of the product selects the cell,
+    /// the low half decides between the cell and its alternative.
     #[inline(always)]
     #[allow(clippy::indexing_slicing)] // the high half of a product with n is below n
     pub(crate) fn draw(&self, uniform: u64) -> u32 {
@@ -77,7 +79,7 @@ impl Threshold {
     }
 }
 
-/// log2 of n!, for what counts the ways to choose.
+/// Returns log2(n!).
 pub(crate) fn log2_factorial(n: f64) -> f64 {
     libm::lgamma(n + 1.0) / std::f64::consts::LN_2
 }

@@ -1,4 +1,4 @@
-//! Independent: every object equally likely, drawn for each subject alone.
+//! Independent relations: every object equally likely, drawn separately for each subject.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::hash::{Key, multiply_high};
 use crate::value::{Fields, Value};
 
-/// Every object equally likely, drawn for each subject alone.
+/// A relation with every object equally likely, drawn separately for each subject.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Independent {
@@ -18,7 +18,7 @@ pub struct Independent {
 }
 
 impl Independent {
-    /// Objects that are all drawn.
+    /// Creates the relation from its number of objects, all of which are drawn.
     pub fn new(objects: u64) -> Self {
         Independent {
             objects,
@@ -26,7 +26,7 @@ impl Independent {
         }
     }
 
-    /// The same, of which only objects 0 and 1 are drawn.
+    /// Sets whether only objects 0 and 1 are drawn.
     pub fn binarised(self, binarised: bool) -> Self {
         Independent { binarised, ..self }
     }
@@ -67,7 +67,7 @@ impl Kind for Independent {
 #[derive(Clone, Debug)]
 pub(crate) struct Draw {
     key: Key,
-    /// Those that are drawn.
+    /// Number of objects that are drawn.
     objects: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Inverse: a one-to-one relation, turned round.
+//! Inverse relations: the inverse of a one-to-one relation.
 
 use serde::Serialize;
 
@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::permutation::Permutation;
 use crate::value::{Fields, Value};
 
-/// If subject s has object o in the one-to-one relation `of`, subject o has object s here.
+/// The inverse of a relation: if subject s has object o in the one-to-one relation `of`, subject o
+/// has object s here.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Inverse {
@@ -16,7 +17,7 @@ pub struct Inverse {
 }
 
 impl Inverse {
-    /// The relation `of`, turned round.
+    /// Creates the inverse of the relation `of`.
     pub fn new(of: u32) -> Self {
         Inverse { of }
     }
@@ -40,7 +41,7 @@ impl Kind for Inverse {
             RelationSpec::OneToOne(_) => Err(Error::argument(
                 "of",
                 format!("a relation of {objects} objects"),
-                format!("one of as many objects as subjects ({subjects})"),
+                format!("a relation of as many objects as subjects ({subjects})"),
             )),
             _ => Err(Error::argument(
                 "of",
@@ -71,7 +72,7 @@ impl Draws for Draw {
         self.0.invert(subject) as u32
     }
 
-    /// It says nothing that the other does not.
+    /// Returns 0: the facts follow from the other relation.
     fn bits(&self, _: &Sizes<'_>) -> f64 {
         0.0
     }

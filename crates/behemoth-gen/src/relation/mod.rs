@@ -1,10 +1,10 @@
-//! Relations: what a user may write of each kind, and how it draws its objects.
+//! Kinds of relations: their parameters and how they draw objects.
 //!
-//! A kind is one file: its parameters, their limits, its draws and what they leave free to choose.
-//! It has one row in the table below; nothing else in the crate tells kinds apart. To add one,
-//! write its file after the pattern of `independent.rs`, and its `mod` line and row here.
+//! A kind is one file: its parameters, their limits, its draws and their entropy. It has one row in
+//! the table below; no other code in the crate distinguishes kinds. To add one, write its file,
+//! modelled on `independent.rs`, and its `mod` line and row here.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod composed;
@@ -32,63 +32,65 @@ pub use self::zipf::Zipf;
 pub(crate) use self::composed::NestedMap;
 pub(crate) use self::draws::{Alias, Threshold, log2_factorial};
 
-/// Largest number of objects of a relation: object ids are 32-bit, and `u32::MAX` means none.
+/// Maximum number of objects of a relation: object ids are 32-bit, and `u32::MAX` means none.
 pub const OBJECT_LIMIT: u64 = u32::MAX as u64 - 1;
 
-/// No object: a fact that a table does not tell.
+/// No object: a fact that a table does not contain.
 pub(crate) const NO_OBJECT: u32 = u32::MAX;
 
-/// Most relations of a subject. Correlated and composed relations refer to earlier ones, and a
-/// chain of them is followed by recursion.
+/// Maximum number of relations of a subject. Correlated and composed relations refer to earlier
+/// ones, and a chain of them is resolved by recursion.
 pub(crate) const RELATION_LIMIT: u64 = 10_000;
 
-/// What a kind says of itself as a user writes it.
+/// A kind of relation, with its parameters as in a spec.
 pub(crate) trait Kind: Sized {
-    /// The kind, ready to draw from.
+    /// The prepared draws of the kind.
     type Draw: Draws;
 
-    /// Its parameters from the fields of a table; the limits come later, in `check`.
+    /// Reads its parameters from the fields of a table; `check` checks their limits.
     fn read(fields: &mut Fields<'_>) -> Result<Self>;
 
-    /// Refuses what is out of bounds, writes defaults out, gives the number of objects.
+    /// Refuses invalid parameters, writes defaults out and returns the number of objects.
     fn check(&mut self, earlier: &Earlier<'_>) -> Result<u64>;
 
-    /// Whether only objects 0 and 1 are drawn.
+    /// Returns `true` if only objects 0 and 1 are drawn.
     fn is_binarised(&self) -> bool {
         false
     }
 
-    /// Prepares the draws of a relation that was checked.
+    /// Prepares the draws of a checked relation.
     fn draw(&self, place: &Place<'_>) -> Self::Draw;
 }
 
-/// What a kind that is ready to draw from says of itself.
+/// The prepared draws of a relation.
 pub(crate) trait Draws {
-    /// Whether a fact may have a second object: a bijection or what follows from others may not.
+    /// Whether a fact may have a second object: not in a bijection or in facts that follow from
+    /// others.
     const TAKES_SECOND: bool = false;
 
-    /// The object of a subject; `earlier` gives that of an earlier relation.
+    /// Returns the object of a subject; `earlier` returns its object in an earlier relation.
     fn object(&self, subject: u64, earlier: impl Fn(usize) -> u32) -> u32;
 
-    /// Bits that are free to choose in its facts.
+    /// Returns the entropy of its facts, in bits.
     fn bits(&self, sizes: &Sizes<'_>) -> f64;
 
-    /// The relation whose objects are mapped to nested ones, and the map.
+    /// Returns the relation whose objects are mapped to nested ones, and the map.
     fn nested(&self) -> Option<(usize, &NestedMap)> {
         None
     }
 }
 
-/// What the check of a relation may look at: the relations before it.
+/// The relations before a relation, for its check.
 pub(crate) struct Earlier<'a> {
     relations: &'a [RelationSpec],
-    /// Number of objects of each.
+    /// Number of objects of each relation.
     objects: &'a [u64],
     subjects: u64,
 }
 
 impl<'a> Earlier<'a> {
-    /// An earlier relation that a field refers to: its place, itself, its number of objects.
+    /// Returns the earlier relation that a field refers to: its index, its spec and its number of
+    /// objects.
     fn relation(&self, field: &str, id: u32) -> Result<(usize, &'a RelationSpec, u64)> {
         let at = id as usize;
         match (self.relations.get(at), self.objects.get(at)) {
@@ -97,7 +99,7 @@ impl<'a> Earlier<'a> {
                 field,
                 id,
                 match self.relations.len() {
-                    0 => "an earlier relation, and this is the first".to_string(),
+                    0 => "an earlier relation (this is the first)".to_string(),
                     n => format!("an earlier relation, 0 to {}", n - 1),
                 },
             )),
@@ -105,7 +107,7 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// What a relation draws by: the world's seed, and its place among the relations.
+/// The inputs of the draws of a relation: the world's seed and its index among the relations.
 pub(crate) struct Place<'a> {
     seed: u64,
     relation: usize,
@@ -117,13 +119,13 @@ impl Place<'_> {
         crate::hash::Key::new(self.seed, purpose, self.relation as u64)
     }
 
-    /// Number of objects of a relation that the check has seen.
+    /// Returns the number of objects of a checked relation.
     fn objects_of(&self, relation: usize) -> u64 {
         self.objects.get(relation).copied().unwrap_or(0)
     }
 }
 
-/// Sizes that the bits of a relation depend on.
+/// Sizes that the entropy of a relation depends on.
 pub(crate) struct Sizes<'a> {
     pub subjects: f64,
     pub relation: usize,
@@ -140,10 +142,10 @@ impl Sizes<'_> {
     }
 }
 
-/// From the table of kinds: what users write, what draws, and who answers for whom.
+/// Defines [`RelationSpec`], `Draw` and their dispatch from the table of kinds.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $Kind:ident = $name:literal,)*) => {
-        /// A relation as a user writes it.
+        /// A relation, as in a spec.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         #[non_exhaustive]
@@ -151,11 +153,11 @@ macro_rules! kinds {
             $($(#[$doc])* $Kind($Kind),)*
         }
 
-        /// A relation ready to draw from.
+        /// The prepared draws of a relation.
         #[derive(Clone, Debug)]
         pub(crate) enum Draw {
             $($Kind(<$Kind as Kind>::Draw),)*
-            /// Objects of a table, which no user writes as a kind.
+            /// Objects of a table, which is not a kind in specs.
             Stored(stored::Stored),
         }
 
@@ -192,7 +194,8 @@ macro_rules! kinds {
         }
 
         impl Draw {
-            /// The object of a subject; `earlier` gives that of an earlier relation.
+            /// Returns the object of a subject; `earlier` returns its object in an earlier
+            /// relation.
             #[inline(always)]
             pub(crate) fn object(&self, subject: u64, earlier: impl Fn(usize) -> u32) -> u32 {
                 match self {
@@ -201,7 +204,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Bits that are free to choose in its facts.
+            /// Returns the entropy of its facts, in bits.
             pub(crate) fn bits(&self, sizes: &Sizes<'_>) -> f64 {
                 match self {
                     $(Draw::$Kind(draw) => draw.bits(sizes),)*
@@ -209,7 +212,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Whether a fact may have a second object.
+            /// Returns `true` if a fact may have a second object.
             pub(crate) fn takes_second(&self) -> bool {
                 match self {
                     $(Draw::$Kind(_) => <<$Kind as Kind>::Draw as Draws>::TAKES_SECOND,)*
@@ -217,7 +220,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The relation whose objects are mapped to nested ones, and the map.
+            /// Returns the relation whose objects are mapped to nested ones, and the map.
             #[inline]
             pub(crate) fn nested(&self) -> Option<(usize, &NestedMap)> {
                 match self {
@@ -236,7 +239,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Every object equally likely, drawn for each subject alone.
+    /// Every object equally likely, drawn separately for each subject.
     Independent = "independent",
     /// Object k with probability proportional to `(k + 1)^-alpha`.
     Zipf = "zipf",
@@ -252,18 +255,18 @@ kinds! {
 }
 
 impl Draw {
-    /// The objects of a table's relation by subject, `u32::MAX` for none.
+    /// Creates the draws of a table's relation from its objects by subject, `u32::MAX` if absent.
     pub(crate) fn of_table(objects: Vec<u32>) -> Draw {
         Draw::Stored(stored::Stored::new(objects))
     }
 
-    /// The nested objects that a table tells of the objects of a relation.
+    /// Creates the draws of a composed relation from the nested objects in a table.
     pub(crate) fn nested_of_table(of: usize, nested: Vec<u32>) -> Draw {
         Draw::Composed(composed::Draw::of_table(of, nested))
     }
 }
 
-/// Refuses a number of relations that no world may have.
+/// Refuses a number of relations outside 1 to [`RELATION_LIMIT`].
 pub(crate) fn check_number(relations: u64) -> Result<()> {
     if (1..=RELATION_LIMIT).contains(&relations) {
         Ok(())
@@ -276,7 +279,7 @@ pub(crate) fn check_number(relations: u64) -> Result<()> {
     }
 }
 
-/// Checks every relation, writes its defaults out, and gives the number of objects of each.
+/// Checks every relation, writes its defaults out, and returns the number of objects of each.
 pub(crate) fn check_all(list: &mut [RelationSpec], subjects: u64) -> Result<Vec<u64>> {
     check_number(list.len() as u64)?;
     let mut objects: Vec<u64> = Vec::with_capacity(list.len());
@@ -304,7 +307,7 @@ fn check_one(relation: &mut RelationSpec, earlier: &Earlier<'_>) -> Result<u64> 
     Ok(count)
 }
 
-/// Prepares the draws of relations that were checked, with the objects that the check gave.
+/// Prepares the draws of checked relations; `objects` is the result of [`check_all`].
 pub(crate) fn draws(list: &[RelationSpec], objects: &[u64], seed: u64) -> Vec<Draw> {
     list.iter()
         .enumerate()

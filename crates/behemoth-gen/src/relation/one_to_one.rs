@@ -1,4 +1,4 @@
-//! One-to-one: different subjects have different objects.
+//! One-to-one relations: different subjects have different objects.
 
 use serde::Serialize;
 
@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::permutation::Permutation;
 use crate::value::{Fields, Value};
 
-/// The purpose of the permutation's key; an inverse relation turns the same one round.
+/// The purpose of the permutation's key; an inverse relation inverts the same permutation.
 pub(super) const PURPOSE: &str = "one-to-one";
 
-/// Different subjects have different objects.
+/// A relation in which different subjects have different objects.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct OneToOne {
@@ -20,7 +20,7 @@ pub struct OneToOne {
 }
 
 impl OneToOne {
-    /// As many objects as there are subjects, or more.
+    /// Creates the relation from its number of objects.
     pub fn new(objects: Option<u64>) -> Self {
         OneToOne { objects }
     }

@@ -1,10 +1,10 @@
-//! Stored: the objects of a table. No user writes it as a kind; a table brings it.
+//! Stored relations: the objects of a table. This is not a kind in specs.
 
 use super::{Draws, NO_OBJECT, Sizes};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    /// By subject; [`NO_OBJECT`] where the table has no fact.
+    /// The object of each subject; [`NO_OBJECT`] if the table has no such fact.
     objects: Vec<u32>,
 }
 
@@ -13,7 +13,7 @@ impl Stored {
         Stored { objects }
     }
 
-    /// Whether the table has a fact of a subject.
+    /// Returns `true` if the table has a fact of a subject.
     pub(crate) fn has(&self, subject: u64) -> bool {
         self.objects
             .get(subject as usize)
@@ -23,7 +23,7 @@ impl Stored {
 
 impl Draws for Stored {
     #[inline(always)]
-    #[allow(clippy::indexing_slicing)] // asked for subjects of its world alone
+    #[allow(clippy::indexing_slicing)] // called only with subjects of its world
     fn object(&self, subject: u64, _: impl Fn(usize) -> u32) -> u32 {
         self.objects[subject as usize]
     }

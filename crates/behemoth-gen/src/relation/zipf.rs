@@ -1,4 +1,4 @@
-//! Zipf: some objects are more common than others, by a power law.
+//! Zipf relations: frequencies of objects follow a power law.
 
 use serde::Serialize;
 
@@ -7,21 +7,21 @@ use crate::error::{Error, Result};
 use crate::hash::Key;
 use crate::value::{Fields, Value};
 
-/// Most objects: their weights are kept in memory.
+/// Maximum number of objects, whose weights are kept in memory.
 const LIMIT: u64 = 1 << 28;
 
-/// Object k with probability proportional to `(k + 1)^-alpha`.
+/// A relation with object k drawn with probability proportional to `(k + 1)^-alpha`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Zipf {
     /// Number of objects.
     pub objects: u64,
-    /// The exponent, 0 to 100.
+    /// Exponent, 0 to 100.
     pub alpha: f64,
 }
 
 impl Zipf {
-    /// So many objects with this exponent.
+    /// Creates the relation from its number of objects and its exponent.
     pub fn new(objects: u64, alpha: f64) -> Self {
         Zipf { objects, alpha }
     }

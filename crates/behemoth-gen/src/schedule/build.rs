@@ -1,4 +1,4 @@
-//! How a schedule is worked out: shares of facts, rows, windows.
+//! Building the plan of a schedule: shares of facts, rows, windows.
 
 use std::ops::Range;
 
@@ -11,31 +11,32 @@ use crate::error::{Error, Result};
 use crate::numbers::billionths;
 use crate::permutation::Permutation;
 
-/// Most windows: they are kept in memory.
+/// Maximum number of windows, which are kept in memory.
 const WINDOW_LIMIT: usize = 1 << 16;
 
-/// Most levels of exposures that are spread over windows of their own: a document looks at each.
+/// Maximum number of levels of exposures with separate windows: every lookup of a document checks
+/// each.
 const LEVEL_LIMIT: usize = 64;
 
-/// Windows that a corpus has at least, all bursts together.
+/// Target number of windows of a corpus, over all bursts.
 const BURST_WINDOWS: u64 = 1000;
 
-/// Copies of a burst that a window has room for at least.
+/// Minimum number of documents in a window, per copy of a burst.
 const BURST_ROOM: u64 = 16;
 
-/// So many of `of` equal parts of a whole, rounded down.
+/// Returns the size of `parts` out of `of` equal parts of a whole, rounded down.
 fn part_of(whole: u64, parts: u64, of: u64) -> u64 {
     (u128::from(whole) * u128::from(parts) / u128::from(of)) as u64
 }
 
-/// Says which window is too full.
+/// Returns the error that names the window that is too full.
 fn refuse_full(schedule: &ScheduleSpec, edges: &[u64], held: &[u64]) -> Error {
     let over = |at: &usize| held[*at].saturating_sub(edges[at + 1] - edges[*at]);
     let worst = (0..held.len()).max_by_key(over).unwrap_or(0);
     let got: Vec<String> = schedule.parts.iter().map(Part::to_string).collect();
     let mut allowed = "windows with room for their copies".to_string();
     if over(&worst) > 0 {
-        // With its neighbours that are too full as well.
+        // Including adjacent windows that are too full.
         let first = (0..worst).rev().take_while(|at| over(at) > 0).last();
         let last = (worst..held.len()).take_while(|at| over(at) > 0).last();
         let (first, last) = (first.unwrap_or(worst), last.unwrap_or(worst));
@@ -46,7 +47,7 @@ fn refuse_full(schedule: &ScheduleSpec, edges: &[u64], held: &[u64]) -> Error {
     Error::value(format!("'{}'", got.join(",")), allowed)
 }
 
-/// What a plan is made of.
+/// The parts of a plan.
 pub(super) struct Built {
     pub cuts: Vec<Cut>,
     pub rows: Vec<Row>,
@@ -55,7 +56,7 @@ pub(super) struct Built {
     pub filled: Vec<u64>,
 }
 
-/// Cuts the strata, and time, for a schedule of so many documents.
+/// Divides the strata into the parts of a schedule, and `len` documents into windows.
 pub(super) fn build(
     strata: &[Stratum],
     len: u64,
@@ -90,24 +91,24 @@ pub(super) fn build(
     })
 }
 
-/// How a row stands in its windows.
+/// The relation of a row to its windows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Exactly within them.
+    /// Exactly within its windows.
     Within,
-    /// Alone.
+    /// Exactly within its windows, and alone in them.
     Alone,
-    /// Spread over the whole corpus with others like it: within them but for what is rounded.
+    /// Spread over the corpus with other such rows: within its windows except for rounding.
     Spread,
 }
 
-/// A plan in the making.
+/// A builder of a plan.
 struct Builder {
     len: u64,
     seed: u64,
     cuts: Vec<Cut>,
     rows: Vec<Row>,
-    /// Whether each row may be off by a copy.
+    /// For each row, whether it may be off by a copy.
     is_loose: Vec<bool>,
     /// Edges of windows within rows.
     inner_edges: Vec<u64>,
@@ -149,12 +150,12 @@ impl Builder {
         Ok(())
     }
 
-    /// A fraction of the corpus in documents.
+    /// Converts a fraction of the corpus to a number of documents.
     fn documents(&self, fraction: f64) -> u64 {
         share(self.len, billionths(fraction))
     }
 
-    /// A row with these copies of all facts of a part.
+    /// Adds a row with a range of copies of all facts of a part.
     fn add(
         &mut self,
         part: usize,
@@ -188,11 +189,11 @@ impl Builder {
         self.push(start..stop, (atoms, 1), segments, kind);
     }
 
-    /// A row for each burst of each stratum.
+    /// Adds a row for each burst of each stratum.
     fn add_bursts(&mut self, part: usize, by: &Part, bursts: u64) -> Result<()> {
         if self.cuts.len() > LEVEL_LIMIT {
             return Err(by.refused(format!(
-                "'spaced' and 'bursts' with up to {LEVEL_LIMIT} levels of exposures, and there are {}",
+                "'spaced' and 'bursts' with up to {LEVEL_LIMIT} levels of exposures, not {}",
                 self.cuts.len()
             )));
         }
@@ -209,9 +210,7 @@ impl Builder {
             let copies = own.copies;
             let bursts = bursts.min(copies);
             if bursts > WINDOW_LIMIT as u64 {
-                return Err(by.refused(format!(
-                    "up to {WINDOW_LIMIT} windows, and there are {bursts}"
-                )));
+                return Err(by.refused(format!("up to {WINDOW_LIMIT} windows, not {bursts}")));
             }
             for burst in 0..bursts {
                 let (copy, end) = (
@@ -289,7 +288,8 @@ impl Builder {
         })
     }
 
-    /// Gives each row its windows, those first that stand alone; copies in each window.
+    /// Assigns windows to each row, starting with rows that are alone; returns the number of copies
+    /// in each window.
     fn cut_rows(&mut self, edges: &mut Edges) -> Vec<u64> {
         let mut held = vec![0; edges.all.len() - 1];
         for is_alone in [true, false] {
@@ -317,11 +317,11 @@ impl Builder {
         held
     }
 
-    /// Where windows begin, and how many documents that stand anywhere are before each; none if
-    /// copies do not fit their windows.
+    /// Returns the start of each window and the number of unscheduled documents before it, or
+    /// `None` if copies do not fit in their windows.
     fn fill(&self, edges: &[u64], held: &[u64], anywhere: u64) -> Option<(Vec<u64>, Vec<u64>)> {
-        // How far each edge may be off: rows that meet at it are rounded, each by less than an atom,
-        // and their own edges are as well.
+        // The maximum error of each edge: the rows that meet at it are rounded, each by less than
+        // an atom, and so are their own edges.
         let mut slack = vec![0u64; edges.len()];
         for (row, _) in self
             .rows

@@ -1,24 +1,25 @@
-//! Strata, cut into the parts of a schedule: which facts it takes.
+//! Division of strata into the parts of a schedule, which selects the facts.
 
 use super::ScheduleSpec;
 use super::timeline::Stratum;
 use crate::numbers::Rounding;
 use crate::permutation::Permutation;
 
-/// A stratum, cut into the parts of the schedule.
+/// A stratum, divided into the parts of the schedule.
 #[derive(Clone, Debug)]
 pub(super) struct Cut {
     pub stratum: Stratum,
-    /// Place of a fact in the stratum -> its rank; the first ranks are those of the parts.
+    /// Maps the position of a fact in the stratum to its rank; the first ranks are those of the
+    /// parts.
     pub choice: Permutation,
-    /// Copy -> its turn in time. Questions and second objects are runs of copies: they must not
-    /// become runs in time.
+    /// Maps a copy to its turn in time. Questions and second objects are runs of copies, which must
+    /// not become runs in time.
     pub turn: Permutation,
-    /// Rank at which each part begins, and where the last one ends.
+    /// Rank at which each part begins, and the end of the last one.
     pub bounds: Vec<u64>,
-    /// By part: from which turn on copies are in which row and segment.
+    /// For each part, the first turn of the copies in each row and segment.
     pub spans: Vec<Vec<Span>>,
-    /// The first of its documents that stand anywhere, among all such.
+    /// Number of the first of its unscheduled documents among all unscheduled documents.
     pub anywhere: u64,
 }
 
@@ -30,18 +31,18 @@ pub(super) struct Span {
 }
 
 impl Cut {
-    /// Facts in any part.
+    /// Returns the number of facts in any part.
     pub(super) fn chosen(&self) -> u64 {
         self.bounds.last().copied().unwrap_or(0)
     }
 }
 
-/// A share of a count, rounded down: shares of parts add up to no more than there is.
+/// Returns a share of a count, rounded down: the shares of the parts add up to at most the count.
 pub(super) fn share(count: u64, billionths: u64) -> u64 {
     Rounding::Down.share(count, billionths)
 }
 
-/// The strata that have documents, cut into parts.
+/// Divides the strata that have documents into parts.
 pub(super) fn cuts(strata: &[Stratum], schedule: &ScheduleSpec, seed: u64) -> Vec<Cut> {
     let mut anywhere = 0;
     let with_documents = strata.iter().filter(|s| s.facts * s.copies > 0);

@@ -1,14 +1,14 @@
-//! Schedules: where in the corpus the copies of facts stand.
+//! Schedules: the positions of the copies of facts in the corpus.
 //!
-//! Without one all documents stand in one shuffle. A schedule takes a share of the facts and says
-//! for each of their copies a window of the corpus; within it the order is a shuffle again, and
-//! whatever has no window fills what is left. Counts stay exact: the corpus has the same sentences,
-//! in other places.
+//! Without a schedule, all documents are in one shuffle. A schedule selects a share of the facts
+//! and assigns each of their copies to a window of the corpus; within a window the order is again a
+//! shuffle, and documents without a window fill the rest. Counts stay exact: the corpus has the
+//! same sentences at other positions.
 //!
 //! Time is counted in documents. The windows of `early`, `late` and `distance` begin and end at the
-//! document that the fraction says, rounded down. The windows of `spaced` and `bursts` do so too
-//! where enough other documents fill them up; where such copies are all there is, their edges are
-//! off by fewer documents than there are copies in the bursts that meet there, and three.
+//! document given by the fraction, rounded down. So do the windows of `spaced` and `bursts` if
+//! enough other documents fill them up; if there are only such copies, their edges are off by fewer
+//! documents than the number of copies in the bursts that meet there plus three.
 
 mod build;
 mod cut;
@@ -26,12 +26,12 @@ use crate::value::Value;
 pub use self::part::{Part, Placement};
 pub(crate) use self::timeline::{Seeds, Stratum, Timeline};
 
-/// Where copies of facts stand: shares of the facts, each with a placement of its own; facts that
-/// are in no share stand anywhere.
+/// The positions of copies of facts: shares of the facts, each with a placement; facts in no share
+/// are anywhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ScheduleSpec {
-    /// The shares, which take facts one after the other.
+    /// The shares, which select facts one after the other.
     pub parts: Vec<Part>,
 }
 
@@ -42,14 +42,14 @@ impl Serialize for ScheduleSpec {
 }
 
 impl ScheduleSpec {
-    /// A schedule of these parts.
+    /// Creates a schedule from its parts.
     pub fn new(parts: impl Into<Vec<Part>>) -> Self {
         ScheduleSpec {
             parts: parts.into(),
         }
     }
 
-    /// Whether everything stands anywhere.
+    /// Returns `true` if all facts are anywhere.
     pub fn is_uniform(&self) -> bool {
         self.parts.is_empty()
     }
@@ -77,17 +77,17 @@ impl ScheduleSpec {
         Ok(Self::new(parts.collect::<Result<Vec<_>>>()?))
     }
 
-    /// Refuses what is out of bounds, and shares that take more facts than there are.
+    /// Refuses invalid parts, and shares that add up to more than all facts.
     pub(crate) fn check(&self) -> Result<()> {
         for part in &self.parts {
             part.check()?;
         }
-        // Each level of exposures is cut on its own.
+        // Each level of exposures is divided separately.
         for last in &self.parts {
             let own = |part: &&Part| part.exposures.is_none() || part.exposures == last.exposures;
             let taken: u64 = self.parts.iter().filter(own).map(Part::billionths).sum();
             if taken > BILLION {
-                return Err(last.refused("shares of the same facts that add up to 1 at the most"));
+                return Err(last.refused("shares of the same facts that add up to at most 1"));
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! A part of a schedule: which share of the facts, and where their copies stand.
+//! A part of a schedule: a share of the facts and the positions of their copies.
 
 use std::fmt;
 
@@ -8,50 +8,50 @@ use crate::error::{Error, Result};
 use crate::numbers::{billionths, parse_count};
 use crate::value::{Fields, Value};
 
-/// Where the copies of a fact stand.
+/// The positions of the copies of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Placement {
     /// All within the first fraction of the corpus.
     Early {
-        /// The fraction, above 0 and up to 1.
+        /// Fraction of the corpus, above 0 and up to 1.
         window: f64,
     },
     /// All within the last fraction of the corpus.
     Late {
-        /// The fraction, above 0 and up to 1.
+        /// Fraction of the corpus, above 0 and up to 1.
         window: f64,
     },
-    /// The last copies of all facts of the part side by side, so that they end at a fixed distance
-    /// from the end of the corpus; the other copies anywhere before them.
+    /// The last copies of all facts of the part next to each other, so that they end at a fixed
+    /// distance from the end of the corpus; the other copies anywhere before them.
     Distance {
-        /// The distance, a fraction of the corpus from 0 and below 1.
+        /// Distance as a fraction of the corpus, at least 0 and below 1.
         window: f64,
     },
     /// One copy in each of as many equal windows as a fact has copies.
     Spaced,
-    /// The copies of a fact in so many bursts, one in each of as many windows (in proportion to the
-    /// copies of each, where they are not equally many). A burst is within a thousandth of the
-    /// corpus, or in small ones within 32 times as many documents as it has.
+    /// The copies of a fact in a number of bursts, one in each of as many windows (with sizes in
+    /// proportion to the copies of each, if these differ). A burst is within a thousandth of the
+    /// corpus, or in small corpora within 32 times as many documents as it has copies.
     Bursts {
-        /// The number of bursts.
+        /// Number of bursts.
         bursts: u64,
     },
 }
 
-/// A share of the facts and where their copies stand.
+/// A share of the facts and the positions of their copies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Part {
-    /// Where they stand.
+    /// Positions of the copies.
     #[serde(flatten)]
     pub placement: Placement,
-    /// Share of the facts, of those of each level of exposures by itself. Parts follow upon each
-    /// other, and each ends at the sum of the shares up to its own, rounded down: so a part may
-    /// have one fact more than its own share, rounded down.
+    /// Share of the facts, taken separately for each level of exposures. Parts are consecutive, and
+    /// each ends at the sum of the shares up to its own, rounded down; a part may therefore have
+    /// one fact more than its own share, rounded down.
     pub share: f64,
-    /// Only facts with so many exposures.
+    /// If set, only facts with this number of exposures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exposures: Option<u64>,
 }
@@ -61,14 +61,14 @@ fn window(fields: &mut Fields<'_>) -> Result<f64> {
     fields.required("window", Value::number)
 }
 
-/// How parts are written in one line.
+/// Examples of the one-line syntax, for error messages.
 pub(super) fn examples() -> &'static str {
     "'uniform', 'early:0.1', 'late:0.1@0.5' (half of the facts), 'distance:0.2@16x' (facts of 16 \
      exposures), 'spaced' or 'bursts:4'"
 }
 
 impl Part {
-    /// All facts.
+    /// Creates a part with all facts.
     pub fn new(placement: Placement) -> Self {
         Part {
             placement,
@@ -77,13 +77,13 @@ impl Part {
         }
     }
 
-    /// A share of them.
+    /// Sets the share of the facts.
     pub fn of(mut self, share: f64) -> Self {
         self.share = share;
         self
     }
 
-    /// Those of so many exposures.
+    /// Restricts the part to facts with a number of exposures.
     pub fn with_exposures(mut self, exposures: u64) -> Self {
         self.exposures = Some(exposures);
         self
@@ -126,7 +126,8 @@ impl Part {
         })
     }
 
-    /// `late:0.1`, `late:0.1@0.5`, `spaced@16x`, `bursts:4@0.5@16x`.
+    /// Parses the one-line syntax, such as `late:0.1`, `late:0.1@0.5`, `spaced@16x`,
+    /// `bursts:4@0.5@16x`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split('@');
         let (kind, value) = match words.next()?.split_once(':') {
@@ -188,7 +189,7 @@ impl Part {
         billionths(self.share)
     }
 
-    /// Whether facts of so many exposures are among those that it is about.
+    /// Returns `true` if the part applies to facts with a number of exposures.
     pub(super) fn is_about(&self, exposures: u64) -> bool {
         self.exposures.is_none_or(|own| own == exposures)
     }
@@ -198,7 +199,7 @@ impl Part {
     }
 }
 
-/// The line of text that stands for it.
+/// Writes the part in the one-line syntax.
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.placement {

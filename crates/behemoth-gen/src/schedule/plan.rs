@@ -1,10 +1,10 @@
-//! A schedule, worked out: windows of the corpus, and how many copies of which facts each holds.
+//! The plan of a schedule: windows of the corpus and the copies of facts in each.
 //!
-//! Two permutations and a table between them. Copies that want the same run of windows are a
-//! [`Row`], in an order of its own, and are cut into the windows at the edges that their even
-//! spread gives; what a window holds is in a shuffle of its own. So a document finds its window by
-//! a search over a row's cuts, a place its document by a look at the rows of its window, and neither
-//! needs to know of any other document.
+//! A plan is two permutations with a table between them. Copies with the same run of windows form a
+//! [`Row`] in its own order, which is divided among the windows in proportion to their sizes; the
+//! content of a window is in its own shuffle. The window of a document is found by a search over
+//! the divisions of its row, and the document at a position by going through the rows of its
+//! window; neither needs any other document.
 
 use super::ScheduleSpec;
 use super::build::{Built, build};
@@ -17,24 +17,24 @@ use crate::permutation::Permutation;
 #[derive(Clone, Debug)]
 struct Window {
     order: Permutation,
-    /// The rows that it has copies of.
+    /// The rows with copies in the window.
     rows: Vec<usize>,
 }
 
-/// A schedule, worked out for a corpus.
+/// The plan of a schedule for one corpus.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     cuts: Vec<Cut>,
     rows: Vec<Row>,
-    /// Where windows begin by the schedule; one more at the end. Rows are cut here.
+    /// Edges of the windows by the schedule, at which rows are divided.
     edges: Edges,
-    /// Where they do: they differ where windows are full.
+    /// Actual edges of the windows, which differ where windows are full.
     starts: Vec<u64>,
-    /// Documents that stand anywhere, before each window.
+    /// Number of unscheduled documents before each window.
     filled: Vec<u64>,
     windows: Vec<Window>,
     anywhere: Permutation,
-    /// Documents of strata; the others come after them.
+    /// Number of documents of strata; the others are numbered after them.
     own: u64,
 }
 
@@ -85,7 +85,7 @@ impl Plan {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// The document at a place.
+    /// Returns the document at a position.
     pub(super) fn document(&self, place: u64) -> u64 {
         let window = self.starts.partition_point(|&start| start <= place) - 1;
         let mut local = self.windows[window]
@@ -103,7 +103,7 @@ impl Plan {
         self.document_anywhere(self.anywhere.apply(self.filled[window] + local))
     }
 
-    /// The place of a document.
+    /// Returns the position of a document.
     pub(super) fn place(&self, document: u64) -> u64 {
         let after = self
             .cuts
@@ -137,7 +137,7 @@ impl Plan {
 
     fn place_in_row(&self, at: usize, index: u64) -> u64 {
         let row = &self.rows[at];
-        // The last window whose copies begin at or before it.
+        // The last window whose copies begin at or before the index.
         let (mut window, mut last) = row.windows;
         while last - window > 1 {
             let middle = window + (last - window) / 2;
@@ -162,7 +162,7 @@ impl Plan {
     fn place_anywhere(&self, index: u64) -> u64 {
         let index = self.anywhere.invert(index);
         let window = self.filled.partition_point(|&filled| filled <= index) - 1;
-        // Those that stand anywhere come after the rows of their window.
+        // Unscheduled documents come after the rows of their window.
         let all = self.windows[window].order.len();
         let here = self.filled[window + 1] - self.filled[window];
         let local = all - here + index - self.filled[window];
@@ -180,7 +180,8 @@ impl Plan {
         if index >= strata {
             return self.own + index - strata;
         }
-        // Of strata without such documents the next begins at the same index; the last is wanted.
+        // A stratum without such documents begins at the same index as the next; the last of them
+        // is the right one.
         let after = self.cuts.partition_point(|cut| cut.anywhere <= index);
         let cut = &self.cuts[after - 1];
         let left = cut.stratum.facts - cut.chosen();

@@ -1,48 +1,49 @@
-//! Rows of a plan: copies that are spread evenly over one run of windows.
+//! Rows of a plan: copies spread evenly over one run of windows.
 
 use crate::permutation::Permutation;
 
-/// Copies of some facts of one stratum: those of chosen facts from `rank` on.
+/// Copies of some facts of one stratum: those of the chosen facts starting at `rank`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
-    /// Its first atom in the row.
+    /// First atom in the row.
     pub base: u64,
     pub stratum: usize,
-    /// First of its facts, by their rank in the choice.
+    /// Rank of the first fact in the choice.
     pub rank: u64,
     pub facts: u64,
-    /// First of its copies.
+    /// First copy.
     pub copy: u64,
 }
 
-/// The edges of windows, in the documents that rows are spread over.
+/// The edges of windows, counted in the documents that rows are spread over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Edges {
-    /// In all documents.
+    /// Counted in all documents.
     pub all: Vec<u64>,
-    /// In those that are not taken up by rows that stand alone.
+    /// Counted in the documents that are not used by rows that are alone.
     pub free: Vec<u64>,
 }
 
-/// Copies that are spread evenly over the documents from `start` to `stop`. They go by atoms of
-/// one or more copies of a fact that stand in one window.
+/// Copies spread evenly over the documents from `start` to `stop`, in atoms of one or more copies
+/// of a fact that stay in one window.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub start: u64,
     pub stop: u64,
-    /// Whether it takes up its windows alone; others are spread as if these documents were not.
+    /// Whether the row is alone in its windows; other rows are spread as if these documents did not
+    /// exist.
     pub is_alone: bool,
     pub atoms: u64,
-    /// Copies of an atom.
+    /// Number of copies in an atom.
     pub each: u64,
     pub segments: Vec<Segment>,
-    /// Atom -> its place among all.
+    /// Maps an atom to its position among all atoms.
     pub order: Permutation,
-    /// Windows that it is spread over.
+    /// Range of the windows that the row is spread over.
     pub windows: (usize, usize),
 }
 
-/// A copy of a fact of a stratum, by rank and turned copy.
+/// A copy of a fact of a stratum, by the rank of the fact and the turn of the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub stratum: usize,
@@ -51,7 +52,7 @@ pub(super) struct Item {
 }
 
 impl Row {
-    /// Its copies before a window.
+    /// Returns the number of its copies before a window.
     #[inline]
     pub(super) fn before(&self, edges: &Edges, window: usize) -> u64 {
         let edges = if self.is_alone {
@@ -70,7 +71,7 @@ impl Row {
         (passed / u128::from(self.stop - self.start)) as u64 * self.each
     }
 
-    /// The copy at an index of the row.
+    /// Returns the copy at an index of the row.
     pub(super) fn item(&self, index: u64) -> Item {
         let (atom, within) = (index / self.each, index % self.each);
         let atom = self.order.invert(atom);
@@ -84,7 +85,7 @@ impl Row {
         }
     }
 
-    /// The index of a copy that is in one of its segments.
+    /// Returns the index of a copy in one of its segments.
     pub(super) fn index(&self, segment: usize, rank: u64, copy: u64) -> u64 {
         let segment = &self.segments[segment];
         let (copy, rank) = (copy - segment.copy, rank - segment.rank);

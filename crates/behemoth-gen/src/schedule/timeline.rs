@@ -1,4 +1,4 @@
-//! The timeline: which document stands where, in both directions.
+//! The timeline: the positions of documents, with lookup in both directions.
 
 use std::sync::Arc;
 
@@ -7,39 +7,40 @@ use super::plan::Plan;
 use crate::error::Result;
 use crate::permutation::Permutation;
 
-/// Documents that say the same facts equally often: `facts * copies` of them, copy by copy.
+/// Documents of facts that are written equally often: `facts * copies` documents, copy by copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stratum {
-    /// Number of the first.
+    /// Number of the first document.
     pub first: u64,
-    /// How many facts (or other things that documents are about) there are.
+    /// Number of facts (or of other things that documents are about).
     pub facts: u64,
-    /// How often each of them is written.
+    /// Number of copies of each.
     pub copies: u64,
-    /// Its level of exposures; strata of one level choose the same facts.
+    /// Level of exposures; a schedule selects the same facts in all strata of one level.
     pub exposures: u64,
 }
 
-/// What decides a timeline.
+/// The seeds of a timeline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seeds {
-    /// The order.
+    /// Seed of the order.
     pub order: u64,
-    /// Which facts a schedule takes.
+    /// Seed of the selection of facts by a schedule.
     pub world: u64,
 }
 
-/// A bijection between places in the corpus and numbers of documents.
+/// A bijection between positions in the corpus and numbers of documents.
 #[derive(Clone, Debug)]
 pub(crate) enum Timeline {
-    /// One shuffle of all.
+    /// One shuffle of all documents.
     Shuffled(Permutation),
     Planned(Arc<Plan>),
 }
 
 impl Timeline {
-    /// The documents of the strata, one after the other from 0, and `others` after them that stand
-    /// anywhere; `index` tells apart the orders of one seed.
+    /// Creates the timeline of the documents of the strata, numbered consecutively from 0, and of
+    /// `others` unscheduled documents numbered after them; `index` distinguishes orders of one
+    /// seed.
     pub(crate) fn new(
         strata: &[Stratum],
         others: u64,
@@ -64,7 +65,7 @@ impl Timeline {
         }
     }
 
-    /// The document at a place.
+    /// Returns the document at a position.
     #[inline(always)]
     pub(crate) fn apply(&self, place: u64) -> u64 {
         match self {
@@ -73,7 +74,7 @@ impl Timeline {
         }
     }
 
-    /// The place of a document.
+    /// Returns the position of a document.
     pub(crate) fn invert(&self, document: u64) -> u64 {
         match self {
             Timeline::Shuffled(order) => order.invert(document),
@@ -81,7 +82,7 @@ impl Timeline {
         }
     }
 
-    /// The documents at the places from `start` on.
+    /// Writes the documents at consecutive positions starting at `start` to `out`.
     #[inline(always)]
     pub(crate) fn apply_range(&self, start: u64, out: &mut [u64]) {
         match self {

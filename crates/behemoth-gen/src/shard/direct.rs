@@ -1,4 +1,4 @@
-//! Writing past the page cache: aligned memory, and files that take it as it is.
+//! Writing past the page cache: aligned buffers and files opened for direct writes.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -7,10 +7,10 @@ use std::path::Path;
 use super::files::Temporary;
 use crate::error::{Error, Result};
 
-/// Alignment that `O_DIRECT` asks for, of memory, offset and length.
+/// Alignment of memory, offset and length that `O_DIRECT` requires.
 pub(super) const ALIGNMENT: usize = 4096;
 
-/// Memory that begins at a multiple of [`ALIGNMENT`].
+/// A buffer whose address is a multiple of [`ALIGNMENT`].
 pub(super) struct AlignedBuffer {
     memory: Vec<u8>,
     start: usize,
@@ -30,22 +30,22 @@ impl AlignedBuffer {
     }
 }
 
-/// A temporary file that is written past the page cache where that is possible.
+/// A temporary file that is written past the page cache if possible.
 pub(super) struct DirectFile {
     temporary: Temporary,
     is_direct: bool,
 }
 
 impl DirectFile {
-    /// Makes a new file beside `target`, which it may become.
+    /// Creates a new file in the directory of `target`, the name it gets if it is kept.
     pub(super) fn create(target: &Path) -> Result<Self> {
         let temporary = Temporary::create(target)?;
         let mut file = DirectFile {
             temporary,
             is_direct: false,
         };
-        // Some file systems (tmpfs, some network ones) do not know O_DIRECT. Asked for it when the
-        // file is opened they refuse, but make the file all the same.
+        // Some file systems (tmpfs, some network ones) do not support O_DIRECT. If it is set on
+        // opening, they return an error but create the file nevertheless.
         file.is_direct = file.set_direct(true).is_ok() && cfg!(target_os = "linux");
         Ok(file)
     }
@@ -73,7 +73,7 @@ impl DirectFile {
 
     pub(super) fn write_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
         match self.temporary.file.write_all_at(bytes, offset) {
-            // Others take the flag and refuse the write.
+            // Other file systems accept the flag and refuse the write.
             Err(e) if self.is_direct && e.kind() == ErrorKind::InvalidInput => {
                 self.buffered()?;
                 self.temporary.file.write_all_at(bytes, offset)
@@ -98,7 +98,7 @@ impl DirectFile {
         Ok(())
     }
 
-    /// Syncs the bytes and gives the file its name; the directory is the caller's to sync.
+    /// Syncs the bytes and renames the file to its target; the caller must sync the directory.
     pub(super) fn keep(self) -> Result<()> {
         self.temporary.keep()
     }

@@ -1,10 +1,10 @@
-//! Files in work: the one place where the engine makes, claims and sweeps temporary files.
+//! Temporary files: the only place where the engine creates, locks and removes them.
 //!
-//! A temporary file has a random name and is opened exclusively, so that nothing that stands at
-//! the name is ever followed or overwritten, and two runs never meet at it. It is locked as long as
-//! it is in work: what is unlocked was left by a run that was killed, and may be swept. Before it
-//! is locked a sweeper may take a new file for a leftover; so whoever has locked one looks whether
-//! it is still there, and otherwise makes another.
+//! A temporary file has a random name and is opened exclusively, so that an existing file or link
+//! of that name is never followed or overwritten, and two runs never share it. It is locked while
+//! it is in use: an unlocked file was left by a killed run and may be removed. Before a new file is
+//! locked, a sweep may mistake it for a leftover; after locking, the creator therefore checks that
+//! the file still exists, and otherwise creates another.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher};
@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 use super::names;
 use crate::error::{Error, Result};
 
-/// Attempts at a file that is gone each time it is locked: each means that another process swept
-/// or renamed it just then.
+/// Maximum number of attempts to create a file that is gone each time it is locked: each means that
+/// another process has just removed or renamed it.
 const TURNS: usize = 100;
 
-/// Whether an open file is the one that stands at a path.
+/// Returns `true` if an open file is the one at a path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
-    // Not the target of a link that has taken its place.
+    // Not the target of a link that has replaced it.
     match fs::symlink_metadata(path) {
         Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
@@ -30,7 +30,8 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether this process has the file to itself; none where its file system has no locks.
+/// Tries to lock a file; returns whether this process has the lock, or `None` if the file system
+/// has no locks.
 fn try_lock(file: &File) -> Option<bool> {
     match file.try_lock() {
         Ok(()) => Some(true),
@@ -44,7 +45,7 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// A file under a temporary name: removed when it is dropped before it was kept.
+/// A file with a temporary name, removed on drop unless it was kept.
 pub(super) struct Temporary {
     pub(super) file: File,
     pub(super) path: PathBuf,
@@ -53,12 +54,12 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// Makes a new file beside `target`, which it may become.
+    /// Creates a new file in the directory of `target`, the name it gets if it is kept.
     pub(super) fn create(target: &Path) -> Result<Self> {
         for _ in 0..TURNS {
             let random = std::hash::RandomState::new().build_hasher().finish();
             let path = target.with_file_name(names::temporary(&file_name(target), random));
-            // O_EXCL: neither a file nor a link may stand there.
+            // O_EXCL: fails if a file or a link exists there.
             let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 result => result.map_err(Error::io("create", &path))?,
@@ -69,7 +70,7 @@ impl Temporary {
                 target: target.to_path_buf(),
                 is_kept: false,
             };
-            // Locked by somebody: a sweeper, who takes it for a leftover.
+            // Locked by another process: a sweep that mistakes it for a leftover.
             let is_ours = try_lock(&temporary.file) != Some(false);
             let path = &temporary.path;
             if is_ours && is_at(&temporary.file, path).map_err(Error::io("read", path))? {
@@ -78,11 +79,11 @@ impl Temporary {
         }
         Err(Error::corpus(
             target,
-            "its temporary file is gone each time it is made; its file system cannot hold it",
+            "its temporary file disappears each time it is created; the file system cannot store it",
         ))
     }
 
-    /// Syncs the bytes and gives the file its name; the directory is the caller's to sync.
+    /// Syncs the bytes and renames the file to its target; the caller must sync the directory.
     pub(super) fn keep(mut self) -> Result<()> {
         self.file
             .sync_data()
@@ -96,14 +97,13 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.is_kept {
-            // What is left of it would only take up room; the first error is the one to tell.
+            // A leftover only uses space; the first error is the one to report.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Writes a file so that it is never seen half-written: temporary name, sync, rename, sync of
-/// the directory.
+/// Writes a file atomically: temporary name, sync, rename, sync of the directory.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temporary = Temporary::create(path)?;
     temporary
@@ -114,7 +114,7 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_directory(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Syncs the names of a directory.
+/// Syncs a directory, and so the names of its files.
 pub(super) fn sync_directory(path: &Path) -> Result<()> {
     let path = if path.as_os_str().is_empty() {
         Path::new(".")
@@ -126,7 +126,7 @@ pub(super) fn sync_directory(path: &Path) -> Result<()> {
         .map_err(Error::io("sync", path))
 }
 
-/// The bytes of a file, which may be no text; nothing if there is none.
+/// Returns the bytes of a file, which may not be text, or `None` if the file does not exist.
 pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -135,20 +135,20 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The claim of a process on a shard: an empty file beside it, locked. It says to others which
-/// shard is in work, which the random name of its bytes does not.
+/// The claim of a process on a shard: a locked empty file next to it. It tells other processes
+/// which shard is being written, which the random name of the temporary file does not.
 pub(super) struct Claim {
-    /// Keeps the lock.
+    /// Holds the lock.
     _file: File,
     path: PathBuf,
 }
 
 impl Claim {
-    /// Claims a shard; nothing if another process has.
+    /// Claims a shard; returns `None` if another process has claimed it.
     pub(super) fn take(shard: &Path) -> Result<Option<Self>> {
         let path = shard.with_file_name(names::lock(&file_name(shard)));
         for _ in 0..TURNS {
-            // Not followed, not truncated, never written to: whatever stands there stays as it is.
+            // Not followed, not truncated, never written to: an existing file is not changed.
             let no_follow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
             let opened = OpenOptions::new()
                 .read(true)
@@ -159,13 +159,13 @@ impl Claim {
                 .open(&path);
             let file = match opened {
                 Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                    // A link in place of the claim: it goes, and what it points to stays.
+                    // A link instead of the claim: it is removed, and its target is not changed.
                     fs::remove_file(&path).map_err(Error::io("remove", &path))?;
                     continue;
                 }
                 result => result.map_err(Error::io("create", &path))?,
             };
-            // Without locks two jobs may both write the shard: the same bytes.
+            // Without locks, two jobs may both write the shard, with the same bytes.
             if try_lock(&file) == Some(false) {
                 return Ok(None);
             }
@@ -175,20 +175,20 @@ impl Claim {
         }
         Err(Error::corpus(
             path,
-            "is another file each time it is opened; its file system cannot hold a shard in work",
+            "is a different file each time it is opened; the file system cannot store a locked file",
         ))
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Still locked: nobody else can have it yet.
+        // Still locked: no other process can have claimed it yet.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Removes what killed runs left of files in work in these directories: files of our names that
-/// nobody has locked.
+/// Removes temporary files that killed runs left in these directories: files with our names that no
+/// process has locked.
 pub(super) fn sweep(directories: &[PathBuf]) {
     for directory in directories {
         let Ok(entries) = fs::read_dir(directory) else {
@@ -196,7 +196,7 @@ pub(super) fn sweep(directories: &[PathBuf]) {
         };
         for entry in entries.flatten() {
             if names::is_passing(&entry.file_name().to_string_lossy()) {
-                // Litter at worst; the corpus is whole without this.
+                // A leftover does no harm: the corpus is complete without this.
                 let _ = remove_unlocked(&entry.path());
             }
         }

@@ -1,6 +1,6 @@
-//! The JSON that describes a corpus directory, and the record beside each shard.
+//! The manifest of a corpus directory and the records of its shards, as JSON.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::path::Path;
@@ -15,12 +15,12 @@ use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::spec::{FormatVersion, Spec};
 
-/// What a finished shard holds; its presence says that the shard is whole.
+/// The record of a finished shard; its presence means that the shard is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardRecord {
     /// Path from the corpus directory.
     pub file: String,
-    /// First document.
+    /// Number of the first document.
     pub first_document: u64,
     /// Number of documents, those without tokens included.
     pub documents: u64,
@@ -30,11 +30,11 @@ pub struct ShardRecord {
     pub bytes: u64,
     /// BLAKE3 of the bytes.
     pub blake3: String,
-    /// Hash of the spec that it was made from.
+    /// Hash of the spec that it was generated from.
     pub spec_hash: String,
 }
 
-/// What can be counted without writing anything.
+/// The sizes of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Number of subjects.
@@ -49,11 +49,11 @@ pub struct Counts {
     pub sentences: u64,
     /// Number of documents, those without tokens included.
     pub documents: u64,
-    /// Number of tokens; known once every shard is.
+    /// Number of tokens; present once every shard is complete.
     pub tokens: Option<u64>,
 }
 
-/// A corpus directory, described.
+/// The description of a corpus directory.
 #[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     /// Version of the output bytes.
@@ -62,17 +62,17 @@ pub struct Manifest {
     pub behemoth: String,
     /// Hash of the spec.
     pub spec_hash: String,
-    /// The spec, as it is hashed.
+    /// The spec, in the form that is hashed.
     pub spec: serde_json::Value,
-    /// `uint16` or `uint32`, little-endian.
+    /// Type of the tokens: `uint16` or `uint32`, little-endian.
     pub dtype: &'static str,
-    /// Sizes.
+    /// Sizes of the corpus.
     pub counts: Counts,
     /// The partition of the token ids.
     pub vocabulary: serde_json::Value,
-    /// Every shard; tokens and hash once it is whole.
+    /// Every shard, with tokens and hash once it is complete.
     pub shards: Vec<ShardEntry>,
-    /// Whether every shard is.
+    /// Whether every shard is complete.
     pub complete: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct Manifest {
 pub struct ShardEntry {
     /// Path from the corpus directory.
     pub file: String,
-    /// First document.
+    /// Number of the first document.
     pub first_document: u64,
     /// Number of documents.
     pub documents: u64,
@@ -93,28 +93,28 @@ pub struct ShardEntry {
     pub blake3: Option<String>,
 }
 
-/// The two fields that decide whether a directory can be gone on with.
+/// The two fields that decide whether a directory can be resumed.
 #[derive(Deserialize)]
 struct Identity {
     format_version: u32,
     spec_hash: String,
 }
 
-/// What [`Manifest::find`] found.
+/// The result of [`Manifest::find`].
 #[derive(Debug)]
 pub(super) enum Found {
     /// No manifest.
     Nothing,
     /// The manifest of this corpus.
     Same,
-    /// The manifest of another corpus or another version; the error says so.
+    /// The manifest of another corpus or another version, as an error.
     Other(Error),
-    /// A file of that name that is none of ours; the error says so.
+    /// A file of that name that is not a manifest, as an error.
     Foreign(Error),
 }
 
 impl Manifest {
-    /// Describes a corpus whose shards, as `plan` lists them, have these records.
+    /// Describes a corpus with the records of its shards, in the order of `plan`.
     pub(super) fn new(corpus: &Corpus, plan: &ShardPlan, records: &[Option<ShardRecord>]) -> Self {
         let world = corpus.world();
         let complete = records.iter().all(Option::is_some);
@@ -142,7 +142,7 @@ impl Manifest {
                 facts: world.facts(),
                 sentences: corpus.sentences(),
                 documents: corpus.documents(),
-                // Records may be of anybody: a sum beyond 64 bits is none.
+                // Records may be forged: a sum beyond 64 bits becomes `None`.
                 tokens: records
                     .iter()
                     .try_fold(0u64, |sum, record| sum.checked_add(record.as_ref()?.tokens)),
@@ -153,7 +153,7 @@ impl Manifest {
         }
     }
 
-    /// What a directory's manifest says of the corpus with this spec.
+    /// Reads a directory's manifest and compares it with a spec.
     pub(super) fn find(directory: &Path, spec: &Spec) -> Result<Found> {
         let path = directory.join(MANIFEST);
         let Some(text) = read_if_there(&path)? else {
@@ -180,7 +180,7 @@ impl Manifest {
             return Ok(Found::Other(Error::corpus(
                 directory,
                 format!(
-                    "holds a corpus of format version {found_version}, and {asked} is asked for; choose another directory or replace it by force"
+                    "contains a corpus of format version {found_version}, not {asked}; choose another directory or overwrite it with force"
                 ),
             )));
         }
@@ -189,7 +189,7 @@ impl Manifest {
             return Ok(Found::Other(Error::corpus(
                 directory,
                 format!(
-                    "holds another corpus (spec {}, asked for {}); choose another directory or replace it by force",
+                    "contains another corpus (spec {}, not {}); choose another directory or overwrite it with force",
                     short(&found.spec_hash),
                     short(&spec_hash)
                 ),
@@ -199,7 +199,7 @@ impl Manifest {
     }
 }
 
-/// `uint16` or `uint32`.
+/// Returns the type of the tokens: `uint16` or `uint32`.
 pub fn dtype(corpus: &Corpus) -> &'static str {
     if corpus.token_bytes() == 2 {
         "uint16"
@@ -208,7 +208,7 @@ pub fn dtype(corpus: &Corpus) -> &'static str {
     }
 }
 
-/// What exposures a corpus has, as JSON: how many facts at each number of exposures.
+/// Returns the number of facts at each number of exposures, as JSON.
 pub fn classes_json(exposures: &Exposures) -> String {
     let mut merged: Vec<(u64, u64)> = Vec::new();
     for class in exposures.classes() {
@@ -225,7 +225,7 @@ pub fn classes_json(exposures: &Exposures) -> String {
     serde_json::Value::from(list).to_string()
 }
 
-/// The record of a shard, if it has a readable one of this spec.
+/// Returns the record of a shard, if it is readable and of this spec.
 pub(super) fn read_record(
     directory: &Path,
     shard: u64,

@@ -1,14 +1,14 @@
-//! Write, resume and verify the shards of a corpus directory.
+//! Writing, resuming and verifying the shards of a corpus directory.
 //!
-//! A shard is some pages of documents, made from first to last by one thread; threads take
-//! shards in turn, so the bytes cannot depend on their number. Tokens are written by the engine
-//! straight into the buffer that goes to the disk, past the page cache where the file system
-//! allows it (`O_DIRECT`): on the machine this was tuned on that writes 3 GB/s where buffered
-//! writes reach 1.1 to 1.8, and it costs no copy. Writing through a mapping of a new file was
-//! three times slower.
+//! A shard is a number of pages of documents, generated from first to last by one thread; threads
+//! take shards in turn, so the bytes do not depend on their number. The engine writes tokens
+//! directly into the buffer that goes to disk, bypassing the page cache if the file system supports
+//! it (`O_DIRECT`): on the machine this was tuned on, that reaches 3 GB/s where buffered writes
+//! reach 1.1 to 1.8, and it needs no copy. Writing through a mapping of a new file was three times
+//! slower.
 //!
-//! A shard has a temporary name until it is whole and synced; then it is renamed, then recorded.
-//! A killed run loses the shards in work and nothing else.
+//! A shard has a temporary name until it is complete and synced; then it is renamed, then recorded.
+//! A killed run loses only its unfinished shards.
 
 mod direct;
 mod files;

@@ -1,6 +1,6 @@
 //! The names of the files of a corpus directory.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 /// File name of the manifest.
@@ -10,10 +10,10 @@ pub(super) const SPEC: &str = "spec.toml";
 /// Directory of the shards.
 pub(super) const TOKENS: &str = "tokens";
 
-/// Whether a name is that of a file which a folder of a corpus has.
+/// A test of whether a name is one of a file that a corpus has in a folder.
 type IsOurs = fn(&str) -> bool;
 
-/// Folders of a corpus directory, and which names in them are those of its files.
+/// Folders of a corpus directory with the test of the names of its files.
 pub(super) const FOLDERS: [(&str, IsOurs); 4] = [
     (TOKENS, |name| {
         is_shard(name, ".bin") || is_shard(name, ".json") || is_passing(name)
@@ -30,32 +30,33 @@ pub(super) const FOLDERS: [(&str, IsOurs); 4] = [
     ("probes", |name| name.ends_with(".parquet")),
 ];
 
-/// Path of a shard from the corpus directory.
+/// Returns the path of a shard from the corpus directory.
 pub(super) fn shard_file(shard: u64) -> String {
     format!("{TOKENS}/{shard:05}.bin")
 }
 
-/// Path of a shard's record from the corpus directory.
+/// Returns the path of a shard's record from the corpus directory.
 pub(super) fn record_file(shard: u64) -> String {
     format!("{TOKENS}/{shard:05}.json")
 }
 
-/// What a temporary name ends in.
+/// Suffix of temporary names.
 const PARTIAL: &str = ".partial";
-/// What the name of a claim on a shard ends in.
+/// Suffix of the names of claims on shards.
 const LOCK: &str = ".lock";
 
-/// The temporary name of a file, of which each call makes another.
+/// Returns the temporary name of a file with a random part.
 pub(super) fn temporary(name: &str, random: u64) -> String {
     format!("{name}.{random:016x}{PARTIAL}")
 }
 
-/// The name of the claim on a shard.
+/// Returns the name of the claim on a shard.
 pub(super) fn lock(name: &str) -> String {
     format!("{name}{LOCK}")
 }
 
-/// Whether a name is one that [`temporary`] or [`lock`] makes of a file of a corpus directory.
+/// Returns `true` if a name is one that [`temporary`] or [`lock`] returns for a file of a corpus
+/// directory.
 pub(super) fn is_passing(name: &str) -> bool {
     if let Some(shard) = name.strip_suffix(LOCK) {
         return is_shard(shard, ".bin");

@@ -1,26 +1,26 @@
-//! Which documents each shard holds: a function of the spec.
+//! The division of the documents into shards, a function of the spec.
 
 use std::ops::Range;
 
 use crate::corpus::{Corpus, PAGE_DOCUMENTS};
 use crate::error::{Error, Result};
 
-/// Most shards of a corpus: the manifest lists them.
+/// Maximum number of shards of a corpus: the manifest lists them.
 const SHARD_LIMIT: u64 = 1 << 20;
 
-/// The shards of a corpus: a function of the spec.
+/// The division of a corpus into shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardPlan {
     /// Number of shards.
     pub count: u64,
-    /// Documents of every shard but the last.
+    /// Number of documents in every shard but the last.
     pub each: u64,
     documents: u64,
 }
 
 impl ShardPlan {
-    /// The shards of a corpus; twins that leave facts out have those of their parent.
+    /// Divides a corpus into shards; a twin that omits facts has the division of its parent.
     pub fn new(corpus: &Corpus) -> Self {
         let documents = corpus.documents();
         let bytes = mean_document_bytes(corpus);
@@ -38,7 +38,7 @@ impl ShardPlan {
         }
     }
 
-    /// Refuses more shards than a corpus may have.
+    /// Refuses more than [`SHARD_LIMIT`] shards.
     pub(super) fn check(&self) -> Result<()> {
         if self.count <= SHARD_LIMIT {
             return Ok(());
@@ -50,15 +50,15 @@ impl ShardPlan {
         ))
     }
 
-    /// The documents of a shard; none of one that the plan does not have.
+    /// Returns the documents of a shard; the range is empty if there is no such shard.
     pub fn documents(&self, shard: u64) -> Range<u64> {
         let before = |shard: u64| shard.saturating_mul(self.each).min(self.documents);
         before(shard)..before(shard.saturating_add(1))
     }
 }
 
-/// Bytes of the whole corpus: exact where documents are of fixed length, else estimated from the
-/// first pages.
+/// Returns the number of bytes of the complete corpus: exact if documents have a fixed length,
+/// otherwise estimated from the first pages.
 pub fn estimated_bytes(corpus: &Corpus) -> u64 {
     match corpus.document_tokens() {
         Some(tokens) => corpus
@@ -69,7 +69,7 @@ pub fn estimated_bytes(corpus: &Corpus) -> u64 {
     }
 }
 
-/// Bytes of a document, on average.
+/// Returns the mean number of bytes of a document.
 pub(super) fn mean_document_bytes(corpus: &Corpus) -> f64 {
     let tokens = match corpus.document_tokens() {
         Some(tokens) => tokens as f64,

@@ -1,6 +1,6 @@
-//! The directory of a corpus: whose it is, whether there is room, what is there already.
+//! The state of a corpus directory: its owner, free space and the shards already present.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::fs;
@@ -15,7 +15,7 @@ use crate::corpus::Corpus;
 use crate::error::{DISK_RESERVE, Error, Result};
 use crate::spec::Spec;
 
-/// Refuses a directory of something else; gives whether it is to be begun anew.
+/// Refuses a directory that contains something else; returns whether to start over.
 pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<bool> {
     match Manifest::find(directory, corpus.spec())? {
         Found::Same => return Ok(force),
@@ -32,12 +32,13 @@ pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(Error::io("read", directory))?;
-    // Two jobs of an array may meet here: what another has begun, spec first, is not foreign. So
-    // the spec is read after the names: a name that was seen has its spec beside it by now.
+    // Another job of an array may have started here, writing the spec first; its files are not
+    // foreign. The spec is therefore read after the names: for every name that was seen, the spec
+    // exists by now.
     let spec = read_if_there(&directory.join(SPEC))?;
     let begun = spec.as_deref() == Some(corpus.spec().to_toml().as_bytes());
-    // A removal by force that was killed leaves the spec and some shards. Without shards it may
-    // be a directory that `behemoth import` wrote, and its table the only copy.
+    // A forced removal that was killed leaves the spec and some shards. Without shards it may be a
+    // directory that `behemoth import` wrote, with the only copy of its table.
     let killed = directory.join(TOKENS).is_dir();
     let is_spec = |bytes: Vec<u8>| {
         std::str::from_utf8(&bytes).is_ok_and(|text| Spec::from_toml(text).is_ok())
@@ -56,7 +57,7 @@ pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<
     Ok(false)
 }
 
-/// Makes the directory one of this corpus: spec, place of the shards, manifest.
+/// Creates the spec, the directory of the shards and the manifest.
 pub(super) fn begin(
     corpus: &Corpus,
     directory: &Path,
@@ -73,7 +74,7 @@ pub(super) fn begin(
     }
     let tokens = directory.join(TOKENS);
     fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
-    // Half a shard of a killed run may be of any size.
+    // An incomplete shard of a killed run may have any size.
     sweep(directory);
     if !directory.join(MANIFEST).exists() {
         write_manifest(corpus, directory, plan, &vec![None; plan.count as usize])?;
@@ -81,11 +82,11 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// Removes what belongs to a corpus, and nothing else: files of other names stay, and so does the
-/// folder that they lie in.
+/// Removes the files of a corpus and nothing else: files with other names stay, and so do the
+/// folders that contain them.
 fn clear(directory: &Path) -> Result<()> {
-    // The manifest first: without it, what is left is not taken for a corpus. The spec last: by
-    // it a removal that was killed is known for what it is, and can be gone on with.
+    // The manifest first: without it, the rest is not mistaken for a corpus. The spec last: it
+    // identifies a removal that was killed, which can then be resumed.
     for name in [MANIFEST, "table.parquet", "exposures.parquet"] {
         remove(&directory.join(name))?;
     }
@@ -102,7 +103,7 @@ fn clear(directory: &Path) -> Result<()> {
                 remove(&entry.path())?;
             }
         }
-        // Not empty: somebody else's files are in it.
+        // Fails if the folder contains other files.
         let _ = fs::remove_dir(&folder);
     }
     remove(&directory.join(SPEC))
@@ -115,7 +116,7 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Bytes of all shards that are there.
+/// Returns the number of bytes of all files in the directory of the shards.
 pub(super) fn tokens_bytes(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory.join(TOKENS)) else {
         return 0;
@@ -124,14 +125,14 @@ pub(super) fn tokens_bytes(directory: &Path) -> u64 {
     sizes.map(|metadata| metadata.len()).sum()
 }
 
-/// Removes what killed runs left of files in work.
+/// Removes temporary files of killed runs.
 pub(super) fn sweep(directory: &Path) {
     files::sweep(&[directory.to_path_buf(), directory.join(TOKENS)]);
 }
 
-/// The record of a shard that is there in full length.
+/// Returns the record of a shard that is present in full length.
 pub(super) fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Option<ShardRecord>> {
-    // A record may be of anybody: it is of this file, and of tokens that such a file can hold.
+    // A record may be forged: it must be of this file, with a number of tokens that fits its bytes.
     let is_its_own = |record: &ShardRecord| {
         let widths = [2, 4].map(|width| record.tokens.checked_mul(width));
         record.file == shard_file(shard) && widths.contains(&Some(record.bytes))
@@ -148,7 +149,7 @@ pub(super) fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Opt
     }
 }
 
-/// Refuses to begin what cannot be finished for want of disk.
+/// Refuses to start if the disk has too little space to finish.
 pub(super) fn require_room(directory: &Path, needed: u64, freed: u64) -> Result<()> {
     let free = free_bytes(directory)?.saturating_add(freed);
     if needed.saturating_add(DISK_RESERVE) > free {
@@ -161,8 +162,12 @@ pub(super) fn require_room(directory: &Path, needed: u64, freed: u64) -> Result<
     Ok(())
 }
 
-/// Bytes that a user may still write in the file system of a directory, or of its nearest parent
-/// that exists.
+/// Returns the number of bytes available to the user in the file system of a directory, or of its
+/// nearest existing parent.
+///
+/// # Errors
+///
+/// Returns [`Error::Io`] if the file system cannot be queried.
 pub fn free_bytes(directory: &Path) -> Result<u64> {
     let mut at: PathBuf = std::path::absolute(directory).map_err(Error::io("find", directory))?;
     while !at.exists() && at.pop() {}

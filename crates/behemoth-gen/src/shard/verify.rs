@@ -1,4 +1,4 @@
-//! Recomputing a corpus directory and naming what differs.
+//! Verifying a corpus directory by recomputing it.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -17,32 +17,39 @@ use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
 
-/// What [`verify()`] found.
+/// The result of [`verify()`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// Shards in the corpus.
+    /// Number of shards in the corpus.
     pub shards: u64,
-    /// Tokens in the shards that are as they should be.
+    /// Number of tokens in the correct shards.
     pub tokens: u64,
-    /// Files that are not.
+    /// Files that are not correct.
     pub bad: Vec<BadFile>,
-    /// Files of shards that are not there.
+    /// Files of missing shards.
     pub missing: Vec<String>,
 }
 
-/// A file that is not as it should be.
+/// A file that is not correct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadFile {
-    /// Its number; none for the manifest and the spec.
+    /// Number of the shard; `None` for the manifest and the spec.
     pub shard: Option<u64>,
-    /// Its file.
+    /// Path from the corpus directory.
     pub file: String,
-    /// What is wrong with it.
+    /// What is wrong with the file.
     pub reason: String,
 }
 
-/// Recomputes every shard and compares: the record, the hash of the file, and every token with
-/// what the spec says it is. Progress is in bytes.
+/// Recomputes every shard from the spec and compares every token, the hash and the record, and also
+/// the manifest and the spec; `threads` is the number of threads (0: one per core). Progress is in
+/// bytes.
+///
+/// # Errors
+///
+/// Returns [`Error::Corpus`] if the directory is not one of this corpus, [`Error::Io`] if a file
+/// cannot be read, and [`Error::Cancelled`] if `progress` is cancelled. Files that differ are not
+/// errors: the result lists them.
 pub fn verify(
     corpus: &Corpus,
     directory: &Path,
@@ -75,7 +82,7 @@ pub fn verify(
                 if shard >= plan.count {
                     return Ok(());
                 }
-                // Of what is missing nothing else looks at whether to stop.
+                // A missing shard has no other check for cancellation.
                 progress.add(0)?;
                 let documents = plan.documents(shard);
                 let checked = if corpus.token_bytes() == 2 {
@@ -106,7 +113,8 @@ pub fn verify(
     Ok(found)
 }
 
-/// The manifest and the spec, against what they must say given the records that are there.
+/// Compares the manifest and the spec with their expected content, given the records that are
+/// present.
 fn check_descriptions(
     corpus: &Corpus,
     directory: &Path,
@@ -120,8 +128,8 @@ fn check_descriptions(
             read_record(directory, shard, &spec_hash)
         })
         .collect::<Result<Vec<_>>>()?;
-    // Where a record is missing, its shard is named already; the manifest is then held to what
-    // does not hang on records.
+    // If a record is missing, its shard is reported already; only the fields of the manifest that
+    // do not depend on records are then compared.
     let unknown: &[&str] = if records.iter().any(Option::is_none) {
         records.fill(None);
         &["counts", "shards", "complete", "behemoth"]
@@ -143,10 +151,7 @@ fn check_descriptions(
     let fields = wanted.as_object().into_iter().flatten();
     for (field, value) in fields.filter(|(field, _)| !unknown.contains(&field.as_str())) {
         if got.get(field) != Some(value) {
-            report(
-                MANIFEST,
-                format!("says another '{field}' than the corpus has"),
-            );
+            report(MANIFEST, format!("has another '{field}' than the corpus"));
         }
     }
     let spec = read_if_there(&directory.join(SPEC))?;
@@ -185,7 +190,7 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     };
     if length != record.bytes {
         return Ok(Checked::Bad(format!(
-            "has {length} bytes, and its record says {}",
+            "has {length} bytes, but its record states {}",
             record.bytes
         )));
     }
@@ -195,12 +200,12 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     };
     if at != length {
         return Ok(Checked::Bad(format!(
-            "has {length} bytes, and its spec says {at}"
+            "has {length} bytes, but its spec requires {at}"
         )));
     }
     if hash != record.blake3 {
         return Ok(Checked::Bad(
-            "is as its spec says, and its record has another hash".into(),
+            "matches its spec, but its record has another hash".into(),
         ));
     }
     if (record.first_document, record.documents, record.tokens)
@@ -218,10 +223,10 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     Ok(Checked::Good(record.tokens))
 }
 
-/// Bytes of a shard and their hash, or where it parts from its spec.
+/// Number of bytes of a shard and their hash, or the first difference from its spec.
 type Compared = std::result::Result<(u64, String), String>;
 
-/// Compares a shard with what the spec says of its documents.
+/// Compares a shard with its documents recomputed from the spec.
 fn compare<T: Token + bytemuck::Pod>(
     corpus: &Corpus,
     (file, path): (&mut File, &Path),

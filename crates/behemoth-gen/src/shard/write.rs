@@ -1,4 +1,4 @@
-//! Writing the shards of a corpus, or of a part of it.
+//! Writing the shards of a corpus or of a part of it.
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,17 +18,17 @@ use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
 
-/// Bytes that go to the disk at once. Smaller writes cost calls, larger ones cache misses.
+/// Bytes per write to disk. Smaller writes cost calls, larger ones cache misses.
 const WRITE_BYTES: usize = 4 << 20;
 
-/// How a corpus is written.
+/// Options of [`write()`].
 #[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
-    /// Number of threads; 0 for two of each core.
+    /// Number of threads; 0 for two per core.
     pub threads: usize,
-    /// Which part of how many, from 0: for arrays of jobs that share a directory.
+    /// Index of the part, from 0, and number of parts, for job arrays that share a directory.
     pub part: (u64, u64),
-    /// Whether a directory that holds another corpus is replaced.
+    /// Whether an existing corpus in the directory is replaced.
     pub force: bool,
 }
 
@@ -63,26 +63,26 @@ impl WriteOptions {
     }
 }
 
-/// What a call of [`write()`] did, and what there is now.
+/// The result of a call of [`write()`] and the state of the directory after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Shards written by this call.
+    /// Number of shards written by this call.
     pub shards_written: u64,
-    /// Shards of this part that were there already.
+    /// Number of shards of this part that were already present.
     pub shards_present: u64,
-    /// Shards in the whole corpus.
+    /// Number of shards in the complete corpus.
     pub shards_total: u64,
-    /// Shards of this part that another process is writing.
+    /// Number of shards of this part that another process is writing.
     pub shards_locked: u64,
-    /// Whether the whole corpus is there.
+    /// Whether all shards of the corpus are present.
     pub complete: bool,
-    /// Tokens of this part that are there now.
+    /// Number of tokens of this part that are now present.
     pub tokens: u64,
-    /// Bytes of this part that are there now.
+    /// Number of bytes of this part that are now present.
     pub bytes: u64,
-    /// Tokens written by this call.
+    /// Number of tokens written by this call.
     pub tokens_written: u64,
-    /// Bytes written by this call.
+    /// Number of bytes written by this call.
     pub bytes_written: u64,
 }
 
@@ -102,8 +102,15 @@ impl Summary {
     }
 }
 
-/// Writes a corpus, or a part of it, to a directory; goes on where an earlier call stopped.
+/// Writes a corpus, or a part of it, to a directory; resumes where an earlier call stopped.
 /// Progress is in bytes.
+///
+/// # Errors
+///
+/// Returns [`Error::Argument`] if an option or the number of shards is not allowed,
+/// [`Error::Corpus`] if the directory contains something else, [`Error::Disk`] if the disk has too
+/// little space, [`Error::Io`] if a file cannot be read or written, and [`Error::Cancelled`] if
+/// `progress` is cancelled.
 pub fn write(
     corpus: &Corpus,
     directory: &Path,
@@ -114,7 +121,7 @@ pub fn write(
     let (part, parts) = options.part;
     let plan = ShardPlan::new(corpus);
     plan.check().or_else(|error| {
-        // A corpus of so many bytes fails for want of disk, whatever its shards are.
+        // A corpus that is too large for the disk fails for that reason, whatever its shards are.
         require_room(directory, estimated_bytes(corpus) / parts, 0)?;
         Err(error)
     })?;
@@ -155,7 +162,7 @@ pub fn write(
     job.finish(summary)
 }
 
-/// What the threads of one call have in common.
+/// The shared data of the threads of one call.
 struct Job<'a> {
     corpus: &'a Corpus,
     directory: &'a Path,
@@ -165,12 +172,13 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Writes shards on so many threads, which take them in turn.
+    /// Writes shards on a number of threads, which take them in turn.
     fn write_all(&self, waiting: &[u64], threads: usize, summary: &mut Summary) -> Result<()> {
         let next = AtomicUsize::new(0);
         let written = Mutex::new(summary);
-        // A thread makes tokens or waits for the disk: with one of each core, 2 cores wrote 1e8 facts
-        // in 4.3 s, with two in 3.5 s, and with three or four no faster; into memory all alike.
+        // A thread generates tokens or waits for the disk: with one thread per core, 2 cores wrote
+        // 1e8 facts in 4.3 s, with two in 3.5 s, and with three or four no faster; into memory all
+        // were equal.
         let wanted = match threads {
             0 => 2 * threads_or_all(0),
             asked => asked,
@@ -183,7 +191,7 @@ impl Job<'_> {
                 self.write_in_turn::<u32>(waiting, &next, &written)
             };
             if result.is_err() {
-                // The others finish what they are at, and take no more.
+                // The others finish their shards and take no more.
                 next.store(usize::MAX / 2, Ordering::Relaxed);
             }
             result
@@ -215,19 +223,20 @@ impl Job<'_> {
         summary.complete = records.iter().all(Option::is_some);
         if summary.complete {
             sweep(self.directory);
-            // Whoever finishes last sees all records; two that see them write the same bytes.
+            // The last process to finish sees all records; if two see them, they write the same
+            // bytes.
             write_manifest(self.corpus, self.directory, &self.plan, &records)?;
         }
         Ok(summary)
     }
 }
 
-/// One thread's share of the writing: its buffer is used for one shard after another.
+/// The writer of one thread, whose buffer is reused for each shard.
 struct ShardWriter<'a, T> {
     job: &'a Job<'a>,
     writer: Pen<'a, T>,
     buffer: AlignedBuffer,
-    /// Documents that are made at a time.
+    /// Number of documents generated at a time.
     batch: u64,
 }
 
@@ -243,7 +252,7 @@ impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
         }
     }
 
-    /// Writes one shard; nothing if another process is at it.
+    /// Writes a shard; returns `None` if another process is writing it.
     fn write(&mut self, shard: u64, documents: Range<u64>) -> Result<Option<ShardRecord>> {
         let job = self.job;
         let file = shard_file(shard);
@@ -251,7 +260,7 @@ impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
         let Some(_claim) = Claim::take(&path)? else {
             return Ok(None);
         };
-        // Another process may have finished it between our look and our claim.
+        // Another process may have finished it between the first check and the claim.
         if let Some(record) = whole(job.directory, shard, job.spec_hash)? {
             job.progress.add(record.bytes)?;
             return Ok(Some(record));

@@ -1,4 +1,4 @@
-//! Builders: a spec from Rust, field by field, checked when it is done.
+//! Builders of specs, which set fields one by one and check the result.
 
 use super::{CorpusSpec, Order, QuestionSpec, TableSpec, WorldSpec};
 use crate::error::Result;
@@ -9,7 +9,9 @@ use crate::insert::InsertSpec;
 use crate::relation::RelationSpec;
 use crate::schedule::{Part, ScheduleSpec};
 
-/// Builds a [`WorldSpec`]; whatever is not said is that of [`WorldSpec::default`].
+/// A builder of [`WorldSpec`]; fields that are not set are those of [`WorldSpec::default`].
+///
+/// # Examples
 ///
 /// ```
 /// use behemoth_gen::{World, WorldSpec};
@@ -25,7 +27,7 @@ use crate::schedule::{Part, ScheduleSpec};
 ///     .unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "argument 'relations[0].with': got 7, allowed: an earlier relation, and this is the first"
+///     "argument 'relations[0].with': got 7, allowed: an earlier relation (this is the first)"
 /// );
 /// # Ok::<(), behemoth_gen::Error>(())
 /// ```
@@ -35,7 +37,9 @@ pub struct WorldSpecBuilder {
     spec: WorldSpec,
 }
 
-/// Builds a [`CorpusSpec`]; whatever is not said is that of [`CorpusSpec::default`].
+/// A builder of [`CorpusSpec`]; fields that are not set are those of [`CorpusSpec::default`].
+///
+/// # Examples
 ///
 /// ```
 /// use behemoth_gen::CorpusSpec;
@@ -56,107 +60,113 @@ pub struct CorpusSpecBuilder {
 }
 
 impl WorldSpec {
-    /// Begins a spec.
+    /// Returns a builder with the default values.
     pub fn builder() -> WorldSpecBuilder {
         WorldSpecBuilder::default()
     }
 }
 
 impl WorldSpecBuilder {
-    /// Decides every draw of the world.
+    /// Sets the seed of every draw of the world.
     pub fn seed(mut self, seed: u64) -> Self {
         self.spec.seed = seed;
         self
     }
 
-    /// Number of subjects.
+    /// Sets the number of subjects.
     pub fn subjects(mut self, subjects: u64) -> Self {
         self.spec.subjects = subjects;
         self
     }
 
-    /// The relations of a subject, in order.
+    /// Sets the relations of a subject, in order.
     pub fn relations(mut self, relations: impl Into<Vec<RelationSpec>>) -> Self {
         self.spec.relations = relations.into();
         self
     }
 
-    /// Exact fraction of the facts of drawn relations that have a second, different object.
+    /// Sets the exact fraction of the facts of drawn relations that have a second, different
+    /// object.
     pub fn minority(mut self, fraction: f64) -> Self {
         self.spec.minority = fraction;
         self
     }
 
-    /// Facts that are stored instead of drawn; the table says the relations.
+    /// Sets a table of stored facts, which also defines the relations.
     pub fn table(mut self, table: TableSpec) -> Self {
         self.spec.relations = Vec::new();
         self.spec.table = Some(table);
         self
     }
 
-    /// Checks the spec and writes its defaults out.
+    /// Checks the spec and returns it with its defaults written out.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`](crate::Error::Argument) if a field is invalid.
     pub fn build(self) -> Result<WorldSpec> {
         self.spec.checked()
     }
 }
 
 impl CorpusSpec {
-    /// Begins a spec.
+    /// Returns a builder with the default values.
     pub fn builder() -> CorpusSpecBuilder {
         CorpusSpecBuilder::default()
     }
 }
 
 impl CorpusSpecBuilder {
-    /// How often each fact is written.
+    /// Sets the number of times each fact is written.
     pub fn exposures(mut self, exposures: impl Into<ExposureSpec>) -> Self {
         self.spec.exposures = exposures.into();
         self
     }
 
-    /// How often each link fact is written.
+    /// Sets the number of times each link fact is written.
     pub fn nested_exposures(mut self, exposures: u64) -> Self {
         self.spec.nested_exposures = Some(exposures);
         self
     }
 
-    /// What a document is.
+    /// Sets the order of the corpus, which defines what a document is.
     pub fn order(mut self, order: Order) -> Self {
         self.spec.order = order;
         self
     }
 
-    /// Decides the order alone.
+    /// Sets the seed of the order alone.
     pub fn order_seed(mut self, seed: u64) -> Self {
         self.spec.order_seed = Some(seed);
         self
     }
 
-    /// Over how many documents a subject's sentences are spread.
+    /// Sets the number of documents over which a subject's sentences are spread.
     pub fn documents_per_subject(mut self, documents: u64) -> Self {
         self.spec.documents_per_subject = Some(documents);
         self
     }
 
-    /// Where in the corpus copies stand.
+    /// Sets the positions of copies within the corpus.
     pub fn schedule(mut self, parts: impl Into<Vec<Part>>) -> Self {
         self.spec.schedule = ScheduleSpec::new(parts);
         self
     }
 
-    /// Documents that say no fact, among the others.
+    /// Adds documents without facts, mixed with the others.
     pub fn filler(mut self, filler: impl Into<FillerSpec>) -> Self {
         self.spec.filler = Some(filler.into());
         self
     }
 
-    /// Sentences inside the documents of a filler or a background, and none of their own.
+    /// Inserts the sentences into the documents of a filler or a background, instead of documents
+    /// of their own.
     pub fn insert(mut self, insert: InsertSpec) -> Self {
         self.spec.insert = Some(insert);
         self
     }
 
-    /// Weights of the templates, instead of `default` alone.
+    /// Sets the weights of the templates; the default is the template `default` alone.
     pub fn templates(mut self, weights: impl IntoIterator<Item = (Template, f64)>) -> Self {
         self.spec.templates = weights
             .into_iter()
@@ -165,56 +175,61 @@ impl CorpusSpecBuilder {
         self
     }
 
-    /// Share of `default` and `nonsense` sentences that are written in another word order.
+    /// Sets the share of `default` and `nonsense` sentences that are written in another word order.
     pub fn inversion(mut self, share: f64) -> Self {
         self.spec.inversion = share;
         self
     }
 
-    /// Whether template shares are exact over the corpus.
+    /// Sets whether template shares are exact over the corpus.
     pub fn exact_shares(mut self, exact: bool) -> Self {
         self.spec.exact_shares = exact;
         self
     }
 
-    /// Questions about a fraction of the subjects, in a fraction of all sentences.
+    /// Adds questions about a fraction of the subjects, in a fraction of all sentences.
     pub fn questions(mut self, subjects: f64, sentences: f64) -> Self {
         self.spec.questions = Some(QuestionSpec::new(subjects, sentences));
         self
     }
 
-    /// Exact fraction of the sentences of a fact with two objects that have the second.
+    /// Sets the exact fraction of the sentences of a fact with two objects that state the second.
     pub fn minority_sentences(mut self, fraction: f64) -> Self {
         self.spec.minority_sentences = fraction;
         self
     }
 
-    /// Wordings of each template in all, and how many of them, from the last, are never written.
+    /// Sets the total number of wordings of each template, and the number of them, from the last,
+    /// that are never written.
     pub fn paraphrases(mut self, wordings: u64, held_out: u64) -> Self {
         self.spec.paraphrases = wordings;
         self.spec.held_out = held_out;
         self
     }
 
-    /// Number of filler words of the nonsense grammar.
+    /// Sets the number of filler words of the nonsense grammar.
     pub fn nonsense_words(mut self, words: u64) -> Self {
         self.spec.nonsense_words = words;
         self
     }
 
-    /// Radix of words.
+    /// Sets the radix of words.
     pub fn base(mut self, base: u64) -> Self {
         self.spec.base = base;
         self
     }
 
-    /// Bytes of a shard at the most.
+    /// Sets the maximum size of a shard in bytes.
     pub fn shard_bytes(mut self, bytes: u64) -> Self {
         self.spec.shard_bytes = Some(bytes);
         self
     }
 
-    /// Checks the spec.
+    /// Checks the spec and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`](crate::Error::Argument) if a field is invalid.
     pub fn build(self) -> Result<CorpusSpec> {
         self.spec.checked()
     }

@@ -1,4 +1,4 @@
-//! What no corpus can be: the rules that need only the numbers of its spec.
+//! Checks of a corpus spec that need only its own numbers.
 
 use super::CorpusSpec;
 use crate::document::{Order, QuestionPlace};
@@ -7,7 +7,7 @@ use crate::grammar::{NONSENSE_LIMIT, TemplateWeight};
 use crate::numbers::{fraction, positive};
 
 impl CorpusSpec {
-    /// Refuses what no corpus can be; gives the spec in its one way of being written.
+    /// Refuses an invalid spec; returns the spec in normalised form.
     pub(crate) fn checked(mut self) -> Result<Self> {
         self.exposures.check().map_err(|e| e.within("exposures"))?;
         self.check_fractions()?;
@@ -44,7 +44,7 @@ impl CorpusSpec {
         }
     }
 
-    /// Refuses an insert that has no sentences to place, or is not alone in placing them.
+    /// Refuses an insert with documents of several sentences or with a schedule.
     fn check_insert(&self) -> Result<()> {
         let Some(insert) = &self.insert else {
             return Ok(());
@@ -61,13 +61,13 @@ impl CorpusSpec {
             return Err(Error::argument(
                 "schedule",
                 "a schedule beside an insert",
-                "none: it places documents of facts, and with an insert they have none",
+                "none: it places documents of facts, and with an insert there are none",
             ));
         }
         Ok(())
     }
 
-    /// Refuses what a grammar says, beside one.
+    /// Refuses settings of templates next to a text grammar.
     fn check_beside_grammar(&self) -> Result<()> {
         let default = CorpusSpec::default();
         if self.grammar.is_none() {
@@ -86,7 +86,7 @@ impl CorpusSpec {
             ("base", self.base != default.base),
         ] {
             if is_said {
-                let allowed = "nothing: the grammar says how facts are written";
+                let allowed = "nothing: the grammar determines how facts are written";
                 return Err(Error::argument(name, "a value beside a grammar", allowed));
             }
         }
@@ -110,7 +110,7 @@ impl CorpusSpec {
                 return Err(error.within("templates"));
             }
         }
-        // By name, so that two ways of writing one grammar give the same bytes.
+        // By name, so that two spellings of one grammar give the same bytes.
         self.templates.sort_by_key(|weight| weight.template.name());
         for pair in self.templates.windows(2) {
             if let [a, b] = pair

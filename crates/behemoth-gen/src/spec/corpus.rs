@@ -1,4 +1,4 @@
-//! What may be asked of a corpus.
+//! The spec of a corpus.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -15,73 +15,76 @@ use crate::insert::InsertSpec;
 use crate::schedule::ScheduleSpec;
 use crate::value::Value;
 
-/// The ordered token stream of all sentences: a pure function of this, the world and the seeds.
+/// The spec of a corpus: its ordered token stream is a pure function of this, the world and the
+/// seeds.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct CorpusSpec {
-    /// How often each fact is written.
+    /// Number of times each fact is written.
     pub exposures: ExposureSpec,
-    /// How often each link fact (object -> nested object) is written; by default as often as the
-    /// most exposed fact.
+    /// Number of times each link fact (object -> nested object) is written; by default as often as
+    /// the most exposed fact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nested_exposures: Option<u64>,
-    /// What a document is.
+    /// Order of the corpus, which defines what a document is.
     pub order: Order,
-    /// Decides the order alone; by default the world's seed.
+    /// Seed of the order alone; by default the world's seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_seed: Option<u64>,
-    /// `bios`: over how many documents a subject's sentences are spread; by default the fewest
-    /// exposures of any fact, so that a document holds every fact of its subject at least once.
+    /// Number of documents over which a subject's sentences are spread, in order `bios`; by default
+    /// the minimum exposures of any fact, so that a document contains every fact of its subject at
+    /// least once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents_per_subject: Option<u64>,
-    /// Weights of the templates, by their names.
+    /// Weights of the templates, by name.
     #[serde(serialize_with = "as_map")]
     pub templates: Vec<TemplateWeight>,
     /// Share of `default` and `nonsense` sentences that are written in another word order.
     pub inversion: f64,
-    /// Whether template shares are exact over the corpus; otherwise each sentence draws.
+    /// Whether template shares are exact over the corpus; otherwise each sentence is drawn
+    /// independently.
     pub exact_shares: bool,
     /// Questions, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub questions: Option<QuestionSpec>,
-    /// Exact fraction of the sentences of a fact with two objects that have the second.
+    /// Exact fraction of the sentences of a fact with two objects that state the second.
     pub minority_sentences: f64,
-    /// Wordings of each template in all; the first is the template itself.
+    /// Total number of wordings of each template; the first is the template itself.
     pub paraphrases: u64,
-    /// How many of the wordings, from the last, are never written: probes only.
+    /// Number of wordings, from the last, that are never written and serve only as probes.
     pub held_out: u64,
     /// Number of filler words of the nonsense grammar. The reference has 1,004: the four words of
     /// its questions are among them, by the first letter of their names.
     pub nonsense_words: u64,
-    /// Radix of words: a word has the fewest digits, each a token of its own range.
+    /// Radix of words: a word has the minimum number of digits, each a token of its own range.
     pub base: u64,
-    /// Bytes of a shard at the most; by default a 64th of the corpus, 64 MiB to 1 GiB.
+    /// Maximum size of a shard in bytes; by default a 64th of the corpus, within 64 MiB to 1 GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard_bytes: Option<u64>,
-    /// Where in the corpus copies stand.
+    /// Positions of copies within the corpus.
     #[serde(skip_serializing_if = "ScheduleSpec::is_uniform")]
     pub schedule: ScheduleSpec,
-    /// Documents that say no fact, among the others.
+    /// Documents without facts, mixed with the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filler: Option<FillerSpec>,
-    /// Documents of another corpus, among the others.
+    /// Documents of another corpus, mixed with the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub background: Option<BackgroundSpec>,
-    /// How sentences stand inside those documents, if they have none of their own.
+    /// Insertion of the sentences into those documents, instead of documents of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insert: Option<InsertSpec>,
-    /// How documents are made, in order `bios`.
+    /// Composition of documents, in order `bios`.
     #[serde(skip_serializing_if = "DocumentSpec::is_default")]
     pub documents: DocumentSpec,
-    /// The grammar that it is written with, in place of templates.
+    /// The text grammar that replaces the templates, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grammar: Option<GrammarSpec>,
-    /// Set on twins.
+    /// Differences from the parent corpus; empty unless this is a twin.
     #[serde(skip_serializing_if = "TwinSpec::is_empty")]
     pub twin: TwinSpec,
 }
 
-/// Weights as a map from the template's name.
+/// Serializes weights as a map from the template's name.
 fn as_map<S: Serializer>(weights: &[TemplateWeight], s: S) -> std::result::Result<S::Ok, S::Error> {
     let mut map = s.serialize_map(Some(weights.len()))?;
     for weight in weights {
@@ -126,13 +129,17 @@ impl Default for CorpusSpec {
 }
 
 impl CorpusSpec {
-    /// Reads and validates JSON text.
+    /// Reads a corpus spec from JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the text is not valid JSON or the spec is invalid.
     pub fn from_json(text: &str) -> Result<CorpusSpec> {
         let value = Value::from_json("corpus", text)?;
         CorpusSpec::read(&value).map_err(|e| as_argument(e, "corpus"))
     }
 
-    /// Reads and checks a corpus as people write it.
+    /// Reads and checks a corpus spec, shorthands included.
     pub(super) fn read(value: &Value) -> Result<Self> {
         let default = CorpusSpec::default();
         let mut fields = value.table(&[
@@ -198,7 +205,7 @@ impl CorpusSpec {
         .checked()
     }
 
-    /// What its grammar is made of.
+    /// Returns the settings of its grammar.
     pub(crate) fn grammar(&self) -> grammar::Settings<'_> {
         grammar::Settings {
             templates: &self.templates,
@@ -210,7 +217,7 @@ impl CorpusSpec {
         }
     }
 
-    /// What its documents are made of, beside so many that say no fact.
+    /// Returns the settings of its documents, when `others` documents without facts are mixed in.
     pub(crate) fn documents(&self, world_seed: u64, others: u64) -> document::Settings {
         document::Settings {
             order_seed: self.order_seed.unwrap_or(world_seed),
@@ -226,7 +233,7 @@ impl CorpusSpec {
     }
 }
 
-/// A table of template names and weights.
+/// Reads a table of template names and weights.
 fn read_weights(value: &Value) -> Result<Vec<TemplateWeight>> {
     value
         .fields("a table of template names and weights")?

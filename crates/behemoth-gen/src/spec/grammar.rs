@@ -1,22 +1,22 @@
-//! Part of a corpus spec: which grammar it is written with.
+//! The grammar part of a corpus spec.
 
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::value::Value;
 
-/// The grammar that a corpus is written with, in the tokens of a tokenizer.
+/// Identifies the text grammar and the tokenizer that a corpus is written with.
 ///
-/// The grammar itself is a file beside the spec: these name exactly one, and are filled in where
-/// they are empty.
+/// The grammar itself is a separate file: these fields identify exactly one, and are filled in if
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct GrammarSpec {
-    /// Its name.
+    /// Name of the grammar.
     pub name: String,
-    /// BLAKE3 of what its file says.
+    /// BLAKE3 digest of the content of the grammar.
     pub digest: String,
-    /// What tells its tokenizer apart from others.
+    /// Identifier of the tokenizer, which differs between tokenizers.
     pub tokenizer: String,
 }
 

@@ -1,13 +1,13 @@
-//! What a user asks for: [`WorldSpec`] and [`CorpusSpec`], validated inputs.
+//! Validated specifications: [`WorldSpec`] and [`CorpusSpec`].
 //!
 //! A [`Spec`] is read from TOML or JSON, with shorthands (`relations = 6`, `exposures =
-//! "groups:1,4,16"`), or put together by [`WorldSpec::builder`] and [`CorpusSpec::builder`]; what
-//! comes back has every relation written out. Rules that need only the numbers of a spec are
-//! checked here; rules that need the built world (an override of a fact that does not exist) are
-//! checked where the thing is built. Fields are public, so a spec may also be changed afterwards:
-//! `World::new` and `Corpus::new` check it again.
+//! "groups:1,4,16"`), or built with [`WorldSpec::builder`] and [`CorpusSpec::builder`]; the result
+//! has every relation written out. Rules that need only the numbers of a spec are checked here;
+//! rules that need the built world (an override of a fact that does not exist) are checked when it
+//! is built. Fields are public, so a spec can be changed afterwards: `World::new` and `Corpus::new`
+//! check it again.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod build;
@@ -37,7 +37,9 @@ pub use crate::numbers::COUNT_LIMIT;
 
 pub(crate) use self::version::{QuestionShare, TwinFiller};
 
-/// A world and a corpus of it.
+/// The spec of a world and of a corpus of its facts.
+///
+/// # Examples
 ///
 /// ```
 /// use behemoth_gen::Spec;
@@ -58,7 +60,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A world and a corpus of the latest version, both checked.
+    /// Creates a spec of the latest format version from a world and a corpus.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if either is invalid.
     pub fn new(world: WorldSpec, corpus: CorpusSpec) -> Result<Spec> {
         Ok(Spec {
             format_version: FormatVersion::LATEST,
@@ -67,12 +73,20 @@ impl Spec {
         })
     }
 
-    /// Reads and validates TOML text with the tables `world` and `corpus`.
+    /// Reads a spec from TOML with the tables `world` and, optionally, `corpus`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the text is not valid TOML or the spec is invalid.
     pub fn from_toml(text: &str) -> Result<Spec> {
         Spec::read(&Value::from_toml(ROOT, text)?)
     }
 
-    /// Reads and validates JSON text with the objects `world` and `corpus`.
+    /// Reads a spec from JSON with the objects `world` and, optionally, `corpus`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the text is not valid JSON or the spec is invalid.
     pub fn from_json(text: &str) -> Result<Spec> {
         Spec::read(&Value::from_json(ROOT, text)?)
     }
@@ -93,32 +107,33 @@ impl Spec {
         })
     }
 
-    /// The spec as JSON text, with every shorthand written out.
+    /// Returns the spec as JSON, with every shorthand written out.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a spec is plain data")
     }
 
-    /// The spec as TOML text, with every shorthand written out.
+    /// Returns the spec as TOML, with every shorthand written out.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a spec is plain data")
     }
 
-    /// BLAKE3 of the normalised JSON: two corpora are the same exactly when this is.
+    /// Returns the BLAKE3 hash of the normalised JSON, as hexadecimal digits: equal for two corpora
+    /// exactly if they are the same.
     pub fn hash(&self) -> String {
         blake3::hash(self.to_json().as_bytes()).to_hex().to_string()
     }
 }
 
-/// A format version by its number.
+/// Reads a format version from its number.
 fn read_version(value: &Value) -> Result<FormatVersion> {
     FormatVersion::from_number(value.id32()?).map_err(Error::without_place)
 }
 
-/// What a value is called that stands in no field.
+/// Argument name of a value that is in no field.
 const ROOT: &str = "spec";
 
-/// The path as the argument of a call: the flags and the fields of world and corpus have the same
-/// names, and a value that is no field has that of the whole.
+/// Turns the path into the argument of a call: options have the names of the fields of world and
+/// corpus, and a value that is in no field gets the name `root`.
 fn as_argument(mut error: Error, root: &str) -> Error {
     if let Error::Argument { path, .. } = &mut error {
         match path.first() {

@@ -5,7 +5,7 @@ use crate::numbers::positive;
 use crate::relation::{Composed, Correlated, Independent, RelationSpec, check_number};
 use crate::value::{Fields, Value};
 
-/// Relations as people write them.
+/// The field `relations`: a number or a list.
 pub(super) enum Relations {
     Count(u64),
     List(Vec<RelationSpec>),
@@ -41,7 +41,7 @@ impl Objects {
     }
 }
 
-/// That relation 1 follows relation 0.
+/// The field `correlated`: relation 1 is correlated with relation 0.
 pub(super) struct Follows {
     strength: f64,
     binarised: bool,
@@ -59,7 +59,7 @@ impl Follows {
     }
 }
 
-/// What stands for a list of relations.
+/// The fields that a list of relations is expanded from.
 pub(super) struct Shorthand {
     pub(super) count: u64,
     pub(super) objects: Option<Objects>,
@@ -90,7 +90,7 @@ impl Shorthand {
         })
     }
 
-    /// Refuses fields that a list of relations leaves without a meaning.
+    /// Refuses fields that have no meaning next to a list of relations.
     pub(super) fn refuse_beside_list(&self) -> Result<()> {
         let given = [
             ("objects", self.objects.is_some()),
@@ -102,12 +102,12 @@ impl Shorthand {
             Some((name, _)) => Err(Error::argument(
                 *name,
                 "a value beside a list of relations",
-                "only beside a number of relations; in a list each relation says its own",
+                "only with a number of relations; in a list, each relation has its own",
             )),
         }
     }
 
-    /// The relations that it stands for.
+    /// Returns the list of relations.
     pub(super) fn relations(&self) -> Result<Vec<RelationSpec>> {
         check_number(self.count)?;
         let relations = self.count as usize;
@@ -154,7 +154,7 @@ impl Shorthand {
         Ok(list)
     }
 
-    /// A refusal of a relation that a shorthand stands for, in the words of the shorthand.
+    /// Replaces the path of an error in the expanded list by the field of the shorthand.
     pub(super) fn blamed(mut error: Error, relations: &[RelationSpec]) -> Error {
         if let Error::Argument { path, .. } = &mut error
             && let [Key::Name(list), Key::Index(at), Key::Name(field)] = &path[..]

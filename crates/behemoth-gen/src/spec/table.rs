@@ -1,5 +1,5 @@
-//! Part of a world spec: a table of facts, the sizes of its relations, and what its things are
-//! called.
+//! The table part of a world spec: the sizes of the table's relations and the digests of its rows
+//! and names.
 
 use serde::Serialize;
 
@@ -8,36 +8,36 @@ use crate::numbers::positive;
 use crate::relation::{OBJECT_LIMIT, RELATION_LIMIT};
 use crate::value::Value;
 
-/// A world read from a table: its sizes and the digest of its rows.
+/// The spec of a table of facts: the sizes of its relations and the digest of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TableSpec {
     /// One entry for each relation of the table.
     pub relations: Vec<TableRelation>,
-    /// BLAKE3 of the rows, so that a spec names exactly one table; filled in where it is empty.
+    /// BLAKE3 of the rows, so that a spec identifies exactly one table; filled in if empty.
     pub digest: String,
-    /// Whether words have the lengths that the reference gives them.
+    /// Whether words have the lengths that they have in the reference.
     pub reference_words: bool,
-    /// What its things are called, where they have names.
+    /// Digests of the names of its things, if they have names.
     #[serde(skip_serializing_if = "TableNames::is_empty")]
     pub names: TableNames,
 }
 
-/// The names of the things of a table, which lie beside the spec: of each kind of things that has
-/// them the digest. A thing of a kind with names is one token, whatever the base.
+/// Digests of the names of the things of a table, one for each kind of things with names; the names
+/// themselves are stored next to the spec. A thing with a name is one token, whatever the base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TableNames {
-    /// Of the subjects.
+    /// Digest of the names of the subjects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subjects: Option<String>,
-    /// Of the relations.
+    /// Digest of the names of the relations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relations: Option<String>,
-    /// Of the objects of all relations.
+    /// Digest of the names of the objects of all relations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<String>,
-    /// Of the nested objects of all relations.
+    /// Digest of the names of the nested objects of all relations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nested: Option<String>,
 }
@@ -48,10 +48,11 @@ pub struct TableNames {
 pub struct TableRelation {
     /// Number of objects.
     pub objects: u64,
-    /// Number of nested objects, when the table has them.
+    /// Number of nested objects, if the table has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nested: Option<u64>,
-    /// The earlier relation that it is known to be correlated with: it moves no byte.
+    /// The earlier relation that it is known to be correlated with; it does not affect the corpus
+    /// bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with: Option<u32>,
     /// Whether only objects 0 and 1 are known to be drawn.
@@ -65,7 +66,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl TableSpec {
-    /// A table of relations, whose rows are named later.
+    /// Creates the spec of a table whose digest is filled in later.
     pub fn new(relations: impl Into<Vec<TableRelation>>) -> Self {
         TableSpec {
             relations: relations.into(),
@@ -113,7 +114,7 @@ impl TableSpec {
 }
 
 impl TableNames {
-    /// Whether nothing has a name.
+    /// Returns `true` if nothing has a name.
     pub fn is_empty(&self) -> bool {
         *self == TableNames::default()
     }
@@ -131,7 +132,7 @@ impl TableNames {
 }
 
 impl TableRelation {
-    /// A relation of so many objects, and of so many nested ones when the table has them.
+    /// Creates a relation from its number of objects and, if the table has them, of nested objects.
     pub fn new(objects: u64, nested: Option<u64>) -> Self {
         TableRelation {
             objects,
@@ -141,7 +142,7 @@ impl TableRelation {
         }
     }
 
-    /// The same, known to be correlated with an earlier relation.
+    /// Sets the earlier relation that this one is known to be correlated with.
     pub fn with(self, with: u32) -> Self {
         TableRelation {
             with: Some(with),
@@ -165,13 +166,13 @@ impl TableRelation {
         if let Some(with) = self.with {
             let Some(base) = earlier.get(with as usize) else {
                 let limit = match earlier.len() {
-                    0 => "an earlier relation, and this is the first".to_string(),
+                    0 => "an earlier relation (this is the first)".to_string(),
                     count => format!("an earlier relation, below {count}"),
                 };
                 return Err(Error::argument("with", with, limit));
             };
             if base.objects != self.objects {
-                let limit = format!("one of {} objects, as this has", self.objects);
+                let limit = format!("a relation of {} objects, like this one", self.objects);
                 let got = format!("relation {with} of {} objects", base.objects);
                 return Err(Error::argument("with", got, limit));
             }

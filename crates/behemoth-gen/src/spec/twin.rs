@@ -1,9 +1,9 @@
-//! Parts of a corpus spec: questions, and what makes a twin.
+//! The parts of a corpus spec on questions and twins.
 
 use crate::error::{Error, Result};
 use crate::value::Value;
 
-/// Questions about some of the subjects.
+/// The spec of questions about some of the subjects.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct QuestionSpec {
@@ -15,7 +15,8 @@ pub struct QuestionSpec {
 }
 
 impl QuestionSpec {
-    /// Questions about a fraction of the subjects, in a fraction of all sentences.
+    /// Creates the spec of questions about a fraction of the subjects, in a fraction of all
+    /// sentences.
     pub fn new(subjects: f64, sentences: f64) -> Self {
         QuestionSpec {
             subjects,
@@ -40,12 +41,12 @@ pub struct TwinSpec {
     pub overrides: Vec<(u64, u32)>,
     /// Whether composed facts follow the overridden object.
     pub follow: bool,
-    /// Facts whose sentences are left out, in ascending order.
+    /// Facts whose sentences are omitted, in ascending order.
     pub without: Vec<u64>,
 }
 
 impl TwinSpec {
-    /// Whether it changes nothing.
+    /// Returns `true` if it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.overrides.is_empty() && self.without.is_empty()
     }

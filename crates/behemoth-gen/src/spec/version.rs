@@ -1,6 +1,6 @@
-//! The version of everything that decides output bytes, and what it decides.
+//! Format versions and the rules in which they differ.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::fmt;
@@ -10,12 +10,12 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::numbers::Rounding;
 
-/// The version of everything that decides output bytes. Each one is read, verified, gone on with
-/// and written for good; a spec that names none is of the latest.
+/// The version of everything that decides output bytes. Every version remains readable, verifiable,
+/// resumable and writable; a spec without a version has the latest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FormatVersion {
-    /// The first.
+    /// The first version.
     V1,
     /// Questions are a share of all sentences; counts of facts and subjects are rounded to nearest.
     V2,
@@ -25,12 +25,12 @@ pub enum FormatVersion {
 }
 
 impl FormatVersion {
-    /// All of them, ascending.
+    /// All versions, in ascending order.
     pub const ALL: [FormatVersion; 3] = [FormatVersion::V1, FormatVersion::V2, FormatVersion::V3];
-    /// What a spec that names none is of.
+    /// The version of a spec that does not state one.
     pub const LATEST: FormatVersion = FormatVersion::V3;
 
-    /// Its number, as specs and manifests have it.
+    /// Returns its number, as written in specs and manifests.
     pub fn number(self) -> u32 {
         match self {
             FormatVersion::V1 => 1,
@@ -39,14 +39,18 @@ impl FormatVersion {
         }
     }
 
-    /// The version of a number.
+    /// Returns the version with a number.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if there is no such version.
     pub fn from_number(number: u32) -> Result<Self> {
         let mut all = FormatVersion::ALL.into_iter();
         all.find(|version| version.number() == number)
             .ok_or_else(|| Error::argument("format_version", number, FormatVersion::known()))
     }
 
-    /// The numbers there are, in words.
+    /// Lists the known numbers, as in "1, 2 and 3".
     pub(crate) fn known() -> String {
         let numbers = FormatVersion::ALL.map(|version| version.number().to_string());
         match numbers.split_last() {
@@ -57,7 +61,7 @@ impl FormatVersion {
         }
     }
 
-    /// What it decides.
+    /// Returns the rules of this version.
     pub(crate) fn rules(self) -> Rules {
         match self {
             FormatVersion::V1 => Rules {
@@ -91,32 +95,35 @@ impl Serialize for FormatVersion {
     }
 }
 
-/// All in which versions differ: whoever decides bytes asks this and not the version.
+/// Everything in which versions differ: code that decides bytes uses this and not the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
-    /// How many facts have a second object, and how many subjects are asked about.
+    /// Rounding of the number of facts with a second object and of the number of subjects with
+    /// questions.
     pub rounding: Rounding,
-    /// What the share of questions is a share of.
+    /// Population that the share of questions refers to.
     pub questions: QuestionShare,
-    /// How much filler a twin with other objects has, where a total decides it.
+    /// Amount of filler in a twin with other objects, if the filler is defined by a total number of
+    /// tokens.
     pub twin_filler: TwinFiller,
 }
 
-/// What the share of questions is a share of.
+/// Population that the share of questions refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuestionShare {
-    /// The sentences of each fact that is asked about.
+    /// The sentences of each fact that has questions.
     OfFacts,
     /// All sentences of the corpus.
     OfAll,
 }
 
-/// Which facts leave a twin with other objects room for filler, of a total number of tokens.
+/// Facts that are subtracted from the total number of tokens to get the filler of a twin with other
+/// objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TwinFiller {
-    /// Its own: the total is kept, and where objects have other lengths, documents move.
+    /// The twin's own: the total is kept, and documents move if objects have other lengths.
     BesideItsOwn,
-    /// Those of its parent: documents stay in their places.
+    /// Those of the parent: documents stay in their places.
     BesideItsParents,
 }
 

@@ -1,4 +1,4 @@
-//! What may be asked of a world.
+//! The spec of a world.
 
 use serde::Serialize;
 
@@ -10,11 +10,12 @@ use crate::numbers::{COUNT_LIMIT, fraction, positive};
 use crate::relation::{RelationSpec, check_all};
 use crate::value::Value;
 
-/// All facts: a pure function of this and its seed (or a table, named by its digest).
+/// The spec of a world: its facts are a pure function of this and its seed (or a table, identified
+/// by its digest).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct WorldSpec {
-    /// Decides every draw of the world.
+    /// Seed of every draw of the world.
     pub seed: u64,
     /// Number of subjects.
     pub subjects: u64,
@@ -23,13 +24,13 @@ pub struct WorldSpec {
     pub relations: Vec<RelationSpec>,
     /// Exact fraction of the facts of drawn relations that have a second, different object.
     pub minority: f64,
-    /// Set when the facts are stored instead of drawn.
+    /// The table of facts, if they are stored instead of drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<TableSpec>,
 }
 
 impl Default for WorldSpec {
-    /// 100,000 subjects of six independent relations of 400 objects each.
+    /// Returns a world of 100,000 subjects with six independent relations of 400 objects each.
     fn default() -> Self {
         WorldSpec {
             seed: 0,
@@ -44,24 +45,28 @@ impl Default for WorldSpec {
 const DEFAULT_SUBJECTS: u64 = 100_000;
 
 impl WorldSpec {
-    /// Reads and validates JSON text.
+    /// Reads a world spec from JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the text is not valid JSON or the spec is invalid.
     pub fn from_json(text: &str) -> Result<WorldSpec> {
         let value = Value::from_json("world", text)?;
         WorldSpec::read(&value).map_err(|e| as_argument(e, "world"))
     }
 
-    /// The spec as JSON text.
+    /// Returns the spec as JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a spec is plain data")
     }
 
-    /// Refuses what no world can be; gives the spec with every default written out.
+    /// Refuses an invalid spec; returns it with every default written out.
     pub(crate) fn checked(mut self) -> Result<Self> {
         self.check()?;
         Ok(self)
     }
 
-    /// The same in place; gives the number of objects of each drawn relation.
+    /// Like [`WorldSpec::checked`], in place; returns the number of objects of each drawn relation.
     pub(crate) fn check(&mut self) -> Result<Vec<u64>> {
         positive("subjects", self.subjects)?;
         if self.subjects > COUNT_LIMIT {
@@ -86,7 +91,7 @@ impl WorldSpec {
         }
     }
 
-    /// Reads a world as people write it, shorthands included.
+    /// Reads a world spec, shorthands included.
     pub(super) fn read(value: &Value) -> Result<Self> {
         let mut fields = value.table(&[
             "seed",
@@ -149,7 +154,7 @@ fn refuse_beside_table(given: &[(&str, bool)]) -> Result<()> {
         Some((name, _)) => Err(Error::argument(
             *name,
             "a value beside a table",
-            "nothing: the table says it",
+            "nothing: the table determines it",
         )),
     }
 }

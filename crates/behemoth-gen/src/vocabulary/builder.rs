@@ -1,9 +1,9 @@
-//! Cutting the ids into ranges, one after the other.
+//! Allocation of consecutive ranges of ids.
 
 use super::{Range, Role, Word};
 use crate::error::{Error, Result};
 
-/// Gives out ids, range after range.
+/// Allocates ids in consecutive ranges.
 pub(super) struct Builder {
     pub(super) ranges: Vec<Range>,
     pub(super) next: u64,
@@ -22,19 +22,19 @@ impl Builder {
             count: count as u32,
             names: Vec::new(),
         });
-        // Saturating keeps the sum for the error message without wrapping.
+        // Saturating, so that the error message has a sum that did not wrap.
         self.next = self.next.saturating_add(count);
         first
     }
 
-    /// Ids of words of a language.
+    /// Allocates the ids of named tokens.
     pub(super) fn named<S: ToString>(&mut self, kind: Role, names: &[S]) {
         self.push(kind, None, 0, names.len() as u64);
         let range = self.ranges.last_mut().expect("just pushed");
         range.names = names.iter().map(ToString::to_string).collect();
     }
 
-    /// Ids of fillers whose number a spec may change.
+    /// Allocates the ids of fillers whose number depends on the spec.
     pub(super) fn fillers(&mut self, prefix: &str, count: u64) {
         if count > 0 && count < 1 << 31 {
             self.push(Role::Filler, None, 0, count);
@@ -45,7 +45,7 @@ impl Builder {
         }
     }
 
-    /// The words of so many things; one token each where they have names, whatever the base.
+    /// Allocates the words of `count` things; one token each if they have names, whatever the base.
     pub(super) fn word(
         &mut self,
         kind: Role,

@@ -1,9 +1,9 @@
-//! The partition of token ids, and words.
+//! The partition of token ids into ranges, and words.
 //!
-//! Ids are cut into ranges: special tokens, markers, the fillers of the grammar, then the digits
-//! of subjects, relations, objects (a range for each relation) and nested objects, and last the
-//! fillers whose number a spec may change. Each digit position of a word has its own range, so
-//! the role of a token, and with it the answer in a sentence, is known from its id.
+//! Ids are divided into ranges: special tokens, markers, the fillers of the grammar, then the
+//! digits of subjects, relations, objects (a range for each relation) and nested objects, and last
+//! the fillers whose number depends on the spec. Each digit position of a word has its own range,
+//! so the role of a token, and with it the answer in a sentence, is known from its id.
 
 mod builder;
 mod range;
@@ -17,16 +17,16 @@ use crate::error::{Error, Result};
 pub use self::range::{Range, Role};
 pub use self::word::{Token, Word};
 
-/// End of document.
+/// The token that ends a document.
 pub const END_OF_SEQUENCE: u32 = 0;
-/// Padding; never written.
+/// The padding token, which is never written.
 pub const PADDING: u32 = 1;
-/// End of sentence.
+/// The token that ends a sentence.
 pub const PERIOD: u32 = 2;
 
 const SPECIAL: [&str; 3] = ["<|endoftext|>", "<|padding|>", "."];
 const MARKERS: [&str; 5] = ["subject", "relation", "object", "question:", "answer:"];
-/// The fillers of the templates, named so that a decoded sentence reads as English.
+/// The fillers of the templates, with names that make a decoded sentence read as English.
 const FILLERS: [&str; 16] = [
     "has",
     "the",
@@ -46,7 +46,7 @@ const FILLERS: [&str; 16] = [
     "~object",
 ];
 
-/// Markers by their role.
+/// Ids of the markers.
 pub(crate) mod marker {
     pub const SUBJECT: u32 = 3;
     pub const RELATION: u32 = 4;
@@ -61,39 +61,39 @@ pub struct Vocabulary {
     size: u64,
     base: u64,
     ranges: Vec<Range>,
-    /// None where the tokens are those of a tokenizer.
+    /// `None` if the tokens are those of a tokenizer.
     subject: Option<Word>,
     relation: Option<Word>,
-    /// By relation of a subject.
+    /// Indexed by the relation of a subject.
     objects: Vec<Word>,
     end: u32,
     paraphrases: u32,
     nonsense: u32,
-    /// Fillers that the list does not have, and the first of their ids.
+    /// Fillers that are not in [`FILLERS`]; their ids start at `first_other`.
     others: Vec<&'static str>,
     first_other: u32,
 }
 
-/// What a vocabulary has to name.
+/// The things that a vocabulary must name.
 pub(crate) struct Things<'a> {
     /// Radix of words.
     pub base: u64,
-    /// Whether words have the lengths that the reference gives them.
+    /// Whether words have the lengths that they have in the reference.
     pub reference_words: bool,
-    /// Kinds of things that have names.
+    /// Kinds of things with names.
     pub named: Named,
     pub subjects: u64,
     /// Number of objects of each relation of a subject, and whether they are nested objects.
     pub objects: &'a [(u64, bool)],
-    /// Link relations.
+    /// Number of link relations.
     pub links: u64,
-    /// Wordings beyond the first of all templates that are written.
+    /// Total number of wordings of the written templates, the first of each excluded.
     pub wordings: u64,
-    /// Random fillers of all wordings; 0 where no template has such.
+    /// Number of random fillers of all wordings; 0 if no template has random fillers.
     pub nonsense_words: u64,
-    /// The fillers that templates name.
+    /// The fillers used by the templates.
     pub fillers: Vec<&'static str>,
-    /// Words of documents that say no fact; their ids come last.
+    /// Words of documents without facts; their ids come last.
     pub words: &'a [String],
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct Named {
     pub nested: bool,
 }
 
-/// Fillers of its own that each wording of each template has.
+/// Number of separate fillers of each wording of each template.
 pub(crate) const WORDING_FILLERS: u32 = 4;
 
 impl Vocabulary {
@@ -141,7 +141,7 @@ impl Vocabulary {
         builder.fillers("w", things.wordings * u64::from(WORDING_FILLERS));
         let nonsense = builder.next;
         builder.fillers("n", things.nonsense_words);
-        // Of templates that came later; no range of theirs moves the ids of others.
+        // Fillers of templates added later; their ranges do not change the ids of others.
         let first_other = builder.next;
         let mut others: Vec<&str> = Vec::new();
         for &name in &things.fillers {
@@ -178,8 +178,8 @@ impl Vocabulary {
         })
     }
 
-    /// The ids of a tokenizer; `names` are those of its tokens, where it is made for the corpus, and
-    /// begin with so many special ones; `words` of a filler are the last of all.
+    /// Creates the vocabulary of a tokenizer; `names` are the names of its tokens if it was built
+    /// for the corpus, starting with `special` special ones; the `words` of a filler come last.
     pub(crate) fn of_tokenizer(
         size: u64,
         end: u32,
@@ -224,42 +224,43 @@ impl Vocabulary {
         }
     }
 
-    /// The token that ends a document.
+    /// Returns the token that ends a document.
     pub fn end_of_document(&self) -> u32 {
         self.end
     }
 
-    /// Number of token ids.
+    /// Returns the number of token ids.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether tokens fit 16 bits.
+    /// Returns `true` if tokens fit in 16 bits.
     pub fn fits_u16(&self) -> bool {
         self.size <= 1 << 16
     }
 
-    /// The ranges, in the order of their ids.
+    /// Returns the ranges, in the order of their ids.
     pub fn ranges(&self) -> &[Range] {
         &self.ranges
     }
 
-    /// How subjects are written; none where the tokens are those of a tokenizer, as below.
+    /// Returns the word form of subjects, or `None` if the tokens are those of a tokenizer.
     pub fn subject(&self) -> Option<&Word> {
         self.subject.as_ref()
     }
 
-    /// How relations are written.
+    /// Returns the word form of relations, or `None` if the tokens are those of a tokenizer.
     pub fn relation(&self) -> Option<&Word> {
         self.relation.as_ref()
     }
 
-    /// How the objects of a subject's relation are written; none if it has no such relation.
+    /// Returns the word form of the objects of a subject's relation, or `None` if there is no such
+    /// relation or the tokens are those of a tokenizer.
     pub fn object(&self, relation: u32) -> Option<&Word> {
         self.objects.get(relation as usize)
     }
 
-    /// The id of a filler that a template names.
+    /// Returns the id of a filler of a template.
     pub(crate) fn filler(&self, name: &str) -> u32 {
         let place = |names: &[&str]| names.iter().position(|&known| known == name);
         let listed = place(&FILLERS).map(|at| (SPECIAL.len() + MARKERS.len() + at) as u32);
@@ -269,17 +270,18 @@ impl Vocabulary {
             .expect("the vocabulary names all fillers of templates")
     }
 
-    /// First of the fillers of a wording beyond the first of a template that is written.
+    /// Returns the id of the first filler of a wording, other than the first, of a written
+    /// template.
     pub(crate) fn wording_fillers(&self, template: u32, wordings: u32, wording: u32) -> u32 {
         self.paraphrases + (template * (wordings - 1) + wording - 1) * WORDING_FILLERS
     }
 
-    /// First of the nonsense words of a wording.
+    /// Returns the id of the first nonsense word of a wording.
     pub(crate) fn nonsense_words(&self, words: u32, wording: u32) -> u32 {
         self.nonsense + words * wording
     }
 
-    /// The partition as JSON.
+    /// Returns the partition as JSON.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Whole<'a> {

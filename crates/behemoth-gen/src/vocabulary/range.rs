@@ -1,8 +1,8 @@
-//! Ranges of token ids, and what their tokens are.
+//! Ranges of token ids and the roles of their tokens.
 
 use serde::Serialize;
 
-/// What the tokens of a range are.
+/// The role of the tokens of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -20,24 +20,24 @@ pub enum Role {
     Object,
     /// Digits of the nested objects of one composed relation.
     Nested,
-    /// Tokens of a tokenizer: what they say depends on where they stand.
+    /// Tokens of a tokenizer, whose role depends on the position.
     Text,
 }
 
 /// A range of token ids.
 #[derive(Clone, Debug, Serialize)]
 pub struct Range {
-    /// What its tokens are.
+    /// Role of the tokens.
     pub kind: Role,
-    /// The relation, of objects and nested objects.
+    /// The relation, for objects and nested objects.
     pub relation: Option<u32>,
-    /// The digit position, from 0 for the leading one.
+    /// The digit position, with 0 for the leading digit.
     pub position: u32,
     /// First token id.
     pub first: u32,
     /// Number of token ids.
     pub count: u32,
-    /// The tokens' names, where they are words of a language.
+    /// Names of the tokens; empty for digits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }

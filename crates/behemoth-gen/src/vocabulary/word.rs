@@ -1,29 +1,29 @@
-//! Words: how things are written as digits, each a token.
+//! Words: things written as digits, each a token.
 
 use crate::hash::Divider;
 
-/// Most digits of a word: a 64-bit id in base 10.
+/// Maximum number of digits of a word: a 64-bit id in base 10.
 const DIGIT_LIMIT: usize = 20;
 
-/// How the ids of one kind of thing are written: a fixed number of digits, most significant
-/// first, each from a range of its own.
+/// The form in which the ids of one kind of thing are written: a fixed number of digits, most
+/// significant first, each from a separate range.
 #[derive(Clone, Debug)]
 pub struct Word {
     digits: usize,
     base: Divider,
-    /// First token of each digit position, the leading one first.
+    /// First token of each digit position, with the leading digit first.
     first: [u32; DIGIT_LIMIT],
-    /// How many things there are.
+    /// Number of things.
     count: u64,
 }
 
 impl Word {
-    /// The shortest words of so many things in a base.
+    /// Creates the shortest words of `count` things in a base.
     pub(super) fn new(count: u64, base: u64) -> Self {
         Word::of_digits(count, fewest_digits(count, base), base)
     }
 
-    /// Words of the lengths that the reference gives them.
+    /// Creates words with the lengths that they have in the reference.
     pub(super) fn of_reference(count: u64) -> Self {
         let (digits, base) = reference_digits(count);
         Word::of_digits(count, digits, base)
@@ -38,27 +38,27 @@ impl Word {
         }
     }
 
-    /// How many different digits stand at a position.
+    /// Returns the number of different digits at a position.
     pub(super) fn digits_at(&self, position: usize) -> u64 {
         let base = self.base.divisor();
         if position > 0 {
             return base;
         }
-        // The leading digit takes what is left.
+        // The leading digit has only the values that occur.
         self.count.div_ceil(base.pow(self.digits as u32 - 1)).max(1)
     }
 
-    /// Says which token is the first of a position.
+    /// Sets the first token of a position.
     pub(super) fn place(&mut self, position: usize, first: u32) {
         self.first[position] = first;
     }
 
-    /// Tokens of a word.
+    /// Returns the number of tokens in a word.
     pub fn len(&self) -> usize {
         self.digits
     }
 
-    /// A word is never empty; here for the sake of `len`.
+    /// Returns `false`: a word is never empty.
     pub fn is_empty(&self) -> bool {
         false
     }
@@ -75,7 +75,7 @@ impl Word {
         out[0] = T::from_id(self.first[0] + rest as u32);
     }
 
-    /// The id of a word, if these tokens are one.
+    /// Returns the id of a word, or `None` if the tokens are not a word.
     pub fn read(&self, tokens: &[u32]) -> Option<u64> {
         if tokens.len() != self.digits {
             return None;
@@ -94,16 +94,17 @@ impl Word {
 
 /// An integer type that tokens are written as.
 pub trait Token: Copy + Default + Send + Sync + 'static {
-    /// From a token id, which must fit.
+    /// Converts a token id, which must fit.
     fn from_id(id: u32) -> Self;
-    /// Bytes of one token.
+    /// Size of a token in bytes.
     const BYTES: usize = std::mem::size_of::<Self>();
 
-    /// As what tokens of it are kept that are copied again and again.
+    /// Type in which tokens are stored that are copied many times.
     type Kept: Copy + Send + Sync;
-    /// From what is kept.
+    /// Converts a stored token.
     fn from_kept(kept: Self::Kept) -> Self;
-    /// The kept tokens that serve it, of the same ones in 16 bits (where they fit) and in 32.
+    /// Returns the stored tokens of this type from the same tokens in 16 bits (if they fit) and in
+    /// 32.
     fn kept<'a>(small: &'a [u16], large: &'a [u32]) -> &'a [Self::Kept];
 }
 
@@ -156,7 +157,7 @@ impl Token for u64 {
     }
 }
 
-/// The fewest digits in which `0..count` can be written.
+/// Returns the minimum number of digits in which `0..count` can be written.
 fn fewest_digits(count: u64, base: u64) -> usize {
     let mut digits = 1;
     let mut reach = base;
@@ -167,8 +168,9 @@ fn fewest_digits(count: u64, base: u64) -> usize {
     digits
 }
 
-/// Digits and base of the reference: one token below 1,000, else two, split at 1,000 where that
-/// divides the count and else at the number its search for a divisor arrives at.
+/// Returns the number of digits and the base of the reference: one token below 1,000; otherwise
+/// two, split at 1,000 if that divides the count, and otherwise at the result of the reference's
+/// search for a divisor.
 fn reference_digits(count: u64) -> (usize, u64) {
     if count < 1000 {
         return (1, 1000);

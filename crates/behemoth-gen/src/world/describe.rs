@@ -1,4 +1,4 @@
-//! What relations there are, as tables for others to read.
+//! Descriptions of the relations of a world, as tables.
 
 use super::World;
 use crate::error::{Error, Result};
@@ -6,8 +6,12 @@ use crate::relation::NO_OBJECT;
 use crate::spec::TableSpec;
 
 impl World {
-    /// The nested object of each object, for a composed relation; `u32::MAX` for objects of
-    /// which a table does not tell it.
+    /// Returns the nested object of each object of a composed relation; `u32::MAX` where a table
+    /// does not contain it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the relation is not composed.
     pub fn nested_objects(&self, relation: u32) -> Result<Vec<u32>> {
         let at = self
             .shared
@@ -31,7 +35,7 @@ impl World {
             .collect())
     }
 
-    /// Every relation id with its kind and sizes, links included, as JSON.
+    /// Returns every relation id with its kind and sizes, links included, as JSON.
     pub fn relation_table(&self) -> serde_json::Value {
         let shared = &*self.shared;
         let own = shared.draws.iter().enumerate().map(|(r, draw)| {
@@ -61,7 +65,7 @@ impl World {
     }
 }
 
-/// A relation of a table, with what is known of how it was drawn.
+/// Describes a relation of a table, with what is known about its distribution.
 fn stored(table: Option<&TableSpec>, relation: usize) -> serde_json::Value {
     let mut entry = serde_json::json!({"kind": "table"});
     if let Some(own) = table.and_then(|table| table.relations.get(relation)) {

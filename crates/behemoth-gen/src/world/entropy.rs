@@ -1,11 +1,11 @@
-//! What a world leaves free to choose, in bits.
+//! Entropy of a world, in bits.
 
 use super::{Minority, World};
 use crate::relation::{Sizes, log2_factorial};
 
 impl World {
-    /// Bits that are free to choose in the world's facts, net of composed, inverse and correlated
-    /// ones: what a model has to store to know them all.
+    /// Returns the entropy of the world's facts in bits, excluding what composed, inverse and
+    /// correlated facts share: the amount that a model has to store to know them all.
     pub fn entropy_bits(&self) -> f64 {
         let subjects = self.subjects() as f64;
         let shared = &*self.shared;

@@ -1,20 +1,20 @@
-//! Ids: fact <-> (subject, relation), by arithmetic.
+//! Fact ids: conversion between fact and (subject, relation).
 
 use std::ops::Range;
 
 use super::World;
 use crate::document::Facts;
 
-/// One fact, as ids.
+/// A fact, as ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// A subject, or for a link fact an object of the relation that it is about.
+    /// The subject; for a link fact, an object of the relation that the link is about.
     pub subject: u64,
-    /// The relation; link relations come after those of the subjects.
+    /// The relation; link relations follow those of the subjects.
     pub relation: u32,
-    /// The object, within its relation.
+    /// The object, numbered within its relation.
     pub object: u32,
-    /// The second object, of facts that have one.
+    /// The second object, if the fact has one.
     pub minority: Option<u32>,
 }
 
@@ -27,12 +27,13 @@ pub struct Link {
     pub of: u32,
     pub(super) first_fact: u64,
     facts: u64,
-    /// The objects that have a link, where a table does not tell it of all.
+    /// The objects that have a link, if a table does not contain the links of all objects.
     known: Option<Vec<u32>>,
 }
 
 impl Link {
-    /// The link relation of a composed one; `known` are the objects that a table tells of.
+    /// Creates the link relation of a composed relation; `known` are the objects whose link a table
+    /// contains.
     pub(super) fn new(
         composed: usize,
         of: usize,
@@ -49,12 +50,12 @@ impl Link {
         }
     }
 
-    /// Number of its facts.
+    /// Returns the number of its facts.
     pub(super) fn facts(&self) -> u64 {
         self.facts
     }
 
-    /// The object that a fact of this relation is about.
+    /// Returns the object that a fact of this relation is about.
     pub(super) fn object(&self, fact: u64) -> u64 {
         let place = fact - self.first_fact;
         match &self.known {
@@ -63,7 +64,7 @@ impl Link {
         }
     }
 
-    /// The fact about an object.
+    /// Returns the fact about an object.
     pub(super) fn fact(&self, object: u64) -> Option<u64> {
         let place = match &self.known {
             None => (object < self.facts).then_some(object),
@@ -79,12 +80,12 @@ impl Link {
 /// A table in which not every subject has every relation.
 #[derive(Debug)]
 pub(super) struct Sparse {
-    /// `subject * relations + relation` of each fact, ascending.
+    /// `subject * relations + relation` of each fact, in ascending order.
     pub(super) dense: Vec<u64>,
 }
 
 impl World {
-    /// Subject and relation of a fact, which must exist.
+    /// Returns the subject and the relation of a fact; the fact must exist.
     #[inline(always)]
     pub(crate) fn subject_relation(&self, fact: u64) -> (u64, u32) {
         debug_assert!(fact < self.shared.facts);
@@ -109,8 +110,8 @@ impl World {
         )
     }
 
-    /// The id of the fact of a subject (of a link relation: of an object) in a relation; none if
-    /// there is no such fact.
+    /// Returns the id of the fact of a subject in a relation (in a link relation, of an object), or
+    /// `None` if there is no such fact.
     pub fn fact_id(&self, subject: u64, relation: u32) -> Option<u64> {
         if let Some(link) = self.link(relation) {
             return link.fact(subject);

@@ -1,4 +1,4 @@
-//! Facts that have a second, different object.
+//! Facts with a second, different object.
 
 use super::World;
 use crate::error::{Error, Result};
@@ -8,19 +8,19 @@ use crate::permutation::Permutation;
 use crate::relation::Draw;
 use crate::spec::WorldSpec;
 
-/// Which facts have a second object.
+/// The facts with a second object.
 #[derive(Debug)]
 pub(super) enum Minority {
     /// The facts of drawn relations whose rank in a permutation is below a count.
     Drawn {
         order: Permutation,
         chosen: u64,
-        /// Place of a relation among the drawn ones.
+        /// Position of each relation among the drawn ones.
         place: Vec<Option<u64>>,
         drawn: u64,
         keys: Vec<Key>,
     },
-    /// Pairs of a table: facts that have a second object, ascending, and that object.
+    /// Pairs of a table: facts with a second object, in ascending order, and that object.
     Stored(Vec<(u64, u32)>),
 }
 
@@ -33,7 +33,7 @@ pub(super) fn drawn_minority(
     if spec.minority == 0.0 {
         return Ok(None);
     }
-    // One-to-one facts would no longer be so; composed and inverse ones follow from others.
+    // One-to-one facts would no longer be one-to-one; composed and inverse ones follow from others.
     let mut drawn = 0;
     let mut place = Vec::with_capacity(draws.len());
     for (draw, &objects) in draws.iter().zip(objects) {
@@ -42,7 +42,7 @@ pub(super) fn drawn_minority(
             return Err(Error::argument(
                 "minority",
                 spec.minority,
-                "0, since a relation has one object only and so no second",
+                "0, since a relation has only one object",
             ));
         }
         place.push(has.then_some(drawn));
@@ -68,8 +68,8 @@ pub(super) fn drawn_minority(
 }
 
 impl World {
-    /// The second object of a fact, with the fact's rank among those that have one. An override
-    /// of the first object leaves it alone.
+    /// Returns the rank of a fact among those with a second object, and that object. An override of
+    /// the first object does not change it.
     #[inline]
     pub(crate) fn minority(&self, fact: u64, subject: u64, relation: u32) -> Option<(u64, u32)> {
         match self.shared.minority.as_ref()? {

@@ -1,8 +1,8 @@
-//! All facts: a pure function of a spec and its seed, or a table.
+//! Worlds: all facts as a pure function of a spec and its seed, or from a table.
 //!
-//! Fact ids are arithmetic. Subject facts come first, `subject * relations + relation` (in a
-//! table with missing facts: the place in that order). Then, for each composed relation, the
-//! *link* facts object -> nested object, one for each object, under a relation id of their own
+//! Fact ids are arithmetic. Subject facts come first, `subject * relations + relation` (in a table
+//! with missing facts: the position in that order). They are followed, for each composed relation,
+//! by the *link* facts object -> nested object, one for each object, under a separate relation id
 //! after those of the subjects.
 
 mod describe;
@@ -27,7 +27,7 @@ use crate::spec::{FormatVersion, WorldSpec};
 pub use self::ids::{Fact, Link};
 pub use self::table::Table;
 
-/// A world, ready to be asked.
+/// A world of facts, which can be queried at any id.
 #[derive(Clone, Debug)]
 pub struct World {
     shared: Arc<Shared>,
@@ -49,13 +49,21 @@ struct Shared {
 }
 
 impl World {
-    /// Builds the world of a spec without a table. The spec is checked, wherever it is from.
+    /// Builds the world of a spec without a table. The spec is always checked.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the spec is invalid or names a table.
     pub fn new(spec: WorldSpec) -> Result<World> {
         World::of_version(FormatVersion::LATEST, spec, None)
     }
 
-    /// Builds the world of a spec and of the rows of its table, if it names one, as a version of
-    /// the format has it. What is made of the world is of the same version.
+    /// Builds the world of a spec and of the rows of its table, if it names one, in a version of
+    /// the format. Corpora of the world have the same version.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the spec is invalid or does not match the table.
     pub fn of_version(
         version: FormatVersion,
         spec: WorldSpec,
@@ -123,78 +131,79 @@ impl World {
         })
     }
 
-    /// The version of the format that it is of.
+    /// Returns its format version.
     pub fn version(&self) -> FormatVersion {
         self.shared.version
     }
 
-    /// The spec it was built from.
+    /// Returns the spec it was built from.
     pub fn spec(&self) -> &WorldSpec {
         &self.shared.spec
     }
 
-    /// The seed.
+    /// Returns the seed.
     pub fn seed(&self) -> u64 {
         self.shared.spec.seed
     }
 
-    /// Number of subjects.
+    /// Returns the number of subjects.
     pub fn subjects(&self) -> u64 {
         self.shared.spec.subjects
     }
 
-    /// Number of relations of a subject, composed ones included.
+    /// Returns the number of relations of a subject, composed ones included.
     pub fn relations(&self) -> u32 {
         self.shared.draws.len() as u32
     }
 
-    /// The link relations; their relation ids follow those of the subjects.
+    /// Returns the link relations; their relation ids follow those of the subjects.
     pub fn links(&self) -> &[Link] {
         &self.shared.links
     }
 
-    /// Number of facts about subjects.
+    /// Returns the number of facts about subjects.
     pub fn subject_facts(&self) -> u64 {
         self.shared.subject_facts
     }
 
-    /// Number of facts, link facts included.
+    /// Returns the number of facts, link facts included.
     pub fn facts(&self) -> u64 {
         self.shared.facts
     }
 
-    /// Whether every subject has every relation.
+    /// Returns `true` if every subject has every relation.
     pub fn is_complete(&self) -> bool {
         self.shared.sparse.is_none()
     }
 
-    /// Whether any fact has a second object.
+    /// Returns `true` if any fact has a second object.
     pub fn has_minority(&self) -> bool {
         self.shared.minority.is_some()
     }
 
-    /// Whether a relation (of a subject) is composed: its objects are nested objects.
+    /// Returns `true` if a relation (of a subject) is composed: its objects are nested objects.
     pub fn is_composed(&self, relation: u32) -> bool {
         let draw = self.shared.draws.get(relation as usize);
         draw.is_some_and(|draw| draw.nested().is_some())
     }
 
-    /// Number of objects of a relation; of a link relation, its nested objects. Of a relation that
-    /// there is not, 0.
+    /// Returns the number of objects of a relation (for a link relation, of its nested objects), or
+    /// 0 if the relation does not exist.
     pub fn objects_of(&self, relation: u32) -> u64 {
         let relation = self.link(relation).map_or(relation, |link| link.composed);
         let objects = self.shared.objects.get(relation as usize);
         objects.copied().unwrap_or(0)
     }
 
-    /// The link relation with this relation id, if it is one.
+    /// Returns the link relation with a relation id, or `None` if the id is not one of a link.
     pub fn link(&self, relation: u32) -> Option<&Link> {
         (relation as usize)
             .checked_sub(self.shared.draws.len())
             .and_then(|at| self.shared.links.get(at))
     }
 
-    /// The object of a subject in a relation, overrides included; none if there is no such fact.
+    /// Returns the object of a subject in a relation, overrides included, or `None` if there is no
+    /// such fact.
     #[inline]
     pub fn object(&self, subject: u64, relation: u32) -> Option<u32> {
         let is_own = (relation as usize) < self.shared.draws.len() && subject < self.subjects();
@@ -203,7 +212,7 @@ impl World {
         object.filter(|&object| object != NO_OBJECT)
     }
 
-    /// The object of a subject in a relation, which must exist.
+    /// Returns the object of a subject in a relation; the fact must exist.
     #[inline]
     pub(crate) fn existing_object(&self, subject: u64, relation: u32) -> u32 {
         match &self.overrides {
@@ -212,11 +221,11 @@ impl World {
         }
     }
 
-    /// The object that the spec draws, whatever was overridden.
+    /// Returns the object that the spec draws, ignoring overrides.
     #[inline(always)]
     fn drawn_object(&self, subject: u64, relation: usize) -> u32 {
         match &self.shared.draws[relation] {
-            // Nearly every fact: the one draw that is worth having in each caller.
+            // Nearly every fact: the only draw that is worth inlining into each caller.
             Draw::Independent(draw) => draw.object(subject, |_| 0),
             other => self.derived_object(other, subject),
         }
@@ -226,7 +235,7 @@ impl World {
         draw.object(subject, |earlier| self.drawn_object(subject, earlier))
     }
 
-    /// The object of a fact whose subject and relation are known.
+    /// Returns the object of a fact whose subject and relation are known.
     #[inline(always)]
     pub(crate) fn object_of(&self, fact: u64, subject: u64, relation: u32) -> u32 {
         if (relation as usize) < self.shared.draws.len() {
@@ -250,12 +259,12 @@ impl World {
         }
     }
 
-    /// A fact by its id; none if there is no such fact.
+    /// Returns a fact by its id, or `None` if there is no such fact.
     pub fn fact(&self, fact: u64) -> Option<Fact> {
         (fact < self.facts()).then(|| self.existing_fact(fact))
     }
 
-    /// A fact by its id, which must be below [`World::facts`].
+    /// Returns a fact by its id, which must be below [`World::facts`].
     pub(crate) fn existing_fact(&self, fact: u64) -> Fact {
         let (subject, relation) = self.subject_relation(fact);
         Fact {
@@ -268,7 +277,7 @@ impl World {
         }
     }
 
-    /// The facts that exposures are for.
+    /// Returns the population of facts that exposures are assigned to.
     pub(crate) fn population(&self) -> Population {
         Population {
             seed: self.seed(),

@@ -1,4 +1,4 @@
-//! Other objects for some facts: the worlds of twins.
+//! Overrides of the objects of some facts: the worlds of twins.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl World {
         self.drawn_object(subject, relation as usize)
     }
 
-    /// The nested object of an object, a changed link included.
+    /// Returns the nested object of an object, overridden links included.
     fn linked(&self, overrides: &Overrides, composed: u32, map: &NestedMap, object: u32) -> u32 {
         let links = &self.shared.links;
         let link = links.iter().find(|link| link.composed == composed);
@@ -53,8 +53,14 @@ impl World {
             .unwrap_or_else(|| map.get(object))
     }
 
-    /// The same world with other objects for some facts. With `follow`, facts composed of a
-    /// changed fact or link change with it; otherwise they stay as they were.
+    /// Returns this world with other objects for some facts, given as pairs of fact and object.
+    /// With `follow`, facts composed from a changed fact or link change with it; otherwise they
+    /// stay as they were.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if a fact occurs twice, a fact or an object does not exist, or,
+    /// with `follow`, a table does not contain the nested object of the new object.
     pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<World> {
         let mut objects: Vec<(u64, u32)> = changes.to_vec();
         if let Some(earlier) = &self.overrides {
@@ -100,7 +106,7 @@ impl World {
         Ok(world)
     }
 
-    /// The same world with the objects that were drawn: that of the parent of a twin.
+    /// Returns this world without overrides: the world of the parent of a twin.
     pub(crate) fn without_overrides(&self) -> World {
         World {
             shared: Arc::clone(&self.shared),
@@ -108,7 +114,7 @@ impl World {
         }
     }
 
-    /// Refuses overrides whose consequences a table does not tell.
+    /// Refuses overrides whose consequences a table does not contain.
     fn check_links(&self) -> Result<()> {
         for &(fact, object) in self.overrides().0 {
             let (subject, relation) = self.subject_relation(fact);
@@ -133,7 +139,7 @@ impl World {
         Ok(())
     }
 
-    /// The overrides, by fact, and whether composed facts follow.
+    /// Returns the overrides, sorted by fact, and whether composed facts follow.
     pub fn overrides(&self) -> (&[(u64, u32)], bool) {
         match &self.overrides {
             None => (&[], false),

@@ -1,4 +1,4 @@
-//! Worlds that are read from a table instead of drawn.
+//! Worlds read from a table instead of drawn.
 
 use super::ids::Sparse;
 use super::{Minority, World};
@@ -7,15 +7,15 @@ use crate::numbers::product;
 use crate::relation::{Draw, NO_OBJECT, OBJECT_LIMIT};
 use crate::spec::{FormatVersion, TableRelation, TableSpec, WorldSpec};
 
-/// Most places for facts of a table: 4 bytes each.
+/// Maximum number of cells (subjects x relations) of a table: 4 bytes each.
 const TABLE_LIMIT: u64 = 1 << 32;
 
-/// Places for facts and for nested objects that any table may have, and beyond that so many for
-/// each of its rows: what a spec says of a table of few rows takes no memory of its own.
+/// Cells for facts and nested objects that any table may have, plus a number for each of its rows:
+/// a spec with large sizes for a table of few rows must not allocate much memory.
 const FREE_PLACES: u64 = 1 << 24;
 const PLACES_PER_ROW: u64 = 1 << 10;
 
-/// Rows of a table world: parallel columns, in any order.
+/// The rows of a table world: parallel columns, in any row order.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Subject ids.
@@ -24,23 +24,24 @@ pub struct Table {
     pub relation: Vec<u32>,
     /// Object ids, within the relation.
     pub object: Vec<u32>,
-    /// Second objects; `u32::MAX` for none.
+    /// Second objects; `u32::MAX` if absent.
     pub minority: Vec<u32>,
-    /// Nested objects of the object; `u32::MAX` for none.
+    /// Nested objects of the object; `u32::MAX` if absent.
     pub nested: Vec<u32>,
 }
 
-/// The columns of a table by relation, checked.
+/// The checked columns of a table, by relation.
 struct Stored {
     objects: Vec<Vec<u32>>,
     nested: Vec<Vec<u32>>,
-    /// Second objects by `subject * relations + relation`, composed relations counted.
+    /// Second objects by `subject * relations + relation`, composed relations included.
     second: Vec<(u64, u32)>,
     missing: bool,
 }
 
 impl Table {
-    /// BLAKE3 of the rows in the order of (subject, relation), whatever order they are in.
+    /// Returns the BLAKE3 digest of the rows sorted by (subject, relation), as hexadecimal digits;
+    /// it does not depend on the row order.
     pub fn digest(&self) -> String {
         let mut rows: Vec<usize> = (0..self.subject.len()).collect();
         rows.sort_by_key(|&row| (self.subject[row], self.relation[row]));
@@ -60,7 +61,7 @@ impl Table {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// Refuses columns of unequal length; the optional ones may be empty.
+    /// Refuses columns of unequal length; optional columns may be empty.
     fn check_lengths(&self) -> Result<()> {
         let rows = self.subject.len();
         let optional = |column: &[u32]| column.is_empty() || column.len() == rows;
@@ -79,7 +80,7 @@ impl Table {
         }
     }
 
-    /// Refuses sizes that have far more places than the rows could fill.
+    /// Refuses sizes with far more cells than the rows could fill.
     fn check_places(&self, spec: &TableSpec, dense: u64) -> Result<()> {
         let rows = self.subject.len() as u64;
         let with_nested = spec.relations.iter().filter(|r| r.nested.is_some());
@@ -125,7 +126,7 @@ impl Table {
     }
 }
 
-/// A row of a table; [`NO_OBJECT`] for what it does not tell.
+/// A row of a table; [`NO_OBJECT`] for absent values.
 struct Row {
     subject: u64,
     relation: u32,
@@ -148,7 +149,7 @@ impl Stored {
         }
     }
 
-    /// Takes a row, or says what is wrong with it.
+    /// Checks and stores a row.
     fn add(&mut self, row: &Row, spec: &TableSpec, subjects: u64) -> Result<()> {
         let (subject, relation, object) = (row.subject, row.relation as usize, row.object);
         let relations = spec.relations.len();
@@ -223,8 +224,12 @@ impl Stored {
 }
 
 impl World {
-    /// Builds the world of a table; `spec.table` must name these very rows.
-    /// An empty digest in the spec is filled in.
+    /// Builds the world of a table; the digest in `spec.table` must match the rows, or be empty, in
+    /// which case it is filled in.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the spec is invalid or does not match the table.
     pub fn from_table(spec: WorldSpec, table: &Table) -> Result<World> {
         World::of_version(FormatVersion::LATEST, spec, Some(table))
     }
@@ -238,7 +243,7 @@ impl World {
         let Some(named) = &mut spec.table else {
             return Err(Error::argument(
                 "table",
-                "rows beside a spec without a table",
+                "rows for a spec without a table",
                 "a spec whose table names the rows",
             ));
         };
@@ -297,9 +302,9 @@ impl World {
     }
 }
 
-/// `subject * relations + relation` of the facts that a table tells, ascending.
+/// Returns `subject * relations + relation` of the facts that a table contains, in ascending order.
 fn facts_there(subjects: u64, draws: &[Draw]) -> Vec<u64> {
-    // Composed facts exist where the fact they are composed of does.
+    // A composed fact exists if the fact it is composed from does.
     let columns: Vec<&Draw> = draws
         .iter()
         .map(|draw| draw.nested().map_or(draw, |(of, _)| &draws[of]))

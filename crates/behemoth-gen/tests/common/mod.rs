@@ -1,4 +1,4 @@
-//! What several test files need: specs in one line, a reader of sentences that knows nothing of
+//! Helpers of several test files: one-line specs, a reader of sentences that is independent of
 //! templates, and chi-square tests.
 #![allow(dead_code)] // each test file uses a part of it
 
@@ -6,23 +6,23 @@ use behemoth_gen::vocabulary::Role;
 use behemoth_gen::world::Fact;
 use behemoth_gen::{Corpus, Error, Progress, Spec, World};
 
-/// The corpus of TOML text; panics with the engine's own message.
+/// Returns the corpus of a TOML spec; panics with the engine's message.
 pub fn corpus(toml: &str) -> Corpus {
     try_corpus(toml).unwrap_or_else(|e| panic!("{e}\nin\n{toml}"))
 }
 
-/// The corpus of TOML text, or what is wrong with it.
+/// Returns the corpus of a TOML spec, or its error.
 pub fn try_corpus(toml: &str) -> Result<Corpus, Error> {
     Corpus::from_spec(Spec::from_toml(toml)?)
 }
 
-/// The world of the fields of a `[world]` table.
+/// Returns the world of the fields of a `[world]` table.
 pub fn world(fields: &str) -> World {
     let spec = Spec::from_toml(&format!("[world]\n{fields}\n"));
     World::new(spec.unwrap_or_else(|e| panic!("{e}")).world).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Facts that a test knows to be there.
+/// Access to facts that a test knows to exist.
 pub trait Known {
     fn known(&self, fact: u64) -> Fact;
     fn known_object(&self, subject: u64, relation: u32) -> u32;
@@ -37,31 +37,31 @@ impl Known for World {
     }
 }
 
-/// All tokens of a corpus, made on one thread.
+/// Returns all tokens of a corpus, generated on one thread.
 pub fn all_tokens(corpus: &Corpus) -> Vec<u32> {
     corpus
         .tokens(0..corpus.documents(), 1, &Progress::default())
         .unwrap()
 }
 
-/// A sentence as the tokens tell it.
+/// A sentence, as read from the tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentence {
-    /// Its document, counting those without tokens out.
+    /// Number of its document, excluding those without tokens.
     pub document: u64,
-    /// Its place in the document.
+    /// Position in the document.
     pub place: u32,
     /// The fact it is about.
     pub fact: u64,
     pub subject: u64,
     pub relation: u32,
-    /// The object that is written; none in a refusal.
+    /// The written object; `None` in a refusal.
     pub object: Option<u32>,
     /// The order of subject, relation and object: "sro" and so on.
     pub order: String,
-    /// All its tokens, the period included, the end of the document not.
+    /// All its tokens, including the period and excluding the end of the document.
     pub tokens: Vec<u32>,
-    /// Where its first token stands in the corpus.
+    /// Offset of its first token in the corpus.
     pub start: usize,
 }
 
@@ -70,13 +70,13 @@ impl Sentence {
         self.tokens.contains(&6)
     }
 
-    /// Its tokens without the digits of words: what is left is the wording.
+    /// Returns its tokens without the digits of words, which leaves the wording.
     pub fn pattern(&self, roles: &[Role]) -> Vec<u32> {
         let digit = |token: u32| is_digit(roles, token);
         self.tokens.iter().copied().filter(|&t| !digit(t)).collect()
     }
 
-    /// Its fillers, in the order of the sentence.
+    /// Returns its fillers, in the order of the sentence.
     pub fn fillers(&self, roles: &[Role]) -> Vec<u32> {
         let filler = |token: u32| roles[token as usize] == Role::Filler;
         self.tokens.iter().copied().filter(|&t| filler(t)).collect()
@@ -90,7 +90,7 @@ fn is_digit(roles: &[Role], token: u32) -> bool {
     )
 }
 
-/// The role of each token id, from the public partition.
+/// Returns the role of each token id, from the public partition.
 pub fn roles(corpus: &Corpus) -> Vec<Role> {
     let mut roles = Vec::new();
     for range in corpus.vocabulary().ranges() {
@@ -105,8 +105,9 @@ const END: u32 = 0;
 const PERIOD: u32 = 2;
 const MARKERS: std::ops::RangeInclusive<u32> = 3..=5;
 
-/// Reads a whole corpus back: sentences end in a period, documents in the end token; a word is
-/// the run of digits after its marker, and is decoded with [`behemoth_gen::vocabulary::Word::read`].
+/// Reads all sentences from the tokens of a corpus: sentences end with a period, documents with the
+/// end token; a word is the run of digits after its marker, and is decoded with
+/// [`behemoth_gen::vocabulary::Word::read`].
 pub fn read(corpus: &Corpus, tokens: &[u32]) -> Vec<Sentence> {
     let roles = roles(corpus);
     let mut sentences = Vec::new();
@@ -190,12 +191,12 @@ fn read_one(
     }
 }
 
-/// All sentences of a corpus.
+/// Returns all sentences of a corpus.
 pub fn sentences(corpus: &Corpus) -> Vec<Sentence> {
     read(corpus, &all_tokens(corpus))
 }
 
-/// Counts of each value below `n`.
+/// Returns the count of each value below `n`.
 pub fn histogram(values: impl IntoIterator<Item = u64>, n: u64) -> Vec<u64> {
     let mut counts = vec![0; n as usize];
     for value in values {
@@ -204,7 +205,7 @@ pub fn histogram(values: impl IntoIterator<Item = u64>, n: u64) -> Vec<u64> {
     counts
 }
 
-/// The p-value of counts that should be equal.
+/// Returns the p-value of counts that should be equal.
 pub fn uniform_p(counts: &[u64]) -> f64 {
     let total: u64 = counts.iter().sum();
     chi_square_p(
@@ -213,7 +214,7 @@ pub fn uniform_p(counts: &[u64]) -> f64 {
     )
 }
 
-/// The p-value of Pearson's chi-square: the chance of a fit at least this bad.
+/// Returns the p-value of Pearson's chi-square: the probability of a fit at least this bad.
 pub fn chi_square_p(counts: &[u64], expected: &[f64]) -> f64 {
     assert_eq!(counts.len(), expected.len());
     assert!(
@@ -228,8 +229,8 @@ pub fn chi_square_p(counts: &[u64], expected: &[f64]) -> f64 {
     upper_gamma((counts.len() - 1) as f64 / 2.0, statistic / 2.0)
 }
 
-/// The regularised upper incomplete gamma function Q(a, x), by its series below a + 1 and its
-/// continued fraction (modified Lentz) above.
+/// Returns the regularised upper incomplete gamma function Q(a, x), by its series below a + 1 and
+/// its continued fraction (modified Lentz) above.
 pub fn upper_gamma(a: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 1.0;
@@ -262,7 +263,7 @@ pub fn upper_gamma(a: f64, x: f64) -> f64 {
     h * scale
 }
 
-/// Fails unless `count` of `n` is within 5 sigma of the share `p`: false alarm 6e-7.
+/// Panics unless `count` of `n` is within 5 sigma of the share `p`; false-alarm probability 6e-7.
 pub fn assert_share(what: &str, count: u64, n: u64, p: f64) {
     let (mean, sigma) = (n as f64 * p, (n as f64 * p * (1.0 - p)).sqrt());
     assert!(
@@ -271,7 +272,7 @@ pub fn assert_share(what: &str, count: u64, n: u64, p: f64) {
     );
 }
 
-/// All sentences, with the numbers of their documents, those without tokens included.
+/// Returns all sentences, with the numbers of their documents, those without tokens included.
 pub fn sentences_by_document(corpus: &Corpus) -> Vec<Sentence> {
     (0..corpus.documents())
         .flat_map(|document| {
@@ -288,7 +289,7 @@ pub fn sentences_by_document(corpus: &Corpus) -> Vec<Sentence> {
         .collect()
 }
 
-/// How often each fact of the world is written, counted from the tokens.
+/// Returns the number of times each fact of the world is written, counted from the tokens.
 pub fn written(corpus: &Corpus) -> Vec<u64> {
     histogram(
         sentences(corpus).iter().map(|sentence| sentence.fact),

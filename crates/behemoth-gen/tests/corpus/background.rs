@@ -1,4 +1,4 @@
-//! Background: documents of other corpora among those of facts, read from their files.
+//! Background: documents of other corpora mixed with those of facts, read from their files.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,10 +13,11 @@ use behemoth_gen::{Corpus, Progress, Spec, World};
 use crate::common::all_tokens;
 use crate::{MIXED, tokens_of};
 
-/// A tenth of the documents of the background begin with this marker, and no sentence does.
+/// A tenth of the documents of the background begin with this marker, with which no sentence
+/// begins.
 const MARKER: u32 = 5;
 
-/// 400 documents of 1 to 60 tokens before the end, all of them others.
+/// Returns 400 different documents of 1 to 60 tokens before the end.
 fn documents() -> Vec<Vec<u32>> {
     let key = Key::new(3, "background-test", 0);
     (0..400)
@@ -29,7 +30,7 @@ fn documents() -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// Writes documents to two files, each with its end if asked to; gives where they end.
+/// Writes documents to two files, with their ends if `with_ends`; returns the ends.
 fn write(directory: &Path, width: usize, with_ends: bool) -> (Vec<PathBuf>, Vec<u64>) {
     let mut ends = Vec::new();
     let mut tokens = Vec::new();
@@ -64,7 +65,7 @@ fn with(fields: &str, background: Option<&Arc<Background>>) -> behemoth_gen::Res
     Corpus::with_parts(World::new(spec.world)?, spec.corpus, parts)
 }
 
-/// The documents of the background in a corpus, in its order, without their ends.
+/// Returns the documents of the background in a corpus, in its order, without their ends.
 fn found(corpus: &Corpus) -> Vec<Vec<u32>> {
     let says_facts = corpus.says_facts(0..corpus.documents()).unwrap();
     (0..corpus.documents())
@@ -148,7 +149,7 @@ fn so_many_tokens_are_exact_and_more_add_documents() {
         let sum: usize = own.iter().map(|tokens| tokens.len() + 1).sum();
         assert_eq!(sum, tokens);
         let own: HashSet<Vec<u32>> = own.into_iter().collect();
-        // Less the one that was cut.
+        // Except the one that was truncated.
         assert!(before.difference(&own).count() <= 1);
         before = own;
     }

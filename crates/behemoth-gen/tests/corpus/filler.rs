@@ -1,4 +1,4 @@
-//! Filler: documents that say no fact, at exact counts, among those that do.
+//! Filler: documents without facts, in exact numbers, mixed with those of facts.
 
 use std::collections::HashSet;
 
@@ -15,12 +15,12 @@ fn with(fields: &str) -> Corpus {
     corpus(&text(fields))
 }
 
-/// The id of the filler's first word.
+/// Returns the id of the filler's first word.
 fn first_word(corpus: &Corpus) -> u32 {
     corpus.vocabulary().ranges().last().unwrap().first
 }
 
-/// All documents in their order, and whether each is filler.
+/// Returns all documents in order, and whether each is filler.
 fn documents(corpus: &Corpus) -> Vec<(bool, Vec<u32>)> {
     let first = first_word(corpus);
     (0..corpus.documents())
@@ -96,7 +96,7 @@ fn the_total_is_fixed_whatever_the_exposures() {
                 ));
                 let all = all_tokens(&corpus);
                 assert_eq!(all.len(), 123_457, "{exposures}");
-                // A twin that leaves facts out has the filler of its parent, in its places.
+                // A twin that omits facts has the filler of its parent, at the same positions.
                 let twin = corpus.without(&(0..300).collect::<Vec<_>>()).unwrap();
                 assert!(all_tokens(&twin).len() < 123_457);
                 let (before, after) = (documents(&corpus), documents(&twin));
@@ -127,7 +127,7 @@ fn it_is_the_same_language_in_every_corpus_and_held_out_documents_are_in_none() 
     ));
     assert_ne!(first_word(&a), first_word(&b));
     assert_eq!(words(&a), words(&b));
-    // More of it has the documents of less, but for the last two.
+    // A longer filler has the documents of a shorter one, except the last two.
     let more = with(&format!(
         "exposures = 3\n{}",
         filler.replace("40_000", "60_000")
@@ -161,7 +161,7 @@ fn it_is_the_same_language_in_every_corpus_and_held_out_documents_are_in_none() 
     );
 }
 
-/// Words in pairs: each word with the one before it.
+/// Returns each word with the word before it.
 fn pairs(corpus: &Corpus) -> Vec<(u32, u32)> {
     let first = first_word(corpus);
     documents(corpus)
@@ -188,7 +188,7 @@ fn words_are_zipf_and_each_has_successors_of_its_own() {
         let count = plain.iter().filter(|&&(_, next)| next == word).count();
         assert_share("a word", count as u64, plain.len() as u64, weight / sum);
     }
-    // With successors alone the weights are those of ranks, in another order for each word.
+    // With successors only, the weights are those of ranks, in a different order for each word.
     let bound = of(1.0);
     let mut orders = HashSet::new();
     for before in 0..20 {
@@ -322,6 +322,7 @@ fn fillers_are_refused_by_name() {
     let bios = "order = \"bios\"\ndocuments = {subjects = 2}\nfiller = \"zipf:tokens=99\"\nschedule = \"spaced\"";
     assert_eq!(
         try_corpus(&text(bios)).unwrap_err().to_string(),
-        "argument 'documents.subjects': got 2, allowed: 1 beside a filler or a background and a schedule"
+        "argument 'documents.subjects': got 2, allowed: \
+         1 together with a schedule and a filler or a background"
     );
 }

@@ -1,7 +1,7 @@
 //! Insert: sentences inside the documents of a filler and a background.
 //!
-//! What is written is put together a second time: the documents as they are without any fact, and
-//! over their tokens the sentences of the same corpus without an insert, where the ledger says.
+//! The expected corpus is composed separately: the documents without facts, with the sentences of
+//! the same corpus without an insert over their tokens, at the positions in the ledger.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use crate::common::{all_tokens, histogram, uniform_p};
 use crate::{MIXED, tokens_of};
 
-/// 300 documents of 1 to 90 tokens, the end included.
+/// Returns 300 documents of 1 to 90 tokens, the end included.
 fn background_documents() -> Vec<Vec<u32>> {
     let key = Key::new(5, "insert-test", 0);
     let of = |document| {
@@ -35,7 +35,7 @@ static BACKGROUND: LazyLock<Arc<Background>> = LazyLock::new(|| {
     let directory = tempfile::TempDir::new().unwrap();
     let path = directory.path().join("tokens.bin");
     std::fs::write(&path, bytes).unwrap();
-    // It is open already when its directory goes.
+    // The file is already open when its directory is removed.
     Arc::new(Background::open(&[path], 2, 0, None).unwrap())
 });
 
@@ -58,34 +58,34 @@ pub(crate) fn with(fields: &str) -> Corpus {
     try_with(fields, fields.contains("background")).unwrap_or_else(|e| panic!("{e}\nin\n{fields}"))
 }
 
-/// Documents by their numbers.
+/// Returns the documents of a corpus, in order.
 fn documents(corpus: &Corpus) -> Vec<Vec<u32>> {
     (0..corpus.documents())
         .map(|document| tokens_of(corpus, document..document + 1, 1))
         .collect()
 }
 
-/// The whole ledger, by fact and copy.
+/// Returns the complete ledger, by fact and copy.
 fn ledger(corpus: &Corpus) -> Vec<Entry> {
     let facts = 0..corpus.world().facts();
     facts.flat_map(|f| corpus.ledger(f).unwrap()).collect()
 }
 
-/// The same corpus without its facts: what was there before.
+/// Returns the same corpus without its facts: the documents before insertion.
 fn bare(corpus: &Corpus) -> Corpus {
     let facts: Vec<u64> = (0..corpus.world().facts()).collect();
     corpus.without(&facts).unwrap()
 }
 
-/// The same sentences in documents of their own.
+/// Returns a corpus with the same sentences in documents of their own.
 fn plain(corpus: &Corpus) -> Corpus {
     let mut spec = corpus.spec().corpus.clone();
     (spec.insert, spec.filler, spec.background) = (None, None, None);
     Corpus::new(corpus.world().clone(), spec, None).unwrap()
 }
 
-/// The documents of a corpus, put together from those without facts and the sentences; `sentences`
-/// are those of all copies, in the order of the ledger.
+/// Composes the documents of a corpus from those without facts and the sentences of all copies, in
+/// the order of the ledger.
 fn put_together(corpus: &Corpus, sentences: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let mut made = documents(&bare(corpus));
     let ledger = ledger(corpus);
@@ -94,7 +94,7 @@ fn put_together(corpus: &Corpus, sentences: &[Vec<u32>]) -> Vec<Vec<u32>> {
     for (entry, sentence) in ledger.iter().zip(sentences) {
         let (document, first) = (entry.document as usize, entry.offset as usize);
         let places = first..first + sentence.len();
-        // A token is one sentence's, and never the end of the document.
+        // A token belongs to at most one sentence, and the end of the document to none.
         assert!(places.end < made[document].len());
         assert!(places.clone().all(|place| taken.insert((document, place))));
         made[document][places].copy_from_slice(sentence);
@@ -102,7 +102,8 @@ fn put_together(corpus: &Corpus, sentences: &[Vec<u32>]) -> Vec<Vec<u32>> {
     made
 }
 
-/// The sentences of a corpus in documents of their own, by fact and copy, without their ends.
+/// Returns the sentences of a corpus in documents of their own, by fact and copy, without their
+/// ends.
 fn sentences(plain: &Corpus) -> Vec<Vec<u32>> {
     let entries = ledger(plain);
     assert!(entries.iter().all(|e| (e.place, e.offset) == (0, 0)));
@@ -207,7 +208,7 @@ proptest! {
             prop_assert_eq!(says_facts, holding.contains(&document));
         }
 
-        // The ledger by document is that by fact.
+        // The ledger by document equals the ledger by fact.
         let mut by_fact = ledger(&corpus);
         by_fact.sort_by_key(|entry| (entry.document, entry.offset));
         prop_assert!(corpus.entries(0..corpus.documents()).unwrap() == by_fact);
@@ -231,7 +232,7 @@ proptest! {
         let filled = corpus.fill(&mut out, document as u64, 1, &Progress::default()).unwrap();
         prop_assert!(made[document..].concat().starts_with(&out[..filled]));
 
-        // A spec is the same corpus again.
+        // The spec gives the same corpus.
         let parts = Parts {
             background: background.map(|_| Arc::clone(&BACKGROUND)),
             ..Parts::default()
@@ -302,7 +303,7 @@ fn the_documents_are_those_that_would_stand_among_facts() {
     wanted.sort_unstable();
     own.sort_unstable();
     assert!(own == wanted);
-    // Those of the background are named.
+    // The ledger names the documents of the background.
     let (bare, known) = (documents(&bare(&inside)), background_documents());
     let (mut named, mut cut) = (0, 0);
     for entry in ledger(&inside) {
@@ -326,7 +327,7 @@ fn positions_are_what_they_say() {
              filler = \"zipf:tokens=200_000,words=50,length=150\"",
         ))
     };
-    // Default sentences of words of one token each.
+    // Sentences of the default template with words of one token each.
     let longest = 10;
     for (insert, share, parts) in [
         ("insert = \"start\"", 0.0, 1),
@@ -386,7 +387,7 @@ fn documents_parts_and_places_are_taken_evenly() {
     ] {
         assert!(uniform_p(&counts) > least, "{counts:?}");
     }
-    // With another order they stand elsewhere.
+    // With another order, the positions differ.
     let other = with(
         "exposures = 60\nbase = 10_000\nnested_exposures = 60\ninsert = \"anywhere,per_document=2\"\n\
          filler = \"zipf:tokens=5_000_000,words=50,length=400\"\norder_seed = 1",

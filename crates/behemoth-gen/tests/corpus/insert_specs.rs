@@ -1,4 +1,4 @@
-//! How an insert is written in a spec, and what of it is refused.
+//! Inserts in specs, and their refusals.
 
 use behemoth_gen::CorpusSpec;
 use behemoth_gen::insert::{InsertSpec, Position};
@@ -44,8 +44,8 @@ fn what_cannot_be_inserted_is_refused_in_one_line() {
     for (fields, message) in [
         (
             "insert = \"anywhere\"".to_string(),
-            "argument 'insert': got an insert without documents to insert in, allowed: one beside a \
-             background or a filler",
+            "argument 'insert': got an insert without documents to insert into, \
+             allowed: an insert together with a background or a filler",
         ),
         (
             format!("{filler}\norder = \"bios\"\ninsert = \"anywhere\""),
@@ -92,7 +92,7 @@ fn what_cannot_be_inserted_is_refused_in_one_line() {
     }
 }
 
-/// The number of sentences of a document that would do is named, and does.
+/// The error names a sufficient number of sentences per document, which is accepted.
 #[test]
 fn a_refusal_says_what_would_help() {
     let with = |per_document: u64| {

@@ -1,7 +1,7 @@
-//! The stream: the same tokens whatever way they are asked for, documents of one subject in
-//! `bios` order, and twins that differ only where they should.
+//! The stream: the same tokens for every way of access, documents of one subject in `bios` order,
+//! and twins that differ only where they should.
 //!
-//! Here are the corpora that several topics use, and samples of facts.
+//! This file has the corpora used by several topics, and samples of facts.
 
 mod background;
 #[path = "../common/mod.rs"]
@@ -27,13 +27,13 @@ fn with(subjects: u64, fields: &str) -> Corpus {
     ))
 }
 
-/// Everything at once: several lengths of words and sentences, questions, second objects.
+/// A combination: several lengths of words and sentences, questions, second objects.
 const MIXED: &str = "templates = {default = 3, repeats = 1, nonsense = 1, refusal = 1}\n\
                      inversion = 0.4\nquestions = {subjects = 0.5, sentences = 0.1}\n\
                      paraphrases = 3\nheld_out = 1\nnonsense_words = 30";
 
-/// Corpora of each way that the engine makes tokens: of fixed and of varying length, in both
-/// orders, with documents that are empty.
+/// Returns corpora for each way in which the engine generates tokens: of fixed and of varying
+/// length, in both orders, with empty documents.
 fn corpora() -> Vec<(&'static str, Corpus)> {
     let fixed = |fields| {
         corpus(&format!(

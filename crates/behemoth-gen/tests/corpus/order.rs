@@ -11,7 +11,7 @@ use crate::common::{
 };
 use crate::{MIXED, tokens_of, with};
 
-/// A right corpus fails a chi-square test with this probability; there are 3.
+/// Probability that a correct corpus fails a chi-square test, of which there are 3.
 const ALARM: f64 = 1e-6;
 
 #[test]
@@ -39,7 +39,7 @@ fn order_seed_moves_sentences_and_changes_none() {
     }
 }
 
-/// What a knob does not touch stays: more exposures add copies, and the first are as they were.
+/// More exposures only add copies, and leave the first ones unchanged.
 #[test]
 fn more_exposures_keep_the_wordings_of_the_copies_there_were() {
     let few = with(200, "exposures = 2\ninversion = 0.5");
@@ -68,7 +68,8 @@ fn shuffled_sentences_are_in_no_order() {
     let subjects = found.iter().map(|s| place(s) * 20 + s.subject / 200);
     let p = uniform_p(&histogram(subjects, 400));
     assert!(p > ALARM, "subject by place: p = {p:.1e}");
-    // Three copies anywhere: a gap between two is more than half the corpus in 1/8 of them.
+    // Three copies at random positions: the gap between two consecutive ones exceeds half the
+    // corpus in 1/8 of the cases.
     let mut before = HashMap::new();
     let wide = found
         .iter()
@@ -105,7 +106,7 @@ fn a_document_of_bios_is_one_subject_and_holds_all_its_facts() {
             let counts = histogram(own.iter().map(|s| u64::from(s.relation)), 3);
             for (relation, &count) in (0..).zip(&counts) {
                 let exposures = corpus.exposures_of(subject * 3 + relation);
-                // Copies are dealt evenly over the documents of the subject.
+                // Copies are distributed evenly over the documents of the subject.
                 let dealt = exposures / documents..=exposures.div_ceil(documents);
                 assert!(dealt.contains(&count), "{fields}");
                 assert!(count >= least || exposures == 0, "{fields}");
@@ -117,7 +118,7 @@ fn a_document_of_bios_is_one_subject_and_holds_all_its_facts() {
     }
 }
 
-/// A copy more than there are documents goes to any of them: not to the first, for all facts.
+/// One copy more than documents is in any of them, not in the first one for all facts.
 #[test]
 fn odd_copies_are_dealt_to_any_document_of_the_subject() {
     let corpus = with(

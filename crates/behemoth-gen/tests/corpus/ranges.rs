@@ -1,5 +1,5 @@
-//! Threads, parts and types of tokens give the same stream, ranges outside it are refused, and long
-//! calls can be stopped.
+//! The stream does not depend on threads, parts and token types; ranges outside it are refused; and
+//! long calls can be cancelled.
 
 use std::sync::atomic::Ordering;
 
@@ -18,13 +18,13 @@ fn any_number_of_threads_gives_the_same_tokens() {
                 tokens_of::<u32>(&corpus, 0..corpus.documents(), threads) == all,
                 "{name} on {threads} threads"
             );
-            // A fresh corpus, so that its index is counted on so many threads too.
+            // A new corpus, so that its index is also computed with this number of threads.
             let fresh = Corpus::from_spec(corpus.spec().clone()).unwrap();
             let count = fresh.token_count(threads, &Progress::default()).unwrap();
             assert_eq!(count, all.len() as u64, "{name} on {threads} threads");
         }
     }
-    // More than the million tokens that a thread makes at a time.
+    // More than the million tokens that a thread generates at a time.
     let large = corpus("[world]\nsubjects = 40_000\nrelations = 5\nobjects = 9\n");
     let one = tokens_of::<u16>(&large, 0..200_000, 1);
     assert_eq!(one.len(), 200_000 * 12);
@@ -53,7 +53,7 @@ fn any_type_of_token_gives_the_same_tokens() {
     }
 }
 
-/// Documents, and tokens before each, counted document by document.
+/// Returns the number of tokens before each document, counted document by document.
 fn starts(corpus: &Corpus) -> Vec<usize> {
     let mut start = 0;
     let mut starts = vec![0];
@@ -184,7 +184,7 @@ fn long_calls_stop_when_they_are_asked_to() {
 
 #[test]
 fn a_large_fill_of_varying_lengths_is_the_same_on_all_threads() {
-    // More than a turn of the threads, and an end inside a piece.
+    // More than one round of the threads, and an end inside a piece.
     let spec = "[world]\nsubjects = 60000\nrelations = 4\nobjects = 50\n\
                 [corpus]\ntemplates = { repeats = 1.0 }";
     let corpus = Corpus::from_spec(Spec::from_toml(spec).unwrap()).unwrap();
@@ -197,7 +197,7 @@ fn a_large_fill_of_varying_lengths_is_the_same_on_all_threads() {
         out
     };
     assert_eq!(fill(5, 3), fill(5, 1));
-    // From near the end there is less than the memory takes.
+    // Near the end, the rest of the stream is shorter than the buffer.
     assert_eq!(fill(190_000, 2), fill(190_000, 1));
     assert!(fill(190_000, 2).len() < 2_000_001);
 }
@@ -236,7 +236,7 @@ fn lengths_of_documents_are_counted() {
         let says = corpus.says_facts(0..corpus.documents()).unwrap();
         let facts = says.iter().filter(|&&says| says).count() as u64;
         assert_eq!(facts, corpus.fact_documents(), "{name}");
-        // A document that sentences are inserted in is what it was, and says facts.
+        // A document with inserted sentences keeps its kind, and has facts.
         let own = kinds.iter().map(|&kind| kind == DocumentKind::Facts);
         assert!(own.zip(&says).all(|(own, &says)| says || !own), "{name}");
         assert!(!kinds.contains(&DocumentKind::Background));

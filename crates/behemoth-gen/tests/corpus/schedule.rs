@@ -1,4 +1,4 @@
-//! Schedules: the same sentences in other places, each where its part of the schedule says.
+//! Schedules: the same sentences at other positions, as defined by the parts of the schedule.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn spec(exposures: &str, schedule: &str) -> String {
     )
 }
 
-/// Where each fact stands, in order, by its exposures; counted from the tokens.
+/// Returns the documents of each fact, in order, by exposures; read from the tokens.
 fn places(corpus: &Corpus) -> BTreeMap<u64, Vec<Vec<u64>>> {
     let mut facts = vec![Vec::new(); corpus.world().facts() as usize];
     for sentence in sentences_by_document(corpus) {
@@ -111,7 +111,7 @@ fn uniform_is_the_shuffle_that_was() {
     assert_eq!(plain.spec().hash(), uniform.spec().hash());
 }
 
-/// How many facts of each level have all their places in a range of the corpus.
+/// Returns the number of facts of each level with all their documents in a range of the corpus.
 fn inside(levels: &BTreeMap<u64, Vec<Vec<u64>>>, start: u64, stop: u64) -> Vec<(u64, usize)> {
     let within = |places: &&Vec<u64>| places.iter().all(|p| (start..stop).contains(p));
     levels
@@ -137,13 +137,13 @@ fn early_and_late_copies_fill_their_windows() {
         );
     }
     for (level, count) in inside(&levels, late, n) {
-        // From 21.1 and 63.3: shares are cut where they add up to.
+        // From 21.1 and 63.3: the cumulative shares are rounded down.
         assert!(
             count == 42 || (level == 1 && count <= 46),
             "{level}: {count}"
         );
     }
-    // The rest is between.
+    // The rest is in between.
     let rest = inside(&levels, early, late);
     assert!(rest.iter().all(|&(_, count)| count >= 140), "{rest:?}");
 }
@@ -199,7 +199,7 @@ fn spaced_copies_stand_one_in_each_window() {
         let corpus = with(exposures, &format!("schedule = \"{schedule}\""));
         let n = corpus.documents();
         let edge = |at: u64, of: u64| (u128::from(n) * u128::from(at) / u128::from(of)) as u64;
-        // Where no other documents fill windows up they may be off by so many.
+        // If no other documents fill up windows, they may be off by this number.
         let off = if levels > 0 { levels + 2 } else { 0 };
         for (level, facts) in places(&corpus) {
             let spaced = facts
@@ -237,7 +237,7 @@ fn copies_of_a_burst_stand_close_together() {
             assert!(burst[2] - burst[0] <= n / 1000 + 3, "{burst:?} of {n}");
         }
     }
-    // All copies of a fact in one burst, whatever their number.
+    // All copies of a fact are in one burst, whatever their number.
     let corpus = with("groups:2,8", "schedule = \"bursts:1\"");
     for places in places(&corpus).values().flatten() {
         let last = places.len() - 1;
@@ -318,7 +318,7 @@ fn schedules_are_refused_by_name() {
         (
             "\"spaced@0.6,late:0.5@0.6\"",
             "'spaced@0.6'",
-            "shares of the same facts that add up to 1 at the most",
+            "shares of the same facts that add up to at most 1",
         ),
         (
             "\"late:0.1@0.5\"",
@@ -345,7 +345,7 @@ fn schedules_are_refused_by_name() {
     );
 }
 
-/// What schedules and fillers mean is frozen, as in `tests/golden.rs`.
+/// The meaning of schedules and fillers is frozen, as in `tests/golden.rs`.
 #[test]
 fn bytes_are_those_of_this_format_version() {
     for (fields, golden) in [

@@ -1,5 +1,4 @@
-//! Twins: a changed fact, a changed link or facts that are left out change their sentences and no
-//! others.
+//! Twins: a changed fact, a changed link and omitted facts change only their own sentences.
 
 use crate::common::Known;
 use std::collections::HashSet;
@@ -9,7 +8,7 @@ use behemoth_gen::{Corpus, Progress};
 use crate::MIXED;
 use crate::common::{Sentence, all_tokens, corpus, sentences, sentences_by_document};
 
-/// A world with a chain and links, written in every way, in both orders.
+/// Returns corpora of a world with a chain and links, with several templates, in both orders.
 fn twin_parents() -> Vec<Corpus> {
     ["shuffle", "bios"]
         .into_iter()
@@ -29,8 +28,8 @@ fn twin_parents() -> Vec<Corpus> {
         .collect()
 }
 
-/// Checks that a twin has the tokens of its parent but for the object of some sentences, and
-/// gives the facts whose sentences changed.
+/// Checks that a twin differs from its parent only in the object of some sentences, and returns the
+/// facts whose sentences changed.
 fn changed_facts(parent: &Corpus, twin: &Corpus) -> HashSet<u64> {
     let (before, after) = (all_tokens(parent), all_tokens(twin));
     assert_eq!(before.len(), after.len(), "the same length");
@@ -79,7 +78,7 @@ fn changed_facts(parent: &Corpus, twin: &Corpus) -> HashSet<u64> {
 fn an_override_changes_the_object_tokens_of_its_fact_and_no_others() {
     for parent in twin_parents() {
         let world = parent.world();
-        // Facts that are only refused, or have their second object only, would change unseen.
+        // Changes of facts with only refusals or only second objects would not be visible.
         let shown: Vec<u64> = sentences(&parent)
             .iter()
             .filter(|s| s.fact % 4 == 0 && s.relation == 0)
@@ -99,14 +98,14 @@ fn an_override_changes_the_object_tokens_of_its_fact_and_no_others() {
             assert!(expected.contains(&fact));
             let seen = changed_facts(&parent, &follows);
             assert!(seen.is_subset(&expected) && seen.contains(&fact));
-            // Every sentence of the fact that shows the first object shows the new one.
+            // Every sentence of the fact that stated the first object states the new one.
             let shown: HashSet<Option<u32>> = sentences(&stays)
                 .iter()
                 .filter(|s| s.fact == fact && s.order != "sr")
                 .map(|s| s.object)
                 .collect();
             assert!(!shown.contains(&Some(world.known_object(subject, 0))));
-            // The spec of a twin makes the twin.
+            // The spec of a twin gives the twin.
             let again = Corpus::from_spec(follows.spec().clone()).unwrap();
             assert!(all_tokens(&again) == all_tokens(&follows));
             assert_eq!(again.spec().hash(), follows.spec().hash());
@@ -150,7 +149,7 @@ fn twins_of_many_facts_change_those_facts_only() {
         let twin = parent.with_overrides(&changes, true).unwrap();
         let facts: HashSet<u64> = changes.iter().map(|&(fact, _)| fact).collect();
         assert!(changed_facts(&parent, &twin).is_subset(&facts));
-        // Facts in any order make the same twin.
+        // The order of the facts does not matter.
         let mut reversed = changes;
         reversed.reverse();
         let again = parent.with_overrides(&reversed, true).unwrap();
@@ -185,7 +184,7 @@ fn what_is_left_out_leaves_the_rest_in_its_order() {
                 gone.iter()
                     .all(|&fact| twin.ledger(fact).unwrap().is_empty())
             );
-            // Document ends are those of documents that still have a sentence.
+            // Only documents that still have a sentence have an end.
             let whole = sentences(&twin);
             assert!(
                 whole

@@ -1,9 +1,9 @@
-//! Every parser, held to its target over the inputs of `fuzz/corpus` and over mutations of them:
-//! what a run of `cargo fuzz` does for hours, here for some seconds and with stable Rust.
+//! Runs the target of every parser on the inputs of `fuzz/corpus` and on mutations of them: what
+//! `cargo fuzz` does for hours, here for some seconds and with stable Rust.
 //!
-//! `FUZZ_ROUNDS` sets how many mutations of each set of inputs; each is a function of its number,
-//! so that one that fails fails again. Where the process is aborted, `FUZZ_KEEP=1` leaves the
-//! input under way in `fuzz-TARGET` in Cargo's folder of temporary files.
+//! `FUZZ_ROUNDS` sets the number of mutations of each set of inputs; each is a function of its
+//! number, so that failures are reproducible. If the process is aborted, `FUZZ_KEEP=1` leaves the
+//! current input in `fuzz-TARGET` in Cargo's folder of temporary files.
 
 mod memory;
 mod mutate;
@@ -20,18 +20,19 @@ use targets::Target;
 #[global_allocator]
 static MEMORY: memory::Counting = memory::Counting::new();
 
-/// Mutations of the inputs of a target, and of those that make a corpus or a directory for each.
+/// Number of mutations of the inputs of a target; fewer for targets that build a corpus or a
+/// directory for each.
 const ROUNDS: u64 = 2000;
 const FEWER_ROUNDS: u64 = 200;
 
-/// What an input may take beside a fixed amount, for each of its bytes.
+/// Memory that an input may use: a fixed amount, and an amount for each of its bytes.
 const MEMORY_FIXED: usize = 160 << 20;
 const MEMORY_PER_BYTE: usize = 64 << 10;
 
-/// Far more than any takes, on a machine that does other things as well.
+/// Time limit, far above the time of any input, even on a busy machine.
 const TIME: Duration = Duration::from_secs(20);
 
-/// The inputs that are checked in, in the order of their names.
+/// Returns the inputs that are checked in, in the order of their names.
 fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -46,7 +47,7 @@ fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
-/// Runs a target over one input: within time and memory, and without a panic.
+/// Runs a target on one input and checks its time and memory and that it does not panic.
 fn hold(name: &str, target: Target, what: &str, input: &[u8]) {
     if std::env::var_os("FUZZ_KEEP").is_some() {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
@@ -70,7 +71,7 @@ fn rounds(name: &str) -> u64 {
     }
 }
 
-/// One test, since the memory that is counted is that of the process.
+/// A single test, since memory is counted for the whole process.
 #[test]
 fn whatever_a_parser_is_given_it_keeps_its_word() {
     for (name, target) in targets::ALL {
@@ -86,7 +87,7 @@ fn whatever_a_parser_is_given_it_keeps_its_word() {
     }
 }
 
-/// Targets and folders of inputs are the same, and so are the programs that `cargo fuzz` builds.
+/// The targets, the folders of inputs and the programs of `cargo fuzz` correspond.
 #[test]
 fn every_target_has_inputs_and_a_program() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");

@@ -1,19 +1,19 @@
-//! An allocator that counts what is taken.
+//! An allocator that counts allocated memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// More than any input may take at once: refused, and the process with it.
+/// Allocations above this size fail, and with them the process.
 const LARGEST: usize = 4 << 30;
 
-/// The system's allocator, with the bytes that are taken now and at the most.
+/// The system's allocator, with the current and the maximum number of allocated bytes.
 pub struct Counting {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
 impl Counting {
-    /// With nothing taken.
+    /// Creates an allocator with nothing allocated.
     pub const fn new() -> Self {
         Counting {
             now: AtomicUsize::new(0),
@@ -21,7 +21,7 @@ impl Counting {
         }
     }
 
-    /// What a function gives, and how many bytes at the most it had beyond those of before.
+    /// Runs a function; returns its result and the maximum number of bytes that it allocated.
     pub fn most_during<T>(&self, run: impl FnOnce() -> T) -> (T, usize) {
         let before = self.now.load(Ordering::Relaxed);
         self.most.store(before, Ordering::Relaxed);
@@ -38,15 +38,15 @@ impl Counting {
     }
 }
 
-// SAFETY: every call is handed on to the system's allocator as it came; what is counted beside it
-// touches no memory of theirs.
+// SAFETY: every call is passed unchanged to the system's allocator; the counting does not access
+// the allocated memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() > LARGEST {
             return std::ptr::null_mut();
         }
         self.add(layout.size());
-        // SAFETY: the caller's.
+        // SAFETY: ensured by the caller.
         unsafe { System.alloc(layout) }
     }
 
@@ -55,13 +55,13 @@ unsafe impl GlobalAlloc for Counting {
             return std::ptr::null_mut();
         }
         self.add(layout.size());
-        // SAFETY: the caller's.
+        // SAFETY: ensured by the caller.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         self.now.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's.
+        // SAFETY: ensured by the caller.
         unsafe { System.dealloc(at, layout) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Numbers where parsers have their limits, and what is none.
+/// Numbers at the limits of parsers, and invalid numbers.
 const NUMBERS: [&str; 20] = [
     "0",
     "1",
@@ -26,7 +26,7 @@ const NUMBERS: [&str; 20] = [
     "inf",
 ];
 
-/// What text of specs, grammars and manifests is made of.
+/// Words of specs, grammars and manifests.
 const WORDS: [&str; 16] = [
     "{",
     "}",
@@ -49,16 +49,16 @@ const WORDS: [&str; 16] = [
 /// The bytes of numbers at the limits of their types.
 const BYTES: [u64; 8] = [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0xffff_ffff, u64::MAX];
 
-/// Draws of one mutation: splitmix64.
+/// The draws of one mutation, by splitmix64.
 pub struct Draws(u64);
 
 impl Draws {
-    /// Of the mutation of this number.
+    /// Creates the draws of the mutation with a number.
     pub fn new(round: u64) -> Self {
         Draws(round.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    /// A number below `n`; 0 where there is none.
+    /// Returns a number below `n`, or 0 if `n` is 0.
     fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
@@ -72,7 +72,7 @@ impl Draws {
     }
 }
 
-/// One of the inputs, with one to four changes.
+/// Returns one of the inputs with one to four changes.
 pub fn mutated(seeds: &[(PathBuf, Vec<u8>)], draws: &mut Draws) -> Vec<u8> {
     let mut input = draws.one_of(seeds).1.clone();
     for _ in 0..=draws.below(4) {
@@ -88,20 +88,20 @@ fn change(input: &mut Vec<u8>, seeds: &[(PathBuf, Vec<u8>)], draws: &mut Draws) 
         0 if !input.is_empty() => input[at] ^= 1 << draws.below(8),
         1 => input.truncate(at),
         2 => drop(input.drain(at..at + length)),
-        // A piece again, here or elsewhere.
+        // Repeats a piece, at any position.
         3 => {
             let piece = input[at..at + length].to_vec();
             let to = draws.below(input.len());
             input.splice(to..to, piece);
         }
-        // A piece of another.
+        // Inserts a piece of another input.
         4 => {
             let other = &draws.one_of(seeds).1;
             let from = draws.below(other.len());
             let length = draws.below(other.len() - from);
             input.splice(at..at, other[from..from + length].iter().copied());
         }
-        // The number that stands next is another.
+        // Replaces the next number.
         5 | 6 => {
             let is_digit = |byte: &u8| byte.is_ascii_digit();
             if let Some(first) = input[at..].iter().position(is_digit).map(|next| at + next) {

@@ -1,7 +1,7 @@
-//! Directories: the same bytes however they come to be, nothing half-written is ever taken for
-//! whole, and whatever is wrong is named.
+//! Directories: the bytes do not depend on how they are written, an incomplete file is never
+//! mistaken for a complete one, and every error is reported.
 //!
-//! Here are the corpora, and what writes, checks and compares directories of them.
+//! This file has the corpora, and helpers that write, verify and compare directories.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -19,7 +19,7 @@ use behemoth_gen::{Corpus, Progress, Result};
 use common::corpus;
 use tempfile::TempDir;
 
-/// About ten shards each: fixed length, varying length, `bios`, 32-bit tokens.
+/// Returns corpora of about ten shards each: fixed length, varying length, `bios`, 32-bit tokens.
 fn corpora() -> Vec<Corpus> {
     [
         "[world]\nsubjects = 7000\nrelations = 3\nobjects = 40\n[corpus]\nshard_bytes = 65_536\n",
@@ -39,8 +39,8 @@ fn small() -> Corpus {
     corpora().swap_remove(0)
 }
 
-/// A new directory in memory, where there is such a place: syncing to a disk takes most of the
-/// time of these tests. It has no `O_DIRECT`; the first two of `write.rs` write to a disk.
+/// Creates a directory in memory if possible: syncing to a disk would take most of the time of
+/// these tests. It does not support `O_DIRECT`; the first two tests of `write.rs` write to a disk.
 fn in_memory() -> TempDir {
     let shm = Path::new("/dev/shm");
     if shm.is_dir() {
@@ -66,7 +66,7 @@ fn check(corpus: &Corpus, directory: &Path) -> Verification {
     verify(corpus, directory, 2, &Progress::default()).unwrap()
 }
 
-/// Every file below a directory with its bytes.
+/// Returns every file below a directory with its bytes.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for folder in ["", "tokens"] {
@@ -82,7 +82,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The files of a corpus written in one go, to compare with.
+/// Returns the files of a corpus written by one call, for comparison.
 fn whole(corpus: &Corpus) -> BTreeMap<String, Vec<u8>> {
     let directory = in_memory();
     write_all(corpus, directory.path());

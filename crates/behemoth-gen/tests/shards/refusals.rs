@@ -1,5 +1,5 @@
-//! Writes that are refused: directories of something else, parts that do not exist, and places
-//! without the room or the permission.
+//! Writes that are refused: directories of something else, parts that do not exist, and directories
+//! without space or permission.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,7 +10,8 @@ use behemoth_gen::{Corpus, Error, Progress};
 use crate::common::corpus;
 use crate::{assert_same, corpora, files, in_memory, on_disk, small, whole, write_all, write_with};
 
-/// The message of a write that is refused, after checking that it left the directory alone.
+/// Returns the message of a write that is refused, after checking that it did not change the
+/// directory.
 fn refused(corpus: &Corpus, directory: &Path, force: bool) -> String {
     let before = files(directory);
     let options = WriteOptions {
@@ -33,8 +34,8 @@ fn a_directory_of_another_corpus_is_refused_and_replaced_by_force() {
     fs::write(path.join("probes/default.parquet"), "of the other corpus").unwrap();
     let short = |corpus: &Corpus| corpus.spec().hash()[..12].to_string();
     let expected = format!(
-        "{}: holds another corpus (spec {}, asked for {}); \
-         choose another directory or replace it by force",
+        "{}: contains another corpus (spec {}, not {}); \
+         choose another directory or overwrite it with force",
         path.display(),
         short(&other),
         short(&corpus)
@@ -115,8 +116,8 @@ fn a_directory_of_an_earlier_version_is_gone_on_with_as_such_alone() {
         "{found:?}"
     );
     let expected = format!(
-        "{}: holds a corpus of format version 1, and 3 is asked for; \
-         choose another directory or replace it by force",
+        "{}: contains a corpus of format version 1, not 3; \
+         choose another directory or overwrite it with force",
         path.display()
     );
     assert_eq!(refused(&latest, path, false), expected);
@@ -160,7 +161,7 @@ fn directories_of_something_else_are_refused_even_by_force() {
             make(path);
             fs::create_dir_all(path.join("tokens")).unwrap();
             if number == 5 && force {
-                // What is known for a corpus of ours can be replaced.
+                // A directory identified as a corpus can be replaced.
                 replace(&corpus, path);
                 continue;
             }
@@ -227,7 +228,7 @@ fn too_little_disk_is_found_before_anything_is_written() {
     let Error::Disk { needed, free, .. } = error else {
         panic!("{error:?}");
     };
-    // Subjects of five tokens, 15 tokens a sentence.
+    // Subjects of five tokens, 15 tokens per sentence.
     assert_eq!(needed, 15 * 2 * 1_000_000_000_000_000);
     assert_eq!(
         error.to_string(),
@@ -263,7 +264,7 @@ fn more_shards_than_a_manifest_can_list_are_refused() {
 fn a_place_that_cannot_be_written_is_named() {
     let corpus = small();
     let directory = in_memory();
-    // Below a regular file nobody can make a directory, not even root.
+    // No user can create a directory below a regular file, not even root.
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     for path in [file.clone(), file.join("corpus")] {
@@ -277,7 +278,7 @@ fn a_place_that_cannot_be_written_is_named() {
         assert_eq!(message.lines().count(), 1);
     }
     assert_eq!(fs::read(&file).unwrap(), b"");
-    // A directory without permission to write, which stops everybody but root.
+    // A directory without permission to write, which stops every user except root.
     let closed = directory.path().join("closed");
     fs::create_dir(&closed).unwrap();
     let mut permissions = fs::metadata(&closed).unwrap().permissions();

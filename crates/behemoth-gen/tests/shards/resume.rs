@@ -1,5 +1,5 @@
-//! Writes that were cancelled, killed, failed or are under way elsewhere: the next one goes on where
-//! they stopped.
+//! Writes that were cancelled, killed, failed or are running in another process: the next one
+//! resumes where they stopped.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -51,7 +51,7 @@ fn a_cancelled_write_goes_on_where_it_stopped() {
 
 const CHILD: &str = "BEHEMOTH_TEST_CHILD";
 
-/// Runs [`child`] in a process of its own that writes `small()` to a directory.
+/// Runs [`child`] in a separate process that writes `small()` to a directory.
 fn in_a_child(directory: &Path, limits: &str) -> std::process::Child {
     let shell = format!("{limits} exec \"$0\" --exact resume::child --nocapture");
     Command::new("sh")
@@ -93,7 +93,7 @@ fn a_killed_write_goes_on_where_it_stopped() {
             .filter(|name| name.to_string_lossy().ends_with(".json"))
             .count()
     };
-    // As early as can be, and then each time as one shard more is recorded.
+    // As early as possible, then each time when one more shard is recorded.
     for wanted in [0, 0, 1, 2, 4, 5, 7] {
         let mut child = in_a_child(directory.path(), "");
         while records() < wanted && child.try_wait().unwrap().is_none() {
@@ -107,7 +107,7 @@ fn a_killed_write_goes_on_where_it_stopped() {
     assert_same(&files(directory.path()), &expected);
 }
 
-/// A file system that refuses to write more, as a full disk does: a limit on the size of files.
+/// A file system that refuses to write more, like a full disk: a limit on the size of files.
 #[test]
 fn a_write_that_fails_midway_says_so_and_leaves_no_partial_shard() {
     let corpus = small();
@@ -160,7 +160,7 @@ fn a_second_write_finds_everything_there() {
     assert_same(&files(directory.path()), &before);
 }
 
-/// The state between the first two files of a write, as a kill may leave it.
+/// The state between the first two files of a write, which a kill may leave.
 #[test]
 fn a_directory_that_has_only_its_spec_is_gone_on_with() {
     let corpus = small();
@@ -189,9 +189,9 @@ fn a_shard_that_another_process_writes_is_left_to_it() {
     assert!(!summary.complete);
     assert_eq!(fs::read(&claim).unwrap(), b"a claim", "left alone");
     assert_eq!(check(&corpus, path).missing, ["tokens/00004.bin"]);
-    // The other process dies, and with it its lock: the next write takes its shard over.
+    // The other process ends and releases its lock: the next write takes over its shard.
     drop(lock);
-    // A process that another test was just starting may hold the lock a moment longer.
+    // A process that another test was just starting may hold the lock slightly longer.
     while File::open(&claim).unwrap().try_lock().is_err() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -221,7 +221,7 @@ fn what_killed_runs_left_is_swept_away() {
     assert_same(&files(directory.path()), &expected);
 }
 
-/// Links in the places that a write uses: they are replaced or removed, and never followed.
+/// Links with the names that a write uses: they are replaced or removed, and never followed.
 #[test]
 fn planted_links_are_not_followed() {
     let corpus = small();

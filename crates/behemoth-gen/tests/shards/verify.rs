@@ -1,5 +1,4 @@
-//! What verify says of damaged shards, of an altered manifest or spec, and of a half-written
-//! directory.
+//! Verification of damaged shards, of an altered manifest or spec, and of an incomplete directory.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,7 +10,7 @@ use behemoth_gen::{Error, Progress};
 use crate::common::corpus;
 use crate::{assert_same, check, corpora, files, in_memory, small, whole, write_all, write_with};
 
-/// Everything that can be wrong with a shard, with what verify says of it.
+/// Everything that can be wrong with a shard, with the reported reason.
 #[test]
 fn verify_names_what_is_wrong_and_writing_again_mends_it() {
     let corpus = small();
@@ -24,7 +23,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
                 let shard = File::options().write(true).open(tokens.join("00003.bin"));
                 shard.unwrap().set_len(1000).unwrap();
             },
-            "has 1000 bytes, and its record says 49152",
+            "has 1000 bytes, but its record states 49152",
             true,
         ),
         (
@@ -33,7 +32,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
                 bytes.push(0);
                 fs::write(tokens.join("00003.bin"), bytes).unwrap();
             },
-            "has 49153 bytes, and its record says 49152",
+            "has 49153 bytes, but its record states 49152",
             true,
         ),
         (
@@ -61,7 +60,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
                 let text = fs::read_to_string(tokens.join("00002.json")).unwrap();
                 fs::write(tokens.join("00003.json"), text).unwrap();
             },
-            "is as its spec says, and its record has another hash",
+            "matches its spec, but its record has another hash",
             true,
         ),
         (
@@ -113,7 +112,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
             assert!(found.missing.is_empty());
         }
         assert_eq!(found.shards, plan.count);
-        // What a resume can see without reading every byte, it mends; force mends all.
+        // A resume repairs what it can detect without reading every byte; force repairs everything.
         let again = write_all(&corpus, directory.path());
         assert_eq!(again.shards_written, u64::from(mended), "{reason}");
         let options = WriteOptions {

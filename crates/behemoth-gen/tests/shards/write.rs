@@ -1,4 +1,4 @@
-//! Whole writes: the bytes of the stream, the same on any number of threads, in parts and by several
+//! Complete writes: the bytes of the stream, for any number of threads, in parts and by several
 //! writers at a time.
 
 use std::fs;
@@ -49,7 +49,7 @@ fn shards_are_the_stream_cut_into_files() {
             }
         );
         assert_eq!(progress.done.load(Ordering::Relaxed), bytes.len() as u64);
-        // A bin and a record for each shard, the manifest, the spec; no temporary files.
+        // Tokens and a record for each shard, the manifest, the spec; no temporary files.
         assert_eq!(files.len() as u64, plan.count * 2 + 2, "{:?}", files.keys());
         assert_eq!(files["spec.toml"], corpus.spec().to_toml().as_bytes());
         let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
@@ -73,7 +73,7 @@ fn shards_are_the_stream_cut_into_files() {
     }
 }
 
-/// A shard longer than what goes to the disk at once, with ends that are and are not aligned.
+/// A shard longer than one write to disk, with aligned and unaligned ends.
 #[test]
 fn long_shards_are_written_in_pieces() {
     for fields in [
@@ -172,7 +172,7 @@ fn parts_at_the_same_time_write_the_same_bytes() {
     }
 }
 
-/// All of them want every shard: each is written by one, and found locked or whole by the others.
+/// All writers try every shard: each is written by one, and found locked or complete by the others.
 #[test]
 fn writers_of_one_directory_do_not_disturb_each_other() {
     let corpus = small();
@@ -202,7 +202,7 @@ fn twins_keep_the_shards_of_their_parent() {
         assert!(found.bad.is_empty() && found.missing.is_empty());
         assert_eq!(found.tokens, all_tokens(&twin).len() as u64);
     }
-    // Left without any fact, a corpus is all the same a directory.
+    // A corpus without any facts is still a directory.
     let corpus = corpus("[world]\nsubjects = 20\nrelations = 1\nobjects = 4\n");
     let twin = corpus.without(&(0..20).collect::<Vec<_>>()).unwrap();
     let directory = in_memory();

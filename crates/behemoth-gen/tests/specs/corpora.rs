@@ -1,4 +1,4 @@
-//! Corpora that are refused, each with the whole message.
+//! Corpora that are refused, each with the complete message.
 
 use crate::common::try_corpus;
 
@@ -249,7 +249,7 @@ fn corpora_are_refused_by_name() {
             "exposures = 18446744073709551615",
             "spec",
             "u64 value was too large",
-            "TOML text",
+            "valid TOML",
         ),
         (
             "exposures = 9000000000000000000",

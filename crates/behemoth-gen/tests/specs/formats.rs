@@ -1,4 +1,4 @@
-//! JSON and TOML: texts that are refused, and shorthands that stand for other specs.
+//! JSON and TOML: invalid texts and shorthands.
 
 use behemoth_gen::Spec;
 use serde_json::{Value, json};
@@ -10,13 +10,13 @@ fn json_is_refused_by_name() {
             "",
             "spec",
             "EOF while parsing a value at line 1 column 0",
-            "JSON text",
+            "valid JSON",
         ),
         (
             "{",
             "spec",
             "EOF while parsing an object at line 1 column 1",
-            "JSON text",
+            "valid JSON",
         ),
         (
             "[]",
@@ -29,7 +29,7 @@ fn json_is_refused_by_name() {
             "{\"world\": {}} x",
             "spec",
             "trailing characters at line 1 column 15",
-            "JSON text",
+            "valid JSON",
         ),
         (
             "{\"world\": {}, \"corpus\": 1}",
@@ -53,7 +53,7 @@ fn json_is_refused_by_name() {
             "{\"world\": {\"subjects\": 1e30}}",
             "subjects",
             "1e30",
-            "a whole number up to 4611686018427387904, from 2^53 on written out",
+            "a whole number up to 4611686018427387904, from 2^53 as an integer",
         ),
         (
             "{\"world\": {\"subjects\": null}}",
@@ -85,13 +85,13 @@ fn toml_is_refused_by_name() {
             "[world",
             "spec",
             "unclosed table, expected `]`",
-            "TOML text",
+            "valid TOML",
         ),
         (
             "[world]\nsubjects = 5\nsubjects = 6",
             "spec",
             "duplicate key",
-            "TOML text",
+            "valid TOML",
         ),
         (
             "subjects = 5",
@@ -125,7 +125,7 @@ fn of_two_values_for_one_name_the_last_counts() {
     assert_eq!(Spec::from_toml(&spec.to_toml()).unwrap(), spec);
 }
 
-/// Every shorthand stands for a list of relations, and is the same corpus.
+/// Every shorthand is expanded to a list of relations, with the same corpus.
 #[test]
 fn shorthands_are_what_they_stand_for() {
     let independent = |objects| json!({"kind": "independent", "objects": objects});

@@ -1,7 +1,7 @@
-//! Specs: whatever is valid builds, reads back as itself and counts right; whatever is not is
+//! Specs: valid specs build, are read back unchanged and have correct counts; invalid specs are
 //! refused in one line that names the argument, the value got and the values allowed.
 //!
-//! Here are the strategies that make valid specs, and the properties of all of them.
+//! This file has the strategies that generate valid specs, and their properties.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -16,10 +16,10 @@ use common::{all_tokens, histogram, read, sentences};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A number in 0..1 and the choices of one relation.
+/// The choices for one relation, including a number in 0..1.
 type Choices = (u8, u64, f64, bool);
 
-/// Relations that are allowed, made from any choices: each takes its kind if it can.
+/// Returns valid relations for any choices: each has the chosen kind if possible.
 fn relations(subjects: u64, choices: &[Choices]) -> (Vec<Value>, bool) {
     let mut list: Vec<Value> = Vec::new();
     let (mut objects, mut binarised, mut drawn) = (Vec::<u64>::new(), Vec::new(), false);
@@ -111,7 +111,7 @@ fn template_name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(Template::ALL).prop_map(Template::name)
 }
 
-/// Any field of a corpus but the exposures.
+/// Any field of a corpus except the exposures.
 fn corpus_fields() -> impl Strategy<Value = Value> {
     let order = (
         any::<bool>(),
@@ -186,8 +186,8 @@ fn valid_spec() -> impl Strategy<Value = Value> {
                     },
                     "corpus": corpus,
                 });
-                // More questions than the subjects asked about have sentences: any share will do
-                // in the first version.
+                // There may be more questions than sentences about the chosen subjects; any share
+                // is allowed in the first version.
                 let made = Spec::from_json(&spec.to_string()).and_then(Corpus::from_spec);
                 if made.is_err_and(|error| error.to_string().contains("'questions.sentences'")) {
                     spec["format_version"] = json!(1);
@@ -197,7 +197,7 @@ fn valid_spec() -> impl Strategy<Value = Value> {
         )
 }
 
-/// Every place in a value that holds no other values.
+/// Collects the paths of all scalar values.
 fn leaves(value: &Value, path: String, out: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -295,8 +295,8 @@ proptest! {
         prop_assert!(rest.iter().map(|s| &s.tokens).eq(kept));
     }
 
-    /// One value of a good spec is replaced by something strange: then it is taken or refused in
-    /// one line, and never panics.
+    /// If one value of a valid spec is replaced with an arbitrary one, the spec is accepted or
+    /// refused in one line, and never panics.
     #[test]
     fn a_damaged_spec_is_refused_in_one_line(
         mut value in valid_spec(),

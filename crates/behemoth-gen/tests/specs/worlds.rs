@@ -1,4 +1,4 @@
-//! Worlds that are refused, each with the whole message.
+//! Worlds that are refused, each with the complete message.
 
 use crate::common::try_corpus;
 
@@ -118,7 +118,7 @@ fn worlds_are_refused_by_name() {
             "minority = 0.5\nobjects = 1",
             "minority",
             "0.5",
-            "0, since a relation has one object only and so no second",
+            "0, since a relation has only one object",
         ),
         (
             "minority = 0.5\nrelations = [{kind = \"one_to_one\"}]",
@@ -185,13 +185,13 @@ fn worlds_are_refused_by_name() {
             "objects = 4\nrelations = [{kind = \"one_to_one\"}]",
             "objects",
             "a value beside a list of relations",
-            "only beside a number of relations; in a list each relation says its own",
+            "only with a number of relations; in a list, each relation has its own",
         ),
         (
             "nested = 4\nrelations = [{kind = \"one_to_one\"}]",
             "nested",
             "a value beside a list of relations",
-            "only beside a number of relations; in a list each relation says its own",
+            "only with a number of relations; in a list, each relation has its own",
         ),
         (
             "relations = [{kind = \"unknown\"}]",
@@ -263,7 +263,7 @@ fn worlds_are_refused_by_name() {
             "relations = [{kind = \"correlated\", with = 0, strength = 0.5}]",
             "relations[0].with",
             "0",
-            "an earlier relation, and this is the first",
+            "an earlier relation (this is the first)",
         ),
         (
             "relations = [{kind = \"independent\", objects = 4}, {kind = \"correlated\", with = 1, strength = 0.5}]",
@@ -293,7 +293,7 @@ fn worlds_are_refused_by_name() {
             "subjects = 10\nrelations = [{kind = \"one_to_one\", objects = 11}, {kind = \"inverse\", of = 0}]",
             "relations[1].of",
             "a relation of 11 objects",
-            "one of as many objects as subjects (10)",
+            "a relation of as many objects as subjects (10)",
         ),
         (
             "subjects = 10\nrelations = [{kind = \"independent\", objects = 10}, {kind = \"inverse\", of = 0}]",
@@ -347,7 +347,7 @@ fn worlds_are_refused_by_name() {
             "objects = 4\ntable = {relations = [{objects = 4}]}",
             "objects",
             "a value beside a table",
-            "nothing: the table says it",
+            "nothing: the table determines it",
         ),
         (
             "relations = 4000000000",

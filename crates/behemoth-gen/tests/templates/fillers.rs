@@ -8,7 +8,7 @@ use behemoth_gen::vocabulary::Role;
 use crate::common::{Sentence, assert_share, chi_square_p, histogram, roles, sentences, uniform_p};
 use crate::{assert_fits, orders, text, with};
 
-/// Copies of the filler around each of the three words.
+/// Returns the combination of copies of the filler around each of the three words.
 fn repeats_combination(corpus: &Corpus, tokens: &[u32]) -> u64 {
     let names = text(corpus, tokens);
     let mut rest = &names[..];
@@ -27,7 +27,7 @@ fn repeats_combination(corpus: &Corpus, tokens: &[u32]) -> u64 {
             assert!((least..least + base).contains(&copies), "{names}");
             number = number * base + copies - least;
             if least == 1 {
-                // Over the one or two digits of the word.
+                // Skips the one or two digits of the word.
                 rest = rest.strip_prefix(marker).expect("the marker");
                 rest = rest.trim_start_matches(|c: char| c != '~' && c != '.');
             }
@@ -47,7 +47,8 @@ fn all_1728_combinations_of_repeats_are_equally_likely() {
     let counts = histogram(numbers, 1728);
     assert!(counts.iter().all(|&count| count > 0));
     assert_fits("combinations", uniform_p(&counts));
-    // Two copies of a fact draw anew: equal combinations as often as chance has it.
+    // Two copies of a fact are drawn independently: equal combinations are as frequent as by
+    // chance.
     let mut first = HashMap::new();
     let equal = found
         .iter()
@@ -107,7 +108,7 @@ fn nonsense_fillers_are_one_to_five_and_uniform() {
         let expected: Vec<f64> = law.iter().map(|p| p * n).collect();
         assert_fits(&format!("place {at}"), chi_square_p(counts, &expected));
     }
-    // The three places are independent of each other (three and more in one cell).
+    // The three positions are independent (three and more in one cell).
     let one = [0.6, 0.24, 0.16];
     let expected: Vec<f64> = (0..27)
         .map(|cell| one[cell / 9] * one[cell / 3 % 3] * one[cell % 3] * n)
@@ -119,8 +120,8 @@ fn nonsense_fillers_are_one_to_five_and_uniform() {
     assert_fits("neighbouring words", uniform_p(&pairs));
 }
 
-/// All ways to put one to three and none to three copies around three words, but for what follows
-/// the object: the 432 validation prompts of a fact in the reference.
+/// All combinations of one to three and zero to three copies around three words, excluding those
+/// after the object: the 432 validation prompts of a fact in the reference.
 #[test]
 fn prompts_of_the_repeats_grammar_come_in_all_combinations() {
     for wording in [0, 1] {
@@ -168,7 +169,7 @@ fn prompts_of_the_repeats_grammar_come_in_all_combinations() {
         assert_eq!(prompts.len(), 432);
         assert!(prober.probe_of_combination(7, 432).is_none());
     }
-    // Where there are no copies to count, there is one prompt, as it is drawn.
+    // Without copies to count, there is one prompt, with drawn fillers.
     let corpus = with(20, "templates = {nonsense = 1, default = 1}");
     for index in 0..corpus.wordings().len() {
         let Ok(prober) = corpus.prober(index) else {
@@ -182,7 +183,7 @@ fn prompts_of_the_repeats_grammar_come_in_all_combinations() {
     }
 }
 
-/// The reference wrote nonsense in the inverted order always, where no inversion was asked.
+/// The reference always wrote nonsense in the inverted order, even without inversion.
 #[test]
 fn nonsense_is_inverted_by_its_share_only() {
     for inversion in [0.0, 0.25, 1.0] {

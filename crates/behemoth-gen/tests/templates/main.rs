@@ -1,10 +1,9 @@
-//! Sentences: every template token by token, and the shares, counts and fillers of those that
-//! are drawn.
+//! Sentences: every template token by token, and the shares, counts and fillers of drawn ones.
 //!
-//! Statistical tests have fixed seeds; each chi-square fails a right grammar with probability
-//! [`ALARM`], each bound of 5 sigma with 6e-7; together about 40 of them.
+//! Statistical tests have fixed seeds. A correct grammar fails each chi-square test with
+//! probability [`ALARM`] and each bound of 5 sigma with 6e-7; there are about 40 in total.
 //!
-//! Here are what several topics use, and templates that are refused.
+//! This file has helpers of several topics, and templates that are refused.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -27,14 +26,14 @@ fn assert_fits(what: &str, p: f64) {
     assert!(p > ALARM, "{what}: p = {p:.1e}");
 }
 
-/// A corpus of `subjects` x 5 facts about 40 objects.
+/// Returns a corpus of `subjects` x 5 facts with 40 objects.
 fn with(subjects: u64, fields: &str) -> Corpus {
     corpus(&format!(
         "[world]\nsubjects = {subjects}\nrelations = 5\nobjects = 40\n[corpus]\n{fields}\n"
     ))
 }
 
-/// Tokens as words: names of the partition, and for digits the kind and the digit.
+/// Returns tokens as words: the names of the partition, and for digits the kind and the digit.
 fn text(corpus: &Corpus, tokens: &[u32]) -> String {
     let words: Vec<String> = tokens
         .iter()
@@ -57,7 +56,7 @@ fn text(corpus: &Corpus, tokens: &[u32]) -> String {
     words.join(" ")
 }
 
-/// The names of the wordings of all sentences, as the ledger has them.
+/// Counts the names of the wordings of all sentences, from the ledger.
 fn names(corpus: &Corpus) -> BTreeMap<&'static str, u64> {
     let mut names = BTreeMap::new();
     for fact in 0..corpus.world().facts() {
@@ -69,7 +68,7 @@ fn names(corpus: &Corpus) -> BTreeMap<&'static str, u64> {
     names
 }
 
-/// Sentences by the order of their parts, from the tokens.
+/// Counts sentences by the order of their parts, from the tokens.
 fn orders(corpus: &Corpus) -> BTreeMap<String, u64> {
     let mut orders = BTreeMap::new();
     for sentence in sentences(corpus) {

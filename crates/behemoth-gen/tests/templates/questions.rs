@@ -1,4 +1,4 @@
-//! Questions: which subjects and how many of their sentences are asked about.
+//! Questions: their subjects and the number of sentences.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,8 @@ use behemoth_gen::Corpus;
 use crate::common::{Sentence, corpus, histogram, sentences, try_corpus, written};
 use crate::with;
 
-/// A corpus of the first version, in which questions are a share of the sentences of each fact.
+/// Returns a corpus of the first version, in which questions are a share of the sentences of each
+/// fact.
 fn first(subjects: u64, fields: &str) -> Corpus {
     corpus(&format!(
         "format_version = 1\n[world]\nsubjects = {subjects}\nrelations = 5\nobjects = 40\n\
@@ -15,7 +16,7 @@ fn first(subjects: u64, fields: &str) -> Corpus {
     ))
 }
 
-/// How many questions there are about each fact.
+/// Returns the number of questions about each fact.
 fn asked(corpus: &Corpus) -> Vec<u64> {
     let questions = sentences(corpus).into_iter().filter(Sentence::is_question);
     histogram(questions.map(|s| s.fact), corpus.world().facts())
@@ -42,7 +43,7 @@ fn questions_are_an_exact_share_of_all_sentences() {
                      questions = {{subjects = {chosen}, sentences = {share}}}"
                 ),
             );
-            // None is added and none is lost: a question takes the place of a statement.
+            // A question replaces a statement: no sentence is added or lost.
             assert_eq!(written(&corpus), vec![exposures; subjects as usize * 5]);
             let asked = asked(&corpus);
             assert_eq!(asked.iter().sum::<u64>(), questions);
@@ -60,7 +61,7 @@ fn questions_are_an_exact_share_of_all_sentences() {
     }
 }
 
-/// What is left over from whole copies falls on all relations and all subjects alike.
+/// The remainder of the division into whole copies is spread evenly over relations and subjects.
 #[test]
 fn questions_are_spread_over_relations_and_subjects() {
     let corpus = with(
@@ -86,7 +87,7 @@ fn questions_are_spread_over_relations_and_subjects() {
     }
 }
 
-/// Over unequal exposures each fact is within one question, and all within what that leaves.
+/// With unequal exposures, each fact is within one question of its share.
 #[test]
 fn questions_of_unequal_exposures_are_near_their_share() {
     for exposures in [
@@ -119,7 +120,7 @@ fn questions_of_unequal_exposures_are_near_their_share() {
     }
 }
 
-/// Links are sentences of the corpus, too, and nothing is asked about them.
+/// Links are sentences of the corpus too, but have no questions.
 #[test]
 fn links_count_among_all_sentences() {
     let nested = |share| {
@@ -151,12 +152,12 @@ fn more_questions_than_sentences_to_ask_in_are_refused() {
         let error = try_corpus(&toml).unwrap_err().to_string();
         let start = format!("argument 'questions.sentences': got {share}, allowed: up to {most},");
         assert!(error.starts_with(&start), "{error}");
-        // The first version takes them for a share of the sentences of those subjects.
+        // In the first version they are a share of the sentences of those subjects.
         try_corpus(&format!("format_version = 1\n{toml}")).unwrap();
     }
 }
 
-/// A twin writes the questions of its parent, whatever it leaves out.
+/// A twin has the questions of its parent, even if it omits facts.
 #[test]
 fn twins_keep_the_questions_of_their_parent() {
     let parent = with(
@@ -191,7 +192,7 @@ fn the_first_version_asks_in_a_share_of_the_sentences_of_each_fact() {
                      questions = {{subjects = {share}, sentences = {sentence_share}}}"
                 ),
             );
-            // The reference lost seen and unseen; here no sentence is lost and none is added.
+            // The reference lost sentences; here no sentence is lost or added.
             assert_eq!(written(&corpus), vec![exposures; subjects as usize * 5]);
             let mut asked: HashMap<u64, u64> = HashMap::new();
             let mut templates = HashSet::new();
@@ -222,7 +223,7 @@ fn the_first_version_asks_in_a_share_of_the_sentences_of_each_fact() {
 
 #[test]
 fn fractions_of_a_question_are_exact_in_sum_in_the_first_version() {
-    // One sentence a fact, of which 0.3 are questions: 0.3 of 500 subjects for every relation.
+    // One sentence per fact, of which 0.3 are questions: 0.3 of 500 subjects for every relation.
     let corpus = first(
         1_000,
         "questions = {subjects = 0.5, sentences = 0.3}\nexposures = 1",
@@ -233,7 +234,7 @@ fn fractions_of_a_question_are_exact_in_sum_in_the_first_version() {
         .collect();
     let relations = asked.iter().map(|s| u64::from(s.relation));
     assert_eq!(histogram(relations, 5), [150; 5]);
-    // And for every subject, as near as can be: 1.5 of its 5 sentences.
+    // And for every subject, as close as possible: 1.5 of its 5 sentences.
     for (subject, count) in (0..).zip(histogram(asked.iter().map(|s| s.subject), 1_000)) {
         let seen = corpus.seen_in_questions(subject * 5) == Some(true);
         assert!(if seen {

@@ -1,4 +1,4 @@
-//! Second objects: in how many sentences of a fact, and in which, they stand.
+//! Second objects: the number and the choice of the sentences that state them.
 
 use crate::common::Known;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use behemoth_gen::{Corpus, CorpusSpec, Table, World, WorldSpec};
 use crate::assert_fits;
 use crate::common::{corpus, sentences, uniform_p};
 
-/// Of 7 x 3 facts a third has a second object: 6.9993 of them, as it is written.
+/// A third of 7 x 3 facts has a second object: 6.9993, with the written fraction.
 #[test]
 fn the_share_of_facts_is_rounded_to_nearest_and_down_in_the_first_version() {
     for (version, minority, facts) in [(1, 0.3333, 6), (2, 0.3333, 7), (1, 0.3, 6), (2, 0.3, 6)] {
@@ -57,7 +57,7 @@ fn second_objects_stand_in_an_exact_share_of_sentences() {
     }
 }
 
-/// The second object and the question stand in any copy: not in the first, for all facts.
+/// The second object and the question may be in any copy, not in the first one for all facts.
 #[test]
 fn any_copy_may_be_the_one_that_differs() {
     let corpus = corpus(
@@ -77,7 +77,7 @@ fn any_copy_may_be_the_one_that_differs() {
     assert_fits("copy that is a question", uniform_p(&asked));
 }
 
-/// Over unequal exposures each fact is rounded by itself, up or down by chance.
+/// With unequal exposures, each fact is rounded separately, up or down at random.
 #[test]
 fn second_objects_of_unequal_exposures_are_each_within_one_sentence() {
     let corpus = corpus(
@@ -101,8 +101,8 @@ fn second_objects_of_unequal_exposures_are_each_within_one_sentence() {
     );
 }
 
-/// Which facts of a table have a second object is the table's; the share of their sentences is
-/// exact whichever they are, and however their ids lie.
+/// A table defines which facts have a second object; the share of their sentences is exact for
+/// every choice of facts.
 #[test]
 fn second_objects_of_a_table_stand_in_an_exact_share_too() {
     for chosen in [

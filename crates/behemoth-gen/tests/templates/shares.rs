@@ -20,7 +20,8 @@ fn inversion_turns_its_share_of_sentences_a_third_each_way() {
 
 #[test]
 fn drawn_shares_are_those_of_the_weights() {
-    // Weights need no common sum; a weight of 0 is never drawn; copies of a fact draw anew.
+    // Weights may have any sum; a weight of 0 is never drawn; copies of a fact are drawn
+    // independently.
     let corpus = with(
         2_000,
         "exposures = 5\ntemplates = {default = 3, repeats = 2, refusal = 0.5, question = 0.5, osr = 0}\n\
@@ -68,7 +69,7 @@ fn exact_shares_are_exact() {
                  inversion = 0.2\nexact_shares = true"
             ),
         );
-        // Of 20,000 sentences 3/4 are of the default template, a fifth of them inverted.
+        // 3/4 of 20,000 sentences are of the default template, a fifth of them inverted.
         let expected = [
             ("default", 12_000),
             ("osr", 1_000),
@@ -79,7 +80,7 @@ fn exact_shares_are_exact() {
         assert_eq!(names(&corpus), BTreeMap::from(expected));
         assert_eq!(orders(&corpus)["sro"], 12_000);
         assert_eq!(written(&corpus), [2; 10_000]);
-        // Which sentences they are does not depend on the fact.
+        // The choice of sentences does not depend on the fact.
         let relations = sentences(&corpus)
             .into_iter()
             .filter(|s| s.order == "sr")

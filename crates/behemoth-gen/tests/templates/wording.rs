@@ -1,4 +1,4 @@
-//! The words of sentences: every template token by token, paraphrases and those held out, and
+//! The words of sentences: every template token by token, paraphrases, held-out wordings and
 //! probes.
 
 use crate::common::Known;
@@ -140,7 +140,7 @@ fn held_out_wordings_are_never_written_and_the_others_alike() {
             own.iter()
                 .all(|w| (w.share - if w.held_out { 0.0 } else { 0.25 }).abs() < 1e-12)
         );
-        // The wording that is held out is one the tokens do not have.
+        // A held-out wording does not occur in the tokens.
         for (index, wording) in corpus.wordings().iter().enumerate() {
             if wording.form.name() == template && wording.can_probe() {
                 let Probe { prompt, answer, .. } = corpus.prober(index).unwrap().probe(77).unwrap();
@@ -156,7 +156,8 @@ fn held_out_wordings_are_never_written_and_the_others_alike() {
 
 #[test]
 fn every_wording_of_every_template_is_another_pattern() {
-    // More wordings than ways to place the fillers: then the fillers themselves tell them apart.
+    // More wordings than ways to place the fillers: they then differ only in the fillers
+    // themselves.
     let corpus = with(
         4_000,
         "templates = {default = 1, sor = 1, osr = 1, rso = 1, refusal = 1, question_refusal = 1}\n\
@@ -190,7 +191,7 @@ fn probes_are_the_start_of_a_sentence() {
             let Probe { prompt, answer, .. } = prober.probe(fact).unwrap();
             let mut tokens = prompt.clone();
             tokens.extend(&answer);
-            // What comes after the answer: fillers of the repeats grammar, and the period.
+            // After the answer: fillers of the repeats grammar, and the period.
             tokens.extend([2, 0]);
             let sentence = &crate::common::read(&corpus, &tokens)[0];
             let own = corpus.world().known(fact);
@@ -199,7 +200,7 @@ fn probes_are_the_start_of_a_sentence() {
             let digits = answer
                 .iter()
                 .filter(|&&t| matches!(roles[t as usize], Role::Object | Role::Nested));
-            // A question is answered with the marker of objects, as a refusal would be.
+            // The answer to a question begins with the marker of objects, like a refusal.
             let markers = usize::from(wording.form.name() == "question");
             assert_eq!(digits.count() + markers, answer.len());
         }

@@ -1,4 +1,4 @@
-//! Text among the documents of another corpus.
+//! Text mixed with the documents of another corpus.
 
 use std::sync::Arc;
 

@@ -8,7 +8,8 @@ use behemoth_gen::{Corpus, Progress, Spec, World, WorldSpec};
 
 use crate::{corpus, decoded, known, lexicon, object, tokens};
 
-/// The sentences of a document. Firms end in a period of their own, which is no end.
+/// Splits a document into sentences. Names of firms end with a period, which does not end a
+/// sentence.
 fn sentences(document: &str) -> Vec<String> {
     let marked = document.replace("Axle & Co.", "Axle & Co#");
     let parts = marked.split_inclusive(['.', '\n']);
@@ -20,12 +21,12 @@ fn sentences(document: &str) -> Vec<String> {
             _ => found.push(part.replace("Axle & Co#", "Axle & Co.")),
         }
     }
-    // The firm may end its sentence: "for Axle & Co.." was cut after the first period.
+    // A firm may be at the end of its sentence: "for Axle & Co.." was split after the first period.
     found.retain(|part| part != ".");
     found
 }
 
-/// With the full name in the place of the pronoun, as the sentences of `known` have it.
+/// Replaces the pronoun with the full name, as in the sentences of `known`.
 fn named(sentence: &str, name: &str) -> String {
     for (pronoun, plain) in [
         ("They were ", format!("{name} was ")),
@@ -48,7 +49,7 @@ fn named(sentence: &str, name: &str) -> String {
     sentence.to_string()
 }
 
-/// What each document says, in order; each document names its subject first.
+/// Returns the facts stated in a document, in order; each document names its subject first.
 fn said(document: &str) -> Vec<(usize, String, String)> {
     let known = known();
     let mut name = String::new();
@@ -75,7 +76,7 @@ fn a_document_names_its_subject_once_and_says_every_fact() {
         assert_eq!(said.len(), 4, "{document}");
         let name = &said[0].1;
         assert!(said.iter().all(|(_, other, _)| other == name), "{document}");
-        // "It was May 3 when Ada came" says the name wherever it stands.
+        // "It was May 3 when Ada came" has the name at any position.
         let again = document.matches(name.as_str()).count();
         let always = document.matches("It was").count();
         assert!(again <= 1 + always, "{document}");
@@ -128,7 +129,7 @@ fn a_fixed_order_is_that_of_the_relations() {
     );
     for document in decoded(&corpus) {
         let mut relations: Vec<usize> = said(&document).iter().map(|said| said.0).collect();
-        // A joint statement says the second fact first.
+        // A joint statement states the second fact first.
         for pair in 0..relations.len() - 1 {
             if relations[pair..pair + 2] == [1, 0] {
                 relations.swap(pair, pair + 1);
@@ -174,7 +175,7 @@ fn questions_stand_where_they_are_asked_to() {
     assert_eq!(asked, 3 * 2 * 4);
 }
 
-/// Sentences, with a question and its answer as one.
+/// Splits a document into sentences, with a question and its answer as one.
 fn questions_of(document: &str) -> Vec<String> {
     sentences(document)
 }
@@ -250,7 +251,7 @@ fn spans_are_names_and_objects() {
     assert_eq!(written, roles);
 }
 
-/// The capital of "ß" is "SS": a name has a letter more where it opens a sentence.
+/// The capital of "ß" is "SS": a name has one letter more at the beginning of a sentence.
 #[test]
 fn a_name_whose_capital_has_more_letters_is_covered_whole() {
     let text = "name = \"capitals\"\n\
@@ -335,7 +336,7 @@ fn a_twin_leaves_out_what_it_is_asked_to_and_nothing_else() {
     }
     assert_eq!(fewer, 12);
     assert!(subject_facts > 6);
-    // With other objects the words around them stay.
+    // With other objects, the words around them do not change.
     let fact = corpus.world().fact(0).unwrap();
     let other = (fact.object + 1) % 4;
     let changed = corpus.with_overrides(&[(0, other)], false).unwrap();

@@ -1,4 +1,4 @@
-//! Text among documents of a filler.
+//! Text mixed with documents of a filler.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn documents(corpus: &Corpus) -> Vec<Vec<u16>> {
         .collect()
 }
 
-/// The documents that say facts, and the others.
+/// Returns the documents with facts, and the others.
 fn apart(corpus: &Corpus) -> [Vec<Vec<u16>>; 2] {
     let kinds = corpus.document_kinds(0..corpus.documents()).unwrap();
     let mut apart = [Vec::new(), Vec::new()];
@@ -45,7 +45,7 @@ fn facts_are_written_as_without_a_filler_in_documents_of_any_kind() {
         assert_eq!(facts, apart(&plain)[0], "{keys}");
         assert_eq!(mixed.documents(), plain.documents() + filler.len() as u64);
         assert_eq!(filler.iter().map(Vec::len).sum::<usize>(), 900);
-        // Its words are the last of the vocabulary, and no others.
+        // Its words are exactly the last ones of the vocabulary.
         let first = lexicon().size() as u16;
         assert_eq!(mixed.vocabulary().size(), u64::from(first) + 40);
         for document in &filler {
@@ -119,7 +119,7 @@ fn a_total_is_kept_at_any_exposures_and_by_twins() {
     }
 }
 
-/// A corpus with a total number of tokens, as a version has it.
+/// Returns a corpus with a total number of tokens, in a format version.
 fn up_to_a_total(version: FormatVersion, seed: u64, keys: &str) -> Corpus {
     let world = WorldSpec::builder()
         .subjects(6)
@@ -133,7 +133,8 @@ fn up_to_a_total(version: FormatVersion, seed: u64, keys: &str) -> Corpus {
     Corpus::with_lexicon(world, spec.corpus, None, lexicon()).unwrap()
 }
 
-/// Another object for each of some facts: so many steps on among those of its relation.
+/// Returns another object for each of some facts: the one a number of steps further in its
+/// relation.
 fn others_of(parent: &Corpus, facts: &[(u64, u32)]) -> Vec<(u64, u32)> {
     let world = parent.world();
     let chosen = facts.iter().map(|&(fact, steps)| {
@@ -150,7 +151,7 @@ proptest! {
         ..ProptestConfig::with_cases(64)
     })]
 
-    /// Wherever the parent says none of the facts that were changed, the twin says the same.
+    /// In documents of the parent without changed facts, the twin is identical.
     #[test]
     fn a_twin_with_other_objects_has_the_filler_and_the_places_of_its_parent(
         seed in 0..1000u64,
@@ -187,7 +188,7 @@ proptest! {
                 prop_assert_eq!(before, after);
             }
         }
-        // However it is made: from its spec, of a twin, and with facts left out.
+        // The same for every way to build it: from its spec, from a twin, and with omitted facts.
         let spec = twin.spec().corpus.clone();
         let world = World::of_version(FormatVersion::V3, twin.spec().world.clone(), None).unwrap();
         let again = Corpus::with_lexicon(world, spec, None, lexicon()).unwrap();
@@ -202,13 +203,14 @@ proptest! {
     }
 }
 
-/// Earlier versions keep the total of a twin, and so have more filler where its objects are shorter.
+/// Earlier versions keep the total of a twin, and so have more filler if its objects are shorter.
 #[test]
 fn before_version_3_a_twin_with_other_objects_keeps_the_total() {
     let count = |corpus: &Corpus| corpus.token_count(1, &Progress::default()).unwrap();
     for version in FormatVersion::ALL {
         let parent = up_to_a_total(version, 3, "exposures = 16");
-        // From New York to Oslo, a token less in each of 16 sentences: two documents of filler.
+        // From New York to Oslo: one token less in each of 16 sentences, and two more documents of
+        // filler.
         assert_eq!(parent.world().object(0, 0), Some(2));
         let twin = parent.with_overrides(&[(0, 0)], false).unwrap();
         assert_eq!(count(&parent), 5000);
@@ -231,7 +233,7 @@ fn roles_tell_a_filler_apart() {
     }
 }
 
-/// The words of a grammar as a tokenizer from elsewhere: it has words that no sentence says.
+/// The words of a grammar as an external tokenizer, which has words that are in no sentence.
 struct Foreign(WordTokenizer);
 
 impl Tokenizer for Foreign {
@@ -254,7 +256,7 @@ fn words_of_another_tokenizer_are_those_of_no_name() {
     let mut tokenizer = Foreign(WordTokenizer::default());
     let plain = Lexicon::new(grammar(), &mut tokenizer).unwrap();
     let known = plain.size();
-    // Names and an object among them, two tokens, one that is not the same everywhere.
+    // Including names and an object, two tokens, and one that differs between positions.
     let candidates = [
         " Ada",
         " apple",

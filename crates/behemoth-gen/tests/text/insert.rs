@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::made::{grammar_of, has_links};
 
-/// Documents of 1 to `longest` tokens, the end included, of ids below `size`.
+/// Returns documents of 1 to `longest` tokens, the end included, with ids below `size`.
 fn background(documents: u64, longest: u64, size: u64) -> Arc<Background> {
     let key = Key::new(7, "text-insert-test", 0);
     let of = |document: u64| {
@@ -30,7 +30,7 @@ fn background(documents: u64, longest: u64, size: u64) -> Arc<Background> {
     Arc::new(Background::open(&[path], 2, 0, None).unwrap())
 }
 
-/// The corpus of a grammar with and without an insert.
+/// Returns the corpora of a grammar with and without an insert.
 fn both(grammar: &TextGrammar, keys: &str, insert: &str, longest: u64) -> Result<[Corpus; 2]> {
     let lexicon = Arc::new(Lexicon::new(
         grammar.clone(),
@@ -71,7 +71,8 @@ fn bare(corpus: &Corpus) -> Corpus {
     corpus.without(&facts).unwrap()
 }
 
-/// Documents with the sentences of others laid over them where a corpus says.
+/// Returns documents with the sentences of another corpus over their tokens, at the positions in
+/// the ledger.
 fn laid_over(
     mut made: Vec<Vec<u32>>,
     inside: &Corpus,
@@ -92,7 +93,7 @@ fn laid_over(
 
 type Mention = (u64, u64, u32, u32, u32);
 
-/// Mentions by fact and copy, counted from the first token of their sentence.
+/// Returns the mentions by fact and copy, with offsets from the first token of their sentence.
 fn mentions(corpus: &Corpus) -> Vec<Mention> {
     let places: BTreeMap<(u64, u64), Entry> = ledger(corpus)
         .into_iter()
@@ -141,7 +142,7 @@ proptest! {
         let insert = format!("{position},per_document={per_document}");
         let [inside, plain] = match both(&grammar, &keys, &insert, 140) {
             Ok(both) => both,
-            // Half of very few subjects may be none, which cannot be asked about.
+            // Half of very few subjects may be none, so that there can be no questions.
             Err(e) => {
                 let is_known = asks || e.to_string().contains(" slots: ");
                 prop_assert!(is_known, "{}\n{}\n{}", e, keys, text);
@@ -186,13 +187,13 @@ proptest! {
         prop_assert!(out.iter().map(|&t| u32::from(t)).eq(stream[start..start + made].iter().copied()));
         prop_assert_eq!(inside.token_count(1, &quiet).unwrap(), stream.len() as u64);
 
-        // Twins: objects of other lengths move nothing.
+        // Twins: objects of other lengths do not move anything.
         let fact = at.index(inside.world().subject_facts() as usize) as u64;
         let found = inside.world().fact(fact).unwrap();
         let objects = grammar.objects(found.relation as usize).unwrap();
         let other = ((u64::from(found.object) + 1) % objects) as u32;
         let change = [(fact, other)];
-        // What follows from another fact has no object of its own.
+        // The object of a fact that follows from another cannot be overridden.
         if let (Ok(twin), Ok(own)) = (
             inside.with_overrides(&change, false),
             plain.with_overrides(&change, false),
@@ -208,8 +209,8 @@ proptest! {
     }
 }
 
-/// It is no other sentence of the grammar that is longer: held out, of several facts, or a question
-/// where none is asked.
+/// Longer sentences that are not inserted do not count: held out, of several facts, or questions if
+/// there are none.
 #[test]
 fn the_longest_sentence_is_one_that_is_written_alone() {
     for (keys, longest) in [
@@ -225,7 +226,7 @@ fn the_longest_sentence_is_one_that_is_written_alone() {
         let error = of(keys, 3).unwrap_err().to_string();
         let up_to = error.split("up to ").nth(1).unwrap();
         assert!(up_to.starts_with(&format!("{longest} tokens")), "{error}");
-        // Five people need not have both the longest name and the longest objects.
+        // Five people do not necessarily have the longest name and the longest objects.
         let [_, plain] = of(keys, 140).unwrap();
         let most = documents(&plain).iter().map(|d| d.len() - 1).max().unwrap();
         assert!((longest - 5..=longest).contains(&most), "{most}");
@@ -262,13 +263,13 @@ fn at_borders_of_words_a_sentence_is_what_it_is_within_a_document() {
             match (first, begins) {
                 (0, _) => at_start += 1,
                 (_, true) => within += 1,
-                // In a part with little room there may be no border.
+                // In a part with little room there may be no word boundary.
                 (_, false) => inside_word += 1,
             }
         }
         assert!(within > 20.max(9 * inside_word), "{within} {inside_word}");
         assert!(at_start > 0 || position != "start");
-        // Mentions are where they were, but that a name may begin with a space.
+        // Mentions are at the same positions, except that a name may begin with a space.
         let spans = inside.spans(0..inside.documents()).unwrap();
         assert_eq!(
             spans.len(),
@@ -278,7 +279,7 @@ fn at_borders_of_words_a_sentence_is_what_it_is_within_a_document() {
             let tokens = &all[span.document as usize][span.start as usize..span.end as usize];
             assert!(text_of_mention(&read(tokens)), "{}", read(tokens));
         }
-        // Nothing of it hangs on what is said.
+        // None of this depends on the content of the facts.
         let fact = 3;
         let twin = inside.without(&[fact]).unwrap();
         let differ = documents(&twin).concat().into_iter().zip(all.concat());
@@ -287,7 +288,7 @@ fn at_borders_of_words_a_sentence_is_what_it_is_within_a_document() {
             .filter(|entry| entry.fact == fact)
             .count();
         assert!(differ.filter(|(a, b)| a != b).count() <= own * 25);
-        // The same document by itself.
+        // The same document, read separately.
         let stream = all.concat();
         let mut out = vec![0u16; 200];
         inside
@@ -301,7 +302,7 @@ fn at_borders_of_words_a_sentence_is_what_it_is_within_a_document() {
     }
 }
 
-/// Whether a text is the name of a person or an object.
+/// Returns `true` if a text is the name of a person or an object.
 fn text_of_mention(text: &str) -> bool {
     let text = text.trim_start();
     super::known().values().flatten().any(|(_, name, object)| {

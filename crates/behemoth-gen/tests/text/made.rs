@@ -1,15 +1,15 @@
-//! Grammars and keys of corpora made of tapes of bytes.
+//! Grammars and keys of corpora generated from tapes of bytes.
 
 use std::fmt::Write;
 
-/// What a grammar is made by: each choice takes the next byte, and 0 once there are none. So a
-/// shorter tape is a simpler grammar, and proptest shrinks it.
+/// The source of choices for a grammar: each choice uses the next byte, or 0 at the end. A shorter
+/// tape is therefore a simpler grammar, to which proptest shrinks.
 pub(crate) struct Tape<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
 impl Tape<'_> {
-    /// A number below `n`.
+    /// Returns a number below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         let Some((first, rest)) = self.bytes.split_first() else {
             return 0;
@@ -27,14 +27,14 @@ impl Tape<'_> {
     }
 }
 
-/// Words as people write them: spaces, marks, apostrophes and letters beyond ASCII.
+/// Realistic words: with spaces, punctuation marks, apostrophes and letters beyond ASCII.
 const SHAPES: [&str; 8] = [
     "Wo#", "wo#", "Wo wo#", "O'Wo#", "Wo-wo#", "W.#", "Ö#ß", "«#»",
 ];
 
 struct Making<'a> {
     tape: Tape<'a>,
-    /// No word is written twice, so that every object can be told from its text.
+    /// No word is used twice, so that every object can be identified by its text.
     words: usize,
     lists: String,
 }
@@ -51,7 +51,7 @@ impl Making<'_> {
         writeln!(self.lists, "{name} = [{}]", words.join(", ")).unwrap();
     }
 
-    /// A sentence with these holes for objects, which no other sentence equals.
+    /// Returns a unique sentence with these holes for objects.
     fn sentence(&mut self, objects: &[&str], forms: &[&str]) -> String {
         self.words += 1;
         let mut words = vec![format!("say{}", self.words)];
@@ -85,7 +85,7 @@ impl Making<'_> {
         text
     }
 
-    /// A list of sentences; some have weights, some are held out, the first is written.
+    /// Returns a list of sentences; some have weights, some are held out, the first is written.
     fn sentences(&mut self, objects: &[&str], forms: &[&str]) -> String {
         let count = 1 + self.tape.below(3);
         let own: Vec<String> = (0..count)
@@ -103,7 +103,7 @@ impl Making<'_> {
     }
 }
 
-/// A grammar of a tape, as TOML.
+/// Returns the grammar of a tape, as TOML.
 pub fn grammar_of(tape: &[u8]) -> String {
     let mut making = Making {
         tape: Tape { bytes: tape },
@@ -230,7 +230,7 @@ pub fn grammar_of(tape: &[u8]) -> String {
     format!("name = 'random'\n[lists]\n{}{text}", making.lists)
 }
 
-/// Whether every composed relation has sentences about its link.
+/// Returns `true` if every composed relation has sentences about its link.
 pub(crate) fn has_links(grammar: &str) -> bool {
     let links = grammar.matches(".link]").count();
     links > 0 && links == grammar.matches("kind = 'composed'").count()

@@ -1,7 +1,7 @@
-//! Corpora that are written with a text grammar.
+//! Corpora written with a text grammar.
 //!
-//! `small.toml` is small enough for these tests to know every sentence of it: they put sentences
-//! together by replacing holes in strings, which is not how the engine does it.
+//! `small.toml` is small enough for these tests to know every sentence of it: they compose
+//! sentences by replacing holes in strings, unlike the engine.
 
 mod background;
 mod documents;
@@ -29,7 +29,7 @@ fn lexicon() -> Arc<Lexicon> {
     Arc::new(Lexicon::new(grammar(), &mut WordTokenizer::default()).unwrap())
 }
 
-/// A corpus of six subjects with these keys of `[corpus]`.
+/// Returns a corpus of six subjects with these keys of `[corpus]`.
 fn corpus(keys: &str) -> Corpus {
     try_corpus(6, keys).unwrap()
 }
@@ -50,7 +50,7 @@ fn tokens(corpus: &Corpus) -> Vec<u16> {
         .unwrap()
 }
 
-/// The documents as the word tokenizer's names, end to end.
+/// Returns the documents as the concatenated names of the word tokenizer.
 fn decoded(corpus: &Corpus) -> Vec<String> {
     let lexicon = lexicon();
     let names = lexicon.names().unwrap();
@@ -69,10 +69,10 @@ fn decoded(corpus: &Corpus) -> Vec<String> {
 const CITIES: [&str; 4] = ["Oslo", "Rio", "New York", "Bonn"];
 const FIRMS: [&str; 4] = ["Axle & Co.", "Brix", "Corun", "Delph"];
 
-/// What is said, read back from a sentence with the full name: relation, name, object.
+/// A fact, read from a sentence with the full name: relation, name, object.
 type Said = (usize, String, String);
 
-/// Every sentence that can be written with the full name, and what it says.
+/// Returns every sentence that can be written with the full name, and its facts.
 fn known() -> BTreeMap<String, Vec<Said>> {
     let mut known = BTreeMap::new();
     let classes = [
@@ -129,7 +129,7 @@ fn known() -> BTreeMap<String, Vec<Said>> {
     known
 }
 
-/// How people write the object of a relation.
+/// Returns the object of a relation as text.
 fn object(relation: u32, object: u32) -> String {
     let object = object as usize;
     match relation {

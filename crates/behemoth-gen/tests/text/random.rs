@@ -1,4 +1,4 @@
-//! Random grammars: whatever a file may say, what is written is what the ledger counts.
+//! Random grammars: for every file, the text agrees with the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn corpus_of(grammar: TextGrammar, seed: u64, keys: &str) -> Result<Corpus> {
     Corpus::with_lexicon(World::new(world)?, spec.corpus, None, Arc::new(lexicon))
 }
 
-/// Tokens of each document, without its end.
+/// Returns the tokens of each document, without its end.
 fn documents(corpus: &Corpus, end: u32) -> Vec<Vec<u32>> {
     (0..corpus.documents())
         .map(|document| {
@@ -40,7 +40,7 @@ fn documents(corpus: &Corpus, end: u32) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// How often each fact's object is mentioned.
+/// Returns the number of times each fact's object is mentioned.
 fn mentions(corpus: &Corpus) -> BTreeMap<u64, u64> {
     let mut counts = BTreeMap::new();
     for span in corpus.spans(0..corpus.documents()).unwrap() {
@@ -51,7 +51,7 @@ fn mentions(corpus: &Corpus) -> BTreeMap<u64, u64> {
     counts
 }
 
-/// The relation whose objects a fact has, links among the facts of their relation.
+/// Returns the object of a fact as text; a link has the objects of its composed relation.
 fn object_text(grammar: &TextGrammar, corpus: &Corpus, fact: u64) -> String {
     let found = corpus.world().fact(fact).unwrap();
     let own = grammar.relation_keys().count();
@@ -94,7 +94,7 @@ proptest! {
         let keys = keys_of(&mut Tape { bytes: &choices }, has_links(&text));
         let corpus = match corpus_of(grammar.clone(), seed, &keys) {
             Ok(corpus) => corpus,
-            // Half of very few subjects may be none, which cannot be asked about.
+            // Half of very few subjects may be none, so that there can be no questions.
             Err(e) => {
                 prop_assert!(keys.contains("questions = {s"), "{}\n{}\n{}", e, keys, text);
                 return Ok(());
@@ -108,7 +108,7 @@ proptest! {
         let own = documents(&corpus, 0);
         let texts = corpus.texts(0..corpus.documents()).unwrap();
 
-        // The tokens are those of the text, of all of it as of its pieces.
+        // The tokens of the complete text equal those of its pieces.
         let whole = WordTokenizer::default().encode(&texts).unwrap();
         for ((tokens, text), whole) in own.iter().zip(&texts).zip(&whole) {
             prop_assert_eq!(&decoded(tokens), text);
@@ -123,7 +123,7 @@ proptest! {
             }
         }
 
-        // One document at a time is all at once, and so is any part.
+        // Reading one document at a time equals reading all, and so does any part.
         let quiet = Progress::default();
         let all: Vec<u32> = corpus.tokens(0..corpus.documents(), 2, &quiet).unwrap();
         let joined: Vec<u32> = own
@@ -141,7 +141,7 @@ proptest! {
             prop_assert_eq!(&out[..], &all[start..start + got]);
         }
 
-        // Each fact is said as often as the ledger says, where it says, and by its own object.
+        // Each fact is stated as often as in the ledger, at the same positions and with its object.
         let counts = mentions(&corpus);
         for fact in 0..corpus.world().facts() {
             let exposures = corpus.exposures_of(fact);
@@ -188,7 +188,8 @@ proptest! {
         let other = ((u64::from(found.object) + 1) % objects) as u32;
         let changed = match corpus.with_overrides(&[(fact, other)], false) {
             Ok(changed) => changed,
-            // What follows from another fact has no object of its own, one of one no other.
+            // The object of a fact that follows from another, or a single object, cannot be
+            // overridden.
             Err(_) => return Ok(()),
         };
         let says: Vec<u64> = corpus.ledger(fact).unwrap().iter().map(|entry| entry.document).collect();
@@ -204,7 +205,7 @@ proptest! {
     }
 }
 
-/// What is put into a text to break it.
+/// Snippets that are inserted into a text to break it.
 const SNIPPETS: [&str; 24] = [
     "{",
     "}",
@@ -232,7 +233,7 @@ const SNIPPETS: [&str; 24] = [
     "ß\u{301}",
 ];
 
-/// A text with some mistakes.
+/// Returns a text with some mistakes.
 fn broken(text: &str, tape: &[u8]) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for mistake in tape.chunks_exact(4) {
@@ -252,7 +253,7 @@ fn broken(text: &str, tape: &[u8]) -> String {
                 letters.splice(to..to, part);
             }
             3 => {
-                // A line less.
+                // Removes a line.
                 let from = letters[..at]
                     .iter()
                     .rposition(|&l| l == '\n')

@@ -1,4 +1,4 @@
-//! Grammars and corpora that are refused: one line each, with the place.
+//! Grammars and corpora that are refused, in one line each, with the position.
 
 use behemoth_gen::grammar::{Lexicon, TextGrammar, TextToken, Tokenizer, WordTokenizer};
 
@@ -55,14 +55,14 @@ fn more_words_than_can_be_compiled_are_refused_at_once() {
     assert!(
         error.starts_with(
             "argument 'many.toml, line 9: relations.r.statements[4]': got \"x4{object}.\", a piece \
-             that 1000000 words fill, behind pieces that 4000007 fill, allowed: pieces of sentences \
+             that 1000000 words fill, after pieces that 4000007 fill, allowed: pieces of sentences \
              that up to 4194304 words fill"
         ),
         "{error}"
     );
 }
 
-/// Words of the grammar as tokens, with another end of documents.
+/// A tokenizer of the words of a grammar with another end of documents.
 struct Ends(WordTokenizer, u32);
 
 impl Tokenizer for Ends {

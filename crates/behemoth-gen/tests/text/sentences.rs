@@ -1,4 +1,4 @@
-//! Sentences: what they say, in which tokens, how often.
+//! Sentences: their content, tokens and frequencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ fn tokens_are_those_of_the_text() {
         let corpus = corpus(keys);
         let texts = corpus.texts(0..corpus.documents()).unwrap();
         assert_eq!(decoded(&corpus), texts, "{keys}");
-        // The whole text, encoded by the rule of the tokenizer, gives the same words.
+        // Encoding the complete text with the tokenizer gives the same words.
         let mut tokenizer = WordTokenizer::default();
         let lexicon = lexicon();
         let names = lexicon.names().unwrap();
@@ -87,7 +87,7 @@ fn weights_are_shares() {
         .iter()
         .filter(|text| text.contains("first home"))
         .count();
-    // 12,000 draws at 3/4: 5 sigma are 237, exceeded by a right grammar with probability 6e-7.
+    // 12,000 draws at 3/4: 5 sigma are 237, exceeded by a correct grammar with probability 6e-7.
     assert!(homes.abs_diff(9000) < 237, "{homes}");
 }
 
@@ -108,7 +108,7 @@ fn held_out_sentences_are_probes_alone() {
     let names = lexicon.names().unwrap();
     let text =
         |tokens: &[u32]| -> String { tokens.iter().map(|&t| names[t as usize].as_str()).collect() };
-    // The first names its object before its subject, and so asks nothing.
+    // The first names its object before its subject, and so cannot be a probe.
     assert!(corpus.prober(held_out[0]).unwrap().probe(0).is_none());
     let prober = corpus.prober(held_out[1]).unwrap();
     let found = prober.probe(0).unwrap();

@@ -1,4 +1,4 @@
-//! Refusals and sentences of edits: what no corpus says.
+//! Refusals and edit sentences, which are not in any corpus.
 
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ fn a_sentence_of_an_edit_says_the_old_object_and_asks_for_the_new_one() {
             assert_eq!(read(&corpus, &edit.answer), format!(" {}", name(new)));
             assert_eq!(read(&corpus, &edit.rest), ".");
         }
-        // One that names the new object first asks nothing, and there is no third.
+        // The one that names the new object first cannot be a prompt, and there is no third.
         for number in [1, 2] {
             assert_eq!(corpus.edit_prompts(&[fact], &[0], number).unwrap(), [None]);
         }

@@ -1,10 +1,10 @@
-//! Facts: every kind of relation has the law it promises, nothing that a knob does not touch
-//! changes with it, and tables, ids, overrides and the entropy are exact.
+//! Facts: every kind of relation has its documented distribution, a setting changes only what it
+//! affects, and tables, ids, overrides and the entropy are exact.
 //!
-//! Statistical tests have fixed seeds. Each chi-square fails a right world with probability
-//! [`ALARM`], each bound of 5 sigma with 6e-7; together about 40 of them.
+//! Statistical tests have fixed seeds. A correct world fails each chi-square test with probability
+//! [`ALARM`] and each bound of 5 sigma with 6e-7; there are about 40 in total.
 //!
-//! Here are what several topics use, what knobs change, and the ids of facts.
+//! This file has helpers of several topics, and tests of settings and of the ids of facts.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -24,7 +24,7 @@ fn objects(world: &World, relation: u32) -> impl Iterator<Item = u64> {
     (0..world.subjects()).map(move |subject| u64::from(world.known_object(subject, relation)))
 }
 
-/// Facts whose object differs between two worlds.
+/// Returns the facts whose object differs between two worlds.
 fn changed(a: &World, b: &World) -> Vec<u64> {
     (0..a.facts())
         .filter(|&fact| a.known(fact).object != b.known(fact).object)
@@ -38,7 +38,7 @@ fn table_spec(subjects: u64, relations: &str) -> WorldSpec {
     WorldSpec::from_json(&text).unwrap()
 }
 
-/// Rows of (subject, relation, object, second object, nested object).
+/// Creates a table from rows of (subject, relation, object, second object, nested object).
 fn table(rows: &[(u64, u32, u32, u32, u32)]) -> Table {
     Table {
         subject: rows.iter().map(|row| row.0).collect(),
@@ -49,7 +49,7 @@ fn table(rows: &[(u64, u32, u32, u32, u32)]) -> Table {
     }
 }
 
-/// Worlds that differ in one knob share all that the knob does not touch.
+/// Worlds that differ in one setting share everything that the setting does not affect.
 #[test]
 fn knobs_change_only_what_they_touch() {
     let base = "{kind = \"independent\", objects = 50},\

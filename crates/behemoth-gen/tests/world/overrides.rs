@@ -1,4 +1,4 @@
-//! Overrides: what they change alone, what follows from them, and those that are refused.
+//! Overrides: their direct changes, the facts that follow from them, and their refusals.
 
 use crate::common::Known;
 use behemoth_gen::World;
@@ -6,7 +6,7 @@ use behemoth_gen::World;
 use crate::changed;
 use crate::common::world;
 
-/// A chain 0 -> 1 -> 2 and a second map 3 of relation 0.
+/// Returns a world with a chain 0 -> 1 -> 2 and a second map 3 of relation 0.
 fn chain() -> World {
     world(
         "subjects = 200\nrelations = [{kind = \"independent\", objects = 12},\
@@ -31,7 +31,7 @@ fn an_override_changes_its_fact_alone_or_what_follows_from_it() {
             assert_eq!(follows.known_object(subject, 1), map(1, new));
             assert_eq!(follows.known_object(subject, 2), map(2, map(1, new)));
             assert_eq!(follows.known_object(subject, 3), map(3, new));
-            // Not the correlated relation: its fact is a draw of its own.
+            // Not the correlated relation: its fact is drawn separately.
             assert_eq!(follows.known_object(subject, 4), old);
             let allowed: Vec<u64> = (0..4).map(|r| world.fact_id(subject, r).unwrap()).collect();
             assert!(
@@ -55,7 +55,7 @@ fn an_override_in_the_middle_of_a_chain_moves_what_is_below_it_only() {
         follows.known_object(7, 2),
         world.nested_objects(2).unwrap()[new as usize]
     );
-    // An override of its own wins over what follows.
+    // A direct override takes precedence over following another.
     let below = world.fact_id(7, 2).unwrap();
     let other = (follows.known_object(7, 2) + 1) % 3;
     let both = world

@@ -1,4 +1,4 @@
-//! Every kind of relation, and second objects: the objects have the law that they promise.
+//! Every kind of relation, and second objects: the objects have their documented distribution.
 
 use crate::common::Known;
 use std::collections::HashSet;
@@ -50,7 +50,7 @@ fn zipf_relations_have_the_frequencies_of_their_weights() {
     }
 }
 
-/// How often relation 1 equals relation 0, and the law of the pairs where it does not.
+/// Returns how often relation 1 equals relation 0, and the counts of the pairs that differ.
 fn mismatches(world: &World, count: u64) -> (u64, Vec<u64>) {
     let mut others = vec![0; (count * count) as usize];
     let mut matches = 0;
@@ -65,7 +65,7 @@ fn mismatches(world: &World, count: u64) -> (u64, Vec<u64>) {
 }
 
 /// The reference never drew object 0, drew the last object twice as often, and matched in 0.67 of
-/// the subjects where 0.5 was asked.
+/// the subjects at a strength of 0.5.
 #[test]
 fn correlated_relations_match_as_often_as_asked_and_are_uniform_elsewhere() {
     let count = 20;
@@ -81,7 +81,7 @@ fn correlated_relations_match_as_often_as_asked_and_are_uniform_elsewhere() {
             .map(|pair| others[pair as usize])
             .collect();
         assert_fits("every other object, by base", uniform_p(&others));
-        // The two objects that the reference had wrong, each against its own expectation.
+        // The two objects that were wrong in the reference, each against its own expectation.
         for object in [0, count - 1] {
             let drawn = objects(&world, 1).filter(|&o| o == object).count() as u64;
             assert_share(
@@ -200,7 +200,7 @@ fn composed_maps_are_exactly_balanced_to_any_depth() {
             let object = world.known_object(subject, of);
             assert_eq!(world.known_object(subject, relation), map[object as usize]);
         }
-        // The link facts say the same.
+        // The link facts agree.
         let (at, link) = world
             .links()
             .iter()

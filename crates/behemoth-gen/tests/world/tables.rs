@@ -1,4 +1,4 @@
-//! Worlds of a user's table: complete, lacking facts, overridden and refused.
+//! Worlds of a user's table: complete, with missing facts, overridden and refused.
 
 use crate::common::Known;
 use behemoth_gen::{Corpus, CorpusSpec, World, WorldSpec};
@@ -30,14 +30,14 @@ fn a_complete_table_is_the_world_it_says() {
             assert_eq!(world.known_object(subject, 2), nested);
         }
     }
-    // Objects that no subject has: nothing is known of them, so there is no fact.
+    // Objects of no subject: their nested object is unknown, so they have no link fact.
     assert_eq!(world.nested_objects(2).unwrap(), [NONE, NONE, NONE, 0, 1]);
     assert_eq!(world.fact_id(0, 3), None);
     assert_eq!(world.fact_id(3, 3), Some(9));
     assert_eq!(world.fact_id(4, 3), Some(10));
     assert_eq!(world.known(10).object, 1);
 
-    // The order of the rows says nothing; the digest is the same, and is kept in the spec.
+    // The order of the rows does not matter; the digest is the same, and is stored in the spec.
     let mut shuffled = rows;
     shuffled.reverse();
     let again = World::from_table(spec, &table(&shuffled)).unwrap();
@@ -47,7 +47,7 @@ fn a_complete_table_is_the_world_it_says() {
         world.spec().table.as_ref().unwrap().digest,
         table(&rows).digest()
     );
-    // A spec that names the rows takes these rows and no others.
+    // A spec with a digest accepts only the rows with this digest.
     let named = world.spec().clone();
     World::from_table(named.clone(), &table(&rows)).unwrap();
     let mut other = rows;
@@ -65,7 +65,7 @@ fn a_complete_table_is_the_world_it_says() {
     );
 }
 
-/// Sizes are of whoever wrote the spec: they take memory only as far as there are rows for them.
+/// The sizes in a spec may be wrong: memory is allocated only in proportion to the rows.
 #[test]
 fn few_rows_with_many_places_are_refused() {
     let rows = [(5, 0, 1, NONE, 0)];
@@ -84,7 +84,7 @@ fn few_rows_with_many_places_are_refused() {
     assert_eq!(World::from_table(spec, &table(&rows)).unwrap().facts(), 3);
 }
 
-/// How the facts of a table were drawn moves no byte, but is known to those who ask.
+/// The known distribution of a table's facts does not change the bytes, but is reported.
 #[test]
 fn relations_of_a_table_may_be_known_to_be_correlated() {
     let rows = [(0, 0, 1, NONE, NONE), (0, 1, 1, NONE, NONE)];
@@ -101,7 +101,7 @@ fn relations_of_a_table_may_be_known_to_be_correlated() {
         (&"table".into(), &0.into())
     );
     assert!(found[1].get("binarised").is_none());
-    // A table that says nothing of it has the hash it had before it could.
+    // A table without this information keeps the hash from before it was introduced.
     let plain = World::from_table(plain, &table(&rows)).unwrap();
     assert!(
         !serde_json::to_string(plain.spec())
@@ -113,7 +113,7 @@ fn relations_of_a_table_may_be_known_to_be_correlated() {
         (
             r#"{"objects": 5, "with": 0}, {"objects": 5}"#,
             "argument 'table.relations[0].with': got 0, \
-             allowed: an earlier relation, and this is the first",
+             allowed: an earlier relation (this is the first)",
         ),
         (
             r#"{"objects": 5}, {"objects": 5, "with": 1}"#,
@@ -122,7 +122,7 @@ fn relations_of_a_table_may_be_known_to_be_correlated() {
         (
             r#"{"objects": 5}, {"objects": 6, "with": 0}"#,
             "argument 'table.relations[1].with': got relation 0 of 5 objects, \
-             allowed: one of 6 objects, as this has",
+             allowed: a relation of 6 objects, like this one",
         ),
     ] {
         let text = format!("{{\"subjects\": 1, \"table\": {{\"relations\": [{relations}]}}}}");
@@ -142,7 +142,7 @@ fn a_table_may_lack_facts() {
     let spec = table_spec(5, r#"{"objects": 5, "nested": 2}, {"objects": 3}"#);
     let world = World::from_table(spec, &table(&rows)).unwrap();
     assert!(!world.is_complete());
-    // Four rows, two of which bring a composed fact, and two links.
+    // Four rows, two of which have a composed fact, and two links.
     assert_eq!((world.subject_facts(), world.facts()), (6, 8));
     let facts: Vec<(u64, u32, u32, Option<u32>)> = (0..world.facts())
         .map(|fact| {
@@ -182,7 +182,7 @@ fn overrides_of_a_table_follow_its_links() {
         (follows.known_object(0, 0), follows.known_object(0, 1)),
         (1, 0)
     );
-    // The nested object of object 2 is unknown: nothing can follow.
+    // The nested object of object 2 is unknown, so the composed fact cannot follow.
     let error = world.with_overrides(&[(0, 2)], true);
     assert!(error.is_err(), "an unknown nested object was taken");
     world.with_overrides(&[(0, 2)], false).unwrap();
@@ -250,7 +250,7 @@ fn tables_are_refused_with_the_row() {
     let error = World::from_table(drawn, &table(&[good])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "argument 'table': got rows beside a spec without a table, \
+        "argument 'table': got rows for a spec without a table, \
          allowed: a spec whose table names the rows"
     );
 }
@@ -285,7 +285,7 @@ fn things_with_names_are_one_token_each_whatever_the_base() {
     let some = named(r#""names": {"subjects": "a", "nested": "b"}"#);
     assert_eq!(lengths(&some, 1000).unwrap(), (1, 1, [2, 1]));
     assert_eq!(lengths(&some, 10).unwrap(), (1, 1, [4, 1]));
-    // The lengths that the reference gives words are those of numbers.
+    // The word lengths of the reference apply to numbers.
     let both = named(r#""names": {"objects": "a"}, "reference_words": true"#);
     assert_eq!(lengths(&both, 1000).unwrap(), (2, 1, [1, 2]));
     let all = r#""names": {"subjects": "a", "relations": "b", "objects": "c", "nested": "d"}"#;
@@ -294,7 +294,7 @@ fn things_with_names_are_one_token_each_whatever_the_base() {
         lengths(&named(all), 10).unwrap_err().to_string(),
         "argument 'base': got 10, allowed: nothing: each name is one token"
     );
-    // A spec without names is what it was before there were any.
+    // A spec without names is unchanged from before names were introduced.
     assert!(!plain.to_json().contains("names"));
     assert_eq!(named(r#""names": {}"#).to_json(), plain.to_json());
 }

@@ -1,4 +1,4 @@
-//! Facts as questions and answers.
+//! Questions and answers as text.
 
 use std::collections::HashMap;
 
@@ -8,15 +8,20 @@ use crate::error::{Error, Result};
 use crate::grammar::Digits;
 
 impl Corpus {
-    /// A question about each of some facts and its answer, as two texts, without the form that
-    /// joins them in a corpus; both are empty where the relation has no question of the wording.
+    /// Returns a question about each of some facts and its answer as two texts, without the form
+    /// that joins them in a corpus; both are empty if the relation has no question in this wording.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates, the wording is not a
+    /// question or a fact does not exist.
     pub fn question_texts(&self, facts: &[u64], wording: usize) -> Result<Vec<[String; 2]>> {
         let text = self.text()?;
         if !(self.wordings().get(wording)).is_some_and(|wording| wording.is_question()) {
             let allowed = "the index of a wording that is a question";
             return Err(Error::argument("wording", wording, allowed));
         }
-        // How a question reads depends on the relation and the class.
+        // The wording of a question depends on the relation and the class.
         let mut known = HashMap::new();
         let texts = facts.iter().map(|&fact| {
             self.check_range("fact", fact, fact.saturating_add(1), self.world.facts())?;

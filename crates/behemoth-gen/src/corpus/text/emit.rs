@@ -1,4 +1,4 @@
-//! Documents of text -> tokens.
+//! Writing documents of text as tokens.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use super::Text;
 use crate::grammar::{Digits, Lines, Mention};
 use crate::vocabulary::Token;
 
-/// What becomes of documents: they are written, or their tokens are counted.
+/// A consumer of documents, which writes them or counts their tokens.
 trait Sink {
-    /// Takes the sentences that have come together, and forgets them.
+    /// Consumes the collected sentences and clears them.
     fn lines(&mut self, lines: &mut Lines);
 
-    /// Takes a document that says no fact.
+    /// Consumes a document without facts.
     fn other(&mut self, number: u64);
 }
 
@@ -53,7 +53,7 @@ impl Sink for Counted<'_> {
 }
 
 impl Corpus {
-    /// Writes documents to the front of `out`; gives the number of tokens.
+    /// Writes documents to the front of `out`; returns the number of tokens.
     pub(in crate::corpus) fn emit_text<T: Token>(
         &self,
         text: &Text,
@@ -70,7 +70,7 @@ impl Corpus {
         sink.at
     }
 
-    /// The number of tokens that [`Corpus::emit_text`] would write.
+    /// Returns the number of tokens that [`Corpus::emit_text`] would write.
     pub(in crate::corpus) fn count_text(&self, text: &Text, documents: Range<u64>) -> u64 {
         let mut sink = Counted {
             corpus: self,

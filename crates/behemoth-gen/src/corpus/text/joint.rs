@@ -1,4 +1,4 @@
-//! Joint statements: neighbours of a document that are said in one sentence.
+//! Joint statements: adjacent facts of a document that are stated in one sentence.
 
 use super::super::Corpus;
 use super::super::sentence::Sentence;
@@ -7,7 +7,8 @@ use crate::grammar::Lexicon;
 use crate::hash::multiply_high;
 
 impl Text {
-    /// How many of the next sentences are written as one, and by which joint statement.
+    /// Returns how many of the next sentences are written as one, and the joint statement and its
+    /// variant if there is one.
     #[inline]
     pub(super) fn joint(
         &self,
@@ -17,7 +18,7 @@ impl Text {
         let [first, second, ..] = sentences else {
             return (1, None);
         };
-        // Nearly all pairs fall here.
+        // Nearly all pairs are rejected here.
         if second.subject != first.subject || !self.may_join(first.relation, second.relation) {
             return (1, None);
         }
@@ -37,7 +38,7 @@ impl Text {
         let first = sentences.first()?;
         let rendering = corpus.rendering(first.fact, first.copy);
         let hash = self.joint_key.hash_pair(first.fact, rendering);
-        // The high half says whether, the low half which.
+        // The high half decides whether to join, the low half which variant is used.
         if multiply_high(hash, 1_000_000_000) >= self.share_joint {
             return None;
         }
@@ -64,7 +65,7 @@ impl Text {
         None
     }
 
-    /// The sentence of a group that is said at this place of the joint statement.
+    /// Returns the sentence of a group that is at a position of the joint statement.
     pub(super) fn place_in_joint<'a>(
         &self,
         group: &'a [Sentence],
@@ -82,7 +83,7 @@ impl Text {
     }
 }
 
-/// By pair of relations, whether a joint statement can say both.
+/// Returns, for each pair of relations, whether a joint statement can state both.
 pub(super) fn joins(lexicon: &Lexicon) -> Vec<bool> {
     let relations = lexicon.relations() as u32;
     let pairs = (0..relations).flat_map(|a| (0..relations).map(move |b| (a, b)));

@@ -1,4 +1,4 @@
-//! Text: what a corpus needs beside the lexicon to write facts in a language.
+//! Text: everything besides the lexicon that a corpus needs to write facts in a language.
 
 mod ask;
 mod emit;
@@ -26,27 +26,28 @@ use crate::world::World;
 
 pub use self::views::{BACKGROUND_ROLE, Span};
 
-/// A lexicon for one world.
+/// A lexicon applied to one world.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     lexicon: Arc<Lexicon>,
     wordings: Vec<Wording>,
-    /// Subject -> its name, as a number among all names.
+    /// Maps a subject to its name, as a number among all names.
     names: Permutation,
     name_radices: Vec<Divider>,
-    /// By relation, links included: of what a fact is about (none for a subject), and its object.
+    /// For each relation, links included: the relation whose objects a fact is about (`None` for a
+    /// subject), and the relation of its object.
     about: Vec<Option<usize>>,
     objects: Vec<usize>,
-    /// By relation of a subject; of one length, with ones at the end: relations change with every
-    /// sentence, and so would a loop over their lists.
+    /// For each relation of a subject; all lists have the same length, padded with ones: relations
+    /// change with every sentence, and so would the length of a loop over their lists.
     object_radices: Vec<Vec<Divider>>,
     class_key: Key,
-    /// Hashes below the first are of class 0, and so on; the last class has no end.
+    /// Upper ends of the hashes of each class; the last class has no end.
     class_ends: Vec<u64>,
     naming: Naming,
     joint_key: Key,
     share_joint: u64,
-    /// By pair of relations: whether a joint statement can say both.
+    /// For each pair of relations: whether a joint statement can state both.
     joins: Vec<bool>,
 }
 
@@ -141,7 +142,7 @@ impl Text {
         &self.wordings
     }
 
-    /// What agrees with a subject.
+    /// Returns the class of a subject, which other words agree with.
     #[inline(always)]
     fn class(&self, subject: u64) -> u32 {
         let hash = self.class_key.hash(subject);
@@ -151,7 +152,7 @@ impl Text {
             .sum()
     }
 
-    /// Sets the digits of what a fact is about; gives its class.
+    /// Sets the digits of what a fact is about; returns its class.
     #[inline(always)]
     fn set_subject(&self, digits: &mut Digits, relation: u32, subject: u64, named: Named) -> u32 {
         let class = match self.about[relation as usize] {
@@ -178,7 +179,7 @@ impl Text {
         digits.set(slots::of_object(place), u64::from(object), radices);
     }
 
-    /// The plan of a sentence that stands alone, and its digits.
+    /// Returns the plan and the digits of a sentence that stands alone.
     #[inline(always)]
     pub(in crate::corpus) fn alone(&self, sentence: &Sentence, mention: Mention) -> (u32, Digits) {
         let mut digits = Digits::default();
@@ -192,7 +193,7 @@ impl Text {
     }
 
     /// Writes a sentence that stands alone, without an end of the document, to the front of `out`,
-    /// which must have room for it and a chunk; gives the number of its tokens.
+    /// which must have room for it and a chunk; returns the number of its tokens.
     pub(in crate::corpus) fn write_alone<T: Token>(
         &self,
         sentence: &Sentence,
@@ -205,9 +206,9 @@ impl Text {
         lines.write(&self.lexicon, out)
     }
 
-    /// Goes through the sentences of a document as they are written: those that a joint statement
-    /// says together come as one. Those of facts that are left out are still among them, so that a
-    /// twin joins what its parent joins.
+    /// Calls `each` for every written sentence of a document: those of a joint statement form one
+    /// group. `sentences` includes those of omitted facts, so that a twin joins what its parent
+    /// joins.
     pub(in crate::corpus) fn for_each(
         &self,
         sentences: &[Sentence],
@@ -259,7 +260,7 @@ impl Text {
                     let plan = self.lexicon.joint_plan(joint, number, class, mention);
                     each(plan, &digits, group);
                 }
-                // Of what a joint statement would have said, a twin writes the rest one by one.
+                // If a twin omits part of a joint statement, it writes the rest one by one.
                 _ => {
                     for sentence in group.iter().filter(|s| !corpus.is_left_out(s.fact)) {
                         self.set_object(&mut digits, 0, sentence.relation, sentence.object);
@@ -276,8 +277,8 @@ impl Text {
         }
     }
 
-    /// Prompt and answer of a fact in a wording, and what follows the answer; none where the
-    /// sentence names its object before its subject.
+    /// Returns the prompt and the answer of a fact in a wording, and what follows the answer;
+    /// `None` if the relation has no such sentence or it names its object before its subject.
     pub(in crate::corpus) fn probe(&self, sentence: &Sentence) -> Option<Probe> {
         if !self.lexicon.has(sentence.relation, sentence.wording) {
             return None;
@@ -286,7 +287,7 @@ impl Text {
         self.cut(plan, &digits, TextRole::Object(0))
     }
 
-    /// The same with other tokens in the same places.
+    /// Returns this text with other tokens in the same positions.
     fn with_lexicon(&self, lexicon: Lexicon) -> Text {
         Text {
             lexicon: Arc::new(lexicon),
@@ -295,7 +296,8 @@ impl Text {
     }
 }
 
-/// The lengths of the lists that objects are products of, for as many lists in each relation.
+/// Returns the lengths of the lists that objects are products of, padded to the same number of
+/// lists in each relation.
 fn even(grammar: &TextGrammar, relations: usize) -> Vec<Vec<Divider>> {
     let mut radices: Vec<Vec<u64>> = (0..relations).map(|r| grammar.object_radices(r)).collect();
     let most = radices.iter().map(Vec::len).max().unwrap_or(0);
@@ -306,7 +308,7 @@ fn even(grammar: &TextGrammar, relations: usize) -> Vec<Vec<Divider>> {
     radices.into_iter().map(dividers).collect()
 }
 
-/// The columns of a lexicon, as wordings of a corpus.
+/// Converts the columns of a lexicon to wordings of a corpus.
 fn wordings(lexicon: &Lexicon) -> Vec<Wording> {
     let columns = lexicon.columns().iter().enumerate();
     columns

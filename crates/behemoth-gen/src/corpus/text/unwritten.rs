@@ -1,4 +1,4 @@
-//! Prompts of sentences that no corpus has: with a refusal, or with a new object.
+//! Probes of sentences that are not in any corpus: with a refusal, or with a new object.
 
 use super::super::Corpus;
 use super::super::held::Named;
@@ -8,8 +8,13 @@ use crate::error::{Error, Result};
 use crate::grammar::{Digits, Mention, TextRole, TextSpan, slots};
 
 impl Corpus {
-    /// The prompts of facts in a wording with a refusal for an answer; none where that wording
-    /// cannot ask, or nothing says how the relation is refused.
+    /// Returns the probes of facts in a wording with a refusal as the answer; `None` if the wording
+    /// cannot be a prompt, or the grammar has no refusal for the relation.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates, or the wording or a
+    /// fact does not exist.
     pub fn refusals(&self, facts: &[u64], wording: usize) -> Result<Vec<Option<Probe>>> {
         let text = self.text()?;
         if wording >= text.wordings.len() {
@@ -21,16 +26,21 @@ impl Corpus {
             let class = text.set_subject(&mut digits, relation, subject, Named::NONE);
             let plan = text.lexicon.refusing(relation, wording, class)?;
             let refused = text.cut(plan, &digits, TextRole::Object(0))?;
-            // What is asked must not depend on the answer.
+            // The prompt must not depend on the answer.
             let plan = text.lexicon.plan(relation, wording, class, Mention::First);
             let own = text.cut(plan, &digits, TextRole::Object(0))?;
             (own.prompt == refused.prompt).then_some(refused)
         })
     }
 
-    /// The prompts of facts in one of their relations' sentences of edits, with the new object for
-    /// an answer. None where a relation has no sentence of that number, or that names the new object
-    /// before the subject.
+    /// Returns the probes of facts in one of their relations' edit sentences, with the new object
+    /// as the answer; `None` if the new object does not exist, or the relation has no edit sentence
+    /// of that number, or the sentence names the new object before the subject.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates or a fact does not
+    /// exist.
     pub fn edit_prompts(
         &self,
         facts: &[u64],
@@ -54,7 +64,12 @@ impl Corpus {
         })
     }
 
-    /// How many sentences of edits a relation has.
+    /// Returns the number of edit sentences of a relation.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates or the relation does not
+    /// exist.
     pub fn edit_sentences(&self, relation: u32) -> Result<usize> {
         let text = self.text()?;
         let relations = text.lexicon.relations() as u32;
@@ -68,7 +83,11 @@ impl Corpus {
         }
     }
 
-    /// The tokens of refusals, each way that they are written once.
+    /// Returns the tokens of the refusals, each distinct one once.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates.
     pub fn refusal_answers(&self) -> Result<Vec<Vec<u32>>> {
         Ok(self.text()?.lexicon.refusals())
     }
@@ -89,12 +108,13 @@ impl Corpus {
 }
 
 impl Text {
-    /// A sentence cut where it says what has a role; none where it names its subject later.
+    /// Cuts a sentence around the answer with a role; `None` if it names its subject after the
+    /// answer.
     pub(super) fn cut(&self, plan: u32, digits: &Digits, role: TextRole) -> Option<Probe> {
         let tokens = self.lexicon.sentence(plan, digits);
         let spans = self.lexicon.spans(plan, digits);
         let answer = spans.iter().find(|span| span.role == role)?;
-        // A prompt that does not say whom it asks about asks nothing.
+        // A prompt must name the subject.
         let says = |span: &TextSpan| span.role == TextRole::Subject && span.end <= answer.start;
         spans.iter().any(says).then(|| Probe {
             prompt: tokens[..answer.start].to_vec(),

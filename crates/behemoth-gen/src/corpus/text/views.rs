@@ -1,4 +1,4 @@
-//! A corpus of text, looked at otherwise: as text, as roles, as mentions.
+//! Views of a corpus of text: as text, as roles, as mentions.
 
 use std::ops::Range;
 use std::slice::from_ref;
@@ -12,26 +12,26 @@ use super::Text;
 use crate::error::{Error, Result};
 use crate::grammar::{Digits, Lexicon, Lines, Mention, TextRole};
 
-/// Stands for what a background says among roles.
+/// Role of the tokens of a background.
 pub const BACKGROUND_ROLE: u32 = 4;
 
 /// A mention of a subject or an object by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Span {
-    /// The document.
+    /// Number of the document.
     pub document: u64,
-    /// Its sentence, counted in the document.
+    /// Position of the sentence in the document, from 0.
     pub sentence: u32,
-    /// The fact that the sentence says; for the subject of a joint statement the first.
+    /// The fact that the sentence states; for the subject of a joint statement, the first.
     pub fact: u64,
-    /// Which of the fact's copies.
+    /// Number of the copy among those of the fact, from 0.
     pub copy: u64,
-    /// What is mentioned.
+    /// Role of the mention.
     pub role: TextRole,
-    /// First token, counted in the document.
+    /// Offset of the first token from the start of the document.
     pub start: u32,
-    /// One past its last token.
+    /// Offset one past the last token.
     pub end: u32,
 }
 
@@ -41,8 +41,8 @@ impl Corpus {
             Style::Text(text) => Ok(text),
             Style::Templates(_) => Err(Error::argument(
                 "corpus",
-                "one written by templates",
-                "a corpus that is written with a grammar",
+                "a corpus written with templates",
+                "a corpus written with a grammar",
             )),
         }
     }
@@ -62,16 +62,21 @@ impl Corpus {
         })
     }
 
-    /// The same stream with the role of each token in the place of its id: [`TextRole::code`],
+    /// Returns the same stream with the role of each token instead of its id: [`TextRole::code`],
     /// [`END_ROLE`](crate::grammar::END_ROLE) at the end of a document, and [`BACKGROUND_ROLE`] in
-    /// those of a background.
+    /// documents of a filler or a background.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates.
     pub fn as_roles(&self) -> Result<Corpus> {
         let mut corpus = self.rewritten(self.text()?.lexicon.as_roles())?;
         corpus.others.role = Some(BACKGROUND_ROLE);
         Ok(corpus)
     }
 
-    /// The same stream with pieces of text for tokens, which takes a while to compile.
+    /// Returns the same stream with pieces of text as tokens; compiling it takes a while, and the
+    /// result is kept.
     fn as_text(&self) -> Result<&Corpus> {
         if let Some(written) = self.written.get() {
             return Ok(written);
@@ -80,9 +85,13 @@ impl Corpus {
         Ok(self.written.get_or_init(|| written))
     }
 
-    /// The documents of a corpus that is written with a grammar, as text; nothing for those of a
-    /// background, which is known as tokens alone, or the sentences that are inserted in them, one
-    /// a line.
+    /// Returns the documents of a corpus written with a grammar as text. For documents of a filler
+    /// or a background, only the inserted sentences are returned, one per line.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates or the range is not
+    /// within the corpus.
     pub fn texts(&self, documents: Range<u64>) -> Result<Vec<String>> {
         self.check_documents(&documents)?;
         let written = self.as_text()?;
@@ -108,7 +117,12 @@ impl Corpus {
         Ok(texts.collect())
     }
 
-    /// Where documents mention subjects and objects by name, in order.
+    /// Returns the mentions of subjects and objects by name in a range of documents, in order.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the corpus is written with templates or the range is not
+    /// within the corpus.
     pub fn spans(&self, documents: Range<u64>) -> Result<Vec<Span>> {
         self.check_documents(&documents)?;
         let text = self.text()?;
@@ -136,8 +150,8 @@ impl Corpus {
 }
 
 impl Text {
-    /// Adds the mentions of a sentence that says a group of facts, `at` a document and a place in
-    /// it, from the token `first` on.
+    /// Adds the mentions of a sentence that states a group of facts, `at` a document and a position
+    /// in it, with its first token at offset `first`.
     fn add_spans(
         &self,
         plan: u32,
@@ -149,7 +163,7 @@ impl Text {
     ) {
         for span in self.lexicon.spans(plan, digits) {
             let of = match span.role {
-                // A joint statement says objects in the order of its relations.
+                // A joint statement numbers objects in the order of its relations.
                 TextRole::Object(place) if group.len() > 1 => {
                     self.place_in_joint(group, usize::from(place))
                 }

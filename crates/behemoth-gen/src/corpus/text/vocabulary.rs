@@ -1,4 +1,4 @@
-//! The token ids of a corpus that is written with a grammar.
+//! The token ids of a corpus written with a grammar.
 
 use super::Text;
 use crate::error::{Error, Result};
@@ -7,8 +7,8 @@ use crate::grammar::{Lexicon, SPECIAL_WORDS};
 use crate::vocabulary::Vocabulary;
 
 impl Text {
-    /// The ids of the lexicon's tokenizer. One that is made for the grammar has the words of the
-    /// filler after all others; for another they are among its own.
+    /// Returns the vocabulary of the lexicon's tokenizer. A tokenizer built for the grammar has the
+    /// words of the filler after all others; in any other they are among its own.
     pub(in crate::corpus) fn vocabulary(
         lexicon: &Lexicon,
         filler: Option<&FillerSpec>,

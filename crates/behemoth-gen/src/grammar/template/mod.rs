@@ -1,10 +1,10 @@
-//! Templates: how a fact becomes a sentence.
+//! Templates: the forms of sentences about facts.
 //!
-//! A template is one file: its name, its parts in order, and the templates that its sentences go
-//! to in another word order. It has one row in the table below. What else there is to know of it
-//! (its family, what it asks, whether a filler may follow the answer) follows from its parts, so
-//! that nothing has to know templates by the letters of their names. To add one, write its file
-//! after the pattern of `default.rs`, and its `mod` line and row here.
+//! A template is one file: its name, its parts in order, and the templates that its inverted share
+//! is written in. It has one row in the table below. Its other properties (its family, what it
+//! asks, whether a filler may follow the answer) follow from its parts, so no code depends on the
+//! names of templates. To add one, write its file, modelled on `default.rs`, and its `mod` line and
+//! row here.
 
 mod default;
 mod nonsense;
@@ -24,22 +24,22 @@ use super::pieces::{Part, Piece};
 use crate::error::{Error, Result};
 use crate::vocabulary::{WORDING_FILLERS, marker};
 
-/// What a template says of itself.
+/// The definition of a template.
 pub(super) struct Description {
-    /// As users write it.
+    /// Name in specs.
     name: &'static str,
-    /// The sentence, but for the period.
+    /// The sentence, without the period.
     parts: &'static [Part],
-    /// Where the share of sentences in another word order goes, in equal parts.
+    /// Templates that the inverted share is written in, in equal parts.
     inverted: &'static [Template],
 }
 
-/// What kind of sentence a template makes.
+/// The kind of sentence of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Family {
-    /// A fact, stated.
+    /// A statement of a fact.
     Statement,
     /// A question with its answer.
     Question,
@@ -47,23 +47,23 @@ pub enum Family {
     Refusal,
 }
 
-/// What the end of a sentence answers, once its subject and relation are read.
+/// What the end of a sentence answers, after its subject and relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Asks {
-    /// The object: a prompt can ask for it.
+    /// The object, which a prompt can ask for.
     Object,
-    /// That there is no answer.
+    /// A refusal to answer.
     Refusal,
-    /// Nothing: the object is said before both are.
+    /// Nothing: the object comes before the subject or the relation.
     Nothing,
 }
 
-/// From the table of templates: their names, and who describes whom.
+/// Defines [`Template`] and its dispatch from the table of templates.
 macro_rules! templates {
     ($($(#[$doc:meta])* $Template:ident in $file:ident,)*) => {
-        /// How a fact becomes a sentence.
+        /// A form of sentences about facts.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Template {
@@ -71,7 +71,7 @@ macro_rules! templates {
         }
 
         impl Template {
-            /// All templates, in their order.
+            /// All templates, in order.
             pub const ALL: &[Template] = &[$(Template::$Template,)*];
 
             const fn description(self) -> &'static Description {
@@ -92,7 +92,7 @@ templates! {
     ObjectSubjectRelation in osr,
     /// Relation, subject, object.
     RelationSubjectObject in rso,
-    /// Subject, relation, object, each among copies of a filler.
+    /// Subject, relation, object, each surrounded by copies of a filler.
     Repeats in repeats,
     /// Subject, relation, object, each after random fillers.
     Nonsense in nonsense,
@@ -100,13 +100,13 @@ templates! {
     NonsenseRelationFirst in nonsense_rso,
     /// A question and its answer.
     Question in question,
-    /// A statement without an answer.
+    /// A statement with a refusal instead of the object.
     Refusal in refusal,
-    /// A question without an answer.
+    /// A question with a refusal instead of the answer.
     QuestionRefusal in question_refusal,
 }
 
-/// A wording of its own has so many fillers; a template with more would take those of the next.
+/// Checks that no template has more fillers than a wording: it would use those of the next wording.
 const _: () = {
     let mut at = 0;
     while at < Template::ALL.len() {
@@ -125,12 +125,16 @@ const _: () = {
 };
 
 impl Template {
-    /// Its name, as specs and tables have it.
+    /// Returns its name, as used in specs and tables.
     pub fn name(self) -> &'static str {
         self.description().name
     }
 
-    /// The template of a name.
+    /// Returns the template with a name.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if there is no such template.
     pub fn from_name(name: &str) -> Result<Template> {
         let names = || Template::ALL.iter().map(|template| template.name());
         Template::ALL
@@ -144,7 +148,7 @@ impl Template {
             })
     }
 
-    /// What kind of sentence it makes.
+    /// Returns the kind of sentence.
     pub fn family(self) -> Family {
         if self.asks() == Asks::Refusal {
             Family::Refusal
@@ -155,12 +159,12 @@ impl Template {
         }
     }
 
-    /// Whether it asks before it answers.
+    /// Returns `true` if it is a question with an answer or a refusal.
     pub fn is_question(self) -> bool {
         self.place_of(Piece::Token(marker::QUESTION)).is_some()
     }
 
-    /// What the end of its sentences answers.
+    /// Returns what the end of its sentences answers.
     pub fn asks(self) -> Asks {
         let Some(object) = self.place_of(Piece::Object) else {
             return Asks::Refusal;
@@ -173,17 +177,17 @@ impl Template {
         }
     }
 
-    /// Whether a filler may stand between the object and the period.
+    /// Returns `true` if a filler may be between the object and the period.
     pub fn filler_follows(self) -> bool {
         matches!(self.parts().last(), Some(Part::Repeated { .. }))
     }
 
-    /// Whether its sentences have random fillers, which are a vocabulary of their own.
+    /// Returns `true` if its sentences have random fillers, which have a separate vocabulary.
     pub fn has_random_fillers(self) -> bool {
         self.parts().iter().any(|part| matches!(part, Part::Random))
     }
 
-    /// Where the share of sentences in another word order goes, in equal parts.
+    /// Returns the templates that its inverted share is written in, in equal parts.
     pub fn inverted(self) -> &'static [Template] {
         self.description().inverted
     }
@@ -192,7 +196,7 @@ impl Template {
         self.description().parts
     }
 
-    /// The names of its fillers.
+    /// Returns the names of its fillers.
     pub(crate) fn fillers(self) -> impl Iterator<Item = &'static str> {
         self.parts().iter().filter_map(|part| match part {
             Part::Filler(name) => Some(*name),
@@ -201,7 +205,7 @@ impl Template {
         })
     }
 
-    /// The place of a piece among its parts.
+    /// Returns the position of a piece among its parts.
     fn place_of(self, piece: Piece) -> Option<usize> {
         self.parts().iter().position(|part| match part {
             Part::Group(group) | Part::Repeated { group, .. } => group.contains(&piece),

@@ -1,4 +1,4 @@
-//! Parts that several templates have.
+//! Parts that several templates share.
 
 use super::{Part, Piece, marker};
 
@@ -23,12 +23,12 @@ pub(super) const REFUSED_ANSWER: &[Piece] = &[
     Piece::Token(marker::OBJECT),
 ];
 
-/// A word of the grammar.
+/// Creates a part with a word of the grammar.
 pub(super) const fn filler(name: &'static str) -> Part {
     Part::Filler(name)
 }
 
-/// Tokens that stay together.
+/// Creates a part with tokens that stay together.
 pub(super) const fn group(pieces: &'static [Piece]) -> Part {
     Part::Group(pieces)
 }

@@ -1,4 +1,4 @@
-//! A question and its answer as two texts: a corpus writes them as one sentence.
+//! Questions and answers as separate texts, which a corpus writes as one sentence.
 
 use super::expand::{About, Content, Expansion, Mention, Segment};
 use super::lexicon::{Lexicon, Says};
@@ -10,7 +10,7 @@ use super::write::Digits;
 pub(crate) struct Question([Vec<Segment>; 2]);
 
 impl Lexicon {
-    /// The question of a relation in a column; none where it has none there.
+    /// Returns the question of a relation in a column, or `None` if there is none.
     pub(crate) fn question(&self, relation: u32, column: usize, class: u32) -> Option<Question> {
         let is_of = |says, held_out| {
             let columns = self.columns.iter();
@@ -20,7 +20,7 @@ impl Lexicon {
         if column.says != Says::Question {
             return None;
         }
-        // Columns count on from those that are written to those that are held out.
+        // The numbering continues from the written columns to the held-out ones.
         let first = is_of(Says::Question, column.held_out).next()?.number;
         let at = relation as usize;
         let grammar = &self.grammar;
@@ -50,7 +50,7 @@ impl Lexicon {
         Some(Question(expansion.apart(&question.text, &own.answer)))
     }
 
-    /// A question and its answer about the things that the digits say.
+    /// Returns the texts of a question and its answer, with the words selected by the digits.
     pub(crate) fn question_texts(&self, question: &Question, digits: &Digits) -> [String; 2] {
         question.0.each_ref().map(|segments| {
             let mut text = String::new();

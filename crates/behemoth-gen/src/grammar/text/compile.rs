@@ -10,7 +10,7 @@ use super::pieces::{Piece, Pieces};
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 
-/// How many sentences of a relation are written, and how many held out, at the most.
+/// Returns the maximum numbers of written and of held-out sentences of a relation.
 fn counts<'a>(lists: impl Iterator<Item = &'a [Sentence]>) -> (usize, usize) {
     lists.fold((0, 0), |(written, held_out), sentences| {
         let held = sentences
@@ -22,9 +22,13 @@ fn counts<'a>(lists: impl Iterator<Item = &'a [Sentence]>) -> (usize, usize) {
 }
 
 impl Lexicon {
-    /// Compiles a grammar: encodes every piece of it once.
+    /// Compiles a grammar, which encodes every piece of it once.
     ///
-    /// Fails where the tokens of a sentence would not be those of its pieces, and names the piece.
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] with the name of a piece if the tokens of a sentence would not
+    /// be those of its pieces, if two words of a list have the same tokens, or if the grammar is
+    /// too large; and the error of the tokenizer.
     pub fn new(grammar: TextGrammar, tokenizer: &mut dyn Tokenizer) -> Result<Lexicon> {
         let (size, end) = (tokenizer.size(), tokenizer.end_of_document());
         if u64::from(end) >= size {
@@ -38,7 +42,8 @@ impl Lexicon {
         Lexicon::compile(grammar, tokenizer)
     }
 
-    /// The same where no document has to end: a lexicon that is only read back has no token for it.
+    /// Like [`Lexicon::new`], without a check of the token that ends a document: a lexicon for text
+    /// has none.
     pub(super) fn compile(grammar: TextGrammar, tokenizer: &mut dyn Tokenizer) -> Result<Lexicon> {
         let mut compiler = Compiler {
             grammar: &grammar,
@@ -129,7 +134,8 @@ impl Lexicon {
     }
 }
 
-/// Where the columns of a relation begin, and how many of each kind are written.
+/// The number of columns, and the first column and the number of written ones for statements and
+/// questions.
 struct Places {
     columns: usize,
     statements: (usize, usize),
@@ -263,7 +269,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// A sentence in some of its contexts, the first mention the first of them.
+    /// Compiles a sentence in some of its contexts; `mentions` starts with [`Mention::First`].
     pub(super) fn sentence(
         &mut self,
         text: &Pattern,

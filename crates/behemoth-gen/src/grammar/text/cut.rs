@@ -1,9 +1,9 @@
-//! Sentences cut into pieces: before each space that something follows, for tokens seldom go on
-//! over one.
+//! Splitting sentences into pieces before each space that is followed by text, since tokens seldom
+//! extend over a space.
 
 use super::expand::{Content, Segment, TextRole};
 
-/// Cuts a sentence before each space that something follows.
+/// Splits a sentence before each space that is followed by text.
 pub(super) fn cut(segments: &[Segment]) -> Vec<Vec<Segment>> {
     let mut pieces: Vec<Vec<Segment>> = Vec::new();
     let mut piece: Vec<Segment> = Vec::new();

@@ -1,4 +1,4 @@
-//! What a grammar says of itself, and where it can be misunderstood.
+//! Descriptions of a grammar and its ambiguities.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,14 +9,14 @@ use super::file::{Class, Kind, Relation, Sentence, TextGrammar};
 use super::pattern::{Part, Pattern};
 use crate::error::{Error, Result};
 
-/// Objects of a relation that are looked through for ambiguities.
+/// Maximum number of names or objects that are searched for ambiguities.
 const LOOKED_THROUGH: u64 = 1 << 20;
 
-/// Ambiguities of one kind that are told.
+/// Maximum number of reported ambiguities of one kind.
 const TOLD: usize = 5;
 
 impl TextGrammar {
-    /// What it is made of: names, classes, and each relation with its numbers of sentences.
+    /// Describes the grammar: names, classes, and each relation with its numbers of sentences.
     #[cfg_attr(not(feature = "python"), allow(dead_code))]
     pub(crate) fn facts(&self) -> Value {
         let relations: Vec<Value> = self
@@ -57,8 +57,8 @@ impl TextGrammar {
         })
     }
 
-    /// How many sentences there are that differ in more than names and objects: by wording, by
-    /// class, and by whether the subject is called by its name.
+    /// Returns the number of sentences that differ in more than names and objects: by wording, by
+    /// class, and by whether the subject is named.
     fn forms(&self) -> usize {
         let mut forms: HashSet<Vec<Segment>> = HashSet::new();
         let classes = &self.subject.classes;
@@ -117,7 +117,7 @@ impl TextGrammar {
                         Some(answer) => expansion.question(&sentence.text, answer),
                     };
                     for segment in &mut form {
-                        // Which list a class takes its names from is no difference of the form.
+                        // The lists that a class uses for names do not make a different form.
                         if let (TextRole::Subject, Content::Word { list, .. }) =
                             (segment.role, &mut segment.content)
                         {
@@ -155,7 +155,11 @@ impl TextGrammar {
         })
     }
 
-    /// How objects of a relation are written, where nothing touches them.
+    /// Returns objects of a relation as text, without adjacent text.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if the relation or an object does not exist.
     pub fn object_texts(&self, relation: usize, objects: &[u32]) -> Result<Vec<String>> {
         let Some(own) = self.relations.get(relation) else {
             let allowed = format!("relations below {}", self.relations.len());
@@ -174,7 +178,7 @@ impl TextGrammar {
             .collect()
     }
 
-    /// A pattern of lists, filled with the words of one number.
+    /// Fills a pattern of lists with the words of a number.
     fn filled(&self, pattern: &Pattern, class: Option<&Class>, number: u64) -> String {
         let lists: Vec<&[String]> = pattern
             .holes()
@@ -197,7 +201,8 @@ impl TextGrammar {
         text
     }
 
-    /// Where two facts read alike, and where an answer begins as another one does: a line each.
+    /// Returns the ambiguities of the grammar, one line each: facts with the same text, and answers
+    /// that are the beginning of another answer.
     pub fn ambiguities(&self) -> Vec<String> {
         let mut found = self.ambiguous_names();
         for relation in &self.relations {
@@ -207,7 +212,7 @@ impl TextGrammar {
         found
     }
 
-    /// Names that two subjects may have.
+    /// Returns the names that two subjects may have.
     fn ambiguous_names(&self) -> Vec<String> {
         let name = &self.subject.name;
         if self.names() > LOOKED_THROUGH {
@@ -240,7 +245,7 @@ impl TextGrammar {
         texts.sort();
         let mut found = Vec::new();
         for (at, text) in texts.iter().enumerate() {
-            // In the order of letters whatever a text begins follows it.
+            // In sorted order, texts that begin with a text follow it.
             for longer in texts[at + 1..]
                 .iter()
                 .take_while(|t| t.starts_with(text.as_str()))
@@ -262,7 +267,7 @@ impl TextGrammar {
         found
     }
 
-    /// Statements of two relations that would be equal with equal objects.
+    /// Returns statements of two relations that are equal for equal objects.
     fn ambiguous_statements(&self) -> Vec<String> {
         let mut seen: HashMap<String, &str> = HashMap::new();
         let mut found = Vec::new();

@@ -1,4 +1,5 @@
-//! A sentence in one context, as segments: text, and lists that a digit chooses from.
+//! Expansion of a sentence in one context to segments: text, and lists with the digit that selects
+//! a word.
 
 use super::file::{Class, Link, Relation, TextGrammar};
 use super::pattern::{Hole, Part, Pattern, capitalised};
@@ -11,11 +12,11 @@ pub(super) struct Segment {
     pub role: TextRole,
 }
 
-/// What a part of a sentence is.
+/// The content of a part of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Content {
     Text(String),
-    /// The word of a list that a digit says.
+    /// The word of a list that is selected by a digit.
     Word {
         list: usize,
         is_capital: bool,
@@ -23,19 +24,19 @@ pub(super) enum Content {
     },
 }
 
-/// What a token says.
+/// The role of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TextRole {
     /// Words of the grammar.
     Grammar,
-    /// The name of the subject; a pronoun is grammar.
+    /// The name of the subject; a pronoun has the role `Grammar`.
     Subject,
-    /// The object of the fact with this place among those of the sentence.
+    /// The object of the fact with this index among those of the sentence.
     Object(u8),
 }
 
 impl TextRole {
-    /// As a number: 0 of the grammar, 1 of the subject, 2 of the object.
+    /// Returns the role as a number: 0 for the grammar, 1 for the subject, 2 for an object.
     pub const fn code(self) -> u32 {
         match self {
             TextRole::Grammar => 0,
@@ -45,16 +46,16 @@ impl TextRole {
     }
 }
 
-/// Where a sentence stands: it decides how the subject is called, and what stands before.
+/// The context of a sentence, which decides how the subject is named and the separator before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mention {
     /// At the beginning of a document.
     First,
-    /// Later, by the full name: the first sentence of a further subject.
+    /// Later, with the full name: the first sentence of a further subject.
     Further,
-    /// Later, by the full name again.
+    /// Later, with the full name again.
     Named,
-    /// Later, by the pronoun.
+    /// Later, with the pronoun.
     Pronoun,
 }
 
@@ -67,33 +68,33 @@ impl Mention {
     ];
 }
 
-/// Who a sentence is about: a subject, or the object of a relation.
+/// What a sentence is about: a subject, or the object of a relation.
 #[derive(Clone, Copy)]
 pub(super) enum About<'a> {
     Subject(&'a Class),
     Object { link: &'a Link, of: &'a Relation },
 }
 
-/// Expands the sentences of one grammar.
+/// An expansion of the sentences of one grammar in one context.
 pub(super) struct Expansion<'a> {
     pub grammar: &'a TextGrammar,
     pub about: About<'a>,
     pub mention: Mention,
-    /// The objects that the sentence says: the hole, and the pattern of lists.
+    /// The objects in the sentence: the hole and the pattern of lists.
     pub objects: Vec<(&'a str, &'a Pattern)>,
-    /// What `{relation}` is.
+    /// Text of `{relation}`.
     pub relation: &'a str,
 }
 
 impl Expansion<'_> {
-    /// A statement.
+    /// Expands a statement.
     pub(super) fn statement(&self, text: &Pattern) -> Vec<Segment> {
         let mut writing = self.begin();
         writing.pattern(text);
         writing.segments
     }
 
-    /// A question with its answer.
+    /// Expands a question with its answer.
     pub(super) fn question(&self, question: &Pattern, answer: &Pattern) -> Vec<Segment> {
         let mut writing = self.begin();
         for part in &self.grammar.question_form.parts {
@@ -106,7 +107,7 @@ impl Expansion<'_> {
         writing.segments
     }
 
-    /// A question and its answer apart, without the form that joins them.
+    /// Expands a question and its answer separately, without the form that joins them.
     pub(super) fn apart(&self, question: &Pattern, answer: &Pattern) -> [Vec<Segment>; 2] {
         let mut writing = self.begin();
         writing.pattern(question);
@@ -222,7 +223,7 @@ impl Writing<'_> {
                 if name == "pronoun" || name == "possessive" {
                     self.was_pronoun = true;
                 }
-                // Every class has every form: the grammar was checked.
+                // Every class has every form, as was checked.
                 let form = expansion.class().forms.get(name);
                 let text = form.map_or("", |form| {
                     if self.was_pronoun {

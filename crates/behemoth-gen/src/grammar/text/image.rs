@@ -1,11 +1,11 @@
-//! Sentences in the form in which they are written: rows of cells, each a few tokens to copy.
+//! The image: sentences in the form used for writing, as rows of cells of a few tokens to copy.
 //!
-//! A processor copies fast, guesses badly, and waits for memory that is not in its second-level
-//! cache. So cells come in rows of equal length, filled up with empty ones, most sentences are one
-//! row or two, no cell has more tokens than one copy takes, and all of it is small: a cell has 8
-//! bytes, what stands in it 4, and the pronouns of a sentence are what fills a cell, not sentences
-//! of their own. With plans for each class and 12 bytes a cell, `bios-en` took 700 KB, and writing
-//! it was bound by the third level of the cache.
+//! A processor copies fast, mispredicts irregular branches, and waits for memory that is not in its
+//! second-level cache. Cells are therefore in rows of equal length, padded with empty cells; most
+//! sentences are one or two rows; no cell has more tokens than one copy; and everything is small: a
+//! cell has 8 bytes, a run 4, and pronouns fill a cell instead of requiring separate sentences.
+//! With plans for each class and 12 bytes a cell, `bios-en` needed 700 KB, and writing it was bound
+//! by the third-level cache.
 
 use std::collections::HashMap;
 
@@ -14,14 +14,14 @@ use super::pieces::{Entry, Piece};
 use super::slots;
 use crate::error::{Error, Result};
 
-/// Cells of a row.
+/// Number of cells in a row.
 pub(super) const ROW: usize = 2;
 
-/// Most tokens of all pieces: a [`Run`] says where it begins in 27 bits.
+/// Maximum number of tokens of all pieces: a [`Run`] stores its offset in 27 bits.
 const POOL_LIMIT: usize = 1 << 27;
 
-/// Which tokens stand here, by the digits of the sentence: of the runs from `first` on the one
-/// numbered by the digit in `fast`, and `stride` times the digit in `slow`.
+/// A cell of a sentence. The digits of the sentence select its run: the one at `first`, plus the
+/// digit in `fast`, plus `stride` times the digit in `slow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cell {
     pub first: u32,
@@ -30,7 +30,7 @@ pub(super) struct Cell {
     pub fast: u8,
 }
 
-/// Some tokens of the pool, at most as many as are copied at once.
+/// A range of tokens of the pool, at most [`CHUNK`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Run(u32);
 
@@ -55,11 +55,11 @@ impl Run {
 pub(super) struct Image {
     pub rows: Vec<[Cell; ROW]>,
     pub runs: Vec<Run>,
-    /// By plan: its rows, from and to.
+    /// Range of the rows of each plan.
     pub plans: Vec<(u32, u32)>,
 }
 
-/// No tokens at all.
+/// A cell without tokens.
 const EMPTY: Cell = Cell {
     first: 0,
     stride: 0,
@@ -67,10 +67,10 @@ const EMPTY: Cell = Cell {
     fast: slots::NONE,
 };
 
-/// What fills a cell: one piece, or one for each class.
+/// The content of a cell: one piece, or one for each class.
 type Filling = Vec<Piece>;
 
-/// An image that is being made.
+/// A builder of an image.
 struct Making<'a> {
     lexicon: &'a Lexicon,
     image: Image,
@@ -79,10 +79,10 @@ struct Making<'a> {
 }
 
 impl Image {
-    /// The plans of a lexicon; `families` are plans of one sentence that differ by the class of
-    /// its subject.
+    /// Creates the image of the plans of a lexicon; `families` are plans of one sentence that
+    /// differ by the class of its subject.
     ///
-    /// Fails where there are more tokens than can be numbered.
+    /// Returns an error if there are [`POOL_LIMIT`] tokens or more.
     pub(super) fn new(lexicon: &Lexicon, families: &[Vec<u32>]) -> Result<Image> {
         let (plans, end) = (lexicon.plans.len(), lexicon.end_at());
         if end >= POOL_LIMIT {
@@ -116,7 +116,7 @@ impl Image {
             let fillings = pieces.map(|&piece| vec![piece]);
             making.image.plans[plan] = making.rows(fillings.collect());
         }
-        // What ends a document has a plan of its own, after all others.
+        // The end of a document has a separate plan, after all others.
         let first = making.image.runs.len() as u32;
         making.image.runs.push(Run::new(end, 1));
         let rows = making.add_rows(vec![Cell { first, ..EMPTY }]);
@@ -126,8 +126,7 @@ impl Image {
 }
 
 impl Making<'_> {
-    /// One sentence for all classes, if their sentences differ in pieces alone and not in their
-    /// number.
+    /// Creates one sentence for all classes, if their sentences have the same number of pieces.
     fn family(&mut self, plans: &[u32]) -> Option<(u32, u32)> {
         let pieces_of = |&plan: &u32| self.lexicon.pieces_of(plan);
         let all: Vec<&[Piece]> = plans.iter().map(pieces_of).collect();
@@ -143,7 +142,8 @@ impl Making<'_> {
         Some(self.rows(fillings))
     }
 
-    /// One piece where all are the same; else one for each class, if one cell can hold them.
+    /// Returns one piece if all are the same; otherwise one for each class, if one cell can contain
+    /// them.
     fn merged(&self, filling: Filling) -> Option<Filling> {
         let first = *filling.first()?;
         if filling.iter().all(|piece| *piece == first) {
@@ -163,7 +163,7 @@ impl Making<'_> {
         self.add_rows(cells)
     }
 
-    /// The cells of a filling: as many as its longest way has parts.
+    /// Returns the cells of a filling: as many as its longest entry has parts.
     fn cells(&mut self, filling: Filling) -> Vec<Cell> {
         if let Some(known) = self.known_fillings.get(&filling) {
             return known.clone();
@@ -190,7 +190,7 @@ impl Making<'_> {
             cell.slow = slots::CLASS;
             cell.stride = (entries.len() / filling.len()) as u16;
         } else if slow != slots::NONE {
-            // Of two lists the shorter one is gone through first: it has at most 1,024 words.
+            // The stride is the length of the shorter of two lists, which has at most 1,024 words.
             let (stride, all) = (stride as usize, entries.len());
             let others = all / stride.max(1);
             if stride <= others {
@@ -209,7 +209,7 @@ impl Making<'_> {
         cells
     }
 
-    /// The cell of a part of each entry.
+    /// Creates the cell of a part of each entry.
     fn part(&mut self, part: usize, entries: &[Entry], cell: Cell) -> Cell {
         let first = self.image.runs.len() as u32;
         self.image.runs.extend(entries.iter().map(|entry| {

@@ -1,4 +1,5 @@
-//! A grammar in the tokens of one tokenizer: every sentence in every context, as pieces to copy.
+//! Lexicons: grammars in the tokens of one tokenizer, with every sentence in every context as
+//! pieces to copy.
 
 use std::ops::Range;
 
@@ -11,10 +12,10 @@ use super::pieces::{Entry, Piece};
 use super::tokenizer::PieceTokenizer;
 use crate::error::Result;
 
-/// Tokens copied at once.
+/// Number of tokens copied at a time.
 pub(super) const CHUNK: usize = 16;
 
-/// What a column of sentences says.
+/// The kind of sentences in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     /// A fact.
@@ -23,56 +24,57 @@ pub(crate) enum Says {
     Question,
 }
 
-/// The sentences with one number, of all relations.
+/// A column: the sentences with one number, of all relations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub says: Says,
-    /// Its number among those that say the same.
+    /// Number among the columns of the same kind.
     pub number: u32,
     pub held_out: bool,
 }
 
-/// A sentence, in all its contexts.
+/// A sentence in all its contexts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed {
     /// The plan of the first class at its first mention.
     pub first: u32,
-    /// Plans from one class to the next; 0 where all classes have the same.
+    /// Number of plans from one class to the next; 0 if all classes have the same plans.
     pub stride: u32,
 }
 
-/// Sentences of one relation.
+/// The sentences of one relation.
 #[derive(Clone, Debug)]
 pub(super) struct OfRelation {
-    /// By column.
+    /// The sentence of each column.
     pub placed: Vec<Option<Placed>>,
-    /// Columns that are written, with their weights.
+    /// Columns of written statements, with their weights.
     pub statements: Vec<(usize, f64)>,
     pub questions: Vec<(usize, f64)>,
-    /// By column, at the first mention: the same with a refusal in the place of the object.
+    /// The sentence of each column with a refusal instead of the object, at the first mention.
     pub refusing: Vec<Option<Placed>>,
-    /// Sentences that say a new object, at the first mention.
+    /// Edit sentences, which state a new object, at the first mention.
     pub edits: Vec<Placed>,
 }
 
-/// Sentences that say several facts at once.
+/// Sentences that state several facts.
 #[derive(Clone, Debug)]
 pub(crate) struct JointSentences {
     pub relations: Vec<u32>,
     pub(super) placed: Vec<Placed>,
-    /// Hashes below the first are of sentence 0, and so on; the last sentence has no end.
+    /// Upper ends of the hashes of each sentence; the last sentence has no end.
     pub(super) ends: Vec<u64>,
 }
 
 impl JointSentences {
-    /// One of them by a hash.
+    /// Draws one of the sentences with a hash.
     #[inline]
     pub(crate) fn draw(&self, hash: u64) -> usize {
         self.ends.partition_point(|&end| end <= hash)
     }
 }
 
-/// Ends of ranges of 64-bit hashes that are as wide as these weights; the last has none.
+/// Returns the upper ends of ranges of 64-bit hashes with widths in proportion to weights; the last
+/// range has no end.
 pub(crate) fn ends(weights: &[f64]) -> Vec<u64> {
     let sum: f64 = weights.iter().sum();
     let mut before = 0.0;
@@ -87,14 +89,14 @@ pub(crate) fn ends(weights: &[f64]) -> Vec<u64> {
     ends
 }
 
-/// A sentence in one context: which pieces, and the most tokens that they have.
+/// A sentence in one context: the range of its pieces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub from: u32,
     pub to: u32,
 }
 
-/// A grammar in the tokens of one tokenizer.
+/// A text grammar compiled with one tokenizer.
 #[derive(Clone, Debug)]
 pub struct Lexicon {
     pub(super) grammar: TextGrammar,
@@ -102,9 +104,9 @@ pub struct Lexicon {
     pub(super) end: u32,
     pub(super) size: u64,
     pub(super) names: Option<Vec<String>>,
-    /// The tokens of all pieces, end to end.
+    /// The concatenated tokens of all pieces.
     pub(super) pool: Vec<u32>,
-    /// The same in 16 bits, where they fit.
+    /// The same tokens in 16 bits; empty if they do not fit.
     pub(super) small: Vec<u16>,
     pub(super) entries: Vec<Entry>,
     pub(super) pieces: Vec<Piece>,
@@ -113,24 +115,23 @@ pub struct Lexicon {
     pub(super) relations: Vec<OfRelation>,
     pub(super) joints: Vec<JointSentences>,
     pub(super) most_tokens: usize,
-    /// The first entries of all pieces, and the number of entries.
+    /// The first entry of each piece, and the number of entries.
     pub(super) starts: Vec<u32>,
-    /// The plans in the form in which they are written.
+    /// The plans in the form used for writing.
     pub(super) image: Image,
-    /// Words of the tokenizer that a filler may say, where they were looked for.
+    /// Words of the tokenizer for a filler, set by [`Lexicon::with_words`].
     pub(super) words: Vec<u32>,
-    /// By token: whether it begins with a space, where that was looked for.
+    /// For each token, whether it begins with a space, set by [`Lexicon::with_words`].
     pub(super) begins: Vec<bool>,
-    /// Plans that a corpus may have; those of refusals and edits come after them.
+    /// Number of plans that a corpus may use; those of refusals and edits come after them.
     pub(super) written: usize,
 }
 
-/// Stands for the end of a document among roles.
+/// Role of the end of a document.
 pub const END_ROLE: u32 = 3;
 
 impl Lexicon {
-    /// The same sentences with the role of each token in its place: what a token says, as
-    /// [`TextRole::code`].
+    /// Returns this lexicon with the role of each token, as [`TextRole::code`], instead of its id.
     pub(crate) fn as_roles(&self) -> Lexicon {
         let mut pool = vec![TextRole::Grammar.code(); self.pool.len()];
         for (core, role) in self.cores() {
@@ -146,7 +147,7 @@ impl Lexicon {
         roles
     }
 
-    /// Where in the pool subjects and objects are named.
+    /// Returns the ranges of the pool that name subjects and objects.
     pub(super) fn cores(&self) -> impl Iterator<Item = (Range<usize>, TextRole)> {
         let named = self.pieces.iter().filter(|p| p.role != TextRole::Grammar);
         named.flat_map(|piece| {
@@ -158,15 +159,15 @@ impl Lexicon {
         })
     }
 
-    /// The ways to fill a piece: its entries end where those of the next known piece begin.
+    /// Returns the entries of a piece, which end where those of the next known piece begin.
     pub(super) fn entries_of(&self, piece: &Piece) -> &[Entry] {
         let next = self.starts.partition_point(|&start| start <= piece.first);
         let end = self.starts.get(next).copied().unwrap_or(piece.first);
         &self.entries[piece.first as usize..end as usize]
     }
 
-    /// Where in the pool the end of documents is: behind all pieces, before what a chunk reads
-    /// beyond it.
+    /// Returns the offset in the pool of the end of documents: after all pieces, before the padding
+    /// for the last chunk.
     pub(super) fn end_at(&self) -> usize {
         self.pool.len() - CHUNK - 1
     }
@@ -178,45 +179,47 @@ impl Lexicon {
             .unwrap_or_default()
     }
 
-    /// The same grammar as text: each piece is a token.
+    /// Returns the same grammar as text, with each piece as a token.
     pub(crate) fn as_text(&self) -> Result<Lexicon> {
         Lexicon::compile(self.grammar.clone(), &mut PieceTokenizer::default())
     }
 
-    /// The grammar.
+    /// Returns the grammar.
     pub fn grammar(&self) -> &TextGrammar {
         &self.grammar
     }
 
-    /// What tells its tokenizer apart from others.
+    /// Returns the identifier of its tokenizer.
     pub fn tokenizer(&self) -> &str {
         &self.tokenizer
     }
 
-    /// The token that ends a document.
+    /// Returns the token that ends a document.
     pub fn end_of_document(&self) -> u32 {
         self.end
     }
 
-    /// Number of token ids.
+    /// Returns the number of token ids.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The names of the tokens by id, where the tokenizer was made for the grammar.
+    /// Returns the names of the tokens by id, or `None` unless the tokenizer was built for the
+    /// grammar.
     pub fn names(&self) -> Option<&[String]> {
         self.names.as_deref()
     }
 
-    /// Tokens that are words of the tokenizer and in no name, where they were looked for.
+    /// Returns the tokens that are words of the tokenizer and in no name; empty before
+    /// [`Lexicon::with_words`].
     pub fn words(&self) -> &[u32] {
         &self.words
     }
 
-    /// Whether a token begins a word: with the space before it.
+    /// Returns `true` if a token begins a word, with the space before it.
     pub(crate) fn begins_word(&self, token: u32) -> bool {
         match &self.names {
-            // Words of a filler come after those of the grammar.
+            // The words of a filler come after those of the grammar, and all begin a word.
             Some(names) => (names.get(token as usize)).is_none_or(|name| name.starts_with(' ')),
             None => self
                 .begins
@@ -225,7 +228,7 @@ impl Lexicon {
         }
     }
 
-    /// Whether it is known which tokens begin a word.
+    /// Returns `true` if the tokens that begin a word are known.
     pub(crate) fn knows_words(&self) -> bool {
         self.names.is_some() || !self.begins.is_empty()
     }
@@ -234,7 +237,8 @@ impl Lexicon {
         &self.columns
     }
 
-    /// The written sentences of a relation as columns with weights; links come after the rest.
+    /// Returns the written sentences of a relation as columns with weights; links are numbered
+    /// after the other relations.
     pub(crate) fn sentences(&self, relation: u32, says: Says) -> &[(usize, f64)] {
         let own = &self.relations[relation as usize];
         match says {
@@ -247,22 +251,22 @@ impl Lexicon {
         &self.joints
     }
 
-    /// Number of relations, links included.
+    /// Returns the number of relations, links included.
     pub(crate) fn relations(&self) -> usize {
         self.relations.len()
     }
 
-    /// Whether a relation has a sentence in a column.
+    /// Returns `true` if a relation has a sentence in a column.
     pub(crate) fn has(&self, relation: u32, column: usize) -> bool {
         self.relations[relation as usize].placed[column].is_some()
     }
 
-    /// Most tokens of a sentence.
+    /// Returns the maximum number of tokens in a sentence.
     pub(crate) fn most_tokens(&self) -> usize {
         self.most_tokens
     }
 
-    /// The plan of a relation's sentence for a class and a mention.
+    /// Returns the plan of a relation's sentence for a class and a mention.
     #[inline]
     pub(crate) fn plan(&self, relation: u32, column: usize, class: u32, mention: Mention) -> u32 {
         self.relations[relation as usize].placed[column]
@@ -296,12 +300,12 @@ impl Placed {
 }
 
 impl TextGrammar {
-    /// The lists that a relation's objects are the product of, by their lengths.
+    /// Returns the lengths of the lists that a relation's objects are the product of.
     pub(crate) fn object_radices(&self, relation: usize) -> Vec<u64> {
         self.radices(&self.relations[relation].objects)
     }
 
-    /// The lists that names are the product of, by their lengths.
+    /// Returns the lengths of the lists that names are the product of.
     pub(crate) fn name_radices(&self) -> Vec<u64> {
         self.radices(&self.subject.name)
     }
@@ -311,7 +315,7 @@ impl TextGrammar {
         lists.map(|(_, list)| list.words.len() as u64).collect()
     }
 
-    /// Where the hashes of each class end.
+    /// Returns the upper ends of the hashes of each class, except the last.
     pub(crate) fn class_ends(&self) -> Vec<u64> {
         let weights = self
             .subject
@@ -321,12 +325,12 @@ impl TextGrammar {
         ends(&weights.collect::<Vec<f64>>())
     }
 
-    /// How often neighbours are written by a joint statement that says both.
+    /// Returns the share of adjacent facts that are written as a joint statement if one exists.
     pub(crate) fn share_joint(&self) -> f64 {
         self.layout.share_joint
     }
 
-    /// The relation whose objects a link is about.
+    /// Returns each composed relation with the relation whose objects its link is about.
     pub(crate) fn linked(&self) -> impl Iterator<Item = (usize, usize)> {
         self.relations
             .iter()

@@ -1,22 +1,22 @@
-//! Where each value of a TOML text stands: refusals name the line.
+//! Line numbers of the values of a TOML file, for errors.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Key};
 
-/// The lines of the values of one TOML text.
+/// The lines of the values of a TOML file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Lines {
     file: String,
-    /// Paths of keys with where they begin, in bytes, in the order of the text.
+    /// Paths of keys with their offsets in bytes, in the order of the text.
     places: Vec<(Vec<Key>, usize)>,
-    /// Where each line ends, in bytes.
+    /// Offset of the end of each line, in bytes.
     ends: Vec<usize>,
 }
 
 impl Lines {
-    /// Of a text that is TOML; `file` is what refusals call it.
+    /// Finds the lines of the values of valid TOML; `file` is its name in errors.
     pub(super) fn new(file: &str, text: &str) -> Lines {
         let mut places = Vec::new();
         if let Ok(table) = DeTable::parse(text) {
@@ -31,7 +31,7 @@ impl Lines {
         }
     }
 
-    /// The names in a table, in the order of the text.
+    /// Returns the names in a table, in the order of the text.
     pub(super) fn names_in(&self, table: &str) -> Vec<&str> {
         self.places
             .iter()
@@ -42,14 +42,14 @@ impl Lines {
             .collect()
     }
 
-    /// Without the words of lists, which are the most by far.
+    /// Removes the words of lists, which are by far the most.
     pub(super) fn of_sentences(mut self) -> Lines {
         self.places
             .retain(|(path, _)| path.first() != Some(&Key::from("lists")));
         self
     }
 
-    /// The refusal with file and line before the path.
+    /// Adds file and line to the path of an error.
     pub(super) fn place(&self, mut error: Error) -> Error {
         if let Error::Argument { path, .. } = &mut error {
             let known = |length: usize| {
@@ -57,7 +57,7 @@ impl Lines {
                 place.map(|&(_, at)| 1 + self.ends.partition_point(|&end| end < at))
             };
             let line = (1..=path.len()).rev().find_map(known);
-            // What is missing at the top of the file is missing from its first line on.
+            // A missing key at the top level is reported at the first line.
             let place = format!("{}, line {}", self.file, line.unwrap_or(1));
             match path.first_mut() {
                 Some(Key::Name(name)) => *name = format!("{place}: {name}"),

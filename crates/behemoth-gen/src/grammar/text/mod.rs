@@ -1,9 +1,9 @@
-//! Grammars that are data: sentences of a language, in the tokens of any tokenizer.
+//! Text grammars: sentences of a natural language, in the tokens of any tokenizer.
 //!
-//! A [`TextGrammar`] is a TOML file. Its sentences are expanded for every context in which they
-//! can stand ([`expand`]), cut into pieces before each space, and encoded once ([`compile`]): a
-//! piece without a hole is its tokens, a piece with a hole has tokens for each word that can fill
-//! it. What is left for each sentence is to copy pieces ([`write`]).
+//! A [`TextGrammar`] is a TOML file. Its sentences are expanded for every context in which they can
+//! occur ([`expand`]), split into pieces before each space, and encoded once ([`compile`]): a piece
+//! without a hole has fixed tokens, and a piece with a hole has tokens for each word that can fill
+//! it. Writing a sentence then only copies pieces ([`write`]).
 
 mod ask;
 mod compile;
@@ -33,19 +33,19 @@ pub(crate) use self::expand::Mention;
 pub(crate) use self::lexicon::Says;
 pub(crate) use self::write::{Digits, Lines, TextSpan};
 
-/// Where the digits of a sentence's words are kept.
+/// The slots of the digits of a sentence's words.
 pub(crate) mod slots {
     use super::file::{DIGIT_LIMIT, JOINT_LIMIT};
 
     /// First digit of the subject's name.
     pub(crate) const SUBJECT: u8 = 0;
 
-    /// First digit of the object of a fact of the sentence.
+    /// Returns the first digit of the object of a fact of the sentence.
     pub(crate) const fn of_object(place: usize) -> u8 {
         (DIGIT_LIMIT * (place + 1)) as u8
     }
 
-    /// A digit that is always 0: of pieces without holes.
+    /// A digit that is always 0, for pieces without holes.
     pub(crate) const NONE: u8 = of_object(JOINT_LIMIT);
 
     /// The class of the subject.

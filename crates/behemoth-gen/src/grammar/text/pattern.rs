@@ -1,22 +1,22 @@
-//! Text with holes: `"{Pronoun} was born in {object}."`.
+//! Patterns: text with holes, such as `"{Pronoun} was born in {object}."`.
 
 use crate::error::{Error, Result};
 
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Text as it is written.
+    /// Literal text.
     Text(String),
-    /// A hole, to be filled.
+    /// A hole.
     Hole(Hole),
 }
 
 /// A hole of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hole {
-    /// What it is filled with, in small letters.
+    /// Name of its content, in lower case.
     pub name: String,
-    /// Whether the first letter of what fills it is written as a capital.
+    /// Whether the first letter of its content is capitalised.
     pub is_capital: bool,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern; `{{` and `}}` are braces.
+    /// Parses a pattern; `{{` and `}}` are braces.
     pub(crate) fn parse(text: &str) -> Result<Pattern> {
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -67,7 +67,7 @@ impl Pattern {
         Ok(Pattern { parts })
     }
 
-    /// The holes, in their order.
+    /// Returns the holes, in order.
     pub(crate) fn holes(&self) -> impl Iterator<Item = &Hole> {
         self.parts.iter().filter_map(|part| match part {
             Part::Hole(hole) => Some(hole),
@@ -75,7 +75,7 @@ impl Pattern {
         })
     }
 
-    /// How many holes have this name.
+    /// Returns the number of holes with a name.
     pub(crate) fn count(&self, name: &str) -> usize {
         self.holes().filter(|hole| hole.name == name).count()
     }
@@ -95,7 +95,7 @@ impl Hole {
     }
 }
 
-/// The text with its first letter as a capital.
+/// Returns the text with its first letter capitalised.
 pub(crate) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters

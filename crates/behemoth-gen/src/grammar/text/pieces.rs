@@ -1,8 +1,8 @@
-//! The pieces that sentences are cut into, each encoded once.
+//! The pieces that sentences are split into, each encoded once.
 //!
-//! Pieces within a text are encoded after a mark, since its beginning may be encoded in a way of
-//! its own. Whether that holds is checked by the piece here, and by the document when a corpus is
-//! written.
+//! Pieces within a text are encoded after a prefix, since the beginning of a text may be encoded
+//! differently. That their tokens do not depend on the prefix is checked here for each piece, and
+//! for documents when a corpus is written.
 
 use std::collections::HashMap;
 
@@ -13,22 +13,23 @@ use super::slots;
 use super::tokenizer::{ANCHOR, TextToken, Tokenizer};
 use crate::error::{Error, Result};
 
-/// Most ways to fill one piece: two lists that touch each other have as many as their product.
+/// Maximum number of ways to fill a piece: for two adjacent lists, this is the product of their
+/// lengths.
 const FILLED_LIMIT: usize = 1 << 20;
 
-/// Most ways to fill all pieces: each takes about half a KiB, and is encoded.
+/// Maximum total number of ways to fill all pieces: each needs about half a KiB and is encoded.
 const ALL_FILLED_LIMIT: usize = 1 << 22;
 
-/// Tokens of a piece, or of one way to fill it.
+/// The tokens of a piece, or of one way to fill it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub at: u32,
     pub tokens: u8,
-    /// Tokens that name the subject or the object, from and to.
+    /// Range of the tokens that name the subject or the object.
     pub core: (u8, u8),
 }
 
-/// A piece of a sentence: which entry it is, by the digits of the sentence.
+/// A piece of a sentence, with the index of its entry as a function of the digits of the sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Piece {
     pub first: u32,
@@ -47,27 +48,28 @@ impl Piece {
 struct Gathered {
     segments: Vec<Segment>,
     is_first: bool,
-    /// Its first entry, how many it has, and those of each word of the first of two lists.
+    /// Index of the first entry, the number of entries, and the number for each word of the first
+    /// of two lists.
     first: usize,
     count: usize,
     stride: usize,
-    /// As people would write it.
+    /// The piece with lists in braces, for errors.
     name: String,
 }
 
-/// Texts to encode, each with the letters of it that name something.
+/// A text to encode, with the range of the characters that name the subject or the object.
 struct Filled {
     text: String,
     core: Option<(usize, usize)>,
     is_first: bool,
 }
 
-/// All pieces of a grammar: gathered first, and then encoded at once.
+/// All pieces of a grammar, which are collected first and then encoded in one call.
 pub(super) struct Pieces<'a> {
     lists: &'a [List],
     known: HashMap<(bool, Vec<Segment>), Piece>,
     gathered: Vec<Gathered>,
-    /// How many ways there are to fill those.
+    /// Total number of ways to fill the pieces.
     count: usize,
 }
 
@@ -81,7 +83,7 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The piece of these segments, which begins a text or does not.
+    /// Returns the piece of some segments; `is_first` if it begins a text.
     pub(super) fn piece(&mut self, segments: &[Segment], is_first: bool) -> Result<Piece> {
         let words: Vec<(usize, u8)> = segments
             .iter()
@@ -95,10 +97,7 @@ impl<'a> Pieces<'a> {
         for (at, &(len, slot)) in words.iter().rev().enumerate() {
             if at == 2 || count * len > FILLED_LIMIT {
                 return Err(Error::value(
-                    format!(
-                        "{:?}, lists that touch each other",
-                        self.written(segments).trim()
-                    ),
+                    format!("{:?}, adjacent lists", self.written(segments).trim()),
                     format!(
                         "a space between two lists of more than {FILLED_LIMIT} pairs of words, \
                          or in three lists"
@@ -113,10 +112,7 @@ impl<'a> Pieces<'a> {
         }
         let role = role_of(segments).map_err(|()| {
             Error::value(
-                format!(
-                    "{:?}, names that touch each other",
-                    self.written(segments).trim()
-                ),
+                format!("{:?}, adjacent names", self.written(segments).trim()),
                 "a space between a subject and an object",
             )
         })?;
@@ -132,7 +128,7 @@ impl<'a> Pieces<'a> {
         if self.count + count > ALL_FILLED_LIMIT {
             return Err(Error::value(
                 format!(
-                    "{:?}, a piece that {count} words fill, behind pieces that {} fill",
+                    "{:?}, a piece that {count} words fill, after pieces that {} fill",
                     name.trim(),
                     self.count
                 ),
@@ -158,7 +154,7 @@ impl<'a> Pieces<'a> {
         Ok(piece)
     }
 
-    /// All ways to fill all pieces, in their order.
+    /// Returns all ways to fill all pieces, in order.
     fn filled(&self) -> Vec<Filled> {
         let mut filled = Vec::with_capacity(self.count);
         for piece in &self.gathered {
@@ -194,7 +190,7 @@ impl<'a> Pieces<'a> {
                         }
                         false => word,
                     };
-                    // A capital may have other letters than the small one: that of "ß" is "SS".
+                    // Capitalisation may change the number of characters: "ß" becomes "SS".
                     letters += word.chars().count();
                     text.push_str(word);
                 }
@@ -210,7 +206,7 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// A piece as people would write it, with lists in braces.
+    /// Returns a piece as text with lists in braces.
     fn written(&self, segments: &[Segment]) -> String {
         segments
             .iter()
@@ -221,7 +217,8 @@ impl<'a> Pieces<'a> {
             .collect()
     }
 
-    /// The tokens of all pieces, end to end, and where each way to fill each is.
+    /// Encodes all pieces; returns their concatenated tokens and an entry for each way to fill each
+    /// piece.
     pub(super) fn encode(self, tokenizer: &mut dyn Tokenizer) -> Result<(Vec<u32>, Vec<Entry>)> {
         let anchor = tokenizer.encode(&[ANCHOR.to_string()])?;
         let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
@@ -282,8 +279,9 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The tokens that cover any of these letters. Where a piece goes on with a name, the space that
-/// it begins with is part of that, and it may be a token that says to cover nothing.
+/// Returns the range of the tokens that cover any of the characters of a name. If a piece continues
+/// a name, the space at its start belongs to the name, and may be a token that covers no
+/// characters.
 fn core_tokens(tokens: &[TextToken], core: Option<(usize, usize)>, shift: usize) -> (u8, u8) {
     let Some((from, to)) = core else {
         return (0, 0);
@@ -302,7 +300,7 @@ fn core_tokens(tokens: &[TextToken], core: Option<(usize, usize)>, shift: usize)
     }
 }
 
-/// Refuses two words of a list that have the same tokens.
+/// Refuses two words of a list with the same tokens.
 fn check_distinct(
     pieces: &[Gathered],
     all: &[Filled],
@@ -319,7 +317,7 @@ fn check_distinct(
                 return Err(Error::argument(
                     "tokenizer",
                     format!("the same tokens for {a:?} and {b:?} (piece {name:?})"),
-                    "a tokenizer that tells the words of a list apart",
+                    "a tokenizer with different tokens for the words of a list",
                 ));
             }
         }
@@ -327,7 +325,7 @@ fn check_distinct(
     Ok(())
 }
 
-/// The one role beside the grammar's; an error where a piece has two.
+/// Returns the role of a piece, or an error if it has two besides the grammar's.
 fn role_of(segments: &[Segment]) -> std::result::Result<TextRole, ()> {
     let mut role = TextRole::Grammar;
     for segment in segments {
@@ -341,7 +339,7 @@ fn role_of(segments: &[Segment]) -> std::result::Result<TextRole, ()> {
     Ok(role)
 }
 
-/// The same piece wherever its digits come from.
+/// Returns the segments without their slots, so that equal pieces compare equal.
 fn without_slots(segments: &[Segment]) -> Vec<Segment> {
     let mut segments = segments.to_vec();
     for segment in &mut segments {

@@ -1,4 +1,4 @@
-//! The plans of a lexicon, made ready for writing: joined, measured, and as an image.
+//! Preparing the plans of a lexicon for writing: joining pieces, measuring, and the image.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::pieces::{Entry, Piece};
 use crate::error::Result;
 
 impl Lexicon {
-    /// What is left to do when all pieces are encoded.
+    /// Completes the lexicon after all pieces are encoded.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.join_literals();
         self.starts = self.pieces.iter().map(|piece| piece.first).collect();
@@ -17,7 +17,7 @@ impl Lexicon {
         self.starts.sort_unstable();
         self.starts.dedup();
         self.pool.push(self.end);
-        // A chunk may be copied from beyond the end of the last piece.
+        // Copying a chunk may read beyond the end of the last piece.
         self.pool.resize(self.pool.len() + CHUNK, 0);
         self.small = self.narrowed();
         self.most_tokens = self.most_tokens_of(self.plans[..self.written].iter());
@@ -25,7 +25,7 @@ impl Lexicon {
         Ok(())
     }
 
-    /// Makes one piece of those that stand beside each other and have no hole.
+    /// Joins adjacent pieces without holes.
     fn join_literals(&mut self) {
         let mut joined: HashMap<Vec<u32>, Piece> = HashMap::new();
         let mut pieces: Vec<Piece> = Vec::new();
@@ -69,7 +69,8 @@ impl Lexicon {
                 });
                 pieces.push(piece);
             }
-            // Most contexts of a sentence read alike; kept once, they stay in the cache.
+            // Most contexts of a sentence have the same pieces; stored once, they stay in the
+            // cache.
             let plan = *known.entry(pieces[from..].to_vec()).or_insert(Plan {
                 from: from as u32,
                 to: pieces.len() as u32,
@@ -82,7 +83,7 @@ impl Lexicon {
         (self.pieces, self.plans) = (pieces, plans);
     }
 
-    /// Plans of one sentence at one mention, of which each class has its own.
+    /// Returns the families of plans: the plans of one sentence at one mention for all classes.
     fn families(&self) -> Vec<Vec<u32>> {
         let classes = self.grammar.subject.classes.len() as u32;
         let own = self
@@ -100,8 +101,9 @@ impl Lexicon {
             .collect()
     }
 
-    /// Most tokens of a sentence that is written, where it stands alone; questions among them if
-    /// any is asked; or, `within` a document, with what stands before it.
+    /// Returns the maximum number of tokens in a written sentence that stands alone; `asks`
+    /// includes questions, and `within` the form of a sentence within a document, with its
+    /// separator.
     pub(crate) fn most_tokens_alone(&self, asks: bool, within: bool) -> usize {
         let mentions: &[Mention] = match within {
             false => &[Mention::First],
@@ -125,7 +127,8 @@ impl Lexicon {
     }
 
     fn most_tokens_of<'a>(&self, plans: impl Iterator<Item = &'a Plan>) -> usize {
-        // Of each piece the longest way to fill it; a piece ends where the next known one begins.
+        // The longest way to fill each piece; the entries of a piece end where those of the next
+        // known piece begin.
         let most: HashMap<u32, usize> = self
             .starts
             .windows(2)

@@ -1,9 +1,9 @@
-//! The grammars that come with the crate.
+//! The grammars that are part of the crate.
 
 use super::file::TextGrammar;
 use crate::error::{Error, Result};
 
-/// Name and text of each.
+/// Name and TOML of each grammar that is part of the crate.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("bios-de", include_str!("../../../grammars/bios-de.toml")),
     ("bios-en", include_str!("../../../grammars/bios-en.toml")),
@@ -18,7 +18,11 @@ pub const SHIPPED: &[(&str, &str)] = &[
 ];
 
 impl TextGrammar {
-    /// A grammar that comes with the crate.
+    /// Reads a grammar that is part of the crate.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if there is no such grammar.
     pub fn shipped(name: &str) -> Result<TextGrammar> {
         let names = || SHIPPED.iter().map(|&(name, _)| name);
         match SHIPPED.iter().find(|&&(known, _)| known == name) {

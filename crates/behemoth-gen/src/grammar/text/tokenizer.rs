@@ -1,53 +1,58 @@
-//! Tokenizers: text -> tokens, and which letters each token covers.
+//! Tokenizers, which encode text as tokens with character offsets.
 
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 
-/// What stands before a piece that does not begin a text, while it is encoded.
+/// Prefix of a piece that does not begin a text, while it is encoded.
 pub(super) const ANCHOR: &str = ".";
 
 /// A token of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextToken {
-    /// Its id.
+    /// Id of the token.
     pub id: u32,
-    /// First letter that it covers, counted in characters.
+    /// Offset of the first character that it covers, counted in characters.
     pub start: usize,
-    /// One past its last letter.
+    /// Offset one past its last character.
     pub end: usize,
 }
 
-/// Encodes text. A grammar is compiled with one: every piece of it is encoded once.
+/// An encoder of text, used to compile a grammar: every piece of it is encoded once.
 pub trait Tokenizer {
-    /// What tells it apart from others; part of a corpus's spec.
+    /// Returns an identifier that differs between tokenizers and is part of a corpus's spec.
     fn digest(&self) -> String;
 
-    /// Number of token ids, once all texts are encoded.
+    /// Returns the number of token ids, once all texts are encoded.
     fn size(&self) -> u64;
 
-    /// Ends a document.
+    /// Returns the token that ends a document.
     fn end_of_document(&self) -> u32;
 
-    /// The tokens of each text, without any that stand for its beginning or end.
+    /// Encodes each text, without special tokens at its beginning or end.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the texts cannot be encoded.
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>>;
 
-    /// The names of its tokens by id, if it is made for the grammar and not from elsewhere.
+    /// Returns the names of its tokens by id, if it was built for the grammar.
     fn names(&self) -> Option<&[String]> {
         None
     }
 }
 
-/// Characters that are a token each, beside white space; the tokenizer file that Python writes
-/// has the same in its regular expression.
+/// Characters that are a token each, in addition to white space; the tokenizer file that Python
+/// writes has the same characters in its regular expression.
 pub const PUNCTUATION: &str = "!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~“”„‘’‚«»‹›–—…¿¡·";
 
-/// The end of a document, padding, and what stands for a word that is not known.
+/// The end of a document, padding, and the token for unknown words.
 pub const SPECIAL_WORDS: [&str; 3] = ["<|endoftext|>", "<|padding|>", "<|unknown|>"];
 
-/// The tokenizer of a grammar's own words: a token is a word or a mark, with the space before it.
+/// The tokenizer of a grammar's own words: a token is a word or a punctuation mark, with the space
+/// before it.
 ///
-/// Texts come back letter by letter, since spaces belong to tokens. Ids are in the order in which
+/// Decoding restores texts exactly, since spaces belong to tokens. Ids are in the order in which
 /// words are first encoded.
 #[derive(Clone, Debug)]
 pub struct WordTokenizer {
@@ -78,7 +83,7 @@ impl WordTokenizer {
     }
 }
 
-/// Cuts a text into words and marks, each with the space before it.
+/// Splits a text into words and punctuation marks, each with the space before it.
 fn words(text: &str) -> Vec<(&str, usize, usize)> {
     let letters: Vec<(usize, char)> = text.char_indices().collect();
     let at = |i: usize| letters.get(i).map_or(text.len(), |&(at, _)| at);
@@ -142,7 +147,7 @@ impl Tokenizer for WordTokenizer {
     }
 }
 
-/// Every piece is a token of its own: with it a corpus is written as text.
+/// A tokenizer in which every piece is a token, used to write a corpus as text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PieceTokenizer {
     names: Vec<String>,
@@ -173,7 +178,7 @@ impl Tokenizer for PieceTokenizer {
             id
         };
         let mut encode = |text: &String| {
-            // What stands before a piece is no part of it.
+            // The prefix is not part of the piece.
             let (before, own) = match text.strip_prefix(ANCHOR) {
                 Some(own) => (Some(id(ANCHOR)), own),
                 None => (None, text.as_str()),

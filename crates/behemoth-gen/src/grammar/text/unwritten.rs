@@ -1,7 +1,7 @@
-//! Sentences that no corpus has: refusals in the place of objects, and sentences of edits.
+//! Sentences that are not in any corpus: refusals instead of objects, and edit sentences.
 //!
-//! They are compiled after all others, so that a tokenizer which is made of a grammar's words gives
-//! the words of a corpus the ids that they have without.
+//! They are compiled after all others, so that they do not change the ids of a corpus's words in a
+//! tokenizer built from a grammar's words.
 
 use super::compile::Compiler;
 use super::expand::{About, Mention, TextRole};
@@ -10,7 +10,7 @@ use super::lexicon::{Lexicon, OfRelation};
 use super::write::Digits;
 use crate::error::Result;
 
-/// They stand alone.
+/// The only context of these sentences: they stand alone.
 const ALONE: &[Mention] = &[Mention::First];
 
 impl Compiler<'_> {
@@ -48,7 +48,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Statements and questions with a refusal, in the columns of those that say an object.
+    /// Adds statements and questions with a refusal, in the columns of those with an object.
     fn refusing(
         &mut self,
         own: &mut OfRelation,
@@ -59,7 +59,7 @@ impl Compiler<'_> {
         let Some(refusal) = relation.refusal.as_ref().or(self.grammar.refusal.as_ref()) else {
             return Ok(());
         };
-        // Columns are in the order of statements and questions, and of those the held-out ones last.
+        // Columns are in the order of statements and questions, with held-out ones last in each.
         let placed = own.placed.iter().enumerate();
         let columns = placed.filter_map(|(at, placed)| placed.map(|_| at));
         let mut columns = columns.collect::<Vec<usize>>().into_iter();
@@ -83,30 +83,30 @@ impl Compiler<'_> {
     }
 }
 
-/// Relations that have a link, in the order of links.
+/// Returns the composed relations, in the order of their links.
 fn links(grammar: &TextGrammar) -> impl Iterator<Item = usize> + '_ {
     grammar.linked().map(|(at, _)| at)
 }
 
 impl Lexicon {
-    /// The plan of a relation's sentence with a refusal, for a class.
+    /// Returns the plan of a relation's sentence with a refusal, for a class.
     pub(crate) fn refusing(&self, relation: u32, column: usize, class: u32) -> Option<u32> {
         let placed = self.relations[relation as usize].refusing[column]?;
         Some(placed.plan(class, Mention::First))
     }
 
-    /// The plan of one of a relation's sentences that say a new object, for a class.
+    /// Returns the plan of one of a relation's edit sentences, for a class.
     pub(crate) fn edit(&self, relation: u32, number: usize, class: u32) -> Option<u32> {
         let placed = self.relations[relation as usize].edits.get(number)?;
         Some(placed.plan(class, Mention::First))
     }
 
-    /// How many sentences of a relation say a new object.
+    /// Returns the number of edit sentences of a relation.
     pub(crate) fn edits(&self, relation: u32) -> usize {
         self.relations[relation as usize].edits.len()
     }
 
-    /// The tokens of refusals, each way that they are written once.
+    /// Returns the tokens of the refusals, each distinct one once.
     pub(crate) fn refusals(&self) -> Vec<Vec<u32>> {
         let digits = Digits::default();
         let placed = self

@@ -1,4 +1,4 @@
-//! Words of a tokenizer that facts do not need: what a filler can say in its tokens.
+//! Words of a tokenizer that are not in facts, for use in a filler.
 
 use std::collections::HashSet;
 
@@ -7,12 +7,17 @@ use super::tokenizer::{ANCHOR, TextToken, Tokenizer};
 use crate::error::Result;
 
 impl Lexicon {
-    /// The same with words for a filler: of these, each as it stands at the beginning of a text and
-    /// within one, those that are the same token in both places. Tokens of names and objects are
-    /// left out: what a filler says is about nothing. `begins` are the tokens that begin with a
-    /// space.
+    /// Returns this lexicon with words for a filler: those `candidates`, each with its form at the
+    /// beginning of a text and its form within one, that are the same single token in both
+    /// positions. Tokens of names and objects are excluded, so that a filler is not about any of
+    /// them. `begins` are the tokens that begin with a space.
     ///
-    /// A text of such words has their tokens if the tokenizer cuts before spaces, as for grammars.
+    /// A text of such words has exactly their tokens if the tokenizer splits before spaces, as
+    /// required for grammars.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the tokenizer.
     pub fn with_words(
         self,
         tokenizer: &mut dyn Tokenizer,
@@ -27,7 +32,7 @@ impl Lexicon {
         let openings = tokenizer.encode(&openings)?;
         let further = tokenizer.encode(&further)?;
         let cores = self.cores().flat_map(|(core, _)| &self.pool[core]);
-        // A word is there once, whatever ways there are to write it.
+        // Each word is included once, even if several candidates have its token.
         let mut taken: HashSet<u32> = cores.copied().chain([self.end]).collect();
         let ids = |tokens: &[TextToken]| tokens.iter().map(|t| t.id).collect::<Vec<u32>>();
         let words = openings

@@ -1,4 +1,4 @@
-//! Writing: the pieces of a sentence, copied.
+//! Writing sentences by copying their pieces.
 
 use super::expand::TextRole;
 use super::image::{Image, Run};
@@ -8,7 +8,7 @@ use super::slots;
 use crate::hash::Divider;
 use crate::vocabulary::Token;
 
-/// Room for the digits of a sentence: a power of two, so that no place needs to be checked.
+/// Number of digits stored for a sentence: a power of two, which avoids bounds checks.
 const DIGITS: usize = slots::COUNT.next_power_of_two();
 
 /// The digits of the words of a sentence.
@@ -33,7 +33,7 @@ impl Digits {
         self.0[usize::from(slots::CLASS)] = class;
     }
 
-    /// Sets the digits from a slot on to those of an id, the last of them its fastest.
+    /// Sets the digits starting at a slot to those of an id, least significant digit last.
     #[inline(always)]
     pub(crate) fn set(&mut self, first: u8, id: u64, radices: &[Divider]) {
         let first = usize::from(first);
@@ -50,7 +50,7 @@ impl Digits {
     }
 }
 
-/// Tokens of a sentence that say something.
+/// The tokens of a mention in a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TextSpan {
     pub role: TextRole,
@@ -62,21 +62,21 @@ pub(crate) struct TextSpan {
 fn copy_chunk<T: Token>(from: &[T::Kept], to: &mut [T]) {
     let from: &[T::Kept; CHUNK] = from[..CHUNK].try_into().expect("a chunk");
     let to: &mut [T; CHUNK] = (&mut to[..CHUNK]).try_into().expect("a chunk");
-    // All are read before any is written: one by one they were copied one by one.
+    // All tokens are read before any is written, so that the copy is vectorised.
     *to = from.map(T::from_kept);
 }
 
-/// Sentences on their way to tokens.
+/// A buffer of sentences to be written as tokens.
 ///
-/// What stands in the cells of a sentence is looked up when it comes, what its tokens are when many
-/// sentences are there: taken one after the other, each waits for the memory of all tables.
+/// The runs of a sentence are determined when it is added, and their tokens are looked up for many
+/// sentences together: one after the other, each sentence would wait for the memory of all tables.
 pub(crate) struct Lines {
-    /// Numbers of runs.
+    /// Indices of runs.
     cells: Vec<u32>,
     runs: Vec<Run>,
 }
 
-/// Cells that are written together.
+/// Number of cells that are written together.
 const TOGETHER: usize = 256;
 
 impl Lines {
@@ -87,7 +87,7 @@ impl Lines {
         }
     }
 
-    /// Adds a sentence; when it is full, it must be written before more come.
+    /// Adds a sentence; a full buffer must be written before more are added.
     #[inline(always)]
     pub(crate) fn push(&mut self, lexicon: &Lexicon, plan: u32, digits: &Digits) {
         let (from, to) = lexicon.image.plans[plan as usize];
@@ -106,7 +106,7 @@ impl Lines {
     }
 
     /// Writes the sentences to the front of `out`, which must have room for them and a chunk, and
-    /// forgets them; gives the number of their tokens.
+    /// clears the buffer; returns the number of tokens.
     #[inline(always)]
     pub(crate) fn write<T: Token>(&mut self, lexicon: &Lexicon, out: &mut [T]) -> usize {
         self.look_up(&lexicon.image);
@@ -119,7 +119,7 @@ impl Lines {
         at
     }
 
-    /// The number of tokens of the sentences, which are forgotten.
+    /// Returns the number of tokens in the sentences and clears the buffer.
     pub(crate) fn count(&mut self, lexicon: &Lexicon) -> u64 {
         self.look_up(&lexicon.image);
         self.runs.iter().map(|run| run.tokens() as u64).sum()
@@ -135,13 +135,13 @@ impl Lines {
 }
 
 impl Lexicon {
-    /// The plan of what ends a document.
+    /// Returns the plan of the end of a document.
     #[inline(always)]
     pub(crate) fn end_plan(&self) -> u32 {
         self.plans.len() as u32
     }
 
-    /// The tokens of one sentence.
+    /// Returns the tokens of a sentence.
     pub(crate) fn sentence(&self, plan: u32, digits: &Digits) -> Vec<u32> {
         let mut tokens = vec![0; self.tokens(plan, digits) + CHUNK];
         let mut lines = Lines::new();
@@ -151,7 +151,7 @@ impl Lexicon {
         tokens
     }
 
-    /// The number of its tokens.
+    /// Returns the number of tokens in a sentence.
     pub(crate) fn tokens(&self, plan: u32, digits: &Digits) -> usize {
         let pieces = self.pieces_of(plan).iter();
         pieces
@@ -159,13 +159,13 @@ impl Lexicon {
             .sum()
     }
 
-    /// What a piece is filled with.
+    /// Returns the entry that fills a piece.
     fn entry(&self, piece: &Piece, digits: &Digits) -> Entry {
         let [slow, fast] = piece.slots.map(|slot| digits.at(slot));
         self.entries[(piece.first + slow * piece.stride + fast) as usize]
     }
 
-    /// Where a sentence says its subject and its objects: each mention by name, in order.
+    /// Returns the mentions of the subject and the objects by name in a sentence, in order.
     pub(crate) fn spans(&self, plan: u32, digits: &Digits) -> Vec<TextSpan> {
         let mut spans: Vec<TextSpan> = Vec::new();
         let mut at = 0;
@@ -178,7 +178,7 @@ impl Lexicon {
                     at + usize::from(entry.core.1),
                 );
                 match spans.last_mut() {
-                    // The next piece of the same name.
+                    // This piece continues the same name.
                     Some(last) if is_open && last.role == piece.role => last.end = end,
                     _ => spans.push(TextSpan {
                         role: piece.role,

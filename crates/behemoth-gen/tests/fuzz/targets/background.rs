@@ -1,4 +1,4 @@
-//! Files of tokens of others, with an index or without.
+//! Files of external tokens, with or without an index.
 
 use std::io::Write;
 
@@ -8,10 +8,10 @@ use tempfile::NamedTempFile;
 use super::bytes::Bytes;
 use super::{assert_refusal, in_memory};
 
-/// A background is refused, or its documents have all the tokens of its file.
+/// A background is refused, or its documents have all tokens of its file.
 ///
-/// The input: bytes of a token, the token that ends a document, and whether there is an index (a
-/// byte each); the number of ends in it (one byte) and the ends (2 bytes each); then the file.
+/// The input: the size of a token, the token that ends a document, and whether there is an index (a
+/// byte each); the number of its ends (one byte) and the ends (2 bytes each); then the file.
 pub fn background(data: &[u8]) {
     let Some((width, end, ends, tokens)) = read(data) else {
         return;

@@ -1,6 +1,6 @@
-//! Numbers out of the bytes of an input.
+//! Reading numbers from the bytes of an input.
 
-/// The bytes of an input that are left.
+/// The remaining bytes of an input.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -10,27 +10,27 @@ impl<'a> Bytes<'a> {
         Some(*first)
     }
 
-    /// The next byte.
+    /// Reads the next byte.
     pub fn u8(&mut self) -> Option<u8> {
         self.take().map(u8::from_le_bytes)
     }
 
-    /// The next two bytes.
+    /// Reads the next two bytes.
     pub fn u16(&mut self) -> Option<u16> {
         self.take().map(u16::from_le_bytes)
     }
 
-    /// The next four bytes.
+    /// Reads the next four bytes.
     pub fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
     }
 
-    /// The next eight bytes.
+    /// Reads the next eight bytes.
     pub fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
 
-    /// So many of the next bytes, or as many as there are.
+    /// Reads a number of bytes, or all remaining ones if there are fewer.
     pub fn slice(&mut self, length: usize) -> &'a [u8] {
         let (first, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;

@@ -1,19 +1,19 @@
-//! Corpora of specs: what the numbers of a spec make together.
+//! Corpora of specs: the combination of the numbers of a spec.
 
 use behemoth_gen::{Corpus, Progress, Spec};
 
 use super::assert_refusal;
 
-/// Documents that are made of a corpus, at its beginning and at its end.
+/// Number of documents generated at the beginning and at the end of a corpus.
 const DOCUMENTS: u64 = 2;
 
-/// A corpus is refused, or its first and its last documents can be made, in whatever pieces.
+/// A corpus is refused, or its first and its last documents can be generated, in any pieces.
 pub fn corpus(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     let Ok(spec) = Spec::from_toml(text) else {
-        return; // `spec` looks at these.
+        return; // Covered by `spec`.
     };
     let corpus = match Corpus::from_spec(spec) {
         Ok(corpus) => corpus,

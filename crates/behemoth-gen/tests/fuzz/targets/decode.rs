@@ -1,15 +1,15 @@
-//! Tables of the bytes of tokens, as they are made of the tokenizer files of others.
+//! Tables of the bytes of tokens, as built from external tokenizer files.
 
 use behemoth_gen::decode::Decoder;
 
 use super::assert_refusal;
 use super::bytes::Bytes;
 
-/// A table is refused, or documents are as many lines as have an end, and the texts of them.
+/// A table is refused, or there is a line for each document with an end, which equals its text.
 ///
-/// The input: the number of tokens (one byte), where the bytes of each end, in documents and
-/// at their beginning (2 bytes each); the number of these bytes (2 bytes each), the bytes; then
-/// the tokens (one byte each), of which 0 ends documents.
+/// The input: the number of tokens (one byte); the ends of the bytes of each, within documents and
+/// at their beginning (2 bytes each); the numbers of these bytes (2 bytes each) and the bytes; then
+/// the tokens (one byte each), where 0 ends a document.
 pub fn decode(data: &[u8]) {
     let Some(((opening, opening_ends), (within, within_ends), tokens)) = read(data) else {
         return;

@@ -1,4 +1,4 @@
-//! The manifest of a corpus directory, and the record beside a shard.
+//! The manifest of a corpus directory and the record of a shard.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::{assert_refusal, in_memory};
 const MANIFEST: &str = "manifest.json";
 const RECORD: &str = "tokens/00001.json";
 
-/// A directory of two shards, which each input finds as it was written.
+/// A directory of two shards, restored for each input.
 struct Fixture {
     corpus: Corpus,
     directory: TempDir,
@@ -75,7 +75,7 @@ impl Fixture {
     }
 }
 
-/// With the fixture, of which there is one: inputs follow one another.
+/// Calls `hold` with the single fixture: inputs are run one after the other.
 fn with_fixture(hold: impl FnOnce(&Fixture)) {
     let mut guard: MutexGuard<'_, Option<Fixture>> =
         FIXTURE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +84,7 @@ fn with_fixture(hold: impl FnOnce(&Fixture)) {
     hold(fixture);
 }
 
-/// A manifest is that of another, and refused; or what it says is checked, and writing on mends it.
+/// A manifest is refused as that of another corpus, or verified, and a resumed write repairs it.
 pub fn manifest(data: &[u8]) {
     with_fixture(|fixture| {
         fs::write(fixture.path().join(MANIFEST), data).unwrap();
@@ -102,7 +102,7 @@ pub fn manifest(data: &[u8]) {
     });
 }
 
-/// A record that is not the one that was written is found, or its shard is written again.
+/// A record other than the written one is detected, or its shard is written again.
 pub fn record(data: &[u8]) {
     with_fixture(|fixture| {
         let path = fixture.path().join(RECORD);

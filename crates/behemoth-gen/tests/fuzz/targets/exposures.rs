@@ -1,11 +1,11 @@
-//! Exposures in one line, with counts as people write them: `groups:1,4,1e3`.
+//! Exposures in the one-line syntax: `groups:1,4,1e3`.
 
 use behemoth_gen::exposure::ExposureSpec;
 use behemoth_gen::{CorpusSpec, Spec};
 
 use super::assert_refusal;
 
-/// A line is refused, or is the same exposures as the table that it is written as.
+/// A line is refused, or has the same exposures as the table that it is serialized to.
 pub fn exposures(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -4,7 +4,7 @@ use behemoth_gen::grammar::{Lexicon, TextGrammar, WordTokenizer};
 
 use super::assert_refusal;
 
-/// Whatever a grammar file says, it is read and compiled, or refused in one line.
+/// A grammar file is read and compiled, or refused in one line.
 pub fn grammar(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

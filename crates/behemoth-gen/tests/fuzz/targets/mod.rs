@@ -1,8 +1,8 @@
-//! What is held of each parser whatever it is given: one function a parser, which panics where
-//! it does not hold.
+//! The properties of each parser for any input: one function per parser, which panics on a
+//! violation.
 //!
-//! `cargo fuzz` looks for inputs that make one panic, hang or take memory (`fuzz/`); the test
-//! beside this file runs the same functions over the inputs that are checked in, with stable Rust.
+//! `cargo fuzz` searches for inputs that make one panic, hang or use too much memory (`fuzz/`); the
+//! test `fuzz` runs the same functions on the inputs that are checked in, with stable Rust.
 
 mod background;
 mod bytes;
@@ -27,10 +27,10 @@ pub use self::grammar::grammar;
 pub use self::spec::spec;
 pub use self::table::table;
 
-/// One of the functions of this module.
+/// A function of this module.
 pub type Target = fn(&[u8]);
 
-/// All of them, by the names of their folders in `fuzz/corpus`.
+/// All functions, by the names of their folders in `fuzz/corpus`.
 pub const ALL: [(&str, Target); 9] = [
     ("spec", spec),
     ("corpus", corpus),
@@ -43,8 +43,8 @@ pub const ALL: [(&str, Target); 9] = [
     ("decode", decode),
 ];
 
-/// A folder for files that are gone soon: in memory, where there is such a place, since syncing
-/// to a disk would take most of the time.
+/// Returns a folder for temporary files, in memory if possible, since syncing to a disk would take
+/// most of the time.
 fn in_memory() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() {
@@ -54,7 +54,7 @@ fn in_memory() -> PathBuf {
     }
 }
 
-/// A refusal is one line of a length that people read.
+/// Checks that an error is one line of limited length.
 fn assert_refusal(error: &Error) {
     let text = error.to_string();
     assert!(!text.contains('\n'), "two lines: {text:?}");

@@ -4,7 +4,7 @@ use behemoth_gen::{CorpusSpec, Error, Spec, WorldSpec};
 
 use super::assert_refusal;
 
-/// What is read is written and read again, in both languages, as the same.
+/// A spec that is accepted is the same after writing and reading it in both languages.
 pub fn spec(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -1,4 +1,4 @@
-//! Tables of facts: the columns that a file of them holds, beside what the spec says of them.
+//! Tables of facts: the columns of a file, together with the sizes in the spec.
 
 use behemoth_gen::spec::{TableRelation, TableSpec};
 use behemoth_gen::{Spec, Table, World, WorldSpec};
@@ -6,14 +6,14 @@ use behemoth_gen::{Spec, Table, World, WorldSpec};
 use super::assert_refusal;
 use super::bytes::Bytes;
 
-/// What stands for no object.
+/// Value for no object.
 const NONE: u32 = u32::MAX;
 
-/// A table is refused, or its world has the facts of its rows, in whatever order they are in.
+/// A table is refused, or its world has the facts of its rows, in any row order.
 ///
-/// The input: which optional columns there are (one byte, two bits), the number of subjects
-/// (8 bytes), the number of relations (one byte); for each its objects (4 bytes) and nested objects
-/// (4 bytes, 0 for none); then the rows, of 5 x 4 bytes.
+/// The input: the optional columns (two bits of one byte), the number of subjects (8 bytes), the
+/// number of relations (one byte); for each relation the numbers of its objects (4 bytes) and
+/// nested objects (4 bytes, 0 for none); then the rows, of 5 x 4 bytes.
 pub fn table(data: &[u8]) {
     let Some((spec, table)) = read(data) else {
         return;

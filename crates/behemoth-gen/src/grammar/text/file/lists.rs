@@ -1,6 +1,6 @@
 //! Lists of words.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::List;
@@ -8,13 +8,13 @@ use super::patterns::check_plain;
 use crate::error::{Error, Result};
 use crate::value::Value;
 
-/// Most words of one list.
+/// Maximum number of words in a range.
 const LIST_LIMIT: u64 = 1_000_000;
 
-/// Which names a hole may have.
+/// Description of the names that a hole may have.
 pub(super) const NAMES: &str = "a name of small letters, digits and '_', the first a letter";
 
-/// Whether a hole may have this name.
+/// Returns `true` if a hole may have a name.
 pub(super) fn is_key(name: &str) -> bool {
     let is_plain = |l: char| l.is_lowercase() || l.is_ascii_digit() || l == '_';
     name.chars().next().is_some_and(char::is_lowercase) && name.chars().all(is_plain)
@@ -61,7 +61,7 @@ fn read_words(value: &Value) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// What stands between thousands, which may be a space.
+/// Reads the thousands separator, which may be a space.
 fn read_separator(value: &Value) -> Result<&str> {
     let separator = value.text()?;
     check_plain(&format!("0{separator}0")).map_err(|_| {

@@ -1,9 +1,9 @@
-//! A grammar as people write it: a TOML file, read and checked.
+//! Reading and checking the TOML file of a grammar.
 //!
-//! The file says what a world's relations are called and how their facts are said: lists of words,
-//! names and objects as products of lists, statements and questions with holes.
+//! The file defines the names of a world's relations and the sentences about their facts: lists of
+//! words, names and objects as products of lists, statements and questions with holes.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod lists;
@@ -28,23 +28,23 @@ pub(crate) use self::parts::{
     Class, Form, Joint, Kind, Layout, Link, List, Refusal, Relation, Sentence, Subject,
 };
 
-/// Most lists of one name or object: the engine keeps a digit for each.
+/// Maximum number of lists in a name or object: the engine stores a digit for each.
 pub(crate) const DIGIT_LIMIT: usize = 8;
 
-/// Most facts of one joint statement.
+/// Maximum number of facts in a joint statement.
 pub(crate) const JOINT_LIMIT: usize = 3;
 
-/// A grammar, as its file says it.
+/// A text grammar, read from its file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TextGrammar {
-    /// Its name.
+    /// Name of the grammar.
     pub name: String,
-    /// The language, as a BCP 47 tag.
+    /// Language, as a BCP 47 tag.
     pub language: String,
-    /// What it is about, in one line.
+    /// One-line description.
     pub about: String,
-    /// BLAKE3 of what the file says, comments and layout apart.
+    /// BLAKE3 digest of the content of the file, excluding comments and layout.
     pub digest: String,
     pub(crate) lists: Vec<List>,
     pub(crate) subject: Subject,
@@ -53,14 +53,17 @@ pub struct TextGrammar {
     pub(crate) question_form: Pattern,
     pub(crate) layout: Layout,
     pub(crate) refusal: Option<Refusal>,
-    /// Where its sentences stand.
+    /// Lines of its sentences in the file.
     pub(crate) lines: Lines,
 }
 
 impl TextGrammar {
-    /// Reads a grammar; `file` is what refusals call it.
+    /// Reads a grammar from TOML; `file` is its name in errors.
     ///
-    /// Fails with the line and the key of the first value that is not allowed.
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] with the line and the key of the first value that is not
+    /// allowed.
     pub fn from_toml(file: &str, text: &str) -> Result<TextGrammar> {
         let value = match toml::from_str::<toml::Value>(text) {
             Ok(value) => value,
@@ -74,7 +77,7 @@ impl TextGrammar {
                     _ => message,
                 };
                 let place = format!("{file}, line {line}");
-                return Err(Error::argument(place, got, "TOML text"));
+                return Err(Error::argument(place, got, "valid TOML"));
             }
         };
         let lines = Lines::new(file, text);
@@ -90,7 +93,7 @@ impl TextGrammar {
         Ok(grammar)
     }
 
-    /// The relations that a world of it has.
+    /// Returns the relations of a world for this grammar.
     pub fn relations(&self) -> Vec<RelationSpec> {
         self.relations
             .iter()
@@ -109,9 +112,9 @@ impl TextGrammar {
             .collect()
     }
 
-    /// Refuses what no world may have: parameters of kinds that are out of bounds.
+    /// Refuses parameters of relations that no world may have.
     fn check_relations(&self) -> Result<()> {
-        // The fewest subjects: how many a world may have is for the world to say.
+        // With the minimum number of subjects: the actual number is checked with the world.
         check_all(&mut self.relations(), 1).map_err(|error| {
             let Error::Argument {
                 mut path,
@@ -122,7 +125,7 @@ impl TextGrammar {
             else {
                 return error;
             };
-            // There relations have numbers, and keys here.
+            // The error has the index of the relation, which is replaced with its key.
             let key = match path.get(1) {
                 Some(&Key::Index(at)) => self.relations.get(at).map(|relation| &relation.key),
                 _ => None,
@@ -140,35 +143,36 @@ impl TextGrammar {
         Ok(())
     }
 
-    /// The keys of the relations, in their order.
+    /// Returns the keys of the relations, in order.
     pub fn relation_keys(&self) -> impl Iterator<Item = &str> {
         self.relations.iter().map(|relation| relation.key.as_str())
     }
 
-    /// How many different names there are.
+    /// Returns the number of different names.
     pub fn names(&self) -> u64 {
         self.count(&self.subject.name, None)
     }
 
-    /// How many objects a relation can name.
+    /// Returns the number of objects that a relation can name, or `None` if there is no such
+    /// relation.
     pub fn objects(&self, relation: usize) -> Option<u64> {
         let relation = self.relations.get(relation)?;
         Some(self.count(&relation.objects, None))
     }
 
-    /// The words of a list.
+    /// Returns the index and the words of a list.
     pub(crate) fn list(&self, name: &str) -> Option<(usize, &List)> {
         let at = self.lists.iter().position(|list| list.name == name)?;
         self.lists.get(at).map(|list| (at, list))
     }
 
-    /// The list of a hole in the names of a class.
+    /// Returns the list of a hole in the names of a class.
     pub(crate) fn list_of(&self, hole: &Hole, class: Option<&Class>) -> Option<(usize, &List)> {
         let own = class.and_then(|class| class.lists.get(&hole.name));
         self.list(own.unwrap_or(&hole.name))
     }
 
-    /// How many ways there are to fill a pattern of lists, at most 2^64 - 1.
+    /// Returns the number of ways to fill a pattern of lists, at most 2^64 - 1.
     pub(crate) fn count(&self, pattern: &Pattern, class: Option<&Class>) -> u64 {
         pattern.holes().fold(1u64, |product, hole| {
             let words = self.list_of(hole, class).map_or(0, |(_, l)| l.words.len());

@@ -1,17 +1,17 @@
-//! What a grammar is made of, once its file is read.
+//! The parts of a grammar, after its file is read.
 
 use std::collections::BTreeMap;
 
 use crate::grammar::text::pattern::Pattern;
 
-/// Words that may stand in one place.
+/// A list of alternative words.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct List {
     pub name: String,
     pub words: Vec<String>,
 }
 
-/// How subjects are called.
+/// The names of subjects.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Subject {
     /// Holes are lists.
@@ -22,25 +22,25 @@ pub(crate) struct Subject {
     pub classes: Vec<Class>,
 }
 
-/// What agrees with a subject.
+/// A class of subjects and the words that agree with it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Class {
     pub key: String,
     pub weight: f64,
-    /// By hole.
+    /// Forms by the name of their hole.
     pub forms: BTreeMap<String, Form>,
-    /// Lists that stand for others in the names of this class.
+    /// Lists that replace others in the names of this class.
     pub lists: BTreeMap<String, String>,
 }
 
-/// A word that agrees with how the subject was last mentioned.
+/// A word that agrees with the last mention of the subject.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Form {
     pub after_name: String,
     pub after_pronoun: String,
 }
 
-/// How the facts of one relation are said.
+/// A relation with the sentences about its facts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Relation {
     pub key: String,
@@ -52,12 +52,12 @@ pub(crate) struct Relation {
     pub questions: Vec<Sentence>,
     pub answer: Pattern,
     pub edits: Vec<Sentence>,
-    /// In place of the grammar's.
+    /// Refusal that replaces the grammar's.
     pub refusal: Option<Refusal>,
     pub link: Option<Link>,
 }
 
-/// Which kind of relation, as far as a grammar says it.
+/// The kind of a relation, as far as a grammar defines it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Independent,
@@ -75,7 +75,7 @@ pub(crate) struct Sentence {
     pub held_out: bool,
 }
 
-/// How the link facts of a composed relation are said: object -> nested object.
+/// The sentences about the link facts of a composed relation: object -> nested object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Link {
     pub class: Class,
@@ -83,14 +83,14 @@ pub(crate) struct Link {
     pub questions: Vec<Sentence>,
 }
 
-/// Sentences that say the facts of several relations at once.
+/// Sentences that state facts of several relations.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Joint {
     pub relations: Vec<usize>,
     pub statements: Vec<Sentence>,
 }
 
-/// What is said in the place of an object by who does not answer.
+/// The text that replaces an object in a refusal to answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Refusal {
     /// In a statement.
@@ -99,7 +99,7 @@ pub(crate) struct Refusal {
     pub question: Pattern,
 }
 
-/// What stands between sentences.
+/// The separators of sentences and the share of joint statements.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Layout {
     pub separator: String,

@@ -1,6 +1,6 @@
-//! Patterns that a grammar may have, and the text in them.
+//! Reading and checking the patterns of a grammar and their text.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::{DIGIT_LIMIT, TextGrammar};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
 use crate::value::Value;
 
-/// Text that may stand in a sentence: one line, no space twice or at an end.
+/// Checks text of a sentence: one line, without two spaces in a row or a space at an end.
 pub(super) fn check_text(text: &str) -> Result<()> {
     let is_bad = text.is_empty()
         || text.starts_with(char::is_whitespace)
@@ -25,7 +25,7 @@ pub(super) fn check_text(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Text that may stand in a sentence and has no holes.
+/// Checks text of a sentence that must not have holes.
 pub(super) fn check_plain(text: &str) -> Result<()> {
     check_text(text)?;
     if text.contains(['{', '}']) {
@@ -34,7 +34,7 @@ pub(super) fn check_plain(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// A pattern whose holes are lists.
+/// Reads a pattern whose holes are lists.
 pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Pattern> {
     let text = value.text()?;
     check_text(text)?;
@@ -62,7 +62,7 @@ pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Patte
     Ok(pattern)
 }
 
-/// A pattern of which every hole is one of these.
+/// Reads a pattern whose holes are all in `holes`.
 pub(super) fn read_pattern(value: &Value, holes: &[&str]) -> Result<Pattern> {
     let text = value.text()?;
     check_text(text)?;

@@ -1,6 +1,6 @@
-//! Relations: their objects, and the sentences about them.
+//! Reading relations: their objects and the sentences about them.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::collections::BTreeMap;
@@ -108,7 +108,7 @@ impl Relation {
             if !matches!(kind, Kind::Composed { .. }) {
                 return Err(Error::value(
                     "a table",
-                    "no `link` but in a relation of kind composed",
+                    "`link` only in a relation of kind composed",
                 ));
             }
             Link::read(value, &objects)
@@ -169,7 +169,7 @@ impl Kind {
                 keys().position(|key| key == wanted).ok_or_else(|| {
                     let keys: Vec<&str> = keys().collect();
                     let allowed = if keys.is_empty() {
-                        "an earlier relation, and this is the first".to_string()
+                        "an earlier relation (this is the first)".to_string()
                     } else {
                         format!("an earlier relation: {}", keys.join(", "))
                     };
@@ -256,7 +256,7 @@ impl Joint {
     }
 }
 
-/// Refuses two tables for the same relations: the place of an object is told by its table.
+/// Refuses two joint tables with the same relations: the set of relations must identify the table.
 pub(super) fn check_joints(joints: &[Joint]) -> Result<()> {
     let set = |joint: &Joint| {
         let mut relations = joint.relations.clone();

@@ -1,6 +1,6 @@
-//! Sentences, and the holes that they may have.
+//! Reading sentences and checking their holes.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::Sentence;
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
 use crate::value::Value;
 
-/// What a sentence is for: it decides the holes that it may have.
+/// The role of a sentence, which decides the holes that it may have.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Role<'a> {
-    /// With the pattern of the objects.
+    /// A statement, with the pattern of the objects.
     Statement(&'a Pattern),
     Question,
     Edit,
@@ -34,7 +34,7 @@ pub(super) fn read_sentences(
             .position(|s| s.text == sentence.text);
         if let Some(first) = first {
             let allowed = format!("each sentence once, and sentence [{first}] is the same");
-            return Err(Error::argument(at, "a text a second time", allowed));
+            return Err(Error::argument(at, "a repeated text", allowed));
         }
     }
     let written = sentences.iter().filter(|sentence| !sentence.held_out);
@@ -70,10 +70,11 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
         let text = Pattern::parse(written)?;
         match role {
             Role::Question if text.count("object") > 0 => {
-                let allowed = "a question without it: `answer` says the object";
+                let allowed = "a question without it: `answer` states the object";
                 return Err(Error::value("`{object}`", allowed));
             }
-            // Whoever writes {city} means the object, which is made of the list of that name.
+            // A hole such as {city} probably means the object, which is built from the list of that
+            // name.
             Role::Statement(objects) => {
                 let known = |name: &str| own.contains(&name) || objects.count(name) == 0;
                 if let Some(hole) = text.holes().find(|hole| !known(&hole.name)) {
@@ -96,7 +97,10 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
             return Err(Error::value("a sentence without its subject", allowed));
         }
         if text.count("relation") > 0 && matches!(role, Role::Joint(_)) {
-            return Err(Error::value("`{relation}`", "none in a joint statement"));
+            return Err(Error::value(
+                "`{relation}`",
+                "no `{relation}` in a joint statement",
+            ));
         }
         Ok(text)
     };

@@ -1,6 +1,6 @@
-//! Subjects: names, and what agrees with them.
+//! Reading subjects: their names and classes.
 
-// Reads what users wrote: nothing here may be out of bounds.
+// Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Subject {
         })
     }
 
-    /// The holes that every class has a form for.
+    /// Returns the holes that every class has a form for.
     pub(super) fn form_names(&self) -> Vec<&str> {
         let first = self.classes.first();
         first
@@ -55,7 +55,7 @@ impl Subject {
     }
 }
 
-/// Most classes of a grammar.
+/// Maximum number of classes of a grammar.
 const CLASS_LIMIT: usize = 16;
 
 fn check_classes(classes: Vec<Class>) -> Result<Vec<Class>> {
@@ -97,7 +97,7 @@ fn check_classes(classes: Vec<Class>) -> Result<Vec<Class>> {
     Ok(classes)
 }
 
-/// What every class must have a form for, if one has.
+/// Describes the forms of a class, which every other class must also have.
 fn forms_of(class: &Class) -> String {
     let names: Vec<&str> = class.forms.keys().map(String::as_str).collect();
     let (key, names) = (&class.key, names.join(", "));
@@ -105,7 +105,7 @@ fn forms_of(class: &Class) -> String {
 }
 
 impl Class {
-    /// What a grammar without classes has.
+    /// Returns the class of a grammar that defines no classes.
     fn of_things() -> Class {
         let form = |text: &str| Form {
             after_name: text.to_string(),
@@ -157,7 +157,7 @@ impl Class {
     }
 }
 
-/// Holes with a meaning of their own: no form has such a name.
+/// Holes with a fixed meaning, which are not allowed as names of forms.
 pub(super) const RESERVED: [&str; 7] = [
     "subject", "object", "relation", "new", "name", "question", "answer",
 ];
