@@ -207,7 +207,7 @@ fn backgrounds_are_refused_by_name() {
         ),
         (
             open(2, Some(vec![5])).unwrap_err(),
-            "argument 'background': got an index that ends at token 5, allowed: one that ends at ",
+            "argument 'background': got an index that ends at token 5, allowed: an index that ends at ",
         ),
         (
             open(2, None)

@@ -55,7 +55,7 @@ fn what_cannot_be_inserted_is_refused_in_one_line() {
         (
             format!("{filler}\nschedule = \"early:0.5\"\ninsert = \"anywhere\""),
             "argument 'schedule': got a schedule beside an insert, allowed: none: it places \
-             documents of facts, and with an insert they have none",
+             documents of facts, and with an insert there are none",
         ),
         (
             format!("{filler}\nbase = 10_000\ninsert = \"anywhere\""),

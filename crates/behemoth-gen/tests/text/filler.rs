@@ -310,7 +310,7 @@ fn a_schedule_beside_shared_documents_and_filler_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("'documents.subjects': got 2, allowed: 1 beside a filler"),
+        error.contains("'documents.subjects': got 2, allowed: 1 together with a schedule"),
         "{error}"
     );
 }
