@@ -27,7 +27,7 @@ pub use self::part::{Part, Placement};
 pub(crate) use self::timeline::{Seeds, Stratum, Timeline};
 
 /// The positions of copies of facts: shares of the facts, each with a placement; facts in no share
-/// are anywhere.
+/// may stand anywhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ScheduleSpec {
@@ -49,7 +49,7 @@ impl ScheduleSpec {
         }
     }
 
-    /// Returns `true` if all facts are anywhere.
+    /// Returns `true` if no fact is restricted to a window.
     pub fn is_uniform(&self) -> bool {
         self.parts.is_empty()
     }
