@@ -2,7 +2,7 @@
 
     python benches/batches.py RUN [METHOD ...] [--batches 1,10,100] [--out batches.md]
 
-RUN is a trained model (the model in the README's section Training). As in `tune.py`, settings are tried on one
+RUN is the model in the README's section Training. As in `tune.py`, settings are tried on one
 half of the facts, and the best are confirmed on the other. The score is the harmonic mean of
 success and of the share of known bystanders that are kept, averaged over the batch sizes. For
 batches of fewer than 40 edits several are made, so that no number comes from a handful of facts.

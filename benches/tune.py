@@ -2,7 +2,7 @@
 
     python benches/tune.py RUN [METHOD ...] [--edits 6] [--out tuning.json]
 
-RUN is a trained model (the model in the README's section Training). Facts are split in two by a hash of their
+RUN is the model in the README's section Training. Facts are split in two by a hash of their
 number: settings are tried on one half, and the chosen ones are confirmed on the other. For each
 setting it prints the share of successful edits and the share of known bystanders that are kept; the
 best setting is the one with the highest harmonic mean of both.

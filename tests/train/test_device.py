@@ -31,8 +31,10 @@ def test_what_a_launcher_says_is_a_number(monkeypatch, name, value):
         Machine.find(default_config("nano", device="cpu"))
 
 
-@pytest.mark.parametrize(("processes", "tried"), [("1", "cuda"), ("2", "cuda:1")])
-def test_a_process_tries_its_own_gpu_alone(monkeypatch, processes, tried):
+@pytest.mark.parametrize(
+    ("processes", "seen", "tried"), [("1", 2, "cuda"), ("2", 2, "cuda:1"), ("2", 1, "cuda:0")]
+)
+def test_a_process_tries_its_own_gpu_alone(monkeypatch, processes, seen, tried):
     class Tried(Exception):  # noqa: N818
         pass
 
@@ -42,5 +44,6 @@ def test_a_process_tries_its_own_gpu_alone(monkeypatch, processes, tried):
     for variable, value in (("WORLD_SIZE", processes), ("LOCAL_RANK", "1"), ("RANK", "1")):
         monkeypatch.setenv(variable, value)
     monkeypatch.setattr(device, "find_device", find)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
     with pytest.raises(Tried, match=f"^{tried}$"):
         Machine.find(default_config("nano", device="cuda"))

@@ -12,12 +12,10 @@ from behemoth import ArgumentError, Corpus, World
 from behemoth.study.file.identity import model_id
 from behemoth.train import default_config, train
 from behemoth.train.errors import Interrupted
+from behemoth.train.model_source import OPTIMISER, WEIGHTS, weights_digest
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
             "precision": "fp32", "device": "cpu"}  # fmt: skip
-
-
-WEIGHTS = "model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +259,15 @@ def test_a_start_that_has_changed_is_refused(corpus, unfinished, tmp_path):
     # A finished run needs it no more.
     shutil.rmtree(start)
     assert train(corpus, out=run, config=config) == result
+
+
+def test_a_checkpoint_without_its_optimiser_is_the_same_model(first, tmp_path):
+    start = shutil.copytree(first, tmp_path / "start")
+    own = weights_digest(start)
+    save_file({"moment": torch.zeros(2)}, start / OPTIMISER)
+    assert weights_digest(start) == own
+    moved(start)
+    assert weights_digest(start) != own
 
 
 def test_a_record_of_earlier_versions_knows_no_weights_of_its_start(corpus, unfinished):

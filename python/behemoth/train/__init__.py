@@ -1,6 +1,6 @@
 """Training: from a corpus, or straight from a spec, to a model that recalls.
 
-It depends on corpora, models and recall, and not on plans or edits. The training code is imported
+It knows corpora, models and recall, but not plans or edits. The training code is imported
 when `train` is called; the settings of a run need no torch.
 """
 

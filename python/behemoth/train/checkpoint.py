@@ -28,10 +28,11 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, remove_folder, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
+from .model_source import OPTIMISER, WEIGHTS
 from .sharding import part_of
 from .trained import Trained
 
-_WEIGHTS, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
+_STATE = "state.json"
 _RANDOM = "random"
 
 
@@ -82,9 +83,9 @@ class Checkpoints:
             save_model(model, temporary)
             if trained is not None:
                 tensors = {**trained, **_random_states()}
-                save_file(_contiguous(tensors), temporary / _OPTIMISER)
+                save_file(_contiguous(tensors), temporary / OPTIMISER)
             about = {"resumable": trained is not None, **vars(state)}
-            files = digests(temporary, (_WEIGHTS, "config.json", _OPTIMISER))
+            files = digests(temporary, (WEIGHTS, "config.json", OPTIMISER))
             (temporary / _STATE).write_bytes(as_json(sealed({**about, FILES: files})))
         return path
 
@@ -111,15 +112,15 @@ class Checkpoints:
         )
         try:
             state = read_sealed(path / _STATE, "a checkpoint")
-            check(path, state.pop(FILES, None), _WEIGHTS, _OPTIMISER)
-            weights = load_file(path / _WEIGHTS)
+            check(path, state.pop(FILES, None), WEIGHTS, OPTIMISER)
+            weights = load_file(path / WEIGHTS)
             try:
                 fill(model, weights)
             except RuntimeError as error:
                 raise TrainError(
                     f"checkpoint {path} holds another model: {_short(error)}"
                 ) from error
-            tensors = load_file(path / _OPTIMISER)
+            tensors = load_file(path / OPTIMISER)
             trained.load(tensors)
             _set_random_states(tensors)
             state.pop("resumable")
@@ -155,21 +156,21 @@ class Checkpoints:
         return sorted(self.directory.glob("step-*"), key=step_of)
 
     def _resumable(self) -> list[Path]:
-        return [path for path in self._all() if (path / _OPTIMISER).is_file()]
+        return [path for path in self._all() if (path / OPTIMISER).is_file()]
 
 
 def _drop_optimiser(path: Path) -> None:
     """Remove the optimiser state of a checkpoint, and update its record."""
-    if not (path / _OPTIMISER).is_file():
+    if not (path / OPTIMISER).is_file():
         return
     # A damaged record stays as it is: `verify` reports it, and training no longer needs it.
     with suppress(CorpusError, OSError):
         state = read_sealed(path / _STATE, "a checkpoint")
         if isinstance(files := state.get(FILES), dict):
-            state[FILES] = {name: own for name, own in files.items() if name != _OPTIMISER}
+            state[FILES] = {name: own for name, own in files.items() if name != OPTIMISER}
         # The record comes first: after a kill in between, the next call removes the file.
         write_bytes(path / _STATE, as_json(sealed({**state, "resumable": False})))
-    (path / _OPTIMISER).unlink()
+    (path / OPTIMISER).unlink()
 
 
 def save_model(model: PreTrainedModel, directory: Path) -> None:
@@ -222,13 +223,13 @@ def load_weights(path: Path, model: PreTrainedModel) -> None:
     CorpusError
         If they are damaged, or belong to another model.
     """
-    check(path, read_sealed(path / _STATE, "a checkpoint").get(FILES), _WEIGHTS)
+    check(path, read_sealed(path / _STATE, "a checkpoint").get(FILES), WEIGHTS)
     try:
-        fill(model, load_file(path / _WEIGHTS))
+        fill(model, load_file(path / WEIGHTS))
     except RuntimeError as error:
-        raise CorpusError(f"{path / _WEIGHTS} holds another model: {_short(error)}") from None
+        raise CorpusError(f"{path / WEIGHTS} holds another model: {_short(error)}") from None
     except (OSError, SafetensorError):
-        raise CorpusError(f"{path / _WEIGHTS} is damaged") from None
+        raise CorpusError(f"{path / WEIGHTS} is damaged") from None
 
 
 def history_steps(count: int, steps: int) -> frozenset[int]:

@@ -65,7 +65,8 @@ class Machine:
         name = config.device
         if world_size > 1 and name == "cuda":
             # This process's own GPU, since testing another one would allocate memory on it.
-            name = f"cuda:{_launched('LOCAL_RANK', 0, least=0)}"
+            # Where a launcher shows each process one GPU, that is number 0 for all of them.
+            name = f"cuda:{_launched('LOCAL_RANK', 0, least=0) % max(1, torch.cuda.device_count())}"
         device = find_device(name)
         if world_size > 1:
             from accelerate import Accelerator

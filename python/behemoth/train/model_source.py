@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CONFIG", "WEIGHTS", "ModelSource", "is_model", "model_of", "read_config", "read_model",
-           "weights_digest"]  # fmt: skip
+__all__ = ["CONFIG", "OPTIMISER", "WEIGHTS", "ModelSource", "is_model", "model_of", "read_config",
+           "read_model", "weights_digest"]  # fmt: skip
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+OPTIMISER = "optimiser.safetensors"
+"""File of a checkpoint that training can resume from, beside the weights."""
 _TOKENIZER = "tokenizer.json"
 
 
@@ -106,7 +108,9 @@ class ModelSource:
 
 def weights_digest(directory: Path) -> str:
     """Return the BLAKE3 of the file of weights; for several files that of their digests."""
-    found = [digest_file(file) for file in sorted(directory.glob("*.safetensors"))]
+    # A checkpoint loses its optimiser while its run goes on, and stays the same model.
+    files = [file for file in directory.glob("*.safetensors") if file.name != OPTIMISER]
+    found = [digest_file(file) for file in sorted(files)]
     return found[0] if len(found) == 1 else digest("\n".join(found).encode())
 
 
