@@ -278,3 +278,44 @@ def test_a_study_that_changed_goes_on_in_its_place(parts, url, caplog):
         finish(stage, "trials/t9")
     assert not caplog.records
     assert {"trials/t0/trial.json", "trials/t9/trial.json"} <= set(held(url))
+
+
+@pytest.mark.parametrize("what", ["a failed unit", "a file of a unit"])
+def test_a_push_stopped_at_a_removal_leaves_no_entry_of_what_is_gone(
+    parts, url, tmp_path, monkeypatch, what
+):
+    """Else another machine completes a ledger that lists it, and every pull fails."""
+    from behemoth.store.folder import Folder
+    from behemoth.store.objects import Objects
+
+    kind = Objects if url.startswith("s3") else Folder
+    if what == "a failed unit":
+        finish(parts[1], "trials/t0", status="failed", reason="a cosmic ray")
+        bh.push(parts[1], url)
+    else:
+        (parts[0] / "models/m0/notes.txt").write_text("mine")
+        bh.push(parts[0], url)
+        (parts[0] / "models/m0/notes.txt").unlink()
+    (parts[1] / "trials/t0/trial.json").unlink(missing_ok=True)
+    remove = kind.remove
+
+    def stopped(self, names):
+        remove(self, names)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "remove", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            bh.push(parts[0], url)
+    bh.push(parts[1], url)  # the other machine, which completes the ledger
+    held(url)
+    bh.pull(url, tmp_path / "back")
+
+
+def test_an_entry_without_its_file_is_removed_by_the_next_push(parts, url):
+    (parts[0] / "models/m0/notes.txt").write_text("mine")
+    bh.push(parts[0], url)
+    (parts[0] / "models/m0/notes.txt").unlink()
+    open_place("url", url).remove(["models/m0/notes.txt"])
+    assert bh.push(parts[0], url).removed == 0
+    held(url)
