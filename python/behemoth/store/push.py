@@ -19,7 +19,7 @@ from .recorded import recorded
 from .units import check_content, compare
 from .work import carry_out_in_turn
 
-__all__ = ["Pushed", "Target", "push", "send", "target_of"]
+__all__ = ["Pushed", "Target", "check_forced", "push", "send", "target_of"]
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ def send(
             f"{fspath(directory)} is not finished: run the command that made it again"
         )
     target = target_of("url", url, record, identity_of(source, record), force=force)
+    if not force:
+        check_forced(target)
     place, sizes = target.place, target.sizes
     names = files_of(source, record)
     kept, stale = set[str](), list[str]()
@@ -221,6 +223,23 @@ class Target:
     ledger: Ledger
     sizes: dict[str, int]
     replaces: str | None = None
+
+
+def check_forced(target: Target) -> None:
+    """Refuse a study of which a push with force is unfinished: its ledger lists only a part.
+
+    A push without force would complete the ledger, and entries that were to be renewed would be
+    missing in it.
+
+    Raises
+    ------
+    CorpusError
+    """
+    if target.ledger.record == STUDY and target.ledger.forced:
+        raise CorpusError(
+            f"{target.place.url} is not finished: a push with force was stopped; "
+            "repeat it with force"
+        )
 
 
 def target_of(
