@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ import behemoth as bh
 from behemoth._gen import digest
 from behemoth.store import staged
 from behemoth.store.cache import stage_of
-from behemoth.store.ledger import read_ledger
+from behemoth.store.ledger import LEDGER, read_ledger
 from behemoth.store.place import open_place
 from behemoth.support.digests import sealed
 
@@ -278,3 +279,126 @@ def test_a_study_that_changed_goes_on_in_its_place(parts, url, caplog):
         finish(stage, "trials/t9")
     assert not caplog.records
     assert {"trials/t0/trial.json", "trials/t9/trial.json"} <= set(held(url))
+
+
+@pytest.mark.parametrize("what", ["a failed unit", "a file of a unit"])
+def test_a_push_stopped_at_a_removal_leaves_no_entry_of_what_is_gone(
+    parts, url, tmp_path, monkeypatch, what
+):
+    """Else another machine completes a ledger that lists it, and every pull fails."""
+    from behemoth.store.folder import Folder
+    from behemoth.store.objects import Objects
+
+    kind = Objects if url.startswith("s3") else Folder
+    if what == "a failed unit":
+        finish(parts[1], "trials/t0", status="failed", reason="a cosmic ray")
+        bh.push(parts[1], url)
+    else:
+        (parts[0] / "models/m0/notes.txt").write_text("mine")
+        bh.push(parts[0], url)
+        (parts[0] / "models/m0/notes.txt").unlink()
+    (parts[1] / "trials/t0/trial.json").unlink(missing_ok=True)
+    remove = kind.remove
+
+    def stopped(self, names):
+        remove(self, names)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "remove", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            bh.push(parts[0], url)
+    bh.push(parts[1], url)  # the other machine, which completes the ledger
+    held(url)
+    bh.pull(url, tmp_path / "back")
+
+
+def test_an_entry_without_its_file_is_removed_by_the_next_push(parts, url):
+    (parts[0] / "models/m0/notes.txt").write_text("mine")
+    bh.push(parts[0], url)
+    (parts[0] / "models/m0/notes.txt").unlink()
+    open_place("url", url).remove(["models/m0/notes.txt"])
+    assert bh.push(parts[0], url).removed == 0
+    held(url)
+
+
+def list_as(url, **more):
+    """Write values of the ledger in the store, as a call that was stopped left them."""
+    place = open_place("url", url)
+    place.write(LEDGER, replace(read_ledger(place), **more).to_bytes())
+
+
+def test_a_stage_takes_nothing_of_a_unit_that_lacks_a_file_in_the_store(parts, url):
+    """It is carried out again, and then replaces the store's."""
+    bh.push(parts[0], url)
+    open_place("url", url).remove(["trials/t0/trial.json", "models/m0/recall.parquet"])
+    with staged.study_in_store("out", url, "two", progress=None) as stage:
+        assert (stage / "study.json").is_file()
+        assert not (stage / "trials").exists() and not (stage / "models").exists()
+        finish(stage, "trials/t0", b"again")
+        finish(stage, "models/m0", b"again")
+    assert held(url)["trials/t0/edits.parquet"] == held(url)["models/m0/recall.parquet"] == b"again"
+
+
+def test_a_stage_is_begun_anew_in_a_store_that_lost_the_record_of_the_study(parts, url):
+    bh.push(parts[0], url)
+    open_place("url", url).remove(["study.json"])
+    with staged.study_in_store("out", url, "two", progress=None) as stage:
+        assert not list(stage.iterdir())
+        write_study(stage)
+    assert "study.json" in held(url)
+
+
+def test_a_retry_in_the_stage_is_not_lost_to_a_failed_unit_of_the_store(parts, url):
+    finish(parts[0], "models/m0", status="failed", reason="a cosmic ray")
+    (parts[0] / "models/m0/recall.parquet").unlink()
+    bh.push(parts[0], url)
+    retry = stage_of("out", url) / "models/m0/run/step-100.safetensors"
+    retry.parent.mkdir(parents=True)
+    retry.write_bytes(b"hours of work")
+    with staged.study_in_store("out", url, "two", progress=None) as stage:
+        assert retry.read_bytes() == b"hours of work"
+        assert (stage / "trials/t0/trial.json").is_file()
+        finish(stage, "models/m0", b"at last")
+    assert held(url)["models/m0/recall.parquet"] == b"at last"
+
+
+def test_files_of_a_unit_without_its_record_are_not_fetched(parts, url, files):
+    """Another machine is sending the unit: its files are not mixed with the finished ones here."""
+    finish(parts[1], "trials/t0", b"another")
+    bh.push(parts[1], url)
+    open_place("url", url).remove(["trials/t0/trial.json"])
+    listed = read_ledger(open_place("url", url)).files
+    list_as(url, files={n: row for n, row in listed.items() if n != "trials/t0/trial.json"})
+    own = files(parts[0])
+    bh.pull(url, parts[0])
+    now = files(parts[0])
+    assert {name: now[name] for name in own} == own
+    assert "trials/t1/trial.json" in now
+
+
+def test_what_pull_counts_is_what_the_store_has(parts, url):
+    finish(parts[1], "trials/t0", status="failed", reason="a cosmic ray")
+    bh.push(parts[1], url)
+    there = held(url)
+    done = bh.pull(url, parts[0])
+    assert (done.files, done.bytes) == (len(there), sum(map(len, there.values())))
+    assert done.fetched == 4  # a model and a trial, without the trial that failed
+
+
+def test_a_push_with_force_that_was_stopped_is_repeated_with_force(parts, url, run):
+    """Another push would call a ledger complete that lists only what had been sent again."""
+    bh.push(parts[0], url)
+    list_as(url, complete=False, forced=True, files={})
+    refused = f"{url} is not finished: a push with force was stopped; repeat it with force"
+    assert run("push", parts[1], url).refused(1) == refused
+    with (
+        pytest.raises(bh.CorpusError, match="repeat it with force"),
+        staged.study_in_store("out", url, "two", progress=None),
+    ):
+        pytest.fail("the study is carried out")
+    ledger = read_ledger(open_place("url", url))
+    assert ledger.forced and not ledger.complete
+    bh.push(parts[0], url, force=True)
+    held(url)
+    assert bh.push(parts[1], url).sent == 4

@@ -199,12 +199,14 @@ class Book:
             self.ledger = replace(self.ledger, complete=complete, forced=forced)
             self._write()
 
-    def strike(self, names: Iterable[str]) -> None:
-        """Remove the entries of files that are no longer there."""
+    def strike(self, names: Iterable[str], *, now: bool = False) -> None:
+        """Remove the entries of files; with `now`, those in the store, too, once it has begun."""
         with self._lock:
             for name in names:
                 self.ledger.files.pop(name, None)
                 self._changes[name] = None
+            if now and self._begun:
+                self._write()
 
     def force(self, names: Iterable[str]) -> None:
         """Remove the entries of files, so that all are sent, unless a push with force resumes."""

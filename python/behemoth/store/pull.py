@@ -41,7 +41,8 @@ class Pulled:
     files, bytes : int
         Number of files in the store, and their bytes.
     fetched, bytes_fetched : int
-        Number of files that this call fetched, and their bytes; the others were present.
+        Number of files that this call fetched, and their bytes; the others were present, or are of
+        units of a study that were not to be fetched.
     seconds : float
     """
 
@@ -102,10 +103,11 @@ def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = N
         if not ours:
             raise CorpusError(f"another process is writing to {target}: {holder(target)}")
         _check(target, ledger)
+        wanted = ledger
         if ledger.record == STUDY:
             _check_study(place, target)
-            ledger = without_failures(place, ledger, target)
-        fetched = bring(place, ledger, target, progress)
+            wanted = without_failures(place, ledger, target)
+        fetched = bring(place, wanted, target, progress)
     return Pulled(
         url=place.url,
         directory=fspath(directory),

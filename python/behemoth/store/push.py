@@ -19,7 +19,7 @@ from .recorded import recorded
 from .units import check_content, compare
 from .work import carry_out_in_turn
 
-__all__ = ["Pushed", "Target", "push", "send", "target_of"]
+__all__ = ["Pushed", "Target", "check_forced", "push", "send", "target_of"]
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ def send(
             f"{fspath(directory)} is not finished: run the command that made it again"
         )
     target = target_of("url", url, record, identity_of(source, record), force=force)
+    if not force:
+        check_forced(target)
     place, sizes = target.place, target.sizes
     names = files_of(source, record)
     kept, stale = set[str](), list[str]()
@@ -138,6 +140,7 @@ def send(
         kept, stale = compare(place, target.ledger, sizes, source, names)
         names = [name for name in names if unit_of(name) not in kept]
     wanted = recorded(source, names)
+    listed = set(target.ledger.files)  # before this call
     book = Book(place, target.ledger, shared=record == STUDY)
     if target.replaces is not None:  # without its record, the old directory is no longer valid
         book.begin()
@@ -146,9 +149,9 @@ def send(
     if force:  # files in the store are not assumed to be intact
         book.force(names)
     if stale:  # a unit has no record while its files are replaced
+        book.strike(stale)  # first: if this is stopped, the ledger lists nothing that is gone
         book.begin()
         place.remove(stale)
-        book.strike(stale)
 
     def size_of(name: str) -> int:
         return (source / name).stat().st_size
@@ -173,14 +176,16 @@ def send(
     with task(progress, "sending", "bytes") as step:
         carry_out_in_turn(in_order(names, record), work, size_of, step, total)
         step(total, total)
-    gone = _left_over(book.ledger, names, sizes)
+    gone = _left_over(book.ledger, names, listed)
     if merges:  # units of other machines stay, and so do files of no unit
         own = {unit_of(name) for name in names} - {None}
         gone = [name for name in gone if unit_of(name) in own]
     if gone:
+        if merges:  # another machine may complete the ledger, which then lists nothing that is gone
+            book.strike(gone, now=True)
         book.begin()
         place.remove(gone)
-        book.strike(gone)
+        book.strike(gone)  # after the removal, so that the next call goes on with it
     if sent or gone or not book.ledger.complete:
         book.close(complete=True)
     if parts := part_names(sizes):
@@ -193,7 +198,7 @@ def send(
         bytes=total,
         sent=len(sent),
         bytes_sent=sum(sent.values()),
-        removed=len(gone),
+        removed=sum(name in sizes for name in gone),
         kept=len(kept),
         seconds=time.perf_counter() - began,
     )
@@ -218,6 +223,23 @@ class Target:
     ledger: Ledger
     sizes: dict[str, int]
     replaces: str | None = None
+
+
+def check_forced(target: Target) -> None:
+    """Refuse a study of which a push with force is unfinished: its ledger lists only a part.
+
+    A push without force would complete the ledger, and entries that were to be renewed would be
+    missing in it.
+
+    Raises
+    ------
+    CorpusError
+    """
+    if target.ledger.record == STUDY and target.ledger.forced:
+        raise CorpusError(
+            f"{target.place.url} is not finished: a push with force was stopped; "
+            "repeat it with force"
+        )
 
 
 def target_of(
@@ -278,7 +300,11 @@ def _part(name: str) -> str:
     return f"part {int(index)}/{int(count)}" if index.isdigit() and count.isdigit() else name
 
 
-def _left_over(ledger: Ledger, names: list[str], sizes: dict[str, int]) -> list[str]:
-    """Return the files of an earlier directory, the record first, which invalidates the rest."""
-    there = set(ledger.files) & set(sizes)
-    return sorted(there - set(names), key=lambda name: (name != ledger.record, name))
+def _left_over(ledger: Ledger, names: list[str], listed: set[str]) -> list[str]:
+    """Return the files of an earlier directory, the record first, which invalidates the rest.
+
+    Files that were `listed` and are not in the store are among them: a call that was stopped has
+    removed them. What others have entered since is not.
+    """
+    gone = (set(ledger.files) & listed) - set(names)
+    return sorted(gone, key=lambda name: (name != ledger.record, name))

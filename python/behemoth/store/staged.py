@@ -19,7 +19,7 @@ from .cache import clear, stage_of
 from .errors import StoreError
 from .files import STUDY
 from .pull import bring
-from .push import push, send, target_of
+from .push import check_forced, push, send, target_of
 from .units import without_begun
 
 __all__ = ["staged", "study_in_store"]
@@ -115,11 +115,14 @@ def study_in_store(
     ArgumentError, CorpusError, StoreError
     """
     target = target_of(argument, url, STUDY, name)
+    check_forced(target)
     with _own_stage(argument, url) as stage:
         # Records are sent after the files they stand for, so that any ledger describes a study.
         brought = None
-        if STUDY in target.ledger.files:
-            bring(target.place, without_begun(target.ledger, stage), stage, progress)
+        if STUDY in target.ledger.files and STUDY in target.sizes:
+            place = target.place
+            wanted = without_begun(place, target.ledger, target.sizes, stage)
+            bring(place, wanted, stage, progress)
             brought = Content.read((stage / STUDY).read_bytes())
         stop = threading.Event()
         words = (stage, url, brought, stop)

@@ -101,37 +101,57 @@ def compare(
 
 
 def without_failures(place: Place, ledger: Ledger, target: Path) -> Ledger:
-    """Return the ledger without units that failed in the store and are finished locally."""
-    failed = set[str]()
+    """Return the ledger without units that are not to be fetched.
+
+    These are units that failed in the store and are finished locally, and those without a record,
+    which are being sent: their files would be mixed with those of a unit finished locally.
+    """
+    left = set[str]()
     for unit in files_by_unit(ledger.files):
         record, own = record_of_unit(unit), target / record_of_unit(unit)
-        if record not in ledger.files or not own.is_file() or Entry.of(own) == ledger.files[record]:
+        if record not in ledger.files:
+            left.add(unit)
+            continue
+        if not own.is_file() or Entry.of(own) == ledger.files[record]:
             continue
         if is_failed(record, place.read(record)) and not is_failed(record, own.read_bytes()):
-            failed.add(unit)
-    files = {name: row for name, row in ledger.files.items() if unit_of(name) not in failed}
+            left.add(unit)
+    files = {name: row for name, row in ledger.files.items() if unit_of(name) not in left}
     return replace(ledger, files=files)
 
 
-def without_begun(ledger: Ledger, stage: Path) -> Ledger:
+def without_begun(place: Place, ledger: Ledger, sizes: dict[str, int], stage: Path) -> Ledger:
     """Return the part of a ledger that is to be fetched into the stage of a study.
 
     This is decided per unit: a unit that the store has finished and the stage has not is fetched
     completely, and its files in the stage that differ are removed. Other units stay as they are in
-    the stage, so that a unit finished there is not mixed with files from the store.
+    the stage, so that a unit finished there is not mixed with files from the store, and one begun
+    there is not lost to a failed one. A unit with a file missing in the store is not fetched: it is
+    carried out again and then replaces the store's.
+
+    Parameters
+    ----------
+    place : Place
+    ledger : Ledger
+    sizes : dict of str to int
+        Sizes of the files in the store.
+    stage : Path
     """
     units = files_by_unit(ledger.files)
-    wanted = {name for name in ledger.files if unit_of(name) is None}
+    wanted = {name for name in ledger.files if unit_of(name) is None and name in sizes}
     wanted = {name for name in wanted if name == STUDY or not (stage / name).exists()}
     for unit, names in units.items():
         record = record_of_unit(unit)
         own = stage / record
-        if record not in ledger.files:
+        if record not in ledger.files or not all(name in sizes for name in names):
             continue
         if own.is_file() and not is_failed(record, own.read_bytes()):
             continue
+        begun = list((stage / unit).rglob("*"))
+        if any(map(Path.is_file, begun)) and is_failed(record, place.read(record)):
+            continue
         own.unlink(missing_ok=True)  # the record of a failed unit
-        for path in list((stage / unit).rglob("*")):
+        for path in begun:
             if path.is_symlink() or (path.is_file() and not _is_same(path, stage, ledger)):
                 path.unlink()
         wanted |= set(names)
