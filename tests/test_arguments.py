@@ -126,7 +126,10 @@ def test_an_edit_is_refused(edit, wrong, argument, allowed, tmp_path):
 def test_settings_beside_a_method_that_has_its_own_are_refused(edit):
     from behemoth.edit import get_method
 
-    with pytest.raises(bh.ArgumentError, match=r"argument 'settings': got .*, allowed: none with"):
+    with pytest.raises(
+        bh.ArgumentError,
+        match=r"argument 'settings': got .*, allowed: none for a method that already",
+    ):
         edit(method=get_method("lora"), settings={"steps": 3})
 
 

@@ -409,7 +409,7 @@ def test_a_frame_is_written_over_no_other_file(run, tmp_path):
     spec = tmp_path / "spec.toml"
     spec.write_text("[world]\nsubjects = 30\n")
     ran = run("facts", spec, "--out", spec)
-    assert "holds something else, allowed: a new file, or one of Parquet" in ran.refused()
+    assert "holds something else, allowed: a new file, or a Parquet file" in ran.refused()
     assert spec.read_text().startswith("[world]")
     for _ in range(2):  # a frame may be written again
         assert run("facts", spec, "--out", tmp_path / "facts.parquet").code == 0

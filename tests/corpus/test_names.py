@@ -265,7 +265,7 @@ def test_a_grammar_has_names_of_its_own(tmp_path, world):
         'statements = ["{subject} likes {object}."]\n'
     )
     one = table([row for row in ROWS if row[1] == "likes"])
-    with pytest.raises(ArgumentError, match="got `g` for a table with names, allowed: none"):
+    with pytest.raises(ArgumentError, match="got `g` for a table with names, allowed: no grammar"):
         Corpus(World.from_table(one), grammar=grammar)
     assert Corpus(World.from_table(one, names=False), grammar=grammar).texts(0, 1)
 

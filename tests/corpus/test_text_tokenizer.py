@@ -162,7 +162,9 @@ def test_words_that_a_tokenizer_does_not_tell_apart_are_refused(tmp_path):
     )
     tokenizer.train_from_iterator(["the quick brown fox"], trainer)
     place = save(tokenizer, tmp_path / "unknown")
-    said = r'got the same tokens for ".+" and ".+" \(piece ".+"\), allowed: a tokenizer that tells'
+    said = (
+        r'got the same tokens for ".+" and ".+" \(piece ".+"\), allowed: a tokenizer with different'
+    )
     with pytest.raises(ArgumentError, match=said):
         check_grammar("bios-en", place)
 
