@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from behemoth import ArgumentError, Corpus, CorpusError, World, finish_corpus, gen
+from behemoth.corpus import write
 from behemoth.corpus.write import estimate
 
 
@@ -109,6 +110,21 @@ def test_finishing_keeps_the_probes_that_are_there(tmp_path, sharded):
     sharded.write(out, part=(0, 2), probes=7)
     finish_corpus(out)
     assert pl.read_parquet(out / "probes" / "default.parquet").height == 7
+
+
+def test_a_part_that_completes_the_shards_while_another_writes_sums(tmp_path, sharded, monkeypatch):
+    out = tmp_path / "corpus"
+    digests = write.digests
+
+    def late(*arguments):
+        found = digests(*arguments)
+        monkeypatch.setattr(write, "digests", digests)
+        sharded.write(out, part=(1, 2), probes=7)
+        return found
+
+    monkeypatch.setattr(write, "digests", late)
+    sharded.write(out, part=(0, 2), probes=7)
+    assert "manifest.json" in write.read_corpus_sums(sharded, out)
 
 
 def test_finishing_names_what_is_damaged_and_what_is_no_corpus(tmp_path, sharded):

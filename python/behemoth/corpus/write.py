@@ -415,12 +415,20 @@ def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None
     if there is None and not begin:
         return
     own = [path for path in CORPUS.own(out) if path.parts[0] not in ("tokens", "tokenizer", SUMS)]
-    complete = (out / MANIFEST).is_file() and read_manifest(out)["complete"]
+    complete = _is_complete(out)
     files = digests(out, [path for path in own if complete or path.name != MANIFEST])
     # A complete manifest depends only on spec and shards: if it changes later, it is damaged.
     if there is not None and MANIFEST in there:
         files[MANIFEST] = there[MANIFEST]
     write_bytes(out / SUMS, as_json(sealed({"spec_hash": corpus.spec_hash, _SUMMED: files})))
+    # Another part may have completed the manifest since, and found no sums to add it to.
+    if not complete and _is_complete(out):
+        write_corpus_sums(corpus, out)
+
+
+def _is_complete(out: Path) -> bool:
+    """Return whether all shards of a corpus are written."""
+    return (out / MANIFEST).is_file() and read_manifest(out)["complete"]
 
 
 def estimate(
