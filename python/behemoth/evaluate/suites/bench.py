@@ -132,14 +132,14 @@ class Bench:
         facts: ArrayLike | None,
         device: torch.device | str | None,
     ) -> Bench:
-        path, subject, edit = open_source("twin", twin)
+        path, source, edit = open_source("twin", twin)
         if edit is not None and edit.single:
             raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
-        if subject.corpus.vocabulary_size != run.corpus.vocabulary_size:
+        if source.corpus.vocabulary_size != run.corpus.vocabulary_size:
             raise ArgumentError("twin", f"{path}, of another vocabulary", "a twin of the run")
 
         def load() -> PreTrainedModel:
-            model = subject.load_model(device)
+            model = source.load_model(device)
             if edit is not None:
                 edit.deltas()[None].apply(model)
             return model

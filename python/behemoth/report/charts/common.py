@@ -22,6 +22,7 @@ from behemoth.report.style import (
     rows,
 )
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import plural_text
 
 __all__ = [
     "JACKKNIFE",
@@ -38,7 +39,6 @@ __all__ = [
     "methods",
     "names_of_rows",
     "over_all",
-    "plural",
     "spread",
 ]
 
@@ -99,7 +99,7 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
     fewest, clusters = int(frame["clusters"].min() or 0), int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     some = f"{fewest:,} to " if fewest < clusters else ""
-    return f"n = {number} {what} a point, {some}{plural(clusters, 'cluster')}"
+    return f"n = {number} {what} a point, {some}{plural_text(clusters, 'cluster')}"
 
 
 def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:
@@ -107,11 +107,6 @@ def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:
     there = summary.methods.filter(pl.col("label").is_in(frame["label"].unique().implode()))
     forgets = set(there["forgets"].drop_nulls())
     return False in forgets or not forgets, True in forgets
-
-
-def plural(count: int, what: str) -> str:
-    """Return a count with its noun, in the plural unless it is 1."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def spread(frame: pl.DataFrame, labels: Sequence[str], column: str = "label") -> pl.DataFrame:

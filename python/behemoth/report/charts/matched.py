@@ -9,8 +9,9 @@ import polars as pl
 
 from behemoth.report.style import BLUE, INK, ORANGE, Absent, Figure, Panel, rows
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import plural_text
 
-from .common import by_group, plural
+from .common import by_group
 
 _TITLE = "Rank and placement at equal cost"
 _COSTS = {"kl": "At the same KL on bystanders", "norm": "At the same norm of the change"}
@@ -52,9 +53,9 @@ def matched(summary: Summary) -> Figure | Absent:
         "of edits that flip within a cost, the mean over budgets from the 5th to the 95th "
         "percentile of the costs of both; success and what follows: read off the curves of both "
         "sweeps of rates, over the costs that both have. Bars are 95 % intervals of the cluster "
-        f"jackknife ({plural(clusters, 'cluster')}), each by itself and none of them tested. Pairs "
-        "are of the same models, so they are not independent. Arms also differ in their learning "
-        "rates, and what flips at equal cost depends on the rate."
+        f"jackknife ({plural_text(clusters, 'cluster')}), each by itself and none of them tested. "
+        "Pairs are of the same models, so they are not independent. Arms also differ in their "
+        "learning rates, and what flips at equal cost depends on the rate."
     )
     return Figure(
         "matched", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),

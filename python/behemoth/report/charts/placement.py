@@ -9,8 +9,7 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, Panel, number, rows
 from behemoth.study.analysis.summary import Summary
-
-from .common import plural
+from behemoth.support.text import plural_text
 
 _TITLE = "Rank and placement of the update"
 _MEASURES = {
@@ -70,7 +69,7 @@ def _said_of_rows(frame: pl.DataFrame) -> str:
     rows_kept = frame["retain_rows"][0]
     if rows_kept is None:
         return ""
-    return f"Every cell is of edits with {plural(rows_kept, 'retained row')}. "
+    return f"Every cell is of edits with {plural_text(rows_kept, 'retained row')}. "
 
 
 def _chart(frame: pl.DataFrame, name: str, ranks: list[str], parts: list[str]) -> Any:

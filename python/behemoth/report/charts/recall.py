@@ -7,8 +7,9 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, Panel, label_colours
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, counted, curves, first_labels, plural
+from .common import JACKKNIFE, counted, curves, first_labels
 
 _TITLE = "What the models knew: recall against exposures"
 
@@ -49,5 +50,5 @@ def _finding(frame: pl.DataFrame) -> str:
     for (name,), part in frame.sort("exposures").group_by("cell", maintain_order=True):
         above = part.filter((pl.col("mean") >= 0.5) & (pl.col("exposures") > 0))
         if above.height:
-            said.append(f"{plural(above['exposures'][0], 'exposure')} ({name})")
+            said.append(f"{plural_text(above['exposures'][0], 'exposure')} ({name})")
     return f"Half of the facts are recalled from {', '.join(said)}." if said else ""

@@ -18,8 +18,9 @@ from behemoth.report.style import (
     rows,
 )
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, aims, counted, methods, plural, spread
+from .common import JACKKNIFE, aims, counted, methods, spread
 
 _TITLE = "Reversion: edits that hold while training on the corpus goes on"
 
@@ -80,8 +81,8 @@ def _finding(summary: Summary, frame: pl.DataFrame) -> str:
     few, many = last.row(0, named=True), last.row(-1, named=True)
     return (
         f"With {label}, after {few['step']:,} steps of training {few['mean']:.0%} of the edits "
-        f"hold at {plural(few['exposures'], 'exposure')} of the fact (of {few['rows']:,} that held "
-        f"right after the batch), and {many['mean']:.0%} at {many['exposures']:,} (of "
+        f"hold at {plural_text(few['exposures'], 'exposure')} of the fact (of {few['rows']:,} that "
+        f"held right after the batch), and {many['mean']:.0%} at {many['exposures']:,} (of "
         f"{many['rows']:,})."
     )
 

@@ -20,8 +20,9 @@ from behemoth.report.style import (
     rows,
 )
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import plural_text
 
-from .common import methods, names_of_rows, plural
+from .common import methods, names_of_rows
 
 _TITLE = "Effect of one doubling of exposures, by method"
 _COLOURS = {"all facts": BLUE, "known before": ORANGE}
@@ -78,7 +79,7 @@ def slopes(summary: Summary) -> Figure | Absent:
 
 
 def _of_one(count: int) -> str:
-    return f" {plural(count, 'estimate')} of one cluster: in the table alone." if count else ""
+    return f" {plural_text(count, 'estimate')} of one cluster: in the table alone." if count else ""
 
 
 def _natural(frame: pl.DataFrame) -> pl.DataFrame:

@@ -20,8 +20,9 @@ from behemoth.report.style import (
     rows,
 )
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, aims, counted, methods, plural
+from .common import JACKKNIFE, aims, counted, methods
 
 _TITLE = "Success against damage"
 _LARGE = 0.7  # if all shares are above it, an axis from 0 would show them as a line at the top
@@ -80,7 +81,7 @@ def _left_out(every: pl.DataFrame) -> str:
         (every.filter(~priced & broken).height, "in which every edit broke down"),
         (every.filter(~priced & ~broken).height, "without bystanders of their own"),
     )
-    said = [f"{plural(count, 'point')} {why}" for count, why in counts if count]
+    said = [f"{plural_text(count, 'point')} {why}" for count, why in counts if count]
     return f" Left out: {'; '.join(said)}." if said else ""
 
 
