@@ -318,7 +318,7 @@ class _Job:
             moved(0)
             bin_name, record_name = _names(shard)
             entry, file = self.ledger.files[record_name], self.stage / record_name
-            if not file.is_file() or Entry.of(file) != entry:
+            if not entry.matches(file):
                 data = self.place.read(record_name)
                 if data is None or digest(data) != entry.blake3:
                     raise CorpusError(f"{self.place.url}/{record_name} is damaged")

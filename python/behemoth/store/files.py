@@ -19,6 +19,8 @@ from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.replacement import RECORDS
 
+from .studies import UNITS
+
 __all__ = ["DIRECTORIES", "STUDY", "files_of", "identity_of", "in_order", "record_of", "unfinished"]
 
 DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, an export or a zoo"
@@ -115,10 +117,7 @@ def in_order(names: Iterable[str], record: str) -> list[list[str]]:
 
 def _is_unit_under_way(place: Path, study: Path) -> bool:
     parts = place.relative_to(study).parts
-    if len(parts) != 2 or parts[0] not in ("models", "plans", "trials"):
-        return False
-    records = {"models": "model.json", "plans": "plan.toml", "trials": "trial.json"}
-    return not (place / records[parts[0]]).is_file()
+    return len(parts) == 2 and parts[0] in UNITS and not (place / UNITS[parts[0]]).is_file()
 
 
 def _json(file: Path) -> Mapping[str, Any]:

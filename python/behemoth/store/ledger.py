@@ -52,6 +52,12 @@ class Entry:
         """Return the entry of a local file."""
         return cls(file.stat().st_size, digest_file(file))
 
+    def matches(self, file: Path) -> bool:
+        """Return whether a local file has this size and digest; False if it is missing."""
+        if not file.is_file() or file.stat().st_size != self.size:
+            return False
+        return digest_file(file) == self.blake3
+
 
 @dataclass(frozen=True)
 class Ledger:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth._gen import digest, digest_file
+from behemoth._gen import digest
 from behemoth.support.checks import in_the_way, path_of
 from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Advance, ProgressLike, task
-from behemoth.support.studies import Content
 
 from .files import STUDY, identity_of, in_order
 from .ledger import Entry, Ledger, read_ledger
 from .place import Moved, Place, open_place
+from .studies import Content
 from .units import records_of, without_failures
 from .work import WORKERS, carry_out, carry_out_in_turn
 
@@ -155,7 +155,7 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = N
 
     def look(name: str, moved: Moved) -> None:
         moved(0)
-        if not _is_there(target / name, ledger.files[name]):
+        if not ledger.files[name].matches(target / name):
             wanted.append(name)
 
     with task(progress, "looking", "files") as step:
@@ -216,10 +216,10 @@ def look(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = No
         entry, half = ledger.files[name], _half(target, name, ledger.files[name])
         half.unlink(missing_ok=True)
         place.fetch(name, half, entry.size, moved)
-        if not _is_there(half, entry):
+        if not entry.matches(half):
             half.unlink(missing_ok=True)
             found.bad.append({"file": name, "reason": "is not what was sent"})
-        elif _is_there(target / name, entry):
+        elif entry.matches(target / name):
             half.unlink()
 
     found.files = len(whole)
@@ -259,10 +259,10 @@ def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved
     resumed = half.stat().st_size if half.exists() else 0
     moved(min(resumed, entry.size))
     place.fetch(name, half, entry.size, moved)
-    if not _is_there(half, entry) and resumed:
+    if not entry.matches(half) and resumed:
         half.unlink()
         place.fetch(name, half, entry.size, moved)
-    if not _is_there(half, entry):
+    if not entry.matches(half):
         half.unlink(missing_ok=True)
         raise CorpusError(f"{place.url}/{name} is damaged: it is not what was sent")
     sync(half)
@@ -278,12 +278,6 @@ def _check_size(place: Place, name: str, entry: Entry, sizes: dict[str, int]) ->
         raise CorpusError(
             f"{place.url}/{name} is damaged: it has {sizes[name]:,} bytes and not {entry.size:,}"
         )
-
-
-def _is_there(path: Path, entry: Entry) -> bool:
-    if not path.is_file() or path.stat().st_size != entry.size:
-        return False
-    return digest_file(path) == entry.blake3
 
 
 def _check(target: Path, ledger: Ledger) -> None:

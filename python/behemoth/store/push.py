@@ -10,12 +10,12 @@ from behemoth.support.checks import path_of
 from behemoth.support.digests import damaged
 from behemoth.support.errors import CorpusError
 from behemoth.support.progress import ProgressLike, task
-from behemoth.support.studies import Content, unit_of
 
 from .files import DIRECTORIES, STUDY, files_of, identity_of, in_order, record_of, unfinished
 from .ledger import FOLDER, LEDGER, Book, Entry, Ledger, part_names, parts_of, read_ledger
 from .place import Moved, Place, open_place
 from .recorded import recorded
+from .studies import Content, unit_of
 from .units import check_content, compare
 from .work import carry_out_in_turn
 
@@ -136,7 +136,7 @@ def send(
     names = files_of(source, record)
     kept, stale = set[str](), list[str]()
     if merges := record == STUDY and not force:
-        check_content(target.place, target.ledger, sizes, source, succeeds)
+        check_content(place, target.ledger, sizes, source, succeeds)
         kept, stale = compare(place, target.ledger, sizes, source, names)
         names = [name for name in names if unit_of(name) not in kept]
     wanted = recorded(source, names)

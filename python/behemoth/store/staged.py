@@ -13,13 +13,13 @@ from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike
-from behemoth.support.studies import Content
 
 from .cache import clear, stage_of
 from .errors import StoreError
 from .files import STUDY
 from .pull import bring
 from .push import check_forced, push, send, target_of
+from .studies import Content
 from .units import without_begun
 
 __all__ = ["staged", "study_in_store"]

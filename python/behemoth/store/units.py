@@ -14,11 +14,11 @@ from pathlib import Path
 
 from behemoth.support.digests import no_record
 from behemoth.support.errors import CorpusError
-from behemoth.support.studies import UNITS, Content, unit_of
 
 from .files import STUDY
-from .ledger import Entry, Ledger
+from .ledger import Ledger
 from .place import Place
+from .studies import UNITS, Content, unit_of
 
 __all__ = ["check_content", "compare", "records_of", "without_begun", "without_failures"]
 
@@ -89,7 +89,7 @@ def compare(
         record = record_of_unit(unit)
         if record not in ledger.files or record not in sizes:
             continue
-        if Entry.of(source / record) == ledger.files[record]:
+        if ledger.files[record].matches(source / record):
             continue
         whole = all(sizes.get(name) == ledger.files[name].size for name in there[unit])
         failed = is_failed(record, (source / record).read_bytes())
@@ -112,7 +112,7 @@ def without_failures(place: Place, ledger: Ledger, target: Path) -> Ledger:
         if record not in ledger.files:
             left.add(unit)
             continue
-        if not own.is_file() or Entry.of(own) == ledger.files[record]:
+        if not own.is_file() or ledger.files[record].matches(own):
             continue
         if is_failed(record, place.read(record)) and not is_failed(record, own.read_bytes()):
             left.add(unit)
@@ -152,16 +152,12 @@ def without_begun(place: Place, ledger: Ledger, sizes: dict[str, int], stage: Pa
             continue
         own.unlink(missing_ok=True)  # the record of a failed unit
         for path in begun:
-            if path.is_symlink() or (path.is_file() and not _is_same(path, stage, ledger)):
+            row = ledger.files.get(path.relative_to(stage).as_posix())
+            if path.is_symlink() or (path.is_file() and (row is None or not row.matches(path))):
                 path.unlink()
         wanted |= set(names)
     files = {name: row for name, row in ledger.files.items() if name in wanted}
     return replace(ledger, complete=True, files=files)
-
-
-def _is_same(path: Path, stage: Path, ledger: Ledger) -> bool:
-    row = ledger.files.get(path.relative_to(stage).as_posix())
-    return row is not None and path.stat().st_size == row.size and Entry.of(path) == row
 
 
 def records_of(names: Iterable[str]) -> set[str]:

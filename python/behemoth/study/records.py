@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
+from behemoth.store.studies import FOREIGN
 from behemoth.support.fields import made
-from behemoth.support.studies import FOREIGN
 
 __all__ = ["FOREIGN", "ModelRecord", "Outcome", "StudyRecord", "TrialRecord", "TrialRow"]
 

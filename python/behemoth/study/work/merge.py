@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 
+from behemoth.store.studies import Content
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
-from behemoth.support.studies import Content
 
 __all__ = ["Merged", "merge_studies"]
 
