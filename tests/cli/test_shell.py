@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -42,6 +43,29 @@ def test_a_pipe_that_closes_is_no_error_to_talk_about(command, words):
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_asyncio_logs_nothing_after_the_line_of_a_stop():
+    """As it would, when Python exits, of connections to a store that the stop has closed."""
+    words = """
+import asyncio
+import sys
+from behemoth.cli.main import main
+
+async def dropped():
+    raise ConnectionResetError("Cannot write to closing transport")
+
+async def transfer():
+    asyncio.get_running_loop().create_task(dropped())
+    await asyncio.sleep(0)
+
+sys.argv = ["behemoth", "inspect", "missing"]
+main()
+asyncio.run(transfer())
+"""
+    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert len(ran.stderr.splitlines()) == 1
+    assert ran.stderr.startswith("behemoth: error: argument 'DIR': got missing, allowed: ")
 
 
 def test_paths_with_spaces_and_letters(run, tmp_path, monkeypatch):

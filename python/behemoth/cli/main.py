@@ -8,6 +8,7 @@ Slow packages are imported only when a command runs.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         _speak_utf8()
         stops.listen()
+        _quiet_asyncio()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     trusting = "--no-verify" in words
@@ -168,6 +170,15 @@ def _speak_utf8() -> None:
     if sys.getfilesystemencoding() == "ascii":
         os.environ["PYTHONUTF8"] = "1"  # also for child processes
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _quiet_asyncio() -> None:
+    """Keep asyncio from logging the errors of connections to stores that a stop has closed.
+
+    It logs them, with tracebacks, when Python exits, after the one line that says how to resume.
+    Errors of transfers that are not stopped are raised, and reported as any other.
+    """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
 
 
 def _exit_code(error: Exception) -> int:
