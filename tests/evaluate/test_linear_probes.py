@@ -72,6 +72,22 @@ def test_it_runs_on_a_model_and_the_seed_decides(random_model):
     assert one["layer"].unique().to_list() == [1, 2]
 
 
+def test_no_more_facts_are_fitted_on_than_asked_for(random_model, monkeypatch):
+    import behemoth.evaluate.linear_probes as module
+
+    corpus = Corpus(World(100, 2, 6), exposures=2)
+    plan = compile_plan(corpus, EditRequest(edits=2, relation=0))
+    seen = set()
+
+    def scores(states, objects, fitted, *rest):
+        seen.add((fitted, len(states)))
+        return ridge_scores(states, objects, fitted, *rest)
+
+    monkeypatch.setattr(module, "ridge_scores", scores)
+    probe_objects(random_model(corpus.vocabulary_size), corpus, plan, facts=20, controls=60)
+    assert seen == {(20, 20 + 16 + 2)}  # a fifth of the 80 facts drawn are controls, 2 are edited
+
+
 def test_objects_that_no_row_is_fitted_on_cost_nothing_and_score_nothing():
     generator = np.random.default_rng(0)
     states = generator.normal(size=(40, 6)).astype(np.float32)

@@ -104,12 +104,13 @@ def probe_objects(
                 f"{len(stay)} facts of relation {relation} that stay",
                 "3 or more to fit a probe on",
             )
+        fitted = min(facts, len(stay) - tried)
+        stay = stay[: fitted + tried]
         own = corpus.probes(stay, [template]).filter(pl.col("wording") == wording)
         wanted = pl.concat([own.select("prompt", "fact"), part.select("prompt", "fact")])
         states = residual_stream(model, ragged(wanted["prompt"]))
         objects = corpus.world._native.facts_of(wanted["fact"].to_numpy())[2].astype(np.int64)
         count = int(corpus.world.relation_table[int(relation)]["objects"])
-        fitted = len(stay) - tried
         exposures = corpus.exposures(wanted["fact"].to_numpy())[fitted:]
         for layer in range(states.shape[1]):
             scores = ridge_scores(states[:, layer], objects[:fitted], fitted, count, ridge)
