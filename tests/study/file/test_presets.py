@@ -7,7 +7,7 @@ from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, prese
 from behemoth.study.file.spec import Study
 
 # What takes seconds to expand.
-LARGE = {("leaderboard", "desk")}
+LARGE = {("leaderboard", "paper")}
 
 
 @cache
@@ -29,6 +29,13 @@ def test_every_preset_is_a_study(name, size):
     study, expansion = expanded(name, size)
     assert study.name == name and study.question.endswith("?")
     assert len(expansion.trials) >= 4
+
+
+def test_the_desk_board_goes_on_where_the_quick_one_ends():
+    """Its trials are those of the quick board and more: a directory can be extended."""
+    (_, quick), (_, desk) = (expanded("leaderboard", size) for size in ("quick", "desk"))
+    ids = [{trial.id for trial in expansion.trials} for expansion in (quick, desk)]
+    assert ids[0] < ids[1] and len(ids[1]) * 3 == len(ids[0]) * 8
 
 
 def test_the_five_questions_have_every_size():
