@@ -80,6 +80,12 @@ test-rust: $(VENV)/.stamp-venv ## the Rust tests: with cargo nextest where it is
 		cargo test --workspace --no-fail-fast; \
 	fi
 
+# Rust's standard library needs bcryptprimitives.dll, which the Wine 8.0 of Debian 12 does not have.
+.PHONY: test-windows
+test-windows: ## the Rust tests as Windows programs, under Wine (needs gcc-mingw-w64-x86-64 and wine)
+	@rustup target add x86_64-pc-windows-gnu
+	@CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine cargo test --workspace --target x86_64-pc-windows-gnu
+
 .PHONY: test-python
 test-python: $(VENV)/.stamp-test $(EXTENSION) ## the Python tests (PYTEST="-k words" adds options)
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)

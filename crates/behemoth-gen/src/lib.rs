@@ -69,7 +69,7 @@
 //! # Modules
 //!
 //! Each module uses only modules before it (`tests/tree.rs` checks this): [`error`], `numbers`,
-//! `value`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`labels`]; then the
+//! `value`, `system`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`labels`]; then the
 //! alternatives, one file each: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
 //! [`background`], [`insert`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`],
 //! [`corpus`], [`shard`]. Invalid input is returned as an [`Error`] whose fields are the path of
@@ -106,6 +106,7 @@ pub mod relation;
 pub mod schedule;
 pub mod shard;
 pub mod spec;
+mod system;
 mod value;
 pub mod vocabulary;
 pub mod world;

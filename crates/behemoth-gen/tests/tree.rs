@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data; `lib.rs` and the binding use all of them.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "error",
     "numbers",
     "memory",
     "value",
+    "system",
     "hash",
     "permutation",
     "vocabulary",
@@ -54,10 +55,8 @@ fn sources() -> Vec<(String, String)> {
                 .next()
                 .unwrap()
                 .to_string();
-            (
-                path.strip_prefix(&root).unwrap().display().to_string(),
-                text,
-            )
+            let path = path.strip_prefix(&root).unwrap().display().to_string();
+            (path.replace('\\', "/"), text)
         })
         .collect()
 }

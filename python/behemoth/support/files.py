@@ -109,8 +109,12 @@ def as_json(value: object) -> bytes:
 
 
 def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file or a folder to the disk; on Windows, which cannot open folders, only files."""
+    windows = os.name == "nt"
+    if windows and path.is_dir():
+        return
+    # Windows flushes only what is open for writing.
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

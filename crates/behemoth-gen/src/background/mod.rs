@@ -8,7 +8,6 @@
 mod read;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -16,6 +15,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::permutation::Permutation;
+use crate::system::read_exact_at;
 use crate::value::Value;
 use crate::vocabulary::Token;
 
@@ -121,7 +121,7 @@ impl Background {
             let file = &self.files[file];
             let mut bytes = vec![0u8; count * self.width];
             let offset = (token - file.first) * self.width as u64;
-            if let Err(error) = file.file.read_exact_at(&mut bytes, offset) {
+            if let Err(error) = read_exact_at(&file.file, &mut bytes, offset) {
                 let _ = self.failed.set((file.path.clone(), error.kind()));
                 return;
             }

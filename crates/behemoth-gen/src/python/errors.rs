@@ -7,6 +7,9 @@ use pyo3::types::PyTuple;
 
 use crate::error::{Error, Key};
 
+/// `ENOSPC`, which is the same number in Python on every system.
+const NO_SPACE: i32 = 28;
+
 // The exceptions are defined in Python, so that both sides raise the same classes.
 pyo3::import_exception!(behemoth.support.errors, ArgumentError);
 pyo3::import_exception!(behemoth.support.errors, CorpusError);
@@ -46,8 +49,7 @@ impl From<Error> for PyErr {
                 PyOSError::new_err((number, reason, path.display().to_string()))
             }
             Error::Disk { path, .. } => {
-                let number = rustix::io::Errno::NOSPC.raw_os_error();
-                PyOSError::new_err((number, message, path.display().to_string()))
+                PyOSError::new_err((NO_SPACE, message, path.display().to_string()))
             }
         }
     }

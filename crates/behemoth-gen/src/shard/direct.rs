@@ -1,11 +1,11 @@
 //! Writing past the page cache: aligned buffers and files opened for direct writes.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::files::Temporary;
 use crate::error::{Error, Result};
+use crate::system::{set_direct, write_all_at};
 
 /// Alignment of memory, offset and length that `O_DIRECT` requires.
 pub(super) const ALIGNMENT: usize = 4096;
@@ -40,31 +40,13 @@ impl DirectFile {
     /// Creates a new file in the directory of `target`, the name it gets if it is kept.
     pub(super) fn create(target: &Path) -> Result<Self> {
         let temporary = Temporary::create(target)?;
-        let mut file = DirectFile {
-            temporary,
-            is_direct: false,
-        };
         // Some file systems (tmpfs, some network ones) do not support O_DIRECT. If it is set on
         // opening, they return an error but create the file nevertheless.
-        file.is_direct = file.set_direct(true).is_ok() && cfg!(target_os = "linux");
-        Ok(file)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn set_direct(&self, is_direct: bool) -> io::Result<()> {
-        let direct = rustix::fs::OFlags::DIRECT;
-        let flags = rustix::fs::fcntl_getfl(&self.temporary.file)?;
-        let flags = if is_direct {
-            flags | direct
-        } else {
-            flags - direct
-        };
-        Ok(rustix::fs::fcntl_setfl(&self.temporary.file, flags)?)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn set_direct(&self, _: bool) -> io::Result<()> {
-        Ok(())
+        let is_direct = set_direct(&temporary.file, true).unwrap_or(false);
+        Ok(DirectFile {
+            temporary,
+            is_direct,
+        })
     }
 
     fn error(&self) -> impl FnOnce(io::Error) -> Error {
@@ -72,11 +54,11 @@ impl DirectFile {
     }
 
     pub(super) fn write_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
-        match self.temporary.file.write_all_at(bytes, offset) {
+        match write_all_at(&self.temporary.file, bytes, offset) {
             // Other file systems accept the flag and refuse the write.
             Err(e) if self.is_direct && e.kind() == ErrorKind::InvalidInput => {
                 self.buffered()?;
-                self.temporary.file.write_all_at(bytes, offset)
+                write_all_at(&self.temporary.file, bytes, offset)
             }
             result => result,
         }
@@ -88,13 +70,11 @@ impl DirectFile {
         if self.is_direct {
             self.buffered()?;
         }
-        let file = &self.temporary.file;
-        file.write_all_at(bytes, offset).map_err(self.error())
+        write_all_at(&self.temporary.file, bytes, offset).map_err(self.error())
     }
 
     fn buffered(&mut self) -> Result<()> {
-        self.set_direct(false).map_err(self.error())?;
-        self.is_direct = false;
+        self.is_direct = set_direct(&self.temporary.file, false).map_err(self.error())?;
         Ok(())
     }
 

@@ -9,26 +9,15 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::names;
 use crate::error::{Error, Result};
+use crate::system::{self, is_at};
 
 /// Maximum number of attempts to create a file that is gone each time it is locked: each means that
 /// another process has just removed or renamed it.
 const TURNS: usize = 100;
-
-/// Returns `true` if an open file is the one at a path.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    // Not the target of a link that has replaced it.
-    match fs::symlink_metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
-}
 
 /// Tries to lock a file; returns whether this process has the lock, or `None` if the file system
 /// has no locks.
@@ -88,7 +77,7 @@ impl Temporary {
         self.file
             .sync_data()
             .map_err(Error::io("sync", &self.path))?;
-        fs::rename(&self.path, &self.target).map_err(Error::io("rename", &self.path))?;
+        system::rename(&self.path, &self.target).map_err(Error::io("rename", &self.path))?;
         self.is_kept = true;
         Ok(())
     }
@@ -121,9 +110,7 @@ pub(super) fn sync_directory(path: &Path) -> Result<()> {
     } else {
         path
     };
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(Error::io("sync", path))
+    system::sync_directory(path).map_err(Error::io("sync", path))
 }
 
 /// Returns the bytes of a file, which may not be text, or `None` if the file does not exist.
@@ -149,21 +136,11 @@ impl Claim {
         let path = shard.with_file_name(names::lock(&file_name(shard)));
         for _ in 0..TURNS {
             // Not followed, not truncated, never written to: an existing file is not changed.
-            let no_follow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-            let opened = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .custom_flags(no_follow)
-                .open(&path);
-            let file = match opened {
-                Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                    // A link instead of the claim: it is removed, and its target is not changed.
-                    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-                    continue;
-                }
-                result => result.map_err(Error::io("create", &path))?,
+            let opened = system::create_unfollowed(&path).map_err(Error::io("create", &path))?;
+            let Some(file) = opened else {
+                // A link instead of the claim: it is removed, and its target is not changed.
+                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+                continue;
             };
             // Without locks, two jobs may both write the shard, with the same bytes.
             if try_lock(&file) == Some(false) {
@@ -204,14 +181,9 @@ pub(super) fn sweep(directories: &[PathBuf]) {
 }
 
 fn remove_unlocked(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_symlink() {
+    let Some(file) = system::open_unfollowed(path)? else {
         return fs::remove_file(path);
-    }
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits() as i32)
-        .open(path)?;
+    };
     if try_lock(&file) == Some(true) && is_at(&file, path)? {
         fs::remove_file(path)?;
     }
@@ -239,6 +211,7 @@ mod tests {
         assert!(target.exists());
     }
 
+    #[cfg(unix)] // on Windows only administrators may make links
     #[test]
     fn what_a_link_points_to_is_left_alone() {
         let directory = directory();

@@ -14,6 +14,7 @@ use super::plan::ShardPlan;
 use crate::corpus::Corpus;
 use crate::error::{DISK_RESERVE, Error, Result};
 use crate::spec::Spec;
+use crate::system;
 
 /// Refuses a directory that contains something else; returns whether to start over.
 pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<bool> {
@@ -171,8 +172,7 @@ pub(super) fn require_room(directory: &Path, needed: u64, freed: u64) -> Result<
 pub fn free_bytes(directory: &Path) -> Result<u64> {
     let mut at: PathBuf = std::path::absolute(directory).map_err(Error::io("find", directory))?;
     while !at.exists() && at.pop() {}
-    let status = rustix::fs::statvfs(&at).map_err(|e| Error::io("read", &at)(e.into()))?;
-    Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    system::free_bytes(&at).map_err(Error::io("read", &at))
 }
 
 pub(super) fn write_manifest(

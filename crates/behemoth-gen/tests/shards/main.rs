@@ -74,8 +74,9 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         for entry in entries.into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_file() {
-                let name = path.strip_prefix(directory).unwrap();
-                files.insert(name.display().to_string(), fs::read(&path).unwrap());
+                let name = path.strip_prefix(directory).unwrap().display();
+                let name = name.to_string().replace('\\', "/");
+                files.insert(name, fs::read(&path).unwrap());
             }
         }
     }

@@ -51,12 +51,15 @@ fn a_cancelled_write_goes_on_where_it_stopped() {
 
 const CHILD: &str = "BEHEMOTH_TEST_CHILD";
 
-/// Runs [`child`] in a separate process that writes `small()` to a directory.
-fn in_a_child(directory: &Path, limits: &str) -> std::process::Child {
-    let shell = format!("{limits} exec \"$0\" --exact resume::child --nocapture");
-    Command::new("sh")
-        .args(["-c", &shell])
-        .arg(std::env::current_exe().unwrap())
+/// Runs [`child`] in a separate process that writes `small()` to a directory; `before` are words of
+/// a command that starts another.
+fn in_a_child(directory: &Path, before: &[&str]) -> std::process::Child {
+    let own = std::env::current_exe().unwrap();
+    let mut words: Vec<_> = before.iter().map(std::ffi::OsString::from).collect();
+    words.push(own.into());
+    Command::new(&words[0])
+        .args(&words[1..])
+        .args(["--exact", "resume::child", "--nocapture"])
         .env(CHILD, directory)
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
@@ -95,7 +98,7 @@ fn a_killed_write_goes_on_where_it_stopped() {
     };
     // As early as possible, then each time when one more shard is recorded.
     for wanted in [0, 0, 1, 2, 4, 5, 7] {
-        let mut child = in_a_child(directory.path(), "");
+        let mut child = in_a_child(directory.path(), &[]);
         while records() < wanted && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_micros(50));
         }
@@ -108,12 +111,14 @@ fn a_killed_write_goes_on_where_it_stopped() {
 }
 
 /// A file system that refuses to write more, like a full disk: a limit on the size of files.
+#[cfg(unix)] // Windows has no such limit
 #[test]
 fn a_write_that_fails_midway_says_so_and_leaves_no_partial_shard() {
     let corpus = small();
     let directory = in_memory();
     // 40 blocks of 512 bytes: the manifest fits, a shard of 65,536 bytes does not.
-    let child = in_a_child(directory.path(), "trap '' XFSZ; ulimit -f 40;");
+    let limit = "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"";
+    let child = in_a_child(directory.path(), &["sh", "-c", limit]);
     let output = child.wait_with_output().unwrap();
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = output.lines().find(|line| line.contains("failed: "));
@@ -222,6 +227,7 @@ fn what_killed_runs_left_is_swept_away() {
 }
 
 /// Links with the names that a write uses: they are replaced or removed, and never followed.
+#[cfg(unix)] // on Windows only administrators may make links
 #[test]
 fn planted_links_are_not_followed() {
     let corpus = small();
