@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .support.bars import bars as bars
     from .support.digests import unchecked as unchecked
     from .support.errors import ArgumentError as ArgumentError, CorpusError as CorpusError
+    from .support.version import __version__ as __version__
     from .train import (
         Run as Run,
         TrainConfig as TrainConfig,
@@ -68,6 +69,7 @@ __all__, __dir__, __getattr__ = lazy(
         "support.bars": "bars",
         "support.digests": "unchecked",
         "support.errors": "ArgumentError CorpusError",
+        "support.version": "__version__",
         "train": "Run TrainConfig TrainResult default_config",
         "verification": "verify",
         "zoo": "Zoo make_zoo",
