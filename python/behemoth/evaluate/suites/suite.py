@@ -171,6 +171,18 @@ class SuiteResult:
     versions: dict[str, str]
     frame: pl.DataFrame = field(repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        found = sum(taken.found is not None for taken in self.measures)
+        return f"SuiteResult({self.suite} of {self.source!r}, {found} measures)"
+
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            f"Suite {self.suite} of {self.source}",
+            {taken.name: _shown(taken) for taken in self.measures if taken.found is not None},
+        )
+
     def __getitem__(self, name: str) -> float:
         """Return the value of a measure.
 
@@ -277,6 +289,14 @@ _TABLE = {
     "version": pl.UInt32,
     "missing": pl.String,
 }
+
+
+def _shown(taken: Taken) -> str:
+    found = taken.found
+    assert found is not None
+    between = "" if found.low is None else f" ({found.low:.3g} to {found.high:.3g})"
+    beside = "" if taken.twin is None else f"; twin {taken.twin:.3g}"
+    return f"{found.value:.3g}{between}{beside}"
 
 
 def _plain(taken: Taken) -> dict[str, Any]:
