@@ -57,6 +57,7 @@ COMMANDS = {
     "evaluate": "evaluate edit --plan plan --out e.parquet",
     "evaluate --suite": "evaluate edit --plan plan --out suite --suite editing",
     "methods": "methods",
+    "methods NAME": "methods lora",
     "grammar check": "grammar check bios-en",
     "grammar show": "grammar show",
     "grammar show NAME": "grammar show bios-en",

@@ -40,7 +40,8 @@ OPTIONS = (
     Option("method", "NAME", "A method (`behemoth methods`).",
            required="a method (`behemoth methods` lists them)", offered=_methods),
     Option("settings", "key=value|FILE",
-           "A setting of the method, repeatable; or a file written by `tune`.", parse.settings,
+           "A setting of the method (`behemoth methods NAME` lists them), repeatable; or a file "
+           "written by `tune`.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
