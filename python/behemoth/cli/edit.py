@@ -92,12 +92,26 @@ def edit(
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
 
         done = apply(run, progress=Bars(), **given)
+        if not (done.single or done.sequential):
+            _warn(given["plan"])
     if json:
         write_json(asdict(done))
     else:
         _show(done, given["plan"])
     if done.failed and len(done.failed) == (done.edits if done.single or done.sequential else 1):
         raise typer.Exit(1)
+
+
+def _warn(place: str) -> None:
+    """Warn of a batch of edits that are meant to be made one by one."""
+    from behemoth.plan import EditPlan
+
+    plan = EditPlan.load(place)
+    if plan.request.independent and len(plan) > 1:
+        console(stderr=True).print(
+            f"behemoth: warning: each of the {len(plan):,} edits of this plan is meant for its own "
+            "model (plan --independent), but all were made in one batch; see --single"
+        )
 
 
 def _show(done: Edited, plan: str) -> None:
