@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -219,7 +220,11 @@ class SuiteResult:
         return pl.DataFrame(rows, schema=_TABLE)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the contents of ``suite.json``; NaN values are null."""
+        """Return the contents of ``suite.json``.
+
+        Values that are not finite, which JSON does not have, are null; ``infinite`` of a measure
+        names those that are infinite.
+        """
         return {
             "format_version": FORMAT_VERSION,
             "suite": self.suite,
@@ -302,7 +307,12 @@ def _shown(taken: Taken) -> str:
 def _plain(taken: Taken) -> dict[str, Any]:
     assert taken.found is not None
     values = {**asdict(taken.found), "twin": taken.twin}
-    return {key: None if isinstance(v, float) and v != v else v for key, v in values.items()}
+    infinite = [key for key, value in values.items() if value == math.inf]
+    plain = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
+    return plain | ({"infinite": infinite} if infinite else {})
 
 
 def _taken(row: dict[str, Any]) -> Taken:
@@ -310,7 +320,8 @@ def _taken(row: dict[str, Any]) -> Taken:
     head = (row["name"], row["meaning"], row["version"])
     if "missing" in row:
         return Taken(*head, missing=row["missing"])
-    value = float("nan") if row["value"] is None else row["value"]
+    row = row | dict.fromkeys(row.get("infinite", ()), math.inf)
+    value = math.nan if row["value"] is None else row["value"]
     found = Found(value, row["low"], row["high"], row["count"], row["over"])
     return Taken(*head, found=found, twin=row["twin"])
 
