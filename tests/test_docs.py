@@ -193,6 +193,14 @@ def test_the_tables_of_measures_are_those_of_the_suites():
     assert "| `norm` | norm of the change relative to that of the changed parameters" in text
 
 
+def test_the_tutorial_explains_every_group_of_probes():
+    from behemoth.plan.groups import GROUPS
+
+    text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    rows = " ".join(re.findall(r"^\| (`.*?) \| .* \| .* \|$", text, re.MULTILINE))
+    assert set(GROUPS) <= set(re.findall(r"`(\w+)`", rows))
+
+
 def test_the_names_that_a_method_is_written_from_are_there():
     """Module and parameters of each, as the table of docs/adding-a-method.md has them."""
     text = (DOCS / "adding-a-method.md").read_text(encoding="utf-8")

@@ -34,6 +34,7 @@ def made(trained, tmp_path_factory):
     settings = {"rank": 1, "steps": 1}
     edited = bh.edit(trained, plan, "lora", place / "edit", settings=settings, single=True)
     bh.evaluate(edited, plan, out=place / "frame.parquet")
+    bh.evaluate_suite(trained, "recall", out=place / "suite", facts=20)
     return place
 
 
@@ -45,15 +46,16 @@ def test_whatever_a_path_is_is_loaded(made, trained):
     edit = bh.load(made / "edit")
     assert isinstance(edit, bh.EditRecord) and list(edit.deltas()) == [0, 1]
     assert isinstance(bh.load(made / "edit" / "deltas" / "00000"), bh.EditDelta)
+    assert isinstance(bh.load(made / "suite"), bh.SuiteResult)
     assert isinstance(bh.load(made / "study.toml"), bh.Study)
     assert isinstance(bh.load(made / "frame.parquet"), pl.DataFrame)
 
 
 def test_what_is_written_is_a_path_and_has_a_short_name(made, trained):
-    run, edit = bh.load(trained), bh.load(made / "edit")
+    run, edit, suite = bh.load(trained), bh.load(made / "edit"), bh.load(made / "suite")
     assert os.fspath(run) == str(trained) and os.fspath(edit) == str(made / "edit")
     assert bh.load(run).directory == run.directory
-    for thing in (run, edit, *edit.deltas().values(), bh.load(made / "study.toml")):
+    for thing in (run, edit, *edit.deltas().values(), suite, bh.load(made / "study.toml")):
         text = repr(thing)
         assert text.startswith(f"{type(thing).__name__}(") and "\n" not in text and len(text) < 200
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import behemoth as bh
+from behemoth.evaluate import SuiteResult
+from behemoth.evaluate.suites.suite import Found, Taken
 from behemoth.support.html import card
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -39,6 +41,18 @@ def test_worlds_and_corpora(corpus):
     shown = rows(corpus)
     assert shown["sentences"] == "720" and shown["spec"] == corpus.spec_hash[:16]
     assert corpus.texts(0, 1)[0].startswith(shown["a document"].split("&lt;")[0])
+
+
+def test_suites():
+    found = Found(0.25, 0.125, 0.375, 8, "facts")
+    measures = (
+        Taken("forget_recall", "", 1, found, twin=0.5),
+        Taken("score", "", 1, Found(1.0)),
+        Taken("kl_twin_forget", "", 1, missing="a twin"),
+    )
+    suite = SuiteResult("unlearning", "edit", None, "t", "after", None, measures, 1.0, {}, None)
+    assert rows(suite) == {"forget_recall": "0.25 (0.125 to 0.375); twin 0.5", "score": "1"}
+    assert repr(suite) == "SuiteResult(unlearning of 'edit', 2 measures)"
 
 
 def test_runs_plans_and_studies(trained):

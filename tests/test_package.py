@@ -25,6 +25,10 @@ def test_every_public_name_of_a_package_is_there(package):
         assert getattr(module, name) is not None
 
 
+def test_the_version_is_that_of_the_command_line(run):
+    assert behemoth.__version__ == run("--version").out.strip()
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'behemoth' has no attribute 'Wrold'"):
         behemoth.Wrold  # noqa: B018

@@ -31,7 +31,12 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .corpus.spec import *
     from .delta import EditDelta as EditDelta
     from .edit import EditRecord as EditRecord, edit as edit
-    from .evaluate import evaluate as evaluate, evaluate_suite as evaluate_suite, trace as trace
+    from .evaluate import (
+        SuiteResult as SuiteResult,
+        evaluate as evaluate,
+        evaluate_suite as evaluate_suite,
+        trace as trace,
+    )
     from .export import export as export
     from .loading import load as load
     from .plan import EditPlan as EditPlan, EditRequest as EditRequest, plan as plan
@@ -42,6 +47,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .support.bars import bars as bars
     from .support.digests import unchecked as unchecked
     from .support.errors import ArgumentError as ArgumentError, CorpusError as CorpusError
+    from .support.version import __version__ as __version__
     from .train import (
         Run as Run,
         TrainConfig as TrainConfig,
@@ -60,7 +66,7 @@ __all__, __dir__, __getattr__ = lazy(
         "corpus": " ".join(_corpus),
         "delta": "EditDelta",
         "edit": "EditRecord",
-        "evaluate": "evaluate_suite trace",
+        "evaluate": "SuiteResult evaluate_suite trace",
         "loading": "load",
         "plan": "EditPlan EditRequest",
         "store": "StoreError pull push",
@@ -68,6 +74,7 @@ __all__, __dir__, __getattr__ = lazy(
         "support.bars": "bars",
         "support.digests": "unchecked",
         "support.errors": "ArgumentError CorpusError",
+        "support.version": "__version__",
         "train": "Run TrainConfig TrainResult default_config",
         "verification": "verify",
         "zoo": "Zoo make_zoo",

@@ -1,4 +1,4 @@
-"""Loading of any path: a corpus, a run, a plan, an edit, a study, a zoo or a frame."""
+"""Loading of any path: a corpus, a run, a plan, an edit, a suite, a study, a zoo or a frame."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ if TYPE_CHECKING:
     from behemoth.corpus import Corpus
     from behemoth.delta import EditDelta
     from behemoth.edit import EditRecord
+    from behemoth.evaluate import SuiteResult
     from behemoth.plan import EditPlan
     from behemoth.study import Results, Study
     from behemoth.train import Run
     from behemoth.zoo import Zoo
 
 _ALLOWED = (
-    "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a study or a zoo, a spec or "
-    "study file (.toml), or a frame (.parquet)"
+    "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a suite, a study or a zoo, "
+    "a spec or study file (.toml), or a frame (.parquet)"
 )
 
 
 def load(
     path: str | PathLike[str],
-) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Study | Zoo | pl.DataFrame:
+) -> (
+    Corpus | Run | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Study | Zoo
+    | pl.DataFrame
+):  # fmt: skip
     """Load a path as the type of object that it contains.
 
     Parameters
@@ -50,6 +54,8 @@ def load(
         For a finished edit; `EditRecord.deltas` returns its changes.
     EditDelta
         For the directory of one delta.
+    SuiteResult
+        For the measures of a suite (``evaluate_suite(..., out=...)``).
     Results
         For a study, finished or not.
     Study
@@ -90,7 +96,7 @@ def load(
 
 def _directory(
     place: Path, url: str | None
-) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Zoo | None:
+) -> Corpus | Run | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Zoo | None:
     """Load a directory by its record. The spec is tried last, as runs have one too."""
     with needed():
         if (place / "manifest.json").is_file():
@@ -113,6 +119,10 @@ def _directory(
             from behemoth.delta import EditDelta
 
             return EditDelta.load(place)
+        if (place / "suite.json").is_file():
+            from behemoth.evaluate import SuiteResult
+
+            return SuiteResult.read(place)
         if (place / "study.json").is_file():
             from behemoth.study import Results
 

@@ -31,6 +31,16 @@ def test_for_people(run, trained, plan, tmp_path):
     assert json.loads((tmp_path / "e" / "edit.json").read_text())["seed"] == 10
 
 
+def test_a_batch_of_independent_edits_is_warned_of(run, trained, plan, tmp_path):
+    joint = tmp_path / "joint"
+    assert run("plan", trained, "--edits", 2, "--repeats", 2, "--out", joint).code == 0
+    warning = "behemoth: warning: each of the 2 edits of this plan is meant for its own model"
+    assert warning in run(*words_of(trained, plan, tmp_path / "e")).err
+    for name, others in (("single", ["--single"]), ("sequential", ["--sequential"])):
+        assert "warning" not in run(*words_of(trained, plan, tmp_path / name, *others)).err
+    assert "warning" not in run(*words_of(trained, joint, tmp_path / "b")).err
+
+
 def test_it_says_where_it_edits(run, trained, plan, tmp_path):
     words = ["edit", trained, "--plan", plan, "--method", "rome", "--set", "steps=1"]
     words += ["--set", "samples=500"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from behemoth import Corpus, World
+from behemoth.cli.console import write_json
 from behemoth.study.records import TrialRecord
 from behemoth.study.work.merge import Merged
 from behemoth.study.work.run import StudyResult
@@ -56,7 +57,9 @@ COMMANDS = {
     "inspect EDIT": "inspect edit",
     "evaluate": "evaluate edit --plan plan --out e.parquet",
     "evaluate --suite": "evaluate edit --plan plan --out suite --suite editing",
+    "inspect SUITE": "inspect suite",
     "methods": "methods",
+    "methods NAME": "methods lora",
     "grammar check": "grammar check bios-en",
     "grammar show": "grammar show",
     "grammar show NAME": "grammar show bios-en",
@@ -104,6 +107,14 @@ def test_a_study_and_its_report(things, run, monkeypatch):
     assert [field.name for field in fields(Merged)] == KEYS["study merge"]
     assert [field.name for field in fields(Tuned)] == KEYS["tune"]
     assert [field.name for field in fields(TrialRecord)] == KEYS["study add"]
+
+
+def test_numbers_that_json_does_not_have_are_null(capsys):
+    write_json({"a": float("inf"), "b": [{"c": float("nan")}, 1.5], "d": "inf", "e": (True, None)})
+    assert (
+        capsys.readouterr().out
+        == '{"a": null, "b": [{"c": null}, 1.5], "d": "inf", "e": [true, null]}\n'
+    )
 
 
 def test_every_command_takes_it(run):

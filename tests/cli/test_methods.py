@@ -2,7 +2,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from behemoth.edit.registry import method_names, method_type
+from behemoth.edit.protocol import settings_of
+from behemoth.edit.registry import OWN_METHODS, method_names, method_type
 
 
 def test_the_table_as_json(run):
@@ -33,6 +34,23 @@ def test_the_table_for_people(run):
     assert ran.code == 0
     for word in ("name", "family", "lora", "locate-and-edit", "2106.09685"):
         assert word in ran.out
+
+
+@pytest.mark.parametrize("name", OWN_METHODS)
+def test_every_setting_of_a_method_is_explained(run, name):
+    """With its default and its meaning, also where another class of the family explains it."""
+    shown = run("methods", name, "--json").json()
+    settings = {row["name"]: row["default"] for row in shown["settings"]}
+    assert settings == settings_of(method_type(name)())
+    assert all(row["meaning"].endswith(".") for row in shown["settings"])
+
+
+def test_a_method_for_people(run):
+    ran = run("methods", "lora")
+    assert ran.code == 0
+    lines = [line.split(maxsplit=2) for line in ran.out.splitlines() if line]
+    assert ["rank", "4", "Rank of the changes (LoRA); full rank by default."] in lines
+    assert ["learning_rate", "0.002"] in [line[:2] for line in lines]
 
 
 def test_a_broken_method_of_another_package_does_not_take_the_others_away(run, monkeypatch):

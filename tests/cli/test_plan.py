@@ -26,6 +26,12 @@ def test_people_see_the_groups_and_what_is_next(run, written, tmp_path):
     assert plan.edits["relation"].to_list() == [1] * 5
 
 
+def test_independent_edits_are_to_be_made_one_by_one(run, written, tmp_path):
+    words = ("plan", written, "--edits", 2, "--independent", "--repeats", 2)
+    ran = run(*words, "--out", tmp_path / "p")
+    assert ran.err.rstrip().endswith(f"--plan {tmp_path / 'p'} --method NAME --single --out EDIT")
+
+
 def test_the_most_and_the_least_frequent(run, written, tmp_path):
     for name, level in (("most", 4), ("least", 1)):
         out = tmp_path / name

@@ -14,6 +14,7 @@ import pytest
         ("export --to p", "parquet"),
         ("export --to zs", "zsre"),
         ("edit --method mem", "memit"),
+        ("methods mem", "memit"),
         ("train --model n", "nano"),
         ("train --precision b", "bf16"),
         ("gen --order ", "shuffle bios"),

@@ -51,7 +51,7 @@ def test_for_people(run, trained, known, tmp_path):
     assert len(places) == 2
     token, layer = places[0].partition(":")[0].split()
     assert f"next: behemoth edit {trained} --plan {known} --method NAME" in ran.err
-    assert f"--set {token} --set {layer} " in ran.err
+    assert f"--set {token} --set {layer} --single --out EDIT" in ran.err
 
 
 def test_what_was_found_is_where_methods_edit(run, trained, known, tmp_path):

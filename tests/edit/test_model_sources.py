@@ -133,12 +133,18 @@ def test_what_is_no_model_source_is_refused(llama, spec, plan, tmp_path, trained
         with pytest.raises(ArgumentError, match=match):
             bh.edit(place, plan, "lora", tmp_path / "edit", **more)
 
-    refused(r"'corpus': got none, allowed: for .*llama, a model that is no run", llama)
+    refused("'corpus': got nothing, allowed: the corpus or spec of the facts, as .*llama", llama)
     refused("'run': got .* a training run", tmp_path, corpus=spec)
     refused("'corpus': got .*, allowed: none for a run, which has its own", trained, corpus=spec)
     large = tmp_path / "large.toml"
     large.write_text(Corpus(World(5000, 2, 900), exposures=1).spec_toml)
     refused(r"'run': got a model of \d+ tokens, allowed: one of \d+ or more", llama, corpus=large)
+
+
+def test_the_command_names_its_own_option(llama, plan, run, tmp_path):
+    words = ("edit", llama, "--plan", plan, "--method", "lora")
+    refused = run(*words, "--out", tmp_path / "edit").refused(2)
+    assert "argument '--corpus': got nothing, allowed: the corpus or spec of the facts" in refused
 
 
 def changed(llama, place, **values):

@@ -51,6 +51,12 @@ def test_its_settings_are_checked_like_ours(installed):
         get_method("shrinkage", {"share": 2.0})
 
 
+def test_it_keeps_the_contract(installed, run):
+    """It is what people copy."""
+    ran = run("methods", "--check", "shrinkage")
+    assert ran.code == 0, ran.err
+
+
 PLUGIN = """
 from dataclasses import dataclass
 from typing import ClassVar

@@ -18,7 +18,7 @@ from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.suites.bench import Bench
-from behemoth.evaluate.suites.suite import MissingError, take
+from behemoth.evaluate.suites.suite import Found, MissingError, SuiteResult, Taken, take
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
 from behemoth.evaluate.twin import parameter_distance, twin_divergences
 from behemoth.plan.compile import compile_plan
@@ -47,6 +47,29 @@ def run_of(place, corpus, seed):
     ).write(place)  # fmt: skip
     (place / "spec.toml").write_text(corpus._native.spec_toml)
     return place
+
+
+def test_values_that_json_does_not_have_are_null_and_come_back(tmp_path):
+    def refuse(text):
+        raise AssertionError(f"{text} is not JSON")
+
+    measures = (
+        Taken("relearning_steps", "", 1, Found(math.inf, low=3.0, high=math.inf), twin=2.0),
+        Taken("truth_ratio", "", 1, Found(math.nan)),
+        Taken("score", "", 1, Found(0.5)),
+    )
+    suite = SuiteResult(
+        "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
+    )
+    suite.write(tmp_path)
+    written = json.loads((tmp_path / "suite.json").read_text(), parse_constant=refuse)
+    steps, ratio, score = written["measures"]
+    assert (steps["value"], steps["low"], steps["high"], steps["twin"]) == (None, 3.0, None, 2.0)
+    assert steps["infinite"] == ["value", "high"]
+    assert ratio["value"] is None and "infinite" not in ratio | score
+    read = SuiteResult.read(tmp_path)
+    assert read.measures[0] == measures[0] and read.measures[2] == measures[2]
+    assert math.isnan(read["truth_ratio"])
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,10 +39,18 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def write_json(value: object) -> None:
-    """Write one JSON object on stdout."""
+    """Write one JSON object on stdout; numbers that are not finite become null."""
     import typer
 
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def write_columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:

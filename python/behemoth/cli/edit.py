@@ -40,7 +40,8 @@ OPTIONS = (
     Option("method", "NAME", "A method (`behemoth methods`).",
            required="a method (`behemoth methods` lists them)", offered=_methods),
     Option("settings", "key=value|FILE",
-           "A setting of the method, repeatable; or a file written by `tune`.", parse.settings,
+           "A setting of the method (`behemoth methods NAME` lists them), repeatable; or a file "
+           "written by `tune`.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
@@ -91,12 +92,26 @@ def edit(
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
 
         done = apply(run, progress=Bars(), **given)
+        if not (done.single or done.sequential):
+            _warn(given["plan"])
     if json:
         write_json(asdict(done))
     else:
         _show(done, given["plan"])
     if done.failed and len(done.failed) == (done.edits if done.single or done.sequential else 1):
         raise typer.Exit(1)
+
+
+def _warn(place: str) -> None:
+    """Warn of a batch of edits that are meant to be made one by one."""
+    from behemoth.plan import EditPlan
+
+    plan = EditPlan.load(place)
+    if plan.request.independent and len(plan) > 1:
+        console(stderr=True).print(
+            f"behemoth: warning: each of the {len(plan):,} edits of this plan is meant for its own "
+            "model (plan --independent), but all were made in one batch; see --single"
+        )
 
 
 def _show(done: Edited, plan: str) -> None:

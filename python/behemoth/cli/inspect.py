@@ -31,8 +31,8 @@ def inspect(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A corpus, a run, a plan, an edit, an export, a study or a zoo; or a file: a spec "
-            "or a study (.toml), or a frame (.parquet).",
+            help="A corpus, a run, a plan, an edit, a suite, an export, a study or a zoo; or a "
+            "file: a spec or a study (.toml), or a frame (.parquet).",
         ),
     ],
     given: dict[str, Any],
@@ -41,8 +41,8 @@ def inspect(
     """Describe a directory or a file.
 
     For a corpus: its spec and counts, decoded sample sentences, and how often facts are written;
-    for a run: its settings, progress and recall; for a plan, an edit, an export, a study or a zoo:
-    its counts and progress; for a file: what it contains.
+    for a run: its settings, progress and recall; for a plan, an edit, a suite, an export, a study
+    or a zoo: its counts, values and progress; for a file: what it contains.
     """
     from behemoth.corpus.source import MANIFEST
     from behemoth.store.source import at_hand

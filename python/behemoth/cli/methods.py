@@ -1,19 +1,36 @@
-"""`behemoth methods`: list editing and unlearning methods, or check that one keeps its promises."""
+"""`behemoth methods`: list editing and unlearning methods, describe one, or check its promises."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 
 from .console import console, write_columns, write_json
+from .options import field_help, offering
+
+
+def _names() -> list[str]:
+    from behemoth.edit.registry import method_names
+
+    return method_names()
 
 
 def methods(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A method; all are listed without one.",
+            autocompletion=offering(_names),
+        ),
+    ] = None,
     check: Annotated[
         str | None,
         typer.Option(
@@ -29,9 +46,15 @@ def methods(
 ) -> None:
     """List the editing and unlearning methods: what each changes, and the paper it is from.
 
-    Methods of other packages (entry points `behemoth.methods`) come last. With --check a small
+    With a NAME, show one method and its settings (`edit --set`) with their defaults. Methods of
+    other packages (entry points `behemoth.methods`) come last in the list. With --check a small
     model is trained, and the method is tried on it: the exit code is 1 if a promise is broken.
     """
+    if check is not None and name is not None:
+        raise ArgumentError("[NAME]", name, "no name with --check, which has its own")
+    if name is not None:
+        _show(name, json)
+        return
     if check is not None:
         _check(check, json)
         return
@@ -63,6 +86,52 @@ def methods(
         return
     columns = ("name", "family", "changes", "source")
     write_columns([columns, *([row[column] for column in columns] for row in rows)])
+
+
+def _show(name: str, json: bool) -> None:
+    with needed(), renamed(method="[NAME]"):
+        from behemoth.edit.catalogue import setting_text
+        from behemoth.edit.protocol import changes_of, settings_of
+        from behemoth.edit.registry import get_method
+        from behemoth.plan.request import KINDS
+
+        method = get_method(name)
+        kind, info, settings = type(method), method.info, settings_of(method)
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):  # a setting is described by the class that has it
+        if dataclasses.is_dataclass(base):
+            meanings |= field_help(base)
+    kinds = [known for known in KINDS if known in info.kinds]
+    if json:
+        rows: list[dict[str, Any]] = [
+            {"name": key, "default": value, "meaning": meanings.get(key)}
+            for key, value in settings.items()
+        ]
+        write_json(
+            {
+                "name": name,
+                "family": info.family,
+                "source": info.source,
+                "changes": changes_of(kind),
+                "kinds": kinds,
+                "stacks": info.stacks,
+                "settings": rows,
+            }
+        )
+        return
+    write_columns(
+        [
+            ("method", name),
+            ("family", info.family),
+            ("changes", changes_of(kind)),
+            ("kinds", ", ".join(kinds)),
+            ("stacks", "yes" if info.stacks else "no"),
+            ("source", info.source),
+        ]
+    )
+    typer.echo()
+    table = [(key, setting_text(value), meanings.get(key, "")) for key, value in settings.items()]
+    write_columns([("setting", "default", "meaning"), *table])
 
 
 def _check(name: str, json: bool) -> None:

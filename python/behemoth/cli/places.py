@@ -7,7 +7,7 @@ check the rest. Empty names and URLs are left to those functions.
 from __future__ import annotations
 
 from behemoth.support.checks import is_url
-from behemoth.support.errors import renamed
+from behemoth.support.errors import ArgumentError, renamed
 
 __all__ = ["check_corpus", "check_plan", "check_run", "check_source"]
 
@@ -36,7 +36,10 @@ def check_source(name: str, place: str | None) -> None:
     from behemoth.evaluate.source import is_edit
 
     if place is not None and not (_is_here(place) and is_edit(place)):
-        check_run(name, place, model=True)
+        try:
+            check_run(name, place, model=True)
+        except ArgumentError as error:
+            raise type(error)(error.path, error.got, f"an edit, {error.allowed}") from None
 
 
 def check_plan(name: str, place: str | None) -> None:

@@ -133,11 +133,11 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
             )
         if len(made) > _NAMED:
             screen.print("...")
-    run, first = source, ""
+    run, first, single = source, "", " --single" if made.request.independent else ""
     if not to_edit:  # for a corpus, a model has to be trained first
         run, first = "RUN", f"behemoth train {source} --out RUN, then "
     console(stderr=True).print(
-        f"next: {first}behemoth edit {run} --plan {out} --method NAME --out EDIT"
+        f"next: {first}behemoth edit {run} --plan {out} --method NAME{single} --out EDIT"
     )
 
 

@@ -13,6 +13,7 @@ from .console import console
 if TYPE_CHECKING:
     from behemoth.corpus import Corpus
     from behemoth.delta import EditDelta
+    from behemoth.evaluate import SuiteResult
     from behemoth.plan import EditPlan
     from behemoth.study import Results, Study
     from behemoth.zoo import Zoo
@@ -40,7 +41,7 @@ def describe(directory: str, url: str | None = None) -> dict[str, Any]:
         return _edit(record)
     import polars as pl
 
-    from behemoth import EditDelta, EditPlan, Results, Study, Zoo, load
+    from behemoth import EditDelta, EditPlan, Results, Study, SuiteResult, Zoo, load
 
     found: Any = load(directory)
     if isinstance(found, pl.DataFrame):
@@ -53,6 +54,8 @@ def describe(directory: str, url: str | None = None) -> dict[str, Any]:
         return _zoo(found)
     if isinstance(found, EditDelta):
         return _delta(found)
+    if isinstance(found, SuiteResult):
+        return _suite(found)
     return _study(found) if isinstance(found, Results) else _spec(found)
 
 
@@ -125,6 +128,20 @@ def _delta(delta: EditDelta) -> dict[str, Any]:
     }
 
 
+def _suite(result: SuiteResult) -> dict[str, Any]:
+    values = {taken.name: taken.found for taken in result.measures}
+    return {
+        "is": f"a suite of measures, {result.suite}",
+        "source": result.source,
+        "stage": result.stage,
+        "twin": result.twin,
+        "rows": result.frame.height,
+        "plan_hash": result.plan_hash,
+        "measures": {name: result[name] for name, found in values.items() if found is not None},
+        "not_taken": [name for name, found in values.items() if found is None],
+    }
+
+
 def _study(results: Results) -> dict[str, Any]:
     return {
         "is": f"the study {results.about.name}",
@@ -174,6 +191,8 @@ def _text(value: object) -> str:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)

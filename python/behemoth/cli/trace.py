@@ -57,6 +57,7 @@ def trace(
         check_plan("plan", given["plan"])
         check_corpus("corpus", given.get("corpus"))
         from behemoth.evaluate import trace as find
+        from behemoth.plan import EditPlan
 
         begin = time.perf_counter()
         found = find(run, progress=Bars(), **given)
@@ -69,11 +70,12 @@ def trace(
     messages = console(stderr=True)
     if lacking is not None:
         messages.print(f"no chart: {lacking}")
+    single = "--single " if EditPlan.load(given["plan"]).request.independent else ""
     for place in found.places[:1]:
         where = f"--set token={place.token} --set layers={place.layer} "
         messages.print(
             f"next: behemoth edit {run} --plan {given['plan']} --method NAME "
-            f"{'' if given.get('save') else where}--out EDIT"
+            f"{'' if given.get('save') else where}{single}--out EDIT"
         )
 
 

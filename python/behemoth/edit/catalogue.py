@@ -15,7 +15,7 @@ from behemoth.support.pages import Section, linked
 from .protocol import changes_of, settings_of
 from .registry import OWN_METHODS, method_type
 
-__all__ = ["SECTION", "catalogue"]
+__all__ = ["SECTION", "catalogue", "setting_text"]
 
 
 def catalogue() -> str:
@@ -32,15 +32,17 @@ def catalogue() -> str:
         rows.append(
             f"| `{name}` | {info.family} | {changes_of(kind)} | {every} | {stacks} | {source} |"
         )
-        settings = " ".join(f"{key}={_text(value)}" for key, value in settings_of(kind()).items())
+        settings = " ".join(
+            f"{key}={setting_text(value)}" for key, value in settings_of(kind()).items()
+        )
         defaults.append(f"- `{name}`: `{settings}`")
     return "\n".join([*rows, "", "## Defaults", "", *defaults])
 
 
-def _text(value: Any) -> str:
-    """Format a setting for ``--set``."""
+def setting_text(value: Any) -> str:
+    """Return the value of a setting as ``--set`` reads it."""
     if isinstance(value, list):
-        return ",".join(map(_text, value))
+        return ",".join(map(setting_text, value))
     if isinstance(value, float):
         return f"{value:g}"
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -263,7 +263,7 @@ class Effort:
     Attributes
     ----------
     steps : int
-        Maximum number of steps of one edit; 0 for a method without steps.
+        Maximum number of steps of one edit; 1 for a method without steps, 0 if it trains instead.
     rows : int
         Rows of a mixture (short sentences) in the forward and backward pass of each step.
     trainings : int

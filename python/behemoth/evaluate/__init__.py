@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .quantisation import evaluate_quantised as evaluate_quantised, quantise as quantise
     from .relearning import relearn as relearn
     from .suites.run import SUITES as SUITES, evaluate_suite as evaluate_suite
+    from .suites.suite import SuiteResult as SuiteResult
     from .trace import Traced as Traced, trace as trace, trace_model as trace_model
 
 __all__, __dir__, __getattr__ = lazy(
@@ -43,6 +44,7 @@ __all__, __dir__, __getattr__ = lazy(
         "quantisation": "evaluate_quantised quantise",
         "relearning": "relearn",
         "suites.run": "SUITES evaluate_suite",
+        "suites.suite": "SuiteResult",
         "trace": "Traced trace trace_model",
         "forget_quality": "forget_quality",
     },

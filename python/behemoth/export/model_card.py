@@ -45,8 +45,8 @@ def _body(models: EditedModels, key: int | None) -> Iterator[str]:
     )
     yield from (f"# {run.name}, edited by {record.method}", "")
     yield (
-        "A language model that knows a synthetic world of behemoth, and what an edit made of it. "
-        "The edit is in the weights; `run` below is the model that was edited."
+        "An edited language model that knows a synthetic world of behemoth. "
+        "The edit is in the weights; `run` below is the unedited model."
     )
     settings = ", ".join(f"{name} {json.dumps(value)}" for name, value in record.settings.items())
     rows = {

@@ -14,7 +14,7 @@ __all__ = ["correlated", "edited", "nested_links", "same_subject", "subject_nest
 
 
 def edited(context: GroupContext) -> list[Asked]:
-    """The edited facts in every wording, and once more as the group ``forget``."""
+    """The edited facts in every wording, and in one of them once more as the group ``forget``."""
     right = np.where(context.new < 0, REFUSED, context.new)
     change = np.ones(len(right), bool)
     return [

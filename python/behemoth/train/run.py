@@ -237,9 +237,10 @@ def run_place(directory: str | PathLike[str], *, model: bool = False) -> Path:
     """
     place = at_hand("directory", directory, "a training run")
     if not ((place / RECORD).is_file() or (model and is_model(place))):
-        raise ArgumentError(
-            "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
-        )
+        allowed = f"a training run (a directory that holds {RECORD})"
+        if model:
+            allowed += " or a model of transformers (config.json and safetensors)"
+        raise ArgumentError("directory", fspath(directory), allowed)
     return place
 
 
@@ -298,7 +299,9 @@ def read_model_source(
         return run
     if corpus is None:
         raise ArgumentError(
-            "corpus", "none", f"for {fspath(directory)}, a model that is no run: what its facts are"
+            "corpus",
+            "nothing",
+            f"the corpus or spec of the facts, as {fspath(directory)} is a model and not a run",
         )
     return read_model(place, corpus)
 

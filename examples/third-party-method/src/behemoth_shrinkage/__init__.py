@@ -25,9 +25,9 @@ class Shrinkage:
     Attributes
     ----------
     share : float
-        How much of the matrix is taken away, from 0 to 1.
+        Share of the matrix that is subtracted, from 0 to 1.
     layers : tuple of int
-        Which layers, negative numbers from the last.
+        Layers to change; negative numbers count from the last.
     """
 
     share: float = 0.1
@@ -48,13 +48,13 @@ class Shrinkage:
             raise ArgumentError("share", self.share, "0 to 1")
 
     def effort(self) -> Effort:
-        """None to speak of: no row goes through the model."""
-        return Effort(steps=0, rows=0)
+        """Return the minimum: no row goes through the model."""
+        return Effort(steps=1, rows=1)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """The same change for every plan: it looks at the model alone."""
+        """Return the same change for every plan; it depends only on the model."""
         check_kinds(self, plans)
         architecture = Architecture.of(model)
         parameters = dict(model.named_parameters())

@@ -99,8 +99,8 @@ def _run_config(context: EditContext) -> TrainConfig:
     if record is None:
         raise ArgumentError(
             "run",
-            "none",
-            "for retrain: the training run of the model, which states how it was trained",
+            "a model without a record of its training",
+            "a training run for retrain, which trains it again",
         )
     return record.config
 

@@ -42,6 +42,7 @@ class UltraEdit:
     Attributes
     ----------
     learning_rate : float
+        Size of the wanted change of the outputs, as a factor on the normalised gradients.
     layers : tuple of int, optional
         Layers whose MLP matrices change, negative numbers from the last; by default all.
     ridge : float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -171,6 +172,18 @@ class SuiteResult:
     versions: dict[str, str]
     frame: pl.DataFrame = field(repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        found = sum(taken.found is not None for taken in self.measures)
+        return f"SuiteResult({self.suite} of {self.source!r}, {found} measures)"
+
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            f"Suite {self.suite} of {self.source}",
+            {taken.name: _shown(taken) for taken in self.measures if taken.found is not None},
+        )
+
     def __getitem__(self, name: str) -> float:
         """Return the value of a measure.
 
@@ -207,7 +220,11 @@ class SuiteResult:
         return pl.DataFrame(rows, schema=_TABLE)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the contents of ``suite.json``; NaN values are null."""
+        """Return the contents of ``suite.json``.
+
+        Values that are not finite, which JSON does not have, are null; ``infinite`` of a measure
+        names those that are infinite.
+        """
         return {
             "format_version": FORMAT_VERSION,
             "suite": self.suite,
@@ -279,10 +296,23 @@ _TABLE = {
 }
 
 
+def _shown(taken: Taken) -> str:
+    found = taken.found
+    assert found is not None
+    between = "" if found.low is None else f" ({found.low:.3g} to {found.high:.3g})"
+    beside = "" if taken.twin is None else f"; twin {taken.twin:.3g}"
+    return f"{found.value:.3g}{between}{beside}"
+
+
 def _plain(taken: Taken) -> dict[str, Any]:
     assert taken.found is not None
     values = {**asdict(taken.found), "twin": taken.twin}
-    return {key: None if isinstance(v, float) and v != v else v for key, v in values.items()}
+    infinite = [key for key, value in values.items() if value == math.inf]
+    plain = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
+    return plain | ({"infinite": infinite} if infinite else {})
 
 
 def _taken(row: dict[str, Any]) -> Taken:
@@ -290,7 +320,8 @@ def _taken(row: dict[str, Any]) -> Taken:
     head = (row["name"], row["meaning"], row["version"])
     if "missing" in row:
         return Taken(*head, missing=row["missing"])
-    value = float("nan") if row["value"] is None else row["value"]
+    row = row | dict.fromkeys(row.get("infinite", ()), math.inf)
+    value = math.nan if row["value"] is None else row["value"]
     found = Found(value, row["low"], row["high"], row["count"], row["over"])
     return Taken(*head, found=found, twin=row["twin"])
 
