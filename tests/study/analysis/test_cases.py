@@ -48,7 +48,7 @@ def test_a_case_says_what_the_frames_do(results, cases):
         own = probes.filter(trial=edit["trial"], edit=edit["edit"], stage="after")
         assert [asked.group for asked in case.asked] == own["group"].to_list()
         for asked, row in zip(case.asked, own.iter_rows(named=True), strict=True):
-            assert asked.after.words == row["generated"]
+            assert asked.after.words == row["generated"].strip()
             assert asked.after.probability == pytest.approx(math.exp(row["log_probability_true"]))
             if asked.group == "edited":
                 assert asked.after.new == pytest.approx(math.exp(row["log_probability_new"]))
@@ -108,3 +108,20 @@ def test_frames_without_words_have_none():
     frames = draw(worlds=1, edits=2, probes=1)
     frames.edits = frames.edits.clear()
     assert cases_of(frames) == ()
+
+
+def test_a_new_object_is_named_by_an_edit_that_is_followed():
+    """Answers of an edit that another one does not follow are the name of its object as well."""
+    frames = draw(worlds=1, edits=1, probes=1, levels=(1, 4))
+    edited = (pl.col("group") == "edited") & (pl.col("stage") == "after")
+    for followed, name in ((True, "Selkirk"), (False, "object ")):
+        frames.probes = frames.probes.with_columns(
+            pl.when(edited).then(pl.lit(" Selkirk ")).otherwise("generated").alias("generated"),
+            pl.when(edited).then(followed).otherwise("exact_match").alias("exact_match"),
+            pl.when(pl.col("group") == "edited").then(True).otherwise("must_change")
+            .alias("must_change"),
+        )  # fmt: skip
+        cases = cases_of(frames)
+        assert cases and all(case.new.startswith(name) for case in cases)
+        own = [asked for case in cases for asked in case.asked if asked.group == "edited"]
+        assert own and {asked.after.words for asked in own} == {"Selkirk"}
