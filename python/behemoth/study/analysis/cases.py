@@ -150,7 +150,7 @@ def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case
     # Names of objects are taken from right answers of the model in any of these trials.
     asked = frames.probes.filter(pl.col("trial").is_in(keys["trial"].unique().implode())).collect()
     objects = _objects(frames, edits["model"][0])
-    names = _names(asked, objects) | _new_names(asked, edits)
+    names = {**_new_names(asked, edits), **_names(asked, objects)}
     asked = asked.join(keys, on=["trial", "edit"], how="semi")
     parts = asked.partition_by("trial", "edit", as_dict=True, maintain_order=True)
     order = {fact: place for place, fact in enumerate(facts)}
