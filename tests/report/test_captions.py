@@ -10,6 +10,7 @@ import pytest
 from behemoth.report.charts.capacity import capacity
 from behemoth.report.charts.common import against_exposures, counted
 from behemoth.report.charts.damage import damage
+from behemoth.report.charts.dose import dose
 from behemoth.report.charts.matched import _chart as matched_chart
 from behemoth.report.charts.mediation import _chart as mediation_chart, mediation
 from behemoth.report.charts.placement import placement
@@ -238,3 +239,31 @@ def test_texts_in_charts_are_as_small_as_the_axes_on_paper():
         return found
 
     assert (size(SCREEN), size(PAPER)) == (12, pytest.approx(12 * 9 / 11))
+
+
+def test_no_step_is_at_0_on_a_linear_axis(flips):
+    """With few steps the axis is linear, and ED50 of 0 was drawn at a half."""
+    few = flips.edits.with_columns(
+        dose=pl.lit(0, pl.UInt32), dose_low=pl.lit(None, pl.UInt32), reached=pl.lit(True)
+    )
+    some = (pl.col("exposures") == 16).cast(pl.UInt32)
+    figure = dose(summary_of(flips, edits=few.with_columns(dose=2 * some, dose_low=some)))
+    spec = figure.panels[0].chart.to_dict()
+    values = [
+        row for part in (spec, *spec["layer"]) for row in part.get("data", {}).get("values", ())
+    ]
+    drawn = {row["exposures"]: row["steps"] for row in values if "steps" in row}
+    assert drawn == {1: 0, 4: 0, 16: 2}
+    assert "dashed line" not in figure.caption
+
+
+def test_the_axis_of_doses_by_margin_has_room_for_the_intervals(flips):
+    figure = mediation(summary_of(flips))
+    [top] = {
+        layer["encoding"]["y"]["scale"]["domain"][1]
+        for panel in figure.panels
+        for layer in panel.chart.to_dict()["layer"]
+        if "scale" in layer.get("encoding", {}).get("y", {})
+    }
+    assert figure.frame["high"].max() > figure.frame["steps"].max()
+    assert top >= figure.frame["high"].max()

@@ -61,7 +61,7 @@ _HOW = (
     "that refuse and are far from the twin (a KL above half of the trained model's), and among "
     "models that give no more of the facts than the twin, but relearn in fewer steps, or have a "
     "recall closer to the trained model's with rounded weights. Per doubling: the change of the "
-    "twin's value if the facts would have been written twice as often, relative to its gap to the "
+    "twin's value if the facts had been written twice as often, relative to its gap to the "
     "trained model; 0 is right. Ranges below a number are 95% intervals over (world, "
     "initialisation): Newcombe's score interval for the area, the cluster jackknife for all "
     "others, which has none with one cluster, or if leaving out a cluster changes nothing."
@@ -154,7 +154,7 @@ def render_meta_evaluation(page: MetaEvaluationPage) -> str:
         counts_part(page.counts),
         '<h2 id="metrics-table">Each metric</h2>',
         f"<p>{escape(_HOW)}</p>",
-        table_part(metric_table(page.found), "Each metric"),
+        table_part(metric_table(page.found), "Each metric", whole=True),
     ]
     if isinstance(page.figure, Figure):
         parts += figure_parts(1, page.figure)
@@ -198,7 +198,7 @@ def findings(found: MetaEvaluation) -> list[str]:
         models = tried[f"{question}_count"].max()
         fooled = tried.filter(pl.col(question) > 0.5).height
         said.append(
-            f"{fooled} of {tried.height} metrics call more than half of the models forgotten that "
+            f"{fooled} of {tried.height} metrics call forgotten more than half of the models that "
             f"{what} (up to {models} models)."
         )
     return said

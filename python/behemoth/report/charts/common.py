@@ -27,6 +27,7 @@ from behemoth.support.text import plural_text
 
 __all__ = [
     "CUT",
+    "FLOOR",
     "JACKKNIFE",
     "across",
     "against_exposures",
@@ -38,6 +39,7 @@ __all__ = [
     "counted",
     "curves",
     "first_labels",
+    "floor_of",
     "methods",
     "names_of_rows",
     "over_all",
@@ -50,6 +52,15 @@ JACKKNIFE = (
     "bars are 95% intervals of the cluster jackknife over (world, initialisation); a point "
     "without a bar has one cluster, or the same value without any one cluster"
 )
+
+
+FLOOR = 0.5
+"""Position, in steps, of edits that needed none, on a logarithmic axis."""
+
+
+def floor_of(most: float) -> float:
+    """Return the position of 0 steps on an axis up to `most`: 0 itself on a linear one."""
+    return FLOOR if wide(FLOOR, most) else 0.0
 
 
 def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:

@@ -21,14 +21,23 @@ from behemoth.report.style import (
     only,
     positions,
     rows,
+    wide,
 )
 from behemoth.study.analysis.summary import Summary
 
-from .common import across, censorable, counted, first_labels, methods, spread
+from .common import (
+    FLOOR,
+    across,
+    censorable,
+    counted,
+    first_labels,
+    floor_of,
+    methods,
+    spread,
+)
 
 _TITLE = "The edit dose against exposures"
 _NAMES = {"all": "All facts", "known": "Facts known before the edit"}
-_FLOOR = 0.5  # position, in steps, of edits that needed none
 
 
 def dose(summary: Summary) -> Figure | Absent:
@@ -40,11 +49,12 @@ def dose(summary: Summary) -> Figure | Absent:
     labels = methods(summary, frame)
     colours = label_colours(labels)
     sizes = first_labels(frame, "size")
+    floor = floor_of(float(pl.DataFrame(frame.select(pl.col("beyond").max())).item()))
     drawn = spread(frame, labels).with_columns(
         positions(dodge="dodge").alias("at"),
-        pl.coalesce("ed50", "beyond").clip(lower_bound=_FLOOR).alias("steps"),
-        pl.col("low").clip(_FLOOR, pl.col("beyond")),
-        pl.col("high").clip(_FLOOR, pl.col("beyond")),
+        pl.coalesce("ed50", "beyond").clip(lower_bound=floor).alias("steps"),
+        pl.col("low").clip(floor, pl.col("beyond")),
+        pl.col("high").clip(floor, pl.col("beyond")),
         pl.when(pl.col("high").is_infinite()).then(pl.lit("right-censored")).alias("open"),
         (pl.col("edits") - pl.col("reached")).alias("unreached"),
     )
@@ -73,7 +83,7 @@ def dose(summary: Summary) -> Figure | Absent:
         "ED50: the number of steps that half of the edits need until p(new) > p(old) (unlearning: "
         "until the old object is no longer the most likely), by the Kaplan-Meier estimate. "
         f"{counted(frame, 'edits', 'edits')}; {how}. Points are shifted sideways so that bars do "
-        f"not overlap.{_at_zero(low)} "
+        f"not overlap.{_at_zero(low, high)} "
         f"{int(drawn.filter(pl.col('filter') == 'all')['unreached'].sum()):,} of "
         f"{int(frame.filter(pl.col('filter') == 'all')['edits'].sum()):,} edits are right-censored."
     )
@@ -81,9 +91,9 @@ def dose(summary: Summary) -> Figure | Absent:
                   "△ right-censored: ED50 is larger", _finding(frame))  # fmt: skip
 
 
-def _at_zero(low: float) -> str:
+def _at_zero(low: float, high: float) -> str:
     """Return a sentence on points at 0, if there are any: a logarithmic axis has no place for 0."""
-    if low >= 1:
+    if low >= 1 or not wide(low, high):
         return ""
     return " A point at 0, below the dashed line, means that no step was needed."
 
@@ -125,7 +135,7 @@ def _chart(
     high: float,
     last: float,
 ) -> Any:
-    y = log_axis("steps", "ED50, edit steps", low, high, zero=_FLOOR)
+    y = log_axis("steps", "ED50, edit steps", low, high, zero=FLOOR)
     tooltip = [
         alt.Tooltip("label:N", title="method"),
         alt.Tooltip("exposures:Q", format=","),
@@ -151,6 +161,6 @@ def _chart(
     ]
     if part.filter(pl.col("open").is_not_null() & ~pl.col("censored")).height:
         layers.append(beyond.encode(y=alt.Y("high:Q")))
-    if low < 1:
-        layers.append(across(math.sqrt(_FLOOR)))
+    if low < 1 and wide(low, high):
+        layers.append(across(math.sqrt(FLOOR)))
     return alt.layer(*layers).add_params(only())

@@ -23,12 +23,11 @@ from behemoth.study.analysis.dose import dosed, seeded
 from behemoth.study.analysis.mediation import margin_bins
 from behemoth.study.analysis.summary import Summary
 
-from .common import censorable, counted, first_labels
+from .common import FLOOR, censorable, counted, first_labels, floor_of
 
 _TITLE = "Mediation: dose against the margin before the edit"
 _FEWEST = 5  # minimum number of edits in a point
 _RESAMPLES = 400
-_FLOOR = 0.5  # position, in steps, of edits that needed none
 
 
 def mediation(summary: Summary) -> Figure | Absent:
@@ -50,13 +49,15 @@ def mediation(summary: Summary) -> Figure | Absent:
     frame = pl.concat(tables).filter(pl.col("edits") >= _FEWEST)
     if not frame.height:
         return Absent("mediation", _TITLE, f"No bin of margins has {_FEWEST} edits of one level.")
+    floor = floor_of(float(frame.select(pl.coalesce("ed50", "beyond").max()).item()))
     frame = frame.with_columns(
-        pl.coalesce("ed50", "beyond").clip(lower_bound=_FLOOR).alias("steps"),
-        pl.col("low", "high").clip(_FLOOR, pl.col("beyond")),
+        pl.coalesce("ed50", "beyond").clip(lower_bound=floor).alias("steps"),
+        pl.col("low", "high").clip(floor, pl.col("beyond")),
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level"),
     )
     colours = exposure_colours(frame["exposures"].to_list())
-    limits = [float(frame.select(getattr(pl.col("steps"), end)()).item()) for end in ("min", "max")]
+    first, last = pl.min_horizontal("steps", "low"), pl.max_horizontal("steps", "high")
+    limits = [float(frame.select(end).item()) for end in (first.min(), last.max())]
     panels = [
         Panel(label, _chart(frame.filter(pl.col("label") == label), colours, limits))
         for label in first_labels(frame)
@@ -75,7 +76,7 @@ def mediation(summary: Summary) -> Figure | Absent:
 
 
 def _chart(part: pl.DataFrame, colours: dict[str, str], limits: list[float]) -> Any:
-    y = log_axis("steps", "ED50, edit steps", *limits, zero=_FLOOR)
+    y = log_axis("steps", "ED50, edit steps", *limits, zero=FLOOR)
     base = alt.Chart(rows(part)).encode(
         x=alt.X(
             "middle:Q",

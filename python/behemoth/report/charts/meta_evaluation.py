@@ -56,7 +56,7 @@ _PANELS = (
     (
         "Depends on frequency, for the twin",
         {"raw value": "frequency"},
-        "change per doubling, relative to the gap",
+        "change per doubling, in gaps",
         None,
         0.0,
     ),
@@ -136,6 +136,7 @@ def _chart(
         sort=[name for name in order if name in there],
         axis=alt.Axis(
             labelLimit=220,
+            labelPadding=7,  # points at 0 reach over the axis
             grid=True,
             tickBand="extent",
             labelExpr="replace(datum.label, /_/g, ' ')",
