@@ -144,6 +144,16 @@ def test_intervals_draw_whole_models():
     assert row["high"] == math.inf
 
 
+@pytest.mark.parametrize("reached", [True, False])
+def test_models_that_all_agree_have_no_interval(reached):
+    """A dose of 5 in each of six models would otherwise be 5 (5 to 5), as if it were certain."""
+    frame = frame_of([5] * 120, [reached] * 120, world=np.repeat(list("aabbcc"), 20),
+                     seed=np.repeat([0, 1, 0, 1, 0, 1], 20))  # fmt: skip
+    row = ed50(frame).row(0, named=True)
+    assert (row["clusters"], row["censored"]) == (6, not reached)
+    assert (row["low"], row["high"]) == (None, None)
+
+
 def test_levels_are_kept_apart_and_sorted():
     frame = pl.DataFrame(
         {"dose": [1, 9, None], "reached": [True, True, None], "exposures": [64, 4, 4]}

@@ -296,6 +296,8 @@ def test_the_suite_of_a_sequence(made, tmp_path):
     assert made_by.group_by("after").len()["len"].to_list() == [6, 6], "those to come, as well"
     one = made_by.filter((pl.col("place") < 1) & (pl.col("after") == 1))
     assert found["hold_after_1"] == one["exact_match"].mean()
+    first = found.table().filter(measure="hold_after_1").row(0, named=True)
+    assert (first["count"], first["low"], first["high"]) == (1, None, None), "one edit is no range"
     assert found["norm_after_6"] > found["norm_after_1"] > 0
     # The last checkpoint is what `evaluate` asks of the edit as a whole.
     whole = bh.evaluate(out, plan).filter(stage="after", group="edited").sort("probe")
@@ -305,6 +307,16 @@ def test_the_suite_of_a_sequence(made, tmp_path):
     )
     with pytest.raises(ArgumentError, match=r"argument 'source': got .*edits made one after"):
         evaluate_suite(edited, "sequence", plan)
+
+
+def test_units_that_all_agree_have_no_interval():
+    from behemoth.evaluate.suites.bench import resampled_ratio
+
+    for sums in ([1.0], [1.0, 1.0, 1.0]):
+        found = resampled_ratio(np.array(sums), np.ones(len(sums), np.int64), "subjects")
+        assert (found.value, found.low, found.high, found.count) == (1.0, None, None, len(sums))
+    some = resampled_ratio(np.array([1.0, 0.0, 1.0]), np.ones(3, np.int64), "subjects")
+    assert some.low < some.value < some.high
 
 
 def test_the_half_life_lies_between_the_ages_around_a_half():

@@ -8,6 +8,7 @@ import torch
 
 from behemoth import Corpus, World
 from behemoth.edit.registry import get_method
+from behemoth.edit.traced import TraceRecord
 from behemoth.evaluate.trace import KINDS, ROLES, trace, trace_model
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -161,7 +162,9 @@ def test_summary_and_places(corpus, model):
             & (pl.col("role") == row["role"])
         )["indirect_effect"]
         assert row["indirect_effect"] == pytest.approx(own.mean())
-        assert own.min() - 1e-12 <= row["low"] <= row["indirect_effect"] <= row["high"]
+        if row["low"] is not None:  # null if all facts agree
+            assert own.min() - 1e-12 <= row["low"] <= row["indirect_effect"] <= row["high"]
+    assert found.summary["low"].is_not_null().any()
     assert set(found.summary["role"]) <= set(ROLES)
     by_token = {place.token: place for place in found.places}
     assert set(by_token) == {"subject", "prompt"}
@@ -171,6 +174,16 @@ def test_summary_and_places(corpus, model):
     assert found.places[0].effect >= found.places[1].effect
     method = get_method("rome", by_token["subject"].settings)
     assert (method.token, method.layers) == ("subject", (0,))
+
+
+def test_a_single_fact_has_no_interval(corpus, model, tmp_path):
+    found = trace_model(model, corpus, known_plan(corpus, model, 1), samples=2)
+    assert found.summary["facts"].unique().to_list() == [1]
+    assert found.summary.select("low", "high").null_count().row(0) == (found.summary.height,) * 2
+    assert {(place.low, place.high) for place in found.places} == {(None, None)}
+    record = TraceRecord("hash", 1, 2, 3.0, 1, 0, tuple(found.places))
+    record.write(tmp_path)
+    assert TraceRecord.read(tmp_path) == record
 
 
 def test_the_same_seed_the_same_numbers_and_the_model_as_it_was(corpus, model):

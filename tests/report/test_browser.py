@@ -95,3 +95,17 @@ def test_the_legend_picks_an_entry(page):
     assert entry.get_attribute("aria-pressed") == "true"
     entry.click()
     page.wait_for_function(f"{faint} === 0")
+
+
+def test_on_paper_charts_stay_in_their_panels(page):
+    """Charts have the width of the window; on a narrower page they covered each other."""
+    page.emulate_media(media="print")
+    page.evaluate("document.body.style.width = '600px'")  # no resize, as in print
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.panel')].filter(panel =>"
+        " panel.querySelector('svg.marks').getBoundingClientRect().right"
+        f" > panel.getBoundingClientRect().right + {SLACK}).length"
+    )
+    assert wide == 0
+    colour = "getComputedStyle(document.querySelector('.legend i')).printColorAdjust"
+    assert page.evaluate(colour) == "exact"

@@ -18,5 +18,5 @@ def test_the_finding_is_of_one_model():
                            "rows": 10, "clusters": 3})  # fmt: skip
     figure = capacity(SimpleNamespace(capacity=curves, capacity_of_models=models))
     assert figure.finding == (
-        "The fullest model stores 0.9 bits a parameter, 45% of what its world offers."
+        "The fullest model stores 0.9 bits per parameter, 45% of the bits of its world."
     )

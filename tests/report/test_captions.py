@@ -1,19 +1,24 @@
 """Captions say what was measured of the methods that are drawn, and what was left out."""
 
+import json
+import re
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from behemoth.report.charts.capacity import capacity
-from behemoth.report.charts.common import counted
+from behemoth.report.charts.common import against_exposures, counted
+from behemoth.report.charts.damage import damage
+from behemoth.report.charts.dose import dose
 from behemoth.report.charts.matched import _chart as matched_chart
-from behemoth.report.charts.mediation import mediation
+from behemoth.report.charts.mediation import _chart as mediation_chart, mediation
 from behemoth.report.charts.placement import placement
 from behemoth.report.charts.retention import _finding as retained, retention
 from behemoth.report.charts.slopes import slopes
 from behemoth.report.charts.tradeoff import _bottom, tradeoff
-from behemoth.report.style import Absent
+from behemoth.report.render import exported
+from behemoth.report.style import PAPER, SCREEN, Absent
 from behemoth.study.analysis.summary import summarise
 
 
@@ -35,18 +40,18 @@ def summary_of(flips, forgets=(), **changed):
 @pytest.mark.parametrize(
     ("forgets", "held", "success"),
     [
-        ((), "with p(new) > p(old), of", "Success: exact match of free generation after"),
-        (("one", "two"), "with some other token likelier than the old object's, of",
+        ((), "with p(new) > p(old), among", "Success: exact match of free generation after"),
+        (("one", "two"), "with another token more likely than that of the old object, among",
          "Success: the old object no longer generated after"),
-        (("two",), "with p(new) > p(old) (of methods that unlearn, some other token likelier",
-         "Success: exact match of free generation (of methods that unlearn, the old object no"),
+        (("two",), "with p(new) > p(old) (unlearning: another token more likely",
+         "Success: exact match of free generation (unlearning: the old object no"),
     ],
 )  # fmt: skip
 def test_what_counts_is_said_by_what_the_methods_are_for(flips, forgets, held, success):
     summary = summary_of(flips, forgets)
     assert held in retention(summary).caption
     assert success in tradeoff(summary).caption
-    assert "Left out" not in tradeoff(summary).caption
+    assert "Not drawn" not in tradeoff(summary).caption
 
 
 def test_what_the_tradeoff_does_not_draw_is_counted(flips):
@@ -69,8 +74,8 @@ def test_what_the_tradeoff_does_not_draw_is_counted(flips):
     figure = tradeoff(summary)
     assert figure.frame.height == 2 * 3 - 2
     assert figure.caption.endswith(
-        "Left out: 1 point that changed no bystander, and has no logarithm; 1 point in which "
-        "every edit broke down."
+        "Not drawn: 1 point with a KL of 0, which has no logarithm; 1 point in which every edit "
+        "failed."
     )
     # Half of the others had success, and of these ten edits none, whatever was asked of them.
     one = summary.methods.filter(label="one")["success"].item()
@@ -93,8 +98,8 @@ def test_what_lasts_is_said_of_one_method_and_never_of_a_pool(stated, label):
     few, many = {"one": ("90%", "0%"), "two": ("80%", "40%")}[label]
     counts = {"one": (140, 33), "two": (180, 179)}[label]
     assert retained(summary, frame) == (
-        f"With {label}, after 32 steps of training {few} of the edits hold at 2 exposures of the "
-        f"fact (of {counts[0]} that held right after the batch), and {many} at 256 (of "
+        f"With {label}, after 32 steps of training, {few} of the edits still hold at 2 exposures "
+        f"of the fact (of {counts[0]} that held directly after the batch) and {many} at 256 (of "
         f"{counts[1]})."
     )
 
@@ -124,7 +129,7 @@ def test_ranks_are_of_edits_with_as_many_retained_rows():
     )  # fmt: skip
     figure = placed(*rows, forgets=("ascent",))
     assert sorted(figure.frame["label"]) == ["ft", "lora", "lora 16"]
-    assert "Every cell is of edits with 8 retained rows." in figure.caption
+    assert "All edits have 8 retained rows." in figure.caption
     assert isinstance(placed(rows[0], rows[3], forgets=("ascent",)), Absent), "one cell is left"
 
 
@@ -142,12 +147,12 @@ def test_two_loads_of_one_world_are_one_cluster(draw):
 
 def test_captions_say_how_many_clusters_the_smallest_point_has():
     frame = pl.DataFrame({"rows": [10, 20], "clusters": [2, 8]})
-    assert counted(frame, "facts") == "n = 10 to 20 facts a point, 2 to 8 clusters"
-    assert counted(frame[1:], "facts") == "n = 20 facts a point, 8 clusters"
+    assert counted(frame, "facts") == "n = 10 to 20 facts per point, 2 to 8 clusters"
+    assert counted(frame[1:], "facts") == "n = 20 facts per point, 8 clusters"
 
 
 def test_capacity_says_which_bits_it_counts(flips):
-    assert "facts that follow from others included" in capacity(summary_of(flips)).caption
+    assert "including facts that follow from others" in capacity(summary_of(flips)).caption
 
 
 def test_estimates_of_one_cluster_are_not_drawn_beside_those_of_several(flips):
@@ -161,8 +166,8 @@ def test_estimates_of_one_cluster_are_not_drawn_beside_those_of_several(flips):
     figure = slopes(SimpleNamespace(**kept))
     drawn = figure.frame.filter(contrast="success")
     assert set(drawn["label"]) == {"two"}
-    assert "2 estimates of one cluster: in the table alone." in figure.caption
-    assert "of one cluster" not in slopes(summary).caption
+    assert "Not drawn: 2 estimates from one cluster, shown in the table." in figure.caption
+    assert "from one cluster" not in slopes(summary).caption
 
 
 def test_an_axis_of_shares_begins_where_they_are():
@@ -182,3 +187,83 @@ def test_a_tall_chart_has_its_axis_at_both_ends(count, axes):
         return found.union(*(orients(each) for each in layer.get("layer", [])))
 
     assert orients(spec) == axes
+
+
+def test_bars_stay_within_the_axes():
+    """Intervals of two clusters are longer than an axis, and were drawn over its title."""
+    frame = pl.DataFrame(
+        {"label": "one", "exposures": [1, 16], "measure": "kl_at_flip", "mean": [0.01, 0.1],
+         "low": [0.0, 0.0], "high": [0.5, 9.0], "rows": 9, "clusters": 2}
+    )  # fmt: skip
+    [panel] = against_exposures(frame, {"kl_at_flip": ("Damage", "nats")}, {"one": "#000"}, ".3g")
+    spec = panel.chart.to_dict()
+    [rule] = [layer for layer in spec["layer"] if layer["mark"]["type"] == "rule"]
+    assert rule["mark"]["clip"] is True
+    [y] = {str(layer["encoding"]["y"]["scale"]["domain"]) for layer in spec["layer"]
+           if "scale" in layer["encoding"]["y"]}  # fmt: skip
+    low, high = json.loads(y)
+    assert 0 < low < 0.01 and 0.1 < high < 0.3
+
+
+def test_without_intervals_no_empty_layer_is_drawn(flips):
+    """Vega warns of a field without values."""
+    figure = mediation(summary_of(flips))
+    part = figure.frame.filter(label="one").with_columns(
+        low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64)
+    )
+    colours = dict(figure.legend)
+    marks = [layer["mark"]["type"] for layer in
+             mediation_chart(part, colours, [1, 30]).to_dict()["layer"]]  # fmt: skip
+    assert "rule" not in marks and "point" in marks
+
+
+def test_lost_facts_are_told_with_the_number_of_edits(flips):
+    figure = damage(summary_of(flips))
+    assert re.search(r"\(\d+ edits\) and .*\(\d+\)\.$", figure.finding)
+
+
+def test_panels_with_other_units_have_colours_of_their_own_in_files():
+    """Drawn on one scale with steps, every share was the colour of 0 steps."""
+    rows = (setting("one", 1, 0.9, kept=None), setting("two", 4, 0.1, kept=None))
+    spec = exported(placed(*rows), PAPER)
+    assert spec["resolve"] == {"scale": {"color": "independent"}}
+
+
+def test_texts_in_charts_are_as_small_as_the_axes_on_paper():
+    rows = (setting("one", 1, 0.9, kept=None), setting("two", 4, 0.1, kept=None))
+
+    def size(style):
+        panels = exported(placed(*rows), style)["concat"]
+        marks = [layer["mark"] for panel in panels for layer in panel["layer"]]
+        [found] = {mark["fontSize"] for mark in marks if "fontSize" in mark}
+        return found
+
+    assert (size(SCREEN), size(PAPER)) == (12, pytest.approx(12 * 9 / 11))
+
+
+def test_no_step_is_at_0_on_a_linear_axis(flips):
+    """With few steps the axis is linear, and ED50 of 0 was drawn at a half."""
+    few = flips.edits.with_columns(
+        dose=pl.lit(0, pl.UInt32), dose_low=pl.lit(None, pl.UInt32), reached=pl.lit(True)
+    )
+    some = (pl.col("exposures") == 16).cast(pl.UInt32)
+    figure = dose(summary_of(flips, edits=few.with_columns(dose=2 * some, dose_low=some)))
+    spec = figure.panels[0].chart.to_dict()
+    values = [
+        row for part in (spec, *spec["layer"]) for row in part.get("data", {}).get("values", ())
+    ]
+    drawn = {row["exposures"]: row["steps"] for row in values if "steps" in row}
+    assert drawn == {1: 0, 4: 0, 16: 2}
+    assert "dashed line" not in figure.caption
+
+
+def test_the_axis_of_doses_by_margin_has_room_for_the_intervals(flips):
+    figure = mediation(summary_of(flips))
+    [top] = {
+        layer["encoding"]["y"]["scale"]["domain"][1]
+        for panel in figure.panels
+        for layer in panel.chart.to_dict()["layer"]
+        if "scale" in layer.get("encoding", {}).get("y", {})
+    }
+    assert figure.frame["high"].max() > figure.frame["steps"].max()
+    assert top >= figure.frame["high"].max()

@@ -65,5 +65,5 @@ def test_of_many_facts_some_are_shown():
 
 
 def test_batches_and_failures_are_said():
-    assert "with 9 others at once" in page(case(asked(), batch=10))
-    assert "No edit: loss nan" in page(case(asked(), failure="loss nan"))
+    assert "in a batch of 10" in page(case(asked(), batch=10))
+    assert "The edit failed: loss nan" in page(case(asked(), failure="loss nan"))

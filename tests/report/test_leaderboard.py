@@ -13,6 +13,7 @@ pytest.importorskip("altair", reason="the report's packages are not installed")
 from behemoth.report.charts.pareto import front, pareto
 from behemoth.report.leaderboard import (
     Leaderboard,
+    _between,
     anchor,
     by_world,
     leader,
@@ -63,13 +64,13 @@ def test_the_front_is_what_nothing_beats():
 
 def test_ties_are_said(board):
     said = leader(board)
-    assert said.startswith("of those that are ranked ft")
+    assert said.startswith("ft </script> has the highest score of the ranked methods, 0.8")
     assert said.endswith("1 of 1 others is tied with it: b. Not ranked: c.")  # of which two failed
     apart = {"a": [0.9, 0.9001, 0.9], "b": [0.1, 0.1001, 0.1]}
     [first] = boards(drawn(apart, LEGS))
     assert leader(first) == "a has the highest score, 0.90, and its interval lies above all others."
     [single] = boards(drawn({"a": [0.9], "b": [0.1]}, LEGS))
-    assert "nothing is ranked" in leader(single)
+    assert "no method is ranked" in leader(single)
 
 
 def test_a_field_of_one_is_not_won():
@@ -77,11 +78,11 @@ def test_a_field_of_one_is_not_won():
     for own in (values, {"a": values["a"]}):
         [alone] = boards(drawn(own, LEGS))
         said = leader(alone)
-        assert said == "a is the only method with a score, 0.90: there is no other."
+        assert said == "a is the only method with a score (0.90)."
         html = render_leaderboard(page_of(alone))
         assert said in html and 'class="primary"' not in html
     [ranked] = boards(drawn({**values, "b": [0.95, 0.94, 0.95]}, LEGS), failed={"b": 1})
-    assert leader(ranked) == "a is the only method that is ranked; it has 0.90. Not ranked: b."
+    assert leader(ranked) == "a is the only ranked method, with a score of 0.90. Not ranked: b."
     assert 'class="primary"' not in render_leaderboard(page_of(ranked))
 
 
@@ -92,8 +93,8 @@ def test_what_was_not_learnt_is_said_aloud(board):
     html = render_leaderboard(page_of(board, learnt=pl.DataFrame(rows, schema=LEARNT)))
     said = re.findall(r'<p class="state" role="status">(.*?)</p>', html)
     assert len(said) == 1
-    assert said[0].startswith("Editing, bios-en, 6 edits, was hardly learnt: models knew 2 of the ")
-    assert "12 edited facts before (17%)" in said[0]
+    assert said[0].startswith("Editing, bios-en, 6 edits: the models knew only 2 of the 12 ")
+    assert "edited facts before the edit (17%)" in said[0]
     assert html.index(said[0]) < html.index("<table")
     assert "11 of 12" in html and "Editing: what the models knew before" in html
     well = pl.DataFrame(rows[:1], schema=LEARNT)
@@ -102,15 +103,17 @@ def test_what_was_not_learnt_is_said_aloud(board):
 
 
 def test_ranges_say_what_they_are_cut_to(html):
-    assert "cut to what a measure can be, and there are none of fewer than 3 clusters" in html
+    assert (
+        "clipped to the range of the measure; there is none with fewer than 3 clusters, or" in html
+    )
 
 
 def test_every_method_has_a_row_and_a_section(html):
     for label in VALUES:
         assert f'<section id="{anchor(label)}">' in html and f'href="#{anchor(label)}"' in html
     assert "1\u20132" in html and ">oracle<" in html and "2 failed" in html
-    assert "settings tuned, 20 trials, 1 min 15 s: steps 3." in html
-    assert "settings by hand: none." in html and "settings default: none." in html
+    assert "settings (tuned, 20 trials, 1 min 15 s): steps = 3." in html
+    assert "settings (by hand): none." in html and "settings (default): none." in html
     assert "a &lt;loss&gt;" in html
     assert "ft &lt;/script&gt;" in html and "kl_filler needs a filler" in html
 
@@ -119,7 +122,7 @@ def test_columns_that_say_nothing_are_sentences():
     said = [{"label": label, "whence": "default"} for label in VALUES]
     [even] = boards(drawn(VALUES, LEGS), methods=said)
     html = render_leaderboard(page_of(even))
-    assert "All methods have the settings that they have by default. Each has 3 trials in" in html
+    assert "All methods have their default settings. Each has 3 trials in" in html
     table = html[html.index("<table") : html.index("</table>")]
     assert (
         ">settings<" not in table and ">trials<" not in table and "the score by world" not in html
@@ -130,7 +133,7 @@ def test_scores_by_world_stand_side_by_side(board):
     cells = [board.cells, board.cells.with_columns(pl.lit("bios-en").alias("grammar"))]
     two = replace(board, cells=pl.concat(cells).with_columns(pl.col("grammar").cast(pl.String)))
     parts = "".join(by_world(two))
-    assert "tokens of its own, " in parts and "bios-en, " in parts
+    assert "plain tokens, " in parts and "bios-en, " in parts
     assert parts.count('href="#method-') == len(VALUES)
 
 
@@ -146,7 +149,7 @@ def test_the_oracle_is_drawn_and_on_no_front(board):
 def test_what_has_failed_or_gives_no_numbers_is_on_no_front(board):
     figure = pareto(board)
     assert isinstance(figure, Figure)
-    assert figure.caption.endswith("Left out, as trials failed or have not both numbers: c.")
+    assert figure.caption.endswith("Not drawn, because not all trials have both numbers: c.")
     values = {"a": [0.8, 0.8], "b": [0.7, 0.7]}
     whole = drawn(values, LEGS)
     lost = (pl.col("label") == "b") & (pl.col("measure") == "damage_unrelated")
@@ -161,15 +164,15 @@ def test_what_has_failed_or_gives_no_numbers_is_on_no_front(board):
     assert figure.caption.endswith("numbers: b.")
     [entire] = boards(whole)
     figure = pareto(entire)
-    assert isinstance(figure, Figure) and "Left out" not in figure.caption
+    assert isinstance(figure, Figure) and "Not drawn" not in figure.caption
     assert set(figure.frame["label"]) == {"a", "b"}
 
 
 def test_a_number_that_is_not_of_all_trials_says_so(html):
-    assert "not of all trials" not in html
+    assert "from how many trials" not in html
     [board] = boards(broken_in_the_first({"kl_twin_retain"}))
     html = render_leaderboard(page_of(board))
-    assert "Each has 3 trials in 3 clusters. A trial whose model gives no numbers has 0" in html
+    assert "Each has 3 trials in 3 clusters. If a model has no finite value, the score" in html
     # In the table of the board, and in that of the method by world.
     assert html.count("2 of 3 trials") == 2
 
@@ -183,5 +186,24 @@ def test_a_study_of_suites_is_reported_as_a_leaderboard(tmp_path, monkeypatch):
     about = StudyRecord("board", "who?", None, (), (row,))
     StudyDirectory(tmp_path / "s").begin("name = 'board'", about)
     text = Path(write_report(tmp_path / "s")).read_text()
-    assert "Behemoth leaderboard" in text and "1 of 1 trials have not been carried out" in text
+    assert "Behemoth leaderboard" in text and "1 of 1 trials have not been run" in text
     assert not pl.Series(list((tmp_path / "s" / "report").rglob("*.png"))).len()
+
+
+def test_a_point_says_of_how_many_trials_and_clusters_it_is(board):
+    figure = pareto(board)
+    assert isinstance(figure, Figure)
+    assert "the mean over 3 trials, 3 clusters." in figure.caption
+    assert "a point without a bar has fewer than 3 clusters, or the same value" in figure.caption
+
+
+def test_settings_are_written_as_in_a_study(board):
+    settings = {"b": '{"follow": false, "rank": 1, "scale": null}'}
+    html = render_leaderboard(page_of(board, settings=settings))
+    assert "follow = false, rank = 1." in html
+
+
+def test_rounding_is_not_written_as_a_number(board):
+    assert _between(1.9e-13, 1.6e-13, 2.3e-13) == "< 10\u207b\u2079"
+    assert _between(0.0, None, None) == "0"
+    assert _between(0.5, 0.4, 0.6) == "0.500\n0.40 to 0.60"

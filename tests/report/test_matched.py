@@ -16,8 +16,8 @@ def pair(first, second, low, high, *, comparison="rank", cost="kl"):
 def test_one_pair_is_given_with_its_interval():
     frame = pl.DataFrame([pair("mlp, rank 1", "mlp, full rank", 0.01, 0.05)])
     assert _finding(frame) == (
-        "Of edits with mlp, rank 1 against mlp, full rank, at the same KL on bystanders 3.0 "
-        "percentage points more flip (+1.0 to +5.0)."
+        "mlp, rank 1 against mlp, full rank: at the same KL on bystanders 3.0 percentage points "
+        "more flip (95% interval +1.0 to +5.0)."
     )
 
 
@@ -33,10 +33,10 @@ def test_of_many_pairs_those_are_counted_whose_interval_leaves_out_0():
     )
     assert _finding(frame) == (
         "A lower rank flips more than full rank at the same KL on bystanders in 0 of 2 pairs and "
-        "fewer in 1. The lower of two ranks flips more than the higher at the same KL on "
-        "bystanders in 1 of 1 pairs and fewer in 0. Attention and MLP flip more than the MLP alone "
-        "at the same KL on bystanders in 1 of 2 pairs and fewer in 0. The intervals of the others "
-        "hold 0."
+        "less in 1. The lower of two ranks flips more than the higher at the same KL on "
+        "bystanders in 1 of 1 pairs and less in 0. Attention and MLP flip more than the MLP alone "
+        "at the same KL on bystanders in 1 of 2 pairs and less in 0. The other intervals include "
+        "0."
     )
 
 
@@ -48,12 +48,12 @@ def test_pairs_without_an_interval_are_counted_as_such():
         schema_overrides={"low": pl.Float64, "high": pl.Float64},
     )  # fmt: skip
     begun = "A lower rank flips more than full rank at the same KL on bystanders in"
-    assert _finding(frame) == f"{begun} 0 of 2 pairs and fewer in 0 (2 without an interval)."
+    assert _finding(frame) == f"{begun} 0 of 2 pairs and less in 0 (2 without an interval)."
     some = pl.DataFrame(
         [pair("mlp, rank 1", "mlp, full rank", 0.01, 0.03),
          pair("mlp, rank 4", "mlp, full rank", None, None)]
     )  # fmt: skip
     assert _finding(some) == (
-        f"{begun} 1 of 2 pairs and fewer in 0 (1 without an interval). "
-        "The intervals of the others hold 0."
+        f"{begun} 1 of 2 pairs and less in 0 (1 without an interval). "
+        "The other intervals include 0."
     )

@@ -48,10 +48,10 @@ def found(rows):
 def test_the_headline_counts_metrics_and_models(found):
     title, *details = findings(found)
     assert "of 3 metrics of forgetting rank methods" in title
-    assert any("Of 20 models that refuse" in said and "by 1 of 3 metrics" in said
+    assert any(said.startswith("1 of 3 metrics call") and said.endswith("(up to 20 models).")
                for said in details)  # fmt: skip
     assert findings(judge(pl.DataFrame(schema=READINGS))) == [
-        "No finished trial says yet how a metric ranks methods."
+        "No finished trial shows yet how a metric ranks methods."
     ]
 
 
@@ -64,16 +64,17 @@ def test_a_metric_that_ranks_in_one_cluster_alone_is_not_counted():
     one = judge(drawn({"leak_at_64": leaks}))
     row = one.table.row(0, named=True)
     assert (row["ranks"], row["ranks_clusters"], row["clusters"]) == (1, 1, 5)
-    assert findings(one)[0].startswith("As papers read them, 0 of 1 metrics")
+    assert findings(one)[0].startswith("As papers interpret them, 0 of 1 metrics")
     every = judge(drawn({"leak_at_64": lambda role, far, *_: far}))
     assert every.table.row(0, named=True)["ranks_low"] is None
-    assert findings(every)[0].startswith("As papers read them, 1 of 1 metrics")
+    assert findings(every)[0].startswith("As papers interpret them, 1 of 1 metrics")
 
 
 def test_the_table_has_a_row_a_metric_and_columns_with_answers(found):
     table = metric_table(found)
     assert [row[0] for row in table.rows] == ["forget_recall", "linear_probe", "relearning_steps"]
-    assert "#fooled by refusal" in table.columns and "#by rounding" not in table.columns
+    assert "#fooled by refusal" in table.columns
+    assert "#fooled by rounding" not in table.columns
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert any("\n" in cell for cell in table.rows[0])  # intervals stand below
 
@@ -81,7 +82,8 @@ def test_the_table_has_a_row_a_metric_and_columns_with_answers(found):
 def test_the_figure_has_the_numbers_of_the_table(found):
     figure = meta_evaluation_figure(found)
     assert isinstance(figure, Figure) and len(figure.panels) == 4
-    asked = figure.frame.filter(measure="linear_probe", series="held to the twin")["value"].item()
+    series = "distance to the twin's"
+    asked = figure.frame.filter(measure="linear_probe", series=series)["value"].item()
     assert asked == found.table.filter(measure="linear_probe")["ranks_twin"].item() == 1
     assert {name for name, _ in figure.legend} == set(SERIES) - {"rounding"}
     assert isinstance(meta_evaluation_figure(judge(pl.DataFrame(schema=READINGS))), Absent)
@@ -104,5 +106,5 @@ def test_the_legend_in_a_file_has_no_series_without_a_point(found):
     figure = meta_evaluation_figure(MetaEvaluation(table, found.levels, found.parts))
     spec = json.dumps(exported(figure))
     assert "rounding" not in dict(figure.legend)
-    assert '"refusal"' in spec and '"domain": ["as it is read", "held to the twin"' in spec
+    assert '"refusal"' in spec and '"domain": ["raw value", "distance to the twin\'s"' in spec
     assert '"rounding"' not in spec

@@ -19,7 +19,7 @@ def test_arms_of_some_clusters_are_left_to_the_tables(draw):
     assert summary.methods["label"].to_list() == list(labels[:3])
     assert set(summary.doses["label"]) == set(labels[:3])
     assert {label for label, _ in summary.mediations} <= set(labels[:3])
-    assert said.startswith("Drawn are the 3 methods that were carried out in all 2 clusters; the")
+    assert said.startswith("The figures show the 3 methods that were run in all 2 clusters; the")
 
 
 def test_few_methods_are_all_drawn(draw):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from behemoth.report.style import decades, exposure_colours, number
+from behemoth.report.style import decades, exposure_colours, log_axis, number, wide
 from behemoth.report.tables import duration
 
 
@@ -34,3 +34,14 @@ def test_exposures_have_colours_by_rank():
 def test_ticks_of_decades():
     assert decades(0.015, 0.3) == pytest.approx([0.02, 0.05, 0.1, 0.2])
     assert decades(1e-5, 1.0) == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    """Powers of two below a quarter, such as 0.00390625, are not."""
+    small = log_axis("mean", "nats", 0.004, 0.2).to_dict()
+    assert small["scale"]["type"] == "log"
+    assert small["axis"]["values"] == pytest.approx([0.005, 0.01, 0.02, 0.05, 0.1, 0.2])
+    steps = log_axis("steps", "steps", 0.5, 40).to_dict()
+    assert steps["axis"]["values"] == [0.5, 1, 2, 4, 8, 16, 32, 64]
+    assert "type" not in log_axis("mean", "nats", 0.1, 0.2).to_dict()["scale"]
+    assert wide(0.004, 0.2) and not wide(0.1, 0.2) and not wide(0, 1)

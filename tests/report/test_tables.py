@@ -1,6 +1,9 @@
 """The tables of a report."""
 
-from behemoth.report.tables import method_table
+import polars as pl
+
+from behemoth.report.style import between, number
+from behemoth.report.tables import _interval, _share, dose_rows, method_table
 from behemoth.study.analysis.summary import summarise
 from behemoth.study.results import Failure
 
@@ -14,3 +17,24 @@ def test_the_row_of_a_method_says_how_many_of_its_trials_failed(draw):
         "one", "two\n1 of 3 trials failed", "gone\n1 of 1 trials failed",
     ]  # fmt: skip
     assert len({len(row) for row in table.rows}) == 1 and "%" not in "".join(table.rows[2])
+
+
+def test_the_ends_of_an_interval_are_never_written_alike():
+    """0.99991 to 1, rounded to two digits, would be 1.0 to 1.0: no width, as if it were certain."""
+    assert between(0.91, 0.96, number, 2) == "0.91 to 0.96"
+    assert between(0.99991, 1.0, number, 2) == "0.9999 to 1.000"
+    row = {"success": 0.9999, "success_low": 0.9996, "success_high": 1.0}
+    assert _share(row, "success") == "100.0%\n99.96% to 100.00%"
+    plain = {"scale": "plain", "low": 0.1001, "high": 0.1002}
+    assert _interval(plain) == "0.1001 to 0.1002"
+
+
+def test_doses_of_known_facts_have_their_own_clusters(draw):
+    """Two of three clusters know facts that the third does not."""
+    frames = draw(worlds=3, edits=20, probes=1, labels=("one",), levels=(1, 16))
+    known = pl.col("known") & (pl.col("world_seed") < 2)
+    frames.edits = frames.edits.with_columns(known=known)
+    table = dose_rows(summarise(frames, resamples=20))
+    assert table.columns.count("#clusters") == 2
+    [_, last] = table.rows
+    assert (last[6], last[10]) == ("3", "2")

@@ -31,13 +31,13 @@ def test_it_says_what_was_asked_run_and_found(report):
     assert 'data-verdict="rises"' in text
     assert "3 clusters" in text
     assert (
-        "Stated in the study beforehand: the time ratio of the edit dose, among edits that need a "
-        "step, for one doubling of exposures, with lora, rank 1, mlp, over all facts" in text
+        "Primary contrasts, stated in the study: the time ratio of the dose of edits that need a "
+        "step, per doubling of exposures with lora, rank 1, mlp, over all facts" in text
     )
     assert "log-likelihood</th>" in text
     assert "behemoth study run" in text
     assert "measure = &quot;ed50&quot;" in text
-    assert "No trial failed and no edit broke down." in text
+    assert "No trial and no edit failed." in text
     for name in NAMES:
         assert f'<figure id="{name}"' in text
 
@@ -57,10 +57,10 @@ def test_figures_say_what_they_show(report):
     text = report.read_text()
     head = r'<figure id="(\w+)"[^>]*><h3>[^<]*</h3><p class="finding">([^<]+)</p>'
     said = dict(re.findall(head, text))
-    assert re.match(r"From 1 to 256 exposures ED50 goes from \d+ to \d+ steps", said["dose"])
-    assert "Half of the facts are recalled from" in said["recall"]
-    assert said["damage"].startswith("Edits cost")
-    start = "Of edits with mlp, rank 1 against mlp, rank 16, at the same KL on bystanders "
+    assert re.match(r"From 1 to 256 exposures, ED50 changes from \d+ to \d+ steps", said["dose"])
+    assert "At least half of the facts are recalled from" in said["recall"]
+    assert said["damage"].startswith("Over all methods, edits lose")
+    start = "mlp, rank 1 against mlp, rank 16: at the same KL on bystanders "
     assert re.match(rf"{start}\d+\.\d percentage points (more|fewer) flip", said["matched"])
     # What the question of a study of ranks is about stands on top, too.
     assert said["matched"] in text[: text.index('<h2 id="methods">')]
@@ -87,7 +87,7 @@ def test_charts_without_data_are_left_out_with_a_sentence(tmp_path, draw, write_
     text = write_report(study, tmp_path / "out", resamples=10).read_text()
     assert 'data-verdict="one cluster"' in text
     assert '<figure id="retention"' not in text
-    assert "The study did not train on after its edits" in text
+    assert "The study did not continue training after its edits" in text
     assert "The study has one rank and one placement only." in text
     assert not (tmp_path / "out" / "charts" / "retention.png").exists()
     assert (tmp_path / "out" / "charts" / "dose.png").exists()
@@ -101,7 +101,7 @@ def test_a_study_in_which_nothing_is_finished(tmp_path, draw, write_study):
     text = write_report(study, resamples=10).read_text()
     assert 'data-verdict="no data"' in text
     assert "<figure " not in text
-    assert "Everything below is of the other 0." in text
+    assert "This report is about the other 0." in text
 
 
 def test_charts_for_print_and_charts_alone(tmp_path, draw, write_study, monkeypatch):
@@ -134,8 +134,8 @@ def test_what_is_not_there_yet_stands_on_top(tmp_path, draw, write_study, report
     records[0].unlink()
     text = write_report(study, resamples=10).read_text()
     count = len(records)
-    said = f"Not the whole study: 1 of {count} trials have not been carried out yet. "
-    said += f"Everything below is of the other {count - 1}."
+    said = f"Incomplete study: 1 of {count} trials have not been run yet. "
+    said += f"This report is about the other {count - 1}."
     assert said in text
     assert text.index(said) < text.index('class="headline"')
     assert "<dt>clusters (world, init)</dt><dd>2</dd>" in text, "those that have edits"

@@ -139,9 +139,10 @@ def _show(found: Traced, out: str) -> None:
         screen.print(table)
     screen.print()
     for place in found.places:
+        ends = "" if place.low is None else f" [{place.low:.3f}, {place.high:.3f}]"
         screen.print(
             f"token={place.token} layers={place.layer}: the MLP there restores "
-            f"{place.effect:.3f} [{place.low:.3f}, {place.high:.3f}]",
+            f"{place.effect:.3f}{ends}",
         )
 
 

@@ -36,15 +36,17 @@ class TracedSite:
     token : {'subject', 'prompt'}
         Value of the methods' setting `token`.
     layer : int
-    effect, low, high : float
-        Mean indirect effect of the layer's MLP, and the ends of its interval.
+    effect : float
+        Mean indirect effect of the layer's MLP.
+    low, high : float or None
+        Ends of its interval; None for a single fact.
     """
 
     token: str
     layer: int
     effect: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @property
     def settings(self) -> dict[str, Any]:

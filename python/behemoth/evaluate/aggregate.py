@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
 
-from .clusters import interval, weight_parts
+from .clusters import interval, proper, weight_parts
 from .metrics import METRICS, Mean, Metric, get_metric
 
 __all__ = ["CLUSTERS", "aggregate"]
@@ -69,8 +69,9 @@ def aggregate(
     -------
     polars.DataFrame
         The columns of `by`, then metric, version, filter (String), value, low, high
-        (Float64; the interval is null for a single cluster, which says nothing about others),
-        rows, edits, clusters (UInt32; models or subjects). Metrics without rows are omitted.
+        (Float64; the interval is null for a single cluster, which says nothing about others, and
+        if all samples agree), rows, edits, clusters (UInt32; models or subjects). Metrics without
+        rows are omitted.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def _summary(
     if clusters > 1:
         parts = weight_parts(count, bootstrap.resamples, bootstrap.seed)
         values = np.concatenate([_combined(there, weights) for weights in parts])
-        low, high = interval(values, bootstrap.level)
+        low, high = proper(*interval(values, bootstrap.level))
     return {
         "metric": metric.name,
         "value": value,

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["interval", "resampled_weights", "weight_parts"]
+__all__ = ["interval", "proper", "resampled_weights", "weight_parts"]
 
 _MOST = 1 << 22  # weights in memory at a time
+_STILL = 1e-12  # a width up to this share of the ends is rounding
 
 
 def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.float64]:
@@ -49,3 +50,19 @@ def interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
     low = kept[int(np.floor(tail * (len(kept) - 1)))]
     high = kept[int(np.ceil((1 - tail) * (len(kept) - 1)))]
     return float(low), float(high)
+
+
+def proper(low: float, high: float) -> tuple[float, float] | tuple[None, None]:
+    """Return an interval, or (None, None) if it has no width or its ends are NaN.
+
+    A number is not certain because all samples agree: one unit agrees with itself, a few agree by
+    chance, and shares of 0 or 1 and medians of whole steps do so often.
+
+    Examples
+    --------
+    >>> proper(0.25, 0.75), proper(1.0, 1.0)
+    ((0.25, 0.75), (None, None))
+    """
+    infinite = low != high and np.inf in (-low, high)
+    wide = infinite or high - low > _STILL * max(abs(low), abs(high))
+    return (low, high) if wide else (None, None)

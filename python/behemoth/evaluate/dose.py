@@ -22,7 +22,7 @@ from behemoth.edit.registry import method_type
 from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
-from .clusters import interval, resampled_weights
+from .clusters import interval, proper, resampled_weights
 
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
@@ -207,7 +207,7 @@ def ed50(
         dose at which at least that share of edits is reached; null if right-censored),
         censored (Boolean), beyond (Float64; the largest dose of any edit, at which it was reached
         or censored), low, high (Float64; infinite if the bootstrap does not reach the share, null
-        for a single cluster), clusters (UInt32).
+        for a single cluster, and if all samples have the same dose), clusters (UInt32).
 
     Raises
     ------
@@ -235,7 +235,8 @@ def ed50(
         low = high = None
         if clusters > 1:
             weights = resampled_weights(clusters, resamples, seed)
-            low, high = interval(_quantile(counts[0], events, risk, weights, quantile), level)
+            drawn = _quantile(counts[0], events, risk, weights, quantile)
+            low, high = proper(*interval(drawn, level))
         rows.append(
             {
                 **dict(zip(by, key, strict=True)),

@@ -34,7 +34,7 @@ from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 from behemoth.train.run import read_model_source
 
-from .clusters import interval, resampled_weights
+from .clusters import interval, proper, resampled_weights
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -65,7 +65,7 @@ class Traced:
         (restored - corrupted).
     summary : polars.DataFrame
         One row per kind, layer and role: mean indirect_effect, low and high (95% interval of the
-        mean over facts), facts.
+        mean over facts; null for a single fact), facts.
     places : list of TracedSite
         Best MLP layer at each token that methods edit at, largest effect first.
     unknown : int
@@ -267,13 +267,13 @@ def _summary(facts: pl.DataFrame) -> pl.DataFrame:
         values, mine = own["indirect_effect"].to_numpy(), weights[:, own["place"].to_numpy()]
         with np.errstate(invalid="ignore"):
             means = mine @ values / mine.sum(1)
-        low, high = interval(means, _LEVEL)
+        low, high = proper(*interval(means, _LEVEL))
         mean = float(values.mean())
         rows.append(
             {"kind": kind, "layer": layer, "role": role, "indirect_effect": mean, "low": low,
              "high": high, "facts": own.height}
         )  # fmt: skip
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides={"low": pl.Float64, "high": pl.Float64})
 
 
 def _places(summary: pl.DataFrame, architecture: Architecture) -> list[TracedSite]:

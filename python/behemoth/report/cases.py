@@ -25,15 +25,15 @@ _OUTCOMES = {
     "not followed": ("bad", "does not follow"),
     "kept": ("good", "kept"),
     "lost": ("bad", "lost"),
-    "found": ("other", "right only now"),
+    "found": ("other", "right only after"),
     "unknown": ("other", "not known before"),
 }
 _ABOUT = (
-    "An edit and the facts around it: those of the same subject, what is composed of it, those "
-    "that share its old or its new object, and some that share nothing. Bars are probabilities of "
-    "the right answer, which for what follows from the edit is another one after it. Beside them "
-    "is what the model says by itself. The facts are of one model, known ones where there are, "
-    "of few to many exposures; they illustrate and prove nothing."
+    "One edit and the facts around it: other facts of the same subject, facts composed from it, "
+    "facts with its old or its new object, and unrelated facts. Bars show the probability of the "
+    "right answer; for facts that follow from the edit, the right answer is a different one after "
+    "it. Next to the bars is the answer that the model generates. All facts are of one model, "
+    "known to it if possible, from few to many exposures. They are illustrations, not evidence."
 )
 
 
@@ -84,7 +84,9 @@ def _case(case: Case, method: int, place: int) -> str:
         hubs.append(_hub("new object", case.new, asked, case))
     hubs.append(_hub("elsewhere", "", _of(groups, _ELSEWHERE), case))
     hidden = "" if place == 0 else " hidden"
-    failure = f'<p class="state">No edit: {escape(case.failure)}</p>' if case.failure else ""
+    failure = (
+        f'<p class="state">The edit failed: {escape(case.failure)}</p>' if case.failure else ""
+    )
     return (
         f'<article class="case" data-fact="{case.fact}" data-method="{method}"{hidden}>'
         f"<h3>{escape(case.label)}: {escape(_title(case))}</h3>{failure}"
@@ -111,7 +113,7 @@ def _edited(case: Case, asked: Sequence[Asked]) -> str:
     change = f"<s>{escape(case.old)}</s>"
     if case.new:
         change += f" <b>{escape(case.new)}</b>"
-    batch = f", with {case.batch - 1:,} others at once" if case.batch > 1 else ""
+    batch = f", in a batch of {case.batch:,}" if case.batch > 1 else ""
     rows = "".join(
         f"<li>{_outcome(each)}<span>{escape(_wording(each))}</span>"
         f"{_stage('before', each.before, each.before.old, 'old', each.before.new)}"

@@ -28,43 +28,45 @@ from .page import (
     opening,
     table_part,
 )
-from .style import Absent, Figure, number
+from .style import Absent, Figure, between, number
 from .tables import duration
 
 __all__ = ["Leaderboard", "anchor", "by_world", "leaderboard_of", "render_leaderboard"]
 
 _NOTHING = "\u2013"
 _NEWLINE = "\n"
+_ROUNDING = 1e-9  # less is written as such
 _FIELDS = {"editing": "Editing", "unlearning": "Unlearning"}
 _HEADS = {
     "exact_efficacy": "exact efficacy",
     "kl": "KL on bystanders, nats",
-    "forget_recall": "still said",
-    "leak_at_64": "leak at 64",
+    "forget_recall": "old answer generated",
+    "leak_at_64": "leak in 64 samples",
     "relearned": "relearned in 40 steps",
     "linear_probe": "linear probe",
     "kl_twin_retain": "KL to twin, nats",
     "damage": "known bystanders lost",
 }
 _HOW = (
-    "The score is the harmonic mean of {legs}. Numbers are means over trials, each a method's "
-    "edits of one plan on one model; ranges are 95 % intervals of the cluster jackknife over "
-    "(world, initialisation), cut to what a measure can be, and there are none of fewer than "
-    f"{FEWEST} clusters. The place is all ranks that the intervals leave open: a method is "
-    "before another only where its interval lies wholly above, so 1\u20133 is a tie. {oracle}"
-    "Seconds are of making all edits of a plan, evaluation apart; MB is the most that tensors take "
-    "at once beside the model. {settings}{trials}{fewer}"
+    "The score is the harmonic mean of {legs}. Numbers are means over trials; a trial is a "
+    "method's edits of one plan on one model. Ranges below a number are 95% intervals of the "
+    "cluster jackknife over (world, initialisation), clipped to the range of the measure; there is "
+    f"none with fewer than {FEWEST} clusters, or if leaving out a cluster changes nothing. The "
+    "place is the range of ranks that the intervals allow: a method ranks before another only if "
+    "its interval lies completely above, so 1\u20133 is a tie. {oracle}Seconds are the time to "
+    "make all edits of a plan, without evaluation; MB is the peak memory of tensors besides the "
+    "model. {settings}{trials}{fewer}"
 )
 _SETTINGS = (
-    "Settings are those that a method has by default, were given by hand, or were tuned, by so "
-    "many trials of so much time of edits."
+    "Settings are the defaults, set by hand, or tuned; for tuned settings the table has the number "
+    "of tuning trials and the time of their edits."
 )
-_DEFAULT = "All methods have the settings that they have by default."
+_DEFAULT = "All methods have their default settings."
 _FEWER = (
-    " A trial whose model gives no numbers has 0 in the score and its legs; another number that is "
-    "not of all trials says of how many it is."
+    " If a model has no finite value, the score and its legs are 0 for that trial; other numbers "
+    "state from how many trials they are if not from all."
 )
-_ORACLE = "Oracles are trained anew on the twin corpus and have no place. "
+_ORACLE = "Oracles are retrained on the twin corpus and have no place. "
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,10 @@ def leaderboard_of(
     counts = [
         ("models edited", f"{models.height:,}"),
         ("clusters (world, init)", str(models.select("world_seed", "seed").unique().height)),
-        ("written facts recalled before", _spread(recalled(recall)["recall"])),
+        ("written facts recalled before, by model", _spread(recalled(recall)["recall"])),
         ("trials", f"{len(results.done):,}"),
         ("methods", f"{apart:,}"),
-        ("time of work", duration(sum(results.seconds.values()))),
+        ("working time", duration(sum(results.seconds.values()))),
     ]
     return Leaderboard(
         name=results.about.name,
@@ -204,8 +206,8 @@ def render_leaderboard(page: Leaderboard) -> str:
                 f"{row['measure']} needs {row['missing']}"
                 for row in board.missing.iter_rows(named=True)
             )
-            parts.append(f'<p class="absent">Not taken in any trial: {escape(items)}.</p>')
-    parts.append('<h2 id="methods">The methods, one by one</h2>')
+            parts.append(f'<p class="absent">Measured in no trial: {escape(items)}.</p>')
+    parts.append('<h2 id="methods">Each method</h2>')
     for board in page.boards:
         for label in board.table["label"]:
             parts += _method(page, board, label)
@@ -223,16 +225,16 @@ def leader(board: Board) -> str:
     best = (table if ranked.is_empty() else ranked).row(0, named=True)
     score = number(best["score"], 2)
     if table.height == 1:
-        return f"{best['label']} is the only method with a score, {score}: there is no other."
+        return f"{best['label']} is the only method with a score ({score})."
     said = f"{best['label']} has the highest score, {score}"
     if ranked.is_empty():
-        return f"{said}; without intervals nothing is ranked."
+        return f"{said}; without intervals no method is ranked."
     apart = table.filter(pl.col("first").is_null())["label"].to_list()
     if apart:
-        said = f"of those that are ranked {said}"
+        said = f"{best['label']} has the highest score of the ranked methods, {score}"
     without = f" Not ranked: {', '.join(apart)}." if apart else ""
     if ranked.height == 1:
-        return f"{best['label']} is the only method that is ranked; it has {score}.{without}"
+        return f"{best['label']} is the only ranked method, with a score of {score}.{without}"
     table = ranked
     tied = table.filter((pl.col("first") == 1) & (pl.col("label") != best["label"]))["label"]
     if tied.is_empty():
@@ -240,7 +242,7 @@ def leader(board: Board) -> str:
     names = ", ".join(tied.to_list())
     how = "is" if len(tied) == 1 else "are"
     others = f"{len(tied)} of {table.height - 1} others {how} tied with it: {names}"
-    return f"{said}, and {others}.{without}"
+    return f"{said}; {others}.{without}"
 
 
 def _how(board: Board) -> str:
@@ -288,7 +290,7 @@ def by_world(board: Board) -> Iterator[str]:
         for label in board.table["label"]
     ]
     field = _FIELDS[board.suite]
-    yield f"<h3>{escape(field)}: the score by world and number of edits</h3>"
+    yield f"<h3>{escape(field)}: score by world and number of edits</h3>"
     yield table_part(Table(heads, rows), f"{field}, by world", _links(board), whole=True)
 
 
@@ -379,9 +381,16 @@ def _fewer(count: int, trials: int) -> str:
 def _between(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return _NOTHING
+    if 0 < value < _ROUNDING and (high or 0.0) < _ROUNDING:  # such as the KL of a model to itself
+        return "< 10\u207b\u2079"
     if low is None or high is None or low != low or high != high:
         return number(value, 3)
-    return f"{number(value, 3)}\n{number(low, 2)} to {number(high, 2)}"
+    return f"{number(value, 3)}\n{between(low, high, number, 2)}"
+
+
+def _plain(value: Any) -> str:
+    """Return a setting as a study's file has it, without quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
@@ -393,12 +402,13 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
         for key, value in json.loads(page.settings.get(label, "{}")).items()
         if value is not None
     }
-    said = ", ".join(f"{key} {value}" for key, value in settings.items())
+    said = ", ".join(f"{key} = {_plain(value)}" for key, value in settings.items())
     if row["settings"] is not None:
-        said = f"settings {_settings(row).replace(_NEWLINE, ', ')}: {said or 'none'}"
+        said = f"settings ({_settings(row).replace(_NEWLINE, ', ')}): {said or 'none'}"
     place = _place(row)
     ranked = "" if place in (_NOTHING, "oracle") else f"Place {place} in {board.suite}. "
-    yield f"<p>{escape(ranked)}{escape(row['family'])}; {escape(said or 'no settings')}.</p>"
+    family = escape(f"{row['family'][:1].upper()}{row['family'][1:]}")
+    yield f"<p>{escape(ranked)}{family}; {escape(said or 'no settings')}.</p>"
     shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
     cells = board.cells.filter(label=label)
     rows = []
@@ -417,10 +427,12 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
                     else _NOTHING
                     for name in shown
                 ),
+                f"{trials:,}",
                 str(max(each["clusters"] for each in by.values())),
             ]
         )
-    heads = ("world", "#edits", *(f"#{_HEADS.get(name, name)}" for name in shown), "#clusters")
+    heads = ("world", "#edits", *(f"#{_HEADS.get(name, name)}" for name in shown), "#trials",
+             "#clusters")  # fmt: skip
     yield table_part(Table(heads, rows), f"{label}, by world")
     every = board.measures.filter(label=label).sort("measure")
     twins = every["twin"].is_not_null().any()

@@ -14,15 +14,15 @@ from .page import Table, table_part
 __all__ = ["learnt_parts", "unlearnt", "world_name"]
 
 _WHAT = (
-    "Known before: of the edited facts of all plans those that the unedited model generates in a "
-    "wording that it was trained on; written facts recalled: of all that a corpus has, mean over "
-    "models."
+    "Known before: the edited facts, over all plans, that the unedited model generates in a "
+    "wording that it was trained on. Written facts recalled: the share over all written facts of "
+    "the corpus, averaged over models."
 )
 
 
 def world_name(grammar: str | None) -> str:
-    """Return the name of a world: its grammar, or "tokens of its own" without one."""
-    return grammar or "tokens of its own"
+    """Return the name of a world: its grammar, or "plain tokens" without one."""
+    return grammar or "plain tokens"
 
 
 def unlearnt(found: pl.DataFrame) -> list[str]:
@@ -34,9 +34,10 @@ def unlearnt(found: pl.DataFrame) -> list[str]:
         Rows of one suite from `behemoth.study.analysis.learnt.learnt`.
     """
     return [
-        f"{world_name(row['grammar'])}, {row['edits']:,} edits, was hardly learnt: models knew "
-        f"{row['known']:,} of the {row['facts']:,} edited facts before ({row['share']:.0%}). What "
-        "was not known can be neither changed nor forgotten: these numbers say little of methods."
+        f"{world_name(row['grammar'])}, {row['edits']:,} edits: the models knew only "
+        f"{row['known']:,} of the {row['facts']:,} edited facts before the edit "
+        f"({row['share']:.0%}). Unknown facts can be neither changed nor forgotten, so these "
+        "numbers say little about the methods."
         for row in found.filter(pl.col("share") < ENOUGH).iter_rows(named=True)
     ]
 

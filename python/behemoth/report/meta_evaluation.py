@@ -25,44 +25,46 @@ from .page import (
     opening,
     table_part,
 )
-from .style import Absent, Figure, number
+from .style import Absent, Figure, between, number
 from .tables import duration
 
 __all__ = ["MetaEvaluationPage", "meta_evaluation_of", "render_meta_evaluation"]
 
 _NOTHING = "\u2013"
 _ABOUT = {
-    "forgetting": "is it said",
-    "privacy": "was it there",
-    "undoing": "does it come back",
-    "rest": "is the rest there",
-    "twin": "how far from the twin",
-    "whole": "all of it",
+    "forgetting": "forgetting",
+    "privacy": "membership",
+    "undoing": "relearning",
+    "rest": "retained facts",
+    "twin": "distance to the twin",
+    "whole": "combined score",
 }
 _COLUMNS = {
-    "area": "told from the twin",
+    "area": "distinguishes the twin",
     "ranks": "ranks methods",
-    "ranks_twin": "held to the twin",
+    "ranks_twin": "ranks methods, distance to the twin's",
     "doses": "ranks doses",
-    "doses_twin": "held to the twin",
+    "doses_twin": "ranks doses, distance to the twin's",
     "suppression": "fooled by refusal",
-    "relearning": "by relearning",
-    "rounding": "by rounding",
+    "relearning": "fooled by relearning",
+    "rounding": "fooled by rounding",
     "frequency": "per doubling",
 }
 _HOW = (
-    "Told from the twin: an area, 1 where the retrained twin always has the better value, 0.5 "
-    "where the metric cannot tell; of the rest 0.5 is right. Ranks: Kendall's tau with "
-    "KL(twin || model) where answers begin, at the facts to forget or, of the rest, at those that "
-    "stay; over pairs of different methods, or of one method at two settings; by the value as "
-    "papers read it, or by its distance to the twin's. Fooled: the share called forgotten, that is "
-    "nearer the twin's value than the trained model's (forget quality: p above 0.05), of models "
-    "that refuse and are far from the twin (a KL above half of the trained model's), or that say "
-    "no more of the facts than the twin, but relearn in fewer steps than it, or have a recall "
-    "nearer the trained model's with rounded weights. Per doubling: how the twin's own value moves "
-    "when the facts would have been written twice as often, as a share of its gap to the trained "
-    "model; 0 is right. Below are 95 % intervals over (world, initialisation), none of one "
-    "cluster, or where all say the same."
+    "Distinguishes the twin: an area, 1 if the retrained twin always has a better value than the "
+    "trained model, 0.5 if the metric cannot distinguish them; for metrics of retained facts 0.5 "
+    "is right. Ranks: Kendall's tau with KL(twin || model) at the first token of answers, over the "
+    "facts to forget or, for metrics of retained facts, over those; over pairs of different "
+    "methods, or of one method at two settings (doses); by the value as papers interpret it, or "
+    "by its distance to the twin's value. Fooled: the share called forgotten, that is with a value "
+    "closer to the twin's than to the trained model's (forget quality: p above 0.05), among models "
+    "that refuse and are far from the twin (a KL above half of the trained model's), and among "
+    "models that give no more of the facts than the twin, but relearn in fewer steps, or have a "
+    "recall closer to the trained model's with rounded weights. Per doubling: the change of the "
+    "twin's value if the facts had been written twice as often, relative to its gap to the "
+    "trained model; 0 is right. Ranges below a number are 95% intervals over (world, "
+    "initialisation): Newcombe's score interval for the area, the cluster jackknife for all "
+    "others, which has none with one cluster, or if leaving out a cluster changes nothing."
 )
 
 
@@ -123,7 +125,7 @@ def meta_evaluation_of(
         ("plans on models", str(rows["block"].n_unique())),
         ("methods", str(methods["method"].n_unique())),
         ("unlearned models", f"{methods['trial'].n_unique():,}"),
-        ("time of work", duration(sum(results.seconds.values()))),
+        ("working time", duration(sum(results.seconds.values()))),
     ]
     return MetaEvaluationPage(
         name=results.about.name,
@@ -150,9 +152,9 @@ def render_meta_evaluation(page: MetaEvaluationPage) -> str:
         f'<div class="headline"><strong>{escape(title)}</strong>'
         f"{''.join(f'<p>{escape(said)}</p>' for said in details)}</div>",
         counts_part(page.counts),
-        '<h2 id="metrics-table">The metrics, one by one</h2>',
+        '<h2 id="metrics-table">Each metric</h2>',
         f"<p>{escape(_HOW)}</p>",
-        table_part(metric_table(page.found), "The metrics, one by one"),
+        table_part(metric_table(page.found), "Each metric", whole=True),
     ]
     if isinstance(page.figure, Figure):
         parts += figure_parts(1, page.figure)
@@ -169,25 +171,26 @@ def findings(found: MetaEvaluation) -> list[str]:
     table = found.table.filter(pl.col("measure").is_in(alone))
     ranked = table.filter(pl.col("ranks").is_not_null() & pl.col("ranks_twin").is_not_null())
     if ranked.is_empty():
-        return ["No finished trial says yet how a metric ranks methods."]
+        return ["No finished trial shows yet how a metric ranks methods."]
     right = [_above(ranked, which) for which in ("ranks", "ranks_twin")]
     middle = [ranked[which].median() for which in ("ranks", "ranks_twin")]
     said = [
-        f"As papers read them, {right[0]} of {ranked.height} metrics of forgetting rank methods as "
-        f"the distance to the twin does; held to the twin's value, {right[1]} do.",
-        f"The medians of Kendall's tau are {number(middle[0], 2)} and {number(middle[1], 2)}; a "  # type: ignore[arg-type]
-        "metric counts where its interval lies above 0, or where all clusters that have an answer, "
-        "two at least, say the same.",
+        f"As papers interpret them, {right[0]} of {ranked.height} metrics of forgetting rank "
+        f"methods like the distance to the twin; by their distance to the twin's value, {right[1]} "
+        "do.",
+        f"The medians of Kendall's tau are {number(middle[0], 2)} and {number(middle[1], 2)}. A "  # type: ignore[arg-type]
+        "metric counts if its interval lies above 0, or if two or more clusters all have the same "
+        "tau above 0.",
     ]
     best = ranked.sort("ranks_twin", descending=True).row(0, named=True)
     said.append(
-        f"Nearest to the distance, held to the twin, is {best['measure']}: "
-        f"{_between(best, 'ranks_twin')}."
+        "By distance to the twin's value, the metric with the largest tau is "
+        f"{best['measure']}: {_between(best, 'ranks_twin')}."
     )
     for question, what in (
         ("suppression", "refuse and are far from the twin"),
-        ("relearning", "say no more of the facts than the twin and relearn faster than it"),
-        ("rounding", "say no more of the facts than the twin until their weights are rounded"),
+        ("relearning", "give no more of the facts than the twin and relearn faster than it"),
+        ("rounding", "give no more of the facts than the twin until their weights are rounded"),
     ):
         tried = table.filter(pl.col(question).is_not_null())
         if tried.is_empty():
@@ -195,8 +198,8 @@ def findings(found: MetaEvaluation) -> list[str]:
         models = tried[f"{question}_count"].max()
         fooled = tried.filter(pl.col(question) > 0.5).height
         said.append(
-            f"Of {models} models that {what}, more than half are called forgotten by {fooled} of "
-            f"{tried.height} metrics."
+            f"{fooled} of {tried.height} metrics call forgotten more than half of the models that "
+            f"{what} (up to {models} models)."
         )
     return said
 
@@ -222,7 +225,7 @@ def metric_table(found: MetaEvaluation) -> Table:
         ]
         for row in found.table.iter_rows(named=True)
     ]
-    return Table(("metric", "asks", *(f"#{_COLUMNS[name]}" for name in shown)), rows)
+    return Table(("metric", "about", *(f"#{_COLUMNS[name]}" for name in shown)), rows)
 
 
 def _between(row: Mapping[str, Any], name: str) -> str:
@@ -233,4 +236,4 @@ def _between(row: Mapping[str, Any], name: str) -> str:
     value = round(value, 12)
     if low is None or high is None:
         return number(value, 2)
-    return f"{number(value, 2)} ({number(low, 2)} to {number(high, 2)})"
+    return f"{number(value, 2)} ({between(low, high, number, 2)})"

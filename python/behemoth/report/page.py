@@ -109,7 +109,7 @@ def render(page: Page) -> str:
         f'<p class="stated">{escape(page.stated)}</p></div>',
         counts_part(page.counts),
         *_methods(page.methods),
-        '<h2 id="results">What was found</h2>',
+        '<h2 id="results">Results</h2>',
         *([f"<p>{escape(page.left_out)}</p>"] if page.left_out else []),
         *(_figure(place + 1, figure) for place, figure in enumerate(drawn)),
     ]
@@ -117,7 +117,7 @@ def render(page: Page) -> str:
         items = "".join(
             f"<li>{escape(figure.title)}: {escape(figure.why)}</li>" for figure in absent
         )
-        parts.append(f"<p>Left out, for want of data:</p><ul class='absent'>{items}</ul>")
+        parts.append(f"<p>Figures without data:</p><ul class='absent'>{items}</ul>")
     parts += case_section(page.cases)
     for title, text, table in page.sections:
         parts.append(f"<h2>{escape(title)}</h2>")
@@ -205,14 +205,16 @@ def document(title: str, parts: Sequence[str], drawn: Sequence[Figure]) -> str:
 
 
 _METHODS = (
-    "Over all exposures. Success: free generation says the new object (of methods that unlearn: no "
-    "longer the old one); an edit that broke down is none, and trials that failed, such as those "
-    "whose edits all broke down, are named beside their method and are in no number. Bystanders "
-    "must stay; lost are those that the model knew before. ED50: the steps that half of the edits "
-    "need. Seconds are of making an edit in the stack that its trial made. Operations are those of "
-    "matrix products and attention, counted on one edit, or a batch, made alone for that with "
-    "covariances at hand; memory is what its tensors take at once beside the model. Ranges are "
-    "95 % intervals of the cluster jackknife."
+    "Over all exposures. Success: free generation gives the new object (unlearning: no longer the "
+    "old one); a failed edit has no success. Failed trials, such as those in which every edit "
+    "failed, are counted below their method and included in no number. Bystanders are facts that "
+    "must not change; only those that the model knew before can be lost. ED50: the number of steps "
+    "that half of the edits need (> means right-censored). Norm of the change: the median "
+    "Frobenius norm. Seconds are per edit, as made in the stacks of its trial. Operations are "
+    "those of matrix products and attention, counted on one edit (or batch) that is made alone "
+    "with cached covariances; memory is the peak of its tensors besides the model. Ranges below a "
+    "number are 95% intervals of the cluster jackknife; there is none with one cluster, or if "
+    "leaving out a cluster changes nothing."
 )
 
 
@@ -229,8 +231,9 @@ def _compared(drawn: Sequence[Figure]) -> str:
 def _methods(table: Table | None) -> list[str]:
     if table is None:
         return []
-    name = "The methods side by side"
-    return [f'<h2 id="methods">{name}</h2>', f"<p>{escape(_METHODS)}</p>", table_part(table, name)]
+    name = "Comparison of the methods"
+    body = table_part(table, name, whole=True)
+    return [f'<h2 id="methods">{name}</h2>', f"<p>{escape(_METHODS)}</p>", body]
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -41,10 +41,26 @@ def exported(figure: Figure, style: Style = SCREEN) -> dict[str, Any]:
         charts.append(chart.properties(title=panel.title) if panel.title else chart)
     columns = min(style.most, len(charts) if len(charts) <= 3 else (2 if len(charts) == 4 else 3))
     whole = alt.concat(*charts, columns=columns, spacing=36)
+    if figure.own_colours:  # by default, panels of one chart share a scale
+        whole = whole.resolve_scale(color="independent")
     spec = whole.to_dict()
+    _resize(spec, style.size / SCREEN.size)
     if figure.legend:
         _with_legend(spec, figure)
     return {**spec, "config": config(style)}
+
+
+def _resize(node: Any, times: float) -> None:
+    """Multiply the sizes of texts in charts, which otherwise are those of the page."""
+    if isinstance(node, dict):
+        mark = node.get("mark")
+        if isinstance(mark, dict) and "fontSize" in mark:
+            mark["fontSize"] *= times
+        for child in node.values():
+            _resize(child, times)
+    elif isinstance(node, list):
+        for child in node:
+            _resize(child, times)
 
 
 def _with_legend(spec: dict[str, Any], figure: Figure) -> None:

@@ -39,8 +39,8 @@ def drawn_methods(summary: Summary) -> tuple[Summary, str]:
     }
     mediations = {key: parts for key, parts in summary.mediations.items() if key[0] in set(main)}
     said = (
-        f"Drawn are the {main.len()} methods that were carried out in all "
-        f"{table['clusters'].max()} clusters; the other {table.height - main.len()} are in the "
-        "tables."
+        f"The figures show the {main.len()} methods that were run in all "
+        f"{table['clusters'].max()} clusters; the tables also have the other "
+        f"{table.height - main.len()}."
     )
     return replace(summary, **frames, mediations=mediations), said

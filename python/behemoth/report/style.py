@@ -8,7 +8,7 @@ end. Exposures are on a log2 axis with plain numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "Figure",
     "Panel",
     "Style",
+    "between",
     "colour_of",
     "config",
     "decades",
@@ -40,6 +41,7 @@ __all__ = [
     "positions",
     "rows",
     "shape_of",
+    "wide",
 ]
 
 BLUE, ORANGE, INK, QUIET = "#0072B2", "#D55E00", "#1f2328", "#59636e"
@@ -127,6 +129,8 @@ class Figure:
         Main result with its size, or empty.
     diamonds : frozenset of str
         Entries drawn as diamonds, because they share a colour with another entry.
+    own_colours : bool
+        Whether each panel has its own scale of colours, also in files.
     """
 
     name: str
@@ -139,6 +143,7 @@ class Figure:
     marks: str = ""
     finding: str = ""
     diamonds: frozenset[str] = frozenset()
+    own_colours: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,15 +256,32 @@ def exposure_axis(
     )
 
 
+_SMALL = 0.25  # below it, powers of two are no plain numbers
+
+
+def wide(low: float, high: float) -> bool:
+    """Return whether `log_axis` is logarithmic for this range."""
+    return low > 0 and high / low >= 6
+
+
 def log_axis(
     field: str, title: str, low: float, high: float, *, zero: float | None = None
 ) -> alt.Y:
-    """Return a log2 axis with plain numbers, or a linear one from 0 if the range is narrow.
+    """Return a logarithmic axis with plain numbers, or a linear one from 0 if the range is narrow.
 
-    Ticks up to `zero` are labelled 0.
+    Ticks are powers of two or, below a quarter, decimal: 0.00390625 is hard to read. Ticks up to
+    `zero` are labelled 0.
     """
-    if low <= 0 or high / low < 6:
+    if not wide(low, high):
         return alt.Y(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, high * 1.08]))
+    if low < _SMALL:
+        ends = [low / 1.1, high * 1.1]
+        return alt.Y(
+            f"{field}:Q",
+            title=title,
+            scale=alt.Scale(type="log", domain=ends, nice=False),
+            axis=alt.Axis(values=decades(*ends), format="~g"),
+        )
     first, last = math.floor(math.log2(low)), math.ceil(math.log2(high * 1.02))
     ticks = [2.0**power for power in range(first, last + 1)]
     expression = "format(datum.value, '~g')"
@@ -276,7 +298,7 @@ def log_axis(
 def decades(low: float, high: float) -> list[float]:
     """Return ticks of a log10 axis: 1, 2 and 5 times powers of ten, or these over many decades."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if len(powers) <= 3 else (1,)
+    steps = (1, 2, 5) if high / low <= 100 else (1,)
     return [
         tick for power in powers for step in steps if low <= (tick := step * 10.0**power) <= high
     ]
@@ -293,6 +315,32 @@ def rows(frame: pl.DataFrame) -> alt.Data:
         for name in floats
     )
     return alt.Data(values=kept.to_dicts())
+
+
+_MOST_DIGITS = 6
+
+
+def between(low: float, high: float, said: Callable[[float, int], str], digits: int) -> str:
+    """Return the ends of an interval as ``low to high``, with digits that tell them apart.
+
+    Rounded to the same text, the ends of a narrow interval would look like certainty.
+
+    Parameters
+    ----------
+    low, high : float
+    said : callable
+        Formats a number with a number of digits.
+    digits : int
+        Minimum number of digits; up to 6 are used.
+
+    Examples
+    --------
+    >>> between(0.91, 1.0, number, 2), between(0.99991, 1.0, number, 2)
+    ('0.91 to 1.0', '0.9999 to 1.000')
+    """
+    while digits < _MOST_DIGITS and said(low, digits) == said(high, digits):
+        digits += 1
+    return f"{said(low, digits)} to {said(high, digits)}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

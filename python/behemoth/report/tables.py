@@ -14,7 +14,7 @@ from behemoth.study.analysis.summary import Summary
 from behemoth.study.results import Failure
 
 from .page import Table
-from .style import number
+from .style import between, number
 
 __all__ = [
     "contrast_table",
@@ -45,11 +45,11 @@ def method_table(summary: Summary) -> Table:
     """Return the comparison of the methods, without columns that are empty for all of them."""
     table = summary.methods
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
-        ("method", _method),
+        ("~method", _method),
         ("#success", lambda row: _share(row, "success")),
         ("#held-out wordings", lambda row: _share(row, "held_out")),
         ("#known bystanders lost", lambda row: _share(row, "lost")),
-        ("#KL on bystanders, nats", lambda row: _with_ends(row, "kl", lambda x: number(x, 2))),
+        ("#KL on bystanders, nats", lambda row: _with_ends(row, "kl", number, 2)),
         ("#ED50, steps", _median_dose),
         ("#norm of the change", lambda row: number(row["norm"], 2)),
         ("#seconds an edit", lambda row: number(row["seconds"], 2)),
@@ -77,15 +77,18 @@ def _scaled(value: float | None, unit: float) -> str:
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:
-    return _with_ends(row, name, "{:.1%}".format)
+    return _with_ends(row, name, lambda value, digits: f"{value:.{digits}%}", 1)
 
 
-def _with_ends(row: Mapping[str, Any], name: str, said: Callable[[float], str]) -> str:
+def _with_ends(
+    row: Mapping[str, Any], name: str, said: Callable[[float, int], str], digits: int
+) -> str:
     if row[name] is None:
         return _NOTHING
-    if row[f"{name}_low"] is None:
-        return said(row[name])
-    return f"{said(row[name])}\n{said(row[f'{name}_low'])} to {said(row[f'{name}_high'])}"
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if low is None:
+        return said(value, digits)
+    return f"{said(value, digits)}\n{between(low, high, said, digits)}"
 
 
 def _median_dose(row: Mapping[str, Any]) -> str:
@@ -106,8 +109,7 @@ def contrast_table(summary: Summary) -> Table:
                 row["label"],
                 "all" if row["filter"] == "all" else "known before",
                 MEASURES[row["contrast"]][1],
-                _natural(row, "estimate"),
-                _interval(row),
+                f"{_natural(row, 'estimate')}\n{_interval(row)}".removesuffix(f"\n{_NOTHING}"),
                 row["role"],
                 _p(row["p"]),
                 _p(row["p_family"]),
@@ -117,7 +119,7 @@ def contrast_table(summary: Summary) -> Table:
                 row["note"] or "",
             ]
         )
-    columns = ("method", "facts", "~contrast", "#estimate", "#95 % interval", "role", "#p",
+    columns = ("~method", "facts", "~contrast", "#estimate, 95% interval", "role", "#p",
                "#p in the family", "#edits", "#clusters", "#log-likelihood", "~note")  # fmt: skip
     return Table(columns, rows, frozenset(marked))
 
@@ -125,18 +127,28 @@ def contrast_table(summary: Summary) -> Table:
 def _natural(row: Mapping[str, Any], name: str) -> str:
     value = row[name]
     if value is None:
-        return "\u2013"
-    if row["scale"] == "plain":
-        return number(value, 2)
-    power = value if row["scale"] == "ratio" else value * math.log(2)
-    # An interval over two clusters may exceed the range of a float.
-    return number(math.exp(power), 3) if power < 14 else "> 10⁶"
+        return _NOTHING
+    return _on_scale(row["scale"])(value, 2 if row["scale"] == "plain" else 3)
+
+
+def _on_scale(scale: str) -> Callable[[float, int], str]:
+    """Return a function that formats an estimate on the scale of its contrast."""
+    if scale == "plain":
+        return number
+
+    def said(value: float, digits: int) -> str:
+        power = value if scale == "ratio" else value * math.log(2)
+        # An interval over two clusters may exceed the range of a float.
+        return number(math.exp(power), digits) if power < 14 else "> 10⁶"
+
+    return said
 
 
 def _interval(row: Mapping[str, Any]) -> str:
     if row["low"] is None:
-        return "\u2013"
-    return f"{_natural(row, 'low')} to {_natural(row, 'high')}"
+        return _NOTHING
+    digits = 2 if row["scale"] == "plain" else 3
+    return between(row["low"], row["high"], _on_scale(row["scale"]), digits)
 
 
 def _likelihood(value: float | None) -> str:
@@ -165,15 +177,26 @@ def dose_rows(summary: Summary) -> Table:
             _ed50(row, ""),
             f"{row['edits']:,}",
             f"{row['edits'] - row['reached']:,}",
-            "\u2013" if row["edits_known"] is None else _ed50(row, "_known"),
-            "0" if row["edits_known"] is None else f"{row['edits_known']:,}",
             str(row["clusters"]),
+            *(_known_dose(row) if row["edits_known"] else (_NOTHING, "0", _NOTHING, _NOTHING)),
         ]
         for row in both.iter_rows(named=True)
     ]
-    columns = ("method", "size", "#exposures", "#ED50, all facts", "#edits", "#censored",
-               "#ED50, known before", "#edits", "#clusters")  # fmt: skip
+    columns = ("~method", "size", "#exposures", "#ED50, all facts", "#edits", "#censored",
+               "#clusters", "#ED50, known before", "#edits", "#censored",
+               "#clusters")  # fmt: skip
     return Table(columns, rows)
+
+
+def _known_dose(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return ED50, edits, censored edits and clusters of the facts known before."""
+    censored = row["edits_known"] - row["reached_known"]
+    return (
+        _ed50(row, "_known"),
+        f"{row['edits_known']:,}",
+        f"{censored:,}",
+        str(row["clusters_known"]),
+    )
 
 
 def _labels(summary: Summary) -> list[str]:
@@ -209,7 +232,7 @@ def mediation_rows(summary: Summary) -> Table:
                 share.note or "",
             ]
         )
-    columns = ("method", "facts", "#total", "#margin held fixed",
+    columns = ("~method", "facts", "#total", "#margin held fixed",
                "#within a bin of margin", "#share through the margin", "#edits", "#clusters",
                "~note")  # fmt: skip
     return Table(columns, rows)
@@ -236,13 +259,13 @@ def failure_table(summary: Summary, failures: Sequence[Failure]) -> Table:
         ["edit", row["label"], f"{row['len']:,}", row["failure"]]
         for row in edits.head(_SHOWN).iter_rows(named=True)
     ]
-    return Table(("what", "method", "#how many", "~reason"), rows)
+    return Table(("failed", "method", "#count", "~reason"), rows)
 
 
 def model_table(summary: Summary) -> Table:
     """Return the models, grouped by size, parameters, facts and load."""
     table = (
-        summary.models.with_columns(pl.col("load").round(2))
+        summary.models.with_columns(pl.col("load").round_sig_figs(2))
         .group_by("size", "parameters", "facts", "load", maintain_order=True)
         .agg(
             pl.len().alias("models"),
@@ -271,11 +294,11 @@ def model_table(summary: Summary) -> Table:
         for row in table.iter_rows(named=True)
     ]
     columns = ("model", "#parameters", "#models", "#clusters", "#rotations", "#facts each",
-               "#load (bits / 2 parameters)", "#steps", "#tokens each", "#facts recalled",
-               "#training")  # fmt: skip
+               "#load (bits / 2 parameters)", "#steps, maximum", "#tokens, maximum",
+               "#facts recalled, mean", "#training time, total")  # fmt: skip
     return Table(columns, rows)
 
 
 def run_table(about: Sequence[tuple[str, str]]) -> Table:
     """Return a table of names and values."""
-    return Table(("what", "~value"), [list(pair) for pair in about])
+    return Table(("item", "~value"), [list(pair) for pair in about])

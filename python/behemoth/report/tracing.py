@@ -8,12 +8,14 @@ import altair as alt
 import polars as pl
 
 from behemoth.evaluate.trace import KINDS, ROLES
+from behemoth.support.text import plural_text
 
 from .style import Figure, Panel, number, rows
 
 __all__ = ["tracing"]
 
-_TITLE = "Where the model keeps a fact: what a state gives back of an answer that noise took away"
+_TITLE = "Causal tracing: how much of an answer a restored state recovers under noise"
+_INTERVALS = "; 95% intervals of the bootstrap over facts are in the tooltips"
 _PANELS = {"block": "block's output", "mlp": "MLP", "attention": "attention"}
 
 
@@ -27,8 +29,8 @@ def tracing(summary: pl.DataFrame) -> Figure:
     """
     most = int(summary["facts"].max())  # type: ignore[arg-type]
     caption = (
-        f"Mean indirect effect on the probability of the answer, n = {most:,} facts; 95 % "
-        "intervals of the bootstrap over facts are in the tooltips. All panels have one scale."
+        f"Mean indirect effect on the probability of the answer, n = {plural_text(most, 'fact')}"
+        f"{_INTERVALS if most > 1 else ''}. All panels have the same colour scale."
     )
     panels = [
         Panel(_PANELS[kind], _chart(summary.filter(pl.col("kind") == kind), summary), 180)

@@ -42,7 +42,7 @@ __all__ = ["write_report"]
 
 _PACKAGES = ("behemoth", "torch", "transformers", "polars", "statsmodels", "altair")
 _MEASURES = {
-    "ed50": "the time ratio of the edit dose, among edits that need a step,",
+    "ed50": "the time ratio of the dose of edits that need a step,",
     "efficacy": "the odds ratio of efficacy",
     "success": "the odds ratio of success",
 }
@@ -199,20 +199,20 @@ def _state(results: Results) -> str:
     total = done + failed + missing
     said = []
     if missing:
-        said.append(f"{missing:,} of {total:,} trials have not been carried out yet")
+        said.append(f"{missing:,} of {total:,} trials have not been run yet")
     if failed:
-        said.append(f"{failed:,} of {total:,} failed")
+        said.append(f"{failed:,} of {total:,} {'' if missing else 'trials '}failed")
     if not said:
         return ""
-    return f"Not the whole study: {' and '.join(said)}. Everything below is of the other {done:,}."
+    return f"Incomplete study: {' and '.join(said)}. This report is about the other {done:,}."
 
 
 def _stated(primary: dict[str, str] | None) -> str:
     if primary is None:
         return "The study states no primary contrast."
     return (
-        f"Stated in the study beforehand: {_MEASURES[primary['measure']]} for one doubling of "
-        f"exposures, with {primary['method']}, over all facts and over facts known before."
+        f"Primary contrasts, stated in the study: {_MEASURES[primary['measure']]} per doubling of "
+        f"exposures with {primary['method']}, over all facts and over facts known before."
     )
 
 
@@ -226,7 +226,7 @@ def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
         ("facts in each world", " or ".join(facts) or "0"),
         ("edits", f"{summary.edits.height:,}"),
         ("methods", f"{summary.edits['label'].n_unique():,}"),
-        ("time of work", duration(sum(results.seconds.values()))),
+        ("working time", duration(sum(results.seconds.values()))),
     ]
 
 
@@ -235,33 +235,38 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
     return [
         (
             "Contrasts",
-            "Roles: primary is what the study states beforehand, over all facts and over those "
-            "known before; family what is tested after both, with a chance of 5 % of any false "
-            "alarm in the whole (p in the family: gates in that order, then Holm's method); all "
-            "else is descriptive and has intervals but no test. Doses are modelled as "
-            "interval-censored accelerated failure times; of two with the same edits the "
-            "distribution with the greater log-likelihood fits better. Intervals are of the "
-            "cluster jackknife (each world seed with an initialisation left out in turn) with t on "
-            "clusters - 1 degrees of freedom. “Known before” are facts that the unedited model "
-            "gave back; being known is itself a matter of exposures.",
+            "Roles: the primary contrasts are those that the study states, over all facts and "
+            "over facts known before. The family is tested after both, at a family-wise level of "
+            "5% (p in the family: the primary contrasts in this order, then Holm's method). All "
+            "other contrasts are descriptive, with intervals and without a test. Doses are "
+            "modelled as interval-censored accelerated failure times; of the log-normal and the "
+            "Weibull model of the same edits, the one with the greater log-likelihood fits "
+            "better. Intervals are 95% intervals of the cluster jackknife, which leaves out each "
+            "(world seed, initialisation) in turn, with Student's t on clusters \u2212 1 degrees "
+            "of freedom. There is no interval with one cluster, or if leaving out a cluster "
+            "changes nothing. “Known before”: the unedited model recalled the fact, which itself "
+            "depends on exposures.",
             contrast_table(summary) if summary.contrasts.height else None,
         ),
         (
             "ED50 in numbers",
-            "Edit steps, with 95 % intervals of the bootstrap over clusters; > is right-censored.",
+            "In edit steps, with 95% percentile intervals of the bootstrap over clusters, which "
+            "are too narrow for few clusters. There is no interval with one cluster, or if all "
+            "resamples have the same ED50. > means right-censored.",
             dose_rows(summary) if summary.doses.height else None,
         ),
         (
             "Mediation by the margin",
-            "Time ratios per doubling of exposures, with 95 % intervals of the cluster "
-            "jackknife. The share is the part of the total that is gone once the margin before the "
-            "edit is held fixed; it is not given where the total is not clearly different from no "
-            "effect.",
+            "Time ratios per doubling of exposures, with 95% intervals of the cluster "
+            "jackknife. The margin is log p(old) \u2212 log p(new) before the edit. The share "
+            "through the margin is the part of the total effect (on the logarithm) that "
+            "disappears if the margin is held fixed; above 100%, the remaining effect has the "
+            "opposite direction. There is no share if the interval of the total contains 1.",
             mediation_rows(summary) if summary.mediations else None,
         ),
         (
             "Failures",
-            "" if failures.rows else "No trial failed and no edit broke down.",
+            "" if failures.rows else "No trial and no edit failed.",
             failures if failures.rows else None,
         ),
     ]
@@ -284,12 +289,12 @@ def _made_with(results: Results) -> list[tuple[str, str]]:
     devices = results.models.collect()["device"].drop_nulls().unique().sort().to_list()
     seconds = sorted(results.seconds.items(), key=lambda item: -item[1])
     return [
-        ("trials", f"{done:,} done, {failed:,} failed, {missing:,} not carried out yet"),
-        ("models were trained on", ", ".join(devices) or "not recorded"),
-        ("trials were carried out on", "; ".join(results.made_on) or "not recorded"),
+        ("trials", f"{done:,} done, {failed:,} failed, {missing:,} not run yet"),
+        ("devices of training", ", ".join(devices) or "not recorded"),
+        ("devices and versions of trials", "; ".join(results.made_on) or "not recorded"),
         ("seconds of work", "; ".join(f"{name} {value:,.0f}" for name, value in seconds)),
         ("report made on", f"{processor()}, {cores()} cores, {platform.system()}"),
-        ("with", listed(versions(*_PACKAGES))),
+        ("versions of the report", listed(versions(*_PACKAGES))),
     ]
 
 

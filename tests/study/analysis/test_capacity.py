@@ -54,3 +54,17 @@ def test_bits_and_recall_rise_with_exposures():
             assert part.sort("exposures")["mean"].is_sorted()
             assert (part["clusters"] == 3).all()
     assert recall_by_exposures(recall)["high"].max() <= 1
+
+
+def test_no_level_stores_more_than_the_world_has():
+    """Half of the facts have 2 objects and are never written; the others have 64 and are known."""
+    recall = draw().recall.collect()
+    written = pl.col("fact") % 2 == 0
+    recall = recall.with_columns(
+        objects=pl.when(written).then(64).otherwise(2),
+        exposures=pl.when(written).then(8).otherwise(0),
+        log_probability=pl.when(written).then(0.0).otherwise(-math.log(2)),
+    )
+    offered = capacity_by_model(recall)["offered_per_parameter"].max()
+    found = dict(capacity_by_exposures(recall).select("exposures", "mean").iter_rows())
+    assert found == {0: pytest.approx(0, abs=1e-9), 8: pytest.approx(offered)}

@@ -48,7 +48,7 @@ def test_a_case_says_what_the_frames_do(results, cases):
         own = probes.filter(trial=edit["trial"], edit=edit["edit"], stage="after")
         assert [asked.group for asked in case.asked] == own["group"].to_list()
         for asked, row in zip(case.asked, own.iter_rows(named=True), strict=True):
-            assert asked.after.words == row["generated"]
+            assert asked.after.words == row["generated"].strip()
             assert asked.after.probability == pytest.approx(math.exp(row["log_probability_true"]))
             if asked.group == "edited":
                 assert asked.after.new == pytest.approx(math.exp(row["log_probability_new"]))
@@ -108,3 +108,19 @@ def test_frames_without_words_have_none():
     frames = draw(worlds=1, edits=2, probes=1)
     frames.edits = frames.edits.clear()
     assert cases_of(frames) == ()
+
+
+def test_a_new_object_is_named_by_an_edit_that_is_followed():
+    frames = draw(worlds=1, edits=1, probes=1, levels=(1, 4))
+    frames.edits = frames.edits.with_columns(relation=pl.lit(0, pl.UInt32))
+    own = pl.col("group").str.starts_with("edited")
+    after = own & (pl.col("stage") == "after")
+    for followed, name in ((True, "Selkirk"), (False, "object ")):
+        frames.probes = frames.probes.with_columns(
+            pl.when(after).then(pl.lit(" Selkirk ")).otherwise("generated").alias("generated"),
+            pl.when(after).then(followed).otherwise("exact_match").alias("exact_match"),
+        )
+        cases = cases_of(frames)
+        assert cases and all(case.new.startswith(name) for case in cases)
+        asked = [each for case in cases for each in case.asked if each.group.startswith("edited")]
+        assert asked and {each.after.words for each in asked} == {"Selkirk"}

@@ -68,14 +68,14 @@ def test_the_headline_says_that_the_dose_rises():
     said = words(worlds=5)
     assert said.verdict == "rises"
     assert "higher edit dose" in said.title
-    assert "ED50 goes from" in said.details
+    assert "ED50 is " in said.details
     first, second = said.text.split(". ")[:2]
-    assert "over all facts" in first and "over facts known before" in first
-    assert second.startswith("Of the effect, the margin before the edit carries: over all facts ")
-    assert "facts known before" in second
+    assert "over all facts and by" in first and "over facts known before" in first
+    assert second.startswith("Share of the effect that the margin before the edit mediates: ")
+    assert "over facts known before" in second
     assert "5 clusters" in said.text and "4 degrees of freedom" in said.text
     assert "right-censored" in said.details
-    assert "95 % interval" in said.text
+    assert "95% interval" in said.text
 
 
 def test_or_falls():
@@ -88,7 +88,7 @@ def test_or_that_nothing_is_clear():
     said = words(slope=0, seed=2)
     assert said.verdict == "no clear effect"
     assert "No clear effect" in said.title
-    assert "holds 1" in said.text
+    assert ", which includes 1) over all facts" in said.text
     assert "rises" not in said.text and "falls" not in said.text
 
 
@@ -106,23 +106,23 @@ def test_or_that_there_is_nothing_yet():
 def test_censored_levels_are_named_as_such():
     said = words(worlds=4, base=0.02, slope=-0.3, edits=100)
     assert "more than 60 steps (censored)" in said.details
-    assert "count as right-censored" in said.details
+    assert "did not reach their dose and are right-censored" in said.details
 
 
 def test_unlearning_is_called_so():
     said = words(worlds=5, kind="forget")
-    assert "unlearn dose" in said.title
-    assert "multiplies the unlearn dose" in said.text
+    assert "unlearning dose" in said.title
+    assert "multiplies the unlearning dose" in said.text
 
 
 def test_what_needs_no_step_is_counted_apart():
     said = words(worlds=4, already=0.2, edits=100)
-    assert "needed no step at all (dose 0, its odds times" in said.details
-    assert "These are ratios among the edits that need a step (1," in said.text
-    assert " of 2,000 over all facts); with the others counted as doses of at most" in said.text
-    assert "Over all edits a doubling multiplies ED50 by 1." in said.details
+    assert "needed no step (dose 0); each doubling multiplies the odds of that by" in said.details
+    assert "These ratios are over the edits that need a step (1," in said.text
+    assert " of 2,000 over all facts); if the other edits count as doses of at most" in said.text
+    assert "Over all edits, each doubling multiplies ED50 by 1." in said.details
     every = words(worlds=4)
-    assert "None needed no step at all." in every.details
+    assert "Every edit needed at least one step." in every.details
     assert "need a step" not in every.text
 
 
@@ -135,15 +135,15 @@ def test_a_title_does_not_hide_what_known_facts_say():
     )
     said = headline(summarise(frames, PRIMARY, resamples=5), PRIMARY)
     assert said.verdict == "rises"
-    assert said.title.endswith("among facts known before no effect is clear")
-    assert "over facts known before, which holds 1, no effect" in said.text
+    assert said.title.endswith("for facts known before, there is no clear effect")
+    assert ", which includes 1) over facts known before" in said.text
 
 
 def test_the_family_is_told_of():
     said = words(worlds=5, rotations=2, edits=40)
-    assert "Of the rest of the family stated beforehand, at 5 % together" in said.details
-    assert "shown: an effect within one and the same fact, 1." in said.details
-    assert "is not tested, as one of the two ratios before it" in words(slope=0, seed=2).details
+    assert "Other contrasts of the family (family-wise level 5%): significant:" in said.details
+    assert "ratio within the same fact, 1." in said.details
+    assert "not tested, because one of the two primary" in words(slope=0, seed=2).details
 
 
 def test_a_study_about_success():
@@ -162,16 +162,16 @@ def test_a_gate_of_which_nothing_is_known_stays_closed():
     assert tested["p_family"][0] < 0.05 and (tested["p_family"][1:] == 1).all()
     said = headline(summary, PRIMARY)
     assert said.verdict == "rises"
-    assert said.title.endswith("of facts known before there is no estimate")
-    assert "cannot be estimated over facts known before (no edits)" in said.text
-    assert "is not tested, as one of the two ratios before it" in said.details
+    assert said.title.endswith("for facts known before, there is no estimate")
+    assert "; over facts known before, there is no estimate (no edits)." in said.text
+    assert "not tested, because one of the two primary" in said.details
 
 
 def test_facts_known_in_one_model_have_no_interval():
     frames = draw(worlds=4, edits=60)
     frames.edits = frames.edits.with_columns(known=pl.col("known") & (pl.col("world_seed") == 0))
     said = headline(summarise(frames, PRIMARY, resamples=5), PRIMARY)
-    assert said.title.endswith("of facts known before there is no interval")
+    assert said.title.endswith("for facts known before, there is no interval")
     assert "over facts known before (no interval: one cluster)" in said.text
 
 
@@ -184,4 +184,4 @@ def test_what_is_behind_a_closed_gate_is_not_tested():
     )
     said = headline(replace(summary, contrasts=bent), PRIMARY)
     assert said.verdict == "no clear effect" and "rises" not in said.title
-    assert "1.02 to 1.08) over facts known before (not tested, as that over all facts" in said.text
+    assert "1.02 to 1.08) over facts known before (not tested, because the contrast" in said.text

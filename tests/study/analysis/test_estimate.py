@@ -64,8 +64,16 @@ def test_one_cluster_that_decides_leaves_no_interval():
 def test_clusters_that_agree_by_chance_give_no_certainty():
     found = jackknife(lambda rows: [0.25, 0.0], np.arange(3))
     assert found[0].low is None and not found[0].clear
-    assert {each.note for each in found} == {"the same in every cluster: no interval"}
+    assert {each.note for each in found} == {"unchanged without any one cluster: no interval"}
     assert (found[1].value, found[1].low, found[1].p) == (0, None, None)
+
+
+def test_rounding_of_single_precision_is_no_difference():
+    """A model that is its own twin has a score of 1 up to float32: not 1.00000 to 1.00000."""
+    value = 1 + np.array([0.0, 6e-8, -6e-8])
+    frame = pl.DataFrame({"world": list("abc"), "seed": 0, "by": 1, "value": value})
+    assert means(frame, "value", ["by"])["low"].item() is None
+    assert jackknife(lambda rows: [value[rows].mean()], np.arange(3))[0].low is None
 
 
 @pytest.mark.parametrize("values", [(1.0, 1.0), (0.0, 0.0), (0.1, 0.1), (0.3, -0.3)])

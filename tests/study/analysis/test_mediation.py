@@ -44,7 +44,7 @@ def test_no_share_is_given_of_no_effect():
     parts = parts_of(slope=0, through_margin=0, seed=3)
     assert not parts.total.clear
     assert parts.share.value is None
-    assert parts.share.note == "the total is not clearly different from 0"
+    assert parts.share.note == "no clear total effect"
 
 
 def test_too_little_is_not_taken_apart():

@@ -367,10 +367,13 @@ def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:
-    """Return the ratio of two sums, with an interval from resampling their terms jointly."""
-    from behemoth.evaluate.clusters import interval, weight_parts
+    """Return the ratio of two sums, with an interval from resampling their terms jointly.
+
+    There is no interval for one term, or if all samples agree.
+    """
+    from behemoth.evaluate.clusters import interval, proper, weight_parts
 
     value = float(sums.sum() / counts.sum())
     drawn = [(part @ sums) / (part @ counts) for part in weight_parts(len(sums), 1000, 0)]
-    low, high = interval(np.concatenate(drawn), 0.95)
+    low, high = proper(*interval(np.concatenate(drawn), 0.95))
     return Found(value, low, high, len(sums), over)

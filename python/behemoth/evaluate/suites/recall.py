@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from behemoth.evaluate.clusters import proper
+
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
 
@@ -74,7 +76,9 @@ def _bits(bench: Bench) -> Found:
     # Only the mean is clipped: clipping each fact would count luck as knowledge.
     stored = pl.col("objects").log(2) + pl.col("log_probability") / math.log(2)
     bits = bench.mean(rows, stored.fill_nan(None), "written facts")
-    low, high = (None if x is None else max(x, 0.0) for x in (bits.low, bits.high))
+    low, high = bits.low, bits.high
+    if low is not None and high is not None:
+        low, high = proper(max(low, 0.0), max(high, 0.0))
     return Found(max(bits.value, 0.0), low, high, bits.count, bits.over)
 
 

@@ -52,7 +52,8 @@ class Found:
     ----------
     value : float
     low, high : float, optional
-        95% interval of the bootstrap over the units of this one model that `over` names.
+        95% interval of the bootstrap over the units of this one model that `over` names; None if
+        there is one unit, or if all samples agree.
     count : int
         Number of units that `over` names.
     over : str

@@ -10,17 +10,17 @@ from behemoth.study.analysis.summary import Summary
 
 from .common import JACKKNIFE, counted, curves, first_labels
 
-_TITLE = "How much of a model's capacity the facts take"
+_TITLE = "Capacity: bits stored per parameter"
 
 
 def capacity(summary: Summary) -> Figure | Absent:
     """Draw bits per parameter, if all facts were stored as well as those of each level."""
     frame = summary.capacity
     if not frame.height:
-        return Absent("capacity", _TITLE, "No model of this study has been asked its facts yet.")
+        return Absent("capacity", _TITLE, "The recall of no model has been evaluated yet.")
     offered = pl.col("offered_per_parameter")
     frame = frame.with_columns(
-        pl.format("{}, world of {} bits a parameter", "size", offered).alias("cell")
+        pl.format("{}, world of {} bits per parameter", "size", offered).alias("cell")
     )
     colours = label_colours(first_labels(frame, "cell"))
     # With an axis up to 2, the curve of a world with a hundredth of a bit would be flat.
@@ -35,12 +35,12 @@ def capacity(summary: Summary) -> Figure | Absent:
         alt.Tooltip("low:Q", format=".3f"),
         alt.Tooltip("high:Q", format=".3f"),
     ]
-    marks = [(1.0, "1 bit a parameter"), (2.0, "2 bits a parameter")]
+    marks = [(1.0, "1 bit per parameter"), (2.0, "2 bits per parameter")]
     if most_offered < 2:
-        marks.append((most_offered, f"all that the world offers, {most_offered:.2g} bits"))
+        marks.append((most_offered, f"all bits of the world, {most_offered:.2g} per parameter"))
     lines = pl.DataFrame([mark for mark in marks if mark[0] <= top], ["bits", "said"], orient="row")
     rule = alt.Chart(rows(lines)).mark_rule(strokeDash=[5, 4], color=INK, strokeWidth=1)
-    text = alt.Chart(rows(lines)).mark_text(align="left", dx=4, dy=-6, fontSize=11, color=INK)
+    text = alt.Chart(rows(lines)).mark_text(align="left", dx=4, dy=-9, fontSize=11, color=INK)
     chart = (
         curves(frame, colours, y, field="cell", tooltip=tooltip)
         + rule.encode(y="bits:Q")
@@ -48,16 +48,16 @@ def capacity(summary: Summary) -> Figure | Absent:
     )
     models = summary.capacity_of_models
     caption = (
-        "Bits saved over not knowing, log2(objects) + log2 p(true object), as if all facts of the "
-        "world were stored as well as those of each level. What a world offers is log2(objects) "
-        "summed over all its facts, facts that follow from others included; the load, and the bits "
-        "in the table of models, leave these out. "
+        "A fact stores log2(objects) + log2 p(true object) bits. A point is the share of their "
+        "bits that the facts of a level store, times all bits of the world: log2(objects) summed "
+        "over all its facts, including facts that follow from others (the load in the table of "
+        "models excludes those). "
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
     # A model of a world with fewer bits may store a larger share of them.
     fullest = models.sort("bits_per_parameter").row(-1, named=True)
     most, offers = fullest["bits_per_parameter"], fullest["offered_per_parameter"]
-    finding = f"The fullest model stores {most:.2g} bits a parameter"
-    finding += f", {most / offers:.0%} of what its world offers." if offers else "."
+    finding = f"The fullest model stores {most:.2g} bits per parameter"
+    finding += f", {most / offers:.0%} of the bits of its world." if offers else "."
     return Figure("capacity", _TITLE, caption, (Panel("", chart),), frame,
                   tuple(colours.items()), "model", finding=finding)  # fmt: skip

@@ -20,11 +20,14 @@ from behemoth.report.style import (
     only,
     positions,
     rows,
+    wide,
 )
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
 __all__ = [
+    "CUT",
+    "FLOOR",
     "JACKKNIFE",
     "across",
     "against_exposures",
@@ -36,16 +39,28 @@ __all__ = [
     "counted",
     "curves",
     "first_labels",
+    "floor_of",
     "methods",
     "names_of_rows",
     "over_all",
     "spread",
 ]
 
+CUT = "Bars end at the edge of the chart if they extend beyond it."
+"""Sentence for the captions of `against_exposures`."""
 JACKKNIFE = (
-    "bars are 95 % intervals by the cluster jackknife over (world, initialisation), and points "
-    "without one are of one cluster or the same in all"
+    "bars are 95% intervals of the cluster jackknife over (world, initialisation); a point "
+    "without a bar has one cluster, or the same value without any one cluster"
 )
+
+
+FLOOR = 0.5
+"""Position, in steps, of edits that needed none, on a logarithmic axis."""
+
+
+def floor_of(most: float) -> float:
+    """Return the position of 0 steps on an axis up to `most`: 0 itself on a linear one."""
+    return FLOOR if wide(FLOOR, most) else 0.0
 
 
 def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:
@@ -94,12 +109,12 @@ def names_of_rows(frame: pl.DataFrame, field: str, y: alt.Y) -> Any:
 
 
 def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
-    """Return the numbers behind a point, such as ``n = 48 edits a point, 3 clusters``."""
+    """Return the numbers behind a point, such as ``n = 48 edits per point, 3 clusters``."""
     low, high = int(frame[column].min() or 0), int(frame[column].max() or 0)  # type: ignore[arg-type]
     fewest, clusters = int(frame["clusters"].min() or 0), int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     some = f"{fewest:,} to " if fewest < clusters else ""
-    return f"n = {number} {what} a point, {some}{plural_text(clusters, 'cluster')}"
+    return f"n = {number} {what} per point, {some}{plural_text(clusters, 'cluster')}"
 
 
 def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:
@@ -136,15 +151,16 @@ def curves(
     )
     layers = [base.mark_line(interpolate="linear").encode(y=y)]
     if table["low"].drop_nulls().len():  # with one cluster there are none, and Vega would warn
-        layers.append(base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"))
+        layers.append(base.mark_rule(clip=True).encode(y=alt.Y("low:Q"), y2="high:Q"))
     layers.append(base.mark_point(opacity=1).encode(y=y))
     return alt.layer(*layers).add_params(only())
 
 
 def over_all(frame: pl.DataFrame, measure: str, by: str) -> pl.DataFrame:
-    """Return means of a measure by one column, weighted by rows, in ascending order."""
+    """Return means of a measure by one column, weighted by rows, in ascending order, and rows."""
     mine = frame.filter(pl.col("measure") == measure).group_by(by)
-    return mine.agg((pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum()).sort("mean", by)
+    total = pl.col("rows").sum()
+    return mine.agg((pl.col("mean") * pl.col("rows")).sum() / total, total).sort("mean", by)
 
 
 def against_exposures(
@@ -171,8 +187,7 @@ def against_exposures(
         part = frame.filter(pl.col("measure") == measure)
         if not part.height:
             continue
-        low, high = (float(part.select(getattr(pl.col("mean"), end)()).item())
-                     for end in ("min", "max"))  # fmt: skip
+        low, high = _reach(part)
         tooltip = [
             alt.Tooltip("label:N", title="method"),
             alt.Tooltip("exposures:Q", format=","),
@@ -181,10 +196,25 @@ def against_exposures(
             alt.Tooltip("high:Q", format=form),
             alt.Tooltip("rows:Q", format=",", title="edits"),
         ]
-        part = part.with_columns(pl.col("low").clip(lower_bound=low / 2))
-        chart = curves(part, colours, log_axis("mean", unit, low, high), tooltip=tooltip)
-        panels.append(Panel(title, chart))
+        axis = log_axis("mean", unit, low, high)
+        # The end of an interval may be 0, which has no place on a logarithmic axis.
+        least = low if wide(low, high) else 0.0
+        drawn = part.with_columns(pl.col("low").clip(lower_bound=least))
+        panels.append(Panel(title, curves(drawn, colours, axis, tooltip=tooltip)))
     return tuple(panels)
+
+
+def _reach(part: pl.DataFrame) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis for means with intervals.
+
+    It shows all means, and intervals up to half of the smallest and twice the largest of them.
+    """
+    means = part["mean"].drop_nulls()
+    first, last = float(means.min()), float(means.max())  # type: ignore[arg-type]
+    low, high = (part[name].drop_nulls() for name in ("low", "high"))
+    least = first if low.is_empty() else min(first, max(float(low.min()), first / 2))  # type: ignore[arg-type]
+    most = last if high.is_empty() else max(last, min(float(high.max()), 2 * last))  # type: ignore[arg-type]
+    return least, most
 
 
 def cells(frame: pl.DataFrame) -> pl.Expr:
@@ -231,8 +261,11 @@ def by_group(
     names = pl.DataFrame({"group": order, "row": [place - 0.2 for place in range(len(order))]})
     y = alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[-0.5, len(order) - 0.35], reverse=True,
                                                   nice=False))  # fmt: skip
-    x = alt.X("mean:Q", title=unit, scale=alt.Scale(zero=True),
-              axis=alt.Axis(grid=True, tickCount=5, format=form))  # fmt: skip
+    axis = alt.Axis(grid=True, tickCount=5, format=form)
+    if form.startswith("+"):  # a sign for all numbers but 0
+        label = f"datum.value === 0 ? '0' : format(datum.value, '{form}')"
+        axis = alt.Axis(grid=True, tickCount=5, labelExpr=label)
+    x = alt.X("mean:Q", title=unit, scale=alt.Scale(zero=True), axis=axis)
     base = alt.Chart(rows(drawn)).encode(
         y=y,
         color=colour_of("cell", colours),

@@ -9,10 +9,10 @@ from behemoth.study.analysis.summary import Summary
 
 from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
 
-_TITLE = "Does what follows from the edited fact follow the edit?"
-_MEASURES = {"follows": "Says what follows from the new object", "stays": "Still says the old one"}
+_TITLE = "Consequences: do facts that follow from the edited fact follow the edit?"
+_MEASURES = {"follows": "Answer that follows from the new object", "stays": "Old answer"}
 _GROUPS = {
-    "subject_nested": "inherited down the chain",
+    "subject_nested": "inherited by the subject",
     "correlated_followed": "correlated relation",
     "implicit_remap": "inherited through the edited link",
 }
@@ -26,7 +26,7 @@ def consequences(summary: Summary) -> Figure | Absent:
     )
     if not frame.height:
         return Absent(
-            "consequences", _TITLE, "The plans of this study ask no known facts that follow from "
+            "consequences", _TITLE, "The plans of this study have no known facts that follow from "
             "an edit (nested or correlated relations)."
         )  # fmt: skip
     colours = cell_colours(summary, frame)
@@ -38,9 +38,9 @@ def consequences(summary: Summary) -> Figure | Absent:
         if (part := frame.filter(pl.col("measure") == measure)).height
     ]
     caption = (
-        "Free generation after the edit, of facts that the model knew before and that another "
-        "object follows for; what is neither says something else. All edits count, also those "
-        f"that did not succeed. {counted(frame, 'edits')}; {JACKKNIFE}."
+        "Free generation after the edit, for facts that the model knew before and whose object "
+        "changes with the edit. The remaining share has some other answer. All edits count, "
+        f"including those without success. {counted(frame, 'edits')}; {JACKKNIFE}."
     )
     return Figure(
         "consequences", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method",
@@ -49,12 +49,12 @@ def consequences(summary: Summary) -> Figure | Absent:
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """Return a sentence on the methods after which most and least follows."""
+    """Return a sentence on the methods with the largest and the smallest share that follows."""
     follows = over_all(frame, "follows", "cell")
     if not follows.height:
         return ""
     least, most = follows.row(0, named=True), follows.row(-1, named=True)
-    said = f"With {most['cell']} {most['mean']:.0%} of what depends on the fact follows its edit"
+    said = f"With {most['cell']}, {most['mean']:.0%} of the dependent facts follow the edit"
     return (
-        f"{said}, with {least['cell']} {least['mean']:.0%}." if follows.height > 1 else f"{said}."
+        f"{said}; with {least['cell']}, {least['mean']:.0%}." if follows.height > 1 else f"{said}."
     )

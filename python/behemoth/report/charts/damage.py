@@ -6,6 +6,7 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, Panel
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import plural_text
 
 from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
 
@@ -23,7 +24,7 @@ def damage(summary: Summary) -> Figure | Absent:
         cells(summary.damage),
     )
     if not frame.height:
-        return Absent("damage", _TITLE, "The plans of this study ask no bystanders.")
+        return Absent("damage", _TITLE, "The plans of this study have no bystanders.")
     colours = cell_colours(summary, frame)
     order = (
         frame.filter(pl.col("measure") == "kl")
@@ -36,20 +37,21 @@ def damage(summary: Summary) -> Figure | Absent:
         if (part := frame.filter(pl.col("measure") == measure)).height
     ]
     caption = (
-        "Bystanders are facts that the edit must not change. What was not known before cannot be "
-        f"lost and does not count as such. {counted(frame, 'edits')}; {JACKKNIFE}."
+        "Bystanders are facts that the edit must not change. Only facts that the model knew before "
+        f"can be lost. {counted(frame, 'edits')}; {JACKKNIFE}."
     )
     return Figure("damage", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "method", finding=_finding(frame))  # fmt: skip
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """Return a sentence on the groups that lose most and least, over all methods."""
+    """Return a sentence on the groups that lose the largest and the smallest share."""
     lost = over_all(frame, "lost", "group")
     if lost.height < 2:
         return ""
     least, most = lost.row(0, named=True), lost.row(-1, named=True)
     return (
-        f"Edits cost {most['mean']:.1%} of the known facts of the group “{most['group']}” and "
-        f"{least['mean']:.1%} of “{least['group']}”, over all methods."
+        f"Over all methods, edits lose {most['mean']:.1%} of the known facts of the group "
+        f"“{most['group']}” ({plural_text(most['rows'], 'edit')}) and {least['mean']:.1%} of "
+        f"“{least['group']}” ({least['rows']:,})."
     )

@@ -21,31 +21,41 @@ from behemoth.report.style import (
     only,
     positions,
     rows,
+    wide,
 )
 from behemoth.study.analysis.summary import Summary
 
-from .common import across, censorable, counted, first_labels, methods, spread
+from .common import (
+    FLOOR,
+    across,
+    censorable,
+    counted,
+    first_labels,
+    floor_of,
+    methods,
+    spread,
+)
 
 _TITLE = "The edit dose against exposures"
 _NAMES = {"all": "All facts", "known": "Facts known before the edit"}
-_FLOOR = 0.5  # position, in steps, of edits that needed none
 
 
 def dose(summary: Summary) -> Figure | Absent:
     """Draw ED50 with its intervals, with censored levels as open triangles."""
     frame = summary.doses
     if not frame.height:
-        why = "No finished trial has edit doses: its methods do not go step by step."
+        why = "No finished trial has edit doses: the steps of its methods are not doses."
         return Absent("dose", _TITLE, why)
     labels = methods(summary, frame)
     colours = label_colours(labels)
     sizes = first_labels(frame, "size")
+    floor = floor_of(float(pl.DataFrame(frame.select(pl.col("beyond").max())).item()))
     drawn = spread(frame, labels).with_columns(
         positions(dodge="dodge").alias("at"),
-        pl.coalesce("ed50", "beyond").clip(lower_bound=_FLOOR).alias("steps"),
-        pl.col("low").clip(_FLOOR, pl.col("beyond")),
-        pl.col("high").clip(_FLOOR, pl.col("beyond")),
-        pl.when(pl.col("high").is_infinite()).then(pl.lit("beyond the last step")).alias("open"),
+        pl.coalesce("ed50", "beyond").clip(lower_bound=floor).alias("steps"),
+        pl.col("low").clip(floor, pl.col("beyond")),
+        pl.col("high").clip(floor, pl.col("beyond")),
+        pl.when(pl.col("high").is_infinite()).then(pl.lit("right-censored")).alias("open"),
         (pl.col("edits") - pl.col("reached")).alias("unreached"),
     )
     low = float(pl.DataFrame(drawn.select(pl.min_horizontal("steps", "low").min())).item())
@@ -62,23 +72,30 @@ def dose(summary: Summary) -> Figure | Absent:
                 panels.append(Panel(full, chart))
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     how = (
-        "bars are 95 % percentile intervals of the bootstrap over whole (world, initialisation) "
-        "clusters, with an arrow where they go on beyond the last step looked at (for few clusters "
-        "they are too narrow; the tests use the jackknife)"
+        "bars are 95% percentile intervals of the bootstrap over (world, initialisation) "
+        "clusters, with an arrow if they extend beyond the largest possible dose; a point without "
+        "a bar has one cluster, or the same ED50 in all resamples (for few clusters the intervals "
+        "are too narrow; the tests use the jackknife)"
         if clusters > 1
         else "with one cluster there are no intervals"
     )
     caption = (
-        "ED50: the number of steps that half of the edits need until p(new) > p(old) (of "
-        "unlearning methods: until the old object is no longer the first choice), by Kaplan and "
-        f"Meier's estimate. {counted(frame, 'edits', 'edits')}; {how}. Points stand beside their "
-        "exposures so that bars do not cover each other; what stands at 0, under the dashed line, "
-        "needed no step and has no place on a logarithmic axis. "
+        "ED50: the number of steps that half of the edits need until p(new) > p(old) (unlearning: "
+        "until the old object is no longer the most likely), by the Kaplan-Meier estimate. "
+        f"{counted(frame, 'edits', 'edits')}; {how}. Points are shifted sideways so that bars do "
+        f"not overlap.{_at_zero(low, high)} "
         f"{int(drawn.filter(pl.col('filter') == 'all')['unreached'].sum()):,} of "
         f"{int(frame.filter(pl.col('filter') == 'all')['edits'].sum()):,} edits are right-censored."
     )
     return Figure("dose", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method",
-                  "△ censored: ED50 lies beyond the last step", _finding(frame))  # fmt: skip
+                  "△ right-censored: ED50 is larger", _finding(frame))  # fmt: skip
+
+
+def _at_zero(low: float, high: float) -> str:
+    """Return a sentence on points at 0, if there are any: a logarithmic axis has no place for 0."""
+    if low >= 1 or not wide(low, high):
+        return ""
+    return " A point at 0, below the dashed line, means that no step was needed."
 
 
 def _finding(frame: pl.DataFrame) -> str:
@@ -96,17 +113,18 @@ def _finding(frame: pl.DataFrame) -> str:
     least = min(found, key=lambda each: abs(math.log(each[0] or 1e-9)))
     named = f"{label}, {size}" if many else label
     said = (
-        f"From {first['exposures']:,} to {end['exposures']:,} exposures ED50 goes from "
-        f"{first['ed50']:,.0f} to {end['ed50']:,.0f} steps with {named}, {number(times, 2)} times"
+        f"From {first['exposures']:,} to {end['exposures']:,} exposures, ED50 changes from "
+        f"{first['ed50']:,.0f} to {end['ed50']:,.0f} steps with {named} (a factor of "
+        f"{number(times, 2)})"
     )
     if least[1:3] == (label, size):
         return f"{said}."
     other = f"{least[1]}, {least[2]}" if many else least[1]
-    less = f"with {other} it is {number(least[0], 2)} times, the least"
+    less = f"the smallest with {other} (a factor of {number(least[0], 2)})"
     # Methods with a censored median have no factor, and are not compared.
     every = len(found) == rows.select("label", "size").n_unique()
-    among = "of all methods" if every else "where both are known"
-    return f"{said}, the most {among}; {less}."
+    among = "of all methods" if every else "of the methods with a factor"
+    return f"{said}, the largest change {among}; {less}."
 
 
 def _chart(
@@ -117,7 +135,7 @@ def _chart(
     high: float,
     last: float,
 ) -> Any:
-    y = log_axis("steps", "ED50, edit steps", low, high, zero=_FLOOR)
+    y = log_axis("steps", "ED50, edit steps", low, high, zero=FLOOR)
     tooltip = [
         alt.Tooltip("label:N", title="method"),
         alt.Tooltip("exposures:Q", format=","),
@@ -125,8 +143,8 @@ def _chart(
         alt.Tooltip("low:Q"),
         alt.Tooltip("high:Q"),
         alt.Tooltip("open:N", title="upper end"),
-        alt.Tooltip("edits:Q"),
-        alt.Tooltip("unreached:Q", title="censored edits"),
+        alt.Tooltip("edits:Q", format=","),
+        alt.Tooltip("unreached:Q", format=",", title="censored edits"),
     ]
     base = alt.Chart(rows(part)).encode(
         x=exposure_axis(levels), color=colour_of("label", colours), opacity=faded("label"),
@@ -139,10 +157,10 @@ def _chart(
         base.mark_line(strokeOpacity=0.75).encode(y=y),
         base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
         censorable(base, part, y),
-        across(last, f"last step looked at: {last:,.0f}"),
+        across(last, f"largest dose, reached or censored: {last:,.0f}"),
     ]
     if part.filter(pl.col("open").is_not_null() & ~pl.col("censored")).height:
         layers.append(beyond.encode(y=alt.Y("high:Q")))
-    if low < 1:
-        layers.append(across(math.sqrt(_FLOOR)))
+    if low < 1 and wide(low, high):
+        layers.append(across(math.sqrt(FLOOR)))
     return alt.layer(*layers).add_params(only())

@@ -1,4 +1,4 @@
-"""The price of a flip: damage and size of the change at the first step at which an edit holds."""
+"""Damage and size of the change at the dose, the first step at which an edit holds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, label_colours, number
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, against_exposures, counted, methods, over_all
+from .common import CUT, JACKKNIFE, against_exposures, counted, methods, over_all
 
-_TITLE = "The price of a flip: what has changed at the dose"
+_TITLE = "Damage and size of the change at the dose"
 _MEASURES = {
     "kl_at_flip": ("Damage", "KL on bystanders, nats"),
     "norm_at_flip": ("Size of the change", "Frobenius norm"),
@@ -20,14 +20,14 @@ def flip(summary: Summary) -> Figure | Absent:
     """Draw damage and norm at each edit's own dose, at which all methods have achieved the same."""
     frame = summary.at_flip
     if not frame.height:
-        why = "No finished trial looked at damage or norm at the step at which its edits flip."
+        why = "No finished trial measured damage or norm at the dose of its edits."
         return Absent("flip", _TITLE, why)
     colours = label_colours(methods(summary, frame))
     panels = against_exposures(frame, _MEASURES, colours, ".3g")
     caption = (
-        "At the first step at which the edit holds, so that methods and levels of exposures are "
-        "compared where they have achieved the same; edits that never got there, and those that "
-        f"needed no step, do not count. {counted(frame, 'edits')}; {JACKKNIFE}."
+        "Measured at the dose of each edit, the first step at which it holds, so that methods and "
+        "levels are compared at the same achievement. Edits that did not reach their dose, and "
+        f"those of dose 0, are excluded. {counted(frame, 'edits')}; {JACKKNIFE}. {CUT}"
     )
     return Figure("flip", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame))  # fmt: skip
@@ -40,6 +40,7 @@ def _finding(frame: pl.DataFrame) -> str:
         return ""
     least, most = damage.row(0, named=True), damage.row(-1, named=True)
     return (
-        f"When its edit flips, {least['label']} has moved bystanders by "
-        f"{number(least['mean'], 2)} nats and {most['label']} by {number(most['mean'], 2)}."
+        f"At the dose, the KL on bystanders is smallest with {least['label']} "
+        f"({number(least['mean'], 2)} nats) and largest with {most['label']} "
+        f"({number(most['mean'], 2)} nats)."
     )

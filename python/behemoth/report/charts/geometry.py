@@ -7,7 +7,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, label_colours, number
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, against_exposures, counted, methods
+from .common import CUT, JACKKNIFE, against_exposures, counted, methods
 
 _TITLE = "Size and shape of the updates"
 _MEASURES = {"norm": ("Size", "norm of the change"), "effective_rank": ("Shape", "effective rank")}
@@ -17,13 +17,13 @@ def geometry(summary: Summary) -> Figure | Absent:
     """Draw the Frobenius norm and the effective rank against exposures."""
     frame = summary.shapes
     if not frame.height:
-        return Absent("geometry", _TITLE, "The study measured no geometry of its edits.")
+        return Absent("geometry", _TITLE, "The study did not measure the geometry of its edits.")
     colours = label_colours(methods(summary, frame))
     panels = against_exposures(frame, _MEASURES, colours, ".4g")
     caption = (
-        "Frobenius norm over all changed parameters; effective rank (Roy and Vetterli, 2007), mean "
-        "over parameters weighted by their norms, of the edits whose changes were decomposed. "
-        f"{counted(frame, 'edits')}; {JACKKNIFE}."
+        "Frobenius norm over all changed parameters. Effective rank (Roy and Vetterli, 2007): mean "
+        "over parameters weighted by their norms, for edits whose changes were decomposed. "
+        f"{counted(frame, 'edits')}; {JACKKNIFE}. {CUT}"
     )
     return Figure("geometry", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame))  # fmt: skip
@@ -38,6 +38,6 @@ def _finding(frame: pl.DataFrame) -> str:
         return ""
     least, most = norms.row(0, named=True), norms.row(-1, named=True)
     return (
-        f"{most['label']} moves the parameters the farthest, by {number(most['mean'], 2)}, "
-        f"{least['label']} the least, by {number(least['mean'], 2)}."
+        f"The norm of the change is largest with {most['label']} ({number(most['mean'], 2)}) and "
+        f"smallest with {least['label']} ({number(least['mean'], 2)})."
     )

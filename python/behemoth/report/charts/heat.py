@@ -12,7 +12,7 @@ from behemoth.study.analysis.summary import Summary
 
 from .common import counted, methods
 
-_TITLE = "Who is hurt: exposures of the edited fact against those of the bystander"
+_TITLE = "Damage by exposures of the edited fact and of the bystander"
 
 
 def heat(summary: Summary) -> Figure | Absent:
@@ -20,7 +20,7 @@ def heat(summary: Summary) -> Figure | Absent:
     frame = summary.damage_by_exposures.filter(pl.col("measure") == "kl")
     crossed = frame["edit_exposures"].n_unique() > 1 and frame["exposures"].n_unique() > 1
     if not crossed:
-        why = "It needs edits and bystanders at two levels of exposures or more."
+        why = "This needs edits and bystanders at two or more levels of exposures."
         return Absent("heat", _TITLE, why)
     positive = frame.filter(pl.col("mean") > 0)["mean"]
     low, high = float(positive.min() or 1e-6), float(positive.max() or 1.0)  # type: ignore[arg-type]
@@ -33,8 +33,8 @@ def heat(summary: Summary) -> Figure | Absent:
     )
     half = reach.item()
     sure = "with one cluster there are no intervals" if half is None else (
-        f"95 % intervals by the cluster jackknife are in the tooltips, and reach {half:.0%} of the "
-        "mean to either side in the middle cell of all: differences of neighbours say little"
+        "95% intervals of the cluster jackknife are in the tooltips; their median half-width is "
+        f"{half:.0%} of the mean, so small differences between cells are not meaningful"
     )  # fmt: skip
     caption = (
         "Mean KL(unedited || edited) of bystanders, nats; one colour scale for all panels. "

@@ -15,7 +15,7 @@ from .common import by_group
 
 _TITLE = "Rank and placement at equal cost"
 _COSTS = {"kl": "At the same KL on bystanders", "norm": "At the same norm of the change"}
-_OUTCOMES = {"flipped": "flipped within the cost", "success": "success", "follows": "what follows"}
+_OUTCOMES = {"flipped": "flipped within the cost", "success": "success", "follows": "consequences"}
 _COLOURS = dict(zip(_OUTCOMES.values(), (BLUE, ORANGE, "#009E73"), strict=True))
 _UNIT = "difference, percentage points"
 _TALL = 12  # number of rows above which there is an axis at both ends
@@ -25,7 +25,7 @@ def matched(summary: Summary) -> Figure | Absent:
     """Draw the difference between two arms at equal cost."""
     frame = summary.matched.drop_nulls("difference")
     if not frame.height:
-        why = "No two methods of the study differ in rank or placement alone, at costs of both."
+        why = "No two methods of the study differ only in rank or placement and share costs."
         return Absent("matched", _TITLE, why)
     # In comparisons of ranks the second has the same part, which is omitted to fit on a phone.
     second = pl.when(pl.col("comparison") == "rank").then(
@@ -49,13 +49,14 @@ def matched(summary: Summary) -> Figure | Absent:
             panels.append(Panel(title, _chart(part, colours, own), 50 + 52 * len(own)))
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     caption = (
-        "Right of the line the first has more of the outcome than the second. Flipped: the share "
-        "of edits that flip within a cost, the mean over budgets from the 5th to the 95th "
-        "percentile of the costs of both; success and what follows: read off the curves of both "
-        "sweeps of rates, over the costs that both have. Bars are 95 % intervals of the cluster "
-        f"jackknife ({plural_text(clusters, 'cluster')}), each by itself and none of them tested. "
-        "Pairs are of the same models, so they are not independent. Arms also differ in their "
-        "learning rates, and what flips at equal cost depends on the rate."
+        "Right of the line, the first arm has more of the outcome than the second. Flipped: the "
+        "share of edits that flip within a cost, averaged over costs from the 5th to the 95th "
+        "percentile of both arms. Success and consequences: read from the curves of both sweeps "
+        "of learning rates, over the costs that both have. Bars are 95% intervals of the cluster "
+        f"jackknife ({plural_text(clusters, 'cluster')}), one per pair and without a test; a point "
+        "without a bar has one cluster, or the same value without any one cluster. Pairs share "
+        "models, so they are not independent. Arms also differ in their learning rates, and the "
+        "share that flips at equal cost depends on the rate."
     )
     return Figure(
         "matched", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
@@ -85,7 +86,8 @@ def _chart(part: pl.DataFrame, colours: dict[str, str], order: list[str]) -> Any
     if len(order) <= _TALL:
         return line.encode(x=alt.X("none:Q")) + body
     # In tall charts the axis at the bottom is not visible from the first rows.
-    above = alt.Axis(orient="top", grid=False, tickCount=5, format="+~r")
+    label = "datum.value === 0 ? '0' : format(datum.value, '+~r')"
+    above = alt.Axis(orient="top", grid=False, tickCount=5, labelExpr=label)
     top = line.encode(x=alt.X("none:Q", title=_UNIT, axis=above))
     return alt.layer(top, body).resolve_axis(x="independent")
 
@@ -100,7 +102,7 @@ def _finding(frame: pl.DataFrame) -> str:
     parts = [f"{_begun(title)} {said[cost]}" for cost, title in _COSTS.items() if cost in said]
     if not parts:
         return ""
-    return f"Of edits with {flips['first'][0]} against {flips['second'][0]}, {' and '.join(parts)}."
+    return f"{flips['first'][0]} against {flips['second'][0]}: {' and '.join(parts)}."
 
 
 def _tally(flips: pl.DataFrame) -> str:
@@ -111,7 +113,7 @@ def _tally(flips: pl.DataFrame) -> str:
     for chosen, what in (
         (ranks & full, "a lower rank flips more than full rank"),
         (ranks & ~full, "the lower of two ranks flips more than the higher"),
-        (~ranks, "the first place flips more than the second"),
+        (~ranks, "the first placement flips more than the second"),
     ):
         own = flips.filter(chosen)
         if set(own["first"].str.extract(r"^(\w+)")) == {"both"}:
@@ -124,7 +126,7 @@ def _tally(flips: pl.DataFrame) -> str:
         if parts:
             sentences.append(f"{what[0].upper()}{what[1:]} {', '.join(parts)}.")
     if flips["low"].is_not_null().any():
-        sentences.append("The intervals of the others hold 0.")
+        sentences.append("The other intervals include 0.")
     return " ".join(sentences)
 
 
@@ -134,7 +136,7 @@ def _sides(pairs: pl.DataFrame) -> str:
         return ""
     more, fewer = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
     unsure = int(pairs["low"].is_null().sum())
-    said = f"in {more} of {len(pairs)} pairs and fewer in {fewer}"
+    said = f"in {more} of {len(pairs)} pairs and less in {fewer}"
     return f"{said} ({unsure} without an interval)" if unsure else said
 
 
@@ -150,4 +152,4 @@ def _said(row: dict[str, Any]) -> str:
         return size
     low, high = (f"{100 * row[name]:+.1f}".replace("-", "\u2212") for name in ("low", "high"))
     clear = row["low"] > 0 or row["high"] < 0
-    return f"{size} ({low} to {high}{'' if clear else ', which may be none'})"
+    return f"{size} (95% interval {low} to {high}{'' if clear else ', which includes 0'})"

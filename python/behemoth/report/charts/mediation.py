@@ -23,19 +23,18 @@ from behemoth.study.analysis.dose import dosed, seeded
 from behemoth.study.analysis.mediation import margin_bins
 from behemoth.study.analysis.summary import Summary
 
-from .common import censorable, counted, first_labels
+from .common import FLOOR, censorable, counted, first_labels, floor_of
 
-_TITLE = "Is it how sure the model was? Dose against the margin before the edit"
+_TITLE = "Mediation: dose against the margin before the edit"
 _FEWEST = 5  # minimum number of edits in a point
 _RESAMPLES = 400
-_FLOOR = 0.5  # position, in steps, of edits that needed none
 
 
 def mediation(summary: Summary) -> Figure | Absent:
     """Draw ED50 in bins of the margin; curves coincide as far as the margin explains exposures."""
     labels = [label for label, name in summary.mediations if name == "all"]
     if not labels:
-        why = "Too few edits have both a dose and a margin at two levels of exposures or more."
+        why = "Too few edits at two or more levels of exposures have both a dose and a margin."
         return Absent("mediation", _TITLE, why)
     tables = []
     for label in labels:
@@ -49,32 +48,35 @@ def mediation(summary: Summary) -> Figure | Absent:
         tables.append(table.with_columns(pl.lit(label).alias("label")))
     frame = pl.concat(tables).filter(pl.col("edits") >= _FEWEST)
     if not frame.height:
-        return Absent("mediation", _TITLE, f"No bin of margin has {_FEWEST} edits of one level.")
+        return Absent("mediation", _TITLE, f"No bin of margins has {_FEWEST} edits of one level.")
+    floor = floor_of(float(frame.select(pl.coalesce("ed50", "beyond").max()).item()))
     frame = frame.with_columns(
-        pl.coalesce("ed50", "beyond").clip(lower_bound=_FLOOR).alias("steps"),
-        pl.col("low", "high").clip(_FLOOR, pl.col("beyond")),
+        pl.coalesce("ed50", "beyond").clip(lower_bound=floor).alias("steps"),
+        pl.col("low", "high").clip(floor, pl.col("beyond")),
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level"),
     )
     colours = exposure_colours(frame["exposures"].to_list())
-    limits = [float(frame.select(getattr(pl.col("steps"), end)()).item()) for end in ("min", "max")]
+    first, last = pl.min_horizontal("steps", "low"), pl.max_horizontal("steps", "high")
+    limits = [float(frame.select(end).item()) for end in (first.min(), last.max())]
     panels = [
         Panel(label, _chart(frame.filter(pl.col("label") == label), colours, limits))
         for label in first_labels(frame)
     ]
     caption = (
-        "Each point is the ED50 of edits in one fifth of the margins, log p(old) - log p(new) "
-        f"before the edit; {counted(frame, 'edits', 'edits')}, bars are 95 % percentile intervals "
-        "of the bootstrap over clusters. Where curves share a range of margins and lie on each "
-        "other there, the margin explains the effect of exposures; where they lie apart, it does "
-        "not; where they share none, nothing can be said. The table of mediation has the shares "
-        "with their intervals."
+        "Each point is the ED50 of edits in one fifth of the margins, log p(old) \u2212 log p(new) "
+        f"before the edit, with {_FEWEST} edits or more. {counted(frame, 'edits', 'edits')}; bars "
+        "are 95% percentile intervals of the bootstrap over clusters, and a point without a bar "
+        "has one cluster, or the same ED50 in all resamples. If curves coincide where their "
+        "margins overlap, the margin explains the effect of exposures; if they differ there, it "
+        "does not; without overlap, nothing can be concluded. The table of mediation has the "
+        "shares with their intervals."
     )
     return Figure("mediation", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
-                  "exposures", "△ censored")  # fmt: skip
+                  "exposures", "△ right-censored: ED50 is larger")  # fmt: skip
 
 
 def _chart(part: pl.DataFrame, colours: dict[str, str], limits: list[float]) -> Any:
-    y = log_axis("steps", "ED50, edit steps", *limits, zero=_FLOOR)
+    y = log_axis("steps", "ED50, edit steps", *limits, zero=FLOOR)
     base = alt.Chart(rows(part)).encode(
         x=alt.X(
             "middle:Q",
@@ -90,11 +92,11 @@ def _chart(part: pl.DataFrame, colours: dict[str, str], limits: list[float]) -> 
             alt.Tooltip("ed50:Q", title="ED50, steps"),
             alt.Tooltip("low:Q"),
             alt.Tooltip("high:Q"),
-            alt.Tooltip("edits:Q"),
+            alt.Tooltip("edits:Q", format=","),
         ],
     )
-    return (
-        base.mark_line(strokeOpacity=0.75).encode(y=y)
-        + base.mark_rule(strokeOpacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")
-        + censorable(base, part, y)
-    ).add_params(only())
+    layers = [base.mark_line(strokeOpacity=0.75).encode(y=y), censorable(base, part, y)]
+    if part["low"].drop_nulls().len():  # without an interval, Vega would warn of a layer of nothing
+        bars = base.mark_rule(strokeOpacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")
+        layers.insert(1, bars)
+    return alt.layer(*layers).add_params(only())

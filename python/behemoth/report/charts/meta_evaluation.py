@@ -24,62 +24,70 @@ from behemoth.study.analysis.meta_evaluation import MetaEvaluation
 __all__ = ["SERIES", "meta_evaluation_figure"]
 
 SERIES = {
-    "as it is read": BLUE,
-    "held to the twin": ORANGE,
+    "raw value": BLUE,
+    "distance to the twin's": ORANGE,
     "refusal": "#CC79A7",
     "relearning": "#009E73",
     "rounding": "#E69F00",
 }
 """Series within a panel, with their colours."""
 _PANELS = (
-    ("Told from the twin", {"as it is read": "area"}, "area (0.5: not at all)", (0.0, 1.0), 0.5),
+    (
+        "Distinguishes the twin",
+        {"raw value": "area"},
+        "area (0.5: chance)",
+        (0.0, 1.0),
+        0.5,
+    ),
     (
         "Ranks methods as the distance to the twin does",
-        {"as it is read": "ranks", "held to the twin": "ranks_twin"},
+        {"raw value": "ranks", "distance to the twin's": "ranks_twin"},
         "Kendall's tau",
         (-1.0, 1.0),
         0.0,
     ),
     (
-        "Calls forgotten what is not",
+        "Calls facts forgotten that are not",
         {"refusal": "suppression", "relearning": "relearning", "rounding": "rounding"},
         "share of such models",
         (0.0, 1.0),
         None,
     ),
     (
-        "Depends on frequency, at the twin",
-        {"as it is read": "frequency"},
-        "change per doubling, in gaps to the trained model",
+        "Depends on frequency, for the twin",
+        {"raw value": "frequency"},
+        "change per doubling, in gaps",
         None,
         0.0,
     ),
 )
 _ROW, _EDGE, _ASIDE = 19, 50, 5  # pixels
 _CAPTION = (
-    "One row a metric. Told from the twin: the chance that the trained model of one cluster has a "
-    "worse value than the retrained twin of any, with Newcombe's score interval. Ranks: over pairs "
-    "of different methods on one model, by the metric as papers read it, and by |value \u2212 the "
-    "twin's|. Calls forgotten: the share of models that refuse though they are far from the twin, "
-    "or that say no more of the facts than the twin, but relearn faster, or say them again with "
-    "weights rounded to 8 or 4 bits, whose value is nearer the twin's than the trained model's; "
-    "what rests on recall itself is 1 by construction in the last two. Frequency: how the twin's "
-    "value moves with the exposures that the facts would have had. Bars are 95 % intervals over "
-    "(world, initialisation) by the cluster jackknife but for the first; points without one are of "
-    "one cluster or the same in all."
+    "One row per metric. Distinguishes: the probability that the trained model of one cluster has "
+    "a worse value than the retrained twin of any cluster, with Newcombe's score interval. Ranks: "
+    "Kendall's tau over pairs of different methods on one model, by the raw value and by |value "
+    "\u2212 twin's value|. Calls forgotten: the share whose value is closer to the twin's than to "
+    "the trained model's, among models that refuse but are far from the twin, and among models "
+    "that give no more of the facts than the twin but relearn faster, or give them again with "
+    "weights rounded to 8 or 4 bits; in these last two groups, metrics based on recall have a "
+    "share of 1 by construction. Frequency: the change of the twin's value per doubling of the "
+    "exposures that the facts would have had, relative to the gap between twin and trained model. "
+    "Bars are 95% intervals of the cluster jackknife over (world, initialisation), except in the "
+    "first panel; a point without a bar has one cluster, or the same value without any one "
+    "cluster."
 )
 
 
 def meta_evaluation_figure(found: MetaEvaluation) -> Figure | Absent:
     """Draw the metrics, in the order of the table."""
-    name, title = "metrics", "What each metric is worth"
+    name, title = "metrics", "Evaluation of the metrics"
     parts = [
         (frame, panel, axis, domain, line)
         for panel, series, axis, domain, line in _PANELS
         if not (frame := _long(found.table, panel, series)).is_empty()
     ]
     if not parts:
-        return Absent(name, title, "No finished trial has a twin and a trained model beside it.")
+        return Absent(name, title, "No finished trial has both a twin and a trained model.")
     frame = pl.concat([part[0] for part in parts])
     # In files the legend lists these colours, so series without a point are omitted.
     drawn = set(frame["series"])
@@ -128,6 +136,7 @@ def _chart(
         sort=[name for name in order if name in there],
         axis=alt.Axis(
             labelLimit=220,
+            labelPadding=7,  # points at 0 reach over the axis
             grid=True,
             tickBand="extent",
             labelExpr="replace(datum.label, /_/g, ' ')",
@@ -155,7 +164,7 @@ def _chart(
                 alt.Tooltip("value:Q", format=".2f"),
                 alt.Tooltip("low:Q", format=".2f"),
                 alt.Tooltip("high:Q", format=".2f"),
-                alt.Tooltip("count:Q", title="rests on"),
+                alt.Tooltip("count:Q", title="n"),
             ],
         )
         ends = alt.X("low:Q", title=title, scale=scale)

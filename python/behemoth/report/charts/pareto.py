@@ -21,9 +21,8 @@ from behemoth.report.style import (
     rows,
     shape_of,
 )
-from behemoth.study.analysis.leaderboard import Board
-
-from .common import JACKKNIFE
+from behemoth.study.analysis.leaderboard import FEWEST, Board
+from behemoth.support.text import plural_text
 
 __all__ = ["AXES", "front", "pareto"]
 
@@ -34,11 +33,16 @@ AXES = {
 """Measures on the horizontal and vertical axis, by suite."""
 _TITLES = {"editing": "Efficacy against damage", "unlearning": "Forgetting against utility"}
 _SAID = {
-    "damage": "damage: known bystanders lost, mean of groups",
+    "damage": "damage: known bystanders lost, mean over groups",
     "efficacy": "efficacy: p(new) > p(old)",
     "utility": "utility, as a share of the twin's",
     "forgetting": "forgetting: 1 \u2212 distance to the twin",
 }
+_BARS = (
+    "Bars are 95% intervals of the cluster jackknife over (world, initialisation), clipped to the "
+    f"range of the measure; a point without a bar has fewer than {FEWEST} clusters, or the same "
+    "value without any one cluster"
+)
 _LESS_IS_MORE = ("damage",)
 _COLOURS = 10  # number of distinct colours; further methods have another shape
 
@@ -69,7 +73,7 @@ def pareto(board: Board) -> Figure | Absent:
     """Draw the methods of a board; the line joins the Pareto front.
 
     Methods without both numbers in all of their trials are omitted and named, because otherwise
-    they would benefit from trials that broke down.
+    they would benefit from trials that failed.
     """
     across, up = AXES[board.suite]
     name, title = f"pareto-{board.suite}", _TITLES[board.suite]
@@ -85,16 +89,27 @@ def pareto(board: Board) -> Figure | Absent:
     diamonds = frozenset(list(colours)[_COLOURS:])
     chart = _chart(frame, across, up, colours, diamonds)
     caption = (
-        f"One point a method, mean over trials; {JACKKNIFE}. The line joins methods that no other "
-        "method beats on both axes, and these are named; the legend picks one out."
+        f"One point per method: the mean over {_trials(board.table.filter(whole))}. {_BARS}. The "
+        "dashed line joins the Pareto front, the methods that no other method beats; they are "
+        "named in the chart. Oracles are not compared."
     )
     apart = board.table.filter(~whole)["label"].to_list()
     if apart:
-        caption += f" Left out, as trials failed or have not both numbers: {', '.join(apart)}."
+        caption += f" Not drawn, because not all trials have both numbers: {', '.join(apart)}."
     return Figure(
         name, title, caption, (Panel("", chart, 380),), frame, tuple(colours.items()), "method",
         diamonds=diamonds,
     )  # fmt: skip
+
+
+def _trials(table: pl.DataFrame) -> str:
+    """Return the numbers of trials and clusters, such as ``6 trials, 3 clusters``."""
+    said = []
+    for name, what in (("trials", "trial"), ("clusters", "cluster")):
+        fewest, most = (int(getattr(table[name], end)() or 0) for end in ("min", "max"))
+        some = f"{fewest:,} to " if fewest < most else ""
+        said.append(f"{some}{plural_text(most, what)}")
+    return ", ".join(said)
 
 
 def _whole(board: Board, across: str, up: str) -> pl.Series:
@@ -123,8 +138,11 @@ def _chart(
     top = max(1e-3, float(frame.select(pl.max_horizontal(across, f"{across}_high").max()).item()))
     domain = [0, min(1.0, top * 1.1)] if across in _LESS_IS_MORE else [0, 1]
     x_scale, y_scale = alt.Scale(domain=domain, clamp=True), alt.Scale(domain=[0, 1], clamp=True)
-    x = alt.X(f"{across}:Q", title=_SAID[across], scale=x_scale)
-    y = alt.Y(f"{up}:Q", title=_SAID[up], scale=y_scale)
+    x_axis = alt.Axis(tickCount=6, format="~g")
+    # Points at 0 reach over the axis.
+    y_axis = alt.Axis(tickCount=6, format="~g", labelPadding=9)
+    x = alt.X(f"{across}:Q", title=_SAID[across], scale=x_scale, axis=x_axis)
+    y = alt.Y(f"{up}:Q", title=_SAID[up], scale=y_scale, axis=y_axis)
     base = alt.Chart(rows(frame)).encode(
         color=colour_of("label", colours),
         opacity=faded("label"),
@@ -162,9 +180,12 @@ def _names(
         for low in (True, False):
             own = named.filter(((pl.col(across) < middle) == left) & ((pl.col(up) < 0.5) == low))
             align = "left" if left else "right"
-            mark = alt.Chart(rows(own)).mark_text(
-                align=align, dx=9 if left else -9, dy=-9 if low else 9, fontSize=11, color=INK,
-                limit=200,
-            )  # fmt: skip
-            marks.append(mark.encode(x=x, y=y, text="label:N", opacity=faded("label")))
+            # A white edge keeps names legible over bars.
+            edges: list[dict[str, Any]] = [{"stroke": "white", "strokeWidth": 3}, {"color": INK}]
+            for edge in edges:
+                mark = alt.Chart(rows(own)).mark_text(
+                    align=align, dx=9 if left else -9, dy=-9 if low else 9, fontSize=11,
+                    limit=200, **edge,
+                )  # fmt: skip
+                marks.append(mark.encode(x=x, y=y, text="label:N", opacity=faded("label")))
     return marks

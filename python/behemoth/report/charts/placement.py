@@ -41,13 +41,22 @@ def placement(summary: Summary) -> Figure | Absent:
         for name, title in _MEASURES.items()
         if best[name].drop_nulls().len()
     ]
-    shared = " Of methods that share a cell the one of most success is shown." if several else ""
-    caption = (
-        "Over all exposures; lighter is better in every panel. Censored ED50 are written with >; "
-        f"“full” updates whole matrices. {_said_of_rows(frame)}"
-        f"n = {int(frame['edits'].min() or 0):,} edits a cell or more.{shared}"  # type: ignore[arg-type]
+    shared = (
+        " If several methods share a cell, the one with the most success is shown."
+        if several
+        else ""
     )
-    return Figure("placement", _TITLE, caption, tuple(panels), frame)
+    caption = (
+        "Over all exposures; lighter is better in every panel. > marks a right-censored ED50; "
+        f"“full” updates complete matrices. {_said_of_rows(frame)}n = {_edits(best)} edits per "
+        f"cell; no intervals are shown.{shared}"
+    )
+    return Figure("placement", _TITLE, caption, tuple(panels), frame, own_colours=True)
+
+
+def _edits(cells: pl.DataFrame) -> str:
+    fewest, most = (int(getattr(cells["edits"], end)() or 0) for end in ("min", "max"))
+    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
 
 
 def _comparable(summary: Summary) -> pl.DataFrame:
@@ -69,7 +78,7 @@ def _said_of_rows(frame: pl.DataFrame) -> str:
     rows_kept = frame["retain_rows"][0]
     if rows_kept is None:
         return ""
-    return f"Every cell is of edits with {plural_text(rows_kept, 'retained row')}. "
+    return f"All edits have {plural_text(rows_kept, 'retained row')}. "
 
 
 def _chart(frame: pl.DataFrame, name: str, ranks: list[str], parts: list[str]) -> Any:

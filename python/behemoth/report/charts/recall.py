@@ -11,14 +11,14 @@ from behemoth.support.text import plural_text
 
 from .common import JACKKNIFE, counted, curves, first_labels
 
-_TITLE = "What the models knew: recall against exposures"
+_TITLE = "Recall of the unedited models against exposures"
 
 
 def recall(summary: Summary) -> Figure | Absent:
     """Draw the share of facts recalled in free generation."""
     frame = summary.recall
     if not frame.height:
-        return Absent("recall", _TITLE, "No model of this study has been asked its facts yet.")
+        return Absent("recall", _TITLE, "The recall of no model has been evaluated yet.")
     several = frame["load"].n_unique() > 1
     name = pl.col("size")
     if several:
@@ -37,7 +37,7 @@ def recall(summary: Summary) -> Figure | Absent:
     ]
     chart = curves(frame, colours, y, field="cell", tooltip=tooltip)
     caption = (
-        "Exact match of free generation, over all facts in the default template, before any edit; "
+        "Exact match of free generation over all facts, in the default template, before any edit. "
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
     return Figure("recall", _TITLE, caption, (Panel("", chart),), frame,
@@ -51,4 +51,4 @@ def _finding(frame: pl.DataFrame) -> str:
         above = part.filter((pl.col("mean") >= 0.5) & (pl.col("exposures") > 0))
         if above.height:
             said.append(f"{plural_text(above['exposures'][0], 'exposure')} ({name})")
-    return f"Half of the facts are recalled from {', '.join(said)}." if said else ""
+    return f"At least half of the facts are recalled from {', '.join(said)}." if said else ""

@@ -22,14 +22,14 @@ from behemoth.support.text import plural_text
 
 from .common import JACKKNIFE, aims, counted, methods, spread
 
-_TITLE = "Reversion: edits that hold while training on the corpus goes on"
+_TITLE = "Retention: edits that hold during continued training on the corpus"
 
 
 def retention(summary: Summary) -> Figure | Absent:
     """Draw the share of edits that hold against the steps of training after them."""
     frame = summary.retention
     if not frame.height:
-        why = "The study did not train on after its edits (measure.durability = 0)."
+        why = "The study did not continue training after its edits (measure.durability = 0)."
         return Absent("retention", _TITLE, why)
     frame = frame.with_columns(
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level"),
@@ -47,9 +47,9 @@ def retention(summary: Summary) -> Figure | Absent:
         for label in methods(summary, frame)
     ]
     caption = (
-        f"Share of the edits with {_held(*aims(summary, frame))}, of those that had it right after "
-        f"the batch of edits. {counted(frame, 'edits')}; {JACKKNIFE}. Levels stand beside each "
-        "other so that their bars can be told apart."
+        f"Share of the edits with {_held(*aims(summary, frame))}, among those with it directly "
+        f"after the batch of edits. {counted(frame, 'edits')}; {JACKKNIFE}. Points are shifted "
+        "sideways so that bars do not overlap."
     )
     return Figure("retention", _TITLE, caption, tuple(panels), frame.drop("dodge"),
                   tuple(colours.items()), "exposures of the edited fact",
@@ -58,14 +58,14 @@ def retention(summary: Summary) -> Figure | Absent:
 
 def _held(edits: bool, forgets: bool) -> str:
     """Return the definition of holding, for methods that edit, that unlearn, or both."""
-    other = "some other token likelier than the old object's"
+    other = "another token more likely than that of the old object"
     if not forgets:
         return "p(new) > p(old)"
-    return f"p(new) > p(old) (of methods that unlearn, {other})" if edits else other
+    return f"p(new) > p(old) (unlearning: {other})" if edits else other
 
 
 def _finding(summary: Summary, frame: pl.DataFrame) -> str:
-    """Return a sentence on what holds at the last step, at fewest and at most exposures.
+    """Return a sentence on what holds at the last step, at the fewest and the most exposures.
 
     It is about the method of the primary contrast, or the first one. Methods are never pooled: the
     number of edits that survive the batch differs by exposures, so that pooled numbers would also
@@ -80,10 +80,10 @@ def _finding(summary: Summary, frame: pl.DataFrame) -> str:
         return ""
     few, many = last.row(0, named=True), last.row(-1, named=True)
     return (
-        f"With {label}, after {few['step']:,} steps of training {few['mean']:.0%} of the edits "
-        f"hold at {plural_text(few['exposures'], 'exposure')} of the fact (of {few['rows']:,} that "
-        f"held right after the batch), and {many['mean']:.0%} at {many['exposures']:,} (of "
-        f"{many['rows']:,})."
+        f"With {label}, after {few['step']:,} steps of training, {few['mean']:.0%} of the edits "
+        f"still hold at {plural_text(few['exposures'], 'exposure')} of the fact (of "
+        f"{few['rows']:,} that held directly after the batch) and {many['mean']:.0%} at "
+        f"{many['exposures']:,} (of {many['rows']:,})."
     )
 
 

@@ -41,7 +41,7 @@ def slopes(summary: Summary) -> Figure | Absent:
         pl.col("contrast").is_in(list(_PANELS)) & pl.col("estimate").is_not_null()
     )
     if not frame.height:
-        return Absent("slopes", _TITLE, "No contrast can be estimated: see the table of contrasts.")
+        return Absent("slopes", _TITLE, "No contrast can be estimated; the table states why.")
     alone = pl.col("low").is_null() & (pl.col("clusters") < 2)
     single = 0
     if int(frame["clusters"].max() or 0) > 1:  # type: ignore[arg-type]
@@ -64,22 +64,25 @@ def slopes(summary: Summary) -> Figure | Absent:
     ]
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     how = (
-        f"bars are 95 % intervals by the cluster jackknife with t on clusters - 1 degrees of "
-        f"freedom (up to {clusters} clusters), each by itself"
+        "bars are 95% intervals of the cluster jackknife, with Student's t on clusters \u2212 1 "
+        f"degrees of freedom (up to {clusters} clusters), and an arrow if they extend beyond the "
+        "axis; a point without a bar has the same estimate without any one cluster, or none "
+        "without one of them"
         if clusters > 1
         else "with one cluster there are no intervals"
     )
     caption = (
         "A time ratio above 1 means that facts that were written more often need a higher dose. "
-        f"The line is no effect; {how}, with an arrow where they go on beyond the axis. Only what "
-        "the table below calls primary or family is tested."
+        f"The line marks no effect; {how}. Only contrasts with the role primary or family in the "
+        "table below are tested."
         f"{_of_one(single)}"
     )
     return Figure("slopes", _TITLE, caption, tuple(panels), frame, tuple(_COLOURS.items()), "")
 
 
 def _of_one(count: int) -> str:
-    return f" {plural_text(count, 'estimate')} of one cluster: in the table alone." if count else ""
+    said = f" Not drawn: {plural_text(count, 'estimate')} from one cluster, shown in the table."
+    return said if count else ""
 
 
 def _natural(frame: pl.DataFrame) -> pl.DataFrame:

@@ -34,7 +34,7 @@ def tradeoff(summary: Summary) -> Figure | Absent:
     every = summary.tradeoff
     frame = every.filter(pl.col("kl") > 0)
     if not frame.height:
-        why = "No finished trial has both successes and bystanders to count damage on."
+        why = "No finished trial has both successes and bystanders."
         return Absent("tradeoff", _TITLE, why)
     if float(frame.select(pl.col("success").min()).item()) > _CERTAIN:
         why = f"More than {_CERTAIN:.0%} of the edits succeed with every method at every level."
@@ -67,7 +67,7 @@ def _success(edits: bool, forgets: bool) -> str:
     match, gone = "exact match of free generation", "the old object no longer generated"
     if not forgets:
         return match
-    return f"{match} (of methods that unlearn, {gone})" if edits else gone
+    return f"{match} (unlearning: {gone})" if edits else gone
 
 
 def _left_out(every: pl.DataFrame) -> str:
@@ -76,13 +76,13 @@ def _left_out(every: pl.DataFrame) -> str:
     counts = (
         (
             every.filter(pl.col("kl") <= 0).height,
-            "that changed no bystander, and has no logarithm",
+            "with a KL of 0, which has no logarithm",
         ),
-        (every.filter(~priced & broken).height, "in which every edit broke down"),
-        (every.filter(~priced & ~broken).height, "without bystanders of their own"),
+        (every.filter(~priced & broken).height, "in which every edit failed"),
+        (every.filter(~priced & ~broken).height, "without bystanders"),
     )
     said = [f"{plural_text(count, 'point')} {why}" for count, why in counts if count]
-    return f" Left out: {'; '.join(said)}." if said else ""
+    return f" Not drawn: {'; '.join(said)}." if said else ""
 
 
 def _bottom(least: float) -> float:

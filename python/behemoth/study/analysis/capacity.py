@@ -69,6 +69,10 @@ def capacity_by_model(recall: pl.DataFrame) -> pl.DataFrame:
 def capacity_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
     """Return the bits stored per parameter if all facts were stored as well as those of a level.
 
+    This is the share of their bits that the facts of a level store, times all bits of the world.
+    Facts of a level may have more objects to choose from than others, such as facts that follow
+    from them: their bits times the number of all facts would exceed the bits of the world.
+
     Returns
     -------
     polars.DataFrame
@@ -76,10 +80,14 @@ def capacity_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
         exposures, then mean, low, high (bits per parameter, from 0), rows (facts) and clusters.
     """
     models = capacity_by_model(recall).select(
-        "model", pl.col("offered_per_parameter").round_sig_figs(2), "facts_per_parameter"
+        "model",
+        pl.col("offered_per_parameter").round_sig_figs(2),
+        pl.col("offered_per_parameter").alias("offered"),
     )
+    own = pl.col("objects").cast(pl.Float64).log(2).mean().over("model", "exposures")
+    share = pl.when(own > 0).then(saved_bits() / own).otherwise(0.0)
     rows = recall.join(models, on="model").with_columns(
-        (saved_bits() * pl.col("facts_per_parameter")).alias("density")
+        (share * pl.col("offered")).alias("density")
     )
     by = ("size", "offered_per_parameter", "exposures")
     table = means(rows, "density", by, within=(0.0, float("inf")))
@@ -89,10 +97,10 @@ def capacity_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
 def recall_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
     """Return the share of facts that are recalled.
 
-    Columns size, load (bits of the world / (2 x parameters), rounded to hundredths), exposures,
-    mean, low, high, rows, clusters.
+    Columns size, load (bits of the world / (2 x parameters), to two digits), exposures, mean, low,
+    high, rows, clusters.
     """
     rows = recall.with_columns(
-        pl.col("exact_match").cast(pl.Float64), pl.col("load").cast(pl.Float64).round(2)
+        pl.col("exact_match").cast(pl.Float64), pl.col("load").cast(pl.Float64).round_sig_figs(2)
     )
     return means(rows, "exact_match", ("size", "load", "exposures"), within=(0.0, 1.0))

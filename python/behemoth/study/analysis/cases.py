@@ -150,7 +150,7 @@ def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case
     # Names of objects are taken from right answers of the model in any of these trials.
     asked = frames.probes.filter(pl.col("trial").is_in(keys["trial"].unique().implode())).collect()
     objects = _objects(frames, edits["model"][0])
-    names = _names(asked, objects)
+    names = {**_new_names(asked, edits), **_names(asked, objects)}
     asked = asked.join(keys, on=["trial", "edit"], how="semi")
     parts = asked.partition_by("trial", "edit", as_dict=True, maintain_order=True)
     order = {fact: place for place, fact in enumerate(facts)}
@@ -209,9 +209,26 @@ def _names(asked: pl.DataFrame, objects: Mapping[int, int]) -> _Names:
     after = (pl.col("stage") == "after") & pl.col("exact_match") & ~pl.col("must_change")
     rows = asked.filter(before | after).select("relation", "fact", "generated").unique()
     return {
-        (relation, objects[fact]): words
+        (relation, objects[fact]): words.strip()
         for relation, fact, words in rows.sort("relation", "fact", "generated").iter_rows()
         if fact in objects
+    }
+
+
+def _new_names(asked: pl.DataFrame, edits: pl.DataFrame) -> _Names:
+    """Return names of new objects by (relation, object): answers of edits that are followed."""
+    followed = (pl.col("stage") == "after") & pl.col("exact_match") & pl.col("must_change")
+    own = edits.select("trial", "edit", "relation", "new_object").drop_nulls("new_object")
+    rows = (
+        asked.filter(followed & pl.col("group").str.starts_with("edited"))
+        .select("trial", "edit", "relation", "generated")
+        .join(own, on=["trial", "edit", "relation"])
+        .select("relation", "new_object", "generated")
+        .unique()
+        .sort("relation", "new_object", "generated")
+    )
+    return {
+        (relation, number): words.strip() for relation, number, words in rows.iter_rows() if words
     }
 
 
@@ -265,7 +282,7 @@ def _both(
 
 def _said(row: Mapping[str, Any], right: str, probability: str) -> Said:
     return Said(
-        words=row["generated"],
+        words=row["generated"].strip(),
         right=bool(row[right]),
         probability=_exp(row[probability]),
         old=_exp(row["log_probability_old"]),

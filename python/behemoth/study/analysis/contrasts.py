@@ -27,26 +27,33 @@ from .time_ratio import (
 __all__ = ["CONTRASTS", "MEASURES", "contrasts", "primary_contrast"]
 
 MEASURES: dict[str, tuple[str, str]] = {
-    "dose": ("ratio", "dose, per doubling of exposures (time ratio)"),
-    "dose_curvature": ("ratio", "how that ratio changes with each further doubling"),
-    "dose_within_fact": ("ratio", "the time ratio between twins of one fact at several exposures"),
-    "dose_margin": ("ratio", "the time ratio, with the margin before the edit held fixed"),
-    "dose_load": ("ratio", "how the time ratio changes with each doubling of the load"),
-    "dose_recency": ("ratio", "the time ratio, with the distance to the last exposure held fixed"),
-    "dose_held_out": ("ratio", "the time ratio of the dose of wordings that were held out"),
-    "dose_weibull": ("ratio", "the time ratio, if doses are Weibull's and not log-normal"),
-    "dose_whole": ("ratio", "the time ratio over all edits, no step counted as at most one"),
-    "dose_whole_weibull": ("ratio", "the same, if doses are Weibull's"),
-    "already": ("ratio", "odds that no step is needed (dose 0), per doubling"),
-    "ed50": ("power", "factor on ED50 for each doubling of exposures"),
-    "efficacy": ("ratio", "odds that p(new) > p(old) at the end, or that it is forgotten"),
-    "success": ("ratio", "odds that free generation says what it should"),
-    "kl": ("plain", "nats of KL on bystanders, per doubling of the edited fact's exposures"),
-    "lost": ("plain", "share of known bystanders lost, per doubling of the same"),
-    "kl_bystander": ("plain", "nats of KL, per doubling of the bystander's own exposures"),
-    "lost_bystander": ("plain", "share of known bystanders lost, per doubling of their own"),
+    "dose": ("ratio", "time ratio: factor on the dose per doubling of exposures"),
+    "dose_curvature": ("ratio", "factor on the time ratio with each further doubling"),
+    "dose_within_fact": ("ratio", "time ratio between twins of the same fact"),
+    "dose_margin": ("ratio", "time ratio with the margin before the edit held fixed"),
+    "dose_load": ("ratio", "factor on the time ratio per doubling of the load"),
+    "dose_recency": ("ratio", "time ratio with the recency of the last exposure held fixed"),
+    "dose_held_out": ("ratio", "time ratio of the dose of held-out wordings"),
+    "dose_weibull": ("ratio", "time ratio with Weibull doses instead of log-normal ones"),
+    "dose_whole": ("ratio", "time ratio over all edits, with dose 0 as at most one step"),
+    "dose_whole_weibull": ("ratio", "the same with Weibull doses"),
+    "already": ("ratio", "odds ratio of dose 0 (no step needed), per doubling"),
+    "ed50": ("power", "factor on ED50 per doubling of exposures"),
+    "efficacy": ("ratio", "odds ratio of efficacy (p(new) > p(old), or forgotten), per doubling"),
+    "success": ("ratio", "odds ratio of success in free generation, per doubling"),
+    "kl": ("plain", "KL on bystanders, nats, per doubling of the edited fact's exposures"),
+    "lost": (
+        "plain",
+        "share of known bystanders lost, per doubling of the edited fact's exposures",
+    ),
+    "kl_bystander": ("plain", "KL on bystanders, nats, per doubling of their own exposures"),
+    "lost_bystander": (
+        "plain",
+        "share of known bystanders lost, per doubling of their own exposures",
+    ),
 }
-"""Scale and meaning of each contrast. ratio: exp of the estimate; power: 2 to the estimate."""
+"""Scale and meaning of each contrast. ratio: exp of the estimate; power: 2 to the estimate; plain:
+the difference per doubling."""
 
 CONTRASTS: dict[str, Any] = {
     "label": pl.String,

@@ -126,7 +126,7 @@ def dose_table(
         The columns of `by`, filter (String: all or known), and those of
         `behemoth.evaluate.ed50`: edits, reached, ed50, censored, beyond, low, high, clusters.
         Intervals are percentiles of the bootstrap over complete (world, initialisation) clusters,
-        which are too narrow for few clusters; they are null for one.
+        which are too narrow for few clusters; they are null for one, and if all samples agree.
     """
     rows = seeded(dosed(edits))
     found = [

@@ -29,11 +29,11 @@ __all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "mean
 
 LEVEL = 0.95
 """Default confidence level of intervals."""
-_STILL = 1e-12  # a standard error up to this share of the value is rounding
+_STILL = 1e-6  # a standard error up to this share of the value is rounding, also of float32
 _NONE = "cannot be estimated"
 _ONE = "one cluster: no interval"
-_SAME = "the same in every cluster: no interval"
-_LEANS = "without one of the clusters it cannot be estimated: no interval"
+_SAME = "unchanged without any one cluster: no interval"
+_LEANS = "cannot be estimated without one of the clusters: no interval"
 
 
 @dataclass(frozen=True)

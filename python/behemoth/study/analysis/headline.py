@@ -9,12 +9,15 @@ from typing import Any, Literal
 
 import polars as pl
 
+from behemoth.support.text import plural_text
+
 from .dose import FILTERS, already, dosed
 from .summary import Summary
 
 __all__ = ["Headline", "Verdict", "headline"]
 
 _LEVEL = 0.05  # family-wise level
+_MOST_DIGITS = 6  # decimal places of an interval
 Verdict = Literal["rises", "falls", "no clear effect", "one cluster", "no data"]
 
 
@@ -61,7 +64,7 @@ def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
         return Headline(
             "no data",
             "The primary contrast cannot be estimated yet",
-            f"No finished trial has what the stated contrast needs{why}.",
+            f"No finished trial has the data that the primary contrast needs{why}.",
         )
     known = stated.get("known")
     if primary["measure"] == "ed50":
@@ -73,21 +76,21 @@ def _of_dose(
     summary: Summary, label: str, row: dict[str, Any], known: dict[str, Any] | None
 ) -> Headline:
     edits = summary.edits.filter((pl.col("label") == label) & (pl.col("exposures") > 0))
-    kind = "unlearn" if (edits["dose_kind"] == "forget").any() else "edit"
+    kind = "unlearning" if (edits["dose_kind"] == "forget").any() else "edit"
     verdict, of_known = _verdict(row), _verdict(known)
     title = {
         "rises": f"Facts that were written more often need a higher {kind} dose",
         "falls": f"Facts that were written more often need a lower {kind} dose",
         "no clear effect": f"No clear effect of exposures on the {kind} dose",
-        "one cluster": f"The {kind} dose against exposures, in one model",
+        "one cluster": f"The {kind} dose against exposures, in one cluster",
     }[verdict]
     text = (
-        f"With {label}, each doubling of exposures multiplies the {kind} dose by {_ratio(row)} "
-        f"over all facts{_inside(row, ',')} and {_of_known(known)}. "
+        f"With {label}, each doubling of exposures multiplies the {kind} dose by {_judged(row)} "
+        f"over all facts{_of_known(known)}. "
         f"{_selected(summary, edits, label)} {_carried(summary, label)} {_sure(row)}"
     )
     details = (
-        f"{_medians(summary, label, verdict)} {_median_slope(summary, label)} {_censored(edits)} "
+        f"{_medians(summary, label)} {_median_slope(summary, label)} {_censored(edits)} "
         f"{_already(summary, edits, label)} {_shape(summary, label)}{_family(summary)}"
     )
     title += _beside(verdict, of_known)
@@ -99,42 +102,43 @@ def _beside(verdict: Verdict, known: Verdict) -> str:
     if verdict in ("one cluster", known) or (verdict == "no clear effect" and known == "no data"):
         return ""
     return {
-        "rises": "; among facts known before it rises",
-        "falls": "; among facts known before it falls",
-        "no clear effect": "; among facts known before no effect is clear",
-        "one cluster": "; of facts known before there is no interval",
-    }.get(known, "; of facts known before there is no estimate")
+        "rises": "; for facts known before, it rises",
+        "falls": "; for facts known before, it falls",
+        "no clear effect": "; for facts known before, there is no clear effect",
+        "one cluster": "; for facts known before, there is no interval",
+    }.get(known, "; for facts known before, there is no estimate")
 
 
 def _of_known(row: dict[str, Any] | None) -> str:
+    """Return the rest of the sentence on the primary contrast: over facts known before."""
     if row is None or row["estimate"] is None:
         note = f" ({row['note']})" if row is not None and row["note"] else ""
-        return f"cannot be estimated over facts known before{note}"
-    said = f"by {_ratio(row)} over facts known before"
+        return f"; over facts known before, there is no estimate{note}"
+    said = f" and by {_judged(row)} over facts known before"
     if row["low"] is None:
         return f"{said} (no interval: {_why(row)})"
     if not row["low"] <= 0 <= row["high"] and row["p_family"] > _LEVEL:
-        return f"{said} (not tested, as that over all facts is not shown)"
-    return f"{said}{_inside(row)}"
+        return f"{said} (not tested, because the contrast over all facts is not significant)"
+    return said
 
 
 def _carried(summary: Summary, label: str) -> str:
-    """Describe the shares of both effects that the margin mediates."""
+    """State the shares of both effects that the margin mediates."""
     said = []
     for name, facts in (("all", "all facts"), ("known", "facts known before")):
         parts = summary.mediations.get((label, name))
         share = None if parts is None else parts.share
         if share is None or share.value is None:
             why = share.note if share is not None and share.note else "too few edits"
-            said.append(f"over {facts} no share can be given ({why})")
+            said.append(f"cannot be estimated ({why}) over {facts}")
             continue
-        ends = ""
+        ends = " (no interval)"
         if share.low is not None and share.high is not None:
-            ends = f" ({share.low:.0%} to {share.high:.0%})"
-        said.append(f"over {facts} {share.value:.0%}{ends}".replace("-", "\u2212"))
-    if said[0].removeprefix("over all facts") == said[1].removeprefix("over facts known before"):
-        said = [said[0].replace("over all facts", "over all facts and over facts known before")]
-    return f"Of the effect, the margin before the edit carries: {'; '.join(said)}."
+            ends = f" (95% interval {share.low:.0%} to {share.high:.0%})"
+        said.append(f"{share.value:.0%}{ends} over {facts}".replace("-", "\u2212"))
+    if said[0].removesuffix("all facts") == said[1].removesuffix("facts known before"):
+        said = [f"{said[0]} and over facts known before"]
+    return f"Share of the effect that the margin before the edit mediates: {'; '.join(said)}."
 
 
 def _selected(summary: Summary, edits: pl.DataFrame, label: str) -> str:
@@ -145,9 +149,9 @@ def _selected(summary: Summary, edits: pl.DataFrame, label: str) -> str:
     if needed == rows.height or row is None or row["estimate"] is None:
         return ""
     return (
-        f"These are ratios among the edits that need a step ({needed:,} of {rows.height:,} over "
-        "all facts); with the others counted as doses of at most one step it is "
-        f"{_ratio(row)} over all facts."
+        f"These ratios are over the edits that need a step ({needed:,} of {rows.height:,} over "
+        "all facts); if the other edits count as doses of at most one step, the ratio over all "
+        f"facts is {_ratio(row)}."
     )
 
 
@@ -160,33 +164,33 @@ def _median_slope(summary: Summary, label: str) -> str:
         name: None if row[name] is None else row[name] * math.log(2)
         for name in ("estimate", "low", "high")
     }
-    return f"Over all edits a doubling multiplies ED50 by {_ratio(natural)}."
+    return f"Over all edits, each doubling multiplies ED50 by {_ratio(natural)}."
 
 
 def _shape(summary: Summary, label: str) -> str:
     """State the ratios of the model with Weibull doses."""
+    facts = {"all": "all facts", "known": "facts known before"}
     ratios = [
-        _ratio(row)
+        f"{_ratio(row)} over {facts[name]}"
         for name in FILTERS
         if (row := _contrast(summary, label, "dose_weibull", name)) is not None
         and row["estimate"] is not None
     ]
-    return f"(Were doses Weibull's and not log-normal: {' and '.join(ratios)}.)" if ratios else ""
+    if not ratios:
+        return ""
+    return f"If doses have a Weibull distribution, the time ratio is {' and '.join(ratios)}."
 
 
-def _medians(summary: Summary, label: str, verdict: Verdict) -> str:
+def _medians(summary: Summary, label: str) -> str:
     table = summary.doses_by_label.filter(
         (pl.col("label") == label) & (pl.col("filter") == "all") & (pl.col("exposures") > 0)
     )
     first, last = table.row(0, named=True), table.row(-1, named=True)
-    goes = "goes from" if verdict in ("rises", "falls") else "is"
-    then = "to" if verdict in ("rises", "falls") else "and"
-    # The text describes jackknife intervals; these are others.
-    other = (
-        "" if first["low"] is None else " (intervals of the bootstrap, too narrow for few clusters)"
-    )
+    # The other intervals of the text are of the jackknife.
+    some = first["low"] is not None or last["low"] is not None
+    other = " (bootstrap intervals, which are too narrow for few clusters)" if some else ""
     return (
-        f"ED50 {goes} {_dose(first)} at {_times(first['exposures'])} {then} "
+        f"ED50 is {_dose(first)} at {_times(first['exposures'])} and "
         f"{_dose(last)} at {last['exposures']:,}{other}."
     )
 
@@ -195,17 +199,15 @@ def _already(summary: Summary, edits: pl.DataFrame, label: str) -> str:
     rows = already(edits)
     count = int(rows["already"].sum())
     if not count:
-        return "None needed no step at all."
+        return "Every edit needed at least one step."
     row = _contrast(summary, label, "already")
     odds = (
         ""
         if row is None or row["estimate"] is None
-        else f", its odds times {_ratio(row)} a doubling"
+        else f"; each doubling multiplies the odds of that by {_ratio(row)}"
     )
-    return (
-        f"{count:,} ({count / rows.height:.1%}) needed no step at all (dose 0{odds}): "
-        "these are kept apart."
-    )
+    said = plural_text(count, "edit")
+    return f"{said} ({count / rows.height:.1%}) needed no step (dose 0){odds}."
 
 
 def _contrast(
@@ -218,10 +220,10 @@ def _contrast(
 
 
 _FAMILY = {
-    "dose_curvature": "curvature",
-    "dose_within_fact": "an effect within one and the same fact",
-    "dose_margin": "an effect with the margin held fixed",
-    "dose_load": "an effect that depends on the load",
+    "dose_curvature": "factor on the ratio with each further doubling",
+    "dose_within_fact": "ratio within the same fact",
+    "dose_margin": "ratio with the margin held fixed",
+    "dose_load": "factor on the ratio per doubling of the load",
 }
 
 
@@ -232,20 +234,22 @@ def _family(summary: Summary) -> str:
     gates = summary.contrasts.filter(pl.col("role") == "primary")["p_family"]
     if (gates > _LEVEL).any():
         return (
-            " The rest of the family stated beforehand is not tested, as one of the two ratios "
-            "before it is not shown."
+            " The other contrasts of the family are not tested, because one of the two primary "
+            "ratios is not significant."
         )
-    found: dict[str, list[str]] = {"shown": [], "not shown": [], "without an estimate": []}
+    kinds = ("significant", "not significant", "without an interval", "without an estimate")
+    found: dict[str, list[str]] = {kind: [] for kind in kinds}
     for row in rows.iter_rows(named=True):
         name = _FAMILY[row["contrast"]]
         if row["p"] is None:
-            found["without an estimate" if row["estimate"] is None else "not shown"].append(name)
+            missing = "estimate" if row["estimate"] is None else "interval"
+            found[f"without an {missing}"].append(name)
         elif row["p_family"] > _LEVEL:
-            found["not shown"].append(name)
+            found["not significant"].append(name)
         else:  # the direction is part of the result
-            found["shown"].append(f"{name}, {_ratio(row)}")
+            found["significant"].append(f"{name}, {_ratio(row)}")
     parts = [f"{word}: {', '.join(names)}" for word, names in found.items() if names]
-    return f" Of the rest of the family stated beforehand, at 5 % together, {'; '.join(parts)}."
+    return f" Other contrasts of the family (family-wise level 5%): {'; '.join(parts)}."
 
 
 def _of_share(
@@ -262,18 +266,15 @@ def _of_share(
         "rises": f"Edits of facts that were written more often have more {word}",
         "falls": f"Edits of facts that were written more often have less {word}",
         "no clear effect": f"No clear effect of exposures on the {word} of edits",
-        "one cluster": f"The {word} of edits against exposures, in one model",
+        "one cluster": f"The {word} of edits against exposures, in one cluster",
     }[verdict]
     table = edits.group_by("exposures").agg(pl.col(measure).mean()).sort("exposures")
     first, last = table.row(0, named=True), table.row(-1, named=True)
-    # Shares over all models together may change in another direction than the slope within models.
-    goes = "goes from" if verdict in ("rises", "falls") else "is"
-    then = "to" if verdict in ("rises", "falls") else "and"
     text = (
-        f"With {label}, each doubling of exposures multiplies the odds of {word} by {_ratio(row)} "
-        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_sure(row)} "
-        f"It {goes} {first[measure]:.1%} at {_times(first['exposures'])} {then} "
-        f"{last[measure]:.1%} at {last['exposures']:,}, over all facts."
+        f"With {label}, each doubling of exposures multiplies the odds of {word} by {_judged(row)} "
+        f"over all facts{_of_known(known)}. {_sure(row)} "
+        f"Over all facts, {word} is {first[measure]:.1%} at {_times(first['exposures'])} and "
+        f"{last[measure]:.1%} at {last['exposures']:,}."
     )
     return Headline(verdict, title + _beside(verdict, _verdict(known)), text)
 
@@ -295,8 +296,6 @@ def _dose(row: dict[str, Any]) -> str:
     words = f"{row['ed50']:,.0f} step{'' if row['ed50'] == 1 else 's'}"
     if row["low"] is None:
         return words
-    if math.isinf(row["low"]):
-        return f"{words} (interval beyond {row['beyond']:,.0f})"
     high = f"beyond {row['beyond']:,.0f}" if math.isinf(row["high"]) else f"{row['high']:,.0f}"
     return f"{words} ({row['low']:,.0f} to {high})"
 
@@ -311,30 +310,33 @@ def _ratio(row: dict[str, Any]) -> str:
         return f"{value:.2f}"
     low, high = math.exp(row["low"]), math.exp(row["high"])
     digits = 3 if abs(high - low) < 0.02 else 2
-    return f"{value:.{digits}f} (95 % interval {low:.{digits}f} to {_upper(high, digits)})"
+    while digits < _MOST_DIGITS and f"{low:.{digits}f}" == f"{high:.{digits}f}":
+        digits += 1  # ends that are written alike would look like certainty
+    return f"{value:.{digits}f} (95% interval {low:.{digits}f} to {_upper(high, digits)})"
 
 
 def _upper(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if value < 1000 else "more than 1,000"
 
 
-def _inside(row: dict[str, Any], after: str = "") -> str:
+def _judged(row: dict[str, Any]) -> str:
+    """Return a ratio, stating whether its interval includes 1."""
     held = row["low"] is not None and row["low"] <= 0 <= row["high"]
-    return f", which holds 1, no effect{after}" if held else ""
+    return f"{_ratio(row)[:-1]}, which includes 1)" if held else _ratio(row)
 
 
 def _sure(row: dict[str, Any]) -> str:
     clusters = row["clusters"]
     if clusters < 2:
         return (
-            "That is one cluster, one world with one initialisation, so there is no interval, "
-            "and it says nothing of other models."
+            "There is no interval, because there is one cluster (one world with one "
+            "initialisation): the result says nothing about other worlds or initialisations."
         )
     if row["low"] is None:
         return f"There is no interval over {clusters} clusters ({_why(row)})."
     return (
-        f"Intervals are over {clusters} clusters of (world, initialisation), "
-        f"t with {clusters - 1} degree{'s' if clusters > 2 else ''} of freedom."
+        f"Intervals are of the jackknife over {clusters} clusters of (world, initialisation), with "
+        f"Student's t and {clusters - 1} degree{'s' if clusters > 2 else ''} of freedom."
     )
 
 
@@ -347,8 +349,8 @@ def _censored(edits: pl.DataFrame) -> str:
     rows = dosed(edits)
     count = int((~rows["reached"]).sum())
     if not count:
-        return f"All {rows.height:,} edits got there, so none is censored."
+        return f"All {rows.height:,} edits reached their dose, so none is censored."
     return (
-        f"{count:,} of {rows.height:,} edits ({count / rows.height:.1%}) did not get there within "
-        "their steps and count as right-censored."
+        f"{count:,} of {rows.height:,} edits ({count / rows.height:.1%}) did not reach their dose "
+        "and are right-censored."
     )

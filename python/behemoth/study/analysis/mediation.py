@@ -86,7 +86,7 @@ def mediation(edits: pl.DataFrame) -> Mediation | None:
     total, direct, indirect, share, margin = _parts(rows, held)
     if total.low is not None and not total.clear:
         share = replace(share, value=None, low=None, high=None, p=None,
-                        note="the total is not clearly different from 0")  # fmt: skip
+                        note="no clear total effect")  # fmt: skip
     elif share.value is not None and not 0 <= share.value <= 1:
         share = share.saying("direct and indirect parts point to opposite sides")
     bins = rows["bin"].unique().sort().to_list()[1:]
