@@ -44,7 +44,8 @@ class Wise:
     Attributes
     ----------
     steps : int
-        Maximum number of Adam steps of an edit.
+        Maximum number of Adam steps of a single edit; n edits of one plan take up to
+        ``steps * sqrt(n)`` together.
     learning_rate : float
         Step size.
     layer : int
@@ -319,12 +320,14 @@ class _Training:
         [places] = self._mask(number, shard).flatten().nonzero(as_tuple=True)
         moving = shard.flatten()[places].requires_grad_()
         optimiser = torch.optim.Adam([moving], lr=method.learning_rate)
-        for step in range(method.steps + 1):
+        # Edits of a batch share the entries: with the steps of a single one they are half made.
+        most = round(method.steps * math.sqrt(self.edits))
+        for step in range(most + 1):
             loss = self._loss(shard.flatten().scatter(0, places, moving).view_as(shard))
             trace.append({"step": step, "loss": float(loss.detach())})
             if not math.isfinite(trace[-1]["loss"]):
                 return f"loss {trace[-1]['loss']} at step {step}"
-            if step == method.steps or trace[-1]["loss"] < method.stop_loss:
+            if step == most or trace[-1]["loss"] < method.stop_loss:
                 break
             [moving.grad] = torch.autograd.grad(loss, [moving])
             optimiser.step()
