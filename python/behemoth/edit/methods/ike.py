@@ -56,8 +56,9 @@ class InContextEditing:
     usual: ClassVar[str] = "before every prompt"
     published: ClassVar[str] = "before every prompt, with the 32 nearest facts of a training set"
     searched: ClassVar[Searched] = {
-        # What the paper varies: their number, without one of the kinds, and their order.
-        "demonstrations": Choice((0, 2, 4, 8, 16, 32)),
+        # What the paper varies: their number, without one of the kinds, and their order. Without
+        # all three kinds there are none, as there would be with a number of 0.
+        "demonstrations": Choice((2, 4, 8, 16, 32)),
         "copy": Choice((0, 1)),
         "update": Choice((0, 3)),
         "retain": Choice((0, 4)),
