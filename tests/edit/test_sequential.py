@@ -1,7 +1,9 @@
 """`edit --sequential`: sums at checkpoints, that go on where they were stopped, bit by bit."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,9 +11,11 @@ from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.delta.delta import EditDelta
 from behemoth.edit import sequential
 from behemoth.edit.apply import edit
+from behemoth.edit.methods import wise
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.lora import Lora
+from behemoth.edit.protocol import EditContext
 from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.sequential import checkpoints_of
 from behemoth.evaluate import evaluate_suite
@@ -78,8 +82,6 @@ def test_sums_at_checkpoints_are_those_of_the_edits_in_turn(trained, plan, tmp_p
     # The same by hand: each edit's delta on the model with the ones before it.
     run = read_run(trained)
     model = run.load_model("cpu")
-    from behemoth.edit.protocol import EditContext
-
     context = EditContext(run.corpus, run=run.directory)
     total, applied = {}, []
     for number, single in enumerate(plan.singles()):
@@ -128,6 +130,50 @@ def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, method,
     for (_, one), (_, other) in zip(whole.sums(), parts.sums(), strict=True):
         assert equal(dense(one), dense(other))
     assert equal(dense(whole.deltas()[None]), dense(parts.deltas()[None]))
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("broken", [(), (3,), (0, 1, 2, 3, 4)])
+def test_a_memory_is_computed_once_for_many_edits(trained, plan, tmp_path, monkeypatch, broken):
+    """Its sums are those of the deltas of all edits, each in the model while the next is made."""
+    settings = {"steps": 2, "shard": 2}
+    train, facts = wise._Training.run, [single.plan_hash for single in plan.singles()]
+
+    def fails(self, memory, trace):
+        train(self, memory, trace)
+        return "a loss of nan" if facts.index(self.plan_hash) in broken else None
+
+    begin = wise._Training.__init__
+
+    def noted(self, method, model, own, context):
+        begin(self, method, model, own, context)
+        self.plan_hash = own.plan_hash
+
+    monkeypatch.setattr(wise._Training, "__init__", noted)
+    monkeypatch.setattr(wise._Training, "run", fails)
+    run = read_run(trained)
+    model = run.load_model("cpu")
+    delta_of = wise.Wise(**settings).in_sequence(model, EditContext(run.corpus))
+    one_by_one = {}
+    with ExitStack() as applied:
+        for number, single in enumerate(plan.singles()):
+            delta = delta_of(single)
+            applied.enter_context(delta.apply(model))
+            if delta.failure is None:
+                one_by_one[number + 1] = dense(delta)
+            else:
+                one_by_one[number + 1] = one_by_one.get(number, {})
+    sides = []
+    side = wise._Memory.side
+    monkeypatch.setattr(
+        wise._Memory, "side", lambda self, method: sides.append(self.edits) or side(self, method)
+    )
+    done = in_order(trained, plan, tmp_path / "e", "wise", settings, checkpoint_at=[3])
+    assert len(done.failed) == len(broken)
+    made = np.cumsum([number not in broken for number in range(5)])
+    assert sides == [int(made[end - 1]) for end in (2, 3, 4, 5) if made[end - 1]]
+    for end, found in read_edit(tmp_path / "e").sums():
+        assert equal(dense(found), one_by_one[end])
 
 
 def test_the_model_has_its_own_bits_back_and_failures_are_named(

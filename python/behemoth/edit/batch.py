@@ -6,6 +6,7 @@ where a causal model does not see it from the tokens that count.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,11 @@ class Rows:
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
+
+    def some(self, numbers: Sequence[int]) -> Rows:
+        """Return the rows of these numbers, in their order."""
+        index = torch.tensor(numbers, dtype=torch.int64)
+        return Rows(self.tokens[index], self.labels[index], self.weight[index])
 
     def padded(self, length: int) -> Rows:
         """Return the same rows, padded to `length` tokens."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from behemoth.corpus.corpus import Corpus
-    from behemoth.delta.delta import EditDelta
+    from behemoth.delta.delta import Change, EditDelta
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.config import TrainConfig
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HOLD",
     "Answers",
+    "Deferring",
     "EditContext",
     "EditKind",
     "EditMethod",
@@ -253,6 +254,27 @@ class Lookahead(Protocol):
 
         At most `most` of them fit in memory at a time.
         """
+        ...
+
+
+@runtime_checkable
+class Deferring(Protocol):
+    """A callable that returns the deltas of a sequence and can make edits without computing those.
+
+    Each of its deltas replaces the earlier ones, and no edit depends on whether they are in the
+    model. So the changes of many edits are computed only once, after the last of them.
+    """
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        """Return the delta of the next plan."""
+        ...
+
+    def take(self, plan: EditPlan) -> str | None:
+        """Make the edits of the next plan as a call does; return the failure, or None."""
+        ...
+
+    def changes(self) -> Mapping[str, Change]:
+        """Return the changes of the delta of the last plan that did not fail; empty before it."""
         ...
 
 

@@ -23,7 +23,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance
 
-from .protocol import EditContext, EditMethod, Lookahead, Stateful, answers
+from .protocol import Deferring, EditContext, EditMethod, Lookahead, Stateful, answers
 from .record import EditRecord, FailedEdit
 
 if TYPE_CHECKING:
@@ -105,15 +105,21 @@ def carry_out_in_sequence(
             if isinstance(delta_of, Lookahead):
                 delta_of.look_ahead(singles[done:end], together)
             for place in range(done, end):
-                delta = delta_of(singles[place])
-                if delta.failure is None:
-                    sums.add(delta.changes)
+                if isinstance(delta_of, Deferring):
+                    failure = delta_of.take(singles[place])
                 else:
-                    failures.append(FailedEdit(numbers[place], delta.failure))
+                    delta = delta_of(singles[place])
+                    failure = delta.failure
+                    if failure is None:
+                        sums.add(delta.changes)
+                if failure is not None:
+                    failures.append(FailedEdit(numbers[place], failure))
                 if not place:  # only now: the first edit may refuse a setting for this model
                     record.write()
                 step(place + 1, len(singles))
             done = end
+            if isinstance(delta_of, Deferring):
+                sums.add(delta_of.changes())
             keeper.keep(done, sums.changes(), failures)
     finally:
         sums.restore()

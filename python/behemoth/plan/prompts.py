@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .sampling import Ids, distinct
 from .structure import Structure
 from .text_prompts import REFUSED, TextPrompts, edit_wording
 
-__all__ = ["REFUSED", "Prompts", "object_marker"]
+__all__ = ["REFUSED", "Prompts", "object_marker", "written_wordings"]
 
 
 class Prompts:
@@ -59,8 +60,7 @@ class Prompts:
                 "no template whose object comes last",
                 "a corpus written with one (default, rso, repeats, nonsense, question)",
             )
-        own = templates[(asking if asked else statements)[0]]
-        written = [row for row in own if not row["held_out"]]
+        written = _written(templates, (asking if asked else statements)[0])
         if request.wordings > len(written):
             raise ArgumentError(
                 "wordings",
@@ -172,6 +172,23 @@ class Prompts:
             for relation, number in zip(relations.tolist(), objects.tolist(), strict=True)
         ]
         return pl.Series(name, rows, pl.List(pl.UInt32))
+
+
+def written_wordings(corpus: Corpus) -> int:
+    """Return the maximum of `EditRequest.wordings` for a remap, at least 1.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    """
+    templates = written_templates(corpus)
+    statements = [name for name in templates if not FORMS[name].is_question]
+    names = statements or list(templates)
+    return len(_written(templates, names[0])) if names else 1
+
+
+def _written(templates: Mapping[str, list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
+    return [row for row in templates[name] if not row["held_out"]]
 
 
 def object_marker(vocabulary: dict[str, Any]) -> int:

@@ -67,6 +67,44 @@ def test_the_new_fact_stands_last_behind_demonstrations(network, plan, small_cor
     assert tokens_of(again) == tokens_of(delta)
 
 
+@pytest.mark.parametrize(
+    ("shares", "kinds"),
+    [
+        ({}, ["copy", "retain", "update", "retain", "update", "retain", "update", "retain"]),
+        ({"copy": 0}, ["update", "retain", "update", "retain", "retain", "update", "retain"]),
+        ({"update": 0}, ["copy", "retain", "retain", "retain", "retain"]),
+        ({"retain": 0}, ["copy", "update", "update", "update"]),
+        ({"copy": 0, "update": 0, "retain": 1}, ["retain"]),
+        ({"copy": 0, "update": 0, "retain": 0}, []),
+    ],
+)
+def test_kinds_take_turns_in_their_shares(network, plan, small_corpus, monkeypatch, shares, kinds):
+    method = InContextEditing(demonstrations=8, nearest="first", **shares)
+    assert method._kinds() == kinds
+    monkeypatch.setattr(network.config, "max_position_embeddings", 512)
+    [delta] = method.apply(network, plan.singles()[:1], EditContext(small_corpus))
+    *shown, _ = sentences(tokens_of(delta))
+    # This grammar has one wording: only a retained fact is another sentence than the first.
+    retained = [stated != asked for stated, asked in zip(shown[::2], shown[1::2], strict=True)]
+    turns = [kind == "retain" for kind in kinds] * 8
+    assert retained == turns[: len(retained)] and len(retained) == (8 if kinds else 0)
+
+
+def test_the_nearest_stand_where_they_are_said_to(network, plan, small_corpus, monkeypatch):
+    monkeypatch.setattr(network.config, "max_position_embeddings", 512)
+    shown = {}
+    for nearest in ("last", "first", "anywhere"):
+        method = InContextEditing(demonstrations=6, nearest=nearest)
+        [delta] = method.apply(network, plan.singles()[:1], EditContext(small_corpus))
+        *said, fact = sentences(tokens_of(delta))
+        assert fact == new_facts(plan.singles()[0])[0]
+        shown[nearest] = list(zip(said[::2], said[1::2], strict=True))
+    assert len(shown["last"]) == 6
+    assert shown["first"] == shown["last"][::-1]
+    assert sorted(shown["anywhere"]) == sorted(shown["last"])
+    assert shown["anywhere"] not in (shown["last"], shown["first"])
+
+
 def test_only_what_fits_is_said(network, plan, small_corpus):
     context = EditContext(small_corpus)
     most = network.config.max_position_embeddings
@@ -132,6 +170,8 @@ def test_the_stream_is_read_at_the_prompt(network, plan, small_corpus):
     [
         ({"demonstrations": -1}, "argument 'demonstrations': got -1, allowed: 0 or more"),
         ({"room": 0}, "argument 'room': got 0, allowed: at least 1"),
+        ({"update": -3}, "argument 'update': got -3, allowed: 0 or more"),
+        ({"nearest": "behind"}, "argument 'nearest': got behind, allowed: last, first, anywhere"),
     ],
 )
 def test_what_is_refused(settings, message):

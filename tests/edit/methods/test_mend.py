@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, Corpus, World
 from behemoth.edit.batch import edit_rows_of
 from behemoth.edit.meta import training
 from behemoth.edit.meta.factors import factors_of
@@ -139,7 +139,7 @@ def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, tog
                    for name, change in made.items()}  # fmt: skip
         logits = torch.func.functional_call(model, changed, (), {"input_ids": tokens}).logits
         after = logits.log_softmax(-1)[rows, columns - 1]
-        is_edit = rows % one.tokens_kbt.shape[1] == 0
+        is_edit = rows % one.tokens_kbt.shape[1] <= one.lesson.rephrased
         nll += (-after[is_edit].gather(1, labels[rows, columns][is_edit, None])).flatten().tolist()
         divergence += (before.exp() * (before - after)).sum(1)[~is_edit].tolist()
     wanted = one.lesson.edited * np.mean(nll) + np.mean(divergence)
@@ -214,6 +214,31 @@ def test_no_fact_of_the_other_half_is_practised_on_or_held(small_corpus, monkeyp
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize(("rephrased", "found"), [(0, 0), (1, 1), (2, 2), (5, 2)])
+def test_new_answers_count_in_other_written_wordings(rephrased, found):
+    corpus = Corpus(World(40, 2, 12, seed=5), exposures=4, paraphrases=4, held_out=1, base=60)
+    lesson = Mend(**QUICK, rephrased=rephrased).lesson(0, edits=1)
+    plans = training._practice(corpus, 0, lesson)
+    grid = training._grid(plans, 0, lesson, torch.Generator().manual_seed(1))
+    second = set()
+    for plan, tokens, labels in zip(plans, *grid, strict=True):
+        asked = corpus.probes(plan.edits["fact"].to_numpy(), ["default"]).filter(
+            ~pl.col("held_out")
+        )
+        answer = plan.training.filter(role="edit")["answer"][0].to_list()
+        written = [(*prompt, *answer) for prompt in asked["prompt"].to_list()]
+        said = [
+            tuple(row[: 1 + int((own != IGNORED).nonzero().max())].tolist())
+            for row, own in zip(tokens[: 1 + rephrased], labels[: 1 + rephrased], strict=True)
+            if bool((own != IGNORED).any())
+        ]
+        assert said[0] == written[0] and len(set(said)) == len(said) == 1 + found
+        assert set(said) <= set(written)
+        second |= {written.index(sentence) for sentence in said[1:2]}
+        assert bool((labels[1 + rephrased :] != IGNORED).any()), "retained rows are behind them"
+    assert len(second) == (2 if found else 0), "not the same wording of every fact"
+
+
 def test_lessons_that_differ_have_names_that_do():
     names = {Mend(learning_rate=1e-3 + step).lesson(10_000_000 + seed, 1).name
              for step in (0, 1e-12) for seed in range(3)}  # fmt: skip
@@ -240,6 +265,7 @@ def test_networks_are_taught_for_as_many_edits_as_a_plan_has(
         ({"rank": 0}, "argument 'rank': got 0, allowed: at least 1"),
         ({"edit_rate": 0.0}, "argument 'edit_rate': got 0.0, allowed: above 0"),
         ({"together": 17}, "argument 'together': got 17, allowed: 1 to training_batch"),
+        ({"rephrased": -1}, "argument 'rephrased': got -1, allowed: 0 or more"),
         ({"layers": ()}, "argument 'layers': got none, allowed: at least one layer"),
     ],
 )

@@ -76,6 +76,15 @@ def test_every_edited_answer_is_routed_to_the_copy(model, plan, small_corpus):
     assert float(made.min()) * method.ratio == pytest.approx(float(side.threshold))
 
 
+def test_a_batch_takes_more_steps_than_a_single_edit(model, plan, small_corpus):
+    """By the root of its number of edits, in each shard: 4 and 1 of these 5."""
+    context = EditContext(small_corpus)
+    [single] = Wise(**QUICK).apply(model, plan.singles()[:1], context)
+    assert [row["step"] for row in single.trace] == [*range(9)]
+    [batch] = Wise(**QUICK, shard=4).apply(model, [plan], context)
+    assert [row["step"] for row in batch.trace] == [*range(17), *range(9)]
+
+
 def test_nothing_moves_outside_of_the_mask_or_beyond_the_bound(model, plan, small_corpus):
     [delta] = Wise(**QUICK, mask=0.1, bound=0.02).apply(model, [plan], EditContext(small_corpus))
     change = side_of(delta).change

@@ -30,6 +30,7 @@ from behemoth.model.modules import backbone
 from behemoth.model.precision import wide_type, widened
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
+from behemoth.plan.prompts import written_wordings
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance
@@ -64,6 +65,8 @@ class Lesson:
         Initial step size of updates.
     edited : float
         Weight of the new answers, relative to the divergence on retained rows.
+    rephrased : int
+        Maximum number of other wordings of each edit in which its new answer counts as well.
     seed : int
     """
 
@@ -76,6 +79,7 @@ class Lesson:
     rank: int
     edit_rate: float
     edited: float
+    rephrased: int
     seed: int
 
     @property
@@ -143,9 +147,10 @@ def _practice(corpus: Corpus, half: int, lesson: Lesson) -> list[EditPlan]:
         raise ArgumentError("facts", f"{len(chosen)} in half of the world", "2 or more")
     # About twice as many retained rows as are used: about half of their facts are in the other
     # half, and are not trained on either.
+    wordings = written_wordings(corpus) if lesson.rephrased else 1
     request = EditRequest(
-        facts=pl.DataFrame({"fact": chosen}), independent=True, distinct=False, repeats=1,
-        same_object=4, same_relation=6, regular=6, probes=0, seed=lesson.seed,
+        facts=pl.DataFrame({"fact": chosen}), independent=True, distinct=False, wordings=wordings,
+        repeats=wordings, same_object=4, same_relation=6, regular=6, probes=0, seed=lesson.seed,
     )  # fmt: skip
     return compile_plan(corpus, request).singles()
 
@@ -167,7 +172,7 @@ class _Class:
         self.architecture = Architecture.of(model)
         self.head = model.get_submodule(self.architecture.head)
         device = like.device
-        grid = _grid(plans, half, lesson.retained)
+        grid = _grid(plans, half, lesson, self.generator)
         self.tokens_kbt, self.labels_kbt = (part.to(device) for part in grid)
         self.together = min(lesson.together, lesson.batch, len(self.tokens_kbt))
         # Complete groups only; edits that are left over are used in another order.
@@ -274,7 +279,7 @@ class _Class:
         after = self._scores(self.last.normed(states))
         with torch.no_grad():
             before = self._scores(self.before_ad[self.number_kbt[chosen][asked]])
-        edited = torch.nonzero(asked)[:, 1] == 0
+        edited = torch.nonzero(asked)[:, 1] <= self.lesson.rephrased
         nll = F.nll_loss(after, self.labels_kbt[chosen][asked], reduction="none")
         divergence = (before.exp() * (before - after)).sum(1)
         kept = divergence[~edited].mean() if bool((~edited).any()) else 0.0
@@ -294,28 +299,49 @@ def _retained(plan: EditPlan, half: int, most: int) -> Rows:
     """Return a plan's retained rows of facts of a half, at most `most`."""
     facts = plan.training.filter(pl.col("role") != "edit")["fact"]
     mine = torch.from_numpy(halves(facts.to_numpy()) == half).nonzero()[:most, 0]
-    rows = retain_rows_of(plan)
-    return Rows(rows.tokens[mine], rows.labels[mine], rows.weight[mine])
+    return retain_rows_of(plan).some(mine.tolist())
 
 
-def _grid(plans: Sequence[EditPlan], half: int, retained: int) -> tuple[Tensor, Tensor]:
-    """Return a row of each edit, then its retained rows: tokens and labels [K, b, T]."""
-    parts: list[Rows] = []
-    for plan in plans:
-        edit, stay = edit_rows_of(plan, "answer"), _retained(plan, half, retained)
-        length = max(edit.tokens.shape[1], stay.tokens.shape[1])
-        first, rest = edit.padded(length), stay.padded(length)
-        rows = [torch.cat([getattr(first, name)[:1], getattr(rest, name)])
-                for name in ("tokens", "labels", "weight")]  # fmt: skip
-        parts.append(Rows(*rows))
-    length = max(part.tokens.shape[1] for part in parts)
-    most = max(map(len, parts))
+def _grid(
+    plans: Sequence[EditPlan], half: int, lesson: Lesson, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the rows of each edit: tokens and labels [K, b, T].
+
+    The first row is the one whose gradient makes the edit; the next `lesson.rephrased` have the
+    same answer in other wordings, chosen at random; the rest are retained rows.
+    """
+    groups = [
+        [
+            edit.some([0]),
+            edit.some(_others(edit, lesson.rephrased, generator)),
+            _retained(plan, half, lesson.retained),
+        ]
+        for plan in plans
+        for edit in [edit_rows_of(plan, "answer")]
+    ]
+    length = max(rows.tokens.shape[1] for group in groups for rows in group)
+    sizes = [1, lesson.rephrased, max(len(group[2]) for group in groups)]
     tokens, labels = [], []
-    for part in parts:
-        padded = part.padded(length)
-        # Missing rows are padded with the edit's first row, without labels.
-        fill = most - len(padded)
-        tokens.append(torch.cat([padded.tokens, padded.tokens[:1].expand(fill, -1)]))
-        nothing = torch.full_like(padded.labels[:1], IGNORED).expand(fill, -1)
-        labels.append(torch.cat([padded.labels, nothing]))
-    return torch.stack(tokens), torch.stack(labels)
+    for group in groups:
+        first = group[0].padded(length)
+        for rows, size in zip(group, sizes, strict=True):
+            padded = rows.padded(length)
+            # Missing rows are padded with the edit's first row, without labels.
+            fill = size - len(rows)
+            nothing = torch.full_like(first.labels, IGNORED).expand(fill, -1)
+            tokens += [padded.tokens, first.tokens.expand(fill, -1)]
+            labels += [padded.labels, nothing]
+    shape = (len(groups), sum(sizes), length)
+    return torch.cat(tokens).view(shape), torch.cat(labels).view(shape)
+
+
+def _others(edit: Rows, most: int, generator: torch.Generator) -> list[int]:
+    """Return the numbers of at most `most` rows of an edit in other wordings than the first."""
+    seen = {tuple(edit.tokens[0].tolist())}
+    found: list[int] = []
+    for row in (1 + torch.randperm(len(edit) - 1, generator=generator)).tolist():
+        said = tuple(edit.tokens[row].tolist())
+        if len(found) < most and said not in seen:
+            seen.add(said)
+            found.append(row)
+    return found

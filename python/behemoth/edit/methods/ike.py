@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["InContextEditing"]
 
 Tokens = tuple[int, ...]
+Nearest = Literal["last", "first", "anywhere"]
 
-# One copy, three updates and four retained facts, as published.
-_KINDS = ("copy", "retain", "update", "retain", "update", "retain", "update", "retain")
 _NEAR = {"same_relation": 0, "same_object": 1, "new_object": 2, "regular": 3}
 
 
@@ -48,11 +47,23 @@ class InContextEditing:
     """
 
     demonstrations: int = 32
+    copy: int = 1
+    update: int = 3
+    retain: int = 4
+    nearest: Nearest = "last"
     room: int | None = None
 
     usual: ClassVar[str] = "before every prompt"
     published: ClassVar[str] = "before every prompt, with the 32 nearest facts of a training set"
-    searched: ClassVar[Searched] = {"demonstrations": Choice((0, 2, 4, 8, 16, 32))}
+    searched: ClassVar[Searched] = {
+        # What the paper varies: their number, without one of the kinds, and their order. Without
+        # all three kinds there are none, as there would be with a number of 0.
+        "demonstrations": Choice((2, 4, 8, 16, 32)),
+        "copy": Choice((0, 1)),
+        "update": Choice((0, 3)),
+        "retain": Choice((0, 4)),
+        "nearest": Choice(get_args(Nearest)),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ike",
         family="in-context",
@@ -64,8 +75,11 @@ class InContextEditing:
     )
 
     def __post_init__(self) -> None:
-        if self.demonstrations < 0:
-            raise ArgumentError("demonstrations", self.demonstrations, "0 or more")
+        for name in ("demonstrations", "copy", "update", "retain"):
+            if getattr(self, name) < 0:
+                raise ArgumentError(name, getattr(self, name), "0 or more")
+        if self.nearest not in get_args(Nearest):
+            raise ArgumentError.unknown("nearest", self.nearest, get_args(Nearest))
         if self.room is not None and self.room < 1:
             raise ArgumentError("room", self.room, "at least 1")
 
@@ -123,18 +137,33 @@ class InContextEditing:
         return positions - (positions // 2 if self.room is None else min(self.room, positions))
 
     def _shown(self, plan: EditPlan, room: int, context: EditContext) -> list[int]:
-        """Return the tokens of the demonstrations that fit, the nearest last."""
-        if not self.demonstrations:
+        """Return the tokens of the demonstrations that fit, in their order."""
+        kinds = self._kinds()
+        if not self.demonstrations or not kinds:
             return []
         shown = _Demonstrations(plan, context)
         found: list[Tokens] = []
-        for fact, kind in zip(shown.facts[: self.demonstrations], cycle(_KINDS), strict=False):
+        for fact, kind in zip(shown.facts[: self.demonstrations], cycle(kinds), strict=False):
             made = shown.of(fact, kind)
             if len(made) > room:
                 break
             room -= len(made)
             found.append(made)
-        return [token for made in reversed(found) for token in made]
+        if self.nearest == "last":
+            found.reverse()
+        elif self.nearest == "anywhere":
+            found = shown.shuffled(found)
+        return [token for made in found for token in made]
+
+    def _kinds(self) -> list[str]:
+        """Return the kinds of successive demonstrations, which repeat: by default as published.
+
+        Copies come first among the changed facts, and retained ones are spread between these.
+        """
+        changed = ["copy"] * self.copy + ["update"] * self.update
+        spread = [(place / len(changed), kind) for place, kind in enumerate(changed)]
+        spread += [((place + 0.5) / self.retain, "retain") for place in range(self.retain)]
+        return [kind for _, kind in sorted(spread, key=lambda one: one[0])]
 
 
 class _Sequence:
@@ -223,6 +252,10 @@ class _Demonstrations:
         own = [row["answer"] for row in rows]
         return [said for row in rows[:1] for said in self._objects[row["relation"]]
                 if said not in own]  # fmt: skip
+
+    def shuffled(self, made: Sequence[Tokens]) -> list[Tokens]:
+        """Return demonstrations in random order."""
+        return [made[place] for place in self._random.permutation(len(made))]
 
     def _pick(self, choice: Sequence[Any]) -> Any:
         return choice[int(self._random.integers(len(choice)))]

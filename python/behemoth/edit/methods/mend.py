@@ -59,6 +59,9 @@ class Mend:
         Initial step size of the updates; it is learnt.
     edited : float
         Weight of the new answers in training, relative to the divergence on other facts.
+    rephrased : int
+        Maximum number of other written wordings of each edit in which its new answer counts in
+        training as well, as in the publication; fewer if the corpus has fewer.
     """
 
     layers: tuple[int, ...] | None = (-2, -1)
@@ -70,6 +73,7 @@ class Mend:
     rank: int = 128
     edit_rate: float = 5e-3
     edited: float = 1.0
+    rephrased: int = 2
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="mend",
@@ -90,13 +94,15 @@ class Mend:
         for name in ("learning_rate", "edit_rate", "edited"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(name, getattr(self, name), "above 0")
+        if self.rephrased < 0:
+            raise ArgumentError("rephrased", self.rephrased, "0 or more")
         if self.layers is not None and not self.layers:
             raise ArgumentError("layers", "none", "at least one layer")
 
     def effort(self) -> Effort:
         """Return one step, and once per model the training of the networks of both halves."""
         edits = 2 * self.training_steps * self.training_batch
-        return Effort(1, 4, prepared=edits * (1 + _RETAINED))
+        return Effort(1, 4, prepared=edits * (1 + self.rephrased + _RETAINED))
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Return the bytes of the factors of each edit's updates."""
@@ -135,7 +141,7 @@ class Mend:
             facts=self.facts, retained=_RETAINED, steps=self.training_steps,
             batch=self.training_batch,
             together=together, learning_rate=self.learning_rate, rank=self.rank,
-            edit_rate=self.edit_rate, edited=self.edited, seed=seed,
+            edit_rate=self.edit_rate, edited=self.edited, rephrased=self.rephrased, seed=seed,
         )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from behemoth.support.errors import ArgumentError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from behemoth.delta.delta import Change
     from behemoth.edit.batch import Rows
     from behemoth.plan.edit_plan import EditPlan
 
@@ -43,7 +44,8 @@ class Wise:
     Attributes
     ----------
     steps : int
-        Maximum number of Adam steps of an edit.
+        Maximum number of Adam steps of a single edit; n edits of one plan take up to
+        ``steps * sqrt(n)`` together.
     learning_rate : float
         Step size.
     layer : int
@@ -193,28 +195,43 @@ class _Sequence:
         self.remembered = _Memory()
 
     def __call__(self, plan: EditPlan) -> EditDelta:
-        method, model = self.method, self.model
-        check_kinds(method, [plan])
-        grown = self.remembered.copy()
-        trace: list[dict[str, Any]] = []
-        failure = None
-        with evaluating(model):
-            for part in self._parts(plan, grown.edits):
-                failure = _Training(method, model, part, self.context).run(grown, trace)
-                if failure is not None:
-                    break
-        if failure is None:
-            self.remembered = grown
-        self.context.progress(1, 1)
+        failure, trace = self._train(plan)
         return EditDelta(
-            changes={} if failure else {method.module(model): grown.side(method)},
-            method=method.info.name,
-            settings=settings_of(method),
+            changes={} if failure else self.changes(),
+            method=self.method.info.name,
+            settings=settings_of(self.method),
             plan_hash=plan.plan_hash,
             seed=self.context.seed,
             failure=failure,
             trace=[] if failure else trace,
         )
+
+    def take(self, plan: EditPlan) -> str | None:
+        """See `Deferring.take`: merging shards and reading all keys again is left to `changes`."""
+        return self._train(plan)[0]
+
+    def changes(self) -> dict[str, Change]:
+        """See `Deferring.changes`."""
+        if self.remembered.keys is None:
+            return {}
+        return {self.method.module(self.model): self.remembered.side(self.method)}
+
+    def _train(self, plan: EditPlan) -> tuple[str | None, list[dict[str, Any]]]:
+        """Add the edits of a plan to the memory; return the failure, or None, and the trace."""
+        check_kinds(self.method, [plan])
+        grown = self.remembered.copy()
+        trace: list[dict[str, Any]] = []
+        failure = None
+        with evaluating(self.model):
+            for part in self._parts(plan, grown.edits):
+                training = _Training(self.method, self.model, part, self.context)
+                failure = training.run(grown, trace)
+                if failure is not None:
+                    break
+        if failure is None:
+            self.remembered = grown
+        self.context.progress(1, 1)
+        return failure, trace
 
     def memory(self) -> dict[str, Tensor]:
         """Return shards by number, keys of edited answers, and the number of edits."""
@@ -303,12 +320,14 @@ class _Training:
         [places] = self._mask(number, shard).flatten().nonzero(as_tuple=True)
         moving = shard.flatten()[places].requires_grad_()
         optimiser = torch.optim.Adam([moving], lr=method.learning_rate)
-        for step in range(method.steps + 1):
+        # Edits of a batch share the entries: with the steps of a single one they are half made.
+        most = round(method.steps * math.sqrt(self.edits))
+        for step in range(most + 1):
             loss = self._loss(shard.flatten().scatter(0, places, moving).view_as(shard))
             trace.append({"step": step, "loss": float(loss.detach())})
             if not math.isfinite(trace[-1]["loss"]):
                 return f"loss {trace[-1]['loss']} at step {step}"
-            if step == method.steps or trace[-1]["loss"] < method.stop_loss:
+            if step == most or trace[-1]["loss"] < method.stop_loss:
                 break
             [moving.grad] = torch.autograd.grad(loss, [moving])
             optimiser.step()
