@@ -42,6 +42,15 @@ class InContextEditing:
     demonstrations : int
         Maximum number of demonstrations of an edit; fewer if the plan has fewer retained facts or
         the model has no room.
+    copy : int
+        Copies in each round of demonstrations; rounds repeat.
+    update : int
+        Updates in each round.
+    retain : int
+        Retained facts in each round, spread between the others.
+    nearest : {'last', 'first', 'anywhere'}
+        Where the demonstrations nearest to the edit are: just before the new fact, at the start,
+        or in random order.
     room : int, optional
         Positions of the model that are reserved for the prompt; by default half of them.
     """
