@@ -65,7 +65,7 @@ def test_what_was_found_is_where_methods_edit(run, trained, known, tmp_path):
     assert before["settings"]["layers"] is None and "as traced" not in before["place"]
     traced = ("trace", kept, "--plan", known, "--samples", 1, "--out", tmp_path / "t", "--save")
     ran = run(*traced)
-    assert f"--plan {known} --method NAME --out EDIT" in ran.err
+    assert f"--plan {known} --method NAME --single --out EDIT" in ran.err
     assert run("verify", kept).code == 0
     record = json.loads((kept / "trace.json").read_text())
     del record["blake3"]  # what is changed on purpose has no seal
