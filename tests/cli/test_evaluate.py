@@ -124,7 +124,7 @@ def test_what_is_neither_run_nor_edit(run, plan, tmp_path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "f.parquet"
     message = run("evaluate", tmp_path / "empty", "--plan", plan, "--out", out).refused(2)
-    assert "allowed: a training run" in message
+    assert "allowed: an edit, a training run" in message
 
 
 def test_an_edit_whose_run_is_gone(run, trained, plan, tmp_path):
