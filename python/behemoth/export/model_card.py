@@ -46,7 +46,7 @@ def _body(models: EditedModels, key: int | None) -> Iterator[str]:
     yield from (f"# {run.name}, edited by {record.method}", "")
     yield (
         "An edited language model that knows a synthetic world of behemoth. "
-        "The edit is in the weights; `run` below is the unedited model."
+        "The edit is in the weights; `run` below is the model that was edited."
     )
     settings = ", ".join(f"{name} {json.dumps(value)}" for name, value in record.settings.items())
     rows = {
