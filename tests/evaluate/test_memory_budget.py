@@ -7,7 +7,7 @@ import pytest
 
 import behemoth as bh
 from behemoth import ArgumentError
-from behemoth.evaluate.memory_budget import _bytes_of, fitting, pass_bytes
+from behemoth.evaluate.memory_budget import changes_bytes, fitting, pass_bytes
 
 FACTOR = 2.0
 
@@ -15,14 +15,14 @@ PEAK = """
 import resource, sys
 import behemoth as bh, torch
 import behemoth.evaluate, behemoth.edit.apply, behemoth.model.build, behemoth.model.loss
-from behemoth.evaluate.memory_budget import _bytes_of, pass_bytes
+from behemoth.evaluate.memory_budget import changes_bytes, pass_bytes
 torch.set_num_threads(1)
 edit, run = sys.argv[1:3]
 plan = bh.EditPlan.load(run + "-plan")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 bh.evaluate(edit, plan, device="cpu")
 peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-sizes = [_bytes_of(delta) for delta in bh.load(edit).deltas().values()]
+sizes = [changes_bytes(delta) for delta in bh.load(edit).deltas().values()]
 model = bh.load(run).load_model("cpu")
 print(peak, pass_bytes(model, plan.probes, sum(sizes), sum(sizes), 512))
 """
@@ -66,7 +66,7 @@ def test_so_many_rows_and_edits_as_fit_go_through_a_pass(edited):
     run, out = edited("pico", "ft")
     model, deltas = bh.load(run).load_model("cpu"), bh.load(out).deltas()
     probes = bh.EditPlan.load(f"{run}-plan").probes
-    one = _bytes_of(deltas[min(deltas)])
+    one = changes_bytes(deltas[min(deltas)])
 
     def takes(edits, rows):
         return pass_bytes(model, probes, edits * one, len(deltas) * one, rows)
@@ -101,5 +101,3 @@ def test_the_command_refuses_before_it_asks_anything(run, edited, tmp_path):
     message = run(*words, "--memory", "60MB").refused(2)
     assert "that need about" in message and "60.0 MB is allowed" in message
     assert not frame.exists()
-    words = ("evaluate", out, "--plan", f"{place}-plan", "--suite", "editing", "--out", tmp_path)
-    assert "allowed: not with --suite" in run(*words, "--memory", "1GB").refused(2)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from behemoth.model.build import build_model, model_config, padded_vocabulary
+from behemoth.model.build import build_model, model_config, padded_vocabulary, shape_of
 from behemoth.model.sizes import SIZES, Size
 
 TINY = Size("tiny", 32, 2, 2, 64)
@@ -70,3 +70,11 @@ def test_deviations_are_those_of_pythia():
 @pytest.mark.parametrize(("tokens", "multiple", "padded"), [(1, 8, 8), (8, 8, 8), (9, 8, 16)])
 def test_vocabularies_are_rounded_up(tokens, multiple, padded):
     assert padded_vocabulary(tokens, multiple) == padded
+
+
+@pytest.mark.parametrize("name", ["pico", "gpt2-nano", "llama-nano", "gemma3-nano"])
+def test_a_shape_is_that_of_the_model_and_has_no_weights(name):
+    shape, model = shape_of(SIZES[name], 104), build_model(SIZES[name], 104)
+    shapes = {key: value.shape for key, value in shape.named_parameters()}
+    assert shapes == {key: value.shape for key, value in model.named_parameters()}
+    assert {value.device.type for value in shape.parameters()} == {"meta"}

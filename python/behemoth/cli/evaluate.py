@@ -98,7 +98,7 @@ def evaluate(
 
 
 def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
-    for name in ("stack", "batch_size", "rank", "memory"):
+    for name in ("stack", "batch_size", "rank"):
         if name in given:
             raise ArgumentError(name, given[name], "not with --suite")
     check_source("twin", given.get("twin"))

@@ -12,8 +12,9 @@ import typer
 from behemoth.support.bars import Bars
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
+from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
-from behemoth.support.text import clock_text, count_text, plural_text
+from behemoth.support.text import bytes_text, clock_text, count_text, plural_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
@@ -85,7 +86,9 @@ RUN = (
     THREADS,
     Option("part", "i/n", "Run only part i of n (i from 0), for several machines.",
            parse.part),
-    flag("dry_run", "Only show what would be run, and an estimate of its cost."),
+    Option("memory", "SIZE", "Limit on memory of all workers together on a CPU, such as 8GB "
+           "[what is free].", bytes_of),
+    flag("dry_run", "Only show what would be run, and an estimate of its cost and memory."),
 )  # fmt: skip
 GATES = (
     Option("out", "DIR", "Directory to write; finished work in it is kept.", default="gates"),
@@ -331,7 +334,10 @@ def _show_estimate(found: Estimate) -> None:
         f"{_span(found.facts, ',.0f')} facts, {_span(found.facts_per_object, ',.0f')} an object, "
         f"load {_span(found.loads, '.2g')}"
     )
-    screen.print(f"about {clock_text(found.seconds)} with {plural_text(found.workers, 'worker')}")
+    each = "" if found.memory is None else f", each with up to {bytes_text(found.memory)} of memory"
+    screen.print(
+        f"about {clock_text(found.seconds)} with {plural_text(found.workers, 'worker')}{each}"
+    )
 
 
 def _span(values: Sequence[float], form: str) -> str:

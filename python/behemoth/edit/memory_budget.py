@@ -8,10 +8,16 @@ docs/reliability.md compares it with measured peaks (tests/edit/test_memory_budg
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from behemoth.model.memory import LOADED, activation_bytes, training_bytes, weight_bytes
+from behemoth.model.memory import (
+    LOADED,
+    activation_bytes,
+    is_estimated,
+    training_bytes,
+    weight_bytes,
+)
 from behemoth.model.sizes import Size
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
@@ -24,13 +30,16 @@ if TYPE_CHECKING:
 
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["edit_bytes", "fitting"]
+__all__ = ["counts", "edit_bytes", "fitting", "smaller"]
 
 # Libraries that the first edit loads, buffers of kernels, the plan and its deltas.
 _FIXED = 96 << 20
 # Numbers for each answer token and each entry of the vocabulary: logits, log-probabilities,
 # gradients, and the logits of a reference model.
 _LOGITS = 4
+# Numbers for each entry of the vocabulary in a pass that only evaluates: logits, log-probabilities
+# and the terms of a divergence.
+_WATCHED = 5
 # Settings that are suggested if a method does not fit, as far as it has these settings.
 _SMALLER: tuple[Mapping[str, Any], ...] = (
     {"rank": 1},
@@ -73,6 +82,12 @@ def edit_bytes(
         tokens, words = tokens + rows * (prompt + answer), words + rows * answer
     kept = said.plans_bytes(model, plans) + said.shared_bytes(model)
     step = tokens * activation_bytes(size, vocabulary) + 4 * _LOGITS * words * vocabulary
+    if context.watch is not None and method.info.doses:
+        # Evaluated between the steps. The distributions of the unedited model are kept.
+        single = sum(len(plan) == 1 for plan in plans)
+        logits = 4 * vocabulary * single
+        kept += logits * context.watch.bystanders
+        step = max(step, _WATCHED * logits * (context.watch.held_out + context.watch.bystanders))
     return _FIXED + LOADED * weights + kept + step
 
 
@@ -106,7 +121,7 @@ def fitting(
     ArgumentError
         If one plan does not fit; the message names settings that would, if there are any.
     """
-    if next(model.parameters()).device.type != "cpu" or not plans:
+    if not is_estimated(model) or not plans:
         return most
     free = available() if memory is None else memory
     if free is None:
@@ -118,24 +133,35 @@ def fitting(
     def takes(own: EditMethod, count: int) -> int:
         return edit_bytes(own, model, plans[:count], context) - loaded
 
-    for count in _counts(min(most, len(plans))):
+    for count in counts(min(most, len(plans))):
         if takes(method, count) <= free:
             return count
-    fits = [
-        " and ".join(f"{name} = {value}" for name, value in changes.items())
-        for changes, own in _smaller(method)
-        if takes(own, 1) <= free
-    ]
+    fits = smaller(method, lambda own: takes(own, 1) <= free)
     there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
     raise ArgumentError(
         "method",
         f"{method.info.name}, which needs about {bytes_text(takes(method, 1))} of memory "
         f"while {there}",
-        f"with {fits[0]}, which fits" if fits else "what fits: a smaller model",
+        "what fits: a smaller model" if fits is None else f"with {fits}, which fits",
     )
 
 
-def _counts(most: int) -> Iterator[int]:
+def smaller(method: EditMethod, fits: Callable[[EditMethod], bool]) -> str | None:
+    """Return settings of a method that need less memory and fit, as text; None if there are none.
+
+    Parameters
+    ----------
+    method : EditMethod
+    fits : callable
+        Returns whether the method fits with other settings.
+    """
+    for changes, own in _smaller(method):
+        if fits(own):
+            return " and ".join(f"{name} = {value}" for name, value in changes.items())
+    return None
+
+
+def counts(most: int) -> Iterator[int]:
     """Yield counts from `most` down to 1, each at most three quarters of the one before."""
     while most > 1:
         yield most

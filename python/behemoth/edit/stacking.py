@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["most_stacked", "stack_size"]
+__all__ = ["MOST", "most_stacked", "stack_size"]
 
-_MOST = {"cpu": 64, "cuda": 512}
+MOST = {"cpu": 64, "cuda": 512}
+"""Largest useful stack, by type of device."""
 _BYTES = 1 << 30  # on a CPU
 _SHARE = 0.4  # of a GPU's free memory
 
 
 def most_stacked(model: nn.Module) -> int:
     """Return the largest useful stack on the model's device: more plans do not make it faster."""
-    return _MOST.get(_device(model).type, 64)
+    return MOST.get(_device(model).type, 64)
 
 
 def stack_size(method: EditMethod, model: nn.Module, most: int | None = None) -> int:

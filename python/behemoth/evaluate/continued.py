@@ -48,6 +48,7 @@ def continue_training(
     batch: int = 32,
     seed: int = 0,
     until: float | None = None,
+    batch_size: int = 512,
 ) -> pl.DataFrame:
     """Train an unlearned model on text without the forgotten facts, and probe these.
 
@@ -69,6 +70,8 @@ def continue_training(
     seed : int
     until : float, optional
         Stop once this share of the facts is generated again.
+    batch_size : int
+        Number of rows per pass when facts are probed.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def continue_training(
     asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
     about = probes.select("fact", "exposures", pl.lit(False).alias("taught"))
     with delta.apply(model):
-        return ask_on_the_way(model, asked, about, steps, learning_rate, loss, until)
+        return ask_on_the_way(model, asked, about, steps, learning_rate, loss, until, batch_size)
 
 
 def _drawn(

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["STACK", "evaluate", "evaluate_model"]
+__all__ = ["STACK", "STACK_BYTES", "evaluate", "evaluate_model"]
 
 STACK = 64
 """Maximum number of edited models in one pass."""
-_STACK_BYTES = 1 << 30  # maximum size of the changes of a stack
+STACK_BYTES = 1 << 30
+"""Maximum size of the changes of a stack."""
 
 
 def evaluate(
@@ -271,7 +272,7 @@ def _stacks(
             4 * sum(tensor.numel() for tensor in vars(change).values())
             for change in deltas[key].changes.values()
         )
-        if not stacks or len(stacks[-1]) == limit or total + bytes_ > _STACK_BYTES:
+        if not stacks or len(stacks[-1]) == limit or total + bytes_ > STACK_BYTES:
             stacks.append([])
             total = 0
         stacks[-1].append(key)

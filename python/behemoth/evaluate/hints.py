@@ -86,7 +86,9 @@ def hinted(plan: EditPlan) -> pl.DataFrame:
     return found.with_columns(pl.col("said").list.concat("prompt").alias("prompt")).drop("said")
 
 
-def ask_with_hints(model: PreTrainedModel, corpus: Corpus, plan: EditPlan) -> pl.DataFrame:
+def ask_with_hints(
+    model: PreTrainedModel, corpus: Corpus, plan: EditPlan, *, batch_size: int = 512
+) -> pl.DataFrame:
     """Query a model for the forgotten facts, each after a hint.
 
     Parameters
@@ -95,6 +97,8 @@ def ask_with_hints(model: PreTrainedModel, corpus: Corpus, plan: EditPlan) -> pl
         The model to query: ``with delta.apply(model)`` for an edited one.
     corpus : Corpus
     plan : EditPlan
+    batch_size : int
+        Number of prompts per pass.
 
     Returns
     -------
@@ -108,7 +112,8 @@ def ask_with_hints(model: PreTrainedModel, corpus: Corpus, plan: EditPlan) -> pl
         When no fact has a hint.
     """
     probes = hinted(plan)
-    scores = score(model, Prompted.of(corpus, probes, [[] for _ in range(len(probes))]))
+    asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
+    scores = score(model, asked, batch_size=batch_size)
     return probes.with_columns(
         pl.Series("old_match", scores.match["old"]),
         pl.Series("log_probability_old", scores.log_probability["old"]),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["LINEAR_PROBES", "probe_objects", "residual_stream", "ridge_scores"]
+__all__ = ["LINEAR_PROBES", "PROBED_ROWS", "probe_objects", "residual_stream", "ridge_scores"]
 
 LINEAR_PROBES: dict[str, Any] = {
     "layer": pl.UInt32,
@@ -45,6 +45,8 @@ LINEAR_PROBES: dict[str, Any] = {
     "rank": pl.UInt32,
 }
 """Columns of the frame that `probe_objects` returns."""
+PROBED_ROWS = 1024
+"""Usual number of prompts per pass."""
 
 
 def probe_objects(
@@ -56,6 +58,7 @@ def probe_objects(
     controls: int = 200,
     ridge: float = 1e-3,
     seed: int = 0,
+    batch_size: int = PROBED_ROWS,
 ) -> pl.DataFrame:
     """Predict old objects from the residual stream.
 
@@ -76,6 +79,8 @@ def probe_objects(
         Gram matrix of the centred states that are fitted on.
     seed : int
         Seed of the choice of facts that stay.
+    batch_size : int
+        Number of prompts per pass.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def probe_objects(
         stay = stay[: fitted + tried]
         own = corpus.probes(stay, [template]).filter(pl.col("wording") == wording)
         wanted = pl.concat([own.select("prompt", "fact"), part.select("prompt", "fact")])
-        states = residual_stream(model, ragged(wanted["prompt"]))
+        states = residual_stream(model, ragged(wanted["prompt"]), batch_size=batch_size)
         objects = corpus.world._native.facts_of(wanted["fact"].to_numpy())[2].astype(np.int64)
         count = int(corpus.world.relation_table[int(relation)]["objects"])
         exposures = corpus.exposures(wanted["fact"].to_numpy())[fitted:]
@@ -137,7 +142,7 @@ def probe_objects(
 
 
 def residual_stream(
-    model: PreTrainedModel, prompts: Ragged, *, batch_size: int = 1024
+    model: PreTrainedModel, prompts: Ragged, *, batch_size: int = PROBED_ROWS
 ) -> NDArray[np.float32]:
     """Return the residual stream at each prompt's last token, by block: float32 [n, L, d]."""
     architecture = Architecture.of(model)

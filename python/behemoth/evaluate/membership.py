@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["SCORES", "auc", "membership", "privacy", "unwritten_pairs"]
+__all__ = ["MEMBERSHIP_ROWS", "SCORES", "auc", "membership", "privacy", "unwritten_pairs"]
 
 SCORES = ("loss", "min_k", "min_k_plus_plus")
 """Scores of the tests; larger values indicate members."""
+MEMBERSHIP_ROWS = 2048
+"""Usual number of rows per pass."""
 
 
 def membership(
@@ -45,7 +47,7 @@ def membership(
     pairs: pl.DataFrame | None = None,
     share: float = 0.2,
     seed: int = 0,
-    batch_size: int = 2048,
+    batch_size: int = MEMBERSHIP_ROWS,
 ) -> pl.DataFrame:
     """Score members (facts to be forgotten) and non-members.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.model.memory import LOADED, weight_bytes
+from behemoth.model.memory import LOADED, is_estimated, weight_bytes
 from behemoth.model.sizes import Size
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["fitting", "pass_bytes"]
+__all__ = ["FIXED", "changes_bytes", "fitting", "halves", "pass_bytes", "row_bytes"]
 
-# Libraries that the first pass loads, buffers of kernels, the plan and the frame.
-_FIXED = 96 << 20
+FIXED = 96 << 20
+"""Bytes for libraries that the first pass loads, buffers of kernels, the plan and the frame."""
 # Bytes per prompt and word of the vocabulary: log-probabilities in double precision, of the model
 # with and without the edit, and the temporaries of their divergence.
 _OF_A_WORD = 8 * 6
@@ -52,6 +52,12 @@ def pass_bytes(
     batch_size : int
         Number of rows per pass.
     """
+    row = row_bytes(model, probes)
+    return FIXED + LOADED * weight_bytes(model) + kept + changes + batch_size * row
+
+
+def row_bytes(model: nn.Module, probes: pl.DataFrame) -> int:
+    """Estimate the bytes that a pass needs for each of its rows."""
     config: Any = model.config
     size = Size.of(config.to_dict(), "model")
     vocabulary = int(config.vocab_size)
@@ -59,8 +65,7 @@ def pass_bytes(
     answer, width = max(answers), _longest(probes, "prompt") + 2 * max(answers)
     cache = 2 * size.layers * size.width
     token = cache + _BY_WIDTH * size.width + _BY_HIDDEN * size.hidden
-    row = (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + 4 * token * width
-    return _FIXED + LOADED * weight_bytes(model) + kept + changes + batch_size * row
+    return (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + 4 * token * width
 
 
 def fitting(
@@ -98,9 +103,9 @@ def fitting(
         When one edit with one row does not fit, or with `batch_size` rows if these are given.
     """
     free = available() if memory is None else memory
-    if next(model.parameters()).device.type != "cpu" or free is None or not probes.height:
+    if not is_estimated(model) or free is None or not probes.height:
         return stack, batch_size
-    sizes = [_bytes_of(delta) for delta in deltas.values()]
+    sizes = [changes_bytes(delta) for delta in deltas.values()]
     kept, largest = sum(sizes), max(sizes, default=0)
     # Free memory already excludes the model and the changes, which are loaded.
     loaded = LOADED * weight_bytes(model) + kept if memory is None else 0
@@ -109,13 +114,13 @@ def fitting(
     def takes(edits: int, rows: int) -> int:
         return pass_bytes(model, probes, edits * largest, kept, rows) - loaded
 
-    for rows in _halves(512) if batch_size is None else [batch_size]:
-        for edits in _halves(most):
+    for rows in halves(512) if batch_size is None else [batch_size]:
+        for edits in halves(most):
             if takes(edits, rows) <= free:
                 return (stack if edits == most else edits), rows
     there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
     if batch_size is not None:
-        fits = next((rows for rows in _halves(batch_size) if takes(1, rows) <= free), 0)
+        fits = next((rows for rows in halves(batch_size) if takes(1, rows) <= free), 0)
         if fits:
             got = f"{batch_size:,}, which needs about {bytes_text(takes(1, batch_size))} of memory"
             raise ArgumentError("batch_size", f"{got} while {there}", f"up to {fits:,}")
@@ -126,7 +131,7 @@ def fitting(
     )
 
 
-def _halves(most: int) -> Iterator[int]:
+def halves(most: int) -> Iterator[int]:
     """Yield the number, its half, and so on down to 1."""
     while most > 1:
         yield most
@@ -134,7 +139,8 @@ def _halves(most: int) -> Iterator[int]:
     yield 1
 
 
-def _bytes_of(delta: EditDelta) -> int:
+def changes_bytes(delta: EditDelta) -> int:
+    """Return the bytes of the tensors of a delta."""
     tensors = [each for change in delta.changes.values() for each in vars(change).values()]
     return sum(each.numel() * each.element_size() for each in tensors if hasattr(each, "numel"))
 

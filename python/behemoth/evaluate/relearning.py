@@ -54,6 +54,7 @@ def relearn(
     batch: int = 32,
     seed: int = 0,
     until: float | None = None,
+    batch_size: int = 512,
 ) -> pl.DataFrame:
     """Train an unlearned model on the old answers of some forgotten facts, and test all.
 
@@ -77,6 +78,8 @@ def relearn(
         Seed of the choice of facts and of the batches.
     until : float, optional
         Stop once this share of the facts that were not taught is generated again.
+    batch_size : int
+        Number of rows per pass when facts are tested.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def relearn(
 
     about = probes.select("fact", "exposures", taught.alias("taught"))
     with delta.apply(model):
-        return ask_on_the_way(model, asked, about, steps, learning_rate, loss, until)
+        return ask_on_the_way(model, asked, about, steps, learning_rate, loss, until, batch_size)
 
 
 def ask_on_the_way(
@@ -122,6 +125,7 @@ def ask_on_the_way(
     learning_rate: float,
     loss: Callable[[], Tensor],
     until: float | None = None,
+    batch_size: int = 512,
 ) -> pl.DataFrame:
     """Train all parameters of a model temporarily, and query it after given steps.
 
@@ -140,6 +144,8 @@ def ask_on_the_way(
     until : float, optional
         Stop at the first of these steps at which this share of the answers that were not taught is
         generated again.
+    batch_size : int
+        Number of rows per pass of a query.
 
     Returns
     -------
@@ -153,7 +159,7 @@ def ask_on_the_way(
     try:
         for step in range(last + 1):
             if step in steps:
-                scores = score(model, asked)
+                scores = score(model, asked, batch_size=batch_size)
                 frames.append(
                     about.with_columns(
                         pl.lit(step, pl.UInt32).alias("step"),

@@ -17,13 +17,14 @@ from .prompted import ragged
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["parameter_distance", "twin_divergences"]
+__all__ = ["ROWS", "parameter_distance", "twin_divergences"]
 
-_ROWS = 256  # prompts whose distributions are in memory at a time
+ROWS = 256
+"""Usual number of prompts per pass."""
 
 
 def twin_divergences(
-    twin: PreTrainedModel, model: PreTrainedModel, prompts: pl.Series
+    twin: PreTrainedModel, model: PreTrainedModel, prompts: pl.Series, *, batch_size: int = ROWS
 ) -> NDArray[np.float64]:
     """Return KL(twin || model) of the next token, in nats.
 
@@ -32,14 +33,16 @@ def twin_divergences(
     twin, model : GPTNeoXForCausalLM
         Models with the same vocabulary.
     prompts : polars.Series of lists of int
+    batch_size : int
+        Number of prompts per pass, whose distributions are in memory at a time.
 
     Returns
     -------
     float64[prompts]
     """
     parts = []
-    for first in range(0, len(prompts), _ROWS):
-        some = prompts.slice(first, _ROWS)
+    for first in range(0, len(prompts), batch_size):
+        some = prompts.slice(first, batch_size)
         theirs, ours = _next(twin, some), _next(model, some)
         terms = (theirs.exp() * (theirs - ours)).masked_fill(theirs.isneginf(), 0.0)
         parts.append(terms.sum(1).clamp_min(0.0).cpu().numpy())
@@ -59,7 +62,7 @@ def parameter_distance(model: nn.Module, twin: nn.Module) -> float:
 def _next(model: PreTrainedModel, prompts: pl.Series) -> Tensor:
     """Return log-probabilities of the next token: float64 [prompts, vocabulary]."""
     rows, found = list[NDArray[np.intp]](), list[Tensor]()
-    for batch in decode(model, ragged(prompts), None, most=1, batch_size=_ROWS):
+    for batch in decode(model, ragged(prompts), None, most=1, batch_size=len(prompts)):
         rows.append(batch.rows)
         found.append(batch.logits[:, 0].double().log_softmax(-1))
     order = torch.from_numpy(np.argsort(np.concatenate(rows)))

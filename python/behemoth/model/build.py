@@ -126,6 +126,20 @@ def build_model(
     return model
 
 
+def shape_of(size: Size, vocabulary: int, block_length: int = _POSITIONS) -> PreTrainedModel:
+    """Make a model on the device meta, which has shapes and no weights: for estimates.
+
+    Parameters
+    ----------
+    size, vocabulary, block_length
+        See `build_model`.
+    """
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(
+            model_config(size, vocabulary, block_length), dtype=torch.float32
+        )
+
+
 @torch.no_grad()
 def initialise(model: PreTrainedModel, seed: int) -> None:
     """Draw all weights of a GPT-NeoX from a seed, with the standard deviations of Pythia.

@@ -13,7 +13,7 @@ from .sizes import Size
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LOADED", "activation_bytes", "training_bytes", "weight_bytes"]
+__all__ = ["LOADED", "activation_bytes", "is_estimated", "training_bytes", "weight_bytes"]
 
 LOADED = 2
 """Memory for loading a model, as a multiple of its weights: the weights and the data of their file.
@@ -61,6 +61,11 @@ def activation_bytes(size: Size, vocabulary: int) -> int:
     if size.family != "gpt_neox":
         token = _UNFUSED * token + _LOGITS * vocabulary
     return 4 * token
+
+
+def is_estimated(model: nn.Module) -> bool:
+    """Return whether memory is estimated: of models on a CPU, and of those that are only shapes."""
+    return next(model.parameters()).device.type in ("cpu", "meta")
 
 
 def weight_bytes(model: nn.Module) -> int:

@@ -17,8 +17,8 @@ from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
-from behemoth.evaluate.linear_probes import probe_objects
-from behemoth.evaluate.membership import membership, unwritten_pairs
+from behemoth.evaluate.linear_probes import PROBED_ROWS, probe_objects
+from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_pairs
 from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
 
-__all__ = ["CONTINUED", "Bench", "of_frame", "resampled_ratio"]
+__all__ = ["CONTINUED", "Bench", "first_documents", "of_frame", "resampled_ratio"]
 
 CONTINUED = 64
 """Maximum number of Adam steps of continued training."""
@@ -70,6 +71,13 @@ class Bench:
         Maximum number of Adam steps of continued training on the corpus.
     facts : array_like of int, optional
         Facts that `recall` queries; by default those of `behemoth.recall`.
+    batch_size : int, optional
+        Maximum number of rows per pass; by default that of each measure.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        See above; it may be changed before a measure is taken.
     """
 
     def __init__(
@@ -85,10 +93,11 @@ class Bench:
         frame: pl.DataFrame | None = None,
         continued: int = CONTINUED,
         facts: ArrayLike | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
-        self.continued, self._facts = continued, facts
+        self.continued, self._facts, self.batch_size = continued, facts, batch_size
         self._frame, self._taken = frame, dict[str, Found]()
 
     @classmethod
@@ -226,7 +235,12 @@ class Bench:
             self.deltas,
             run=self.run.name,
             seed=self.run.seed,
+            batch_size=self.batch_size,
         )
+
+    def rows_of(self, usual: int) -> int:
+        """Return the number of rows per pass of a measure that usually has `usual` rows."""
+        return usual if self.batch_size is None else min(usual, self.batch_size)
 
     @cached_property
     def sequence(self) -> pl.DataFrame:
@@ -281,7 +295,7 @@ class Bench:
     def recall(self) -> pl.DataFrame:
         """The frame of `behemoth.recall` for a sample of all facts, in every wording."""
         with self.edited() as model:
-            return recall(model, self.run.corpus, facts=self._facts)
+            return recall(model, self.run.corpus, facts=self._facts, batch_size=self.rows_of(512))
 
     @property
     def written_facts(self) -> float:
@@ -299,10 +313,7 @@ class Bench:
     @cached_property
     def documents(self) -> list[NDArray[np.integer]]:
         """The first documents of the corpus."""
-        corpus = self.run.corpus
-        count = min(_DOCUMENTS, corpus.num_documents)
-        tokens = corpus.tokens(0, count)
-        return np.split(tokens, np.flatnonzero(tokens == corpus.end_of_document)[:-1] + 1)
+        return first_documents(self.run.corpus)
 
     @cached_property
     def _pairs(self) -> pl.DataFrame:
@@ -316,7 +327,10 @@ class Bench:
         """Membership scores of facts to be forgotten, and of facts that are never written."""
         pairs = self._pairs
         with self.edited() as model:
-            return membership(model, self.run.corpus, self.plan, pairs=pairs)
+            return membership(
+                model, self.run.corpus, self.plan, pairs=pairs,
+                batch_size=self.rows_of(MEMBERSHIP_ROWS),
+            )  # fmt: skip
 
     @cached_property
     def geometry(self) -> pl.DataFrame:
@@ -329,22 +343,26 @@ class Bench:
     def rounded(self) -> pl.DataFrame:
         """Rows of facts to be forgotten, with rounded weights of the edited model, by bits."""
         return evaluate_quantised(
-            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",)
-        )
+            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",),
+            batch_size=self.batch_size,
+        )  # fmt: skip
 
     @cached_property
     def pruned(self) -> pl.DataFrame:
         """Rows of facts to be forgotten, without the edited model's smallest weights, by share."""
         return evaluate_pruned(
-            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",)
-        )
+            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",),
+            batch_size=self.batch_size,
+        )  # fmt: skip
 
     @cached_property
     def hinted(self) -> pl.DataFrame:
         """Answers for the facts to forget after another fact of their subjects."""
         try:
             with self.edited() as model:
-                return ask_with_hints(model, self.run.corpus, self.plan)
+                return ask_with_hints(
+                    model, self.run.corpus, self.plan, batch_size=self.rows_of(512)
+                )
         except ArgumentError as error:
             raise MissingError(error.allowed) from None
 
@@ -353,9 +371,17 @@ class Bench:
         """Objects that linear probes predict from the residual stream."""
         try:
             with self.edited() as model:
-                return probe_objects(model, self.run.corpus, self.plan)
+                return probe_objects(
+                    model, self.run.corpus, self.plan, batch_size=self.rows_of(PROBED_ROWS)
+                )
         except ArgumentError as error:
             raise MissingError(error.allowed) from None
+
+
+def first_documents(corpus: Corpus) -> list[NDArray[np.integer]]:
+    """Return the documents of a corpus on which running text is measured: its first ones."""
+    tokens = corpus.tokens(0, min(_DOCUMENTS, corpus.num_documents))
+    return np.split(tokens, np.flatnonzero(tokens == corpus.end_of_document)[:-1] + 1)
 
 
 def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:

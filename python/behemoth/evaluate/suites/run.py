@@ -10,9 +10,11 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import ProgressLike
+from behemoth.train.memory_budget import require_weights
 
 from . import editing, recall, sequence, unlearning
 from .bench import Bench
+from .memory_budget import fit_bench
 from .suite import Suite, SuiteResult, check_out, take
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def evaluate_suite(
     out: str | PathLike[str] | None = None,
     force: bool = False,
     device: torch.device | str | None = None,
+    memory: int | None = None,
     progress: ProgressLike = None,
 ) -> SuiteResult:
     """Take all measures of a suite, for a run or for an edited model.
@@ -64,6 +67,10 @@ def evaluate_suite(
         Replace an existing result in `out`.
     device : optional
         Device of the models; by default a GPU if there is one.
+    memory : int, optional
+        Memory that may be used on a CPU, in bytes, in addition to what the process already uses:
+        rows per pass are limited to what fits, and a suite that cannot fit is refused before it
+        starts. By default the free memory of the machine or container.
     progress : callable or Progress, optional
         Receives progress; an exception that it raises stops the work.
 
@@ -95,9 +102,14 @@ def evaluate_suite(
         raise ArgumentError("facts", facts, "only with suite recall")
     if facts is not None and facts != "all":
         whole_number("facts", facts, 1)
+    if memory is not None:
+        whole_number("memory", memory, 1)
     if out is not None:
         check_out(out, force)
     bench = Bench.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
+    require_weights(bench.run.directory, device, memory, "source")
+    total = bench.run.corpus.world.num_facts
+    fit_bench(bench, suite, total if facts == "all" else facts, memory)
     result = take(SUITES[suite], bench, progress)
     if out is not None:
         result.write(out)

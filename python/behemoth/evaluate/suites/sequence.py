@@ -107,7 +107,7 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
     for after, delta in edit.sums():
         rows = evaluate_model(
             bench.model, bench.run.corpus, sampled, {None: delta},
-            run=bench.run.name, seed=bench.run.seed,
+            run=bench.run.name, seed=bench.run.seed, batch_size=bench.batch_size,
         )  # fmt: skip
         new_rows = rows if not parts else rows.filter(stage="after")
         parts.append(

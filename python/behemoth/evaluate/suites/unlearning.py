@@ -18,7 +18,7 @@ from behemoth.evaluate.membership import SCORES, auc, privacy
 from behemoth.evaluate.metrics import PARAPHRASED
 from behemoth.evaluate.relearning import relearn
 from behemoth.evaluate.text_losses import document_losses, perplexity
-from behemoth.evaluate.twin import parameter_distance, twin_divergences
+from behemoth.evaluate.twin import ROWS, parameter_distance, twin_divergences
 from behemoth.support.errors import ArgumentError
 
 from .bench import Bench, of_frame, resampled_ratio
@@ -262,8 +262,9 @@ def _reference(bench: Bench) -> Found:
 def _relearning(bench: Bench) -> Found:
     try:
         frame = relearn(
-            bench.model, bench.run.corpus, bench.plan, bench.delta, steps=_RELEARNING, until=_HALF
-        )
+            bench.model, bench.run.corpus, bench.plan, bench.delta, steps=_RELEARNING, until=_HALF,
+            batch_size=bench.rows_of(512),
+        )  # fmt: skip
     except ArgumentError as error:
         raise MissingError(f"a plan with {error.allowed} facts to forget") from None
     return _half_back(frame.filter(~pl.col("taught")))
@@ -273,7 +274,10 @@ def _continued(bench: Bench) -> Found:
     corpus, plan, last = bench.run.corpus, bench.plan, bench.continued
     steps = (*(step for step in _CONTINUED if step < last), last)
     try:
-        frame = continue_training(bench.model, corpus, plan, bench.delta, steps=steps, until=_HALF)
+        frame = continue_training(
+            bench.model, corpus, plan, bench.delta, steps=steps, until=_HALF,
+            batch_size=bench.rows_of(512),
+        )  # fmt: skip
     except ArgumentError:
         raise MissingError("facts to forget, and documents that do not say them") from None
     return _half_back(frame)
@@ -327,7 +331,9 @@ def _against_twin(bench: Bench, groups: Sequence[str]) -> Found:
     if probes.is_empty():
         raise MissingError("probes of these groups in the plan")
     with bench.edited() as model:
-        divergence = twin_divergences(bench.beside.model, model, probes["prompt"])
+        divergence = twin_divergences(
+            bench.beside.model, model, probes["prompt"], batch_size=bench.rows_of(ROWS)
+        )
     rows = probes.select("link", "subject").with_columns(kl=pl.Series(divergence))
     return bench.mean(rows, pl.col("kl"), "probes of these groups in the plan")
 

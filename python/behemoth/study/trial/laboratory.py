@@ -36,6 +36,7 @@ from behemoth.train.run import Run, read_run, world_id
 
 from .costs import Costs
 from .measure import about_edits
+from .memory_budget import TrialBudget, recall_rows
 from .suite import bench_of
 from .trial import Clock, Planned, Trial
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from behemoth.evaluate.suites.bench import Bench
 
-__all__ = ["Laboratory"]
+__all__ = ["Laboratory", "compile_unit"]
 
 R = TypeVar("R", ModelRecord, TrialRecord)
 
@@ -57,10 +58,14 @@ class Laboratory:
     Parameters
     ----------
     directory : StudyDirectory
+    memory : int, optional
+        Bytes that a unit may use on a CPU, in addition to what the process used before: fewer
+        single edits are made at a time, and fewer rows go through a pass, to fit. By default what
+        the machine or the container has free when a unit begins.
     """
 
-    def __init__(self, directory: StudyDirectory) -> None:
-        self.directory = directory
+    def __init__(self, directory: StudyDirectory, memory: int | None = None) -> None:
+        self.directory, self.memory = directory, memory
         self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
         self._planned: Planned | None = None
         self._costs = Costs(directory.cache / "costs")
@@ -94,17 +99,20 @@ class Laboratory:
     def _train(self, unit: ModelUnit, place: Path, step: Advance) -> ModelRecord:
         clock = Clock()
         corpus = unit.corpus.make()
+        self._run = self._twin = None  # training needs their memory
         with clock("train"):
             result = train(
                 corpus,
                 out=place,
                 config=unit.config,
+                memory=self.memory,
                 progress=lambda moment: step(moment.done, moment.total),
             )
-        self._run = self._twin = None
         with clock("recall"):
             run, model = self._model(unit.id, unit.config)
-            frame = _recall(model, run.corpus)
+            vocabulary, facts = int(model.config.vocab_size), run.corpus.world.num_facts
+            rows = recall_rows(unit.config, vocabulary, facts, self.memory)
+            frame = _recall(model, run.corpus, rows)
             with replacing(place / "recall.parquet") as temporary:
                 frame.write_parquet(temporary)
         world = corpus.world
@@ -176,10 +184,20 @@ class Laboratory:
             retrained=() if unit.twin is None else (self.directory.model(unit.twin),),
             saved=lambda seconds: clock.add("edit", seconds),
         )
+        singles = list(planned.singles.values())
+        budget = TrialBudget(
+            model, method, planned.plan, singles, context, unit.measure, run.config,
+            unit.twin is not None or self._twin is not None,
+        )  # fmt: skip
+        stack, rows = budget.fitting(self.memory)
         place = self.directory.fresh(unit.id)
         with clock("load"):
             twin = None if unit.twin is None else self._twin_bench(unit.twin, planned, run)
-        trial = Trial(run, model, method, planned, context, unit, clock, step, twin)
+            if twin is not None:
+                twin.batch_size = rows
+        trial = Trial(
+            run, model, method, planned, context, unit, clock, step, twin, stack=stack, rows=rows
+        )
         deltas = place / "deltas" if unit.measure.deltas else None
         frames = trial.frames(deltas)
         reason = None
@@ -214,7 +232,7 @@ class Laboratory:
 
     def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, GPTNeoXForCausalLM]:
         if self._run is None or self._run[0] != name:
-            self._run = None
+            self._run = self._twin = None
             run = read_run(self.directory.model(name))
             config = run.config if config is None else config
             device = None if config.device == "auto" else config.device
@@ -240,7 +258,7 @@ class Laboratory:
             # Models of one corpus share a plan, and their trials may need it at the same time.
             with self.directory.holding(place):
                 if not (place / "plan.toml").is_file():
-                    _compile(unit, corpus).save(place)
+                    compile_unit(unit, corpus).save(place)
                 plan = EditPlan.load(place, corpus)
             about = about_edits(plan, corpus)
             independent = plan.request.independent
@@ -261,7 +279,7 @@ def _done(read: Callable[[str], R | None], name: str) -> R | None:
     return record if record is not None and record.status == "done" else None
 
 
-def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
+def compile_unit(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     """Compile a plan; the plan of a twin world has the edits that were chosen in the first one."""
     if unit.chosen_in is None:
         return compile_plan(corpus, unit.request)
@@ -280,14 +298,14 @@ def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     return compile_plan(corpus, request, table=table)
 
 
-def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:
+def _recall(model: GPTNeoXForCausalLM, corpus: Corpus, batch_size: int) -> pl.DataFrame:
     names = {row["name"] for row in corpus.templates if row["share"] > 0 and row["probe"]}
     if not names:
         return pl.DataFrame(schema=RECALL)
     template = "default" if "default" in names else sorted(names)[0]
     facts = np.arange(corpus.world.num_facts, dtype=np.uint64)
     objects = pl.Series([row["objects"] for row in corpus.world.relation_table], dtype=pl.UInt32)
-    frame = recall(model, corpus, facts=facts, templates=[template])
+    frame = recall(model, corpus, facts=facts, templates=[template], batch_size=batch_size)
     first = frame.filter(pl.col("wording") == frame["wording"].min())
     return first.with_columns(objects.gather(first["relation"]).alias("objects")).select(
         list(RECALL)

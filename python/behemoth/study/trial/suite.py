@@ -31,6 +31,7 @@ def bench_of(
     *,
     frame: pl.DataFrame | None = None,
     continued: int = CONTINUED,
+    batch_size: int | None = None,
 ) -> Bench:
     """Return a bench for a model that is already in memory.
 
@@ -47,12 +48,12 @@ def bench_of(
         Bench of the twin; values computed for one method are reused for the next.
     frame : polars.DataFrame, optional
         Frame returned by `evaluate_model` for these deltas.
-    continued : int
+    continued, batch_size
         See `Bench`.
     """
     return Bench(
         run.directory, run, plan, deltas, lambda: model, None, twin,
-        frame=frame, continued=continued,
+        frame=frame, continued=continued, batch_size=batch_size,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import torch
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.cost import EditCost, edit_cost
 from behemoth.edit.protocol import EditContext, EditMethod
-from behemoth.edit.stacking import most_stacked, stack_size
+from behemoth.edit.stacking import most_stacked
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.file.units import TrialUnit
@@ -95,7 +95,15 @@ class Planned:
 
 @dataclass
 class Trial:
-    """One trial while it is carried out."""
+    """One trial while it is carried out.
+
+    Attributes
+    ----------
+    stack : int
+        Number of single edits made at a time.
+    rows : int, optional
+        Number of rows per pass; by default the usual number of each measure.
+    """
 
     run: Run
     model: GPTNeoXForCausalLM
@@ -106,6 +114,8 @@ class Trial:
     clock: Clock
     step: Advance
     twin: Bench | None = None
+    stack: int = 1
+    rows: int | None = None
 
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
         """Make the edits and return all frames except `retention`.
@@ -126,6 +136,7 @@ class Trial:
             if kept is not None:
                 for edit, delta in deltas.items():
                     delta.save(kept / ("batch" if edit is None else f"{edit:05}"))
+            del deltas  # they would stay in memory while the next ones are made
         frames = {name: pl.concat(tables) for name, tables in parts.items()}
         probes = frames["probes"]
         trial_column = pl.lit(self.unit.id).alias("trial")
@@ -157,7 +168,7 @@ class Trial:
         with self.clock("suite"):
             bench = bench_of(
                 self.run, self.model, self.planned.plan, deltas, self.twin,
-                frame=probes, continued=self.unit.measure.continued,
+                frame=probes, continued=self.unit.measure.continued, batch_size=self.rows,
             )  # fmt: skip
             frame = suite_frame(self.unit.measure.suite, bench)
         return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
@@ -178,7 +189,7 @@ class Trial:
             self.step(total, total)
             return
         edits = list(self.planned.singles)
-        stack_count = stack_size(self.method, self.model)
+        stack_count = self.stack
         done = 0
         while done < total:
             keys = edits[done : done + stack_count]
@@ -194,7 +205,10 @@ class Trial:
                 gc.collect()
                 torch.cuda.empty_cache()
                 continue
-            yield dict(zip(keys, deltas, strict=True))
+            made: dict[int | None, EditDelta] = dict(zip(keys, deltas, strict=True))
+            del deltas
+            yield made
+            del made
             done += len(keys)
             self.step(done, total)
 
@@ -205,7 +219,7 @@ class Trial:
         with self.clock("evaluate"):
             probes = evaluate_model(
                 model, self.run.corpus, plan, deltas, run=self.unit.model, seed=self.run.seed,
-                stack=most_stacked(model),
+                stack=most_stacked(model), batch_size=self.rows,
             ).with_columns(pl.lit(self.unit.plan.id).alias("plan"))  # fmt: skip
         with self.clock("geometry"):
             table = pl.DataFrame(schema=SHAPES)

@@ -96,6 +96,7 @@ def perform(
     unit: Mapping[str, Any],
     step: Advance,
     laboratories: dict[str, Laboratory] | None = None,
+    memory: int | None = None,
 ) -> Performed:
     """Carry out a unit in this process; the workers of all engines call this.
 
@@ -109,6 +110,8 @@ def perform(
         Called with (done, total).
     laboratories : dict, optional
         Cache in which a long-lived worker keeps its `Laboratory`, with the last model, by path.
+    memory : int, optional
+        See `Laboratory`.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def perform(
         return Performed(status, reason, time.monotonic() - began)
 
     try:
-        laboratory = kept.get(path) or Laboratory(StudyDirectory(path))
+        laboratory = kept.get(path) or Laboratory(StudyDirectory(path), memory)
         kept[path] = laboratory
         own = unit_from_dict(unit)
         if isinstance(own, ModelUnit):

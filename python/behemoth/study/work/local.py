@@ -53,6 +53,8 @@ class LocalEngine:
         Number of GPUs to distribute over the workers, 0 for none.
     alone : bool
         Whether to wait for workers of other runs to end; not needed if other parts run too.
+    memory : int, optional
+        See `behemoth.study.trial.laboratory.Laboratory`.
 
     Raises
     ------
@@ -61,9 +63,17 @@ class LocalEngine:
     """
 
     def __init__(
-        self, path: Path, workers: int, threads: int, devices: int = 0, *, alone: bool = True
+        self,
+        path: Path,
+        workers: int,
+        threads: int,
+        devices: int = 0,
+        *,
+        alone: bool = True,
+        memory: int | None = None,
     ) -> None:
         self.path, self.threads, self.devices = path.resolve(), threads, devices
+        self.memory = memory
         until = time.monotonic() + _PATIENCE
         while alone:
             with lock(self.path / ".workers.lock", wait=False) as free:
@@ -126,7 +136,7 @@ class LocalEngine:
             visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             names = visible.split(",") if visible else [str(i) for i in range(self.devices)]
             environment["CUDA_VISIBLE_DEVICES"] = names[slot % self.devices]
-        worker = _Worker(slot, self.path, environment)
+        worker = _Worker(slot, self.path, environment, self.memory)
         self._selector.register(worker.output, selectors.EVENT_READ, slot)
         return worker
 
@@ -134,12 +144,15 @@ class LocalEngine:
 class _Worker:
     """A worker process, and the lines exchanged with it."""
 
-    def __init__(self, slot: int, path: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, slot: int, path: Path, environment: Mapping[str, str], memory: int | None
+    ) -> None:
         self.slot = slot
         self.ready = self.busy = False
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        limit = [] if memory is None else [str(memory)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "behemoth.study.work.worker", str(path)],
+            [sys.executable, "-m", "behemoth.study.work.worker", str(path), *limit],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -16,13 +16,14 @@ from behemoth.study.file.spec import Study, read_study
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.study.results import Failure, Results
 from behemoth.study.saturation import facts_per_object, load_of
-from behemoth.support.checks import is_url, path_of
+from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike
 
-from .cost import START, Estimator
+from .cost import START
 from .engine import Engine
+from .memory_budget import Shares, shares_of
 from .schedule import Status, Work
 
 __all__ = ["Estimate", "Status", "StudyResult", "estimate", "run_study"]
@@ -83,6 +84,8 @@ class Estimate:
     seconds : float
         Estimated duration with `workers` workers.
     workers : int
+    memory : int or None
+        Estimated peak memory of a worker in bytes; None if nothing is left to do, and on a GPU.
     labels : dict of str to int
         Number of trials by label of the method.
     facts : list of int
@@ -103,6 +106,7 @@ class Estimate:
     steps: int
     seconds: float
     workers: int
+    memory: int | None
     labels: dict[str, int]
     facts: list[int]
     loads: list[float]
@@ -119,6 +123,7 @@ def study(
     workers: int | None = None,
     threads: int | None = None,
     part: tuple[int, int] = (0, 1),
+    memory: int | None = None,
     progress: ProgressLike = None,
 ) -> Results:
     """Run or resume a study and return its results as frames.
@@ -133,7 +138,7 @@ def study(
         Size of a preset; smoke by default.
     methods : sequence of str, optional
         Names of the methods to restrict the study to; all by default.
-    engine, workers, threads, part, progress
+    engine, workers, threads, part, memory, progress
         See `run_study`, which also lists the errors raised.
 
     Returns
@@ -160,6 +165,7 @@ def study(
         workers=workers,
         threads=threads,
         part=part,
+        memory=memory,
         progress=progress,
     )
     return Results.open(result.out)
@@ -173,6 +179,7 @@ def run_study(
     workers: int | None = None,
     threads: int | None = None,
     part: tuple[int, int] = (0, 1),
+    memory: int | None = None,
     progress: ProgressLike = None,
 ) -> StudyResult:
     """Run or resume a study; finished units are not carried out again.
@@ -188,7 +195,8 @@ def run_study(
     engine : {'local', 'ray'}
         Processes on this machine, or tasks of a Ray cluster.
     workers : int, optional
-        Number of units at a time; by default one per GPU, or one per `threads` cores without GPUs.
+        Number of units at a time; by default one per GPU, or one per `threads` cores without GPUs,
+        and fewer if so many do not fit into memory.
     threads : int, optional
         CPU threads per worker, on which weights depend; by default the number that the study was
         started with, or 1.
@@ -196,6 +204,12 @@ def run_study(
         ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts may
         share a directory, at the same time and in any order; directories of several machines are
         merged by `merge_studies`. A run without a part carries out all units that are missing.
+    memory : int, optional
+        Bytes of CPU memory that all workers together may take, divided equally among them: fewer
+        single edits are made at a time, and fewer rows go through a pass, to fit. A study with a
+        unit that does not fit even so is refused before anything is written. By default the free
+        memory of the machine or the container. Only for the local engine: tasks of a Ray cluster
+        see what their node has free when they begin.
     progress : callable or Progress, optional
         Called a few times a second for models and for trials, the latter with a `Status`.
 
@@ -217,15 +231,18 @@ def run_study(
     """
     with renamed(source="study"):
         definition = study if isinstance(study, Study) else read_study(study)
-    _check(engine, workers, threads)
+    _check(engine, workers, threads, memory)
     if not (part[1] >= 1 and 0 <= part[0] < part[1]):
         raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
     if is_url(out):
-        return _run_in_store(definition, str(out), engine, workers, threads, part, progress)
+        return _run_in_store(definition, str(out), engine, workers, threads, part, memory, progress)
     directory = StudyDirectory(path_of("out", out))
     directory.check(definition.name)
     threads, definition = _threads(directory, threads), _in_its_version(directory, definition)
     expansion = definition.expand(threads)
+    work = Work(directory, expansion.part(*part), progress)
+    # Before anything is written: a study that does not fit into memory is refused.
+    shares = _shares(work, workers, threads, memory) if engine == "local" else None
     directory.path.mkdir(parents=True, exist_ok=True)
     # Parts share a directory; a unit of two parts is carried out by one, and the other waits.
     with lock(directory.path / ".lock", shared=part[1] > 1, wait=False) as ours:
@@ -238,9 +255,8 @@ def run_study(
             definition.text, _about(definition, expansion, threads, _foreign(directory, expansion))
         )
         began = time.perf_counter()
-        work = Work(directory, expansion.part(*part), progress)
         if work.models or work.trials:
-            with_engine = _engine(engine, directory.path, workers, threads, work, part)
+            with_engine = _engine(engine, directory.path, workers, threads, part, shares)
             try:
                 work.carry_out(with_engine)
             finally:
@@ -268,6 +284,7 @@ def _run_in_store(
     workers: int | None,
     threads: int | None,
     part: tuple[int, int],
+    memory: int | None,
     progress: ProgressLike,
 ) -> StudyResult:
     from behemoth.store.staged import study_in_store
@@ -278,7 +295,9 @@ def _run_in_store(
         allowed = "not with a store, which has no locks; merge_studies merges directories"
         raise ArgumentError("part", part, allowed)
     with study_in_store("out", url, study.name, progress=progress) as stage:
-        result = run_study(study, stage, workers=workers, threads=threads, progress=progress)
+        result = run_study(
+            study, stage, workers=workers, threads=threads, memory=memory, progress=progress
+        )
     return replace(result, out=url)
 
 
@@ -288,6 +307,7 @@ def estimate(
     *,
     workers: int | None = None,
     threads: int | None = None,
+    memory: int | None = None,
 ) -> Estimate:
     """Estimate what `run_study` would do, without doing it.
 
@@ -296,20 +316,22 @@ def estimate(
     study : Study
     out, workers, threads
         See `run_study`; without `out` nothing counts as finished.
+    memory : int, optional
+        See `run_study`; by default nothing is refused, whatever the machine has free.
+
+    Raises
+    ------
+    ArgumentError
+        As in `run_study`.
     """
-    from behemoth.support.provenance import cores
-
-    from .local import gpus
-
-    _check("local", workers, threads)
+    _check("local", workers, threads, memory)
     directory = StudyDirectory("/nonexistent" if out is None else out)
     if out is not None:
         directory.check(study.name)
     threads, study = _threads(directory, threads), _in_its_version(directory, study)
     expansion = study.expand(threads)
     work = Work(directory, expansion, None)
-    devices = gpus()
-    costs = Estimator(gpu=devices > 0)
+    costs = work.costs
     units = [*work.models, *work.trials]
     models = [costs.model(unit) for unit in work.models.values()]
     trials = [costs.trial(unit, expansion.models[unit.model]) for unit in work.trials.values()]
@@ -317,7 +339,8 @@ def estimate(
     for trial in expansion.trials:
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
     worlds = [(costs.corpus(unit), unit.config.size) for unit in expansion.models.values()]
-    count = workers or devices or max(1, cores() // threads)
+    shares = _shares(work, workers, threads, memory, limited=False)
+    count = shares.workers
     return Estimate(
         name=study.name,
         question=study.question,
@@ -331,6 +354,7 @@ def estimate(
         steps=sum(cost.edits * cost.steps for cost in trials),
         seconds=sum(cost.seconds for cost in [*models, *trials]) / count + START * bool(units),
         workers=count,
+        memory=shares.peak,
         labels=labels,
         facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
         loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
@@ -338,12 +362,36 @@ def estimate(
     )
 
 
-def _check(engine: str, workers: int | None, threads: int | None) -> None:
+def _check(engine: str, workers: int | None, threads: int | None, memory: int | None) -> None:
     if engine not in ENGINES:
         raise ArgumentError.unknown("engine", engine, ENGINES)
     for name, value in (("workers", workers), ("threads", threads)):
         if value is not None and value < 1:
             raise ArgumentError(name, value, "1 or more")
+    if memory is not None:
+        whole_number("memory", memory, 1)
+        if engine != "local":
+            allowed = "only with the local engine: tasks of a cluster see what their node has free"
+            raise ArgumentError("memory", memory, allowed)
+
+
+def _shares(
+    work: Work,
+    workers: int | None,
+    threads: int,
+    memory: int | None,
+    *,
+    limited: bool = True,
+) -> Shares:
+    """Divide the memory and determine the number of workers."""
+    from behemoth.support.provenance import cores
+
+    from .local import gpus
+
+    usual = workers or gpus() or max(1, cores() // threads)
+    if limited:  # a dry run tells of the machine, also where there are fewer units
+        usual = min(usual, max(1, len(work.models), len(work.trials)))
+    return shares_of(work, usual, memory, given=workers, limited=limited)
 
 
 def _threads(directory: StudyDirectory, threads: int | None) -> int:
@@ -368,21 +416,18 @@ def _engine(
     path: Path,
     workers: int | None,
     threads: int,
-    work: Work,
     part: tuple[int, int],
+    shares: Shares | None,
 ) -> Engine:
-    if name == "ray":
+    if name == "ray" or shares is None:
         from .ray import RayEngine
 
         return RayEngine(path, workers, threads)
-    from behemoth.support.provenance import cores
-
     from .local import LocalEngine, gpus
 
-    devices = gpus()
-    count = workers or devices or max(1, cores() // threads)
-    count = min(count, max(len(work.models), len(work.trials)))
-    return LocalEngine(path, count, threads, devices, alone=part[1] == 1)
+    return LocalEngine(
+        path, shares.workers, threads, gpus(), alone=part[1] == 1, memory=shares.unit
+    )
 
 
 def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from behemoth.study.directory import StudyDirectory
@@ -109,11 +110,16 @@ class Work:
         self.failed = self.trained = self.carried_out = 0
         self.working = 0.0
 
-    def carry_out(self, engine: Engine) -> None:
-        """Carry out all remaining units."""
+    @cached_property
+    def costs(self) -> Estimator:
+        """The estimator of costs, which keeps the corpora that it counts."""
         from .local import gpus
 
-        costs = Estimator(gpu=gpus() > 0)
+        return Estimator(gpu=gpus() > 0)
+
+    def carry_out(self, engine: Engine) -> None:
+        """Carry out all remaining units."""
+        costs = self.costs
         for name, unit in self.models.items():
             self.estimates[name] = costs.model(unit).seconds
         for name, unit in self.trials.items():

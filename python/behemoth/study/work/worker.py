@@ -1,4 +1,6 @@
-"""A worker of the local engine: ``python -m behemoth.study.work.worker STUDY``.
+"""A worker of the local engine: ``python -m behemoth.study.work.worker STUDY [BYTES]``.
+
+BYTES is the memory that a unit may use in addition to that of the worker itself.
 
 Units are read as lines of JSON, and events are written as lines of JSON. When its input ends,
 because the study is done or the process that runs it has ended, the worker ends too. Training saves
@@ -69,7 +71,7 @@ class _Outbox:
             self.write(event="progress", share=done / max(1, total))
 
 
-def main(path: str) -> int:
+def main(path: str, memory: int | None = None) -> int:
     """Carry out units until standard input ends."""
     outbox, inbox = _Outbox(), _Inbox()
     prepare()
@@ -82,7 +84,7 @@ def main(path: str) -> int:
         outbox.write(event="ready")
         while (line := inbox.units.get()) is not None:
             inbox.busy = True
-            result = perform(path, json.loads(line), outbox.progress, laboratories)
+            result = perform(path, json.loads(line), outbox.progress, laboratories, memory)
             inbox.busy = False
             if result.status is None:
                 outbox.write(event="failed", reason=result.reason)
@@ -101,6 +103,6 @@ if __name__ == "__main__":
     from behemoth.train.errors import Interrupted
 
     try:
-        sys.exit(main(sys.argv[1]))
+        sys.exit(main(sys.argv[1], *map(int, sys.argv[2:])))
     except Interrupted:
         sys.exit(0)

@@ -1,0 +1,248 @@
+"""Memory budget of a suite: how many rows go through a pass, and whether it fits, beforehand.
+
+This estimates peak memory on a CPU, in addition to what the process uses before: the model, the
+twin, the changes of the edits, and what the largest of the suite's computations keeps. Only rows
+per pass can be reduced; running text, relearning and continued training cannot. Measured peaks are
+in docs/reliability.md, beside the estimates (tests/evaluate/test_suite_memory.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from behemoth.evaluate.linear_probes import PROBED_ROWS
+from behemoth.evaluate.membership import MEMBERSHIP_ROWS
+from behemoth.evaluate.memory_budget import changes_bytes, halves, row_bytes
+from behemoth.evaluate.twin import ROWS
+from behemoth.model.architecture import Architecture
+from behemoth.model.memory import LOADED, activation_bytes, is_estimated, weight_bytes
+from behemoth.model.sizes import Size
+from behemoth.recall.facts import DEFAULT_FACTS
+from behemoth.support.errors import ArgumentError
+from behemoth.support.memory import available
+from behemoth.support.text import bytes_text
+
+from .bench import Bench, first_documents
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["SuiteBudget", "fit_bench"]
+
+# Libraries that a suite loads, buffers of kernels, the plan and its frames.
+_FIXED = 160 << 20
+# Bytes of a probe in a frame: columns, lists of tokens, generated text.
+_OF_A_PROBE = 500
+# Running text: tokens and logits of a pass, logits kept from the unedited pass, and bytes per
+# logit of a part in double precision (`text_losses`).
+_TOKENS, _LOGITS, _WAITING, _OF_A_LOGIT = 1 << 13, 1 << 20, 1 << 26, 64
+# Bytes per answer token and word of the vocabulary in tests of membership, in double precision.
+_OF_A_MEMBER = 44
+_TRAINED = 32  # rows, or documents, of a step of relearning or of continued training
+# The model's own forward pass keeps more for the backward pass than training, which fuses it.
+_UNFUSED = 1.5
+_FITTED = 4200  # facts of a relation that linear probes are fitted to and tested on
+
+
+@dataclass(frozen=True)
+class SuiteBudget:
+    """What the memory of a suite depends on.
+
+    Parameters
+    ----------
+    suite : str
+    model : nn.Module
+        The model without the edit, or its shapes on the device meta.
+    corpus : Corpus
+    plan : EditPlan, optional
+        None only for suite ``recall``.
+    changes : int
+        Bytes of the changes of all edits.
+    twin : bool
+        Whether there is a twin.
+    facts : int, optional
+        Number of facts that suite ``recall`` queries; by default at most 10,000.
+    """
+
+    suite: str
+    model: nn.Module
+    corpus: Corpus
+    plan: EditPlan | None
+    changes: int
+    twin: bool
+    facts: int | None = None
+
+    def bytes_of(self, rows: int, stack: int) -> int:
+        """Return the estimated peak in bytes.
+
+        Parameters
+        ----------
+        rows : int
+            Number of rows per pass.
+        stack : int
+            Bytes of the changes of the edits in one pass.
+        """
+        models = LOADED * weight_bytes(self.model) * (2 if self.twin else 1)
+        return _FIXED + models + self.changes + max(self._parts(rows, stack))
+
+    def _parts(self, rows: int, stack: int) -> list[int]:
+        """Return the bytes of each computation that may be the largest."""
+        probes = self._probes()
+        # A change of the whole model replaces weights, which are kept to be restored.
+        weights = weight_bytes(self.model)
+        passes = min(rows, 512, probes.height) * row_bytes(self.model, probes)
+        parts = [stack + passes + _OF_A_PROBE * self._asked(probes)]
+        if self.suite in ("editing", "unlearning"):
+            parts.append(weights + self._text())
+        if self.suite == "recall":  # of the edited model, if there is an edit
+            parts[0] += weights
+        if self.suite == "sequence":  # the sum of the next checkpoint, beside that of this one
+            parts.append(2 * weights + passes)
+        if self.suite == "unlearning":
+            # A copy of the weights, two moments, gradients; and the weights below the edit.
+            trained = 5 * weights + max(self._relearning(probes), self._continued())
+            changed = 3 * weights + passes
+            parts += [trained, changed, self._membership(rows), weights + self._linear(rows)]
+        return parts
+
+    @property
+    def _vocabulary(self) -> int:
+        config: Any = self.model.config
+        return int(config.vocab_size)
+
+    @property
+    def _size(self) -> Size:
+        config: Any = self.model.config
+        return Size.of(config.to_dict(), "model")
+
+    @cached_property
+    def _documents(self) -> list[int]:
+        """Numbers of tokens of the first documents of the corpus."""
+        return list(map(len, first_documents(self.corpus)))
+
+    def _probes(self) -> pl.DataFrame:
+        if self.plan is not None:
+            return self.plan.probes
+        facts = self.corpus.sample_facts(min(64, self.corpus.world.num_facts))
+        own = self.corpus.probes(facts)
+        answer = pl.col("answer")
+        return own.with_columns(old_answer=answer, new_answer=answer)
+
+    def _asked(self, probes: pl.DataFrame) -> int:
+        """Return the number of rows of the frame."""
+        if self.plan is not None:
+            return 2 * probes.height
+        total = self.corpus.world.num_facts
+        facts = min(total, DEFAULT_FACTS) if self.facts is None else self.facts
+        return facts * -(-probes.height // max(1, min(64, total)))
+
+    def _text(self) -> int:
+        """Return the bytes of a pass over running text, with the unedited logits beside it."""
+        size, words = self._size, self._vocabulary
+        tokens = min(_TOKENS, sum(self._documents))
+        kept = min(tokens, max(64, _WAITING // words)) if self.suite == "editing" else 0
+        part = min(tokens, max(64, _LOGITS // words)) * words * _OF_A_LOGIT
+        return 2 * 4 * kept * words + part + 4 * tokens * (8 * size.width + 2 * size.hidden)
+
+    def _relearning(self, probes: pl.DataFrame) -> int:
+        prompt, answer = _longest(probes, "prompt"), _longest(probes, "old_answer")
+        return self._backward(_TRAINED * (prompt + answer), _TRAINED * answer)
+
+    def _continued(self) -> int:
+        # A step draws its documents: their tokens are rarely more than four deviations above the
+        # mean, and padding is within that.
+        lengths = np.array(self._documents or [1])
+        likely = _TRAINED * lengths.mean() + 4 * _TRAINED**0.5 * lengths.std()
+        tokens = int(min(likely, _TRAINED * lengths.max()))
+        return self._backward(tokens, tokens)
+
+    def _backward(self, tokens: int, predicted: int) -> int:
+        """Return the bytes of a step of training on so many tokens."""
+        kept = int(_UNFUSED * activation_bytes(self._size, self._vocabulary)) * tokens
+        logits = predicted * self._vocabulary
+        if Architecture.of(self.model).soft_cap is None:  # then only those of a part are kept
+            logits = min(logits, max(64 * self._vocabulary, _LOGITS))
+        return kept + 3 * 4 * logits
+
+    def _membership(self, rows: int) -> int:
+        assert self.plan is not None
+        members = self.plan.probes.filter(group="forget")
+        pairs = min(rows, MEMBERSHIP_ROWS, 2 * members.height)
+        return pairs * _longest(members, "old_answer") * self._vocabulary * _OF_A_MEMBER
+
+    def _linear(self, rows: int) -> int:
+        size, prompt = self._size, _longest(self._probes(), "prompt")
+        stream = 4 * size.layers * size.width
+        fitted = min(_FITTED, self.corpus.world.num_facts)
+        shared = min(rows, ROWS) * self._vocabulary * 8 * 6  # distributions of the twin, likewise
+        return max(shared, fitted * stream + 2 * min(rows, PROBED_ROWS) * prompt * stream)
+
+
+def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = None) -> None:
+    """Limit the rows per pass of a bench to what fits into memory; on a GPU nothing is estimated.
+
+    Parameters
+    ----------
+    bench : Bench
+    suite : str
+    facts : int, optional
+        Number of facts that suite ``recall`` queries.
+    memory : int, optional
+        Bytes that may be used, in addition to what the process used before the model was loaded;
+        by default the free memory of the machine or the container.
+
+    Raises
+    ------
+    ArgumentError
+        If the suite does not fit even with one row per pass.
+    """
+    free = available() if memory is None else memory
+    model = bench.model
+    if free is None or not is_estimated(model):
+        return
+    deltas = list(bench.deltas.values())
+    changes = sum(map(changes_bytes, deltas))
+    stack = _stack(list(map(changes_bytes, deltas)))
+    if bench.edit is not None and bench.edit.checkpoints:
+        stack = weight_bytes(model)  # the sum at a checkpoint, which is not loaded yet
+        changes += stack
+    plan = None if suite == "recall" else bench.plan
+    own = SuiteBudget(suite, model, bench.run.corpus, plan, changes, bench.twin is not None, facts)
+    loaded = 0
+    if memory is None:  # the model and the deltas are loaded already, so they are not free
+        loaded = LOADED * weight_bytes(model) + sum(map(changes_bytes, deltas))
+    usual = halves(max(MEMBERSHIP_ROWS, PROBED_ROWS))
+    rows = next((n for n in usual if own.bytes_of(n, stack) - loaded <= free), None)
+    if rows is None:
+        there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+        least = bytes_text(own.bytes_of(1, stack) - loaded)
+        raise ArgumentError(
+            "source",
+            f"a model whose suite {suite} needs about {least} of memory while {there}",
+            "what fits: a smaller model, or a suite that measures less",
+        )
+    bench.batch_size = None if rows >= MEMBERSHIP_ROWS else rows
+    if bench.twin is not None:
+        bench.twin.batch_size = bench.batch_size
+
+
+def _stack(sizes: Sequence[int]) -> int:
+    """Return the bytes of the largest stack, as `evaluate_model` cuts them."""
+    from behemoth.evaluate.frame import STACK, STACK_BYTES
+
+    largest = max(sizes, default=0)
+    return min(sum(sizes), STACK * largest, max(STACK_BYTES, largest))
+
+
+def _longest(probes: pl.DataFrame, column: str) -> int:
+    lengths = probes[column].list.len().max()
+    return int(lengths) if isinstance(lengths, int) else 1

@@ -1,0 +1,194 @@
+"""Memory budget of the units of a study: what each needs, and in what portions a trial is done.
+
+The same estimates hold before a study, when its models are only shapes, and in a worker. They are
+those of `train`, `edit`, `evaluate` and of suites, of which a unit needs the largest: it does one
+after the other. Measured peaks of workers are in docs/reliability.md (tests/study/test_memory.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from behemoth.edit.memory_budget import counts, edit_bytes
+from behemoth.edit.protocol import EditContext, EditMethod, answers
+from behemoth.edit.stacking import stack_size
+from behemoth.evaluate.memory_budget import FIXED, halves, pass_bytes
+from behemoth.evaluate.suites.memory_budget import SuiteBudget
+from behemoth.model.memory import LOADED, is_estimated, training_bytes, weight_bytes
+from behemoth.model.sizes import Size
+from behemoth.support.memory import available
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.plan.edit_plan import EditPlan
+    from behemoth.study.file.measurement import Measurement
+    from behemoth.train.config import TrainConfig
+
+__all__ = ["ROWS", "TrialBudget", "model_bytes", "recall_rows"]
+
+ROWS = 512
+"""Usual number of rows per pass on a CPU."""
+# Recall after training: bytes of a fact (its probe and its row), and bytes of a row of a pass per
+# word of the vocabulary (the logits of its answer's tokens, and copies of them).
+_OF_A_FACT, _OF_A_WORD = 500, 32
+
+
+def model_bytes(config: TrainConfig, vocabulary: int, facts: int, rows: int = ROWS) -> int:
+    """Return the peak memory of training a model on a CPU and of measuring its recall, in bytes.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    vocabulary : int
+    facts : int
+        Number of facts of the world.
+    rows : int
+        Number of rows per pass of recall.
+    """
+    step = training_bytes(config.size, vocabulary, _tokens(config))
+    weights = 4 * config.size.parameters_with(vocabulary)
+    asked = _OF_A_FACT * facts + _OF_A_WORD * vocabulary * min(rows, facts)
+    return max(step, FIXED + LOADED * weights + asked)
+
+
+def recall_rows(config: TrainConfig, vocabulary: int, facts: int, memory: int | None) -> int:
+    """Return the number of rows per pass of recall that fit, at least one.
+
+    Parameters
+    ----------
+    config, vocabulary, facts
+        See `model_bytes`.
+    memory : int, optional
+        Bytes that may be used; by default the usual number of rows is returned.
+    """
+    if memory is None:
+        return ROWS
+    fits = (n for n in halves(ROWS) if model_bytes(config, vocabulary, facts, n) <= memory)
+    return next(fits, 1)
+
+
+def _tokens(config: TrainConfig) -> int:
+    """Return the number of tokens of a step that are in memory at a time."""
+    return -(-config.batch_size // config.accumulate) * config.block_length
+
+
+@dataclass(frozen=True)
+class TrialBudget:
+    """What the memory of a trial depends on.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model, or its shapes on the device meta.
+    method : EditMethod
+    plan : EditPlan
+    singles : sequence of EditPlan
+        Plans of single edits, all of them or as many as are made at a time; empty for a batch.
+    context : EditContext
+    measure : Measurement
+    config : TrainConfig
+        How the model was trained.
+    twin : bool
+        Whether a twin is in memory.
+    """
+
+    model: nn.Module
+    method: EditMethod
+    plan: EditPlan
+    singles: Sequence[EditPlan]
+    context: EditContext
+    measure: Measurement
+    config: TrainConfig
+    twin: bool
+
+    @property
+    def stack(self) -> int:
+        """Number of edits made at a time where memory suffices; 1 for a batch."""
+        if not self.singles:
+            return 1
+        return min(stack_size(self.method, self.model), len(self.singles))
+
+    def bytes_of(self, stack: int, rows: int) -> int:
+        """Return the estimated peak in bytes, with so many edits at a time and rows per pass."""
+        weights = weight_bytes(self.model)
+        plans = self.singles[:stack] or [self.plan]
+        edit = edit_bytes(self.method, self.model, plans, self.context)
+        changes = self._changes(plans)
+        kept = self._every if self.measure.suite is not None else changes
+        parts = [edit, pass_bytes(self.model, self.plan.probes, changes, kept, rows)]
+        if self.measure.durability:
+            step = training_bytes(self._size, self._vocabulary, _tokens(self.config))
+            parts.append((LOADED + 1) * weights + step)
+        if self.measure.suite is not None:
+            parts.append(self._suite.bytes_of(rows, changes))
+        return max(parts) + (LOADED * weights if self.twin else 0)
+
+    def least(self) -> int:
+        """Return the estimated peak in bytes, with one edit at a time and one row per pass."""
+        return self.bytes_of(1, 1)
+
+    def most(self) -> int:
+        """Return the estimated peak in bytes where memory suffices."""
+        return self.bytes_of(self.stack, ROWS)
+
+    def fitting(self, memory: int | None) -> tuple[int, int | None]:
+        """Return the number of edits at a time, and of rows per pass, that fit.
+
+        Fewer edits are tried before fewer rows. If nothing fits, the smallest numbers are
+        returned: what cannot fit is refused before a study begins.
+
+        Parameters
+        ----------
+        memory : int, optional
+            Bytes that may be used, with those of the model; by default what is free, in addition
+            to the model. On a GPU nothing is estimated.
+
+        Returns
+        -------
+        stack : int
+        rows : int or None
+            None for the usual number of each measure.
+        """
+        free = available() if memory is None else memory
+        if free is None or not is_estimated(self.model):
+            return self.stack, None
+        loaded = LOADED * weight_bytes(self.model) if memory is None else 0
+        for rows in halves(ROWS):
+            for stack in counts(self.stack):
+                if self.bytes_of(stack, rows) - loaded <= free:
+                    return stack, None if rows == ROWS else rows
+        return 1, 1
+
+    @cached_property
+    def _every(self) -> int:
+        """Bytes of the changes of all edits, which a suite keeps."""
+        if not self.singles:
+            return self._changes([self.plan])
+        return self._changes(self.singles) * len(self.plan) // len(self.singles)
+
+    @cached_property
+    def _suite(self) -> SuiteBudget:
+        assert self.measure.suite is not None
+        # The twin is counted for all parts of the trial.
+        return SuiteBudget(
+            self.measure.suite, self.model, self.context.corpus, self.plan, self._every, twin=False
+        )
+
+    def _changes(self, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of the changes of some plans, at most those of dense changes of all."""
+        dense = 4 * len(plans) * sum(each.numel() for each in self.model.parameters())
+        return min(answers(self.method).plans_bytes(self.model, plans), dense)
+
+    @property
+    def _vocabulary(self) -> int:
+        config: Any = self.model.config
+        return int(config.vocab_size)
+
+    @property
+    def _size(self) -> Size:
+        config: Any = self.model.config
+        return Size.of(config.to_dict(), "model")

@@ -1,0 +1,272 @@
+"""Memory of a study on a CPU: whether its units fit into the workers' shares, before it is begun.
+
+Units of one kind, which differ in seeds and in the facts that they edit, are estimated once, by the
+first of them; its model is only shapes, and its plan is compiled and not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from behemoth.study.file.identity import canonical
+from behemoth.study.file.units import ModelUnit, TrialUnit
+from behemoth.support.errors import ArgumentError
+from behemoth.support.memory import available
+from behemoth.support.text import bytes_text
+
+from .schedule import Work
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.edit_plan import EditPlan
+    from behemoth.study.trial.memory_budget import TrialBudget
+    from behemoth.train.config import TrainConfig
+
+__all__ = ["WORKER", "Shares", "shares_of"]
+
+WORKER = 448 << 20
+"""Bytes that a worker takes by itself: the interpreter, torch and the other libraries.
+
+Pages of the libraries' files are not included: workers share them.
+"""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Distribution of memory over the workers of a study.
+
+    Attributes
+    ----------
+    workers : int
+    unit : int or None
+        Bytes that a unit may use besides its worker; None if memory is not limited.
+    peak : int or None
+        Estimated peak memory of a worker in bytes, itself included; None if nothing is estimated.
+    """
+
+    workers: int
+    unit: int | None
+    peak: int | None
+
+
+@dataclass(frozen=True)
+class _Need:
+    """Estimated peak memory of a worker for one kind of unit, in bytes.
+
+    Attributes
+    ----------
+    what : str
+        The unit, for messages.
+    least, most : int
+        With the smallest portions, and with the usual ones.
+    refusal : callable
+        Called with the bytes there are, and how to state them; returns the error.
+    """
+
+    what: str
+    least: int
+    most: int
+    refusal: Callable[[int, str], ArgumentError]
+
+
+def shares_of(
+    work: Work,
+    workers: int,
+    memory: int | None,
+    *,
+    given: int | None = None,
+    limited: bool = True,
+) -> Shares:
+    """Divide memory among workers, and refuse a study with a unit that does not fit.
+
+    Parameters
+    ----------
+    work : Work
+        The units to carry out.
+    workers : int
+        Number of workers.
+    memory : int, optional
+        Bytes for all workers; by default the free memory of the machine or the container.
+    given : int, optional
+        The number of workers that the user gave, which may be more than there are units. Without
+        one, the number is reduced if that makes all units fit.
+    limited : bool
+        If false and `memory` is None, memory is only estimated.
+
+    Raises
+    ------
+    ArgumentError
+        If a unit does not fit even with the fewest edits at a time and rows per pass; it states
+        what would fit.
+    """
+    needs = list(_needs(work))
+    if not needs:
+        return Shares(workers, None, None)
+    largest = max(needs, key=lambda need: need.least)
+    most = max(need.most for need in needs)
+    free = memory
+    if memory is None and limited:
+        free = available()
+    if free is None:
+        return Shares(workers, None, most)
+    fit = free // largest.least
+    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    if fit < 1:
+        raise largest.refusal(free, there)
+    if fit < workers and given is not None:
+        each = f"{given}, each of which needs about {bytes_text(largest.least)} of memory"
+        raise ArgumentError("workers", f"{each} for {largest.what} while {there}", f"up to {fit}")
+    count = min(workers, fit)
+    share = free // count
+    return Shares(count, share - WORKER, min(most, share))
+
+
+def _needs(work: Work) -> Iterator[_Need]:
+    """Yield what each kind of unit needs that is carried out on a CPU."""
+    from behemoth.train.device import find_device
+
+    models = {
+        name: unit
+        for name, unit in work.expansion.models.items()
+        if find_device(unit.config.device).type == "cpu"
+    }
+    seen: set[str] = set()
+    for name, unit in models.items():
+        if name not in work.models:
+            continue
+        corpus = work.costs.corpus(unit)
+        kind = canonical([_settings(unit.config), corpus.vocabulary_size, corpus.world.num_facts])
+        if kind not in seen:
+            seen.add(kind)
+            yield _of_model(unit, corpus)
+    beside = {trial.model for trial in work.expansion.trials if trial.twin is not None}
+    plans: dict[str, _Plan | None] = {}
+    shapes: dict[str, nn.Module] = {}
+    for trial in work.trials.values():
+        if trial.model not in models:
+            continue
+        unit = models[trial.model]
+        about = _about(unit)
+        request = {**trial.plan.request.to_dict(), "seed": None}
+        planned = canonical([about, request])
+        method = [trial.choice.name, trial.choice.settings]
+        measured = [trial.measure.to_dict(), trial.model in beside]
+        kind = canonical([planned, _settings(unit.config), method, measured])
+        if kind in seen:
+            continue
+        seen.add(kind)
+        corpus = work.costs.corpus(unit)
+        if planned not in plans:
+            plans[planned] = _compiled(trial, corpus)
+        plan = plans[planned]
+        if plan is None:
+            continue
+        shape = canonical([asdict(unit.config.size), corpus.vocabulary_size])
+        if shape not in shapes:
+            shapes[shape] = _shape(unit.config, corpus)
+        yield _of_trial(trial, unit, _budget(
+            trial, unit.config, corpus, plan, shapes[shape], twin=trial.model in beside
+        ))  # fmt: skip
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    return {**asdict(config), "seed": None}
+
+
+def _about(unit: ModelUnit) -> list[Any]:
+    """Return what lengths of prompts depend on: the specs without seeds and exposures."""
+    corpus = {k: v for k, v in unit.corpus.corpus.items() if k not in ("seed", "exposures")}
+    return [{**unit.corpus.world, "seed": None}, corpus]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A plan, and the single edits that may be made at a time."""
+
+    plan: EditPlan
+    singles: list[EditPlan]
+
+
+def _compiled(trial: TrialUnit, corpus: Corpus) -> _Plan | None:
+    from behemoth.edit.stacking import MOST
+    from behemoth.study.trial.laboratory import compile_unit
+
+    try:
+        plan = compile_unit(trial.plan, corpus)
+    except ArgumentError:  # too few facts: the trial fails with this reason
+        return None
+    if not plan.request.independent:
+        return _Plan(plan, [])
+    return _Plan(plan, plan.take(plan.edits["edit"].to_list()[: MOST["cpu"]]).singles())
+
+
+def _shape(config: TrainConfig, corpus: Corpus) -> nn.Module:
+    from behemoth.model.build import padded_vocabulary, shape_of
+
+    vocabulary = padded_vocabulary(corpus.vocabulary_size, config.vocabulary_multiple or 8)
+    return shape_of(config.size, vocabulary, config.block_length)
+
+
+def _of_model(unit: ModelUnit, corpus: Corpus) -> _Need:
+    from behemoth.study.trial.memory_budget import model_bytes
+    from behemoth.train.memory_budget import require_room
+
+    config, size, facts = unit.config, corpus.vocabulary_size, corpus.world.num_facts
+    least = WORKER + model_bytes(config, size, facts, 1)
+
+    def refusal(free: int, there: str) -> ArgumentError:
+        needs = f"which needs about {bytes_text(least)} of memory in a worker while {there}"
+        try:
+            require_room(config, size, memory=max(1, free - WORKER))
+        except ArgumentError as error:
+            if error.path == ("batch_size",):
+                got = f"{config.batch_size:,} of {config.model}, {needs}"
+                return ArgumentError(("train", "batch_size"), got, error.allowed)
+        allowed = "what fits: a smaller model, shorter blocks or fewer facts"
+        return ArgumentError(("train", "model"), f"{config.model}, {needs}", allowed)
+
+    most = WORKER + model_bytes(config, size, facts)
+    return _Need(f"training {config.model}", least, most, refusal)
+
+
+def _of_trial(trial: TrialUnit, unit: ModelUnit, budget: TrialBudget) -> _Need:
+    label, model = trial.choice.label, unit.config.model
+    least = WORKER + budget.least()
+
+    def refusal(free: int, there: str) -> ArgumentError:
+        from behemoth.edit.memory_budget import smaller
+
+        fits = smaller(
+            budget.method, lambda own: WORKER + replace(budget, method=own).least() <= free
+        )
+        needs = f"needs about {bytes_text(least)} of memory in a worker while {there}"
+        allowed = "what fits: a smaller model" if fits is None else f"with {fits}, which fits"
+        return ArgumentError("method", f"{label} on {model}, which {needs}", allowed)
+
+    return _Need(f"{label} on {model}", least, WORKER + budget.most(), refusal)
+
+
+def _budget(
+    trial: TrialUnit,
+    config: TrainConfig,
+    corpus: Corpus,
+    plan: _Plan,
+    model: nn.Module,
+    *,
+    twin: bool,
+) -> TrialBudget:
+    from behemoth.edit.protocol import EditContext, Watch
+    from behemoth.study.trial.memory_budget import TrialBudget
+
+    measure = trial.measure
+    context = EditContext(
+        corpus, seed=measure.edit_seed, trained=config,
+        watch=Watch(measure.held_out, measure.bystanders),
+    )  # fmt: skip
+    return TrialBudget(
+        model, trial.choice.method, plan.plan, plan.singles, context, measure, config, twin
+    )

@@ -1,0 +1,153 @@
+"""What is reckoned of the memory of a suite beside what a process took: its peak."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+import behemoth as bh
+from behemoth import ArgumentError
+from behemoth.evaluate import SUITES
+from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.memory_budget import SuiteBudget, fit_bench
+from behemoth.evaluate.suites.suite import take
+
+FACTOR = 2.0
+
+# The peak of a process's own memory: `ru_maxrss` would begin with that of the one that started it.
+PEAK = """
+import re, sys
+from pathlib import Path
+import behemoth as bh, torch
+import behemoth.evaluate, behemoth.edit.apply, behemoth.model.build, behemoth.model.loss
+torch.set_num_threads(1)
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+edit, suite, plan, twin = sys.argv[1:5]
+before = peak()
+bh.evaluate_suite(edit, suite, plan or None, twin=twin or None, device="cpu")
+print(peak() - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run, a plan, and edits of it by size of model: unlearnt, one by one, and in sequence."""
+    folder = tmp_path_factory.mktemp("suites")
+
+    def of(size):
+        run = folder / size
+        if not run.exists():
+            corpus = bh.Corpus(bh.World(500, 4, 20), exposures=bh.Groups([0, 4, 8]),
+                filler="zipf:tokens=20000,words=300", order="bios")  # fmt: skip
+            config = bh.default_config(size, steps=1, batch_size=4, block_length=64, threads=1,
+                tensorboard=False, probe_facts=0, device="cpu", precision="fp32")  # fmt: skip
+            bh.train(corpus, out=run, config=config)
+            bh.train(corpus, out=f"{run}-twin", config=config)
+            bh.plan(run, kind="refusal", edits=32, distinct=False, out=f"{run}-plan")
+            bh.plan(run, edits=16, out=f"{run}-new")
+            settings = {"steps": 1}
+            bh.edit(run, f"{run}-plan", "npo", f"{run}-unlearnt", settings=settings, device="cpu")
+            bh.edit(run, f"{run}-new", "ft", f"{run}-edited", settings=settings, device="cpu")
+            bh.edit(run, f"{run}-new", "ft", f"{run}-sequence", settings=settings, device="cpu",
+                    sequential=True, checkpoint_at=[4])  # fmt: skip
+        return run
+
+    return of
+
+
+CASES = {
+    "editing": ("edited", "new", ""),
+    "unlearning": ("unlearnt", "plan", "twin"),
+    "sequence": ("sequence", "new", ""),
+    "recall": ("edited", "", ""),
+}
+
+
+def reckoned_of(run, suite):
+    """What is reckoned of a suite, as `evaluate_suite` does, and the bench."""
+    edit, plan, twin = (f"{run}-{name}" if name else None for name in CASES[suite])
+    bench = Bench.open(edit, plan, twin, device="cpu")
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        own = SuiteBudget.bytes_of
+        patch.setattr(SuiteBudget, "bytes_of", lambda *at: seen.append(own(*at)) or seen[-1])
+        fit_bench(bench, suite, None, 1 << 40)
+    return seen[0], bench
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are in other units")
+@pytest.mark.parametrize("size", ["pico", "nano", "14m"])
+@pytest.mark.parametrize("suite", list(CASES))
+def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(made, size, suite):
+    run = made(size)
+    reckoned, _ = reckoned_of(run, suite)
+    edit, plan, twin = (f"{run}-{name}" if name else "" for name in CASES[suite])
+    words = [sys.executable, "-c", PEAK, edit, suite, plan, twin]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peak = int(done.stdout)
+    assert peak <= reckoned <= FACTOR * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
+
+
+def test_fewer_rows_go_through_a_pass_until_it_fits(made):
+    run = made("pico")
+    whole, bench = reckoned_of(run, "sequence")
+    assert bench.batch_size is None
+    fit_bench(bench, "sequence", None, whole - (1 << 20))
+    assert bench.batch_size <= 512
+    before = bench.batch_size
+    with pytest.raises(ArgumentError, match=r"argument 'source': got a model whose suite sequence"):
+        fit_bench(bench, "sequence", None, 90 << 20)
+    assert bench.batch_size == before
+
+
+def test_what_a_suite_keeps_counts(made):
+    run = made("pico")
+    _, bench = reckoned_of(run, "unlearning")
+    suite = SuiteBudget("unlearning", bench.model, bench.run.corpus, bench.plan, 0, twin=False)
+    assert replace(suite, twin=True).bytes_of(1, 0) > suite.bytes_of(1, 0)
+    assert replace(suite, changes=1 << 20).bytes_of(1, 0) == suite.bytes_of(1, 0) + (1 << 20)
+    assert suite.bytes_of(1, 0) <= suite.bytes_of(2048, 0)
+
+
+def same_measures(little, much):
+    for own, other in zip(little.measures, much.measures, strict=True):
+        assert (own.found is None) == (other.found is None)
+        if own.found is not None:
+            assert own.found.value == pytest.approx(
+                other.found.value, rel=1e-3, abs=1e-5, nan_ok=True
+            ), own.name
+
+
+def test_less_memory_gives_the_same_measures(made):
+    run = made("pico")
+    memory = reckoned_of(run, "sequence")[0] - (1 << 20)
+    edit, plan = f"{run}-sequence", f"{run}-new"
+    little = bh.evaluate_suite(edit, "sequence", plan, device="cpu", memory=memory)
+    same_measures(little, bh.evaluate_suite(edit, "sequence", plan, device="cpu"))
+
+
+@pytest.mark.slow
+def test_fewer_rows_give_the_same_measures_of_unlearning(made):
+    run = made("pico")
+    edit, plan, twin = (f"{run}-{name}" for name in CASES["unlearning"])
+    few, many = (Bench.open(edit, plan, twin, device="cpu") for _ in range(2))
+    few.batch_size = few.twin.batch_size = 7
+    same_measures(take(SUITES["unlearning"], few), take(SUITES["unlearning"], many))
+
+
+def test_the_command_refuses_before_it_writes_anything(run, made, tmp_path):
+    place = made("pico")
+    out = tmp_path / "suite"
+    words = ("evaluate", f"{place}-edited", "--plan", f"{place}-new", "--suite", "editing",
+             "--device", "cpu", "--out", out)  # fmt: skip
+    assert "to load, allowed: what fits into 1" in run(*words, "--memory", "1MB").refused(2)
+    message = run(*words, "--memory", "60MB").refused(2)
+    assert "got a model whose suite editing needs about" in message
+    assert message.endswith("allowed: what fits: a smaller model, or a suite that measures less")
+    assert not out.exists()
+    with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):
+        bh.evaluate_suite(f"{place}-edited", "editing", f"{place}-new", memory=0)
