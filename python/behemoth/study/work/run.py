@@ -128,7 +128,7 @@ def study(
     source : Study, path or str
         A study, a study file (TOML), or the name of a preset.
     out : path
-        Directory of the study, or its URL in a store.
+        Directory of the study, or its URL in a store; with `part`, a directory.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Size of a preset; smoke by default.
     methods : sequence of str, optional
@@ -151,6 +151,9 @@ def study(
     >>> results.edits.select("edit").collect().height
     2
     """
+    if is_url(out) and part != (0, 1):  # other parts may be at work there
+        allowed = "none with a URL, where run_study runs a part, and load reads what all have sent"
+        raise ArgumentError("part", part, allowed)
     definition = source if isinstance(source, Study) else read_study(source, size)
     definition = definition if methods is None else definition.with_methods(methods)
     result = run_study(
@@ -194,8 +197,9 @@ def run_study(
         started with, or 1.
     part : (int, int)
         ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts may
-        share a directory, at the same time and in any order; directories of several machines are
-        merged by `merge_studies`. A run without a part carries out all units that are missing.
+        share a directory or a URL, at the same time and in any order; directories of several
+        machines are merged by `merge_studies`. A run without a part carries out all units that are
+        missing. At a URL, the result of a part counts only its own trials as done.
     progress : callable or Progress, optional
         Called a few times a second for models and for trials, the latter with a `Status`.
 
@@ -223,9 +227,7 @@ def run_study(
     if is_url(out):
         return _run_in_store(definition, str(out), engine, workers, threads, part, progress)
     directory = StudyDirectory(path_of("out", out))
-    directory.check(definition.name)
-    threads, definition = _threads(directory, threads), _in_its_version(directory, definition)
-    expansion = definition.expand(threads)
+    definition, expansion, threads = _expanded(definition, directory, threads)
     directory.path.mkdir(parents=True, exist_ok=True)
     # Parts share a directory; a unit of two parts is carried out by one, and the other waits.
     with lock(directory.path / ".lock", shared=part[1] > 1, wait=False) as ours:
@@ -270,16 +272,35 @@ def _run_in_store(
     part: tuple[int, int],
     progress: ProgressLike,
 ) -> StudyResult:
+    from behemoth.store.parts import part_in_store
     from behemoth.store.staged import study_in_store
 
     if engine != "local":
-        raise ArgumentError("engine", engine, "local with a store: others do not see its stage")
-    if part != (0, 1):
-        allowed = "not with a store, which has no locks; merge_studies merges directories"
-        raise ArgumentError("part", part, allowed)
-    with study_in_store("out", url, study.name, progress=progress) as stage:
-        result = run_study(study, stage, workers=workers, threads=threads, progress=progress)
+        allowed = "local with a store; ray needs a directory that all nodes share, which push sends"
+        raise ArgumentError("engine", engine, allowed)
+    if part == (0, 1):
+        with study_in_store("out", url, study.name, progress=progress) as stage:
+            result = run_study(study, stage, workers=workers, threads=threads, progress=progress)
+        return replace(result, out=url)
+    with part_in_store("out", url, study.name, part, progress=progress) as staged:
+        directory = StudyDirectory(staged.path)
+        study, expansion, threads = _expanded(study, directory, threads)
+        about = _about(study, expansion, threads, _foreign(directory, expansion))
+        directory.begin(study.text, about)
+        staged.begin(*expansion.units_of(*part))
+        result = run_study(
+            study, staged.path, workers=workers, threads=threads, part=part, progress=progress
+        )
     return replace(result, out=url)
+
+
+def _expanded(
+    study: Study, directory: StudyDirectory, threads: int | None
+) -> tuple[Study, Expansion, int]:
+    """Return a study in the version and with the threads that its directory was started with."""
+    directory.check(study.name)
+    threads, study = _threads(directory, threads), _in_its_version(directory, study)
+    return study, study.expand(threads), threads
 
 
 def estimate(
