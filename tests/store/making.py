@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from behemoth.study.directory import StudyDirectory
-from behemoth.study.file.units import ModelUnit
+from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.work.engine import Event
+
+__all__ = ["STUDY", "Making", "ModelUnit", "TrialUnit", "install"]
 
 STUDY = """
 name = "made"

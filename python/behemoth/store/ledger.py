@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -225,6 +225,21 @@ class Book:
                 self._changes[name] = None
             if now and self._begun:
                 self._write()
+
+    def take(self, files: Mapping[str, Entry], before: Ledger | None) -> None:
+        """Take over the files that other ledgers list.
+
+        Parameters
+        ----------
+        files : mapping of str to Entry
+            Files of all ledgers.
+        before : Ledger, optional
+            This ledger as it is in the store.
+        """
+        there = {} if before is None else before.files
+        with self._lock:
+            self._changes |= {name: row for name, row in files.items() if there.get(name) != row}
+            self._changes |= dict.fromkeys(there.keys() - files.keys())
 
     def force(self, names: Iterable[str]) -> None:
         """Remove the entries of files, so that all are sent, unless a push with force resumes."""

@@ -158,10 +158,12 @@ def send(
         book.begin()
         place.remove([target.replaces, *part_names(sizes)])
         sizes.pop(target.replaces, None)
+    parts = part_names(sizes) if record == STUDY else []
+    if parts:
+        book.take(target.ledger.files, target.named.get(""))
     if force:  # files in the store are not assumed to be intact
         book.force(names)
-    parts = part_names(sizes) if record == STUDY else []
-    if parts:  # the ledger takes over what they list before any of it changes
+    if parts:  # the ledger lists what theirs list before any of it changes
         book.begin()
         place.remove(parts)
     if stale:  # a unit has no record while its files are replaced
