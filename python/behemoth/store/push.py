@@ -158,7 +158,7 @@ def send(
         book.begin()
         place.remove([target.replaces, *part_names(sizes)])
         sizes.pop(target.replaces, None)
-    parts = part_names(sizes) if record == STUDY else []
+    parts = part_names(sizes) if record == STUDY and target.replaces is None else []
     if parts:
         book.take(target.ledger.files, target.named.get(""))
     if force:  # files in the store are not assumed to be intact
@@ -183,8 +183,8 @@ def send(
         book.strike(gone)  # after the removal, so that the next call goes on with it
     if sent or gone or not book.ledger.complete:
         book.close(complete=True)
-    if parts := part_names(sizes):
-        place.remove(parts)
+    if record != STUDY:  # a part of a study may have written its ledger again since
+        place.remove(part_names(sizes))
     return Pushed(
         directory=fspath(directory),
         url=place.url,
