@@ -1,6 +1,7 @@
 """Parts of a study that share one URL: together they are the study of one machine."""
 
 import importlib.util
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -332,6 +333,20 @@ def test_a_run_without_parts_takes_over_what_a_lost_part_has_sent(
     assert (result.done, result.trained, result.carried_out, sends) == (6, 0, 0, [])
     assert [name for name in place.sizes() if name.startswith(".behemoth")] == [LEDGER]
     assert pulled(url) == whole
+
+
+def test_a_push_with_force_removes_what_only_ledgers_of_parts_list(url, files, tmp_path):
+    part(url, 0)
+    early = ledger(url)
+    part(url, 1)
+    bh.pull(url, tmp_path / "copy")
+    place = open_place("url", url)
+    place.write(LEDGER, early.to_bytes())
+    shutil.rmtree(tmp_path / "copy" / "trials")
+    bh.push(tmp_path / "copy", url, force=True)
+    there = {name for name in place.sizes() if not name.startswith(".behemoth/")}
+    assert there == set(files(tmp_path / "copy")) == set(ledger(url).files)
+    assert part_ledger((0, 3)) not in place.sizes()
 
 
 def test_a_run_without_parts_makes_what_a_lost_part_has_not(url, whole, pulled):
