@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from behemoth._gen import digest, digest_file
 from behemoth.store.cache import clear, stage_of
-from behemoth.store.ledger import FOLDER, LEDGER, Book, Entry, Ledger, part_names, read_ledger
+from behemoth.store.ledger import LEDGER, Book, Entry, Ledger, part_ledger, part_names, read_ledger
 from behemoth.store.place import Moved, Place
 from behemoth.store.pull import bring
 from behemoth.store.push import Target, target_of
@@ -144,7 +144,7 @@ def _opened(
         ledger = replace(ledger, files=dict(ledger.files))  # a copy: the book changes the original
         if any(stage.iterdir()) and spec_hash_of(stage) != corpus.spec_hash:
             clear(stage)
-        name = LEDGER if not within else f"{FOLDER}/part{within.removeprefix('-part')}.json"
+        name = LEDGER if not within else part_ledger(part)
         own = target.ledger if not within else read_ledger(place, name)
         book = Book(place, own or Ledger(MANIFEST, corpus.spec_hash), name)
         new = None if name in target.sizes else name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from behemoth.support.replacement import RECORDS
 from .place import Place
 
 __all__ = [
-    "FOLDER", "LEDGER", "Book", "Entry", "Ledger", "part_names", "parts_of", "read_ledger",
+    "FOLDER", "LEDGER", "Book", "Entry", "Ledger", "part_ledger", "part_names", "part_of",
+    "parts_of", "read_ledger",
 ]  # fmt: skip
 
 FOLDER = ".behemoth"
@@ -110,7 +111,7 @@ def read_ledger(place: Place, name: str = LEDGER) -> Ledger | None:
 
 
 def parts_of(place: Place, sizes: Iterable[str]) -> dict[str, Ledger]:
-    """Return the ledgers of the parts of a corpus that is being written, by name."""
+    """Return the ledgers of the parts of a corpus or a study, by name."""
     found: dict[str, Ledger] = {}
     for name in part_names(sizes):
         ledger = read_ledger(place, name)
@@ -122,6 +123,17 @@ def parts_of(place: Place, sizes: Iterable[str]) -> dict[str, Ledger]:
 def part_names(names: Iterable[str]) -> list[str]:
     """Return the names that are ledgers of parts."""
     return [name for name in names if name.startswith(f"{FOLDER}/part-")]
+
+
+def part_ledger(part: tuple[int, int]) -> str:
+    """Return the name of the ledger of part i of n."""
+    return f"{FOLDER}/part-{part[0]:05}-of-{part[1]:05}.json"
+
+
+def part_of(name: str) -> tuple[int, int] | None:
+    """Return (i, n) for the name of the ledger of part i of n; None for other names."""
+    index, _, count = name.removeprefix(f"{FOLDER}/part-").removesuffix(".json").partition("-of-")
+    return (int(index), int(count)) if index.isdigit() and count.isdigit() else None
 
 
 def _parsed(data: bytes, url: str) -> Ledger:
@@ -213,6 +225,21 @@ class Book:
                 self._changes[name] = None
             if now and self._begun:
                 self._write()
+
+    def take(self, files: Mapping[str, Entry], before: Ledger | None) -> None:
+        """Take over the files that other ledgers list.
+
+        Parameters
+        ----------
+        files : mapping of str to Entry
+            Files of all ledgers.
+        before : Ledger, optional
+            This ledger as it is in the store.
+        """
+        there = {} if before is None else before.files
+        with self._lock:
+            self._changes |= {name: row for name, row in files.items() if there.get(name) != row}
+            self._changes |= dict.fromkeys(there.keys() - files.keys())
 
     def force(self, names: Iterable[str]) -> None:
         """Remove the entries of files, so that all are sent, unless a push with force resumes."""

@@ -17,7 +17,7 @@ from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Advance, ProgressLike, task
 
 from .files import STUDY, identity_of, in_order
-from .ledger import Entry, Ledger, read_ledger
+from .ledger import Entry, Ledger, part_names, read_ledger
 from .place import Moved, Place, open_place
 from .studies import Content
 from .units import records_of, without_failures
@@ -133,12 +133,17 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
     """
     place = open_place(argument, url)
     ledger = read_ledger(place)
+    if ledger is None and part_names(place.sizes()):
+        raise CorpusError(f"{place.url} is not finished: its parts are at work, or were stopped")
     if ledger is None:
         raise ArgumentError(
             argument, url, "a place written by `behemoth push` or `behemoth gen --out`"
         )
     if not ledger.complete:
-        raise CorpusError(f"{place.url} is not finished: push it again, or run its `gen` again")
+        command = "study run" if ledger.record == STUDY else "gen"
+        raise CorpusError(
+            f"{place.url} is not finished: push it again, or run its `{command}` again"
+        )
     return place, ledger
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from os import PathLike, fspath
+from pathlib import Path
 
 from behemoth.support.checks import path_of
 from behemoth.support.digests import damaged
@@ -12,14 +14,24 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.progress import ProgressLike, task
 
 from .files import DIRECTORIES, STUDY, files_of, identity_of, in_order, record_of, unfinished
-from .ledger import FOLDER, LEDGER, Book, Entry, Ledger, part_names, parts_of, read_ledger
+from .ledger import (
+    FOLDER,
+    LEDGER,
+    Book,
+    Entry,
+    Ledger,
+    part_names,
+    part_of,
+    parts_of,
+    read_ledger,
+)
 from .place import Moved, Place, open_place
 from .recorded import recorded
 from .studies import Content, unit_of
-from .units import check_content, compare
+from .units import check_content, compare, united
 from .work import carry_out_in_turn
 
-__all__ = ["Pushed", "Target", "check_forced", "push", "send", "target_of"]
+__all__ = ["Pushed", "Target", "check_forced", "part_text", "push", "send", "target_of", "transfer"]
 
 
 @dataclass(frozen=True)
@@ -146,12 +158,87 @@ def send(
         book.begin()
         place.remove([target.replaces, *part_names(sizes)])
         sizes.pop(target.replaces, None)
+    parts = part_names(sizes) if record == STUDY and target.replaces is None else []
+    if parts:
+        book.take(target.ledger.files, target.named.get(""))
     if force:  # files in the store are not assumed to be intact
         book.force(names)
+    if parts:  # the ledger lists what theirs list before any of it changes
+        book.begin()
+        place.remove(parts)
     if stale:  # a unit has no record while its files are replaced
-        book.strike(stale)  # first: if this is stopped, the ledger lists nothing that is gone
+        book.strike(stale, now=True)  # first: if this is stopped, it lists nothing that is gone
         book.begin()
         place.remove(stale)
+    total, sent = transfer(place, book, source, record, names, sizes, wanted, progress)
+    gone = _left_over(book.ledger, names, listed)
+    if merges:  # units of other machines stay, and so do files of no unit
+        own = {unit_of(name) for name in names} - {None}
+        gone = [name for name in gone if unit_of(name) in own]
+    if gone:
+        if merges:  # another machine may complete the ledger, which then lists nothing that is gone
+            book.strike(gone, now=True)
+        book.begin()
+        place.remove(gone)
+        book.strike(gone)  # after the removal, so that the next call goes on with it
+    if sent or gone or not book.ledger.complete:
+        book.close(complete=True)
+    if record != STUDY:  # a part of a study may have written its ledger again since
+        place.remove(part_names(sizes))
+    return Pushed(
+        directory=fspath(directory),
+        url=place.url,
+        record=record,
+        files=len(names),
+        bytes=total,
+        sent=len(sent),
+        bytes_sent=sum(sent.values()),
+        removed=sum(name in sizes for name in gone),
+        kept=len(kept),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def transfer(
+    place: Place,
+    book: Book,
+    source: Path,
+    record: str,
+    names: list[str],
+    sizes: Mapping[str, int],
+    wanted: Mapping[str, str],
+    progress: ProgressLike = None,
+) -> tuple[int, dict[str, int]]:
+    """Send the files that the store does not have, records last, and enter them in a ledger.
+
+    Parameters
+    ----------
+    place : Place
+    book : Book
+    source : Path
+        The directory.
+    record : str
+    names : list of str
+        Names of the files.
+    sizes : mapping of str to int
+        Sizes of the files in the store.
+    wanted : mapping of str to str
+        Digests in the directory's own records; see `recorded`.
+    progress : callable or Progress, optional
+
+    Returns
+    -------
+    int
+        Bytes of the files.
+    dict of str to int
+        Bytes of those that were sent, by name.
+
+    Raises
+    ------
+    CorpusError
+        If a file is damaged.
+    StoreError
+    """
 
     def size_of(name: str) -> int:
         return (source / name).stat().st_size
@@ -176,32 +263,7 @@ def send(
     with task(progress, "sending", "bytes") as step:
         carry_out_in_turn(in_order(names, record), work, size_of, step, total)
         step(total, total)
-    gone = _left_over(book.ledger, names, listed)
-    if merges:  # units of other machines stay, and so do files of no unit
-        own = {unit_of(name) for name in names} - {None}
-        gone = [name for name in gone if unit_of(name) in own]
-    if gone:
-        if merges:  # another machine may complete the ledger, which then lists nothing that is gone
-            book.strike(gone, now=True)
-        book.begin()
-        place.remove(gone)
-        book.strike(gone)  # after the removal, so that the next call goes on with it
-    if sent or gone or not book.ledger.complete:
-        book.close(complete=True)
-    if parts := part_names(sizes):
-        place.remove(parts)
-    return Pushed(
-        directory=fspath(directory),
-        url=place.url,
-        record=record,
-        files=len(names),
-        bytes=total,
-        sent=len(sent),
-        bytes_sent=sum(sent.values()),
-        removed=sum(name in sizes for name in gone),
-        kept=len(kept),
-        seconds=time.perf_counter() - began,
-    )
+    return total, sent
 
 
 @dataclass(frozen=True)
@@ -217,12 +279,15 @@ class Target:
         Sizes of the files in the store.
     replaces : str, optional
         Record of another directory, which is to be removed.
+    named : dict of str to Ledger
+        Ledgers in the store: that of the directory, by an empty name, and those of parts.
     """
 
     place: Place
     ledger: Ledger
     sizes: dict[str, int]
     replaces: str | None = None
+    named: dict[str, Ledger] = field(default_factory=dict)
 
 
 def check_forced(target: Target) -> None:
@@ -284,20 +349,24 @@ def target_of(
     if other and not force:
         row = named[other[0]]
         what = "another directory" if row.record == record else "something else"
-        held = f"{row.record}, {_part(other[0])}" if other[0] else row.record
+        held = f"{row.record}, {part_text(other[0])}" if other[0] else row.record
         raise CorpusError(f"{place.url} holds {what} ({held}); choose another place or use force")
-    files = dict(first.files)
-    for part in parts.values():
-        files |= part.files
-    same = not other
-    ledger = Ledger(record, wanted, first.complete and same, files, first.forced and same)
-    return Target(place, ledger, sizes, None if same else named[other[0]].record)
+    same, complete = not other, first.complete
+    if record == STUDY and same:
+        files = united(place, named.values())
+        complete = complete and there is not None and files == there.files
+    else:
+        files = dict(first.files)
+        for part in parts.values():
+            files |= part.files
+    ledger = Ledger(record, wanted, complete and same, files, first.forced and same)
+    return Target(place, ledger, sizes, None if same else named[other[0]].record, named)
 
 
-def _part(name: str) -> str:
+def part_text(name: str) -> str:
     """Return the name of a part's ledger for messages: "part 1/3"."""
-    index, _, count = name.removeprefix(f"{FOLDER}/part-").removesuffix(".json").partition("-of-")
-    return f"part {int(index)}/{int(count)}" if index.isdigit() and count.isdigit() else name
+    part = part_of(name)
+    return name if part is None else f"part {part[0]}/{part[1]}"
 
 
 def _left_over(ledger: Ledger, names: list[str], listed: set[str]) -> list[str]:

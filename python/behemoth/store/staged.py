@@ -22,7 +22,7 @@ from .push import check_forced, push, send, target_of
 from .studies import Content
 from .units import without_begun
 
-__all__ = ["staged", "study_in_store"]
+__all__ = ["own_stage", "send_now_and_then", "staged", "study_in_store"]
 
 _EVERY = 30.0  # seconds between transfers of what a study has finished
 
@@ -71,7 +71,7 @@ def staged(
     elif not force and not _says(there, same):
         allowed = "a new place, the same again, or force to replace it"
         raise ArgumentError(argument, f"{url}, which holds another ({record})", allowed)
-    with _own_stage(argument, url) as stage:
+    with own_stage(argument, url) as stage:
         left = stage / record
         if left.is_file() and not _says(left.read_bytes(), same):
             clear(stage)
@@ -116,44 +116,54 @@ def study_in_store(
     """
     target = target_of(argument, url, STUDY, name)
     check_forced(target)
-    with _own_stage(argument, url) as stage:
+    with own_stage(argument, url) as stage:
         # Records are sent after the files they stand for, so that any ledger describes a study.
-        brought = None
+        brought: Content | None = None
         if STUDY in target.ledger.files and STUDY in target.sizes:
             place = target.place
             wanted = without_begun(place, target.ledger, target.sizes, stage)
             bring(place, wanted, stage, progress)
             brought = Content.read((stage / STUDY).read_bytes())
-        stop = threading.Event()
-        words = (stage, url, brought, stop)
-        sender = threading.Thread(target=_send_now_and_then, args=words, daemon=True)
-        sender.start()
-        try:
+
+        def now() -> None:
+            if (stage / STUDY).is_file():
+                send(stage, url, succeeds=brought)
+
+        with send_now_and_then(now):
             yield stage
-        finally:
-            stop.set()
-        sender.join()
         send(stage, url, succeeds=brought, progress=progress)
         clear(stage)
 
 
-def _send_now_and_then(
-    stage: Path, url: str, brought: Content | None, stop: threading.Event
-) -> None:
-    """Send what a study has finished every 30 seconds until it ends; log failures and retry."""
-    while not stop.wait(_EVERY):
-        try:
-            if (stage / STUDY).is_file():
-                send(stage, url, succeeds=brought)
-        except (CorpusError, OSError, StoreError) as error:
-            log = logging.getLogger(__name__)
-            log.warning("%s; the study continues, and sending is tried again", error)
+@contextmanager
+def send_now_and_then(now: Callable[[], object]) -> Generator[None]:
+    """Call `now` every 30 seconds while a study is carried out; log failures and try again."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(_EVERY):
+            try:
+                now()
+            except (CorpusError, OSError, StoreError) as error:
+                log = logging.getLogger(__name__)
+                log.warning("%s; the study continues, and sending is tried again", error)
+
+    sender = threading.Thread(target=run, daemon=True)
+    sender.start()
+    try:
+        yield
+    finally:
+        stop.set()
+    sender.join()
 
 
 @contextmanager
-def _own_stage(argument: str, url: str) -> Generator[Path]:
-    """Yield the stage of a URL under a lock beside it; writers in the stage lock the folder."""
-    stage = stage_of(argument, url)
+def own_stage(argument: str, url: str, part: str = "") -> Generator[Path]:
+    """Yield a stage of a URL under a lock beside it; writers in the stage lock the folder.
+
+    `part` distinguishes several of one URL.
+    """
+    stage = stage_of(argument, url, part)
     stage.mkdir(parents=True, exist_ok=True)
     guard = stage.with_name(f"{stage.name}.lock")
     with lock(guard, wait=False) as ours:

@@ -12,15 +12,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from behemoth._gen import digest
 from behemoth.support.digests import no_record
 from behemoth.support.errors import CorpusError
 
 from .files import STUDY
-from .ledger import Ledger
+from .ledger import Entry, Ledger
 from .place import Place
 from .studies import UNITS, Content, unit_of
 
-__all__ = ["check_content", "compare", "records_of", "without_begun", "without_failures"]
+__all__ = [
+    "check_content", "compare", "records_of", "united", "without_begun", "without_failures",
+]  # fmt: skip
 
 
 def check_content(
@@ -158,6 +161,32 @@ def without_begun(place: Place, ledger: Ledger, sizes: dict[str, int], stage: Pa
         wanted |= set(names)
     files = {name: row for name, row in ledger.files.items() if name in wanted}
     return replace(ledger, complete=True, files=files)
+
+
+def united(place: Place, ledgers: Iterable[Ledger]) -> dict[str, Entry]:
+    """Return the files of several ledgers of a study: of the study, then of its parts.
+
+    If two ledgers list different files of a unit, those of the later one are returned, unless the
+    record in the store is that of the earlier one.
+    """
+    found: dict[str | None, dict[str, Entry]] = {}
+    for ledger in ledgers:
+        units: dict[str | None, dict[str, Entry]] = {}
+        for name, row in ledger.files.items():
+            units.setdefault(unit_of(name), {})[name] = row
+        for unit, rows in units.items():
+            earlier = found.get(unit, rows)
+            if unit is None:
+                found[unit] = {**earlier, **rows}
+                continue
+            record = record_of_unit(unit)
+            if earlier.get(record) != rows.get(record):
+                data = place.read(record)
+                seal = None if data is None else digest(data)
+                if (row := earlier.get(record)) is not None and row.blake3 == seal:
+                    continue
+            found[unit] = rows
+    return {name: row for rows in found.values() for name, row in rows.items()}
 
 
 def records_of(names: Iterable[str]) -> set[str]:

@@ -118,6 +118,8 @@ def test_parts_are_disjoint_and_all(tiny, in_process, tmp_path):
     some = [whole.part(number, 3) for number in range(3)]
     assert sorted(t.id for part in some for t in part.trials) == sorted(t.id for t in whole.trials)
     assert [len(part.models) for part in some] == [1, 1, 0]
+    own = [whole.units_of(number, 3)[1] for number in range(3)]
+    assert set().union(*own) == whole.units and sum(map(len, own)) == len(whole.units)
     with pytest.raises(ArgumentError, match="part': got"):
         in_process(tiny, tmp_path / "s", part=(2, 2))
 

@@ -63,6 +63,22 @@ class Expansion:
         models = {name: unit for name, unit in self.models.items() if name in needed}
         return Expansion(models, trials)
 
+    def units_of(self, number: int, count: int) -> tuple[set[str], set[str]]:
+        """Return the folders of the units that a part needs, such as ``trials/ID``.
+
+        The second set has those that no part of a lower number needs, too.
+        """
+        needed = self.part(number, count).units
+        earlier = (self.part(each, count).units for each in range(number))
+        return needed, needed.difference(*earlier)
+
+    @property
+    def units(self) -> set[str]:
+        """Folders of all units, such as ``trials/ID``."""
+        trials = {f"trials/{trial.id}" for trial in self.trials}
+        plans = {f"plans/{plan}" for plan in self.plans}
+        return {f"models/{name}" for name in self.models} | plans | trials
+
     @property
     def plans(self) -> set[str]:
         """Ids of the plans."""

@@ -133,7 +133,7 @@ def study(
     source : Study, path or str
         A study, a study file (TOML), or the name of a preset.
     out : path
-        Directory of the study, or its URL in a store.
+        Directory of the study, or its URL in a store; with `part`, a directory.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Size of a preset; smoke by default.
     methods : sequence of str, optional
@@ -156,6 +156,9 @@ def study(
     >>> results.edits.select("edit").collect().height
     2
     """
+    if is_url(out) and part != (0, 1):  # other parts may be at work there
+        allowed = "none with a URL, where run_study runs a part, and load reads what all have sent"
+        raise ArgumentError("part", part, allowed)
     definition = source if isinstance(source, Study) else read_study(source, size)
     definition = definition if methods is None else definition.with_methods(methods)
     result = run_study(
@@ -202,8 +205,9 @@ def run_study(
         started with, or 1.
     part : (int, int)
         ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts may
-        share a directory, at the same time and in any order; directories of several machines are
-        merged by `merge_studies`. A run without a part carries out all units that are missing.
+        share a directory or a URL, at the same time and in any order; directories of several
+        machines are merged by `merge_studies`. A run without a part carries out all units that are
+        missing. At a URL, the result of a part counts only its own trials as done.
     memory : int, optional
         Bytes of CPU memory that all workers together may take, divided equally among them: fewer
         single edits are made at a time, and fewer rows go through a pass, to fit. A study with a
@@ -237,9 +241,7 @@ def run_study(
     if is_url(out):
         return _run_in_store(definition, str(out), engine, workers, threads, part, memory, progress)
     directory = StudyDirectory(path_of("out", out))
-    directory.check(definition.name)
-    threads, definition = _threads(directory, threads), _in_its_version(directory, definition)
-    expansion = definition.expand(threads)
+    definition, expansion, threads = _expanded(definition, directory, threads)
     work = Work(directory, expansion.part(*part), progress)
     # Before anything is written: a study that does not fit into memory is refused.
     shares = _shares(work, workers, threads, memory) if engine == "local" else None
@@ -287,18 +289,43 @@ def _run_in_store(
     memory: int | None,
     progress: ProgressLike,
 ) -> StudyResult:
+    from behemoth.store.parts import part_in_store
     from behemoth.store.staged import study_in_store
 
     if engine != "local":
-        raise ArgumentError("engine", engine, "local with a store: others do not see its stage")
-    if part != (0, 1):
-        allowed = "not with a store, which has no locks; merge_studies merges directories"
-        raise ArgumentError("part", part, allowed)
-    with study_in_store("out", url, study.name, progress=progress) as stage:
+        allowed = "local with a store; ray needs a directory that all nodes share, which push sends"
+        raise ArgumentError("engine", engine, allowed)
+    if part == (0, 1):
+        with study_in_store("out", url, study.name, progress=progress) as stage:
+            result = run_study(
+                study, stage, workers=workers, threads=threads, memory=memory, progress=progress
+            )
+        return replace(result, out=url)
+    with part_in_store("out", url, study.name, part, progress=progress) as staged:
+        directory = StudyDirectory(staged.path)
+        study, expansion, threads = _expanded(study, directory, threads)
+        about = _about(study, expansion, threads, _foreign(directory, expansion))
+        directory.begin(study.text, about)
+        staged.begin(*expansion.units_of(*part))
         result = run_study(
-            study, stage, workers=workers, threads=threads, memory=memory, progress=progress
+            study,
+            staged.path,
+            workers=workers,
+            threads=threads,
+            part=part,
+            memory=memory,
+            progress=progress,
         )
     return replace(result, out=url)
+
+
+def _expanded(
+    study: Study, directory: StudyDirectory, threads: int | None
+) -> tuple[Study, Expansion, int]:
+    """Return a study in the version and with the threads that its directory was started with."""
+    directory.check(study.name)
+    threads, study = _threads(directory, threads), _in_its_version(directory, study)
+    return study, study.expand(threads), threads
 
 
 def estimate(
