@@ -205,6 +205,19 @@ def test_bars_stay_within_the_axes():
     assert 0 < low < 0.01 and 0.1 < high < 0.3
 
 
+def test_a_bar_that_ends_within_the_axis_is_drawn_to_its_end():
+    frame = pl.DataFrame(
+        {"label": "one", "exposures": [1, 16], "measure": "kl_at_flip", "mean": [1.9, 20.0],
+         "low": [0.55, 15.0], "high": [3.2, 25.0], "rows": 9, "clusters": 8}
+    )  # fmt: skip
+    [panel] = against_exposures(frame, {"kl_at_flip": ("Damage", "nats")}, {"one": "#000"}, ".3g")
+    spec = panel.chart.to_dict()
+    [y] = {str(layer["encoding"]["y"]["scale"]["domain"]) for layer in spec["layer"]
+           if "scale" in layer["encoding"]["y"]}  # fmt: skip
+    assert json.loads(y)[0] <= 0.55
+    assert [(row["low"], row["from"]) for row in spec["data"]["values"]] == [(0.55, 0.55), (15, 15)]
+
+
 def test_without_intervals_no_empty_layer_is_drawn(flips):
     """Vega warns of a field without values."""
     figure = mediation(summary_of(flips))

@@ -39,7 +39,7 @@ class TracedSite:
     effect : float
         Mean indirect effect of the layer's MLP.
     low, high : float or None
-        Ends of its interval; None for a single fact.
+        Ends of its interval; None for a single fact, or if all samples agree.
     """
 
     token: str

@@ -65,7 +65,7 @@ class Traced:
         (restored - corrupted).
     summary : polars.DataFrame
         One row per kind, layer and role: mean indirect_effect, low and high (95% interval of the
-        mean over facts; null for a single fact), facts.
+        mean over facts; null for a single fact, or if all samples agree), facts.
     places : list of TracedSite
         Best MLP layer at each token that methods edit at, largest effect first.
     unknown : int

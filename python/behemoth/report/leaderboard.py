@@ -61,7 +61,7 @@ _SETTINGS = (
     "Settings are the defaults, set by hand, or tuned; for tuned settings the table has the number "
     "of tuning trials and the time of their edits."
 )
-_DEFAULT = "All methods have their default settings."
+_DEFAULT = "All methods have the settings that were their defaults when the trials were run."
 _FEWER = (
     " If a model has no finite value, the score and its legs are 0 for that trial; other numbers "
     "state from how many trials they are if not from all."

@@ -64,7 +64,8 @@ _HOW = (
     "twin's value if the facts had been written twice as often, relative to its gap to the "
     "trained model; 0 is right. Ranges below a number are 95% intervals over (world, "
     "initialisation): Newcombe's score interval for the area, the cluster jackknife for all "
-    "others, which has none with one cluster, or if leaving out a cluster changes nothing."
+    "others, which has none with one cluster, if leaving out a cluster changes nothing, or if "
+    "the estimate needs one of the clusters."
 )
 
 

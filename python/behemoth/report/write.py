@@ -243,9 +243,9 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
             "Weibull model of the same edits, the one with the greater log-likelihood fits "
             "better. Intervals are 95% intervals of the cluster jackknife, which leaves out each "
             "(world seed, initialisation) in turn, with Student's t on clusters \u2212 1 degrees "
-            "of freedom. There is no interval with one cluster, or if leaving out a cluster "
-            "changes nothing. “Known before”: the unedited model recalled the fact, which itself "
-            "depends on exposures.",
+            "of freedom. There is no interval with one cluster, if leaving out a cluster changes "
+            "nothing, or if the estimate needs one of the clusters. “Known before”: the unedited "
+            "model recalled the fact, which itself depends on exposures.",
             contrast_table(summary) if summary.contrasts.height else None,
         ),
         (

@@ -227,7 +227,7 @@ def _flat(done: Sequence[Tried]) -> str | None:
         return said
     whole = [trial for trial in done if trial.failure is None]
     if not whole:
-        return f"{said}, as every edit broke down: {done[0].failure}"
+        return f"{said}, because every edit failed: {done[0].failure}"
     nothing = [
         name
         for name in whole[0].legs

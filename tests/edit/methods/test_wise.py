@@ -83,6 +83,8 @@ def test_a_batch_takes_more_steps_than_a_single_edit(model, plan, small_corpus):
     assert [row["step"] for row in single.trace] == [*range(9)]
     [batch] = Wise(**QUICK, shard=4).apply(model, [plan], context)
     assert [row["step"] for row in batch.trace] == [*range(17), *range(9)]
+    [same] = Wise(**QUICK, batch_growth=0).apply(model, [plan], context)
+    assert [row["step"] for row in same.trace] == [*range(9)]
 
 
 def test_nothing_moves_outside_of_the_mask_or_beyond_the_bound(model, plan, small_corpus):

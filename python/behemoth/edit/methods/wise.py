@@ -45,7 +45,10 @@ class Wise:
     ----------
     steps : int
         Maximum number of Adam steps of a single edit; n edits of one plan take up to
-        ``steps * sqrt(n)`` together.
+        ``steps * n ** batch_growth`` together.
+    batch_growth : float
+        Growth of the steps with the number of edits of a plan: 0 for the same number, 1 for
+        `steps` of each.
     learning_rate : float
         Step size.
     layer : int
@@ -70,6 +73,7 @@ class Wise:
     """
 
     steps: int = 70
+    batch_growth: float = 0.5
     learning_rate: float = 1e-2
     layer: int = -2
     margin: float = 1.0
@@ -103,6 +107,8 @@ class Wise:
         for name in ("mask", "density"):
             if not 0 < getattr(self, name) <= 1:
                 raise ArgumentError(name, getattr(self, name), "above 0, to 1")
+        if not 0 <= self.batch_growth <= 1:
+            raise ArgumentError("batch_growth", self.batch_growth, "from 0 to 1")
         if not 0 < self.ratio < 1:
             raise ArgumentError("ratio", self.ratio, "between 0 and 1")
         for name in ("retain_rows", "stop_loss"):
@@ -114,7 +120,10 @@ class Wise:
         return False
 
     def effort(self) -> Effort:
-        """Return the steps with the rows of a single edit; retained rows are passed once."""
+        """Return the steps with the rows of a single edit; retained rows are passed once.
+
+        A batch takes more steps than a single edit, which is not counted.
+        """
         return Effort(self.steps, _ROWS)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
@@ -320,8 +329,8 @@ class _Training:
         [places] = self._mask(number, shard).flatten().nonzero(as_tuple=True)
         moving = shard.flatten()[places].requires_grad_()
         optimiser = torch.optim.Adam([moving], lr=method.learning_rate)
-        # Edits of a batch share the entries: with the steps of a single one they are half made.
-        most = round(method.steps * math.sqrt(self.edits))
+        # Edits of a batch share the entries: in the steps of one edit, many of them do not succeed.
+        most = round(method.steps * self.edits**method.batch_growth)
         for step in range(most + 1):
             loss = self._loss(shard.flatten().scatter(0, places, moving).view_as(shard))
             trace.append({"step": step, "loss": float(loss.detach())})

@@ -192,14 +192,17 @@ def against_exposures(
             alt.Tooltip("label:N", title="method"),
             alt.Tooltip("exposures:Q", format=","),
             alt.Tooltip("mean:Q", format=form, title=unit),
-            alt.Tooltip("low:Q", format=form),
+            alt.Tooltip("from:Q", format=form, title="low"),
             alt.Tooltip("high:Q", format=form),
             alt.Tooltip("rows:Q", format=",", title="edits"),
         ]
         axis = log_axis("mean", unit, low, high)
-        # The end of an interval may be 0, which has no place on a logarithmic axis.
-        least = low if wide(low, high) else 0.0
-        drawn = part.with_columns(pl.col("low").clip(lower_bound=least))
+        # The end of an interval may be 0, which has no place on a logarithmic axis; half of the
+        # smallest value is below the axis, where bars are cut.
+        least = low / 2 if wide(low, high) else 0.0
+        drawn = part.with_columns(
+            pl.col("low").clip(lower_bound=least), pl.col("low").alias("from")
+        )
         panels.append(Panel(title, curves(drawn, colours, axis, tooltip=tooltip)))
     return tuple(panels)
 

@@ -73,9 +73,9 @@ def dose(summary: Summary) -> Figure | Absent:
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     how = (
         "bars are 95% percentile intervals of the bootstrap over (world, initialisation) "
-        "clusters, with an arrow if they extend beyond the largest possible dose; a point without "
-        "a bar has one cluster, or the same ED50 in all resamples (for few clusters the intervals "
-        "are too narrow; the tests use the jackknife)"
+        "clusters, with an arrow if they extend beyond the largest dose, reached or censored; a "
+        "point without a bar has one cluster, or the same ED50 in all resamples (for few clusters "
+        "the intervals are too narrow; the tests use the jackknife)"
         if clusters > 1
         else "with one cluster there are no intervals"
     )
@@ -155,10 +155,11 @@ def _chart(
     )
     layers = [
         base.mark_line(strokeOpacity=0.75).encode(y=y),
-        base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
         censorable(base, part, y),
         across(last, f"largest dose, reached or censored: {last:,.0f}"),
     ]
+    if part["low"].drop_nulls().len():  # Vega would warn
+        layers.insert(1, base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"))
     if part.filter(pl.col("open").is_not_null() & ~pl.col("censored")).height:
         layers.append(beyond.encode(y=alt.Y("high:Q")))
     if low < 1 and wide(low, high):
