@@ -435,6 +435,39 @@ def test_parts_of_another_number_are_refused(url, run, tmp_path):
     assert part(url, 1, 2).carried_out == 0
 
 
+def test_a_part_that_does_not_fit_into_memory_is_not_taken_for_one_at_work(url, whole, pulled):
+    from behemoth import ArgumentError
+
+    with pytest.raises(ArgumentError, match="of memory in a worker while 10 bytes is allowed"):
+        runs.run_study(STUDY, url, part=(0, 3), memory=10)
+    assert not open_place("url", url).sizes()
+    for number in range(3):
+        part(url, number)
+    assert pulled(url) == whole
+
+
+def test_a_push_that_ends_after_a_part_loses_nothing_of_it(url, whole, pulled, tmp_path):
+    """The push has read the ledgers before the part ends, and removes that of the part."""
+    for number in (0, 1):
+        part(url, number)
+    place, own = open_place("url", url), part_ledger((2, 3))
+    before = place.read(LEDGER)
+    end = stored.StudyPart.end
+
+    def late(self):
+        self.send()
+        self._book.close(complete=True)
+        place.write(LEDGER, before)
+        place.remove([own])
+        self._book.close = lambda complete: None
+        end(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored.StudyPart, "end", late)
+        part(url, 2)
+    assert pulled(url) == whole
+
+
 def test_a_damaged_unit_is_not_taken(url, monkeypatch, tmp_path):
     part(url, 0)
     place = open_place("url", url)

@@ -89,7 +89,7 @@ def test_kinds_are_reckoned_once(work):
     needs = list(_needs(work))
     # Two models of one kind; each of four methods on two of them.
     assert len(needs) == 1 + 4
-    assert [need.what for need in needs][:2] == ["training nano", "LoRA, rank 1 on nano"]
+    assert [need.unit for need in needs][:2] == ["training nano", "LoRA, rank 1 on nano"]
     for need in needs:
         assert WORKER < need.least <= need.most
 
@@ -97,9 +97,9 @@ def test_kinds_are_reckoned_once(work):
 def test_workers_share_what_there_is(work):
     needs = list(_needs(work))
     least, most = max(need.least for need in needs), max(need.most for need in needs)
-    assert shares_of(work, 2, 2 * most, given=2).unit == most - WORKER
-    assert shares_of(work, 2, 2 * most, given=2).peak == most
-    assert shares_of(work, 2, 3 * least, given=2).peak == min(most, 3 * least // 2)
+    assert shares_of(work, 2, 2 * most, given=2).unit_bytes == most - WORKER
+    assert shares_of(work, 2, 2 * most, given=2).worker_peak == most
+    assert shares_of(work, 2, 3 * least, given=2).worker_peak == min(most, 3 * least // 2)
     # Fewer workers by default; a number that was asked for is refused.
     assert shares_of(work, 8, 3 * least).workers == 3
     with pytest.raises(ArgumentError) as caught:
@@ -111,7 +111,7 @@ def test_workers_share_what_there_is(work):
 def test_what_does_not_fit_is_refused_with_what_would(tiny, tmp_path):
     out = tmp_path / "s"
     work = Work(StudyDirectory(out), Study.parse(tiny).expand(), None)
-    needs = {need.what: need for need in _needs(work)}
+    needs = {need.unit: need for need in _needs(work)}
     largest = max(needs.values(), key=lambda need: need.least)
     with pytest.raises(ArgumentError) as caught:
         run_study(Study.parse(tiny), out, memory=largest.least - 1)
@@ -127,6 +127,14 @@ def test_what_does_not_fit_is_refused_with_what_would(tiny, tmp_path):
         run_study(Study.parse(tiny), out, engine="ray", memory=5)
     with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):
         run_study(Study.parse(tiny), out, memory=0)
+
+
+def test_settings_that_are_not_for_a_model_fail_one_trial_and_not_the_study(tiny):
+    text = tiny + '\n[[method]]\nname = "wise"\nsettings = { layer = 9 }\n'
+    known = Work(StudyDirectory("s"), Study.parse(tiny).expand(), None)
+    work = Work(StudyDirectory("s"), Study.parse(text).expand(), None)
+    assert len(work.trials) > len(known.trials)
+    assert [need.unit for need in _needs(work)] == [need.unit for need in _needs(known)]
 
 
 def test_a_batch_that_does_not_fit_names_one_that_does(tiny, tmp_path):

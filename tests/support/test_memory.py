@@ -25,6 +25,22 @@ def test_what_is_free_is_what_the_machine_or_the_container_has_less(tmp_path):
     assert available(tmp_path) == 0
 
 
+@pytest.mark.parametrize(
+    ("limit", "used", "stat", "row"),
+    [
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat",
+         "total_inactive_file"),
+    ],
+)  # fmt: skip
+def test_cached_pages_of_files_are_free(limit, used, stat, row, tmp_path):
+    """After a corpus was written, they fill a container."""
+    lay(tmp_path, f"sys/fs/cgroup/{limit}", "4000\n")
+    lay(tmp_path, f"sys/fs/cgroup/{used}", "3900\n")
+    lay(tmp_path, f"sys/fs/cgroup/{stat}", f"anon 900\n{row} 2900\nactive_file 100\n")
+    assert available(tmp_path) == 3000
+
+
 @given(st.text(max_size=8) | st.from_regex(r"[0-9.eE]{1,6} ?[kKmMgGiIbB]{0,3}", fullmatch=True))
 @settings(max_examples=80, deadline=None, derandomize=True, database=None)
 def test_an_amount_is_read_or_refused_in_one_line(text):

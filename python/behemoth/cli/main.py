@@ -125,10 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         _speak_utf8()
         stops.listen()
-        _quiet_asyncio()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     trusting = "--no-verify" in words
+    if arguments is None and not debug:
+        _quiet_asyncio()
     words = [word for word in words if word not in ("--debug", "--no-verify")]
     try:
         command = typer.main.get_command(app)

@@ -82,7 +82,8 @@ RUN = (
     METHODS,
     Option("engine", "local|ray", "Run in processes on this machine, or as tasks of a Ray "
            "cluster.", parse.engine, "local"),
-    Option("workers", "N", "Units at a time [one per GPU, else one per core].", parse.at_least(1)),
+    Option("workers", "N", "Units at a time [one per GPU, else one per core, if memory suffices].",
+           parse.at_least(1)),
     THREADS,
     Option("part", "i/n", "Run only part i of n (i from 0), for several machines.",
            parse.part),

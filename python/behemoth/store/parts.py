@@ -177,7 +177,8 @@ class StudyPart:
             or not listed[name].matches(self.path / name)
         }
         units = {unit_of(name) for name in names} - kept
-        gone = [n for n in listed if unit_of(n) in units and n not in set(names)]
+        here = set(names)
+        gone = [n for n in listed if unit_of(n) in units and n not in here]
         # A unit is listed by one ledger, so that of this part lists all files of what it sends.
         names = [n for n in names if unit_of(n) in units & (missing | {*map(unit_of, gone)})]
         if replaced := [*stale, *gone]:
@@ -200,8 +201,11 @@ class StudyPart:
             at_work = any(not row.complete for name, row in target.named.items() if name)
             if target.ledger.forced or (at_work and not wrote):
                 return
+            files = target.ledger.files
+            if self._ledger not in target.named:  # removed by a push that read it before its end
+                files = united(self._place, [*target.named.values(), self._book.ledger])
             # A part that has begun since the ledgers were read may be replacing what they list.
-            ledger = replace(target.ledger, complete=not at_work)
+            ledger = replace(target.ledger, complete=not at_work, files=files)
             if target.named.get("") == ledger:
                 return
             self._place.write(LEDGER, ledger.to_bytes())

@@ -17,7 +17,7 @@ from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Advance, ProgressLike, task
 
 from .files import STUDY, identity_of, in_order
-from .ledger import Entry, Ledger, part_names, read_ledger
+from .ledger import FOLDER, Entry, Ledger, part_names, read_ledger
 from .place import Moved, Place, open_place
 from .studies import Content
 from .units import records_of, without_failures
@@ -133,7 +133,9 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
     """
     place = open_place(argument, url)
     ledger = read_ledger(place)
-    if ledger is None and part_names(place.sizes()):
+    # Only the folder of ledgers is listed: a bucket may hold any number of other files.
+    ledgers = {} if ledger is not None else open_place(argument, f"{place.url}/{FOLDER}").sizes()
+    if part_names(f"{FOLDER}/{name}" for name in ledgers):
         raise CorpusError(f"{place.url} is not finished: its parts are at work, or were stopped")
     if ledger is None:
         raise ArgumentError(

@@ -12,10 +12,11 @@ __all__ = ["available", "bytes_of"]
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
 _LARGEST = 2**63 - 1
-# Limits of a container: cgroups version 2, and version 1.
+# Limits of a container, its usage, and the part of that which is cached pages of files that the
+# kernel gives up when memory is needed: cgroups version 2, and version 1.
 _LIMITS = (
-    ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
-    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
@@ -32,10 +33,13 @@ def available(root: Path = Path("/")) -> int | None:
     found: list[int] = []
     rows = _read(root / "proc/meminfo").splitlines()
     found += [int(row.split()[1]) * 1024 for row in rows if row.startswith("MemAvailable:")]
-    for limit, used in _LIMITS:
-        most, taken = _read(root / limit).strip(), _read(root / used).strip()
+    groups = root / "sys/fs/cgroup"
+    for limit, used, cached in _LIMITS:
+        most, taken = _read(groups / limit).strip(), _read(groups / used).strip()
         if most.isdigit() and taken.isdigit():
-            found.append(max(0, int(most) - int(taken)))
+            rows = _read((groups / used).with_name("memory.stat")).splitlines()
+            freed = sum(int(row.split()[1]) for row in rows if row.startswith(f"{cached} "))
+            found.append(max(0, int(most) - max(0, int(taken) - freed)))
     return min(found, default=None)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth.edit.memory_budget import counts, edit_bytes
 from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.edit.stacking import stack_size
+from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import FIXED, halves, pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.model.memory import LOADED, is_estimated, training_bytes, weight_bytes
@@ -124,7 +125,9 @@ class TrialBudget:
             step = training_bytes(self._size, self._vocabulary, _tokens(self.config))
             parts.append((LOADED + 1) * weights + step)
         if self.measure.suite is not None:
-            parts.append(self._suite.bytes_of(rows, changes))
+            # Without a smaller number, each measure of a suite takes its own.
+            usual = MEMBERSHIP_ROWS if rows == ROWS else rows
+            parts.append(self._suite.bytes_of(usual, changes))
         return max(parts) + (LOADED * weights if self.twin else 0)
 
     def least(self) -> int:

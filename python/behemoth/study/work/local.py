@@ -25,7 +25,7 @@ from behemoth.support.process import ENVIRONMENT
 
 from .engine import Event
 
-__all__ = ["LocalEngine", "gpus"]
+__all__ = ["LocalEngine", "gpus", "wait_for_workers"]
 
 _PATIENCE = 15.0  # seconds to wait for workers of a killed run to end
 _STOPPING = 0.8  # seconds to wait for workers of this run to end
@@ -37,6 +37,24 @@ def gpus() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def wait_for_workers(path: Path) -> None:
+    """Wait until the workers of a killed run of a study have ended.
+
+    Raises
+    ------
+    StudyError
+        If they do not end.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        with lock(path / ".workers.lock", wait=False) as free:
+            if free:
+                return
+        if time.monotonic() > until:
+            raise StudyError(f"{path}: workers of another run are still at work")
+        time.sleep(0.1)
 
 
 class LocalEngine:
@@ -74,14 +92,8 @@ class LocalEngine:
     ) -> None:
         self.path, self.threads, self.devices = path.resolve(), threads, devices
         self.memory = memory
-        until = time.monotonic() + _PATIENCE
-        while alone:
-            with lock(self.path / ".workers.lock", wait=False) as free:
-                if free:
-                    break
-            if time.monotonic() > until:
-                raise StudyError(f"{path}: workers of another run are still at work")
-            time.sleep(0.1)
+        if alone:
+            wait_for_workers(self.path)
         self._selector = selectors.DefaultSelector()
         self._workers = [self._start(slot) for slot in range(workers)]
 

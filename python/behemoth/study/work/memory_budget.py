@@ -42,15 +42,15 @@ class Shares:
     Attributes
     ----------
     workers : int
-    unit : int or None
+    unit_bytes : int or None
         Bytes that a unit may use besides its worker; None if memory is not limited.
-    peak : int or None
+    worker_peak : int or None
         Estimated peak memory of a worker in bytes, itself included; None if nothing is estimated.
     """
 
     workers: int
-    unit: int | None
-    peak: int | None
+    unit_bytes: int | None
+    worker_peak: int | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Need:
 
     Attributes
     ----------
-    what : str
+    unit : str
         The unit, for messages.
     least, most : int
         With the smallest portions, and with the usual ones.
@@ -67,7 +67,7 @@ class _Need:
         Called with the bytes there are, and how to state them; returns the error.
     """
 
-    what: str
+    unit: str
     least: int
     most: int
     refusal: Callable[[int, str], ArgumentError]
@@ -119,7 +119,7 @@ def shares_of(
         raise largest.refusal(free, there)
     if fit < workers and given is not None:
         each = f"{given}, each of which needs about {bytes_text(largest.least)} of memory"
-        raise ArgumentError("workers", f"{each} for {largest.what} while {there}", f"up to {fit}")
+        raise ArgumentError("workers", f"{each} for {largest.unit} while {there}", f"up to {fit}")
     count = min(workers, fit)
     share = free // count
     return Shares(count, share - WORKER, min(most, share))
@@ -143,18 +143,18 @@ def _needs(work: Work) -> Iterator[_Need]:
         if kind not in seen:
             seen.add(kind)
             yield _of_model(unit, corpus)
-    beside = {trial.model for trial in work.expansion.trials if trial.twin is not None}
+    with_twin = {trial.model for trial in work.expansion.trials if trial.twin is not None}
     plans: dict[str, _Plan | None] = {}
     shapes: dict[str, nn.Module] = {}
     for trial in work.trials.values():
         if trial.model not in models:
             continue
         unit = models[trial.model]
-        about = _about(unit)
+        lengths = _lengths_of(unit)
         request = {**trial.plan.request.to_dict(), "seed": None}
-        planned = canonical([about, request])
+        planned = canonical([lengths, request])
         method = [trial.choice.name, trial.choice.settings]
-        measured = [trial.measure.to_dict(), trial.model in beside]
+        measured = [trial.measure.to_dict(), trial.model in with_twin]
         kind = canonical([planned, _settings(unit.config), method, measured])
         if kind in seen:
             continue
@@ -168,16 +168,20 @@ def _needs(work: Work) -> Iterator[_Need]:
         shape = canonical([asdict(unit.config.size), corpus.vocabulary_size])
         if shape not in shapes:
             shapes[shape] = _shape(unit.config, corpus)
-        yield _of_trial(trial, unit, _budget(
-            trial, unit.config, corpus, plan, shapes[shape], twin=trial.model in beside
-        ))  # fmt: skip
+        try:
+            need = _of_trial(trial, unit, _budget(
+                trial, unit.config, corpus, plan, shapes[shape], twin=trial.model in with_twin
+            ))  # fmt: skip
+        except ArgumentError:  # settings that are not for this model: the trial fails with this
+            continue
+        yield need
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     return {**asdict(config), "seed": None}
 
 
-def _about(unit: ModelUnit) -> list[Any]:
+def _lengths_of(unit: ModelUnit) -> list[Any]:
     """Return what lengths of prompts depend on: the specs without seeds and exposures."""
     corpus = {k: v for k, v in unit.corpus.corpus.items() if k not in ("seed", "exposures")}
     return [{**unit.corpus.world, "seed": None}, corpus]

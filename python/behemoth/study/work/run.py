@@ -157,7 +157,9 @@ def study(
     2
     """
     if is_url(out) and part != (0, 1):  # other parts may be at work there
-        allowed = "none with a URL, where run_study runs a part, and load reads what all have sent"
+        allowed = (
+            "none with a URL, where run_study runs a part, and load reads what was united last"
+        )
         raise ArgumentError("part", part, allowed)
     definition = source if isinstance(source, Study) else read_study(source, size)
     definition = definition if methods is None else definition.with_methods(methods)
@@ -240,11 +242,11 @@ def run_study(
         raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
     if is_url(out):
         return _run_in_store(definition, str(out), engine, workers, threads, part, memory, progress)
+    from .local import wait_for_workers
+
     directory = StudyDirectory(path_of("out", out))
     definition, expansion, threads = _expanded(definition, directory, threads)
-    work = Work(directory, expansion.part(*part), progress)
-    # Before anything is written: a study that does not fit into memory is refused.
-    shares = _shares(work, workers, threads, memory) if engine == "local" else None
+    new = not directory.path.exists()
     directory.path.mkdir(parents=True, exist_ok=True)
     # Parts share a directory; a unit of two parts is carried out by one, and the other waits.
     with lock(directory.path / ".lock", shared=part[1] > 1, wait=False) as ours:
@@ -253,6 +255,17 @@ def run_study(
                 f"another process is running the study in {fspath(out)}: "
                 f"{holder(directory.path / '.lock')}"
             )
+        if engine == "local" and part[1] == 1:
+            wait_for_workers(directory.path)  # they still hold memory
+        work = Work(directory, expansion.part(*part), progress)
+        try:  # before anything is written: a study that does not fit into memory is refused
+            shares = _shares(work, workers, threads, memory) if engine == "local" else None
+        except ArgumentError:
+            if new and part[1] == 1:
+                for name in (".lock", ".workers.lock"):
+                    (directory.path / name).unlink(missing_ok=True)
+                directory.path.rmdir()
+            raise
         directory.begin(
             definition.text, _about(definition, expansion, threads, _foreign(directory, expansion))
         )
@@ -304,6 +317,8 @@ def _run_in_store(
     with part_in_store("out", url, study.name, part, progress=progress) as staged:
         directory = StudyDirectory(staged.path)
         study, expansion, threads = _expanded(study, directory, threads)
+        # Before the store knows of the part, which others would then take for one at work.
+        _shares(Work(directory, expansion.part(*part), None), workers, threads, memory)
         about = _about(study, expansion, threads, _foreign(directory, expansion))
         directory.begin(study.text, about)
         staged.begin(*expansion.units_of(*part))
@@ -381,7 +396,7 @@ def estimate(
         steps=sum(cost.edits * cost.steps for cost in trials),
         seconds=sum(cost.seconds for cost in [*models, *trials]) / count + START * bool(units),
         workers=count,
-        memory=shares.peak,
+        memory=shares.worker_peak,
         labels=labels,
         facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
         loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
@@ -453,7 +468,7 @@ def _engine(
     from .local import LocalEngine, gpus
 
     return LocalEngine(
-        path, shares.workers, threads, gpus(), alone=part[1] == 1, memory=shares.unit
+        path, shares.workers, threads, gpus(), alone=part[1] == 1, memory=shares.unit_bytes
     )
 
 
