@@ -6,7 +6,7 @@ from behemoth.plan.request import EditRequest
 from behemoth.study.file.spec import Study
 from behemoth.study.file.swap import swapped_pairs
 from behemoth.study.file.units import TrialUnit
-from behemoth.study.trial.laboratory import _compile
+from behemoth.study.trial.laboratory import compile_unit
 
 LEVELS = (1, 4, 16, 64)
 
@@ -99,7 +99,7 @@ def test_only_what_moved_is_edited():
     found = Study.parse(SQUARE).expand()
     units = list(found.models.values())
     plans = [
-        _compile(trial.plan, unit.corpus.make())
+        compile_unit(trial.plan, unit.corpus.make())
         for trial, unit in zip(found.trials, units, strict=True)
     ]
     own, moved = (plan.edits for plan in plans)
