@@ -47,8 +47,8 @@ class Wise:
         Maximum number of Adam steps of a single edit; n edits of one plan take up to
         ``steps * n ** batch_growth`` together.
     batch_growth : float
-        Growth of the steps with the number of edits of a plan: 0 for the same number, 1 for
-        `steps` of each.
+        How the steps grow with the number n of edits of a plan: 0 for `steps` in all, 1 for n times
+        `steps`.
     learning_rate : float
         Step size.
     layer : int
