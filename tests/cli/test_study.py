@@ -76,6 +76,18 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     assert "with 3 workers" in ran.out
 
 
+def test_a_dry_run_is_of_the_part_and_the_engine_that_are_given(run, study):
+    """Parts divide models, of which there is one."""
+    words = ("study", "run", study, "--dry-run", "--part")
+    whole = run(*words[:-1], "--json").json()
+    assert run(*words, "0/2", "--json").json() == whole
+    none = run(*words, "1/2", "--json").json()
+    assert (none["models"], none["trials"], none["tokens"]) == (0, 0, 0)
+    assert "0 models" in run(*words, "1/2").out
+    ray = ("--engine", "ray", "--memory", "8GB")
+    assert "got 8GB, allowed: only with the local engine" in run(*words[:-1], *ray).refused()
+
+
 def test_a_few_methods_of_a_study_are_the_study_of_these(run, study, in_process, tmp_path):
     alone = STUDY.replace('[[method]]\nname = "ft"\nsettings = { steps = 2 }\n', "")
     assert run("study", "show", study, "--methods", "lora").out == alone

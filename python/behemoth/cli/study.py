@@ -133,8 +133,6 @@ def run(
 
         study = read_study(source, given.pop("size", None), given.pop("methods", None))
         if out is None or dry:
-            given.pop("engine", None)
-            given.pop("part", None)
             found = estimate(study, out, **given)
             write_json(asdict(found)) if json else _show_estimate(found)
             return

@@ -237,9 +237,7 @@ def run_study(
     """
     with renamed(source="study"):
         definition = study if isinstance(study, Study) else read_study(study)
-    _check(engine, workers, threads, memory)
-    if not (part[1] >= 1 and 0 <= part[0] < part[1]):
-        raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
+    _check(engine, workers, threads, part, memory)
     if is_url(out):
         return _run_in_store(definition, str(out), engine, workers, threads, part, memory, progress)
     from .local import wait_for_workers
@@ -347,8 +345,10 @@ def estimate(
     study: Study,
     out: str | PathLike[str] | None = None,
     *,
+    engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
+    part: tuple[int, int] = (0, 1),
     memory: int | None = None,
 ) -> Estimate:
     """Estimate what `run_study` would do, without doing it.
@@ -356,8 +356,9 @@ def estimate(
     Parameters
     ----------
     study : Study
-    out, workers, threads
-        See `run_study`; without `out` nothing counts as finished.
+    out, engine, workers, threads, part
+        See `run_study`; without `out` nothing counts as finished. The time is that of workers on
+        this machine.
     memory : int, optional
         See `run_study`; by default nothing is refused, whatever the machine has free.
 
@@ -366,12 +367,12 @@ def estimate(
     ArgumentError
         As in `run_study`.
     """
-    _check("local", workers, threads, memory)
+    _check(engine, workers, threads, part, memory)
     directory = StudyDirectory("/nonexistent" if out is None else out)
     if out is not None:
         directory.check(study.name)
     threads, study = _threads(directory, threads), _in_its_version(directory, study)
-    expansion = study.expand(threads)
+    expansion = study.expand(threads).part(*part)
     work = Work(directory, expansion, None)
     costs = work.costs
     units = [*work.models, *work.trials]
@@ -404,7 +405,15 @@ def estimate(
     )
 
 
-def _check(engine: str, workers: int | None, threads: int | None, memory: int | None) -> None:
+def _check(
+    engine: str,
+    workers: int | None,
+    threads: int | None,
+    part: tuple[int, int],
+    memory: int | None,
+) -> None:
+    if not (part[1] >= 1 and 0 <= part[0] < part[1]):
+        raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
     if engine not in ENGINES:
         raise ArgumentError.unknown("engine", engine, ENGINES)
     for name, value in (("workers", workers), ("threads", threads)):
