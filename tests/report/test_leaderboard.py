@@ -122,7 +122,7 @@ def test_columns_that_say_nothing_are_sentences():
     said = [{"label": label, "whence": "default"} for label in VALUES]
     [even] = boards(drawn(VALUES, LEGS), methods=said)
     html = render_leaderboard(page_of(even))
-    assert "All methods have their default settings. Each has 3 trials in" in html
+    assert "were their defaults when the trials were run. Each has 3 trials in" in html
     table = html[html.index("<table") : html.index("</table>")]
     assert (
         ">settings<" not in table and ">trials<" not in table and "the score by world" not in html

@@ -153,7 +153,7 @@ def test_a_flat_objective_says_why():
     assert _flat(other) == (
         "all 2 trials score 0.000, as some leg is 0 in each, and so is a harmonic mean with it"
     )
-    said = "all 2 trials score 0.000, as every edit broke down: the loss is nan"
+    said = "all 2 trials score 0.000, because every edit failed: the loss is nan"
     assert _flat(tried(0.0, 0.0, failure="the loss is nan")) == said
 
 
