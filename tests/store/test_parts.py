@@ -1,4 +1,7 @@
-"""Parts of a study that share one URL: together they are the study of one machine."""
+"""Parts of a study that share one URL: together they are the study of one machine.
+
+All in one file: they share the study, the engine and the ways in which a part is stopped.
+"""
 
 import importlib.util
 import shutil
@@ -436,9 +439,7 @@ def test_parts_of_another_number_are_refused(url, run, tmp_path):
 
 
 def test_a_part_that_does_not_fit_into_memory_is_not_taken_for_one_at_work(url, whole, pulled):
-    from behemoth import ArgumentError
-
-    with pytest.raises(ArgumentError, match="of memory in a worker while 10 bytes is allowed"):
+    with pytest.raises(bh.ArgumentError, match="of memory in a worker while 10 bytes is allowed"):
         runs.run_study(STUDY, url, part=(0, 3), memory=10)
     assert not open_place("url", url).sizes()
     for number in range(3):
@@ -446,25 +447,21 @@ def test_a_part_that_does_not_fit_into_memory_is_not_taken_for_one_at_work(url, 
     assert pulled(url) == whole
 
 
-def test_a_push_that_ends_after_a_part_loses_nothing_of_it(url, whole, pulled, tmp_path):
+def test_a_push_that_ends_after_a_part_loses_nothing_of_it(url, whole, pulled, monkeypatch):
     """The push has read the ledgers before the part ends, and removes that of the part."""
-    for number in (0, 1):
-        part(url, number)
-    place, own = open_place("url", url), part_ledger((2, 3))
+    part(url, 0)
+    part(url, 1)
+    place, close = open_place("url", url), stored.Book.close
     before = place.read(LEDGER)
-    end = stored.StudyPart.end
 
-    def late(self):
-        self.send()
-        self._book.close(complete=True)
-        place.write(LEDGER, before)
-        place.remove([own])
-        self._book.close = lambda complete: None
-        end(self)
+    def late(self, *, complete):
+        close(self, complete=complete)
+        if complete:
+            place.write(LEDGER, before)
+            place.remove([part_ledger((2, 3))])
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored.StudyPart, "end", late)
-        part(url, 2)
+    monkeypatch.setattr(stored.Book, "close", late)
+    part(url, 2)
     assert pulled(url) == whole
 
 

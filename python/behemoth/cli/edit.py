@@ -14,17 +14,12 @@ from behemoth.support.process import prepare
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
+from .methods import known_methods
 from .options import Option, command, flag, force
 from .places import check_corpus, check_plan, check_run
 
 if TYPE_CHECKING:
     from behemoth.edit import Edited
-
-
-def _methods() -> list[str]:
-    from behemoth.edit.registry import method_names
-
-    return method_names()
 
 
 CORPUS = Option(
@@ -38,7 +33,7 @@ OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
-           required="a method (`behemoth methods` lists them)", offered=_methods),
+           required="a method (`behemoth methods` lists them)", offered=known_methods),
     Option("settings", "key=value|FILE",
            "A setting of the method (`behemoth methods NAME` lists them), repeatable; or a file "
            "written by `tune`.", parse.settings,

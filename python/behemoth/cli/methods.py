@@ -16,7 +16,8 @@ from .console import console, write_columns, write_json
 from .options import field_help, offering
 
 
-def _names() -> list[str]:
+def known_methods() -> list[str]:
+    """Return the names of the methods, for shell completion."""
     from behemoth.edit.registry import method_names
 
     return method_names()
@@ -28,7 +29,7 @@ def methods(
         typer.Argument(
             metavar="[NAME]",
             help="A method; all are listed without one.",
-            autocompletion=offering(_names),
+            autocompletion=offering(known_methods),
         ),
     ] = None,
     check: Annotated[

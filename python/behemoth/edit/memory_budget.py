@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from behemoth.model.memory import (
     LOADED,
     activation_bytes,
+    dimensions,
     is_estimated,
     training_bytes,
     weight_bytes,
 )
-from behemoth.model.sizes import Size
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
 from behemoth.support.text import bytes_text
@@ -66,9 +66,7 @@ def edit_bytes(
         For a method that trains again: how the model was trained.
     """
     said = answers(method)
-    config: Any = model.config
-    vocabulary = int(config.vocab_size)
-    size = Size.of(config.to_dict(), "model")
+    size, vocabulary = dimensions(model)
     weights = weight_bytes(model)
     if said.effort().trainings:
         training = context.training()

@@ -8,12 +8,11 @@ in docs/reliability.md, beside the estimates (tests/evaluate/test_memory_budget.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from behemoth.model.memory import LOADED, is_estimated, weight_bytes
-from behemoth.model.sizes import Size
+from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
 from behemoth.support.text import bytes_text
@@ -58,9 +57,7 @@ def pass_bytes(
 
 def row_bytes(model: nn.Module, probes: pl.DataFrame) -> int:
     """Estimate the bytes that a pass needs for each of its rows."""
-    config: Any = model.config
-    size = Size.of(config.to_dict(), "model")
-    vocabulary = int(config.vocab_size)
+    size, vocabulary = dimensions(model)
     answers = [_longest(probes, name) for name in ("answer", "old_answer", "new_answer")]
     answer, width = max(answers), _longest(probes, "prompt") + 2 * max(answers)
     cache = 2 * size.layers * size.width

@@ -6,14 +6,16 @@ torch; the constants are fits to peak resident memory (tests/model/test_memory.p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .sizes import Size
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LOADED", "activation_bytes", "is_estimated", "training_bytes", "weight_bytes"]
+__all__ = [
+    "LOADED", "activation_bytes", "dimensions", "is_estimated", "training_bytes", "weight_bytes",
+]  # fmt: skip
 
 LOADED = 2
 """Memory for loading a model, as a multiple of its weights: the weights and the data of their file.
@@ -29,6 +31,12 @@ _BY_WIDTH, _BY_HIDDEN = 10, 4
 # Factors for other families: autograd keeps the results of every operation, and the logits exist
 # together with their logarithms and their gradients.
 _UNFUSED, _LOGITS = 2, 3
+
+
+def dimensions(model: nn.Module) -> tuple[Size, int]:
+    """Return the size of a model of transformers, and that of its vocabulary."""
+    config: Any = model.config
+    return Size.of(config.to_dict(), "model"), int(config.vocab_size)
 
 
 def training_bytes(size: Size, vocabulary: int, tokens: int) -> int:

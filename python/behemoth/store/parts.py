@@ -201,9 +201,8 @@ class StudyPart:
             at_work = any(not row.complete for name, row in target.named.items() if name)
             if target.ledger.forced or (at_work and not wrote):
                 return
-            files = target.ledger.files
-            if self._ledger not in target.named:  # removed by a push that read it before its end
-                files = united(self._place, [*target.named.values(), self._book.ledger])
+            # Its own too: a push that read it before its end may have removed it since.
+            files = united(self._place, [*target.named.values(), self._book.ledger])
             # A part that has begun since the ledgers were read may be replacing what they list.
             ledger = replace(target.ledger, complete=not at_work, files=files)
             if target.named.get("") == ledger:

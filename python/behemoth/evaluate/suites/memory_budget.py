@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -21,7 +21,7 @@ from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import changes_bytes, halves, row_bytes
 from behemoth.evaluate.twin import ROWS
 from behemoth.model.architecture import Architecture
-from behemoth.model.memory import LOADED, activation_bytes, is_estimated, weight_bytes
+from behemoth.model.memory import LOADED, activation_bytes, dimensions, is_estimated, weight_bytes
 from behemoth.model.sizes import Size
 from behemoth.recall.facts import DEFAULT_FACTS
 from behemoth.support.errors import ArgumentError
@@ -116,13 +116,11 @@ class SuiteBudget:
 
     @property
     def _vocabulary(self) -> int:
-        config: Any = self.model.config
-        return int(config.vocab_size)
+        return dimensions(self.model)[1]
 
     @property
     def _size(self) -> Size:
-        config: Any = self.model.config
-        return Size.of(config.to_dict(), "model")
+        return dimensions(self.model)[0]
 
     @cached_property
     def _documents(self) -> list[int]:

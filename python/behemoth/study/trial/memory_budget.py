@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from behemoth.edit.memory_budget import counts, edit_bytes
 from behemoth.edit.protocol import EditContext, EditMethod, answers
@@ -18,8 +18,7 @@ from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import FIXED, halves, pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
-from behemoth.model.memory import LOADED, is_estimated, training_bytes, weight_bytes
-from behemoth.model.sizes import Size
+from behemoth.model.memory import LOADED, dimensions, is_estimated, training_bytes, weight_bytes
 from behemoth.support.memory import available
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class TrialBudget:
         kept = self._every if self.measure.suite is not None else changes
         parts = [edit, pass_bytes(self.model, self.plan.probes, changes, kept, rows)]
         if self.measure.durability:
-            step = training_bytes(self._size, self._vocabulary, _tokens(self.config))
+            step = training_bytes(*dimensions(self.model), _tokens(self.config))
             parts.append((LOADED + 1) * weights + step)
         if self.measure.suite is not None:
             # Without a smaller number, each measure of a suite takes its own.
@@ -185,13 +184,3 @@ class TrialBudget:
         """Return the bytes of the changes of some plans, at most those of dense changes of all."""
         dense = 4 * len(plans) * sum(each.numel() for each in self.model.parameters())
         return min(answers(self.method).plans_bytes(self.model, plans), dense)
-
-    @property
-    def _vocabulary(self) -> int:
-        config: Any = self.model.config
-        return int(config.vocab_size)
-
-    @property
-    def _size(self) -> Size:
-        config: Any = self.model.config
-        return Size.of(config.to_dict(), "model")

@@ -264,9 +264,7 @@ def run_study(
                     (directory.path / name).unlink(missing_ok=True)
                 directory.path.rmdir()
             raise
-        directory.begin(
-            definition.text, _about(definition, expansion, threads, _foreign(directory, expansion))
-        )
+        directory.begin(definition.text, _about(definition, expansion, threads, directory))
         began = time.perf_counter()
         if work.models or work.trials:
             with_engine = _engine(engine, directory.path, workers, threads, part, shares)
@@ -317,8 +315,7 @@ def _run_in_store(
         study, expansion, threads = _expanded(study, directory, threads)
         # Before the store knows of the part, which others would then take for one at work.
         _shares(Work(directory, expansion.part(*part), None), workers, threads, memory)
-        about = _about(study, expansion, threads, _foreign(directory, expansion))
-        directory.begin(study.text, about)
+        directory.begin(study.text, _about(study, expansion, threads, directory))
         staged.begin(*expansion.units_of(*part))
         result = run_study(
             study,
@@ -337,7 +334,12 @@ def _expanded(
 ) -> tuple[Study, Expansion, int]:
     """Return a study in the version and with the threads that its directory was started with."""
     directory.check(study.name)
-    threads, study = _threads(directory, threads), _in_its_version(directory, study)
+    begun = directory.read() if (directory.path / "study.json").is_file() else None
+    if threads is None:
+        threads = 1 if begun is None else begun.threads
+    if study.format_version is None:  # the file of the study may name one
+        version = FORMAT_VERSION if begun is None else begun.corpus_version
+        study = replace(study, format_version=version)
     return study, study.expand(threads), threads
 
 
@@ -369,10 +371,8 @@ def estimate(
     """
     _check(engine, workers, threads, part, memory)
     directory = StudyDirectory("/nonexistent" if out is None else out)
-    if out is not None:
-        directory.check(study.name)
-    threads, study = _threads(directory, threads), _in_its_version(directory, study)
-    expansion = study.expand(threads).part(*part)
+    study, expansion, threads = _expanded(study, directory, threads)
+    expansion = expansion.part(*part)
     work = Work(directory, expansion, None)
     costs = work.costs
     units = [*work.models, *work.trials]
@@ -445,23 +445,6 @@ def _shares(
     return shares_of(work, usual, memory, given=workers, limited=limited)
 
 
-def _threads(directory: StudyDirectory, threads: int | None) -> int:
-    if threads is not None:
-        return threads
-    if (directory.path / "study.json").is_file():
-        return directory.read().threads
-    return 1
-
-
-def _in_its_version(directory: StudyDirectory, study: Study) -> Study:
-    """Set the format version that the study was started with, unless its file names one."""
-    if study.format_version is not None:
-        return study
-    begun = (directory.path / "study.json").is_file()
-    version = directory.read().corpus_version if begun else FORMAT_VERSION
-    return replace(study, format_version=version)
-
-
 def _engine(
     name: str,
     path: Path,
@@ -494,7 +477,7 @@ def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
 
 
 def _about(
-    study: Study, expansion: Expansion, threads: int, foreign: Sequence[TrialRow]
+    study: Study, expansion: Expansion, threads: int, directory: StudyDirectory
 ) -> StudyRecord:
     """Return the contents of ``study.json``."""
     return StudyRecord(
@@ -506,5 +489,5 @@ def _about(
         methods=tuple(choice.to_dict() for choice in study.methods),
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),
-        trials=(*(unit.row() for unit in expansion.trials), *foreign),
+        trials=(*(unit.row() for unit in expansion.trials), *_foreign(directory, expansion)),
     )
