@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from behemoth.store.source import at_hand
-from behemoth.support.checks import url_or_none
+from behemoth.support.checks import as_found, url_or_none
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 from behemoth.support.toml import read_toml
@@ -90,7 +90,7 @@ def load(
         else:
             found = None
     if found is None:
-        raise ArgumentError("path", fspath(path), _ALLOWED)
+        raise ArgumentError("path", as_found(path), _ALLOWED)
     return found
 
 

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from behemoth.support.checks import is_url, path_of
+from behemoth.support.checks import as_found, is_url, path_of
 from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -80,7 +80,7 @@ def verify(
     from behemoth.corpus.source import MANIFEST
 
     if not (place / MANIFEST).is_file():
-        raise ArgumentError("directory", fspath(directory), _ALLOWED)
+        raise ArgumentError("directory", as_found(directory), _ALLOWED)
     done = verify_corpus(place, threads=threads, progress=progress)
     return replace(done, directory=fspath(directory))
 

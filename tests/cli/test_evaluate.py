@@ -110,7 +110,10 @@ def test_the_plan_must_be_the_one_it_was_made_with(run, trained, plan, tmp_path)
         ("--plan PLAN --out .", "argument '--out': got ., allowed: a file name"),
         ("--plan PLAN --out f --stack 0", "argument '--stack': got 0, allowed"),
         ("--plan PLAN --out f --batch-size x", "argument '--batch-size': got x, allowed"),
-        ("--plan nothing --out f", "argument '--plan': got nothing, allowed: a plan directory"),
+        (
+            "--plan nothing --out f",
+            "argument '--plan': got nothing, which does not exist, allowed: a plan directory",
+        ),
     ],
 )
 def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):

@@ -66,7 +66,9 @@ asyncio.run(transfer())
 """
     ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert len(ran.stderr.splitlines()) == 1
-    assert ran.stderr.startswith("behemoth: error: argument 'DIR': got missing, allowed: ")
+    assert ran.stderr.startswith(
+        "behemoth: error: argument 'DIR': got missing, which does not exist, allowed: "
+    )
 
 
 def test_paths_with_spaces_and_letters(run, tmp_path, monkeypatch):

@@ -450,7 +450,10 @@ def test_refusals(planned, tmp_path):
 
     refused("'plan': got nothing, allowed: a plan of edits, from which tofu is made", "tofu", None)
     refused("'plan': got a plan for olmo, a format of corpora, allowed: none, or counter", "olmo")
-    refused("'plan': got .*nowhere, allowed: a plan directory", plan=tmp_path / "nowhere")
+    refused(
+        "'plan': got .*nowhere, which does not exist, allowed: a plan directory",
+        plan=tmp_path / "nowhere",
+    )
     refused("'to': got zrse, allowed: .*did you mean zsre", "zrse")
     refused("'block_length': got 4 for zsre, which has no blocks, .*litdata", block_length=4)
     refused("'plan': got a plan of another world", plan=bh.plan(_nested(), edits=2, repeats=2))

@@ -186,7 +186,10 @@ def test_refusals(edits, trained, plan, tmp_path):
         assert not out.exists()
 
     refused("'directory': got .*, a run, which transformers loads without an export", trained)
-    refused("'directory': got .*nowhere, allowed: an edit directory", tmp_path / "nowhere")
+    refused(
+        "'directory': got .*nowhere, which does not exist, allowed: an edit directory",
+        tmp_path / "nowhere",
+    )
     refused("'plan': got a plan for hf, a format of edits, allowed: none", plan=plan)
     refused("'block_length': got 4 for hf, which has no blocks", block_length=4)
     refused("'edit': got 1, allowed: no number for a batch", edit=1)

@@ -117,7 +117,7 @@ def test_a_study_that_comes_to_something_else_is_refused(parts, url, tmp_path, m
     said = run("push", other, url).refused(1)
     assert said == (
         f"{url} holds the study 'two' with other {differs} than {other}; "
-        "choose another place or use force"
+        "choose another place or use --force"
     )
     assert held(url) == there
     bh.push(other, url, force=True)
@@ -390,10 +390,10 @@ def test_a_push_with_force_that_was_stopped_is_repeated_with_force(parts, url, r
     """Another push would call a ledger complete that lists only what had been sent again."""
     bh.push(parts[0], url)
     list_as(url, complete=False, forced=True, files={})
-    refused = f"{url} is not finished: a push with force was stopped; repeat it with force"
+    refused = f"{url} is not finished: a push with --force was stopped; repeat it with --force"
     assert run("push", parts[1], url).refused(1) == refused
     with (
-        pytest.raises(bh.CorpusError, match="repeat it with force"),
+        pytest.raises(bh.CorpusError, match="repeat it with --force"),
         staged.study_in_store("out", url, "two", progress=None),
     ):
         pytest.fail("the study is carried out")

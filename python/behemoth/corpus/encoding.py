@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.progress import ProgressLike, task
@@ -129,7 +129,7 @@ def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Rea
     files = [file for file in files if file.suffix in readers and file.is_file()]
     kinds = {file.suffix for file in files}
     if not files:
-        raise ArgumentError("source", fspath(place), _ALLOWED)
+        raise ArgumentError("source", as_found(place), _ALLOWED)
     if len(kinds) > 1:
         raise ArgumentError("source", f"{' and '.join(sorted(kinds))} files", "one kind")
     return files, readers[kinds.pop()]

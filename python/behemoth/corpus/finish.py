@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 
-from behemoth.support.checks import is_url, path_of, whole_number
+from behemoth.support.checks import as_found, is_url, path_of, whole_number
 from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import ProgressLike
@@ -62,7 +62,7 @@ def finish_corpus(
     place = path_of("directory", directory, "a corpus written in parts")
     if not (place / MANIFEST).is_file():
         raise ArgumentError(
-            "directory", fspath(directory), "a corpus written in parts (`gen --part`)"
+            "directory", as_found(directory), "a corpus written in parts (`gen --part`)"
         )
     corpus = read_source(place).make_corpus()
     sums = read_corpus_sums(corpus, place)

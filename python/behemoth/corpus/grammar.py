@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth import _gen
+from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError, nearest
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
@@ -90,7 +91,7 @@ class Grammar:
         if not file.is_file():
             names = f"a grammar file, or {', '.join(GRAMMARS)}"
             near = nearest(fspath(name), GRAMMARS)
-            raise ArgumentError("grammar", fspath(name), names, near)
+            raise ArgumentError("grammar", as_found(name), names, near)
         try:
             return cls(fspath(name), file.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:

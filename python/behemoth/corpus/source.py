@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.store.source import at_hand
-from behemoth.support.checks import is_url
+from behemoth.support.checks import as_found, is_url
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
 from behemoth.support.text import listed_text, toml_text
@@ -328,7 +328,7 @@ def source_place(path: str | PathLike[str]) -> Path:
     """
     place = at_hand("spec", path, _ALLOWED)
     if not ((place / MANIFEST).is_file() or _spec_file(place).is_file()):
-        raise ArgumentError("spec", fspath(path), _ALLOWED)
+        raise ArgumentError("spec", as_found(path), _ALLOWED)
     return place
 
 
@@ -385,7 +385,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     file = directory / MANIFEST
     if not file.is_file():
         raise ArgumentError(
-            "directory", fspath(directory), "a corpus directory (with manifest.json)"
+            "directory", as_found(directory), "a corpus directory (with manifest.json)"
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))

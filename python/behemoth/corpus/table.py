@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.parquet import read_parquet
 from behemoth.support.text import plural_text
@@ -205,7 +205,9 @@ def read_table(
 def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Table:
     path = path_of("table", table, "a table or a path")
     if not path.is_file():
-        raise ArgumentError("table", fspath(table), "a relationship_graph.txt, Parquet or CSV file")
+        raise ArgumentError(
+            "table", as_found(table), "a relationship_graph.txt, Parquet or CSV file"
+        )
     with path.open("rb") as file:
         head = file.read(1 << 16)
     try:

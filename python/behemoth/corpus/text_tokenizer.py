@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth import _gen
+from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 
@@ -175,7 +176,7 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
     file = file / TOKENIZER_FILE if file.is_dir() else file
     if not file.is_file():
         raise ArgumentError(
-            "tokenizer", fspath(place), f"a directory with {TOKENIZER_FILE}, or such a file"
+            "tokenizer", as_found(place), f"a directory with {TOKENIZER_FILE}, or such a file"
         )
     files = {TOKENIZER_FILE: file.read_bytes()}
     for name in _BESIDE:

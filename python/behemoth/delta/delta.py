@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from behemoth.model.precision import widened
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
@@ -362,7 +362,7 @@ class EditDelta:
         allowed = "the directory of a delta (one that contains delta.json)"
         place = path_of("directory", directory, allowed)
         if not (place / RECORD).is_file():
-            raise ArgumentError("directory", fspath(directory), allowed)
+            raise ArgumentError("directory", as_found(directory), allowed)
         meta = read_sealed(place / RECORD, "a delta")
         check(place, meta.pop(FILES, None), _TENSORS)
         try:

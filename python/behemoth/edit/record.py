@@ -18,7 +18,7 @@ from urllib.parse import quote
 from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
 from behemoth.store.source import at_hand
-from behemoth.support.checks import in_the_way, is_url, url_or_none
+from behemoth.support.checks import as_found, in_the_way, is_url, url_or_none
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
@@ -307,7 +307,8 @@ def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRec
     record = EditRecord.read(place, url)
     told = url or fspath(directory)
     if record is None:
-        raise ArgumentError("directory", told, "an edit directory (one that contains edit.json)")
+        allowed = "an edit directory (one that contains edit.json)"
+        raise ArgumentError("directory", as_found(told), allowed)
     if not record.complete:
         raise ArgumentError(
             "directory",

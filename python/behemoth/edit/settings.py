@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made, read_text
 
@@ -110,4 +111,4 @@ def _read(file: str | PathLike[str]) -> dict[str, Any]:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         allowed = "a table, or a file of settings (`behemoth tune`)"
-        raise ArgumentError("settings", fspath(file), allowed) from None
+        raise ArgumentError("settings", as_found(file), allowed) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.train.model_source import is_model
 
@@ -88,5 +88,5 @@ def foreign_delta(
 def _place_of(model: str | PathLike[str]) -> Path:
     place = path_of("model", model, _ALLOWED)
     if not is_model(place):
-        raise ArgumentError("model", fspath(place), _ALLOWED)
+        raise ArgumentError("model", as_found(place), _ALLOWED)
     return place

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import digest_file
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import leads_out, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
@@ -204,5 +204,5 @@ def read_export_sums(place: Path) -> dict[str, dict[str, Any]]:
 def _place(directory: str | PathLike[str]) -> Path:
     place = path_of("directory", directory, "a directory of an export")
     if not is_export(place):
-        raise ArgumentError("directory", fspath(directory), "a directory of an export")
+        raise ArgumentError("directory", as_found(directory), "a directory of an export")
     return place

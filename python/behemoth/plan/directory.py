@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 
 from behemoth.store.source import at_hand
+from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 
 __all__ = ["RECORD", "plan_place"]
@@ -24,6 +25,6 @@ def plan_place(directory: str | PathLike[str]) -> Path:
     place = at_hand("directory", directory, "a plan directory")
     if not (place / RECORD).is_file():
         raise ArgumentError(
-            "directory", fspath(directory), f"a plan directory (one that holds {RECORD})"
+            "directory", as_found(directory), f"a plan directory (one that holds {RECORD})"
         )
     return place

@@ -20,6 +20,7 @@ from behemoth.study.gates.measures import gaps
 from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import Gate, shown, shown_mean
 from behemoth.study.gates.registry import GATES
+from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.provenance import listed
@@ -88,7 +89,9 @@ def write_gate_pages(
     try:
         records = json.loads(file.read_text(encoding="utf-8"))["gates"]
     except (OSError, ValueError, KeyError):
-        raise ArgumentError("run", str(run), "a directory of gates (with gates.json)") from None
+        raise ArgumentError(
+            "run", as_found(run), "a directory of gates (with gates.json)"
+        ) from None
     known = {gate.number: gate for gate in gates}
     for record in records:
         gate = known[record["number"]]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from os import fspath
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from behemoth._gen import digest_file
+from behemoth.support.checks import as_found
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.replacement import RECORDS
@@ -41,7 +41,7 @@ def record_of(directory: Path) -> str:
     for name in RECORDS:
         if name != _GATES and (directory / name).is_file():
             return name
-    raise ArgumentError("directory", fspath(directory), DIRECTORIES)
+    raise ArgumentError("directory", as_found(directory), DIRECTORIES)
 
 
 def unfinished(directory: Path, record: str) -> bool:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
-from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.checks import as_found, in_the_way, path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
@@ -131,7 +131,7 @@ class StudyDirectory:
         file = self.path / RECORD
         if not file.is_file():
             raise ArgumentError(
-                "path", fspath(self.path), "a study (a directory that holds study.json)"
+                "path", as_found(self.path), "a study (a directory that holds study.json)"
             )
         about = read_sealed(file, "a study", FORMAT)
         try:

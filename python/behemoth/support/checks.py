@@ -6,12 +6,12 @@ import errno
 import re
 import stat
 from numbers import Integral
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 
 from .errors import ArgumentError
 
-__all__ = ["in_the_way", "is_url", "path_of", "url_or_none", "whole_number"]
+__all__ = ["as_found", "in_the_way", "is_url", "path_of", "url_or_none", "whole_number"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -28,6 +28,16 @@ def in_the_way(path: Path) -> bool:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return False
         raise
+
+
+def as_found(path: str | PathLike[str]) -> str:
+    """Return the text of a path or URL for an error; a path that does not exist is said to be so.
+
+    A reader that refuses a path says what it should hold. Without this, a misspelled path looks
+    like a directory of the wrong kind.
+    """
+    text = fspath(path)
+    return text if is_url(text) or Path(text).exists() else f"{text}, which does not exist"
 
 
 def is_url(value: object) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import gcd, isfinite
-from os import fspath
 from typing import Any, Literal
 
 from behemoth.model.sizes import Size, find_size
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
@@ -312,7 +311,7 @@ def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
             "architecture", "a configuration", "not together with a model to start from"
         )
     if not is_model(place):
-        raise ArgumentError("start", fspath(place), "a model (config.json and safetensors)")
+        raise ArgumentError("start", as_found(place), "a model (config.json and safetensors)")
     return {"start": str(place.resolve()), "architecture": dict(read_config(place, "start"))}
 
 

@@ -112,7 +112,7 @@ class RunDirectory:
     def _refusal(
         self, record: RunRecord, corpus: Corpus, config: TrainConfig
     ) -> ArgumentError | None:
-        allowed = "a new directory, the same again, or force to replace it"
+        allowed = "a new directory, the same again, or --force to replace it"
         if record.spec_hash != corpus.spec_hash:
             return ArgumentError(
                 "out",

@@ -7,6 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 
 from .metrics import read_rows
@@ -61,7 +62,7 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
     place = Path(directory)
     record = read_record(place)
     if record is None:
-        raise ArgumentError("directory", fspath(directory), "a run directory")
+        raise ArgumentError("directory", as_found(directory), "a run directory")
     rows = read_rows(place / "metrics.jsonl")
     training = [row for row in rows if row["kind"] == "train"]
     measured = [row for row in rows if row["kind"] == "recall"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
 from behemoth.store.source import at_hand
+from behemoth.support.checks import as_found
 from behemoth.support.digests import check, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
@@ -240,7 +241,7 @@ def run_place(directory: str | PathLike[str], *, model: bool = False) -> Path:
         allowed = f"a training run (a directory that holds {RECORD})"
         if model:
             allowed += " or a model of transformers (config.json and safetensors)"
-        raise ArgumentError("directory", fspath(directory), allowed)
+        raise ArgumentError("directory", as_found(directory), allowed)
     return place
 
 

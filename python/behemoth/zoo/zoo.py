@@ -10,7 +10,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError
 from behemoth.support.parquet import read_parquet
@@ -121,7 +121,7 @@ def read_zoo(directory: str | PathLike[str]) -> Zoo:
     record = ZooRecord.read(place)
     if record is None:
         allowed = f"the directory of a zoo (one that holds {ZOO.record})"
-        raise ArgumentError("directory", fspath(directory), allowed)
+        raise ArgumentError("directory", as_found(directory), allowed)
     if not record.complete:
         raise ArgumentError(
             "directory",

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 
 from . import binary, datatrove, olmo
@@ -70,7 +71,7 @@ def open_files(path: Path, vocabulary: int | None) -> TokenFiles:
     files = [file for file in files if file.is_file() and file.suffix in _READERS]
     endings = {file.suffix for file in files}
     if not files:
-        raise ArgumentError("background", fspath(path), ALLOWED)
+        raise ArgumentError("background", as_found(path), ALLOWED)
     if len(endings) > 1:
         raise ArgumentError("background", f"{' and '.join(sorted(endings))} files", "one kind")
     reader = _READERS[endings.pop()]

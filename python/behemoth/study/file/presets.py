@@ -6,7 +6,7 @@ from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth.support.checks import path_of
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest, renamed
 
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
@@ -80,4 +80,4 @@ def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[st
     try:
         return place.read_text(encoding="utf-8"), place.parent.resolve()
     except (OSError, ValueError):
-        raise ArgumentError("source", fspath(source), _ALLOWED) from None
+        raise ArgumentError("source", as_found(source), _ALLOWED) from None
