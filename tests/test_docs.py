@@ -212,6 +212,23 @@ def test_the_names_that_a_method_is_written_from_are_there():
         assert not parameters or parameters.split(", ") == own, name
 
 
+def test_the_names_of_modules_are_attributes_of_an_architecture():
+    """Attributes and arguments, as the table "Names of a model's modules" has them."""
+    from behemoth.model.architecture import Architecture
+
+    text = (DOCS / "adding-a-method.md").read_text(encoding="utf-8")
+    section = text.split("## Names of a model's modules")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    named = [each for cell in cells for each in re.findall(r"`(\w+)(?:\((.*?)\))?`", cell)]
+    assert len(named) >= 14
+    for name, arguments in named:
+        known = hasattr(Architecture, name) or name in Architecture.__dataclass_fields__
+        assert known, name
+        if arguments:
+            own = list(inspect.signature(getattr(Architecture, name)).parameters)[1:]
+            assert arguments.split(", ") == own, name
+
+
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
 def test_links_lead_somewhere(page):
     """Links into the reference are for `make docs` to look at, which makes those pages."""
