@@ -17,6 +17,7 @@ from behemoth.edit.protocol import answers
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Choice, Range
 from behemoth.evaluate.suites.score import Reading
+from behemoth.train.run import world_id
 from behemoth.tune import tune
 from behemoth.tune.choose import _below, _flat
 from behemoth.tune.record import Tried
@@ -63,7 +64,10 @@ def test_what_was_chosen_is_a_file_that_edits_and_studies_take(tuned, ran, tmp_p
         "name": "ft",
         "settings": done.settings,
         "tuning": {"objective": "editing", "trials": 3, "seconds": seconds, "rows": 32,
-                   "score": done.score, "default_score": done.default_score},
+                   "score": done.score, "default_score": done.default_score, "default_steps": 2,
+                   "spec_hash": bh.load(ran).corpus.spec_hash,
+                   "world_id": world_id(bh.load(ran).corpus),
+                   "plan_hash": bh.EditPlan.load(out / "plan").plan_hash},
     }  # fmt: skip
     plan = bh.plan(ran, edits=2, repeats=2, probes=1)
     edited = bh.edit(ran, plan, "ft", tmp_path / "edit", settings=done)
@@ -74,6 +78,19 @@ def test_what_was_chosen_is_a_file_that_edits_and_studies_take(tuned, ran, tmp_p
     words = ("--plan", tmp_path / "plan", "--method", "ft", "--set", out / "best.toml")
     report = run("edit", fspath(ran), *words, "--out", tmp_path / "cli", "--json").json()
     assert report["settings"]["steps"] == done.settings["steps"]
+
+
+def test_the_default_score_states_the_steps_it_was_obtained_with(tuned, ran, run):
+    _, out = tuned
+    words = ("tune", "ft", "--on", fspath(ran), "--out", out, "--trials", 3, "--edits", 2)
+    assert " by default at 2 steps, " in run(*words, "--rows", 32).out
+    assert tune("ft", ran, out, **FEW).default_steps == 2
+
+
+def test_defaults_that_fit_state_no_steps(ran, tmp_path):
+    done = tune("ft", ran, tmp_path / "t", trials=1, edits=2, rows=10_000)
+    assert done.default_steps is None
+    assert "default_steps" not in (tmp_path / "t" / "best.toml").read_text()
 
 
 def test_a_tuning_that_was_stopped_goes_on_to_the_same(tuned, ran, tmp_path):

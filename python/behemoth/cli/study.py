@@ -21,6 +21,7 @@ from .console import console, keep_interrupts, resumable, write_json
 from .options import Option, command, flag, offering
 
 if TYPE_CHECKING:
+    from behemoth.study.file.spec import Study
     from behemoth.study.gates import GatesResult, Held
     from behemoth.study.results import Failure
     from behemoth.study.work.run import Estimate, StudyResult
@@ -132,6 +133,7 @@ def run(
         from behemoth.study.work.run import estimate
 
         study = read_study(source, given.pop("size", None), given.pop("methods", None))
+        _warn_of_tuning(study)
         if out is None or dry:
             found = estimate(study, out, **given)
             write_json(asdict(found)) if json else _show_estimate(found)
@@ -312,6 +314,16 @@ def gates(given: dict[str, Any], json: bool) -> None:
     write_json(result.to_dict()) if json else _show_gates(result)
     if result.failures:
         raise typer.Exit(1)
+
+
+def _warn_of_tuning(study: Study) -> None:
+    from behemoth.study.tuned import tuned_here
+
+    if labels := tuned_here(study):
+        console(stderr=True).print(
+            f"tuned on a world of this study: {', '.join(labels)}; facts of the tuning may be "
+            "among those reported, unless `tune --apart` excluded them"
+        )
 
 
 def _show_estimate(found: Estimate) -> None:

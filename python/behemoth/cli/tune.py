@@ -10,6 +10,7 @@ import typer
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
+from behemoth.support.text import plural_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
@@ -65,9 +66,12 @@ def tune(
 
 def _show(done: Tuned) -> None:
     screen = console()
+    default = f"{done.default_score:.3f} by default"
+    if done.default_steps is not None:
+        default += f" at {plural_text(done.default_steps, 'step')}"
     screen.print(
         f"{done.out}: {done.method}, {done.trials} trials ({done.carried_out} in this run), "
-        f"score {done.score:.3f} in trial {done.trial}, {done.default_score:.3f} by default, "
+        f"score {done.score:.3f} in trial {done.trial}, {default}, "
         f"{done.seconds:.1f} s of edits",
     )
     legs = [f"{name} {'not taken' if value is None else f'{value:.3f}'}"

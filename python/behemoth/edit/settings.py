@@ -33,6 +33,12 @@ class Tuning:
         Maximum number of rows of a mixture that an edit could pass forward and backward.
     score, default_score : float
         Scores of the chosen settings, and of the method's default settings.
+    default_steps : int, optional
+        Number of steps that `default_score` was obtained with, if `rows` allowed fewer than the
+        default.
+    spec_hash, world_id, plan_hash : str, optional
+        Hash of the corpus's spec, id of its world (`behemoth.train.run.world_id`) and hash of the
+        plan of the trials; missing in files of earlier versions.
     """
 
     objective: str
@@ -41,10 +47,14 @@ class Tuning:
     rows: int
     score: float
     default_score: float
+    default_steps: int | None = None
+    spec_hash: str | None = None
+    world_id: str | None = None
+    plan_hash: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return asdict(self)
+        """Return the fields that have a value as plain values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def read_settings(file: str | PathLike[str], name: str) -> dict[str, Any]:

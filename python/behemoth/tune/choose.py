@@ -33,7 +33,7 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train import train
-from behemoth.train.run import Run, read_run
+from behemoth.train.run import Run, read_run, world_id
 
 from .record import Tried, TuningDirectory
 from .sampler import suggested
@@ -59,6 +59,9 @@ class Tuned:
         Chosen values of the searched settings.
     score, default_score : float
         Scores of the chosen settings, and of the method's default settings.
+    default_steps : int, optional
+        Number of steps that `default_score` was obtained with, if `rows` allowed fewer than the
+        default.
     trial, trials : int
         Number of the trial with the chosen settings, and number of all trials.
     carried_out : int
@@ -77,6 +80,7 @@ class Tuned:
     settings: dict[str, Any]
     score: float
     default_score: float
+    default_steps: int | None
     trial: int
     trials: int
     carried_out: int
@@ -115,7 +119,8 @@ def tune(
     out : path
         Directory to write; an interrupted tuning resumes with the same trials.
     trials : int
-        Total number of trials, of which the first has the default settings.
+        Total number of trials, of which the first has the default settings, with fewer steps if
+        `rows` requires it.
     objective : {'editing', 'unlearning'}, optional
         Suite whose score is maximised (`behemoth.evaluate.suites.score`); by default that of the
         method's goal. For unlearning a twin without the plan's facts is trained first.
@@ -199,7 +204,13 @@ def tune(
                     directory.write(done[-1])
                     carried_out += 1
                     step(len(done), trials)
-        best = directory.conclude(done, method, objective, rows)
+        lowered = getattr(_below(chosen, rows), "steps", None)
+        default_steps = None if lowered == getattr(chosen, "steps", None) else lowered
+        best = directory.conclude(
+            done, method, objective, rows, default_steps=default_steps,
+            hashes={"spec_hash": run.corpus.spec_hash, "world_id": world_id(run.corpus),
+                    "plan_hash": plan.plan_hash},
+        )  # fmt: skip
     return Tuned(
         out=fspath(out),
         method=method,
@@ -207,6 +218,7 @@ def tune(
         settings=best.settings,
         score=best.score,
         default_score=done[0].score,
+        default_steps=default_steps,
         trial=best.number,
         trials=len(done),
         carried_out=carried_out,

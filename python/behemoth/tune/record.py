@@ -55,7 +55,8 @@ class Tried:
     Attributes
     ----------
     number : int
-        Number of the trial, from 0; trial 0 has the method's default settings.
+        Number of the trial, from 0; trial 0 has the method's default settings, with fewer steps if
+        theirs need too many rows.
     settings : dict
         Values of the searched settings.
     score : float
@@ -145,7 +146,16 @@ class TuningDirectory:
         self._trial(tried.number).parent.mkdir(exist_ok=True)
         write_bytes(self._trial(tried.number), as_json(asdict(tried)))
 
-    def conclude(self, trials: Sequence[Tried], method: str, objective: str, most: int) -> Tried:
+    def conclude(
+        self,
+        trials: Sequence[Tried],
+        method: str,
+        objective: str,
+        most: int,
+        *,
+        default_steps: int | None = None,
+        hashes: Mapping[str, str] | None = None,
+    ) -> Tried:
         """Write the curve and the chosen settings; return the first trial with the highest score.
 
         Parameters
@@ -154,6 +164,10 @@ class TuningDirectory:
         method, objective : str
         most : int
             Maximum number of rows that an edit could pass forward and backward.
+        default_steps : int, optional
+            Number of steps of the first trial, if `most` lowered it.
+        hashes : mapping of str to str, optional
+            The hashes and the id of `Tuning`.
         """
         best = max(trials, key=lambda trial: (trial.score, -trial.number))
         rows: list[dict[str, Any]] = []
@@ -167,7 +181,10 @@ class TuningDirectory:
         with replacing(self.path / "curve.parquet") as temporary:
             pl.DataFrame(rows, schema=CURVE).write_parquet(temporary)
         seconds = round(sum(trial.seconds for trial in trials), 3)
-        tuning = Tuning(objective, len(trials), seconds, most, best.score, trials[0].score)
+        tuning = Tuning(
+            objective, len(trials), seconds, most, best.score, trials[0].score, default_steps,
+            **(hashes or {}),
+        )  # fmt: skip
         lines = [
             f"# Best of {len(trials)} trials of behemoth tune {method} by the {objective} score.",
             f"name = {json.dumps(method)}",
