@@ -149,6 +149,26 @@ def test_one_that_was_stopped_is_gone_on_with(tiny, zoo, tmp_path):
     kept = {name for name in other if not name.endswith(changing)}
     assert own.keys() == other.keys() and len(kept) > 80
     assert all(own[name] == other[name] for name in kept)
+    one, two = (ZooRecord.read(there) for there in (place, zoo))
+    assert one.content_hash == two.content_hash and one.zoo_hash != two.zoo_hash
+    assert f"the hash `{two.content_hash}`" in (zoo / "README.md").read_text()
+    assert json.loads((zoo / "zoo.json").read_text())["content_hash"] == two.content_hash
+
+
+def test_the_hash_of_contents_covers_specs_plans_tokens_and_weights():
+    model = ZooModel("m", 0, "pico", 0, "spec", "twin", "plan")
+    names = ("README.md", "corpora/w0/tokens/00000.bin", "models/m/model.safetensors",
+             "models/m/run.json", "twins/m/model.safetensors")  # fmt: skip
+    record = ZooRecord("smoke", "0", (model,), {name: Listed(1, "0") for name in names})
+    for name in names:
+        other = replace(record, files={**record.files, name: Listed(1, "1")})
+        counts = name.endswith((".bin", ".safetensors"))
+        assert (other.content_hash != record.content_hash) == counts, name
+        assert other.zoo_hash != record.zoo_hash
+    for key in ("spec_hash", "twin_hash", "plan_hash"):
+        other = replace(record, models=(replace(model, **{key: "other"}),))
+        assert other.content_hash != record.content_hash
+    assert replace(record, behemoth="1").content_hash == record.content_hash
 
 
 def test_verify_names_what_is_bad_and_what_is_missing(tiny, zoo, tmp_path, run):
@@ -198,11 +218,14 @@ def test_what_is_there_is_not_written_over(zoo, tmp_path):
 
 def test_the_command(run, tiny, zoo):
     made = run("zoo", "make", "--out", zoo, "--json").json()
-    assert list(made) == ["out", "size", "models", "files", "bytes", "zoo_hash", "seconds"]
+    assert list(made) == [
+        "out", "size", "models", "files", "bytes", "zoo_hash", "content_hash", "seconds"
+    ]  # fmt: skip
     assert (made["models"], made["size"]) == (4, "smoke")
     assert made["zoo_hash"] == bh.load(zoo).record.zoo_hash
     report = run("inspect", zoo, "--json").json()
     assert report["is"] == "a zoo of size smoke" and report["models"] == NAMES
+    assert report["content_hash"] == made["content_hash"]
     refused = run("zoo", "make", "--size", "huge", "--out", zoo).refused(2)
     assert "got huge, allowed: smoke, desk" in refused
     assert "make" in run("zoo").out

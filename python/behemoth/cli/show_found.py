@@ -171,6 +171,7 @@ def _zoo(zoo: Zoo) -> dict[str, Any]:
         "files": len(files),
         "bytes": sum(row.bytes for row in files.values()),
         "zoo_hash": zoo.record.zoo_hash,
+        "content_hash": zoo.record.content_hash,
         "behemoth": zoo.record.behemoth,
     }
 

@@ -45,7 +45,7 @@ def make(given: dict[str, Any], json: bool) -> None:
     """Make worlds, models with labelled exposures, their retrained twins, plans and cards.
 
     ZOO/zoo.json lists every file with its hash, for `behemoth verify ZOO`. `smoke` is 4 models
-    and 4 twins that take a minute together, `desk` is 12 and 12 of larger worlds.
+    and 4 twins, half a minute of one core; `desk` is 12 and 12 of larger worlds.
     """
     keep_interrupts()
     prepare()

@@ -53,6 +53,11 @@ def _zoo(record: ZooRecord, size: ZooSize) -> Iterator[str]:
         yield f"| `{row.name}` | {row.world} | {row.model} | {row.seed} | `{plan}` |"
     yield ""
     yield "`zoo.json` has the bytes and the BLAKE3 of every file, and `behemoth verify` compares."
+    yield (
+        f"Specs, plans, tokens and weights have the hash `{record.content_hash}`: a zoo of this "
+        "size with the same hash has the same contents. Weights can differ between processors and "
+        "versions of torch."
+    )
 
 
 def _model(model: ZooModel, corpus: Corpus, plan: EditPlan, twin: bool) -> Iterator[str]:

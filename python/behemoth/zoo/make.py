@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
@@ -56,6 +56,9 @@ class ZooMade:
         Number of files listed in ``zoo.json``, and their bytes.
     zoo_hash : str
         BLAKE3 of that list.
+    content_hash : str
+        BLAKE3 of specs, plans, tokens and weights, which does not depend on times and versions of
+        behemoth.
     seconds : float
         Duration of the call.
     """
@@ -66,6 +69,7 @@ class ZooMade:
     files: int
     bytes: int
     zoo_hash: str
+    content_hash: str
     seconds: float
 
     def __fspath__(self) -> str:
@@ -121,6 +125,7 @@ def make_zoo(
         files=len(record.files),
         bytes=sum(row.bytes for row in record.files.values()),
         zoo_hash=record.zoo_hash,
+        content_hash=record.content_hash,
         seconds=time.perf_counter() - began,
     )
 
@@ -162,9 +167,9 @@ class _Work:
                     self._model(model, corpus, plan)
                     models.append(model)
                     step(len(models), runs)
-        record = ZooRecord(self.size.name, version(), tuple(models))
+        record = ZooRecord(self.size.name, version(), tuple(models), self._files())
         write_bytes(self.place / CARD, zoo_card(record, self.size).encode())
-        record = ZooRecord(record.size, record.behemoth, record.models, self._files())
+        record = replace(record, files={CARD: self._listed(CARD), **record.files})
         record.write(self.place)
         return record
 
@@ -244,16 +249,17 @@ class _Work:
         return default_config(model.model, **settings)
 
     def _files(self) -> dict[str, Listed]:
-        """Return all files of the zoo but hidden ones, in the order of their names."""
-        paths = [self.place / CARD]
+        """Return all files of the parts but hidden ones, in the order of their names."""
+        paths: list[Path] = []
         for part in PARTS:
             paths += [path for path in (self.place / part).rglob("*") if path.is_file()]
         names = sorted(path.relative_to(self.place).as_posix() for path in paths)
         shown = [name for name in names if not any(p.startswith(".") for p in name.split("/"))]
-        return {
-            name: Listed((self.place / name).stat().st_size, digest_file(self.place / name))
-            for name in shown
-        }
+        return {name: self._listed(name) for name in shown}
+
+    def _listed(self, name: str) -> Listed:
+        file = self.place / name
+        return Listed(file.stat().st_size, digest_file(file))
 
 
 def _grammar(name: str) -> Grammar:

@@ -32,6 +32,7 @@ FORMAT_VERSION = 1
 PARTS = ("corpora", "facts", "plans", "models", "twins", "recall")
 """The folders of a zoo."""
 CARD = "README.md"
+_CONTENT = (".bin", ".safetensors")
 ZOO = Kind("zoo.json", (CARD, *PARTS))
 """Record, files and folders that belong to a zoo."""
 
@@ -99,13 +100,33 @@ class ZooRecord:
 
     @property
     def zoo_hash(self) -> str:
-        """BLAKE3 of the list of files, which identifies the zoo."""
+        """BLAKE3 of the list of files; it differs each time, as records contain times."""
         lines = [f"{row.blake3} {row.bytes} {name}" for name, row in sorted(self.files.items())]
+        return digest("\n".join(lines).encode())
+
+    @property
+    def content_hash(self) -> str:
+        """BLAKE3 of what the zoo contains, without times, versions and cards.
+
+        It covers the hashes of specs and plans, from which facts, probes and twin corpora follow,
+        the tokens of corpora, and the weights. Weights can differ between processors and versions
+        of torch, so it can as well.
+        """
+        lines = [
+            f"{row.name} {row.spec_hash} {row.twin_hash} {row.plan_hash}"
+            for row in sorted(self.models, key=lambda row: row.name)
+        ]
+        lines += [
+            f"{row.blake3} {row.bytes} {name}"
+            for name, row in sorted(self.files.items())
+            if name.endswith(_CONTENT)
+        ]
         return digest("\n".join(lines).encode())
 
     def write(self, place: Path) -> None:
         """Write ``zoo.json``."""
-        values = {"format_version": FORMAT_VERSION, **asdict(self), "zoo_hash": self.zoo_hash}
+        hashes = {"zoo_hash": self.zoo_hash, "content_hash": self.content_hash}
+        values = {"format_version": FORMAT_VERSION, **asdict(self), **hashes}
         write_bytes(place / ZOO.record, as_json(sealed(values)))
 
     @classmethod
