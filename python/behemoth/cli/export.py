@@ -58,6 +58,7 @@ def export(
 
     For an edit (--to hf), DIR2 is a model that AutoModelForCausalLM.from_pretrained loads, with
     the edit in its weights, its tokenizer and a model card; each single edit has its own model.
+    Edits by grace, wise and ike change no weights and cannot be exported.
     """
     keep_interrupts()
     with resumable(given["out"]):
