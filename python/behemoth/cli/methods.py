@@ -139,7 +139,8 @@ def _check(name: str, json: bool) -> None:
     with needed():
         from behemoth.edit.contract import check_method
 
-        found = check_method(name, progress=Bars())
+        with renamed(method="--check"):
+            found = check_method(name, progress=Bars())
     if json:
         write_json({"method": name, "promises": [asdict(promise) for promise in found]})
     else:

@@ -21,7 +21,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.spec import Groups, Questions
 from behemoth.plan.compile import plan as compile_plan
-from behemoth.support.checks import path_of
+from behemoth.support.checks import in_the_way, path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -111,6 +111,8 @@ def make_zoo(
     began = time.perf_counter()
     chosen = find_size(size)
     place = path_of("out", out)
+    if in_the_way(place):
+        raise ArgumentError("out", f"{fspath(out)}, a file", "a new or empty directory")
     with lock_folder(place):
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
