@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 
@@ -78,3 +80,16 @@ def test_one_that_was_stopped_says_how_to_go_on(run, corpus, tmp_path):
     (out / "sums.json").unlink()
     assert "an export to chat, not finished" in run("inspect", out).out
     assert "is not complete: run the same" in run("verify", out).refused(1)
+
+
+def test_help_and_page_name_the_methods_that_change_no_weights(run):
+    from behemoth.edit.protocol import changes_of
+    from behemoth.edit.registry import OWN_METHODS, method_type
+
+    names = [name for name in OWN_METHODS if changes_of(method_type(name)).startswith("no weights")]
+    assert len(names) >= 3
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "export.md").read_text(encoding="utf-8").split("## Edited models")[1]
+    shown = " ".join(run("export", "--help").out.split())
+    assert ", ".join(names[:-1]) + f" and {names[-1]} change no weights" in shown
+    assert ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}` are refused" in page

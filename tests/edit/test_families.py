@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -75,6 +76,13 @@ def distance(one, other):
     ]
     apart = sum(float((a - b).square().sum()) for a, b in parts)
     return (apart / sum(float(b.square().sum()) for _, b in parts)) ** 0.5
+
+
+def test_the_page_of_models_names_the_methods_that_every_family_is_tried_with():
+    page = Path(__file__).parents[2] / "docs/models.md"
+    section = page.read_text(encoding="utf-8").split("## What is tested")[1].split("\n## ")[0]
+    named = " ".join(section.split()).split(" (with `pytest -m slow`")[0].rpartition(". ")[2]
+    assert set(FEW) == set(named.replace(" and ", ", ").replace("`", "").split(", "))
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
