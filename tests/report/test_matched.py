@@ -57,3 +57,22 @@ def test_pairs_without_an_interval_are_counted_as_such():
         f"{begun} 1 of 2 pairs and less in 0 (1 without an interval). "
         "The other intervals include 0."
     )
+
+
+def test_means_over_pairs_are_given_at_equal_damage():
+    means = [
+        pair("lower rank", "full rank", -0.02, 0.01, comparison="rank_mean"),
+        pair("both", "mlp, mean over ranks", 0.01, 0.05, comparison="part_mean"),
+        pair("both", "mlp, mean over ranks", 0.02, 0.06, comparison="part_mean")
+        | {"outcome": "follows"},
+        pair("both", "mlp, mean over ranks", 0.2, 0.3, comparison="part_mean", cost="norm"),
+    ]
+    frame = pl.DataFrame([pair("mlp, rank 1", "mlp, full rank", -0.05, -0.01), *means])
+    assert _finding(frame) == (
+        "A lower rank flips more than full rank at the same KL on bystanders in 0 of 1 pairs and "
+        "less in 1. The other intervals include 0. Averaged over pairs at the same KL, in "
+        "percentage points: lower ranks less full rank: \u22120.5 (\u22122.0 to +1.0) of edits "
+        "flip; attention and MLP less the MLP alone: +3.0 (+1.0 to +5.0) of edits flip and +4.0 "
+        "(+2.0 to +6.0) of "
+        "consequences follow."
+    )

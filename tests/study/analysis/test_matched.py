@@ -156,8 +156,20 @@ def test_the_table_of_ranks_and_parts():
         ("rank", "mlp, rank 1", "mlp, full rank"),
         ("part", "both, rank 1", "mlp, rank 1"),
         ("part", "both, full rank", "mlp, full rank"),
+        ("rank_mean", "lower rank", "full rank"),
+        ("part_mean", "both", "mlp, mean over ranks"),
     ]
-    assert table.height == 4 * 2 * 3
+    assert table.height == (4 + 2) * 2 * 3
+    compared = table.filter(
+        (pl.col("outcome") == "flipped") & (pl.col("cost") == "kl"),
+        pl.col("comparison").str.starts_with("part"),
+    )
+    *each, mean = compared.iter_rows(named=True)
+    assert mean["difference"] == pytest.approx(np.mean([row["difference"] for row in each]))
+    assert mean["edits"] == sum(row["edits"] for row in each)
+    # A cluster is left out of all pairs together: the error is not that of independent pairs.
+    assert mean["low"] < mean["difference"] < mean["high"]
+    assert mean["clusters"] == each[0]["clusters"] == 2
     # Frames from before there were costs at the flip.
     before = every.with_columns(norm_at_flip=None, kl_at_flip=None)
     old = matched_table(before, damage_of_edits(rows), consequences(frames.probes))

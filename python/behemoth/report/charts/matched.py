@@ -97,7 +97,7 @@ def _finding(frame: pl.DataFrame) -> str:
     flips = frame.filter(pl.col("outcome") == "flipped")
     keys = ("method", "optimiser", "retain_rows", "first", "second")
     if flips.select(keys).n_unique() > 1:
-        return _tally(flips)
+        return f"{_tally(flips)} {_averages(frame)}".strip()
     said = {row["cost"]: _said(row) for row in flips.iter_rows(named=True)}
     parts = [f"{_begun(title)} {said[cost]}" for cost, title in _COSTS.items() if cost in said]
     if not parts:
@@ -113,7 +113,7 @@ def _tally(flips: pl.DataFrame) -> str:
     for chosen, what in (
         (ranks & full, "a lower rank flips more than full rank"),
         (ranks & ~full, "the lower of two ranks flips more than the higher"),
-        (~ranks, "the first placement flips more than the second"),
+        (pl.col("comparison") == "part", "the first placement flips more than the second"),
     ):
         own = flips.filter(chosen)
         if set(own["first"].str.extract(r"^(\w+)")) == {"both"}:
@@ -128,6 +128,39 @@ def _tally(flips: pl.DataFrame) -> str:
     if flips["low"].is_not_null().any():
         sentences.append("The other intervals include 0.")
     return " ".join(sentences)
+
+
+def _averages(frame: pl.DataFrame) -> str:
+    """Return the means over pairs at equal damage; empty if methods or retained rows differ."""
+    means = frame.filter(pl.col("comparison").str.ends_with("_mean") & (pl.col("cost") == "kl"))
+    if means.select("method", "optimiser", "retain_rows").n_unique() != 1:
+        return ""
+    sentences = []
+    for kind, what in (
+        ("rank_mean", "lower ranks less full rank"),
+        ("part_mean", "attention and MLP less the MLP alone"),
+    ):
+        own = means.filter(pl.col("comparison") == kind)
+        found = {row["outcome"]: row for row in own.iter_rows(named=True)}
+        parts = [
+            f"{_interval(found[name])} {does}"
+            for name, does in (("flipped", "of edits flip"), ("follows", "of consequences follow"))
+            if name in found
+        ]
+        if parts:
+            sentences.append(f"{what}: {' and '.join(parts)}")
+    if not sentences:
+        return ""
+    return f"Averaged over pairs at the same KL, in percentage points: {'; '.join(sentences)}."
+
+
+def _interval(row: dict[str, Any]) -> str:
+    """Return a difference in percentage points, with its interval."""
+    mean, low, high = (
+        None if row[name] is None else f"{100 * row[name]:+.1f}".replace("-", "\u2212")
+        for name in ("difference", "low", "high")
+    )
+    return f"{mean} ({low} to {high})" if low is not None else f"{mean} (no interval)"
 
 
 def _sides(pairs: pl.DataFrame) -> str:

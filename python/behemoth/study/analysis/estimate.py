@@ -96,14 +96,29 @@ def cluster_of(frame: pl.DataFrame) -> NDArray[np.int64]:
     ArgumentError
         If the frame lacks one of the columns.
     """
+    return numbered(clusters_of(frame))
+
+
+def clusters_of(frame: pl.DataFrame) -> pl.Series:
+    """Return each row's cluster as a struct of its keys, which is the same in other frames.
+
+    Raises
+    ------
+    ArgumentError
+        If the frame lacks one of the columns.
+    """
     keys = cluster_keys(frame)
     for name in keys:
         if name not in frame.columns:
             raise ArgumentError("frame", f"no column {name!r}", "frames with it")
-    if not frame.height:
+    return frame.select(pl.struct(keys)).to_series()
+
+
+def numbered(values: pl.Series) -> NDArray[np.int64]:
+    """Return the number of each value in the order of distinct values: int64 [n], from 0."""
+    if not len(values):
         return np.zeros(0, np.int64)
-    order = frame.select(pl.struct(keys).rank("dense") - 1)
-    return order.to_series().to_numpy().astype(np.int64)
+    return (values.rank("dense") - 1).to_numpy().astype(np.int64)
 
 
 def jackknife(

@@ -12,7 +12,8 @@ range of costs, which is returned with it, and have intervals by the cluster jac
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from .dose import broke_down
-from .estimate import Estimate, cluster_of, jackknife
+from .estimate import Estimate, clusters_of, jackknife, numbered
 
 __all__ = ["COSTS", "MATCHED", "PLACES", "flips_at_matched_cost", "matched_table",
            "outcomes_at_matched_cost"]  # fmt: skip
@@ -54,6 +55,41 @@ _Range = tuple[float, float]
 _Arm = tuple[int | None, str]  # rank, part
 
 
+@dataclass(frozen=True)
+class _Difference:
+    """The difference of two arms at equal cost, as a function of the rows to include.
+
+    `fit` takes bool [rows], and is None if the arms cannot be compared, with the reason in `note`.
+    """
+
+    fit: Callable[[NDArray[np.bool_]], float] | None = None
+    cluster: pl.Series = field(default_factory=pl.Series)
+    rows: int = 0
+    reach: _Range | None = None
+    note: str | None = None
+
+    def estimate(self) -> tuple[Estimate, _Range | None]:
+        """Return the difference with its interval, and the range of costs."""
+        return _mean([self]), self.reach
+
+
+def _mean(differences: Sequence[_Difference]) -> Estimate:
+    """Return the mean of differences; their clusters are left out of all of them together."""
+    rows = sum(each.rows for each in differences)
+    fits = [each.fit for each in differences]
+    notes = [each.note for each in differences if each.fit is None]
+    if notes:
+        return Estimate(None, rows=rows, note=notes[0])
+    cluster = numbered(pl.concat([each.cluster for each in differences]))
+    ends = np.cumsum([each.rows for each in differences])
+
+    def fit(chosen: NDArray[np.bool_]) -> list[float]:
+        parts = np.split(chosen, ends[:-1])
+        return [float(np.mean([own(part) for own, part in zip(fits, parts, strict=True) if own]))]
+
+    return jackknife(fit, cluster)[0]
+
+
 def flips_at_matched_cost(
     first: pl.DataFrame, second: pl.DataFrame, cost: str = "kl_at_flip"
 ) -> tuple[Estimate, _Range | None]:
@@ -73,11 +109,16 @@ def flips_at_matched_cost(
         Difference of the shares, between -1 and 1, averaged over budgets; and the range of the
         budgets, which is the 5th and 95th percentile of the costs of both methods together.
     """
+    return _flips(first, second, cost).estimate()
+
+
+def _flips(first: pl.DataFrame, second: pl.DataFrame, cost: str) -> _Difference:
+    """Return the difference that `flips_at_matched_cost` estimates."""
     parts = [_flipped(frame, cost) for frame in (first, second)]
     costs = [part["cost"].drop_nulls().to_numpy() for part in parts]
     rows = sum(part.height for part in parts)
     if not all(len(each) for each in costs):
-        return Estimate(None, rows=rows, note="one of them has no edit with a cost"), None
+        return _Difference(rows=rows, note="one of them has no edit with a cost")
     ends = np.quantile(np.concatenate(costs), [0.05, 0.95])
     budgets = np.geomspace(float(ends[0]), float(ends[1]), PLACES)
     both = pl.concat(
@@ -89,17 +130,17 @@ def flips_at_matched_cost(
     known = np.isfinite(value)
     within = (value[:, None] <= budgets).astype(np.float64)
 
-    def fit(chosen: NDArray[np.bool_]) -> list[float]:
+    def fit(chosen: NDArray[np.bool_]) -> float:
         shares = []
         for which in (0, 1):
             mine = chosen & (side == which)
             if not (mine & known).any():
-                return [np.nan]
+                return np.nan
             # Flips of unknown cost are assumed to have cost the same as the others.
             shares.append(flipped[mine].mean() * within[mine & known].mean(0))
-        return [float((shares[0] - shares[1]).mean())]
+        return float((shares[0] - shares[1]).mean())
 
-    return jackknife(fit, cluster_of(both))[0], (float(ends[0]), float(ends[1]))
+    return _Difference(fit, clusters_of(both), rows, (float(ends[0]), float(ends[1])))
 
 
 def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
@@ -144,10 +185,17 @@ def outcomes_at_matched_cost(
         Difference, averaged over a range of costs; and this range, in which the curves overlap.
         No estimate if they do not overlap, or if a method has one setting only and so no curve.
     """
+    return _outcomes(first, second, outcome, cost, setting).estimate()
+
+
+def _outcomes(
+    first: pl.DataFrame, second: pl.DataFrame, outcome: str, cost: str, setting: str = "label"
+) -> _Difference:
+    """Return the difference that `outcomes_at_matched_cost` estimates."""
     parts = []
     for sign, frame in enumerate((first, second)):
         if not {outcome, cost, setting} <= set(frame.columns):
-            return Estimate(None, note=f"no column {outcome!r} or {cost!r}"), None
+            return _Difference(note=f"no column {outcome!r} or {cost!r}")
         value = pl.col(cost).cast(pl.Float64)
         keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
         broken = broke_down(frame)
@@ -186,22 +234,22 @@ def outcomes_at_matched_cost(
 
     whole = curves(np.ones(both.height, np.bool_))
     if not all(len(x) > 1 for x, _ in whole):
-        return Estimate(None, rows=both.height, note="a sweep of one setting is no curve"), None
+        return _Difference(rows=both.height, note="a sweep of one setting is no curve")
     low, high = max(x[0] for x, _ in whole), min(x[-1] for x, _ in whole)
     if not low < high:
-        return Estimate(None, rows=both.height, note=_APART), None
+        return _Difference(rows=both.height, note=_APART)
     places = np.linspace(low, high, PLACES)
 
-    def fit(chosen: NDArray[np.bool_]) -> list[float]:
+    def fit(chosen: NDArray[np.bool_]) -> float:
         drawn = curves(chosen)
         if not all(len(x) > 1 for x, _ in drawn):
-            return [np.nan]
+            return np.nan
         # Without a cluster a curve may be a little shorter: it is continued by its end value.
         ahead, behind = (np.interp(places, x, y) for x, y in drawn)
-        return [float((ahead - behind).mean())]
+        return float((ahead - behind).mean())
 
-    found = jackknife(fit, cluster_of(both))[0]
-    return found, (float(np.exp(low)), float(np.exp(high)))
+    reach = (float(np.exp(low)), float(np.exp(high)))
+    return _Difference(fit, clusters_of(both), both.height, reach)
 
 
 def matched_table(
@@ -227,7 +275,9 @@ def matched_table(
     polars.DataFrame
         Columns as in `MATCHED`. comparison: rank (first has the lower rank) or part (first is both,
         second is the MLP alone); outcome: flipped (over steps), success and follows (over the
-        sweep); cost: norm or kl. Pairs that cannot be compared have a note.
+        sweep); cost: norm or kl. Pairs that cannot be compared have a note. Two means over pairs,
+        with intervals of their own, follow: rank_mean (each lower rank against full rank) and
+        part_mean (over ranks).
     """
     keys = ["trial", "edit"]
     there = set(edits.columns)
@@ -240,14 +290,29 @@ def matched_table(
         .join(of_edits.select(*keys, "kl"), on=keys, how="left")
         .join(follows.group_by(keys).agg(pl.col("follows").mean()), on=keys, how="left")
     )
-    rows = [
-        dict(zip(_SAME, same, strict=True)) | _compared(kind, part, first, second, cost_at, outcome)
-        for same, part in frame.group_by(_SAME, maintain_order=True)
-        for kind, first, second in _pairs(part.select("rank", "part").unique().rows())
-        for cost_at in COSTS
-        for outcome in ("flipped", "success", "follows")
-    ]
-    return pl.DataFrame(rows, schema=MATCHED)
+    rows: list[dict[str, Any]] = []
+    for same, part in frame.group_by(_SAME, maintain_order=True):
+        pairs = _pairs(part.select("rank", "part").unique().rows())
+        about = dict(zip(_SAME, same, strict=True))
+        for cost_at, outcome in itertools.product(COSTS, ("flipped", "success", "follows")):
+            found = [
+                (kind, first, second, _compared(part, first, second, cost_at, outcome))
+                for kind, first, second in pairs
+            ]
+            known = about | {"cost": COSTS[cost_at], "outcome": outcome}
+            rows += [known | _row(kind, _name(first), _name(second), each.estimate())
+                     for kind, first, second, each in found]  # fmt: skip
+            rows += [known | row for row in _means(found)]
+    # By pair, means last, as the report lists them.
+    place = {pair: at for at, pair in enumerate(dict.fromkeys(_pair_of(row) for row in rows))}
+    return pl.DataFrame(
+        sorted(rows, key=lambda row: (row["comparison"].endswith("mean"), place[_pair_of(row)])),
+        schema=MATCHED,
+    )
+
+
+def _pair_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in (*_SAME, "comparison", "first", "second"))
 
 
 def _pairs(arms: Sequence[tuple[Any, ...]]) -> list[tuple[str, _Arm, _Arm]]:
@@ -264,21 +329,44 @@ def _pairs(arms: Sequence[tuple[Any, ...]]) -> list[tuple[str, _Arm, _Arm]]:
 
 
 def _compared(
-    kind: str, frame: pl.DataFrame, first: _Arm, second: _Arm, cost_at: str, outcome: str
-) -> dict[str, Any]:
-    sides = [
+    frame: pl.DataFrame, first: _Arm, second: _Arm, cost_at: str, outcome: str
+) -> _Difference:
+    ahead, behind = (
         frame.filter(pl.col("rank").eq_missing(pl.lit(rank, pl.Int64)) & (pl.col("part") == part))
         for rank, part in (first, second)
-    ]
+    )
     if outcome == "flipped":
-        found, reach = flips_at_matched_cost(sides[0], sides[1], cost_at)
-    else:
-        found, reach = outcomes_at_matched_cost(sides[0], sides[1], outcome, COSTS[cost_at])
-    names = [f"{part}, {'full rank' if rank is None else f'rank {rank}'}" for rank, part in
-             (first, second)]  # fmt: skip
+        return _flips(ahead, behind, cost_at)
+    return _outcomes(ahead, behind, outcome, COSTS[cost_at])
+
+
+def _means(found: Sequence[tuple[str, _Arm, _Arm, _Difference]]) -> list[dict[str, Any]]:
+    """Return the means over pairs that answer one question, if there are several."""
+    lower = [each for kind, _, second, each in found if kind == "rank" and second[0] is None]
+    parts = [each for kind, _, _, each in found if kind == "part"]
+    means = [
+        ("rank_mean", "lower rank", "full rank", lower),
+        ("part_mean", "both", "mlp, mean over ranks", parts),
+    ]
+    return [
+        _row(kind, first, second, (_mean(own), None))
+        for kind, first, second, own in means
+        if len(own) > 1
+    ]
+
+
+def _name(arm: _Arm) -> str:
+    rank, part = arm
+    return f"{part}, {'full rank' if rank is None else f'rank {rank}'}"
+
+
+def _row(
+    kind: str, first: str, second: str, found: tuple[Estimate, _Range | None]
+) -> dict[str, Any]:
+    estimate, reach = found
     return {
-        "comparison": kind, "first": names[0], "second": names[1], "cost": COSTS[cost_at],
-        "outcome": outcome, "difference": found.value, "low": found.low, "high": found.high,
-        "cost_low": reach and reach[0], "cost_high": reach and reach[1],
-        "edits": found.rows, "clusters": found.clusters, "note": found.note,
+        "comparison": kind, "first": first, "second": second, "difference": estimate.value,
+        "low": estimate.low, "high": estimate.high, "cost_low": reach and reach[0],
+        "cost_high": reach and reach[1], "edits": estimate.rows, "clusters": estimate.clusters,
+        "note": estimate.note,
     }  # fmt: skip
