@@ -3,6 +3,7 @@
 import pytest
 
 from behemoth.study.file.spec import Study
+from behemoth.study.trial.laboratory import compile_unit
 from behemoth.study.work.cost import START, Estimator
 from behemoth.study.work.run import estimate
 
@@ -57,6 +58,15 @@ def test_steps_take_time_beside_their_operations(plain):
     )
     label = "LoRA, rank 1"
     assert long[label][1] - short[label][1] > 200 * 0.005
+
+
+def test_only_swapped_facts_count_as_edits_of_a_swap_twin(tiny):
+    study = Study.parse(tiny.replace('"corpus.rotation" = [0, 1]', '"corpus.swap" = [0, 2]'))
+    found, estimator = study.expand(), Estimator()
+    for unit in found.trials:
+        edits = estimator.trial(unit, found.models[unit.model]).edits
+        made = len(compile_unit(unit.plan, found.models[unit.model].corpus.make()))
+        assert edits == made == (2 if unit.swap else 4), unit.choice.label
 
 
 def test_workers_are_started_where_there_is_work(tiny, finished):

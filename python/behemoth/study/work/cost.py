@@ -93,6 +93,10 @@ class Estimator:
         request, (corpus, written) = unit.plan.request, self._written_of(model)
         if request.count is not None:
             edits = request.count * len(request.exposures or (0,))
+            if unit.plan.moved and not unit.rotation:
+                # Only the facts that have swapped exposures are edited. After a rotation nearly
+                # all facts have other exposures, and nearly all are.
+                edits = min(edits, unit.swap)
         else:
             edits = max(1, round((request.fraction or 1.0) * corpus.world.num_subjects))
         effort = answers(unit.choice.method).effort()
