@@ -108,6 +108,18 @@ def test_ranges_say_what_they_are_cut_to(html):
     )
 
 
+def test_damage_above_the_bound_is_marked():
+    values = {"mild": [0.05, 0.06, 0.05], "harsh": [0.25, 0.26, 0.27]}
+    [board] = boards(drawn(values, LEGS))
+    html = render_leaderboard(page_of(board))
+    assert "a method is marked if it is above 0.1, which does not change its score" in html
+    assert html.count("<small>above the bound of 0.1</small>") == 1
+    row = next(row for row in html.split("<tr") if "above the bound" in row)
+    assert "harsh" in row
+    [without] = boards(drawn(values, LEGS[:3]))
+    assert "above 0.1" not in render_leaderboard(page_of(without))
+
+
 def test_every_method_has_a_row_and_a_section(html):
     for label in VALUES:
         assert f'<section id="{anchor(label)}">' in html and f'href="#{anchor(label)}"' in html

@@ -1,5 +1,7 @@
 """The tables of a report."""
 
+from dataclasses import replace
+
 import polars as pl
 
 from behemoth.report.style import between, number
@@ -17,6 +19,18 @@ def test_the_row_of_a_method_says_how_many_of_its_trials_failed(draw):
         "one", "two\n1 of 3 trials failed", "gone\n1 of 1 trials failed",
     ]  # fmt: skip
     assert len({len(row) for row in table.rows}) == 1 and "%" not in "".join(table.rows[2])
+
+
+def test_a_method_that_loses_more_bystanders_than_the_bound_is_marked(draw):
+    frames = draw(worlds=2, edits=40, probes=3, labels=("one", "two"), levels=(1, 16), damage=0.0)
+    gentle = summarise(frames, resamples=2)
+    mild = method_table(gentle)
+    place = mild.columns.index("#known bystanders lost")
+    assert all("bound" not in row[place] for row in mild.rows)
+    share = pl.when(label="two").then(0.2).otherwise(pl.col("lost")).alias("lost")
+    harsh = replace(gentle, methods=gentle.methods.with_columns(share))
+    one, two = (row[place] for row in method_table(harsh).rows)
+    assert "bound" not in one and two.endswith("\nabove the bound of 10%")
 
 
 def test_the_ends_of_an_interval_are_never_written_alike():

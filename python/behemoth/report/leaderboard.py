@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.evaluate.damage import BOUND
 from behemoth.evaluate.suites.score import LEGS
 from behemoth.study.analysis.leaderboard import FEWEST, SHOWN, Board, boards
 from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
@@ -29,7 +30,7 @@ from .page import (
     table_part,
 )
 from .style import Absent, Figure, between, number
-from .tables import duration
+from .tables import above_bound, duration
 
 __all__ = ["Leaderboard", "anchor", "by_world", "leaderboard_of", "render_leaderboard"]
 
@@ -55,7 +56,11 @@ _HOW = (
     "place is the range of ranks that the intervals allow: a method ranks before another only if "
     "its interval lies completely above, so 1\u20133 is a tie. {oracle}Seconds are the time to "
     "make all edits of a plan, without evaluation; MB is the peak memory of tensors besides the "
-    "model. {settings}{trials}{fewer}"
+    "model. {bound}{settings}{trials}{fewer}"
+)
+_BOUND = (
+    "Known bystanders lost is the mean over groups of bystanders; a method is marked if it is "
+    f"above {BOUND:g}, which does not change its score. "
 )
 _SETTINGS = (
     "Settings are the defaults, set by hand, or tuned; for tuned settings the table has the number "
@@ -252,7 +257,10 @@ def _how(board: Board) -> str:
     row = board.table.row(0, named=True)
     trials = "" if _uneven(board) else f" Each has {row['trials']:,} trials in {_clusters(row)}."
     fewer = _FEWER if _partial(board) else ""
-    return _HOW.format(legs=legs, oracle=oracle, settings=settings, trials=trials, fewer=fewer)
+    return _HOW.format(
+        legs=legs, oracle=oracle, bound=_BOUND if "damage" in _shown(board) else "",
+        settings=settings, trials=trials, fewer=fewer,
+    )  # fmt: skip
 
 
 def _varied(board: Board) -> bool | None:
@@ -304,8 +312,13 @@ def _links(board: Board) -> list[str]:
     return [f"#{anchor(label)}" for label in board.table["label"]]
 
 
+def _shown(board: Board) -> list[str]:
+    """Return the shown measures that some method has."""
+    return [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
+
+
 def _board_table(board: Board) -> Table:
-    shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
+    shown = _shown(board)
     said, uneven = _varied(board), _uneven(board)
     heads = (
         "method",
@@ -370,7 +383,8 @@ def _place(row: Mapping[str, Any]) -> str:
 
 def _cell(row: Mapping[str, Any], name: str, of: Mapping[str, int]) -> str:
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return _between(value, low, high) + _fewer(of.get(name, 0), row["trials"])
+    mark = above_bound(value) if name == "damage" else ""
+    return _between(value, low, high) + mark + _fewer(of.get(name, 0), row["trials"])
 
 
 def _fewer(count: int, trials: int) -> str:
@@ -409,7 +423,7 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
     ranked = "" if place in (_NOTHING, "oracle") else f"Place {place} in {board.suite}. "
     family = escape(f"{row['family'][:1].upper()}{row['family'][1:]}")
     yield f"<p>{escape(ranked)}{family}; {escape(said or 'no settings')}.</p>"
-    shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
+    shown = _shown(board)
     cells = board.cells.filter(label=label)
     rows = []
     for grammar, edits in _worlds(cells):

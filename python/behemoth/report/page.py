@@ -10,6 +10,7 @@ from importlib import resources
 from itertools import zip_longest
 from typing import Any, Protocol
 
+from behemoth.evaluate.damage import BOUND
 from behemoth.study.analysis.cases import Case
 from behemoth.study.analysis.headline import Headline
 
@@ -36,7 +37,7 @@ class Table:
         Headings; columns whose heading starts with ``#`` are numbers and right-aligned, and those
         whose heading starts with ``~`` may wrap.
     rows : sequence of sequence of str
-        Cells; text after a newline, such as an interval, is shown below and smaller.
+        Cells; lines after the first, such as an interval, are shown below and smaller.
     marked : frozenset of int
         Positions of highlighted rows.
     """
@@ -208,7 +209,8 @@ _METHODS = (
     "Over all exposures. Success: free generation gives the new object (unlearning: no longer the "
     "old one); a failed edit has no success. Failed trials, such as those in which every edit "
     "failed, are counted below their method and included in no number. Bystanders are facts that "
-    "must not change; only those that the model knew before can be lost. ED50: the number of steps "
+    "must not change; only those that the model knew before can be lost, and a method is marked if "
+    f"more than {BOUND:.0%} of them are. ED50: the number of steps "
     "that half of the edits need (> means right-censored). Norm of the change: the median "
     "Frobenius norm. Seconds are per edit, as made in the stacks of its trial. Operations are "
     "those of matrix products and attention, counted on one edit (or batch) that is made alone "
@@ -297,8 +299,8 @@ def _json(spec: dict[str, Any]) -> str:
 
 
 def _cell(cell: str) -> str:
-    first, _, below = escape(cell).partition("\n")
-    return f"{first}<small>{below}</small>" if below else first
+    first, *below = escape(cell).split("\n")
+    return first + "".join(f"<small>{line}</small>" for line in below)
 
 
 def _linked(html: str, link: str) -> str:

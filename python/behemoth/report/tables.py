@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.evaluate.damage import BOUND
 from behemoth.study.analysis.contrasts import MEASURES
 from behemoth.study.analysis.estimate import Estimate, cluster_keys
 from behemoth.study.analysis.summary import Summary
@@ -17,6 +18,7 @@ from .page import Table
 from .style import between, number
 
 __all__ = [
+    "above_bound",
     "contrast_table",
     "dose_rows",
     "duration",
@@ -48,7 +50,7 @@ def method_table(summary: Summary) -> Table:
         ("~method", _method),
         ("#success", lambda row: _share(row, "success")),
         ("#held-out wordings", lambda row: _share(row, "held_out")),
-        ("#known bystanders lost", lambda row: _share(row, "lost")),
+        ("#known bystanders lost", lambda row: _share(row, "lost") + above_bound(row["lost"], "%")),
         ("#KL on bystanders, nats", lambda row: _with_ends(row, "kl", number, 2)),
         ("#ED50, steps", _median_dose),
         ("#norm of the change", lambda row: number(row["norm"], 2)),
@@ -78,6 +80,26 @@ def _scaled(value: float | None, unit: float) -> str:
 
 def _share(row: Mapping[str, Any], name: str) -> str:
     return _with_ends(row, name, lambda value, digits: f"{value:.{digits}%}", 1)
+
+
+def above_bound(lost: float | None, unit: str = "") -> str:
+    r"""Return the mark of damage above `BOUND`, below the number in its cell; empty otherwise.
+
+    Parameters
+    ----------
+    lost : float, optional
+        Share of known bystanders that are lost.
+    unit : {'', '%'}
+        Unit of the bound in the mark.
+
+    Examples
+    --------
+    >>> above_bound(0.25, "%"), above_bound(0.25), above_bound(0.1)
+    ('\nabove the bound of 10%', '\nabove the bound of 0.1', '')
+    """
+    if lost is None or not lost > BOUND:  # NaN is no mark
+        return ""
+    return f"\nabove the bound of {BOUND:{'.0%' if unit else 'g'}}"
 
 
 def _with_ends(
