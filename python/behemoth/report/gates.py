@@ -99,7 +99,7 @@ def write_gate_pages(
         picture = gate.picture(gaps(record["rows"]))
         write_bytes(place / f"{name}.svg", (drawn(picture) + "\n").encode())
         write_bytes(place / f"{name}.json", as_json(record))
-        text = page(record, picture, gate.pilot)
+        text = page(record, picture, gate.pilot, gate.smaller)
         write_bytes(place / f"{name}.md", text.encode())
     there = read_records(place)
     for gate in GATES:
@@ -119,8 +119,17 @@ def read_records(place: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
-    """Return the page of a gate, from its record's `to_dict`."""
+def page(record: Mapping[str, Any], picture: Picture, pilot: str, smaller: str = "") -> str:
+    """Return the page of a gate.
+
+    Parameters
+    ----------
+    record : mapping
+        `GateRecord.to_dict`.
+    picture : Picture
+    pilot, smaller : str
+        See `behemoth.study.gates.record.Gate`.
+    """
     name, claim = page_name(record["number"], record["name"]), picture.claim
     models = len(record["rows"])
     lines = [
@@ -140,6 +149,7 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
         "",
         f"{record['setting']}.",
         "",
+        *([f"**Smaller than designed.** {smaller}.", ""] if smaller else []),
         "## Rule and result",
         "",
         "The claim is reproduced if all conditions hold. A condition holds if its interval is on "
@@ -240,11 +250,16 @@ def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
                 + (f"; conditions that do not hold: {still}." if still else ".")
             )
         elif changes:
-            why = f", failed: {reason['failed']}" if "failed" in reason else ""
+            why = f", failed: {reason['failed']}" if "failed" in reason else _costs(reason)
             lines.append(f"{said} ({changes}): not tested{why}.")
         else:
-            lines.append(f"{said}: not tested.")
+            lines.append(f"{said}: not tested{_costs(reason)}.")
     return [*lines, ""]
+
+
+def _costs(reason: Mapping[str, Any]) -> str:
+    cost = reason.get("cost")
+    return f" because of its cost ({cost})" if cost else ""
 
 
 def _waiting(gate: Gate) -> str:

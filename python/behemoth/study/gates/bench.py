@@ -86,7 +86,8 @@ class Frequency:
     subjects, relations, objects : int
         Numbers of subjects, of relations, and of objects per relation.
     levels : tuple of int
-        Levels of exposures, balanced within subjects and relations (a Latin square).
+        Levels of exposures, equally often within each relation (a Latin square). A subject has as
+        many of them as there are relations, so its total varies if there are more levels.
     train : dict
         Fields of `TrainConfig`.
     """

@@ -71,6 +71,7 @@ class Damage:
         "have not changed since"
     )
     revised: ClassVar[bool] = False
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("retained rows in the mixture hold bystanders in place: none", {"retained": 0}),
         Reason("LoRA of rank 16 changes little at a time: the rank of full fine-tuning",

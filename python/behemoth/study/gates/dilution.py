@@ -30,12 +30,14 @@ class Dilution:
     source: ClassVar[str] = "Hubble, arXiv 2510.19811"
     pilot: ClassVar[str] = "nothing was run at this size"
     revised: ClassVar[bool] = False
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("more background means more updates, which a short run lacks: the batch grows with "
                "the corpus", {"growing": True}),
         Reason("documents without facts do not compete with facts: their language is too simple",
                {"words": 2_000}),
-        Reason("the model has room for all facts and the background: a load near capacity"),
+        Reason("the model has room for all facts and the background: a load near capacity",
+               cost="such a world is many times as large"),
     )  # fmt: skip
 
     world: Frequency = field(

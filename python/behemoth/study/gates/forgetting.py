@@ -117,12 +117,14 @@ class Forgetting:
         "scale is longer than the run were excluded, because they are straight lines within it"
     )
     revised: ClassVar[bool] = True
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the learning rate is so high that facts are forgotten immediately: a quarter of it",
                {"rate": 1e-3}),
         Reason("facts were said too often, and hardly anything is forgotten: a quarter of the "
                "injection steps", {"injection": 40}),
-        Reason("the model has room for all facts, and further training displaces few of them"),
+        Reason("the model has room for all facts, and further training displaces few of them",
+               cost="a world near capacity is many times as large"),
     )  # fmt: skip
 
     subjects: int = 600

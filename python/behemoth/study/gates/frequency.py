@@ -66,6 +66,7 @@ class Doses:
     source: ClassVar[str] = "arXiv 2504.05058; DUET, arXiv 2602.19612"
     pilot: ClassVar[str] = "nothing was run, and the rule has not changed since"
     revised: ClassVar[bool] = False
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason(
             "doses are whole steps, too coarse at this learning rate: half of it", {"slower": 2.0}

@@ -68,6 +68,7 @@ class Inversion:
     source: ClassVar[str] = "Berglund et al. 2023, arXiv 2309.12288; arXiv 2309.14402"
     pilot: ClassVar[str] = "nothing was run, and the rule has not changed since"
     revised: ClassVar[bool] = False
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few exposures for both orders to be learned: twice as many",
                {"exposures": 256}),

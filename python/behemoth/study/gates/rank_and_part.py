@@ -95,12 +95,14 @@ class RankAndPart:
         "rule they give 0.103 [-0.004, 0.210] and 0.043 [-0.025, 0.111], and the same outcomes"
     )
     revised: ClassVar[bool] = True
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few steps for full rank at a low learning rate: twice as many", {"steps": 60}),
         Reason("the learning rates do not enclose the best: one more on each side",
                {"rates": (0.1, 0.25, 1.0, 4.0, 10.0)}),
         Reason("a model of the size of the reference (31 M parameters) derives what this one "
-               "stores"),
+               "stores",
+               cost="training and editing it on a CPU"),
     )  # fmt: skip
 
     world: Frequency = field(default_factory=Frequency)

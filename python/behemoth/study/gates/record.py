@@ -27,11 +27,14 @@ class Reason:
     says : str
         The reason in words.
     changes : mapping
-        Fields of the gate to change for a test of the reason; empty if the test is too expensive.
+        Fields of the gate to change for a test of the reason; empty if no field states it.
+    cost : str
+        Why the reason is not tested, if it is too expensive: a clause.
     """
 
     says: str
     changes: Mapping[str, Any] = field(default_factory=dict)
+    cost: str = ""
 
 
 class Gate(Protocol):
@@ -39,8 +42,9 @@ class Gate(Protocol):
 
     `pilot` states what was run and changed before the reported numbers: rules and sizes were fixed
     before these, but seldom before any run. `revised` is true if the rule was changed after results
-    of models that it judges, or judged before, were seen. `units` and `measure` are called with one
-    seed, which is that of the world and of the initialisation.
+    of models that it judges, or judged before, were seen. `smaller` states, in sentences, where the
+    setting is smaller than the design of the gate, and why; empty if it is not. `units` and
+    `measure` are called with one seed, which is that of the world and of the initialisation.
     """
 
     number: ClassVar[int]
@@ -49,6 +53,7 @@ class Gate(Protocol):
     source: ClassVar[str]
     pilot: ClassVar[str]
     revised: ClassVar[bool]
+    smaller: ClassVar[str]
     reasons: ClassVar[tuple[Reason, ...]]
 
     @property
@@ -105,8 +110,8 @@ class GateRecord:
     processor : str
     versions : mapping
     reasons : tuple of mapping
-        Possible reasons for not being reproduced: says and changes; if tested, also the verdict and
-        conditions after the changes, or why the test failed.
+        Possible reasons for not being reproduced: says, changes and cost; if tested, also the
+        verdict and conditions after the changes, or why the test failed.
     """
 
     number: int

@@ -235,7 +235,9 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
     verdict = verdict_of(held)
     tested: list[Mapping[str, Any]] = []
     for reason in gate.reasons if verdict != "reproduced" else ():
-        about: dict[str, Any] = {"says": reason.says, "changes": dict(reason.changes)}
+        about: dict[str, Any] = {
+            "says": reason.says, "changes": dict(reason.changes), "cost": reason.cost,
+        }  # fmt: skip
         if reason.changes and reasons:
             given: Any = gate
             changed: Any = replace(given, **reason.changes)

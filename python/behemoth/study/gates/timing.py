@@ -40,6 +40,7 @@ class Timing:
         "falling one facts of the last fifth alone came after those of the first four"
     )
     revised: ClassVar[bool] = True
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("an early fact has too many exposures to be forgotten: a third of them",
                {"exposures": 16}),

@@ -42,6 +42,7 @@ class TwoHop:
         "there are now 80 edits and 5 models instead of 3; the rule has not changed since"
     )
     revised: ClassVar[bool] = False
+    smaller: ClassVar[str] = ""
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("so few nested objects that a good guess looks like a derivation: 2.5 times as "
                "many, which lowers chance from 0.1 to 0.04 under the same bounds and so makes the "
@@ -49,7 +50,8 @@ class TwoHop:
                {"nested": 25}),
         Reason("the composition is learned from the written half: a quarter of the exposures",
                {"exposures": 16}),
-        Reason("a deeper model would compose: the two hops need layers in sequence"),
+        Reason("a deeper model would compose: the two hops need layers in sequence",
+               cost="a deeper model per world"),
     )  # fmt: skip
 
     subjects: int = 400
