@@ -67,7 +67,7 @@ def _numbers(name: str, text: str) -> list[int]:
 
 SIZE = Option(
     "size", "|".join(_SIZES),
-    "smoke: minutes; quick: up to half an hour; desk: hours (2 cores); paper: one GPU.", _size,
+    "smoke: minutes; quick: up to half an hour; desk: hours (2 cores); paper: GPUs, days.", _size,
     "smoke",
 )  # fmt: skip
 METHODS = Option(

@@ -5,6 +5,7 @@ import pytest
 from behemoth import ArgumentError
 from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, preset_text
 from behemoth.study.file.spec import Study
+from behemoth.study.saturation import load_of
 
 # What takes seconds to expand.
 LARGE = {("leaderboard", "paper")}
@@ -60,6 +61,45 @@ def test_every_world_has_an_initialisation_of_its_own(name):
         assert size != "desk" or len(worlds) >= 8
         if size == "quick":
             assert "demonstration" in study.question
+
+
+@pytest.mark.parametrize("name", ["correlated", "frequency", "nested", "rank", "unlearning"])
+def test_paper_sizes_have_what_the_design_asks_for(name):
+    """Sizes, loads, exposures and controls that the smaller presets cannot afford."""
+    study, expansion = expanded(name, "paper")
+    loads = set()
+    for unit in expansion.models.values():
+        corpus = unit.corpus.make()
+        levels = {row["exposures"] for row in corpus.exposure_classes}
+        assert max(levels) == 4096
+        # Only so does a Latin square balance the levels within each subject.
+        assert unit.corpus.world["relations"] == len(levels)
+        if unit.config.model == "14m":
+            loads.add(load_of(corpus, unit.config.size))
+    assert {unit.config.model for unit in expansion.models.values()} == {
+        "14m", "31m", "70m", "160m",
+    }  # fmt: skip
+    wanted = {0.1, 0.25, 0.5} if name == "nested" else {0.1, 0.25, 0.5, 1, 2}
+    assert all(any(load == pytest.approx(own, rel=0.15) for own in loads) for load in wanted)
+    used = {trial.choice.label for trial in expansion.trials}
+    arms = [choice for choice in study.methods if choice.label in used]
+    retaining, bare = (
+        {choice.name for choice in arms if (choice.settings.get("retain_rows") or 0) > 0},
+        {choice.name for choice in arms if choice.settings.get("retain_rows") == 0},
+    )
+    assert retaining and retaining <= bare
+
+
+def test_the_paper_size_of_frequency_edits_batches_and_facts_that_were_never_written():
+    _, expansion = expanded("frequency", "paper")
+    levels = {trial.plan.request.exposures for trial in expansion.trials}
+    assert any(0 in each for each in levels)
+    batches = {
+        trial.plan.request.count * len(trial.plan.request.exposures)
+        for trial in expansion.trials
+        if not trial.plan.request.independent
+    }
+    assert batches == {10, 100, 1000}
 
 
 def test_names_with_and_without_sizes():

@@ -12,7 +12,7 @@ from behemoth.support.errors import ArgumentError, nearest, renamed
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
 SIZES = ("smoke", "quick", "desk", "paper")
-"""Sizes: under a minute, ten minutes, up to two and a half hours on 2 cores, and for one GPU."""
+"""Sizes: under a minute, ten minutes, up to two and a half hours on 2 cores, and days on GPUs."""
 _ALLOWED = "a study file (TOML), or a preset's name"
 _FOLDER = resources.files("behemoth.study.file") / "presets"
 
