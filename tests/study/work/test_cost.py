@@ -69,6 +69,15 @@ def test_only_swapped_facts_count_as_edits_of_a_swap_twin(tiny):
         assert edits == made == (2 if unit.swap else 4), unit.choice.label
 
 
+def test_a_corpus_is_counted_once_for_models_that_differ_in_training(tiny):
+    text = tiny.replace(
+        '"corpus.rotation" = [0, 1]', '"train.seed" = [0, 1]\n"world.seed" = [0, 1]'
+    )
+    models, estimator = Study.parse(text).expand().models.values(), Estimator()
+    assert len(models) == 4
+    assert len({id(estimator.corpus(unit)) for unit in models}) == 2
+
+
 def test_workers_are_started_where_there_is_work(tiny, finished):
     some = [estimate(Study.parse(tiny), workers=workers).seconds - START for workers in (1, 4)]
     assert some[0] == pytest.approx(4 * some[1])

@@ -61,7 +61,7 @@ class Cost:
 
 
 class Estimator:
-    """Estimates the cost of units; the corpus of a model is counted once for all its trials.
+    """Estimates the cost of units; a corpus is counted once for all its models and trials.
 
     Parameters
     ----------
@@ -135,10 +135,11 @@ class Estimator:
 
     def _written_of(self, unit: ModelUnit) -> tuple[Corpus, int]:
         """Return the corpus of a model and its number of tokens."""
-        if unit.id not in self._written:
+        name = repr(unit.corpus)
+        if name not in self._written:
             corpus = unit.corpus.make()
-            self._written[unit.id] = corpus, corpus.count_tokens(threads=1)
-        return self._written[unit.id]
+            self._written[name] = corpus, corpus.count_tokens(threads=1)
+        return self._written[name]
 
 
 def _suite(unit: TrialUnit, length: float) -> float:
