@@ -29,6 +29,7 @@ from .page import (
     opening,
     table_part,
 )
+from .places import places_of
 from .style import Absent, Figure, between, number
 from .tables import above_bound, duration
 
@@ -88,6 +89,8 @@ class Leaderboard:
         One per board.
     settings : mapping of str to str
         Settings of each label, as JSON.
+    places : mapping of str to str, optional
+        Where methods edit, by label; see `behemoth.report.places.places_of`.
     learnt : polars.DataFrame, optional
         Facts known before the edits, as returned by `behemoth.study.analysis.learnt.learnt`.
     run : Table
@@ -107,6 +110,7 @@ class Leaderboard:
     failures: Sequence[tuple[str, str, str]]
     study: str
     command: str
+    places: Mapping[str, str] = field(default_factory=dict)
     learnt: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEARNT))
 
 
@@ -159,6 +163,7 @@ def leaderboard_of(
         failures=[(each.label, each.model, each.reason) for each in results.failures],
         study=study,
         command=COMMAND,
+        places=places_of(results.index.collect()),
         learnt=learnt(results.edits.collect(), suites, recall),
     )
 
@@ -198,7 +203,9 @@ def render_leaderboard(page: Leaderboard) -> str:
         parts.append(f'<h2 id="{board.suite}">{field}</h2>')
         parts.append(f"<p>{escape(_how(board))}</p>")
         parts.append(
-            table_part(_board_table(board), f"{field}: the methods", _links(board), whole=True)
+            table_part(
+                _board_table(board, page.places), f"{field}: the methods", _links(board), whole=True
+            )
         )
         parts += learnt_parts(page.learnt.filter(suite=board.suite), field)
         parts += by_world(board)
@@ -317,8 +324,9 @@ def _shown(board: Board) -> list[str]:
     return [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
 
 
-def _board_table(board: Board) -> Table:
+def _board_table(board: Board, places: Mapping[str, str]) -> Table:
     shown = _shown(board)
+    placed = any(label in places for label in board.table["label"])
     said, uneven = _varied(board), _uneven(board)
     heads = (
         "method",
@@ -328,6 +336,7 @@ def _board_table(board: Board) -> Table:
         *(("#settings",) if said else ()),
         *(f"#{_HEADS.get(name, name)}" for name in shown if name != "score"),
         *(("#trials",) if uneven else ()),
+        *(("~edits at",) if placed else ()),
     )
     rows = [
         [
@@ -338,6 +347,7 @@ def _board_table(board: Board) -> Table:
             *((_settings(row),) if said else ()),
             *(_cell(row, name, of) for name in shown if name != "score"),
             *((_trials(row),) if uneven else ()),
+            *((places.get(row["label"], _NOTHING),) if placed else ()),
         ]
         for row in board.table.iter_rows(named=True)
         for of in (board.counts(row["label"]),)

@@ -43,8 +43,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def method_table(summary: Summary) -> Table:
-    """Return the comparison of the methods, without columns that are empty for all of them."""
+def method_table(summary: Summary, places: Mapping[str, str] | None = None) -> Table:
+    """Return the comparison of the methods, without columns that are empty for all of them.
+
+    Parameters
+    ----------
+    summary : Summary
+    places : mapping of str to str, optional
+        Where methods edit, by label; see `behemoth.report.places.places_of`.
+    """
+    edits_at = places or {}
     table = summary.methods
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
         ("~method", _method),
@@ -59,6 +67,7 @@ def method_table(summary: Summary) -> Table:
         ("#memory, MiB", lambda row: _scaled(row["memory"], 2**20)),
         ("#edits", lambda row: f"{row['edits']:,}"),
         ("#clusters", lambda row: str(row["clusters"])),
+        ("~edits at", lambda row: edits_at.get(row["label"], _NOTHING)),
     ]
     cells = [[show(row) for _, show in columns] for row in table.iter_rows(named=True)]
     kept = [place for place in range(len(columns)) if any(row[place] != _NOTHING for row in cells)]

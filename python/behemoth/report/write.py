@@ -24,6 +24,7 @@ from .charts import CHARTS
 from .leaderboard import leaderboard_of, render_leaderboard
 from .meta_evaluation import meta_evaluation_of, render_meta_evaluation
 from .page import COMMAND, Page, render
+from .places import places_of
 from .render import pdf, png, svg
 from .selection import drawn_methods
 from .style import STYLES, Figure
@@ -119,7 +120,11 @@ def write_report(
         state=_state(results),
         stated=_stated(primary),
         counts=_counts(results, summary),
-        methods=method_table(summary) if summary.methods.height else None,
+        methods=(
+            method_table(summary, places_of(results.index.collect()))
+            if summary.methods.height
+            else None
+        ),
         left_out=left_out,
         figures=drawn,
         cases=summary.cases,

@@ -1,0 +1,59 @@
+"""Where the methods of a study edit a model, from the settings that its trials recorded."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+
+from behemoth.edit.protocol import answers
+from behemoth.edit.registry import get_method
+from behemoth.model.sizes import find_size
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["places_of"]
+
+_VOCABULARY = 64  # which no place depends on
+
+
+def places_of(index: pl.DataFrame) -> dict[str, str]:
+    """Return the place of each method that has one, by label.
+
+    Parameters
+    ----------
+    index : polars.DataFrame
+        `Results.index`, collected: label, method, settings (as JSON) and size.
+
+    Returns
+    -------
+    dict of str to str
+        Token and layers, and below them the published place, on a line each; for a study of several
+        sizes whose places differ, these two lines for each size. Methods that edit no place are
+        missing, and so are methods that are not installed.
+    """
+    rows = index.select("label", "method", "settings", "size").unique(maintain_order=True)
+    found: dict[str, dict[str, str]] = {}
+    for label, name, settings, size in rows.iter_rows():
+        if (place := _place(name, settings, size)) is not None:
+            found.setdefault(label, {})[size] = place
+    return {label: _joined(by_size) for label, by_size in found.items()}
+
+
+def _place(name: str, settings: str, size: str) -> str | None:
+    from behemoth.model.build import shape_of
+
+    try:
+        method = answers(get_method(name, json.loads(settings)))
+        return method.place(shape_of(find_size(size), _VOCABULARY))
+    except ArgumentError:  # a method of another package or version, or a model of no known size
+        return None
+
+
+def _joined(by_size: dict[str, str]) -> str:
+    lines: list[str] = []
+    for place in dict.fromkeys(by_size.values()):
+        sizes = [size for size, own in by_size.items() if own == place]
+        own, _, published = place.partition(" (published: ")
+        named = f"{', '.join(sizes)}: " if len(sizes) < len(by_size) else ""
+        lines += [f"{named}{own}", *([f"published: {published[:-1]}"] if published else [])]
+    return "\n".join(lines)

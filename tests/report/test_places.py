@@ -1,0 +1,63 @@
+"""Where methods edit, in the tables of a report."""
+
+import json
+
+import polars as pl
+import pytest
+
+from behemoth.edit.protocol import settings_of
+from behemoth.edit.registry import get_method
+from behemoth.report.places import places_of
+from behemoth.report.tables import method_table
+from behemoth.study.analysis.summary import summarise
+
+PUBLISHED = "published: the subject's last token, layer 17 of 48"
+
+
+def index(*rows):
+    """Rows of (label, method, settings that differ from the defaults, size)."""
+    return pl.DataFrame(
+        [
+            {"label": label, "method": name, "size": size,
+             "settings": json.dumps(settings_of(get_method(name, settings)))}
+            for label, name, settings, size in rows
+        ]
+    )  # fmt: skip
+
+
+def test_the_place_is_the_one_that_was_used_beside_the_published_one():
+    places = places_of(
+        index(
+            ("default", "rome", {}, "nano"),
+            ("as published", "memit", {"token": "subject", "layers": [0, 1]}, "nano"),
+            ("LoRA", "lora", {}, "nano"),
+        )
+    )
+    assert places == {
+        "default": f"the prompt's last token, layer 2 of 3\n{PUBLISHED}",
+        "as published": "the subject's last token, layers 0, 1 of 3\n"
+        "published: the subject's last token, layers 13 to 17 of 48",
+    }
+
+
+def test_sizes_are_named_if_their_places_differ():
+    places = places_of(index(("r", "rome", {}, "pico"), ("r", "rome", {}, "nano")))
+    assert places["r"].splitlines() == [
+        "pico: the prompt's last token, layer 1 of 2", PUBLISHED,
+        "nano: the prompt's last token, layer 2 of 3", PUBLISHED,
+    ]  # fmt: skip
+
+
+def test_methods_and_sizes_that_are_not_known_have_no_place():
+    frame = index(("r", "rome", {}, "nano"))
+    assert places_of(frame.with_columns(method=pl.lit("of another package"))) == {}
+    assert places_of(frame.with_columns(size=pl.lit("gpt_neox"))) == {}
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_the_table_of_methods_has_the_places(draw, placed):
+    frames = draw(worlds=2, edits=4, probes=1, labels=("one", "two"), levels=(1, 16))
+    table = method_table(summarise(frames, resamples=2), {"two": "here"} if placed else {})
+    assert ("~edits at" in table.columns) == placed
+    if placed:
+        assert [row[-1] for row in table.rows] == ["\u2013", "here"]
