@@ -147,7 +147,8 @@ class SuiteBudget:
         """Return the bytes of a pass over running text, with the unedited logits beside it."""
         size, words = self._size, self._vocabulary
         tokens = min(_TOKENS, sum(self._documents))
-        kept = min(tokens, max(64, _WAITING // words)) if self.suite == "editing" else 0
+        compared = self.suite == "editing" or self.twin
+        kept = min(tokens, max(64, _WAITING // words)) if compared else 0
         part = min(tokens, max(64, _LOGITS // words)) * words * _OF_A_LOGIT
         return 2 * 4 * kept * words + part + 4 * tokens * (8 * size.width + 2 * size.hidden)
 
