@@ -33,7 +33,7 @@ from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
 from .stacking import stack_size
 from .traced import at_traced_place, is_traced
-from .usage import PeakMemory
+from .usage import peak_memory
 
 if TYPE_CHECKING:
     import torch
@@ -227,7 +227,6 @@ def edit(
             record = work.record
         with succession(place, EDIT, force=replaces):
             if work is not None:
-                peak = PeakMemory(work.model.device)
                 with task(progress, "editing", "edits") as step:
                     seconds = work.carry_out(stack, None if cache is None else Path(cache), step)
                 # An interrupted call does not record its time, so that of a resumed one is unknown.
@@ -235,7 +234,7 @@ def edit(
                 record = replace(
                     record,
                     seconds=None if resumed else seconds,
-                    peak_memory=None if resumed else peak.bytes(),
+                    peak_memory=None if resumed else peak_memory(work.model.device),
                 )
             elif sequential:  # killed after the last delta, before `settle`
                 settle(record)

@@ -102,8 +102,8 @@ class EditRecord:
         Time to make the edits, without loading the model; None if they were made in several calls,
         and in records of earlier versions.
     peak_memory : int, optional
-        Peak bytes meanwhile, the model included: of tensors on a GPU, else of resident memory of
-        the process. None as for `seconds`, and if the system does not report it.
+        Peak bytes of the process that made them, the model included: of tensors on a GPU, else of
+        resident memory. None as for `seconds`, and if the system does not report it.
     """
 
     directory: Path

@@ -1,4 +1,4 @@
-"""Peak memory of a stretch of work, as the record of an edit states it."""
+"""Peak memory of this process, as the record of an edit states it."""
 
 from __future__ import annotations
 
@@ -9,48 +9,37 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PeakMemory"]
+__all__ = ["peak_memory"]
 
-_PROCESS = Path("/proc/self")
+_STATUS = Path("/proc/self/status")
 
 
-class PeakMemory:
-    """The peak from now on: on a GPU of its tensors, else resident memory of the process.
+def peak_memory(device: torch.device, status: Path = _STATUS) -> int | None:
+    """Return the peak bytes of this process so far: of tensors on a GPU, else of resident memory.
 
-    Both include the model. Resident memory also includes libraries, and what the process has freed
-    but kept.
+    The peak is not reset before an edit, as that would falsify it for whatever else watches the
+    process. `behemoth edit` is a process of its own, so that its peak is that of the edits and of
+    loading the model; several edits made by one Python process have the largest peak so far.
 
     Parameters
     ----------
     device : torch.device
         Device of the model.
-    process : Path
-        Folder of the process in Linux' file system ``proc``.
+    status : Path
+        Status of the process in Linux' file system ``proc``.
+
+    Returns
+    -------
+    int or None
+        None if the system does not report it.
     """
-
-    def __init__(self, device: torch.device, process: Path = _PROCESS) -> None:
+    if device.type == "cuda":
         import torch
 
-        self._device, self._process, self._known = device, process, True
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            return
-        try:
-            (process / "clear_refs").write_text("5")  # the peak is the present size again
-        except OSError:  # no Linux, or not allowed: an earlier peak of the process would be stated
-            self._known = False
-
-    def bytes(self) -> int | None:
-        """Return the peak in bytes; None if the system does not report it."""
-        import torch
-
-        if self._device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(self._device))
-        if not self._known:
-            return None
-        try:
-            status = (self._process / "status").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return None
-        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-        return None if found is None else 1024 * int(found[1])
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        text = status.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+    return None if found is None else 1024 * int(found[1])

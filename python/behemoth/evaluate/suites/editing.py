@@ -114,7 +114,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "peak_memory",
-            "peak bytes meanwhile with the model: tensors on a GPU, else the process",
+            "peak bytes of the process that made them: of tensors on a GPU, else resident memory",
             lambda bench: _recorded(bench, "peak_memory"),
             in_trials=False,
         ),
