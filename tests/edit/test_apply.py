@@ -85,6 +85,8 @@ def test_a_finished_one_is_left_as_it_is(trained, plan, tmp_path, monkeypatch, c
     done = edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True)
     assert (done.present, done.seconds, done.edits_per_second) == (3, 0.0, 0.0)
     assert contents(tmp_path / "e") == before
+    record = read_edit(tmp_path / "e")
+    assert record.seconds > 0 and record.peak_memory > 0
 
 
 def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, contents):
@@ -109,7 +111,10 @@ def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, con
     assert len(kept) == 2
     assert edit(trained, plan, "lora", part, **options).present == 2
     assert kept.items() <= contents(part, "**/*.safetensors").items()
-    found, wanted = (read_edit(path).deltas() for path in (part, whole))
+    resumed, once = read_edit(part), read_edit(whole)
+    assert resumed.seconds is resumed.peak_memory is None, "the time of the first call is unknown"
+    assert once.seconds > 0 and once.peak_memory > 0
+    found, wanted = resumed.deltas(), once.deltas()
     assert list(found) == list(wanted) == [0, 1, 2]
     assert all(same(found[edit].changes, wanted[edit].changes) for edit in wanted)
 

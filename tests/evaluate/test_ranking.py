@@ -47,6 +47,10 @@ def test_ranks_of_edits_side_by_side_are_those_that_recall_gives(text, model):
     frame = evaluate_model(model, text, plan, deltas, rank="sequence", batch_size=64)
     first = evaluate_model(model, text, plan, deltas, batch_size=64)
     others = ["rank", "log_probability_wrong"]
+    both = evaluate_model(model, text, plan, deltas, wrong=True, batch_size=64)
+    assert_frame_equal(both.drop(others[1]), first.drop(others[1]), abs_tol=1e-4)
+    assert_frame_equal(both.select(others[1]), frame.select(others[1]), abs_tol=1e-4)
+    assert both[others[1]].null_count() < first[others[1]].null_count()
     assert_frame_equal(frame.drop(others), first.drop(others), abs_tol=1e-4)
     assert not frame["rank"].equals(first["rank"])
     # Facts that are asked as they were: what is right before is right after.

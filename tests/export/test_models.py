@@ -1,6 +1,7 @@
 """Edited models as others load them: the edit's weights bit by bit, and what their card says."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -121,6 +122,10 @@ def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
     export(edits / "batch", tmp_path / "out", "hf")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "## Suite: editing" in card and f"| efficacy | {found['efficacy']:.3g} | " in card
+    assert f"| neighbourhood (v2) | {found['neighbourhood']:.3g} | " in card
+    absent = re.findall(r"^- (.*): needs ", card.partition("\nNot taken:\n")[2], re.MULTILINE)
+    missing = {taken.name for taken in found.measures if taken.missing}
+    assert missing and set(", ".join(absent).split(", ")) == missing
     bh.evaluate_suite(edits / "batch", "recall", plan, out=edits / "batch-recall")
     export(edits / "batch", tmp_path / "out", "hf")
     assert (tmp_path / "out" / "README.md").read_text() == card

@@ -33,6 +33,7 @@ from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
 from .stacking import stack_size
 from .traced import at_traced_place, is_traced
+from .usage import peak_memory
 
 if TYPE_CHECKING:
     import torch
@@ -214,7 +215,10 @@ def edit(
         existing = None if replaces else EditRecord.read(place)
         if existing is not None:
             # Records of an earlier version do not state the weights their deltas were made from.
-            record = replace(record, weights=existing.weights, place=existing.place)
+            record = replace(
+                record, weights=existing.weights, place=existing.place,
+                seconds=existing.seconds, peak_memory=existing.peak_memory,
+            )  # fmt: skip
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
         work = None
         if missing:
@@ -225,6 +229,13 @@ def edit(
             if work is not None:
                 with task(progress, "editing", "edits") as step:
                     seconds = work.carry_out(stack, None if cache is None else Path(cache), step)
+                # An interrupted call does not record its time, so that of a resumed one is unknown.
+                resumed = existing is not None
+                record = replace(
+                    record,
+                    seconds=None if resumed else seconds,
+                    peak_memory=None if resumed else peak_memory(work.model.device),
+                )
             elif sequential:  # killed after the last delta, before `settle`
                 settle(record)
             record = _write_finished(record, source.directory, adapter)

@@ -98,6 +98,12 @@ class EditRecord:
         methods without such a place.
     weights : str, optional
         BLAKE3 of the weights that were edited; None in records of earlier versions.
+    seconds : float, optional
+        Time to make the edits, without loading the model; None if they were made in several calls,
+        and in records of earlier versions.
+    peak_memory : int, optional
+        Peak bytes of the process that made them, the model included: of tensors on a GPU, else of
+        resident memory. None as for `seconds`, and if the system does not report it.
     """
 
     directory: Path
@@ -116,6 +122,8 @@ class EditRecord:
     files: dict[str, str] | None = None
     place: str | None = None
     weights: str | None = None
+    seconds: float | None = None
+    peak_memory: int | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)

@@ -50,6 +50,8 @@ _READ: Mapping[str, Mapping[str, _Read]] = {
         r"damage_.*|leakage.*": _SHARE_LOW,
         r"kl.*": _FROM_LOW,
         r"dose|norm|rank|effective_rank": _SIZE,
+        r"seconds|peak_memory": _FROM_LOW,
+        r"spectrum_largest": _Read("0 to 1", "neither in itself"),
     },
     "unlearning": {
         r"forget_probability|forget_recall.*|extraction_strength|leak_at_\d+": _SHARE_TWIN,

@@ -103,7 +103,7 @@ def forget_quality(
         raise ArgumentError(
             "retrained",
             "no facts with this score in both frames",
-            "frames of one plan (truth_ratio needs objects of one token)",
+            "frames of one plan (truth_ratio of several tokens needs rank='sequence')",
         )
     # Ratios span many orders of magnitude; the test compares ranks, and infinities have ranks too.
     one, other = both["value"].to_numpy(), both["value_right"].to_numpy()

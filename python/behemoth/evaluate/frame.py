@@ -180,6 +180,7 @@ def evaluate_model(
     run: str = "",
     seed: int = 0,
     rank: Literal["first", "sequence"] = "first",
+    wrong: bool = False,
     stack: int = STACK,
     batch_size: int | None = None,
     progress: ProgressLike = None,
@@ -197,6 +198,9 @@ def evaluate_model(
         a whole; or None to the delta of the complete plan, evaluated on all probes; or empty.
     run, seed
         Values of the columns of these names.
+    wrong : bool
+        Whether to compute log_probability_wrong for words of several tokens even if objects are
+        ranked by their first token; only with a grammar.
     rank, stack, batch_size, progress
         See `evaluate`.
 
@@ -211,7 +215,11 @@ def evaluate_model(
         if value < 1:
             raise ArgumentError(name, value, "1 or more")
     check_rank(rank, corpus)
-    ranking = Ranking(corpus, plan.probes, batch_size) if rank == "sequence" else None
+    if wrong and corpus.grammar is None:
+        raise ArgumentError("wrong", wrong, "false for a corpus without a grammar")
+    ranking = None
+    if wrong or rank == "sequence":
+        ranking = Ranking(corpus, plan.probes, batch_size, ranks=rank == "sequence")
     probes = plan.probes
     prompted = Prompted.of(corpus, probes, unwanted_words(plan, corpus))
     rows = _rows(probes, deltas)

@@ -37,6 +37,8 @@ LINEAR_PROBES: dict[str, Any] = {
     "layer": pl.UInt32,
     "relation": pl.UInt32,
     "fact": pl.UInt64,
+    "link": pl.Boolean,
+    "subject": pl.UInt64,
     "exposures": pl.UInt64,
     "forgotten": pl.Boolean,
     "object": pl.UInt32,
@@ -114,7 +116,8 @@ def probe_objects(
         own = corpus.probes(stay, [template]).filter(pl.col("wording") == wording)
         wanted = pl.concat([own.select("prompt", "fact"), part.select("prompt", "fact")])
         states = residual_stream(model, ragged(wanted["prompt"]), batch_size=batch_size)
-        objects = corpus.world._native.facts_of(wanted["fact"].to_numpy())[2].astype(np.int64)
+        world = corpus.world.facts_of(wanted["fact"].to_numpy())
+        objects = world["object"].to_numpy().astype(np.int64)
         count = int(corpus.world.relation_table[int(relation)]["objects"])
         exposures = corpus.exposures(wanted["fact"].to_numpy())[fitted:]
         for layer in range(states.shape[1]):
@@ -128,6 +131,8 @@ def probe_objects(
                         "layer": np.full(len(true), layer + 1),
                         "relation": np.full(len(true), relation),
                         "fact": wanted["fact"][fitted:],
+                        "link": world["link"][fitted:],
+                        "subject": world["subject"][fitted:],
                         "exposures": exposures,
                         "forgotten": np.arange(len(true)) >= tried,
                         "object": true,

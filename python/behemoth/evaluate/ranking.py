@@ -38,10 +38,14 @@ class Ranking:
         The probes of the plan.
     batch_size : int
         Number of beginnings of names per pass.
+    ranks : bool
+        If false, compute only the wrong objects' probability, which fewer probes need.
     """
 
-    def __init__(self, corpus: Corpus, probes: pl.DataFrame, batch_size: int) -> None:
-        self._corpus, self._batch_size = corpus, batch_size
+    def __init__(
+        self, corpus: Corpus, probes: pl.DataFrame, batch_size: int, *, ranks: bool = True
+    ) -> None:
+        self._corpus, self._batch_size, self._ranks = corpus, batch_size, ranks
         self._relation = probes["relation"].to_numpy()
         answers = zip(self._relation.tolist(), probes["answer"].to_list(), strict=True)
         # A refusal is not an object, and has no rank.
@@ -74,8 +78,8 @@ class Ranking:
     ) -> None:
         """Write the ranks of some probes to scores that already have their log-probabilities.
 
-        For probes of edited facts in relations whose objects are not distinguished by one token,
-        the wrong objects' log-probability is written too.
+        Ranks are omitted without `ranks`. For probes of edited facts in relations whose objects are
+        not distinguished by one token, the wrong objects' log-probability is written too.
 
         Parameters
         ----------
@@ -88,7 +92,7 @@ class Ranking:
             Positions of the probes in `scores`.
         """
         device = next(model.parameters()).device
-        ranked = self._object[probes] >= 0
+        ranked = (self._object[probes] >= 0) & self._ranks
         wronged = (self._old[probes] >= 0) & ~asked.comparable[probes]
         with evaluating(model), torch.no_grad():
             if ranked.any():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["document_divergences", "document_losses", "perplexity"]
+__all__ = ["document_divergences", "document_losses", "model_divergences", "perplexity"]
 
 _TOKENS = 1 << 13  # maximum number of tokens per pass
 _LOGITS = 1 << 20  # logits in memory at a time: 4 MB in float32, about a second-level cache
@@ -68,14 +69,44 @@ def document_divergences(
     float64[n], int64[n]
         The sum over the predicted tokens of each document, and the number of these tokens.
     """
+    return _compared(model, model, documents, delta)
+
+
+def model_divergences(
+    reference: PreTrainedModel, model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return KL(reference || model) over documents, in nats.
+
+    Parameters
+    ----------
+    reference, model : GPTNeoXForCausalLM
+        Models with the same vocabulary.
+    documents : sequence of int[tokens]
+        Documents; they are truncated to the maximum length of `model`.
+
+    Returns
+    -------
+    float64[n], int64[n]
+        The sum over the predicted tokens of each document, and the number of these tokens.
+    """
+    return _compared(reference, model, documents, None)
+
+
+def _compared(
+    reference: PreTrainedModel,
+    model: PreTrainedModel,
+    documents: Sequence[NDArray[np.integer]],
+    delta: EditDelta | None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the divergence of a model from a reference, with a delta applied if there is one."""
     sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
-    # The unedited logits of a pass are kept until the edited ones exist.
+    # The logits of the reference's pass are kept until those of the model exist.
     most = max(64, _WAITING // model.config.vocab_size)
-    with evaluating(model), torch.no_grad():
+    with evaluating(reference), evaluating(model), torch.no_grad():
         for chosen, tokens, inside in _batches(model, documents, delta, min(most, _TOKENS)):
-            before = torch.cat([*_logits(model, tokens, inside)])
+            before = torch.cat([*_logits(reference, tokens, inside)])
             own = torch.zeros(inside.shape, dtype=torch.float64, device=inside.device)
-            with delta.apply(model):
+            with nullcontext() if delta is None else delta.apply(model):
                 own[inside] = _divergences(before, _logits(model, tokens, inside))
             sums[chosen] = own.sum(1).cpu().numpy()
             counts[chosen] = inside.sum(1).cpu().numpy()
@@ -127,16 +158,16 @@ def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
 
 
 def _divergences(before_pv: Tensor, edited: Iterator[Tensor]) -> Tensor:
-    """Return KL(unedited || edited) of the predicted tokens, in order: float64 [predicted].
+    """Return KL(reference || model) of the predicted tokens, in order: float64 [predicted].
 
     Computed in float64, as it depends on differences of small probabilities.
 
     Parameters
     ----------
     before_pv : float [p, V]
-        Logits of the unedited model.
+        Logits of the reference.
     edited : iterator of float [rows, V]
-        Logits of the edited model, in parts.
+        Logits of the model, in parts.
     """
     found, first = [before_pv.new_empty(0, dtype=torch.float64)], 0
     for logits in edited:

@@ -97,6 +97,13 @@ def _suite(suite: SuiteResult) -> Iterator[str]:
         own = taken.found
         between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
         twin = "" if taken.twin is None else f"{taken.twin:.3g}"
-        cells = (taken.name, f"{own.value:.3g}", between, f"{own.count:,}", own.over, twin)
+        label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
+        cells = (label, f"{own.value:.3g}", between, f"{own.count:,}", own.over, twin)
         yield f"| {' | '.join(cells)} |"
     yield from ("", "Intervals are of a bootstrap over the subjects of this one model.")
+    missing = [taken for taken in suite.measures if taken.missing is not None]
+    if missing:
+        yield from ("", "Not taken:", "")
+    for reason in dict.fromkeys(taken.missing for taken in missing):
+        names = ", ".join(taken.name for taken in missing if taken.missing == reason)
+        yield f"- {names}: needs {reason}"

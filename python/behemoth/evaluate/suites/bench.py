@@ -73,6 +73,11 @@ class Bench:
         Facts that `recall` queries; by default those of `behemoth.recall`.
     batch_size : int, optional
         Maximum number of rows per pass; by default that of each measure.
+    wrong : bool
+        See `evaluate_model`; if true, truth ratios exist for objects of several tokens.
+    in_trial : bool
+        Whether it belongs to a trial of a study, which takes only measures with `in_trials`, and
+        for the twin only those that need no edit.
 
     Attributes
     ----------
@@ -94,11 +99,14 @@ class Bench:
         continued: int = CONTINUED,
         facts: ArrayLike | None = None,
         batch_size: int | None = None,
+        wrong: bool = False,
+        in_trial: bool = False,
     ) -> None:
         self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
         self.continued, self._facts, self.batch_size = continued, facts, batch_size
         self._frame, self._taken = frame, dict[str, Found]()
+        self.wrong, self.in_trial = wrong, in_trial
 
     @classmethod
     def open(
@@ -130,7 +138,8 @@ class Bench:
         sample = None if count is None else run.corpus.sample_facts(count)
         beside = None if twin is None else cls._of_twin(twin, run, edit_plan, sample, device)
         load = partial(run.load_model, device)
-        return cls(path, run, edit_plan, deltas, load, edit, beside, facts=sample)
+        wrong = run.corpus.grammar is not None
+        return cls(path, run, edit_plan, deltas, load, edit, beside, facts=sample, wrong=wrong)
 
     @classmethod
     def _of_twin(
@@ -153,7 +162,8 @@ class Bench:
                 edit.deltas()[None].apply(model)
             return model
 
-        return cls(path, run, plan, {}, load, facts=facts)
+        wrong = run.corpus.grammar is not None
+        return cls(path, run, plan, {}, load, facts=facts, wrong=wrong)
 
     @property
     def plan(self) -> EditPlan:
@@ -209,6 +219,15 @@ class Bench:
             raise MissingError("one edit of the whole plan: this is an edit made with --single")
         return self.deltas[None]
 
+    @property
+    def change(self) -> EditDelta:
+        """`delta`, or a delta without changes if nothing was edited."""
+        from behemoth.delta.delta import EditDelta
+
+        if self.deltas or self.in_trial:
+            return self.delta
+        return EditDelta({}, "none", {}, self.plan.plan_hash, 0)
+
     @cached_property
     def model(self) -> PreTrainedModel:
         """The model without the edit."""
@@ -235,6 +254,7 @@ class Bench:
             self.deltas,
             run=self.run.name,
             seed=self.run.seed,
+            wrong=self.wrong,
             batch_size=self.batch_size,
         )
 
@@ -291,6 +311,16 @@ class Bench:
         sums = np.bincount(cluster_of, clustered["value"].to_numpy()).astype(np.float64)
         return resampled_ratio(sums, np.bincount(cluster_of), "subjects")
 
+    def subjects_of(self, facts: pl.Series) -> NDArray[np.int64]:
+        """Return the number of the subject of each fact among them, from 0: int64[facts]."""
+        about = self.run.corpus.world.facts_of(facts.to_numpy()).select("link", "subject")
+        return (
+            about.select(pl.struct(pl.all()).rank("dense") - 1)
+            .to_series()
+            .to_numpy()
+            .astype(np.int64)
+        )
+
     @cached_property
     def recall(self) -> pl.DataFrame:
         """The frame of `behemoth.recall` for a sample of all facts, in every wording."""
@@ -343,7 +373,7 @@ class Bench:
     def rounded(self) -> pl.DataFrame:
         """Rows of facts to be forgotten, with rounded weights of the edited model, by bits."""
         return evaluate_quantised(
-            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",),
+            self.model, self.run.corpus, self.plan, self.change, groups=("forget",),
             batch_size=self.batch_size,
         )  # fmt: skip
 
@@ -351,7 +381,7 @@ class Bench:
     def pruned(self) -> pl.DataFrame:
         """Rows of facts to be forgotten, without the edited model's smallest weights, by share."""
         return evaluate_pruned(
-            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",),
+            self.model, self.run.corpus, self.plan, self.change, groups=("forget",),
             batch_size=self.batch_size,
         )  # fmt: skip
 

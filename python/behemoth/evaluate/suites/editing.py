@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.delta.delta import parameters_of
+from behemoth.evaluate.clusters import interval, proper
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.dose import doses
 from behemoth.evaluate.geometry import changed_parameter
@@ -15,6 +16,8 @@ from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
 
 from .bench import Bench, of_frame, resampled_ratio
+from .intervals import median_samples
+from .levels import Level, levels_of
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE", "damage_of", "question_match"]
@@ -25,7 +28,6 @@ _SHOWN = ("efficacy", "paraphrase", "neighbourhood", "score", "efficacy_magnitud
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
-    levels = _levels(bench)
     return (
         *map(of_frame, _SHOWN),
         Measure(
@@ -46,6 +48,16 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         *(
             Measure(
+                f"portability_{group}_if_known",
+                "free generation gives the right answer for facts that follow from the edit: "
+                f"{group}; facts known before",
+                lambda bench, group=group: _followed(bench, group, known=True),
+                in_trials=False,
+            )
+            for group in FOLLOWING
+        ),
+        *(
+            Measure(
                 f"damage_{group}",
                 f"share of the known facts that are no longer generated: {group}",
                 lambda bench, group=group: damage_of(bench, (group,)),
@@ -54,11 +66,12 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         *(
             Measure(
-                f"damage_exposures_{level}",
-                f"the same over all bystanders written {level} times",
+                f"damage_exposures_{level.name}",
+                f"the same over all bystanders written {level.text} times",
                 lambda bench, level=level: damage_of(bench, BYSTANDERS, level),
+                in_trials=level.single,
             )
-            for level in levels
+            for level in _levels(bench)
         ),
         *map(of_frame, ("leakage", "leakage_unrelated", "validity", "kl")),
         Measure(
@@ -87,13 +100,31 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "exponential of the entropy of its singular values (Roy and Vetterli, 2007), mean",
             _geometric("effective_rank"),
         ),
+        Measure(
+            "spectrum_largest",
+            "share of a change's squared norm in its largest singular value, mean over matrices",
+            _spectrum,
+            in_trials=False,
+        ),
+        Measure(
+            "seconds",
+            "time to make the edits, without loading the model",
+            lambda bench: _recorded(bench, "seconds"),
+            in_trials=False,
+        ),
+        Measure(
+            "peak_memory",
+            "peak bytes of the process that made them: of tensors on a GPU, else resident memory",
+            lambda bench: _recorded(bench, "peak_memory"),
+            in_trials=False,
+        ),
     )
 
 
-def _levels(bench: Bench) -> list[int]:
-    """Return the exposure levels of the bystanders; none if there are more than 16 levels."""
+def _levels(bench: Bench) -> list[Level]:
+    """Return the exposure levels of the bystanders that are written at all."""
     levels = bench.plan.probes.filter(pl.col("group").is_in(BYSTANDERS))["exposures"].unique()
-    return levels.filter(levels > 0).sort().to_list() if len(levels) <= 16 else []
+    return [level for level in levels_of(levels.to_list()) if level.low > 0]
 
 
 def question_match(bench: Bench) -> Found:
@@ -102,18 +133,20 @@ def question_match(bench: Bench) -> Found:
     return bench.mean(rows, pl.col("exact_match"), "questions in the corpus (gen --questions)")
 
 
-def damage_of(bench: Bench, groups: Sequence[str], exposures: int | None = None) -> Found:
+def damage_of(bench: Bench, groups: Sequence[str], level: Level | None = None) -> Found:
     """Return the share of bystanders that were right before the edit and no longer are."""
     if not bench.deltas:
         raise bench.unedited()
     rows = known_bystanders(bench.rows, groups)
-    if exposures is not None:
-        rows = rows.filter(exposures=exposures)
+    if level is not None:
+        rows = rows.filter(level.condition)
     return bench.mean(rows, pl.col("exact_match").not_(), "such facts that the model knew before")
 
 
-def _followed(bench: Bench, group: str) -> Found:
+def _followed(bench: Bench, group: str, *, known: bool = False) -> Found:
     rows = bench.rows.filter(group=group, must_change=True)
+    if known:
+        rows = rows.filter("known")
     return bench.mean(rows, pl.col("exact_match"), "facts that follow from an edit in this way")
 
 
@@ -135,7 +168,9 @@ def _dose(bench: Bench) -> Found:
     short = int((~frame["reached"]).sum())
     if short:
         raise MissingError(f"edits that all got there: {short} of {frame.height} did not")
-    return Found(float(np.median(frame["dose"])), count=frame.height, over="edits")
+    values = frame["dose"].to_numpy().astype(np.float64)
+    low, high = proper(*interval(median_samples(values), 0.95))
+    return Found(float(np.median(values)), low, high, frame.height, "edits")
 
 
 def _norm(bench: Bench) -> Found:
@@ -153,7 +188,8 @@ def _norm(bench: Bench) -> Found:
     shares = (sums["norm"] / sums["own"]).to_list()
     if not shares:
         raise MissingError("an edit that changed weights")
-    return Found(float(np.mean(shares)), count=len(shares), over="edits")
+    drawn = resampled_ratio(np.array(shares), np.ones(len(shares), np.int64), "edits")
+    return Found(float(np.mean(shares)), drawn.low, drawn.high, len(shares), "edits")
 
 
 def _geometric(column: str) -> Callable[[Bench], Found]:
@@ -164,6 +200,23 @@ def _geometric(column: str) -> Callable[[Bench], Found]:
         return Found(float(values.mean()), count=len(values), over="matrices")  # type: ignore[arg-type]
 
     return find
+
+
+def _spectrum(bench: Bench) -> Found:
+    spectra = [np.array(own) for own in bench.geometry["spectrum"].drop_nulls()]
+    shares = [own[0] ** 2 / np.square(own).sum() for own in spectra if own.any()]
+    if not shares:
+        raise MissingError("an edit that changed weights")
+    return Found(float(np.mean(shares)), count=len(shares), over="matrices")
+
+
+def _recorded(bench: Bench, name: str) -> Found:
+    if bench.edit is None:
+        raise bench.unedited()
+    value = getattr(bench.edit, name)
+    if value is None:
+        raise MissingError(f"an edit made in one call, whose edit.json states {name}")
+    return Found(float(value), over="edits", count=len(bench.edit.edits))
 
 
 SUITE = Suite("editing", "edits: success, generality, consequences, damage, size", _measures)

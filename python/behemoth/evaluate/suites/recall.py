@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from behemoth.evaluate.clusters import proper
+from behemoth.evaluate.clusters import interval, proper, weight_parts
 
 from .bench import Bench
+from .levels import levels_of
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE"]
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
-    levels = bench.recall["exposures"].unique().sort().to_list()
+    levels = levels_of(bench.recall["exposures"].unique().to_list())
     return (
         Measure(
             "recall",
@@ -37,25 +40,28 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         *(
             Measure(
-                f"recall_exposures_{level}",
-                f"recall of facts written {level} times",
+                f"recall_exposures_{level.name}",
+                f"recall of facts written {level.text} times",
                 lambda bench, level=level: bench.mean(
-                    bench.recall.filter(~pl.col("held_out"), exposures=level),
+                    bench.recall.filter(~pl.col("held_out"), level.condition),
                     pl.col("exact_match"),
                     "probes in written wordings",
                 ),
             )
-            for level in (levels if len(levels) <= 16 else ())
+            for level in levels
         ),
         Measure(
             "bits_per_fact",
-            "mean of log2(objects) + log2 p(object), 0 if negative (arXiv 2404.05405, section 2)",
+            "mean over written facts of log2(objects) + log2 p(object); numbers of exposures whose "
+            "own mean is negative count as 0 (arXiv 2404.05405, section 2)",
             _bits,
+            version=2,  # 1: clipped over all exposures together, without facts that are not finite
         ),
         Measure(
             "bits_per_parameter",
             "total over all written facts, per parameter without the embeddings",
             _bits_per_parameter,
+            version=2,
         ),
     )
 
@@ -69,17 +75,32 @@ def _recall(held_out: bool) -> Callable[[Bench], Found]:
 
 
 def _bits(bench: Bench) -> Found:
+    """Return the bits stored per written fact, as `study.analysis.capacity` computes them."""
     objects = {row["relation"]: row["objects"] for row in bench.run.corpus.world.relation_table}
-    rows = bench.recall.filter(~pl.col("held_out"), pl.col("exposures") > 0).with_columns(
-        pl.col("relation").replace_strict(objects, return_dtype=pl.Float64).alias("objects")
+    count = pl.col("relation").replace_strict(objects, return_dtype=pl.Float64)
+    saved = count.log(2) + pl.col("log_probability") / math.log(2)
+    facts = (
+        bench.recall.filter(~pl.col("held_out"), pl.col("exposures") > 0)
+        .with_columns(pl.when(saved.is_finite()).then(saved).otherwise(0.0).alias("bits"))
+        .group_by("fact", "subject", "exposures")
+        .agg(pl.col("bits").mean())
+        .sort("exposures", "fact")
     )
-    # Only the mean is clipped: clipping each fact would count luck as knowledge.
-    stored = pl.col("objects").log(2) + pl.col("log_probability") / math.log(2)
-    bits = bench.mean(rows, stored.fill_nan(None), "written facts")
-    low, high = bits.low, bits.high
-    if low is not None and high is not None:
-        low, high = proper(max(low, 0.0), max(high, 0.0))
-    return Found(max(bits.value, 0.0), low, high, bits.count, bits.over)
+    if facts.is_empty():
+        raise MissingError("written facts")
+    cluster = facts["subject"].rank("dense").to_numpy().astype(np.int64) - 1
+    clusters = int(cluster.max()) + 1
+    bits = facts["bits"].to_numpy()
+    levels = np.split(np.arange(len(facts)), np.flatnonzero(np.diff(facts["exposures"])) + 1)
+
+    def stored(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Only the sum of a level is clipped: clipping each fact would count luck as knowledge.
+        sums = [np.maximum(weights[:, cluster[rows]] @ bits[rows], 0.0) for rows in levels]
+        return np.sum(sums, axis=0) / (weights @ np.bincount(cluster))
+
+    values = [stored(part) for part in weight_parts(clusters, 1000, 0)]
+    low, high = proper(*interval(np.concatenate(values), 0.95))
+    return Found(float(stored(np.ones((1, clusters)))[0]), low, high, clusters, "subjects")
 
 
 def _bits_per_parameter(bench: Bench) -> Found:

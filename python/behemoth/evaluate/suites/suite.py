@@ -82,6 +82,9 @@ class Measure:
         Version, increased with every change of the computation.
     beside : bool
         Whether the twin's own number is reported too, if there is a twin.
+    in_trials : bool
+        Whether trials of studies take it: measures added later are omitted, so that trials made by
+        several versions of behemoth have the same measures at the same cost.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Measure:
     find: Callable[[Bench], Found]
     version: int = 1
     beside: bool = False
+    in_trials: bool = True
 
 
 @dataclass(frozen=True)
@@ -358,6 +362,8 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
     except MissingError as missing:
         raise ArgumentError("source", fspath(bench.source), str(missing)) from None
     measures = suite.measures(bench)
+    if bench.in_trial:
+        measures = [measure for measure in measures if measure.in_trials]
     results = []
     with task(progress, "measuring", "measures") as step:
         for number, measure in enumerate(measures):

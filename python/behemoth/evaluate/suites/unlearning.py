@@ -12,16 +12,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
+from behemoth.evaluate.clusters import interval, proper
 from behemoth.evaluate.continued import continue_training
-from behemoth.evaluate.forget_quality import forget_quality
+from behemoth.evaluate.forget_quality import fact_scores, forget_quality
 from behemoth.evaluate.membership import SCORES, auc, privacy
 from behemoth.evaluate.metrics import PARAPHRASED
 from behemoth.evaluate.relearning import relearn
-from behemoth.evaluate.text_losses import document_losses, perplexity
+from behemoth.evaluate.text_losses import document_losses, model_divergences, perplexity
 from behemoth.evaluate.twin import ROWS, parameter_distance, twin_divergences
 from behemoth.support.errors import ArgumentError
 
 from .bench import Bench, of_frame, resampled_ratio
+from .intervals import auc_samples, distance_samples
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE"]
@@ -87,6 +89,20 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             )
             for group in _RETAINED
         ),
+        *(
+            Measure(
+                f"retain_probability_{group}",
+                f"p(right answer), over all of its tokens, where nothing must change: {group}",
+                lambda bench, group=group: bench.mean(
+                    bench.rows.filter(group=group, must_change=False),
+                    pl.col("log_probability_true").exp(),
+                    "probes of this group",
+                ),
+                beside=True,
+                in_trials=False,
+            )
+            for group in _RETAINED
+        ),
         of_frame("model_utility", beside=True),
         Measure(
             "perplexity_corpus",
@@ -139,12 +155,14 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "Adam steps on half of the facts until half of the others are generated again "
             "(arXiv 2410.08827)",
             _relearning,
+            beside=True,
         ),
         *(
             Measure(
                 f"recall_{bits}_bit",
                 f"forget_recall with weights rounded to {bits} bits",
                 lambda bench, bits=bits: _rounded(bench, bits),
+                beside=True,
             )
             for bits in _BITS
         ),
@@ -156,6 +174,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 lambda bench, share=share: _still_said(
                     bench, bench.pruned.filter(share=share).drop("share")
                 ),
+                beside=True,
             )
             for share in _PRUNED
         ),
@@ -171,6 +190,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "Adam steps on other documents of the corpus until half of the facts are generated "
             "again (arXiv 2406.13356)",
             _continued,
+            beside=True,
         ),
         Measure(
             "linear_probe",
@@ -193,6 +213,12 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 lambda bench, groups=groups: _against_twin(bench, groups),
             )
             for name, groups in (("forget", ("forget",)), ("retain", _RETAINED))
+        ),
+        Measure(
+            "kl_twin_text",
+            "KL(twin || model), nats per token of the corpus",
+            _text_against_twin,
+            in_trials=False,
         ),
         Measure(
             "parameters_twin",
@@ -231,38 +257,61 @@ def _perplexity(documents: str) -> Callable[[Bench], Found]:
 
 
 def _forget_quality(bench: Bench) -> tuple[Found, Found]:
+    frame, twins = bench.frame, bench.beside.frame
     try:
-        quality = forget_quality(bench.frame, bench.beside.frame)
+        quality = forget_quality(frame, twins)
     except ArgumentError:
         raise MissingError(
-            "objects of one token in other wordings, which truth ratios need"
+            "truth ratios of facts to forget: objects of one token, or of a grammar"
         ) from None
-    return Found(quality.p_value, count=quality.facts, over="facts"), Found(
-        quality.statistic, count=quality.facts, over="facts"
-    )
+    both = fact_scores(frame).join(fact_scores(twins), on="fact").sort("fact")
+    one, other = (both[name].to_numpy() for name in ("value", "value_right"))
+    p_value = Found(quality.p_value, count=quality.facts, over="facts")
+    if np.isnan(one).any() or np.isnan(other).any():
+        return p_value, Found(quality.statistic, count=quality.facts, over="facts")
+    subjects = bench.subjects_of(both["fact"])
+    low, high = proper(*interval(distance_samples(one, other, subjects), 0.95))
+    if low is not None:
+        low = min(low, quality.statistic)  # resampling adds distance
+    return p_value, Found(quality.statistic, low, high, int(subjects.max()) + 1, "subjects")
 
 
 def _membership(bench: Bench, score: str) -> Found:
-    frame = bench.membership
-    return Found(auc(frame, score), count=frame.height, over="facts")
+    return _auc(bench, bench.membership, score)
+
+
+def _auc(bench: Bench, frame: pl.DataFrame, score: str) -> Found:
+    value, subjects = auc(frame, score), bench.subjects_of(frame["fact"])
+    low = high = None
+    if not np.isnan(value):
+        low, high = proper(*interval(auc_samples(frame, score, subjects), 0.95))
+    return Found(value, low, high, int(subjects.max()) + 1, "subjects")
 
 
 def _privacy(bench: Bench, score: str) -> Found:
     model, twin = bench.membership, bench.beside.membership
     row = privacy(model, twin).row(by_predicate=pl.col("score") == score, named=True)
-    return Found(row["distance"], count=model.height, over="facts")
+    subjects = bench.subjects_of(model["fact"])
+    low = high = None
+    if not np.isnan(row["distance"]):
+        # Pairs of the two are the same, and so are the samples. The interval is that of the signed
+        # difference, folded: samples of a distance that is 0 are all above 0.
+        samples = [auc_samples(frame, score, subjects) for frame in (model, twin)]
+        ends = interval(samples[0] - samples[1], 0.95)
+        near = 0.0 if ends[0] <= 0 <= ends[1] else min(map(abs, ends))
+        low, high = proper(near, max(map(abs, ends)))
+    return Found(row["distance"], low, high, int(subjects.max()) + 1, "subjects")
 
 
 def _reference(bench: Bench) -> Found:
     model, twin = bench.membership, bench.beside.membership
-    frame = model.with_columns(loss=model["loss"] - twin["loss"])
-    return Found(auc(frame, "loss"), count=frame.height, over="facts")
+    return _auc(bench, model.with_columns(loss=model["loss"] - twin["loss"]), "loss")
 
 
 def _relearning(bench: Bench) -> Found:
     try:
         frame = relearn(
-            bench.model, bench.run.corpus, bench.plan, bench.delta, steps=_RELEARNING, until=_HALF,
+            bench.model, bench.run.corpus, bench.plan, bench.change, steps=_RELEARNING, until=_HALF,
             batch_size=bench.rows_of(512),
         )  # fmt: skip
     except ArgumentError as error:
@@ -275,7 +324,7 @@ def _continued(bench: Bench) -> Found:
     steps = (*(step for step in _CONTINUED if step < last), last)
     try:
         frame = continue_training(
-            bench.model, corpus, plan, bench.delta, steps=steps, until=_HALF,
+            bench.model, corpus, plan, bench.change, steps=steps, until=_HALF,
             batch_size=bench.rows_of(512),
         )  # fmt: skip
     except ArgumentError:
@@ -301,7 +350,7 @@ def _still_said(bench: Bench, forgotten: pl.DataFrame) -> Found:
     others = bench.rows.filter(pl.col("group") != "forget")
     rows = forgotten.with_columns(
         pl.lit(bench.rows[name][0]).cast(bench.rows.schema[name]).alias(name)
-        for name in ("run", "seed")
+        for name in ("run", "seed", "stage")
     )
     return bench.metric("forget_recall", rows=pl.concat([others, rows]))
 
@@ -322,7 +371,6 @@ def _linear(bench: Bench, forgotten: bool) -> Found:
         rows = rows.filter(number == 0)
         if rows.is_empty():
             raise MissingError("10 facts that stay of one of the relations to forget in")
-    rows = rows.with_columns(subject=pl.col("fact"))
     return bench.mean(rows, pl.col("match"), "facts to forget in the plan")
 
 
@@ -336,6 +384,12 @@ def _against_twin(bench: Bench, groups: Sequence[str]) -> Found:
         )
     rows = probes.select("link", "subject").with_columns(kl=pl.Series(divergence))
     return bench.mean(rows, pl.col("kl"), "probes of these groups in the plan")
+
+
+def _text_against_twin(bench: Bench) -> Found:
+    with bench.edited() as model:
+        sums, counts = model_divergences(bench.beside.model, model, bench.documents)
+    return resampled_ratio(sums, counts, "documents")
 
 
 def _parameters(bench: Bench) -> Found:

@@ -18,12 +18,13 @@ _NAMES = {
     **dict.fromkeys(
         ("score", "efficacy", "paraphrase", "neighbourhood", "question_match", "validity",
          "damage", "forgetting", "utility", "privacy", "relearned", "model_utility",
-         "forget_probability", "forget_quality", "forget_distance", "extraction_strength"),
+         "forget_probability", "forget_quality", "forget_distance", "extraction_strength",
+         "spectrum_largest"),
         SHARE,
     ),
     **dict.fromkeys(
         ("truth_ratio", "parameters_twin", "relearning_steps", "continued_steps", "dose", "norm",
-         "rank", "effective_rank", "kl"),
+         "rank", "effective_rank", "kl", "seconds", "peak_memory"),
         AMOUNT,
     ),
 }  # fmt: skip

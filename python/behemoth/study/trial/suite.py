@@ -53,7 +53,7 @@ def bench_of(
     """
     return Bench(
         run.directory, run, plan, deltas, lambda: model, None, twin,
-        frame=frame, continued=continued, batch_size=batch_size,
+        frame=frame, continued=continued, batch_size=batch_size, in_trial=True,
     )  # fmt: skip
 
 

@@ -1,0 +1,90 @@
+"""Bootstrap samples of statistics that are not ratios of sums, over clusters of rows.
+
+The same clusters are drawn for the same number of clusters, so that the samples of two models may
+be subtracted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth.evaluate.clusters import weight_parts
+
+__all__ = ["RESAMPLES", "auc_samples", "distance_samples", "median_samples"]
+
+RESAMPLES = 1000
+"""Number of bootstrap samples."""
+
+
+def auc_samples(frame: pl.DataFrame, score: str, cluster: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return bootstrap samples of `membership.auc`.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Rows of `membership`.
+    score : str
+        Column with the score, without NaN.
+    cluster : int64[rows]
+        Number of the cluster of each row, from 0.
+
+    Returns
+    -------
+    float64[RESAMPLES]
+        NaN for samples without members or without others.
+    """
+    values = frame[score].to_numpy()
+    order = np.argsort(values, kind="stable")
+    values, cluster = values[order], cluster[order]
+    member = frame["member"].to_numpy()[order]
+    first, last = (np.searchsorted(values, values, side) for side in ("left", "right"))
+    found = []
+    for weights in weight_parts(int(cluster.max()) + 1, RESAMPLES, 0):
+        drawn = weights[:, cluster]
+        members, others = drawn * member, drawn * ~member
+        below = np.pad(others.cumsum(1), ((0, 0), (1, 0)))
+        # Of the others, those below a member count fully, ties half.
+        above = (members * (below[:, first] + below[:, last]) / 2).sum(1)
+        with np.errstate(invalid="ignore"):
+            found.append(above / (members.sum(1) * others.sum(1)))
+    return np.concatenate(found)
+
+
+def distance_samples(
+    one: NDArray[np.float64], other: NDArray[np.float64], cluster: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return bootstrap samples of the maximum distance of two empirical distribution functions.
+
+    Parameters
+    ----------
+    one, other : float64[n]
+        Paired values without NaN: pairs are resampled.
+    cluster : int64[n]
+        Number of the cluster of each pair, from 0.
+
+    Returns
+    -------
+    float64[RESAMPLES]
+    """
+    every = np.unique(np.concatenate([one, other]))
+    places = [np.searchsorted(np.sort(values), every, "right") for values in (one, other)]
+    orders = [np.argsort(values, kind="stable") for values in (one, other)]
+    found = []
+    for weights in weight_parts(int(cluster.max()) + 1, RESAMPLES, 0):
+        drawn = weights[:, cluster]
+        shares = [
+            np.pad(drawn[:, order].cumsum(1), ((0, 0), (1, 0)))[:, place]
+            for order, place in zip(orders, places, strict=True)
+        ]
+        found.append(np.abs(shares[0] - shares[1]).max(1) / drawn.sum(1))
+    return np.concatenate(found)
+
+
+def median_samples(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return bootstrap samples of the median of values: float64[RESAMPLES]."""
+    generator = np.random.default_rng(0)
+    return np.array(
+        [np.median(generator.choice(values, len(values))) for _ in range(RESAMPLES)], np.float64
+    )

@@ -1,0 +1,66 @@
+"""Suite editing: levels of bystanders' exposures, and portability of facts known before."""
+
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from behemoth.evaluate import SUITES
+from behemoth.evaluate.suites.suite import MissingError
+
+
+def measures(bench):
+    return {measure.name: measure for measure in SUITES["editing"].measures(bench)}
+
+
+def bench_of(exposures, rows=None):
+    probes = pl.DataFrame({"group": ["unrelated"] * len(exposures), "exposures": exposures})
+
+    def mean(rows, value, what):
+        if rows.is_empty():
+            raise MissingError(what)
+        return rows.select(value.mean()).item()
+
+    return SimpleNamespace(
+        plan=SimpleNamespace(probes=probes), rows=rows, deltas={None: ...}, mean=mean
+    )
+
+
+def test_levels_beyond_sixteen_are_ranges_that_trials_omit():
+    few, many = measures(bench_of([0, 1, 4])), measures(bench_of(list(range(20))))
+    prefix = "damage_exposures_"
+    assert [name for name in few if name.startswith(prefix)] == [f"{prefix}1", f"{prefix}4"]
+    names = [name for name in many if name.startswith(prefix)]
+    assert names == [
+        f"{prefix}{level}" for level in ("1", "2_to_3", "4_to_7", "8_to_15", "16_to_31")
+    ]
+    assert [many[name].in_trials for name in names] == [True, False, False, False, False]
+
+
+def test_damage_of_a_range_is_that_of_its_facts():
+    exposures = list(range(20))
+    rows = pl.DataFrame(
+        {
+            "group": ["unrelated"] * 20, "exposures": exposures, "known": [True] * 20,
+            "must_change": [False] * 20, "exact_match": [each not in (4, 7) for each in exposures],
+        }
+    )  # fmt: skip
+    bench = bench_of(exposures, rows)
+    found = measures(bench)
+    assert found["damage_exposures_4_to_7"].find(bench) == 0.5
+    assert found["damage_exposures_2_to_3"].find(bench) == 0.0
+
+
+def test_portability_of_facts_known_before():
+    rows = pl.DataFrame(
+        {
+            "group": ["subject_nested"] * 4, "must_change": [True, True, True, False],
+            "known": [True, True, False, True], "exact_match": [True, False, False, True],
+        }
+    )  # fmt: skip
+    bench = bench_of([1], rows)
+    found = measures(bench)
+    assert found["portability_subject_nested"].find(bench) == pytest.approx(1 / 3)
+    assert found["portability_subject_nested_if_known"].find(bench) == 0.5
+    with pytest.raises(MissingError):
+        found["portability_implicit_remap_if_known"].find(bench)

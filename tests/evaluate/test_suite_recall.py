@@ -1,0 +1,83 @@
+"""Suite recall: bits and levels of exposures."""
+
+import math
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from behemoth.evaluate import SUITES
+from behemoth.study.analysis.capacity import stored_bits
+
+
+def measures(bench):
+    return {measure.name: measure for measure in SUITES["recall"].measures(bench)}
+
+
+def bench_of(rows, *, objects=16):
+    """A bench of rows (exposures, log-probability), one subject each, in a written wording."""
+    frame = pl.DataFrame(
+        [
+            {"fact": fact, "subject": fact, "relation": 0, "exposures": exposures,
+             "log_probability": value, "held_out": False, "exact_match": True,
+             "valid_object": True}
+            for fact, (exposures, value) in enumerate(rows)
+        ],
+        schema_overrides={"log_probability": pl.Float64},
+    )  # fmt: skip
+    world = SimpleNamespace(relation_table=[{"relation": 0, "objects": objects}])
+    run = SimpleNamespace(corpus=SimpleNamespace(world=world), parameters_without_embedding=100)
+    return SimpleNamespace(recall=frame, run=run, written_facts=float(frame.height))
+
+
+ROWS = {
+    "a level that is known and one that is worse than chance": [
+        *[(64, 0.0)] * 10,
+        *[(1, -9.0)] * 10,
+    ],
+    "facts that are not finite": [(8, 0.0), (8, math.nan), (8, -math.inf), (8, -1.0)],
+    "levels of unequal size": [(2, -0.5), (2, -4.0), (2, -1.0), (4, 0.0)],
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_bits_are_clipped_by_level_as_in_the_analysis_of_capacity(rows):
+    bench = bench_of(rows)
+    found = measures(bench)["bits_per_fact"].find(bench)
+    levels = (
+        bench.recall.with_columns(objects=pl.lit(16))
+        .group_by("exposures")
+        .agg(stored_bits().alias("bits"), pl.len().alias("facts"))
+    )
+    wanted = (levels["bits"] * levels["facts"]).sum() / len(rows)
+    assert found.value == pytest.approx(wanted, abs=1e-12)
+    assert found.low <= found.value <= found.high and found.count == len(rows)
+    per_parameter = measures(bench)["bits_per_parameter"].find(bench)
+    assert per_parameter.value == pytest.approx(wanted * len(rows) / 100)
+
+
+def test_a_level_below_chance_takes_no_bits_from_another():
+    rows = ROWS["a level that is known and one that is worse than chance"]
+    bench = bench_of(rows)
+    assert measures(bench)["bits_per_fact"].find(bench).value == pytest.approx(2.0)
+
+
+def test_levels_beyond_sixteen_are_ranges():
+    rows = [(exposures, 0.0) for exposures in (*range(17), 40)]
+    bench = bench_of(rows)
+    names = [name for name in measures(bench) if name.startswith("recall_exposures_")]
+    ranges = ("0", "1", "2_to_3", "4_to_7", "8_to_15", "16_to_31", "32_to_63")
+    assert names == [f"recall_exposures_{level}" for level in ranges]
+    few = bench_of([(exposures, 0.0) for exposures in range(16)])
+    names = [name for name in measures(few) if name.startswith("recall_exposures_")]
+    assert names == [f"recall_exposures_{level}" for level in range(16)]
+
+
+def test_a_range_of_levels_contains_its_ends():
+    bench = bench_of([(exposures, 0.0) for exposures in range(32)])
+    bench.recall = bench.recall.with_columns(exact_match=pl.col("exposures").is_in([4, 7]))
+    bench.mean = lambda rows, value, _: rows.select(value.mean()).item()
+    found = {name: measure.find(bench) for name, measure in measures(bench).items()
+             if name.startswith("recall_exposures_")}  # fmt: skip
+    assert found["recall_exposures_4_to_7"] == 0.5
+    assert found["recall_exposures_2_to_3"] == found["recall_exposures_8_to_15"] == 0.0
