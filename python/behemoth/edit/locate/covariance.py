@@ -22,10 +22,10 @@ from behemoth.edit.cache import digest_of, read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
+from behemoth.model.observe import watching
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, silent
 
-from .keys import watching
 from .layout import Layout
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta, LowRank
+from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, WORDINGS
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
@@ -46,13 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LocateAndEdit", "leverage", "solved"]
 
-_WORDINGS = 3  # usual number for an edited fact
-_SENTENCE = 8  # tokens
 _SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
 _PREFIXES = 4  # default for a model trained on documents after others
-# Bytes that a block keeps per token and unit of width for gradients: 17 numbers of 4 bytes
-# (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
-_ACTIVATIONS = 68
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,7 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Return the bytes the search keeps for gradients, which end at the last changed layer."""
-        return self._search_bytes(model, count * _WORDINGS, count)
+        return self._search_bytes(model, count * WORDINGS, count)
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
         """Return the same by the number of wordings of each plan, and of tokens in its answers."""
@@ -182,8 +178,8 @@ class LocateAndEdit(TargetBudget, ABC):
         behind = architecture.layers - self._layers(model)[-1]
         prefixes = _PREFIXES if self.prefixes is None else self.prefixes
         rows = wordings * (prefixes + 1) + edits * self.kept
-        tokens = rows * (self.prefix_tokens + _SENTENCE)
-        return tokens * behind * _ACTIVATIONS * architecture.width
+        tokens = rows * (self.prefix_tokens + SENTENCE)
+        return tokens * behind * ACTIVATIONS * architecture.width
 
     def shared_bytes(self, model: nn.Module) -> int:
         """Return the bytes of a float64 covariance for each changed layer, and of solving."""
