@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
+from behemoth.evaluate.suites import unlearning
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.suite import Found, MissingError, SuiteResult, Taken, take
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
@@ -409,3 +411,9 @@ def test_an_object_that_links_are_of_is_no_subject_of_its_number(made):
     )
     assert bench.mean(rows, pl.col("value"), "rows").count == 3
     assert bench.mean(rows.drop("link"), pl.col("value"), "rows").count == 2
+
+
+def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
+    delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
+    with pytest.raises(MissingError, match="an edit that changes weights"):
+        unlearning._parameters(SimpleNamespace(delta=delta))
