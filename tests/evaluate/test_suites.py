@@ -18,7 +18,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
-from behemoth.evaluate.suites import unlearning
+from behemoth.evaluate.suites import editing, unlearning
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.suite import Found, MissingError, SuiteResult, Taken, take
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
@@ -417,3 +417,19 @@ def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
     delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
     with pytest.raises(MissingError, match="an edit that changes weights"):
         unlearning._parameters(SimpleNamespace(delta=delta))
+
+
+def test_the_dose_of_the_editing_suite_is_of_new_answers():
+    """Unlearning has doses of another kind, not numbers of steps to p(new) > p(old)."""
+    held = {"log_probability_new": -1.0, "log_probability_other": -1.0, "log_probability_old": -2.0}
+    trace = [{"step": step, **held} for step in range(8)]
+    plan = SimpleNamespace(
+        edits=pl.DataFrame({"edit": [0], "fact": [1], "exposures": [1], "new_object": [2]})
+    )
+    benches = {
+        name: SimpleNamespace(deltas={0: EditDelta({}, name, {}, "", 0, trace=trace)}, plan=plan)
+        for name in ("ft", "npo")
+    }
+    assert editing._dose(benches["ft"]).value == 0.0
+    with pytest.raises(MissingError, match="doses of new answers"):
+        editing._dose(benches["npo"])
