@@ -78,6 +78,12 @@ def train(**wrong):
         (lambda: bh.EditDelta.load("."), "directory", "the directory of a delta"),
         (lambda: bh.evaluate("nowhere", "nowhere"), "plan", "a plan directory"),
         (lambda: bh.recall("run", CORPUS), "model", "a model; Run.load_model gives that of a run"),
+        (
+            lambda: bh.EditDelta({}, "lora", {}, "", 0).apply("run"),
+            "model",
+            "a model; Run.load_model gives that of a run",
+        ),
+        (lambda: bh.get_method("lroa"), "method", r".* \(did you mean lora\?\)"),
         (lambda: bh.load(""), "path", "a directory of a corpus"),
         (lambda: bh.load(None), "path", "a directory of a corpus"),
         (lambda: bh.study(3, out="s"), "source", "a study file"),
@@ -112,7 +118,7 @@ def test_it_is_refused(call, argument, allowed, tmp_path, monkeypatch):
         ({"settings": {"stes": 3}}, "stes", r".*\(did you mean steps\?\)"),
         ({"stack": "a"}, "stack", "a whole number from 1"),
         ({"seed": True}, "seed", "a whole number from 0"),
-        ({"device": "gpu"}, "device", "here: auto, cpu"),
+        ({"device": "gpu"}, "device", "auto, cpu"),
     ],
 )
 def test_an_edit_is_refused(edit, wrong, argument, allowed, tmp_path):
@@ -135,7 +141,7 @@ def test_settings_beside_a_method_that_has_its_own_are_refused(edit):
 
 @pytest.mark.parametrize("device", ["gpu", 3, "meta"])
 def test_a_model_goes_to_no_device_that_is_not_there(trained, device):
-    with pytest.raises(bh.ArgumentError, match=r"argument 'device': got .*, allowed: here: auto"):
+    with pytest.raises(bh.ArgumentError, match=r"argument 'device': got .*, allowed: auto, cpu"):
         bh.load(trained).load_model(device)
 
 

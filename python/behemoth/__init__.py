@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     )
     from .corpus.spec import *
     from .delta import EditDelta as EditDelta
-    from .edit import EditRecord as EditRecord, edit as edit
+    from .edit import EditRecord as EditRecord, edit as edit, get_method as get_method
     from .evaluate import (
         SuiteResult as SuiteResult,
         evaluate as evaluate,
@@ -65,7 +65,7 @@ __all__, __dir__, __getattr__ = lazy(
         "": "edit evaluate export plan recall report study train tune",
         "corpus": " ".join(_corpus),
         "delta": "EditDelta",
-        "edit": "EditRecord",
+        "edit": "EditRecord get_method",
         "evaluate": "SuiteResult evaluate_suite trace",
         "loading": "load",
         "plan": "EditPlan EditRequest",

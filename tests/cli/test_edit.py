@@ -69,7 +69,7 @@ def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):
         ("--plan PLAN --method lora --set rank --out e", "argument '--set': got rank, allowed: "),
         (
             "--plan PLAN --method lora --set rnk=1 --out e",
-            "argument 'rnk': got no setting of lora, allowed: steps",
+            "argument 'rnk': got an unknown setting of lora, allowed: steps",
         ),
         ("--plan PLAN --method lora --set rank=0 --out e", "argument 'rank': got 0, allowed"),
         ("--plan PLAN --method lora --seed x --out e", "argument '--seed': got x, allowed"),

@@ -87,10 +87,10 @@ def test_what_does_not_fit_is_refused():
     most = model.config.max_position_embeddings
     with before(model, [3] * (most - 4)).apply(model):
         model(input_ids=torch.tensor([[5] * 4]))
-        with pytest.raises(ArgumentError, match=f"5 tokens behind a context of {most - 4}, allowed:"
-                                                f" {most} in all"):  # fmt: skip
+        with pytest.raises(ArgumentError, match=f"5 tokens after a context of {most - 4}, allowed:"
+                                                f" {most} tokens together"):  # fmt: skip
             model(input_ids=torch.tensor([[5] * 5]))
-        with pytest.raises(ArgumentError, match="allowed: tokens behind a context"):
+        with pytest.raises(ArgumentError, match="allowed: token ids"):
             model(inputs_embeds=torch.zeros(1, 2, 32).double())
     with pytest.raises(ArgumentError, match="gpt_neox of 40 words"):
         before(model, [40]).apply(model)

@@ -124,3 +124,14 @@ def test_what_is_quantised_goes_before_the_delta_below_it(model, changes):
         below.revert()
     above.revert()
     below.revert()
+
+
+def test_a_low_rank_change_is_multiplied_once(model, changes, monkeypatch):
+    made, dense = [], LowRank.to_dense
+    monkeypatch.setattr(LowRank, "to_dense", lambda self: made.append(1) or dense(self))
+    delta_of(changes).apply(model).revert()
+    assert made == [1]
+    assert all(
+        change.shape == tuple(dense_of.shape)
+        for change, dense_of in ((change, change.to_dense()) for change in changes.values())
+    )

@@ -10,6 +10,7 @@ from transformers import GPTNeoXForCausalLM
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.apply import edit
+from behemoth.edit.locate import covariance
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.registry import get_method
@@ -301,3 +302,24 @@ def test_deltas_say_which_edit_directory_they_are_from(trained, plan, tmp_path):
     moved = tmp_path / "elsewhere"
     (tmp_path / "e").rename(moved)
     assert read_edit(moved).run == trained.resolve()
+
+
+@pytest.mark.parametrize(("stack", "kept"), [(1, False), (1, True), (64, False)])
+def test_covariances_are_computed_once_for_all_stacks(
+    trained, plan, tmp_path, monkeypatch, stack, kept
+):
+    made, accumulate = [], covariance._accumulate
+
+    def counted(*arguments):
+        made.append(1)
+        return accumulate(*arguments)
+
+    monkeypatch.setattr(covariance, "_accumulate", counted)
+    settings = {"steps": 2, "samples": 256, "kept": 0}
+    cache = tmp_path / "cache" if kept else None
+    edit(
+        trained, plan, "rome", tmp_path / "e", settings=settings, single=True, stack=stack,
+        cache=cache,
+    )  # fmt: skip
+    assert made == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["cache"] if kept else []) + ["e"]

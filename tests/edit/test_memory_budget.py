@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit import get_method
+from behemoth.edit.gradient.method import _COPIES
 from behemoth.edit.memory_budget import edit_bytes, fitting
 from behemoth.edit.protocol import EditContext
 from behemoth.support.text import bytes_text
@@ -153,3 +155,21 @@ def test_the_command_refuses_before_it_makes_anything(run, runs, tmp_path):
     assert not any(out.glob("*.json"))
     with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):
         bh.edit(place, f"{place}-plan", "ft", out, memory=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ft", {}), ("ft_l", {}), ("ft_svd", {}), ("rmu", {}), ("lora", {}), ("npo", {}),
+        ("lora", {"part": "embedding"}), ("lora", {"part": "both", "layers": [1]}),
+        ("ft", {"part": "head"}),
+    ],
+)  # fmt: skip
+def test_changes_are_counted_without_making_them(model, monkeypatch, name, settings, dtype):
+    method, model = get_method(name, settings), model.to(dtype)
+    made = method.stacked(model, 1, 0).parameters()
+    assert all(change.dtype == torch.float32 for change in made)
+    wanted = sum(change.numel() * change.element_size() for change in made)
+    monkeypatch.setattr(type(method), "stacked", None)  # which allocates them
+    assert method.stack_bytes(model, 3) == 3 * _COPIES * wanted

@@ -23,7 +23,7 @@ def test_settings_are_read_by_the_types_of_the_fields():
         (
             "lora",
             {"rnak": "1"},
-            r"argument 'rnak': got no setting of lora, allowed: steps, .* mean rank",
+            r"argument 'rnak': got an unknown setting of lora, allowed: steps, .* mean rank",
         ),
         ("lora", {"rank": "x"}, "argument 'rank': got x, allowed: a whole number or none"),
         ("lora", {"part": "heads"}, "argument 'part': got heads, allowed: mlp, attention, both"),

@@ -169,3 +169,16 @@ def test_interval_keeps_infinities_and_leaves_out_what_is_no_number():
     assert low == 5
     assert high == np.inf
     assert all(np.isnan(interval(np.array([np.nan]), 0.9)))
+
+
+def test_without_columns_all_rows_are_one_group():
+    row = aggregate(models([0.2, 0.8]), ["exact_efficacy"], by=[], filters=("all",))
+    assert row.select("value", "clusters").row(0) == (0.5, 2)
+    assert "method" not in row.columns
+    assert aggregate(models([0.5]).head(0), ["exact_efficacy"], by=[]).is_empty()
+
+
+def test_a_name_is_not_read_letter_by_letter():
+    frame = models([0.25, 0.75])
+    one = aggregate(frame, "exact_efficacy", by="method", filters="all")
+    assert one.equals(aggregate(frame, ["exact_efficacy"], by=["method"], filters=["all"]))

@@ -61,7 +61,9 @@ def test_a_trace_without_probabilities_has_no_dose():
 
 def test_doses_of_deltas():
     class Plan:
-        edits = pl.DataFrame({"edit": [0, 1, 2], "fact": [10, 11, 12], "exposures": [1, 4, 4]})
+        edits = pl.DataFrame(
+            {"edit": [0, 1, 2], "fact": [10, 11, 12], "exposures": [1, 4, 4], "new_object": [5] * 3}
+        )
 
     deltas = {
         0: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1, 1, 1, 1, 1])),
@@ -72,11 +74,38 @@ def test_doses_of_deltas():
     lost = EditDelta({}, "m", {}, "", 0, failure="nan", trace=trace_of([-1, 1, 1, 1, 1]))
     assert doses({0: lost}, Plan()).row(0)[-2:] == (False, "nan")
     assert doses(deltas, Plan()).rows() == [
-        (0, 10, 1, 1, 0, True, None),
-        (1, 11, 4, 1, 1, False, None),
-        (2, 12, 4, None, None, None, "loss nan at step 0"),
+        (0, 10, 1, "flip", 1, 0, True, None),
+        (1, 11, 4, "flip", 1, 1, False, None),
+        (2, 12, 4, "flip", None, None, None, "loss nan at step 0"),
     ]
-    assert doses({None: deltas[0]}, Plan()).row(0) == (None, None, None, 1, 0, True, None)
+    batch = doses({None: deltas[0]}, Plan()).row(0)
+    assert batch == (None, None, None, "flip", 1, 0, True, None)
+
+
+def test_the_dose_of_unlearning_is_where_the_old_answer_is_lost():
+    class Plan:
+        edits = pl.DataFrame({"edit": [0], "fact": [10], "exposures": [1], "new_object": [5]})
+
+    # The new answer never becomes likelier than the old one; another token does, after two steps.
+    trace = [
+        {**row, "log_probability_other": other}
+        for row, other in zip(trace_of([-1] * 8), [-9.0] * 2 + [9.0] * 6, strict=True)
+    ]
+    found = {
+        method: doses({0: EditDelta({}, method, {}, "", 0, trace=trace)}, Plan()).row(0)[3:7]
+        for method in ("npo", "ft", "rome")
+    }
+    assert found["npo"] == ("forget", 2, 1, True)
+    assert found["ft"] == ("flip", 4, 4, False)
+    assert found["rome"] == ("flip", None, None, None)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_without_columns_all_edits_are_one_group(empty):
+    frame = pl.DataFrame({"exposures": [1, 4, 4], "dose": [1, 2, 5], "reached": [True] * 3})
+    frame = frame.head(0) if empty else frame
+    assert ed50(frame, by=[])["ed50"].to_list() == ([] if empty else [2.0])
+    assert ed50(frame, by="exposures").equals(ed50(frame, by=["exposures"]))
 
 
 # Remission of leukaemia with 6-MP, in weeks (Freireich et al., 1963), the textbooks' example.

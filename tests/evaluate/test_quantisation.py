@@ -2,9 +2,10 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from behemoth import ArgumentError, Corpus, World
-from behemoth.delta.delta import Dense, EditDelta
+from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.evaluate import evaluate_model
 from behemoth.evaluate.quantisation import evaluate_quantised, quantise
 from behemoth.plan.compile import compile_plan
@@ -72,3 +73,22 @@ def test_rounding_undoes_what_is_smaller_than_a_step(random_model):
 def test_errors(random_model):
     with pytest.raises(ArgumentError, match="argument 'bits': got 1, allowed: 2 to 16"):
         quantise(random_model(50), 1)
+
+
+def test_a_tied_matrix_edited_under_its_second_name_is_rounded_once():
+    config = GPT2Config(
+        vocab_size=100, n_positions=64, n_embd=16, n_layer=1, n_head=2, initializer_range=0.3,
+        bos_token_id=0, eos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    corpus = Corpus(World(60, 2, 8), exposures=2)
+    config.vocab_size = corpus.vocabulary_size
+    model = GPT2LMHeadModel(config).eval()
+    plan = compile_plan(corpus, EditRequest(edits=2, same_object=0, regular=0))
+    left = torch.randn(corpus.vocabulary_size, 1)
+    delta = {
+        name: EditDelta({f"{name}.weight": LowRank(left, torch.ones(1, 16))}, "", {}, "", 0)
+        for name in ("lm_head", "transformer.wte")
+    }
+    frames = [evaluate_quantised(model, corpus, plan, each, bits=(4,)) for each in delta.values()]
+    assert_frame_equal(*frames)

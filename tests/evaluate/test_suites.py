@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
+from behemoth.evaluate.suites import editing, unlearning
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.suite import Found, MissingError, SuiteResult, Taken, take
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
@@ -467,3 +469,25 @@ def test_an_object_that_links_are_of_is_no_subject_of_its_number(made):
     )
     assert bench.mean(rows, pl.col("value"), "rows").count == 3
     assert bench.mean(rows.drop("link"), pl.col("value"), "rows").count == 2
+
+
+def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
+    delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
+    with pytest.raises(MissingError, match="an edit that changes weights"):
+        unlearning._parameters(SimpleNamespace(delta=delta))
+
+
+def test_the_dose_of_the_editing_suite_is_of_new_answers():
+    """Unlearning has doses of another kind, not numbers of steps to p(new) > p(old)."""
+    held = {"log_probability_new": -1.0, "log_probability_other": -1.0, "log_probability_old": -2.0}
+    trace = [{"step": step, **held} for step in range(8)]
+    plan = SimpleNamespace(
+        edits=pl.DataFrame({"edit": [0], "fact": [1], "exposures": [1], "new_object": [2]})
+    )
+    benches = {
+        name: SimpleNamespace(deltas={0: EditDelta({}, name, {}, "", 0, trace=trace)}, plan=plan)
+        for name in ("ft", "npo")
+    }
+    assert editing._dose(benches["ft"]).value == 0.0
+    with pytest.raises(MissingError, match="doses of new answers"):
+        editing._dose(benches["npo"])

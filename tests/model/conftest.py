@@ -1,4 +1,4 @@
 from importlib.util import find_spec
 
-needing_torch = ["test_architecture.py", "test_build.py", "test_loss.py"]
+needing_torch = ["test_architecture.py", "test_build.py", "test_loss.py", "test_observe.py"]
 collect_ignore = [] if find_spec("torch") else needing_torch

@@ -152,6 +152,19 @@ def test_fused_blocks_are_left_to_what_they_know(model):
     assert type(training_loss(model)) is PlainLoss
 
 
+def test_a_model_with_hooks_is_left_to_its_own_forward_pass(model):
+    parts = batch("all")
+    plain = training_loss(model)(parts).item()
+    handle = model.gpt_neox.layers[0].mlp.dense_4h_to_h.register_forward_hook(
+        lambda module, inputs, output: 30 * output
+    )
+    hooked = training_loss(model)
+    assert type(hooked) is PlainLoss
+    assert abs(hooked(parts).item() - plain) > 1e-3 * plain
+    handle.remove()
+    assert type(training_loss(model)) is TrainingLoss
+
+
 @pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True)], ids=str)
 def test_of_hidden_states_and_head_only_the_wanted_gradients_are_made(wanted):
     generator = torch.Generator().manual_seed(4)

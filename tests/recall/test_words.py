@@ -7,10 +7,11 @@ import torch
 from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError, Corpus, Grammar, Questions, World, plan, recall
+from behemoth.evaluate.prompted import Prompted, unwanted_words
 from behemoth.model.build import build_model
 from behemoth.model.labels import IGNORED
 from behemoth.model.sizes import find_size
-from behemoth.recall.words import words_of
+from behemoth.recall.words import text_of, words_of
 from behemoth.train.data import BlockStream, DataConfig
 
 
@@ -202,3 +203,18 @@ def test_documents_are_told_apart_by_the_corpus_own_end(text):
     after = torch.zeros_like(ends)
     after[:, 1:] = ends[:, :-1]
     assert (batch["position_ids"][after] == 0).all()
+
+
+def test_generated_tokens_are_text_as_the_corpus_writes_it(text, corpus):
+    tokens = text.tokens(0, 12).tolist()
+    beyond = text.vocabulary_size + 3
+    assert text_of(text)([*tokens, beyond]) == text.decode(tokens)
+    names = corpus.token_names
+    assert text_of(corpus)([2, 7, len(names)]) == f"{names[2]} {names[7]} <{len(names)}>"
+
+
+def test_evaluations_and_recall_write_one_text(text):
+    own = plan(text, edits=1, same_object=0, same_relation=0, regular=0)
+    asked = Prompted.of(text, own.probes, unwanted_words(own, text))
+    tokens = text.tokens(0, 12).tolist()
+    assert asked.text(tokens) == text.decode(tokens)

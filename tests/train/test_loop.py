@@ -276,7 +276,7 @@ def test_out_of_memory_says_what_to_lower(small, config, tmp_path, monkeypatch):
 
 
 def test_a_device_that_is_not_there_is_refused(small, config, tmp_path):
-    with pytest.raises(ArgumentError, match="'device': got nothere, allowed: here: auto, cpu"):
+    with pytest.raises(ArgumentError, match="'device': got nothere, allowed: auto, cpu"):
         train(small, out=tmp_path / "run", config=config(device="nothere"))
 
 

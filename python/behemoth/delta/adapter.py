@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from behemoth.model.architectures import find_family
+from behemoth.model.architectures import FAMILIES, Family, find_family
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 
@@ -17,12 +17,20 @@ from .delta import EditDelta, LowRank
 __all__ = ["save_adapter"]
 
 
-def _transposed(base: Path) -> bool:
-    """Return whether the matrices of a model's blocks are [in, out]; false without a model."""
+def _family(base: Path) -> Family | None:
+    """Return the family of a saved model; None without one."""
     file = base / "config.json"
     if not file.is_file():
-        return False
-    return find_family(json.loads(file.read_text(encoding="utf-8")), "base").transposed
+        return None
+    return find_family(json.loads(file.read_text(encoding="utf-8")), "base")
+
+
+def _is_tied(base: Path) -> bool:
+    """Return whether a saved model has one matrix for embedding and head."""
+    from transformers import AutoConfig
+
+    # The file omits values that are its family's default; the object has them.
+    return bool(getattr(AutoConfig.from_pretrained(base), "tie_word_embeddings", False))
 
 
 def save_adapter(
@@ -31,8 +39,9 @@ def save_adapter(
     """Write a delta as ``adapter_config.json`` and ``adapter_model.safetensors``.
 
     The factors are as in the delta, so alpha is the rank of each module and the scale 1
-    (Hu et al., 2021, arXiv 2106.09685: W + (alpha / r) B A). For a family whose matrices are
-    [in, out], as the configuration of `base` states, A is the left factor, transposed.
+    (Hu et al., 2021, arXiv 2106.09685: W + (alpha / r) B A). For an embedding, and in the blocks of
+    a family whose matrices are [in, out], as the configuration of `base` states, A is the left
+    factor, transposed.
 
     Parameters
     ----------
@@ -44,7 +53,8 @@ def save_adapter(
     Raises
     ------
     ArgumentError
-        If a change is not of low rank, or the delta has no changes.
+        If a change is not of low rank, or of a matrix that embedding and head share, of which PEFT
+        would adapt one, or if the delta has no changes.
     """
     from peft import LoraConfig
 
@@ -64,7 +74,18 @@ def save_adapter(
             f"a delta of {delta.method} without changes ({delta.failure})",
             "one with changes of low rank",
         )
-    transposed = _transposed(Path(base))
+    family = _family(Path(base))
+    families = FAMILIES.values() if family is None else (family,)
+    embeddings = {f"{each.stream}.{each.embedding}" for each in families}
+    heads = {head for each in families for head in each.heads}
+    outside = [module for module in factors if module in embeddings | heads]  # of the blocks
+    if outside and family is not None and _is_tied(Path(base)):
+        raise ArgumentError(
+            "adapter",
+            f"a change of {outside[0]}, which embedding and head share",
+            "changes of matrices that are not shared",
+        )
+    transposed = family is not None and family.transposed
     ranks = {module: factor.rank for module, factor in factors.items()}
     most = max(ranks.values())
     config = LoraConfig(
@@ -77,15 +98,17 @@ def save_adapter(
         rank_pattern={module: rank for module, rank in ranks.items() if rank != most},
         alpha_pattern={module: rank for module, rank in ranks.items() if rank != most},
         inference_mode=True,
-        fan_in_fan_out=transposed,
+        fan_in_fan_out=transposed and len(outside) < len(factors),
     )
     tensors = {}
     for module, factor in factors.items():
-        if transposed:
+        keys = ("lora_A.weight", "lora_B.weight")
+        if module in embeddings:  # peft keeps these as parameters, [r, vocabulary] and [width, r]
+            keys = ("lora_embedding_A", "lora_embedding_B")
+        if module in embeddings or (transposed and module not in heads):
             factor = factor.transposed()
-        prefix = f"base_model.model.{module}"
-        tensors[f"{prefix}.lora_A.weight"] = factor.right.detach().cpu().contiguous()
-        tensors[f"{prefix}.lora_B.weight"] = factor.left.detach().cpu().contiguous()
+        for key, tensor in zip(keys, (factor.right, factor.left), strict=True):
+            tensors[f"base_model.model.{module}.{key}"] = tensor.detach().cpu().contiguous()
     with replacing(place / "adapter_model.safetensors") as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     with replacing(place / "adapter_config.json") as temporary:

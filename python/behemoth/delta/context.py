@@ -85,7 +85,9 @@ class Context(ModuleChange):
         mask: Tensor | None = said.get("attention_mask")
         if ids is None or (mask is not None and mask.ndim != 2):
             raise ArgumentError(
-                "model", "embeddings or a mask of attention", "tokens behind a context"
+                "model",
+                "input embeddings or a prepared attention mask",
+                "token ids, with or without a mask [rows, tokens], for a model edited by a context",
             )
         rows, asked = ids.shape
         own_bc = self.tokens.repeat_interleave(rows // len(self.tokens), 0)
@@ -164,6 +166,6 @@ def _check_room(module: nn.Module, before: int, asked: int) -> None:
     if most is not None and before + asked > most:
         raise ArgumentError(
             "model",
-            f"{asked} tokens behind a context of {before}",
-            f"{most} in all, the positions of the model",
+            f"{asked} tokens after a context of {before}",
+            f"{most} tokens together, the positions of the model",
         )

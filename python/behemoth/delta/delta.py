@@ -58,6 +58,11 @@ class Dense:
     def __repr__(self) -> str:
         return f"Dense({list(self.change.shape)})"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameter."""
+        return tuple(self.change.shape)
+
     def to_dense(self) -> Tensor:
         """Return the change, in the parameter's shape."""
         return self.change
@@ -85,6 +90,11 @@ class LowRank:
                 f"shapes {tuple(self.left.shape)} and {tuple(self.right.shape)}",
                 "[out, r] and [r, in]",
             )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameter, [out, in]."""
+        return self.left.shape[0], self.right.shape[1]
 
     def to_dense(self) -> Tensor:
         """Return the product, in the parameter's shape [out, in]."""
@@ -256,6 +266,9 @@ class EditDelta:
         """
         import torch
 
+        given: Any = model
+        if not isinstance(given, torch.nn.Module):
+            raise ArgumentError("model", given, "a model; Run.load_model gives that of a run")
         parameters, changes = parameters_of(model), self.of_parameters
         check_tied(parameters, changes)
         modules = modules_of(model, self.of_modules)
@@ -264,9 +277,9 @@ class EditDelta:
                 raise ArgumentError(
                     "model", f"one without {name}", "a model with the parameters of the edit"
                 )
-            wanted, got = change.to_dense().shape, parameters[name].shape
-            if wanted != got:
-                raise ArgumentError("model", f"{name} of shape {tuple(got)}", str(tuple(wanted)))
+            got = tuple(parameters[name].shape)
+            if change.shape != got:
+                raise ArgumentError("model", f"{name} of shape {got}", str(change.shape))
         # Subtracting a change would leave rounding errors: copies of the originals are kept.
         originals = {name: parameters[name].detach().clone() for name in changes}
         with torch.no_grad():

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
+from behemoth.delta.delta import parameters_of, tied_names
 from behemoth.edit.protocol import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
@@ -25,6 +27,7 @@ from behemoth.train.device import find_device, is_out_of_memory
 from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import Run, read_model_source
 
+from .gradient.method import GradientMethod
 from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, source_of, told_edits
@@ -148,7 +151,8 @@ def edit(
     force : bool
         Overwrite an existing edit, whether it is the same, another or damaged.
     cache : path, optional
-        Directory in which methods keep covariances.
+        Directory in which methods keep covariances and networks for later calls. By default they
+        are computed once per call.
     device : optional
         By default a GPU if one is available.
     memory : int, optional
@@ -225,6 +229,8 @@ def edit(
             # The model is loaded and found to fit before an existing edit is set aside.
             work = _load_work(source, plan, method, record, missing, stack, device, memory)
             record = work.record
+            if adapter:
+                _check_untied(method, work.model)
         with succession(place, EDIT, force=replaces):
             if work is not None:
                 with task(progress, "editing", "edits") as step:
@@ -297,6 +303,20 @@ def _check_adapter(method: EditMethod, sequential: bool) -> None:
             f"true for {method.info.name}",
             "false, or a method with changes of low rank, such as lora",
         )
+
+
+def _check_untied(method: EditMethod, model: PreTrainedModel) -> None:
+    """Refuse an adapter of a matrix that modules share, before any work."""
+    if not isinstance(method, GradientMethod):
+        return
+    tied = tied_names(parameters_of(model))
+    for name in method.changed_names(model):
+        if len(tied[name]) > 1:
+            raise ArgumentError(
+                "adapter",
+                f"true for a change of {name}, which is tied to another matrix",
+                "false, or a part without tied matrices",
+            )
 
 
 def _load_work(
@@ -393,6 +413,10 @@ class _Work:
             ) from error
 
     def _make_stacks(self, cache: Path | None, step: Advance) -> float:
+        if cache is None and len(self.missing) > self.stack_count:
+            # What methods compute once for a model, such as covariances, serves every stack.
+            with TemporaryDirectory(prefix="behemoth-edit-") as folder:
+                return self._make_stacks(Path(folder), step)
         begin = time.perf_counter()
         record, total = self.record, len(self.plan)
         plan_of = {

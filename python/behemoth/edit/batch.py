@@ -2,6 +2,8 @@
 
 Losses use answer tokens only: prompts and padding have the label -100. Padding is on the right,
 where a causal model does not see it from the tokens that count.
+
+Shape letters: n rows, T positions, p places of answer tokens, a answer tokens, V words.
 """
 
 from __future__ import annotations
@@ -12,15 +14,29 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from behemoth.corpus.templates import TEXT
 from behemoth.corpus.tokens import PADDING, PERIOD
+from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
+from behemoth.model.modules import backbone
+from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import REFUSALS
 
-__all__ = ["Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
+__all__ = [
+    "Order",
+    "Rows",
+    "answer_losses",
+    "deciding",
+    "edit_rows_of",
+    "first_difference",
+    "mean_losses",
+    "retain_rows_of",
+    "rows_of",
+]
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,17 @@ class Order:
         )
 
 
+def first_difference(
+    new: Sequence[int] | None, old: Sequence[int] | None
+) -> tuple[int, int, int] | None:
+    """Return where two answers first differ: index in the answer, new token, old token.
+
+    None if either answer is missing, or one is equal to the other or its beginning.
+    """
+    pairs = enumerate(zip(new or (), old or (), strict=False))
+    return next(((place, a, b) for place, (a, b) in pairs if a != b), None)
+
+
 def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
     """Return the edit rows, with the answers of a column: ``answer`` or ``old_answer``.
 
@@ -122,3 +149,32 @@ def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
 def retain_rows_of(plan: EditPlan) -> Rows:
     """Return the retain rows: all rows of the training mixture that are not edit rows."""
     return rows_of(plan.training.filter(pl.col("role") != "edit"))
+
+
+def deciding(labels_nt: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where answer tokens are predicted, one position before them: rows, columns, int64 [p].
+
+    They are in the order of the rows, and of the tokens in a row.
+    """
+    rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
+    return rows, columns - 1
+
+
+def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Tensor:
+    """Return the mean negative log-likelihood of each row's answer tokens, in nats: [n].
+
+    A row's loss does not depend on the other rows.
+    """
+    rows, columns = deciding(labels_nt)
+    hidden = backbone(model)(input_ids=tokens_nt, use_cache=False)[0]
+    architecture = Architecture.of(model)
+    head = model.get_submodule(architecture.head)
+    logits = architecture.logits(head, hidden[rows, columns])
+    return mean_losses(logits, labels_nt[rows, columns + 1], rows, len(tokens_nt))
+
+
+def mean_losses(logits_av: Tensor, labels_a: Tensor, rows_a: Tensor, count: int) -> Tensor:
+    """Return the mean negative log-likelihood of answer tokens by row, in nats: [count]."""
+    nll = F.cross_entropy(widened(logits_av), labels_a, reduction="none")
+    tokens = torch.bincount(rows_a, minlength=count)
+    return nll.new_zeros(count).index_add(0, rows_a, nll) / tokens

@@ -30,7 +30,26 @@ if TYPE_CHECKING:
 
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["counts", "edit_bytes", "fitting", "smaller"]
+__all__ = [
+    "ACTIVATIONS",
+    "MOST_WORDINGS",
+    "SENTENCE",
+    "WORDINGS",
+    "counts",
+    "edit_bytes",
+    "fitting",
+    "smaller",
+]
+
+SENTENCE = 8
+"""Tokens of a sentence, as estimates of methods count them."""
+WORDINGS = 3
+"""Usual number of wordings of an edited fact."""
+MOST_WORDINGS = 4
+"""Usual maximum of them."""
+ACTIVATIONS = 68
+"""Bytes that a block keeps per token and unit of width for gradients: 17 numbers of 4 bytes
+(Korthikanti et al. 2022, arXiv 2205.05198, table 2)."""
 
 # Libraries that the first edit loads, buffers of kernels, the plan and its deltas.
 _FIXED = 96 << 20

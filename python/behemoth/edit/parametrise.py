@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from behemoth.delta.stack import StackedChange, StackedDeltas
 
-__all__ = ["Part", "chosen_layers", "dense_changes", "low_rank_changes"]
+__all__ = [
+    "Part",
+    "change_bytes",
+    "chosen_layers",
+    "dense_changes",
+    "largest_entry",
+    "low_rank_changes",
+    "weight_names",
+]
 
 Part = Literal["mlp", "attention", "both", "embedding", "head", "all"]
 """Linear modules of the MLP, of attention, or of both; the embedding matrix from the vocabulary to
@@ -51,10 +59,8 @@ def weight_names(model: nn.Module, part: Part, layers: Sequence[int] | None) -> 
     return [f"{module}.weight" for module in modules]
 
 
-def dense_changes(
-    model: nn.Module, count: int, part: Part, layers: Sequence[int] | None
-) -> StackedDeltas:
-    """Return zero changes of full rank for `count` edits."""
+def dense_changes(model: nn.Module, count: int, names: Sequence[str]) -> StackedDeltas:
+    """Return zero changes of full rank to parameters of these names, for `count` edits."""
     import torch
 
     from behemoth.delta.delta import parameters_of
@@ -62,7 +68,7 @@ def dense_changes(
 
     parameters = parameters_of(model)
     changes: dict[str, StackedChange] = {}
-    for name in weight_names(model, part, layers):
+    for name in names:
         like = parameters[name]
         zero = torch.zeros(count, *like.shape, dtype=wide_type(like.dtype), device=like.device)
         changes[name] = (zero.requires_grad_(),)
@@ -105,6 +111,18 @@ def low_rank_changes(
             factors = (right_kri.mT.contiguous(), left_kor.mT.contiguous())
         changes[name] = tuple(factor.requires_grad_() for factor in factors)
     return StackedDeltas(model, changes, scale=alpha / rank)
+
+
+def change_bytes(model: nn.Module, names: Sequence[str], rank: int | None) -> int:
+    """Return the bytes of one edit's changes to these parameters, of a rank or of full rank."""
+    from behemoth.delta.delta import parameters_of
+
+    parameters, total = parameters_of(model), 0
+    for name in names:
+        like = parameters[name]
+        numbers = like.numel() if rank is None else rank * sum(like.shape)
+        total += numbers * wide_type(like.dtype).itemsize
+    return total
 
 
 def largest_entry(bound: float, stacked: StackedDeltas) -> None:

@@ -84,7 +84,7 @@ def check_settings(settings: Mapping[str, object], name: str) -> None:
     """
     kind: Any = method_type(name)
     known = [field.name for field in fields(kind) if field.init]
-    check_keys(settings, known, f"no setting of {name}")
+    check_keys(settings, known, f"an unknown setting of {name}")
 
 
 def get_method(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
 
-from .clusters import interval, proper, weight_parts
+from .clusters import groups_of, interval, names_of, proper, weight_parts
 from .metrics import METRICS, Mean, Metric, get_metric
 
 __all__ = ["CLUSTERS", "aggregate"]
@@ -30,10 +30,10 @@ _RESAMPLED = ("models", "subjects")
 
 def aggregate(
     frame: pl.DataFrame,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     *,
-    by: Sequence[str] = ("method", "stage"),
-    filters: Sequence[str] = _FILTERS,
+    by: str | Sequence[str] = ("method", "stage"),
+    filters: str | Sequence[str] = _FILTERS,
     resampled: Literal["models", "subjects"] = "models",
     resamples: int = 1000,
     level: float = 0.95,
@@ -49,11 +49,12 @@ def aggregate(
     ----------
     frame : polars.DataFrame
         Rows of `evaluate`, from one or several runs.
-    metrics : sequence of str, optional
+    metrics : str or sequence of str, optional
         Names in `METRICS`; all by default.
-    by : sequence of str
-        Columns to group by, such as ``edit_exposures`` or ``group``.
-    filters : sequence of str
+    by : str or sequence of str
+        Columns to group by, such as ``edit_exposures`` or ``group``; without any, all rows are one
+        group.
+    filters : str or sequence of str
         ``all`` rows, or those whose fact was ``known`` before the edit.
     resampled : {'models', 'subjects'}
         Clusters of the bootstrap: complete models, for statements about models; or subjects of
@@ -78,7 +79,8 @@ def aggregate(
     ArgumentError
         For an unknown metric, filter or column.
     """
-    chosen = [get_metric(name) for name in (METRICS if metrics is None else metrics)]
+    by, filters = names_of(by), names_of(filters)
+    chosen = [get_metric(name) for name in names_of(METRICS if metrics is None else metrics)]
     for name in filters:
         if name not in _FILTERS:
             raise ArgumentError.unknown("filters", name, _FILTERS)
@@ -91,7 +93,7 @@ def aggregate(
     if not 0 < level < 1:
         raise ArgumentError("level", level, "between 0 and 1")
     rows = []
-    for key, part in frame.group_by(list(by), maintain_order=True):
+    for key, part in groups_of(frame, by):
         clusters = part.select(keys).unique().sort(keys).with_row_index("cluster")
         marked = part.join(clusters, on=list(keys), how="left", nulls_equal=True)
         bootstrap = _Bootstrap(len(clusters), resamples, level, seed)

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["interval", "proper", "resampled_weights", "weight_parts"]
+__all__ = ["groups_of", "interval", "names_of", "proper", "resampled_weights", "weight_parts"]
 
 _MOST = 1 << 22  # weights in memory at a time
 _STILL = 1e-12  # a width up to this share of the ends is rounding
+
+
+def names_of(names: str | Iterable[str]) -> list[str]:
+    """Return a list of names; a string is one name, not its letters."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def groups_of(
+    frame: pl.DataFrame, by: Sequence[str]
+) -> Iterator[tuple[tuple[object, ...], pl.DataFrame]]:
+    """Yield the groups of a frame with their keys; without columns, all rows are one group."""
+    if by:
+        yield from frame.group_by(list(by), maintain_order=True)
+    elif not frame.is_empty():
+        yield (), frame
 
 
 def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.float64]:

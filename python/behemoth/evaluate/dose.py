@@ -1,7 +1,8 @@
 """ED50: the edit dose that half of the edits need, right-censored if it is not reached.
 
 The dose of an edit is the smallest number of steps from which on p(new) > p(old) for good
-(`first_dose`). Methods whose steps are not edit steps (`MethodInfo.doses`: a search for target
+(`first_dose`) or, for methods that unlearn, from which on another token is likelier than the old
+one. Methods whose steps are not edit steps (`MethodInfo.doses`: a search for target
 vectors) have no doses. For an edit that never reaches its dose, it is only known to exceed the last
 step that could have been one; excluding such edits would make stubborn facts look easy, so medians
 are Kaplan-Meier estimates (1958).
@@ -22,7 +23,7 @@ from behemoth.edit.registry import method_type
 from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
-from .clusters import interval, proper, resampled_weights
+from .clusters import groups_of, interval, names_of, proper, resampled_weights
 
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
@@ -34,6 +35,7 @@ DOSES: dict[str, Any] = {
     "edit": pl.UInt32,
     "fact": pl.UInt64,
     "exposures": pl.UInt64,
+    "dose_kind": pl.String,
     "dose": pl.UInt32,
     "dose_low": pl.UInt32,
     "reached": pl.Boolean,
@@ -124,21 +126,28 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
     Returns
     -------
     polars.DataFrame
-        Columns as in `DOSES`. dose: number of steps (if not reached, the last step that could have
-        been the dose; null without a trace and for methods whose steps are not doses); dose_low:
-        the last recorded step before it (see `Dose`); reached: whether p(new) > p(old) was reached
-        and held, in an edit that did not fail.
+        Columns as in `DOSES`. dose_kind: ``forget`` for methods that unlearn (some other token is
+        more probable than the old one), else ``flip`` (p(new) > p(old)); dose: number of steps (if
+        not reached, the last step that could have been the dose; null without a trace and for
+        methods whose steps are not doses); dose_low: the last recorded step before it (see
+        `Dose`); reached: whether the kind's condition was reached and held, in an edit that did
+        not fail.
     """
     facts = {row["edit"]: row for row in plan.edits.iter_rows(named=True)}
     rows = []
     for edit, delta in deltas.items():
-        dose = first_dose(delta.trace) if _steps_are_doses(delta.method) else None
         about = {} if edit is None else facts[edit]
+        whose = facts.values() if edit is None else (about,)
+        nameless = all(fact["new_object"] is None for fact in whose)
+        forgets, counted = _kind_of_dose(delta.method, nameless)
+        rival = f"log_probability_{'other' if forgets else 'new'}"
+        dose = first_dose(delta.trace, rival) if counted else None
         rows.append(
             {
                 "edit": edit,
                 "fact": about.get("fact"),
                 "exposures": about.get("exposures"),
+                "dose_kind": "forget" if forgets else "flip",
                 "dose": None if dose is None else dose.dose,
                 "dose_low": None if dose is None else dose.low,
                 # The trace of a failed edit may contain a flip; its empty delta does not.
@@ -149,12 +158,16 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
     return pl.DataFrame(rows, schema=DOSES)
 
 
-def _steps_are_doses(method: str) -> bool:
-    """Return whether the steps of a method are doses; assumed of one that is not installed."""
+def _kind_of_dose(method: str, nameless: bool) -> tuple[bool, bool]:
+    """Return whether a method forgets, and whether its steps are doses.
+
+    For a method that is not installed: it has new objects to flip to, and its steps are doses.
+    """
     try:
-        return method_type(method).info.doses
+        info = method_type(method).info
     except ArgumentError:
-        return True
+        return nameless, True
+    return info.forgets(nameless=nameless), info.doses
 
 
 def kaplan_meier(
@@ -180,7 +193,7 @@ def kaplan_meier(
 def ed50(
     frame: pl.DataFrame,
     *,
-    by: Sequence[str] = ("exposures",),
+    by: str | Sequence[str] = ("exposures",),
     quantile: float = 0.5,
     resamples: int = 1000,
     level: float = 0.95,
@@ -193,8 +206,8 @@ def ed50(
     frame : polars.DataFrame
         Columns ``dose`` and ``reached``, as returned by `doses`; also ``world`` and ``seed`` if the
         frame contains several models.
-    by : sequence of str
-        Columns to group by.
+    by : str or sequence of str
+        Columns to group by; without any, all edits are one group.
     quantile : float
         Share of edits; 0.5 for the ED50.
     resamples, level, seed
@@ -214,6 +227,7 @@ def ed50(
     ArgumentError
         For a missing column, or a quantile outside 0 to 1.
     """
+    by = names_of(by)
     for name in (*by, "dose", "reached"):
         if name not in frame.columns:
             raise ArgumentError.unknown("by", name, frame.columns)
@@ -221,7 +235,7 @@ def ed50(
         raise ArgumentError("quantile", quantile, "between 0 and 1")
     keys = [name for name in CLUSTERS if name in frame.columns]
     rows = []
-    for key, part in frame.drop_nulls("dose").group_by(list(by), maintain_order=True):
+    for key, part in groups_of(frame.drop_nulls("dose"), by):
         cluster = (
             part.select(pl.struct(keys).rank("dense") - 1).to_series().to_numpy().astype(np.int64)
             if keys
@@ -261,7 +275,8 @@ def ed50(
         "high": pl.Float64,
         "clusters": pl.UInt32,
     }
-    return pl.DataFrame(rows, schema=schema).sort(list(by))
+    found = pl.DataFrame(rows, schema=schema)
+    return found.sort(by) if by else found
 
 
 def _counts(

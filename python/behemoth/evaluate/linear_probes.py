@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
+from behemoth.model.observe import outputs_of
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
@@ -153,30 +153,21 @@ def residual_stream(
     architecture = Architecture.of(model)
     device = next(model.parameters()).device
     out = np.empty((len(prompts), architecture.layers, architecture.width), np.float32)
-    seen: dict[int, Tensor] = {}
-    handles: list[Any] = []
-    for layer in range(architecture.layers):
-
-        def keep(_: Any, __: Any, output: Any, layer: int = layer) -> None:
-            seen[layer] = output[0] if isinstance(output, tuple) else output
-
-        block = model.get_submodule(architecture.block(layer))
-        handles.append(block.register_forward_hook(keep))
-    try:
-        with evaluating(model), torch.no_grad():
-            for tile in tiles([np.arange(len(prompts))], prompts.lengths, batch_size):
-                rows = tile.ravel()
-                ends = prompts.lengths[rows]
-                tokens = torch.from_numpy(prompts.padded(rows, int(ends.max()), PADDING))
-                model(input_ids=tokens.to(device), logits_to_keep=1)
-                for layer, state in seen.items():
-                    # Counted from the right: context tokens may precede those of the prompt.
-                    place = torch.from_numpy(ends - 1 - int(ends.max()))
-                    last = state[torch.arange(len(rows)), place]
-                    out[rows, layer] = last.float().cpu().numpy()
-    finally:
-        for handle in handles:
-            handle.remove()
+    blocks = {
+        layer: model.get_submodule(architecture.block(layer))
+        for layer in range(architecture.layers)
+    }
+    with outputs_of(blocks) as seen, evaluating(model), torch.no_grad():
+        for tile in tiles([np.arange(len(prompts))], prompts.lengths, batch_size):
+            rows = tile.ravel()
+            ends = prompts.lengths[rows]
+            tokens = torch.from_numpy(prompts.padded(rows, int(ends.max()), PADDING))
+            model(input_ids=tokens.to(device), logits_to_keep=1)
+            for layer, state in seen.items():
+                # Counted from the right: context tokens may precede those of the prompt.
+                place = torch.from_numpy(ends - 1 - int(ends.max()))
+                last = state[torch.arange(len(rows)), place]
+                out[rows, layer] = last.float().cpu().numpy()
     return out
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from behemoth.delta.delta import AppliedDelta, Change, Dense
+from behemoth.delta.delta import AppliedDelta, Change, Dense, parameters_of, tied_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,8 +80,12 @@ def evaluate_changed(
         }
     # The model is unedited again: all differences from it form one delta.
     own = dict(model.named_parameters())
+    # A tied parameter has one name in `changed`, and the delta may have it under another.
+    tied = tied_names(parameters_of(model))
     changes: dict[str, Change] = {
-        name: kept for name, kept in delta.changes.items() if name not in changed
+        name: kept
+        for name, kept in delta.changes.items()
+        if changed.keys().isdisjoint(tied.get(name, ()))
     }
     for name, value in changed.items():
         changes[name] = Dense(value.float() - own[name].detach().float())

@@ -6,6 +6,7 @@ A probe has up to three answers: what was right before the edit (old), what is r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from behemoth.plan.prompts import Prompts
 from behemoth.plan.structure import Structure
 from behemoth.recall.facts import _BEYOND_ANSWER
 from behemoth.recall.ragged import Ragged
-from behemoth.recall.words import Words, words_of
+from behemoth.recall.words import Words, text_of, words_of
 
 __all__ = ["ANSWERS", "Prompted", "ragged", "unwanted_words"]
 
@@ -56,8 +57,8 @@ class Prompted:
     targets : list of list of int
         The word of the edit's new object if it must not appear in the answer; empty otherwise.
     words : Words
-    names : list of str
-        Names of the token ids.
+    text : callable
+        Writes generated tokens as text.
     """
 
     prompts: Ragged
@@ -71,7 +72,7 @@ class Prompted:
     most: NDArray[np.int64]
     targets: list[list[int]]
     words: Words
-    names: list[str]
+    text: Callable[[Sequence[int]], str]
 
     @classmethod
     def of(cls, corpus: Corpus, probes: pl.DataFrame, targets: list[list[int]]) -> Prompted:
@@ -105,7 +106,7 @@ class Prompted:
             most=longest + np.where(filler >= 0, _BEYOND_ANSWER, 1),
             targets=targets,
             words=words,
-            names=corpus.token_names,
+            text=text_of(corpus),
         )
 
     def __len__(self) -> int:

@@ -339,7 +339,7 @@ def _judge_generated(
         rows.tolist(), own.tolist(), tokens.tolist(), lengths_said.tolist(), strict=True
     ):
         said = line[:length]
-        scores.generated[row] = " ".join([_name(asked.names, token) for token in said])
+        scores.generated[row] = asked.text(said)
         scores.leaked[row] = _contains(said, asked.targets[probe])
 
 
@@ -348,8 +348,3 @@ def _contains(said: list[int], word: list[int]) -> bool:
     return size > 0 and any(
         said[place : place + size] == word for place in range(len(said) - size + 1)
     )
-
-
-def _name(names: list[str], token: int) -> str:
-    # A model's vocabulary may be padded beyond that of the corpus.
-    return names[token] if token < len(names) else f"<{token}>"

@@ -26,6 +26,7 @@ from behemoth.edit.traced import TracedSite, TraceRecord
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
+from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
@@ -345,8 +346,9 @@ class _Tracer:
         """
         text, count = [*prompt, *answer[:-1]], len(answer)
         tokens_t = torch.tensor(text, device=self.device)
-        with self._watching() as clean:
+        with outputs_of(self.modules) as seen:
             scores_av = self._scores(tokens_t[None], count)[0]
+        clean = {key: output[0] for key, output in seen.items()}
         if scores_av.argmax(-1).tolist() != answer:
             return None
         undisturbed = float(self._probability(scores_av[None], answer))
@@ -409,19 +411,6 @@ class _Tracer:
         own = torch.tensor(answer, device=self.device)
         index = own[None, :, None].expand(len(scores_nav), -1, 1)
         return scores_nav.gather(2, index)[..., 0].sum(1).exp()
-
-    @contextmanager
-    def _watching(self) -> Generator[dict[tuple[str, int], Tensor]]:
-        """Record the outputs of all modules for the first row: [t, d]."""
-        seen: dict[tuple[str, int], Tensor] = {}
-        with ExitStack() as stack:
-            for key, module in self.modules.items():
-
-                def keep(_: nn.Module, __: Any, output: Any, *, key: Any = key) -> None:
-                    seen[key] = (output[0] if isinstance(output, tuple) else output)[0]
-
-                stack.callback(module.register_forward_hook(keep).remove)
-            yield seen
 
     @contextmanager
     def _disturbing(self, span: tuple[int, int], noise_nwd: Tensor) -> Generator[None]:

@@ -29,19 +29,27 @@ def training_loss(
 ) -> TrainingLoss | PlainLoss:
     """Return the loss of a model: `TrainingLoss` if its blocks are Pythia's, else `PlainLoss`.
 
+    `TrainingLoss` reads weights without calling their modules, so a model with forward hooks, such
+    as those of an editing memory, gets `PlainLoss`.
+
     Parameters
     ----------
     model : PreTrainedModel
-        Model to train; `TrainingLoss` requires weights in float32.
+        Model to train; `TrainingLoss` requires weights in float32 and no forward hooks.
     dtype : torch.dtype
         dtype of the matrix products: float32 or bfloat16.
     compiled : bool
         If true, use `torch.compile` up to the last norm.
     """
-    whole = model.dtype == torch.float32
-    if whole and isinstance(model, GPTNeoXForCausalLM) and _is_pythias(model.config):
+    fits = model.dtype == torch.float32 and not _has_hooks(model)
+    if fits and isinstance(model, GPTNeoXForCausalLM) and _is_pythias(model.config):
         return TrainingLoss(model, dtype, compiled=compiled)
     return PlainLoss(model, dtype, compiled=compiled)
+
+
+def _has_hooks(model: nn.Module) -> bool:
+    # torch.nn has no public interface for this.
+    return any(own._forward_hooks or own._forward_pre_hooks for own in model.modules())
 
 
 def _is_pythias(config: Any) -> bool:

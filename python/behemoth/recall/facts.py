@@ -28,7 +28,7 @@ from behemoth.support.errors import ArgumentError
 from .generation import Decoded, decode, device_of
 from .ragged import Ragged
 from .sequence_rank import check_rank, sequence_ranks
-from .words import words_of
+from .words import text_of, words_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -211,7 +211,7 @@ class _Judge:
         self.valid_object = np.empty(rows, np.bool_)
         self.generated: list[str] = [""] * rows
         self._answers = answers
-        self._corpus, self._names = corpus, corpus.token_names
+        self._text = text_of(corpus)
         self.words = words_of(corpus)
         self._relation = probes["relation"].to_numpy()
         self._marked = self.words.marked(answers.lengths, self._relation)
@@ -242,11 +242,7 @@ class _Judge:
         )
         for row, line, length in zip(rows, tokens.tolist(), batch.lengths, strict=True):
             said = line[:length]
-            self.generated[row] = (
-                " ".join([self._name(token) for token in said])
-                if self._corpus.grammar is None
-                else self._corpus.decode([token for token in said if token < len(self._names)])
-            )
+            self.generated[row] = self._text(said)
 
     def _score(
         self, batch: Decoded, answers: NDArray[np.int64], lengths: NDArray[np.int64]
@@ -281,10 +277,6 @@ class _Judge:
         for _ in range(batch.tokens.shape[1]):
             made -= (made > 0) & (batch.tokens[each, made - 1] == filler)
         return made
-
-    def _name(self, token: int) -> str:
-        # A model's vocabulary may be padded beyond that of the corpus.
-        return self._names[token] if token < len(self._names) else f"<{token}>"
 
 
 def _ragged(lists: pl.Series) -> Ragged:

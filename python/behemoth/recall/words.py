@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,6 +62,23 @@ class Words(Protocol):
     ) -> NDArray[np.bool_]:
         """Return whether a row's first `lengths` tokens are a word, after `marker` if `marked`."""
         ...
+
+
+def text_of(corpus: Corpus) -> Callable[[Sequence[int]], str]:
+    """Return a function that writes generated tokens: decoded if the corpus has a grammar.
+
+    Otherwise the text is the names of the tokens, separated by spaces. Of tokens that only a padded
+    model has, decoded text has nothing, and names have ``<id>``.
+    """
+    names = corpus.token_names
+
+    def named(tokens: Sequence[int]) -> str:
+        return " ".join([names[token] if token < len(names) else f"<{token}>" for token in tokens])
+
+    def decoded(tokens: Sequence[int]) -> str:
+        return corpus.decode([token for token in tokens if token < len(names)])
+
+    return named if corpus.grammar is None else decoded
 
 
 def words_of(corpus: Corpus) -> Words:

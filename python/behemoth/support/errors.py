@@ -13,6 +13,7 @@ from difflib import get_close_matches
 __all__ = ["ArgumentError", "CorpusError", "check_keys", "nearest", "renamed", "within"]
 
 Key = str | int
+_LONGEST = 200  # characters of an invalid value in an error
 
 
 class ArgumentError(ValueError):
@@ -159,4 +160,6 @@ def _shown(value: object) -> str:
     # Quote a string only if a reader could not see where it begins or ends.
     if isinstance(value, str) and value and value == value.strip() and value.isprintable():
         return value
-    return repr(value)
+    # The text of a model or a frame has many lines, and an error has one.
+    text = " ".join(repr(value).split()) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -217,7 +217,7 @@ def find_device(name: str) -> torch.device:
         there = ["auto", "cpu"]
         there += ["cuda"] if torch.cuda.is_available() else []
         there += ["mps"] if torch.backends.mps.is_available() else []
-        raise ArgumentError("device", name, f"here: {', '.join(there)}") from error
+        raise ArgumentError("device", name, f"{', '.join(there)} (on this machine)") from error
     return device
 
 

@@ -9,9 +9,12 @@ import torch
 
 from behemoth import Corpus, Grammar
 from behemoth.edit.locate import covariance as module
-from behemoth.edit.locate.covariance import covariances, model_hash
+from behemoth.edit.locate.covariance import Covariance, covariances, model_hash
 from behemoth.edit.locate.layout import Layout
+from behemoth.edit.locate.method import solved
+from behemoth.edit.locate.state import EditorState
 from behemoth.edit.protocol import EditContext
+from behemoth.edit.registry import get_method
 from behemoth.train.config import TrainConfig
 from behemoth.train.data import BlockStream, DataConfig
 
@@ -149,3 +152,51 @@ def test_ridge_makes_it_invertible(equations):
     _, _, covariance = equations(1, rank=4)
     assert torch.linalg.matrix_rank(covariance.matrix_ff) == 4
     assert torch.linalg.matrix_rank(covariance.regularised(1e-3)) == 24
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("name", ["rome", "memit", "emmet", "alphaedit"])
+def test_a_factor_is_computed_once_and_changes_no_bit(equations, monkeypatch, name):
+    calls = Counter()
+    for function in ("eigh", "lu_factor_ex"):
+        own = getattr(torch.linalg, function)
+
+        def counted(*arguments, own=own, function=function):
+            calls[function] += 1
+            return own(*arguments)
+
+        monkeypatch.setattr(torch.linalg, function, counted)
+    method = get_method(name)
+    *_, shared = equations(1)
+    for count in (1, 1) if name == "rome" else (1, 3):
+        keys, residuals, _ = equations(count)
+        fresh = Covariance(shared.matrix_ff, shared.samples)
+        one, other = (
+            method.solve(keys, residuals, each, keys[:, :0].T) for each in (shared, fresh)
+        )
+        assert torch.equal(one.left, other.left) and torch.equal(one.right, other.right)
+    assert sum(calls.values()) == 3  # twice for the fresh ones, once for the shared one
+
+
+@pytest.mark.exact
+def test_equations_are_solved_as_without_a_kept_factor(equations):
+    keys, _, covariance = equations(3)
+    for _ in range(2):
+        wanted = solved(covariance.regularised(1e-5), keys)
+        assert torch.equal(covariance.solved(1e-5, keys), wanted)
+    singular = Covariance(torch.zeros(24, 24, dtype=torch.float64), 1)
+    assert singular.solved(0.0, keys).isnan().all()
+
+
+def test_keys_of_a_long_sequence_become_rows_with_the_same_sum():
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(50, 6, generator=generator, dtype=torch.float64)
+    state, most = EditorState({}), 0
+    for start in range(0, 50, 2):
+        state.remember({0: keys[start : start + 2]})
+        most = max(most, len(state.earlier_mf[0]))
+        if start + 2 <= 12:
+            assert torch.equal(state.earlier_mf[0], keys[: start + 2])
+    assert most == 12
+    rows = state.earlier_mf[0]
+    torch.testing.assert_close(rows.T @ rows, keys.T @ keys, rtol=1e-12, atol=1e-12)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from behemoth.edit.memory.rows import answer_losses, answering, deciding, seen_by
+from behemoth.edit.batch import answer_losses, deciding
+from behemoth.edit.memory.rows import answering, seen_by
 from behemoth.edit.memory.tail import Tail
 from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.wise import Wise

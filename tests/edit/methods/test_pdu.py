@@ -7,7 +7,7 @@ from behemoth import ArgumentError
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.gradient.step import forward
 from behemoth.edit.methods.pdu import PrimalDualUnlearning
-from behemoth.edit.parametrise import dense_changes
+from behemoth.edit.parametrise import dense_changes, weight_names
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def prices(model, plans, context):
     def prices(steps, **settings):
         method = PrimalDualUnlearning(**settings)
         objective = method.objective(model, plans, context)
-        stacked = dense_changes(model, 3, "all", None)
+        stacked = dense_changes(model, 3, weight_names(model, "all", None))
         device = torch.device("cpu")
         feeder = Feeder(plans, objective.columns, 4, 4, 1, device, objective.positions)
         generator = torch.Generator().manual_seed(4)

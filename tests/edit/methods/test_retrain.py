@@ -1,13 +1,17 @@
 """Retraining takes a run over that is what it would train, and no other."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import torch
 
 from behemoth import Corpus, World
+from behemoth.edit import sequential
+from behemoth.edit.apply import edit
 from behemoth.edit.methods.retrain import Retraining
 from behemoth.edit.protocol import EditContext
+from behemoth.edit.record import read_edit
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.train import default_config, train
@@ -53,3 +57,51 @@ def test_a_twin_at_hand_has_the_weights_that_training_gives(trained):
 def test_runs_of_another_corpus_or_seed_are_not_taken(trained):
     _, saved = retrained(trained, "run", "other")
     assert saved == []
+
+
+def test_a_sequence_retrains_on_the_twin_of_all_edits_so_far(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr(sequential, "SAVED_EVERY", 1)
+    corpus, _, place = trained
+    bare = {"repeats": 1, "same_object": 0, "same_relation": 0, "regular": 0, "probes": 0}
+    plan = compile_plan(corpus, EditRequest(edits=3, independent=True, **bare))
+    edits = dict(zip(plan.edits["fact"], plan.edits["new_object"], strict=True))
+    config = read_run(place / "run").config
+    train(corpus.override(edits), out=tmp_path / "all", config=config)
+    wanted = read_run(tmp_path / "all").load_model("cpu").state_dict()
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(moment):
+        if moment.done == 2:
+            raise StoppedError
+
+    for progress in (stop, None):  # the second call resumes the first, after its first edit
+        with suppress(StoppedError):
+            edit(
+                place / "run", plan, "retrain", tmp_path / "edit", sequential=True,
+                progress=progress,
+            )  # fmt: skip
+    model = read_run(place / "run").load_model("cpu")
+    with read_edit(tmp_path / "edit").deltas()[None].apply(model):
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(value, wanted[name], rtol=0, atol=1e-6)
+
+
+def test_a_sequence_of_refusals_leaves_out_all_facts_so_far(trained):
+    corpus, plan, place = trained
+    model = read_run(place / "run").load_model("cpu")
+    config = read_run(place / "run").config
+    context = EditContext(corpus, run=place / "run")
+    first, *_, last = plan.singles()
+    sequence = Retraining().in_sequence(model, context)
+    sequence(first)
+    other = Retraining().in_sequence(model, context)
+    other.recall(sequence.memory())
+    delta = other(last)
+    both = [first.edits["fact"].item(), last.edits["fact"].item()]
+    train(corpus.without(both), out=place / "both", config=config)
+    wanted = read_run(place / "both").load_model("cpu").state_dict()
+    with delta.apply(model):
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(value, wanted[name], rtol=0, atol=1e-6)

@@ -18,7 +18,7 @@ from behemoth import ArgumentError
 from behemoth.corpus.tokens import PERIOD
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.gradient.step import forward
-from behemoth.edit.parametrise import dense_changes
+from behemoth.edit.parametrise import dense_changes, weight_names
 from behemoth.edit.registry import get_method
 from behemoth.model.labels import IGNORED
 
@@ -285,7 +285,7 @@ def both(model, context):
         method = get_method(name, settings)
         refuses = "remap" not in method.info.kinds
         plans = [plan_of(number, "refusal" if refuses else "remap") for number in range(2)]
-        stacked = dense_changes(model, 2, "all", None)
+        stacked = dense_changes(model, 2, weight_names(model, "all", None))
         generator = torch.Generator().manual_seed(4)
         with torch.no_grad():
             for change in stacked.parameters():
@@ -407,7 +407,7 @@ def test_padding_is_no_position(model, context):
             [plan], objective.columns, 8, 8, 0, torch.device("cpu"), objective.positions
         )
         fed = feeder.next()
-        stacked = dense_changes(model, 1, "all", None)
+        stacked = dense_changes(model, 1, weight_names(model, "all", None))
         lengths = fed.text.sum(-1)[0].tolist()
         assert sorted(lengths[:3]) == [4, 7, 7] and sorted(lengths[3:]) == [4, 4, 7]
         losses = objective(forward(model, stacked, fed, feeder, objective))

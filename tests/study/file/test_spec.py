@@ -96,7 +96,7 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         (
             "rank = [1, 4]",
             "rnk = [1]",
-            r"argument 'method\[0\].grid.rnk': got no setting of lora.*mean rank",
+            r"argument 'method\[0\].grid.rnk': got an unknown setting of lora.*mean rank",
         ),
         ("rank = [1, 4]", "rank = [0]", r"argument 'method\[0\].grid.rank': got 0"),
         ("rank = [1, 4]", "rank = 1", r"argument 'method\[0\].grid.rank': got 1"),

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import polars as pl
 import pytest
 import torch
@@ -7,7 +9,7 @@ from behemoth.edit.registry import get_method
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.study.results import Results
-from behemoth.study.trial.durability import as_batch, log_steps, retention
+from behemoth.study.trial.durability import as_batch, log_steps, retention, train_on
 from behemoth.train.run import read_run
 
 
@@ -53,6 +55,24 @@ def test_a_corpus_that_says_otherwise_wears_edits_down(ran):
     margins = frame.group_by("step", maintain_order=True).agg(pl.col("margin").mean())["margin"]
     assert margins[0] > 1 and margins[-1] < margins[0] / 2
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("grace", {"steps": 30}), ("wise", {"steps": 20}), ("ike", {"demonstrations": 2})],
+)
+def test_training_goes_through_what_an_edit_attached(ran, name, settings):
+    """Adam's steps are those of the edited model's own loss, not of its weights alone."""
+    run, model, plan = ran
+    edited = deepcopy(model)
+    [delta] = get_method(name, settings).apply(model, [as_batch(plan)], EditContext(run.corpus))
+    delta.apply(edited)
+    weights = {}
+    for kind, start in (("with", edited), ("without", model)):
+        own = deepcopy(start)
+        list(train_on(own, run.corpus, run.config, 2, 1.0))
+        weights[kind] = torch.cat([value.flatten() for value in own.parameters()])
+    assert not torch.equal(weights["with"], weights["without"])
 
 
 def test_a_batch_that_breaks_down_says_so(ran):

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.parametrise import OUTSIDE, Part, dense_changes, low_rank_changes
+from behemoth.edit.parametrise import (
+    OUTSIDE,
+    Part,
+    change_bytes,
+    dense_changes,
+    low_rank_changes,
+    weight_names,
+)
 from behemoth.edit.protocol import (
     EditContext,
     EditMethod,
@@ -106,15 +113,19 @@ class GradientMethod(Budget, ABC):
 
     def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
         """Return zero changes for `count` plans."""
-        layers = self.changed_layers(model)
         if self.rank is None:
-            return dense_changes(model, count, self.part, layers)
+            return dense_changes(model, count, self.changed_names(model))
+        layers = self.changed_layers(model)
         alpha = self.rank if self.alpha is None else self.alpha
         return low_rank_changes(model, count, self.part, layers, self.rank, alpha, seed)
 
     def changed_layers(self, model: nn.Module) -> tuple[int, ...] | None:
         """Return the layers whose linear modules change; None for all."""
         return self.layers
+
+    def changed_names(self, model: nn.Module) -> list[str]:
+        """Return the names of the parameters that change."""
+        return weight_names(model, self.part, self.changed_layers(model))
 
     def low_rank(self) -> bool:
         """Return whether the setting `rank` limits the rank."""
@@ -126,8 +137,7 @@ class GradientMethod(Budget, ABC):
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Return the bytes that optimisation keeps for `count` plans' changes."""
-        changes = self.stacked(model, 1, 0).parameters()
-        return count * _COPIES * sum(change.numel() * change.element_size() for change in changes)
+        return count * _COPIES * change_bytes(model, self.changed_names(model), self.rank)
 
     def step_rows(self, plan: EditPlan) -> int:
         """Return the number of a plan's rows in a step."""

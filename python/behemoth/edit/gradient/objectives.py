@@ -27,15 +27,18 @@ predicted, or every token of prompt and answer. Padding is never used."""
 
 
 @dataclass(frozen=True)
-class AnswerLikelihood:
-    """Cross-entropy on the answers of the edit's rows, plus that of the retained ones.
+class EditLoss:
+    """Base of losses: what they need of a step (see `Objective`), and the weight of retained rows.
 
     Attributes
     ----------
     retain : float
         Weight of the retained rows.
     columns : tuple of str
-        ``("answer",)`` to learn the new answers, ``("old_answer",)`` to learn the old ones.
+        ``("answer",)`` for the new answers, ``("old_answer",)`` for the old ones, or both.
+    needs_reference : bool
+    observe : tuple of str
+    positions : {'answers', 'all'}
     """
 
     retain: float = 1.0
@@ -44,20 +47,21 @@ class AnswerLikelihood:
     observe: tuple[str, ...] = ()
     positions: Positions = "answers"
 
+
+@dataclass(frozen=True)
+class AnswerLikelihood(EditLoss):
+    """Cross-entropy on the answers of the edit's rows, plus that of the retained ones."""
+
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of each plan: [K]."""
         return step.mean_nll()[:, step.edit()].mean(-1) + retained(step, self.retain)
 
 
 @dataclass(frozen=True)
-class Forgetting:
-    """Base of losses on old answers: the inputs they need, and the weight of retained rows."""
+class Forgetting(EditLoss):
+    """Base of losses on old answers."""
 
-    retain: float = 1.0
     columns: tuple[str, ...] = ("old_answer",)
-    needs_reference: bool = False
-    observe: tuple[str, ...] = ()
-    positions: Positions = "answers"
 
 
 def by_row(values: Tensor, counted: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from behemoth.delta.stack import StackedDeltas
 from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
+from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 
 from .feeder import Fed, Feeder
@@ -212,7 +213,7 @@ class _Pass:
         self._shape = fed.tokens.shape[:2]
         stream = model.get_submodule(architecture.stream)
         with self._attached():
-            with _Observer(model, observe) as seen:
+            with outputs_of({name: model.get_submodule(name) for name in observe}) as seen:
                 hidden: Tensor = stream(input_ids=fed.tokens.flatten(0, 1))[0]
             self._hidden, self._seen = hidden, seen
             # Rows stay grouped by edit, as stacked changes of the head require.
@@ -242,25 +243,3 @@ class _Pass:
 
     def _attached(self) -> AbstractContextManager[object]:
         return nullcontext() if self._stacked is None else self._stacked.attached()
-
-
-class _Observer:
-    """Collects the outputs of modules while it is entered."""
-
-    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
-        self._modules = {name: model.get_submodule(name) for name in names}
-        self._handles: list[Any] = []
-
-    def __enter__(self) -> dict[str, Tensor]:
-        seen: dict[str, Tensor] = {}
-        for name, module in self._modules.items():
-
-            def keep(_: nn.Module, __: Any, output: Any, name: str = name) -> None:
-                seen[name] = output[0] if isinstance(output, tuple) else output
-
-            self._handles.append(module.register_forward_hook(keep))
-        return seen
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()

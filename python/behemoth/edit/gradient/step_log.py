@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from behemoth.edit.batch import first_difference
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 
 from .feeder import Feeder
 
-__all__ = ["StepLog", "first_difference", "log_probabilities"]
+__all__ = ["StepLog", "log_probabilities"]
 
 
 class StepLog:
@@ -88,17 +89,6 @@ def log_probabilities(logits: Tensor, new: Tensor, old: Tensor) -> Tensor:
     values = widened(logits).log_softmax(-1)
     other = values.scatter(2, old[..., None], -torch.inf).amax(2)
     return torch.stack([values.gather(2, word[..., None])[..., 0] for word in (new, old)] + [other])
-
-
-def first_difference(
-    new: Sequence[int] | None, old: Sequence[int] | None
-) -> tuple[int, int, int] | None:
-    """Return where two answers first differ: index in the answer, new token, old token.
-
-    None if either answer is missing, or one is equal to the other or its beginning.
-    """
-    pairs = enumerate(zip(new or (), old or (), strict=False))
-    return next(((place, a, b) for place, (a, b) in pairs if a != b), None)
 
 
 def _parting(plan: EditPlan) -> Tensor | None:

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.delta.stack import StackedDeltas
+from behemoth.edit.batch import first_difference
 from behemoth.edit.protocol import HOLD, Watch
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 
 from .feeder import Fed
 from .step import edited_logits
-from .step_log import first_difference, log_probabilities
+from .step_log import log_probabilities
 
 __all__ = ["Watching"]
 

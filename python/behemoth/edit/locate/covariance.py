@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,10 @@ from behemoth.edit.cache import digest_of, read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
+from behemoth.model.observe import watching
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, silent
 
-from .keys import watching
 from .layout import Layout
 
 if TYPE_CHECKING:
@@ -47,12 +47,35 @@ class Covariance:
 
     matrix_ff: Tensor
     samples: int
+    # Every edit solves with the same matrix, and its factor costs more than all else.
+    _factors: dict[float | None, tuple[Tensor, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def regularised(self, ridge: float) -> Tensor:
         """Return the matrix plus `ridge` times its mean diagonal, which makes it invertible."""
         return self.matrix_ff + ridge * self.matrix_ff.diagonal().mean() * torch.eye(
             len(self.matrix_ff), dtype=self.matrix_ff.dtype, device=self.matrix_ff.device
         )
+
+    def solved(self, ridge: float, right_fn: Tensor) -> Tensor:
+        """Return the solution of equations with the regularised matrix; NaN if it is singular.
+
+        The matrix is factorised once for each ridge, in the way of `torch.linalg.solve_ex`.
+        """
+        if ridge not in self._factors:
+            self._factors[ridge] = torch.linalg.lu_factor_ex(self.regularised(ridge))
+        factor, pivots, info = self._factors[ridge]
+        if int(info):
+            return torch.full_like(right_fn, torch.nan)
+        return torch.linalg.lu_solve(factor, pivots, right_fn)
+
+    def eigenvectors(self) -> tuple[Tensor, Tensor]:
+        """Return eigenvalues [f], ascending, and eigenvectors [f, f]; computed once."""
+        if None not in self._factors:
+            self._factors[None] = tuple(torch.linalg.eigh(self.matrix_ff))
+        values_f, vectors_ff = self._factors[None]
+        return values_f, vectors_ff
 
 
 def covariances(

@@ -9,10 +9,9 @@ Shape letters: K plans, b rows of a plan, T positions, s sites, d residual strea
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +20,11 @@ from behemoth.corpus.tokens import PADDING
 from behemoth.delta.stack import StackedDeltas
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
+from behemoth.model.observe import watching
 
 from .sites import Site
 
-__all__ = ["Observed", "before_norm", "observe", "through_norm", "watching"]
+__all__ = ["Observed", "before_norm", "observe", "through_norm"]
 
 _CHUNK = 1 << 16  # tokens per pass through the model
 
@@ -46,22 +46,6 @@ class Observed:
     keys_sf: Tensor
     values_sd: Tensor
     streams_sd: Tensor
-
-
-@contextmanager
-def watching(module: nn.Module) -> Generator[dict[str, Tensor]]:
-    """Keep a module's last input and output while entered."""
-    seen: dict[str, Tensor] = {}
-
-    def keep(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        seen["input"] = inputs[0]
-        seen["output"] = output[0] if isinstance(output, tuple) else output
-
-    handle = module.register_forward_hook(keep)
-    try:
-        yield seen
-    finally:
-        handle.remove()
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta, LowRank
+from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, WORDINGS
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
@@ -46,13 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LocateAndEdit", "leverage", "solved"]
 
-_WORDINGS = 3  # usual number for an edited fact
-_SENTENCE = 8  # tokens
 _SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
 _PREFIXES = 4  # default for a model trained on documents after others
-# Bytes that a block keeps per token and unit of width for gradients: 17 numbers of 4 bytes
-# (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
-_ACTIVATIONS = 68
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ class LocateAndEdit(TargetBudget, ABC):
         covariance : Covariance
             Covariance of the layer's keys in the unedited model.
         earlier_mf : float64 [m, f]
-            Keys of earlier edits of a sequence.
+            Keys of earlier edits of a sequence, or rows with the same sum of k k^T.
         """
 
     def default_layers(self, count: int) -> tuple[int, ...]:
@@ -163,7 +159,7 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Return the bytes the search keeps for gradients, which end at the last changed layer."""
-        return self._search_bytes(model, count * _WORDINGS, count)
+        return self._search_bytes(model, count * WORDINGS, count)
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
         """Return the same by the number of wordings of each plan, and of tokens in its answers."""
@@ -182,13 +178,13 @@ class LocateAndEdit(TargetBudget, ABC):
         behind = architecture.layers - self._layers(model)[-1]
         prefixes = _PREFIXES if self.prefixes is None else self.prefixes
         rows = wordings * (prefixes + 1) + edits * self.kept
-        tokens = rows * (self.prefix_tokens + _SENTENCE)
-        return tokens * behind * _ACTIVATIONS * architecture.width
+        tokens = rows * (self.prefix_tokens + SENTENCE)
+        return tokens * behind * ACTIVATIONS * architecture.width
 
     def shared_bytes(self, model: nn.Module) -> int:
-        """Return the bytes of a float64 covariance for each changed layer, and of solving."""
+        """Return the bytes of a covariance and its factor for each layer, and of solving."""
         hidden = max(model.get_parameter(f"{Architecture.of(model).mlp_out(0)}.weight").shape)
-        return 8 * hidden * hidden * (len(self._layers(model)) + _SOLVED)
+        return 8 * hidden * hidden * (2 * len(self._layers(model)) + _SOLVED)
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
@@ -391,7 +387,7 @@ class _Sequence:
         return self.method.edit_next(self.model, plan, self.context, self.started)
 
     def memory(self) -> dict[str, Tensor]:
-        """Return the keys of earlier edits by layer: float64 [m, f]."""
+        """Return the keys of earlier edits by layer, as `EditorState` has them."""
         return {str(layer): keys for layer, keys in self.started.earlier_mf.items()}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
@@ -410,14 +406,14 @@ def solved(matrix: Tensor, right: Tensor) -> Tensor:
     return solution if int(info) == 0 else torch.full_like(solution, torch.nan)
 
 
-def leverage(regular_ff: Tensor, keys_fn: Tensor) -> Tensor:
+def leverage(covariance: Covariance, ridge: float, keys_fn: Tensor) -> Tensor:
     """Return the mean of k^T C^-1 k over keys: the number of corpus tokens that one key counts for.
 
     A key that occurs at a share p of the corpus's tokens has at most 1 / p. An absolute number of
     keys that the covariance represents therefore has another effect for every corpus: 6,000, chosen
     for facts that are one token in 30,000, left almost no edit where they were one in 2,000.
     """
-    return (keys_fn * solved(regular_ff, keys_fn)).sum(0).mean()
+    return (keys_fn * covariance.solved(ridge, keys_fn)).sum(0).mean()
 
 
 def _note_failures(worked: Worked, sites: Sequence[Site]) -> None:

@@ -21,6 +21,7 @@ import polars as pl
 
 from behemoth.corpus.probes import _wording_frame, prompt_roles
 from behemoth.corpus.roles import OBJECT, SUBJECT
+from behemoth.edit.batch import first_difference
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["Places", "Prefixes", "Sentence", "Site", "parting", "sites_of"]
+__all__ = ["Places", "Prefixes", "Sentence", "Site", "sites_of"]
 
 Tokens = tuple[int, ...]
 
@@ -238,7 +239,8 @@ def _parts(row: dict[str, Any], place: int, places: Places) -> list[Sentence]:
     prompt, answer, old = tuple(row["prompt"]), tuple(row["answer"]), _optional(row["old_answer"])
     if places.token == "subject" or len(answer) == 1:
         return [Sentence(prompt, answer, place, old)]
-    parted = parting(answer, old)
+    at = first_difference(answer, old)
+    parted = None if at is None else at[0]
     return [
         Sentence(
             prompt + answer[:part],
@@ -248,12 +250,6 @@ def _parts(row: dict[str, Any], place: int, places: Places) -> list[Sentence]:
         )
         for part, token in enumerate(answer)
     ]
-
-
-def parting(answer: Tokens, old_answer: Tokens | None) -> int | None:
-    """Return the first index at which new and old answer differ, or None."""
-    pairs = enumerate(zip(answer, old_answer or (), strict=False))
-    return next((place for place, (new, old) in pairs if new != old), None)
 
 
 def _edit_rows(plan: EditPlan) -> pl.DataFrame:

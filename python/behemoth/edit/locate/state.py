@@ -25,7 +25,9 @@ class EditorState:
     covariances : mapping of layer to Covariance
         Covariances of the unedited model.
     earlier_mf : dict of layer to float64 [m, f]
-        Keys of the edits of a sequence so far.
+        Keys of the edits of a sequence so far. Beyond 2 f keys they are replaced by f rows with the
+        same sum of k k^T, which is all that an edit needs of them, so that neither the memory nor
+        the time of an edit grows with the sequence.
     """
 
     covariances: Mapping[int, Covariance]
@@ -37,7 +39,10 @@ class EditorState:
 
         for layer, keys in keys_nf.items():
             old = self.earlier_mf.get(layer)
-            self.earlier_mf[layer] = keys if old is None else torch.cat([old, keys])
+            own = keys if old is None else torch.cat([old, keys])
+            if len(own) > 2 * own.shape[1]:
+                own = torch.linalg.qr(own, mode="r").R  # R^T R = K^T K
+            self.earlier_mf[layer] = own
 
 
 @dataclass

@@ -21,13 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from behemoth.corpus.tokens import PADDING
+from behemoth.edit.batch import first_difference
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.model.precision import wide_type, widened
 from behemoth.support.progress import Advance, silent
 
 from .budget import TargetBudget
-from .sites import Sentence, Site, parting
+from .sites import Sentence, Site
 
 __all__ = ["Targets", "optimise_targets"]
 
@@ -238,7 +239,9 @@ class _Rows:
         for s, site in enumerate(sites):
             for sentence, prefix, kept in _sentences(site):
                 start = len(prefix) + len(sentence.prompt)
-                part = None if prefix or kept else _parting(sentence)
+                part = None
+                if not (prefix or kept):
+                    part = first_difference(sentence.answer, sentence.old_answer)
                 if part is not None:
                     parting.append((len(answers) + part[0], part[1], part[2], s))
                 for i, token in enumerate(sentence.answer):
@@ -268,12 +271,6 @@ def _sentences(site: Site) -> Iterator[tuple[Sentence, tuple[int, ...], bool]]:
 
 def _answer_tokens(site: Site) -> int:
     return sum(len(sentence.answer) for sentence, _, _ in _sentences(site))
-
-
-def _parting(sentence: Sentence) -> tuple[int, int, int] | None:
-    """Return where old and new answer first differ: index in the answer, new token, old token."""
-    old, place = sentence.old_answer, parting(sentence.answer, sentence.old_answer)
-    return None if old is None or place is None else (place, sentence.answer[place], old[place])
 
 
 def _site_means(values: Tensor, share: Tensor, site: Tensor, count: int) -> Tensor:

@@ -14,12 +14,13 @@ from contextlib import ExitStack, nullcontext
 import torch
 from torch import Tensor, nn
 
-from behemoth.edit.locate.keys import watching
+from behemoth.edit.batch import deciding, mean_losses
 from behemoth.model.architecture import Architecture
 from behemoth.model.blocks import LastBlocks
 from behemoth.model.modules import backbone
+from behemoth.model.observe import watching
 
-from .rows import answering, deciding, mean_losses
+from .rows import answering
 
 __all__ = ["Tail"]
 

@@ -89,7 +89,9 @@ class AlphaEdit(LocateAndEdit):
         """Least squares over the new and the earlier edits within the null space."""
         import torch
 
-        basis_fz = null_space(covariance.matrix_ff, self.energy, self.directions, self.eigenvalue)
+        basis_fz = _smallest(
+            *covariance.eigenvectors(), self.energy, self.directions, self.eigenvalue
+        )
         # Coordinates in the null space: P = Z Z^T turns the equations into symmetric ones.
         keys_zn, earlier_zm = basis_fz.T @ keys_fn, basis_fz.T @ earlier_mf.T
         scale = 1.0 if self.absolute else keys_zn.square().sum(0).mean()
@@ -124,6 +126,16 @@ def null_space(
     import torch
 
     values_f, vectors_ff = torch.linalg.eigh(matrix_ff)
+    return _smallest(values_f, vectors_ff, energy, directions, eigenvalue)
+
+
+def _smallest(
+    values_f: Tensor,
+    vectors_ff: Tensor,
+    energy: float,
+    directions: float,
+    eigenvalue: float | None,
+) -> Tensor:
     if eigenvalue is not None:
         return vectors_ff[:, values_f < eigenvalue]
     share_f = values_f.clamp_min(0).cumsum(0) / values_f.clamp_min(0).sum()

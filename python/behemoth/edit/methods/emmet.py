@@ -59,7 +59,7 @@ class Emmet(LocateAndEdit):
         """Return the change of minimum norm under C that maps every key to its target."""
         import torch
 
-        directions_fn = solved(covariance.regularised(self.ridge), keys_fn)
+        directions_fn = covariance.solved(self.ridge, keys_fn)
         gram_nn = keys_fn.T @ directions_fn
         scale = 1.0 if self.absolute else gram_nn.diagonal().mean()
         gram_nn = gram_nn + self.slack * scale * torch.eye(

@@ -60,21 +60,11 @@ class ConstrainedFineTuning(FineTuning):
         if not self.epsilon > 0:
             raise ArgumentError("epsilon", self.epsilon, "above 0")
 
-    def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
-        """Return zero changes to the MLP output matrices."""
-        from behemoth.delta.stack import StackedDeltas
-
+    def changed_names(self, model: nn.Module) -> list[str]:
+        """Return the names of the MLP output matrices."""
         architecture = Architecture.of(model)
         layers = chosen_layers(model, self.layers)
-        names = [f"{architecture.mlp_out(layer)}.weight" for layer in layers]
-        parameters = dict(model.named_parameters())
-        return StackedDeltas(
-            model,
-            {
-                name: (parameters[name].new_zeros(count, *parameters[name].shape).requires_grad_(),)
-                for name in names
-            },
-        )
+        return [f"{architecture.mlp_out(layer)}.weight" for layer in layers]
 
     def project(self, stacked: StackedDeltas) -> None:
         """Clamp every entry of the changes."""

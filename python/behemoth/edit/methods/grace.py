@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.memory.entries import Entries, Reach
+from behemoth.edit.memory_budget import ACTIVATIONS, MOST_WORDINGS, SENTENCE
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.model.architecture import Architecture
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["Grace"]
-
-_WORDINGS = 4  # of an edited fact, at most as a rule
-_SENTENCE = 8  # tokens
-_ACTIVATIONS = 68  # bytes for each token and unit of width, see locate/method.py
 
 
 @dataclass(frozen=True)
@@ -91,13 +88,13 @@ class Grace:
 
     def effort(self) -> Effort:
         """Return the steps of the search for values, with a row for each wording."""
-        return Effort(self.steps, _WORDINGS)
+        return Effort(self.steps, MOST_WORDINGS)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Return the bytes that the search keeps for gradients, which end at the layer."""
         architecture = Architecture.of(model)
         behind = architecture.layers - self.layer_of(model)
-        return count * _WORDINGS * _SENTENCE * behind * _ACTIVATIONS * architecture.width
+        return count * MOST_WORDINGS * SENTENCE * behind * ACTIVATIONS * architecture.width
 
     def place(self, model: nn.Module) -> str:
         """Return where it looks up entries, and the published place."""
@@ -217,8 +214,7 @@ class _Search:
         """Record the inputs of the matrix; entries are added afterwards, plan by plan."""
         import torch
 
-        from behemoth.edit.batch import edit_rows_of
-        from behemoth.edit.memory.rows import deciding
+        from behemoth.edit.batch import deciding, edit_rows_of
         from behemoth.edit.memory.tail import Tail
 
         self.method, self.plans = method, plans

@@ -29,7 +29,7 @@ class Lora(FineTuning):
         name="lora",
         family="fine-tuning",
         source="Hu et al. 2021, arXiv 2106.09685",
-        changes="low-rank changes to linear modules of MLP and attention",
+        changes="low-rank changes to linear modules, by default of the MLP",
         kinds=FineTuning.info.kinds,
         stacks=True,
     )

@@ -60,7 +60,8 @@ class Memit(LocateAndEdit):
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
         """Return the least squares change over the new facts and, by the covariance, the corpus."""
-        regular_ff = covariance.regularised(self.ridge)
-        weight = self.weight if self.absolute else self.weight * leverage(regular_ff, keys_fn)
-        normal_ff = weight * regular_ff + keys_fn @ keys_fn.T
+        weight = self.weight
+        if not self.absolute:
+            weight = weight * leverage(covariance, self.ridge, keys_fn)
+        normal_ff = weight * covariance.regularised(self.ridge) + keys_fn @ keys_fn.T
         return LowRank(residuals_dn, solved(normal_ff, keys_fn).T)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -16,7 +16,7 @@ from behemoth.train import TrainConfig, train
 from behemoth.train.run import read_record
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from behemoth.corpus.corpus import Corpus
     from behemoth.edit.gradient.optimise import Outcome
@@ -76,6 +76,12 @@ class Retraining:
             context.progress(number + 1, len(plans))
         return deltas_of(self, plans, outcomes, context)
 
+    def in_sequence(
+        self, model: nn.Module, context: EditContext
+    ) -> Callable[[EditPlan], EditDelta]:
+        """Return a callable that trains on the twin of all edits so far, not of the last alone."""
+        return _Sequence(self, model, context)
+
     def twin_of(self, plan: EditPlan, corpus: Corpus) -> Corpus:
         """Return the corpus in which the plan's edits were always true.
 
@@ -84,14 +90,62 @@ class Retraining:
         ArgumentError
             If facts are to be overridden that have no new object.
         """
-        facts = plan.edits["fact"].to_list()
-        objects = plan.edits["new_object"].to_list()
-        nameless = any(new is None for new in objects)
+        return self.twin_with(_objects(plan), corpus)
+
+    def twin_with(self, objects: Mapping[int, int | None], corpus: Corpus) -> Corpus:
+        """Return the corpus in which facts always had these objects; None for no new object.
+
+        Raises
+        ------
+        ArgumentError
+            If facts are to be overridden that have no new object.
+        """
+        new = {fact: value for fact, value in objects.items() if value is not None}
+        nameless = len(new) < len(objects)
         if self.twin == "without" or (self.twin == "auto" and nameless):
-            return corpus.without(facts)
+            return corpus.without(list(objects))
         if nameless:
             raise ArgumentError("twin", "'override' for edits without a new object", "without")
-        return corpus.override(dict(zip(facts, objects, strict=True)), follow=self.follow)
+        return corpus.override(new, follow=self.follow)
+
+
+class _Sequence:
+    """Retrains on the twin of all edits so far, in a model that has the earlier deltas.
+
+    Each delta is the retrained model minus the given one, so the sum of all is the last twin's
+    model minus the unedited one. The state is the facts so far with their new objects.
+    """
+
+    def __init__(self, method: Retraining, model: nn.Module, context: EditContext) -> None:
+        self._method, self._model, self._context = method, model, context
+        self._objects: dict[int, int | None] = {}
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        """Return the delta of the next plan."""
+        method, context = self._method, self._context
+        check_kinds(method, [plan])
+        self._objects |= _objects(plan)
+        twin = method.twin_with(self._objects, context.corpus)
+        outcome = _retrain(self._model, twin, _run_config(context), context)
+        [delta] = deltas_of(method, [plan], [outcome], context)
+        return delta
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the facts and their new objects, -1 for none, int64 [n] each."""
+        import torch
+
+        objects = [-1 if new is None else new for new in self._objects.values()]
+        return {"facts": torch.tensor(list(self._objects)), "objects": torch.tensor(objects)}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Replace the facts and their objects by those of an earlier call."""
+        pairs = zip(memory["facts"].tolist(), memory["objects"].tolist(), strict=True)
+        self._objects = {fact: None if new < 0 else new for fact, new in pairs}
+
+
+def _objects(plan: EditPlan) -> dict[int, int | None]:
+    """Return the new object of each edited fact; None for an edit without one."""
+    return dict(zip(plan.edits["fact"], plan.edits["new_object"], strict=True))
 
 
 def _run_config(context: EditContext) -> TrainConfig:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank, add_changes
-from behemoth.edit.locate.method import LocateAndEdit, solved
+from behemoth.edit.locate.method import LocateAndEdit
 from behemoth.edit.locate.state import EditorState, Worked
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.support.errors import ArgumentError
@@ -54,7 +54,7 @@ class Rome(LocateAndEdit):
     ) -> LowRank:
         """Return the change of rank 1 and minimum norm under C after which W k = v*."""
         assert keys_fn.shape[1] == 1
-        direction_f1 = solved(covariance.regularised(self.ridge), keys_fn)
+        direction_f1 = covariance.solved(self.ridge, keys_fn)
         direction_f1 = direction_f1 / direction_f1.norm()
         return LowRank(residuals_dn / (keys_fn * direction_f1).sum(), direction_f1.T)
 

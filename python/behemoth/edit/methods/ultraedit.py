@@ -285,8 +285,8 @@ def _features(
     import torch
     from torch.nn import functional as F
 
-    from behemoth.edit.meta.factors import watched
     from behemoth.model.labels import IGNORED
+    from behemoth.model.observe import with_offsets
 
     device = next(model.parameters()).device
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in modules}
@@ -295,7 +295,7 @@ def _features(
             some = slice(first, first + _CHUNK)
             tokens = rows.tokens[some].to(device)
             labels = rows.labels[some, 1:].to(device)
-            with torch.enable_grad(), watched(model, modules) as seen:
+            with torch.enable_grad(), with_offsets(model, modules) as seen:
                 logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
                 losses = F.cross_entropy(
                     logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"

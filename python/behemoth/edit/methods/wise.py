@@ -282,8 +282,8 @@ class _Training:
     ) -> None:
         import torch
 
-        from behemoth.edit.batch import Order, edit_rows_of, retain_rows_of
-        from behemoth.edit.memory.rows import deciding, seen_by
+        from behemoth.edit.batch import Order, deciding, edit_rows_of, retain_rows_of
+        from behemoth.edit.memory.rows import seen_by
         from behemoth.edit.memory.tail import Tail
 
         self.method, self.context = method, context

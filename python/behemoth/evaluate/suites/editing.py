@@ -162,9 +162,9 @@ def _divergence(documents: str) -> Callable[[Bench], Found]:
 def _dose(bench: Bench) -> Found:
     if not bench.deltas:
         raise bench.unedited()
-    frame = doses(bench.deltas, bench.plan).drop_nulls("dose")
+    frame = doses(bench.deltas, bench.plan).filter(dose_kind="flip").drop_nulls("dose")
     if frame.is_empty():
-        raise MissingError("a method that reports doses")
+        raise MissingError("a method that reports doses of new answers")
     short = int((~frame["reached"]).sum())
     if short:
         raise MissingError(f"edits that all got there: {short} of {frame.height} did not")

@@ -393,6 +393,8 @@ def _text_against_twin(bench: Bench) -> Found:
 
 
 def _parameters(bench: Bench) -> Found:
+    if bench.delta.of_modules and not bench.delta.of_parameters:
+        raise MissingError("an edit that changes weights")
     before = parameter_distance(bench.model, bench.beside.model)
     with bench.edited() as model:
         after = parameter_distance(model, bench.beside.model)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
+from behemoth.edit.batch import first_difference
 from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.model.labels import IGNORED
 from behemoth.model.loss import training_loss
@@ -172,9 +173,11 @@ class _Asked:
         columns = [rows[name].to_list() for name in ("prompt", "answer", "old_answer")]
         for edit in plan.edits["edit"]:
             prompt, new, old = (column[wanted[edit]] for column in columns)
-            at = next((i for i, (a, b) in enumerate(zip(new, old, strict=False)) if a != b), 0)
+            # Answers of which one begins the other have no such token; their margin is 0 or, if the
+            # method forgets, that of the first old token.
+            at, *pair = first_difference(new, old) or (0, new[0], old[0])
             prompts.append([*prompt, *old[:at]])
-            tokens.append((new[at], old[at]))
+            tokens.append((pair[0], pair[1]))
         self.lengths = torch.tensor([len(prompt) for prompt in prompts])
         width = int(self.lengths.max())
         self.prompts = torch.tensor(

@@ -1,0 +1,78 @@
+"""Adapters: what peft loads onto the model is the edit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from behemoth import ArgumentError
+from behemoth.delta.adapter import save_adapter
+from behemoth.delta.delta import EditDelta, LowRank
+from behemoth.edit.apply import _check_untied
+from behemoth.edit.parametrise import weight_names
+from behemoth.edit.registry import get_method
+
+
+def gpt2(tied):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=40, n_positions=64, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3,
+        bos_token_id=0, eos_token_id=0, pad_token_id=1, tie_word_embeddings=tied,
+    )  # fmt: skip
+    return GPT2LMHeadModel(config).eval()
+
+
+def low_rank(model, part):
+    generator = torch.Generator().manual_seed(1)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    changes = {}
+    for name in weight_names(model, part, None):
+        out, inputs = parameters[name].shape
+        left = torch.randn(out, 2, generator=generator)
+        changes[name] = LowRank(left, 0.3 * torch.randn(2, inputs, generator=generator))
+    return EditDelta(changes, "by hand", {}, "", 0)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`")  # of peft's own asking
+@pytest.mark.parametrize("based", [True, False], ids=["with base", "without"])
+@pytest.mark.parametrize("part", ["embedding", "head", "both"])
+@pytest.mark.parametrize("family", ["gpt_neox", "gpt2"])
+def test_every_part_is_adapted(model, family, part, based, tmp_path):
+    from peft import PeftModel
+
+    if family == "gpt2":
+        model = gpt2(tied=False)
+        if part == "both" and not based:
+            pytest.xfail("only the base states that the matrices of its blocks are [in, out]")
+    model.save_pretrained(tmp_path / "base")
+    delta = low_rank(model, part)
+    save_adapter(delta, tmp_path / "adapter", tmp_path / "base" if based else "")
+    tokens = torch.tensor([[5, 9, 12, 5]])
+    with torch.no_grad():
+        plain = model(input_ids=tokens).logits
+        with delta.apply(model):
+            edited = model(input_ids=tokens).logits
+        adapted = PeftModel.from_pretrained(model, tmp_path / "adapter")(input_ids=tokens).logits
+    assert (edited - plain).abs().max() > 1e-2
+    torch.testing.assert_close(adapted, edited, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("part", ["embedding", "head"])
+def test_a_matrix_that_embedding_and_head_share_is_refused(part, tmp_path):
+    model = gpt2(tied=True)
+    model.save_pretrained(tmp_path / "base")
+    with pytest.raises(ArgumentError, match=r"'adapter': got a change of .*embedding and head sha"):
+        save_adapter(low_rank(model, part), tmp_path / "adapter", tmp_path / "base")
+
+
+def test_an_edit_refuses_it_before_any_work(model):
+    tied = gpt2(tied=True)
+    for part in ("embedding", "head"):
+        lora = get_method("lora", {"part": part})
+        with pytest.raises(ArgumentError, match=r"'adapter': got true for a change of .* tied to"):
+            _check_untied(lora, tied)
+        _check_untied(lora, model)
+    for method in (get_method("lora"), get_method("rome")):
+        _check_untied(method, tied)
