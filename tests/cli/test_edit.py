@@ -74,7 +74,10 @@ def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):
         ("--plan PLAN --method lora --set rank=0 --out e", "argument 'rank': got 0, allowed"),
         ("--plan PLAN --method lora --seed x --out e", "argument '--seed': got x, allowed"),
         ("--plan PLAN --method lora --stack 0 --out e", "argument '--stack': got 0, allowed"),
-        ("--plan nothing --method lora --out e", "argument '--plan': got nothing, allowed: a plan"),
+        (
+            "--plan nothing --method lora --out e",
+            "argument '--plan': got nothing, which does not exist, allowed: a plan",
+        ),
         ("--plan PLAN --method refusal --out e", "argument '--plan': got edits of kind remap"),
     ],
 )
