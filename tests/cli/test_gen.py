@@ -340,7 +340,7 @@ def test_a_directory_of_something_else_is_a_failed_run(run, tmp_path):
 def test_too_little_disk_is_told_in_one_line(run, tmp_path):
     message = run("gen", "--facts", "6e12", "--out", tmp_path / "c").refused(1)
     assert re.fullmatch(
-        r"not enough disk for .*: \d+ bytes needed and 16 MiB .*, \d+ bytes free", message
+        r"not enough disk for .*: \S+ TB needed and 16 MiB .*, .* free; up to .* would fit", message
     )
 
 

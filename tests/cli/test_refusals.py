@@ -49,6 +49,7 @@ FILES = {
     "texts.jsonl": '{"text": "one two"}\n',
     "table.csv": "subject,relation,object\n0,0,1\n0,1,0\n1,0,0\n1,1,2\n",
     "columns.csv": "a,b\n1,2\n",
+    "latin.toml": "\xff[world]\n",
     "words.csv": "fact\nx\n",
     "empty.csv": "fact\n",
     "spec.toml": "[world]\nsubjects = 5\n",
@@ -75,7 +76,7 @@ def things(trained, tmp_path_factory):
     place = tmp_path_factory.mktemp("things")
     for name, text in FILES.items():
         (place / name).parent.mkdir(exist_ok=True)
-        (place / name).write_text(text)
+        (place / name).write_text(text, "latin-1")
     (place / "empty").mkdir()
     shutil.copytree(trained, place / "run")
     Corpus(World(120, 3, 10), exposures=2).write(place / "c", probes=0)
@@ -135,7 +136,7 @@ def test_every_argument_is_one_of_its_command():
             del asked[0]
         known = {"COMMAND"} if getattr(command, "commands", None) else set()
         for item in command.params:
-            known |= set(item.opts) if item.opts[-1][:1] == "-" else {item.metavar}
+            known |= set(item.opts) if item.opts[-1][:1] == "-" else {str(item.metavar).strip("[]")}
         if "." in name or " " in name:  # 'templates.default' and '--templates default'
             first = re.split(r"[ .]", name)[0]
             known |= {name} if {first, "--" + first.replace("_", "-")} & known else set()

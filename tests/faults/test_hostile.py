@@ -15,7 +15,8 @@ from behemoth.study.file.spec import Study
 
 RAW = re.compile(
     r"object has no attribute|JSON serializable|recursion depth|Traceback|SafetensorError|Errno|"
-    r"HeaderTooLarge|ComputeError|NoneType|not subscriptable|frame #"
+    r"HeaderTooLarge|ComputeError|NoneType|not subscriptable|frame #|codec can't decode|"
+    r"out of specification|parquet: "
 )
 
 
@@ -202,6 +203,30 @@ def test_toml_that_no_table_here_has_a_use_for(tmp_path, run, text, said):
     for words in (("gen", "--dry-run", "--spec", file), ("study", "run", file, "--dry-run"),
                   ("inspect", file), ("train", file, "--out", tmp_path / "o")):  # fmt: skip
         assert re.search(said, one_line(run(*words)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("gen", "--dry-run", "--spec"), ("grammar", "check"), ("gen", "--dry-run", "--grammar"),
+     ("inspect",), ("study", "run", "--dry-run"), ("import", "--out", "o"),
+     ("train", "--out", "o")],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_text_that_is_not_utf8(tmp_path, run, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n[world]\n")
+    assert "got latin.toml (not UTF-8 at byte 5), allowed: UTF-8 text" in one_line(
+        run(*words, "latin.toml")
+    )
+
+
+def test_a_table_that_cannot_be_read(tmp_path, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 and no footer")
+    (tmp_path / "x.csv").write_text("subject,relation,object\n1,0,2\n1,0,2,3,4,5\n")
+    for name, kind in (("x.parquet", "Parquet"), ("x.csv", "CSV")):
+        message = one_line(run("import", name, "--out", "o"))
+        assert f"got {name}, which is not a valid {kind} file, allowed: a rel" in message
 
 
 def test_a_grid_that_nobody_could_carry_out():

@@ -247,6 +247,24 @@ fn write_path(path: &[Key], f: &mut impl fmt::Write) -> fmt::Result {
     Ok(())
 }
 
+/// Formats a number of bytes in decimal units; the largest number means that or more.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    match bytes {
+        u64::MAX => return "more than 18 EB".to_string(),
+        0..1000 => return format!("{bytes} bytes"),
+        _ => {}
+    }
+    let mut amount = bytes as f64 / 1e3;
+    for unit in UNITS {
+        if amount < 999.95 {
+            return format!("{amount:.1} {unit}");
+        }
+        amount /= 1e3;
+    }
+    format!("{amount:.1} EB")
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let f = &mut OneLine(f);
@@ -273,10 +291,13 @@ impl fmt::Display for Error {
             Error::Corpus { path, reason } => write!(f, "{}: {reason}", path.display()),
             Error::Disk { path, needed, free } => write!(
                 f,
-                "not enough disk for {}: {needed} bytes needed and {} MiB to be left free, \
-                 {free} bytes free",
+                "not enough disk for {}: {} needed and {} MiB to be left free, {} free; up to {} \
+                 would fit",
                 path.display(),
-                DISK_RESERVE >> 20
+                size(*needed),
+                DISK_RESERVE >> 20,
+                size(*free),
+                size(free.saturating_sub(DISK_RESERVE)),
             ),
             Error::Cancelled => f.write_str("cancelled"),
         }
@@ -295,6 +316,22 @@ impl std::error::Error for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1.0 kB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (168_000_000_000_000, "168.0 TB"),
+            (10_000_000_000_000_000_000, "10.0 EB"),
+            (u64::MAX, "more than 18 EB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
 
     #[test]
     fn distances_are_known() {

@@ -114,9 +114,10 @@ def _finish(given: dict[str, Any], json: bool) -> None:
 
     place: str = given.pop("finish")
     names = {row.key: row.name for row in OPTIONS}
-    others = [names.get(key, key) for key in given if key != "threads"]
-    if others:
-        raise ArgumentError(others[0], "an option", "only --threads with --finish")
+    other = next((key for key in given if key != "threads"), None)
+    if other is not None:
+        got = "a flag" if given[other] is True else given[other]
+        raise ArgumentError(names.get(other, other), got, "only --threads with --finish")
     keep_interrupts()
     with resumable(place), renamed(directory="--finish"):
         done = finish_corpus(place, progress=Bars(), **given)

@@ -82,7 +82,7 @@ def show(
     from behemoth.corpus.grammar import GRAMMARS, Grammar
 
     if name is not None:
-        with renamed(grammar="[NAME|FILE]"):
+        with renamed(grammar="NAME|FILE"):
             found = Grammar.named(name)
         if json:
             write_json({"name": found.name, "toml": found.source})

@@ -233,7 +233,7 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     if kind == "BadOptionUsage" and "requires" in message:
         return f"argument '{error.option_name}': got nothing, allowed: a value"
     if kind == "MissingParameter" and error.param is not None:
-        name = error.param.metavar or error.param.opts[-1]
+        name = _bare(error.param.metavar) or error.param.opts[-1]
         return f"argument '{name}': got nothing, allowed: a value"
     if message.startswith("No such command"):
         groups = {group.name or "": group.typer_instance for group in app.registered_groups}
@@ -257,7 +257,12 @@ def _options(context: Any) -> list[str]:
 def _arguments(context: Any) -> list[str]:
     """Return the positional arguments of a command, as named in its help."""
     params = context.command.get_params(context)
-    return [str(item.metavar or item.name) for item in params if item.opts[-1][:1] != "-"]
+    return [str(_bare(item.metavar) or item.name) for item in params if item.opts[-1][:1] != "-"]
+
+
+def _bare(metavar: str | None) -> str | None:
+    """Return a metavar without the brackets that mark it as optional in --help."""
+    return metavar and metavar.strip("[]")
 
 
 def _fail(message: str, code: int) -> int:

@@ -52,7 +52,7 @@ def methods(
     model is trained, and the method is tried on it: the exit code is 1 if a promise is broken.
     """
     if check is not None and name is not None:
-        raise ArgumentError("[NAME]", name, "no name with --check, which has its own")
+        raise ArgumentError("NAME", name, "no name with --check, which has its own")
     if name is not None:
         _show(name, json)
         return
@@ -90,7 +90,7 @@ def methods(
 
 
 def _show(name: str, json: bool) -> None:
-    with needed(), renamed(method="[NAME]"):
+    with needed(), renamed(method="NAME"):
         from behemoth.edit.catalogue import setting_text
         from behemoth.edit.protocol import changes_of, settings_of
         from behemoth.edit.registry import get_method
@@ -136,7 +136,7 @@ def _show(name: str, json: bool) -> None:
 
 
 def _check(name: str, json: bool) -> None:
-    with needed():
+    with needed(), renamed(method="--check"):
         from behemoth.edit.contract import check_method
 
         with renamed(method="--check"):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth import _gen
 from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError, nearest
+from behemoth.support.toml import not_utf8
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
 from .tokens import END_OF_DOCUMENT
@@ -95,7 +96,7 @@ class Grammar:
         try:
             return cls(fspath(name), file.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
-            raise ArgumentError("grammar", f"{fspath(name)}: {error}", "UTF-8 text") from None
+            raise not_utf8("grammar", fspath(name), error) from None
 
     @cached_property
     def facts(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
@@ -16,6 +17,7 @@ from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.parquet import read_parquet
 from behemoth.support.text import plural_text
+from behemoth.support.toml import not_utf8
 
 from .reference import GraphNotes, read_notes
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _REQUIRED = ("subject", "relation", "object")
 _OPTIONAL = ("minority", "nested")
 _COLUMNS = _REQUIRED + _OPTIONAL
+_FILES = "a relationship_graph.txt, Parquet or CSV file"
 _NULLS = ("", "None", "null")
 _NAME_COLUMNS = {
     "subjects": {"subject_name": "subject"},
@@ -205,15 +208,14 @@ def read_table(
 def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Table:
     path = path_of("table", table, "a table or a path")
     if not path.is_file():
-        raise ArgumentError(
-            "table", as_found(table), "a relationship_graph.txt, Parquet or CSV file"
-        )
+        raise ArgumentError("table", as_found(table), _FILES)
     with path.open("rb") as file:
         head = file.read(1 << 16)
     try:
         if head.startswith(b"PAR1"):
             return _number(read_parquet(path), fspath(table), correlated)
         first = head.decode("utf-8", errors="ignore").partition("\n")[0].strip()
+        _check_text(head, table)
         if not first:
             raise ArgumentError(
                 "table", f"{fspath(table)!r}, which starts with an empty line", "a header or a fact"
@@ -228,10 +230,21 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
             return Table(numbered, reference=True, notes=read_notes(path))
         return _number(_read_csv(path, first), fspath(table), correlated)
     except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
+        # Polars' own text is about its internals; `--debug` shows it.
+        kind = "Parquet" if head.startswith(b"PAR1") else "CSV"
+        if kind == "CSV":
+            _check_text(path.read_bytes(), table)
         raise ArgumentError(
-            "table", fspath(table), f"a table that can be read; here: {reason}"
-        ) from None
+            "table", f"{fspath(table)}, which is not a valid {kind} file", _FILES
+        ) from error
+
+
+def _check_text(data: bytes, table: str | PathLike[str]) -> None:
+    """Refuse bytes that are not UTF-8; the last character may be cut off."""
+    try:
+        getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError as error:
+        raise not_utf8("table", fspath(table), error) from None
 
 
 def _is_reference(line: str) -> bool:
@@ -247,10 +260,15 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
     separator = "\t" if "\t" in first else ","
     cells = [cell.strip().strip('"').strip().lower() for cell in first.split(separator)]
     header = set(_REQUIRED) <= set(cells)
-    if not header and not len(_REQUIRED) <= len(cells) <= len(_COLUMNS):
+    known = set(cells) & {*_COLUMNS, *_NAMED, "fact"}
+    # One such word may be a name in the first fact; two are a header that lacks a column.
+    fits = len(_REQUIRED) <= len(cells) <= len(_COLUMNS) and len(known) < 2
+    if not header and not fits:
+        without = f"{plural_text(len(cells), 'column')} without a header"
+        got = f"columns {', '.join(cells)}" if known else without
         raise ArgumentError(
             "table",
-            f"{plural_text(len(cells), 'column')} without a header in {fspath(path)!r}",
+            f"{got} in {fspath(path)!r}",
             f"{', '.join(_REQUIRED)} and optionally {', '.join(_OPTIONAL)}",
         )
     # Everything as text first: only the complete column shows whether it has ids or names.

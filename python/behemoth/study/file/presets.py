@@ -8,6 +8,7 @@ from pathlib import Path
 
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest, renamed
+from behemoth.support.toml import not_utf8
 
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
@@ -79,5 +80,7 @@ def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[st
         raise ArgumentError("size", size, "not with a study file")
     try:
         return place.read_text(encoding="utf-8"), place.parent.resolve()
+    except UnicodeDecodeError as error:
+        raise not_utf8("source", fspath(place), error) from None
     except (OSError, ValueError):
         raise ArgumentError("source", as_found(source), _ALLOWED) from None
