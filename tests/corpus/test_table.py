@@ -241,7 +241,9 @@ def test_a_table_with_nested_objects_has_links():
         ("subject,relation,object\n1,,2\n", "got no relation in row 0"),
         ("1,2,3\n1,2\n", "got no object in row 1"),
         ("-1,2,3\n", "got -1 in column subject"),
-        ("1,2,3\n1,2,3,4,5,6,7\n", "can be read"),
+        ("1,2,3\n1,2,3,4,5,6,7\n", "which is not a valid CSV file, allowed: a"),
+        ("fact,object\n1,2\n", "got columns fact, object in .*, allowed: subject, relation"),
+        ("subject,relation,obj\n1,2,3\n", "got columns subject, relation, obj in "),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, text, message):
@@ -275,12 +277,15 @@ def test_a_fact_told_twice_is_refused():
 def test_a_file_that_is_not_there_or_no_text(tmp_path):
     with pytest.raises(
         ArgumentError,
-        match=r"argument 'table': got .*nothing.csv, allowed: a relationship_graph.txt",
+        match=r"'table': got .*nothing.csv, which does not exist, allowed: a relationship_graph",
     ):
         read_table(tmp_path / "nothing.csv")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and then nothing of the kind")
-    with pytest.raises(ArgumentError, match="can be read"):
+    with pytest.raises(ArgumentError, match=r"bad\.parquet, which is not a valid Parquet file"):
         read_table(tmp_path / "bad.parquet")
+    (tmp_path / "latin.csv").write_bytes(b"1,2,3\n1,2,caf\xe9\n")
+    with pytest.raises(ArgumentError, match=r"latin.csv \(not UTF-8 at byte 13\), allowed: UTF"):
+        read_table(tmp_path / "latin.csv")
 
 
 @pytest.mark.parametrize("column", ["minority", "nested"])
