@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
-_ALLOWED = "a directory of a corpus, a run, a plan, an edit, a delta, a study, an export or a zoo"
+_ALLOWED = (
+    "a directory of a corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, "
+    "a study, an export or a zoo"
+)
 
 
 def verify(
@@ -31,9 +34,9 @@ def verify(
     Parameters
     ----------
     directory : path
-        A corpus, a run, a plan, an edit, a delta, a study, an export or a zoo. For a URL, all
-        files are first fetched and checked against the ledger of the store; if one of them is bad
-        or missing, the result of this check is returned.
+        A corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, a study, an export or
+        a zoo. For a URL, all files are first fetched and checked against the ledger of the store;
+        if one of them is bad or missing, the result of this check is returned.
     threads : int
         Number of threads for a corpus; 0 for all cores.
     progress : callable or Progress, optional
@@ -139,6 +142,44 @@ def _plan(found: Checked, place: Path, within: str, step: Advance) -> None:
     step(1, 1)
 
 
+def _suite(found: Checked, place: Path, within: str, step: Advance) -> None:
+    from behemoth.evaluate.suites.suite import RECORD, SuiteResult
+
+    _sealed(found, place, RECORD, within)
+    if found.ok:
+        _noted(found, within + RECORD, lambda: SuiteResult.read(place))
+    step(1, 1)
+
+
+def _trace(found: Checked, place: Path, within: str, step: Advance) -> None:
+    from behemoth.edit.traced import TraceRecord
+    from behemoth.train.directory import TRACE
+
+    _sealed(found, place, TRACE, within)
+    if found.ok:
+        _noted(found, within + TRACE, lambda: TraceRecord.read(place))
+    step(1, 1)
+
+
+def _tuning(found: Checked, place: Path, within: str, step: Advance) -> None:
+    from behemoth.tune.record import BEST, RECORD, TuningDirectory
+
+    directory = TuningDirectory(place)
+    record = _noted(found, within + RECORD, directory.record)
+    if record is not None:
+        if FILES not in record and not (place / BEST).is_file():
+            raise CorpusError(f"{place} is not finished: run the same `behemoth tune` again")
+        _look(found, place, record.get(FILES), within, RECORD)
+    for trial in sorted(place.glob("trials/*.json")):
+        read_trial = partial(read_sealed, trial, "a trial")
+        _noted(found, f"{within}trials/{trial.name}", read_trial)
+    for name, look in (("plan/plan.toml", _plan), ("twin/run.json", _run)):
+        if (place / name).is_file():
+            folder = name.partition("/")[0]
+            look(found, place / folder, f"{within}{folder}/", silent)
+    step(1, 1)
+
+
 def _study(found: Checked, place: Path, within: str, step: Advance) -> None:
     from behemoth.study.directory import MODEL_RECORD, RECORD, TRIAL, StudyDirectory
 
@@ -190,6 +231,9 @@ _KINDS: dict[str, Callable[[Checked, Path, str, Advance], None]] = {
     "edit.json": _edit,
     "delta.json": _delta,
     "plan.toml": _plan,
+    "suite.json": _suite,
+    "tuning.json": _tuning,
+    "trace.json": _trace,  # after a run, which may have one
     "study.json": _study,
     "zoo.json": _zoo,
 }
@@ -216,7 +260,7 @@ def _look(
     found.look(place, files, within)
 
 
-def _sealed(found: Checked, place: Path, record: str, within: str, passing: str) -> None:
+def _sealed(found: Checked, place: Path, record: str, within: str, passing: str = "") -> None:
     """Check a folder that has its own record; the file `passing` may have been removed."""
     if not (place / record).is_file():
         found.missing.append(within + record)

@@ -3,6 +3,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+import behemoth as bh
+
 
 @pytest.fixture
 def known(run, trained, plan, tmp_path):
@@ -31,10 +33,11 @@ def test_the_report(run, trained, known, tmp_path):
         {"token", "layer", "effect", "low", "high"}
     ] * 2
     assert sorted(path.name for path in out.iterdir()) == [
-        "facts.parquet", "summary.parquet", "trace.png", "trace.svg",
+        "facts.parquet", "summary.parquet", "trace.json", "trace.png", "trace.svg",
     ]  # fmt: skip
     assert pl.read_parquet(out / "summary.parquet").to_dicts() == report["summary"]
     assert pl.read_parquet(out / "facts.parquet")["edit"].n_unique() == 2
+    assert bh.verify(out).ok
     assert "holds something" in run(*words).refused(1)
 
 

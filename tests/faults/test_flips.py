@@ -1,16 +1,27 @@
 """One flipped bit, in any file of any directory: it is noticed, and the file is named."""
 
 import json
+import random
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import behemoth as bh
+from behemoth.edit.traced import TracedSite, TraceRecord
+from behemoth.evaluate.suites.suite import Found, SuiteResult, Taken
 from behemoth.support.errors import CorpusError
+from behemoth.tune.record import Tried, TuningDirectory
+from behemoth.zoo import SIZES
 
-KINDS = ("corpus", "run", "plan", "edit", "study", "export")
+KINDS = ("corpus", "run", "plan", "edit", "suite", "trace", "tuning", "study", "export", "zoo")
+OTHERS = ("suite", "trace", "tuning", "zoo")  # of other directories, and by their own writers
+SMALL = 4096  # bytes: every bit of such a file is flipped if FAULTS is large enough
+LARGE = 1000  # bits of a larger file
+BITS = 50  # of a file, times FAULTS
 # Locks are empty, covariances and events are made again or read by nobody, and what was asked for
 # (study.toml) is the user's own to change.
 LEFT_OUT = (".lock", ".workers.lock", "study.toml")
@@ -46,18 +57,58 @@ def means_the_same(file, before):
         return False
 
 
+def bits_of(file, rounds):
+    """The bits to flip: one at random, or, with FAULTS, each of a small file and many of others."""
+    bits = 8 * file.stat().st_size
+    if rounds == 1:
+        return [random.Random(file.name).randrange(bits)]
+    most = BITS * rounds if bits <= 8 * SMALL else min(LARGE, BITS * rounds)
+    return random.Random(file.name).sample(range(bits), min(bits, most))
+
+
+@pytest.fixture(scope="module")
+def others(directories, tmp_path_factory):
+    """A suite, a trace, a tuning with its plan, and a zoo."""
+    place = tmp_path_factory.mktemp("others")
+    frame = pl.DataFrame({"edit": [0, 1]})
+    found = Taken("score", "a mean", 1, Found(0.5, 0.25, 0.75, 2, "edits"))
+    versions = {"behemoth": "0"}
+    SuiteResult(
+        "editing", "edit", "hash", None, "after", "hash", (found,), 1.0, versions, frame
+    ).write(place / "suite")
+    (place / "trace").mkdir()
+    frame.write_parquet(place / "trace" / "facts.parquet")
+    sites = (TracedSite("subject", 1, 0.5, 0.25, 0.75),)
+    TraceRecord("hash", 2, 10, 3.0, 1, 0, sites).write(place / "trace", "facts.parquet")
+    tuning = TuningDirectory(place / "tuning")
+    tuning.begin({"method": "lora", "settings": {"steps": 2}})
+    trials = [Tried(number, {"rank": 1}, 0.5, {"efficacy": 0.5}, 0.25) for number in range(2)]
+    for tried in trials:
+        tuning.write(tried)
+    tuning.conclude(trials, "lora", "editing", 8)
+    shutil.copytree(directories / "plan", place / "tuning" / "plan")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny = replace(SIZES["smoke"], subjects=20, edits=1, steps=2, batch_size=4)
+        patch.setitem(SIZES, "smoke", tiny)
+        bh.make_zoo(place / "zoo")
+    return place
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_flipped_bit_in_any_file_is_named(directories, tmp_path, kind, flip, rounds):
-    assert bh.verify(directories / kind).ok
-    shutil.copytree(directories, tmp_path / "all")
+def test_a_flipped_bit_in_any_file_is_named(directories, others, tmp_path, kind, rounds):
+    source = others if kind in OTHERS else directories
+    assert bh.verify(source / kind).ok
+    shutil.copytree(source, tmp_path / "all")
     place = tmp_path / "all" / kind
     unnoticed = []
     for file in files_of(place):
         before = file.read_bytes()
-        for seed in range(rounds(1)):
-            byte = flip(file, seed)
+        for bit in bits_of(file, rounds(1)):
+            flipped = bytearray(before)
+            flipped[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(flipped)
             if not named(place, file) and not means_the_same(file, before):
-                unnoticed.append((str(file.relative_to(place)), byte, seed))
+                unnoticed.append((str(file.relative_to(place)), bit))
             file.write_bytes(before)
     assert not unnoticed
     assert bh.verify(place).ok
@@ -183,3 +234,42 @@ def test_gen_mends_damaged_probes(directories, copied, flip):
     corpus = bh.load(directories / "corpus")
     corpus.write(copied / "corpus", probes=20)
     assert bh.verify(copied / "corpus").ok
+
+
+def test_a_changed_suite_or_tuning_is_refused(others, tmp_path):
+    shutil.copytree(others, tmp_path / "all")
+    suite, tuning = tmp_path / "all" / "suite", tmp_path / "all" / "tuning"
+    (suite / "suite.json").write_text(
+        (suite / "suite.json").read_text().replace('"value": 0.5', '"value": 0.9')
+    )
+    with pytest.raises(CorpusError, match=r"suite\.json is damaged: it is not what was written"):
+        bh.load(suite)
+    (tuning / "tuning.json").write_text(
+        (tuning / "tuning.json").read_text().replace('"lora"', '"rome"')
+    )
+    with pytest.raises(CorpusError, match=r"tuning\.json is damaged: it is not what was written"):
+        TuningDirectory(tuning).begin({"method": "rome", "settings": {"steps": 2}})
+    shutil.copy(others / "suite" / "suite.json", suite)
+    (suite / "frame.parquet").unlink()
+    with pytest.raises(CorpusError, match=r"frame\.parquet is missing"):
+        bh.load(suite)
+
+
+def test_a_suite_and_a_tuning_of_earlier_versions_are_read(others, tmp_path):
+    shutil.copytree(others, tmp_path / "all")
+    for name in ("suite/suite.json", "tuning/tuning.json", "tuning/trials/0000.json"):
+        file = tmp_path / "all" / name
+        record = json.loads(file.read_text())
+        record.pop("blake3"), record.pop("files", None)
+        file.write_text(json.dumps(record))
+    assert bh.load(tmp_path / "all" / "suite")["score"] == 0.5
+    assert len(TuningDirectory(tmp_path / "all" / "tuning").tried()) == 2
+    for kind in ("suite", "tuning"):
+        found = bh.verify(tmp_path / "all" / kind)
+        assert found.ok and found.unhashed == [f"{kind}.json"]
+
+
+def test_a_tuning_without_a_result_is_not_finished(tmp_path):
+    TuningDirectory(tmp_path / "tuning").begin({"method": "lora"})
+    with pytest.raises(CorpusError, match="is not finished: run the same `behemoth tune` again"):
+        bh.verify(tmp_path / "tuning")

@@ -23,7 +23,9 @@ def verify(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="A corpus, a run, a plan, an edit, a study, an export or a zoo."
+            metavar="DIR",
+            help="A corpus, a run, a plan, an edit, a suite, a trace, a tuning, a study, an export or a "
+            "zoo.",
         ),
     ],
     given: dict[str, Any],

@@ -1,6 +1,7 @@
 """Results of tracing saved in a run: where methods edit that model by default.
 
-``RUN/trace.json`` is written by `behemoth.evaluate.trace` with ``save``. A method that edits at a
+``RUN/trace.json`` is written by `behemoth.evaluate.trace` with ``save``, and the same record beside
+the frames that it writes with ``out``. A method that edits at a
 place uses the best place from that file, unless its settings name a token or layers. Without the
 file it uses its defaults, the place that it is tuned for.
 """
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from behemoth.support.digests import no_record, read_sealed, sealed
+from behemoth.support.digests import FILES, digests, no_record, read_sealed, sealed
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.train.directory import TRACE
@@ -78,10 +79,12 @@ class TraceRecord:
     seed: int
     places: tuple[TracedSite, ...]
 
-    def write(self, run: Path) -> None:
-        """Write the record to a run directory."""
+    def write(self, place: Path, *frames: str) -> None:
+        """Write the record to the directory of a run or of a trace, with digests of its frames."""
         values = {"format_version": FORMAT_VERSION, **asdict(self)}
-        write_bytes(run / TRACE, as_json(sealed(values)))
+        if frames:
+            values[FILES] = digests(place, frames)
+        write_bytes(place / TRACE, as_json(sealed(values)))
 
     @classmethod
     def read(cls, run: Path) -> TraceRecord | None:
@@ -96,7 +99,7 @@ class TraceRecord:
         if not file.is_file():
             return None
         values = read_sealed(file, _WHAT, FORMAT_VERSION)
-        own = {key: value for key, value in values.items() if key != "format_version"}
+        own = {key: values[key] for key in values if key not in ("format_version", FILES)}
         try:
             places = tuple(made(TracedSite, place) for place in own["places"])
             return made(cls, {**own, "places": places})

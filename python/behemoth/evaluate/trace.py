@@ -138,7 +138,8 @@ def trace(
     device : optional
         Device of the model; by default a GPU if there is one.
     out : path, optional
-        A new or empty directory, for ``facts.parquet`` and ``summary.parquet``.
+        A new or empty directory, for ``facts.parquet``, ``summary.parquet`` and, last,
+        ``trace.json``, which has their digests.
     save : bool
         Whether to save the result in the run as ``trace.json``, replacing an existing one: methods
         that edit at one place then use the best one, unless their settings choose it.
@@ -170,17 +171,17 @@ def trace(
             model, ran.corpus, made, samples=samples, noise=noise, window=window, seed=seed,
             step=step,
         )  # fmt: skip
+    facts = found.facts["edit"].n_unique()
+    places = tuple(found.places)
+    record = TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
         for name, frame in (("facts", found.facts), ("summary", found.summary)):
             with replacing(place / f"{name}.parquet") as temporary:
                 frame.write_parquet(temporary)
+        record.write(place, "facts.parquet", "summary.parquet")
     if save:
-        facts = found.facts["edit"].n_unique()
-        places = tuple(found.places)
-        TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places).write(
-            ran.directory
-        )
+        record.write(ran.directory)
     return found
 
 

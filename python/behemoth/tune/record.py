@@ -2,7 +2,7 @@
 
 ::
 
-    DIR/tuning.json      the arguments
+    DIR/tuning.json      the arguments and, at the end, the digests of curve.parquet and best.toml
     DIR/plan/            the edits that settings are tried on
     DIR/twin/            for unlearning, a run trained without the plan's facts
     DIR/trials/0000.json settings, score, its legs and seconds of a trial, written when it is done
@@ -27,12 +27,16 @@ import polars as pl
 
 from behemoth.edit.settings import Tuning
 from behemoth.support.checks import in_the_way
-from behemoth.support.digests import no_record
+from behemoth.support.digests import FILES, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
-__all__ = ["CURVE", "Tried", "TuningDirectory"]
+__all__ = ["BEST", "CURVE", "RECORD", "Tried", "TuningDirectory"]
+
+RECORD = "tuning.json"
+BEST = "best.toml"
+_CURVE = "curve.parquet"
 
 FORMAT_VERSION = 1
 _SETTING = "settings."
@@ -99,7 +103,7 @@ class TuningDirectory:
         CorpusError
             If its record is damaged.
         """
-        place, file = self.path, self.path / "tuning.json"
+        place, file = self.path, self.path / RECORD
         for folder in (place, self._trial(0).parent):  # safe: the caller has the lock
             sweep_folder(folder)
         if in_the_way(place):
@@ -119,7 +123,7 @@ class TuningDirectory:
             allowed = "a new or empty directory, or one of this tuning"
             raise ArgumentError("out", f"{fspath(place)}, which contains something else", allowed)
         place.mkdir(parents=True, exist_ok=True)
-        write_bytes(file, as_json({"format_version": FORMAT_VERSION, **asked}))
+        write_bytes(file, as_json(sealed({"format_version": FORMAT_VERSION, **asked})))
 
     def tried(self) -> list[Tried]:
         """Return the finished trials, up to the first that is missing.
@@ -144,7 +148,7 @@ class TuningDirectory:
     def write(self, tried: Tried) -> None:
         """Record a trial."""
         self._trial(tried.number).parent.mkdir(exist_ok=True)
-        write_bytes(self._trial(tried.number), as_json(asdict(tried)))
+        write_bytes(self._trial(tried.number), as_json(sealed(asdict(tried))))
 
     def conclude(
         self,
@@ -178,7 +182,7 @@ class TuningDirectory:
                  "seconds": trial.seconds, "settings": json.dumps(trial.settings),
                  "legs": json.dumps(trial.legs), "failure": trial.failure}
             )  # fmt: skip
-        with replacing(self.path / "curve.parquet") as temporary:
+        with replacing(self.path / _CURVE) as temporary:
             pl.DataFrame(rows, schema=CURVE).write_parquet(temporary)
         seconds = round(sum(trial.seconds for trial in trials), 3)
         tuning = Tuning(
@@ -194,8 +198,20 @@ class TuningDirectory:
             *(f"{key} = {json.dumps(value)}" for key, value in tuning.to_dict().items()),
             "",
         ]
-        write_bytes(self.path / "best.toml", "\n".join(lines).encode())
+        write_bytes(self.path / BEST, "\n".join(lines).encode())
+        record = _read(self.path / RECORD) | {FILES: digests(self.path, [_CURVE, BEST])}
+        write_bytes(self.path / RECORD, as_json(sealed(record)))
         return best
+
+    def record(self) -> dict[str, Any]:
+        """Return the arguments and, if the tuning is finished, the digests of its results.
+
+        Raises
+        ------
+        CorpusError
+            If the record is damaged.
+        """
+        return _read(self.path / RECORD)
 
     def _trial(self, number: int) -> Path:
         return self.path / "trials" / f"{number:04}.json"
@@ -214,4 +230,4 @@ def _read(file: Path) -> dict[str, Any]:
         assert isinstance(values, dict)
     except (OSError, ValueError, AssertionError):
         raise no_record(file, "record of a tuning") from None
-    return values
+    return unsealed(file, values, "a tuning")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from behemoth.support.checks import in_the_way
-from behemoth.support.digests import no_record
+from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
@@ -253,12 +253,13 @@ class SuiteResult:
         }
 
     def write(self, out: str | PathLike[str]) -> None:
-        """Write ``frame.parquet`` and, last, ``suite.json`` to a directory."""
+        """Write ``frame.parquet`` and, last, ``suite.json``, with its digest, to a directory."""
         place = Path(out)
         place.mkdir(parents=True, exist_ok=True)
         with replacing(place / FRAME) as temporary:
             self.frame.write_parquet(temporary)
-        write_bytes(place / RECORD, as_json(self.to_dict()))
+        values = self.to_dict() | {FILES: digests(place, [FRAME])}
+        write_bytes(place / RECORD, as_json(sealed(values)))
 
     @classmethod
     def read(cls, directory: str | PathLike[str]) -> SuiteResult:
@@ -274,6 +275,8 @@ class SuiteResult:
             values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             version = values["format_version"]
             if version == FORMAT_VERSION:
+                values = unsealed(file, values, "a suite")
+                check(file.parent, values.get(FILES), FRAME)
                 own = ("suite", "source", "plan_hash", "twin", "stage", "seconds", "versions")
                 measures = tuple(map(_taken, values["measures"]))
                 frame = pl.read_parquet(file.with_name(FRAME))
