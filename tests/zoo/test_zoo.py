@@ -229,3 +229,8 @@ def test_the_command(run, tiny, zoo):
     refused = run("zoo", "make", "--size", "huge", "--out", zoo).refused(2)
     assert "got huge, allowed: smoke, desk" in refused
     assert "make" in run("zoo").out
+
+
+def test_a_limit_on_memory_is_that_of_each_training(tiny, tmp_path):
+    with pytest.raises(ArgumentError, match=r"needs about .* of memory .*while 1\.0 MB is allowed"):
+        bh.make_zoo(tmp_path / "zoo", memory=10**6)

@@ -33,8 +33,8 @@ _WRITTEN = (
     flag("combinations",
          "Probes of the repeats grammar with all 432 combinations of its fillers, in place of one "
          "drawn for each fact."),
-    Option("threads", "N", "Threads, 0 for two per core, or one per core to a store; the bytes "
-           "are the same.",
+    Option("threads", "N", "Threads, 0 for two per core, or one per core to a store, and no more "
+           "than there are pieces of work; the bytes are the same.",
            parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
     Option("engine", "local|ray", "Write on this machine, or as tasks of a Ray cluster.",

@@ -14,6 +14,7 @@ from behemoth.support.text import bytes_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
+from .edit import MEMORY
 from .options import Option, command, force
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ MAKE = (
            lambda name, text: parse.choice(name, text, ("smoke", "desk")), "smoke"),
     Option("out", "ZOO", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
+    MEMORY,
     force("the zoo that is there", "ZOO"),
 )  # fmt: skip
 

@@ -81,6 +81,7 @@ def make_zoo(
     size: str = "smoke",
     *,
     force: bool = False,
+    memory: int | None = None,
     progress: ProgressLike = None,
 ) -> ZooMade:
     """Make a turnkey set: worlds, runs with labelled exposures, retrained twins, plans and cards.
@@ -94,6 +95,9 @@ def make_zoo(
         A name in `behemoth.zoo.SIZES`.
     force : bool
         Replace an existing zoo, whether the same, another or damaged.
+    memory : int, optional
+        Limit in bytes on the memory of each training, as in `behemoth.train`; by default what is
+        free.
     progress : callable or Progress, optional
         Called with the progress; raising in it stops the work.
 
@@ -119,7 +123,7 @@ def make_zoo(
         if record is None or replaces or not record.complete:
             with succession(place, ZOO, force=replaces):
                 ZooRecord(size, version()).write(place)
-                record = _Work(place, chosen).carry_out(progress)
+                record = _Work(place, chosen, memory).carry_out(progress)
     return ZooMade(
         out=fspath(out),
         size=size,
@@ -157,6 +161,7 @@ class _Work:
 
     place: Path
     size: ZooSize
+    memory: int | None
 
     def carry_out(self, progress: ProgressLike) -> ZooRecord:
         models: list[ZooModel] = []
@@ -228,7 +233,7 @@ class _Work:
         twin = corpus.without(plan.edits["fact"].to_numpy())
         for folder, source in (("models", corpus), ("twins", twin)):
             run = self.place / folder / model.name
-            train(source, out=run, config=self._config(model))
+            train(source, out=run, config=self._config(model), memory=self.memory)
             card = model_card(model, source, plan, twin=folder == "twins")
             write_bytes(run / CARD, card.encode())
         file = self.place / "recall" / f"{model.name}.parquet"

@@ -15,7 +15,7 @@ from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.work.cost import Estimator
-from behemoth.study.work.engine import Engine
+from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.schedule import Work
 from behemoth.support.checks import in_the_way
 from behemoth.support.errors import ArgumentError
@@ -157,9 +157,7 @@ def run_gates(
         If another process is running gates in `out`.
     """
     chosen = get_gates(gate) if gates is None else list(gates)
-    for name, value in (("threads", threads), ("workers", workers)):
-        if value is not None and value < 1:
-            raise ArgumentError(name, value, "1 or more")
+    check_sizes(workers, threads)
     directory = StudyDirectory(out)
     before = _before(directory.path)
     if dry_run:

@@ -10,12 +10,28 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, Unit, unit_from_dict
 from behemoth.study.records import Outcome
+from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance
 
 if TYPE_CHECKING:
     from behemoth.study.trial.laboratory import Laboratory
 
-__all__ = ["Engine", "Event", "Performed", "perform"]
+__all__ = ["Engine", "Event", "Performed", "check_sizes", "perform"]
+
+_WORKERS = 1 << 16  # of a cluster
+_THREADS = 1024  # of a worker, as in training
+
+
+def check_sizes(workers: int | None, threads: int | None) -> None:
+    """Refuse numbers of workers and of their threads that no machine or cluster has.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for name, value, most in (("workers", workers, _WORKERS), ("threads", threads, _THREADS)):
+        if value is not None and not 1 <= value <= most:
+            raise ArgumentError(name, value, f"a whole number from 1 to {most:,}")
 
 
 @dataclass(frozen=True)

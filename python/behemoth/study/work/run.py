@@ -22,7 +22,7 @@ from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike
 
 from .cost import START
-from .engine import Engine
+from .engine import Engine, check_sizes
 from .memory_budget import Shares, shares_of
 from .schedule import Status, Work
 
@@ -416,9 +416,7 @@ def _check(
         raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
     if engine not in ENGINES:
         raise ArgumentError.unknown("engine", engine, ENGINES)
-    for name, value in (("workers", workers), ("threads", threads)):
-        if value is not None and value < 1:
-            raise ArgumentError(name, value, "1 or more")
+    check_sizes(workers, threads)
     if memory is not None:
         whole_number("memory", memory, 1)
         if engine != "local":
