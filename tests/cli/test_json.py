@@ -15,9 +15,34 @@ from behemoth.study.work.run import StudyResult
 from behemoth.tune.choose import Tuned
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
+COMMANDS_PART, _, TYPES_PART = PAGE.read_text().partition("## Types")
 KEYS = {
     command: re.findall(r"`(\w+)`", keys)
-    for command, keys in re.findall(r"^\| `(.+?)` \| (.+?) \|", PAGE.read_text(), re.MULTILINE)
+    for command, keys in re.findall(r"^\| `(.+?)` \| (.+?) \|", COMMANDS_PART, re.MULTILINE)
+}
+# The type of a key and whether it may be null: of all commands, and of one.
+TYPES = {
+    key: (name, null == "?")
+    for name, keys in re.findall(r"^\| ([a-z ]+) \| (`.+`) \|$", TYPES_PART, re.MULTILINE)
+    for key, null in re.findall(r"`(\w+)(\??)`", keys)
+}
+OWN_TYPES = {
+    (command, key): (name, null == "?")
+    for key, null, command, name in re.findall(
+        r"^\| `(\w+)(\??)` \| `(.+?)` \| ([a-z ]+) \|$", TYPES_PART, re.MULTILINE
+    )
+}
+CHECKS = {
+    "text": lambda value: isinstance(value, str),
+    "whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: (
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    ),
+    "true or false": lambda value: isinstance(value, bool),
+    "object": lambda value: isinstance(value, dict),
+    "list of numbers": lambda value: all(isinstance(item, int | float) for item in value),
+    "list of texts": lambda value: all(isinstance(item, str) for item in value),
+    "list of objects": lambda value: all(isinstance(item, dict) for item in value),
 }
 STUDY = """
 name = "tiny"
@@ -97,6 +122,18 @@ def test_one_object_with_the_keys_of_the_page(things, run, monkeypatch):
     for command, words in COMMANDS.items():
         written = run(*shlex.split(words), "--json").json()
         assert list(written) == KEYS[command], command
+        for key, value in written.items():
+            name, null = OWN_TYPES.get((command, key), TYPES[key])
+            assert (null and value is None) or CHECKS[name](value), (command, key, value)
+
+
+def test_every_key_has_a_type():
+    for command, keys in KEYS.items():
+        for key in keys:
+            assert (command, key) in OWN_TYPES or key in TYPES, (command, key)
+    assert {name for name, _ in (*TYPES.values(), *OWN_TYPES.values())} == set(CHECKS)
+    assert set(TYPES) <= {key for keys in KEYS.values() for key in keys}
+    assert all(key in KEYS[command] for command, key in OWN_TYPES)
 
 
 def test_a_study_and_its_report(things, run, monkeypatch):
