@@ -88,12 +88,14 @@ def others(directories, tmp_path_factory):
     tuning.conclude(trials, "lora", "editing", 8)
     shutil.copytree(directories / "plan", place / "tuning" / "plan")
     with pytest.MonkeyPatch.context() as patch:
-        tiny = replace(SIZES["smoke"], subjects=20, edits=1, steps=2, batch_size=4)
+        sizes = {"worlds": 1, "inits": 1, "subjects": 20, "edits": 1, "steps": 2, "batch_size": 4}
+        tiny = replace(SIZES["smoke"], **sizes)
         patch.setitem(SIZES, "smoke", tiny)
         bh.make_zoo(place / "zoo")
     return place
 
 
+@pytest.mark.timeout(7200)  # with FAULTS
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_bit_in_any_file_is_named(directories, others, tmp_path, kind, rounds):
     source = others if kind in OTHERS else directories
