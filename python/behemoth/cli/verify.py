@@ -24,8 +24,8 @@ def verify(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A corpus, a run, a plan, an edit, a suite, a trace, a tuning, a study, an export or a "
-            "zoo.",
+            help="A corpus, a run, a plan, an edit, a suite, a trace, a tuning, a study, an "
+            "export or a zoo.",
         ),
     ],
     given: dict[str, Any],
