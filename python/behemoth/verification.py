@@ -170,8 +170,8 @@ def _tuning(found: Checked, place: Path, within: str, step: Advance) -> None:
         if FILES not in record and not (place / BEST).is_file():
             raise CorpusError(f"{place} is not finished: run the same `behemoth tune` again")
         _look(found, place, record.get(FILES), within, RECORD)
-    for trial in sorted(place.glob("trials/*.json")):
-        read_trial = partial(read_sealed, trial, "a trial")
+    for trial in sorted(place.glob("trials/[0-9]*.json")):
+        read_trial = partial(directory.trial, int(trial.stem))
         _noted(found, f"{within}trials/{trial.name}", read_trial)
     for name, look in (("plan/plan.toml", _plan), ("twin/run.json", _run)):
         if (place / name).is_file():

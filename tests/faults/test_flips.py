@@ -238,6 +238,18 @@ def test_gen_mends_damaged_probes(directories, copied, flip):
     assert bh.verify(copied / "corpus").ok
 
 
+def test_the_name_of_a_seal_is_vouched_for_too(others, tmp_path):
+    shutil.copytree(others, tmp_path / "all")
+    for name in ("suite/suite.json", "tuning/tuning.json", "tuning/trials/0000.json",
+                 "tuning/plan/plan.toml", "trace/trace.json"):  # fmt: skip
+        file = tmp_path / "all" / name
+        before = file.read_text()
+        assert "blake3" in before
+        file.write_text(before.replace("blake3", "blaje3"))
+        assert named(tmp_path / "all" / name.partition("/")[0], file), name
+        file.write_text(before)
+
+
 def test_a_changed_suite_or_tuning_is_refused(others, tmp_path):
     shutil.copytree(others, tmp_path / "all")
     suite, tuning = tmp_path / "all" / "suite", tmp_path / "all" / "tuning"

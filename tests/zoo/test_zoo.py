@@ -232,5 +232,5 @@ def test_the_command(run, tiny, zoo):
 
 
 def test_a_limit_on_memory_is_that_of_each_training(tiny, tmp_path):
-    with pytest.raises(ArgumentError, match=r"needs about .* of memory .*while 1\.0 MB is allowed"):
+    with pytest.raises(ArgumentError, match=r"got pico, which .* needs about .*fits into 1\.00 MB"):
         bh.make_zoo(tmp_path / "zoo", memory=10**6)

@@ -134,16 +134,27 @@ class TuningDirectory:
             If the record of one is damaged.
         """
         found: list[Tried] = []
-        while (file := self._trial(len(found))).is_file():
-            values = _read(file)
-            if isinstance(score := values.get("score"), float) and not math.isfinite(score):
-                # An earlier version wrote such trials; a search cannot continue from them.
-                values |= {"score": 0.0, "legs": {}, "failure": f"the score is {score}"}
-            try:
-                found.append(made(Tried, values))
-            except ArgumentError:
-                raise no_record(file, "trial of a tuning") from None
+        while self._trial(len(found)).is_file():
+            found.append(self.trial(len(found)))
         return found
+
+    def trial(self, number: int) -> Tried:
+        """Return a finished trial.
+
+        Raises
+        ------
+        CorpusError
+            If its record is damaged.
+        """
+        file = self._trial(number)
+        values = _read(file)
+        if isinstance(score := values.get("score"), float) and not math.isfinite(score):
+            # An earlier version wrote such trials; a search cannot continue from them.
+            values |= {"score": 0.0, "legs": {}, "failure": f"the score is {score}"}
+        try:
+            return made(Tried, values)
+        except ArgumentError:
+            raise no_record(file, "trial of a tuning") from None
 
     def write(self, tried: Tried) -> None:
         """Record a trial."""
