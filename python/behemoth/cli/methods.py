@@ -136,7 +136,7 @@ def _show(name: str, json: bool) -> None:
 
 
 def _check(name: str, json: bool) -> None:
-    with needed(), renamed(method="--check"):
+    with needed():
         from behemoth.edit.contract import check_method
 
         with renamed(method="--check"):

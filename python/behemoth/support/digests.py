@@ -215,7 +215,7 @@ def unsealed(
             )
     own: dict[str, Any] = {key: value for key, value in values.items() if key != SEAL}
     if _CHECKED.get():
-        # Digests of files were sealed from the start: one flipped bit may rename the key of the seal.
+        # Digests of files were always sealed: one flipped bit may rename the key of the seal.
         wanted = None if own.get(FILES) is None and SEAL not in values else _digest(own)
         if values.get(SEAL) != wanted:
             raise damaged(file)

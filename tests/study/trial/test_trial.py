@@ -170,7 +170,8 @@ def test_records_from_before_costs_were_counted_are_read(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "old")
     for file in tmp_path.glob("old/trials/*/trial.json"):
         values = json.loads(file.read_text())
-        del values["flops"], values["memory"], values["blake3"]  # nor were they sealed
+        del values["flops"], values["memory"]
+        del values["blake3"], values["files"]  # nor were they sealed
         file.write_text(json.dumps(values))
     results = Results.open(tmp_path / "old")
     assert results.edit_costs == {} and len(results.done) == len(results.about.trials)
