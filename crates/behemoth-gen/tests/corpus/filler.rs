@@ -326,3 +326,34 @@ fn fillers_are_refused_by_name() {
          1 together with a schedule and a filler or a background"
     );
 }
+
+#[test]
+fn more_subjects_a_document_than_there_are_are_all_of_them() {
+    let of = |subjects: u64| {
+        with(&format!(
+            "exposures = 2\norder = \"bios\"\ndocuments = {{subjects = {subjects}}}\n\
+             filler = \"zipf:tokens=9_000,length=50\""
+        ))
+    };
+    // Two documents for each of 211 subjects.
+    let (all, more) = (of(422), of(1 << 62));
+    assert_eq!(all.documents(), more.documents());
+    assert_eq!(all_tokens(&all), all_tokens(&more));
+    for document in [0, 1, all.documents() - 1] {
+        let range = document..document + 1;
+        assert_eq!(
+            tokens_of::<u32>(&all, range.clone(), 1),
+            tokens_of::<u32>(&more, range, 1)
+        );
+    }
+    assert_eq!(all.ledger(77).unwrap(), more.ledger(77).unwrap());
+    let text = text(
+        "order = \"bios\"\ndocuments = {subjects = 211}\nfiller = \"zipf:tokens=4e18,length=4\"",
+    );
+    let error = try_corpus(&text).unwrap_err().to_string();
+    assert!(
+        error.starts_with("argument 'documents.subjects': got ")
+            && error.ends_with(" x 211, allowed: a product up to 4611686018427387904"),
+        "{error}"
+    );
+}
