@@ -203,6 +203,20 @@ fn a_large_fill_of_varying_lengths_is_the_same_on_all_threads() {
 }
 
 #[test]
+fn more_threads_than_a_machine_has_are_no_error() {
+    let spec = "[world]\nsubjects = 90_000\nrelations = 4\nobjects = 50\n\
+                [corpus]\ntemplates = { repeats = 1.0 }";
+    let of = |threads: usize| {
+        let corpus = Corpus::from_spec(Spec::from_toml(spec).unwrap()).unwrap();
+        let quiet = Progress::default();
+        let mut out = vec![0u16; 1_500_000];
+        corpus.fill(&mut out, 0, threads, &quiet).unwrap();
+        (corpus.token_count(threads, &quiet).unwrap(), out)
+    };
+    assert!(of(1) == of(1_000_000));
+}
+
+#[test]
 fn documents_say_what_the_ledger_says() {
     let mut corpora = corpora();
     let joint = "order = \"bios\"\ndocuments = {subjects = 2, questions = \"after\"}";
