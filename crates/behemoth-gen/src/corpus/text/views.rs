@@ -122,7 +122,7 @@ impl Corpus {
     /// # Errors
     ///
     /// Returns [`Error::Argument`] if the corpus is written with templates or the range is not
-    /// within the corpus.
+    /// within the corpus, and the error of a background that cannot be read.
     pub fn spans(&self, documents: Range<u64>) -> Result<Vec<Span>> {
         self.check_documents(&documents)?;
         let text = self.text()?;
@@ -145,6 +145,7 @@ impl Corpus {
                 }),
             }
         });
+        self.check_read()?;
         Ok(spans)
     }
 }
