@@ -29,7 +29,8 @@ pub trait Tokenizer {
     /// Returns the token that ends a document.
     fn end_of_document(&self) -> u32;
 
-    /// Encodes each text, without special tokens at its beginning or end.
+    /// Encodes each text, without special tokens at its beginning or end: a list of tokens for each
+    /// text, with ids below [`Tokenizer::size`].
     ///
     /// # Errors
     ///
@@ -39,6 +40,32 @@ pub trait Tokenizer {
     /// Returns the names of its tokens by id, if it was built for the grammar.
     fn names(&self) -> Option<&[String]> {
         None
+    }
+}
+
+/// Encodes texts; refuses a tokenizer that returns another number of lists, or an id that it does
+/// not have.
+pub(super) fn encoded(
+    tokenizer: &mut dyn Tokenizer,
+    texts: &[String],
+) -> Result<Vec<Vec<TextToken>>> {
+    let all = tokenizer.encode(texts)?;
+    if all.len() != texts.len() {
+        let got = format!("{} lists of tokens", all.len());
+        let allowed = format!("{}, one for each text", texts.len());
+        return Err(Error::argument("tokenizer", got, allowed));
+    }
+    let size = tokenizer.size();
+    match all
+        .iter()
+        .flatten()
+        .find(|token| u64::from(token.id) >= size)
+    {
+        None => Ok(all),
+        Some(TextToken { id, .. }) => {
+            let allowed = format!("ids below {size}");
+            Err(Error::argument("tokenizer", format!("token {id}"), allowed))
+        }
     }
 }
 
