@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::numbers::{COUNT_LIMIT, whole};
+use crate::numbers::{COUNT_LIMIT, SEED_LIMIT, whole};
 
 /// A value of TOML or JSON.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,7 +155,7 @@ impl Value {
 
     /// Reads a seed, which must fit the signed 64-bit integers of TOML.
     pub(crate) fn seed(&self) -> Result<u64> {
-        self.whole_up_to(i64::MAX as u64, "a whole number")
+        self.whole_up_to(SEED_LIMIT, "a whole number")
     }
 
     /// Reads a whole number (no float) that fits `T`.
@@ -335,6 +335,12 @@ impl<'a> Fields<'a> {
             .iter()
             .map(|(name, value)| (name.as_str(), value))
     }
+}
+
+/// For `skip_serializing_if`, which passes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The field with the kind of a table.

@@ -274,7 +274,7 @@ mod tests {
             let each: u64 = (10..10 + link_facts).map(|fact| all.of(fact)).sum();
             assert_eq!(all.sentences_from(10), each);
         }
-        // One by one, these would take an hour.
+        // One by one, these would take far too long.
         let most = Exposures::new(&groups, None, &population(1 << 40), None).unwrap();
         assert_eq!(most.sentences_from(10), 4 << 40);
     }

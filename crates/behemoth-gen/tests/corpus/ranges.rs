@@ -249,7 +249,7 @@ fn lengths_of_documents_are_counted() {
         let kinds = corpus.document_kinds(0..corpus.documents()).unwrap();
         let says = corpus.says_facts(0..corpus.documents()).unwrap();
         let facts = says.iter().filter(|&&says| says).count() as u64;
-        assert_eq!(facts, corpus.fact_documents(), "{name}");
+        assert_eq!(facts, corpus.fact_documents().unwrap(), "{name}");
         // A document with inserted sentences keeps its kind, and has facts.
         let own = kinds.iter().map(|&kind| kind == DocumentKind::Facts);
         assert!(own.zip(&says).all(|(own, &says)| says || !own), "{name}");

@@ -10,7 +10,7 @@ use super::super::sentence::Sentence;
 use super::super::style::Style;
 use super::Text;
 use crate::error::{Error, Result};
-use crate::grammar::{Digits, Lexicon, Lines, Mention, TextRole};
+use crate::grammar::{Digits, Lexicon, Mention, SentenceBuffer, TextRole};
 
 /// Role of the tokens of a background.
 pub const BACKGROUND_ROLE: u32 = 4;
@@ -104,7 +104,7 @@ impl Corpus {
         };
         let texts = documents.map(|document| {
             if let Some(other) = self.other(document) {
-                let (mut lines, mut sentences) = (Lines::new(), Vec::new());
+                let (mut lines, mut sentences) = (SentenceBuffer::new(), Vec::new());
                 self.for_each_inserted(other, |_, sentence| {
                     let count = text.write_alone(sentence, Mention::First, &mut lines, &mut tokens);
                     sentences.push(as_text(&tokens[..count]));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::numbers::TOKEN_LIMIT;
 
 /// Prefix of a piece that does not begin a text, while it is encoded.
 pub(super) const ANCHOR: &str = ".";
@@ -102,8 +103,11 @@ impl WordTokenizer {
         }
         let id = u32::try_from(self.names.len())
             .ok()
-            .filter(|&id| id < 1 << 31)
-            .ok_or_else(|| Error::argument("vocabulary", "2147483648 words", "fewer words"))?;
+            .filter(|&id| u64::from(id) < TOKEN_LIMIT)
+            .ok_or_else(|| {
+                let got = format!("{TOKEN_LIMIT} words");
+                Error::argument("vocabulary", got, "fewer words")
+            })?;
         self.ids.insert(word.to_string(), id);
         self.names.push(word.to_string());
         Ok(id)
