@@ -1,4 +1,4 @@
-//! JSON with the keys of tables in order.
+//! The form in which values are written: with the keys of tables in order, and without defaults.
 //!
 //! Another crate of the same program may enable the feature `preserve_order` of `toml` or
 //! `serde_json`, which keeps keys as they were written. Digests and files must not depend on it.
@@ -37,6 +37,12 @@ pub(crate) fn sorted<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     Sorted(value).serialize(serializer)
+}
+
+/// For `skip_serializing_if`, which passes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]

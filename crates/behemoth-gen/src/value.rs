@@ -337,12 +337,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// For `skip_serializing_if`, which passes a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-pub(crate) fn is_false(value: &bool) -> bool {
-    !value
-}
-
 /// The field with the kind of a table.
 const KIND: &str = "kind";
 

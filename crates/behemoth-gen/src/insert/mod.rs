@@ -114,7 +114,7 @@ pub struct InsertSpec {
     /// Whether sentences begin at a word boundary of their document, in the form of a sentence
     /// within a document.
     // Omitted, so that specs without it keep their hashes.
-    #[serde(skip_serializing_if = "crate::value::is_false")]
+    #[serde(skip_serializing_if = "crate::canonical::is_false")]
     pub words: bool,
 }
 

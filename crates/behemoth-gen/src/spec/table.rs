@@ -56,7 +56,7 @@ pub struct TableRelation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with: Option<u32>,
     /// Whether only objects 0 and 1 are known to be drawn.
-    #[serde(skip_serializing_if = "crate::value::is_false")]
+    #[serde(skip_serializing_if = "crate::canonical::is_false")]
     pub binarised: bool,
 }
 
