@@ -13,28 +13,37 @@ pub(crate) const DISK_RESERVE: u64 = 16 << 20;
 
 /// One key in the path to a refused value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum PathKey {
     /// The name of an argument or a field.
     Name(String),
     /// An index into a list, from 0.
     Index(usize),
 }
 
-impl From<&str> for Key {
+impl PathKey {
+    fn shortened(self) -> Self {
+        match self {
+            PathKey::Name(name) => PathKey::Name(cut(name)),
+            PathKey::Index(index) => PathKey::Index(index),
+        }
+    }
+}
+
+impl From<&str> for PathKey {
     fn from(name: &str) -> Self {
-        Key::Name(name.to_string())
+        PathKey::Name(name.to_string())
     }
 }
 
-impl From<String> for Key {
+impl From<String> for PathKey {
     fn from(name: String) -> Self {
-        Key::Name(name)
+        PathKey::Name(name)
     }
 }
 
-impl From<usize> for Key {
+impl From<usize> for PathKey {
     fn from(index: usize) -> Self {
-        Key::Index(index)
+        PathKey::Index(index)
     }
 }
 
@@ -45,7 +54,7 @@ pub enum Error {
     /// An argument or a field of a spec has a value that is not allowed.
     Argument {
         /// Path of the value: the argument, then the keys within it.
-        path: Vec<Key>,
+        path: Vec<PathKey>,
         /// The value got.
         got: String,
         /// The allowed values.
@@ -99,12 +108,12 @@ impl Error {
     /// );
     /// ```
     pub fn argument(
-        key: impl Into<Key>,
+        key: impl Into<PathKey>,
         got: impl fmt::Display,
         allowed: impl Into<String>,
     ) -> Self {
         Error::Argument {
-            path: vec![key.into()],
+            path: vec![key.into().shortened()],
             got: cut(got.to_string()),
             allowed: allowed.into(),
             nearest: None,
@@ -132,9 +141,9 @@ impl Error {
 
     /// Prepends a key to the path of a refused argument; leaves other errors unchanged.
     #[must_use]
-    pub fn within(mut self, key: impl Into<Key>) -> Self {
+    pub fn within(mut self, key: impl Into<PathKey>) -> Self {
         if let Error::Argument { path, .. } = &mut self {
-            path.insert(0, key.into());
+            path.insert(0, key.into().shortened());
         }
         self
     }
@@ -171,17 +180,17 @@ impl Error {
     }
 }
 
-/// Maximum number of characters of a value in an error: more than a path or a line of exposures
-/// has.
+/// Maximum number of characters of a value or a key in an error: more than a path or a line of
+/// exposures has.
 const SHOWN: usize = 400;
 
-/// Truncates a value to [`SHOWN`] characters.
-fn cut(mut got: String) -> String {
-    if let Some((end, _)) = got.char_indices().nth(SHOWN) {
-        got.truncate(end);
-        got.push_str("...");
+/// Truncates a text to [`SHOWN`] characters.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+        text.truncate(end);
+        text.push_str("...");
     }
-    got
+    text
 }
 
 /// A writer that escapes characters that would end a line or move the cursor of a terminal.
@@ -236,12 +245,12 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Writes the keys of a path in the form `a.b[2]`.
-fn write_path(path: &[Key], f: &mut impl fmt::Write) -> fmt::Result {
+fn write_path(path: &[PathKey], f: &mut impl fmt::Write) -> fmt::Result {
     for (at, key) in path.iter().enumerate() {
         match key {
-            Key::Name(name) if at == 0 => f.write_str(name)?,
-            Key::Name(name) => write!(f, ".{name}")?,
-            Key::Index(index) => write!(f, "[{index}]")?,
+            PathKey::Name(name) if at == 0 => f.write_str(name)?,
+            PathKey::Name(name) => write!(f, ".{name}")?,
+            PathKey::Index(index) => write!(f, "[{index}]")?,
         }
     }
     Ok(())
@@ -366,6 +375,15 @@ mod tests {
         assert_eq!(error.to_string(), "a\\nb: no");
         let long = Error::argument("a", "ü".repeat(1 << 20), "1").to_string();
         assert!(long.ends_with("üü..., allowed: 1") && long.len() < 1000);
+        let key = "ü".repeat(1 << 20);
+        let long = Error::argument(key.as_str(), 1, "2")
+            .within(key)
+            .to_string();
+        assert!(
+            long.starts_with("argument 'üü") && long.contains("üü....üü"),
+            "{long}"
+        );
+        assert!(long.ends_with("üü...': got 1, allowed: 2") && long.len() < 2000);
     }
 
     #[test]
@@ -374,7 +392,10 @@ mod tests {
         let Error::Argument { path, .. } = &error else {
             panic!("{error:?}")
         };
-        assert_eq!(path, &[Key::from("a"), Key::from(3), Key::from("b")]);
+        assert_eq!(
+            path,
+            &[PathKey::from("a"), PathKey::from(3), PathKey::from("b")]
+        );
         assert_eq!(error.to_string(), "argument 'a[3].b': got 1, allowed: 2");
         let near = Error::argument("x", "'on'", "one, two").near("on", ["one", "two"]);
         assert_eq!(

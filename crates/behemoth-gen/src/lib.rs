@@ -69,7 +69,7 @@
 //! # Modules
 //!
 //! Each module uses only modules before it (`tests/tree.rs` checks this): [`error`], `numbers`,
-//! `value`, `system`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`labels`]; then the
+//! `memory`, `value`, `canonical`, `system`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`labels`]; then the
 //! alternatives, one file each: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
 //! [`background`], [`insert`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`],
 //! [`corpus`], [`shard`]. Invalid input is returned as an [`Error`] whose fields are the path of
@@ -87,6 +87,7 @@
 )]
 
 pub mod background;
+mod canonical;
 pub mod corpus;
 pub mod decode;
 pub mod document;
@@ -112,7 +113,7 @@ pub mod vocabulary;
 pub mod world;
 
 pub use corpus::{Corpus, Progress};
-pub use error::{Error, Key, Result};
+pub use error::{Error, PathKey, Result};
 pub use spec::{CorpusSpec, FormatVersion, Spec, WorldSpec};
 pub use world::{Table, World};
 

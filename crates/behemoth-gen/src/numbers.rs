@@ -3,10 +3,21 @@
 // Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+use std::fmt::Display;
+
 use crate::error::{Error, Result};
 
 /// Largest count that a spec accepts: counts stay exact in products checked as `u64`.
 pub const COUNT_LIMIT: u64 = 1 << 62;
+
+/// Largest seed: those of TOML are signed 64-bit integers.
+pub(crate) const SEED_LIMIT: u64 = i64::MAX as u64;
+
+/// Limit of the number of tokens in a document, which is generated in memory.
+pub(crate) const DOCUMENT_LIMIT: u64 = 1 << 27;
+
+/// Maximum number of token ids.
+pub(crate) const TOKEN_LIMIT: u64 = 1 << 31;
 
 /// Largest float up to which every whole number is exactly representable: 2^53.
 const EXACT_FLOATS: f64 = 9_007_199_254_740_992.0;
@@ -42,6 +53,27 @@ pub(crate) fn positive(name: &str, value: u64) -> Result<()> {
         Ok(())
     } else {
         Err(Error::argument(name, value, "at least 1"))
+    }
+}
+
+/// Refuses a seed above [`SEED_LIMIT`].
+pub(crate) fn seed(name: &str, value: u64) -> Result<()> {
+    if value <= SEED_LIMIT {
+        Ok(())
+    } else {
+        let limit = format!("a whole number up to {SEED_LIMIT}");
+        Err(Error::argument(name, value, limit))
+    }
+}
+
+/// Refuses more than [`TOKEN_LIMIT`] token ids; `got` describes their number, and `advice` how to
+/// have fewer.
+pub(crate) fn vocabulary(size: u64, got: impl Display, advice: &str) -> Result<()> {
+    if size <= TOKEN_LIMIT {
+        Ok(())
+    } else {
+        let allowed = format!("up to {TOKEN_LIMIT} tokens{advice}");
+        Err(Error::argument("vocabulary", got, allowed))
     }
 }
 

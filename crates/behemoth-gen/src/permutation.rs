@@ -3,8 +3,7 @@
 //!
 //! `gfn8-v1` evaluates a permutation one index at a time, so memory is constant and any part of a
 //! corpus can be generated anywhere, in any order. It is the generalised Feistel network of Black
-//! and
-//! Rogaway ("Ciphers with arbitrary finite domains", 2002) on mixed radix: `a = ceil(sqrt n)`,
+//! and Rogaway ("Ciphers with arbitrary finite domains", 2002) on mixed radix: `a = ceil(sqrt n)`,
 //! `b = ceil(n / a)`, eight alternating rounds `l = (l + f(r)) mod a`, `r = (r + f(l)) mod b`,
 //! and cycle-walking while the result is not below `n`. Up to [`TABLE_LIMIT`] elements it is a
 //! keyed Fisher-Yates shuffle stored as a table, exact where a Feistel network is weakest.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::numbers::{COUNT_LIMIT, whole};
+use crate::numbers::{COUNT_LIMIT, SEED_LIMIT, whole};
 
 /// A value of TOML or JSON.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,7 +155,7 @@ impl Value {
 
     /// Reads a seed, which must fit the signed 64-bit integers of TOML.
     pub(crate) fn seed(&self) -> Result<u64> {
-        self.whole_up_to(i64::MAX as u64, "a whole number")
+        self.whole_up_to(SEED_LIMIT, "a whole number")
     }
 
     /// Reads a whole number (no float) that fits `T`.

@@ -8,7 +8,7 @@ use behemoth_gen::grammar::{Template, TemplateWeight};
 use behemoth_gen::relation::{Composed, Correlated, Independent, Inverse, OneToOne, Zipf};
 use behemoth_gen::shard::ShardPlan;
 use behemoth_gen::spec::{Order, TableRelation, TableSpec, TwinSpec};
-use behemoth_gen::{Corpus, CorpusSpec, Error, Key, Progress, Spec, Table, World, WorldSpec};
+use behemoth_gen::{Corpus, CorpusSpec, Error, PathKey, Progress, Spec, Table, World, WorldSpec};
 use common::corpus;
 
 fn small() -> World {
@@ -248,7 +248,11 @@ fn a_refusal_is_fields() {
     else {
         panic!("another error");
     };
-    let keys = [Key::from("relations"), Key::from(0), Key::from("objects")];
+    let keys = [
+        PathKey::from("relations"),
+        PathKey::from(0),
+        PathKey::from("objects"),
+    ];
     assert_eq!(path, keys);
     assert_eq!(
         (&got[..], &allowed[..]),

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data; `lib.rs` and the binding use all of them.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "error",
     "numbers",
     "memory",
     "value",
+    "canonical",
     "system",
     "hash",
     "permutation",

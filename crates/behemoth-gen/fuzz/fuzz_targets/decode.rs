@@ -1,2 +1,4 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| behemoth_gen_fuzz::targets::decode(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    behemoth_gen_fuzz::targets::decode(data);
+});

@@ -72,7 +72,7 @@ pub struct Background {
     largest: u32,
     digest: String,
     /// The first file that could no longer be read, and why.
-    failed: OnceLock<(PathBuf, std::io::ErrorKind)>,
+    failed: OnceLock<(PathBuf, std::io::Error)>,
 }
 
 impl Background {
@@ -122,7 +122,7 @@ impl Background {
             let mut bytes = vec![0u8; count * self.width];
             let offset = (token - file.first) * self.width as u64;
             if let Err(error) = read_exact_at(&file.file, &mut bytes, offset) {
-                let _ = self.failed.set((file.path.clone(), error.kind()));
+                let _ = self.failed.set((file.path.clone(), error));
                 return;
             }
             let ids = read::ids(&bytes, self.width);
@@ -137,7 +137,14 @@ impl Background {
     pub(crate) fn check(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
-            Some((path, kind)) => Err(Error::io("read", path)((*kind).into())),
+            Some((path, error)) => {
+                // An error cannot be cloned; its number or its kind can.
+                let again = match error.raw_os_error() {
+                    Some(number) => std::io::Error::from_raw_os_error(number),
+                    None => error.kind().into(),
+                };
+                Err(Error::io("read", path)(again))
+            }
         }
     }
 }
@@ -220,5 +227,26 @@ impl Taken {
         self.background.read_into(start, body);
         *last = T::from_id(end);
         tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_keeps_its_number() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, &[1, 0, 0, 0]).unwrap();
+        let background = Background::open(&[file.path().into()], 2, 0, None).unwrap();
+        // 5 is EIO, which has no kind.
+        let error = std::io::Error::from_raw_os_error(5);
+        background.failed.set((file.path().into(), error)).unwrap();
+        for _ in 0..2 {
+            let Err(Error::Io { source, .. }) = background.check() else {
+                panic!("an error of the system")
+            };
+            assert_eq!(source.raw_os_error(), Some(5));
+        }
     }
 }

@@ -1,18 +1,16 @@
 //! Opening a background in one pass over its tokens.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::{Background, TokenFile};
 use crate::error::{Error, Result};
+use crate::numbers::DOCUMENT_LIMIT;
 
 /// Number of bytes per read; a multiple of all widths.
 const PIECE: usize = 1 << 20;
-
-/// Maximum length of a document, which is generated in memory.
-const DOCUMENT_LIMIT: u64 = 1 << 27;
 
 /// Decodes tokens of `width` bytes.
 pub(super) fn ids(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> + '_ {
@@ -86,6 +84,20 @@ impl Background {
     }
 }
 
+/// Fills `piece` from a file; returns the number of bytes, fewer than `piece` has only at the end.
+fn fill(file: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match file.read(&mut piece[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 struct Scanned {
     ends: Vec<u64>,
     has_end: Vec<bool>,
@@ -140,16 +152,7 @@ impl Scan {
     fn file(&mut self, file: &mut File, path: &PathBuf, width: usize) -> Result<()> {
         let mut piece = vec![0u8; PIECE];
         loop {
-            let mut filled = 0;
-            while filled < PIECE {
-                match file
-                    .read(&mut piece[filled..])
-                    .map_err(Error::io("read", path))?
-                {
-                    0 => break,
-                    count => filled += count,
-                }
-            }
+            let filled = fill(file, &mut piece).map_err(Error::io("read", path))?;
             if filled % width > 0 {
                 let reason = format!("is not a file of tokens of {width} bytes each");
                 return Err(Error::corpus(path, reason));
@@ -217,5 +220,33 @@ impl Scan {
             largest: self.largest,
             digest: self.hasher.finalize().to_hex().to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads two bytes at a time, and is interrupted before each.
+    struct Interrupted<'a>(&'a [u8], bool);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let count = out.len().min(2);
+            self.0.read(&mut out[..count])
+        }
+    }
+
+    #[test]
+    fn a_read_that_is_interrupted_is_tried_again() {
+        let mut file = Interrupted(b"abcdefg", false);
+        let mut piece = [0; 5];
+        assert_eq!(fill(&mut file, &mut piece).unwrap(), 5);
+        assert_eq!(&piece, b"abcde");
+        assert_eq!(fill(&mut file, &mut piece).unwrap(), 2);
     }
 }

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::emit::Document;
 use super::held::Held;
 use super::sentence::Sentence;
 use super::style::{Pen, Templates};
-use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads};
+use super::{Corpus, PAGE_DOCUMENTS, Progress, in_turn};
 use crate::error::Result;
 use crate::grammar::Writer;
 use crate::memory::{room_for, zeros};
@@ -126,27 +125,20 @@ impl Corpus {
         }
         let pages = self.documents().div_ceil(PAGE_DOCUMENTS);
         let mut counts: Vec<u64> = zeros("corpus", pages + 1, "pages of documents")?;
-        let next = AtomicU64::new(0);
         // Threads take runs of pages in turn, so that none waits long for another.
         const RUN: usize = 64;
         let runs: Vec<Mutex<&mut [u64]>> = counts[1..].chunks_mut(RUN).map(Mutex::new).collect();
-        let work = || -> Result<()> {
-            let writer = self.writer::<u16>();
-            loop {
-                let run = next.fetch_add(1, Ordering::Relaxed) as usize;
-                let Some(counts) = runs.get(run) else {
-                    return Ok(());
-                };
-                let mut counts = counts.lock().expect("no thread panics");
-                for (i, count) in counts.iter_mut().enumerate() {
-                    let first = (run * RUN + i) as u64 * PAGE_DOCUMENTS;
-                    let last = (first + PAGE_DOCUMENTS).min(self.documents());
-                    *count = self.count_tokens(&writer, first..last);
-                    progress.add(last - first)?;
-                }
+        let writer = || self.writer::<u16>();
+        in_turn(threads, runs.len(), writer, |writer, run| {
+            let mut counts = runs[run].lock().expect("no thread panics");
+            for (i, count) in counts.iter_mut().enumerate() {
+                let first = (run * RUN + i) as u64 * PAGE_DOCUMENTS;
+                let last = (first + PAGE_DOCUMENTS).min(self.documents());
+                *count = self.count_tokens(writer, first..last);
+                progress.add(last - first)?;
             }
-        };
-        on_threads(threads, work)?;
+            Ok(())
+        })?;
         drop(runs);
         let mut sum = 0;
         for count in &mut counts {

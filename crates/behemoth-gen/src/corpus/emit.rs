@@ -8,6 +8,7 @@ use super::style::{Pen, Style, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress};
 use crate::error::Result;
 use crate::grammar::{SLACK, Writer};
+use crate::memory::make_room;
 use crate::schedule::Timeline;
 use crate::vocabulary::{END_OF_SEQUENCE, Token};
 
@@ -60,19 +61,23 @@ impl<'a, T: Token> Scratch<'a, T> {
         Ok(at)
     }
 
-    pub(crate) fn for_each(
+    /// Appends a range of documents to `all`; if memory is insufficient, `argument` is refused.
+    pub(super) fn append(
         &mut self,
         writer: &Pen<'_, T>,
         documents: Range<u64>,
-        mut each: impl FnMut(&[T]),
-    ) {
+        argument: &str,
+        all: &mut Vec<T>,
+    ) -> Result<()> {
         let mut first = documents.start;
         while first < documents.end {
             let last = (first + self.documents).min(documents.end);
             let made = self.corpus.emit(writer, first..last, &mut self.tokens);
-            each(&self.tokens[..made]);
+            make_room(all, made, argument, "tokens")?;
+            all.extend_from_slice(&self.tokens[..made]);
             first = last;
         }
+        Ok(())
     }
 }
 

@@ -10,8 +10,8 @@ use super::sentence::Sentence;
 use super::style::{Pen, Style};
 use crate::error::Result;
 use crate::exposure::Exposures;
-use crate::grammar::{Lines, Mention};
-use crate::insert::{Room, Slots};
+use crate::grammar::{Mention, SentenceBuffer};
+use crate::insert::{Room, Slots, bits};
 use crate::spec::CorpusSpec;
 use crate::vocabulary::Token;
 use crate::world::World;
@@ -51,16 +51,20 @@ pub(super) fn slots(
 
 impl Corpus {
     /// Returns the copies of facts inserted into a document, given by its number among those
-    /// without facts of their own; omitted facts are excluded.
-    fn inserted(&self, other: u64) -> impl Iterator<Item = Inserted> + '_ {
+    /// without facts of their own; omitted facts are excluded. `words` is the result of
+    /// [`Corpus::words_of`].
+    fn inserted(
+        &self,
+        other: u64,
+        words: Option<Vec<bool>>,
+    ) -> impl Iterator<Item = Inserted> + '_ {
         let slots = self.insert.iter();
-        let own = self.words_of(other);
         let all =
             slots.flat_map(move |slots| slots.of(other, move || self.others.tokens_of(other)));
         all.filter_map(move |(number, spot)| {
-            let first = match &own {
+            let first = match &words {
                 None => spot.first,
-                Some(own) => spot.at_word(|at| own[at as usize]),
+                Some(words) => spot.at_word(|at| words[at as usize]),
             };
             let (mut fact, mut copy) = ([number], [(0, 0)]);
             self.exposures.locate(&mut fact, &mut copy);
@@ -76,23 +80,23 @@ impl Corpus {
     }
 
     /// Returns, for each token of a document, whether it begins a word, if sentences are inserted
-    /// at word boundaries.
-    fn words_of(&self, other: u64) -> Option<Vec<bool>> {
+    /// at word boundaries; `written` is the document as written, unless the stream consists of
+    /// roles.
+    fn words_of<T: Token>(&self, other: u64, written: Option<&[T]>) -> Option<Vec<bool>> {
         let Style::Text(text) = &self.style else {
             return None;
         };
         self.spec.corpus.insert.filter(|insert| insert.words)?;
+        let lexicon = text.lexicon();
+        let begins = |token: u32| lexicon.begins_word(token);
+        if let Some(written) = written.filter(|_| self.others.role.is_none()) {
+            return Some(written.iter().map(|token| begins(token.id())).collect());
+        }
         // The slots of a truncated or damaged document must not depend on what could not be read.
         let mut tokens = vec![0u32; self.others.tokens_of(other) as usize];
         self.others
             .write_tokens(other, self.vocabulary.end_of_document(), &mut tokens);
-        let lexicon = text.lexicon();
-        Some(
-            tokens
-                .iter()
-                .map(|&token| lexicon.begins_word(token))
-                .collect(),
-        )
+        Some(tokens.into_iter().map(begins).collect())
     }
 
     /// Returns how a sentence inserted at a token of a document names its subject.
@@ -106,14 +110,24 @@ impl Corpus {
 
     /// Calls `each` for every sentence inserted into a document, with the offset of its first
     /// token.
-    pub(super) fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u64, &Sentence)) {
+    pub(super) fn for_each_inserted(&self, other: u64, each: impl FnMut(u64, &Sentence)) {
+        let words = self.words_of::<u32>(other, None);
+        self.for_each_at_words(other, words, each);
+    }
+
+    fn for_each_at_words(
+        &self,
+        other: u64,
+        words: Option<Vec<bool>>,
+        mut each: impl FnMut(u64, &Sentence),
+    ) {
         for Inserted {
             number,
             fact,
             copy,
             exposures,
             first,
-        } in self.inserted(other)
+        } in self.inserted(other, words)
         {
             let rank = self.question_rank(fact);
             each(first, &self.sentence(number, fact, copy, exposures, rank));
@@ -122,16 +136,18 @@ impl Corpus {
 
     /// Returns `true` if a sentence is inserted into a document.
     pub(super) fn has_inserted(&self, other: u64) -> bool {
-        self.inserted(other).next().is_some()
+        // At whatever words.
+        self.inserted(other, None).next().is_some()
     }
 
-    /// Returns the number of documents that sentences are inserted into.
-    pub(super) fn documents_with_inserted(&self, slots: &Slots) -> u64 {
+    /// Returns the number of documents that sentences are inserted into; refused if memory is
+    /// insufficient.
+    pub(super) fn documents_with_inserted(&self, slots: &Slots) -> Result<u64> {
         if slots.per_document() == 1 {
-            return self.sentences();
+            return Ok(self.sentences());
         }
         // There are fewer sentences than slots, usually far fewer.
-        let mut bits = vec![0u64; self.others.documents().div_ceil(64) as usize];
+        let mut bits = bits(self.others.documents())?;
         for number in 0..self.exposures.sentences() {
             let mut fact = [number];
             self.exposures.locate(&mut fact, &mut [(0, 0)]);
@@ -140,7 +156,7 @@ impl Corpus {
                 bits[(other / 64) as usize] |= 1 << (other % 64);
             }
         }
-        bits.iter().map(|word| u64::from(word.count_ones())).sum()
+        Ok(bits.iter().map(|word| u64::from(word.count_ones())).sum())
     }
 
     /// [`Corpus::emit`] for a corpus with an insert.
@@ -150,13 +166,14 @@ impl Corpus {
         documents: Range<u64>,
         out: &mut [T],
     ) -> usize {
-        let (mut at, mut lines) = (0, Lines::new());
+        let (mut at, mut lines) = (0, SentenceBuffer::new());
         self.for_each_held(documents, None, |_, held| {
             let Held::Other(other) = held else {
                 return;
             };
             let end = at + self.emit_other(other, &mut out[at..]);
-            self.for_each_inserted(other, |first, sentence| {
+            let words = self.words_of(other, Some(&out[at..end]));
+            self.for_each_at_words(other, words, |first, sentence| {
                 // Writing a sentence overruns its end. It is therefore written behind the document,
                 // where the next one will be written, and only its tokens are moved.
                 let made = match pen {

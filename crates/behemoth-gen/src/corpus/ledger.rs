@@ -116,7 +116,7 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`](crate::Error::Argument) if there is no such fact.
+    /// As for [`Corpus::ledger_of`].
     pub fn ledger(&self, fact: u64) -> Result<Vec<Entry>> {
         self.ledger_of(&[fact])
     }
@@ -125,7 +125,8 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`](crate::Error::Argument) if a fact does not exist.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if a fact does not exist, and the error
+    /// of a background that cannot be read.
     pub fn ledger_of(&self, facts: &[u64]) -> Result<Vec<Entry>> {
         let (ruler, mut draft) = (Ruler::new(self), Draft::default());
         let mut entries = Vec::new();
@@ -144,6 +145,8 @@ impl Corpus {
                 entries.push(self.entry(&sentence, document, place, offset));
             }
         }
+        // Offsets at word boundaries are found in the tokens of the background.
+        self.check_read()?;
         Ok(entries)
     }
 
@@ -152,7 +155,8 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus,
+    /// and the error of a background that cannot be read.
     pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
         self.check_documents(&documents)?;
         let (ruler, mut entries) = (Ruler::new(self), Vec::new());
@@ -166,6 +170,7 @@ impl Corpus {
                 Held::Other(other) => ruler.for_each_inserted(other, each),
             }
         });
+        self.check_read()?;
         Ok(entries)
     }
 

@@ -55,7 +55,7 @@ pub use self::text::{BACKGROUND_ROLE, Span};
 pub use self::threads::Progress;
 
 pub(crate) use self::style::Pen;
-pub(crate) use self::threads::{on_threads, threads_or_all};
+pub(crate) use self::threads::{in_turn, threads_or_all};
 
 /// Number of documents in a page, fixed by format version 1.
 pub const PAGE_DOCUMENTS: u64 = 1024;

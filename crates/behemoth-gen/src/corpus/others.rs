@@ -236,9 +236,13 @@ impl Corpus {
     /// Returns the number of documents with facts, those without tokens included. With an insert,
     /// this is the number of documents that sentences are inserted into, which needs a pass over
     /// all sentences if documents may have several.
-    pub fn fact_documents(&self) -> u64 {
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if memory is insufficient for that pass.
+    pub fn fact_documents(&self) -> Result<u64> {
         match &self.insert {
-            None => self.documents() - self.others.documents(),
+            None => Ok(self.documents() - self.others.documents()),
             Some(slots) => self.documents_with_inserted(slots),
         }
     }

@@ -112,7 +112,7 @@ impl Corpus {
                 .map(|(at, wording)| format!("{at} ({})", wording.form.name()))
                 .take(12)
                 .collect();
-            return Err(Error::argument("template", wording, names.join(", ")));
+            return Err(Error::argument("wording", wording, names.join(", ")));
         }
         let pen = match &self.style {
             Style::Text(text) => Pen::Text(text),

@@ -177,9 +177,7 @@ fn sentences_about(
             .map(|fact| exposures.of_existing(fact))
             .sum();
     }
-    let links: u64 = (facts..world.facts())
-        .map(|fact| exposures.of_existing(fact))
-        .sum();
+    let links = exposures.sentences_from(facts);
     let about = u128::from(exposures.sentences() - links);
     let all = u128::from(world.subjects()) * u128::from(world.relations());
     (about * u128::from(asked) / all) as u64

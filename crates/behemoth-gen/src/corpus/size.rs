@@ -3,9 +3,7 @@
 use super::Corpus;
 use super::style::Pen;
 use crate::error::{Error, Result};
-
-/// Maximum number of tokens in a document, which is generated in memory.
-const DOCUMENT_LIMIT: u64 = 1 << 27;
+use crate::numbers::DOCUMENT_LIMIT;
 
 impl Corpus {
     /// Returns an upper bound of the number of tokens in a document.

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::emit::Scratch;
 use super::style::Pen;
-use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads, threads_or_all};
+use super::{Corpus, PAGE_DOCUMENTS, Progress, in_turn, threads_or_all};
 use crate::error::Result;
-use crate::memory::{make_room, room_for, zeros};
+use crate::memory::{room_for, zeros};
 use crate::numbers::product;
 use crate::vocabulary::Token;
+
+/// Number of tokens that are not worth a thread.
+const SMALL: usize = 1 << 16;
 
 impl Corpus {
     /// Returns the tokens of a range of documents, generated on `threads` threads (0: one per
@@ -42,33 +44,22 @@ impl Corpus {
         let mut made = room_for::<Vec<T>>("stop", pieces, "pages of documents")?;
         made.resize_with(pieces as usize, Vec::new);
         self.check_room::<T>(&documents)?;
-        let next = AtomicU64::new(0);
         let made = Mutex::new(made);
-        on_threads(threads_or_all(threads).min(pieces as usize).max(1), || {
-            let writer = self.writer::<T>();
-            let mut scratch = Scratch::new(self);
-            loop {
-                let piece = next.fetch_add(1, Ordering::Relaxed);
-                if piece >= pieces {
-                    return Ok(());
-                }
-                let first = documents.start + piece * PAGE_DOCUMENTS;
+        let set_up = || (self.writer::<T>(), Scratch::new(self));
+        in_turn(
+            threads,
+            pieces as usize,
+            set_up,
+            |(writer, scratch), piece| {
+                let first = documents.start + piece as u64 * PAGE_DOCUMENTS;
                 let last = (first + PAGE_DOCUMENTS).min(documents.end);
                 let mut tokens = Vec::new();
-                let mut room = Ok(());
-                scratch.for_each(&writer, first..last, |part| {
-                    if room.is_ok() {
-                        room = make_room(&mut tokens, part.len(), "stop", "tokens");
-                    }
-                    if room.is_ok() {
-                        tokens.extend_from_slice(part);
-                    }
-                });
-                room?;
+                scratch.append(writer, first..last, "stop", &mut tokens)?;
                 progress.add(tokens.len() as u64)?;
-                made.lock().expect("no thread panics")[piece as usize] = tokens;
-            }
-        })?;
+                made.lock().expect("no thread panics")[piece] = tokens;
+                Ok(())
+            },
+        )?;
         self.check_read()?;
         let made = made.into_inner().expect("no thread panics");
         let tokens: usize = made.iter().map(Vec::len).sum();
@@ -114,52 +105,63 @@ impl Corpus {
         if let Some(each) = self.document_tokens {
             return self.fill_tokens(out, product("tokens", document, each)?, threads, progress);
         }
-        let threads = threads_or_all(threads);
-        let made = if threads > 1 && out.len() >= 1 << 20 {
-            self.fill_in_turns(out, document, threads, progress)?
-        } else {
-            let writer = self.writer();
-            Scratch::new(self).fill(&writer, document, 0, out, progress)?
-        };
+        let threads = threads_or_all(threads).min(out.len() / SMALL);
+        let (mut made, mut next) = (0, document);
+        if threads > 1 && out.len() >= 1 << 20 {
+            (made, next) = self.fill_in_turns(out, document, threads, progress)?;
+        }
+        let rest = &mut out[made..];
+        made += Scratch::new(self).fill(&self.writer(), next, 0, rest, progress)?;
         self.check_read()?;
         Ok(made)
     }
 
-    /// Fills `out` if lengths vary and there is no index of offsets: in rounds, each thread
-    /// generates some pages into its own buffer, and the buffers are joined in order.
+    /// Fills all but less than [`SMALL`] tokens of `out` if lengths vary and there is no index of
+    /// offsets; returns the number of tokens and the next document. In rounds, each thread generates
+    /// some documents into its own buffer, and the buffers are joined in order. The lengths so far
+    /// decide how many documents, so that few tokens are made that `out` has no room for.
     fn fill_in_turns<T: Token>(
         &self,
         out: &mut [T],
         document: u64,
         threads: usize,
         progress: &Progress,
-    ) -> Result<usize> {
+    ) -> Result<(usize, u64)> {
+        /// Number of documents from which the first round estimates lengths.
+        const SAMPLE: u64 = 64;
+        /// Maximum number of documents and of tokens, about, of a thread in a round.
         const DOCUMENTS: u64 = 32 * PAGE_DOCUMENTS;
-        let mut pieces: Vec<Vec<T>> = vec![Vec::new(); threads];
+        const TOKENS: usize = 1 << 19;
+        let mut pieces: Vec<Mutex<Vec<T>>> = Vec::new();
+        pieces.resize_with(threads, Mutex::default);
+        let sample = document..(document + SAMPLE).min(self.documents());
+        let mut documents = sample.end - sample.start;
+        let mut tokens = self.count_tokens(&self.writer(), sample);
         let (mut at, mut next) = (0, document);
-        while at < out.len() && next < self.documents() {
-            std::thread::scope(|scope| {
-                for (i, piece) in (0..).zip(&mut pieces) {
-                    let first = (next + i * DOCUMENTS).min(self.documents());
-                    let last = (first + DOCUMENTS).min(self.documents());
-                    scope.spawn(move || {
-                        piece.clear();
-                        let writer = self.writer();
-                        Scratch::new(self)
-                            .for_each(&writer, first..last, |part| piece.extend_from_slice(part));
-                    });
-                }
-            });
-            let before = at;
-            for piece in &pieces {
+        while out.len() - at >= SMALL && next < self.documents() {
+            let wanted = ((out.len() - at) / threads).min(TOKENS) as u128;
+            let each = wanted * u128::from(documents) / u128::from(tokens.max(1));
+            let each = each.clamp(1, DOCUMENTS.into()) as u64;
+            let first = |piece: usize| (next + piece as u64 * each).min(self.documents());
+            let set_up = || (self.writer::<T>(), Scratch::new(self));
+            in_turn(threads, threads, set_up, |(writer, scratch), piece| {
+                let mut tokens = pieces[piece].lock().expect("no thread panics");
+                tokens.clear();
+                scratch.append(writer, first(piece)..first(piece + 1), "out", &mut tokens)
+            })?;
+            let (before, end) = (at, first(threads));
+            for piece in &mut pieces {
+                let piece = piece.get_mut().expect("no thread panics");
                 let take = piece.len().min(out.len() - at);
                 out[at..at + take].copy_from_slice(&piece[..take]);
                 at += take;
+                tokens += piece.len() as u64;
             }
-            next = (next + threads as u64 * DOCUMENTS).min(self.documents());
+            documents += end - next;
+            next = end;
             progress.add((at - before) as u64)?;
         }
-        Ok(at)
+        Ok((at, next))
     }
 
     /// Fills `out` with the stream starting at a token; returns the number of tokens written. If
@@ -212,20 +214,14 @@ impl Corpus {
             rest = others;
             at = index[page + 1];
         }
-        let next = AtomicU64::new(0);
-        on_threads(threads_or_all(threads).min(pages.len()).max(1), || {
-            let writer = self.writer::<T>();
-            let mut scratch = Scratch::new(self);
-            loop {
-                let turn = next.fetch_add(1, Ordering::Relaxed);
-                let Some((page, part)) = pages.get(turn as usize) else {
-                    return Ok(());
-                };
-                let mut part = part.lock().expect("no thread panics");
-                let skip = token.saturating_sub(index[*page as usize]) as usize;
-                let first = page * PAGE_DOCUMENTS;
-                scratch.fill(&writer, first, skip, &mut part, progress)?;
-            }
+        let set_up = || (self.writer::<T>(), Scratch::new(self));
+        in_turn(threads, pages.len(), set_up, |(writer, scratch), turn| {
+            let (page, part) = &pages[turn];
+            let mut part = part.lock().expect("no thread panics");
+            let skip = token.saturating_sub(index[*page as usize]) as usize;
+            let first = page * PAGE_DOCUMENTS;
+            scratch.fill(writer, first, skip, &mut part, progress)?;
+            Ok(())
         })
     }
 
@@ -241,20 +237,12 @@ impl Corpus {
         /// Number of tokens that a thread generates between two checks for cancellation.
         const PART: usize = 1 << 20;
         let parts: Vec<Mutex<&mut [T]>> = out.chunks_mut(PART).map(Mutex::new).collect();
-        let next = AtomicU64::new(0);
-        on_threads(threads_or_all(threads).min(parts.len()).max(1), || {
-            let writer = self.writer();
-            let mut scratch = vec![T::default(); self.room(1)];
-            loop {
-                let part = next.fetch_add(1, Ordering::Relaxed);
-                let Some(out) = parts.get(part as usize) else {
-                    return Ok(());
-                };
-                let mut out = out.lock().expect("no thread panics");
-                let first = token + part * PART as u64;
-                self.fill_part(&writer, &mut scratch, &mut out, first, each);
-                progress.add(out.len() as u64)?;
-            }
+        let set_up = || (self.writer(), vec![T::default(); self.room(1)]);
+        in_turn(threads, parts.len(), set_up, |(writer, scratch), part| {
+            let mut out = parts[part].lock().expect("no thread panics");
+            let first = token + part as u64 * PART as u64;
+            self.fill_part(writer, scratch, &mut out, first, each);
+            progress.add(out.len() as u64)
         })
     }
 

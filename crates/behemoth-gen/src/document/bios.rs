@@ -29,6 +29,9 @@ pub(crate) struct Bios {
     shuffle: Key,
     copy_offset: Key,
     spec: DocumentSpec,
+    /// Number of positions of the order that form a document: the subjects that share one, but at
+    /// most all of them, since a document without facts has as many positions.
+    width: u64,
 }
 
 /// Placeholder for a missing subject in the last document.
@@ -37,7 +40,7 @@ const NO_SLOT: u64 = u64::MAX;
 impl Bios {
     /// Returns the number of documents formed by the positions of the order.
     fn groups(&self) -> u64 {
-        self.order.len().div_ceil(self.spec.subjects)
+        self.order.len().div_ceil(self.width)
     }
 
     /// Returns the document of a fact's copy 0, which varies so that facts with one copy more do
@@ -148,18 +151,20 @@ impl Kind for Bios {
             let seeds = settings.seeds();
             Timeline::new(&strata, others, &settings.schedule, seeds, 1)
         };
-        let (order, among) = match shares {
-            false => (order(settings.others)?, None),
+        let order = order(if shares { 0 } else { settings.others })?;
+        let width = spec.subjects.min(order.len()).max(1);
+        let among = match shares {
+            false => None,
             true => {
-                let order = order(0)?;
-                let all = order.len().div_ceil(spec.subjects) + settings.others;
+                let all = order.len().div_ceil(width) + settings.others;
+                product("subjects", all, width).map_err(|e| e.within("documents"))?;
                 let seed = settings.order_seed;
-                let among = Permutation::new(all, seed, "documents-among-others", 0);
-                (order, Some(among))
+                Some(Permutation::new(all, seed, "documents-among-others", 0))
             }
         };
         Ok(Bios {
             spec,
+            width,
             order,
             among,
             entities,
@@ -189,7 +194,7 @@ impl Kind for Bios {
     }
 
     fn width(&self) -> u64 {
-        self.spec.subjects
+        self.width
     }
 
     fn entity(&self, slot: u64) -> Option<u64> {
@@ -221,11 +226,10 @@ impl Kind for Bios {
 
     fn most_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> u64 {
         let copies = exposures.most().div_ceil(self.spread);
-        let subjects = self.spec.subjects.min(self.order.len());
         facts
             .most_facts_of_entity()
             .saturating_mul(copies)
-            .saturating_mul(subjects)
+            .saturating_mul(self.width)
     }
 
     fn even_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> Option<u64> {
@@ -258,7 +262,7 @@ impl Kind for Bios {
         let is_apart = place.is_question && self.spec.questions == QuestionPlace::Own;
         let half = if is_apart { self.statement_slots() } else { 0 };
         let slot = half + part * self.entities + facts.entity_of(place.fact);
-        let document = self.order.invert(slot) / self.spec.subjects;
+        let document = self.order.invert(slot) / self.width;
         match &self.among {
             None => document,
             Some(among) => among.invert(document),
@@ -268,7 +272,7 @@ impl Kind for Bios {
     fn places(&self) -> u64 {
         match &self.among {
             None => self.order.len(),
-            Some(among) => among.len() * self.spec.subjects,
+            Some(among) => among.len() * self.width,
         }
     }
 
@@ -276,7 +280,7 @@ impl Kind for Bios {
         let Some(among) = &self.among else {
             return self.order.apply_range(start, out);
         };
-        let width = self.spec.subjects;
+        let width = self.width;
         for (document, out) in (start / width..).zip(out.chunks_mut(width as usize)) {
             let number = among.apply(document);
             match number.checked_sub(self.groups()) {

@@ -143,6 +143,17 @@ impl Exposures {
         is_even.then_some(first.exposures)
     }
 
+    /// Returns the number of sentences about the facts from `first` on, which is the number of facts
+    /// about subjects: one product, unless an array has an own number for each link fact.
+    pub(crate) fn sentences_from(&self, first: u64) -> u64 {
+        match self.classes.last() {
+            Some(links) if first == self.assigned && first < self.facts => {
+                links.exposures * links.facts
+            }
+            _ => (first..self.facts).map(|fact| self.of_existing(fact)).sum(),
+        }
+    }
+
     /// Returns the number of times a fact is written, or 0 if it does not exist.
     pub fn of(&self, fact: u64) -> u64 {
         if fact < self.facts {
@@ -231,5 +242,40 @@ impl Exposures {
             return fact;
         }
         self.assignment.rank(fact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposure::{Array, Groups, digest_of};
+
+    #[test]
+    fn sentences_about_links_are_those_of_each() {
+        let population = |link_facts| Population {
+            seed: 3,
+            subjects: 5,
+            relations: 2,
+            facts: 10,
+            link_facts,
+            is_complete: true,
+        };
+        let numbers: Vec<u32> = (0..14).collect();
+        let digest = digest_of(&numbers);
+        let array = ExposureSpec::from(Array { digest });
+        let groups = ExposureSpec::from(Groups::new([1, 4, 0]));
+        for (spec, nested, numbers, link_facts) in [
+            (&groups, None, None, 4),
+            (&groups, Some(0), None, 4),
+            (&groups, None, None, 0),
+            (&array, None, Some(&numbers[..]), 4),
+        ] {
+            let all = Exposures::new(spec, nested, &population(link_facts), numbers).unwrap();
+            let each: u64 = (10..10 + link_facts).map(|fact| all.of(fact)).sum();
+            assert_eq!(all.sentences_from(10), each);
+        }
+        // One by one, these would take far too long.
+        let most = Exposures::new(&groups, None, &population(1 << 40), None).unwrap();
+        assert_eq!(most.sentences_from(10), 4 << 40);
     }
 }

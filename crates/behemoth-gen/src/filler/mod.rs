@@ -13,7 +13,7 @@ mod words;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::numbers::{fraction, parse_count};
+use crate::numbers::{fraction, parse_count, seed};
 use crate::value::Value;
 
 pub(crate) use self::language::{Filler, WordIds};
@@ -194,11 +194,7 @@ impl FillerSpec {
                 format!("4 to {LENGTH_LIMIT}"),
             ));
         }
-        if i64::try_from(zipf.seed).is_err() {
-            let limit = format!("a whole number up to {}", i64::MAX);
-            return Err(Error::argument("seed", zipf.seed, limit));
-        }
-        Ok(())
+        seed("seed", zipf.seed)
     }
 
     /// Returns the number of tokens in the complete corpus, if set.

@@ -27,7 +27,7 @@ pub use self::wording::{Form, Wording};
 use self::pieces::{Fillers, pieces};
 
 pub(crate) use self::probe::{Fill, probe};
-pub(crate) use self::text::{Digits, Lines, Mention, Says, TextSpan, slots};
+pub(crate) use self::text::{Digits, Mention, Says, SentenceBuffer, TextSpan, slots};
 pub(crate) use self::wording::{Lengths, most_tokens};
 pub(crate) use self::writer::{Words, Writer};
 

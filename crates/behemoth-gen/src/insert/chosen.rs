@@ -1,7 +1,24 @@
 //! Sets of numbers below a limit, with rank and selection.
 
+use crate::error::{Error, Result};
+use crate::memory::zeros;
+
 /// Number of words in a block.
 const BLOCK: usize = 8;
+
+/// Maximum number of documents that sentences are inserted into: each is looked at once, which
+/// takes minutes for this many, and has a bit in memory.
+const LIMIT: u64 = 1 << 34;
+
+/// Returns a bit for each of `documents` documents, in words of 64.
+pub(crate) fn bits(documents: u64) -> Result<Vec<u64>> {
+    if documents > LIMIT {
+        let got = format!("{documents} documents");
+        let allowed = format!("up to {LIMIT} documents to insert into");
+        return Err(Error::argument("insert", got, allowed));
+    }
+    zeros("insert", documents.div_ceil(64), "sets of 64 documents")
+}
 
 /// A subset of `0..n`: a bit for each number and a count for each block. A list would be 64 times
 /// as large and slower to search.
@@ -14,8 +31,9 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    pub(super) fn new(n: u64, mut is_chosen: impl FnMut(u64) -> bool) -> Self {
-        let mut bits = vec![0u64; n.div_ceil(64) as usize];
+    /// Chooses documents; refuses more of them than memory or time suffice for.
+    pub(super) fn new(n: u64, mut is_chosen: impl FnMut(u64) -> bool) -> Result<Self> {
+        let mut bits = bits(n)?;
         for number in (0..n).filter(|&number| is_chosen(number)) {
             bits[(number / 64) as usize] |= 1 << (number % 64);
         }
@@ -29,11 +47,11 @@ impl Chosen {
                 before
             })
             .collect();
-        Chosen {
+        Ok(Chosen {
             bits,
             before,
             count,
-        }
+        })
     }
 
     /// Returns the count of chosen numbers.
@@ -90,7 +108,7 @@ mod tests {
             for share in [0u64, 1, 3, 60, 64] {
                 let is_chosen = |number: u64| key.hash(number) % 64 < share;
                 let list: Vec<u64> = (0..n).filter(|&number| is_chosen(number)).collect();
-                let chosen = Chosen::new(n, is_chosen);
+                let chosen = Chosen::new(n, is_chosen).unwrap();
                 assert_eq!(chosen.count(), list.len() as u64);
                 for (rank, &number) in (0..).zip(&list) {
                     assert_eq!(chosen.rank(number), Some(rank));

@@ -17,6 +17,7 @@ use crate::hash::multiply_high;
 use crate::numbers::{Rounding, billionths, fraction, parse_count, positive};
 use crate::value::Value;
 
+pub(crate) use self::chosen::bits;
 pub(crate) use self::slots::{Room, Slots};
 
 const EXAMPLES: &str = "'anywhere', 'start', 'middle', 'end' or a share such as 0.25, with \
@@ -112,13 +113,9 @@ pub struct InsertSpec {
     pub per_document: u64,
     /// Whether sentences begin at a word boundary of their document, in the form of a sentence
     /// within a document.
-    #[serde(skip_serializing_if = "is_not")]
+    // Omitted, so that specs without it keep their hashes.
+    #[serde(skip_serializing_if = "crate::canonical::is_false")]
     pub words: bool,
-}
-
-/// Omits the field from specs, so that specs without it keep their hashes.
-fn is_not(value: &bool) -> bool {
-    !value
 }
 
 impl Default for InsertSpec {

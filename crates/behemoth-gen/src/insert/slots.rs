@@ -49,7 +49,7 @@ impl Slots {
         let wanted = longest.saturating_mul(spec.per_document);
         let documents = Chosen::new(room.documents, |document| {
             body(&room.tokens_of, document) >= wanted
-        });
+        })?;
         let slots = product("per_document", documents.count(), spec.per_document)
             .map_err(|e| e.within("insert"))?;
         if slots < sentences {

@@ -88,8 +88,8 @@ impl Corpus {
     }
 
     #[getter]
-    fn fact_documents(&self, py: Python<'_>) -> u64 {
-        py.detach(|| self.inner.fact_documents())
+    fn fact_documents(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(py.detach(|| self.inner.fact_documents())?)
     }
 
     /// Returns the kinds of documents as codes.
@@ -123,8 +123,8 @@ impl Corpus {
     }
 
     #[getter]
-    fn shards(&self) -> u64 {
-        shard::ShardPlan::new(&self.inner).count
+    fn shards(&self, py: Python<'_>) -> u64 {
+        py.detach(|| shard::ShardPlan::new(&self.inner).count)
     }
 
     #[getter]
@@ -158,8 +158,8 @@ impl Corpus {
     }
 
     #[getter]
-    fn exposure_classes(&self) -> String {
-        shard::classes_json(self.inner.exposures())
+    fn exposure_classes(&self, py: Python<'_>) -> String {
+        py.detach(|| shard::classes_json(self.inner.exposures()))
     }
 
     #[pyo3(signature = (threads=0, progress=None))]

@@ -5,20 +5,23 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::error::{Error, Key};
+use crate::error::{Error, PathKey};
 
 /// `ENOSPC`, which is the same number in Python on every system.
 const NO_SPACE: i32 = 28;
+
+/// `EIO`, likewise: for errors that are not the operating system's, such as the end of a file.
+const INPUT_OUTPUT: i32 = 5;
 
 // The exceptions are defined in Python, so that both sides raise the same classes.
 pyo3::import_exception!(behemoth.support.errors, ArgumentError);
 pyo3::import_exception!(behemoth.support.errors, CorpusError);
 
 /// Converts a path to a Python tuple of names and list indices.
-fn as_path(py: Python<'_>, path: Vec<Key>) -> PyResult<Bound<'_, PyTuple>> {
+fn as_path(py: Python<'_>, path: Vec<PathKey>) -> PyResult<Bound<'_, PyTuple>> {
     let keys = path.into_iter().map(|key| match key {
-        Key::Name(name) => name.into_bound_py_any(py),
-        Key::Index(index) => index.into_bound_py_any(py),
+        PathKey::Name(name) => name.into_bound_py_any(py),
+        PathKey::Index(index) => index.into_bound_py_any(py),
     });
     PyTuple::new(py, keys.collect::<PyResult<Vec<_>>>()?)
 }
@@ -44,9 +47,14 @@ impl From<Error> for PyErr {
                 path,
                 action,
             } => {
-                let number = source.raw_os_error().unwrap_or(5);
                 let reason = format!("cannot {action}: {source}");
-                PyOSError::new_err((number, reason, path.display().to_string()))
+                let path = path.display().to_string();
+                match source.raw_os_error() {
+                    // Python translates the codes of Windows to numbers itself.
+                    Some(code) if cfg!(windows) => PyOSError::new_err((0, reason, path, code)),
+                    Some(number) => PyOSError::new_err((number, reason, path)),
+                    None => PyOSError::new_err((INPUT_OUTPUT, reason, path)),
+                }
             }
             Error::Disk { path, .. } => {
                 PyOSError::new_err((NO_SPACE, message, path.display().to_string()))

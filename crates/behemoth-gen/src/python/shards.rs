@@ -1,7 +1,7 @@
 //! Writing and verifying corpus directories, and digests of files.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ pub(super) fn write(
     options: &WriteOptions,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<String> {
-    let total = shard::estimated_bytes(corpus) / options.part.1.max(1);
+    let total = py.detach(|| shard::estimated_bytes(corpus)) / options.part.1.max(1);
     let start = Instant::now();
     let summary = run(py, total, progress, |progress| {
         shard::write(corpus, Path::new(out), options, progress)
@@ -39,7 +39,7 @@ pub(super) fn verify(
     threads: usize,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<String> {
-    let total = shard::estimated_bytes(corpus);
+    let total = py.detach(|| shard::estimated_bytes(corpus));
     let found = run(py, total, progress, |progress| {
         shard::verify(corpus, Path::new(directory), threads, progress)
     })?;
@@ -61,8 +61,12 @@ pub(super) fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
             Ok(read)
         });
         py.check_signals()?;
-        if read.map_err(failed)? == 0 {
-            return Ok(hasher.finalize().to_hex().to_string());
+        match read {
+            Ok(0) => return Ok(hasher.finalize().to_hex().to_string()),
+            Ok(_) => {}
+            // A signal that is not Ctrl-C.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error).into()),
         }
     }
 }

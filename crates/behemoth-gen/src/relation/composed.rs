@@ -49,14 +49,14 @@ impl Kind for Composed {
         Ok(self.objects)
     }
 
-    fn draw(&self, place: &Place<'_>) -> Draw {
+    fn draw(&self, place: &Place<'_>) -> Result<Draw> {
         let of = self.of as usize;
         let relation = place.relation as u64;
         let shuffle = Permutation::new(place.objects_of(of), place.seed, "nested", relation);
-        Draw {
+        Ok(Draw {
             of,
             map: NestedMap::balanced(shuffle, self.objects),
-        }
+        })
     }
 }
 

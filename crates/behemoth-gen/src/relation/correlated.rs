@@ -85,8 +85,8 @@ impl Kind for Correlated {
         self.binarised
     }
 
-    fn draw(&self, place: &Place<'_>) -> Draw {
-        Draw {
+    fn draw(&self, place: &Place<'_>) -> Result<Draw> {
+        Ok(Draw {
             with: self.with as usize,
             strength: self.strength,
             matches: Threshold::new(self.strength),
@@ -97,7 +97,7 @@ impl Kind for Correlated {
             } else {
                 place.objects_of(place.relation)
             },
-        }
+        })
     }
 }
 

@@ -56,11 +56,11 @@ impl Kind for Independent {
         self.binarised
     }
 
-    fn draw(&self, place: &Place<'_>) -> Draw {
-        Draw {
+    fn draw(&self, place: &Place<'_>) -> Result<Draw> {
+        Ok(Draw {
             key: place.key("object"),
             objects: if self.binarised { 2 } else { self.objects },
-        }
+        })
     }
 }
 

@@ -51,15 +51,15 @@ impl Kind for Inverse {
         }
     }
 
-    fn draw(&self, place: &Place<'_>) -> Draw {
+    fn draw(&self, place: &Place<'_>) -> Result<Draw> {
         let objects = place.objects_of(place.relation);
         let of = u64::from(self.of);
-        Draw(Permutation::new(
+        Ok(Draw(Permutation::new(
             objects,
             place.seed,
             one_to_one::PURPOSE,
             of,
-        ))
+        )))
     }
 }
 

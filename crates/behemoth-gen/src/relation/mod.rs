@@ -58,8 +58,8 @@ pub(crate) trait Kind: Sized {
         false
     }
 
-    /// Prepares the draws of a checked relation.
-    fn draw(&self, place: &Place<'_>) -> Self::Draw;
+    /// Prepares the draws of a checked relation; refused if memory is insufficient.
+    fn draw(&self, place: &Place<'_>) -> Result<Self::Draw>;
 }
 
 /// The prepared draws of a relation.
@@ -186,9 +186,9 @@ macro_rules! kinds {
                 }
             }
 
-            fn draw(&self, place: &Place<'_>) -> Draw {
+            fn draw(&self, place: &Place<'_>) -> Result<Draw> {
                 match self {
-                    $(RelationSpec::$Kind(kind) => Draw::$Kind(kind.draw(place)),)*
+                    $(RelationSpec::$Kind(kind) => kind.draw(place).map(Draw::$Kind),)*
                 }
             }
         }
@@ -308,15 +308,17 @@ fn check_one(relation: &mut RelationSpec, earlier: &Earlier<'_>) -> Result<u64> 
 }
 
 /// Prepares the draws of checked relations; `objects` is the result of [`check_all`].
-pub(crate) fn draws(list: &[RelationSpec], objects: &[u64], seed: u64) -> Vec<Draw> {
+pub(crate) fn draws(list: &[RelationSpec], objects: &[u64], seed: u64) -> Result<Vec<Draw>> {
     list.iter()
         .enumerate()
         .map(|(relation, spec)| {
-            spec.draw(&Place {
+            let place = Place {
                 seed,
                 relation,
                 objects,
-            })
+            };
+            let draw = spec.draw(&place);
+            draw.map_err(|e| e.within(relation).within("relations"))
         })
         .collect()
 }

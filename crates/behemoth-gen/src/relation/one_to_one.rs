@@ -49,10 +49,12 @@ impl Kind for OneToOne {
         Ok(objects)
     }
 
-    fn draw(&self, place: &Place<'_>) -> Draw {
+    fn draw(&self, place: &Place<'_>) -> Result<Draw> {
         let objects = place.objects_of(place.relation);
         let relation = place.relation as u64;
-        Draw(Permutation::new(objects, place.seed, PURPOSE, relation))
+        Ok(Draw(Permutation::new(
+            objects, place.seed, PURPOSE, relation,
+        )))
     }
 }
 

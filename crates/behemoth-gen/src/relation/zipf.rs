@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
-use super::{Alias, Draws, Earlier, Kind, Place, Sizes};
+use super::{Alias, Draws, Earlier, Kind, Place, RelationSpec, Sizes};
 use crate::error::{Error, Result};
 use crate::hash::Key;
 use crate::value::{Fields, Value};
 
 /// Maximum number of objects, whose weights are kept in memory.
 const LIMIT: u64 = 1 << 28;
+
+/// Maximum number of objects of all relations of this kind: their weights need 12 GiB.
+const LIMIT_OF_ALL: u64 = 1 << 30;
 
 /// A relation with object k drawn with probability proportional to `(k + 1)^-alpha`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,7 +41,7 @@ impl Kind for Zipf {
         })
     }
 
-    fn check(&mut self, _: &Earlier<'_>) -> Result<u64> {
+    fn check(&mut self, earlier: &Earlier<'_>) -> Result<u64> {
         if !(0.0..=100.0).contains(&self.alpha) {
             return Err(Error::argument("alpha", self.alpha, "0 to 100"));
         }
@@ -49,16 +52,30 @@ impl Kind for Zipf {
                 format!("up to {LIMIT} for kind zipf, whose weights are kept in memory"),
             ));
         }
+        let objects = earlier.relations.iter().map(|relation| match relation {
+            RelationSpec::Zipf(zipf) => zipf.objects,
+            _ => 0,
+        });
+        let all = objects.sum::<u64>() + self.objects;
+        if all > LIMIT_OF_ALL {
+            return Err(Error::argument(
+                "objects",
+                format!("{} and so {all} in relations of kind zipf", self.objects),
+                format!("up to {LIMIT_OF_ALL} in all of them, whose weights are kept in memory"),
+            ));
+        }
         Ok(self.objects)
     }
 
-    fn draw(&self, place: &Place<'_>) -> Draw {
-        let weights = (0..self.objects).map(|k| libm::pow((k + 1) as f64, -self.alpha));
-        Draw {
+    fn draw(&self, place: &Place<'_>) -> Result<Draw> {
+        // Checked to be below 2^28.
+        let objects = 0..self.objects as usize;
+        let weights = objects.map(|k| libm::pow((k + 1) as f64, -self.alpha));
+        Ok(Draw {
             key: place.key("object"),
-            alias: Alias::new(weights),
+            alias: Alias::of_many("objects", weights)?,
             alpha: self.alpha,
-        }
+        })
     }
 }
 

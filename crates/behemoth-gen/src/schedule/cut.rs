@@ -2,7 +2,7 @@
 
 use super::ScheduleSpec;
 use super::timeline::Stratum;
-use crate::numbers::Rounding;
+use crate::numbers::{BILLION, Rounding};
 use crate::permutation::Permutation;
 
 /// A stratum, divided into the parts of the schedule.
@@ -52,7 +52,8 @@ pub(super) fn cuts(strata: &[Stratum], schedule: &ScheduleSpec, seed: u64) -> Ve
             if part.is_about(stratum.exposures) {
                 taken += part.billionths();
             }
-            share(stratum.facts, taken)
+            // Shares that add up to 1 may exceed it when they are rounded.
+            share(stratum.facts, taken.min(BILLION))
         });
         let bounds: Vec<u64> = std::iter::once(0).chain(ends).collect();
         let chosen = bounds.last().copied().unwrap_or(0);

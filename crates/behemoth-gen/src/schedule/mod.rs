@@ -85,8 +85,10 @@ impl ScheduleSpec {
         // Each level of exposures is divided separately.
         for last in &self.parts {
             let own = |part: &&Part| part.exposures.is_none() || part.exposures == last.exposures;
-            let taken: u64 = self.parts.iter().filter(own).map(Part::billionths).sum();
-            if taken > BILLION {
+            let parts = || self.parts.iter().filter(own);
+            let taken: u64 = parts().map(Part::billionths).sum();
+            // Each share is rounded by up to half a billionth: six sixths are 1,000,000,002.
+            if taken > BILLION + parts().count() as u64 / 2 {
                 return Err(last.refused("shares of the same facts that add up to at most 1"));
             }
         }

@@ -3,6 +3,7 @@
 // Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::files::read_if_there;
 use super::names::{MANIFEST, record_file, shard_file};
 use super::plan::ShardPlan;
+use crate::canonical::sorted;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
@@ -17,7 +19,7 @@ use crate::spec::{FormatVersion, Spec};
 
 /// The record of a finished shard; its presence means that the shard is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardRecord {
+pub(super) struct ShardRecord {
     /// Path from the corpus directory.
     pub file: String,
     /// Number of the first document.
@@ -36,7 +38,7 @@ pub struct ShardRecord {
 
 /// The sizes of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub(super) struct Counts {
     /// Number of subjects.
     pub subjects: u64,
     /// Number of relations of a subject.
@@ -55,7 +57,7 @@ pub struct Counts {
 
 /// The description of a corpus directory.
 #[derive(Clone, Debug, Serialize)]
-pub struct Manifest {
+pub(super) struct Manifest {
     /// Version of the output bytes.
     pub format_version: FormatVersion,
     /// Version of the program that wrote it.
@@ -63,12 +65,14 @@ pub struct Manifest {
     /// Hash of the spec.
     pub spec_hash: String,
     /// The spec, in the form that is hashed.
+    #[serde(serialize_with = "sorted")]
     pub spec: serde_json::Value,
     /// Type of the tokens: `uint16` or `uint32`, little-endian.
     pub dtype: &'static str,
     /// Sizes of the corpus.
     pub counts: Counts,
     /// The partition of the token ids.
+    #[serde(serialize_with = "sorted")]
     pub vocabulary: serde_json::Value,
     /// Every shard, with tokens and hash once it is complete.
     pub shards: Vec<ShardEntry>,
@@ -78,7 +82,7 @@ pub struct Manifest {
 
 /// A shard in the manifest.
 #[derive(Clone, Debug, Serialize)]
-pub struct ShardEntry {
+pub(super) struct ShardEntry {
     /// Path from the corpus directory.
     pub file: String,
     /// Number of the first document.
@@ -210,14 +214,10 @@ pub fn dtype(corpus: &Corpus) -> &'static str {
 
 /// Returns the number of facts at each number of exposures, as JSON.
 pub fn classes_json(exposures: &Exposures) -> String {
-    let mut merged: Vec<(u64, u64)> = Vec::new();
+    let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
     for class in exposures.classes() {
-        match merged.iter_mut().find(|(e, _)| *e == class.exposures) {
-            Some((_, facts)) => *facts += class.facts,
-            None => merged.push((class.exposures, class.facts)),
-        }
+        *merged.entry(class.exposures).or_default() += class.facts;
     }
-    merged.sort_unstable();
     let list: Vec<serde_json::Value> = merged
         .into_iter()
         .map(|(exposures, facts)| serde_json::json!({"exposures": exposures, "facts": facts}))

@@ -5,7 +5,6 @@ use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
@@ -13,7 +12,7 @@ use super::files::read_if_there;
 use super::manifest::{Found, Manifest, read_record};
 use super::names::{MANIFEST, SPEC, record_file, shard_file};
 use super::plan::ShardPlan;
-use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
+use crate::corpus::{Corpus, Progress, in_turn};
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
 
@@ -73,34 +72,31 @@ pub fn verify(
         shards: plan.count,
         ..Verification::default()
     });
-    let next = AtomicU64::new(0);
-    on_threads(
-        threads_or_all(threads).min(plan.count as usize).max(1),
-        || {
-            loop {
-                let shard = next.fetch_add(1, Ordering::Relaxed);
-                if shard >= plan.count {
-                    return Ok(());
-                }
-                // A missing shard has no other check for cancellation.
-                progress.add(0)?;
-                let documents = plan.documents(shard);
-                let checked = if corpus.token_bytes() == 2 {
-                    check_shard::<u16>(corpus, directory, shard, documents, &spec_hash, progress)
-                } else {
-                    check_shard::<u32>(corpus, directory, shard, documents, &spec_hash, progress)
-                }?;
-                let mut found = found.lock().expect("no thread panics");
-                match checked {
-                    Checked::Good(tokens) => found.tokens += tokens,
-                    Checked::Missing => found.missing.push(shard_file(shard)),
-                    Checked::Bad(reason) => found.bad.push(BadFile {
-                        shard: Some(shard),
-                        file: shard_file(shard),
-                        reason,
-                    }),
-                }
+    in_turn(
+        threads,
+        plan.count as usize,
+        || (),
+        |(), shard| {
+            // A missing shard has no other check for cancellation.
+            progress.add(0)?;
+            let shard = shard as u64;
+            let documents = plan.documents(shard);
+            let checked = if corpus.token_bytes() == 2 {
+                check_shard::<u16>(corpus, directory, shard, documents, &spec_hash, progress)
+            } else {
+                check_shard::<u32>(corpus, directory, shard, documents, &spec_hash, progress)
+            }?;
+            let mut found = found.lock().expect("no thread panics");
+            match checked {
+                Checked::Good(tokens) => found.tokens += tokens,
+                Checked::Missing => found.missing.push(shard_file(shard)),
+                Checked::Bad(reason) => found.bad.push(BadFile {
+                    shard: Some(shard),
+                    file: shard_file(shard),
+                    reason,
+                }),
             }
+            Ok(())
         },
     )?;
     corpus.check_read()?;

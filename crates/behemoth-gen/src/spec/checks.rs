@@ -4,7 +4,7 @@ use super::CorpusSpec;
 use crate::document::{Order, QuestionPlace};
 use crate::error::{Error, Result};
 use crate::grammar::{NONSENSE_LIMIT, TemplateWeight};
-use crate::numbers::{fraction, positive};
+use crate::numbers::{fraction, positive, seed};
 
 impl CorpusSpec {
     /// Refuses an invalid spec; returns the spec in normalised form.
@@ -30,11 +30,8 @@ impl CorpusSpec {
         if let Some(documents) = self.documents_per_subject {
             positive("documents_per_subject", documents)?;
         }
-        if let Some(seed) = self.order_seed
-            && i64::try_from(seed).is_err()
-        {
-            let limit = format!("a whole number up to {}", i64::MAX);
-            return Err(Error::argument("order_seed", seed, limit));
+        if let Some(order_seed) = self.order_seed {
+            seed("order_seed", order_seed)?;
         }
         match self.shard_bytes {
             Some(bytes) if bytes < 4096 => {

@@ -22,7 +22,7 @@ mod world;
 
 use serde::Serialize;
 
-use crate::error::{Error, Key, Result};
+use crate::error::{Error, PathKey, Result};
 use crate::value::Value;
 
 pub use self::build::{CorpusSpecBuilder, WorldSpecBuilder};
@@ -117,8 +117,9 @@ impl Spec {
         toml::to_string(self).expect("a spec is plain data")
     }
 
-    /// Returns the BLAKE3 hash of the normalised JSON, as hexadecimal digits: equal for two corpora
-    /// exactly if they are the same.
+    /// Returns the BLAKE3 hash of the normalised JSON, as hexadecimal digits: corpora with the same
+    /// hash are the same. Specs of different format versions have different hashes, even if the
+    /// versions write the same bytes.
     pub fn hash(&self) -> String {
         blake3::hash(self.to_json().as_bytes()).to_hex().to_string()
     }
@@ -137,8 +138,10 @@ const ROOT: &str = "spec";
 fn as_argument(mut error: Error, root: &str) -> Error {
     if let Error::Argument { path, .. } = &mut error {
         match path.first() {
-            None => path.push(Key::from(root)),
-            Some(Key::Name(name)) if path.len() > 1 && (name == "world" || name == "corpus") => {
+            None => path.push(PathKey::from(root)),
+            Some(PathKey::Name(name))
+                if path.len() > 1 && (name == "world" || name == "corpus") =>
+            {
                 path.remove(0);
             }
             _ => {}

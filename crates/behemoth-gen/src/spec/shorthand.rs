@@ -1,6 +1,6 @@
 //! Shorthands: `relations = 6` with `objects`, `nested` and `correlated` for a list of relations.
 
-use crate::error::{Error, Key, Result};
+use crate::error::{Error, PathKey, Result};
 use crate::numbers::positive;
 use crate::relation::{Composed, Correlated, Independent, RelationSpec, check_number};
 use crate::value::{Fields, Value};
@@ -157,15 +157,19 @@ impl Shorthand {
     /// Replaces the path of an error in the expanded list by the field of the shorthand.
     pub(super) fn blamed(mut error: Error, relations: &[RelationSpec]) -> Error {
         if let Error::Argument { path, .. } = &mut error
-            && let [Key::Name(list), Key::Index(at), Key::Name(field)] = &path[..]
+            && let [
+                PathKey::Name(list),
+                PathKey::Index(at),
+                PathKey::Name(field),
+            ] = &path[..]
             && list == "relations"
         {
             *path = match (relations.get(*at), field.as_str()) {
-                (Some(RelationSpec::Composed(_)), _) => vec![Key::from("nested")],
+                (Some(RelationSpec::Composed(_)), _) => vec![PathKey::from("nested")],
                 (Some(RelationSpec::Correlated(_)), "strength") => {
-                    vec![Key::from("correlated"), Key::from("strength")]
+                    vec![PathKey::from("correlated"), PathKey::from("strength")]
                 }
-                _ => vec![Key::from("objects")],
+                _ => vec![PathKey::from("objects")],
             };
         }
         error

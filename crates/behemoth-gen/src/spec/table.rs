@@ -56,13 +56,8 @@ pub struct TableRelation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with: Option<u32>,
     /// Whether only objects 0 and 1 are known to be drawn.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "crate::canonical::is_false")]
     pub binarised: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl TableSpec {

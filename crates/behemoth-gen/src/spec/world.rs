@@ -6,7 +6,7 @@ use super::as_argument;
 use super::shorthand::{Relations, Shorthand};
 use super::table::TableSpec;
 use crate::error::{Error, Result};
-use crate::numbers::{COUNT_LIMIT, fraction, positive};
+use crate::numbers::{COUNT_LIMIT, fraction, positive, seed};
 use crate::relation::{RelationSpec, check_all};
 use crate::value::Value;
 
@@ -73,10 +73,7 @@ impl WorldSpec {
             let limit = format!("a whole number up to {COUNT_LIMIT}");
             return Err(Error::argument("subjects", self.subjects, limit));
         }
-        if i64::try_from(self.seed).is_err() {
-            let limit = format!("a whole number up to {}", i64::MAX);
-            return Err(Error::argument("seed", self.seed, limit));
-        }
+        seed("seed", self.seed)?;
         fraction("minority", self.minority)?;
         match &self.table {
             None => check_all(&mut self.relations, self.subjects),

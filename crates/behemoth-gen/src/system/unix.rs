@@ -34,15 +34,19 @@ pub(crate) fn create_unfollowed(path: &Path) -> io::Result<Option<File>> {
     opened(&mut options, OFlags::NOFOLLOW, path)
 }
 
-/// Opens a file to read, without waiting for the writer of a pipe; returns `None` if there is a
+/// Opens a file to lock it, without waiting for the writer of a pipe; returns `None` if there is a
 /// link at the path.
+///
+/// NFS locks only files that are open for writing. A file that may only be read is opened to read.
 pub(crate) fn open_unfollowed(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
-    opened(
-        options.read(true),
-        OFlags::NOFOLLOW | OFlags::NONBLOCK,
-        path,
-    )
+    match opened(options.read(true).write(true), flags, path) {
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            opened(OpenOptions::new().read(true), flags, path)
+        }
+        result => result,
+    }
 }
 
 fn opened(options: &mut OpenOptions, flags: OFlags, path: &Path) -> io::Result<Option<File>> {
@@ -90,4 +94,21 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 pub(crate) fn free_bytes(directory: &Path) -> io::Result<u64> {
     let status = rustix::fs::statvfs(directory)?;
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What NFS requires of a file that is to be locked.
+    #[test]
+    fn a_file_to_be_locked_is_open_for_writing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let opened = open_unfollowed(file.path()).unwrap().unwrap();
+        write_all_at(&opened, b"x", 0).unwrap();
+        let mut permissions = file.as_file().metadata().unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(file.path(), permissions).unwrap();
+        assert!(open_unfollowed(file.path()).unwrap().is_some());
+    }
 }

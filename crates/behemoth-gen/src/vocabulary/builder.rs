@@ -1,11 +1,12 @@
 //! Allocation of consecutive ranges of ids.
 
-use super::{Range, Role, Word};
-use crate::error::{Error, Result};
+use super::{Role, SMALLER_BASE, TokenRange, Word};
+use crate::error::Result;
+use crate::numbers::{self, TOKEN_LIMIT};
 
 /// Allocates ids in consecutive ranges.
 pub(super) struct Builder {
-    pub(super) ranges: Vec<Range>,
+    pub(super) ranges: Vec<TokenRange>,
     pub(super) next: u64,
     pub(super) base: u64,
     pub(super) reference_words: bool,
@@ -14,7 +15,7 @@ pub(super) struct Builder {
 impl Builder {
     fn push(&mut self, kind: Role, relation: Option<u32>, position: u32, count: u64) -> u32 {
         let first = self.next as u32;
-        self.ranges.push(Range {
+        self.ranges.push(TokenRange {
             kind,
             relation,
             position,
@@ -36,7 +37,7 @@ impl Builder {
 
     /// Allocates the ids of fillers whose number depends on the spec.
     pub(super) fn fillers(&mut self, prefix: &str, count: u64) {
-        if count > 0 && count < 1 << 31 {
+        if count > 0 && count < TOKEN_LIMIT {
             self.push(Role::Filler, None, 0, count);
             let range = self.ranges.last_mut().expect("just pushed");
             range.names = (0..count).map(|i| format!("{prefix}{i}")).collect();
@@ -64,13 +65,8 @@ impl Builder {
             let digits = word.digits_at(position);
             word.place(position, self.push(kind, relation, position as u32, digits));
         }
-        if self.next > 1 << 31 {
-            return Err(Error::argument(
-                "vocabulary",
-                format!("{} tokens or more", self.next),
-                "up to 2147483648 tokens; a smaller base makes fewer",
-            ));
-        }
+        let got = format!("{} tokens or more", self.next);
+        numbers::vocabulary(self.next, got, SMALLER_BASE)?;
         Ok(word)
     }
 }

@@ -12,10 +12,14 @@ mod word;
 use serde::Serialize;
 
 use self::builder::Builder;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::numbers;
 
-pub use self::range::{Range, Role};
+pub use self::range::{Role, TokenRange};
 pub use self::word::{Token, Word};
+
+/// What makes fewer tokens, for errors.
+const SMALLER_BASE: &str = "; a smaller base makes fewer";
 
 /// The token that ends a document.
 pub const END_OF_SEQUENCE: u32 = 0;
@@ -60,7 +64,7 @@ pub(crate) mod marker {
 pub struct Vocabulary {
     size: u64,
     base: u64,
-    ranges: Vec<Range>,
+    ranges: Vec<TokenRange>,
     /// `None` if the tokens are those of a tokenizer.
     subject: Option<Word>,
     relation: Option<Word>,
@@ -156,13 +160,7 @@ impl Vocabulary {
             builder.named(Role::Filler, things.words);
         }
         let size = builder.next;
-        if size > 1 << 31 {
-            return Err(Error::argument(
-                "vocabulary",
-                format!("{size} tokens"),
-                "up to 2147483648 tokens; a smaller base makes fewer",
-            ));
-        }
+        numbers::vocabulary(size, format!("{size} tokens"), SMALLER_BASE)?;
         Ok(Vocabulary {
             size,
             base: things.base,
@@ -189,7 +187,7 @@ impl Vocabulary {
     ) -> Self {
         let mut ranges = Vec::new();
         let mut push = |kind, first: usize, names: &[String], count: u64| {
-            ranges.push(Range {
+            ranges.push(TokenRange {
                 kind,
                 relation: None,
                 position: 0,
@@ -240,7 +238,7 @@ impl Vocabulary {
     }
 
     /// Returns the ranges, in the order of their ids.
-    pub fn ranges(&self) -> &[Range] {
+    pub fn ranges(&self) -> &[TokenRange] {
         &self.ranges
     }
 
@@ -289,7 +287,7 @@ impl Vocabulary {
             base: u64,
             #[serde(skip_serializing_if = "Option::is_none")]
             end_of_document: Option<u32>,
-            ranges: &'a [Range],
+            ranges: &'a [TokenRange],
         }
         serde_json::to_string(&Whole {
             size: self.size,

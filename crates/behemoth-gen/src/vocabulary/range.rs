@@ -26,7 +26,7 @@ pub enum Role {
 
 /// A range of token ids.
 #[derive(Clone, Debug, Serialize)]
-pub struct Range {
+pub struct TokenRange {
     /// Role of the tokens.
     pub kind: Role,
     /// The relation, for objects and nested objects.

@@ -92,69 +92,65 @@ impl Word {
     }
 }
 
-/// An integer type that tokens are written as.
-pub trait Token: Copy + Default + Send + Sync + 'static {
+/// An integer type that tokens are written as: `u16`, `u32` or `u64`.
+pub trait Token: sealed::Stored + Copy + Default + Send + Sync + 'static {
     /// Converts a token id, which must fit.
     fn from_id(id: u32) -> Self;
     /// Size of a token in bytes.
     const BYTES: usize = std::mem::size_of::<Self>();
-
-    /// Type in which tokens are stored that are copied many times.
-    type Kept: Copy + Send + Sync;
-    /// Converts a stored token.
-    fn from_kept(kept: Self::Kept) -> Self;
-    /// Returns the stored tokens of this type from the same tokens in 16 bits (if they fit) and in
-    /// 32.
-    fn kept<'a>(small: &'a [u16], large: &'a [u32]) -> &'a [Self::Kept];
 }
 
-impl Token for u16 {
-    #[inline(always)]
-    fn from_id(id: u32) -> Self {
-        id as u16
-    }
-
-    type Kept = u16;
-    #[inline(always)]
-    fn from_kept(kept: u16) -> Self {
-        kept
-    }
-    #[inline(always)]
-    fn kept<'a>(small: &'a [u16], _: &'a [u32]) -> &'a [u16] {
-        small
-    }
-}
-impl Token for u32 {
-    #[inline(always)]
-    fn from_id(id: u32) -> Self {
-        id
-    }
-
-    type Kept = u32;
-    #[inline(always)]
-    fn from_kept(kept: u32) -> Self {
-        kept
-    }
-    #[inline(always)]
-    fn kept<'a>(_: &'a [u16], large: &'a [u32]) -> &'a [u32] {
-        large
+/// What only this crate calls, and no other crate can implement.
+mod sealed {
+    /// The form in which tokens of a type are stored.
+    pub trait Stored {
+        /// Type in which tokens are stored that are copied many times.
+        type Kept: Copy + Send + Sync;
+        /// Converts a stored token.
+        fn from_kept(kept: Self::Kept) -> Self;
+        /// Returns the stored tokens of this type from the same tokens in 16 bits (if they fit) and
+        /// in 32.
+        fn kept<'a>(small: &'a [u16], large: &'a [u32]) -> &'a [Self::Kept];
+        /// Returns the id of a token.
+        fn id(self) -> u32;
     }
 }
-impl Token for u64 {
-    #[inline(always)]
-    fn from_id(id: u32) -> Self {
-        u64::from(id)
-    }
 
-    type Kept = u32;
-    #[inline(always)]
-    fn from_kept(kept: u32) -> Self {
-        u64::from(kept)
-    }
-    #[inline(always)]
-    fn kept<'a>(_: &'a [u16], large: &'a [u32]) -> &'a [u32] {
-        large
-    }
+/// Implements [`Token`] for a type whose tokens are stored as `$Kept`, the list `$kept`.
+macro_rules! tokens {
+    ($($Type:ty as $Kept:ty: |$small:ident, $large:ident| $kept:ident;)*) => {$(
+        impl Token for $Type {
+            #[inline(always)]
+            fn from_id(id: u32) -> Self {
+                id as $Type
+            }
+        }
+
+        impl sealed::Stored for $Type {
+            type Kept = $Kept;
+
+            #[inline(always)]
+            fn from_kept(kept: $Kept) -> Self {
+                kept as $Type
+            }
+
+            #[inline(always)]
+            fn kept<'a>($small: &'a [u16], $large: &'a [u32]) -> &'a [$Kept] {
+                $kept
+            }
+
+            #[inline(always)]
+            fn id(self) -> u32 {
+                self as u32
+            }
+        }
+    )*};
+}
+
+tokens! {
+    u16 as u16: |small, _large| small;
+    u32 as u32: |_small, large| large;
+    u64 as u32: |_small, large| large;
 }
 
 /// Returns the minimum number of digits in which `0..count` can be written.

@@ -84,7 +84,7 @@ impl World {
             ));
         }
         let objects = spec.check()?;
-        let draws = draws(&spec.relations, &objects, spec.seed);
+        let draws = draws(&spec.relations, &objects, spec.seed)?;
         let minority = drawn_minority(&spec, &draws, &objects, version.rules().rounding)?;
         World::assemble(version, spec, draws, objects, minority, None)
     }

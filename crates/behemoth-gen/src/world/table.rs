@@ -42,6 +42,10 @@ struct Stored {
 impl Table {
     /// Returns the BLAKE3 digest of the rows sorted by (subject, relation), as hexadecimal digits;
     /// it does not depend on the row order.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `relation` or `object` has fewer rows than `subject`.
     pub fn digest(&self) -> String {
         let mut rows: Vec<usize> = (0..self.subject.len()).collect();
         rows.sort_by_key(|&row| (self.subject[row], self.relation[row]));

@@ -70,7 +70,7 @@ fn facts_are_as_without_it_and_its_tokens_are_exact() {
             let facts: Vec<_> = facts.iter().filter(|tokens| !tokens.is_empty()).collect();
             assert!(own.iter().filter(|t| !t.is_empty()).eq(facts), "{fields}");
             assert_eq!(filled.sentences(), plain.sentences());
-            assert_eq!(filled.fact_documents(), plain.documents());
+            assert_eq!(filled.fact_documents().unwrap(), plain.documents());
             let total = filled.token_count(2, &Progress::default()).unwrap();
             let before = plain.token_count(2, &Progress::default()).unwrap();
             assert_eq!(total, before + tokens as u64);
@@ -324,5 +324,36 @@ fn fillers_are_refused_by_name() {
         try_corpus(&text(bios)).unwrap_err().to_string(),
         "argument 'documents.subjects': got 2, allowed: \
          1 together with a schedule and a filler or a background"
+    );
+}
+
+#[test]
+fn more_subjects_a_document_than_there_are_are_all_of_them() {
+    let of = |subjects: u64| {
+        with(&format!(
+            "exposures = 2\norder = \"bios\"\ndocuments = {{subjects = {subjects}}}\n\
+             filler = \"zipf:tokens=9_000,length=50\""
+        ))
+    };
+    // Two documents for each of 211 subjects.
+    let (all, more) = (of(422), of(1 << 62));
+    assert_eq!(all.documents(), more.documents());
+    assert_eq!(all_tokens(&all), all_tokens(&more));
+    for document in [0, 1, all.documents() - 1] {
+        let range = document..document + 1;
+        assert_eq!(
+            tokens_of::<u32>(&all, range.clone(), 1),
+            tokens_of::<u32>(&more, range, 1)
+        );
+    }
+    assert_eq!(all.ledger(77).unwrap(), more.ledger(77).unwrap());
+    let text = text(
+        "order = \"bios\"\ndocuments = {subjects = 211}\nfiller = \"zipf:tokens=4e18,length=4\"",
+    );
+    let error = try_corpus(&text).unwrap_err().to_string();
+    assert!(
+        error.starts_with("argument 'documents.subjects': got ")
+            && error.ends_with(" x 211, allowed: a product up to 4611686018427387904"),
+        "{error}"
     );
 }

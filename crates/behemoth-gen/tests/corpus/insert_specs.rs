@@ -64,6 +64,12 @@ fn what_cannot_be_inserted_is_refused_in_one_line() {
              longer documents, or fewer exposures",
         ),
         (
+            "filler = \"zipf:tokens=10_000_000_000_000_000,length=4\"\ninsert = \"anywhere\""
+                .into(),
+            "argument 'insert': got 2500000000000000 documents, allowed: up to 17179869184 documents \
+             to insert into",
+        ),
+        (
             format!("{filler}\ninsert = \"anywhere,per_document=0\""),
             "argument 'insert.per_document': got 0, allowed: at least 1",
         ),

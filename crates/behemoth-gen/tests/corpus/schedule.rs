@@ -285,6 +285,27 @@ fn a_larger_share_takes_the_facts_of_a_smaller_and_more() {
 }
 
 #[test]
+fn equal_shares_of_all_facts_are_all_facts() {
+    for parts in [3u32, 6, 7, 11, 13, 210] {
+        let share = 1.0 / f64::from(parts);
+        let all = vec![format!("spaced@{share}"); parts as usize].join(",");
+        let corpus = with("2", &format!("schedule = \"{all}\""));
+        assert!(written(&corpus).iter().all(|&copies| copies == 2));
+        let n = corpus.documents();
+        let facts = places(&corpus).remove(&2).unwrap();
+        // One copy in each half, except for rounding.
+        let off = 2 + u64::from(parts);
+        assert!(
+            facts
+                .iter()
+                .all(|own| own[0] < n / 2 + off && own[1] + off >= n / 2)
+        );
+    }
+    let six = vec!["spaced@0.17"; 6].join(",");
+    assert!(try_corpus(&spec("2", &format!("schedule = \"{six}\""))).is_err());
+}
+
+#[test]
 fn twins_keep_their_places() {
     let parent = with("groups:1,4", "schedule = \"late:0.3@0.1,spaced@0.5\"");
     let without: Vec<u64> = (0..633).step_by(3).collect();

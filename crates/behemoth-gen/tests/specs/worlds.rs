@@ -260,6 +260,16 @@ fn worlds_are_refused_by_name() {
             "up to 268435456 for kind zipf, whose weights are kept in memory",
         ),
         (
+            "relations = [{kind = \"zipf\", objects = 268435456, alpha = 1}, \
+             {kind = \"zipf\", objects = 268435456, alpha = 1}, \
+             {kind = \"zipf\", objects = 268435456, alpha = 1}, \
+             {kind = \"zipf\", objects = 268435456, alpha = 1}, \
+             {kind = \"zipf\", objects = 2, alpha = 1}]",
+            "relations[4].objects",
+            "2 and so 1073741826 in relations of kind zipf",
+            "up to 1073741824 in all of them, whose weights are kept in memory",
+        ),
+        (
             "relations = [{kind = \"correlated\", with = 0, strength = 0.5}]",
             "relations[0].with",
             "0",

@@ -182,7 +182,7 @@ fn probes_are_the_start_of_a_sentence() {
     for (index, wording) in corpus.wordings().iter().enumerate() {
         if !wording.can_probe() {
             let error = corpus.prober(index).err().unwrap().to_string();
-            assert!(error.starts_with(&format!("argument 'template': got {index}, allowed: ")));
+            assert!(error.starts_with(&format!("argument 'wording': got {index}, allowed: ")));
             continue;
         }
         probed.insert(wording.form.name());

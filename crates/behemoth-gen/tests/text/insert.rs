@@ -1,6 +1,7 @@
 //! Text inside the documents of another corpus.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use behemoth_gen::background::Background;
@@ -14,6 +15,17 @@ use crate::made::{grammar_of, has_links};
 
 /// Returns documents of 1 to `longest` tokens, the end included, with ids below `size`.
 fn background(documents: u64, longest: u64, size: u64) -> Arc<Background> {
+    let directory = tempfile::TempDir::new().unwrap();
+    background_at(
+        &directory.path().join("tokens.bin"),
+        documents,
+        longest,
+        size,
+    )
+}
+
+/// Like [`background`], in a file of a given path.
+fn background_at(path: &Path, documents: u64, longest: u64, size: u64) -> Arc<Background> {
     let key = Key::new(7, "text-insert-test", 0);
     let of = |document: u64| {
         let draw = |at: u64, n: u64| multiply_high(key.hash_pair(document, at), n);
@@ -24,10 +36,8 @@ fn background(documents: u64, longest: u64, size: u64) -> Arc<Background> {
         .flat_map(of)
         .flat_map(u16::to_le_bytes)
         .collect();
-    let directory = tempfile::TempDir::new().unwrap();
-    let path = directory.path().join("tokens.bin");
-    std::fs::write(&path, bytes).unwrap();
-    Arc::new(Background::open(&[path], 2, 0, None).unwrap())
+    std::fs::write(path, bytes).unwrap();
+    Arc::new(Background::open(&[path.to_path_buf()], 2, 0, None).unwrap())
 }
 
 /// Returns the corpora of a grammar with and without an insert.
@@ -320,4 +330,41 @@ fn borders_of_words_need_a_tokenizer_that_has_them() {
         .to_string();
     let wanted = "argument 'insert.words': got true, allowed: false: only a grammar's tokenizer";
     assert!(error.starts_with(wanted), "{error}");
+}
+
+/// Word boundaries are found in the tokens of the background: without them, positions are wrong.
+#[test]
+fn a_background_that_is_gone_short_is_an_error_and_no_positions() {
+    let lexicon = super::lexicon();
+    let world = WorldSpec::builder()
+        .subjects(5)
+        .relations(super::grammar().relations())
+        .build()
+        .unwrap();
+    type Look = fn(&Corpus) -> Result<usize>;
+    let looks: [Look; 3] = [
+        |corpus| Ok(corpus.ledger_of(&[0, 1])?.len()),
+        |corpus| Ok(corpus.entries(0..corpus.documents())?.len()),
+        |corpus| Ok(corpus.spans(0..corpus.documents())?.len()),
+    ];
+    for look in looks {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("tokens.bin");
+        let spec = Spec::from_toml("[world]\n[corpus]\ninsert = \"anywhere,words=true\"").unwrap();
+        let parts = Parts {
+            lexicon: Some(Arc::clone(&lexicon)),
+            background: Some(background_at(&path, 400, 200, lexicon.size())),
+            ..Parts::default()
+        };
+        let world = World::new(world.clone()).unwrap();
+        let corpus = Corpus::with_parts(world, spec.corpus, parts).unwrap();
+        assert!(look(&corpus).unwrap() > 0);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(0).unwrap();
+        let error = look(&corpus).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot read ") && error.contains("tokens.bin"),
+            "{error}"
+        );
+    }
 }

@@ -83,6 +83,46 @@ impl Tokenizer for Ends {
     }
 }
 
+/// A tokenizer that changes what another one returns.
+struct Changed(WordTokenizer, fn(&mut Vec<Vec<TextToken>>));
+
+impl Tokenizer for Changed {
+    fn digest(&self) -> String {
+        self.0.digest()
+    }
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn end_of_document(&self) -> u32 {
+        self.0.end_of_document()
+    }
+
+    fn encode(&mut self, texts: &[String]) -> behemoth_gen::Result<Vec<Vec<TextToken>>> {
+        let mut encoded = self.0.encode(texts)?;
+        self.1(&mut encoded);
+        Ok(encoded)
+    }
+}
+
+#[test]
+fn a_tokenizer_with_other_tokens_than_it_has_is_refused() {
+    let compiled = |change: fn(&mut Vec<Vec<TextToken>>)| {
+        let mut tokenizer = Changed(WordTokenizer::default(), change);
+        Lexicon::new(crate::grammar(), &mut tokenizer).map(drop)
+    };
+    assert!(compiled(|_| {}).is_ok());
+    let error = compiled(|all| drop(all.pop())).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "argument 'tokenizer': got 0 lists of tokens, allowed: 1, one for each text"
+    );
+    let error = compiled(|all| all[0][0].id = 4_000_000_000).unwrap_err();
+    let message = "argument 'tokenizer': got token 4000000000, allowed: ids below ";
+    assert!(error.to_string().starts_with(message), "{error}");
+}
+
 #[test]
 fn a_tokenizer_without_its_own_end_of_documents_is_refused() {
     let compiled = |end| Lexicon::new(crate::grammar(), &mut Ends(WordTokenizer::default(), end));

@@ -6,13 +6,13 @@ use super::super::Corpus;
 use super::super::emit::Document;
 use super::super::held::Held;
 use super::Text;
-use crate::grammar::{Digits, Lines, Mention};
+use crate::grammar::{Digits, Mention, SentenceBuffer};
 use crate::vocabulary::Token;
 
 /// A consumer of documents, which writes them or counts their tokens.
 trait Sink {
     /// Consumes the collected sentences and clears them.
-    fn lines(&mut self, lines: &mut Lines);
+    fn lines(&mut self, lines: &mut SentenceBuffer);
 
     /// Consumes a document without facts.
     fn other(&mut self, number: u64);
@@ -27,7 +27,7 @@ struct Written<'a, T> {
 
 impl<T: Token> Sink for Written<'_, T> {
     #[inline(always)]
-    fn lines(&mut self, lines: &mut Lines) {
+    fn lines(&mut self, lines: &mut SentenceBuffer) {
         self.at += lines.write(&self.text.lexicon, &mut self.out[self.at..]);
     }
 
@@ -43,7 +43,7 @@ struct Counted<'a> {
 }
 
 impl Sink for Counted<'_> {
-    fn lines(&mut self, lines: &mut Lines) {
+    fn lines(&mut self, lines: &mut SentenceBuffer) {
         self.tokens += lines.count(&self.text.lexicon);
     }
 
@@ -83,7 +83,7 @@ impl Corpus {
 
     #[inline(always)]
     fn pass_text(&self, text: &Text, documents: Range<u64>, sink: &mut impl Sink) {
-        let mut lines = Lines::new();
+        let mut lines = SentenceBuffer::new();
         let (end, no_digits) = (text.lexicon.end_plan(), Digits::default());
         if let Some(order) = self.documents.of_sentences() {
             self.for_each_document(order, documents, |document| match document {

@@ -16,7 +16,7 @@ use super::sentence::Sentence;
 use crate::document::Naming;
 use crate::error::{Error, Result};
 use crate::grammar::{
-    Digits, Lexicon, Lines, Mention, Says, TextGrammar, TextRole, Wording, slots,
+    Digits, Lexicon, Mention, Says, SentenceBuffer, TextGrammar, TextRole, Wording, slots,
 };
 use crate::hash::{Divider, Key};
 use crate::permutation::Permutation;
@@ -198,7 +198,7 @@ impl Text {
         &self,
         sentence: &Sentence,
         mention: Mention,
-        lines: &mut Lines,
+        lines: &mut SentenceBuffer,
         out: &mut [T],
     ) -> usize {
         let (plan, digits) = self.alone(sentence, mention);

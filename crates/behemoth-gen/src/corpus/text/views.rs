@@ -10,7 +10,7 @@ use super::super::sentence::Sentence;
 use super::super::style::Style;
 use super::Text;
 use crate::error::{Error, Result};
-use crate::grammar::{Digits, Lexicon, Lines, Mention, TextRole};
+use crate::grammar::{Digits, Lexicon, Mention, SentenceBuffer, TextRole};
 
 /// Role of the tokens of a background.
 pub const BACKGROUND_ROLE: u32 = 4;
@@ -104,7 +104,7 @@ impl Corpus {
         };
         let texts = documents.map(|document| {
             if let Some(other) = self.other(document) {
-                let (mut lines, mut sentences) = (Lines::new(), Vec::new());
+                let (mut lines, mut sentences) = (SentenceBuffer::new(), Vec::new());
                 self.for_each_inserted(other, |_, sentence| {
                     let count = text.write_alone(sentence, Mention::First, &mut lines, &mut tokens);
                     sentences.push(as_text(&tokens[..count]));
@@ -122,7 +122,7 @@ impl Corpus {
     /// # Errors
     ///
     /// Returns [`Error::Argument`] if the corpus is written with templates or the range is not
-    /// within the corpus.
+    /// within the corpus, and the error of a background that cannot be read.
     pub fn spans(&self, documents: Range<u64>) -> Result<Vec<Span>> {
         self.check_documents(&documents)?;
         let text = self.text()?;
@@ -145,6 +145,7 @@ impl Corpus {
                 }),
             }
         });
+        self.check_read()?;
         Ok(spans)
     }
 }

@@ -1,9 +1,10 @@
 //! The token ids of a corpus written with a grammar.
 
 use super::Text;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filler::{Filler, FillerSpec};
 use crate::grammar::{Lexicon, SPECIAL_WORDS};
+use crate::numbers;
 use crate::vocabulary::Vocabulary;
 
 impl Text {
@@ -18,10 +19,7 @@ impl Text {
             _ => Vec::new(),
         };
         let size = lexicon.size() + words.len() as u64;
-        if size > 1 << 31 {
-            let allowed = "up to 2147483648 tokens";
-            return Err(Error::argument("vocabulary", size, allowed));
-        }
+        numbers::vocabulary(size, size, "")?;
         Ok(Vocabulary::of_tokenizer(
             size,
             lexicon.end_of_document(),

@@ -31,7 +31,7 @@ pub use self::tokenizer::{PUNCTUATION, SPECIAL_WORDS, TextToken, Tokenizer, Word
 
 pub(crate) use self::expand::Mention;
 pub(crate) use self::lexicon::Says;
-pub(crate) use self::write::{Digits, Lines, TextSpan};
+pub(crate) use self::write::{Digits, SentenceBuffer, TextSpan};
 
 /// The slots of the digits of a sentence's words.
 pub(crate) mod slots {

@@ -10,7 +10,7 @@ use super::expand::{Content, Segment, TextRole};
 use super::file::List;
 use super::pattern::capitalised;
 use super::slots;
-use super::tokenizer::{ANCHOR, TextToken, Tokenizer};
+use super::tokenizer::{ANCHOR, TextToken, Tokenizer, encoded};
 use crate::error::{Error, Result};
 
 /// Maximum number of ways to fill a piece: for two adjacent lists, this is the product of their
@@ -220,7 +220,7 @@ impl<'a> Pieces<'a> {
     /// Encodes all pieces; returns their concatenated tokens and an entry for each way to fill each
     /// piece.
     pub(super) fn encode(self, tokenizer: &mut dyn Tokenizer) -> Result<(Vec<u32>, Vec<Entry>)> {
-        let anchor = tokenizer.encode(&[ANCHOR.to_string()])?;
+        let anchor = encoded(tokenizer, &[ANCHOR.to_string()])?;
         let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
         let all = self.filled();
         let texts: Vec<String> = all
@@ -230,10 +230,10 @@ impl<'a> Pieces<'a> {
                 false => format!("{ANCHOR}{}", filled.text),
             })
             .collect();
-        let encoded = tokenizer.encode(&texts)?;
+        let tokens_of = encoded(tokenizer, &texts)?;
         let mut pool = Vec::new();
         let mut entries = Vec::with_capacity(all.len());
-        for (index, (filled, tokens)) in all.iter().zip(&encoded).enumerate() {
+        for (index, (filled, tokens)) in all.iter().zip(&tokens_of).enumerate() {
             let name = || {
                 let at = self.gathered.partition_point(|piece| piece.first <= index);
                 let piece = at.checked_sub(1).and_then(|at| self.gathered.get(at));

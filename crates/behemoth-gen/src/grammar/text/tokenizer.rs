@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::numbers::TOKEN_LIMIT;
 
 /// Prefix of a piece that does not begin a text, while it is encoded.
 pub(super) const ANCHOR: &str = ".";
@@ -29,7 +30,8 @@ pub trait Tokenizer {
     /// Returns the token that ends a document.
     fn end_of_document(&self) -> u32;
 
-    /// Encodes each text, without special tokens at its beginning or end.
+    /// Encodes each text, without special tokens at its beginning or end: a list of tokens for each
+    /// text, with ids below [`Tokenizer::size`].
     ///
     /// # Errors
     ///
@@ -39,6 +41,32 @@ pub trait Tokenizer {
     /// Returns the names of its tokens by id, if it was built for the grammar.
     fn names(&self) -> Option<&[String]> {
         None
+    }
+}
+
+/// Encodes texts; refuses a tokenizer that returns another number of lists, or an id that it does
+/// not have.
+pub(super) fn encoded(
+    tokenizer: &mut dyn Tokenizer,
+    texts: &[String],
+) -> Result<Vec<Vec<TextToken>>> {
+    let all = tokenizer.encode(texts)?;
+    if all.len() != texts.len() {
+        let got = format!("{} lists of tokens", all.len());
+        let allowed = format!("{}, one for each text", texts.len());
+        return Err(Error::argument("tokenizer", got, allowed));
+    }
+    let size = tokenizer.size();
+    match all
+        .iter()
+        .flatten()
+        .find(|token| u64::from(token.id) >= size)
+    {
+        None => Ok(all),
+        Some(TextToken { id, .. }) => {
+            let allowed = format!("ids below {size}");
+            Err(Error::argument("tokenizer", format!("token {id}"), allowed))
+        }
     }
 }
 
@@ -75,8 +103,11 @@ impl WordTokenizer {
         }
         let id = u32::try_from(self.names.len())
             .ok()
-            .filter(|&id| id < 1 << 31)
-            .ok_or_else(|| Error::argument("vocabulary", "2147483648 words", "fewer words"))?;
+            .filter(|&id| u64::from(id) < TOKEN_LIMIT)
+            .ok_or_else(|| {
+                let got = format!("{TOKEN_LIMIT} words");
+                Error::argument("vocabulary", got, "fewer words")
+            })?;
         self.ids.insert(word.to_string(), id);
         self.names.push(word.to_string());
         Ok(id)

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::lexicon::Lexicon;
-use super::tokenizer::{ANCHOR, TextToken, Tokenizer};
+use super::tokenizer::{ANCHOR, TextToken, Tokenizer, encoded};
 use crate::error::Result;
 
 impl Lexicon {
@@ -24,13 +24,13 @@ impl Lexicon {
         candidates: &[(String, String)],
         begins: &[u32],
     ) -> Result<Lexicon> {
-        let anchor = tokenizer.encode(&[ANCHOR.to_string()])?;
+        let anchor = encoded(tokenizer, &[ANCHOR.to_string()])?;
         let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
         let openings: Vec<String> = candidates.iter().map(|(own, _)| own.clone()).collect();
         let further = candidates.iter().map(|(_, own)| format!("{ANCHOR}{own}"));
         let further: Vec<String> = further.collect();
-        let openings = tokenizer.encode(&openings)?;
-        let further = tokenizer.encode(&further)?;
+        let openings = encoded(tokenizer, &openings)?;
+        let further = encoded(tokenizer, &further)?;
         let cores = self.cores().flat_map(|(core, _)| &self.pool[core]);
         // Each word is included once, even if several candidates have its token.
         let mut taken: HashSet<u32> = cores.copied().chain([self.end]).collect();

@@ -70,7 +70,7 @@ fn copy_chunk<T: Token>(from: &[T::Kept], to: &mut [T]) {
 ///
 /// The runs of a sentence are determined when it is added, and their tokens are looked up for many
 /// sentences together: one after the other, each sentence would wait for the memory of all tables.
-pub(crate) struct Lines {
+pub(crate) struct SentenceBuffer {
     /// Indices of runs.
     cells: Vec<u32>,
     runs: Vec<Run>,
@@ -79,9 +79,9 @@ pub(crate) struct Lines {
 /// Number of cells that are written together.
 const TOGETHER: usize = 256;
 
-impl Lines {
+impl SentenceBuffer {
     pub(crate) fn new() -> Self {
-        Lines {
+        SentenceBuffer {
             cells: Vec::with_capacity(2 * TOGETHER),
             runs: Vec::with_capacity(2 * TOGETHER),
         }
@@ -144,7 +144,7 @@ impl Lexicon {
     /// Returns the tokens of a sentence.
     pub(crate) fn sentence(&self, plan: u32, digits: &Digits) -> Vec<u32> {
         let mut tokens = vec![0; self.tokens(plan, digits) + CHUNK];
-        let mut lines = Lines::new();
+        let mut lines = SentenceBuffer::new();
         lines.push(self, plan, digits);
         let count = lines.write(self, &mut tokens);
         tokens.truncate(count);

@@ -6,21 +6,21 @@ use behemoth_gen::background::Background;
 use tempfile::NamedTempFile;
 
 use super::bytes::Bytes;
-use super::{assert_refusal, in_memory};
+use super::{in_memory, refused};
 
 /// A background is refused, or its documents have all tokens of its file.
 ///
 /// The input: the size of a token, the token that ends a document, and whether there is an index (a
 /// byte each); the number of its ends (one byte) and the ends (2 bytes each); then the file.
-pub fn background(data: &[u8]) {
+pub fn background(data: &[u8]) -> bool {
     let Some((width, end, ends, tokens)) = read(data) else {
-        return;
+        return false;
     };
     let mut file = NamedTempFile::new_in(in_memory()).unwrap();
     file.write_all(tokens).unwrap();
     let found = Background::open(&[file.path().to_path_buf()], width, end, ends.clone());
     match found {
-        Err(error) => assert_refusal(&error),
+        Err(error) => refused(&error),
         Ok(background) => {
             let count = (tokens.len() / width) as u64;
             assert!((count..=2 * count).contains(&background.tokens()));
@@ -32,6 +32,7 @@ pub fn background(data: &[u8]) {
                     ends.iter().filter(|&&e| e > 0).count() as u64
                 );
             }
+            true
         }
     }
 }

@@ -2,38 +2,40 @@
 
 use behemoth_gen::decode::Decoder;
 
-use super::assert_refusal;
 use super::bytes::Bytes;
+use super::refused;
 
 /// A table is refused, or there is a line for each document with an end, which equals its text.
 ///
 /// The input: the number of tokens (one byte); the ends of the bytes of each, within documents and
 /// at their beginning (2 bytes each); the numbers of these bytes (2 bytes each) and the bytes; then
 /// the tokens (one byte each), where 0 ends a document.
-pub fn decode(data: &[u8]) {
+pub fn decode(data: &[u8]) -> bool {
     let Some(((opening, opening_ends), (within, within_ends), tokens)) = read(data) else {
-        return;
+        return false;
     };
     let decoder = match Decoder::new((opening, &opening_ends), (within, &within_ends), 0) {
         Ok(decoder) => decoder,
-        Err(error) => return assert_refusal(&error),
+        Err(error) => return refused(&error),
     };
     let tokens: Vec<u32> = tokens.iter().map(|&token| u32::from(token)).collect();
-    match decoder.lines(&tokens) {
-        Err(error) => assert_refusal(&error),
+    let is_decoded = match decoder.lines(&tokens) {
+        Err(error) => refused(&error),
         Ok(lines) => {
             let ends = tokens.iter().filter(|&&token| token == 0).count();
             let text = String::from_utf8(lines).expect("UTF-8");
             assert_eq!(text.matches('\n').count(), ends);
+            true
         }
-    }
+    };
     let whole = 0..tokens.len();
     match decoder.texts(&tokens, [whole.clone()].into_iter()) {
-        Err(error) => assert_refusal(&error),
+        Err(error) => assert!(!refused(&error)),
         Ok(texts) => assert_eq!(texts.len(), 1),
     }
     let beyond = whole.start..whole.end + 1;
     assert!(decoder.texts(&tokens, [beyond].into_iter()).is_err());
+    is_decoded
 }
 
 type Bytewise<'a> = (&'a [u8], Vec<u64>);

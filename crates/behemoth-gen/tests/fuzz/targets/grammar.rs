@@ -2,16 +2,17 @@
 
 use behemoth_gen::grammar::{Lexicon, TextGrammar, WordTokenizer};
 
-use super::assert_refusal;
+use super::refused;
 
 /// A grammar file is read and compiled, or refused in one line.
-pub fn grammar(data: &[u8]) {
+pub fn grammar(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
-        return;
+        return false;
     };
     let read = TextGrammar::from_toml("fuzz.toml", text)
         .and_then(|grammar| Lexicon::new(grammar, &mut WordTokenizer::default()));
-    if let Err(error) = read {
-        assert_refusal(&error);
+    match read {
+        Err(error) => refused(&error),
+        Ok(_) => true,
     }
 }

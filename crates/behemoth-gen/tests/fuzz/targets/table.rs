@@ -3,8 +3,8 @@
 use behemoth_gen::spec::{TableRelation, TableSpec};
 use behemoth_gen::{Spec, Table, World, WorldSpec};
 
-use super::assert_refusal;
 use super::bytes::Bytes;
+use super::refused;
 
 /// Value for no object.
 const NONE: u32 = u32::MAX;
@@ -14,14 +14,14 @@ const NONE: u32 = u32::MAX;
 /// The input: the optional columns (two bits of one byte), the number of subjects (8 bytes), the
 /// number of relations (one byte); for each relation the numbers of its objects (4 bytes) and
 /// nested objects (4 bytes, 0 for none); then the rows, of 5 x 4 bytes.
-pub fn table(data: &[u8]) {
+pub fn table(data: &[u8]) -> bool {
     let Some((spec, table)) = read(data) else {
-        return;
+        return false;
     };
     let text = spec.to_json();
     let world = match World::from_table(spec, &table) {
         Ok(world) => world,
-        Err(error) => return assert_refusal(&error),
+        Err(error) => return refused(&error),
     };
     for (row, &subject) in table.subject.iter().enumerate() {
         let object = world.object(subject, table.relation[row]);
@@ -29,6 +29,7 @@ pub fn table(data: &[u8]) {
     }
     let backwards = World::from_table(WorldSpec::from_json(&text).unwrap(), &reversed(&table));
     assert_eq!(backwards.unwrap().spec(), world.spec(), "the order of rows");
+    true
 }
 
 fn read(data: &[u8]) -> Option<(WorldSpec, Table)> {

@@ -18,9 +18,10 @@ use std::collections::BTreeMap;
 use self::lists::read_lists;
 use self::patterns::{check_plain, once, read_pattern};
 use self::relation::{check_joints, read_relations};
-use super::lines::Lines;
+use super::lines::LineNumbers;
 use super::pattern::{Hole, Pattern};
-use crate::error::{Error, Key, Result};
+use crate::canonical::Sorted;
+use crate::error::{Error, PathKey, Result};
 use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec, Zipf, check_all};
 use crate::value::Value;
 
@@ -54,7 +55,7 @@ pub struct TextGrammar {
     pub(crate) layout: Layout,
     pub(crate) refusal: Option<Refusal>,
     /// Lines of its sentences in the file.
-    pub(crate) lines: Lines,
+    pub(crate) lines: LineNumbers,
 }
 
 impl TextGrammar {
@@ -80,9 +81,9 @@ impl TextGrammar {
                 return Err(Error::argument(place, got, "valid TOML"));
             }
         };
-        let lines = Lines::new(file, text);
+        let lines = LineNumbers::new(file, text);
         let order = lines.names_in("relations");
-        let canonical = serde_json::to_string(&(&value, &order)).expect("plain data");
+        let canonical = serde_json::to_string(&(Sorted(&value), &order)).expect("plain data");
         let read = read(&Value::from(value), &order).and_then(|grammar| {
             grammar.check_relations()?;
             Ok(grammar)
@@ -127,11 +128,11 @@ impl TextGrammar {
             };
             // The error has the index of the relation, which is replaced with its key.
             let key = match path.get(1) {
-                Some(&Key::Index(at)) => self.relations.get(at).map(|relation| &relation.key),
+                Some(&PathKey::Index(at)) => self.relations.get(at).map(|relation| &relation.key),
                 _ => None,
             };
             if let (Some(place), Some(key)) = (path.get_mut(1), key) {
-                *place = Key::Name(key.clone());
+                *place = PathKey::Name(key.clone());
             }
             Error::Argument {
                 path,
@@ -214,7 +215,7 @@ fn read(value: &Value, order: &[&str]) -> Result<TextGrammar> {
         question_form: Pattern { parts: Vec::new() },
         layout: Layout::read(&Value::Table(BTreeMap::new()))?,
         refusal: fields.optional("refusal", Refusal::read)?,
-        lines: Lines::default(),
+        lines: LineNumbers::default(),
     };
     grammar.subject = fields.required("subject", |value| Subject::read(value, &grammar))?;
     grammar.relations =
