@@ -348,7 +348,7 @@ fn more_subjects_a_document_than_there_are_are_all_of_them() {
     }
     assert_eq!(all.ledger(77).unwrap(), more.ledger(77).unwrap());
     let text = text(
-        "order = \"bios\"\ndocuments = {subjects = 211}\nfiller = \"zipf:tokens=4e18,length=4\"",
+        "order = \"bios\"\ndocuments = {subjects = 211}\nfiller = \"zipf:tokens=4_000_000_000_000_000_000,length=4\"",
     );
     let error = try_corpus(&text).unwrap_err().to_string();
     assert!(
