@@ -62,10 +62,10 @@ def test_pairs_without_an_interval_are_counted_as_such():
 def test_means_over_pairs_are_given_at_equal_damage():
     means = [
         pair("lower rank", "full rank", -0.02, 0.01, comparison="rank_mean"),
-        pair("both", "mlp, mean over ranks", 0.01, 0.05, comparison="part_mean"),
-        pair("both", "mlp, mean over ranks", 0.02, 0.06, comparison="part_mean")
+        pair("both, mean over ranks", "mlp", 0.01, 0.05, comparison="part_mean"),
+        pair("both, mean over ranks", "mlp", 0.02, 0.06, comparison="part_mean")
         | {"outcome": "follows"},
-        pair("both", "mlp, mean over ranks", 0.2, 0.3, comparison="part_mean", cost="norm"),
+        pair("both, mean over ranks", "mlp", 0.2, 0.3, comparison="part_mean", cost="norm"),
     ]
     frame = pl.DataFrame([pair("mlp, rank 1", "mlp, full rank", -0.05, -0.01), *means])
     assert _finding(frame) == (

@@ -1,10 +1,12 @@
 """Where methods edit, in the tables of a report."""
 
 import json
+import sys
 
 import polars as pl
 import pytest
 
+import behemoth.model
 from behemoth.edit.protocol import settings_of
 from behemoth.edit.registry import get_method
 from behemoth.report.places import places_of
@@ -61,3 +63,11 @@ def test_the_table_of_methods_has_the_places(draw, placed):
     assert ("~edits at" in table.columns) == placed
     if placed:
         assert [row[-1] for row in table.rows] == ["\u2013", "here"]
+
+
+def test_without_torch_no_place_is_known(monkeypatch):
+    """The extra `report` has none, and reports are drawn where no model is."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "behemoth.model.build", raising=False)
+    monkeypatch.delattr(behemoth.model, "build", raising=False)
+    assert places_of(index(("r", "rome", {}, "nano"))) == {}

@@ -29,7 +29,7 @@ def places_of(index: pl.DataFrame) -> dict[str, str]:
     dict of str to str
         Token and layers, and below them the published place, on a line each; for a study of several
         sizes whose places differ, these two lines for each size. Methods that edit no place are
-        missing, and so are methods that are not installed.
+        missing, and so are methods that are not installed. Without torch it is empty.
     """
     rows = index.select("label", "method", "settings", "size").unique(maintain_order=True)
     found: dict[str, dict[str, str]] = {}
@@ -40,8 +40,10 @@ def places_of(index: pl.DataFrame) -> dict[str, str]:
 
 
 def _place(name: str, settings: str, size: str) -> str | None:
-    from behemoth.model.build import shape_of
-
+    try:
+        from behemoth.model.build import shape_of
+    except ImportError:  # a report needs no torch, and without it no place is known
+        return None
     try:
         method = answers(get_method(name, json.loads(settings)))
         return method.place(shape_of(find_size(size), _VOCABULARY))

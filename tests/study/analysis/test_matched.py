@@ -157,7 +157,7 @@ def test_the_table_of_ranks_and_parts():
         ("part", "both, rank 1", "mlp, rank 1"),
         ("part", "both, full rank", "mlp, full rank"),
         ("rank_mean", "lower rank", "full rank"),
-        ("part_mean", "both", "mlp, mean over ranks"),
+        ("part_mean", "both, mean over ranks", "mlp"),
     ]
     assert table.height == (4 + 2) * 2 * 3
     compared = table.filter(
@@ -166,7 +166,9 @@ def test_the_table_of_ranks_and_parts():
     )
     *each, mean = compared.iter_rows(named=True)
     assert mean["difference"] == pytest.approx(np.mean([row["difference"] for row in each]))
-    assert mean["edits"] == sum(row["edits"] for row in each)
+    assert mean["edits"] == sum(row["edits"] for row in each)  # no arm is in two of these pairs
+    ranks = table.filter(pl.col("comparison") == "rank_mean", pl.col("outcome") == "flipped")
+    assert (ranks["edits"] == mean["edits"]).all()
     # A cluster is left out of all pairs together: the error is not that of independent pairs.
     assert mean["low"] < mean["difference"] < mean["high"]
     assert mean["clusters"] == each[0]["clusters"] == 2

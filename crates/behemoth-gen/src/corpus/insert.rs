@@ -89,6 +89,7 @@ impl Corpus {
         self.spec.corpus.insert.filter(|insert| insert.words)?;
         let lexicon = text.lexicon();
         let begins = |token: u32| lexicon.begins_word(token);
+        // If they could not be read, the caller's `check_read` refuses the result.
         if let Some(written) = written.filter(|_| self.others.role.is_none()) {
             return Some(written.iter().map(|token| begins(token.id())).collect());
         }

@@ -53,10 +53,11 @@ def matched(summary: Summary) -> Figure | Absent:
         "share of edits that flip within a cost, averaged over costs from the 5th to the 95th "
         "percentile of both arms. Success and consequences: read from the curves of both sweeps "
         "of learning rates, over the costs that both have. Bars are 95% intervals of the cluster "
-        f"jackknife ({plural_text(clusters, 'cluster')}), one per pair and without a test; a point "
+        f"jackknife ({plural_text(clusters, 'cluster')}), one for each pair and for each mean over "
+        "pairs, without a test; a point "
         "without a bar has one cluster, or the same value without any one cluster. Pairs share "
-        "models, so they are not independent. Arms also differ in their learning rates, and the "
-        "share that flips at equal cost depends on the rate."
+        "models, so they are not independent. The share that flips at equal cost depends on the "
+        "learning rate, so arms with one rate each differ in it too."
     )
     return Figure(
         "matched", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,14 @@ class _Difference:
 
     fit: Callable[[NDArray[np.bool_]], float] | None = None
     cluster: pl.Series = field(default_factory=pl.Series)
-    rows: int = 0
+    sizes: tuple[int, int] = (0, 0)  # rows of each arm
     reach: _Range | None = None
     note: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of both arms."""
+        return sum(self.sizes)
 
     def estimate(self) -> tuple[Estimate, _Range | None]:
         """Return the difference with its interval, and the range of costs."""
@@ -116,9 +121,9 @@ def _flips(first: pl.DataFrame, second: pl.DataFrame, cost: str) -> _Difference:
     """Return the difference that `flips_at_matched_cost` estimates."""
     parts = [_flipped(frame, cost) for frame in (first, second)]
     costs = [part["cost"].drop_nulls().to_numpy() for part in parts]
-    rows = sum(part.height for part in parts)
+    sizes = (parts[0].height, parts[1].height)
     if not all(len(each) for each in costs):
-        return _Difference(rows=rows, note="one of them has no edit with a cost")
+        return _Difference(sizes=sizes, note="one of them has no edit with a cost")
     ends = np.quantile(np.concatenate(costs), [0.05, 0.95])
     budgets = np.geomspace(float(ends[0]), float(ends[1]), PLACES)
     both = pl.concat(
@@ -140,7 +145,7 @@ def _flips(first: pl.DataFrame, second: pl.DataFrame, cost: str) -> _Difference:
             shares.append(flipped[mine].mean() * within[mine & known].mean(0))
         return float((shares[0] - shares[1]).mean())
 
-    return _Difference(fit, clusters_of(both), rows, (float(ends[0]), float(ends[1])))
+    return _Difference(fit, clusters_of(both), sizes, (float(ends[0]), float(ends[1])))
 
 
 def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
@@ -212,6 +217,7 @@ def _outcomes(
                 pl.lit(sign).alias("side"),
             )
         )
+    sizes = (parts[0].height, parts[1].height)
     both = pl.concat(parts)
     side, result = both["side"].to_numpy(), both["outcome"].to_numpy()
     value = both["cost"].fill_null(float("nan")).to_numpy()
@@ -234,10 +240,10 @@ def _outcomes(
 
     whole = curves(np.ones(both.height, np.bool_))
     if not all(len(x) > 1 for x, _ in whole):
-        return _Difference(rows=both.height, note="a sweep of one setting is no curve")
+        return _Difference(sizes=sizes, note="a sweep of one setting is no curve")
     low, high = max(x[0] for x, _ in whole), min(x[-1] for x, _ in whole)
     if not low < high:
-        return _Difference(rows=both.height, note=_APART)
+        return _Difference(sizes=sizes, note=_APART)
     places = np.linspace(low, high, PLACES)
 
     def fit(chosen: NDArray[np.bool_]) -> float:
@@ -249,7 +255,7 @@ def _outcomes(
         return float((ahead - behind).mean())
 
     reach = (float(np.exp(low)), float(np.exp(high)))
-    return _Difference(fit, clusters_of(both), both.height, reach)
+    return _Difference(fit, clusters_of(both), sizes, reach)
 
 
 def matched_table(
@@ -342,17 +348,19 @@ def _compared(
 
 def _means(found: Sequence[tuple[str, _Arm, _Arm, _Difference]]) -> list[dict[str, Any]]:
     """Return the means over pairs that answer one question, if there are several."""
-    lower = [each for kind, _, second, each in found if kind == "rank" and second[0] is None]
-    parts = [each for kind, _, _, each in found if kind == "part"]
-    means = [
-        ("rank_mean", "lower rank", "full rank", lower),
-        ("part_mean", "both", "mlp, mean over ranks", parts),
-    ]
-    return [
-        _row(kind, first, second, (_mean(own), None))
-        for kind, first, second, own in means
-        if len(own) > 1
-    ]
+    means = []
+    for kind, ahead, behind, own in (
+        ("rank", "lower rank", "full rank", [row for row in found if row[2][0] is None]),
+        ("part", "both, mean over ranks", "mlp", found),
+    ):
+        pairs = [row for row in own if row[0] == kind]
+        if len(pairs) > 1:
+            # An arm that is in several pairs has its edits once.
+            sizes = {arm: size for _, *arms, each in pairs
+                     for arm, size in zip(arms, each.sizes, strict=True)}  # fmt: skip
+            mean = replace(_mean([each for *_, each in pairs]), rows=sum(sizes.values()))
+            means.append(_row(f"{kind}_mean", ahead, behind, (mean, None)))
+    return means
 
 
 def _name(arm: _Arm) -> str:

@@ -29,7 +29,7 @@ class Reason:
     changes : mapping
         Fields of the gate to change for a test of the reason; empty if no field states it.
     cost : str
-        Why the reason is not tested, if it is too expensive: a clause.
+        Why the published run did not test the reason, if a test is expensive: a clause.
     """
 
     says: str
