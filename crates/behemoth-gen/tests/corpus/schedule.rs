@@ -301,7 +301,7 @@ fn equal_shares_of_all_facts_are_all_facts() {
                 .all(|own| own[0] < n / 2 + off && own[1] + off >= n / 2)
         );
     }
-    let six = vec!["spaced@0.17"; 6].join(",");
+    let six = ["spaced@0.17"; 6].join(",");
     assert!(try_corpus(&spec("2", &format!("schedule = \"{six}\""))).is_err());
 }
 
