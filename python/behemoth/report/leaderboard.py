@@ -31,7 +31,7 @@ from .page import (
 )
 from .places import places_of
 from .style import Absent, Figure, between, number
-from .tables import above_bound, duration
+from .tables import above_bound, duration, placed
 
 __all__ = ["Leaderboard", "anchor", "by_world", "leaderboard_of", "render_leaderboard"]
 
@@ -326,7 +326,6 @@ def _shown(board: Board) -> list[str]:
 
 def _board_table(board: Board, places: Mapping[str, str]) -> Table:
     shown = _shown(board)
-    placed = any(label in places for label in board.table["label"])
     said, uneven = _varied(board), _uneven(board)
     heads = (
         "method",
@@ -336,18 +335,16 @@ def _board_table(board: Board, places: Mapping[str, str]) -> Table:
         *(("#settings",) if said else ()),
         *(f"#{_HEADS.get(name, name)}" for name in shown if name != "score"),
         *(("#trials",) if uneven else ()),
-        *(("~edits at",) if placed else ()),
     )
     rows = [
         [
-            row["label"],
+            placed(row["label"], places.get(row["label"])),
             _place(row),
             _cell(row, "score", of),
             _cost(row),
             *((_settings(row),) if said else ()),
             *(_cell(row, name, of) for name in shown if name != "score"),
             *((_trials(row),) if uneven else ()),
-            *((places.get(row["label"], _NOTHING),) if placed else ()),
         ]
         for row in board.table.iter_rows(named=True)
         for of in (board.counts(row["label"]),)

@@ -214,10 +214,10 @@ _METHODS = (
     "that half of the edits need (> means right-censored). Norm of the change: the median "
     "Frobenius norm. Seconds are per edit, as made in the stacks of its trial. Operations are "
     "those of matrix products and attention, counted on one edit (or batch) that is made alone "
-    "with cached covariances; memory is the peak of its tensors besides the model. Edits at: token "
-    "and layers of methods that edit at a place, and the published place. Ranges below a "
-    "number are 95% intervals of the cluster jackknife; there is none with one cluster, or if "
-    "leaving out a cluster changes nothing."
+    "with cached covariances; memory is the peak of its tensors besides the model. Below the "
+    "name of a method that edits at a place are its token and layers, and the published ones. "
+    "Ranges below a number are 95% intervals of the cluster jackknife; there is none with one "
+    "cluster, or if leaving out a cluster changes nothing."
 )
 
 

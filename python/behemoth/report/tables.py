@@ -55,7 +55,7 @@ def method_table(summary: Summary, places: Mapping[str, str] | None = None) -> T
     edits_at = places or {}
     table = summary.methods
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
-        ("~method", _method),
+        ("~method", lambda row: placed(_method(row), edits_at.get(row["label"]))),
         ("#success", lambda row: _share(row, "success")),
         ("#held-out wordings", lambda row: _share(row, "held_out")),
         ("#known bystanders lost", lambda row: _share(row, "lost") + above_bound(row["lost"], "%")),
@@ -67,7 +67,6 @@ def method_table(summary: Summary, places: Mapping[str, str] | None = None) -> T
         ("#memory, MiB", lambda row: _scaled(row["memory"], 2**20)),
         ("#edits", lambda row: f"{row['edits']:,}"),
         ("#clusters", lambda row: str(row["clusters"])),
-        ("~edits at", lambda row: edits_at.get(row["label"], _NOTHING)),
     ]
     cells = [[show(row) for _, show in columns] for row in table.iter_rows(named=True)]
     kept = [place for place in range(len(columns)) if any(row[place] != _NOTHING for row in cells)]
@@ -81,6 +80,11 @@ def _method(row: Mapping[str, Any]) -> str:
     """Return the label of a method, with its failed trials, which its numbers exclude."""
     failed, every = row["failed"], row["failed"] + row["trials"]
     return f"{row['label']}\n{failed:,} of {every:,} trials failed" if failed else row["label"]
+
+
+def placed(method: str, place: str | None) -> str:
+    """Return the cell of a method, with where it edits below it; a column would be too wide."""
+    return f"{method}\nedits at {place}" if place else method
 
 
 def _scaled(value: float | None, unit: float) -> str:
