@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 _ALLOWED = (
-    "a directory of a corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, "
-    "a study, an export or a zoo"
+    "a directory of a corpus, a run, a plan, an edit, a delta, a suite, a trace (with trace.json), "
+    "a tuning, a study, an export or a zoo"
 )
 
 

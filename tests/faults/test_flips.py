@@ -302,6 +302,15 @@ def test_verify_names_a_deleted_trial_of_a_tuning_and_skips_other_files(others, 
     assert found.missing == ["trials/0001.json"] and not found.bad
 
 
+def test_a_trace_of_an_earlier_version_is_told_what_is_missing(others, tmp_path):
+    trace = tmp_path / "trace"
+    shutil.copytree(others / "trace", trace)
+    assert bh.verify(trace).ok
+    (trace / "trace.json").unlink()
+    with pytest.raises(bh.ArgumentError, match=r"a trace \(with trace\.json\)"):
+        bh.verify(trace)
+
+
 def test_a_tuning_without_a_result_is_not_finished(tmp_path):
     TuningDirectory(tmp_path / "tuning").begin({"method": "lora"})
     with pytest.raises(CorpusError, match="is not finished: run the same `behemoth tune` again"):
