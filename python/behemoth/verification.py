@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 _ALLOWED = (
-    "a directory of a corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, "
-    "a study, an export or a zoo"
+    "a directory of a corpus, a run, a plan, an edit, a delta, a suite, a trace (with trace.json), "
+    "a tuning, a study, an export or a zoo"
 )
 
 
@@ -170,9 +170,11 @@ def _tuning(found: Checked, place: Path, within: str, step: Advance) -> None:
         if FILES not in record and not (place / BEST).is_file():
             raise CorpusError(f"{place} is not finished: run the same `behemoth tune` again")
         _look(found, place, record.get(FILES), within, RECORD)
-    for trial in sorted(place.glob("trials/[0-9]*.json")):
-        read_trial = partial(directory.trial, int(trial.stem))
-        _noted(found, f"{within}trials/{trial.name}", read_trial)
+    # Records of earlier versions have no digests of the trials, which are then only read.
+    hashed = (record or {}).get(FILES) or {}
+    for number in directory.trial_numbers():
+        if (name := f"trials/{number:04}.json") not in hashed:
+            _noted(found, within + name, partial(directory.trial, number))
     for name, look in (("plan/plan.toml", _plan), ("twin/run.json", _run)):
         if (place / name).is_file():
             folder = name.partition("/")[0]

@@ -1,5 +1,7 @@
 """Bootstrap samples of suites, against the statistics of the rows that were drawn."""
 
+import tracemalloc
+
 import numpy as np
 import polars as pl
 import pytest
@@ -54,3 +56,22 @@ def test_samples_of_a_median_lie_between_the_values():
     samples = median_samples(np.array([1.0, 2.0, 10.0]))
     assert samples.shape == (RESAMPLES,) and set(samples) == {1.0, 2.0, 10.0}
     assert np.median(samples) == 2.0
+
+
+def test_samples_of_many_rows_do_not_need_memory_for_all_of_them():
+    generator = np.random.default_rng(2)
+    rows, cluster = 8000, np.arange(8000) % 100
+    scores = generator.integers(0, 50, rows).astype(float)
+    frame = pl.DataFrame({"member": np.arange(rows) % 2 == 0, "loss": scores})
+    for take in (
+        lambda: auc_samples(frame, "loss", cluster),
+        lambda: distance_samples(scores, scores[::-1].copy(), cluster),
+    ):
+        tracemalloc.start()
+        try:
+            samples = take()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert samples.shape == (RESAMPLES,)
+        assert peak < 100 * 2**20

@@ -283,6 +283,34 @@ def test_a_suite_and_a_tuning_of_earlier_versions_are_read(others, tmp_path):
         assert found.ok and found.unhashed == [f"{kind}.json"]
 
 
+def test_verify_names_a_deleted_trial_of_a_tuning_and_skips_other_files(others, tmp_path):
+    tuning = tmp_path / "tuning"
+    shutil.copytree(others / "tuning", tuning)
+    trials = tuning / "trials"
+    for name in ("0000-old.json", "00001.json", "0.json", "notes.json"):
+        (trials / name).write_text("not a trial")
+    assert TuningDirectory(tuning).trial_numbers() == [0, 1]
+    assert bh.verify(tuning).ok
+    # A trial beyond the digests, as a resumed tuning has them, is read itself.
+    record = (trials / "0001.json").read_text()
+    (trials / "0002.json").write_text(record.replace("0.25", "0.75"))
+    [bad] = bh.verify(tuning).bad
+    assert bad["file"] == "trials/0002.json" and "is damaged" in bad["reason"]
+    (trials / "0002.json").unlink()
+    (trials / "0001.json").unlink()
+    found = bh.verify(tuning)
+    assert found.missing == ["trials/0001.json"] and not found.bad
+
+
+def test_a_trace_of_an_earlier_version_is_told_what_is_missing(others, tmp_path):
+    trace = tmp_path / "trace"
+    shutil.copytree(others / "trace", trace)
+    assert bh.verify(trace).ok
+    (trace / "trace.json").unlink()
+    with pytest.raises(bh.ArgumentError, match=r"a trace \(with trace\.json\)"):
+        bh.verify(trace)
+
+
 def test_a_tuning_without_a_result_is_not_finished(tmp_path):
     TuningDirectory(tmp_path / "tuning").begin({"method": "lora"})
     with pytest.raises(CorpusError, match="is not finished: run the same `behemoth tune` again"):

@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from behemoth.support.checks import in_the_way
+from behemoth.support.checks import as_found, in_the_way
 
 
 def test_what_is_in_the_way_of_a_directory(tmp_path):
@@ -16,6 +16,12 @@ def test_what_is_in_the_way_of_a_directory(tmp_path):
     assert not in_the_way(tmp_path / "nothing")
     assert not in_the_way(file / "below")
     assert not in_the_way(loop)
+
+
+def test_a_path_of_which_the_system_refuses_to_say_anything_does_not_exist(tmp_path):
+    assert as_found(tmp_path) == str(tmp_path)
+    long = str(tmp_path / ("a" * 1000))
+    assert as_found(long) == f"{long}, which does not exist"
 
 
 def test_a_directory_that_others_make_and_remove_is_not_in_the_way(tmp_path):

@@ -8,8 +8,13 @@ from behemoth import ArgumentError
 
 @pytest.mark.parametrize(
     "value",
-    [torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(30))), "two\nlines", [0] * 500],
-    ids=["model", "text", "list"],
+    [
+        torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(30))),
+        "two\nlines",
+        "a" * 1000,
+        [0] * 500,
+    ],
+    ids=["model", "text", "long text", "list"],
 )
 def test_what_was_got_is_one_short_line(value):
     text = str(ArgumentError("plan", value, "a plan directory"))

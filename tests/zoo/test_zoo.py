@@ -234,3 +234,20 @@ def test_the_command(run, tiny, zoo):
 def test_a_limit_on_memory_is_that_of_each_training(tiny, tmp_path):
     with pytest.raises(ArgumentError, match=r"got pico, which .* needs about .*fits into 1\.00 MB"):
         bh.make_zoo(tmp_path / "zoo", memory=10**6)
+
+
+def test_a_refused_limit_on_memory_changes_nothing(tiny, zoo, tmp_path):
+    def files(place):
+        return {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+
+    before = files(zoo)
+    for force in (False, True):
+        with pytest.raises(ArgumentError, match="'memory': got 0, allowed: a whole number from 1"):
+            bh.make_zoo(zoo, force=force, memory=0)
+    with pytest.raises(ArgumentError, match="got pico, which "):
+        bh.make_zoo(zoo, force=True, memory=10**6)
+    assert {path: when for path, when in files(zoo).items() if path.name != ".lock"} == before
+    for memory in (0, 10**6):
+        with pytest.raises(ArgumentError):
+            bh.make_zoo(tmp_path / "zoo", memory=memory)
+    assert {path.name for path in files(tmp_path)} <= {".lock"}

@@ -49,7 +49,8 @@ OPTIONS = (
     Option("stack", "N", "Maximum number of single edits at a time, if the method stacks them.",
            parse.at_least(1), 64),
     flag("adapter", "Also write low-rank changes as PEFT adapters."),
-    Option("cache", "DIR", "Where covariances and trained networks are kept between calls."),
+    Option("cache", "DIR", "Where covariances and trained networks are kept between calls "
+           "[a temporary folder in TMPDIR]."),
     CORPUS,
     DEVICE,
     MEMORY,

@@ -152,7 +152,8 @@ def edit(
         Overwrite an existing edit, whether it is the same, another or damaged.
     cache : path, optional
         Directory in which methods keep covariances and networks for later calls. By default they
-        are computed once per call.
+        are computed once per call, and if single edits are made in several stacks, kept in a
+        temporary folder (see ``tempfile``; ``TMPDIR`` chooses its place), which is removed.
     device : optional
         By default a GPU if one is available.
     memory : int, optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import stat
 from numbers import Integral
@@ -37,7 +38,9 @@ def as_found(path: str | PathLike[str]) -> str:
     like a directory of the wrong kind.
     """
     text = fspath(path)
-    return text if is_url(text) or Path(text).exists() else f"{text}, which does not exist"
+    # Path.exists raises for some paths, such as too long ones: that error would hide the refusal.
+    there = is_url(text) or os.path.exists(text)  # noqa: PTH110
+    return text if there else f"{text}, which does not exist"
 
 
 def is_url(value: object) -> bool:

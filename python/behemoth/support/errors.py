@@ -157,9 +157,11 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 def _shown(value: object) -> str:
     if value is None:
         return "nothing"
-    # Quote a string only if a reader could not see where it begins or ends.
-    if isinstance(value, str) and value and value == value.strip() and value.isprintable():
-        return value
-    # The text of a model or a frame has many lines, and an error has one.
-    text = " ".join(repr(value).split()) if not isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        # Quote a string only if a reader could not see where it begins or ends.
+        clear = value and value == value.strip() and value.isprintable()
+        text = value if clear else repr(value)
+    else:
+        # The text of a model or a frame has many lines, and an error has one.
+        text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -2,7 +2,7 @@
 
 ::
 
-    DIR/tuning.json      the arguments and, at the end, the digests of curve.parquet and best.toml
+    DIR/tuning.json      the arguments and, at the end, the digests of the trials and results
     DIR/plan/            the edits that settings are tried on
     DIR/twin/            for unlearning, a run trained without the plan's facts
     DIR/trials/0000.json settings, score, its legs and seconds of a trial, written when it is done
@@ -138,6 +138,12 @@ class TuningDirectory:
             found.append(self.trial(len(found)))
         return found
 
+    def trial_numbers(self) -> list[int]:
+        """Return the numbers of the trials with a record; files with other names are skipped."""
+        stems = {file.stem for file in self._trial(0).parent.glob("*.json")}
+        found = sorted({int(stem) for stem in stems if stem.isdecimal()})
+        return [number for number in found if self._trial(number).stem in stems]
+
     def trial(self, number: int) -> Tried:
         """Return a finished trial.
 
@@ -210,12 +216,13 @@ class TuningDirectory:
             "",
         ]
         write_bytes(self.path / BEST, "\n".join(lines).encode())
-        record = _read(self.path / RECORD) | {FILES: digests(self.path, [_CURVE, BEST])}
+        names = [self._trial(trial.number).relative_to(self.path) for trial in trials]
+        record = _read(self.path / RECORD) | {FILES: digests(self.path, [_CURVE, BEST, *names])}
         write_bytes(self.path / RECORD, as_json(sealed(record)))
         return best
 
     def record(self) -> dict[str, Any]:
-        """Return the arguments and, if the tuning is finished, the digests of its results.
+        """Return the arguments and, if the tuning is finished, the digests of its files.
 
         Raises
         ------

@@ -21,7 +21,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.spec import Groups, Questions
 from behemoth.plan.compile import plan as compile_plan
-from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.checks import in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -29,6 +29,7 @@ from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import foreign, recover, succeeds, succession
 from behemoth.train import train
 from behemoth.train.config import TrainConfig, default_config
+from behemoth.train.memory_budget import require_room
 from behemoth.train.run import read_run
 
 from .card import model_card, zoo_card
@@ -108,12 +109,15 @@ def make_zoo(
     Raises
     ------
     ArgumentError
-        If the size is unknown, or `out` holds a zoo of another size.
+        If the size is unknown, `out` holds a zoo of another size, or a training is estimated to
+        need more memory; nothing is changed then.
     CorpusError
         If `out` holds something else, or the record of a zoo in it is damaged.
     """
     began = time.perf_counter()
     chosen = find_size(size)
+    if memory is not None:
+        whole_number("memory", memory, 1)
     place = path_of("out", out)
     if in_the_way(place):
         raise ArgumentError("out", f"{fspath(out)}, a file", "a new or empty directory")
@@ -121,9 +125,11 @@ def make_zoo(
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
         if record is None or replaces or not record.complete:
+            work = _Work(place, chosen, memory)
+            work.check_room()
             with succession(place, ZOO, force=replaces):
                 ZooRecord(size, version()).write(place)
-                record = _Work(place, chosen, memory).carry_out(progress)
+                record = work.carry_out(progress)
     return ZooMade(
         out=fspath(out),
         size=size,
@@ -163,12 +169,26 @@ class _Work:
     size: ZooSize
     memory: int | None
 
+    def check_room(self) -> None:
+        """Refuse a size with a model whose training is estimated to need too much memory.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        for world in range(self.size.worlds):
+            vocabulary = self._corpus(world).vocabulary_size
+            for model in self.size.models:
+                require_room(self._config(model, 0), vocabulary, memory=self.memory)
+
     def carry_out(self, progress: ProgressLike) -> ZooRecord:
+        """Make the missing parts and the record, and write the record."""
         models: list[ZooModel] = []
         runs = self.size.worlds * self.size.inits * len(self.size.models)
         with task(progress, "making", "models") as step:
             for world in range(self.size.worlds):
                 corpus = self._corpus(world)
+                corpus.write(self.place / "corpora" / f"w{world}", probes=0)
                 plan = self._plan(world, corpus)
                 for model in self._of_world(world, corpus, plan):
                     self._model(model, corpus, plan)
@@ -181,17 +201,15 @@ class _Work:
         return record
 
     def _corpus(self, world: int) -> Corpus:
-        """Write the corpus of a world, and return its spec, from which models are trained."""
+        """Return the spec of the corpus of a world, from which models are trained."""
         size = self.size
         grammar = _grammar(size.grammar)
-        corpus = Corpus(
+        return Corpus(
             grammar.world(size.subjects, seed=world),
             grammar=grammar,
             exposures=Groups(list(size.exposures)),
             questions=Questions(0.5, 0.1),
         )
-        corpus.write(self.place / "corpora" / f"w{world}", probes=0)
-        return corpus
 
     def _plan(self, world: int, corpus: Corpus) -> EditPlan:
         size = self.size
@@ -233,7 +251,8 @@ class _Work:
         twin = corpus.without(plan.edits["fact"].to_numpy())
         for folder, source in (("models", corpus), ("twins", twin)):
             run = self.place / folder / model.name
-            train(source, out=run, config=self._config(model), memory=self.memory)
+            config = self._config(model.model, model.seed)
+            train(source, out=run, config=config, memory=self.memory)
             card = model_card(model, source, plan, twin=folder == "twins")
             write_bytes(run / CARD, card.encode())
         file = self.place / "recall" / f"{model.name}.parquet"
@@ -245,15 +264,15 @@ class _Work:
             with replacing(file) as temporary:
                 frame.write_parquet(temporary)
 
-    def _config(self, model: ZooModel) -> TrainConfig:
+    def _config(self, model: str, seed: int) -> TrainConfig:
         size = self.size
         # One thread, so that the weights are equal bit by bit on machines with more.
         settings: dict[str, Any] = {
             "steps": size.steps, "batch_size": size.batch_size, "block_length": size.block_length,
-            "learning_rate": size.learning_rate, "seed": model.seed, "threads": 1,
+            "learning_rate": size.learning_rate, "seed": seed, "threads": 1,
             "tensorboard": False, "device": "cpu",
         }  # fmt: skip
-        return default_config(model.model, **settings)
+        return default_config(model, **settings)
 
     def _files(self) -> dict[str, Listed]:
         """Return all files of the parts but hidden ones, in the order of their names."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from behemoth import Corpus, World
+from behemoth import ArgumentError, Corpus, World
 from behemoth.edit import sequential
 from behemoth.edit.apply import edit
 from behemoth.edit.methods.retrain import Retraining
@@ -86,6 +86,22 @@ def test_a_sequence_retrains_on_the_twin_of_all_edits_so_far(trained, monkeypatc
     with read_edit(tmp_path / "edit").deltas()[None].apply(model):
         for name, value in model.state_dict().items():
             torch.testing.assert_close(value, wanted[name], rtol=0, atol=1e-6)
+
+
+def test_facts_with_new_objects_keep_them_beside_facts_without(trained):
+    corpus, _, _ = trained
+    objects = {3: 1, 7: None, 9: 2}
+    wanted = corpus.override({3: 1, 9: 2}).without([7])
+    assert Retraining().twin_with(objects, corpus).spec_hash == wanted.spec_hash
+    omitted = Retraining(twin="without").twin_with(objects, corpus)
+    assert omitted.spec_hash == corpus.without([3, 7, 9]).spec_hash
+    with pytest.raises(ArgumentError, match="'twin': got 'override' for edits without"):
+        Retraining(twin="override").twin_with(objects, corpus)
+    # Twins of one kind are those that studies have, whose runs are taken over.
+    same = {3: 1, 9: 2}
+    assert Retraining().twin_with(same, corpus).spec_hash == corpus.override(same).spec_hash
+    refused = Retraining().twin_with({7: None}, corpus)
+    assert refused.spec_hash == corpus.without([7]).spec_hash
 
 
 def test_a_sequence_of_refusals_leaves_out_all_facts_so_far(trained):

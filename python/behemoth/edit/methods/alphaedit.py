@@ -89,7 +89,7 @@ class AlphaEdit(LocateAndEdit):
         """Least squares over the new and the earlier edits within the null space."""
         import torch
 
-        basis_fz = _smallest(
+        basis_fz = null_space(
             *covariance.eigenvectors(), self.energy, self.directions, self.eigenvalue
         )
         # Coordinates in the null space: P = Z Z^T turns the equations into symmetric ones.
@@ -103,14 +103,20 @@ class AlphaEdit(LocateAndEdit):
 
 
 def null_space(
-    matrix_ff: Tensor, energy: float, directions: float = 0.0, eigenvalue: float | None = None
+    values_f: Tensor,
+    vectors_ff: Tensor,
+    energy: float,
+    directions: float = 0.0,
+    eigenvalue: float | None = None,
 ) -> Tensor:
     """Return the eigenvectors of a covariance with the smallest eigenvalues.
 
     Parameters
     ----------
-    matrix_ff : float64 [f, f]
-        Symmetric, positive semi-definite.
+    values_f : float64 [f]
+        All eigenvalues, ascending.
+    vectors_ff : float64 [f, f]
+        Their eigenvectors, orthonormal columns.
     energy : float
         The largest eigenvalues that together reach this share of the trace are excluded.
     directions : float
@@ -123,19 +129,6 @@ def null_space(
     float64 [f, z]
         Orthonormal columns; the projector is their product with their transpose.
     """
-    import torch
-
-    values_f, vectors_ff = torch.linalg.eigh(matrix_ff)
-    return _smallest(values_f, vectors_ff, energy, directions, eigenvalue)
-
-
-def _smallest(
-    values_f: Tensor,
-    vectors_ff: Tensor,
-    energy: float,
-    directions: float,
-    eigenvalue: float | None,
-) -> Tensor:
     if eigenvalue is not None:
         return vectors_ff[:, values_f < eigenvalue]
     share_f = values_f.clamp_min(0).cumsum(0) / values_f.clamp_min(0).sum()

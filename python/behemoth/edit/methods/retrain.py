@@ -35,9 +35,8 @@ class Retraining:
     Attributes
     ----------
     twin : {'auto', 'override', 'without'}
-        Treatment of the edited facts' sentences: new objects, or omission. With auto, all of a
-        plan's edited facts are omitted if any of its edits has no new object (refusals), and
-        otherwise all are overridden.
+        Treatment of the edited facts' sentences: new objects, or omission. With auto, the facts of
+        edits without a new object (refusals) are omitted, and all others are overridden.
     follow : bool
         Whether facts that are composed of overridden ones follow them.
     """
@@ -100,13 +99,14 @@ class Retraining:
         ArgumentError
             If facts are to be overridden that have no new object.
         """
-        new = {fact: value for fact, value in objects.items() if value is not None}
-        nameless = len(new) < len(objects)
-        if self.twin == "without" or (self.twin == "auto" and nameless):
+        if self.twin == "without":
             return corpus.without(list(objects))
-        if nameless:
+        new = {fact: value for fact, value in objects.items() if value is not None}
+        nameless = [fact for fact, value in objects.items() if value is None]
+        if nameless and self.twin == "override":
             raise ArgumentError("twin", "'override' for edits without a new object", "without")
-        return corpus.override(new, follow=self.follow)
+        twin = corpus.override(new, follow=self.follow) if new else corpus
+        return twin.without(nameless) if nameless else twin
 
 
 class _Sequence:

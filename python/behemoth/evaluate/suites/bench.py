@@ -29,6 +29,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.train.model_source import ModelSource
 from behemoth.train.run import Run
 
+from .intervals import RESAMPLES
 from .suite import Found, Measure, MissingError
 
 if TYPE_CHECKING:
@@ -430,6 +431,6 @@ def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over
     from behemoth.evaluate.clusters import interval, proper, weight_parts
 
     value = float(sums.sum() / counts.sum())
-    drawn = [(part @ sums) / (part @ counts) for part in weight_parts(len(sums), 1000, 0)]
+    drawn = [(part @ sums) / (part @ counts) for part in weight_parts(len(sums), RESAMPLES, 0)]
     low, high = proper(*interval(np.concatenate(drawn), 0.95))
     return Found(value, low, high, len(sums), over)

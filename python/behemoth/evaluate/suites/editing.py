@@ -28,6 +28,9 @@ _SHOWN = ("efficacy", "paraphrase", "neighbourhood", "score", "efficacy_magnitud
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
+    levels = _levels(bench)
+    # Trials omit ranges, and with them the single level 1 below them.
+    listed = all(level.single for level in levels)
     return (
         *map(of_frame, _SHOWN),
         Measure(
@@ -69,9 +72,9 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 f"damage_exposures_{level.name}",
                 f"the same over all bystanders written {level.text} times",
                 lambda bench, level=level: damage_of(bench, BYSTANDERS, level),
-                in_trials=level.single,
+                in_trials=listed,
             )
-            for level in _levels(bench)
+            for level in levels
         ),
         *map(of_frame, ("leakage", "leakage_unrelated", "validity", "kl")),
         Measure(

@@ -6,6 +6,8 @@ be subtracted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ __all__ = ["RESAMPLES", "auc_samples", "distance_samples", "median_samples"]
 
 RESAMPLES = 1000
 """Number of bootstrap samples."""
+
+_MOST = 1 << 20  # weights of rows in memory at a time: several arrays of this size exist
 
 
 def auc_samples(frame: pl.DataFrame, score: str, cluster: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -41,8 +45,7 @@ def auc_samples(frame: pl.DataFrame, score: str, cluster: NDArray[np.int64]) -> 
     member = frame["member"].to_numpy()[order]
     first, last = (np.searchsorted(values, values, side) for side in ("left", "right"))
     found = []
-    for weights in weight_parts(int(cluster.max()) + 1, RESAMPLES, 0):
-        drawn = weights[:, cluster]
+    for drawn in _row_weights(cluster):
         members, others = drawn * member, drawn * ~member
         below = np.pad(others.cumsum(1), ((0, 0), (1, 0)))
         # Of the others, those below a member count fully, ties half.
@@ -72,14 +75,21 @@ def distance_samples(
     places = [np.searchsorted(np.sort(values), every, "right") for values in (one, other)]
     orders = [np.argsort(values, kind="stable") for values in (one, other)]
     found = []
-    for weights in weight_parts(int(cluster.max()) + 1, RESAMPLES, 0):
-        drawn = weights[:, cluster]
+    for drawn in _row_weights(cluster):
         shares = [
             np.pad(drawn[:, order].cumsum(1), ((0, 0), (1, 0)))[:, place]
             for order, place in zip(orders, places, strict=True)
         ]
         found.append(np.abs(shares[0] - shares[1]).max(1) / drawn.sum(1))
     return np.concatenate(found)
+
+
+def _row_weights(cluster: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    """Yield the weights of all rows in all samples, some samples at a time: float64[n, rows]."""
+    step = max(1, _MOST // len(cluster))
+    for weights in weight_parts(int(cluster.max()) + 1, RESAMPLES, 0):
+        for first in range(0, len(weights), step):
+            yield weights[first : first + step, cluster]
 
 
 def median_samples(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from behemoth.evaluate.clusters import interval, proper, weight_parts
 
 from .bench import Bench
+from .intervals import RESAMPLES
 from .levels import levels_of
 from .suite import Found, Measure, MissingError, Suite
 
@@ -98,7 +99,7 @@ def _bits(bench: Bench) -> Found:
         sums = [np.maximum(weights[:, cluster[rows]] @ bits[rows], 0.0) for rows in levels]
         return np.sum(sums, axis=0) / (weights @ np.bincount(cluster))
 
-    values = [stored(part) for part in weight_parts(clusters, 1000, 0)]
+    values = [stored(part) for part in weight_parts(clusters, RESAMPLES, 0)]
     low, high = proper(*interval(np.concatenate(values), 0.95))
     return Found(float(stored(np.ones((1, clusters)))[0]), low, high, clusters, "subjects")
 
