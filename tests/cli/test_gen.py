@@ -316,7 +316,7 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--engine rya", "'--engine': got rya, allowed: local, ray (did you mean ray?)"),
         ("--probes some", "'--probes': got some, allowed: a whole number, 'all', or 0 for none"),
         ("--threads x", "'--threads': got x, allowed: a whole number from 0"),
-        ("--spec nothing.toml", "'--spec': got nothing.toml, allowed: a spec TOML"),
+        ("--spec nothing.toml", "'--spec': got nothing.toml, which does not exist, allowed: a"),
         ("--fatcs 6", "argument '--fatcs': no such option (did you mean --facts?)"),
         ("--facts", "argument '--facts': got nothing, allowed: a value"),
     ],

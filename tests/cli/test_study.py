@@ -125,7 +125,10 @@ def test_presets(run):
     [
         ("run frequency", "argument '--out': got nothing, allowed: a directory"),
         ("run frequncy --out s", "argument 'FILE|PRESET': got frequncy, allowed: a study file"),
-        ("run no.toml --out s", "argument 'FILE|PRESET': got no.toml, allowed: a study file"),
+        (
+            "run no.toml --out s",
+            "argument 'FILE|PRESET': got no.toml, which does not exist, allowed: a study file",
+        ),
         ("run bad.toml --out s", "argument 'world.subjects': got -1"),
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
         ("run bad.toml --size quick --out s", "argument '--size': got quick, allowed: not with"),

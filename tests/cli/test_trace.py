@@ -99,7 +99,7 @@ def test_without_the_extra_there_is_no_chart(run, trained, known, tmp_path, monk
     assert ran.code == 0
     assert "no chart: vl_convert is not installed: pip install 'behemoth[report]'" in ran.err
     assert sorted(path.name for path in (tmp_path / "t").iterdir()) == [
-        "facts.parquet", "summary.parquet",
+        "facts.parquet", "summary.parquet", "trace.json",
     ]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_without_the_extra_there_is_no_chart(run, trained, known, tmp_path, monk
         ("--plan PLAN --out t --noise 0", "argument '--noise': got 0"),
         ("--plan PLAN --out t --window x", "argument '--window': got x, allowed"),
         ("--plan PLAN --out t", "edits of facts none of which the model knows"),
-        ("--plan nothing --out t", "argument '--plan': got nothing, allowed: a plan"),
+        ("--plan nothing --out t", "'--plan': got nothing, which does not exist, allowed: a plan"),
     ],
 )
 def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):

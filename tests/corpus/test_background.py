@@ -102,7 +102,7 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
             encode_documents(tmp_path / source, tokenizer, tmp_path / "out", **options)
         assert not list(tmp_path.glob("out*")), "nothing is left behind"
 
-    refused("none", "argument 'source': got .*none, allowed: files .jsonl")
+    refused("none", "argument 'source': got .*none, which does not exist, allowed: files .jsonl")
     lines = tmp_path / "lines.jsonl"
     lines.write_text('{"text": "a"}\n{"text": 3}\n')
     refused("lines.jsonl", "got line 2 of .*lines.jsonl, allowed: an object with 'text' or")

@@ -275,8 +275,11 @@ def test_a_spec_says_its_grammar_and_tokenizer(tmp_path, tokenizer):
             "argument 'grammar.nme': got nme, allowed: name, file, digest, tokenizer",
         ),
         ("name = 3", "argument 'grammar.name': got 3, allowed: text"),
-        ('file = "none.toml"', r"none.toml, allowed: a grammar file"),
-        ('name = "bios-en"\ntokenizer = "none"', r"argument 'tokenizer': got \S*none, allowed"),
+        ('file = "none.toml"', r"none.toml, which does not exist, allowed: a grammar file"),
+        (
+            'name = "bios-en"\ntokenizer = "none"',
+            r"argument 'tokenizer': got \S*none, which does not exist, allowed",
+        ),
     ],
 )
 def test_a_spec_that_names_no_grammar_is_refused(tmp_path, told, message):

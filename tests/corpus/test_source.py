@@ -193,7 +193,7 @@ def test_a_table_may_be_told_more_of(tmp_path):
     ("told", "more", "message"),
     [
         ("3", "", "argument 'table': got 3, allowed: a file of facts, or a table"),
-        ('"no.csv"', "", "argument 'table': got .*no.csv, allowed: a relationship_graph.txt, Parq"),
+        ('"no.csv"', "", "argument 'table': got .*no.csv, which does not exist, allowed: a rel"),
         ('{ file = "facts.csv", correlatd = [0, 1] }', "", r"correlatd, .*\(did you mean correlat"),
         ('{ file = "facts.csv", correlated = [0] }', "", r"'table.correlated': got \[0\], allowed"),
         (

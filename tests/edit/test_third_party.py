@@ -154,4 +154,4 @@ def test_the_command_names_what_is_broken(run, plugin):
 
 
 def test_a_method_that_is_not_there_has_no_promises(run):
-    assert "'method': got jolt, allowed: " in run("methods", "--check", "jolt").refused(2)
+    assert "'--check': got jolt, allowed: " in run("methods", "--check", "jolt").refused(2)

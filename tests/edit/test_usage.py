@@ -1,6 +1,8 @@
 """Peak memory that the record of an edit states."""
 
-import numpy as np
+import subprocess
+import sys
+
 import torch
 
 from behemoth.edit.usage import peak_memory
@@ -8,13 +10,26 @@ from behemoth.edit.usage import peak_memory
 CPU = torch.device("cpu")
 
 
+PEAKS = """
+from types import SimpleNamespace
+
+from behemoth.edit.usage import peak_memory
+
+cpu = SimpleNamespace(type="cpu")
+before = peak_memory(cpu)
+held = b"x" * (2 * before)
+after = peak_memory(cpu)
+del held
+print(before, after, peak_memory(cpu))
+"""
+
+
 def test_the_peak_is_that_of_the_process_so_far():
-    before = peak_memory(CPU)
-    held = np.ones(before // 8)  # as much again
-    after = peak_memory(CPU)
-    assert after >= 1.5 * before > 0 and held.any()
-    del held
-    assert peak_memory(CPU) >= after
+    """In a process of its own: one that has run other tests would have to allocate gigabytes."""
+    ran = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, check=True, text=True)
+    before, after, last = map(int, ran.stdout.split())
+    # Linux counts pages by thread, and reports a little less at times.
+    assert after >= 2 * before > 0 and last >= 0.99 * after
 
 
 def test_a_system_that_does_not_report_it(tmp_path):

@@ -200,5 +200,6 @@ def test_a_world_may_be_a_table_that_lies_beside_the_study(tiny, tmp_path):
     assert len(found.models) == 4  # two tables, two rotations
     words = [unit.corpus.make().token_names for unit in found.models.values()]
     assert {"tea" in own for own in words} == {True, False}
-    with pytest.raises(ArgumentError, match=r"argument 'world.table': got .*c.csv, allowed: a rel"):
+    missing = r"argument 'world.table': got .*c.csv, which does not exist, allowed: a rel"
+    with pytest.raises(ArgumentError, match=missing):
         Study.parse(text.replace("b.csv", "c.csv"), tmp_path).expand()

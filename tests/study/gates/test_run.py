@@ -125,13 +125,14 @@ def test_reasons_are_tested_where_a_gate_is_not_reproduced(units, tmp_path):
     write_gate_pages(tmp_path / "gates", tmp_path / "pages", gates=[gate])
     [record] = result.gates
     assert record.verdict == "not reproduced"  # of five steps
-    first, second, third = record.reasons
-    assert first["changes"] == dict(gate.reasons[0].changes)
-    assert first["verdict"] in VERDICTS
-    assert "conditions" not in second and "conditions" not in third
+    assert record.reasons[0]["changes"] == dict(gate.reasons[0].changes)
+    tested = [reason for reason in record.reasons if "conditions" in reason]
+    assert 0 < len(tested) == sum(bool(reason.changes) for reason in gate.reasons) < 3
+    assert all(reason["verdict"] in VERDICTS for reason in tested)
     page = (tmp_path / "pages" / f"{page_name(1, gate.name)}.md").read_text()
-    assert page.count(": not tested.") == 2
-    assert len(units) == 8  # two sizes, two seeds, two rates
+    assert page.count(": not tested") == len(record.reasons) - len(tested)
+    # Two sizes, two seeds and two rates; and a third size, which the second reason needs.
+    assert len(units) == 8 + 2
 
 
 def test_a_gate_whose_unit_fails_has_no_verdict(units, tmp_path):
