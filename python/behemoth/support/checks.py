@@ -40,7 +40,7 @@ def as_found(path: str | PathLike[str]) -> str:
     text = fspath(path)
     # Path.exists raises for some paths, such as too long ones: that error would hide the refusal.
     there = is_url(text) or os.path.exists(text)  # noqa: PTH110
-    return text if there else f"{text}, which does not exist"
+    return text if there or not text else f"{text}, which does not exist"
 
 
 def is_url(value: object) -> bool:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 __all__ = ["ArgumentError", "CorpusError", "check_keys", "nearest", "renamed", "within"]
 
 Key = str | int
-_LONGEST = 200  # characters of an invalid value in an error
+_LONGEST = 400  # characters of an invalid value in an error, as in the engine
 
 
 class ArgumentError(ValueError):
