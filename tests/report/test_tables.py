@@ -30,7 +30,7 @@ def test_a_method_that_loses_more_bystanders_than_the_bound_is_marked(draw):
     share = pl.when(label="two").then(0.2).otherwise(pl.col("lost")).alias("lost")
     harsh = replace(gentle, methods=gentle.methods.with_columns(share))
     one, two = (row[place] for row in method_table(harsh).rows)
-    assert "bound" not in one and two.endswith("\nabove the bound of 10%")
+    assert "above" not in one and two.endswith("\nabove 10%")
 
 
 def test_the_ends_of_an_interval_are_never_written_alike():

@@ -108,11 +108,11 @@ def above_bound(lost: float | None, unit: str = "") -> str:
     Examples
     --------
     >>> above_bound(0.25, "%"), above_bound(0.25), above_bound(0.1)
-    ('\nabove the bound of 10%', '\nabove the bound of 0.1', '')
+    ('\nabove 10%', '\nabove 0.1', '')
     """
     if lost is None or not lost > BOUND:  # NaN is no mark
         return ""
-    return f"\nabove the bound of {BOUND:{'.0%' if unit else 'g'}}"
+    return f"\nabove {BOUND:{'.0%' if unit else 'g'}}"
 
 
 def _with_ends(
