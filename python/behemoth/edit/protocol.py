@@ -362,6 +362,11 @@ class Answers:
         """Return the search space of its settings for tuning; empty by default."""
         return getattr(self.method, "searched", {})
 
+    @property
+    def has_place(self) -> bool:
+        """Whether it edits at a place in the model, which `place` states."""
+        return self._own("place") is not None
+
     def place(self, model: nn.Module) -> str | None:
         """Return where in the model it edits, as text; None for a method without such a place."""
         own = self._own("place")

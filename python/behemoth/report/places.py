@@ -41,13 +41,16 @@ def places_of(index: pl.DataFrame) -> dict[str, str]:
 
 def _place(name: str, settings: str, size: str) -> str | None:
     try:
-        from behemoth.model.build import shape_of
-    except ImportError:  # a report needs no torch, and without it no place is known
-        return None
-    try:
         method = answers(get_method(name, json.loads(settings)))
+        if not method.has_place:
+            return None
+        # Loads torch, which takes seconds and which a report needs for nothing else.
+        from behemoth.model.build import shape_of
+
         return method.place(shape_of(find_size(size), _VOCABULARY))
     except ArgumentError:  # a method of another package or version, or a model of no known size
+        return None
+    except ImportError:  # without torch no place is known
         return None
 
 
