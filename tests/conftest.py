@@ -40,7 +40,7 @@ def pytest_addoption(parser):
 
 
 # Why a test may be skipped where all must run; the names of such tests say what they need.
-MAY_SKIP = {"ray": "could not import 'ray'", "lm_eval": "could not import 'lm_eval'"}
+MAY_SKIP = {name: f"could not import '{name}'" for name in ("ray", "lm_eval", "litdata")}
 
 
 def pytest_configure(config):
