@@ -450,3 +450,23 @@ def cache(tmp_path, monkeypatch):
     """Where copies of what is in stores are kept, for this test alone."""
     monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def same_as_adapter():
+    """Compare the logits of a delta with those of its adapter, as PEFT loads it."""
+    import torch
+
+    def compare(model, delta, adapter, tokens, least):
+        from peft import PeftModel
+
+        tokens = torch.tensor([tokens])
+        with torch.no_grad():
+            plain = model(input_ids=tokens).logits
+            with delta.apply(model):
+                edited = model(input_ids=tokens).logits
+            adapted = PeftModel.from_pretrained(model, adapter)(input_ids=tokens).logits
+        assert (edited - plain).abs().max() > least
+        torch.testing.assert_close(adapted, edited, rtol=1e-4, atol=1e-4)
+
+    return compare

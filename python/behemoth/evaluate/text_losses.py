@@ -6,8 +6,9 @@ Documents are read as in training with the document mask: each by itself, from i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,14 +50,9 @@ def document_losses(
     float64[n], int64[n]
         The sum over a document's tokens except the first, and the number of these tokens.
     """
-    sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
-    with evaluating(model), torch.no_grad():
-        for chosen, tokens, inside in _batches(model, documents):
-            own = torch.zeros(inside.shape, dtype=torch.float64, device=inside.device)
-            own[inside] = _losses(model, tokens, inside)
-            sums[chosen] = own.sum(1).cpu().numpy()
-            counts[chosen] = inside.sum(1).cpu().numpy()
-    return sums, counts
+    with evaluating(model):
+        batches = _batches(model, documents)
+        return _summed(len(documents), batches, partial(_losses, model))
 
 
 def document_divergences(
@@ -99,15 +95,33 @@ def _compared(
     delta: EditDelta | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the divergence of a model from a reference, with a delta applied if there is one."""
-    sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
+
+    def divergences(tokens: Tensor, inside: Tensor) -> Tensor:
+        before = torch.cat([*_logits(reference, tokens, inside)])
+        with nullcontext() if delta is None else delta.apply(model):
+            return _divergences(before, _logits(model, tokens, inside))
+
     # The logits of the reference's pass are kept until those of the model exist.
     most = max(64, _WAITING // model.config.vocab_size)
-    with evaluating(reference), evaluating(model), torch.no_grad():
-        for chosen, tokens, inside in _batches(model, documents, delta, min(most, _TOKENS)):
-            before = torch.cat([*_logits(reference, tokens, inside)])
+    with evaluating(reference), evaluating(model):
+        batches = _batches(model, documents, delta, min(most, _TOKENS))
+        return _summed(len(documents), batches, divergences)
+
+
+def _summed(
+    count: int,
+    batches: Iterable[tuple[NDArray[np.intp], Tensor, Tensor]],
+    measure: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the sum of a measure over each document's predicted tokens, and their number.
+
+    `measure` maps the tokens and the predicted mask of a batch to float64 [predicted], in order.
+    """
+    sums, counts = np.zeros(count), np.zeros(count, np.int64)
+    with torch.no_grad():
+        for chosen, tokens, inside in batches:
             own = torch.zeros(inside.shape, dtype=torch.float64, device=inside.device)
-            with nullcontext() if delta is None else delta.apply(model):
-                own[inside] = _divergences(before, _logits(model, tokens, inside))
+            own[inside] = measure(tokens, inside)
             sums[chosen] = own.sum(1).cpu().numpy()
             counts[chosen] = inside.sum(1).cpu().numpy()
     return sums, counts

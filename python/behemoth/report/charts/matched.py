@@ -157,11 +157,15 @@ def _averages(frame: pl.DataFrame) -> str:
 
 def _interval(row: dict[str, Any]) -> str:
     """Return a difference in percentage points, with its interval."""
-    mean, low, high = (
-        None if row[name] is None else f"{100 * row[name]:+.1f}".replace("-", "\u2212")
-        for name in ("difference", "low", "high")
-    )
-    return f"{mean} ({low} to {high})" if low is not None else f"{mean} (no interval)"
+    mean = _signed(row["difference"])
+    if row["low"] is None:
+        return f"{mean} (no interval)"
+    return f"{mean} ({_signed(row['low'])} to {_signed(row['high'])})"
+
+
+def _signed(share: float) -> str:
+    """Return a share in percentage points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "\u2212")
 
 
 def _sides(pairs: pl.DataFrame) -> str:
@@ -184,6 +188,6 @@ def _said(row: dict[str, Any]) -> str:
     size = f"{abs(points):.1f} percentage points {way} flip"
     if row["low"] is None:
         return size
-    low, high = (f"{100 * row[name]:+.1f}".replace("-", "\u2212") for name in ("low", "high"))
+    low, high = _signed(row["low"]), _signed(row["high"])
     clear = row["low"] > 0 or row["high"] < 0
     return f"{size} (95% interval {low} to {high}{'' if clear else ', which includes 0'})"
