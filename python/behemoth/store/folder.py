@@ -6,7 +6,10 @@ file under its final name.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from behemoth.support.files import replacing, write_bytes
@@ -25,12 +28,23 @@ class Folder:
         self._path = Path(url.path)
 
     def sizes(self) -> dict[str, int]:
-        """Return the bytes of all files by name, without those being written."""
-        return {
-            path.relative_to(self._path).as_posix(): path.stat().st_size
-            for path in (self._path.rglob("*") if self._path.is_dir() else ())
-            if path.is_file() and not path.parent.name.endswith(".tmp")
-        }
+        """Return the bytes of all files by name, without those being written.
+
+        Other parts rename and remove while this looks: what is gone by then is not listed.
+        `Path.rglob` raised `FileNotFoundError` at folders of theirs.
+        """
+        sizes = {}
+        for folder, _, names in os.walk(self._path, onerror=_unless_gone):
+            place = Path(folder)
+            if place.name.endswith(".tmp"):
+                continue
+            for name in names:
+                with suppress(FileNotFoundError):
+                    path = place / name
+                    found = path.stat()
+                    if stat.S_ISREG(found.st_mode):
+                        sizes[path.relative_to(self._path).as_posix()] = found.st_size
+        return sizes
 
     def read(self, name: str) -> bytes | None:
         """Return the contents of a small file, or None if it does not exist."""
@@ -72,3 +86,9 @@ class Folder:
                     (self._path / parent).rmdir()
                 except OSError:  # not empty
                     break
+
+
+def _unless_gone(error: OSError) -> None:
+    """Raise what keeps a folder from being listed, but for its absence."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
