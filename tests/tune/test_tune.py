@@ -125,6 +125,20 @@ def test_unlearning_is_tuned_against_a_twin(ran, tmp_path):
     assert trial["score"] == pytest.approx(len(legs) / sum(1 / leg for leg in legs))
 
 
+def test_a_twin_serves_all_tunings_with_its_plan(ran, tmp_path):
+    few = {**FEW, "trials": 1}
+    own = tune("npo", ran, tmp_path / "first", **few)
+    twin = tmp_path / "first/twin"
+    assert tune("npo", ran, tmp_path / "same", **few, twin=twin).legs == own.legs
+    assert tune("rmu", ran, tmp_path / "other", **few, twin=twin).trials == 1
+    assert not (tmp_path / "same/twin").exists() and not (tmp_path / "other/twin").exists()
+    assert tune("rmu", ran, tmp_path / "other", **few, twin=twin).carried_out == 0
+    with pytest.raises(ArgumentError, match=r"a tuning with twin '[0-9a-f]+', allowed: one with"):
+        tune("rmu", ran, tmp_path / "other", **few)
+    with pytest.raises(ArgumentError, match="first/twin, trained on another corpus, allowed: a "):
+        tune("npo", ran, tmp_path / "t", **few, seed=1, twin=twin)
+
+
 def test_facts_of_a_plan_are_left_alone(ran, tmp_path):
     other = bh.plan(ran, edits=20, distinct=False, repeats=2, probes=1)
     other.save(tmp_path / "other")
@@ -221,6 +235,8 @@ def test_a_tuning_with_other_settings_of_what_is_not_searched_is_another_one(tun
         ("ft", {"objective": "speed"}, "objective': got speed, allowed: editing, unlearning"),
         ("npo", {"objective": "editing", "trials": 0}, "trials': got 0"),
         ("ft", {"edits": 500}, "edits': got 500, allowed: up to"),
+        ("ft", {"twin": "x"}, "twin': got x, allowed: none with the objective editing"),
+        ("npo", {"twin": "x"}, "twin': got x, which does not exist, allowed: "),
     ],
 )
 def test_refusals(method, options, said, ran, tmp_path):

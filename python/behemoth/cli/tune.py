@@ -34,6 +34,7 @@ OPTIONS = (
            parse.at_least(1), 8),
     Option("exposures", "N,N", "Exposure levels of its facts [any above 0].", parse.levels),
     Option("apart", "PLAN", "A plan whose edited facts are excluded."),
+    Option("twin", "RUN", "A run without the facts of its plan, for unlearning [one is trained]."),
     Option("rows", "N", "Maximum number of rows over all steps of an edit.",
            parse.at_least(1), 1280),
     Option("seed", "N", "Seed of the plan and of the search.", parse.count, 0),
@@ -58,6 +59,8 @@ def tune(
     with needed(), resumable(given["out"]):
         check_run("on", given["on"])
         check_plan("apart", given.get("apart"))
+        if "twin" in given:
+            check_run("twin", given["twin"])
         from behemoth.tune import tune as choose
 
         done = choose(method, progress=Bars(), **given)

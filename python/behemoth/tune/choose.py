@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from behemoth.corpus.corpus import Corpus
+
 __all__ = ["Tuned", "tune"]
 
 OBJECTIVES = tuple(LEGS)
@@ -102,6 +104,7 @@ def tune(
     edits: int = 8,
     exposures: Sequence[int] | None = None,
     apart: str | PathLike[str] | None = None,
+    twin: str | PathLike[str] | None = None,
     rows: int = 1280,
     seed: int = 0,
     cache: str | PathLike[str] | None = None,
@@ -131,6 +134,9 @@ def tune(
     apart : path, optional
         A plan with reported results on the same run: the facts that it edits are excluded here
         from edits, retain rows and probes. Its bystanders are not excluded.
+    twin : path, optional
+        For unlearning, a finished run on the corpus of `on` without the facts that the plan edits,
+        such as ``twin`` of another tuning with the same plan; by default one is trained in `out`.
     rows : int
         Maximum number of rows of a mixture that an edit passes forward and backward (steps times
         rows per step); the number of steps is lowered to that.
@@ -150,8 +156,8 @@ def tune(
     Raises
     ------
     ArgumentError
-        For a method without a search space, a plan that cannot be compiled, or a directory with
-        something else.
+        For a method without a search space, a plan that cannot be compiled, a twin of another
+        corpus or without other facts, or a directory with something else.
 
     Examples
     --------
@@ -182,6 +188,7 @@ def tune(
         kinds = ", ".join(sorted(chosen.info.kinds))
         raise ArgumentError("objective", objective, f"one whose edits {method} makes: {kinds}")
     plan = _plan(run, request, apart)
+    beside = None if twin is None else _twin(twin, run, plan, objective)
     directory = TuningDirectory(path_of("out", out))
     with lock(_made(directory.path) / ".lock", wait=False) as ours:
         if not ours:
@@ -189,14 +196,16 @@ def tune(
         directory.begin(
             {"method": method, "objective": objective, "spec_hash": run.corpus.spec_hash,
              "plan_hash": plan.plan_hash, "rows": rows, "seed": seed,
-             "weights": run.weights_digest(), "settings": settings_of(chosen),
+             "weights": run.weights_digest(),
+             "twin": None if beside is None else beside.weights_digest(),
+             "settings": settings_of(chosen),
              "searched": {name: repr(one) for name, one in sorted(searched.items())}}
         )  # fmt: skip
         done = directory.tried()
         carried_out = 0
         if len(done) < trials:
             kept = directory.path / "cache" if cache is None else Path(cache)
-            laboratory = _Laboratory.of(run, plan, objective, directory, kept, seed, device)
+            laboratory = _Laboratory.of(run, plan, objective, directory, beside, kept, seed, device)
             with task(progress, "tuning", "trials") as step:
                 while len(done) < trials:
                     settings = _next(chosen, searched, done, seed)
@@ -305,6 +314,26 @@ def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> 
     )  # fmt: skip
 
 
+def _untold(run: Run, plan: EditPlan) -> Corpus:
+    """Return the corpus of a run without the facts that a plan edits."""
+    return run.corpus.without(plan.edits["fact"].to_numpy())
+
+
+def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -> Run:
+    """Return the run at `twin`; refuse one that is no twin for this plan."""
+    if objective != "unlearning":
+        raise ArgumentError("twin", fspath(twin), f"none with the objective {objective}")
+    with renamed(directory="twin"):
+        found = read_run(twin)
+    if found.corpus.spec_hash != _untold(run, plan).spec_hash:
+        raise ArgumentError(
+            "twin",
+            f"{fspath(twin)}, trained on another corpus",
+            "a run on the corpus of the tuned run without the facts that this plan edits",
+        )
+    return found
+
+
 def _next(
     method: EditMethod, searched: Searched, done: Sequence[Tried], seed: int
 ) -> dict[str, Any]:
@@ -334,21 +363,23 @@ class _Laboratory:
         plan: EditPlan,
         objective: str,
         directory: TuningDirectory,
+        twin: Run | None,
         cache: Path,
         seed: int,
         device: torch.device | str | None,
     ) -> _Laboratory:
-        """Load the model and, if one is needed, train the twin or resume its training."""
+        """Load the models; if a twin is needed and none is given, train it or resume that."""
         if not (directory.plan / "plan.toml").is_file():
             plan.save(directory.plan)
-        twin = None
+        bench = None
         if objective == "unlearning":
-            facts = plan.edits["fact"].to_numpy()
-            train(run.corpus.without(facts), out=directory.twin, config=run.config)
-            beside = read_run(directory.twin).load_model(device)
-            twin = Bench(run.directory, run, plan, {}, lambda: beside)  # with the same probes
+            if twin is None:
+                train(_untold(run, plan), out=directory.twin, config=run.config)
+                twin = read_run(directory.twin)
+            beside = twin.load_model(device)
+            bench = Bench(run.directory, run, plan, {}, lambda: beside)  # with the same probes
         context = EditContext(run.corpus, seed=seed, cache=cache, run=run.directory)
-        return cls(run, plan, objective, run.load_model(device), twin, context)
+        return cls(run, plan, objective, run.load_model(device), bench, context)
 
     def carry_out(
         self, number: int, method: EditMethod, settings: Mapping[str, Any], rows: int
