@@ -26,13 +26,21 @@ def test_shares_of_what_follows_and_of_what_stays():
         {"known": pl.lit(False)},  # what was not known cannot follow
         {"must_change": pl.lit(False)},  # the new object happens to lead to the same
         {"stage": pl.lit("before")},
-        {"failure": pl.lit("diverged")},
         {"group": pl.lit("unrelated")},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_what_does_not_count(change):
     assert consequences(draw().probes.with_columns(**change)).height == 0
+
+
+def test_nothing_follows_an_edit_that_broke_down():
+    """Its rows are those of the unedited model, which says what it said."""
+    probes = draw().probes
+    every = consequences(probes)
+    broken = consequences(probes.with_columns(failure=pl.lit("diverged")))
+    assert every.height == broken.height and every["follows"].sum() > 0 < every["stays"].sum()
+    assert broken["follows"].sum() == broken["stays"].sum() == 0
 
 
 def test_a_study_without_dependent_facts_has_an_empty_table():

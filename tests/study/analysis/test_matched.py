@@ -64,6 +64,39 @@ def test_an_edit_that_broke_down_did_not_flip_whatever_its_trace_says():
     assert found.value < 0 and found.value == pytest.approx(quarter.value, abs=0.05)
 
 
+def test_an_edit_that_needs_no_step_flips_within_every_budget():
+    def with_free(frame, share):
+        free = pl.int_range(pl.len()) % 10 < 10 * share
+        return frame.with_columns(
+            (pl.col("reached") | free).alias("reached"),
+            pl.when(free).then(0.0).otherwise("kl_at_flip").alias("kl_at_flip"),
+        )
+
+    first, second = edits(0.1, reached=1.0), edits(0.2, seed=1, reached=1.0)
+    every, reach = flips_at_matched_cost(first, second)
+    half, same = flips_at_matched_cost(with_free(first, 0.5), with_free(second, 0.5))
+    # What both have for nothing does not tell them apart, nor does it move the budgets.
+    assert half.value == pytest.approx(every.value / 2, abs=0.02) and every.value > 0.2
+    assert same == pytest.approx(reach, rel=0.1)
+    found, _ = flips_at_matched_cost(with_free(first, 1.0), second)  # one has nothing else
+    assert found.value > 0.4
+    nothing, _ = flips_at_matched_cost(with_free(first, 1.0), with_free(second, 1.0))
+    assert nothing.note == "one of them has no edit with a cost"
+
+
+def test_what_follows_is_compared_over_edits_with_dependent_facts_also_where_they_broke_down():
+    first = sweep(0.0).rename({"success": "follows"}).with_columns(
+        # One edit in ten has a dependent fact; the rate of breaking down does not depend on that.
+        pl.when(pl.int_range(pl.len()) % 10 == 0).then(1.0).alias("follows"),
+        pl.lit(None, pl.String).alias("failure"),
+    )  # fmt: skip
+    broken = first.with_columns(
+        pl.when(pl.int_range(pl.len()) % 7 == 0).then(pl.lit("loss nan")).alias("failure")
+    )
+    found, _ = outcomes_at_matched_cost(broken, first, "follows")
+    assert found.value == pytest.approx(-1 / 7, abs=0.03)
+
+
 def test_success_at_matched_cost_counts_what_broke_down_as_none():
     def sweep(success, broken):
         random = np.random.default_rng(3)

@@ -3,7 +3,8 @@
 Dependent facts are those inherited down a chain (``subject_nested``), those of a correlated
 relation (``correlated_followed``) and those that other subjects inherit through an edited link
 (``implicit_remap``). After the edit a model may generate the consequence of the new object, or
-still that of the old one. Only facts that it knew before are counted.
+still that of the old one. Only facts that it knew before are counted. An edit that broke down
+counts as one that nothing follows.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         Columns trial, edit, label, size, world, world_seed, seed, group, edit_exposures, follows
-        and stays (Float64, 0 or 1; both 0 for any other answer).
+        and stays (Float64, 0 or 1; both 0 for any other answer, and for an edit that broke down).
     """
-    counts = pl.col("must_change") & pl.col("known") & pl.col("failure").is_null()
+    counts = pl.col("must_change") & pl.col("known")
+    whole = pl.col("failure").is_null()
     return (
         probes.filter(
             (pl.col("stage") == "after") & pl.col("group").is_in(FOLLOWING) & counts
@@ -44,8 +46,8 @@ def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
         .select(
             "trial", "edit", "label", "size", "world", "world_seed", "seed", "group",
             "edit_exposures",
-            pl.col("exact_match").cast(pl.Float64).alias("follows"),
-            pl.col("old_match").cast(pl.Float64).alias("stays"),
+            (pl.col("exact_match") & whole).cast(pl.Float64).alias("follows"),
+            (pl.col("old_match") & whole).cast(pl.Float64).alias("stays"),
         )
         .collect()
     )  # fmt: skip

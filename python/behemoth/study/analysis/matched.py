@@ -103,8 +103,8 @@ def flips_at_matched_cost(
     Parameters
     ----------
     first, second : polars.DataFrame
-        Edits of two methods, with ``reached`` and the cost (null without a flip). An edit that
-        never flipped did not flip within any budget.
+        Edits of two methods, with ``reached`` and the cost (null without a flip, 0 if none was
+        needed). An edit that never flipped did not flip within any budget.
     cost : str
         Column: ``kl_at_flip`` (nats) or ``norm_at_flip`` (Frobenius).
 
@@ -112,7 +112,7 @@ def flips_at_matched_cost(
     -------
     (Estimate, (float, float) or None)
         Difference of the shares, between -1 and 1, averaged over budgets; and the range of the
-        budgets, which is the 5th and 95th percentile of the costs of both methods together.
+        budgets, which is the 5th and 95th percentile of the costs above 0 of both methods together.
     """
     return _flips(first, second, cost).estimate()
 
@@ -122,9 +122,11 @@ def _flips(first: pl.DataFrame, second: pl.DataFrame, cost: str) -> _Difference:
     parts = [_flipped(frame, cost) for frame in (first, second)]
     costs = [part["cost"].drop_nulls().to_numpy() for part in parts]
     sizes = (parts[0].height, parts[1].height)
-    if not all(len(each) for each in costs):
+    above = np.concatenate(costs)
+    above = above[above > 0]  # budgets are evenly spaced in their logarithm
+    if not all(len(each) for each in costs) or not len(above):
         return _Difference(sizes=sizes, note="one of them has no edit with a cost")
-    ends = np.quantile(np.concatenate(costs), [0.05, 0.95])
+    ends = np.quantile(above, [0.05, 0.95])
     budgets = np.geomspace(float(ends[0]), float(ends[1]), PLACES)
     both = pl.concat(
         part.with_columns(pl.lit(sign).alias("side"))
@@ -155,7 +157,9 @@ def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
     if cost in frame.columns:
         value = pl.col(cost).cast(pl.Float64)
     reached = pl.col("reached") & ~broke_down(frame)
-    there = reached & value.is_finite() & (value > 0)
+    # An edit that needs no step costs 0, and is within every budget: taken for a flip of unknown
+    # cost, it counted like those that need steps, which inflated every difference.
+    there = reached & value.is_finite()
     return frame.drop_nulls("reached").select(
         *keys, reached.alias("reached"), pl.when(there).then(value).alias("cost")
     )
@@ -176,8 +180,8 @@ def outcomes_at_matched_cost(
     first, second : polars.DataFrame
         Edits of two methods over all settings of their sweeps.
     outcome : str
-        Column to average; rows without it are excluded, except that it is 0 for edits that broke
-        down.
+        Column to average; rows without it are excluded, and it is 0 for edits that broke down,
+        whatever the column has.
     cost : str
         Column above 0: ``kl`` (nats on bystanders) or ``norm``. For edits that broke down it is
         unknown and assumed to be that of the others of their setting.
@@ -204,9 +208,10 @@ def _outcomes(
         value = pl.col(cost).cast(pl.Float64)
         keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
         broken = broke_down(frame)
-        whole = value.is_finite() & (value > 0) & pl.col(outcome).is_not_null()
+        # An edit without a dependent fact cannot fail to be followed either.
+        there = pl.col(outcome).is_not_null() & (broken | (value.is_finite() & (value > 0)))
         parts.append(
-            frame.filter(broken | whole).select(
+            frame.filter(there).select(
                 *keys,
                 pl.when(~broken).then(value.log()).alias("cost"),
                 pl.when(broken)
