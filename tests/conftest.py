@@ -44,6 +44,11 @@ MAY_SKIP = {name: f"could not import '{name}'" for name in ("ray", "lm_eval", "l
 
 
 def pytest_configure(config):
+    import hypothesis
+
+    # An example may take as long as it does: a machine that does other work pauses one at times.
+    hypothesis.settings.register_profile("behemoth", deadline=None)
+    hypothesis.settings.load_profile("behemoth")
     # Started with SIGINT ignored (`nohup make test &`), the suite would hand that down to the
     # processes whose Ctrl-C it tests. A handler of one's own is not handed down.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -51,22 +56,26 @@ def pytest_configure(config):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """With --no-skips, a skip for another reason than those of `MAY_SKIP` fails the run."""
+    """With --no-skips, a skip for another reason than those of `MAY_SKIP` fails the run.
+
+    What is let off is named, as no change has to pass it.
+    """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not session.config.getoption("--no-skips") or reporter is None:
         return
     session.config.stash[SKIPPED] = skipped = [
-        (report.nodeid, report.longrepr[2])
+        (report.nodeid, reason, any(text in reason for text in MAY_SKIP.values()))
         for report in reporter.stats.get("skipped", ())
-        if not any(reason in report.longrepr[2] for reason in MAY_SKIP.values())
+        for reason in report.longrepr[2:]
     ]
-    if skipped and exitstatus == pytest.ExitCode.OK:
+    if not all(may for _, _, may in skipped) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    for name, reason in config.stash.get(SKIPPED, ()):
-        terminalreporter.line(f"skipped, which --no-skips forbids: {name} ({reason})", red=True)
+    for name, reason, may in config.stash.get(SKIPPED, ()):
+        said = f"skipped, which --no-skips {'allows' if may else 'forbids'}: {name} ({reason})"
+        terminalreporter.line(said, yellow=may, red=not may)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -195,6 +204,48 @@ def contents():
         }
 
     return contents
+
+
+@pytest.fixture(scope="session")
+def peaks():
+    """Whether the system says what a process took of memory at most, as Linux does."""
+    status = Path("/proc/self/status")
+    return status.exists() and "VmHWM:" in status.read_text()
+
+
+# Not `ru_maxrss`, which begins with the peak of the process that started this one.
+PEAK = """
+def peak():
+    import re
+    from pathlib import Path
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.fixture(scope="session")
+def measure(peaks):
+    """Run a script that may call `peak`, in a process of its own: measure(script, *words) -> ints.
+
+    `peak` is what the process itself took at most so far, in bytes.
+    """
+    if not peaks:
+        pytest.skip("the system does not say what a process took at most")
+
+    def measure(script, *words):
+        ran = subprocess.run(
+            [sys.executable, "-c", PEAK + script, *map(str, words)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return list(map(int, ran.stdout.split()))
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def who():
+    """What is said of another process that holds a lock, as a pattern."""
+    return r"process \d+ on \S+" if Path("/proc/locks").exists() else "another process"
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 
 def carry_out(
     words: list[str], kill: int | None, number: int = signal.SIGKILL
-) -> tuple[int, int, str, float]:
+) -> tuple[int, int, str, float | None]:
     """Run a command in a copy of this process.
 
     Parameters
@@ -39,7 +39,7 @@ def carry_out(
     -------
     tuple
         Changes that it began, the exit code, what it said last on stderr, and for how many seconds
-        it went on after the signal.
+        it computed after the signal; None if it was not sent.
     """
     reader, writer = os.pipe()
     said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, by whichever process reads it
@@ -54,7 +54,7 @@ def carry_out(
             if event in CHANGES or (event == "open" and (arguments[2] or 0) & _WRITING):
                 begun += 1
                 if begun - 1 == kill:
-                    said.write(f"{time.monotonic()}\n".encode())
+                    said.write(f"{time.process_time()}\n".encode())
                     said.flush()
                     os.kill(os.getpid(), number)
                 os.write(writer, b".")
@@ -71,13 +71,14 @@ def carry_out(
     os.close(writer)
     with os.fdopen(reader, "rb") as told:
         begun = len(told.read())
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    ended = time.monotonic()
+    _, status, used = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status)
     with said:
         said.seek(0)
         lines = said.read().decode().splitlines()
     at = [float(line) for line in lines if line.replace(".", "", 1).isdigit()]
-    return begun, code, lines[-1] if lines else "", ended - at[0] if at else 0.0
+    after = used.ru_utime + used.ru_stime - at[0] if at else None
+    return begun, code, lines[-1] if lines else "", after
 
 
 def _work_here() -> None:
