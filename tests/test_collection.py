@@ -1,10 +1,11 @@
-"""A module of tests that cannot be imported fails the run."""
+"""What holds for all tests: none is lost that cannot be imported, and none is up against time."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,3 +30,7 @@ def test_what_cannot_be_imported_is_no_skip(tmp_path, text):
     )
     assert ran.returncode == 2, ran.stdout
     assert "1 error" in ran.stdout
+
+
+def test_examples_may_take_as_long_as_they_do():
+    assert settings().deadline is None

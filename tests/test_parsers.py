@@ -15,7 +15,7 @@ from behemoth.study.file.spec import Study
 from behemoth.support.errors import ArgumentError
 
 # The same each time: what fails here fails for everybody.
-often = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+often = settings(max_examples=60, derandomize=True, database=None)
 
 
 def read(reader, *arguments):

@@ -2,7 +2,9 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -358,24 +360,29 @@ def test_ray_and_parts_exclude_each_other(run, tmp_path):
     assert message.startswith("argument '--part': got 0/2, allowed: not with --engine ray")
 
 
-def test_no_permission_is_a_failed_run(tmp_path):
-    # Root may write anywhere, so the process gives that up once everything is imported.
+def test_no_permission_is_a_failed_run():
+    # Root may write anywhere, so the process gives that up once everything is imported. That it may
+    # write as another user before the folder is closed shows that it is this that stops it.
     script = textwrap.dedent("""
         import os, sys
         from behemoth.cli.main import main
-        main(["gen", "--facts", "60", "--out", sys.argv[1] + "/first", "--json"])
-        os.chmod(sys.argv[1], 0o555)
+        out = sys.argv[1]
+        assert main(["gen", "--facts", "60", "--out", out + "/first"]) == 0
         if os.getuid() == 0:
+            os.chown(out, 65534, 65534)
             os.setgid(65534)
             os.setuid(65534)
-        sys.exit(main(["gen", "--facts", "60", "--out", sys.argv[1] + "/c"]))
+        assert main(["gen", "--facts", "60", "--out", out + "/second"]) == 0
+        os.chmod(out, 0o555)
+        sys.exit(main(["gen", "--facts", "60", "--out", out + "/c"]))
     """)
-    out = tmp_path / "closed"
-    out.mkdir()
-    ran = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True)
+    # Not below pytest's own folders, which are closed to other users.
+    with tempfile.TemporaryDirectory() as out:
+        Path(out).chmod(0o755)
+        ran = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True)
     assert ran.returncode == 1, ran.stderr
     error = ran.stderr.splitlines()[-1]
-    assert re.fullmatch(r"behemoth: error: /.*: .*Permission denied.*", error)
+    assert re.fullmatch(rf"behemoth: error: {re.escape(out)}.*: .*Permission denied.*", error)
     assert "Traceback" not in ran.stderr
 
 

@@ -45,7 +45,7 @@ def test_sentences_read_well(corpus, documents):
 
 
 @given(start=st.integers(0, 719), count=st.integers(0, 300))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_tokens_are_the_same_wherever_one_starts(start, count):
     corpus = Corpus(World(subjects=60, relations=3, objects=12, seed=7), exposures=4)
     stop = min(start + count, corpus.num_documents)

@@ -69,7 +69,7 @@ def inserted(draw: st.DrawFn) -> bh.Corpus:
     )
 
 
-quiet = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quiet = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(corpus=inserted(), data=st.data())

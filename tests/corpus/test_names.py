@@ -88,7 +88,7 @@ def test_a_name_is_one_token_where_numbers_would_be_words_of_several():
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_names_go_through_text_and_back(corpus, tokenizer, data):
     ids = data.draw(st.lists(st.integers(0, corpus.vocabulary_size - 1), max_size=30))
     assert tokenizer.encode(tokenizer.decode(ids)) == ids
@@ -99,7 +99,7 @@ NAME = st.text(st.characters(exclude_categories=("Cc", "Cs"), include_characters
 
 
 @given(st.lists(st.tuples(NAME, st.sampled_from(["is", "has", "R1", "a b"]), NAME), min_size=1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_names_are_words_of_their_own_or_refused(rows):
     rows = [(*row, None) for row in {row[:2]: row for row in rows}.values()]
     try:

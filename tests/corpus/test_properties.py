@@ -89,7 +89,7 @@ def corpora(draw):
         return Corpus(world, **fields)
 
 
-quiet = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quiet = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(corpus=corpora())
@@ -255,7 +255,7 @@ def test_shards_hold_the_stream(corpus, tmp_path_factory):
     nested=st.one_of(st.none(), st.integers(-1, 6)),
     base=st.integers(0, 20),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_spec_is_made_or_refused_in_one_line(
     subjects, relations, objects, exposures, inversion, strength, nested, base
 ):

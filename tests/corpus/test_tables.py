@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import polars as pl
 import pytest
 
@@ -160,21 +157,17 @@ def test_a_bad_table_leaves_no_trace(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_facts(tmp_path):
+def test_memory_does_not_grow_with_the_facts(measure, tmp_path):
     script = """
-import resource, sys
+import sys
 from behemoth import facts
 facts(sys.argv[1], sys.argv[2], stop=int(sys.argv[3]))
-sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+print(peak())
 """
     (tmp_path / "spec.toml").write_text(Corpus(World(10**8, 6, 400)).spec_toml)
-    kilobytes = [
-        int(
-            subprocess.check_output(
-                [sys.executable, "-c", script, tmp_path, tmp_path / "f.parquet", str(count)]
-            )
-        )
+    few, many = (
+        measure(script, tmp_path, tmp_path / "f.parquet", count)[0]
         for count in (4_000_000, 40_000_000)
-    ]
-    assert kilobytes[1] < kilobytes[0] * 1.5
-    assert kilobytes[1] < 600_000
+    )
+    assert many < few * 1.5
+    assert many < 600 << 20

@@ -44,7 +44,7 @@ def test_a_corpus_goes_through_text_and_back(wide, tokenizer):
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=50))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_tokens_go_through_text_and_back(wide, tokenizer, drawn):
     ids = [number % wide.vocabulary_size for number in drawn]
     assert tokenizer.encode(tokenizer.decode(ids)) == ids
@@ -58,7 +58,7 @@ def test_a_word_of_no_world_is_read_as_padding(tokenizer):
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_is_written_in_parts_is_written_as_a_whole(wide, tokenizer, data):
     ids = data.draw(st.lists(st.integers(0, wide.vocabulary_size - 1), max_size=20))
     cut = data.draw(st.integers(0, len(ids)))

@@ -1,6 +1,8 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -258,9 +260,18 @@ def test_an_estimate_is_what_is_then_written(tmp_path, rich_corpus, corpus):
         assert expected.entropy_bits == made.world.entropy
         used = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
         assert expected.bytes < expected.disk_needed < 3 * used
-        assert expected.disk_free == pytest.approx(
-            os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize, rel=0.05
-        )
+
+
+def test_an_estimate_says_what_is_free_where_it_would_be_written(tmp_path, corpus, monkeypatch):
+    asked = []
+
+    def disk_usage(place):
+        asked.append(Path(place))
+        return SimpleNamespace(free=12345)
+
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
+    assert estimate(corpus, tmp_path / "not" / "there", probes=0).disk_free == 12345
+    assert asked == [tmp_path]
 
 
 def test_an_estimate_of_a_part_needs_its_share_of_the_disk(sharded):

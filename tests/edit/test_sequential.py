@@ -94,20 +94,30 @@ def test_sums_at_checkpoints_are_those_of_the_edits_in_turn(trained, plan, tmp_p
                 torch.testing.assert_close(change, total[name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.exact
-@pytest.mark.parametrize(
-    ("method", "settings"),
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         ("lora", LORA),
         ("alphaedit", ALPHA),
         ("ultraedit", {}),
         ("grace", {"steps": 2}),
         ("wise", {"steps": 2, "shard": 2}),
     ],
+    ids=lambda param: param[0],
 )
+def unstopped(request, trained, plan, tmp_path_factory):
+    """A method, its settings, and the record of what it makes where nothing stops it."""
+    out = tmp_path_factory.mktemp("unstopped") / "edit"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sequential, "SAVED_EVERY", 2)
+        in_order(trained, plan, out, *request.param, checkpoint_at=[3])
+    return *request.param, read_edit(out)
+
+
+@pytest.mark.exact
 @pytest.mark.parametrize("stopped", [1, 3, 4])
-def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, method, settings, stopped):
-    in_order(trained, plan, tmp_path / "whole", method, settings, checkpoint_at=[3])
+def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, unstopped, stopped):
+    method, settings, whole = unstopped
 
     class StoppedError(Exception):
         pass
@@ -126,7 +136,7 @@ def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, method,
         progress=lambda moment: made.append(moment.done),
     )  # fmt: skip
     assert made[0] == stopped, "the edit that was stopped is made again, and none before it"
-    whole, parts = (read_edit(tmp_path / name) for name in ("whole", "parts"))
+    parts = read_edit(tmp_path / "parts")
     for (_, one), (_, other) in zip(whole.sums(), parts.sums(), strict=True):
         assert equal(dense(one), dense(other))
     assert equal(dense(whole.deltas()[None]), dense(parts.deltas()[None]))

@@ -72,7 +72,9 @@ def test_raw_tokens_are_links_to_the_shards(exported, corpus, to, pattern):
 
 def test_datatrove_says_where_documents_end(exported):
     out, _ = exported("datatrove")
-    for file in sorted(out.glob("*.ds")):
+    files = sorted(out.glob("*.ds"))
+    assert files
+    for file in files:
         width = int((out / f"{file.name}.metadata").read_text().split("\n")[0].split("|")[1])
         tokens = np.fromfile(file, {2: "<u2", 4: "<u4"}[width])
         ends = np.fromfile(out / f"{file.name}.index", "<u8")

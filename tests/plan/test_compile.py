@@ -311,7 +311,7 @@ def test_the_mixture_of_the_reference(corpus):
     assert small.training.filter(pl.col("role") == "regular").height == 8
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     subjects=st.integers(5, 200),
     relations=st.integers(1, 4),

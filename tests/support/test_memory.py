@@ -42,7 +42,7 @@ def test_cached_pages_of_files_are_free(limit, used, stat, row, tmp_path):
 
 
 @given(st.text(max_size=8) | st.from_regex(r"[0-9.eE]{1,6} ?[kKmMgGiIbB]{0,3}", fullmatch=True))
-@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@settings(max_examples=80, derandomize=True, database=None)
 def test_an_amount_is_read_or_refused_in_one_line(text):
     try:
         value = bytes_of("--memory", text)
