@@ -15,7 +15,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-_PATIENCE = 120.0
+_PATIENCE = 240.0
 
 
 def main():
@@ -32,12 +32,14 @@ def main():
     assert accelerate and torch and behemoth.recall and behemoth.train.start
     for line in sys.stdin:
         job = json.loads(line)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        pids = [start(rank, port, job) for rank in range(job["processes"])]
-        say(pids)
-        say(wait(pids))
+        with socket.socket() as kept:
+            # Bound to the end: no other program is given this port before they listen on it.
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.bind(("127.0.0.1", 0))
+            port = kept.getsockname()[1]
+            pids = [start(rank, port, job) for rank in range(job["processes"])]
+            say(pids)
+            say(wait(pids))
 
 
 def say(value):
@@ -92,19 +94,22 @@ def kill_at(step):
 
 
 def hurry(seconds):
-    """Have the processes wait for each other no longer where they average gradients."""
+    """Have the processes wait for each other no longer where they average gradients.
+
+    From the second step on: before that, each of them starts for as long as the machine lets it.
+    """
     import torch.distributed as dist
 
-    from behemoth.train.device import Machine
+    from behemoth.train.update import Updater
 
-    find = Machine.find
+    update = Updater.__call__
 
-    def found(config):
-        machine = find(config)
+    def updated(*words):
+        made = update(*words)
         dist.group.WORLD.set_timeout(timedelta(seconds=seconds))
-        return machine
+        return made
 
-    Machine.find = found
+    Updater.__call__ = updated
 
 
 def dawdle(seconds, slow):

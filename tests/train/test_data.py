@@ -207,7 +207,7 @@ def test_threads_side_by_side_make_the_same_batches(
 
 def test_as_many_threads_as_asked_for_make_batches_at_once(rich_corpus, monkeypatch):
     stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH, prefetch=1, threads=3))
-    together, fill = Barrier(3, timeout=60), stream._reader.fill
+    together, fill = Barrier(3, timeout=120), stream._reader.fill
 
     def wait(out, token):
         together.wait()
