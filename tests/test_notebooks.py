@@ -89,5 +89,6 @@ def test_a_notebook_runs(path, tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     book = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(
-        book, timeout=500, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+        book, timeout=500, startup_timeout=300, kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()  # fmt: skip

@@ -14,7 +14,7 @@ import behemoth as bh
 POINTS = 8  # of some sixty at which a command is killed, drawn anew for each seed
 QUICK = (
     "--steps", "4", "--block-length", "32", "--batch-size", "4", "--threads", "1",
-    "--no-tensorboard", "--checkpoint-interval", "2", "--eval-interval", "9",
+    "--model", "pico", "--no-tensorboard", "--checkpoint-interval", "2", "--eval-interval", "9",
 )  # fmt: skip
 
 pytestmark = [

@@ -16,6 +16,8 @@ CHROMIUM = next(
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on the PATH: apt-get install chromium"
 )
+# Milliseconds, for machines that do other work.
+PATIENCE = 120_000
 # Text at the very edge of a box may stick out by a rounding.
 SLACK = 1
 
@@ -23,7 +25,9 @@ SLACK = 1
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield browser
         browser.close()
 
@@ -31,6 +35,7 @@ def browser():
 @pytest.fixture(params=[1280, 390])
 def page(request, browser, report):
     page = browser.new_page(viewport={"width": request.param, "height": 900})
+    page.set_default_timeout(PATIENCE)
     page.said, page.asked = [], []
     page.on("console", lambda message: page.said.append((message.type, message.text)))
     page.on("pageerror", lambda error: page.said.append(("error", str(error))))
@@ -38,8 +43,7 @@ def page(request, browser, report):
     page.goto(report.as_uri())
     page.wait_for_function(
         "document.querySelectorAll('.chart').length"
-        " === document.querySelectorAll('.chart[data-drawn=true]').length",
-        timeout=60_000,
+        " === document.querySelectorAll('.chart[data-drawn=true]').length"
     )
     yield page
     page.close()

@@ -29,6 +29,11 @@ def stored(files, tmp_path):
     return stored
 
 
+def is_empty(path):
+    """Whether nothing is on the disk of a shard, but for what file systems count of a hole."""
+    return path.stat().st_blocks * 512 <= 4096
+
+
 @pytest.mark.parametrize("url", ["s3://corpora/gen", "file://{}/store"], ids=["s3", "file"])
 def test_the_bytes_are_those_of_a_local_run(corpus, directory, s3, url, tmp_path, stored, files):
     url = url.format(tmp_path)
@@ -50,15 +55,14 @@ def test_a_shard_for_each_thread_is_all_that_is_here(corpus, cache, tmp_path, mo
 
     def seen(self, name, file, moved):
         shards = list(cache.rglob("tokens/*.bin"))
-        most.append((len(shards), sum(path.stat().st_blocks * 512 for path in shards)))
+        most.append((len(shards), sum(not is_empty(path) for path in shards)))
         send(self, name, file, moved)
 
     monkeypatch.setattr(Folder, "send", seen)
     bh.gen(corpus, f"file://{tmp_path}/store", threads=2, probes=0)
-    room = 3 * 65_536  # one is being sent, one written, and blocks are whole
     assert corpus.num_shards > 3
     assert max(count for count, _ in most) == corpus.num_shards  # the others are empty
-    assert max(size for _, size in most) <= room
+    assert max(whole for _, whole in most) <= 2
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
@@ -93,7 +97,7 @@ def test_an_empty_shard_is_never_sent(
         f"bh.gen(corpus, {url!r}, probes=20, threads=1, progress=look)"
     )
     assert killed(made, 150_000)
-    assert any(path.stat().st_blocks == 0 for path in cache.rglob("tokens/*.bin"))
+    assert any(is_empty(path) for path in cache.rglob("tokens/*.bin"))
     shutil.rmtree(tmp_path / "store")
     bh.gen(corpus, url, probes=20)
     assert stored(url) == files(directory)

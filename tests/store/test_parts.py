@@ -44,7 +44,9 @@ def made(monkeypatch):
 
 
 @pytest.fixture(params=["s3://corpora/st", "file://{}/store"], ids=["s3", "file"])
-def url(request, s3, tmp_path):
+def url(request, tmp_path):
+    if request.param.startswith("s3:"):
+        request.getfixturevalue("s3")
     return request.param.format(tmp_path)
 
 
@@ -108,7 +110,7 @@ def test_parts_at_once(url, whole, pulled, made):
 
     def before(unit):
         if isinstance(unit, making.ModelUnit):
-            together.wait(30)
+            together.wait(120)
 
     made(before=before)
     with ThreadPoolExecutor(3) as pool:
@@ -132,7 +134,7 @@ def test_a_model_of_several_parts_is_sent_by_the_first(url, shared, pulled, send
 
     def before(unit):
         if isinstance(unit, making.TrialUnit) and unit.id in firsts:
-            together.wait(30)
+            together.wait(120)
 
     firsts = [trial.id for trial in STUDY.expand(1).trials][::2]
     marks = iter("abc")

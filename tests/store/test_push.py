@@ -17,7 +17,9 @@ URLS = ["s3://corpora/mine", "memory://mine-{}", "file://{}/store"]
 
 
 @pytest.fixture(params=URLS, ids=["s3", "memory", "file"])
-def url(request, s3, tmp_path):
+def url(request, tmp_path):
+    if request.param.startswith("s3:"):
+        request.getfixturevalue("s3")
     return request.param.format(tmp_path)
 
 

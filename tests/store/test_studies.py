@@ -61,7 +61,9 @@ def parts(tmp_path):
 
 
 @pytest.fixture(params=["s3://corpora/st", "file://{}/store"], ids=["s3", "file"])
-def url(request, s3, tmp_path):
+def url(request, tmp_path):
+    if request.param.startswith("s3:"):
+        request.getfixturevalue("s3")
     return request.param.format(tmp_path)
 
 
