@@ -79,7 +79,9 @@ def test_a_path_will_do_for_a_plan_and_a_method_for_a_name(trained, plan, tmp_pa
     assert same(one.changes, other.changes)
 
 
-def test_a_finished_one_is_left_as_it_is(trained, plan, tmp_path, monkeypatch, contents, never):
+def test_a_finished_one_is_left_as_it_is(
+    trained, plan, tmp_path, monkeypatch, contents, never, peaks
+):
     edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True)
     before = contents(tmp_path / "e")
     monkeypatch.setattr(Lora, "apply", never)
@@ -87,10 +89,10 @@ def test_a_finished_one_is_left_as_it_is(trained, plan, tmp_path, monkeypatch, c
     assert (done.present, done.seconds, done.edits_per_second) == (3, 0.0, 0.0)
     assert contents(tmp_path / "e") == before
     record = read_edit(tmp_path / "e")
-    assert record.seconds > 0 and record.peak_memory > 0
+    assert record.seconds > 0 and bool(record.peak_memory) == peaks
 
 
-def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, contents):
+def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, contents, peaks):
     whole, part = tmp_path / "whole", tmp_path / "part"
     options = {"settings": QUICK, "single": True, "stack": 1}
     edit(trained, plan, "lora", whole, **options)
@@ -114,7 +116,7 @@ def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, con
     assert kept.items() <= contents(part, "**/*.safetensors").items()
     resumed, once = read_edit(part), read_edit(whole)
     assert resumed.seconds is resumed.peak_memory is None, "the time of the first call is unknown"
-    assert once.seconds > 0 and once.peak_memory > 0
+    assert once.seconds > 0 and bool(once.peak_memory) == peaks
     found, wanted = resumed.deltas(), once.deltas()
     assert list(found) == list(wanted) == [0, 1, 2]
     assert all(same(found[edit].changes, wanted[edit].changes) for edit in wanted)
