@@ -1,7 +1,5 @@
 """What is reckoned of the memory of a suite beside what a process took: its peak."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -15,15 +13,11 @@ from behemoth.evaluate.suites.suite import take
 
 FACTOR = 2.0
 
-# The peak of a process's own memory: `ru_maxrss` would begin with that of the one that started it.
 PEAK = """
-import re, sys
-from pathlib import Path
+import sys
 import behemoth as bh, torch
 import behemoth.evaluate, behemoth.edit.apply, behemoth.model.build, behemoth.model.loss
 torch.set_num_threads(1)
-def peak():
-    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 edit, suite, plan, twin = sys.argv[1:5]
 before = peak()
 bh.evaluate_suite(edit, suite, plan or None, twin=twin or None, device="cpu")
@@ -78,17 +72,13 @@ def reckoned_of(run, suite):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks are in other units")
 @pytest.mark.parametrize("size", ["pico", "nano", "14m"])
 @pytest.mark.parametrize("suite", list(CASES))
-def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(made, size, suite):
+def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(measure, made, size, suite):
     run = made(size)
     reckoned, _ = reckoned_of(run, suite)
     edit, plan, twin = (f"{run}-{name}" if name else "" for name in CASES[suite])
-    words = [sys.executable, "-c", PEAK, edit, suite, plan, twin]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    peak = int(done.stdout)
+    [peak] = measure(PEAK, edit, suite, plan, twin)
     assert peak <= reckoned <= FACTOR * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
 
 

@@ -1,8 +1,5 @@
 """What is reckoned of memory beside what a process took: its peak, in a process of its own."""
 
-import subprocess
-import sys
-
 import pytest
 
 import behemoth as bh
@@ -14,29 +11,26 @@ from behemoth.train.memory_budget import require_room
 FACTOR = 1.5
 
 PEAK = """
-import resource, sys
+import sys
 import behemoth as bh
 import behemoth.train.start, behemoth.model.build, behemoth.model.loss
 name, blocks, length, objects = sys.argv[1], *map(int, sys.argv[2:5])
 corpus = bh.Corpus(bh.World(2000, 4, objects), exposures=4)
 config = bh.default_config(name, steps=1, batch_size=blocks, block_length=length, threads=1,
     tensorboard=False, probe_facts=0, device="cpu", precision="fp32")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 bh.train(corpus, out=sys.argv[5], config=config)
-print(corpus.vocabulary_size, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+print(corpus.vocabulary_size, peak() - before)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks are in other units")
 @pytest.mark.parametrize(
     ("name", "blocks", "length", "objects"),
     [("nano", 16, 128, 50), ("nano", 64, 128, 50), ("14m", 16, 128, 50), ("14m", 8, 128, 20_000)],
 )
-def test_a_peak_is_within_the_factor(tmp_path, name, blocks, length, objects):
-    words = [sys.executable, "-c", PEAK, name, blocks, length, objects, tmp_path / "run"]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True)
-    vocabulary, peak = map(int, done.stdout.split())
+def test_a_peak_is_within_the_factor(measure, tmp_path, name, blocks, length, objects):
+    vocabulary, peak = measure(PEAK, name, blocks, length, objects, tmp_path / "run")
     reckoned = training_bytes(SIZES[name], vocabulary, blocks * length)
     assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
 
