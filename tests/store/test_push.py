@@ -193,6 +193,39 @@ def test_another_corpus_is_replaced_by_force_alone(directory, url, tmp_path, fil
     assert files(tmp_path / "back") == files(tmp_path / "other")
 
 
+@pytest.mark.parametrize("name", ["s3://corpora/run{1}", "memory://b/run{1}", "file://{0}/run{1}"])
+def test_marks_of_a_pattern_in_a_url_match_no_other_directory(name, directory, s3, tmp_path, files):
+    """`--force` for `run[1]` removed the record of `run1`."""
+    beside, url = name.format(tmp_path, "1"), name.format(tmp_path, "[1]")
+    bh.push(directory, beside)
+    bh.push(directory, url)
+    bh.Corpus(bh.World(20, 2, 5)).write(tmp_path / "other", probes=0)
+    assert bh.push(tmp_path / "other", url, force=True).removed
+    bh.pull(beside, tmp_path / "copy")
+    assert files(tmp_path / "copy") == files(directory)
+    bh.pull(url, tmp_path / "copy of other")
+    assert set(files(tmp_path / "copy of other")) == set(files(tmp_path / "other"))
+
+
+def test_objects_at_hugging_face_are_removed_one_by_one(monkeypatch):
+    """`HfFileSystem.rm` takes one path: every push that had to remove something failed."""
+    hub = pytest.importorskip("huggingface_hub")
+    removed = []
+    there = {name: 1 for name in ("a", "b/c", "d")}
+    monkeypatch.setattr(hub.HfFileSystem, "_rm", lambda self, path: removed.append(path))
+    place = places.open_place("url", "hf://datasets/lab/corpora/mine")
+    monkeypatch.setattr(type(place), "sizes", lambda self: there)
+    place.remove(["b/c", "gone", "d"])
+    root = "datasets/lab/corpora/mine"
+    assert removed == [f"{root}/b/c", f"{root}/d"]
+
+
+def test_without_names_nothing_is_listed(monkeypatch):
+    place = places.open_place("url", "memory://none")
+    monkeypatch.setattr(type(place), "sizes", lambda self: pytest.fail("listed"))
+    place.remove([])
+
+
 def test_what_is_none_of_ours_is_not_touched(directory, url):
     place = places.open_place("url", url)
     place.write("notes.txt", b"mine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from .errors import about
 from .multipart import send_in_parts, worth_parts
 from .place import RANGE, Moved
 from .url import Url
+from .work import WORKERS, carry_out
 
 __all__ = ["Objects"]
 
@@ -99,11 +101,23 @@ class Objects:
                 moved(len(data))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove those of the objects that exist."""
-        with about(self.url):
-            sizes = self.sizes()
-            if paths := [self._at(name) for name in names if name in sizes]:
-                self._fs.rm(paths)
+        """Remove those of the objects that exist.
+
+        fsspec's `rm` is not used: it reads ``*``, ``?`` and ``[`` in a path as a pattern, which may
+        match objects of another directory, and `HfFileSystem` does not accept several paths.
+        """
+        if not (wanted := list(names)):  # usual, and a listing may take many requests
+            return
+        sizes = self.sizes()
+        # Each removal from a Hugging Face repository is a commit, and commits exclude each other.
+        workers = 1 if self._protocol == "hf" else WORKERS
+        carry_out([name for name in wanted if name in sizes], self._remove, workers=workers)
+
+    def _remove(self, name: str, moved: Moved) -> None:
+        moved(0)
+        # Another machine may have removed it since it was listed.
+        with about(self._url(name)), suppress(FileNotFoundError):
+            self._fs.rm_file(self._at(name))
 
     def _warn(self, error: PermissionError) -> None:
         """Warn once that uploads to this store cannot be resumed."""
