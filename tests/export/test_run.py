@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from transformers import AutoTokenizer
 
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export import FORMATS, export, get_format
+from behemoth.export.inspection import verify_export
 from behemoth.export.source import Source
 
 
@@ -29,14 +31,32 @@ def test_what_it_says_of_itself(directory, tmp_path):
     assert tokenizer.eos_token_id == 0
 
 
-def test_without_hard_links_the_bytes_are_copied(directory, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["EXDEV", "ENOSYS", "EOPNOTSUPP", "EACCES"])
+def test_without_hard_links_the_bytes_are_copied(name, directory, tmp_path, monkeypatch):
     def link(*_):
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
+        raise OSError(getattr(errno, name), name)
 
     monkeypatch.setattr(os, "link", link)
     export(directory, tmp_path / "out", "olmo")
     made, source = tmp_path / "out" / "00000.npy", directory / "tokens" / "00000.bin"
     assert made.read_bytes() == source.read_bytes() and not made.samefile(source)
+
+
+def test_an_inode_number_is_that_of_one_disk_alone(directory, tmp_path, monkeypatch):
+    """A file on another disk with the number of a shard was listed with the shard's digest."""
+    stat, shard = Path.stat, (directory / "tokens" / "00000.bin").stat()
+
+    def elsewhere(path, **more):
+        found = stat(path, **more)
+        if path != tmp_path / "out" / "00000.bin":
+            return found
+        values = list(found)
+        values[1], values[2] = shard.st_ino, shard.st_dev + 1
+        return os.stat_result(values)
+
+    monkeypatch.setattr(Path, "stat", elsewhere)
+    export(directory, tmp_path / "out", "llmc")  # which has no links
+    assert verify_export(tmp_path / "out").ok
 
 
 def test_progress_ends_at_all_tokens(directory, tmp_path):

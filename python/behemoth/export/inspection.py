@@ -6,6 +6,7 @@ it was first written: running an export again does not make a damaged file count
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -20,8 +21,8 @@ from behemoth.support.files import as_json, write_bytes
 from behemoth.support.progress import ProgressLike, task
 
 __all__ = [
-    "RECORD", "SUMS", "ExportInspection", "ExportVerification", "inspect_export", "is_export",
-    "read_export_sums", "verify_export", "write_export_sums",
+    "RECORD", "SUMS", "ExportInspection", "ExportVerification", "identity", "inspect_export",
+    "is_export", "read_export_sums", "verify_export", "write_export_sums",
 ]  # fmt: skip
 
 RECORD = "export.json"
@@ -160,7 +161,10 @@ def verify_export(
 
 
 def write_export_sums(
-    place: Path, files: Iterable[Path], known: Mapping[int, str], made: Container[Path] = ()
+    place: Path,
+    files: Iterable[Path],
+    known: Mapping[tuple[int, int], str],
+    made: Container[Path] = (),
 ) -> None:
     """Write the list of an export's files with their digests.
 
@@ -169,7 +173,7 @@ def write_export_sums(
     place : Path
     files : iterable of Path
     known : mapping
-        Known digests of shards by inode number, for files that are hard links to them.
+        Known digests of shards by `identity`, for files that are hard links to them.
     made : container of Path
         Files that did not exist before and were written by this call; they are hashed again.
     """
@@ -181,9 +185,14 @@ def write_export_sums(
             sums[name] = there[name]
         else:
             status = path.stat()
-            found = known.get(status.st_ino) or digest_file(path)
+            found = known.get(identity(status)) or digest_file(path)
             sums[name] = {"bytes": status.st_size, "blake3": found}
     write_bytes(place / SUMS, as_json(sealed(sums)))
+
+
+def identity(status: os.stat_result) -> tuple[int, int]:
+    """Return what two hard links to one file share, and no other file has."""
+    return status.st_dev, status.st_ino
 
 
 def read_export_sums(place: Path) -> dict[str, dict[str, Any]]:

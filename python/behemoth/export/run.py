@@ -77,7 +77,7 @@ class _Content:
     edits: int | None = None
     plan_hash: str | None = None
     edit_hash: str | None = None
-    digests: Mapping[int, str] = field(default_factory=dict)
+    digests: Mapping[tuple[int, int], str] = field(default_factory=dict)
     tokenizer: tuple[str, ...] = ("tokenizer",)
 
 

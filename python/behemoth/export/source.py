@@ -17,8 +17,15 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, sync
 
+from .inspection import identity
+
 _PIECE = 1 << 24  # tokens searched or copied at a time
 _STEP = 1 << 12  # tokens searched first for the end of a document
+# Errors of `link` between two file systems, and within one that has no links, or not so many.
+_WITHOUT_LINKS = {
+    errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP,
+    errno.ENOSYS,
+}  # fmt: skip
 
 Tokens = NDArray[np.unsignedinteger[Any]]
 
@@ -140,7 +147,7 @@ class Source:
             first += len(tokens)
         self.tokens = first
         self.digests = {
-            shard.path.stat().st_ino: entry["blake3"]
+            identity(shard.path.stat()): entry["blake3"]
             for shard, entry in zip(self.shards, manifest["shards"], strict=True)
         }
 
@@ -173,7 +180,7 @@ def same_bytes(shard: Shard, target: Path) -> None:
     except FileExistsError:  # another process has just made it
         return
     except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+        if error.errno not in _WITHOUT_LINKS:
             raise
         with replacing(target) as temporary:
             shutil.copyfile(shard.path, temporary)
