@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -171,6 +173,45 @@ def test_the_copy_follows_what_is_there(url, tmp_path):
     other.write(tmp_path / "other", probes=0)
     bh.push(tmp_path / "other", url, force=True)
     assert bh.load(url).spec_hash == other.spec_hash
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A corpus in a store, and another one of the same sizes."""
+    made = [
+        bh.Corpus(bh.World(600, 2, 5, seed=seed), exposures=8, shard_bytes=65_536)
+        for seed in (0, 1)
+    ]
+    for n, corpus in enumerate(made):
+        corpus.write(tmp_path / str(n), probes=0)
+    url = (tmp_path / "store").as_uri()
+    bh.push(tmp_path / "0", url)
+    return url, made[1]
+
+
+def test_a_reader_keeps_its_corpus_when_the_url_gets_another(two, tmp_path, cache):
+    """It went on with the tokens of the other corpus, which another command had fetched."""
+    url, second = two
+    reader = bh.Corpus.open(url)
+    assert reader.shard(0).tobytes() == (tmp_path / "0/tokens/00000.bin").read_bytes()
+    bh.push(tmp_path / "1", url, force=True)
+    after = bh.load(url)
+    last = reader.num_shards - 1
+    whole = (tmp_path / "0/tokens" / f"{last:05}.bin").read_bytes()
+    assert reader.shard(last).tobytes() == whole
+    assert after.spec_hash == second.spec_hash
+    assert len(list(cache.rglob("manifest.json"))) == 2
+
+
+def test_a_copy_that_nobody_reads_is_removed(two, tmp_path, cache):
+    url, _ = two
+    script = f"import behemoth as bh; bh.load({url!r})"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)
+    [old] = cache.rglob("manifest.json")
+    bh.push(tmp_path / "1", url, force=True)
+    bh.load(url)
+    assert not old.parent.exists()
+    assert len(list(cache.rglob("manifest.json"))) == 1
 
 
 def test_train_reads_it(url, tmp_path, run, directory):

@@ -1,22 +1,28 @@
-"""The local cache folder: copies of directories in stores, and stages of directories to be sent."""
+"""The local cache folder: copies of directories in stores, and stages of directories to be sent.
+
+A copy is named by its URL and by the identity of what it holds. If the store then holds another
+directory, that gets a copy of its own, and readers of the older one keep what they opened: shards
+are mapped one by one as they are needed. An older copy is removed once no process reads it.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from behemoth._gen import digest
 from behemoth.support.digests import COPY, Checked
-from behemoth.support.errors import CorpusError
-from behemoth.support.files import write_bytes
-from behemoth.support.locks import lock_folder
+from behemoth.support.files import remove_folder, sweep_folder, write_bytes
+from behemoth.support.locks import lock, lock_descriptor, lock_folder
 from behemoth.support.progress import ProgressLike
 
-from .files import identity_of
 from .ledger import Ledger
 from .place import Place
-from .pull import bring, is_begun, look, source_of
+from .pull import bring, look, source_of
 from .url import read_url
 
 __all__ = ["cache_directory", "clear", "copy_of", "stage_of", "verified_copy_of"]
@@ -35,12 +41,12 @@ def copy_of(argument: str, url: str, progress: ProgressLike = None) -> Path:
     store's ledger is unchanged and no file of the copy was found damaged.
     """
     place, ledger = source_of(argument, url)
-    target = _copy(argument, url)
+    target = _copy(argument, url, ledger)
     stamp, mark = target / COPY, digest(ledger.to_bytes()).encode()
     with lock_folder(target):
         if stamp.is_file() and stamp.read_bytes() == mark and _has_sizes(target, ledger):
             return target
-        _make_ready(ledger, target)
+        _make_ready(argument, url, target)
         _complete(place, ledger, target, progress)
     return target
 
@@ -58,20 +64,27 @@ def verified_copy_of(
         Result of the check of the store.
     """
     place, ledger = source_of(argument, url)
-    target = _copy(argument, url)
+    target = _copy(argument, url, ledger)
     with lock_folder(target):
-        _make_ready(ledger, target)
+        _make_ready(argument, url, target)
         found = look(place, ledger, target, progress)
         if found.ok:
             _complete(place, ledger, target, progress)
     return target, found
 
 
-def _make_ready(ledger: Ledger, target: Path) -> None:
-    """Remove the stamp of a copy, and empty one of another directory; call under its lock."""
+def _make_ready(argument: str, url: str, target: Path) -> None:
+    """Remove the stamp of a copy, and older copies of the URL; call under the lock of the copy."""
     (target / COPY).unlink(missing_ok=True)
-    if not _is_same(target, ledger):
-        clear(target)
+    sweep_folder(target.parent)
+    older = re.compile(rf"{re.escape(_name(argument, url))}-[0-9a-f]{{12}}")
+    for folder in target.parent.iterdir():
+        if folder != target and older.fullmatch(folder.name):
+            # Several users may share a cache; each removes copies of its own.
+            with suppress(PermissionError), lock(_guard(folder), wait=False) as unread:
+                # Without locks, copies that are read cannot be told from others.
+                if unread and unread.real and folder.is_dir():
+                    remove_folder(folder)
 
 
 def _complete(place: Place, ledger: Ledger, target: Path, progress: ProgressLike) -> None:
@@ -80,8 +93,33 @@ def _complete(place: Place, ledger: Ledger, target: Path, progress: ProgressLike
     write_bytes(target / COPY, digest(ledger.to_bytes()).encode())
 
 
-def _copy(argument: str, url: str) -> Path:
-    return cache_directory() / "copies" / _name(argument, url)
+def _copy(argument: str, url: str, ledger: Ledger) -> Path:
+    """Return the folder of a copy, which stays in the cache for as long as this process lives."""
+    held = digest(f"{ledger.record} {ledger.identity}".encode())[:12]
+    target = cache_directory() / "copies" / f"{_name(argument, url)}-{held}"
+    _read(_guard(target))
+    return target
+
+
+def _guard(target: Path) -> Path:
+    """Return the file that readers of a copy lock; it stays, so that all lock the same one.
+
+    The folder itself is locked by those who change it.
+    """
+    return target.with_name(f"{target.name}.lock")
+
+
+@cache  # a descriptor for each copy and not for each call
+def _read(guard: Path) -> int:
+    """Lock the guard of a copy as a reader until this process ends, and return the descriptor.
+
+    Nobody knows when a copy is no longer read: a corpus maps its shards when they are needed.
+    """
+    guard.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(guard, flags, 0o644)
+    lock_descriptor(descriptor, shared=True)
+    return descriptor
 
 
 def stage_of(argument: str, url: str, part: str = "") -> Path:
@@ -104,16 +142,6 @@ def clear(folder: Path) -> None:
 def _name(argument: str, url: str) -> str:
     parsed = read_url(argument, url)
     return f"{parsed.name}-{digest(str(parsed).encode())[:12]}"
-
-
-def _is_same(target: Path, ledger: Ledger) -> bool:
-    if is_begun(target, ledger):
-        return True
-    record = target / ledger.record
-    try:
-        return record.is_file() and identity_of(target, ledger.record) == ledger.identity
-    except CorpusError:
-        return False
 
 
 def _has_sizes(target: Path, ledger: Ledger) -> bool:

@@ -18,7 +18,9 @@ def at_hand(
 ) -> Path:
     """Return the local path of a directory; for a URL, the path of its updated copy.
 
-    Copies are in ``$BEHEMOTH_CACHE`` (default ``~/.cache/behemoth``), one for each URL.
+    Copies are in ``$BEHEMOTH_CACHE`` (default ``~/.cache/behemoth``), one for each URL and what it
+    holds. A copy stays for as long as this process lives, even if the URL then holds another
+    directory.
 
     Parameters
     ----------
