@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,30 @@ def place(tmp_path):
 
 
 def test_files_are_listed_by_name_without_those_being_written(place, tmp_path):
-    (tmp_path / "store/b/.c.x.tmp").mkdir()
-    (tmp_path / "store/b/.c.x.tmp/c").write_bytes(b"half")
+    (tmp_path / "store/b/.c.abcdefg0.tmp/deep").mkdir(parents=True)
+    (tmp_path / "store/b/.c.abcdefg0.tmp/deep/c").write_bytes(b"half")
     assert place.sizes() == {"a": 1, "b/c": 3, "b/d/e": 5}
+
+
+def test_folders_of_users_are_listed_whatever_their_ending(tmp_path):
+    """`pull` did not find what was pushed to a folder that is called `x.tmp`."""
+    place = open_place("out", f"file://{tmp_path}/store.tmp")
+    for name in ("a", "b.tmp/c"):
+        place.write(name, name.encode())
+    assert place.sizes() == {"a": 1, "b.tmp/c": 7}
+
+
+def test_what_is_removed_while_it_is_read_is_not_there(place, tmp_path, monkeypatch):
+    is_file = Path.is_file
+
+    def late(path):
+        found = is_file(path)
+        path.unlink(missing_ok=True)
+        return found
+
+    assert place.read("b") is None and place.read("a/b") is None
+    monkeypatch.setattr(Path, "is_file", late)
+    assert place.read("b/c") in (b"b/c", None)
 
 
 def test_nothing_is_listed_where_there_is_no_folder(tmp_path):
@@ -29,11 +51,10 @@ def test_nothing_is_listed_where_there_is_no_folder(tmp_path):
 
 
 def test_what_others_remove_meanwhile_is_not_listed(place, tmp_path, monkeypatch):
-    (tmp_path / "store/.c.x.tmp").mkdir()
     scan = os.scandir
 
     def late(path):
-        if not isinstance(path, int) and os.fspath(path).endswith((".tmp", "/d")):
+        if not isinstance(path, int) and os.fspath(path).endswith("/d"):
             shutil.rmtree(path)
         return scan(path)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,29 @@ def test_a_file_has_the_rights_that_others_have(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_bytes(tmp_path / "ours", b"x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_that_is_stopped_between_its_renames_is_the_old_one(tmp_path, monkeypatch):
+    """Neither was left."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/old").write_bytes(b"old")
+    replace = Path.replace
+
+    def stopped(path, target):
+        if target == tmp_path / "a":
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+
+    def write():
+        with replacing(tmp_path / "a") as temporary:
+            temporary.mkdir()
+            (temporary / "new").write_bytes(b"new")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["old"]
 
 
 def test_what_fails_leaves_the_old_one_and_nothing_else(tmp_path):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from behemoth.support.files import replacing, write_bytes
+from behemoth.support.files import is_temporary, replacing, unless_gone, write_bytes
 
 from .place import RANGE, Moved
 from .url import Url
@@ -34,10 +34,9 @@ class Folder:
         `Path.rglob` raised `FileNotFoundError` at folders of theirs.
         """
         sizes = {}
-        for folder, _, names in os.walk(self._path, onerror=_unless_gone):
+        for folder, inside, names in os.walk(self._path, onerror=unless_gone):
+            inside[:] = [name for name in inside if not is_temporary(name)]
             place = Path(folder)
-            if place.name.endswith(".tmp"):
-                continue
             for name in names:
                 with suppress(FileNotFoundError):
                     path = place / name
@@ -48,8 +47,10 @@ class Folder:
 
     def read(self, name: str) -> bytes | None:
         """Return the contents of a small file, or None if it does not exist."""
-        path = self._path / name
-        return path.read_bytes() if path.is_file() else None
+        try:
+            return (self._path / name).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small file."""
@@ -86,9 +87,3 @@ class Folder:
                     (self._path / parent).rmdir()
                 except OSError:  # not empty
                     break
-
-
-def _unless_gone(error: OSError) -> None:
-    """Raise what keeps a folder from being listed, but for its absence."""
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error

@@ -144,6 +144,17 @@ def sweep_folder(folder: Path) -> None:
         sweep(folder / name)
 
 
+def unless_gone(error: OSError) -> None:
+    """Raise an error of listing a folder, unless the folder was removed in the meantime."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a name is that of the temporary folder of a writer."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder with its content; a kill leaves it complete, or for `sweep` to remove."""
     with _private(path) as room:
@@ -151,11 +162,16 @@ def remove_folder(path: Path) -> None:
 
 
 def _clear(room: Path, path: Path) -> None:
-    old = room / f"{path.name}{_OLD}"
-    if not room.is_dir() or not {entry.name for entry in room.iterdir()} <= {path.name, old.name}:
+    ours = {path.name, f"{path.name}{_OLD}"}
+    if not room.is_dir() or not {entry.name for entry in room.iterdir()} <= ours:
         return  # removed in the meantime, or not ours
+    _discard(room, path)
+
+
+def _discard(room: Path, path: Path) -> None:
+    old = room / f"{path.name}{_OLD}"
     if old.exists() and not path.exists():
-        old.rename(path)  # killed between the two renames of a folder
+        old.rename(path)  # stopped between the two renames of a folder
     shutil.rmtree(room, ignore_errors=True)
 
 
@@ -179,9 +195,9 @@ def _private(path: Path) -> Generator[Path]:
             yield room
         finally:
             try:
-                shutil.rmtree(room, ignore_errors=True)
+                _discard(room, path)
             except KeyboardInterrupt:  # Ctrl-C during the removal: finish it, then stop
-                shutil.rmtree(room, ignore_errors=True)
+                _discard(room, path)
                 raise
 
 
