@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -211,7 +212,7 @@ def test_objects_at_hugging_face_are_removed_one_by_one(monkeypatch):
     """`HfFileSystem.rm` takes one path: every push that had to remove something failed."""
     hub = pytest.importorskip("huggingface_hub")
     removed = []
-    there = {name: 1 for name in ("a", "b/c", "d")}
+    there = dict.fromkeys(("a", "b/c", "d"), 1)
     monkeypatch.setattr(hub.HfFileSystem, "_rm", lambda self, path: removed.append(path))
     place = places.open_place("url", "hf://datasets/lab/corpora/mine")
     monkeypatch.setattr(type(place), "sizes", lambda self: there)
@@ -403,6 +404,33 @@ def test_files_that_are_hidden_stay_here(directory, s3, tmp_path):
     (tmp_path / "c/.secret/key").write_text("mine")
     bh.push(tmp_path / "c", "s3://corpora/c")
     assert not [name for name in s3.find("corpora/c") if "key" in name or ".lock" in name]
+
+
+def test_a_folder_that_cannot_be_listed_stays_in_the_store(directory, url, tmp_path, monkeypatch):
+    """Its files counted as removed, and were removed from the store."""
+    own = shutil.copytree(directory, tmp_path / "own")
+    (own / "notes").mkdir()
+    (own / "notes/a.txt").write_bytes(b"a")
+    bh.push(own, url)
+    scan = os.scandir
+
+    def refused(path):
+        if not isinstance(path, int) and os.fspath(path).endswith("/notes"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "scandir", refused)
+        with pytest.raises(PermissionError):
+            bh.push(own, url)
+    assert places.open_place("url", url).read("notes/a.txt") == b"a"
+    (own / "notes").rename(tmp_path / "disk")
+    (own / "notes").symlink_to(tmp_path / "disk")
+    assert bh.push(own, url).sent == 0
+    (tmp_path / "disk").rename(tmp_path / "not mounted")
+    with pytest.raises(bh.CorpusError, match=r"own/notes is a link that leads nowhere"):
+        bh.push(own, url)
+    assert places.open_place("url", url).read("notes/a.txt") == b"a"
 
 
 def test_a_damaged_ledger_is_named(directory, url):

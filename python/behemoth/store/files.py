@@ -17,7 +17,8 @@ from behemoth._gen import digest_file
 from behemoth.support.checks import as_found
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.replacement import RECORDS
+from behemoth.support.files import unless_gone
+from behemoth.support.replacement import RECORDS, UNFINISHED
 
 from .studies import UNITS
 
@@ -51,7 +52,7 @@ def unfinished(directory: Path, record: str) -> bool:
     """
     if record == STUDY:
         return False
-    if (directory / ".unfinished").exists():
+    if (directory / UNFINISHED).exists():
         return True
     read = _json(directory / record) if record.endswith(".json") else {}
     if record == "run.json":
@@ -76,12 +77,14 @@ def files_of(directory: Path, record: str) -> list[str]:
     Raises
     ------
     CorpusError
-        If a link leads to a folder that contains it, or to one that was already listed.
+        If a link leads to a folder that contains it, to one that was already listed, or nowhere.
+    OSError
+        If a folder cannot be listed: its files would be removed from the store.
     """
     found: list[str] = []
     seen: set[str] = set()
     # A folder may be a link to another disk.
-    for place, folders, names in os.walk(directory, followlinks=True):
+    for place, folders, names in os.walk(directory, onerror=unless_gone, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             raise CorpusError(f"{place} is a link to a folder that contains it, or is listed twice")
@@ -90,12 +93,11 @@ def files_of(directory: Path, record: str) -> list[str]:
         if record == STUDY and _is_unit_under_way(Path(place), directory):
             folders.clear()
             continue
-        within = Path(place).relative_to(directory)
-        found += [
-            (within / name).as_posix()
-            for name in names
-            if not name.startswith(".") and (Path(place) / name).is_file()
-        ]
+        for path in (Path(place) / name for name in names if not name.startswith(".")):
+            if path.is_symlink() and not path.exists():
+                raise CorpusError(f"{path} is a link that leads nowhere (a disk not mounted?)")
+            if path.is_file():
+                found.append(path.relative_to(directory).as_posix())
     return sorted(found)
 
 

@@ -15,6 +15,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Advance, ProgressLike, task
+from behemoth.support.replacement import UNFINISHED
 
 from .files import STUDY, identity_of, in_order
 from .ledger import FOLDER, Entry, Ledger, part_names, read_ledger
@@ -25,7 +26,6 @@ from .work import WORKERS, carry_out, carry_out_in_turn
 
 __all__ = ["Pulled", "bring", "is_begun", "look", "pull", "source_of"]
 
-_UNFINISHED = ".unfinished"
 _ROOM = ".pulling"
 
 
@@ -169,7 +169,7 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = N
         carry_out(names, look, workers=WORKERS)
         step(len(names), len(names))
     if not wanted:
-        if (target / _UNFINISHED).exists():
+        if (target / UNFINISHED).exists():
             _end(target)
         return []
     # A directory has no record until all other files are present; a study is complete at any time,
@@ -179,7 +179,7 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = N
     sizes = place.sizes()
     for name in wanted:
         _check_size(place, name, ledger.files[name], sizes)
-    write_bytes(target / _UNFINISHED, _mark(ledger))
+    write_bytes(target / UNFINISHED, _mark(ledger))
     for name in last:
         (target / name).unlink(missing_ok=True)
     there = ledger.bytes - sum(ledger.files[name].size for name in wanted)
@@ -294,13 +294,13 @@ def _check(target: Path, ledger: Ledger) -> None:
         raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
     if is_begun(target, ledger):
         return
-    if (target / ledger.record).is_file() and not (target / _UNFINISHED).exists():
+    if (target / ledger.record).is_file() and not (target / UNFINISHED).exists():
         if identity_of(target, ledger.record) == ledger.identity:
             return
         other = ledger.record
     else:
         # A call killed while it wrote the marker may have left only its temporary file.
-        begun = f".{_UNFINISHED}."
+        begun = f".{UNFINISHED}."
         there = target.iterdir() if target.is_dir() else ()
         names = [path.name for path in there if not path.name.startswith(begun)]
         if not names:
@@ -329,7 +329,7 @@ def _check_study(place: Place, target: Path) -> None:
 
 def is_begun(target: Path, ledger: Ledger) -> bool:
     """Return whether a pull from this ledger into a directory is under way or was stopped."""
-    marker = target / _UNFINISHED
+    marker = target / UNFINISHED
     return marker.is_file() and marker.read_bytes() == _mark(ledger)
 
 
@@ -339,4 +339,4 @@ def _mark(ledger: Ledger) -> bytes:
 
 def _end(target: Path) -> None:
     shutil.rmtree(target / _ROOM, ignore_errors=True)
-    (target / _UNFINISHED).unlink(missing_ok=True)
+    (target / UNFINISHED).unlink(missing_ok=True)

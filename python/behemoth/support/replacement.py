@@ -26,8 +26,8 @@ from pathlib import Path
 from .files import left_by_writers, sweep_folder, write_bytes
 
 __all__ = [
-    "RECORDS", "Kind", "clear", "finish", "foreign", "is_under_way", "recover", "replaced",
-    "succeeds", "succession",
+    "RECORDS", "UNFINISHED", "Kind", "clear", "finish", "foreign", "is_under_way", "recover",
+    "replaced", "succeeds", "succession",
 ]  # fmt: skip
 
 RECORDS = (
@@ -36,8 +36,14 @@ RECORDS = (
 )  # fmt: skip
 """The record files that identify our directories; no directory is of two kinds."""
 
+UNFINISHED = ".unfinished"
+"""File of a directory that is being written, or whose writer was killed.
+
+It holds the name of the record that the directory will have, or, while it is fetched from a store,
+what is fetched.
+"""
+
 _ASIDE, _MOVING, _GOING = ".replaced-", ".replacing-", ".discarded-"
-_UNFINISHED = ".unfinished"
 _NAME = re.compile(r"(\.replaced-|\.replacing-|\.discarded-)([0-9]+)")
 
 
@@ -76,14 +82,14 @@ def foreign(place: Path, kind: Kind) -> str | None:
     """
     if not place.is_dir():
         return place.name if place.exists() else None
-    if (place / _UNFINISHED).is_dir():
-        return _UNFINISHED
+    if (place / UNFINISHED).is_dir():
+        return UNFINISHED
     names = sorted(entry.name for entry in place.iterdir())
     other = [name for name in names if name in RECORDS and name != kind.record]
     if other or (place / kind.record).is_file() or is_under_way(place, kind):
         return other[0] if other else None
     # Killed while writing `.unfinished`: it is written first, so its folder may be alone here.
-    left = {room.name for room in left_by_writers(place / _UNFINISHED)}
+    left = {room.name for room in left_by_writers(place / UNFINISHED)}
     return next((name for name in names if not _NAME.fullmatch(name) and name not in left), None)
 
 
@@ -97,14 +103,14 @@ def succession(place: Path, kind: Kind, *, force: bool) -> Generator[None]:
     recover(place, kind)
     aside = _set_aside(place, kind) if force else None
     try:
-        write_bytes(place / _UNFINISHED, f"{kind.record}\n".encode())
+        write_bytes(place / UNFINISHED, f"{kind.record}\n".encode())
         yield
     except BaseException as error:
         begun = (place / kind.record).exists()
         if aside is not None and not begun:
             _restore(place, kind, aside)
         elif not begun and not kind.own(place):
-            (place / _UNFINISHED).unlink(missing_ok=True)
+            (place / UNFINISHED).unlink(missing_ok=True)
         elif (kept := replaced(place)) is not None:
             error.add_note(f"what this replaces is kept in {kept} until this is finished")
         raise
@@ -131,7 +137,7 @@ def succeeds(place: Path, kind: Kind) -> bool:
 
 def is_under_way(place: Path, kind: Kind) -> bool:
     """Return whether a directory of this kind was begun and is not complete."""
-    file = place / _UNFINISHED
+    file = place / UNFINISHED
     return file.is_file() and file.read_text(encoding="utf-8").strip() == kind.record
 
 
@@ -149,7 +155,7 @@ def recover(place: Path, kind: Kind) -> None:
 
 def finish(place: Path) -> None:
     """Remove the files that were set aside, because their successor is complete."""
-    (place / _UNFINISHED).unlink(missing_ok=True)
+    (place / UNFINISHED).unlink(missing_ok=True)
     for folder, inside, _ in os.walk(place):  # follows no links
         inside[:] = [name for name in inside if not name.startswith(".")]
         sweep_folder(Path(folder))
@@ -183,7 +189,7 @@ def _restore(place: Path, kind: Kind, aside: Path) -> None:
     aside.rename(moving)
     _move_back(place, kind, moving)
     if (place / kind.record).exists():
-        (place / _UNFINISHED).unlink(missing_ok=True)
+        (place / UNFINISHED).unlink(missing_ok=True)
 
 
 def _move_back(place: Path, kind: Kind, moving: Path) -> None:
