@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,8 @@ from behemoth.store import staged
 from behemoth.store.cache import stage_of
 from behemoth.store.ledger import LEDGER, read_ledger
 from behemoth.store.place import open_place
-from behemoth.support.digests import sealed
+from behemoth.store.work import carry_out
+from behemoth.support.digests import checks, sealed, unchecked
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -169,6 +171,19 @@ def test_a_unit_with_a_file_missing_in_the_store_is_replaced(parts, url):
     finish(parts[1], "trials/t0", b"another")
     bh.push(parts[1], url)
     assert held(url)["trials/t0/edits.parquet"] == b"another"
+
+
+def test_threads_check_as_the_caller_does(monkeypatch):
+    """With `--no-verify`, those of `study run --out URL` refused every file that does not match."""
+    monkeypatch.setattr(staged, "_EVERY", 0.01)
+    seen = []
+    with unchecked():
+        with staged.send_now_and_then(lambda: seen.append(checks())):
+            while not seen:
+                time.sleep(0.01)
+        carry_out([1, 2], lambda job, moved: seen.append(checks()), workers=2)
+    carry_out([1], lambda job, moved: seen.append(not checks()), workers=1)
+    assert not any(seen)
 
 
 def test_two_that_send_at_once_keep_each_others_entries(parts, url, monkeypatch):

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 from behemoth._gen import digest
@@ -148,7 +149,8 @@ def send_now_and_then(now: Callable[[], object]) -> Generator[None]:
                 log = logging.getLogger(__name__)
                 log.warning("%s; the study continues, and sending is tried again", error)
 
-    sender = threading.Thread(target=run, daemon=True)
+    # A thread does not inherit the context, which says whether files are checked (`unchecked`).
+    sender = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
     sender.start()
     try:
         yield

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -82,8 +83,9 @@ def carry_out(
             ended.put(None)
 
     threads = [
-        threading.Thread(target=run, daemon=True) for _ in range(min(workers, len(jobs)))
-    ]  # fmt: skip
+        threading.Thread(target=copy_context().run, args=(run,), daemon=True)
+        for _ in range(min(workers, len(jobs)))
+    ]
     for thread in threads:
         thread.start()
     left = len(jobs)
