@@ -38,6 +38,12 @@ def test_values_as_a_command_line_has_them():
     assert made(Thing, words, text=True) == Thing("none", "square")
 
 
+@pytest.mark.parametrize("text", ["9007199254740993", "1_234_567_890_123_456_789", "-9", "+3"])
+def test_a_whole_number_keeps_all_its_digits(text):
+    """It went through a float, which has 53 bits."""
+    assert made(Thing, {"name": "a", "count": text}, text=True).count == int(text)
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

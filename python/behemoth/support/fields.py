@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from math import isfinite
 from numbers import Integral, Real
@@ -162,6 +163,9 @@ def _read(text: str, hint: object) -> object:
 
 
 def _read_number(text: str, *, whole: bool) -> int | float:
+    if whole:
+        with suppress(ValueError):  # a float has 53 bits; 1e6 is whole, too
+            return _within(int(text.replace("_", "")))
     try:
         number = float(text.replace("_", ""))
     except ValueError:
