@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -46,8 +48,17 @@ def test_every_part_is_adapted(model, family, part, based, tmp_path, same_as_ada
             pytest.xfail("only the base states that the matrices of its blocks are [in, out]")
     model.save_pretrained(tmp_path / "base")
     delta = low_rank(model, part)
-    save_adapter(delta, tmp_path / "adapter", tmp_path / "base" if based else "")
+    save_adapter(delta, tmp_path / "adapter", tmp_path / "base" if based else None)
     same_as_adapter(model, delta, tmp_path / "adapter", [5, 9, 12, 5], 1e-2)
+
+
+def test_without_a_base_no_file_of_the_current_directory_is_read(model, tmp_path, monkeypatch):
+    """The factors were transposed as for the model that happened to be there."""
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    monkeypatch.chdir(tmp_path)
+    save_adapter(low_rank(model, "both"), tmp_path / "adapter")
+    text = (tmp_path / "adapter/adapter_config.json").read_text()
+    assert json.loads(text)["fan_in_fan_out"] is False
 
 
 @pytest.mark.parametrize("part", ["embedding", "head"])

@@ -17,8 +17,10 @@ from .delta import EditDelta, LowRank
 __all__ = ["save_adapter"]
 
 
-def _family(base: Path) -> Family | None:
+def _family(base: Path | None) -> Family | None:
     """Return the family of a saved model; None without one."""
+    if base is None:
+        return None
     file = base / "config.json"
     if not file.is_file():
         return None
@@ -34,7 +36,7 @@ def _is_tied(base: Path) -> bool:
 
 
 def save_adapter(
-    delta: EditDelta, directory: str | PathLike[str], base: str | PathLike[str] = ""
+    delta: EditDelta, directory: str | PathLike[str], base: str | PathLike[str] | None = None
 ) -> Path:
     """Write a delta as ``adapter_config.json`` and ``adapter_model.safetensors``.
 
@@ -48,7 +50,8 @@ def save_adapter(
     delta : EditDelta
     directory : path
     base : path, optional
-        The model that the adapter is for.
+        The model that the adapter is for. Without it, the family is taken to be one whose matrices
+        are [out, in].
 
     Raises
     ------
@@ -74,12 +77,13 @@ def save_adapter(
             f"a delta of {delta.method} without changes ({delta.failure})",
             "one with changes of low rank",
         )
-    family = _family(Path(base))
+    model = None if base is None else Path(base)
+    family = _family(model)
     families = FAMILIES.values() if family is None else (family,)
     embeddings = {f"{each.stream}.{each.embedding}" for each in families}
     heads = {head for each in families for head in each.heads}
     outside = [module for module in factors if module in embeddings | heads]  # of the blocks
-    if outside and family is not None and _is_tied(Path(base)):
+    if outside and model is not None and family is not None and _is_tied(model):
         raise ArgumentError(
             "adapter",
             f"a change of {outside[0]}, which embedding and head share",
@@ -90,7 +94,7 @@ def save_adapter(
     most = max(ranks.values())
     config = LoraConfig(
         task_type="CAUSAL_LM",
-        base_model_name_or_path=fspath(base),
+        base_model_name_or_path=None if base is None else fspath(base),
         r=most,
         lora_alpha=most,
         lora_dropout=0.0,
