@@ -97,15 +97,21 @@ def holder(path: Path) -> str:
     machines that share the file system.
     """
     try:
-        inode = path.stat().st_ino
+        own = path.stat()
         rows = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return "another process"
+    device = f"{os.major(own.st_dev):02x}:{os.minor(own.st_dev):02x}"
+    elsewhere = "another process, not on this machine"
     for row in rows:
         words = row.split()
-        if len(words) > 5 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode):
-            return f"process {words[4]} on {platform.node()}"
-    return "another process, not on this machine"
+        if len(words) > 5 and words[1] == "FLOCK":
+            place, _, inode = words[5].rpartition(":")
+            if inode == str(own.st_ino) and place == device:
+                return f"process {words[4]} on {platform.node()}"
+            # Another file with this number, or this one: some file systems have two device numbers.
+            elsewhere = "another process" if inode == str(own.st_ino) else elsewhere
+    return elsewhere
 
 
 @contextmanager
