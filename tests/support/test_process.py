@@ -4,7 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import pytest
+
+from behemoth.support import process
 from behemoth.support.process import ENVIRONMENT
 
 
@@ -26,6 +30,30 @@ def test_what_is_not_set_is_set():
 
 def test_what_the_user_has_set_stays():
     assert after_prepare(GOMP_SPINCOUNT="7")["GOMP_SPINCOUNT"] == "7"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
+@pytest.mark.parametrize(
+    ("most", "taken"),
+    [(1 << 30, {-3: 1 << 30, -1: 1 << 30}), (32 << 20, {-3: 32 << 20, -1: 1 << 30}), (0, {})],
+    ids=["new", "old", "none"],
+)
+def test_memory_is_kept_only_with_a_threshold_that_is_taken(most, taken, monkeypatch):
+    """Where glibc refuses the one, the other alone fixed it at 128 KiB: worse than neither."""
+    made = {}
+
+    def mallopt(name, value):
+        if name == -3 and value > most:
+            return 0
+        made[name] = value
+        return 1
+
+    monkeypatch.setattr(process, "lean", lambda: None)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(process.platform, "libc_ver", lambda: ("glibc", "2.17"))
+    monkeypatch.setattr(process.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    process.prepare()
+    assert made == taken
 
 
 def test_nothing_of_it_is_done_at_import():

@@ -25,6 +25,7 @@ ENVIRONMENT = {
 # From malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = 1 << 30  # bytes; larger than any tensor of a model that is trained on a CPU
+_LARGEST_OLD = 32 << 20  # bytes; HEAP_MAX_SIZE / 2 on 64 bits
 
 
 def prepare() -> None:
@@ -39,8 +40,10 @@ def prepare() -> None:
         os.environ.setdefault(name, value)
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        for name in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-            libc.mallopt(name, _NEVER)
+        # Any call switches off the growth of the threshold of mmap, which begins at 128 KiB: if it
+        # is refused, as older versions refuse more than 32 MiB, the other one must not be made.
+        if libc.mallopt(_MMAP_THRESHOLD, _NEVER) or libc.mallopt(_MMAP_THRESHOLD, _LARGEST_OLD):
+            libc.mallopt(_TRIM_THRESHOLD, _NEVER)
 
 
 def rank() -> int:
