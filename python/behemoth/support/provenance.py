@@ -20,9 +20,34 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def cores() -> int:
-    """Return the number of cores this process may use; in a container not always all of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(root: Path = Path("/")) -> int:
+    """Return the number of cores this process may use; in a container not always all of them.
+
+    A container's share of processor time, such as 1.5 cores, is rounded up.
+
+    Parameters
+    ----------
+    root : Path
+        Root of the file system.
+    """
+    affine = hasattr(os, "sched_getaffinity")
+    found = len(os.sched_getaffinity(0)) if affine else os.cpu_count() or 1
+    groups = root / "sys/fs/cgroup"  # version 2, and version 1
+    shares = [_words(groups / "cpu.max")]
+    shares.append(
+        [*_words(groups / "cpu/cpu.cfs_quota_us"), *_words(groups / "cpu/cpu.cfs_period_us")]
+    )
+    for words in shares:  # microseconds of processor time, and the period; "max" or -1 if unlimited
+        if len(words) == 2 and all(word.isdigit() for word in words) and int(words[1]):
+            found = min(found, max(1, -(-int(words[0]) // int(words[1]))))
+    return found
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return []
 
 
 def versions(*packages: str) -> dict[str, str]:
