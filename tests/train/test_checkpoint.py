@@ -1,5 +1,6 @@
 """What checkpoints are resumed from, and what is said of those that cannot be."""
 
+import errno
 import json
 import shutil
 
@@ -12,7 +13,14 @@ from behemoth import CorpusError
 from behemoth.model.build import build_model
 from behemoth.model.sizes import Size
 from behemoth.train import default_config, train
-from behemoth.train.checkpoint import Checkpoints, State, load_weights
+from behemoth.train.checkpoint import (
+    Checkpoints,
+    State,
+    _random_states,
+    _set_random_states,
+    load_weights,
+)
+from behemoth.train.dropout import drawing
 from behemoth.train.errors import TrainError
 from behemoth.train.trained import Trained
 from behemoth.verification import verify
@@ -84,6 +92,67 @@ def test_a_checkpoint_of_another_model_is_not_called_damaged(tmp_path):
     assert "damaged" not in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(CorpusError, match=message):
         load_weights(path, large)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError, "^CUDA out"),
+        (OSError(errno.EIO, "Input/output error"), TrainError, "cannot be read: .*put error$"),
+    ],
+    ids=["memory", "disk"],
+)
+@pytest.mark.parametrize("name", ["fill", "load_file"])
+def test_what_is_intact_is_not_called_damaged(name, error, raised, message, tmp_path, monkeypatch):
+    """It was, with the advice to remove it."""
+    size = Size("tiny", 32, 2, 4, 48, "llama", key_value_heads=2, head_width=8)
+    model = build_model(size, 40, seed=0, block_length=64)
+    trained = Trained(model, default_config("nano"))
+    kept = Checkpoints(tmp_path)
+    path = kept.save(model, trained.tensors(), State(5, {}, 1.0, 1.0))
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(f"behemoth.train.checkpoint.{name}", fail)
+    with pytest.raises(raised, match=message) as caught:
+        kept.load(path, model, trained)
+    assert "remove" not in str(caught.value) and "another model" not in str(caught.value)
+
+
+def test_a_copy_beside_checkpoints_is_none_of_them(tmp_path):
+    for name in ("step-00000100-backup", "step-00000100", "step-00000020", "step-x"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / "checkpoints" / name / "optimiser.safetensors").write_bytes(b"")
+    kept = Checkpoints(tmp_path / "checkpoints")
+    assert kept.last() == kept.path(100)
+
+
+def test_a_device_without_a_saved_state_does_not_repeat_the_first_masks(
+    small, config, tmp_path, monkeypatch
+):
+    """A run that goes on on another kind of device finds no state of its generator."""
+    config, seeded = config(checkpoint_interval=2), []
+    with pytest.raises(Stop):
+        train(small, out=tmp_path / "run", config=config, progress=stop_at(4))
+    monkeypatch.setattr("behemoth.train.loop.seed_dropout", lambda *words: seeded.append(words[3:]))
+    train(small, out=tmp_path / "run", config=config)
+    assert seeded == [(), (4,)]
+
+
+def test_the_generator_of_apple_is_saved_and_restored(monkeypatch):
+    """By a stand-in: what is drawn between is forgotten, for the caller and for the next call."""
+    state = [torch.tensor([1], dtype=torch.uint8)]
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: state[0])
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda value: state.__setitem__(0, value))
+    with drawing(torch.device("mps")):
+        state[0] = torch.tensor([2], dtype=torch.uint8)
+        saved = _random_states()
+        state[0] = torch.tensor([3], dtype=torch.uint8)
+        _set_random_states(saved)
+        assert state[0].item() == 2
+    assert state[0].item() == 1
 
 
 @pytest.mark.parametrize("finished", [True, False], ids=["finished", "resumed"])

@@ -1,6 +1,6 @@
 """Checkpoints: one folder each, written atomically.
 
-``checkpoints/step-000120/`` holds ``model.safetensors`` and ``config.json`` (so that
+``checkpoints/step-00000120/`` holds ``model.safetensors`` and ``config.json`` (so that
 `AutoModelForCausalLM` loads it), ``state.json`` (step, position in the corpus, times, digests of
 the files) and ``optimiser.safetensors`` (moments and the states of the random number generators).
 It is written under another name, synced and renamed. Checkpoints of the history have no
@@ -27,8 +27,10 @@ from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, remove_folder, replacing, sweep_folder, write_bytes
 
+from .device import is_out_of_memory
 from .errors import TrainError
 from .model_source import OPTIMISER, WEIGHTS
+from .run import checkpoint_paths, step_of
 from .sharding import part_of
 from .trained import Trained
 
@@ -97,10 +99,15 @@ class Checkpoints:
     def load(self, path: Path, model: PreTrainedModel, trained: Trained) -> State:
         """Load a checkpoint into a model and its optimiser, and set the random states.
 
+        The generator of a device whose state was not saved, as by a run on another kind of device,
+        stays as it is.
+
         Raises
         ------
         TrainError
-            If it is damaged, missing, or holds another model.
+            If it is damaged, missing, cannot be read, or holds another model.
+        MemoryError, RuntimeError
+            If memory runs out.
         """
         if not path.is_dir():
             raise TrainError(
@@ -117,6 +124,8 @@ class Checkpoints:
             try:
                 fill(model, weights)
             except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
                 raise TrainError(
                     f"checkpoint {path} holds another model: {_short(error)}"
                 ) from error
@@ -130,6 +139,11 @@ class Checkpoints:
         except TrainError:
             raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            if is_out_of_memory(error):
+                raise
+            # The digests matched: a disk that cannot be read now does not make it damaged.
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise TrainError(f"checkpoint {path} cannot be read: {error}") from error
             raise TrainError(f"checkpoint {path} is damaged; {hint}") from error
 
     def prune(self, keep: int, history: frozenset[int]) -> None:
@@ -153,7 +167,7 @@ class Checkpoints:
         sweep_folder(self.directory)
 
     def _all(self) -> list[Path]:
-        return sorted(self.directory.glob("step-*"), key=step_of)
+        return list(checkpoint_paths(self.directory).values())
 
     def _resumable(self) -> list[Path]:
         return [path for path in self._all() if (path / OPTIMISER).is_file()]
@@ -227,6 +241,8 @@ def load_weights(path: Path, model: PreTrainedModel) -> None:
     try:
         fill(model, load_file(path / WEIGHTS))
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise CorpusError(f"{path / WEIGHTS} holds another model: {_short(error)}") from None
     except (OSError, SafetensorError):
         raise CorpusError(f"{path / WEIGHTS} is damaged") from None
@@ -238,11 +254,6 @@ def history_steps(count: int, steps: int) -> frozenset[int]:
         return frozenset()
     places = [i / (count - 1) if count > 1 else 1.0 for i in range(count)]
     return frozenset({0, *(round(steps**place) for place in places)})
-
-
-def step_of(path: Path) -> int:
-    """Return the step of a checkpoint."""
-    return int(path.name.removeprefix("step-"))
 
 
 def _short(error: RuntimeError) -> str:
@@ -259,6 +270,8 @@ def _random_states() -> dict[str, Tensor]:
     states = {f"{_RANDOM}.cpu": torch.get_rng_state()}
     if torch.cuda.is_initialized():
         states[f"{_RANDOM}.cuda"] = torch.cuda.get_rng_state()
+    if torch.backends.mps.is_available():
+        states[f"{_RANDOM}.mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -266,3 +279,5 @@ def _set_random_states(tensors: dict[str, Tensor]) -> None:
     torch.set_rng_state(tensors[f"{_RANDOM}.cpu"])
     if torch.cuda.is_initialized() and f"{_RANDOM}.cuda" in tensors:
         torch.cuda.set_rng_state(tensors[f"{_RANDOM}.cuda"])
+    if torch.backends.mps.is_available() and f"{_RANDOM}.mps" in tensors:
+        torch.mps.set_rng_state(tensors[f"{_RANDOM}.mps"])

@@ -11,7 +11,7 @@ from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 
 from .metrics import read_rows
-from .run import RECORD, RunRecord, read_record
+from .run import RECORD, RunRecord, checkpoint_paths, read_record
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
         directory=fspath(directory),
         status=record.status,
         record=record,
-        checkpoints=sorted(
-            int(path.name.removeprefix("step-")) for path in place.glob("checkpoints/step-*")
-        ),
+        checkpoints=list(checkpoint_paths(place / "checkpoints")),
         last=training[-1] if training else None,
         recall={row["exposures"]: row["recall"] for row in measured if row["step"] == step},
         recall_step=step,

@@ -25,7 +25,7 @@ from behemoth.support.files import replacing
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import versions
 
-from .checkpoint import Checkpoints, State, history_steps, save_model, step_of
+from .checkpoint import Checkpoints, State, history_steps, save_model
 from .config import TrainConfig
 from .data import BlockStream, DataConfig
 from .device import Machine
@@ -40,7 +40,7 @@ from .model_source import model_of
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
-from .run import RunRecord
+from .run import RunRecord, step_of
 from .schedule import learning_rate
 from .sharding import Whole
 from .update import Updater
@@ -339,6 +339,8 @@ class Loop:
         step = machine.agreement.tell(-1 if last is None else step_of(last))
         if step >= 0:
             place = self.checkpoints.path(step)
+            # Without a saved state of this device, masks would be those of the first steps.
+            seed_dropout(machine.device, self.config.seed, machine.rank, step)
             state = self.checkpoints.load(place, self.model, self.update.trained)
             # Checkpoints of earlier versions lack the length, which was checked against the record.
             length = {"block_length": self.config.block_length}

@@ -6,6 +6,7 @@ to read a run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
@@ -38,6 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 RECORD = "run.json"
+_STEP = re.compile(r"step-([0-9]+)")
 _ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
 
 
@@ -130,6 +132,17 @@ class RunRecord:
     def write(self, directory: Path) -> None:
         """Write the record to a run directory."""
         write_bytes(directory / RECORD, as_json(sealed(self.to_dict())))
+
+
+def checkpoint_paths(directory: Path) -> dict[int, Path]:
+    """Return the checkpoints in a folder by their steps, ascending; other entries are skipped."""
+    steps = ((path, _STEP.fullmatch(path.name)) for path in directory.glob("step-*"))
+    return dict(sorted((int(match[1]), path) for path, match in steps if match is not None))
+
+
+def step_of(path: Path) -> int:
+    """Return the step of a checkpoint."""
+    return int(path.name.removeprefix("step-"))
 
 
 def read_record(directory: str | PathLike[str]) -> RunRecord | None:

@@ -18,7 +18,7 @@ from behemoth.study.file.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.support.digests import check
 from behemoth.train.config import default_config
-from behemoth.train.run import Run, read_run
+from behemoth.train.run import Run, checkpoint_paths, read_run
 
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
@@ -214,8 +214,7 @@ class Bench:
         StudyError
             If there are none: checkpoints are not part of a model's id.
         """
-        places = (self._model(name) / "checkpoints").glob("step-*")
-        found = sorted(int(place.name.removeprefix("step-")) for place in places)
+        found = list(checkpoint_paths(self._model(name) / "checkpoints"))
         if not found:
             raise StudyError(f"model {name!r}: it was trained without checkpoints to keep")
         return found
