@@ -270,9 +270,12 @@ def test_out_of_memory_says_what_to_lower(small, config, tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr("behemoth.train.update.Updater.__call__", full)
-    with pytest.raises(TrainError, match="out of memory on cpu: raise accumulate"):
-        train(small, out=tmp_path / "run", config=config())
+    with monkeypatch.context() as context:
+        context.setattr("behemoth.train.update.Updater.__call__", full)
+        with pytest.raises(TrainError, match="out of memory on cpu: raise accumulate"):
+            train(small, out=tmp_path / "run", config=config(tensorboard=True))
+    # Which is so: nothing of the first try is in the way.
+    train(small, out=tmp_path / "run", config=config(accumulate=2, tensorboard=True))
 
 
 def test_a_device_that_is_not_there_is_refused(small, config, tmp_path):

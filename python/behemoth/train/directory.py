@@ -183,6 +183,11 @@ class RunDirectory:
         for name in RUN.own(self.path):
             path = self.path / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            for parent in name.parents[:-1]:  # a folder left empty would be somebody else's
+                try:
+                    (self.path / parent).rmdir()
+                except OSError:  # not empty
+                    break
 
     def finished(self) -> None:
         """Remove what a run that is now finished has replaced."""
