@@ -12,6 +12,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare, rank
 from behemoth.train.config import TrainConfig, default_config
+from behemoth.train.errors import Interrupted
 
 from .console import keep_interrupts, resumable, write_json
 from .edit import MEMORY
@@ -60,6 +61,11 @@ def train(
         check_corpus("source", source)
         from behemoth.train import train as train_model
 
-        result = train_model(source, config=config, progress=Bars(), **given)
+        try:
+            result = train_model(source, config=config, progress=Bars(), **given)
+        except Interrupted as stop:
+            if stop.result is None:
+                raise
+            result = stop.result
     if rank() == 0:  # only the first of several processes reports
         write_json(asdict(result)) if json else show_result(result)

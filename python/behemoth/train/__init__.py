@@ -76,7 +76,8 @@ def train(
     TrainError
         If the loss diverged or memory ran out; the last good checkpoint is kept.
     Interrupted
-        After Ctrl-C, SIGTERM or SIGUSR1; a checkpoint was saved.
+        After Ctrl-C, SIGTERM or SIGUSR1; a checkpoint was saved. If the signal arrived after the
+        last step, the run is finished and `result` is that of the run.
 
     Examples
     --------

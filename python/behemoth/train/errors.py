@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .result import TrainResult
+
 
 class TrainError(RuntimeError):
     """A run failed, for example because the loss diverged or memory ran out."""
@@ -18,8 +23,11 @@ class Interrupted(KeyboardInterrupt):
     ----------
     signal_number : int
         Number of the signal.
+    result : TrainResult or None
+        Result of the run if the signal arrived too late to stop it.
     """
 
-    def __init__(self, message: str, signal_number: int) -> None:
+    def __init__(self, message: str, signal_number: int, result: TrainResult | None = None) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+        self.result = result

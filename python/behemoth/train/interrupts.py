@@ -35,7 +35,7 @@ def interruptible() -> Generator[Flag]:
 
     A Ctrl-C more than two seconds after the first signal stops immediately. Other signals have no
     effect when repeated: schedulers and launchers repeat them, and kill a process that takes too
-    long.
+    long. A signal that is ignored stays ignored, as Ctrl-C is in background jobs of a shell script.
     """
     flag = Flag()
     if threading.current_thread() is not threading.main_thread():
@@ -48,7 +48,9 @@ def interruptible() -> Generator[Flag]:
         elif number == signal.SIGINT and time.monotonic() - flag.since > _ECHO:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    # None: the handler was not installed from Python, and could not be restored.
+    heard = [n for n in _SIGNALS if signal.getsignal(n) not in (None, signal.SIG_IGN)]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield flag
     finally:

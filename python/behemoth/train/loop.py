@@ -176,9 +176,10 @@ class Loop:
         self.first_loss: float | None = None
         self.loss = float("nan")
         self.save_seconds = 0.0
+        self.late_signal: int | None = None
 
     def train(self) -> TrainResult:
-        """Train to the end."""
+        """Train to the end; a signal after the last step is kept in `late_signal`."""
         with drawing(self.machine.device):  # a resumed run restores its own state
             seed_dropout(self.machine.device, self.config.seed, self.machine.rank)
             self._resume()
@@ -241,7 +242,9 @@ class Loop:
                     machine.wait()  # launchers end all processes when the first one ends
                     raise Interrupted(f"checkpoint at step {step} of {steps} saved", signal_number)
                 stretch.restart(step)
-            return self._finish(metrics)
+            result = self._finish(metrics)
+        self.late_signal = interrupted.signal_number
+        return result
 
     def _measures(self, step: int) -> bool:
         """Whether recall is measured after a step; `_finish` measures it after the last one."""

@@ -17,7 +17,7 @@ from .checkpoint import Checkpoints, history_steps
 from .config import TrainConfig, default_config
 from .device import Machine, is_out_of_memory
 from .directory import RunDirectory
-from .errors import ElsewhereError, TrainError
+from .errors import ElsewhereError, Interrupted, TrainError
 from .loop import Loop
 from .result import TrainResult
 from .run import RunRecord
@@ -53,7 +53,8 @@ def run(
             if machine.agreement.tell() == _FINISHED:
                 return _result(directory, directory.record())
             vocabulary = machine.agreement.tell() or None
-            return Loop(corpus, config, machine, directory, progress, memory, vocabulary).train()
+            whole = Loop(corpus, config, machine, directory, progress, memory, vocabulary)
+            return _heeding(whole, whole.train())
         with ExitStack() as held:
             with machine.agreement.refusing() as tell:
                 held.enter_context(directory.locked())
@@ -72,12 +73,23 @@ def run(
             whole = Loop(corpus, config, machine, directory, progress, memory, vocabulary)
             with directory.begun(replaces=replaces):
                 try:
-                    return whole.train()
+                    result = whole.train()
                 except (MemoryError, RuntimeError) as error:
                     # A retry with other settings is another run; this one made no step.
                     if record is None and not whole.step and is_out_of_memory(error):
                         directory.discard()
                     raise
+            return _heeding(whole, result)
+
+
+def _heeding(whole: Loop, result: TrainResult) -> TrainResult:
+    """Return the result of a finished run, unless a signal arrived too late to stop it.
+
+    Callers that would go on with another run then stop.
+    """
+    if whole.late_signal is not None:
+        raise Interrupted(f"{result.run} is finished", whole.late_signal, result)
+    return result
 
 
 @contextmanager
