@@ -40,7 +40,8 @@ def consequences(summary: Summary) -> Figure | Absent:
     caption = (
         "Free generation after the edit, for facts that the model knew before and whose object "
         "changes with the edit. The remaining share has some other answer. All edits count, "
-        f"including those without success and those that broke down, as 0. {counted(frame, 'edits')}; {JACKKNIFE}."
+        "including those without success and, as 0, those that broke down. "
+        f"{counted(frame, 'edits')}; {JACKKNIFE}."
     )
     return Figure(
         "consequences", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method",
