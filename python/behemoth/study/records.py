@@ -12,7 +12,15 @@ from typing import Any, Literal, Self
 from behemoth.store.studies import FOREIGN
 from behemoth.support.fields import made
 
-__all__ = ["FOREIGN", "ModelRecord", "Outcome", "StudyRecord", "TrialRecord", "TrialRow"]
+__all__ = [
+    "FOREIGN",
+    "ModelRecord",
+    "Outcome",
+    "StudyRecord",
+    "TrialRecord",
+    "TrialRow",
+    "place_of",
+]
 
 Outcome = Literal["done", "failed"]
 
@@ -67,7 +75,7 @@ class ModelRecord(_Record):
         Share of all facts whose object is generated exactly.
     device : str
     seconds : dict of str to float
-        Seconds of work by stage.
+        Seconds of work by stage; of a training that was stopped and resumed, of all its steps.
     files : dict of str to str, optional
         Digests of its frames; None in records of earlier versions.
     """
@@ -134,6 +142,11 @@ class TrialRow(_Record):
     twin: str | None = None
 
 
+def place_of(row: TrialRow) -> tuple[str, ...]:
+    """Return what identifies a trial within a study: another tool's by label, model and plan."""
+    return (row.label, row.model, row.plan) if row.family == FOREIGN else (row.id,)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord(TrialRow):
     """The definition of a trial and its outcome.
@@ -142,7 +155,7 @@ class TrialRecord(TrialRow):
     ----------
     status : {'done', 'failed'}
     reason : str, optional
-        Why the trial, or a part of it, failed.
+        Why the trial, or a part of it, failed: its durability, or the count of its cost.
     seconds : dict of str to float
         Seconds of work by stage.
     edits, failed_edits : int
@@ -152,8 +165,9 @@ class TrialRecord(TrialRow):
     versions : dict of str to str, optional
         Versions of the packages it was carried out with.
     flops : float, optional
-        Operations per edit; see `behemoth.edit.cost.EditCost`. None for methods that retrain a
-        model, and for trials carried out before costs were counted.
+        Operations of the first edit, or per edit of the batch; see `behemoth.edit.cost.EditCost`.
+        None for methods that retrain a model, if that edit broke down or its cost could not be
+        counted, and for trials carried out before costs were counted.
     memory : int, optional
         Bytes that making an edit, or the complete batch, needs beside the model; None as `flops`.
     files : dict of str to str, optional

@@ -95,6 +95,33 @@ def test_it_stays_when_the_study_is_run_or_merged(copy, study, theirs, in_proces
     assert len(Results.open(tmp_path / "c").done) == 2
 
 
+def test_a_model_is_identified_by_its_weights_and_not_by_its_path(copy, theirs, tmp_path):
+    first = add_model(copy, theirs, name="theirs", **ids(copy))
+    moved = shutil.copytree(theirs, tmp_path / "moved")
+    assert add_model(copy, moved, name="theirs", **ids(copy)).id == first.id
+    assert len(StudyDirectory(copy).read().trials) == 2
+
+
+def test_a_corrected_model_replaces_the_one_before(copy, study, theirs, tmp_path):
+    """Two trials of one label, run and plan would count that cluster twice."""
+    from behemoth.train.run import read_run
+
+    first = add_model(copy, theirs, name="theirs", **ids(copy))
+    other = add_model(copy, theirs, name="others", **ids(copy))
+    directory = StudyDirectory(copy)
+    other_study = shutil.copytree(copy, tmp_path / "other")
+    unedited = read_run(directory.model(ids(copy)["run"])).load_model("cpu")
+    unedited.save_pretrained(tmp_path / "corrected")
+    second = add_model(copy, tmp_path / "corrected", name="theirs", **ids(copy))
+    assert second.id != first.id
+    rows = {row.label: row.id for row in directory.read().trials if row.label != "ft"}
+    assert rows == {"others": other.id, "theirs": second.id}
+    assert len(directory.read().trials) == 3
+    merge_studies([copy, other_study], tmp_path / "c")
+    merged = StudyDirectory(tmp_path / "c").read().trials
+    assert {row.label: row.id for row in merged if row.label != "ft"} == rows and len(merged) == 3
+
+
 def test_what_another_adds_meanwhile_stays(copy, theirs, monkeypatch):
     from behemoth.study.work import add
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from polars.testing import assert_frame_equal
@@ -11,9 +12,10 @@ from behemoth import ArgumentError
 from behemoth.study import merge_studies
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
+from behemoth.study.records import FOREIGN, ModelRecord
 from behemoth.study.results import Results
 from behemoth.study.trial.laboratory import Laboratory
-from behemoth.study.work import run
+from behemoth.study.work import merge, run
 from behemoth.support.locks import lock
 
 
@@ -97,6 +99,45 @@ def test_a_finished_trial_is_taken_before_one_that_failed(parts, tmp_path):
     assert merge_studies([broken], tmp_path / "c").trials_done == 3
     assert Results.open(tmp_path / "c").failures[0].reason == "a cosmic ray"
     assert merge_studies([broken, parts[0]], tmp_path / "c").trials_done == 4
+
+
+def test_a_failure_does_not_replace_a_training_that_can_be_resumed(parts, tmp_path):
+    broken, out = tmp_path / "broken", tmp_path / "c"
+    shutil.copytree(parts[0], broken)
+    directory = StudyDirectory(broken)
+    model = next(row["id"] for row in directory.read().models if directory.model_record(row["id"]))
+    shutil.rmtree(directory.model(model))
+    directory.write(ModelRecord(model, "failed", "a cosmic ray"))
+    out.mkdir()
+    for name in ("study.toml", "study.json"):
+        shutil.copy(broken / name, out / name)
+    begun = StudyDirectory(out).model(model) / "checkpoints" / "step-00001000" / "model.safetensors"
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"weights")
+    assert merge_studies([broken], out).models_done == 0
+    assert begun.read_bytes() == b"weights"
+    assert StudyDirectory(out).model_record(model) is None
+    merge_studies([broken], tmp_path / "d")  # which has nothing of the model
+    assert StudyDirectory(tmp_path / "d").model_record(model).reason == "a cosmic ray"
+    assert merge_studies([broken, parts[0]], out).models_done == 1  # finished: replaced
+
+
+def test_a_trial_added_before_the_lock_is_held_stays(parts, tmp_path, monkeypatch):
+    out = tmp_path / "c"
+    merge_studies(parts, out)
+    own = merge.lock
+
+    def meanwhile(path, **options):
+        directory = StudyDirectory(out)
+        about = directory.read()
+        row = replace(about.trials[0], id="0" * 16, label="theirs", family=FOREIGN)
+        text = (out / "study.toml").read_text()
+        directory.begin(text, replace(about, trials=(*about.trials, row)))
+        return own(path, **options)
+
+    monkeypatch.setattr(merge, "lock", meanwhile)
+    assert merge_studies(parts, out).trials == 9
+    assert "theirs" in {row.label for row in StudyDirectory(out).read().trials}
 
 
 def test_other_studies_are_refused(parts, tiny, in_process, tmp_path):

@@ -7,7 +7,7 @@ The model that such a tool edits is measured like the study's own trials of that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +19,7 @@ from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import PlanUnit, TrialUnit
-from behemoth.study.records import FOREIGN, StudyRecord, TrialRecord, TrialRow
+from behemoth.study.records import FOREIGN, StudyRecord, TrialRecord, TrialRow, place_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
 
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["add_model"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Foreign:
-    """The method of another tool, of which only the edited model is known."""
+    """The method of another tool, of which only the edited model is known.
 
-    model: str
+    The model's path is not a setting: the id of the trial follows from its weights alone.
+    """
+
+    model: InitVar[str]
     digest: str
     name: str
     goal: Goal
@@ -43,6 +46,9 @@ class _Foreign:
     kinds: ClassVar[frozenset[EditKind]] = frozenset(
         {"remap", "censor", "refusal", "question_refusal"}
     )
+
+    def __post_init__(self, model: str) -> None:
+        self._place = model
 
     @property
     def info(self) -> MethodInfo:
@@ -56,7 +62,7 @@ class _Foreign:
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
         """Return the difference of the two models as a delta."""
-        return [foreign_delta(self.model, self.name, model, plan) for plan in plans]  # type: ignore[arg-type]
+        return [foreign_delta(self._place, self.name, model, plan) for plan in plans]  # type: ignore[arg-type]
 
 
 def add_model(
@@ -75,7 +81,8 @@ def add_model(
     model : path
         Directory as written by `save_pretrained`: the run, edited by the plan.
     name : str
-        New label of the method; the same for all models that the tool edited.
+        New label of the method; the same for all models that the tool edited. A model that was
+        added with this label for the same run and plan is replaced.
     run, plan : str
         Ids of the model and of the plan in the study: names of folders in ``models`` and ``plans``.
 
@@ -115,7 +122,8 @@ def add_model(
         _check_label(about, name)
         record = Laboratory(directory).carry_out(unit)
         row = replace(unit.row(), family=FOREIGN)
-        others = tuple(trial for trial in about.trials if trial.id != row.id)
+        # A corrected model replaces the one before: two would count their run and plan twice.
+        others = tuple(trial for trial in about.trials if place_of(trial) != place_of(row))
         text = (directory.path / "study.toml").read_text(encoding="utf-8")
         directory.begin(text, replace(about, trials=(*others, row)))
     return record

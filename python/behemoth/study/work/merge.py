@@ -15,7 +15,7 @@ from pathlib import Path
 
 from behemoth.store.studies import Content
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
+from behemoth.study.records import FOREIGN, StudyRecord, TrialRow, place_of
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
@@ -64,7 +64,7 @@ def merge_studies(
         Directories of the study, which are only read.
     out : path
         A new directory, or one of the same study. Finished units in it are kept, so a call
-        that was stopped can be repeated.
+        that was stopped can be repeated; unfinished and failed ones are replaced by finished ones.
     progress : callable or Progress, optional
         Called with the progress.
 
@@ -83,30 +83,30 @@ def merge_studies(
 
     Notes
     -----
-    A trial that failed everywhere is copied with its reason. If several machines trained a model,
-    the first one is kept. Trials carried out on another machine's model, which differs from it by
-    rounding, are kept as well. Caches are not copied.
+    A unit that failed everywhere is copied with its reason, unless `out` has begun it. If several
+    machines trained a model, the first one is kept. Trials carried out on another machine's model,
+    which differs from it by rounding, are kept as well; of models that were added with one label
+    for the same run and plan (`add_model`) the first one is kept. Caches are not copied.
     """
     if not studies:
         raise ArgumentError("studies", "nothing", "at least one directory of a study")
     with renamed(path="studies"):
         sources = [StudyDirectory(each) for each in studies]
         abouts = [source.read() for source in sources]
-    about = replace(abouts[0], trials=_all_trials(abouts))
+    first = replace(abouts[0], trials=_all_trials(abouts))
     for source, other in zip(sources, abouts, strict=True):
-        _check_same(source, about, other, sources[0])
+        _check_same(source, first, other, sources[0])
     target = StudyDirectory(path_of("out", out))
     if any(target.path.resolve() == source.path.resolve() for source in sources):
         raise ArgumentError("out", fspath(out), "a directory other than those being merged")
-    target.check(about.name)
-    if (target.path / "study.json").is_file():
-        there = target.read()
-        _check_same(target, about, there, sources[0])
-        about = replace(about, trials=_all_trials([*abouts, there]))
+    target.check(first.name)
+    _with_target(first, target, sources[0])  # refuses another study before anything is written
     target.path.mkdir(parents=True, exist_ok=True)
     with lock(target.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is working in {fspath(out)}")
+        # Read again: another process may have added a trial before the lock was acquired.
+        about = _with_target(first, target, sources[0])
         target.begin((sources[0].path / "study.toml").read_text(encoding="utf-8"), about)
         units = list(_units(about))
         copied = 0
@@ -126,10 +126,24 @@ def merge_studies(
 
 
 def _all_trials(abouts: Sequence[StudyRecord]) -> tuple[TrialRow, ...]:
-    """Return the trials of the study, and trials of other tools from all directories."""
-    foreign = {row.id: row for each in abouts for row in each.trials if row.family == FOREIGN}
+    """Return the trials of the study, and trials of other tools from all directories.
+
+    If two have a trial of one label, model and plan, it is the first one's.
+    """
+    foreign: dict[tuple[str, ...], TrialRow] = {}
+    for row in (row for each in abouts for row in each.trials if row.family == FOREIGN):
+        foreign.setdefault(place_of(row), row)
     own = (row for row in abouts[0].trials if row.family != FOREIGN)
     return (*own, *foreign.values())
+
+
+def _with_target(about: StudyRecord, target: StudyDirectory, first: StudyDirectory) -> StudyRecord:
+    """Return the record with the trials of other tools that the target has."""
+    if not (target.path / "study.json").is_file():
+        return about
+    there = target.read()
+    _check_same(target, about, there, first)
+    return replace(about, trials=_all_trials([about, there]))
 
 
 def _check_same(
@@ -165,11 +179,16 @@ def _state(directory: StudyDirectory, kind: str, name: str) -> int:
 
 
 def _bring(kind: str, name: str, sources: Sequence[StudyDirectory], target: StudyDirectory) -> bool:
-    """Copy a unit from the source with the highest state, unless the target's is as high."""
+    """Copy a unit from the source with the highest state, unless the target's is as high.
+
+    A failure is copied only if the target has nothing of the unit: a folder without a record may be
+    a training with checkpoints, of which a failure from elsewhere says nothing.
+    """
     best = max(sources, key=lambda source: _state(source, kind, name))  # the first of equal states
-    if _state(best, kind, name) <= _state(target, kind, name):
-        return False
+    state = _state(best, kind, name)
     folder = target.path / kind
+    if state <= _state(target, kind, name) or (state == 1 and (folder / name).exists()):
+        return False
     folder.mkdir(exist_ok=True)
     for left in folder.glob(f"{_MOVING}*"):  # left by a call that was killed
         shutil.rmtree(left)
