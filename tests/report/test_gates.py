@@ -1,6 +1,7 @@
 """The pages of the gates: written from records, and what README says of them is the same."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,25 @@ def test_a_page_says_how_each_condition_came_out():
     # The verdict is against the claim, so the alternative text of the figure is not the claim.
     assert "![A figure.](02-capacity.svg)" in text
     assert text.count("a claim.") == 1 and "Claim: a claim." in text
+
+
+def test_records_of_another_size_have_no_page(tmp_path):
+    """The gate's figure and texts are those of its present size."""
+    records = read_records(PAGES)
+    old = {**records[7], "identity": "0" * 16}
+    text = json.dumps({"format_version": 2, "gates": [records[1], old]})
+    (tmp_path / "gates.json").write_text(text)
+    said = []
+    write_gate_pages(tmp_path, tmp_path / "pages", say=said.append)
+    assert list(read_records(tmp_path / "pages")) == [1]
+    assert said == ["gate 7: no page, since it was run at another size; run it again"]
+
+
+def test_an_unknown_gate_is_refused(tmp_path):
+    record = {**read_records(PAGES)[1], "number": 99}
+    (tmp_path / "gates.json").write_text(json.dumps({"format_version": 2, "gates": [record]}))
+    with pytest.raises(ArgumentError, match=r"argument 'run': got gate 99, allowed: 1, 2, "):
+        write_gate_pages(tmp_path, tmp_path / "pages")
 
 
 def test_what_is_no_run_is_refused(tmp_path):

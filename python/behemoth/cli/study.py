@@ -310,7 +310,7 @@ def gates(given: dict[str, Any], json: bool) -> None:
             from behemoth.report.gates import write_gate_pages
 
             with renamed(run="--out"):
-                write_gate_pages(result.out, pages)
+                write_gate_pages(result.out, pages, say=console(stderr=True).print)
     write_json(result.to_dict()) if json else _show_gates(result)
     if result.failures:
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import vl_convert
 
 from behemoth.study.analysis.ranges import Range
 from behemoth.study.gates.conditions import MOST_MODELS, VERDICTS
-from behemoth.study.gates.measures import gaps
+from behemoth.study.gates.measures import gaps, identity
 from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import Gate, shown, shown_mean
 from behemoth.study.gates.registry import GATES
@@ -62,9 +62,16 @@ def command(number: int) -> str:
 
 
 def write_gate_pages(
-    run: str | PathLike[str], out: str | PathLike[str], *, gates: Sequence[Gate] = GATES
+    run: str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    gates: Sequence[Gate] = GATES,
+    say: Callable[[str], object] | None = None,
 ) -> Path:
     """Write a page, a figure and a record for each gate that was run, and the index of all.
+
+    Records of a gate whose size has changed since are skipped: its figure and texts would not be
+    about their numbers.
 
     Parameters
     ----------
@@ -74,6 +81,8 @@ def write_gate_pages(
         The directory of the pages. Records of gates that were not run in `run` are kept.
     gates : sequence of Gate, optional
         Gates whose sizes differ from the registry's.
+    say : callable, optional
+        Called with a line for each record that is skipped.
 
     Returns
     -------
@@ -83,7 +92,7 @@ def write_gate_pages(
     Raises
     ------
     ArgumentError
-        If `run` is not a directory of gates.
+        If `run` is not a directory of gates, or has a gate with an unknown number.
     """
     file, place = Path(run) / "gates.json", Path(out)
     try:
@@ -94,7 +103,13 @@ def write_gate_pages(
         ) from None
     known = {gate.number: gate for gate in gates}
     for record in records:
-        gate = known[record["number"]]
+        gate = known.get(record["number"])
+        if gate is None:
+            raise ArgumentError("run", f"gate {record['number']}", ", ".join(map(str, known)))
+        if record.get("identity") != identity(gate):
+            if say is not None:
+                say(f"gate {gate.number}: no page, since it was run at another size; run it again")
+            continue
         name = page_name(record["number"], record["name"])
         picture = gate.picture(gaps(record["rows"]))
         write_bytes(place / f"{name}.svg", (drawn(picture) + "\n").encode())

@@ -280,6 +280,31 @@ def test_closeness_is_a_ratio_of_means_over_the_same_edits():
     assert damage.closeness(frame) == pytest.approx(dict.fromkeys(damage.CLOSE, 2.0))
 
 
+def test_what_was_not_measured_is_no_zero():
+    """A condition is open if a model has no number; a 0 in its place would be judged."""
+    nothing = pl.DataFrame(schema={"edit": pl.Int64, "group": pl.String, "kl": pl.Float64})
+    assert all(math.isnan(value) for value in damage.closeness(nothing).values())
+    rows = [{"closeness": damage.closeness(nothing), "sequence": []} for _ in range(3)]
+    gate = dataclasses.replace(GATES[7], sequence=(1,))
+    assert {one.judge().outcome for one in gate.conditions(rows)} == {"open"}
+
+    class Bench:
+        def frame(self, name, kind):
+            if kind == "edits":
+                return pl.DataFrame({"success": [1.0, 0.0]})
+            schema = {"stage": pl.String, "failure": pl.String, "group": pl.String,
+                      "must_change": pl.Boolean, "known": pl.Boolean, "exact_match": pl.Boolean,
+                      "kl": pl.Float64}  # fmt: skip
+            return pl.DataFrame(schema=schema)
+
+    row = rank_and_part._row(Bench(), "x")
+    assert row["success"] == 0.5 and row["consequences"] == 0
+    assert math.isnan(row["kl"]) and math.isnan(row["followed"])
+    without, known = {**row, "success": 1.0}, {"success": 1.0, "kl": 0.5, "followed": 0.1}
+    assert rank_and_part.cheapest({"1": without, "3": known}) == "3"
+    assert rank_and_part.cheapest({"1": without}) is None
+
+
 def test_the_cheapest_rate_is_one_that_works():
     arms = {"0.3": {"success": 0.5, "kl": 0.01}, "1": {"success": 0.95, "kl": 0.2},
             "3": {"success": 1.0, "kl": 0.3}}  # fmt: skip

@@ -7,8 +7,9 @@ import pytest
 
 from behemoth import ArgumentError
 from behemoth.report.gates import NOT_RUN, page_name, read_records, write_gate_pages
-from behemoth.study.gates import GATES, VERDICTS, run, run_gates
-from behemoth.study.gates.bench import Frequency
+from behemoth.study.directory import StudyDirectory
+from behemoth.study.gates import GATES, VERDICTS, measures, run, run_gates
+from behemoth.study.gates.bench import Bench, Frequency, Units
 
 TINY = Frequency(
     subjects=20, relations=2, objects=5, levels=(1, 8),
@@ -143,6 +144,65 @@ def test_a_gate_whose_unit_fails_has_no_verdict(units, tmp_path):
     assert failure.number == 7
     assert "argument 'edits': got 200" in failure.reason
     assert result.states[0].verdict is None
+
+
+class _Measuring:
+    """A gate that measures nothing but torch's threads."""
+
+    def __init__(self):
+        self.seen = []
+
+    def measure(self, bench):
+        import torch
+
+        self.seen.append(torch.get_num_threads())
+        return {"number": 1.0}
+
+
+@pytest.fixture
+def measuring(tmp_path, monkeypatch):
+    gate = _Measuring()
+    gate.number = 99
+    monkeypatch.setattr(measures, "identity", lambda gate: "0" * 16)
+    return gate, Bench(StudyDirectory(tmp_path), Units({}), threads=3)
+
+
+def test_measurements_use_the_threads_that_the_record_states(measuring):
+    """They train and edit, and weights depend on the number of threads."""
+    import torch
+
+    gate, bench = measuring
+    before = torch.get_num_threads()
+    assert before != 3
+    assert measures.measured(gate, bench)[0] == {"number": 1.0}
+    assert gate.seen == [3] and torch.get_num_threads() == before
+
+
+def test_a_damaged_measurement_is_made_again(measuring):
+    gate, bench = measuring
+    measures.measured(gate, bench)
+    [file] = (bench.directory.path / "measures").iterdir()
+    text = file.read_text()
+    for number, damaged in enumerate((text[:20], text.replace("1.0", "2.0"), "[]"), 2):
+        file.write_text(damaged)
+        assert measures.measured(gate, bench)[0] == {"number": 1.0}
+        assert len(gate.seen) == number
+    assert json.loads(file.read_text())["row"] == {"number": 1.0}
+    file.write_text('{"row": {"number": 4.0}, "seconds": 1.0}')  # of a version without seals
+    assert measures.measured(gate, bench)[0] == {"number": 4.0}
+
+
+def test_a_verdict_written_before_the_lock_is_held_stays(tmp_path, monkeypatch):
+    own, record = run.lock, {"number": 3, "identity": "x", "verdict": VERDICTS[0], "rows": []}
+
+    def meanwhile(path, **options):
+        text = json.dumps({"format_version": 2, "gates": [record]})
+        (tmp_path / "gates.json").write_text(text)
+        return own(path, **options)
+
+    monkeypatch.setattr(run, "lock", meanwhile)
+    run_gates(tmp_path, gates=[])
+    assert json.loads((tmp_path / "gates.json").read_text())["gates"] == [record]
 
 
 def test_what_is_refused(tmp_path):

@@ -145,7 +145,7 @@ class Bench:
     seed : int
         Seed of the world and of the initialisation.
     threads : int
-        Number of CPU threads to use.
+        Number of CPU threads of a worker, and of measurements (`measured` sets them).
     """
 
     directory: StudyDirectory

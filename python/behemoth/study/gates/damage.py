@@ -45,13 +45,16 @@ def closeness(damage: pl.DataFrame) -> dict[str, float]:
     -------
     dict
         By group: log2 of its mean KL divided by that of unrelated bystanders, over edits that have
-        both.
+        both; NaN if there are none.
     """
     far = damage.filter(pl.col("group") == _FAR).select("edit", pl.col("kl").alias("far"))
     found: dict[str, float] = {}
     for group in CLOSE:
         pairs = damage.filter(pl.col("group") == group).join(far, on="edit")
-        own, other = (float(pairs[name].mean() or 0.0) for name in ("kl", "far"))  # type: ignore[arg-type]
+        if pairs.is_empty():
+            found[group] = math.nan
+            continue
+        own, other = (float(pairs[name].mean()) for name in ("kl", "far"))  # type: ignore[arg-type]
         found[group] = math.log2(max(own, _LEAST) / max(other, _LEAST))
     return found
 

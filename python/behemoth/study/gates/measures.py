@@ -5,16 +5,18 @@ A run that was killed resumes with the seed it was at; a gate of another size ha
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from behemoth._gen import digest
 from behemoth.study.file.identity import canonical
+from behemoth.support.digests import read_sealed, sealed
+from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, write_bytes
 
 from .bench import Bench
@@ -33,20 +35,38 @@ def identity(gate: Gate) -> str:
 
 
 def measured(gate: Gate, bench: Bench) -> tuple[Row, float]:
-    """Return the measurements of a gate for one seed and their seconds, from disk if present."""
+    """Return the measurements of a gate for one seed and their seconds, from disk if present.
+
+    Measurements are made with the bench's threads. A damaged file is measured again.
+    """
     units = sorted([*(unit.id for unit in bench.units.models.values()),
                     *(unit.id for unit in bench.units.trials.values())])  # fmt: skip
     name = digest(canonical([identity(gate), bench.seed, bench.threads, units]).encode())[:16]
     file: Path = bench.directory.path / "measures" / f"{gate.number:02}-{name}.json"
     if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return gaps(found["row"]), found["seconds"]
+        with suppress(CorpusError, KeyError):
+            found = read_sealed(file, "measurements of a gate")  # earlier versions had no seal
+            return gaps(found["row"]), found["seconds"]
     began = time.perf_counter()
-    row = plain(gate.measure(bench))
+    with _threads(bench.threads):
+        row = plain(gate.measure(bench))
     seconds = time.perf_counter() - began
-    write_bytes(file, as_json({"gate": gate.number, "seed": bench.seed, "seconds": seconds,
-                               "row": row}))  # fmt: skip
+    about = {"gate": gate.number, "seed": bench.seed, "seconds": seconds, "row": row}
+    write_bytes(file, as_json(sealed(about)))
     return gaps(row), seconds
+
+
+@contextmanager
+def _threads(count: int) -> Generator[None]:
+    """Set torch's threads while this is entered: weights that a gate trains depend on them."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def plain(value: Any) -> Any:

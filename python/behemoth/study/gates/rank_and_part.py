@@ -41,9 +41,13 @@ def cheapest(arms: Mapping[str, Mapping[str, float]], success: float = _SUCCESS)
     Returns
     -------
     str or None
-        None if no rate has enough success.
+        None if no rate has enough success and a KL.
     """
-    enough = [rate for rate, row in arms.items() if row["success"] >= success]
+    enough = [
+        rate
+        for rate, row in arms.items()
+        if row["success"] >= success and not math.isnan(row["kl"])
+    ]
     return min(enough, key=lambda rate: arms[rate]["kl"], default=None)
 
 
@@ -247,12 +251,15 @@ def _row(bench: Bench, name: str) -> dict[str, float]:
         (pl.col("group") == "subject_nested") & pl.col("must_change") & pl.col("known")
     )
     stays = after.filter(~pl.col("must_change"))
-    followed: Any = follows["exact_match"].cast(pl.Float64).mean()
-    kl: Any = stays["kl"].mean()
-    success: Any = edits["success"].mean()
     return {
-        "success": float(success or 0.0),
-        "kl": float(kl or 0.0),
-        "followed": float(followed or 0.0),
+        "success": _mean_of(edits["success"]),
+        "kl": _mean_of(stays["kl"]),
+        "followed": _mean_of(follows["exact_match"]),
         "consequences": follows.height,
     }
+
+
+def _mean_of(values: pl.Series) -> float:
+    """Return the mean of a column; NaN if nothing was measured."""
+    mean: Any = values.cast(pl.Float64).mean()
+    return math.nan if mean is None else float(mean)

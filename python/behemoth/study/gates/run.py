@@ -167,6 +167,8 @@ def run_gates(
         if not ours:
             raise StudyError(f"another process is running gates in {fspath(out)}")
         began = time.perf_counter()
+        # Read again: another process may have written a verdict before the lock was acquired.
+        before = _before(directory.path)
         _write(directory.path, before)
         records: list[GateRecord] = []
         failures: list[Unseen] = []
