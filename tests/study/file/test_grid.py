@@ -25,6 +25,10 @@ def test_several_grids_are_one_after_the_other_and_no_point_is_there_twice():
         ({"world.seed": []}, "argument 'grid.world.seed': got"),
         ([{"world": [0]}], r"argument 'grid\[0\].world': got"),
         ([3], r"argument 'grid\[0\]': got 3, allowed: a table of lists"),
+        (
+            {"world.seed": [0, 1], "world": {"seed": [5]}},
+            r"argument 'grid.world.seed': got two lists \(\[0, 1\] and \[5\]\), allowed: one list",
+        ),
     ],
 )
 def test_what_is_no_grid(grid, message):

@@ -64,7 +64,7 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
     Raises
     ------
     ArgumentError
-        If a name is outside of `SECTIONS`, or a value is not a list of values.
+        If a name is outside of `SECTIONS` or occurs twice, or a value is not a list of values.
     """
     several = isinstance(grid, list)
     tables: Sequence[object] = grid if several else [grid]
@@ -73,11 +73,16 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
         place: tuple[Key, ...] = ("grid", number) if several else ("grid",)
         if not isinstance(table, Mapping):
             raise ArgumentError(place, table, "a table of lists")
+        axes: dict[str, list[Any]] = {}
         with within(*place):
-            axes = dict(_axes(table, ()))
+            for name, values in _axes(table, ()):
+                if name in axes:
+                    got = f"two lists ({axes[name]} and {values})"
+                    raise ArgumentError(tuple(name.split(".")), got, "one list for a name")
+                axes[name] = values
         check_size(place, axes)
-        for values in product(*axes.values()):
-            point = dict(zip(axes, values, strict=True))
+        for chosen in product(*axes.values()):
+            point = dict(zip(axes, chosen, strict=True))
             if point not in found:
                 found.append(point)
     return found or [{}]
