@@ -53,6 +53,14 @@ def test_a_straight_line():
     assert found.low < 0.05 < found.high
 
 
+def test_a_number_that_is_always_the_same_has_a_slope_without_an_interval():
+    """Its slope is 0 but for rounding, of which neither an interval nor a p-value says anything."""
+    same = edits_of(worlds=3).with_columns(pl.lit(0.1).alias("norm"))
+    found = linear_slope(same, "norm")
+    assert abs(found.value) < 1e-12 and found.p is None and found.low is None
+    assert "unchanged" in found.note
+
+
 def test_what_is_separated_has_no_slope():
     edits = edits_of(worlds=3)
     apart = edits.with_columns((pl.col("exposures") > 4).cast(pl.Float64).alias("success"))

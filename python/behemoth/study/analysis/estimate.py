@@ -126,6 +126,7 @@ def jackknife(
     cluster: NDArray[np.int64],
     *,
     rows: int | None = None,
+    scale: float = 0.0,
     level: float = LEVEL,
 ) -> list[Estimate]:
     """Estimate with a cluster jackknife.
@@ -138,6 +139,9 @@ def jackknife(
         Cluster of each row.
     rows : int, optional
         Number of units, if rows are counts of units; the number of rows by default.
+    scale : float
+        Size of the data in the unit of the estimates. An estimate that varies by no more than
+        rounding of it, or of itself, has no interval: a slope of 0 is rounded as its data are.
     level : float
         Confidence level of the intervals.
 
@@ -162,7 +166,7 @@ def jackknife(
             found.append(Estimate(None, clusters=count, rows=rows, note=_NONE))
         elif not math.isfinite(error):
             found.append(Estimate(value, clusters=count, rows=rows, note=_LEANS))
-        elif error <= _STILL * abs(value):
+        elif error <= _STILL * max(abs(value), scale):
             found.append(Estimate(value, clusters=count, rows=rows, note=_SAME))
         else:
             low, high = value - quantile * error, value + quantile * error

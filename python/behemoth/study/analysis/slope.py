@@ -62,7 +62,7 @@ def log_dose_slope(edits: pl.DataFrame) -> Estimate:
         dose = np.maximum(table["ed50"].fill_null(table["beyond"]).to_numpy(), _FLOOR)
         return [float(np.polyfit(table["doublings"].to_numpy(), np.log2(dose), 1)[0])]
 
-    found = jackknife(fit, cluster)[0]
+    found = jackknife(fit, cluster, scale=1.0)[0]  # doublings
     return found.saying(FEW) if levels(rows) < 2 else found
 
 
@@ -140,5 +140,5 @@ def linear_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposur
         centred = y[chosen] - (np.bincount(place, y[chosen]) / size)[place]
         return [float(sm.OLS(centred, apart[:, None]).fit().params[0])]
 
-    found = jackknife(fit, cluster_of(rows))[0]
+    found = jackknife(fit, cluster_of(rows), scale=float(np.abs(y).mean()))[0]
     return found.saying(FEW) if levels(rows) < 2 else found
