@@ -63,7 +63,9 @@ def edit_cost(
     Returns
     -------
     EditCost or None
-        None for a method that trains a model from its initial weights: it would take as long again.
+        None for a method that trains a model from its initial weights, since it would take as long
+        again, and for an edit that broke down, since it ends early. A method with `stop_loss` ends
+        early as well, so its count is that of these edits only.
     """
     if answers(method).effort().trainings:
         return None
@@ -73,13 +75,15 @@ def edit_cost(
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         with _Counted() as counted:
-            method.apply(model, plans, context)
+            deltas = method.apply(model, plans, context)
         memory = torch.cuda.max_memory_allocated(device) - before
     else:
         # The model is passed so that its own storages are not counted as new ones.
         with _Tensors(model) as counted:
-            method.apply(model, plans, context)
+            deltas = method.apply(model, plans, context)
         memory = counted.peak
+    if any(delta.failure is not None for delta in deltas):
+        return None
     return EditCost(float(counted.flops), memory)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, zip_longest
 
 __all__ = [
-    "bytes_text", "clock_text", "columns_text", "count_text", "listed_text", "plural_text",
-    "rate_text", "toml_text",
+    "bytes_text", "clock_text", "columns_text", "count_text", "error_text", "listed_text",
+    "plural_text", "rate_text", "toml_text",
 ]  # fmt: skip
 
 
@@ -24,6 +24,11 @@ def count_text(number: float) -> str:
             break
         number /= 1000
     return f"{number:,.0f}" if not unit else f"{number:,.{1 if number >= 10 else 2}f}{unit}"
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and text of an error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def listed_text(values: Sequence[object]) -> str:

@@ -1,7 +1,15 @@
 """Costs of a study's trials: counted once, shared by its workers, and checked when read."""
 
-from behemoth.edit.cost import EditCost
+from types import SimpleNamespace
+
+from behemoth.edit.cost import EditCost, edit_cost
+from behemoth.edit.protocol import EditContext
+from behemoth.edit.registry import get_method
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
 from behemoth.study.trial.costs import Costs
+from behemoth.study.trial.trial import Trial
+from behemoth.train.run import read_run
 
 KIND = ("nano", 123, "FineTuning(steps=3)", 16)
 
@@ -30,5 +38,33 @@ def test_a_damaged_file_is_counted_again(tmp_path):
 
 
 def test_what_cannot_be_counted_is_not_kept(tmp_path):
-    assert Costs(tmp_path).of(KIND, lambda: None) is None
+    """The first edit of one trial may break down, that of another with the same kind may not."""
+    costs, cost = Costs(tmp_path), EditCost(1.0, 2)
+    assert costs.of(KIND, lambda: None) is None
     assert not list(tmp_path.iterdir())
+    assert costs.of(KIND, lambda: cost) == cost
+
+
+def test_an_edit_that_breaks_down_has_no_cost(finished):
+    run = read_run(next((finished[0] / "models").glob("[!.]*")))
+    request = EditRequest(edits=1, repeats=2, regular=2, probes=0)
+    plan, model = compile_plan(run.corpus, request), run.load_model("cpu")
+    context = EditContext(run.corpus)
+    for rate, counted in ((1e-3, True), (1e30, False)):
+        method = get_method("ft", {"steps": 4, "learning_rate": rate})
+        assert (edit_cost(method, model, [plan], context) is not None) is counted
+
+
+def test_methods_that_stop_early_are_counted_in_every_trial(finished):
+    """Their edits take different numbers of steps, so one count does not stand for all."""
+    run = read_run(next((finished[0] / "models").glob("[!.]*")))
+    model = run.load_model("cpu")
+    planned = SimpleNamespace(batch=1, shape=("remap", 4, 2, 1))
+
+    def kind(name, settings, plan):
+        unit = SimpleNamespace(model="m", plan=SimpleNamespace(id=plan))
+        return Trial(run, model, get_method(name, settings), planned, None, unit, None, None).kind
+
+    assert kind("ft", {}, "a") == kind("ft", {}, "b")
+    assert kind("ft", {"stop_loss": 0.1}, "a") != kind("ft", {"stop_loss": 0.1}, "b")
+    assert kind("rome", {}, "a") != kind("rome", {}, "b")

@@ -1,4 +1,6 @@
+import json
 from copy import deepcopy
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -6,10 +8,16 @@ import torch
 
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
+from behemoth.model.architecture import Architecture
+from behemoth.model.labels import IGNORED
+from behemoth.model.loss import training_loss
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.study.results import Results
 from behemoth.study.trial.durability import as_batch, log_steps, retention, train_on
+from behemoth.train.data import BlockStream, DataConfig
+from behemoth.train.device import Machine
+from behemoth.train.optimiser import make_optimiser
 from behemoth.train.run import read_run
 
 
@@ -73,6 +81,61 @@ def test_training_goes_through_what_an_edit_attached(ran, name, settings):
         list(train_on(own, run.corpus, run.config, 2, 1.0))
         weights[kind] = torch.cat([value.flatten() for value in own.parameters()])
     assert not torch.equal(weights["with"], weights["without"])
+
+
+def stepped_by_hand(model, corpus, config, steps):
+    """The weights after steps of AdamW on all parameters, of batches and rates as they should be.
+
+    Retention was published with weights that came about like this.
+    """
+    machine = Machine.find(config)
+    micro = machine.micro_batch(config)
+    data = DataConfig(config.block_length, micro, config.document_mask, config.answers_only)
+    batches = iter(BlockStream(corpus, data))
+    optimiser = make_optimiser(dict(model.named_parameters()), config)
+    module = training_loss(model, machine.dtype)
+    model.train()
+    for step in range(1, steps + 1):
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, step / 10)
+        with machine.settings():
+            parts = [next(batches) for _ in range(config.accumulate)]
+            count = sum(int((part["labels"][:, 1:] != IGNORED).sum()) for part in parts)
+            for part in parts:
+                (module(part) / count).backward()
+            torch.nn.utils.clip_grad_norm_(list(model.parameters()), config.clip or float("inf"))
+            optimiser.step()
+            optimiser.zero_grad()
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_training_of_all_weights_continues_to_the_same_bits(ran, accumulate):
+    run, model, _ = ran
+    config = replace(run.config, accumulate=accumulate)
+    expected = stepped_by_hand(deepcopy(model), run.corpus, config, 3)
+    own = deepcopy(model)
+    assert list(train_on(own, run.corpus, config, 3, 1.0)) == [1, 2, 3]
+    assert all(torch.equal(expected[name], value) for name, value in own.named_parameters())
+
+
+def test_a_low_rank_run_continues_with_low_rank_updates(ran):
+    """Embeddings and norms were frozen in training, and stay so."""
+    run, model, _ = ran
+    own = deepcopy(model)
+    architecture = json.loads((run.directory / "config.json").read_text())
+    known = {"start": str(run.directory), "architecture": architecture, "model": "gpt_neox"}
+    config = replace(run.config, **known, lora_rank=2)
+    list(train_on(own, run.corpus, config, 2, 1.0))
+    before = dict(model.named_parameters())
+    changed = {
+        name for name, value in own.named_parameters() if not torch.equal(before[name], value)
+    }
+    names = Architecture.of(model).linear_modules("both")
+    assert changed == {f"{module}.weight" for module in names}
+    for name in changed:
+        change = (own.get_parameter(name) - before[name]).detach().double()
+        assert torch.linalg.matrix_rank(change, rtol=1e-3) <= 2
 
 
 def test_a_batch_that_breaks_down_says_so(ran):

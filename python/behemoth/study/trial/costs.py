@@ -1,6 +1,8 @@
-"""Costs of edits, counted once per study, since they are the same for all models of a size.
+"""Costs of edits, counted once per kind of trial.
 
-Counting repeats an edit, in about twice its time; the workers of a study share the counts.
+Without early stopping the cost is the same for all models of a size, and a study counts it once;
+with `stop_loss` it depends on the edit, and is counted in every trial (`Trial.kind`). Counting
+repeats an edit, in about twice its time; the workers of a study share the counts.
 """
 
 from __future__ import annotations
@@ -29,21 +31,26 @@ class Costs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[Hashable, EditCost | None] = {}
+        self._known: dict[Hashable, EditCost] = {}
 
     def of(self, kind: Hashable, count: Callable[[], EditCost | None]) -> EditCost | None:
         """Return the cost of a kind of trial, counting it if it is not cached.
+
+        Only counts are cached: if the first edit of one trial breaks down, that of another may not.
 
         Parameters
         ----------
         kind : hashable
             Identified by its `repr`.
         count : callable
-            Counts the cost; returns None if there is nothing to count, which is not written.
+            Counts the cost; returns None if there is nothing to count.
         """
-        if kind not in self._known:
-            self._known[kind] = self._read_or_count(kind, count)
-        return self._known[kind]
+        found = self._known.get(kind)
+        if found is None:
+            found = self._read_or_count(kind, count)
+            if found is not None:
+                self._known[kind] = found
+        return found
 
     def _read_or_count(
         self, kind: Hashable, count: Callable[[], EditCost | None]

@@ -7,26 +7,25 @@ then a constant learning rate.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
 from behemoth.edit.batch import first_difference
 from behemoth.edit.protocol import EditContext, EditMethod, answers
-from behemoth.model.labels import IGNORED
-from behemoth.model.loss import training_loss
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import RETENTION
-from behemoth.support.progress import Advance, silent
 from behemoth.train.config import TrainConfig
 from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.device import Machine
-from behemoth.train.optimiser import make_optimiser
+from behemoth.train.update import Updater
 
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
@@ -69,7 +68,6 @@ def retention(
     *,
     steps: int,
     rate: float,
-    tell: Advance = silent,
 ) -> tuple[pl.DataFrame, str | None]:
     """Make all edits of a plan as one batch, continue training, and evaluate each edit.
 
@@ -89,8 +87,6 @@ def retention(
         Number of further optimiser steps.
     rate : float
         Their learning rate, as a share of the peak learning rate of training.
-    tell : callable, optional
-        Called with (steps done, steps).
 
     Returns
     -------
@@ -109,51 +105,30 @@ def retention(
     asked = _Asked(plan, forgets=method.info.forgets(nameless=nameless))
     edited: GPTNeoXForCausalLM = deepcopy(model)
     delta.apply(edited)
-    frames = [asked.look(edited, 0)]
     looked = set(log_steps(steps))
-    for step in train_on(edited, corpus, config, steps, rate):
-        if step in looked:
-            frames.append(asked.look(edited, step))
-        tell(step, steps)
-    return pl.concat(frames), None
+    done = itertools.chain([0], train_on(edited, corpus, config, steps, rate))
+    return pl.concat([asked.look(edited, step) for step in done if step in looked]), None
 
 
 def train_on(
     model: GPTNeoXForCausalLM, corpus: Corpus, config: TrainConfig, steps: int, rate: float
-) -> Any:
-    """Continue training, and yield the number of each step after it."""
+) -> Iterator[int]:
+    """Continue training as the run was trained, and yield the number of each step after it.
+
+    The weights stay in float32, also those of a run with weights in bfloat16.
+    """
     machine = Machine.find(config)
     micro = machine.micro_batch(config)
     data = DataConfig(config.block_length, micro, config.document_mask, config.answers_only)
-    stream = BlockStream(corpus, data)
-    optimiser = make_optimiser(dict(model.named_parameters()), config)
-    module = training_loss(model, machine.dtype)
-    parameters = list(model.parameters())
-    limit = config.clip or float("inf")
-    batches = iter(stream)
+    batches = iter(BlockStream(corpus, data))
+    update = Updater(model, config, machine, compiled=False)
     for step in range(1, steps + 1):
-        # Adam's first step has the full size for every weight, whatever its gradient: without
-        # warm-up the retention of facts that training omitted fell to 0.78 at step 1 (at the peak
-        # rate), and was back at 0.93 after step 4.
-        for group in optimiser.param_groups:
-            group["lr"] = rate * config.learning_rate * min(1.0, step / _WARMUP)
         model.train()
         with machine.settings():
-            parts = [next(batches) for _ in range(config.accumulate)]
-            count = sum(
-                batch["labels"][:, 1:].numel()
-                if batch["labels"] is batch["input_ids"]
-                else int((batch["labels"][:, 1:] != IGNORED).sum())
-                for batch in parts
-            )
-            for batch in parts:
-                moved = {name: tensor.to(model.device) for name, tensor in batch.items()}
-                if batch["labels"] is batch["input_ids"]:
-                    moved["labels"] = moved["input_ids"]
-                (module(moved) / max(1, count)).backward()
-            nn.utils.clip_grad_norm_(parameters, limit)
-            optimiser.step()
-            optimiser.zero_grad()
+            # Adam's first step has the full size for every weight, whatever its gradient: without
+            # warm-up the retention of facts that training omitted fell to 0.78 at step 1 (at the
+            # peak rate), and was back at 0.93 after step 4.
+            update(batches, rate * config.learning_rate * min(1.0, step / _WARMUP))
         model.eval()
         yield step
 

@@ -30,6 +30,7 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, silent
 from behemoth.support.provenance import versions
+from behemoth.support.text import error_text
 from behemoth.train import TrainConfig, train
 from behemoth.train.device import device_name
 from behemoth.train.run import Run, read_run, world_id
@@ -108,6 +109,8 @@ class Laboratory:
                 memory=self.memory,
                 progress=lambda moment: step(moment.done, moment.total),
             )
+        # The clock has only the last session of a training that was stopped and resumed.
+        clock.add("train", max(0.0, result.seconds - clock.seconds["train"]))
         with clock("recall"):
             run, model = self._model(unit.id, unit.config)
             vocabulary, facts = int(model.config.vocab_size), run.corpus.world.num_facts
@@ -200,25 +203,33 @@ class Laboratory:
         )
         deltas = place / "deltas" if unit.measure.deltas else None
         frames = trial.frames(deltas)
-        reason = None
+        reasons: list[str] = []
         if unit.measure.durability:
             with clock("durability"):
-                table, reason = trial.durability()
+                table, lost = trial.durability()
+                reasons += [] if lost is None else [lost]
                 trial_column = pl.lit(unit.id).alias("trial")
                 frames["retention"] = table.select(trial_column, pl.all())
-        kind = (run.config.model, run.record.parameters, str(model.device), repr(method),
-                planned.batch, *planned.shape)  # fmt: skip
-        cost = self._costs.of(kind, trial.cost)
         with clock("write"):
             for name, frame in frames.items():
                 with replacing(place / f"{name}.parquet") as temporary:
                     frame.write_parquet(temporary)
+        try:
+            cost = self._costs.of(trial.kind, trial.cost)
+        except Exception as error:  # what the trial measured stands without its cost
+            cost = None
+            self._run = self._twin = None  # the edit may have left the model changed
+            reasons.append(f"cost: it could not be counted: {error_text(error)}")
         failures = frames["edits"]["failure"].drop_nulls()
         all_failed = len(failures) == len(planned.plan)
         record = TrialRecord(
             **vars(unit.row()),
             status="failed" if all_failed else "done",
-            reason=f"every edit broke down: {failures[0]}" if all_failed else reason,
+            reason=(
+                f"every edit broke down: {failures[0]}"
+                if all_failed
+                else "; ".join(reasons) or None
+            ),
             edits=len(planned.plan),
             failed_edits=len(failures),
             device=device_name(model.device),

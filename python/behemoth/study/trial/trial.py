@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -154,6 +154,16 @@ class Trial:
             steps=measure.durability, rate=measure.durability_rate,
         )  # fmt: skip
         return frame, None if failure is None else f"durability: the batch broke down: {failure}"
+
+    @property
+    def kind(self) -> tuple[Hashable, ...]:
+        """What determines the cost of an edit: equal kinds have equal costs."""
+        config = self.run.config
+        kind = (config.model, self.run.record.parameters, str(self.model.device),
+                repr(self.method), self.planned.batch, *self.planned.shape)  # fmt: skip
+        # Edits of a method that stops early take different numbers of steps.
+        stops = getattr(self.method, "stop_loss", None) is not None
+        return (*kind, self.unit.model, self.unit.plan.id) if stops else kind
 
     def cost(self) -> EditCost | None:
         """Make the first edit, or the batch, once more and count its cost."""

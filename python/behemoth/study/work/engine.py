@@ -12,6 +12,7 @@ from behemoth.study.file.units import ModelUnit, Unit, unit_from_dict
 from behemoth.study.records import Outcome
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance
+from behemoth.support.text import error_text
 
 if TYPE_CHECKING:
     from behemoth.study.trial.laboratory import Laboratory
@@ -151,4 +152,4 @@ def perform(
         return over(laboratory.carry_out(own, step).status)
     except Exception as error:
         kept.clear()  # the laboratory may be in a broken state
-        return over(reason=" ".join(f"{type(error).__name__}: {error}".split()))
+        return over(reason=error_text(error))

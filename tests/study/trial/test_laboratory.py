@@ -1,0 +1,52 @@
+"""Records of units: what a part that fails leaves of them, and the time they took."""
+
+from dataclasses import replace
+
+import pytest
+
+from behemoth.study.directory import StudyDirectory
+from behemoth.study.results import Results
+from behemoth.study.trial import laboratory
+from behemoth.study.trial.trial import Trial
+
+
+@pytest.fixture
+def small(tiny):
+    """One model and one trial, of single edits."""
+    head, _, rest = tiny.partition("[[method]]")
+    return f"{head}[[method]]{rest.partition('[[method]]')[0]}".replace("[1, 4]", "[1]")
+
+
+def test_a_cost_that_cannot_be_counted_leaves_the_trial(small, in_process, tmp_path, monkeypatch):
+    def fails(self):
+        raise RuntimeError("no formula\nfor this operation")
+
+    monkeypatch.setattr(Trial, "cost", fails)
+    result, _ = in_process(small, tmp_path / "s")
+    assert (result.done, result.failures) == (1, [])
+    results = Results.open(tmp_path / "s")
+    [record] = [results.directory.trial_record(name) for name in results.done]
+    assert record.flops is None and record.memory is None
+    assert record.reason == (
+        "cost: it could not be counted: RuntimeError: no formula for this operation"
+    )
+    assert results.edits.collect().height == record.edits == 4
+
+
+def test_the_time_of_a_resumed_training_is_that_of_all_its_steps(
+    small, in_process, tmp_path, monkeypatch
+):
+    """The clock has the last session only."""
+    own = laboratory.train
+
+    def resumed(*args, **options):
+        return replace(own(*args, **options), seconds=1e6)
+
+    monkeypatch.setattr(laboratory, "train", resumed)
+    in_process(small, tmp_path / "s")
+    directory = StudyDirectory(tmp_path / "s")
+    [model] = [row["id"] for row in directory.read().models]
+    record = directory.model_record(model)
+    assert record.training_seconds == 1e6
+    assert record.seconds["train"] == pytest.approx(1e6)
+    assert Results.open(tmp_path / "s").seconds["train"] == pytest.approx(1e6)
