@@ -151,15 +151,17 @@ def test_a_model_that_still_says_facts_is_not_silent_and_faster_is_fewer_steps()
 
 def test_frequency_is_a_slope_of_the_twin_in_gaps():
     """The twin's probability grows by 0.05 a doubling, and the trained model's is 1 above 0."""
-    found = row(
-        judge(drawn(
-            {"forget_probability": lambda role, far, cluster, level, label: (
-                0.05 * math.log2(level) + (1.0 if role == "trained" else 0.0) + 1e-6 * cluster
-            )},
-            levels=(4, 16, 64),
-        )),
-        "forget_probability",
-    )  # fmt: skip
+    judged = judge(drawn(
+        {"forget_probability": lambda role, far, cluster, level, label: (
+            0.05 * math.log2(level) + (1.0 if role == "trained" else 0.0) + 1e-6 * cluster
+        )},
+        levels=(4, 16, 64),
+    ))  # fmt: skip
+    found = row(judged, "forget_probability")
+    # A value is of all plans of a cluster, and so of no block.
+    own = judged.parts.filter(question="frequency")
+    assert own.height == CLUSTERS and own["block"].null_count() == CLUSTERS
+    assert judged.parts.filter(pl.col("question") != "frequency")["block"].null_count() == 0
     assert found["frequency"] == pytest.approx(0.05) and found["frequency_count"] == CLUSTERS
 
 

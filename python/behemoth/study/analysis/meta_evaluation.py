@@ -84,7 +84,8 @@ class MetaEvaluation:
         Columns measure, exposures, area, trained, twin, clusters: the area by exposures of the
         facts, with mean values of trained models and twins.
     parts : polars.DataFrame
-        Columns measure, question, world_seed, seed, block, label, value: the averaged values.
+        Columns measure, question, world_seed, seed, block, label, value: the averaged values. block
+        is null for ``frequency``, whose values are of clusters.
     """
 
     table: pl.DataFrame
@@ -358,7 +359,8 @@ def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
         if len(set(x.tolist())) < 2:
             continue
         slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
-        yield _part(measure, "frequency", pairs[0][0], slope / gap)
+        # The value is about several plans, so it belongs to no block.
+        yield {**_part(measure, "frequency", pairs[0][0], slope / gap), "block": None}
 
 
 def _levels(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
