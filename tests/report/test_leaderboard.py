@@ -3,6 +3,7 @@
 import re
 import runpy
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import polars as pl
@@ -45,7 +46,7 @@ def board():
     tuning = {"trials": 20, "seconds": 75.4}
     said = [{"label": "b", "whence": "tuned", "tuning": tuning}, {"label": "c", "whence": "given"},
             {"label": "ft </script>", "whence": "default"}]  # fmt: skip
-    [board] = boards(drawn(VALUES, LEGS), failed={"c": 2}, methods=said)
+    [board] = boards(drawn(VALUES, LEGS), failed={"editing": {"c": 2}}, methods=said)
     return board
 
 
@@ -81,7 +82,9 @@ def test_a_field_of_one_is_not_won():
         assert said == "a is the only method with a score (0.90)."
         html = render_leaderboard(page_of(alone))
         assert said in html and 'class="primary"' not in html
-    [ranked] = boards(drawn({**values, "b": [0.95, 0.94, 0.95]}, LEGS), failed={"b": 1})
+    [ranked] = boards(
+        drawn({**values, "b": [0.95, 0.94, 0.95]}, LEGS), failed={"editing": {"b": 1}}
+    )
     assert leader(ranked) == "a is the only ranked method, with a score of 0.90. Not ranked: b."
     assert 'class="primary"' not in render_leaderboard(page_of(ranked))
 
@@ -120,14 +123,35 @@ def test_damage_above_the_bound_is_marked():
     assert "above 0.1" not in render_leaderboard(page_of(without))
 
 
-def test_every_method_has_a_row_and_a_section(html):
+def test_every_method_has_a_row_and_a_section(board, html):
+    order = board.table["label"].to_list()
     for label in VALUES:
-        assert f'<section id="{anchor(label)}">' in html and f'href="#{anchor(label)}"' in html
+        own = anchor("editing", order.index(label))
+        assert f'<section id="{own}"><h3>{escape(label)}<' in html and f'href="#{own}"' in html
     assert "1\u20132" in html and ">oracle<" in html and "2 failed" in html
     assert "settings (tuned, 20 trials, 1 min 15 s): steps = 3." in html
     assert "settings (by hand): none." in html and "settings (default): none." in html
     assert "a &lt;loss&gt;" in html
     assert "ft &lt;/script&gt;" in html and "kl_filler needs a filler" in html
+
+
+def test_a_method_whose_trials_all_failed_has_a_row_and_a_section():
+    [board] = boards(drawn(VALUES, LEGS), failed={"editing": {"gone": 3}})
+    html = render_leaderboard(page_of(board))
+    assert "<h3>gone</h3><p>All trials failed (3).</p></section>" in html
+    assert "0<small>0 clusters, 3 failed</small>" in html
+
+
+def test_sections_of_two_boards_have_ids_of_their_own():
+    """Labels need not differ in letters alone, and a label may be on both boards."""
+    values = {"lora, rank 1": [0.8, 0.82, 0.84], "lora  rank-1": [0.7, 0.71, 0.7]}
+    both = [drawn(values, LEGS), drawn(values, ("forget_recall",), "unlearning")]
+    page = replace(page_of(boards(both[0])[0]), boards=boards(pl.concat(both)))
+    page = replace(page, figures=[pareto(board) for board in page.boards])
+    html = render_leaderboard(page)
+    ids = re.findall(r'<section id="([^"]+)"', html)
+    assert len(ids) == len(set(ids)) == 4
+    assert set(re.findall(r'href="#(method[^"]+)"', html)) == set(ids)
 
 
 def test_columns_that_say_nothing_are_sentences():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -95,7 +96,7 @@ class Leaderboard:
         Facts known before the edits, as returned by `behemoth.study.analysis.learnt.learnt`.
     run : Table
     failures : sequence of (str, str, str)
-        Label, model and reason of trials that failed.
+        Label, model and reason of trials that failed, or failed in part.
     """
 
     name: str
@@ -127,9 +128,10 @@ def leaderboard_of(
     run : Table
         Description of the run.
     """
-    failed: dict[str, int] = {}
+    failed: dict[str, Counter[str]] = {}
+    suite_of = {trial.id: trial.measure.get("suite") for trial in results.about.trials}
     for each in results.failures:
-        failed[each.label] = failed.get(each.label, 0) + 1
+        failed.setdefault(str(suite_of[each.trial]), Counter())[each.label] += 1
     suites, recall = results.suites.collect(), results.recall.collect()
     found = boards(
         suites,
@@ -160,7 +162,10 @@ def leaderboard_of(
         figures=[pareto(board) for board in found],
         settings=dict(index.iter_rows()),
         run=run,
-        failures=[(each.label, each.model, each.reason) for each in results.failures],
+        failures=[
+            (each.label, each.model, each.reason)
+            for each in [*results.failures, *results.incomplete]
+        ],
         study=study,
         command=COMMAND,
         places=places_of(results.index.collect()),
@@ -175,9 +180,9 @@ def _spread(values: pl.Series) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def anchor(label: str) -> str:
-    """Return the HTML id of a method's section."""
-    return "method-" + "".join(letter if letter.isalnum() else "-" for letter in label)
+def anchor(suite: str, place: int) -> str:
+    """Return the HTML id of a method's section, by its row in the board of a suite."""
+    return f"method-{suite}-{place + 1}"
 
 
 def render_leaderboard(page: Leaderboard) -> str:
@@ -221,8 +226,8 @@ def render_leaderboard(page: Leaderboard) -> str:
             parts.append(f'<p class="absent">Measured in no trial: {escape(items)}.</p>')
     parts.append('<h2 id="methods">Each method</h2>')
     for board in page.boards:
-        for label in board.table["label"]:
-            parts += _method(page, board, label)
+        for place in range(board.table.height):
+            parts += _method(page, board, place)
     parts += failures_part(page.failures)
     parts += closing(page)
     return document(f"{page.name}: a Behemoth leaderboard", parts, drawn)
@@ -316,7 +321,7 @@ def _worlds(cells: pl.DataFrame) -> list[tuple[str | None, int]]:
 
 
 def _links(board: Board) -> list[str]:
-    return [f"#{anchor(label)}" for label in board.table["label"]]
+    return [f"#{anchor(board.suite, place)}" for place in range(board.table.height)]
 
 
 def _shown(board: Board) -> list[str]:
@@ -414,10 +419,14 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
+def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
     """Yield the section of a method: numbers by world and number of edits, and all measures."""
-    row = board.table.filter(label=label).row(0, named=True)
-    yield f'<section id="{anchor(label)}"><h3>{escape(label)}</h3>'
+    row = board.table.row(place, named=True)
+    label = row["label"]
+    yield f'<section id="{anchor(board.suite, place)}"><h3>{escape(label)}</h3>'
+    if not row["trials"]:
+        yield f"<p>All trials failed ({row['failed']:,}).</p></section>"
+        return
     settings = {
         key: value
         for key, value in json.loads(page.settings.get(label, "{}")).items()
@@ -426,8 +435,8 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
     said = ", ".join(f"{key} = {_plain(value)}" for key, value in settings.items())
     if row["settings"] is not None:
         said = f"settings ({_settings(row).replace(_NEWLINE, ', ')}): {said or 'none'}"
-    place = _place(row)
-    ranked = "" if place in (_NOTHING, "oracle") else f"Place {place} in {board.suite}. "
+    ranks = _place(row)
+    ranked = "" if ranks in (_NOTHING, "oracle") else f"Place {ranks} in {board.suite}. "
     family = escape(f"{row['family'][:1].upper()}{row['family'][1:]}")
     yield f"<p>{escape(ranked)}{family}; {escape(said or 'no settings')}.</p>"
     shown = _shown(board)

@@ -44,6 +44,21 @@ def test_only_what_must_not_change_counts_and_only_afterwards():
     assert damage(probes.with_columns(pl.lit("loss nan").alias("failure"))).height == 0
 
 
+def test_an_edit_whose_model_returns_nan_is_counted():
+    """Its KL is in no mean; all that it knew is lost, and the number of these edits is stated."""
+    nan = (pl.col("edit") == 0) & (pl.col("stage") == "after")
+    probes = draw(edits=10, worlds=2).probes.with_columns(
+        pl.when(nan).then(float("nan")).otherwise("kl").alias("kl"),
+        pl.when(nan).then(False).otherwise("exact_match").alias("exact_match"),
+    )
+    table = damage_of_edits(damage(probes))
+    broken, sound = table.filter(edit=0), table.filter(pl.col("edit") > 0)
+    assert broken.height and broken["kl"].null_count() == broken.height
+    assert (broken["unmeasured"] == broken["bystanders"]).all()
+    assert set(broken["lost"].drop_nulls()) == {1.0}
+    assert (sound["unmeasured"] == 0).all() and sound["kl"].null_count() == 0
+
+
 def test_groups_are_averaged_over_edits():
     table = damage_by(damage(draw(edits=20).probes))
     assert set(table["measure"]) == {"kl", "lost"}

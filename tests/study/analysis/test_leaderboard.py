@@ -107,9 +107,48 @@ def test_a_leg_that_is_a_measure_itself_is_0_where_it_is_no_number():
 
 def test_what_failed_and_what_agrees_to_the_last_digit_have_no_rank():
     values = {"a": [0.8, 0.8, 0.8], "b": [0.79, 0.78, 0.78], "c": [0.1, 0.2, 0.1]}
-    [board] = boards(drawn(values, LEGS), failed={"c": 1})
+    [board] = boards(drawn(values, LEGS), failed={"editing": {"c": 1}})
     ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
     assert ranks == {"a": (None, None), "b": (1, 1), "c": (None, None)}
+
+
+def test_a_method_whose_trials_all_failed_is_on_the_board_of_their_suite():
+    """Omitted, a method would rank higher the more often it fails."""
+    values = {"a": [0.8, 0.82, 0.84], "b": [0.1, 0.12, 0.11]}
+    both = pl.concat([drawn(values, LEGS), drawn(values, ("model_utility",), "unlearning")])
+    said = [{"label": "gone", "name": "ft", "family": "fine-tuning", "whence": "default"}]
+    editing, unlearning = boards(both, failed={"editing": {"gone": 3}}, methods=said)
+    row = editing.table.filter(label="gone").row(0, named=True)
+    assert editing.table["label"].to_list() == ["a", "b", "gone"]
+    assert (row["trials"], row["failed"], row["clusters"]) == (0, 3, 0)
+    assert (row["method"], row["family"], row["settings"]) == ("ft", "fine-tuning", "default")
+    assert row["first"] is None and row["score"] is None and row["seconds"] is None
+    assert unlearning.table["label"].to_list() == ["a", "b"]
+    # What fails in one suite keeps its rank in the other.
+    editing, unlearning = boards(both, failed={"unlearning": {"a": 1}})
+    assert editing.table.filter(label="a")["first"].item() == 1
+    assert unlearning.table.filter(label="a")["failed"].item() == 1
+
+
+def test_derived_measures_have_no_columns_of_a_single_measure():
+    frame = drawn({"a": [0.8, 0.82]}, LEGS).with_columns(
+        low=pl.lit(0.7), high=pl.lit(0.9), over=pl.lit("subjects")
+    )
+    score = taken(frame).filter(measure="score")
+    own = taken(frame).filter(measure="efficacy")
+    for name in ("low", "high", "count", "over", "version", "missing", "twin"):
+        assert score[name].null_count() == 2, name
+    assert own["low"].to_list() == [0.7, 0.7] and score["edits"].to_list() == [4, 4]
+
+
+def test_operations_are_means_over_edits():
+    """As in the table of methods: a batch of 8 counts as eight edits, and one of 2 as two."""
+    frame = drawn({"a": [0.8, 0.82]}, LEGS).with_columns(
+        edits=pl.when(pl.col("seed") == 0).then(8).otherwise(2).cast(pl.UInt32)
+    )
+    [board] = boards(frame, costs={"editing-a-0": (10.0, 5), "editing-a-1": (20.0, 7)})
+    row = board.table.row(0, named=True)
+    assert (row["flops"], row["memory"]) == (12.0, 7)
 
 
 def test_one_cluster_ranks_nothing_and_oracles_have_no_place():
@@ -173,7 +212,9 @@ def test_unlearning_is_scored_against_the_twin():
     assert found["utility"] == pytest.approx(0.6)
     assert found["score"] == pytest.approx(2 / (1 / 0.8 + 1 / 0.6))
     costs = {"unlearning-npo-0": (10.0, 5), "unlearning-npo-1": (20.0, 3)}
-    [board] = boards(frame, failed={"npo": 3}, seconds={"unlearning-npo-0": 2.0}, costs=costs)
+    [board] = boards(
+        frame, failed={"unlearning": {"npo": 3}}, seconds={"unlearning-npo-0": 2.0}, costs=costs
+    )
     row = board.table.row(0, named=True)
     assert (row["failed"], row["trials"], row["seconds"]) == (3, 2, 2.0)
     assert (row["flops"], row["memory"]) == (15.0, 5)

@@ -3,6 +3,9 @@
 Two measures: KL(unedited || edited) in nats at the object of a bystander, and the share of known
 bystanders that are lost: recalled before the edit and not after it. Facts that the model did not
 know cannot be lost, so bystanders of few exposures do not look robust for being unknown.
+
+A KL that is NaN, of a model that returns NaN, is in no mean of KL; its bystanders count as lost,
+and reports state the number of these edits. A KL that is infinite makes the mean infinite.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ def damage(probes: pl.LazyFrame) -> pl.DataFrame:
     polars.DataFrame
         Columns trial, edit, label, size, model, world, world_seed, seed, rotation, group, fact,
         exposures (of the bystander), edit_exposures, known (whether the *edited* fact was known),
-        kl (Float64, nats), lost (Float64, 0 or 1; null for bystanders that were not known).
+        kl (Float64, nats; null if it is NaN), lost (Float64, 0 or 1; null for bystanders that were
+        not known).
     """
     there = pl.col("failure").is_null()
     return (
@@ -52,7 +56,14 @@ def damage(probes: pl.LazyFrame) -> pl.DataFrame:
 
 
 def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
-    """Average over the bystander rows of each edit: kl, lost, known and bystanders (row count)."""
+    """Average over the bystander rows of each edit.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per edit: its keys, kl and lost (means; null if no bystander has a number), known,
+        bystanders (number of rows) and unmeasured (number of rows whose KL is NaN).
+    """
     keys = [
         "trial",
         "edit",
@@ -69,6 +80,7 @@ def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("lost").mean(),
         pl.col("known").any(),
         pl.len().cast(pl.UInt32).alias("bystanders"),
+        pl.col("kl").is_null().sum().cast(pl.UInt32).alias("unmeasured"),
     ).sort(keys)  # fmt: skip
 
 

@@ -15,9 +15,11 @@ import polars as pl
 
 from behemoth.evaluate.damage import BYSTANDERS
 from behemoth.evaluate.suites.score import LEGS, Reading, legs_of, score_of
+from behemoth.study.schemas import SUITES
 
 from .estimate import cluster_keys, means
 from .legacy_twin_perplexity import on_one_text
+from .methods import operations
 from .ranges import range_of
 
 __all__ = ["BOARDS", "FEWEST", "SHOWN", "Board", "boards", "leaderboard", "taken"]
@@ -34,6 +36,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Measures of a board: the score, its legs, and other measures that are common in the field."""
 _ORACLE = "oracle"
+_OF_TRIAL = ("suite", "grammar", "edits")  # the columns of `SUITES` that are not of one measure
 
 BOARDS = {
     "label": pl.String,
@@ -95,13 +98,14 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        The columns of trials, then measure, value and twin. In addition to the suite's measures
+        The columns of `suites`. In addition to the suite's measures
         there are its score and the legs of the score; for editing damage, the mean over groups of
         bystanders of the share of known facts that are no longer generated; for unlearning
         relearned, 1 if some number of `relearning_steps` recovers half of the facts and 0 if none
         does. If a model has no finite value for a leg, the leg is 0, like the score: an omitted
         value would not count against the method. Other measures are NaN then, and their means are
-        over fewer trials.
+        over fewer trials. Derived measures have null in low, high, count, over, version and twin,
+        which describe single measures.
     """
     made: list[pl.DataFrame] = []
     known = suites.filter(pl.col("missing").is_null())
@@ -126,11 +130,16 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
         new = {
             name: value for name, value in values.items() if name == "score" or name not in readings
         }
-        first = rows.head(1).drop("measure", "value", "twin")
+        of_measure = [name for name in SUITES if name not in _OF_TRIAL]
+        first = rows.head(1).drop(of_measure)
         table = pl.DataFrame(
             {"measure": list(new), "value": list(new.values())},
             schema={"measure": pl.String, "value": pl.Float64},
-        ).with_columns(pl.lit(None, pl.Float64).alias("twin"))
+        ).with_columns(
+            pl.lit(None, rows.schema[name]).alias(name)
+            for name in of_measure
+            if name not in ("measure", "value")
+        )
         made.append(first.join(table, how="cross"))
     # The suite's own score of editing equals ours if it exists; only ours is kept.
     own_legs = [leg.name for legs in LEGS.values() for leg in legs]
@@ -158,7 +167,8 @@ def leaderboard(
     rows : polars.DataFrame
         Frame returned by `taken`; rows of other suites are ignored.
     failed : mapping of str to int, optional
-        Number of failed trials, by label.
+        Number of failed trials of this suite, by label. Methods whose trials all failed are
+        included, without a rank: omitted, a method would rank higher the more often it fails.
     seconds : mapping of str to float, optional
         Seconds that the edits of each trial took, by trial id.
     costs : mapping of str to (float, int), optional
@@ -178,8 +188,8 @@ def leaderboard(
           before, itself included. Null without an interval, which needs `FEWEST` clusters with
           different scores; null for methods with failed trials, and for oracles, which use
           information that methods may not.
-        - seconds: mean time to make a plan's edits, without evaluation; flops: mean operations of
-          one edit; memory: peak bytes of tensors beside the model, the maximum over trials.
+        - seconds: mean time to make a plan's edits, without evaluation, over trials; flops and
+          memory: see `operations`.
         - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null if the
           study does not state it; tuning_trials, tuning_seconds: cost of tuning, with all edits of
           all trials.
@@ -193,22 +203,33 @@ def leaderboard(
         pl.struct(keys).n_unique().cast(pl.UInt32).alias("clusters"),
         pl.col("trial").unique().alias("_trials"),
     )
-    spent, dear = seconds or {}, costs or {}
+    lost, whence = failed or {}, {each["label"]: each for each in methods}
+    gone = [label for label in lost if label not in set(table["label"])]
+    nothing = pl.DataFrame(
+        {
+            "label": gone,
+            "method": [whence.get(label, {}).get("name") for label in gone],
+            "family": [whence.get(label, {}).get("family") for label in gone],
+            "trials": [0] * len(gone),
+            "clusters": [0] * len(gone),
+            "_trials": [[] for _ in gone],
+        },
+        schema=table.schema,
+    )
+    table = pl.concat([table, nothing])
+    spent = seconds or {}
     times = [[spent[each] for each in trials if each in spent] for trials in table["_trials"]]
-    counted = [[dear[each] for each in trials if each in dear] for trials in table["_trials"]]
-    whence = {own["label"]: own for own in methods}
     chosen = [whence.get(label, {}) for label in table["label"]]
     tunings = [own.get("tuning") or {} for own in chosen]
-    most = [max((memory for _, memory in each), default=None) for each in counted]
     table = table.with_columns(
-        pl.Series("failed", [(failed or {}).get(label, 0) for label in table["label"]], pl.UInt32),
+        pl.Series("failed", [lost.get(label, 0) for label in table["label"]], pl.UInt32),
         pl.Series("seconds", list(map(_mean, times)), pl.Float64),
-        pl.Series("flops", [_mean([flops for flops, _ in each]) for each in counted], pl.Float64),
-        pl.Series("memory", most, pl.Float64),
         pl.Series("settings", [own.get("whence") for own in chosen], pl.String),
         pl.Series("tuning_trials", [own.get("trials") for own in tunings], pl.UInt32),
         pl.Series("tuning_seconds", [own.get("seconds") for own in tunings], pl.Float64),
     )
+    counted = operations(own.select("trial", "label", "edits").unique(), costs or {})
+    table = table.join(counted, on="label", how="left", maintain_order="left")
     for name in SHOWN[suite]:
         found = _estimated(own, name, ("label",)).select(
             "label",
@@ -260,12 +281,22 @@ def _ranks(table: pl.DataFrame) -> list[pl.Series]:
 def boards(
     suites: pl.DataFrame,
     *,
-    failed: Mapping[str, int] | None = None,
+    failed: Mapping[str, Mapping[str, int]] | None = None,
     seconds: Mapping[str, float] | None = None,
     costs: Mapping[str, tuple[float, int]] | None = None,
     methods: Sequence[Mapping[str, Any]] = (),
 ) -> list[Board]:
-    """Return the leaderboards of a study, one per suite; for parameters see `leaderboard`."""
+    """Return the leaderboards of a study, one per suite.
+
+    Parameters
+    ----------
+    suites : polars.DataFrame
+        `Results.suites`, collected.
+    failed : mapping of str to mapping, optional
+        By suite: number of failed trials, by label.
+    seconds, costs, methods
+        See `leaderboard`.
+    """
     suites = on_one_text(suites)
     rows = taken(suites)
     found: list[Board] = []
@@ -284,7 +315,8 @@ def boards(
             Board(
                 suite=suite,
                 table=leaderboard(
-                    suite, rows, failed=failed, seconds=seconds, costs=costs, methods=methods
+                    suite, rows, failed=(failed or {}).get(suite), seconds=seconds, costs=costs,
+                    methods=methods,
                 ),
                 cells=pl.concat(
                     _estimated(own, name, ("grammar", "edits", "label", "measure"))

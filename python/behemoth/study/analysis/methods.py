@@ -10,7 +10,7 @@ import polars as pl
 from .dose import dose_table
 from .estimate import cluster_keys, means
 
-__all__ = ["METHODS", "methods_of"]
+__all__ = ["METHODS", "methods_of", "operations"]
 
 METHODS: dict[str, Any] = {
     "label": pl.String,
@@ -18,6 +18,7 @@ METHODS: dict[str, Any] = {
     "failed": pl.UInt32,
     "edits": pl.UInt32,
     "clusters": pl.UInt32,
+    "unmeasured": pl.UInt32,
     "forgets": pl.Boolean,
     **{
         f"{measure}{end}": pl.Float64
@@ -74,11 +75,12 @@ def methods_of(
           the same for held-out wordings, null if none were evaluated.
         - lost: share of the known bystanders that are no longer recalled; kl: nats over all
           bystanders.
+        - unmeasured: number of edits with bystanders whose KL is NaN, which kl excludes; these
+          bystanders count in lost.
         - ed50, censored, beyond: see `dose_table`, over all facts; null without doses.
         - norm: median Frobenius norm of the change.
         - seconds: per edit, made in the stacks of its trial, without evaluation.
-        - flops: operations of one edit, the mean over edits; memory: bytes that making an edit, or
-          a batch, needs beside the model, the maximum over trials; null if not counted.
+        - flops, memory: see `operations`.
         - ..._low, ..._high: 95 % intervals by the cluster jackknife, null for one cluster.
     """
     by = ("label",)
@@ -107,19 +109,25 @@ def methods_of(
             on="label",
             how="left",
         )
+    unmeasured = (
+        of_edits.filter(pl.col("unmeasured") > 0)
+        .group_by("label")
+        .agg(pl.len().alias("unmeasured"))
+    )
     doses = dose_table(edits, by=by, resamples=1).filter(pl.col("filter") == "all")
-    spent = edits.group_by("trial", "label").len()
+    spent = edits.group_by("trial", "label").agg(pl.len().alias("edits"))
     spent = spent.with_columns(
         pl.col("trial").replace_strict(dict(seconds), default=None, return_dtype=pl.Float64)
         .alias("spent")
     )  # fmt: skip
     cost = spent.drop_nulls("spent").group_by("label").agg(
-        (pl.col("spent").sum() / pl.col("len").sum()).alias("seconds")
+        (pl.col("spent").sum() / pl.col("edits").sum()).alias("seconds")
     )  # fmt: skip
     table = (
         table.join(doses.select("label", "ed50", "censored", "beyond"), on="label", how="left")
         .join(cost, on="label", how="left")
-        .join(_counted(spent, costs), on="label", how="left")
+        .join(unmeasured, on="label", how="left")
+        .join(operations(spent, costs), on="label", how="left")
     )
     lost = failed or {}
     order = [*labels, *(label for label in lost if label not in set(labels))]
@@ -129,7 +137,7 @@ def methods_of(
             schema={name: METHODS[name] for name in ("label", "failed")},
         )
         .join(table, on="label", how="left", maintain_order="left")
-        .with_columns(pl.col("trials", "edits", "clusters").fill_null(0))
+        .with_columns(pl.col("trials", "edits", "clusters", "unmeasured").fill_null(0))
         .select(pl.col(name).cast(dtype) for name, dtype in METHODS.items())
     )
 
@@ -137,13 +145,28 @@ def methods_of(
 _UNITS = ("trial", "edit")
 
 
-def _counted(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> pl.DataFrame:
-    """Return operations and memory of each method's edits: label, flops, memory."""
+def operations(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> pl.DataFrame:
+    """Return operations and memory of the edits of each method.
+
+    Parameters
+    ----------
+    trials : polars.DataFrame
+        Columns trial, label and edits (of the trial).
+    costs : mapping of str to (float, int)
+        See `methods_of`.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns label, flops (operations of one edit, the mean over edits) and memory (bytes that
+        making an edit, or a batch, needs beside the model, the maximum over trials), for methods
+        with counted costs.
+    """
     schema = {"trial": pl.String, "flops": pl.Float64, "memory": pl.Float64}
     rows = [(trial, flops, float(memory)) for trial, (flops, memory) in costs.items()]
     counted = trials.join(pl.DataFrame(rows, schema, orient="row"), on="trial")
     return counted.group_by("label").agg(
-        (pl.col("flops") * pl.col("len")).sum() / pl.col("len").sum(), pl.col("memory").max()
+        (pl.col("flops") * pl.col("edits")).sum() / pl.col("edits").sum(), pl.col("memory").max()
     )
 
 
