@@ -82,6 +82,14 @@ def test_what_the_tradeoff_does_not_draw_is_counted(flips):
     assert one == pytest.approx(0.5 * 2 / 3)
 
 
+def test_batches_that_broke_down_are_counted_beside_those_that_last(flips):
+    assert "broke down" not in retention(summary_of(flips)).caption
+    lost = summary_of(flips, without_retention=["a", "b"])
+    assert retention(lost).caption.endswith("Not drawn: 2 trials whose batch of edits broke down.")
+    nothing = summary_of(flips, without_retention=["a"], retention=flips.retention.head(0))
+    assert retention(nothing).why.startswith("The batch of edits broke down in 1 trial")
+
+
 def holding(label, exposures, mean, rows, step=32):
     return {"label": label, "exposures": exposures, "step": step, "mean": mean, "rows": rows}
 

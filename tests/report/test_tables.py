@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import polars as pl
 
+from behemoth.report.charts.damage import damage
 from behemoth.report.style import between, number
-from behemoth.report.tables import _interval, _share, dose_rows, method_table
+from behemoth.report.tables import _interval, _share, dose_rows, failure_table, method_table
 from behemoth.study.analysis.summary import summarise
 from behemoth.study.results import Failure
 
@@ -31,6 +32,26 @@ def test_a_method_that_loses_more_bystanders_than_the_bound_is_marked(draw):
     harsh = replace(gentle, methods=gentle.methods.with_columns(share))
     one, two = (row[place] for row in method_table(harsh).rows)
     assert "above" not in one and two.endswith("\nabove 10%")
+
+
+def test_edits_without_a_kl_are_counted(draw):
+    frames = draw(worlds=2, edits=4, probes=1, labels=("one", "two"), levels=(1, 16))
+    nan = (pl.col("label") == "two") & (pl.col("edit") == 0)
+    frames.probes = frames.probes.with_columns(kl=pl.when(nan).then(float("nan")).otherwise("kl"))
+    summary = summarise(frames, resamples=2)
+    table = method_table(summary)
+    place = table.columns.index("#KL on bystanders, nats")
+    one, two = (row[place] for row in table.rows)
+    assert "NaN" not in one and two.endswith("\nwithout NaN of 2 edits")
+    assert "The KL of 2 edits is NaN on some bystanders" in damage(summary).caption
+
+
+def test_parts_of_trials_that_failed_are_listed(draw):
+    frames = draw(worlds=2, edits=4, probes=1, levels=(1, 16))
+    reason = "durability: the batch broke down: the loss is not finite"
+    lost = [Failure(name, "one", "m", reason) for name in "ab"]
+    table = failure_table(summarise(frames, resamples=2), [], lost)
+    assert table.rows == [["part of a trial", "one", "2", reason]]
 
 
 def test_the_ends_of_an_interval_are_never_written_alike():

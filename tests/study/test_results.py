@@ -89,6 +89,61 @@ def test_a_damaged_record_is_no_trial_that_is_missing(finished, tmp_path):
         _ = Results.open(place).missing
 
 
+def copied(finished, tmp_path):
+    import shutil
+
+    return Results.open(shutil.copytree(finished[0], tmp_path / "s"))
+
+
+def test_a_trial_without_its_model_is_in_no_frame(finished, tmp_path):
+    """Frames have columns of the model: its rows would be of no method, world or seed."""
+    results = copied(finished, tmp_path)
+    gone = next(row["id"] for row in results.about.models)
+    (results.directory.model(gone) / "model.json").unlink()
+    results = Results.open(results)
+    lost = {row.id for row in results.about.trials if row.model == gone}
+    assert len(lost) == 4 and set(results.without_model) == lost
+    assert len(results.done) == 4 and not results.missing and not results.failures
+    edits = results.edits.collect()
+    assert not set(edits["trial"]) & lost
+    assert edits["label"].null_count() == edits["world_seed"].null_count() == 0
+
+
+def test_settings_of_other_types_are_in_no_column_of_their_own(finished, tmp_path):
+    """Methods of plugins choose the types of their settings."""
+    results = copied(finished, tmp_path)
+    about = json.loads((results.path / "study.json").read_text())
+    del about["blake3"]
+    odd = [{"rank": "auto"}, {"rank": 0.5}, {"part": ["mlp"]}, {"rank": True}]
+    odd += [{"rank": 3, "learning_rate": 1, "part": "mlp"}] * 4
+    for trial, settings in zip(about["trials"], odd, strict=True):
+        trial["settings"] = settings
+    (results.path / "study.json").write_text(json.dumps(about))
+    index = Results.open(results).index.collect()
+    found = dict(index.select("trial", pl.struct("rank", "part", "learning_rate")).iter_rows())
+    rows = [found[trial["id"]] for trial in about["trials"]]
+    assert rows[:4] == [{"rank": None, "part": None, "learning_rate": None}] * 4
+    assert rows[4:] == [{"rank": 3, "part": "mlp", "learning_rate": 1.0}] * 4
+    settings = dict(index.select("trial", "settings").iter_rows())
+    assert json.loads(settings[about["trials"][2]["id"]]) == {"part": ["mlp"]}
+
+
+def test_what_failed_in_part_is_listed(finished, tmp_path):
+    results = copied(finished, tmp_path)
+    assert results.incomplete == [] and results.without_retention == []
+    trial = results.done[0]
+    file = results.directory.trial(trial) / "trial.json"
+    record = json.loads(file.read_text())
+    del record["blake3"], record["files"]
+    file.write_text(json.dumps({**record, "reason": "durability: the batch broke down: NaN"}))
+    frame = results.directory.trial(trial) / "retention.parquet"
+    pl.read_parquet(frame).clear().write_parquet(frame)
+    results = Results.open(results)
+    [only] = results.incomplete
+    assert (only.trial, only.reason) == (trial, "durability: the batch broke down: NaN")
+    assert results.without_retention == [trial] and len(results.done) == 8
+
+
 def test_no_study(tmp_path):
     with pytest.raises(ArgumentError, match=r"argument 'path': got .*study\.json"):
         Results.open(tmp_path)

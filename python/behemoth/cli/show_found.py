@@ -150,6 +150,7 @@ def _study(results: Results) -> dict[str, Any]:
         "done": len(results.done),
         "failed": len(results.failures),
         "missing": len(results.missing),
+        "without_model": len(results.without_model),
         "made_on": results.made_on,
     }
 

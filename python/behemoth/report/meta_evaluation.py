@@ -84,7 +84,7 @@ class MetaEvaluationPage:
     figure : Figure or Absent
     run : Table
     failures : sequence of (str, str, str)
-        Label, model and reason of trials that failed.
+        Label, model and reason of trials that failed, or failed in part.
     """
 
     name: str
@@ -138,7 +138,10 @@ def meta_evaluation_of(
         found=found,
         figure=meta_evaluation_figure(found),
         run=run,
-        failures=[(each.label, each.model, each.reason) for each in results.failures],
+        failures=[
+            (each.label, each.model, each.reason)
+            for each in [*results.failures, *results.incomplete]
+        ],
         study=study,
         command=COMMAND,
     )

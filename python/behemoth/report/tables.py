@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from behemoth.study.analysis.contrasts import MEASURES
 from behemoth.study.analysis.estimate import Estimate, cluster_keys
 from behemoth.study.analysis.summary import Summary
 from behemoth.study.results import Failure
+from behemoth.support.text import plural_text
 
 from .page import Table
 from .style import between, number
@@ -59,7 +61,10 @@ def method_table(summary: Summary, places: Mapping[str, str] | None = None) -> T
         ("#success", lambda row: _share(row, "success")),
         ("#held-out wordings", lambda row: _share(row, "held_out")),
         ("#known bystanders lost", lambda row: _share(row, "lost") + above_bound(row["lost"], "%")),
-        ("#KL on bystanders, nats", lambda row: _with_ends(row, "kl", number, 2)),
+        (
+            "#KL on bystanders, nats",
+            lambda row: _with_ends(row, "kl", number, 2) + _unmeasured(row),
+        ),
         ("#ED50, steps", _median_dose),
         ("#norm of the change", lambda row: number(row["norm"], 2)),
         ("#seconds an edit", lambda row: number(row["seconds"], 2)),
@@ -80,6 +85,11 @@ def _method(row: Mapping[str, Any]) -> str:
     """Return the label of a method, with its failed trials, which its numbers exclude."""
     failed, every = row["failed"], row["failed"] + row["trials"]
     return f"{row['label']}\n{failed:,} of {every:,} trials failed" if failed else row["label"]
+
+
+def _unmeasured(row: Mapping[str, Any]) -> str:
+    """Return the number of edits whose KL is NaN on a bystander, which the mean excludes."""
+    return f"\nwithout NaN of {plural_text(row['unmeasured'], 'edit')}" if row["unmeasured"] else ""
 
 
 def placed(method: str, place: str | None) -> str:
@@ -281,9 +291,23 @@ def _time_ratio(estimate: Estimate) -> str:
     return f"{_natural(row, 'value')}{interval}"
 
 
-def failure_table(summary: Summary, failures: Sequence[Failure]) -> Table:
-    """Return failed trials, and counts of failed edits by reason, at most 50 rows of each."""
+def failure_table(
+    summary: Summary, failures: Sequence[Failure], incomplete: Sequence[Failure] = ()
+) -> Table:
+    """Return failed trials, failed parts of others, and failed edits, at most 50 rows of each.
+
+    Parameters
+    ----------
+    summary : Summary
+    failures, incomplete : sequence of Failure
+        See `Results`; parts and edits are counted by reason.
+    """
     rows = [["trial", each.label, "1", each.reason] for each in failures[:_SHOWN]]
+    parts = Counter((each.label, each.reason) for each in incomplete)
+    rows += [
+        ["part of a trial", label, f"{count:,}", reason]
+        for (label, reason), count in parts.most_common(_SHOWN)
+    ]
     edits = (
         summary.edits.filter(pl.col("failure").is_not_null())
         .group_by("label", "failure")

@@ -19,6 +19,7 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores, listed, processor, versions
+from behemoth.support.text import listed_text
 
 from .charts import CHARTS
 from .leaderboard import leaderboard_of, render_leaderboard
@@ -201,15 +202,18 @@ def _parquet(file: Path, frame: pl.DataFrame) -> None:
 def _state(results: Results) -> str:
     """Return a sentence on missing and failed trials; empty if there are none."""
     done, failed, missing = len(results.done), len(results.failures), len(results.missing)
-    total = done + failed + missing
+    without = len(results.without_model)
+    total = done + failed + missing + without
     said = []
     if missing:
         said.append(f"{missing:,} of {total:,} trials have not been run yet")
     if failed:
         said.append(f"{failed:,} of {total:,} {'' if missing else 'trials '}failed")
+    if without:
+        said.append(f"the model of {without:,} of {total:,} trials is missing")
     if not said:
         return ""
-    return f"Incomplete study: {' and '.join(said)}. This report is about the other {done:,}."
+    return f"Incomplete study: {listed_text(said)}. This report is about the other {done:,}."
 
 
 def _stated(primary: dict[str, str] | None) -> str:
@@ -236,7 +240,7 @@ def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
 
 
 def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
-    failures = failure_table(summary, results.failures)
+    failures = failure_table(summary, results.failures, results.incomplete)
     return [
         (
             "Contrasts",
@@ -291,10 +295,15 @@ def _run(results: Results, summary: Summary) -> list[tuple[str, str]]:
 def _made_with(results: Results) -> list[tuple[str, str]]:
     """Return the progress of a study, the devices it was run on, and the versions used."""
     done, failed, missing = len(results.done), len(results.failures), len(results.missing)
+    without = len(results.without_model)
     devices = results.models.collect()["device"].drop_nulls().unique().sort().to_list()
     seconds = sorted(results.seconds.items(), key=lambda item: -item[1])
     return [
-        ("trials", f"{done:,} done, {failed:,} failed, {missing:,} not run yet"),
+        (
+            "trials",
+            f"{done:,} done, {failed:,} failed, {missing:,} not run yet"
+            + (f", {without:,} without their model" if without else ""),
+        ),
         ("devices of training", ", ".join(devices) or "not recorded"),
         ("devices and versions of trials", "; ".join(results.made_on) or "not recorded"),
         ("seconds of work", "; ".join(f"{name} {value:,.0f}" for name, value in seconds)),

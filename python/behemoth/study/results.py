@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
@@ -81,9 +82,16 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
+def _setting(settings: Mapping[str, Any], name: str) -> Any:
+    """Return a setting if it has the type of its column: methods of plugins choose their types."""
+    value = settings.get(name)
+    types = {pl.Int64: int, pl.Float64: (int, float), pl.String: str}[INDEX[name]]
+    return value if isinstance(value, types) and not isinstance(value, bool) else None
+
+
 @dataclass(frozen=True)
 class Failure:
-    """A trial that failed.
+    """A trial that failed, or failed in part.
 
     Attributes
     ----------
@@ -157,8 +165,26 @@ class Results:
 
     @property
     def done(self) -> list[str]:
-        """Ids of the trials that have frames."""
-        return [name for name, record in self._records.items() if record.status == "done"]
+        """Ids of the trials that have frames and whose model has a finished record."""
+        models = self._model_records
+        return [
+            name
+            for name, record in self._records.items()
+            if record.status == "done" and record.model in models
+        ]
+
+    @property
+    def without_model(self) -> list[str]:
+        """Ids of the trials that are done but whose model has no finished record any more.
+
+        Frames exclude them, since they have columns of the model; `study run` trains it again.
+        """
+        models = self._model_records
+        return [
+            name
+            for name, record in self._records.items()
+            if record.status == "done" and record.model not in models
+        ]
 
     @property
     def failures(self) -> list[Failure]:
@@ -167,6 +193,26 @@ class Results:
             Failure(trial.id, trial.label, trial.model, record.reason or "")
             for trial in self.about.trials
             if (record := self._records.get(trial.id)) is not None and record.status == "failed"
+        ]
+
+    @property
+    def incomplete(self) -> list[Failure]:
+        """Trials that are done except for a part that failed, with the reason of that part."""
+        records = ((trial, self._records[trial]) for trial in self.done)
+        return [
+            Failure(trial, record.label, record.model, record.reason)
+            for trial, record in records
+            if record.reason is not None
+        ]
+
+    @property
+    def without_retention(self) -> list[str]:
+        """Ids of the trials that measure durability and whose batch of edits broke down."""
+        there = set(self.retention.select("trial").unique().collect()["trial"])
+        return [
+            name
+            for name in self.done
+            if self._records[name].measure.get("durability") and name not in there
         ]
 
     @property
@@ -186,7 +232,10 @@ class Results:
 
     @cached_property
     def seconds(self) -> dict[str, float]:
-        """Seconds of work by stage, over all finished models and all recorded trials."""
+        """Seconds of work by stage, over all finished models and all recorded trials.
+
+        A training that was stopped and resumed counts with all its steps.
+        """
         total: dict[str, float] = {}
         for record in [*self._model_records.values(), *self._records.values()]:
             for name, value in (record.seconds or {}).items():
@@ -261,8 +310,8 @@ class Results:
 
         settings: all settings of the method, as JSON; those in which arms usually differ (rank,
         part, optimiser, learning_rate, retain_rows) also have their own columns, null if the
-        method has no such setting; rank: null also if it is full. rotation and swap: how the
-        corpus differs from the unchanged one of the same seed.
+        method has no such setting, or one of another type; rank: null also if it is full. rotation
+        and swap: how the corpus differs from the unchanged one of the same seed.
         """
         done = set(self.done)
         rows = [
@@ -273,7 +322,7 @@ class Results:
                 "method": trial.method,
                 "family": trial.family,
                 "settings": json.dumps(trial.settings),
-                **{name: trial.settings.get(name) for name in _SETTINGS},
+                **{name: _setting(trial.settings, name) for name in _SETTINGS},
                 "rotation": trial.rotation,
                 "swap": trial.swap,
             }

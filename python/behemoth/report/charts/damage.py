@@ -40,6 +40,11 @@ def damage(summary: Summary) -> Figure | Absent:
         "Bystanders are facts that the edit must not change. Only facts that the model knew before "
         f"can be lost. {counted(frame, 'edits')}; {JACKKNIFE}."
     )
+    if unmeasured := int(summary.methods["unmeasured"].sum()):
+        caption += (
+            f" The KL of {plural_text(unmeasured, 'edit')} is NaN on some bystanders, which the "
+            "means of KL exclude and the shares lost count."
+        )
     return Figure("damage", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "method", finding=_finding(frame))  # fmt: skip
 

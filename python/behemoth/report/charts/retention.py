@@ -30,6 +30,9 @@ def retention(summary: Summary) -> Figure | Absent:
     frame = summary.retention
     if not frame.height:
         why = "The study did not continue training after its edits (measure.durability = 0)."
+        if lost := summary.without_retention:
+            why = f"The batch of edits broke down in {plural_text(lost, 'trial')}, and no other "
+            why += "edit held."
         return Absent("retention", _TITLE, why)
     frame = frame.with_columns(
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level"),
@@ -51,6 +54,8 @@ def retention(summary: Summary) -> Figure | Absent:
         f"after the batch of edits. {counted(frame, 'edits')}; {JACKKNIFE}. Points are shifted "
         "sideways so that bars do not overlap."
     )
+    if lost := summary.without_retention:
+        caption += f" Not drawn: {plural_text(lost, 'trial')} whose batch of edits broke down."
     return Figure("retention", _TITLE, caption, tuple(panels), frame.drop("dodge"),
                   tuple(colours.items()), "exposures of the edited fact",
                   finding=_finding(summary, frame))  # fmt: skip

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from behemoth.support.progress import Advance, silent
@@ -18,7 +17,7 @@ from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
 from .dose import FILTERS, broke_down, dose_table, dosed, filtered, scored
-from .estimate import cluster_of, means, means_of
+from .estimate import means, means_of
 from .matched import matched_table
 from .mediation import Mediation, mediation
 from .methods import methods_of
@@ -75,8 +74,8 @@ class Summary:
         Ranks and parts at equal cost; see `matched_table`.
     cases : tuple of Case
         Example edits with all their probes.
-    clusters : int
-        Number of (world seed, initialisation) pairs.
+    without_retention : int
+        Number of trials that measure durability and whose batch of edits broke down.
     """
 
     edits: pl.DataFrame
@@ -100,7 +99,7 @@ class Summary:
     settings: pl.DataFrame
     matched: pl.DataFrame
     cases: tuple[Case, ...]
-    clusters: int
+    without_retention: int
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return all frames except those of the study itself, and ``mediation``, by name."""
@@ -189,10 +188,10 @@ def summarise(
         shapes=_shapes(edits),
         retention=curves,
         half_lives=half_lives(curves),
-        settings=_settings(edits, of_edits, resamples),
+        settings=_settings(edits, of_edits),
         matched=matched_table(edits, of_edits, followed),
         cases=cases_of(frames),
-        clusters=len(np.unique(cluster_of(recall if recall.height else edits))),
+        without_retention=len(frames.without_retention),
     )
 
 
@@ -226,12 +225,12 @@ def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
     return means_of(flipped, bounds, ("label", "exposures"))
 
 
-def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame, resamples: int) -> pl.DataFrame:
+def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
     if "retain_rows" not in edits.columns:
         edits = edits.with_columns(pl.lit(None, pl.Int64).alias("retain_rows"))
     about = edits.group_by("label", "rank", "part", "retain_rows").agg(pl.col("success").mean())
     damaged = of_edits.group_by("label").agg(pl.col("kl").mean(), pl.col("lost").mean())
-    doses: Any = dose_table(edits, by=("label",), resamples=1 if resamples < 1 else resamples)
+    doses = dose_table(edits, by=("label",), resamples=1)  # without intervals
     doses = doses.filter(pl.col("filter") == "all").drop("filter", "reached", "low", "high")
     return (
         about.filter(pl.col("part").is_not_null())
