@@ -138,7 +138,7 @@ def test_every_method_has_a_row_and_a_section(board, html):
 def test_a_method_whose_trials_all_failed_has_a_row_and_a_section():
     [board] = boards(drawn(VALUES, LEGS), failed={"editing": {"gone": 3}})
     html = render_leaderboard(page_of(board))
-    assert "<h3>gone</h3><p>All trials failed (3).</p></section>" in html
+    assert "<h3>gone</h3>\n<p>All trials failed (3).</p></section>" in html
     assert "0<small>0 clusters, 3 failed</small>" in html
 
 
