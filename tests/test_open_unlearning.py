@@ -109,13 +109,14 @@ def test_rmu_steers_the_last_block_but_one(script, model, config, block, tmp_pat
 
 def test_the_trainer_runs_in_the_clone(script, model, clone, tofu, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = model(model_type="gpt_neox", num_hidden_layers=3)
+    run = model(model_type="llama", num_hidden_layers=3)
     words = ["clone", "run", "tofu", "out", "--trainer", "NPO"]
     assert script.main([*words, "--set", "trainer.args.seed=1", "--set", "x=2"]) == 3
     where, *words = json.loads((clone / "seen.json").read_text())
     assert where == str(clone)
     assert words[0] == "--config-name=unlearn.yaml" and words[-2:] == ["trainer.args.seed=1", "x=2"]
     assert f'model.model_args.pretrained_model_name_or_path="{run}"' in words
+    assert f'model.tokenizer_args.pretrained_model_name_or_path="{run}"' in words
     assert f'paths.output_dir="{tmp_path / "out"}"' in words
     for part in ("forget", "retain"):
         file = tmp_path / "out" / "data" / f"{part}.json"
@@ -125,10 +126,33 @@ def test_the_trainer_runs_in_the_clone(script, model, clone, tofu, tmp_path, mon
 
 
 def test_print_runs_nothing(script, model, clone, tofu, tmp_path, capsys):
-    run = model(model_type="gpt_neox", num_hidden_layers=3)
+    run = model(model_type="llama", num_hidden_layers=3)
     assert script.main([str(p) for p in (clone, run, tofu, tmp_path / "out")] + ["--print"]) == 0
     assert capsys.readouterr().out.startswith(f"{sys.executable} src/train.py ")
     assert not (clone / "seen.json").exists()
+
+
+def test_the_head_of_a_gpt_neox_has_its_old_name(script, trained, tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    model = transformers.AutoModelForCausalLM.from_pretrained(trained)
+    run = tmp_path / "run"
+    model.config.save_pretrained(run)
+    old = model.state_dict()
+    safetensors.save_file(old, run / "model.safetensors", {"format": "pt"})  # as `train` does
+    copy = script.with_old_head(run, tmp_path / "model")
+    new = safetensors.load_file(copy / "model.safetensors")
+    # Later versions read both names.
+    read = transformers.AutoModelForCausalLM.from_pretrained(copy).state_dict()
+    assert all(torch.equal(read[name], old[name]) for name in old)
+    assert torch.equal(new.pop(script.OLD_HEAD), old.pop(script.HEAD))
+    assert new.keys() == old.keys() and all(torch.equal(new[name], old[name]) for name in old)
+
+
+def test_a_gpt_neox_in_several_files_is_refused(script, model, tmp_path):
+    with pytest.raises(ValueError, match="one file of weights"):
+        script.with_old_head(model(model_type="gpt_neox"), tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +164,7 @@ def test_print_runs_nothing(script, model, clone, tofu, tmp_path, capsys):
     ],
 )
 def test_what_is_missing_is_named(script, model, clone, tofu, missing, said, tmp_path, capsys):
-    run = model(model_type="gpt_neox", num_hidden_layers=3)
+    run = model(model_type="llama", num_hidden_layers=3)
     (tmp_path / missing).unlink()
     with pytest.raises(SystemExit) as left:
         script.main([str(place) for place in (clone, run, tofu, tmp_path / "out")])
