@@ -40,7 +40,9 @@ def pytest_addoption(parser):
 
 
 # Why a test may be skipped where all must run; the names of such tests say what they need.
-MAY_SKIP = {name: f"could not import '{name}'" for name in ("ray", "lm_eval", "litdata")}
+MAY_SKIP = {
+    name: f"could not import '{name}'" for name in ("ray", "lm_eval", "litdata", "open-unlearning")
+}
 
 
 def pytest_configure(config):

@@ -1,0 +1,183 @@
+"""What examples/open_unlearning.py makes of a run and an export, without open-unlearning."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import behemoth as bh
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "open_unlearning.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("open_unlearning", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Write a directory that says no more of a model than its type and its number of blocks."""
+
+    def model(**config):
+        place = tmp_path / "run"
+        place.mkdir(exist_ok=True)
+        (place / "config.json").write_text(json.dumps(config))
+        return place
+
+    return model
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A clone whose trainer writes its working directory and its arguments to `seen.json`."""
+    place = tmp_path / "clone"
+    (place / "src").mkdir(parents=True)
+    (place / "src" / "train.py").write_text(
+        "import json, os, sys\n"
+        "json.dump([os.getcwd(), *sys.argv[1:]], open('seen.json', 'w'))\n"
+        "sys.exit(3)\n"
+    )
+    return place
+
+
+@pytest.fixture
+def tofu(tmp_path):
+    place = tmp_path / "tofu"
+    place.mkdir()
+    for name in ("forget03", "forget03_perturbed", "retain97", "retain_perturbed"):
+        row = {"question": f"of {name}", "answer": "O1:8", "perturbed_answer": ["O1:9"]}
+        (place / f"{name}.json").write_text(json.dumps(row) + "\n")
+    return place
+
+
+@pytest.mark.parametrize("kind", ["plain", "text"])
+def test_the_prompt_has_the_same_tokens_alone_and_before_its_answer(script, kind, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    if kind == "text":
+        bh.train_tokenizer("bios-en", tmp_path / "bpe", vocabulary=600, documents=200)
+        grammar = bh.Grammar.named("bios-en")
+        corpus = bh.Corpus(
+            grammar.world(60), grammar=grammar, exposures=2, tokenizer=tmp_path / "bpe"
+        )
+    else:
+        corpus = bh.Corpus(bh.World(subjects=40, relations=3, objects=5), exposures=2)
+    corpus.write(tmp_path / "corpus", probes=0)
+    plan = bh.plan(corpus, edits=3, repeats=2, probes=1)
+    bh.export(tmp_path / "corpus", tmp_path / "tofu", "tofu", plan=plan)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "corpus" / "tokenizer")
+    data = tmp_path / "forget.json"
+    assert script.write_split(script.split_of(tmp_path / "tofu", "forget"), data) == 3
+    edits = plan.training.filter(role="edit").select("prompt", "old_answer").iter_rows()
+    trained = [[*prompt, *answer] for prompt, answer in edits]
+    for row in rows_of(data):
+        prompt = tokenizer(row["question"])["input_ids"]
+        both = tokenizer(row["question"] + row["answer"])["input_ids"]
+        assert both[: len(prompt)] == prompt and both in trained
+
+
+def test_an_end_follows_every_answer(script, tofu, tmp_path):
+    script.write_split(tofu / "forget03.json", tmp_path / "out" / "forget.json", " .")
+    assert rows_of(tmp_path / "out" / "forget.json") == [
+        {"question": "of forget03", "answer": " O1:8 ."}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "block"),
+    [
+        ({"model_type": "gpt_neox", "num_hidden_layers": 3}, "gpt_neox[.]layers[.]1"),
+        ({"model_type": "gpt2", "n_layer": 4}, "transformer[.]h[.]2"),
+        ({"model_type": "llama", "num_hidden_layers": 1}, "model[.]layers[.]0"),
+    ],
+)
+def test_rmu_steers_the_last_block_but_one(script, model, config, block, tmp_path):
+    words = script.overrides(model(**config), tmp_path / "out", "RMU")
+    assert f'trainer.method_args.module_regex="{block}"' in words
+    words = script.overrides(model(**config), tmp_path / "out", "NPO")
+    assert not any("module_regex" in word for word in words)
+
+
+def test_the_trainer_runs_in_the_clone(script, model, clone, tofu, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = model(model_type="llama", num_hidden_layers=3)
+    words = ["clone", "run", "tofu", "out", "--trainer", "NPO"]
+    assert script.main([*words, "--set", "trainer.args.seed=1", "--set", "x=2"]) == 3
+    where, *words = json.loads((clone / "seen.json").read_text())
+    assert where == str(clone)
+    assert words[0] == "--config-name=unlearn.yaml" and words[-2:] == ["trainer.args.seed=1", "x=2"]
+    assert f'model.model_args.pretrained_model_name_or_path="{run}"' in words
+    assert f'model.tokenizer_args.pretrained_model_name_or_path="{run}"' in words
+    assert f'paths.output_dir="{tmp_path / "out"}"' in words
+    for part in ("forget", "retain"):
+        file = tmp_path / "out" / "data" / f"{part}.json"
+        assert f'+data.{part}.TOFU_QA_{part}.args.hf_args.data_files="{file}"' in words
+        [row] = rows_of(file)
+        assert row["question"].startswith(f"of {part}") and row["answer"] == " O1:8"
+
+
+def test_print_runs_nothing(script, model, clone, tofu, tmp_path, capsys):
+    run = model(model_type="llama", num_hidden_layers=3)
+    assert script.main([str(p) for p in (clone, run, tofu, tmp_path / "out")] + ["--print"]) == 0
+    assert capsys.readouterr().out.startswith(f"{sys.executable} src/train.py ")
+    assert not (clone / "seen.json").exists()
+
+
+def test_the_head_of_a_gpt_neox_has_its_old_name(script, trained, tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    model = transformers.AutoModelForCausalLM.from_pretrained(trained)
+    run = tmp_path / "run"
+    model.config.save_pretrained(run)
+    old = model.state_dict()
+    safetensors.save_file(old, run / "model.safetensors", {"format": "pt"})  # as `train` does
+    copy = script.with_old_head(run, tmp_path / "model")
+    new = safetensors.load_file(copy / "model.safetensors")
+    # Later versions read both names.
+    read = transformers.AutoModelForCausalLM.from_pretrained(copy).state_dict()
+    assert all(torch.equal(read[name], old[name]) for name in old)
+    assert torch.equal(new.pop(script.OLD_HEAD), old.pop(script.HEAD))
+    assert new.keys() == old.keys() and all(torch.equal(new[name], old[name]) for name in old)
+
+
+def test_a_gpt_neox_in_several_files_is_refused(script, model, tmp_path):
+    with pytest.raises(ValueError, match="one file of weights"):
+        script.with_old_head(model(model_type="gpt_neox"), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("clone/src/train.py", "clone: allowed: a clone"),
+        ("run/config.json", "run: allowed: a directory of transformers"),
+        ("tofu/retain97.json", "tofu: found none, allowed: one file retainNN.json"),
+    ],
+)
+def test_what_is_missing_is_named(script, model, clone, tofu, missing, said, tmp_path, capsys):
+    run = model(model_type="llama", num_hidden_layers=3)
+    (tmp_path / missing).unlink()
+    with pytest.raises(SystemExit) as left:
+        script.main([str(place) for place in (clone, run, tofu, tmp_path / "out")])
+    assert left.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_several_splits_are_refused(script, tofu):
+    (tofu / "forget10.json").write_text("")
+    with pytest.raises(ValueError, match=r"found forget03\.json, forget10\.json"):
+        script.split_of(tofu, "forget")
+
+
+@pytest.mark.parametrize("value", ['a"b', "a\\b", "${a}"])
+def test_hydra_would_read_something_else(script, value):
+    with pytest.raises(ValueError, match="allowed: no quotation mark"):
+        script.quoted(value)
