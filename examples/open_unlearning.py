@@ -6,9 +6,8 @@
 
 CLONE is a clone of open-unlearning (https://github.com/locuslab/open-unlearning). Use the Python of
 an environment with its requirements: this script needs no other package, not even Behemoth. It
-writes the forget set and the retain set to OUT/data and, for a GPT-NeoX, a copy of the model to
-OUT/model. Then it starts `src/train.py` of the clone with overrides for them. OUT then contains the
-edited model as a directory of transformers. `--set` adds an override of Hydra: KEY=VALUE for a key
+writes the forget set and the retain set to OUT/data. Then it starts `src/train.py` of the clone with
+overrides for them. OUT then contains the edited model as a directory of transformers. `--set` adds an override of Hydra: KEY=VALUE for a key
 of the configs, ++KEY=VALUE for any other. `--print` prints the command without running it.
 """
 
@@ -17,17 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Name of the head of a GPT-NeoX in a run, that of transformers 5, and in the files of transformers.
-# The versions that open-unlearning runs with know the second only: without it they warn, and
-# continue with random weights. Transformers 5 reads both.
-HEAD, OLD_HEAD = "lm_head.weight", "embed_out.weight"
 # Module that contains the blocks of a model, by its `model_type`; `model.layers` for any other.
 BLOCKS = {"gpt_neox": "gpt_neox.layers", "gpt2": "transformer.h"}
 
@@ -69,43 +62,6 @@ def write_split(source: Path, target: Path, end: str = "") -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("".join(lines), encoding="utf-8")
     return len(rows)
-
-
-def with_old_head(run: Path, target: Path) -> Path:
-    """Return the model in a form that older versions of transformers read.
-
-    Parameters
-    ----------
-    run : Path
-        Directory of a model; returned as it is unless it is a GPT-NeoX.
-    target : Path
-        Directory for the copy of a GPT-NeoX, whose head has its old name.
-
-    Raises
-    ------
-    ValueError
-        If a GPT-NeoX is not one file of weights.
-    """
-    if json.loads((run / "config.json").read_text(encoding="utf-8"))["model_type"] != "gpt_neox":
-        return run
-    if not (run / "model.safetensors").is_file():
-        raise ValueError(f"{run}: allowed: a model with one file of weights, model.safetensors")
-    target.mkdir(parents=True, exist_ok=True)
-    for file in run.glob("*.json"):
-        shutil.copyfile(file, target / file.name)
-    with (
-        (run / "model.safetensors").open("rb") as source,
-        (target / "model.safetensors").open("wb") as copy,
-    ):
-        # A file of safetensors is the length of its header, the header, and the tensors' bytes.
-        (length,) = struct.unpack("<Q", source.read(8))
-        names = json.loads(source.read(length))
-        renamed = {OLD_HEAD if name == HEAD else name: place for name, place in names.items()}
-        header = json.dumps(renamed).encode()
-        header += b" " * (-len(header) % 8)
-        copy.write(struct.pack("<Q", len(header)) + header)
-        shutil.copyfileobj(source, copy)
-    return target
 
 
 def quoted(value: object) -> str:
@@ -199,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if not (run / "config.json").is_file():
             raise ValueError(f"{run}: allowed: a directory of transformers, with config.json")
-        words = command(with_old_head(run, out / "model"), out, given.trainer, given.set)
+        words = command(run, out, given.trainer, given.set)
         for part in ("forget", "retain"):
             write_split(split_of(given.tofu, part), out / "data" / f"{part}.json", given.end)
     except ValueError as error:

@@ -132,29 +132,6 @@ def test_print_runs_nothing(script, model, clone, tofu, tmp_path, capsys):
     assert not (clone / "seen.json").exists()
 
 
-def test_the_head_of_a_gpt_neox_has_its_old_name(script, trained, tmp_path):
-    safetensors = pytest.importorskip("safetensors.torch")
-    transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
-    model = transformers.AutoModelForCausalLM.from_pretrained(trained)
-    run = tmp_path / "run"
-    model.config.save_pretrained(run)
-    old = model.state_dict()
-    safetensors.save_file(old, run / "model.safetensors", {"format": "pt"})  # as `train` does
-    copy = script.with_old_head(run, tmp_path / "model")
-    new = safetensors.load_file(copy / "model.safetensors")
-    # Later versions read both names.
-    read = transformers.AutoModelForCausalLM.from_pretrained(copy).state_dict()
-    assert all(torch.equal(read[name], old[name]) for name in old)
-    assert torch.equal(new.pop(script.OLD_HEAD), old.pop(script.HEAD))
-    assert new.keys() == old.keys() and all(torch.equal(new[name], old[name]) for name in old)
-
-
-def test_a_gpt_neox_in_several_files_is_refused(script, model, tmp_path):
-    with pytest.raises(ValueError, match="one file of weights"):
-        script.with_old_head(model(model_type="gpt_neox"), tmp_path / "model")
-
-
 @pytest.mark.parametrize(
     ("missing", "said"),
     [

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from behemoth import CorpusError
 from behemoth.model.build import build_model
@@ -18,7 +19,9 @@ from behemoth.train.checkpoint import (
     State,
     _random_states,
     _set_random_states,
+    fill,
     load_weights,
+    save_model,
 )
 from behemoth.train.dropout import drawing
 from behemoth.train.errors import TrainError
@@ -118,6 +121,24 @@ def test_what_is_intact_is_not_called_damaged(name, error, raised, message, tmp_
     with pytest.raises(raised, match=message) as caught:
         kept.load(path, model, trained)
     assert "remove" not in str(caught.value) and "another model" not in str(caught.value)
+
+
+def test_the_head_is_stored_under_its_published_name(tmp_path):
+    """transformers before 5 found none, and continued with random weights after a warning."""
+    model = build_model(Size("tiny", 32, 2, 4, 48), 40, seed=0, block_length=64)
+    save_model(model, tmp_path)
+    model.save_pretrained(tmp_path / "theirs")
+    ours, theirs = (load_file(p / "model.safetensors") for p in (tmp_path, tmp_path / "theirs"))
+    assert "embed_out.weight" in ours and ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    read = AutoModelForCausalLM.from_pretrained(tmp_path)
+    earlier = {name.replace("embed_out", "lm_head"): tensor for name, tensor in ours.items()}
+    for weights in (ours, earlier):  # runs of earlier versions go on too
+        other = build_model(Size("tiny", 32, 2, 4, 48), 40, seed=1, block_length=64)
+        fill(other, weights)
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(other.state_dict()[name], tensor)
+            assert torch.equal(read.state_dict()[name], tensor)
 
 
 def test_a_copy_beside_checkpoints_is_none_of_them(tmp_path):

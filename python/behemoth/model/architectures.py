@@ -57,6 +57,8 @@ class Family:
         Whether a norm of queries is over each head, or over all heads together.
     tied : bool
         Whether new models have one matrix for embedding and head.
+    stored_head : str, optional
+        Name of the head in files of weights, if it is not the module's.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Family:
     learnt_positions: str | None = None
     head_norms_width: Literal["head", "all"] = "head"
     tied: bool = False
+    stored_head: str | None = None
 
     @property
     def block_norms(self) -> int:
@@ -110,6 +113,7 @@ FAMILIES: dict[str, Family] = {
             embedding="embed_in",
             final_norm="final_layer_norm",
             heads=("lm_head", "embed_out"),
+            stored_head="embed_out",
             mlp_inputs=("mlp.dense_h_to_4h",),
             mlp_out="mlp.dense_4h_to_h",
             attention_inputs=("attention.query_key_value",),

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from behemoth.model.architectures import FAMILIES
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, remove_folder, replacing, sweep_folder, write_bytes
@@ -188,9 +189,15 @@ def _drop_optimiser(path: Path) -> None:
 
 
 def save_model(model: PreTrainedModel, directory: Path) -> None:
-    """Write weights and configuration in the format of `AutoModelForCausalLM.from_pretrained`."""
+    """Write weights and configuration in the format of `AutoModelForCausalLM.from_pretrained`.
+
+    The head has its published name: under that of its module, transformers before 5 found no head,
+    and continued with random weights after a warning.
+    """
+    stored = _stored_names(model)
+    weights = {stored.get(name, name): tensor for name, tensor in _untied(model).items()}
     with replacing(directory / "model.safetensors") as file:
-        save_file(_contiguous(_untied(model)), file, metadata={"format": "pt"})
+        save_file(_contiguous(weights), file, metadata={"format": "pt"})
     config = json.loads(model.config.to_json_string(use_diff=False))
     config |= {"architectures": [type(model).__name__]}
     text = json.dumps(config, indent=2, sort_keys=True)
@@ -198,7 +205,7 @@ def save_model(model: PreTrainedModel, directory: Path) -> None:
 
 
 def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
-    """Load weights written by `save_model` into a model.
+    """Load weights written by `save_model`, of this or an earlier version, into a model.
 
     Raises
     ------
@@ -206,6 +213,8 @@ def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
         If they belong to another model.
     """
     own, first = model.state_dict(), _first_names(model)
+    names = {stored: name for name, stored in _stored_names(model).items()}
+    tensors = {names.get(name, name): tensor for name, tensor in tensors.items()}
     given = {first.get(name, name): tensor for name, tensor in tensors.items()}
     every = {name: given.get(first.get(name, name)) for name in own} | tensors
     parts = {
@@ -214,6 +223,20 @@ def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
         if tensor is not None
     }
     model.load_state_dict(parts)
+
+
+def _stored_names(model: PreTrainedModel) -> dict[str, str]:
+    """Map the names of parameters to their names in files, where these differ."""
+    family = FAMILIES.get(model.config.model_type)
+    if family is None or family.stored_head is None:
+        return {}
+    heads = [f"{head}." for head in family.heads]
+    return {
+        name: f"{family.stored_head}.{name.removeprefix(head)}"
+        for name in model.state_dict()
+        for head in heads
+        if name.startswith(head)
+    }
 
 
 def _untied(model: PreTrainedModel) -> dict[str, Tensor]:
