@@ -40,9 +40,8 @@ def pytest_addoption(parser):
 
 
 # Why a test may be skipped where all must run; the names of such tests say what they need.
-MAY_SKIP = {
-    name: f"could not import '{name}'" for name in ("ray", "lm_eval", "litdata", "open-unlearning")
-}
+NEEDED = ("ray", "lm_eval", "litdata", "easyeditor", "open-unlearning")
+MAY_SKIP = {name: f"could not import '{name}'" for name in NEEDED}
 
 
 def pytest_configure(config):
