@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth.evaluate.aggregate import aggregate
+from behemoth.evaluate.aggregate import aggregate, has_rows
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
@@ -282,15 +282,10 @@ class Bench:
 
     def metric(self, name: str, kept: str = "all", rows: pl.DataFrame | None = None) -> Found:
         """Return a metric of the frame."""
-        table = aggregate(
-            self.rows if rows is None else rows,
-            [name],
-            by=("stage",),
-            filters=(kept,),
-            resampled="subjects",
-        )
-        if table.is_empty():
+        rows = self.rows if rows is None else rows
+        if not has_rows(rows.filter("known") if kept == "known" else rows, METRICS[name]):
             raise MissingError("probes of its groups that the plan does not have")
+        table = aggregate(rows, [name], by=("stage",), filters=(kept,), resampled="subjects")
         row = table.row(0, named=True)
         return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")
 
