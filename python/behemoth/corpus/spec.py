@@ -309,7 +309,7 @@ def split_wordings(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     wordings, _, held_out = text.partition(":")
     if not (wordings.isdecimal() and held_out.isdecimal()):
         allowed = 'a whole number, or "4:1" for four wordings of which one is held out (held_out)'
-        raise ArgumentError("paraphrases", text, allowed)
+        raise ArgumentError("paraphrases", f'"{text}"', allowed)
     if spec.get("held_out"):
         raise ArgumentError("held_out", spec["held_out"], f'no key beside paraphrases = "{text}"')
     return {**spec, "paraphrases": int(wordings), "held_out": int(held_out)}
