@@ -244,6 +244,16 @@ class Bench:
                 yield self.model
 
     @cached_property
+    def before(self) -> Bench | None:
+        """The bench of the unedited model with the same frame; None for a run, and in a trial."""
+        if not self.deltas or self.in_trial:
+            return None
+        return Bench(
+            self.run.directory, self.run, self.plan, {}, lambda: self.model,
+            frame=self.frame, batch_size=self.batch_size, wrong=self.wrong,
+        )  # fmt: skip
+
+    @cached_property
     def frame(self) -> pl.DataFrame:
         """The frame of `evaluate_model`."""
         if self._frame is not None:
@@ -411,11 +421,21 @@ def first_documents(corpus: Corpus) -> list[NDArray[np.integer]]:
 
 
 def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
-    """Return a metric of the evaluation frame as a measure."""
+    """Return a metric of the evaluation frame as a measure.
+
+    The unedited model has its own number, except for the divergence from it.
+    """
     metric = METRICS[name]
     label = name if kept == "all" else f"{name}_if_{kept}"
     meaning = metric.meaning if kept == "all" else f"{metric.meaning}; facts {kept} before"
-    return Measure(label, meaning, lambda bench: bench.metric(name, kept), metric.version, beside)
+    return Measure(
+        label,
+        meaning,
+        lambda bench: bench.metric(name, kept),
+        metric.version,
+        beside,
+        before=name != "kl",
+    )
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:
