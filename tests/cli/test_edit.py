@@ -26,7 +26,10 @@ def test_for_people(run, trained, plan, tmp_path):
     ran = run(*words_of(trained, plan, tmp_path / "e", "--adapter", "--seed", "1e1"))
     assert ran.code == 0
     assert f"{tmp_path / 'e'}: 2 edits in one batch by lora" in ran.out
-    assert "next: behemoth evaluate" in ran.err
+    assert f"next: behemoth evaluate {tmp_path / 'e'} --plan {plan} --out FRAME" in ran.err
+    words = ("--method", "grad_ascent", "--set", "steps=1", "--out", tmp_path / "u")
+    ran = run("edit", trained, "--plan", plan, *words)
+    assert f"--plan {plan} --suite unlearning --twin TWIN --out DIR" in ran.err
     assert (tmp_path / "e" / "adapter" / "adapter_config.json").is_file()
     assert json.loads((tmp_path / "e" / "edit.json").read_text())["seed"] == 10
 

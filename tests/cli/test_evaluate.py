@@ -3,6 +3,7 @@ import json
 import polars as pl
 import pytest
 
+from behemoth.cli.evaluate import _note_unknown
 from behemoth.evaluate.frame import evaluate
 from behemoth.evaluate.schema import SCHEMA
 
@@ -43,6 +44,18 @@ def test_a_batch(run, trained, plan, tmp_path):
     assert "before" in ran.out and "after" in ran.out
     for word in ("efficacy", "exact_specificity", "same_relation", "unrelated"):
         assert word in ran.out
+    assert "-0.000" not in ran.out
+
+
+def test_edits_of_facts_that_the_model_does_not_know_are_counted(capsys):
+    frame = pl.DataFrame(
+        {"edit": [0, 0, 1, 2, None], "edit_known": [True, True, False, True, None]}
+    )
+    _note_unknown(frame)
+    assert "before: the model generated 2 of 3 edited facts; " in capsys.readouterr().err
+    _note_unknown(frame.filter("edit_known"))
+    _note_unknown(frame.filter(pl.col("edit").is_null()))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_run_has_the_stage_before_only(run, trained, plan, tmp_path):

@@ -23,6 +23,9 @@ def test_people_see_the_groups_and_what_is_next(run, written, tmp_path):
     assert ["same_relation", "50", "0"] in lines
     assert f"next: behemoth train {written} --out RUN, then behemoth edit RUN --plan" in ran.err
     plan = EditPlan.load(tmp_path / "p", Corpus.open(written))
+    levels = plan.edits["exposures"].to_list()
+    assert set(levels) == {1, 4}
+    assert f"edits by exposures: 1: {levels.count(1)}, 4: {levels.count(4)}\n" in ran.out
     assert plan.edits["relation"].to_list() == [1] * 5
 
 

@@ -74,6 +74,11 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     ran = run("study", "run", study, "--dry-run", "--workers", 3)
     assert "1 model, 1 plan of edits, 2 trials" in ran.out
     assert "with 3 workers" in ran.out
+    assert "primary: ed50 of lora" in ran.out and "grid:" not in ran.out
+    grid = '[grid]\n"world.seed" = [0, 1]\n"train.learning_rate" = [1e-3, 2e-3]\n'
+    study.write_text(STUDY + grid)
+    ran = run("study", "run", study, "--dry-run")
+    assert "grid: world.seed 2 x train.learning_rate 2" in ran.out
 
 
 def test_a_dry_run_is_of_the_part_and_the_engine_that_are_given(run, study):

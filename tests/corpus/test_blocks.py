@@ -76,3 +76,23 @@ def test_a_corpus_goes_to_another_process(rich_corpus, corpus, tmp_path):
         assert again.spec_hash == one.spec_hash and again.directory == one.directory
         count = one.num_documents
         np.testing.assert_array_equal(again.tokens(0, count), one.tokens(0, count))
+
+
+def test_a_slice_of_blocks_is_a_range_of_them(corpus):
+    blocks = corpus.blocks(50, start=2, dtype=np.int64)
+    whole = [block.tolist() for block in blocks]
+    for part in (slice(1, 4), slice(None), slice(-3, None), slice(5, 2), slice(3, 10**6)):
+        assert [block.tolist() for block in blocks[part]] == whole[part]
+    again = blocks[1:6][1:3]
+    assert [block.tolist() for block in again] == whole[2:4] and again[0].dtype == np.int64
+    assert repr(again) == "Blocks(length=50, start=4, stop=6, dtype=int64)"
+    with pytest.raises(ArgumentError, match="argument 'step': got 2, allowed: 1"):
+        blocks[::2]
+    assert (blocks[np.int64(1)] == blocks[1]).all()
+
+
+def test_numbers_of_blocks_may_be_whole_floats(corpus):
+    assert repr(corpus.blocks(5e1, 1e0, 3.0)) == repr(corpus.blocks(50, 1, 3))
+    np.testing.assert_array_equal(corpus.tokens(0, 1e1), corpus.tokens(0, 10))
+    with pytest.raises(ArgumentError, match=r"'start': got 1.5, allowed: a whole number from 0"):
+        corpus.blocks(50, 1.5)

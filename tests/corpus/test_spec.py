@@ -18,6 +18,7 @@ from behemoth import (
 )
 from behemoth.corpus.spec import Template, to_json
 from behemoth.corpus.templates import TEMPLATES
+from behemoth.study.file.spec import Study
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,31 @@ def test_a_refusal_of_the_engine_is_values():
     with pytest.raises(ArgumentError) as caught:
         Corpus(World(2, 1, 2), templates={"repeat": 1})
     assert (caught.value.path, caught.value.nearest) == (("templates",), "repeats")
+
+
+def test_wordings_as_on_the_command_line_are_the_same_spec(tmp_path):
+    world = World(10, 2, 5)
+    written = Corpus(world, paraphrases=4, held_out=1)
+    assert Corpus(world, paraphrases="4:1").spec_toml == written.spec_toml
+    file = tmp_path / "spec.toml"
+    file.write_text(
+        '[world]\nsubjects = 10\nrelations = 2\nobjects = 5\n[corpus]\nparaphrases = "4:1"\n'
+    )
+    assert Corpus.from_spec(file).spec_hash == written.spec_hash
+    for text in ("4", "4:", "four:1", "4:1:1", "-4:1"):
+        with pytest.raises(ArgumentError, match=r"'(corpus\.)?paraphrases': got .*held_out"):
+            Corpus(world, paraphrases=text)
+    with pytest.raises(ArgumentError, match=r"held_out.*got 2, allowed: no key beside para"):
+        Corpus(world, paraphrases="4:1", held_out=2)
+
+
+def test_a_study_takes_wordings_as_text():
+    def models(corpus):
+        text = (
+            'format_version = 3\nname = "s"\n[world]\nsubjects = 10\n[corpus]\n'
+            f'{corpus}\n[train]\nmodel = "pico"\n[plan]\nedits = 2\n'
+            '[[method]]\nname = "ft"\n'
+        )
+        return list(Study.parse(text).expand().models)
+
+    assert models('paraphrases = "4:1"') == models("paraphrases = 4\nheld_out = 1")

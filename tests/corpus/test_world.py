@@ -248,3 +248,23 @@ def test_a_range_out_of_the_facts_is_refused(world):
 
 def test_a_world_says_what_it_is(world):
     assert repr(world).startswith("World(subjects=60, relations=3, facts=180")
+
+
+def test_a_world_is_made_from_its_number_of_facts():
+    world = World.of_facts(1e3, objects=7, seed=3)
+    assert world.spec == World(200, 5, 7, seed=3).spec
+    assert World.of_facts(21).spec == World(7, 3).spec
+    kinds = [Independent(4), Independent(5)]
+    assert World.of_facts(20, kinds, minority=0.5).spec == World(10, kinds, minority=0.5).spec
+    message = "argument 'facts': got 7, allowed: a multiple of the 2 relations; nearest: 6 or 8"
+    with pytest.raises(ArgumentError, match=message):
+        World.of_facts(7, 2)
+    for facts in (0, 1.5, True, "7"):
+        with pytest.raises(ArgumentError, match=r"'facts': got .*, allowed: a whole number from 1"):
+            World.of_facts(facts)
+
+
+def test_positions_may_be_whole_floats(world):
+    assert world.facts(1e0, 1e1).equals(world.facts(1, 10))
+    with pytest.raises(ArgumentError, match=r"'start': got 0.5, allowed: a whole number from 0"):
+        world.facts(0.5)

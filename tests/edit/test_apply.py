@@ -261,6 +261,8 @@ def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch, never
         edit(trained, other, "lora", tmp_path / "e")
     with pytest.raises(ArgumentError, match=r"got lorra, .*\(did you mean lora\?\)"):
         edit(trained, plan, "lorra", tmp_path / "e")
+    with pytest.raises(ArgumentError, match=r"got the class Lora, allowed: .* such as Lora\(\)"):
+        edit(trained, plan, Lora, tmp_path / "e")
     with pytest.raises(ArgumentError, match="'stack': got 0, allowed: a whole number from 1"):
         edit(trained, plan, "lora", tmp_path / "e", stack=0)
     with pytest.raises(ArgumentError, match=r"argument 'run': got .* allowed: a training"):

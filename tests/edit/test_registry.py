@@ -57,3 +57,9 @@ def test_a_method_says_what_it_is(name):
 def test_settings_that_would_be_ignored_are_refused(name, settings, argument):
     with pytest.raises(ArgumentError, match=argument):
         get_method(name, settings, text=True)
+
+
+@pytest.mark.parametrize("name", ["./mine.py:Floor", "mine:Floor", "mine.py", "here/mine"])
+def test_a_file_or_class_is_told_how_to_become_a_method(name):
+    with pytest.raises(ArgumentError, match=r"entry point of the group behemoth\.methods \(docs/"):
+        get_method(name)

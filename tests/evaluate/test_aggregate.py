@@ -140,7 +140,8 @@ def test_the_same_seed_gives_the_same_interval():
 
 def test_no_rows_give_no_metrics():
     assert aggregate(frame_of([])).is_empty()
-    assert aggregate(models([1.0]), ["kl"]).is_empty()
+    with pytest.warns(UserWarning, match="kl: no rows"):
+        assert aggregate(models([1.0]), ["kl"]).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -182,3 +183,12 @@ def test_a_name_is_not_read_letter_by_letter():
     frame = models([0.25, 0.75])
     one = aggregate(frame, "exact_efficacy", by="method", filters="all")
     assert one.equals(aggregate(frame, ["exact_efficacy"], by=["method"], filters=["all"]))
+
+
+def test_a_metric_that_was_asked_for_and_has_no_rows_is_named():
+    frame = models([0.2, 0.8])
+    with pytest.warns(UserWarning, match=r"paraphrase: no rows.*edited_paraphrase, edited_held_ou"):
+        found = aggregate(frame, ["exact_efficacy", "paraphrase"], filters=("all",))
+    assert found["metric"].to_list() == ["exact_efficacy"]
+    assert found.equals(aggregate(frame, ["exact_efficacy"], filters=("all",)))
+    aggregate(frame)  # all metrics, of which most frames lack some: no warning

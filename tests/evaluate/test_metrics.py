@@ -17,6 +17,9 @@ DEFAULTS = {
 }  # fmt: skip
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no rows")
+
+
 def frame_of(*rows):
     full = [dict.fromkeys(SCHEMA) | DEFAULTS | row for row in rows]
     return pl.DataFrame(full, schema=SCHEMA)

@@ -81,3 +81,25 @@ def test_a_range_of_levels_contains_its_ends():
              if name.startswith("recall_exposures_")}  # fmt: skip
     assert found["recall_exposures_4_to_7"] == 0.5
     assert found["recall_exposures_2_to_3"] == found["recall_exposures_8_to_15"] == 0.0
+
+
+def test_bits_of_each_level():
+    bench = bench_of(
+        [*[(0, 0.0)] * 5, *[(1, -9.0)] * 10, *[(4, -math.log(2))] * 3, *[(64, 0.0)] * 7]
+    )
+    found = {name: measure.find(bench).value for name, measure in measures(bench).items()
+             if name.startswith("bits_exposures_")}  # fmt: skip
+    assert found == pytest.approx(
+        {"bits_exposures_1": 0.0, "bits_exposures_4": 3.0, "bits_exposures_64": 4.0}
+    )
+    # The mean over all written facts is theirs, weighted by their numbers of facts.
+    assert measures(bench)["bits_per_fact"].find(bench).value == pytest.approx((9 + 28) / 20)
+
+
+def test_recall_of_written_facts_excludes_those_that_are_never_written():
+    bench = bench_of([(0, 0.0), (0, 0.0), (4, 0.0), (16, 0.0)])
+    bench.recall = bench.recall.with_columns(exact_match=pl.col("exposures") > 0)
+    bench.mean = lambda rows, value, _: rows.select(value.mean()).item()
+    found = measures(bench)
+    assert found["recall"].find(bench) == 0.5 and found["recall_written"].find(bench) == 1.0
+    assert "never written" in found["recall"].meaning

@@ -24,6 +24,8 @@ from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.suite import Found, MissingError, SuiteResult, Taken, take
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
 from behemoth.evaluate.twin import parameter_distance, twin_divergences
+from behemoth.support.digests import SEAL, sealed
+from behemoth.support.files import as_json
 
 
 def run_of(place, corpus, seed):
@@ -182,6 +184,43 @@ def test_the_twins_own_numbers_stand_beside(made):
     for name in WEIGHTS:  # which need weights, and no edit
         assert rows[name].twin == pytest.approx(alone[name], rel=1e-6), name
     assert rows["privacy_loss"].twin is None and rows["kl_twin_text"].twin is None
+
+
+def test_the_unedited_models_own_numbers_stand_beside(made, tmp_path):
+    run, _, plan, edited = made
+    frame = ("forget_probability", "forget_recall", "leak_at_8", "model_utility",
+             "retain_unrelated", "forget_recall_question", "truth_ratio")  # fmt: skip
+    passes = ("perplexity_corpus", "perplexity_filler", "membership_loss")
+    dear = ("linear_probe", "forget_recall_hint")
+    few = replace(
+        SUITES["unlearning"],
+        measures=lambda bench: [measures_of(bench)[name] for name in (*frame, *passes, *dear)],
+    )
+    found, alone = (take(few, Bench.open(source, plan)) for source in (edited, run))
+    rows = {taken.name: taken for taken in found.measures}
+    for name in (*frame, *passes):
+        assert rows[name].before == pytest.approx(alone[name], rel=1e-6), name
+    assert rows["forget_probability"].before != rows["forget_probability"].found.value
+    assert all(rows[name].before is None for name in dear)
+    assert all(taken.before is None for taken in alone.measures)
+    found.write(tmp_path)
+    assert SuiteResult.read(tmp_path).table().equals(found.table())
+    bench = Bench.open(edited, plan)
+    bench.in_trial = True  # trials take what they took, at the same cost
+    assert all(taken.before is None for taken in take(few, bench).measures)
+
+
+def test_a_suite_of_an_earlier_version_is_read(tmp_path):
+    measures = (Taken("forget_recall", "", 1, Found(0.5), twin=0.2, before=0.9),)
+    SuiteResult(
+        "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
+    ).write(tmp_path)
+    file = tmp_path / "suite.json"
+    told = json.loads(file.read_text())
+    assert told["measures"][0].pop("before") == 0.9
+    file.write_bytes(as_json(sealed({key: told[key] for key in told if key != SEAL})))
+    [taken] = SuiteResult.read(tmp_path).measures
+    assert (taken.before, taken.twin) == (None, 0.2)
 
 
 WEIGHTS = ("relearning_steps", "continued_steps", "recall_8_bit", "recall_4_bit",
@@ -384,10 +423,14 @@ def test_the_command_shows_and_writes_a_suite(made, run, tmp_path):
     words = (*options, "--suite", "unlearning", "--out", tmp_path / "suite")
     ran = run(*words)
     assert ran.code == 0, ran.err
-    for word in ("forget_recall", "95%", "subjects", "Not taken:", "needs a twin: --twin RUN"):
+    for word in (
+        "forget_recall", "before", "95%", "subjects", "Not taken:", "needs a twin: --twin RUN",
+    ):  # fmt: skip
         assert word in ran.out, ran.out
     told = run(*words, "--twin", twin, "--force", "--json").json()
     assert told["suite"] == "unlearning" and told["twin"] == str(twin)
+    shown = {row["name"]: row for row in told["measures"]}["forget_recall"]
+    assert shown["before"] is not None and shown["twin"] is not None
     assert set(SUITES) == {"editing", "unlearning", "sequence", "recall"}
     assert "which holds a suite" in run(*words).refused()
     elsewhere = (*words[:-1], tmp_path / "other")

@@ -5,7 +5,7 @@ import pytest
 
 from behemoth import ArgumentError
 from behemoth.model.sizes import SIZES
-from behemoth.train.config import TrainConfig, default_config
+from behemoth.train.config import TrainConfig, config_of, default_config
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -73,3 +73,13 @@ def test_every_field_is_documented():
 def test_what_follows_other_weights_is_not_shared_out(given):
     with pytest.raises(ArgumentError, match="with fully_shard"):
         TrainConfig(start="model", fully_shard=True, **given)
+
+
+def test_a_config_is_settings_or_the_name_of_a_size():
+    assert config_of("pico") == default_config("pico") and config_of(None) == default_config()
+    config = default_config("pico", epochs=4)
+    assert config_of(config) is config
+    with pytest.raises(ArgumentError, match=r"'config': got pice, allowed: .*did you mean pico"):
+        config_of("pice")
+    with pytest.raises(ArgumentError, match=r"allowed: a TrainConfig, such as default_config\("):
+        config_of({"model": "pico"})

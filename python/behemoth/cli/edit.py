@@ -84,7 +84,8 @@ def edit(
             given["settings"] = read_settings(settings, method)
         elif settings is not None:
             given["settings"] = read_words(settings, method)
-        get_method(method, given.get("settings"))  # refuses bad settings before slow imports
+        # Refuses bad settings before slow imports.
+        family = get_method(method, given.get("settings")).info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
 
         done = apply(run, progress=Bars(), **given)
@@ -93,7 +94,7 @@ def edit(
     if json:
         write_json(asdict(done))
     else:
-        _show(done, given["plan"])
+        _show(done, given["plan"], family)
     if done.failed and len(done.failed) == (done.edits if done.single or done.sequential else 1):
         raise typer.Exit(1)
 
@@ -110,7 +111,7 @@ def _warn(place: str) -> None:
         )
 
 
-def _show(done: Edited, plan: str) -> None:
+def _show(done: Edited, plan: str, family: str) -> None:
     batch = "edits one after another" if done.sequential else "edits in one batch"
     kind = "single edits" if done.single else batch
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
@@ -121,5 +122,10 @@ def _show(done: Edited, plan: str) -> None:
     for row in done.failed:
         which = "the batch" if row.edit is None else f"edit {row.edit}"
         messages.print(f"{which} failed: {row.failure}")
-    suite = " --suite sequence --out DIR" if done.sequential else " --out FRAME.parquet"
-    messages.print(f"next: behemoth evaluate {done.out} --plan {plan}{suite}")
+    if done.sequential:
+        others = "--suite sequence --out DIR"
+    elif family == "unlearning" and not done.single:
+        others = "--suite unlearning --twin TWIN --out DIR"
+    else:
+        others = "--out FRAME.parquet"
+    messages.print(f"next: behemoth evaluate {done.out} --plan {plan} {others}")

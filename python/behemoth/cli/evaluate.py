@@ -94,6 +94,7 @@ def evaluate(
         write_json({**report, "damaged": lost.to_dicts()})
     else:
         _show(frame, metrics, given["out"])
+        _note_unknown(frame)
         _warn(lost)
 
 
@@ -121,17 +122,26 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         f"{found.seconds:.1f} s",
     )
     table = Table(box=None, pad_edge=False, show_edge=False)
-    twin = ("twin",) if found.twin is not None else ()
-    for name in ("measure", "value", *twin, "95%", "n", "over"):
-        table.add_column(name, justify="right" if name in ("value", "twin", "n") else "left")
+    beside = [
+        name
+        for name, shown in (
+            ("before", any(taken.before is not None for taken in found.measures)),
+            ("twin", found.twin is not None),
+        )
+        if shown
+    ]
+    for name in ("measure", "value", *beside, "95%", "n", "over"):
+        numbers = ("value", "before", "twin", "n")
+        table.add_column(name, justify="right" if name in numbers else "left")
     for taken in found.measures:
         label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
         if taken.found is None:
             continue
         own = taken.found
         between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
-        beside = ["" if taken.twin is None else f"{taken.twin:.3g}"] if twin else []
-        table.add_row(label, f"{own.value:.3g}", *beside, between, f"{own.count:,}", own.over)
+        others = (getattr(taken, name) for name in beside)
+        cells = ("" if other is None else f"{other:.3g}" for other in others)
+        table.add_row(label, f"{own.value:.3g}", *cells, between, f"{own.count:,}", own.over)
     screen.print(table)
     missing = [taken for taken in found.measures if taken.missing]
     if missing:
@@ -149,6 +159,19 @@ def _warn(lost: pl.DataFrame) -> None:
             f"damage: {row['group']}: {row['lost']:,} of {row['known']:,} facts that were known "
             f"and should have stayed are gone ({row['share']:.0%})",
         )
+
+
+def _note_unknown(frame: pl.DataFrame) -> None:
+    """State how many edited facts the model knew, if not all: others are no edits of knowledge."""
+    import polars as pl
+
+    known = frame.filter(pl.col("edit").is_not_null()).unique("edit")["edit_known"]
+    if known.is_empty() or known.all(ignore_nulls=False) is not False:
+        return
+    console(stderr=True).print(
+        f"before: the model generated {known.sum():,} of {plural_text(len(known), 'edited fact')}; "
+        "the columns `if known` are means over facts that it generated"
+    )
 
 
 def _report(frame: pl.DataFrame, metrics: pl.DataFrame, out: str, seconds: float) -> dict[str, Any]:
@@ -182,7 +205,10 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
     }
     for name in metrics["metric"].unique(maintain_order=True):
         cells = [found.get((name, stage, kept)) for stage in stages for kept in ("all", "known")]
-        table.add_row(name, *("" if cell is None else f"{cell:.3f}" for cell in cells))
+        # Without the addition, what is rounded up to 0 has a minus.
+        table.add_row(
+            name, *("" if cell is None else f"{round(cell, 3) + 0.0:.3f}" for cell in cells)
+        )
     screen.print(table)
     groups = frame.group_by("group", "stage", maintain_order=True).agg(
         pl.col("probe").len(), pl.col("exact_match").mean()

@@ -117,6 +117,9 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
         f"{out}: {plural_text(len(made), 'edit')} ({made.request.kind}), "
         f"{made.rows:,} rows of training, {made.probes.height:,} probes"
     )
+    if len(levels := made.edits.group_by("exposures").len().sort("exposures")) > 1:
+        counts = ", ".join(f"{level:,}: {count:,}" for level, count in levels.iter_rows())
+        screen.print(f"edits by exposures: {counts}")
     table = Table(box=None, pad_edge=False, show_edge=False)
     for name in ("group", "probes", "must change"):
         table.add_column(name, justify="left" if name == "group" else "right")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from behemoth.corpus.spec import OBJECTS, RELATIONS, SUBJECTS
+from behemoth.corpus.spec import OBJECTS, RELATIONS, SUBJECTS, split_facts
 from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
@@ -72,17 +72,10 @@ def _relations_of(grammar: Mapping[str, str]) -> list[Any]:
 def _split_facts(text: str, relations: Any) -> Keys:
     """Split a number of facts exactly into subjects and relations."""
     facts = parse.count("--facts", text, 1)
-    if relations is None:
-        count = next(count for count in range(RELATIONS, 0, -1) if facts % count == 0)
-    else:
-        count = len(relations) if isinstance(relations, list) else int(relations)
-    if count and facts % count:
-        below, above = facts // count * count, (facts // count + 1) * count
-        nearest = f"{below} or {above}" if below else str(above)
-        raise ArgumentError(
-            "--facts", text, f"a multiple of the {count} relations; nearest: {nearest}"
-        )
-    split = {"world.subjects": facts // max(count, 1)}
+    given = len(relations) if isinstance(relations, list) else relations
+    with renamed(facts="--facts"):
+        subjects, count = split_facts(facts, None if given is None else int(given))
+    split = {"world.subjects": subjects}
     # A list of relations in the spec stays as it is.
     return split if isinstance(relations, list) else {"world.relations": count, **split}
 

@@ -136,7 +136,7 @@ def run(
         _warn_of_tuning(study)
         if out is None or dry:
             found = estimate(study, out, **given)
-            write_json(asdict(found)) if json else _show_estimate(found)
+            write_json(asdict(found)) if json else _show_estimate(found, study)
             return
         with resumable(out):
             result = run_study(study, out, progress=Bars(), **given)
@@ -326,7 +326,7 @@ def _warn_of_tuning(study: Study) -> None:
         )
 
 
-def _show_estimate(found: Estimate) -> None:
+def _show_estimate(found: Estimate, study: Study) -> None:
     screen = console()
     screen.print(f"{found.name}: {found.question}" if found.question else found.name)
     finished = f" ({found.models_done} and {found.trials_done} of them finished)"
@@ -337,6 +337,15 @@ def _show_estimate(found: Estimate) -> None:
     )
     for label, count in found.labels.items():
         screen.print(f"  {label}: {plural_text(count, 'trial')}")
+    axes: dict[str, list[object]] = {}
+    for point in study.points:
+        for name, value in point.items():
+            if value not in (values := axes.setdefault(name, [])):
+                values.append(value)
+    if axes:
+        grid = " x ".join(f"{name} {len(values)}" for name, values in axes.items())
+        screen.print(f"grid: {grid}")
+    screen.print(f"primary: {study.primary.measure} of {study.primary.method}")
     screen.print(
         f"{count_text(found.tokens)} tokens to train on, {plural_text(found.edits, 'edit')}, "
         f"{count_text(found.steps)} edit steps"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from operator import index as as_index
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from behemoth.support.checks import whole_number
+from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Blocks:
     >>> corpus = Corpus(World(10, 2, 5), exposures=2)
     >>> [block.shape for block in corpus.blocks(64, stop=2)]
     [(64,), (64,)]
+    >>> corpus.blocks(64)[1:3]
+    Blocks(length=64, start=1, stop=3, dtype=uint16)
     """
 
     def __init__(
@@ -50,10 +54,9 @@ class Blocks:
         stop: int | None = None,
         dtype: DTypeLike | None = None,
     ) -> None:
-        whole_number("length", length, 1)
-        whole_number("start", start)
+        length, start = integral("length", length, 1), integral("start", start)
         total = corpus.count_tokens() // length
-        end = total if stop is None else stop
+        end = total if stop is None else integral("stop", stop)
         if not 0 <= start <= end <= total:
             raise ArgumentError("start:stop", f"{start}:{end}", f"0 <= start <= stop <= {total}")
         self.corpus = corpus
@@ -66,8 +69,30 @@ class Blocks:
         """Return the number of blocks from start to stop."""
         return self.stop - self.start
 
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        """Return the block that is `index` blocks after `start`, as a separate array."""
+    @overload
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Blocks: ...
+
+    def __getitem__(self, index: int | slice) -> NDArray[Any] | Blocks:
+        """Return the block that is `index` blocks after `start`, as a separate array.
+
+        A slice is a `Blocks` of the same corpus.
+
+        Raises
+        ------
+        ArgumentError
+            For a slice with a step.
+        """
+        if isinstance(index, slice):
+            first, last, step = index.indices(len(self))
+            if step != 1:
+                raise ArgumentError("step", step, "1: blocks are in the order of the corpus")
+            part = copy(self)
+            part.start, part.stop = self.start + first, self.start + max(first, last)
+            return part
+        index = as_index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"block {index} of {len(self)}")
         return self._read(self.start + index % len(self), 1)[0]
@@ -77,6 +102,12 @@ class Blocks:
         step = max(1, _BUFFER_TOKENS // self.length)
         for first in range(self.start, self.stop, step):
             yield from self._read(first, min(step, self.stop - first))
+
+    def __repr__(self) -> str:
+        return (
+            f"Blocks(length={self.length}, start={self.start}, stop={self.stop}, "
+            f"dtype={self.dtype})"
+        )
 
     def _read(self, first: int, count: int) -> NDArray[Any]:
         out = np.empty(count * self.length, self.dtype)

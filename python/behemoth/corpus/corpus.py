@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth import _gen
 from behemoth.store.source import at_hand
-from behemoth.support.checks import is_url, path_of, whole_number
+from behemoth.support.checks import integral, is_url, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
@@ -30,7 +30,16 @@ from .grammar import Grammar, Text, text_of
 from .mixture import Filler, Insert, Scheduled
 from .objects import ObjectTokens
 from .source import read_manifest, read_source
-from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template, to_json
+from .spec import (
+    PROBED_FACTS,
+    Documents,
+    Exposures,
+    Order,
+    Questions,
+    Template,
+    split_wordings,
+    to_json,
+)
 from .text_tokenizer import word_tokenizer_files
 from .tokenizer import decode, token_names, tokenizer_files
 from .tokens import END_OF_DOCUMENT
@@ -51,6 +60,7 @@ def _native(
     text: Text | None,
     background: Background | None,
 ) -> _gen.Corpus:
+    spec = split_wordings(spec)
     lexicon = None
     if text is not None:
         among = spec.get("filler") is not None or spec.get("insert") is not None
@@ -92,8 +102,9 @@ class Corpus:
     questions : Questions, optional
     minority_sentences : float
         Share of minority objects in the sentences of facts that have one; exact.
-    paraphrases : int
-        Number of wordings of each template, including the template itself.
+    paraphrases : int or str
+        Number of wordings of each template, including the template itself; or, as text such as
+        ``"4:1"``, with that of `held_out` after a colon.
     held_out : int
         Number of wordings that are never written, the last ones.
     nonsense_words : int
@@ -161,7 +172,7 @@ class Corpus:
         exact_shares: bool = False,
         questions: Questions | None = None,
         minority_sentences: float = 0.1,
-        paraphrases: int = 1,
+        paraphrases: int | str = 1,
         held_out: int = 0,
         nonsense_words: int = 1000,
         base: int = 1000,
@@ -387,7 +398,7 @@ class Corpus:
 
     def tokens(self, start: int, stop: int, *, threads: int = 0) -> NDArray[Any]:
         """Return the tokens of documents start..stop (`stop` excluded), in the corpus dtype."""
-        first, last = whole_number("start", start), whole_number("stop", stop)
+        first, last = integral("start", start), integral("stop", stop)
         return self._native.tokens(first, last, _threads(threads))
 
     def fill(self, out: NDArray[Any], start: int = 0) -> int:
@@ -405,11 +416,11 @@ class Corpus:
         int
             Number of tokens written: ``len(out)``, or fewer at the end of the corpus.
         """
-        return self._native.fill(fillable(out), whole_number("start", start))
+        return self._native.fill(fillable(out), integral("start", start))
 
     def fill_tokens(self, out: NDArray[Any], token: int = 0, *, threads: int = 0) -> int:
         """Fill an array from token offset `token` on; otherwise like `fill`."""
-        first = whole_number("token", token)
+        first = integral("token", token)
         return self._native.fill_tokens(fillable(out), first, _threads(threads))
 
     def blocks(
@@ -450,7 +461,7 @@ class Corpus:
         """
         from .documents import document_texts
 
-        return document_texts(self, whole_number("start", start), whole_number("stop", stop))
+        return document_texts(self, integral("start", start), integral("stop", stop))
 
     def documents(self, start: int, stop: int) -> pl.DataFrame:
         """Return documents start..stop (`stop` excluded): their text, and the facts they state.
@@ -462,7 +473,7 @@ class Corpus:
         """
         from .documents import document_frame
 
-        return document_frame(self, whole_number("start", start), whole_number("stop", stop))
+        return document_frame(self, integral("start", start), integral("stop", stop))
 
     def questions(
         self, facts: ArrayLike | None = None, *, held_out: bool | None = None
@@ -543,7 +554,7 @@ class Corpus:
         polars.DataFrame
             The columns of `ledger`.
         """
-        first, last = whole_number("start", start), whole_number("stop", stop)
+        first, last = integral("start", start), integral("stop", stop)
         return self._entries(self._native.entries(first, last))
 
     def ledger(self, facts: ArrayLike) -> pl.DataFrame:

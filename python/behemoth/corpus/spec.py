@@ -269,6 +269,52 @@ DOCUMENTS: Mapping[str, Mapping[str, Any]] = {
 each biography, with permuted sentences, with the full name throughout."""
 
 
+def split_facts(facts: int, relations: int | None = None) -> tuple[int, int]:
+    """Split a number of facts exactly into subjects and relations.
+
+    Without a number of relations, it is the largest one from `RELATIONS` down to 1 that divides
+    the number of facts.
+
+    Raises
+    ------
+    ArgumentError
+        If the relations do not divide the facts.
+
+    Examples
+    --------
+    >>> split_facts(1_000), split_facts(1_000, 10)
+    ((200, 5), (100, 10))
+    """
+    if relations is None:
+        relations = next(number for number in range(RELATIONS, 0, -1) if facts % number == 0)
+    if relations and facts % relations:
+        below, above = facts // relations * relations, (facts // relations + 1) * relations
+        nearest = f"{below} or {above}" if below else str(above)
+        allowed = f"a multiple of the {relations} relations; nearest: {nearest}"
+        raise ArgumentError("facts", facts, allowed)
+    return facts // max(relations, 1), relations
+
+
+def split_wordings(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a corpus spec with ``paraphrases = "4:1"`` as its two keys, 4 and ``held_out`` 1.
+
+    Raises
+    ------
+    ArgumentError
+        If the text is not two numbers, or `held_out` has a value of its own.
+    """
+    text = spec.get("paraphrases")
+    if not isinstance(text, str):
+        return spec
+    wordings, _, held_out = text.partition(":")
+    if not (wordings.isdecimal() and held_out.isdecimal()):
+        allowed = 'a whole number, or "4:1" for four wordings of which one is held out (held_out)'
+        raise ArgumentError("paraphrases", f'"{text}"', allowed)
+    if spec.get("held_out"):
+        raise ArgumentError("held_out", spec["held_out"], f'no key beside paraphrases = "{text}"')
+    return {**spec, "paraphrases": int(wordings), "held_out": int(held_out)}
+
+
 def to_json(value: Any) -> Any:
     """Convert specs, mappings, sequences and numpy scalars to values that `json` can write.
 

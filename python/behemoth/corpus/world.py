@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth import _gen
+from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError
 
 from .arrays import overrides, pairs, whole
-from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, to_json
+from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class World:
-    """All facts of a synthetic world.
+    """All facts of a synthetic world. `of_facts` makes one from its number of facts.
 
     Parameters
     ----------
@@ -106,6 +107,55 @@ class World:
     def _as(self, native: _gen.World) -> World:
         """Return a world of the engine with the table and names of this one."""
         return self._wrap(native, self._table, self.names)
+
+    @classmethod
+    def of_facts(
+        cls,
+        facts: int | float,
+        relations: int | Sequence[Relation] | None = None,
+        objects: int | Sequence[int] = OBJECTS,
+        *,
+        seed: int = 0,
+        nested: int | None = None,
+        correlated: float | None = None,
+        binarised: bool = False,
+        minority: float = 0.0,
+    ) -> World:
+        """Make a world from its number of facts, as ``behemoth gen --facts`` does.
+
+        Parameters
+        ----------
+        facts : int
+            Subjects x relations, before `nested` adds its own facts; whole floats such as 1e6 pass.
+        relations : int or sequence of relation specs, optional
+            By default the largest number from 6 down to 1 that divides `facts`.
+        objects, seed, nested, correlated, binarised, minority
+            See `World`.
+
+        Raises
+        ------
+        ArgumentError
+            If `facts` is not a multiple of the relations, or as for `World`.
+
+        Examples
+        --------
+        >>> World.of_facts(1e6).num_subjects
+        200000
+        """
+        specs = isinstance(relations, Sequence)
+        subjects, number = split_facts(
+            integral("facts", facts, 1), len(relations) if specs else relations
+        )
+        return cls(
+            subjects,
+            relations if specs else number,
+            objects,
+            seed=seed,
+            nested=nested,
+            correlated=correlated,
+            binarised=binarised,
+            minority=minority,
+        )
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any] | str | PathLike[str]) -> World:
@@ -282,9 +332,10 @@ class World:
             it starts from), relation (UInt32), object (UInt32), minority_object
             (UInt32, null for none).
         """
-        end = self.num_facts if stop is None else stop
+        first = integral("start", start)
+        last = self.num_facts if stop is None else integral("stop", stop)
         return self._frame(
-            np.arange(start, end, dtype=np.uint64), *self._native.facts_range(start, end)
+            np.arange(first, last, dtype=np.uint64), *self._native.facts_range(first, last)
         )
 
     def facts_of(self, facts: ArrayLike) -> pl.DataFrame:

@@ -276,6 +276,9 @@ def _resolve_method(
         if not isinstance(settings, Mapping | None):
             return get_method(method, settings)  # raises
         return get_method(method, at_traced_place(method, settings, run))
+    if isinstance(method, type):
+        name = method.__name__
+        raise ArgumentError("method", f"the class {name}", f"a method, such as {name}(), or a name")
     if not isinstance(method, EditMethod):
         raise ArgumentError("method", method, "a method, or the name of one")
     if settings is not None:

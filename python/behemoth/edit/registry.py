@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
@@ -16,6 +17,11 @@ from .protocol import EditMethod
 __all__ = ["OWN_METHODS", "check_settings", "get_method", "method_names", "method_type"]
 
 ENTRY_POINTS = "behemoth.methods"
+_OWN = (
+    "the name of a method (`behemoth methods` lists them), not a file or class: a method of your "
+    f"own is found by an entry point of the group {ENTRY_POINTS} (docs/adding-a-method.md), and "
+    "behemoth.edit accepts one as an object"
+)
 
 OWN_METHODS = {
     "ft": "ft:FineTuning",
@@ -62,7 +68,8 @@ def method_type(name: str) -> type[EditMethod]:
     Raises
     ------
     ArgumentError
-        For an unknown name; the message suggests the nearest ones.
+        For an unknown name; the message suggests the nearest ones, or how to register a method if
+        the name looks like a file or a class.
     """
     if name in OWN_METHODS:
         module, _, attribute = OWN_METHODS[name].partition(":")
@@ -70,8 +77,9 @@ def method_type(name: str) -> type[EditMethod]:
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:
             return entry.load()
-    names = method_names()
-    raise ArgumentError.unknown("method", name, names)
+    if re.search(r"[/\\:]|\.py$", name):
+        raise ArgumentError("method", name, _OWN)
+    raise ArgumentError.unknown("method", name, method_names())
 
 
 def check_settings(settings: Mapping[str, object], name: str) -> None:

@@ -6,6 +6,7 @@ drawn, is estimated by a bootstrap over subjects: a different question, with a d
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,15 +18,16 @@ from numpy.typing import NDArray
 from behemoth.support.errors import ArgumentError
 
 from .clusters import groups_of, interval, names_of, proper, weight_parts
-from .metrics import METRICS, Mean, Metric, get_metric
+from .metrics import METRICS, PARAPHRASED, Mean, Metric, get_metric
 
-__all__ = ["CLUSTERS", "aggregate"]
+__all__ = ["CLUSTERS", "aggregate", "has_rows"]
 
 CLUSTERS = ("world", "seed")
 """Columns that identify a model: its world and its initialisation."""
 _UNITS = (*CLUSTERS, "run", "plan", "edit")
 _FILTERS = ("all", "known")
 _RESAMPLED = ("models", "subjects")
+_REWORDED = frozenset(PARAPHRASED)
 
 
 def aggregate(
@@ -72,7 +74,8 @@ def aggregate(
         The columns of `by`, then metric, version, filter (String), value, low, high
         (Float64; the interval is null for a single cluster, which says nothing about others, and
         if all samples agree), rows, edits, clusters (UInt32; models or subjects). Metrics without
-        rows are omitted.
+        rows are omitted; if one that was named in `metrics` has no row at all, a `UserWarning`
+        names it and the groups of probes that it needs.
 
     Raises
     ------
@@ -116,7 +119,31 @@ def aggregate(
         "edits": pl.UInt32,
         "clusters": pl.UInt32,
     }
+    if metrics is not None and not frame.is_empty():
+        _warn_of([own for own in chosen if own.name not in {row["metric"] for row in rows}])
     return pl.DataFrame(rows, schema=schema)
+
+
+def has_rows(frame: pl.DataFrame, metric: Metric) -> bool:
+    """Return whether a frame has the rows that a metric is a mean of."""
+    found = [
+        frame.filter(part.condition).select(part.value.is_not_null().any()).item()
+        for part in metric.parts
+    ]
+    return all(found) if metric.whole else any(found)
+
+
+def _warn_of(missing: Sequence[Metric]) -> None:
+    for metric in missing:
+        groups = dict.fromkeys(group for part in metric.parts for group in part.groups)
+        hint = (
+            " (a corpus has other wordings with --paraphrases)" if _REWORDED & set(groups) else ""
+        )
+        warnings.warn(
+            f"{metric.name}: no rows with values, and so not in the table; it needs probes of "
+            f"{', '.join(groups)}{hint}",
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ _READ: Mapping[str, Mapping[str, _Read]] = {
     },
     "recall": {
         r"recall.*|valid_object": _SHARE_HIGH,
-        r"bits_per_.*": _Read("from 0", "high"),
+        r"bits_.*": _Read("from 0", "high"),
     },
 }
 

@@ -231,7 +231,8 @@ def _of_plan(
     from .planned import Planned
 
     if plan is None:
-        raise ArgumentError("plan", None, f"a plan of edits, from which {made.name} is made")
+        allowed = f"a plan of edits, from which {made.name} is made; DIR is what it was made for"
+        raise ArgumentError("plan", None, allowed)
     if block_length is not None:
         raise _no_blocks(made.name, block_length)
     edits = EditPlan.of(plan)

@@ -130,7 +130,8 @@ def _card(planned: Planned, names: list[str]) -> Iterator[str]:
     yield (
         f"{len(planned.plan):,} edits ({planned.plan.request.kind}), made by behemoth {version()}. "
         f"The hash of the plan is `{planned.plan.plan_hash}`, that of the spec of its corpus "
-        f"`{planned.corpus.spec_hash}`."
+        f"`{planned.corpus.spec_hash}`. The number in a name is the share of the edited facts among"
+        " the facts of the plan's mixture in per cent, not among all facts of the world."
     )
     yield ""
 

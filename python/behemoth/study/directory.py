@@ -47,7 +47,7 @@ TRIAL = Kind(
 )  # fmt: skip
 """Files of a trial's folder."""
 
-_BEGUN = re.compile(r"\.lock|study\.toml|study\.json|\.study\.(toml|json)\..*\.tmp")
+_BEGUN = re.compile(r"\.(workers\.)?lock|study\.toml|study\.json|\.study\.(toml|json)\..*\.tmp")
 
 
 class StudyError(RuntimeError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import ArgumentError
 
-__all__ = ["as_found", "in_the_way", "is_url", "path_of", "url_or_none", "whole_number"]
+__all__ = ["as_found", "in_the_way", "integral", "is_url", "path_of", "url_or_none", "whole_number"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -78,3 +78,23 @@ def whole_number(name: str, value: object, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ArgumentError(name, value, f"a whole number from {least}")
     return int(value)
+
+
+def integral(name: str, value: object, least: int = 0) -> int:
+    """Return an argument as `whole_number` does; whole floats such as 1e6 pass too.
+
+    A command line accepts ``1e6`` as a number of facts or a position, and so do the functions of
+    the same names.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> integral("facts", 1e6)
+    1000000
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return whole_number(name, value, least)

@@ -37,7 +37,7 @@ def train(
     source: str | PathLike[str] | Corpus,
     *,
     out: str | PathLike[str],
-    config: TrainConfig | None = None,
+    config: TrainConfig | str | None = None,
     force: bool = False,
     memory: int | None = None,
     progress: ProgressLike = None,
@@ -52,8 +52,10 @@ def train(
     out : path
         The run directory. An existing run of the same corpus and settings is resumed, and a
         finished one is left as it is.
-    config : TrainConfig, optional
-        `default_config` by default.
+    config : TrainConfig or str, optional
+        The settings, all of which the command line has as options:
+        ``default_config("pico", epochs=4)``; or the name of a size, with its defaults. By default
+        ``default_config()``.
     force : bool
         Replace an existing run, whether the same, another or damaged; a replacement that was
         stopped is resumed.

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from behemoth.model.sizes import Size, find_size
 from behemoth.support.checks import as_found, path_of
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.fields import made
 
 # Settings that may change when a run is resumed: none of them affects the weights.
@@ -350,3 +350,22 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
         # Parts that fit on a GPU of 24 GB, if the batch can be divided so.
         values = {"accumulate": gcd(_PARTS, batch_size), **values}
     return made(TrainConfig, values)
+
+
+def config_of(config: object) -> TrainConfig:
+    """Return the settings that an argument `config` stands for: those of a size, given its name.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither settings, nor the name of a size, nor None.
+    """
+    if isinstance(config, TrainConfig):
+        return config
+    if config is None:
+        return default_config()
+    if not isinstance(config, str):
+        allowed = "a TrainConfig, such as default_config('pico', epochs=4), or the name of a size"
+        raise ArgumentError("config", config, allowed)
+    with renamed(model="config"):
+        return default_config(config)

@@ -10,11 +10,11 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
 from behemoth.store.source import at_hand
 from behemoth.support.checks import path_of, whole_number
-from behemoth.support.errors import ArgumentError, CorpusError, renamed
+from behemoth.support.errors import CorpusError, renamed
 from behemoth.support.progress import ProgressLike
 
 from .checkpoint import Checkpoints, history_steps
-from .config import TrainConfig, default_config
+from .config import TrainConfig, config_of
 from .device import Machine, is_out_of_memory
 from .directory import RunDirectory
 from .errors import ElsewhereError, Interrupted, TrainError
@@ -34,15 +34,13 @@ def run(
     source: str | PathLike[str] | Corpus,
     *,
     out: str | PathLike[str],
-    config: TrainConfig | None = None,
+    config: TrainConfig | str | None = None,
     force: bool = False,
     memory: int | None = None,
     progress: ProgressLike = None,
 ) -> TrainResult:
     """Train a model; see `behemoth.train.train`."""
-    config = default_config() if config is None else config
-    if not isinstance(config, TrainConfig):
-        raise ArgumentError("config", config, "a TrainConfig; behemoth.default_config makes one")
+    config = config_of(config)
     if memory is not None:
         whole_number("memory", memory, 1)
     corpus = source if isinstance(source, Corpus) else _open(source, progress)

@@ -121,6 +121,24 @@ def test_two_at_once_are_refused(tiny, tmp_path):
         run_study(Study.parse(tiny), tmp_path / "s")
 
 
+def test_a_study_interrupted_while_it_starts_is_begun_again(tiny, monkeypatch, tmp_path):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    study, place = Study.parse(tiny), tmp_path / "s"
+    with monkeypatch.context() as patch:
+        patch.setattr("behemoth.study.work.run._shares", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(study, place)
+        assert {file.name for file in place.iterdir()} == {".lock", ".workers.lock"}
+        with pytest.raises(KeyboardInterrupt):  # not a refusal of the directory
+            run_study(study, place)
+    StudyDirectory(place).check(study.name)
+    (place / "other").touch()
+    with pytest.raises(ArgumentError, match="which holds something else"):
+        run_study(study, place)
+
+
 def test_a_directory_of_something_else_is_refused(tiny, finished, tmp_path):
     (tmp_path / "thing").write_text("x")
     with pytest.raises(ArgumentError, match=r"argument 'out': got .*, which holds something else"):

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth.evaluate.aggregate import aggregate
+from behemoth.evaluate.aggregate import aggregate, has_rows
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
@@ -244,6 +244,16 @@ class Bench:
                 yield self.model
 
     @cached_property
+    def before(self) -> Bench | None:
+        """The bench of the unedited model with the same frame; None for a run, and in a trial."""
+        if not self.deltas or self.in_trial:
+            return None
+        return Bench(
+            self.run.directory, self.run, self.plan, {}, lambda: self.model,
+            frame=self.frame, batch_size=self.batch_size, wrong=self.wrong,
+        )  # fmt: skip
+
+    @cached_property
     def frame(self) -> pl.DataFrame:
         """The frame of `evaluate_model`."""
         if self._frame is not None:
@@ -282,15 +292,10 @@ class Bench:
 
     def metric(self, name: str, kept: str = "all", rows: pl.DataFrame | None = None) -> Found:
         """Return a metric of the frame."""
-        table = aggregate(
-            self.rows if rows is None else rows,
-            [name],
-            by=("stage",),
-            filters=(kept,),
-            resampled="subjects",
-        )
-        if table.is_empty():
+        rows = self.rows if rows is None else rows
+        if not has_rows(rows.filter("known") if kept == "known" else rows, METRICS[name]):
             raise MissingError("probes of its groups that the plan does not have")
+        table = aggregate(rows, [name], by=("stage",), filters=(kept,), resampled="subjects")
         row = table.row(0, named=True)
         return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")
 
@@ -416,11 +421,21 @@ def first_documents(corpus: Corpus) -> list[NDArray[np.integer]]:
 
 
 def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
-    """Return a metric of the evaluation frame as a measure."""
+    """Return a metric of the evaluation frame as a measure.
+
+    The unedited model has its own number, except for the divergence from it.
+    """
     metric = METRICS[name]
     label = name if kept == "all" else f"{name}_if_{kept}"
     meaning = metric.meaning if kept == "all" else f"{metric.meaning}; facts {kept} before"
-    return Measure(label, meaning, lambda bench: bench.metric(name, kept), metric.version, beside)
+    return Measure(
+        label,
+        meaning,
+        lambda bench: bench.metric(name, kept),
+        metric.version,
+        beside,
+        before=name != "kl",
+    )
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:

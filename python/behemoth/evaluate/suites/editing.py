@@ -37,6 +37,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "question_match",
             "free generation gives the new object in answer to a question",
             question_match,
+            before=True,
         ),
         of_frame("exact_portability"),
         of_frame("exact_portability", "known"),
@@ -46,6 +47,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 "free generation gives the right answer for facts that follow from the edit: "
                 f"{group}",
                 lambda bench, group=group: _followed(bench, group),
+                before=True,
             )
             for group in FOLLOWING
         ),
@@ -56,6 +58,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 f"{group}; facts known before",
                 lambda bench, group=group: _followed(bench, group, known=True),
                 in_trials=False,
+                before=True,
             )
             for group in FOLLOWING
         ),

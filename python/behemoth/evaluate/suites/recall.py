@@ -13,7 +13,7 @@ from behemoth.evaluate.clusters import interval, proper, weight_parts
 
 from .bench import Bench
 from .intervals import RESAMPLES
-from .levels import levels_of
+from .levels import Level, levels_of
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE"]
@@ -24,7 +24,8 @@ def _measures(bench: Bench) -> Sequence[Measure]:
     return (
         Measure(
             "recall",
-            "free generation gives the object, in written wordings",
+            "free generation gives the object, in written wordings; over all facts, "
+            "including those that are never written",
             _recall(False),
             beside=True,
         ),
@@ -39,6 +40,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "free generation gives some object of the relation",
             lambda bench: bench.mean(bench.recall, pl.col("valid_object"), "probes"),
         ),
+        Measure("recall_written", "recall of facts that are written at all", _recall_written),
         *(
             Measure(
                 f"recall_exposures_{level.name}",
@@ -58,6 +60,15 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             _bits,
             version=2,  # 1: clipped over all exposures together, without facts that are not finite
         ),
+        *(
+            Measure(
+                f"bits_exposures_{level.name}",
+                f"bits_per_fact of facts written {level.text} times",
+                lambda bench, level=level: _bits(bench, level),
+            )
+            for level in levels
+            if level.low > 0
+        ),
         Measure(
             "bits_per_parameter",
             "total over all written facts, per parameter without the embeddings",
@@ -75,13 +86,25 @@ def _recall(held_out: bool) -> Callable[[Bench], Found]:
     return find
 
 
-def _bits(bench: Bench) -> Found:
-    """Return the bits stored per written fact, as `study.analysis.capacity` computes them."""
+def _recall_written(bench: Bench) -> Found:
+    rows = bench.recall.filter(~pl.col("held_out"), pl.col("exposures") > 0)
+    return bench.mean(rows, pl.col("exact_match"), "written facts")
+
+
+def _bits(bench: Bench, level: Level | None = None) -> Found:
+    """Return the bits stored per written fact, as `study.analysis.capacity` computes them.
+
+    With `level`, only facts with these numbers of exposures count.
+    """
     objects = {row["relation"]: row["objects"] for row in bench.run.corpus.world.relation_table}
     count = pl.col("relation").replace_strict(objects, return_dtype=pl.Float64)
     saved = count.log(2) + pl.col("log_probability") / math.log(2)
     facts = (
-        bench.recall.filter(~pl.col("held_out"), pl.col("exposures") > 0)
+        bench.recall.filter(
+            ~pl.col("held_out"),
+            pl.col("exposures") > 0,
+            pl.lit(True) if level is None else level.condition,
+        )
         .with_columns(pl.when(saved.is_finite()).then(saved).otherwise(0.0).alias("bits"))
         .group_by("fact", "subject", "exposures")
         .agg(pl.col("bits").mean())

@@ -85,6 +85,10 @@ class Measure:
     in_trials : bool
         Whether trials of studies take it: measures added later are omitted, so that trials made by
         several versions of behemoth have the same measures at the same cost.
+    before : bool
+        Whether the unedited model's own number is reported too, for an edit: only for measures of
+        the frame, which has its rows already, and those that cost a pass over some rows. Trials of
+        studies omit it.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Measure:
     version: int = 1
     beside: bool = False
     in_trials: bool = True
+    before: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,8 @@ class Taken:
         Missing input.
     twin : float, optional
         The twin's own number, if the measure reports it.
+    before : float, optional
+        The number of the unedited model, if the measure reports it and this is one of an edit.
     """
 
     name: str
@@ -140,6 +147,7 @@ class Taken:
     found: Found | None = None
     missing: str | None = None
     twin: float | None = None
+    before: float | None = None
 
 
 @dataclass(frozen=True)
@@ -210,12 +218,13 @@ class SuiteResult:
     def table(self) -> pl.DataFrame:
         """Return one row per measure.
 
-        Columns: measure, value, low, high, count, over, twin, version, missing.
+        Columns: measure, value, low, high, count, over, before, twin, version, missing.
         """
         rows = [
             {
                 "measure": taken.name,
                 **(asdict(taken.found) if taken.found else dict.fromkeys(_FOUND)),
+                "before": taken.before,
                 "twin": taken.twin,
                 "version": taken.version,
                 "missing": taken.missing,
@@ -298,6 +307,7 @@ _FOUND = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": p
 _TABLE = {
     "measure": pl.String,
     **_FOUND,
+    "before": pl.Float64,
     "twin": pl.Float64,
     "version": pl.UInt32,
     "missing": pl.String,
@@ -308,13 +318,14 @@ def _shown(taken: Taken) -> str:
     found = taken.found
     assert found is not None
     between = "" if found.low is None else f" ({found.low:.3g} to {found.high:.3g})"
+    before = "" if taken.before is None else f"; before {taken.before:.3g}"
     beside = "" if taken.twin is None else f"; twin {taken.twin:.3g}"
-    return f"{found.value:.3g}{between}{beside}"
+    return f"{found.value:.3g}{between}{before}{beside}"
 
 
 def _plain(taken: Taken) -> dict[str, Any]:
     assert taken.found is not None
-    values = {**asdict(taken.found), "twin": taken.twin}
+    values = {**asdict(taken.found), "before": taken.before, "twin": taken.twin}
     infinite = [key for key, value in values.items() if value == math.inf]
     plain = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -331,7 +342,8 @@ def _taken(row: dict[str, Any]) -> Taken:
     row = row | dict.fromkeys(row.get("infinite", ()), math.inf)
     value = math.nan if row["value"] is None else row["value"]
     found = Found(value, row["low"], row["high"], row["count"], row["over"])
-    return Taken(*head, found=found, twin=row["twin"])
+    # Suites of earlier versions have no numbers of the unedited model.
+    return Taken(*head, found=found, twin=row["twin"], before=row.get("before"))
 
 
 def check_out(out: str | PathLike[str], force: bool) -> None:
@@ -392,9 +404,12 @@ def _take(measure: Measure, bench: Bench) -> Taken:
         found = measure.find(bench)
     except MissingError as missing:
         return Taken(*head, missing=str(missing))
-    twin_value = None
+    # A measure that cannot be taken of these is omitted: they are not what is evaluated.
+    twin_value = before_value = None
     if measure.beside and bench.twin is not None:
-        # A measure that cannot be taken of the twin is omitted: the twin is not what is evaluated.
         with suppress(MissingError):
             twin_value = bench.beside.take(measure).value
-    return Taken(*head, found=found, twin=twin_value)
+    if measure.before and bench.before is not None:
+        with suppress(MissingError):
+            before_value = bench.before.take(measure).value
+    return Taken(*head, found=found, twin=twin_value, before=before_value)

@@ -44,6 +44,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "p(old answer), over all of its tokens",
             _forgotten(_probability()),
             beside=True,
+            before=True,
         ),
         of_frame("forget_recall", beside=True),
         of_frame("extraction_strength", beside=True),
@@ -54,6 +55,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 "1 - (1 - p)^k",
                 _forgotten(1 - (1 - _probability()).pow(k)),
                 beside=True,
+                before=True,
             )
             for k in _LEAKS
         ),
@@ -63,18 +65,21 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "free generation gives the old answer in wordings that were never trained",
             lambda bench: _says_old(bench, ("edited_held_out",)),
             beside=True,
+            before=True,
         ),
         Measure(
             "forget_recall_paraphrase",
             "the same in wordings that the edit was not trained on",
             lambda bench: _says_old(bench, PARAPHRASED),
             beside=True,
+            before=True,
         ),
         Measure(
             "forget_recall_question",
             "the same in answer to questions",
             lambda bench: _says_old(bench, ("edited_question",)),
             beside=True,
+            before=True,
         ),
         *(
             Measure(
@@ -86,6 +91,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                     "probes of this group",
                 ),
                 beside=True,
+                before=True,
             )
             for group in _RETAINED
         ),
@@ -99,6 +105,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                     "probes of this group",
                 ),
                 beside=True,
+                before=True,
                 in_trials=False,
             )
             for group in _RETAINED
@@ -110,12 +117,14 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             _perplexity("documents"),
             version=2,  # of a study's twin, which version 1 asked for its own corpus
             beside=True,
+            before=True,
         ),
         Measure(
             "perplexity_filler",
             "perplexity per token of filler text that is not in the corpus",
             _perplexity("filler"),
             beside=True,
+            before=True,
         ),
         Measure(
             "forget_quality",
@@ -134,6 +143,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 f"written, by {score}",
                 lambda bench, score=score: _membership(bench, score),
                 beside=True,
+                before=True,
             )
             for score in SCORES
         ),
