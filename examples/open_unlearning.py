@@ -6,9 +6,10 @@
 
 CLONE is a clone of open-unlearning (https://github.com/locuslab/open-unlearning). Use the Python of
 an environment with its requirements: this script needs no other package, not even Behemoth. It
-writes the forget set and the retain set to OUT/data. Then it starts `src/train.py` of the clone with
-overrides for them. OUT then contains the edited model as a directory of transformers. `--set` adds an override of Hydra: KEY=VALUE for a key
-of the configs, ++KEY=VALUE for any other. `--print` prints the command without running it.
+writes the forget set and the retain set to OUT/data. Then it starts `src/train.py` of the clone
+with overrides for them. OUT then contains the edited model as a directory of transformers. `--set`
+adds an override of Hydra: KEY=VALUE for a key of the configs, ++KEY=VALUE for any other. `--print`
+prints the command without running it.
 """
 
 from __future__ import annotations
