@@ -1,0 +1,55 @@
+"""The tables of the shipped page of tuned methods are those of the shipped frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs/results/tuned"
+
+
+def rows(world: str, suite: str) -> dict[str, list[str]]:
+    """Cells of a table of the page by method, without the first."""
+    lines = (PAGE / "index.md").read_text(encoding="utf-8").splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith(f"| {world}: {suite} |"))
+    found = {}
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        found[name.strip("`")] = cells
+    return found
+
+
+@pytest.mark.parametrize(
+    ("world", "suite"), [("tokens", "editing"), ("text", "editing"), ("tokens", "unlearning")]
+)
+def test_rows_are_those_of_the_frame(world, suite):
+    page = rows(world, suite)
+    frame = pl.read_parquet(PAGE / world / "frames" / f"{suite}_table.parquet")
+    assert {label.removesuffix(", tuned") for label in frame["label"]} == set(page)
+    others = ("damage",) if suite == "editing" else ("forgetting", "utility", "privacy")
+    seen = 0
+    for row in frame.iter_rows(named=True):
+        name = row["label"].removesuffix(", tuned")
+        tuned = name != row["label"]
+        score, place = page[name][2:4] if tuned else page[name][:2]
+        interval = "" if row["score_low"] is None else (
+            f" ({row['score_low']:.2f} to {row['score_high']:.2f})"
+        )  # fmt: skip
+        assert score == f"{row['score']:.2f}{interval}", row["label"]
+        assert place == ("oracle" if row["first"] is None else f"{row['first']}-{row['last']}")
+        assert page[name][5 if tuned else 4] == " / ".join(f"{row[each]:.2f}" for each in others)
+        seen += tuned
+    assert seen == sum(cells[2] not in ("", "the same") for cells in page.values())
+
+
+@pytest.mark.parametrize("world", ["tokens", "text"])
+def test_the_study_reads_the_settings_beside_it(world):
+    from behemoth.study.file.spec import read_study
+
+    study = read_study(PAGE / f"{world}.toml")
+    tuned = [choice for choice in study.methods if choice.tuning is not None]
+    assert tuned and all(choice.tuning.trials == 16 for choice in tuned)
