@@ -128,7 +128,7 @@ def test_a_run_killed_many_times_goes_on_to_the_same_bytes(
 def test_a_signal_stops_within_a_second_and_says_how_to_go_on(spawn, spec, tmp_path, how, code):
     out = tmp_path / "c"
     # Far more than can be written before the signal comes; only what was begun is on the disk.
-    words = ("gen", "--spec", spec(20_000_000), "--out", out, "--probes", 0)
+    words = ("gen", "--spec", spec(6_000_000), "--out", out, "--probes", 0)
     process = spawn(*words)
     wait_for(lambda: any(out.rglob("*.bin")) or process.poll() is not None)
     assert process.poll() is None, process.communicate()  # a full disk is refused
