@@ -18,6 +18,24 @@ SETTINGS = {
 PRIMARY = {"measure": "ed50", "method": LABELS[0]}
 
 
+@pytest.fixture
+def page_rows():
+    """Cells of a table of a page by method, without the first: page_rows(page, start of a row)."""
+
+    def page_rows(page, first):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        start = next(at for at, line in enumerate(lines) if line.startswith(f"| {first} |"))
+        rows = {}
+        for line in lines[start + 2 :]:
+            if not line.startswith("|"):
+                break
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            rows[name.strip("`")] = cells
+        return rows
+
+    return page_rows
+
+
 @pytest.fixture(scope="session")
 def draw():
     return synthetic["draw"]

@@ -10,19 +10,6 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs/results/leaderboard"
 
 
-def table(first: str) -> dict[str, list[str]]:
-    """Cells of a table of the page by method, without the first."""
-    lines = (PAGE / "index.md").read_text(encoding="utf-8").splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {first} |"))
-    rows = {}
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        rows[name.strip("`")] = cells
-    return rows
-
-
 def places(row: dict[str, int | None]) -> str:
     return "oracle" if row["first"] is None else f"{row['first']}-{row['last']}"
 
@@ -34,8 +21,8 @@ def places(row: dict[str, int | None]) -> str:
         ("unlearning", {1: "score", 2: "forgetting", 3: "utility", 4: "privacy"}),
     ],
 )
-def test_rows_are_those_of_the_frame(suite, columns):
-    page = table(suite)
+def test_rows_are_those_of_the_frame(suite, columns, page_rows):
+    page = page_rows(PAGE / "index.md", suite)
     frame = pl.read_parquet(PAGE / "frames" / f"{suite}_table.parquet")
     assert list(page) == frame["label"].to_list()
     for row in frame.iter_rows(named=True):
@@ -46,8 +33,8 @@ def test_rows_are_those_of_the_frame(suite, columns):
             assert cells[place] == f"{row[name]:.{digits}f}", (row["label"], name)
 
 
-def test_scores_by_world_are_those_of_the_frame():
-    page = table("editing")
+def test_scores_by_world_are_those_of_the_frame(page_rows):
+    page = page_rows(PAGE / "index.md", "editing")
     scores = pl.read_parquet(PAGE / "frames/editing_cells.parquet").filter(measure="score")
     assert len(scores) == 2 * len(page)
     for row in scores.iter_rows(named=True):

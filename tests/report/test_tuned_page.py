@@ -10,24 +10,11 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs/results/tuned"
 
 
-def rows(world: str, suite: str) -> dict[str, list[str]]:
-    """Cells of a table of the page by method, without the first."""
-    lines = (PAGE / "index.md").read_text(encoding="utf-8").splitlines()
-    start = next(at for at, line in enumerate(lines) if line.startswith(f"| {world}: {suite} |"))
-    found = {}
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        found[name.strip("`")] = cells
-    return found
-
-
 @pytest.mark.parametrize(
     ("world", "suite"), [("tokens", "editing"), ("text", "editing"), ("tokens", "unlearning")]
 )
-def test_rows_are_those_of_the_frame(world, suite):
-    page = rows(world, suite)
+def test_rows_are_those_of_the_frame(world, suite, page_rows):
+    page = page_rows(PAGE / "index.md", f"{world}: {suite}")
     frame = pl.read_parquet(PAGE / world / "frames" / f"{suite}_table.parquet")
     assert {label.removesuffix(", tuned") for label in frame["label"]} == set(page)
     others = ("damage",) if suite == "editing" else ("forgetting", "utility", "privacy")

@@ -162,10 +162,7 @@ def leaderboard_of(
         figures=[pareto(board) for board in found],
         settings=dict(index.iter_rows()),
         run=run,
-        failures=[
-            (each.label, each.model, each.reason)
-            for each in [*results.failures, *results.incomplete]
-        ],
+        failures=results.reasons,
         study=study,
         command=COMMAND,
         places=places_of(results.index.collect()),

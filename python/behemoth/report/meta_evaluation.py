@@ -138,10 +138,7 @@ def meta_evaluation_of(
         found=found,
         figure=meta_evaluation_figure(found),
         run=run,
-        failures=[
-            (each.label, each.model, each.reason)
-            for each in [*results.failures, *results.incomplete]
-        ],
+        failures=results.reasons,
         study=study,
         command=COMMAND,
     )

@@ -12,7 +12,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from behemoth.support.files import is_temporary, replacing, unless_gone, write_bytes
+from behemoth.support.files import (
+    is_temporary,
+    remove_empty_parents,
+    replacing,
+    unless_gone,
+    write_bytes,
+)
 
 from .place import RANGE, Moved
 from .url import Url
@@ -80,10 +86,5 @@ class Folder:
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, and folders that this leaves empty."""
         for name in names:
-            path = self._path / name
-            path.unlink(missing_ok=True)
-            for parent in path.relative_to(self._path).parents[:-1]:
-                try:
-                    (self._path / parent).rmdir()
-                except OSError:  # not empty
-                    break
+            (self._path / name).unlink(missing_ok=True)
+            remove_empty_parents(self._path, Path(name))

@@ -24,7 +24,7 @@ from .studies import Content
 from .units import records_of, without_failures
 from .work import WORKERS, carry_out, carry_out_in_turn
 
-__all__ = ["Pulled", "bring", "is_begun", "look", "pull", "source_of"]
+__all__ = ["Pulled", "bring", "look", "pull", "source_of"]
 
 _ROOM = ".pulling"
 
@@ -292,7 +292,7 @@ def _check(target: Path, ledger: Ledger) -> None:
     allowed = "a new or empty directory, or one that was pulled from the same place"
     if in_the_way(target):
         raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
-    if is_begun(target, ledger):
+    if _is_begun(target, ledger):
         return
     if (target / ledger.record).is_file() and not (target / UNFINISHED).exists():
         if identity_of(target, ledger.record) == ledger.identity:
@@ -327,7 +327,7 @@ def _check_study(place: Place, target: Path) -> None:
         )
 
 
-def is_begun(target: Path, ledger: Ledger) -> bool:
+def _is_begun(target: Path, ledger: Ledger) -> bool:
     """Return whether a pull from this ledger into a directory is under way or was stopped."""
     marker = target / UNFINISHED
     return marker.is_file() and marker.read_bytes() == _mark(ledger)

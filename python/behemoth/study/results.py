@@ -166,12 +166,7 @@ class Results:
     @property
     def done(self) -> list[str]:
         """Ids of the trials that have frames and whose model has a finished record."""
-        models = self._model_records
-        return [
-            name
-            for name, record in self._records.items()
-            if record.status == "done" and record.model in models
-        ]
+        return self._done(with_model=True)
 
     @property
     def without_model(self) -> list[str]:
@@ -179,11 +174,13 @@ class Results:
 
         Frames exclude them, since they have columns of the model; `study run` trains it again.
         """
-        models = self._model_records
+        return self._done(with_model=False)
+
+    def _done(self, *, with_model: bool) -> list[str]:
         return [
             name
             for name, record in self._records.items()
-            if record.status == "done" and record.model not in models
+            if record.status == "done" and (record.model in self._model_records) is with_model
         ]
 
     @property
@@ -203,6 +200,13 @@ class Results:
             Failure(trial, record.label, record.model, record.reason)
             for trial, record in records
             if record.reason is not None
+        ]
+
+    @property
+    def reasons(self) -> list[tuple[str, str, str]]:
+        """Label, model and reason of trials that failed, or failed in part."""
+        return [
+            (each.label, each.model, each.reason) for each in [*self.failures, *self.incomplete]
         ]
 
     @property

@@ -161,6 +161,15 @@ def remove_folder(path: Path) -> None:
         path.rename(room / path.name)
 
 
+def remove_empty_parents(root: Path, name: Path) -> None:
+    """Remove the folders below `root` that `name`, relative to it, was in, as far as empty."""
+    for parent in name.parents[:-1]:
+        try:
+            (root / parent).rmdir()
+        except OSError:  # not empty
+            break
+
+
 def _clear(room: Path, path: Path) -> None:
     ours = {path.name, f"{path.name}{_OLD}"}
     if not room.is_dir() or not {entry.name for entry in room.iterdir()} <= ours:

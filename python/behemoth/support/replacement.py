@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import left_by_writers, sweep_folder, write_bytes
+from .files import left_by_writers, remove_empty_parents, sweep_folder, write_bytes
 
 __all__ = [
     "RECORDS", "UNFINISHED", "Kind", "clear", "finish", "foreign", "is_under_way", "recover",
@@ -216,11 +216,7 @@ def _move(paths: Iterable[Path], source: Path, target: Path) -> None:
     for path in paths:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (source / path).rename(target / path)
-        for parent in path.parents[:-1]:
-            try:
-                (source / parent).rmdir()
-            except OSError:  # not empty
-                break
+        remove_empty_parents(source, path)
 
 
 def _folders(place: Path, *kinds: str) -> list[tuple[int, Path]]:

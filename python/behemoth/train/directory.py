@@ -25,7 +25,7 @@ from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import replacing, write_bytes
+from behemoth.support.files import remove_empty_parents, replacing, write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
@@ -183,11 +183,8 @@ class RunDirectory:
         for name in RUN.own(self.path):
             path = self.path / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            for parent in name.parents[:-1]:  # a folder left empty would be somebody else's
-                try:
-                    (self.path / parent).rmdir()
-                except OSError:  # not empty
-                    break
+            # A folder left empty would be somebody else's.
+            remove_empty_parents(self.path, name)
 
     def finished(self) -> None:
         """Remove what a run that is now finished has replaced."""
