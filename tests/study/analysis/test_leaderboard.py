@@ -43,6 +43,10 @@ def test_the_score_with_locality_stands_beside_the_score():
     lost = drawn({"wide": [0.9, 0.8, 0.85], "narrow": [0.1, 0.1, 0.2]}, ("damage_unrelated",))
     [board] = boards(pl.concat([legs, lost]))
     assert board.table["label"].to_list() == ["wide", "narrow"], "places are those of the score"
+    mean = board.trials.filter(measure="score_locality").group_by("label").agg(pl.mean("value"))
+    assert dict(mean.iter_rows()) == pytest.approx(
+        dict(board.table.select("label", "score_locality").iter_rows())
+    )
     local = dict(board.table.select("label", "score_locality").iter_rows())
     wanted = [4 / (3 / high + 1 / (1 - gone)) for high, gone in
               zip(values["wide"], (0.9, 0.8, 0.85), strict=True)]  # fmt: skip

@@ -21,7 +21,7 @@ from .legacy_twin_perplexity import on_one_text
 from .methods import operations
 from .ranges import range_of
 
-__all__ = ["BOARDS", "FEWEST", "SHOWN", "Board", "boards", "leaderboard", "taken"]
+__all__ = ["BOARDS", "FEWEST", "SHOWN", "TRIALS", "Board", "boards", "leaderboard", "taken"]
 
 FEWEST = 3
 """Minimum number of clusters for intervals. Two clusters have a single difference: with Student's t
@@ -55,6 +55,10 @@ BOARDS = {
 }
 """Columns of a board, beside the measures with their intervals; see `leaderboard`."""
 
+TRIALS = ("trial", "model", "label", "method", "world_seed", "seed", "grammar", "edits", "measure",
+          "value", "low", "high", "count", "twin")  # fmt: skip
+"""Columns of the trials of a board, one row per trial and measure."""
+
 
 @dataclass(frozen=True)
 class Board:
@@ -73,6 +77,9 @@ class Board:
         all measures of the suite.
     missing : polars.DataFrame
         Columns measure, missing: measures that no trial has, and why.
+    trials : polars.DataFrame
+        The rows that all of these are computed from: `taken`, of this suite, with the columns of
+        `TRIALS`.
     """
 
     suite: str
@@ -80,6 +87,7 @@ class Board:
     cells: pl.DataFrame
     measures: pl.DataFrame
     missing: pl.DataFrame
+    trials: pl.DataFrame
 
     def counts(self, label: str) -> dict[str, int]:
         """Return the number of trials of a method that have each measure, by its name."""
@@ -321,6 +329,7 @@ def boards(
                 missing=absent.group_by("measure", maintain_order=True).agg(
                     pl.col("missing").first()
                 ),
+                trials=own.select(TRIALS).sort("label", "world_seed", "seed", "trial", "measure"),
             )
         )  # fmt: skip
     return found
