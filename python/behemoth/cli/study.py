@@ -134,7 +134,7 @@ def run(
         from behemoth.study.work.run import estimate
 
         study = read_study(source, given.pop("size", None), given.pop("methods", None))
-        if dry:
+        if dry or out is None:
             found = estimate(study, out, **given)
             _warn_of_tuning(found)
             write_json(asdict(found)) if json else _show_estimate(found, study)
