@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from behemoth.report.gates import (
     write_gate_pages,
 )
 from behemoth.study.gates import GATES
-from behemoth.study.gates.conditions import verdict_of
+from behemoth.study.gates.conditions import Condition, verdict_of
 from behemoth.study.gates.measures import gaps, identity, plain
 from behemoth.study.gates.picture import Picture, means
 
@@ -137,6 +138,42 @@ def test_a_page_says_how_each_condition_came_out():
     # The verdict is against the claim, so the alternative text of the figure is not the claim.
     assert "![A figure.](02-capacity.svg)" in text
     assert text.count("a claim.") == 1 and "Claim: a claim." in text
+
+
+@pytest.mark.parametrize(
+    ("values", "below", "said"),
+    [
+        ([0.16, 0.19, 0.2], True, True),  # contains the bound, and ends before the effect
+        ([0.24, 0.21, 0.2], False, True),
+        ([0.24, 0.21, 0.2], True, False),  # the mean is on the wrong side
+        ([0.1, 0.11, 0.12], True, False),  # holds
+        ([0.01, 0.19, 0.3], True, False),  # open
+    ],
+)
+def test_a_page_says_why_a_mean_on_the_right_side_fails(values, below, said):
+    record = read_records(PAGES)[3]
+    held = Condition("a share", values, bound=0.2, effect=0.1, below=below).judge()
+    assert (held.outcome == "fails") == (said or held.mean > 0.2)
+    text = page(
+        {**record, "conditions": [dataclasses.asdict(held)]},
+        Picture("x", "y", [], "A claim.", "A figure."),
+        "nothing",
+    )
+    line = (
+        'The mean of "a share" is on the right side of its bound. The condition fails because the '
+        "interval contains the bound and leaves no room for an effect of 0.1 beyond it."
+    )
+    assert (f" |\n\n{line}\n\nPilot: " in text) == said
+    assert ("right side of its bound." in text) == said
+
+
+def test_a_condition_without_a_number_is_on_no_side():
+    record = read_records(PAGES)[3]
+    held = Condition("a share", [0.1, math.nan], bound=0.2, effect=0.1, below=True).judge()
+    conditions = [dataclasses.asdict(held)]
+    picture = Picture("x", "y", [], "A claim.", "A figure.")
+    text = page({**record, "conditions": conditions}, picture, "nothing")
+    assert "no number in 1 of 2 models" in text and "right side of its bound." not in text
 
 
 def test_records_of_another_size_have_no_page(tmp_path):

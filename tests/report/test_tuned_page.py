@@ -29,8 +29,29 @@ def test_rows_are_those_of_the_frame(world, suite, page_rows):
         assert score == f"{row['score']:.2f}{interval}", row["label"]
         assert place == ("oracle" if row["first"] is None else f"{row['first']}-{row['last']}")
         assert page[name][5 if tuned else 4] == " / ".join(f"{row[each]:.2f}" for each in others)
+        if suite == "editing":
+            assert page[name][7 if tuned else 6] == f"{row['exact_efficacy']:.2f}", row["label"]
         seen += tuned
     assert seen == sum(cells[2] not in ("", "the same") for cells in page.values())
+
+
+def test_better_means_of_unlearning_are_tied_with_the_best_default():
+    frame = pl.read_parquet(PAGE / "tokens/frames/unlearning_table.parquet").filter(
+        pl.col("label") != "retrain, without"
+    )
+    tuned = pl.col("label").str.ends_with(", tuned")
+    defaults = frame.filter(~tuned).sort("score", descending=True)
+    assert defaults["label"][0] == "grad_diff"
+    better = frame.filter(tuned, pl.col("score") > defaults["score"][0])
+    assert better.height == 7
+    assert (better["score_low"] <= defaults["score_high"][0]).all()
+
+
+def test_groups_of_bystanders_that_count_are_those_of_the_frame():
+    for world, trials in (("tokens", 5), ("text", 1)):
+        frame = pl.read_parquet(PAGE / world / "frames/editing_measures.parquet")
+        rows = frame.filter(measure="damage_same_object")["rows"]
+        assert rows.unique().to_list() == [trials]
 
 
 @pytest.mark.parametrize("world", ["tokens", "text"])

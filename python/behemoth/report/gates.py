@@ -176,6 +176,7 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str, smaller: str =
         "",
         *_table(record["conditions"]),
         "",
+        *_right_sides(record["conditions"]),
         f"Pilot: {pilot}.",
         "",
         *_reasons(record.get("reasons", ())),
@@ -244,6 +245,22 @@ def _table(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
             )
         rows.append(f"| {one['says']} | {number} | {side} {shown(one['bound'])} | {outcome} |")
     return rows
+
+
+def _right_sides(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say why conditions fail although their means are on the right sides of their bounds."""
+    lines: list[str] = []
+    for one in conditions:
+        mean, bound = one["mean"], one["bound"]
+        right = mean is not None and (mean < bound if one["below"] else mean > bound)
+        if right and one["outcome"] == "fails":
+            lines += [
+                f'The mean of "{one["says"]}" is on the right side of its bound. The condition '
+                "fails because the interval contains the bound and leaves no room for an effect "
+                f"of {shown(one['effect'])} beyond it.",
+                "",
+            ]
+    return lines
 
 
 def _number(one: Mapping[str, Any]) -> str:
