@@ -22,7 +22,7 @@ from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_
 from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
-from behemoth.evaluate.source import check_plan, open_source
+from behemoth.evaluate.source import check_plan, check_twin, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
@@ -122,8 +122,9 @@ class Bench:
     ) -> Bench:
         """Open a run, a model with its corpus or an edit, and optionally a twin.
 
-        A twin is a run, or an edit by `retrain`. `facts` is the size of the exact sample of facts
-        that `recall` queries.
+        A twin is a run on a corpus of the same world without the facts that the plan edits, or with
+        other objects for them; or an edit of the plan by `retrain`. `facts` is the size of the
+        exact sample of facts that `recall` queries.
 
         Raises
         ------
@@ -152,10 +153,7 @@ class Bench:
         device: torch.device | str | None,
     ) -> Bench:
         path, source, edit = open_source("twin", twin)
-        if edit is not None and edit.single:
-            raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
-        if source.corpus.vocabulary_size != run.corpus.vocabulary_size:
-            raise ArgumentError("twin", f"{path}, of another vocabulary", "a twin of the run")
+        check_twin(path, source.corpus, edit, run.corpus, plan)
 
         def load() -> PreTrainedModel:
             model = source.load_model(device)
