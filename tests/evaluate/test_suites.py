@@ -372,13 +372,21 @@ def test_a_trial_of_a_study_takes_the_measures_of_earlier_versions(made):
 def test_truth_ratios_of_names_of_several_tokens(tmp_path):
     grammar = bh.Grammar.named("bios-en")
     corpus = Corpus(grammar.world(40, seed=1), exposures=4, order="bios", grammar=grammar)
-    run, twin = (run_of(tmp_path / name, corpus, seed) for seed, name in enumerate(("a", "b")))
+    run = run_of(tmp_path / "a", corpus, 0)
     plan = bh.plan(run, edits=3, relation=1, repeats=1, probes=1)
+    twin = run_of(tmp_path / "b", corpus.without(plan.edits["fact"]), 1)
     bench = Bench.open(run, plan, twin)
     measures = measures_of(bench)
     assert not bench.frame.filter(group="edited")["log_probability_wrong"].has_nulls()
     for name in ("truth_ratio", "forget_quality", "forget_distance"):
         assert math.isfinite(measures[name].find(bench).value), name
+    # A trial of a study or of a tuning omits them, and says that.
+    trial = Bench(bench.source, bench.run, plan, {}, bench._load, in_trial=True)
+    trial.twin = Bench(bench.source, bench.run, plan, {}, bench.twin._load, in_trial=True)
+    said = "^truth ratios, which trials omit for objects of several tokens$"
+    for name in ("truth_ratio", "forget_quality", "forget_distance"):
+        with pytest.raises(MissingError, match=said):
+            measures[name].find(trial)
 
 
 def test_leaks_are_what_sampling_gives(made):
