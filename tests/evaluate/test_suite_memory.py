@@ -38,8 +38,8 @@ def made(tmp_path_factory):
             config = bh.default_config(size, steps=1, batch_size=4, block_length=64, threads=1,
                 tensorboard=False, probe_facts=0, device="cpu", precision="fp32")  # fmt: skip
             bh.train(corpus, out=run, config=config)
-            bh.train(corpus, out=f"{run}-twin", config=config)
-            bh.plan(run, kind="refusal", edits=32, distinct=False, out=f"{run}-plan")
+            plan = bh.plan(run, kind="refusal", edits=32, distinct=False, out=f"{run}-plan")
+            bh.train(corpus.without(plan.edits["fact"]), out=f"{run}-twin", config=config)
             bh.plan(run, edits=16, out=f"{run}-new")
             settings = {"steps": 1}
             bh.edit(run, f"{run}-plan", "npo", f"{run}-unlearnt", settings=settings, device="cpu")

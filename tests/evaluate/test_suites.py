@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,9 +90,10 @@ def made(tmp_path_factory):
         filler="zipf:tokens=2000,words=50",
     )
     run = run_of(place / "run", corpus, 1)
-    twin = run_of(place / "twin", corpus, 2)
     plan = bh.plan(run, edits=6, repeats=2, probes=3)
     plan.save(place / "plan")
+    twin = run_of(place / "twin", corpus.without(plan.edits["fact"]), 2)
+    run_of(place / "alone", corpus, 2)  # the twin's weights, as a model of the plan's corpus
     edited = edit(run, plan, "grad_diff", place / "edit", settings={"steps": 2})
     return run, twin, plan, edited
 
@@ -159,11 +161,57 @@ def test_a_twin_is_asked_once_for_several_edits_and_a_frame_that_is_there_is_tak
     assert names <= set(first.twin._taken) and "perplexity_corpus" in names
 
 
+def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(made, tmp_path):
+    run, _, plan, edited = made
+    corpus = bh.load(run).corpus
+    facts = plan.edits["fact"].to_list()
+
+    def refused(place, why, allowed):
+        with pytest.raises(ArgumentError) as error:
+            Bench.open(edited, plan, place)
+        assert str(error.value) == f"argument 'twin': got {Path(place)}, {why}, allowed: {allowed}"
+
+    spec = {**corpus.spec["world"], "seed": 7}
+    world = World.from_arrays(spec, None, corpus.spec["format_version"], None)
+    other = Corpus.from_arrays(world, corpus.spec["corpus"], None, None)
+    refused(run_of(tmp_path / "seed", other, 2), "of another world", "a twin of the run")
+    without = "a run on a corpus without these facts, or with other objects for them"
+    refused(run, "whose corpus writes 6 of the 6 facts of the plan", without)
+    most = run_of(tmp_path / "most", corpus.without(facts[1:]), 2)
+    refused(most, "whose corpus writes 1 of the 6 facts of the plan", without)
+    refused(edited, "an edit by grad_diff", "one by retrain")
+    objects = corpus.world.facts_of(facts)["object"]
+    overridden = corpus.override({facts[0]: (objects[0] + 1) % 10}).without(facts[1:])
+    assert Bench.open(run, plan, run_of(tmp_path / "both", overridden, 2)).twin is not None
+    assert Bench.open(edited, None, most).twin is not None, "without a plan there is no such fact"
+
+
+def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(made):
+    run, _, plan, edited = made
+    retrained = Path(edited).with_name("retrained")  # its record names the run beside it
+    shutil.copytree(edited, retrained)
+    record = json.loads((retrained / "edit.json").read_text()) | {"method": "retrain"}
+    del record[SEAL]
+    (retrained / "edit.json").write_bytes(as_json(sealed(record)))
+    assert Bench.open(edited, plan, retrained).twin.source == retrained
+    other = bh.plan(run, edits=6, repeats=2, probes=3, seed=1)
+    with pytest.raises(ArgumentError, match="retrained, an edit by another plan, allowed: one by"):
+        Bench.open(run, other, retrained)
+
+
 @pytest.mark.exact
 def test_the_twin_is_no_distance_from_itself(made):
     _, twin, plan, edited = made
-    found = evaluate_suite(twin, "unlearning", plan, twin=twin)
-    by_edit = evaluate_suite(edited, "unlearning", plan, twin=edited)
+    found = evaluate_suite(twin.with_name("alone"), "unlearning", plan, twin=twin)
+    bench = Bench.open(edited, plan)
+
+    def load():
+        model = bench.run.load_model()
+        bench.edit.deltas()[None].apply(model)
+        return model
+
+    bench.twin = Bench(bench.source, bench.run, plan, {}, load)
+    by_edit = take(SUITES["unlearning"], bench)
     assert by_edit["kl_twin_forget"] == by_edit["privacy_loss"] == by_edit["parameters_twin"] == 0.0
     assert found["kl_twin_forget"] == found["kl_twin_retain"] == 0.0
     assert found["privacy_loss"] == 0.0 and found["membership_reference"] == 0.5
@@ -175,7 +223,7 @@ def test_the_twin_is_no_distance_from_itself(made):
 def test_the_twins_own_numbers_stand_beside(made):
     _, twin, plan, edited = made
     found = evaluate_suite(edited, "unlearning", plan, twin=twin)
-    alone = evaluate_suite(twin, "unlearning", plan)
+    alone = evaluate_suite(twin.with_name("alone"), "unlearning", plan)
     rows = {taken.name: taken for taken in found.measures}
     for name in ("forget_probability", "extraction_strength", "model_utility", "perplexity_corpus",
                  "perplexity_filler", "membership_loss", "linear_probe"):  # fmt: skip
@@ -324,13 +372,21 @@ def test_a_trial_of_a_study_takes_the_measures_of_earlier_versions(made):
 def test_truth_ratios_of_names_of_several_tokens(tmp_path):
     grammar = bh.Grammar.named("bios-en")
     corpus = Corpus(grammar.world(40, seed=1), exposures=4, order="bios", grammar=grammar)
-    run, twin = (run_of(tmp_path / name, corpus, seed) for seed, name in enumerate(("a", "b")))
+    run = run_of(tmp_path / "a", corpus, 0)
     plan = bh.plan(run, edits=3, relation=1, repeats=1, probes=1)
+    twin = run_of(tmp_path / "b", corpus.without(plan.edits["fact"]), 1)
     bench = Bench.open(run, plan, twin)
     measures = measures_of(bench)
     assert not bench.frame.filter(group="edited")["log_probability_wrong"].has_nulls()
     for name in ("truth_ratio", "forget_quality", "forget_distance"):
         assert math.isfinite(measures[name].find(bench).value), name
+    # A trial of a study or of a tuning omits them, and says that.
+    trial = Bench(bench.source, bench.run, plan, {}, bench._load, in_trial=True)
+    trial.twin = Bench(bench.source, bench.run, plan, {}, bench.twin._load, in_trial=True)
+    said = "^truth ratios, which trials omit for objects of several tokens$"
+    for name in ("truth_ratio", "forget_quality", "forget_distance"):
+        with pytest.raises(MissingError, match=said):
+            measures[name].find(trial)
 
 
 def test_leaks_are_what_sampling_gives(made):

@@ -682,9 +682,13 @@ class Corpus:
         Raises
         ------
         ArgumentError
-            When a fact occurs twice, or is not a subject fact, or when a fact of the corpus has
-            2^32 exposures or more.
+            When a fact occurs twice, or is not a subject fact, when a fact of the corpus has 2^32
+            exposures or more, or when the corpus is a twin that omits facts.
         """
+        if self.spec["corpus"].get("twin", {}).get("without"):
+            # Omitted facts keep their places in the order, with exposures that are not seen here.
+            got = "facts of a corpus that omits some"
+            raise ArgumentError("pairs", got, "those of a complete corpus: exchange, then omit")
         facts = whole(pairs, "pairs", np.uint64).reshape(-1, 2)
         count = self.world.num_subject_facts
         if len(np.unique(facts)) < facts.size or (facts >= count).any():

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.run import read_model_source
+from behemoth.train.run import read_model_source, world_id
 
 if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
     from behemoth.edit.record import EditRecord
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.model_source import ModelSource
 
-__all__ = ["check_plan", "is_edit", "open_source"]
+__all__ = ["check_plan", "check_twin", "is_edit", "open_source"]
 
 
 def open_source(
@@ -59,3 +60,60 @@ def check_plan(plan: EditPlan, run: ModelSource, edit: EditRecord | None) -> Non
         raise ArgumentError(
             "plan", f"plan {plan.plan_hash[:12]}", f"the edit's own, {edit.plan_hash[:12]}"
         )
+
+
+def check_twin(
+    path: Path, twin: Corpus, edit: EditRecord | None, corpus: Corpus, plan: EditPlan | None
+) -> None:
+    """Refuse a twin of another world, or one that learned the facts that a plan edits.
+
+    Parameters
+    ----------
+    path : Path
+        Directory of the twin, for errors.
+    twin : Corpus
+        Corpus of the twin, or of the run that its edit was made on.
+    edit : EditRecord, optional
+        Edit that made the twin.
+    corpus : Corpus
+        Corpus of the model that the twin is compared with.
+    plan : EditPlan, optional
+        None if no measure needs one.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if world_id(twin) != world_id(corpus):
+        raise ArgumentError("twin", f"{path}, of another world", "a twin of the run")
+    # The same world in another grammar has other tokens.
+    if _lettering(twin) != _lettering(corpus):
+        raise ArgumentError("twin", f"{path}, of another vocabulary", "a twin of the run")
+    if edit is not None:
+        if edit.single:
+            raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
+        if edit.method != "retrain":
+            raise ArgumentError("twin", f"{path}, an edit by {edit.method}", "one by retrain")
+        if plan is not None and edit.plan_hash != plan.plan_hash:
+            raise ArgumentError("twin", f"{path}, an edit by another plan", "one by this plan")
+    elif plan is not None and (learned := _learned(twin, corpus, plan)):
+        raise ArgumentError(
+            "twin",
+            f"{path}, whose corpus writes {learned:,} of the {len(plan):,} facts of the plan",
+            "a run on a corpus without these facts, or with other objects for them",
+        )
+
+
+def _lettering(corpus: Corpus) -> tuple[object, ...]:
+    """Return what the tokens of a corpus are."""
+    own = corpus.spec["corpus"]
+    return corpus.vocabulary_size, own.get("grammar"), own.get("tokenizer")
+
+
+def _learned(twin: Corpus, corpus: Corpus, plan: EditPlan) -> int:
+    """Return the number of edits whose facts a corpus writes with the objects that they had."""
+    facts = plan.edits["fact"].to_numpy()
+    objects, here = (one.world.facts_of(facts)["object"] for one in (twin, corpus))
+    # An edit to the object that the fact had already leaves nothing to override.
+    same = (objects == here) & (plan.edits["new_object"] != here).fill_null(True)
+    return int((same.to_numpy() & (twin.exposures(facts) > 0)).sum())

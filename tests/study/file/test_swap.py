@@ -54,6 +54,16 @@ def test_facts_are_exchanged_once(square):
             square.exchanged(pairs)
 
 
+def test_a_corpus_that_omits_facts_exchanges_none(square):
+    # Exposures of the omitted fact are 0 there, and its pair would move every other document.
+    with pytest.raises(ArgumentError, match=r"'pairs': got facts of a corpus that omits some, all"):
+        square.without([5]).exchanged([[0, 1]])
+    twin = square.exchanged([[0, 1]])
+    assert twin.without([5]).num_documents == square.without([5]).num_documents
+    both = square.override({5: 1}).exchanged([[0, 1]])
+    assert both.num_sentences == square.num_sentences
+
+
 def test_exposures_beyond_a_table_of_them_are_refused():
     world = World(subjects=4, relations=1, objects=2)
     most = 2**32 - 1

@@ -22,7 +22,7 @@ from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_
 from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
-from behemoth.evaluate.source import check_plan, open_source
+from behemoth.evaluate.source import check_plan, check_twin, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
@@ -74,11 +74,9 @@ class Bench:
         Facts that `recall` queries; by default those of `behemoth.recall`.
     batch_size : int, optional
         Maximum number of rows per pass; by default that of each measure.
-    wrong : bool
-        See `evaluate_model`; if true, truth ratios exist for objects of several tokens.
     in_trial : bool
-        Whether it belongs to a trial of a study, which takes only measures with `in_trials`, and
-        for the twin only those that need no edit.
+        Whether it belongs to a trial of a study or of a tuning. Trials take only measures with
+        `in_trials`, of the twin only those that need no edit, and of the unedited model none.
 
     Attributes
     ----------
@@ -100,14 +98,13 @@ class Bench:
         continued: int = CONTINUED,
         facts: ArrayLike | None = None,
         batch_size: int | None = None,
-        wrong: bool = False,
         in_trial: bool = False,
     ) -> None:
         self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
         self.continued, self._facts, self.batch_size = continued, facts, batch_size
         self._frame, self._taken = frame, dict[str, Found]()
-        self.wrong, self.in_trial = wrong, in_trial
+        self.in_trial = in_trial
 
     @classmethod
     def open(
@@ -122,8 +119,9 @@ class Bench:
     ) -> Bench:
         """Open a run, a model with its corpus or an edit, and optionally a twin.
 
-        A twin is a run, or an edit by `retrain`. `facts` is the size of the exact sample of facts
-        that `recall` queries.
+        A twin is a run on a corpus of the same world without the facts that the plan edits, or with
+        other objects for them; or an edit of the plan by `retrain`. `facts` is the size of the
+        exact sample of facts that `recall` queries.
 
         Raises
         ------
@@ -139,8 +137,7 @@ class Bench:
         sample = None if count is None else run.corpus.sample_facts(count)
         beside = None if twin is None else cls._of_twin(twin, run, edit_plan, sample, device)
         load = partial(run.load_model, device)
-        wrong = run.corpus.grammar is not None
-        return cls(path, run, edit_plan, deltas, load, edit, beside, facts=sample, wrong=wrong)
+        return cls(path, run, edit_plan, deltas, load, edit, beside, facts=sample)
 
     @classmethod
     def _of_twin(
@@ -152,10 +149,7 @@ class Bench:
         device: torch.device | str | None,
     ) -> Bench:
         path, source, edit = open_source("twin", twin)
-        if edit is not None and edit.single:
-            raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
-        if source.corpus.vocabulary_size != run.corpus.vocabulary_size:
-            raise ArgumentError("twin", f"{path}, of another vocabulary", "a twin of the run")
+        check_twin(path, source.corpus, edit, run.corpus, plan)
 
         def load() -> PreTrainedModel:
             model = source.load_model(device)
@@ -163,8 +157,7 @@ class Bench:
                 edit.deltas()[None].apply(model)
             return model
 
-        wrong = run.corpus.grammar is not None
-        return cls(path, run, plan, {}, load, facts=facts, wrong=wrong)
+        return cls(path, run, plan, {}, load, facts=facts)
 
     @property
     def plan(self) -> EditPlan:
@@ -185,6 +178,22 @@ class Bench:
         if self.twin is None:
             raise MissingError("a twin: --twin RUN, trained without the facts of the plan")
         return self.twin
+
+    @property
+    def wrong(self) -> bool:
+        """Whether truth ratios are computed for objects of several tokens, which needs a grammar.
+
+        Trials omit them: their cost would be that of all other objects of a relation.
+        """
+        return not self.in_trial and self.run.corpus.grammar is not None
+
+    def lacks_truth_ratios(self) -> MissingError:
+        """Return the error for measures that need truth ratios."""
+        if self.in_trial and self.run.corpus.grammar is not None:
+            return MissingError("truth ratios, which trials omit for objects of several tokens")
+        return MissingError(
+            "truth ratios of facts to forget: objects of one token, or of a grammar"
+        )
 
     def take(self, measure: Measure) -> Found:
         """Take a measure, once: a twin is compared with several edits."""
@@ -250,7 +259,7 @@ class Bench:
             return None
         return Bench(
             self.run.directory, self.run, self.plan, {}, lambda: self.model,
-            frame=self.frame, batch_size=self.batch_size, wrong=self.wrong,
+            frame=self.frame, batch_size=self.batch_size,
         )  # fmt: skip
 
     @cached_property
@@ -293,7 +302,11 @@ class Bench:
     def metric(self, name: str, kept: str = "all", rows: pl.DataFrame | None = None) -> Found:
         """Return a metric of the frame."""
         rows = self.rows if rows is None else rows
-        if not has_rows(rows.filter("known") if kept == "known" else rows, METRICS[name]):
+        own, metric = rows.filter("known") if kept == "known" else rows, METRICS[name]
+        if not has_rows(own, metric):
+            asked = any(own.filter(part.condition).height for part in metric.parts)
+            if name == "truth_ratio" and asked:
+                raise self.lacks_truth_ratios()
             raise MissingError("probes of its groups that the plan does not have")
         table = aggregate(rows, [name], by=("stage",), filters=(kept,), resampled="subjects")
         row = table.row(0, named=True)

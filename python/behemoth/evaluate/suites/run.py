@@ -53,8 +53,8 @@ def evaluate_suite(
         The plan; for an edit, the one it was made with. Suite ``recall`` needs none: it queries
         facts of the corpus.
     twin : path, optional
-        The reference of unlearning, trained the same way without the facts of the plan: a run, or
-        an edit by ``retrain``.
+        The reference of unlearning, trained the same way without the facts of the plan, or with
+        other objects for them: a run, or an edit of this plan by ``retrain``.
     corpus : path, optional
         For a model that is not a training run: the corpus directory or spec that the plan was made
         from.

@@ -382,7 +382,7 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
     results = []
     with task(progress, "measuring", "measures") as step:
         for number, measure in enumerate(measures):
-            results.append(_take(measure, bench))
+            results.append(take_one(measure, bench))
             step(number + 1, len(measures))
     return SuiteResult(
         suite=suite.name,
@@ -398,7 +398,8 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
     )
 
 
-def _take(measure: Measure, bench: Bench) -> Taken:
+def take_one(measure: Measure, bench: Bench) -> Taken:
+    """Take a measure, with the numbers of the twin and of the unedited model that it reports."""
     head = (measure.name, measure.meaning, measure.version)
     try:
         found = measure.find(bench)

@@ -271,9 +271,7 @@ def _forget_quality(bench: Bench) -> tuple[Found, Found]:
     try:
         quality = forget_quality(frame, twins)
     except ArgumentError:
-        raise MissingError(
-            "truth ratios of facts to forget: objects of one token, or of a grammar"
-        ) from None
+        raise bench.lacks_truth_ratios() from None
     both = fact_scores(frame).join(fact_scores(twins), on="fact").sort("fact")
     one, other = (both[name].to_numpy() for name in ("value", "value_right"))
     p_value = Found(quality.p_value, count=quality.facts, over="facts")
