@@ -70,3 +70,23 @@ def test_single_places_of_rome_are_those_of_the_frame():
             assert best == ["alphaedit", "emmet", "memit", "wise", "rome", "grace"]
         else:
             assert best == ["rome"]
+
+
+def test_new_objects_that_the_corpora_never_write_are_counted():
+    import behemoth as bh
+
+    never = count = 0
+    for seed in range(8):
+        world = bh.World(subjects=60, relations=4, objects=20, seed=seed)
+        corpus = bh.Corpus(world, exposures=bh.Groups([0, 16, 64]), order="bios", paraphrases=4)
+        plan = bh.plan(
+            corpus, edits=8, exposures=(16, 64), distinct=False, repeats=8, same_object=4,
+            same_relation=8, regular=16, probes=3,
+        )  # fmt: skip
+        facts = world.facts(0, 240)
+        written = facts.filter(corpus.exposures(facts["fact"]) > 0)
+        seen = written.select("relation", new_object="object")
+        never += plan.edits.join(seen, on=["relation", "new_object"], how="anti").height
+        count += plan.edits.height
+    text = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
+    assert f"{never} of the {count} new objects are written nowhere" in text
