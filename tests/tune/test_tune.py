@@ -16,6 +16,7 @@ from behemoth import ArgumentError, CorpusError
 from behemoth.edit.protocol import answers
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Choice, Range
+from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.score import Reading
 from behemoth.train.run import world_id
 from behemoth.tune import tune
@@ -172,6 +173,43 @@ def test_an_edit_that_breaks_down_scores_nothing(ran, tmp_path, monkeypatch):
     broken = json.loads((tmp_path / "t" / "trials" / "0001.json").read_text())
     assert broken["score"] == 0 and "loss" in broken["failure"] and done.trial == 0
     assert done.flat is None or done.flat.startswith("all 2 trials score 0.000, as ")
+
+
+def test_settings_that_a_method_refuses_score_nothing(ran, tmp_path, monkeypatch):
+    import behemoth.tune.choose as module
+
+    monkeypatch.setattr(module, "suggested", lambda *_: {"learning_rate": -1.0, "steps": 2})
+    done = tune("ft", ran, tmp_path / "t", **{**FEW, "trials": 2})
+    refused = json.loads((tmp_path / "t" / "trials" / "0001.json").read_text())
+    assert refused["failure"] == "argument 'learning_rate': got -1.0, allowed: above 0"
+    assert refused["score"] == 0 and refused["settings"]["learning_rate"] == -1.0
+    assert done.trial == 0
+
+
+def test_a_trial_takes_readings_as_a_suite_does(ran, tmp_path, monkeypatch):
+    """A twin is asked once for all trials, and the unedited model not at all."""
+    import behemoth.tune.choose as module
+
+    seen, asked = [], []
+    read, find = module._readings, Bench.membership.func
+
+    def readings(objective, bench):
+        found = read(objective, bench)
+        seen.append((bench, found))
+        return found
+
+    def membership(bench):
+        asked.append(bench)
+        return find(bench)
+
+    monkeypatch.setattr(module, "_readings", readings)
+    monkeypatch.setattr(Bench.membership, "func", membership)
+    tune("grad_diff", ran, tmp_path / "t", **{**FEW, "trials": 2})
+    (first, found), (second, _) = seen
+    assert first.in_trial and first.before is None and first.twin is second.twin
+    assert asked.count(first.twin) <= 1 and set(asked) <= {first, second, first.twin}
+    own = found["forget_probability"]
+    assert own.twin == first.twin._taken["forget_probability"].value != own.value
 
 
 def tried(*scores, legs=None, failure=None):

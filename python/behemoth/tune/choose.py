@@ -24,7 +24,7 @@ from behemoth.edit.search import Searched
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
-from behemoth.evaluate.suites.suite import MissingError
+from behemoth.evaluate.suites.suite import take_one
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
@@ -377,7 +377,8 @@ class _Laboratory:
                 train(_untold(run, plan), out=directory.twin, config=run.config)
                 twin = read_run(directory.twin)
             beside = twin.load_model(device)
-            bench = Bench(run.directory, run, plan, {}, lambda: beside)  # with the same probes
+            # With the same probes.
+            bench = Bench(run.directory, run, plan, {}, lambda: beside, in_trial=True)
         context = EditContext(run.corpus, seed=seed, cache=cache, run=run.directory)
         return cls(run, plan, objective, run.load_model(device), bench, context)
 
@@ -385,7 +386,10 @@ class _Laboratory:
         self, number: int, method: EditMethod, settings: Mapping[str, Any], rows: int
     ) -> Tried:
         """Make the plan's edits with some settings, and score them."""
-        given = _below(replace(method, **settings), rows)  # type: ignore[type-var]
+        try:
+            given = _below(replace(method, **settings), rows)  # type: ignore[type-var]
+        except ValueError as error:  # a combination that the method refuses
+            return Tried(number, dict(settings), 0.0, {}, 0.0, str(error))
         own = {name: settings_of(given)[name] for name in settings}
         began = time.perf_counter()
         try:
@@ -398,7 +402,10 @@ class _Laboratory:
             return Tried(number, own, 0.0, {}, seconds, failure)
         model = self.model
         run = self.run
-        bench = Bench(run.directory, run, self.plan, {None: delta}, lambda: model, None, self.twin)
+        bench = Bench(
+            run.directory, run, self.plan, {None: delta}, lambda: model, None, self.twin,
+            in_trial=True,
+        )  # fmt: skip
         readings = _readings(self.objective, bench)
         if broken := [name for name, reading in readings.items() if not _is_finite(reading)]:
             return Tried(number, own, 0.0, {}, seconds, f"{broken[0]} is no number")
@@ -435,12 +442,7 @@ def _readings(objective: str, bench: Bench) -> dict[str, Reading]:
     for measure in SUITES[OBJECTIVES[objective].suite].measures(bench):
         if measure.name not in wanted:
             continue
-        try:
-            value = measure.find(bench).value
-            twin = None
-            if measure.beside and bench.twin is not None:
-                twin = measure.find(bench.twin).value
-        except MissingError:
-            continue
-        found[measure.name] = Reading(value, twin)
+        taken = take_one(measure, bench)
+        if taken.found is not None:
+            found[measure.name] = Reading(taken.found.value, taken.twin)
     return found
