@@ -131,10 +131,12 @@ def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, unstopp
             trained, plan, tmp_path / "parts", method, settings, checkpoint_at=[3], progress=stop
         )
     made = []
-    in_order(
+    done = in_order(
         trained, plan, tmp_path / "parts", method, settings, checkpoint_at=[3],
         progress=lambda moment: made.append(moment.done),
     )  # fmt: skip
+    assert done.present == stopped - 1
+    assert done.edits_per_second == pytest.approx((5 - done.present) / done.seconds)
     assert made[0] == stopped, "the edit that was stopped is made again, and none before it"
     parts = read_edit(tmp_path / "parts")
     for (_, one), (_, other) in zip(whole.sums(), parts.sums(), strict=True):

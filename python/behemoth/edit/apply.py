@@ -59,7 +59,8 @@ class Edited:
         Number of edits in the plan.
     failed : list of FailedEdit
     present : int
-        Number of deltas that existed before the call.
+        Number of deltas that existed before the call; for edits made one after another, the number
+        of edits that earlier calls made.
     seconds : float
         Duration of this call, without loading the model.
     edits_per_second : float
@@ -211,7 +212,7 @@ def edit(
         corpus=None if corpus is None or isinstance(source, Run) else source_of(corpus),
         weights=source.weights_digest(),
     )
-    seconds = 0.0
+    seconds, edits_made = 0.0, 0
     with lock_folder(place, wait=False) as ours:
         if not ours:
             raise CorpusError(f"another process is writing to {place}: {holder(place)}")
@@ -235,7 +236,8 @@ def edit(
         with succession(place, EDIT, force=replaces):
             if work is not None:
                 with task(progress, "editing", "edits") as step:
-                    seconds = work.carry_out(stack, None if cache is None else Path(cache), step)
+                    kept = None if cache is None else Path(cache)
+                    seconds, edits_made = work.carry_out(stack, kept, step)
                 # An interrupted call does not record its time, so that of a resumed one is unknown.
                 resumed = existing is not None
                 record = replace(
@@ -246,7 +248,6 @@ def edit(
             elif sequential:  # killed after the last delta, before `settle`
                 settle(record)
             record = _write_finished(record, source.directory, adapter)
-    edits_made = len(missing) if single else len(plan) * len(missing)
     return Edited(
         out=fspath(out),
         run=fspath(run),
@@ -257,7 +258,7 @@ def edit(
         single=single,
         edits=len(plan),
         failed=list(record.failed),
-        present=len(record.keys) - len(missing),
+        present=len(plan) - edits_made if sequential else len(record.keys) - len(missing),
         seconds=seconds,
         edits_per_second=edits_made / seconds if seconds > 0 else 0.0,
         place=record.place if missing else None,
@@ -383,8 +384,8 @@ class _Work:
     plans: Sequence[EditPlan]
     stack_count: int
 
-    def carry_out(self, stack: int, cache: Path | None, step: Advance) -> float:
-        """Make the deltas and return the duration in seconds.
+    def carry_out(self, stack: int, cache: Path | None, step: Advance) -> tuple[float, int]:
+        """Make the deltas.
 
         Parameters
         ----------
@@ -395,6 +396,11 @@ class _Work:
         step : callable
             Called with (edits made, edits).
 
+        Returns
+        -------
+        tuple of float and int
+            Duration in seconds, and number of edits made in it.
+
         Raises
         ------
         MemoryError
@@ -403,11 +409,13 @@ class _Work:
         record = self.record
         try:
             if record.checkpoints:
-                return carry_out_in_sequence(
+                seconds, before = carry_out_in_sequence(
                     self.model, self.method, self.plan, self._context(cache, silent), record, step,
                     self.stack_count,
                 )  # fmt: skip
-            return self._make_stacks(cache, step)
+                return seconds, len(self.plan) - before
+            made = len(self.missing) if record.single else len(self.plan)
+            return self._make_stacks(cache, step), made
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -74,8 +74,13 @@ def carry_out_in_sequence(
     record: EditRecord,
     step: Advance,
     together: int = 1,
-) -> float:
-    """Make the missing edits and save the sums; return the duration in seconds.
+) -> tuple[float, int]:
+    """Make the missing edits and save the sums.
+
+    Returns
+    -------
+    tuple of float and int
+        Duration in seconds, and number of edits that earlier calls made.
 
     Parameters
     ----------
@@ -98,6 +103,7 @@ def carry_out_in_sequence(
     delta_of = answers(method).in_sequence(model, context)
     keeper = _Keeper(record, delta_of)
     done, total, failures = keeper.newest()
+    before = done
     sums = _Sums(model, total)
     try:
         for end in _ends(record.checkpoints, done, len(singles)):
@@ -123,7 +129,7 @@ def carry_out_in_sequence(
             keeper.keep(done, sums.changes(), failures)
     finally:
         sums.restore()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, before
 
 
 def _ends(checkpoints: Sequence[int], done: int, total: int) -> Iterator[int]:
