@@ -37,8 +37,10 @@ def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
     Raises
     ------
     ArgumentError
-        For a layer that the model lacks.
+        For a layer that the model lacks, or for none at all.
     """
+    if layers is not None and not len(layers):
+        raise ArgumentError("layers", "none", "at least one layer")
     count = Architecture.of(model).layers
     if layers is None:
         return list(range(count))

@@ -168,9 +168,9 @@ def test_the_stream_is_read_at_the_prompt(network, plan, small_corpus):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"demonstrations": -1}, "argument 'demonstrations': got -1, allowed: 0 or more"),
+        ({"demonstrations": -1}, "argument 'demonstrations': got -1, allowed: at least 0"),
         ({"room": 0}, "argument 'room': got 0, allowed: at least 1"),
-        ({"update": -3}, "argument 'update': got -3, allowed: 0 or more"),
+        ({"update": -3}, "argument 'update': got -3, allowed: at least 0"),
         ({"nearest": "behind"}, "argument 'nearest': got behind, allowed: last, first, anywhere"),
     ],
 )

@@ -265,7 +265,7 @@ def test_networks_are_taught_for_as_many_edits_as_a_plan_has(
         ({"rank": 0}, "argument 'rank': got 0, allowed: at least 1"),
         ({"edit_rate": 0.0}, "argument 'edit_rate': got 0.0, allowed: above 0"),
         ({"together": 17}, "argument 'together': got 17, allowed: 1 to training_batch"),
-        ({"rephrased": -1}, "argument 'rephrased': got -1, allowed: 0 or more"),
+        ({"rephrased": -1}, "argument 'rephrased': got -1, allowed: at least 0"),
         ({"layers": ()}, "argument 'layers': got none, allowed: at least one layer"),
     ],
 )

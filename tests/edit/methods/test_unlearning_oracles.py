@@ -419,5 +419,5 @@ def test_padding_is_no_position(model, context):
 
 @pytest.mark.parametrize("name", ["saturation", "importance"])
 def test_powers_of_probabilities_are_not_negative(name):
-    with pytest.raises(ArgumentError, match=f"argument '{name}': got -1.0, allowed: 0 or more"):
+    with pytest.raises(ArgumentError, match=f"argument '{name}': got -1.0, allowed: from 0"):
         get_method("satimp", {name: -1.0})

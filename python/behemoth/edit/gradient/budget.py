@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal
 
-from behemoth.support.errors import ArgumentError
+from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least, check_values
 
 __all__ = ["Budget", "Optimiser"]
 
@@ -43,14 +43,10 @@ class Budget:
     clip: float = 1.0
     stop_loss: float | None = None
 
+    bounds: ClassVar[Bounds] = {
+        "steps": at_least(1), "edit_rows": at_least(1), "retain_rows": at_least(0),
+        "learning_rate": ABOVE_0, "clip": ABOVE_0, "stop_loss": FROM_0,
+    }  # fmt: skip
+
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("edit_rows", 1), ("retain_rows", 0)):
-            if getattr(self, name) < least:
-                raise ArgumentError(name, getattr(self, name), f"at least {least}")
-        if self.optimiser not in get_args(Optimiser):
-            raise ArgumentError.unknown("optimiser", self.optimiser, get_args(Optimiser))
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, getattr(self, name), "above 0")
-        if self.stop_loss is not None and not self.stop_loss >= 0:
-            raise ArgumentError("stop_loss", self.stop_loss, "from 0")
+        check_values(self)

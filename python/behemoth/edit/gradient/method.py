@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta
+from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least
 from behemoth.edit.parametrise import (
     OUTSIDE,
     Part,
@@ -77,6 +78,12 @@ class GradientMethod(Budget, ABC):
         "learning_rate": Range(1e-5, 1e-2, log=True),
         "steps": Range(5, 80),
     }
+    bounds: ClassVar[Bounds] = {
+        **Budget.bounds,
+        "retain": FROM_0, "forget": FROM_0,  # weights of terms that most methods have
+        "rank": at_least(1), "alpha": ABOVE_0,
+    }  # fmt: skip
+    """Bounds of settings, also of those that only some methods have."""
     info: ClassVar[MethodInfo]
     columns: ClassVar[int] = 1
     """Number of the objective's columns: how often a step repeats the edit's rows, each time with
@@ -84,16 +91,12 @@ class GradientMethod(Budget, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("retain", "forget"):  # weights of terms that most methods have
-            if not getattr(self, name, 0.0) >= 0:
-                raise ArgumentError(name, getattr(self, name), "from 0")
         if self.layers is not None and self.part in OUTSIDE:
             raise ArgumentError("part", f"{self.part!r} with layers", "mlp, attention, both")
-        if self.rank is not None:
-            if self.rank < 1:
-                raise ArgumentError("rank", self.rank, "at least 1")
-            if self.part == "all":
-                raise ArgumentError("part", "'all' with a rank", "a part that is made of matrices")
+        if self.rank is None and self.alpha is not None:
+            raise ArgumentError("alpha", self.alpha, "none without a rank, whose scale it is")
+        if self.rank is not None and self.part == "all":
+            raise ArgumentError("part", "'all' with a rank", "a part that is made of matrices")
 
     @abstractmethod
     def objective(

@@ -6,8 +6,9 @@ The defaults are those of ROME's published code.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
+from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least, check_values
 from behemoth.support.errors import ArgumentError
 
 __all__ = ["TargetBudget", "Token"]
@@ -47,14 +48,12 @@ class TargetBudget:
     clamp: float = 4.0
     stop_loss: float = 0.05
 
+    bounds: ClassVar[Bounds] = {
+        "steps": at_least(1), "learning_rate": ABOVE_0, "clamp": ABOVE_0, "keep": FROM_0,
+        "decay": FROM_0, "stop_loss": FROM_0,
+    }  # fmt: skip
+
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ArgumentError("steps", self.steps, "at least 1")
-        for name in ("learning_rate", "clamp"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, getattr(self, name), "above 0")
+        check_values(self)
         if self.decay_power not in (1, 2):
             raise ArgumentError("decay_power", self.decay_power, "1 or 2")
-        for name in ("keep", "decay", "stop_loss"):
-            if not getattr(self, name) >= 0:
-                raise ArgumentError(name, getattr(self, name), "from 0")

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta, LowRank
+from behemoth.edit.bounds import FROM_0, Bounds, at_least
 from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, WORDINGS
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
@@ -97,17 +98,12 @@ class LocateAndEdit(TargetBudget, ABC):
         "keep": Range(0.01, 1.0, log=True),
         "clamp": Range(0.5, 8.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {
+        **TargetBudget.bounds,
+        "prefixes": at_least(0), "prefix_tokens": at_least(1), "kept": at_least(0),
+        "samples": at_least(1), "ridge": FROM_0,
+    }  # fmt: skip
     info: ClassVar[MethodInfo]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, least in (("prefixes", 0), ("prefix_tokens", 1), ("kept", 0), ("samples", 1)):
-            if (value := getattr(self, name)) is not None and value < least:
-                raise ArgumentError(name, getattr(self, name), f"at least {least}")
-        if not self.ridge >= 0:
-            raise ArgumentError("ridge", self.ridge, "from 0")
-        if self.layers is not None and not self.layers:
-            raise ArgumentError("layers", "none", "at least one layer")
 
     @abstractmethod
     def solve(

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from behemoth.edit.bounds import ABOVE_0, Bounds
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.edit.search import Range, Searched
-from behemoth.support.errors import ArgumentError
 
 from .refusal import REFUSAL_KINDS
 
@@ -70,6 +70,7 @@ class RefusalPreferenceOptimisation(GradientMethod):
         "retain": Range(0.2, 25.0, log=True),
     }
     columns: ClassVar[int] = len(RefusalPreference.columns)
+    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="dpo_refusal",
         family="unlearning",
@@ -78,11 +79,6 @@ class RefusalPreferenceOptimisation(GradientMethod):
         kinds=REFUSAL_KINDS,
         stacks=True,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.beta > 0:
-            raise ArgumentError("beta", self.beta, "above 0")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

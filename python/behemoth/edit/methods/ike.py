@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.delta.delta import EditDelta
+from behemoth.edit.bounds import at_least, check_values
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Choice, Searched
 from behemoth.model.architecture import Architecture
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -84,13 +84,8 @@ class InContextEditing:
     )
 
     def __post_init__(self) -> None:
-        for name in ("demonstrations", "copy", "update", "retain"):
-            if getattr(self, name) < 0:
-                raise ArgumentError(name, getattr(self, name), "0 or more")
-        if self.nearest not in get_args(Nearest):
-            raise ArgumentError.unknown("nearest", self.nearest, get_args(Nearest))
-        if self.room is not None and self.room < 1:
-            raise ArgumentError("room", self.room, "at least 1")
+        kinds = ("demonstrations", "copy", "update", "retain")
+        check_values(self, {"room": at_least(1), **dict.fromkeys(kinds, at_least(0))})
 
     def effort(self) -> Effort:
         """Return one step with the sentences of the context; nothing is optimised."""

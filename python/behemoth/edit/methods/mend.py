@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
+from behemoth.edit.bounds import ABOVE_0, at_least, check_values
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.model.architecture import Architecture
@@ -86,18 +87,12 @@ class Mend:
     )
 
     def __post_init__(self) -> None:
-        for name in ("facts", "training_steps", "training_batch", "rank"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(name, getattr(self, name), "at least 1")
+        counts = ("facts", "training_steps", "training_batch", "rank")
+        rates = ("learning_rate", "edit_rate", "edited")
+        bounds = dict.fromkeys(counts, at_least(1)) | dict.fromkeys(rates, ABOVE_0)
+        check_values(self, bounds | {"rephrased": at_least(0)})
         if self.together is not None and not 1 <= self.together <= self.training_batch:
             raise ArgumentError("together", self.together, "1 to training_batch")
-        for name in ("learning_rate", "edit_rate", "edited"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, getattr(self, name), "above 0")
-        if self.rephrased < 0:
-            raise ArgumentError("rephrased", self.rephrased, "0 or more")
-        if self.layers is not None and not self.layers:
-            raise ArgumentError("layers", "none", "at least one layer")
 
     def effort(self) -> Effort:
         """Return one step, and once per model the training of the networks of both halves."""

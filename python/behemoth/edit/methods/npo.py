@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import ABOVE_0, Bounds
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.edit.search import Range, Searched
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,6 +59,7 @@ class NegativePreferenceOptimisation(GradientMethod):
         "beta": Range(0.02, 2.0, log=True),
         "retain": Range(0.2, 25.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="npo",
         family="unlearning",
@@ -67,11 +68,6 @@ class NegativePreferenceOptimisation(GradientMethod):
         kinds=FORGETTING_KINDS,
         stacks=True,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.beta > 0:
-            raise ArgumentError("beta", self.beta, "above 0")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import FROM_0, Bounds
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.precision import widened
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,6 +95,9 @@ class PrimalDualUnlearning(GradientMethod):
     dual_rate: float = 1.0
     warm_up: int = 0
 
+    bounds: ClassVar[Bounds] = {
+        **GradientMethod.bounds, "slack": FROM_0, "dual_rate": FROM_0, "warm_up": FROM_0,
+    }  # fmt: skip
     info: ClassVar[MethodInfo] = MethodInfo(
         name="pdu",
         family="unlearning",
@@ -103,12 +106,6 @@ class PrimalDualUnlearning(GradientMethod):
         kinds=FORGETTING_KINDS,
         stacks=True,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("slack", "dual_rate", "warm_up"):
-            if not getattr(self, name) >= 0:
-                raise ArgumentError(name, getattr(self, name), "from 0")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from behemoth.delta.delta import Change, Dense, EditDelta
+from behemoth.edit.bounds import check_values
 from behemoth.edit.gradient.method import deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
@@ -53,6 +54,9 @@ class Retraining:
         stacks=False,
         doses=False,
     )
+
+    def __post_init__(self) -> None:
+        check_values(self, {})
 
     def low_rank(self) -> bool:
         """Return false: every parameter changes at full rank."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import ABOVE_0, Bounds
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, Positions, by_row
 from behemoth.edit.parametrise import OUTSIDE, Part, chosen_layers
@@ -82,6 +83,7 @@ class RepresentationMisdirection(GradientMethod):
         "steering": Range(2.0, 100.0, log=True),
         "retain": Range(0.5, 100.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "steering": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="rmu",
         family="unlearning",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import FROM_0, Bounds
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.edit.search import Range, Searched
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,6 +69,9 @@ class SaturationAndImportance(GradientMethod):
         "importance": Range(0.2, 5.0, log=True),
         "retain": Range(0.02, 10.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {
+        **GradientMethod.bounds, "saturation": FROM_0, "importance": FROM_0,
+    }  # fmt: skip
     info: ClassVar[MethodInfo] = MethodInfo(
         name="satimp",
         family="unlearning",
@@ -77,12 +80,6 @@ class SaturationAndImportance(GradientMethod):
         kinds=FORGETTING_KINDS,
         stacks=True,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("saturation", "importance"):
-            if not getattr(self, name) >= 0:
-                raise ArgumentError(name, getattr(self, name), "0 or more")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

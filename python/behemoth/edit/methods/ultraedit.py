@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
+from behemoth.edit.bounds import ABOVE_0, at_least, check_values
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import wide_type
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,14 +71,8 @@ class UltraEdit:
     )
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ArgumentError("learning_rate", self.learning_rate, "above 0")
-        if not self.ridge > 0:
-            raise ArgumentError("ridge", self.ridge, "above 0")
-        if self.layers is not None and not self.layers:
-            raise ArgumentError("layers", "none", "at least one layer")
-        if self.imagined < 2:
-            raise ArgumentError("imagined", self.imagined, "at least 2")
+        bounds = {"learning_rate": ABOVE_0, "ridge": ABOVE_0, "imagined": at_least(2)}
+        check_values(self, bounds)
 
     def effort(self) -> Effort:
         """Return one step with the rows of the edit and of the imagined edits."""

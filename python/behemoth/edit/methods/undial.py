@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import ABOVE_0, Bounds
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
@@ -66,6 +67,7 @@ class SelfDistillation(GradientMethod):
         **GradientMethod.searched,
         "beta": Range(1.0, 30.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="undial",
         family="unlearning",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import FROM_0, Bounds
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
@@ -54,6 +55,7 @@ class WeightedGradientAscent(GradientMethod):
         "beta": Range(0.2, 5.0, log=True),
         "retain": Range(0.2, 25.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": FROM_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="wga",
         family="unlearning",
