@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 from typing import Literal
@@ -156,6 +157,26 @@ def test_backgrounds_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
             bh.Corpus(small_world(), background=tmp_path / "none")
     with pytest.raises(ArgumentError, match="'background_tokens': got 5, allowed: only with"):
         bh.Corpus(small_world(), background_tokens=5)
+
+
+def test_a_directory_whose_manifest_is_damaged_is_no_background(tmp_path: Path) -> None:
+    bh.Corpus(small_world()).write(tmp_path / "c", probes=0)
+    file = tmp_path / "c" / "manifest.json"
+    whole = json.loads(file.read_text())
+    shard = {**whole["shards"][0], "file": "../../hostname"}
+    for damaged in (
+        "{not json",
+        json.dumps({"complete": True}),
+        json.dumps({**whole, "shards": [shard]}),
+        json.dumps({**whole, "dtype": "float64"}),
+        json.dumps({**whole, "vocabulary": []}),
+    ):
+        file.write_text(damaged)
+        with pytest.raises(CorpusError, match="it is not a valid manifest of a corpus"):
+            bh.Corpus(small_world(), background=tmp_path / "c")
+    file.write_text(json.dumps({**whole, "complete": False}))
+    with pytest.raises(ArgumentError, match=r"'background': got .*, allowed: a complete corpus"):
+        bh.Corpus(small_world(), background=tmp_path / "c")
 
 
 def test_text_stands_among_a_background(tmp_path: Path) -> None:

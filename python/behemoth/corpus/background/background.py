@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from behemoth import _gen
+from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError
 from behemoth.support.text import toml_text
 
@@ -66,12 +67,31 @@ class Background:
         ------
         ArgumentError
             When there are no files that can be read.
+        CorpusError
+            When the manifest of a corpus directory is damaged.
         """
-        manifest = self.path / "manifest.json"
-        if manifest.is_file():
-            return self._directory(json.loads(manifest.read_text(encoding="utf-8")))
+        manifest = self._manifest()
+        if manifest is not None:
+            return self._directory(manifest)
         files = open_files(self.path, self.vocabulary)
         return _gen.Background(files.paths, files.width, self.end, files.ends)
+
+    def _manifest(self) -> dict[str, Any] | None:
+        """Return the manifest of a corpus directory; None for other files."""
+        from behemoth.corpus.source import MANIFEST, read_manifest  # which reads backgrounds
+
+        file = self.path / MANIFEST
+        if not file.is_file():
+            return None
+        manifest = read_manifest(self.path)
+        try:
+            sound = isinstance(manifest["vocabulary"]["ranges"], list)
+            sound = sound and manifest["dtype"] in ("uint16", "uint32")
+        except (KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise no_record(file, "manifest of a corpus")
+        return manifest
 
     def _directory(self, manifest: Mapping[str, Any]) -> _gen.Background:
         if not manifest.get("complete"):
@@ -92,10 +112,10 @@ class Background:
         vocabulary : mapping
             The partition of the token ids of the corpus it is placed in.
         """
-        manifest = self.path / "manifest.json"
-        if not manifest.is_file():
+        manifest = self._manifest()
+        if manifest is None:
             return
-        theirs = json.loads(manifest.read_text(encoding="utf-8"))["vocabulary"]["ranges"]
+        theirs = manifest["vocabulary"]["ranges"]
         # The words of a filler come last, and do not change other ids.
         if theirs != vocabulary["ranges"][: len(theirs)]:
             raise ArgumentError(
