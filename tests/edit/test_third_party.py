@@ -153,5 +153,18 @@ def test_the_command_names_what_is_broken(run, plugin):
     assert "broken: kinds of edits that it is not for are refused: edits of kind remap" in ran.err
 
 
+def test_the_command_names_a_class_without_settings(run, plugin):
+    from behemoth import ArgumentError
+    from behemoth.edit.registry import get_method
+
+    plugin(PLUGIN.replace("@dataclass(frozen=True)", "").replace("settings_of(self)", "{}"))
+    ran = run("methods", "--check", "jolt", "--json")
+    assert ran.code == 1, ran.err
+    broken = [row["broken"] for row in json.loads(ran.out)["promises"] if row["broken"]]
+    assert broken == ["it is not a frozen dataclass whose fields are its settings"]
+    with pytest.raises(ArgumentError, match="argument 'size': got an unknown setting of jolt"):
+        get_method("jolt", {"size": 2.0})
+
+
 def test_a_method_that_is_not_there_has_no_promises(run):
     assert "'--check': got jolt, allowed: " in run("methods", "--check", "jolt").refused(2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -91,7 +91,9 @@ def check_settings(settings: Mapping[str, object], name: str) -> None:
         For an unknown method or setting; the message lists the settings of the method.
     """
     kind: Any = method_type(name)
-    known = [field.name for field in fields(kind) if field.init]
+    # A class of another package may be no dataclass, and then has no settings.
+    own = fields(kind) if is_dataclass(kind) else ()
+    known = [field.name for field in own if field.init]
     check_keys(settings, known, f"an unknown setting of {name}")
 
 
@@ -119,6 +121,8 @@ def get_method(
     if not isinstance(settings, Mapping | None):
         raise ArgumentError("settings", settings, "a mapping of names to values")
     check_settings(settings or {}, name)
+    if not is_dataclass(kind):
+        return kind()
     try:
         return made(kind, settings or {}, text=text)
     except ArgumentError:

@@ -9,7 +9,7 @@ file it uses its defaults, the place that it is tuned for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,4 +151,4 @@ def is_traced(method: EditMethod, run: Path) -> bool:
 
 def _takes_place(kind: type[EditMethod]) -> bool:
     """Return whether a method has the settings `token` and `layers`."""
-    return set(_PLACE) <= {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return is_dataclass(kind) and set(_PLACE) <= {field.name for field in fields(kind)}
