@@ -59,6 +59,7 @@ def train(**wrong):
         (lambda: CORPUS.fill([1, 2]), "out", "a one-dimensional array of uint16"),
         (lambda: CORPUS.fill(np.zeros((2, 2), np.uint16)), "out", "a one-dimensional array"),
         (lambda: CORPUS.fill_tokens(np.zeros(4, np.float32)), "out", "a one-dimensional array"),
+        (lambda: CORPUS.fill(np.zeros(8, np.int16)), "out", "a one-dimensional array of uint16"),
         (lambda: CORPUS.fill_tokens(np.zeros(4, np.uint16), -1), "token", "a whole number from 0"),
         (lambda: CORPUS.blocks("a"), "length", "a whole number from 1"),
         (lambda: CORPUS.decode([-1]), "tokens", "whole numbers 0 to"),

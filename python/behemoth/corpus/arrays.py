@@ -48,10 +48,11 @@ def fillable(out: NDArray[Any]) -> NDArray[Any]:
     ------
     ArgumentError
     """
+    dtypes = ("uint16", "uint32", "int32", "int64")
     allowed = "a one-dimensional array of uint16, uint32, int32 or int64"
     if not isinstance(out, np.ndarray):
         raise ArgumentError("out", out, allowed)
-    if out.ndim != 1 or out.dtype.name not in allowed:
+    if out.ndim != 1 or out.dtype.name not in dtypes:
         got = f"an array of {out.dtype} with {out.ndim} dimensions"
         raise ArgumentError("out", got, allowed)
     return out
