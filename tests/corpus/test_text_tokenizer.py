@@ -252,10 +252,14 @@ def test_train_tokenizer_trains_what_gen_takes(tmp_path):
     loaded = AutoTokenizer.from_pretrained(tmp_path / "own")
     text = "Zürich ist der Sitz von Dovetail Joinery. 漢字"
     assert loaded.decode(loaded(text).input_ids) == text
+
+    def refuse(moment):
+        raise AssertionError("it was read before it was refused")
+
     for wrong, said in [
         ({"vocabulary": 100}, "argument 'vocabulary': got 100, allowed: 259 to 1,000,000"),
         ({"documents": 0}, "argument 'documents': got 0, allowed: at least 1"),
         ({"out": tmp_path / "own"}, "allowed: a directory without a tokenizer"),
     ]:
         with pytest.raises(ArgumentError, match=said):
-            train_tokenizer("bios-de", **wrong)
+            train_tokenizer("bios-de", **wrong, progress=refuse)

@@ -59,6 +59,9 @@ def train_tokenizer(
         raise ArgumentError("vocabulary", vocabulary, f"{_SMALLEST} to {_LARGEST:,}")
     if documents < 1:
         raise ArgumentError("documents", documents, "at least 1")
+    place = None if out is None else Path(out)
+    if place is not None and (place / TOKENIZER_FILE).exists():
+        raise ArgumentError("out", fspath(place), "a directory without a tokenizer")
     with needed():
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
@@ -88,10 +91,7 @@ def train_tokenizer(
         tokenizer.train_from_iterator(texts(), trainer)
     special = {"eos_token": END, "pad_token": PADDING, "unk_token": UNKNOWN}
     files = hub_files((tokenizer.to_str(pretty=True) + "\n").encode(), special, "left")
-    if out is not None:
-        place = Path(out)
-        if (place / TOKENIZER_FILE).exists():
-            raise ArgumentError("out", fspath(out), "a directory without a tokenizer")
+    if place is not None:
         place.mkdir(parents=True, exist_ok=True)
         write_tokenizer(place, files)
     return TextTokenizer(files, END)
