@@ -191,10 +191,10 @@ def test_a_trial_takes_readings_as_a_suite_does(ran, tmp_path, monkeypatch):
     import behemoth.tune.choose as module
 
     seen, asked = [], []
-    own, find = module._readings, Bench.membership.func
+    read, find = module._readings, Bench.membership.func
 
     def readings(objective, bench):
-        found = own(objective, bench)
+        found = read(objective, bench)
         seen.append((bench, found))
         return found
 
@@ -208,8 +208,8 @@ def test_a_trial_takes_readings_as_a_suite_does(ran, tmp_path, monkeypatch):
     (first, found), (second, _) = seen
     assert first.in_trial and first.before is None and first.twin is second.twin
     assert asked.count(first.twin) <= 1 and set(asked) <= {first, second, first.twin}
-    utility = found["model_utility"]
-    assert utility.twin == first.twin._taken["model_utility"].value != utility.value
+    own = found["forget_probability"]
+    assert own.twin == first.twin._taken["forget_probability"].value != own.value
 
 
 def tried(*scores, legs=None, failure=None):
