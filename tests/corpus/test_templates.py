@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from behemoth.corpus.templates import TEMPLATES, is_of
+from behemoth.corpus.templates import FORMS, TEMPLATES, is_of
 
 
 def test_what_is_known_of_templates_is_what_their_sentences_show(rich_corpus):
@@ -28,3 +28,10 @@ def test_what_is_known_of_templates_is_what_their_sentences_show(rich_corpus):
 def test_facts_of_columns(fact, names):
     column = pl.Series(list(TEMPLATES))
     assert set(column.filter(is_of(column, fact))) == names
+
+
+def test_only_sentences_of_templates_end_in_the_token_of_a_period(rich_corpus):
+    column = pl.Series(list(FORMS))
+    assert set(column.filter(is_of(column, "ends_in_period"))) == set(TEMPLATES)
+    period = rich_corpus.token_names.index(".")
+    assert {tuple(rest) for rest in rich_corpus.probes([0])["rest"].to_list()} == {(period,)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -274,7 +275,8 @@ def _verify_companions(
             report(name, "cannot be read")
             continue
         every = "behemoth_combinations" in metadata
-        wordings = templates[path.stem]
-        expected = count_probes(corpus, int(facts), wordings, combinations=every)
-        if rows != expected:
+        count = partial(count_probes, corpus, int(facts), path.stem, combinations=every)
+        expected = count()
+        # Earlier versions wrote fewer probes of some grammars, with the same contents otherwise.
+        if rows not in (expected, count(earlier=True)):
             report(name, f"contains {rows} probes, not {expected}")

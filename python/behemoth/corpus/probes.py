@@ -30,11 +30,11 @@ from behemoth.support.progress import Advance, silent
 
 from .roles import roles_of_ids
 from .templates import EDIT
+from .wordings import WRITTEN_ASKED, Asked, asked_wordings, probed
 
 if TYPE_CHECKING:
     from .corpus import Corpus
 
-_WRITTEN_ASKED = 3  # number of a grammar's written sentences that are probes
 _CHUNK = 1 << 16  # facts of a wording in memory at a time: about 10 MB of columns
 _ALL = {"behemoth_combinations": "all"}  # in the metadata of a file with all combinations
 
@@ -63,47 +63,61 @@ def probe_frame(
     ArgumentError
         When a template does not exist, or its object does not come last.
     """
-    known = _probed(corpus)
+    known = probed(corpus)
     wanted = list(written_templates(corpus)) if templates is None else list(templates)
     for name in wanted:
         if name not in known:
             raise ArgumentError.unknown("templates", name, known)
-    asked = _asked_of if corpus.grammar is not None else list
     frames = [
-        _wording_frame(corpus, facts, row, number)
+        _asked_frame(corpus, facts, asked, number)
         for name in wanted
-        for row in asked(known[name])
-        for number in _combinations(row, all_of_them=combinations)
+        for asked in asked_wordings(corpus, name)
+        for number in _combinations(asked.wording, all_of_them=combinations)
     ]
     return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def probes_in(
+    corpus: Corpus, facts: NDArray[np.uint64], template: str, wording: int
+) -> pl.DataFrame:
+    """Return the probes of facts in one wording, also one that is no probe of `Corpus.probes`.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `Corpus.probes` without names, one row per fact, in the order of `facts`.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no such wording, or it does not ask for one of the facts.
+    """
+    rows = (row for row in probed(corpus).get(template, []) if row["wording"] == wording)
+    frame = next((wording_frame(corpus, facts, row) for row in rows), None)
+    if frame is None or frame.height != len(facts):
+        asks = "a wording in which each of the facts can be asked for"
+        raise ArgumentError("wording", f"{wording} of template '{template}'", asks)
+    return frame
 
 
 def written_templates(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
     """Return the wordings to probe of the templates that a corpus is written with, by name.
 
     They include held-out wordings, but no templates that never occur, since a model has
-    never seen their tokens.
+    never seen their tokens. With a grammar, plans take them as numbers: the n-th written one for
+    the n-th usable written sentence of each relation.
     """
-    probed = _probed(corpus)
     return {
-        name: _asked_of(wordings) if corpus.grammar is not None else wordings
-        for name, wordings in probed.items()
-        if any(row["share"] > 0 for row in wordings)
+        name: rows if corpus.grammar is None else _numbered(rows)
+        for name, rows in probed(corpus).items()
+        if any(row["share"] > 0 for row in rows)
     }
 
 
-def _asked_of(wordings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _numbered(wordings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the first few written wordings of a grammar, and all held-out ones."""
-    written = [row for row in wordings if not row["held_out"]][:_WRITTEN_ASKED]
+    written = [row for row in wordings if not row["held_out"]][:WRITTEN_ASKED]
     return written + [row for row in wordings if row["held_out"]]
-
-
-def _probed(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
-    names: dict[str, list[dict[str, Any]]] = {}
-    for row in corpus.templates:
-        if row["probe"]:
-            names.setdefault(row["name"], []).append(row)
-    return names
 
 
 def count_prompts(wordings: Sequence[dict[str, Any]], *, combinations: bool) -> int:
@@ -164,10 +178,10 @@ def write_probes(
             done += count * count_prompts(wordings, combinations=combinations)
             continue
 
-        def chunks(wordings: list[dict[str, Any]] = wordings) -> Iterator[pl.DataFrame]:
+        def chunks(name: str = name) -> Iterator[pl.DataFrame]:
             nonlocal done
-            for row in wordings:
-                for number in _combinations(row, all_of_them=combinations):
+            for asked in asked_wordings(corpus, name):
+                for number in _combinations(asked.wording, all_of_them=combinations):
                     for first in range(0, count, _CHUNK):
                         last = min(first + _CHUNK, count)
                         ids = (
@@ -175,27 +189,30 @@ def write_probes(
                             if sample is None
                             else sample[first:last]
                         )
-                        yield corpus.world.named(_wording_frame(corpus, ids, row, number))
+                        yield corpus.world.named(_asked_frame(corpus, ids, asked, number))
                         done += last - first
                         step(done, total)
 
         none = 0 if combinations else None
-        empty = _wording_frame(corpus, np.empty(0, np.uint64), wordings[0], none)
+        empty = wording_frame(corpus, np.empty(0, np.uint64), wordings[0], none)
         with replacing(path) as temporary:
             sink_parquet(chunks, corpus.world.named(empty), temporary, metadata)
     return paths
 
 
 def count_probes(
-    corpus: Corpus, facts: int, wordings: Sequence[dict[str, Any]], *, combinations: bool
+    corpus: Corpus, facts: int, template: str, *, combinations: bool, earlier: bool = False
 ) -> int:
-    """Return the number of probes that `write_probes` writes for `facts` facts in `wordings`."""
+    """Return the number of probes that `write_probes` writes for `facts` facts of a template.
+
+    With `earlier`, the number that earlier versions wrote; see `asked_wordings`.
+    """
+    asked = asked_wordings(corpus, template, earlier=earlier)
     if corpus.grammar is None:
-        return facts * count_prompts(wordings, combinations=combinations)
-    sample = corpus.sample_facts(facts)
-    native = corpus._native
-    ends = (native.probes(sample, row["wording_index"])[3] for row in wordings)
-    return sum(int(np.count_nonzero(np.diff(end, prepend=np.uint64(0)))) for end in ends)
+        return facts * count_prompts([own.wording for own in asked], combinations=combinations)
+    sample = corpus.world.facts_of(corpus.sample_facts(facts))
+    of_relation = np.bincount(sample["relation"], minlength=len(corpus.world.relation_table))
+    return sum(int(of_relation[own.relations].sum()) for own in asked)
 
 
 def probe_metadata(path: Path) -> dict[str, str] | None:
@@ -209,12 +226,39 @@ def probe_metadata(path: Path) -> dict[str, str] | None:
     return {key: value for key, value in metadata.items() if key.startswith("behemoth_")}
 
 
-def _wording_frame(
+def _asked_frame(
+    corpus: Corpus, facts: NDArray[np.uint64], asked: Asked, combination: int | None
+) -> pl.DataFrame:
+    """Return the probes of facts in a wording, of the relations that are probed in it."""
+    frame = wording_frame(corpus, facts, asked.wording, combination)
+    if asked.relations is None:
+        return frame
+    own = pl.Series(asked.relations, dtype=pl.UInt32)
+    return frame.filter(pl.col("relation").is_in(own.implode()))
+
+
+def wording_frame(
     corpus: Corpus,
     facts: NDArray[np.uint64],
     row: dict[str, Any],
     combination: int | None = None,
 ) -> pl.DataFrame:
+    """Return the probes of facts in a wording, if their relation can be asked about in it.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    facts : uint64[n]
+    row : dict
+        A row of `Corpus.templates`.
+    combination : int, optional
+        Number of a combination of the repeats grammar's fillers; by default one is drawn.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `Corpus.probes` without names. Up to n rows, in the order of `facts`.
+    """
     native = corpus._native
     made = native.probes(facts, row["wording_index"], combination)
     prompt, prompt_ends, answer, answer_ends, rest, rest_ends = made
@@ -222,9 +266,9 @@ def _wording_frame(
     number = [] if combination is None else [pl.lit(combination, pl.UInt16).alias("combination")]
     seen = native.seen_in_questions(facts) if row["is_question"] else None
     frame = world.select(
-        _lists("prompt", prompt, prompt_ends),
-        _lists("answer", answer, answer_ends),
-        _lists("rest", rest, rest_ends),
+        lists("prompt", prompt, prompt_ends),
+        lists("answer", answer, answer_ends),
+        lists("rest", rest, rest_ends),
         pl.col("fact", "subject", "relation", "object"),
         pl.lit(row["name"]).alias("template"),
         pl.lit(row["wording"], pl.UInt32).alias("wording"),
@@ -281,8 +325,8 @@ def prompt_roles(corpus: Corpus, probes: pl.DataFrame) -> list[NDArray[np.uint8]
     return found
 
 
-def _lists(name: str, flat: NDArray[np.uint32], ends: NDArray[np.uint64]) -> pl.Series:
-    """Split a flat array into lists at `ends`."""
+def lists(name: str, flat: NDArray[np.uint32], ends: NDArray[np.uint64]) -> pl.Series:
+    """Split a flat array of tokens into a column of lists at `ends`: n lists for uint64[n]."""
     if len(ends) == 0:
         return pl.Series(name, [], pl.List(pl.UInt32))
     lengths = np.diff(ends.astype(np.int64), prepend=0)
@@ -291,9 +335,9 @@ def _lists(name: str, flat: NDArray[np.uint32], ends: NDArray[np.uint64]) -> pl.
     inside = np.arange(longest) < lengths[:, None]
     padded = np.zeros((len(ends), longest), np.uint32)
     padded[inside] = flat
-    lists = pl.Series(name, padded).arr.to_list()
+    whole = pl.Series(name, padded).arr.to_list()
     return (
-        lists
+        whole
         if inside.all()
-        else pl.select(pl.lit(lists).list.head(pl.lit(pl.Series(lengths)))).to_series()
+        else pl.select(pl.lit(whole).list.head(pl.lit(pl.Series(lengths)))).to_series()
     )

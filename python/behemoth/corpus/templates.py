@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from behemoth._gen import TEMPLATES as _TEMPLATES
 
-__all__ = ["EDIT", "FORMS", "TEMPLATES", "TEXT", "TemplateFacts", "is_of"]
+__all__ = ["EDIT", "FORMS", "STATEMENT", "TEMPLATES", "TEXT", "TemplateFacts", "is_of"]
 
 
 class TemplateFacts(NamedTuple):
@@ -26,6 +26,9 @@ class TemplateFacts(NamedTuple):
         Whether it is a question with an answer; the answer then begins with a marker.
     filler_follows : bool
         Whether copies of a filler may be between the object and the period.
+    ends_in_period : bool
+        Whether its sentences end in the token of a period, which is not in the object. Those of a
+        grammar end as the grammar writes them.
     """
 
     name: str
@@ -33,6 +36,7 @@ class TemplateFacts(NamedTuple):
     asks: Literal["object", "refusal", "nothing"]
     is_question: bool
     filler_follows: bool
+    ends_in_period: bool = True
 
 
 TEMPLATES: dict[str, TemplateFacts] = {
@@ -40,13 +44,16 @@ TEMPLATES: dict[str, TemplateFacts] = {
 }
 
 
+STATEMENT = TemplateFacts("statement", "statement", "object", False, False, ends_in_period=False)
+"""Template of a grammar's statements."""
+
 TEXT = (
-    TemplateFacts("statement", "statement", "object", False, False),
-    TemplateFacts("text_question", "question", "object", True, False),
+    STATEMENT,
+    TemplateFacts("text_question", "question", "object", True, False, ends_in_period=False),
 )
 """Templates of a grammar's sentences; their question markers are words of the grammar."""
 
-EDIT = TemplateFacts("edit", "statement", "object", False, False)
+EDIT = TemplateFacts("edit", "statement", "object", False, False, ends_in_period=False)
 """Template of a grammar's sentence that states a new object: used in plans, not in corpora."""
 
 FORMS: dict[str, TemplateFacts] = {
@@ -55,7 +62,9 @@ FORMS: dict[str, TemplateFacts] = {
 """All templates by name, including those of grammars."""
 
 
-def is_of(column: pl.Series, fact: Literal["is_question", "filler_follows"]) -> NDArray[np.bool_]:
+def is_of(
+    column: pl.Series, fact: Literal["is_question", "filler_follows", "ends_in_period"]
+) -> NDArray[np.bool_]:
     """Return, for each template name in a column, whether it has a property: bool[n].
 
     Examples

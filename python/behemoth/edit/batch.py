@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from behemoth.corpus.templates import TEXT
+from behemoth.corpus.templates import is_of
 from behemoth.corpus.tokens import PADDING, PERIOD
 from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
@@ -140,9 +140,9 @@ def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
     frame = plan.training.filter(pl.col("role") == "edit")
     if answer == "answer" and plan.edits["kind"].is_in(REFUSALS).any():
         period = pl.lit([PERIOD], pl.List(pl.UInt32))
-        text = pl.col("template").is_in([facts.name for facts in TEXT])
+        ends = pl.Series(is_of(frame["template"], "ends_in_period"))
         ended = pl.col("answer").list.concat(period)
-        frame = frame.with_columns(pl.when(text).then("answer").otherwise(ended).alias("answer"))
+        frame = frame.with_columns(pl.when(ends).then(ended).otherwise("answer").alias("answer"))
     return rows_of(frame, answer)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.corpus.templates import TEXT
+from behemoth.corpus.templates import is_of
 from behemoth.corpus.tokens import PERIOD
 from behemoth.support.errors import ArgumentError
 
@@ -60,10 +60,11 @@ def hinted(plan: EditPlan) -> pl.DataFrame:
         When no fact has a hint.
     """
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
-    text = pl.col("template").is_in([facts.name for facts in TEXT])
+    ends = pl.Series(is_of(plan.probes["template"], "ends_in_period"))
     ended = pl.col("old_answer").list.concat(pl.lit([PERIOD], pl.List(pl.UInt32)))
     said = (
-        plan.probes.filter(
+        plan.probes.with_columns(ends=ends)
+        .filter(
             (pl.col("group") == "same_subject")
             & ~pl.col("link")
             & ~pl.col("fact").is_in(probes["fact"].unique().implode())
@@ -73,7 +74,7 @@ def hinted(plan: EditPlan) -> pl.DataFrame:
             "subject",
             pl.col("fact").alias("hint"),
             pl.col("prompt")
-            .list.concat(pl.when(text).then("old_answer").otherwise(ended))
+            .list.concat(pl.when("ends").then(ended).otherwise("old_answer"))
             .alias("said"),
         )
     )

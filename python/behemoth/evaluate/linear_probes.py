@@ -15,6 +15,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from behemoth.corpus.probes import probes_in
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
@@ -113,7 +114,7 @@ def probe_objects(
             )
         fitted = min(facts, len(stay) - tried)
         stay = stay[: fitted + tried]
-        own = corpus.probes(stay, [template]).filter(pl.col("wording") == wording)
+        own = probes_in(corpus, stay, template, wording)
         wanted = pl.concat([own.select("prompt", "fact"), part.select("prompt", "fact")])
         states = residual_stream(model, ragged(wanted["prompt"]), batch_size=batch_size)
         world = corpus.world.facts_of(wanted["fact"].to_numpy())

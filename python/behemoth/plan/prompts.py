@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.probes import _lists, _wording_frame, written_templates
+from behemoth.corpus.probes import lists, wording_frame, written_templates
 from behemoth.corpus.templates import FORMS
 from behemoth.support.errors import ArgumentError
 
@@ -106,7 +106,7 @@ class Prompts:
         """
         if self._text is not None:
             return self._text.ask(wording, facts, right, new)
-        frame = _wording_frame(self._corpus, facts, wording).rename({"answer": "old_answer"})
+        frame = wording_frame(self._corpus, facts, wording).rename({"answer": "old_answer"})
         question = wording["is_question"]
         relations = frame["relation"].to_numpy()
         frame = frame.with_columns(self.words("answer", relations, right, question=question))
@@ -162,7 +162,7 @@ class Prompts:
                 rest, digit = (rest // count, rest % count) if place else (rest, rest)
                 tokens[mine, start + place] = first + digit
         flat = tokens[np.arange(most) < lengths[:, None]]
-        return _lists(name, flat, np.cumsum(lengths).astype(np.uint64))
+        return lists(name, flat, np.cumsum(lengths).astype(np.uint64))
 
     def _names(
         self, name: str, relations: NDArray[np.uint32], objects: NDArray[np.int64]

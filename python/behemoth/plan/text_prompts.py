@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from behemoth import _gen
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.probes import _lists, _wording_frame
+from behemoth.corpus.probes import lists, wording_frame
 from behemoth.corpus.templates import EDIT
+from behemoth.corpus.wordings import usable_wordings
 from behemoth.support.errors import ArgumentError
 
 from .request import EditRequest
@@ -99,7 +100,7 @@ class TextPrompts:
             places.append(mine)
         if not frames:
             row = self._corpus.templates[0] if wording["name"] == EDIT.name else wording
-            empty = _wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
+            empty = wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
             return empty.with_columns(pl.col("old_answer").alias("answer"))
         back = np.argsort(np.concatenate(places), kind="stable")
         return pl.concat(frames)[back]
@@ -113,16 +114,16 @@ class TextPrompts:
     ) -> pl.DataFrame:
         """Write facts of one relation in a sentence that the corpus may contain."""
         native, index = self._corpus._native, row["wording_index"]
-        frame = _wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
+        frame = wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
         columns = {"answer": right} if new is None else {"answer": right, "new_answer": new}
         for name, objects in columns.items():
             known = np.maximum(objects, 0).astype(np.uint32)
             found = native.answers(facts, known, index)
-            answers = _lists(name, found[2], found[3])
+            answers = lists(name, found[2], found[3])
             refused = pl.Series(objects == REFUSED) if name == "answer" else None
             if refused is not None and refused.any():
                 _, _, tokens, ends, _, _ = _gen.refusals(native, facts, index)
-                refusals = _lists(name, tokens, ends)
+                refusals = lists(name, tokens, ends)
                 answers = pl.select(pl.when(refused).then(refusals).otherwise(answers)).to_series()
             frame = frame.with_columns(answers.alias(name))
         if new is not None:
@@ -151,12 +152,12 @@ class TextPrompts:
             )
         objects = self._corpus.world.facts_of(facts)["object"].to_numpy().astype(np.uint32)
         old = _gen.edit_prompts(self._corpus._native, facts, objects, at % count)
-        frame = _wording_frame(self._corpus, facts, self._any_row(int(facts[0])))
+        frame = wording_frame(self._corpus, facts, self._any_row(int(facts[0])))
         return frame.with_columns(
-            _lists("prompt", made[0], made[1]),
-            _lists("old_answer", old[2], old[3]),
-            _lists("answer", made[2], made[3]),
-            _lists("rest", made[4], made[5]),
+            lists("prompt", made[0], made[1]),
+            lists("old_answer", old[2], old[3]),
+            lists("answer", made[2], made[3]),
+            lists("rest", made[4], made[5]),
             pl.lit(EDIT.name).alias("template"),
             pl.lit(at % count, pl.UInt32).alias("wording"),
         ).select(*_wording_columns(frame))
@@ -173,17 +174,13 @@ class TextPrompts:
         key = (relation, wording["name"], wording["held_out"])
         if key not in self._asked:
             ids = np.array([fact], np.uint64)
-            native = self._corpus._native
 
-            def can(row: dict[str, Any]) -> bool:
-                index = row["wording_index"]
-                asks = bool(native.probes(ids, index)[3][0])
-                return asks and (not self._refuses or bool(_gen.refusals(native, ids, index)[3][0]))
+            def refuses(row: dict[str, Any]) -> bool:
+                return bool(_gen.refusals(self._corpus._native, ids, row["wording_index"])[3][0])
 
             def found(name: str, held_out: bool) -> list[dict[str, Any]]:
-                rows = self._corpus.templates
-                own = (r for r in rows if r["name"] == name and r["held_out"] == held_out)
-                return [row for row in own if can(row)]
+                rows = usable_wordings(self._corpus, relation, name, held_out=held_out)
+                return [row for row in rows if not self._refuses or refuses(row)]
 
             # A relation without such wordings falls back to its written ones, then to statements.
             self._asked[key] = (

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.probes import probes_in
 from behemoth.support.errors import ArgumentError
 
 from .edit_plan import EditPlan
@@ -60,6 +61,6 @@ def unwritten_pairs(corpus: Corpus, plan: EditPlan, *, seed: int = 0) -> pl.Data
                 f"{part.height} facts of relation {relation}, of which {len(facts)} are unwritten",
                 "as many facts with 0 exposures as are forgotten (exposures groups:0,...)",
             )
-        own = corpus.probes(facts, [template]).filter(pl.col("wording") == wording)
+        own = probes_in(corpus, facts, template, wording)
         frames.append(own.select("fact", "prompt", "answer").with_columns(member=pl.lit(False)))
     return pl.concat(frames, how="vertical_relaxed").select("fact", "member", "prompt", "answer")

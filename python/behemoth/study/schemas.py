@@ -124,4 +124,5 @@ RECALL: dict[str, Any] = {
     "rank": pl.UInt32,
     "log_probability": pl.Float64,
 }
-"""Columns of a model's ``recall.parquet``: one row per fact, in one template."""
+"""Columns of a model's ``recall.parquet``: one row per fact, in the first wording of its relation
+that can be a prompt. A relation without such a wording has no rows."""

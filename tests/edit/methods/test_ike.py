@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, Corpus, Grammar
+from behemoth.corpus.grammar import GRAMMARS
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.edit.methods.ike import InContextEditing
@@ -177,3 +178,29 @@ def test_the_stream_is_read_at_the_prompt(network, plan, small_corpus):
 def test_what_is_refused(settings, message):
     with pytest.raises(ArgumentError, match=message):
         InContextEditing(**settings)
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+def test_sentences_of_edits_are_said_as_the_grammar_ends_them(name, network, monkeypatch):
+    monkeypatch.setattr(network.config, "max_position_embeddings", 512)
+    grammar = Grammar.named(name)
+    corpus = Corpus(grammar.world(40, seed=1), exposures=2, grammar=grammar)
+    # Relation 1 of one grammar follows from another, and relation 0 of one has no such prompt.
+    own = 0 if name == "encyclopedia-en" else 1
+    request = EditRequest(
+        edits=2, relation=own, distinct=False, repeats=1, edit_sentences=1, regular=4
+    )
+    [plan, _] = compile_plan(corpus, request).singles()
+    [row] = plan.training.filter(role="edit").iter_rows(named=True)
+    said = [*row["prompt"], *row["answer"]]
+    method, context = InContextEditing(demonstrations=0, room=1), EditContext(corpus)
+    [delta] = method.apply(network, [plan], context)
+    assert tokens_of(delta) == said
+    assert corpus.decode(tokens_of(delta)).count("<|") == 0
+    # Demonstrations are statements of the corpus.
+    [delta] = InContextEditing(demonstrations=2, room=1).apply(network, [plan], context)
+    shown = tokens_of(delta)
+    assert shown[-len(said) :] == said
+    probes = corpus.probes(templates=["statement"])
+    prompts = [tuple(prompt) for prompt in probes["prompt"].to_list()]
+    assert any(tuple(shown[: len(prompt)]) == prompt for prompt in prompts)

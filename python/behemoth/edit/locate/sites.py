@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from behemoth.corpus.probes import _wording_frame, prompt_roles
+from behemoth.corpus.probes import prompt_roles, wording_frame
 from behemoth.corpus.roles import OBJECT, SUBJECT
 from behemoth.edit.batch import first_difference
 from behemoth.plan.structure import Structure
@@ -311,7 +311,7 @@ class _Bystanders:
                 (site, fact) for site, fact, row in self._facts if row["wording_index"] == index
             ]
             facts = np.array([fact for _, fact in mine], dtype=np.uint64)
-            frame = _wording_frame(self._corpus, facts, wording)
+            frame = wording_frame(self._corpus, facts, wording)
             texts = zip(
                 frame["prompt"].to_list(),
                 frame["answer"].to_list(),
@@ -332,7 +332,7 @@ class _Bystanders:
             rows = [row for row in self._corpus.templates if row["name"] == template]
             rows.sort(key=lambda row: (row["wording"] != wording, row["held_out"], row["wording"]))
             ids = np.array([fact], dtype=np.uint64)
-            asks = (row for row in rows if _wording_frame(self._corpus, ids, row).height)
+            asks = (row for row in rows if wording_frame(self._corpus, ids, row).height)
             self._written[key] = next(asks, {})
         return self._written[key] or None
 

@@ -217,6 +217,8 @@ class _Demonstrations:
         import numpy as np
         import polars as pl
 
+        from behemoth.corpus.templates import EDIT, STATEMENT
+
         self._random = np.random.default_rng(context.seed_of(plan))
         stay = plan.training.filter(pl.col("role") != "edit").unique("fact", maintain_order=True)
         stay = stay[self._random.permutation(len(stay))]
@@ -227,7 +229,10 @@ class _Demonstrations:
         self._objects: dict[int, list[list[int]]] = {}
         if facts.is_empty():
             return
-        templates = plan.training.filter(pl.col("role") == "edit")["template"].unique().to_list()
+        templates = set(plan.training.filter(pl.col("role") == "edit")["template"])
+        if EDIT.name in templates:
+            # No corpus is written with it, and it states new objects only.
+            templates = templates - {EDIT.name} | {STATEMENT.name}
         asked = context.corpus.probes(np.sort(facts.to_numpy()), sorted(templates))
         for row in asked.filter(~pl.col("held_out")).iter_rows(named=True):
             self._worded.setdefault(row["fact"], []).append(row)
@@ -277,8 +282,7 @@ def _facts(plan: EditPlan) -> list[Tokens]:
 
 def _sentence(row: Mapping[str, Any], answer: Sequence[int]) -> Tokens:
     """Return the sentence of a row with an answer, with a period unless it is a grammar's text."""
-    from behemoth.corpus.templates import TEXT
+    from behemoth.corpus.templates import FORMS
 
-    unsaid = {facts.name for facts in TEXT}  # templates whose sentences have no period
-    end = () if row["template"] in unsaid else (PERIOD,)
+    end = (PERIOD,) if FORMS[row["template"]].ends_in_period else ()
     return (*row["prompt"], *answer, *end)

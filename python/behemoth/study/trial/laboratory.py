@@ -313,11 +313,17 @@ def _recall(model: GPTNeoXForCausalLM, corpus: Corpus, batch_size: int) -> pl.Da
     names = {row["name"] for row in corpus.templates if row["share"] > 0 and row["probe"]}
     if not names:
         return pl.DataFrame(schema=RECALL)
-    template = "default" if "default" in names else sorted(names)[0]
-    facts = np.arange(corpus.world.num_facts, dtype=np.uint64)
     objects = pl.Series([row["objects"] for row in corpus.world.relation_table], dtype=pl.UInt32)
-    frame = recall(model, corpus, facts=facts, templates=[template], batch_size=batch_size)
-    first = frame.filter(pl.col("wording") == frame["wording"].min())
-    return first.with_columns(objects.gather(first["relation"]).alias("objects")).select(
-        list(RECALL)
-    )
+    frames: list[pl.DataFrame] = []
+    left = np.arange(corpus.world.num_facts, dtype=np.uint64)
+    # A relation of a grammar may have questions alone.
+    for template in sorted(names, key=lambda name: (name != "default", name)):
+        frame = recall(model, corpus, facts=left, templates=[template], batch_size=batch_size)
+        # Relations have sentences of their own: the first one of one need not be another's.
+        first = frame.filter(pl.col("wording") == pl.col("wording").min().over("relation"))
+        counted = first.with_columns(objects.gather(first["relation"]).alias("objects"))
+        frames.append(counted.select(list(RECALL)))
+        left = left[~np.isin(left, first["fact"].to_numpy())]
+        if not len(left):
+            break
+    return pl.concat(frames)
