@@ -229,7 +229,7 @@ class _Demonstrations:
         self._objects: dict[int, list[list[int]]] = {}
         if facts.is_empty():
             return
-        templates = set(plan.training.filter(pl.col("role") == "edit")["template"])
+        templates: set[Any] = set(plan.training.filter(pl.col("role") == "edit")["template"])
         if EDIT.name in templates:
             # No corpus is written with it, and it states new objects only.
             templates = templates - {EDIT.name} | {STATEMENT.name}
