@@ -251,6 +251,11 @@ class TrainConfig:
         """Number of tokens per update."""
         return self.batch_size * self.block_length
 
+    @property
+    def held_tokens(self) -> int:
+        """Number of tokens of an update that are in memory at a time, in a single process."""
+        return -(-self.batch_size // self.accumulate) * self.block_length
+
 
 # No real setting comes near these limits; a larger value is a mistake, and would lead to a loss of
 # NaN, or to a library that ends the process.
