@@ -20,13 +20,14 @@ FACTOR = 2.0
 PEAK = """
 import sys
 import behemoth as bh, torch
-import behemoth.evaluate.trace, behemoth.model.build
+import behemoth.evaluate, behemoth.edit.apply, behemoth.model.build, behemoth.model.loss
+from behemoth.evaluate.trace import trace
 from behemoth.evaluate.trace_memory_budget import TOKENS, trace_bytes
 from behemoth.train.run import read_run
 torch.set_num_threads(1)
 run, plan = sys.argv[1:3]
 before = peak()
-behemoth.evaluate.trace.trace(run, plan, device="cpu")
+trace(run, plan, device="cpu")
 grown = peak() - before
 rows = bh.EditPlan.load(plan).training.filter(role="edit").unique("edit")
 print(grown, trace_bytes(read_run(run).load_model("cpu"), rows, 10, TOKENS))

@@ -16,7 +16,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
 from behemoth.support.text import bytes_text
 
-from .memory_budget import FIXED, halves, token_bytes
+from .memory_budget import halves, token_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +29,9 @@ TOKENS = 1 << 15
 RESAMPLES = 1000
 """Number of resamples of the bootstrap over facts."""
 
+# Libraries that the first pass loads, buffers of kernels, the plan and the frames. With 96 MiB, as
+# for an evaluation, 152 MiB were estimated for `nano`, and a peak with another plan was 162.
+_FIXED = 160 << 20
 # Bytes per answer token and word of the vocabulary: logits, log-probabilities and a temporary.
 _OF_A_WORD = 4 * 3
 # Bytes per fact and resample: its weight, and copies of it in the order of the rows.
@@ -62,7 +65,7 @@ def trace_bytes(model: nn.Module, rows: pl.DataFrame, samples: int, tokens: int)
         count = min(jobs, max(1, tokens // length))
         largest = max(largest, count * (token * length + _OF_A_WORD * answer * vocabulary))
     summary = _OF_A_WEIGHT * RESAMPLES * rows.height
-    return FIXED + LOADED * weight_bytes(model) + max(largest, summary)
+    return _FIXED + LOADED * weight_bytes(model) + max(largest, summary)
 
 
 def fitting_tokens(

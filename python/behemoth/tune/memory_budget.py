@@ -149,7 +149,7 @@ def require_twin(run: Run, corpus: Corpus, memory: int | None) -> None:
     except ArgumentError as error:
         raise ArgumentError(
             "on",
-            f"{fspath(run.directory)}, whose twin is trained with {'.'.join(error.path)} "
+            f"{fspath(run.directory)}, whose twin is trained with {'.'.join(map(str, error.path))} "
             f"{error.got}",
             "what fits: a twin that is trained already (twin), or a smaller model",
         ) from None

@@ -82,7 +82,7 @@ def _refusal(
             continue
     shown = ", ".join(map(str, fits))
     allowed = f"what fits: {shown}" if fits else "gates that need less, or more memory"
-    got = f"{', '.join(map(str, wanted))}, with {'.'.join(error.path)} {error.got}"
+    got = f"{', '.join(map(str, wanted))}, with {'.'.join(map(str, error.path))} {error.got}"
     return ArgumentError("gate", got, allowed)
 
 
