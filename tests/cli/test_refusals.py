@@ -58,6 +58,10 @@ FILES = {
     "study-setting.toml": STUDY.replace("steps = 3 ", "stesp = 3 "),
     "study-key.toml": STUDY.replace("[train]", "[trian]"),
     "study-train.toml": STUDY.replace("steps = 5", "steps = 0"),
+    "study-decay.toml": STUDY.replace("steps = 5", "steps = 5\ndecay = 0.2"),
+    "study-multiple.toml": STUDY.replace(
+        "steps = 5", 'steps = 5\nstart = "run"\nvocabulary_multiple = 64'
+    ),
     "study-none.toml": 'name = "none"\n',
     "study-plan.toml": STUDY.replace("edits = 2", 'edits = "two"'),
 }

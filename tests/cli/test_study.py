@@ -70,6 +70,7 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     report = run("study", "run", study, "--out", tmp_path / "s", "--dry-run", "--json").json()
     assert (report["models"], report["plans"], report["trials"]) == (1, 1, 2)
     assert (report["tokens"], report["edits"], report["steps"]) == (640, 8, 20)
+    assert (report["grid"], report["tuned_here"]) == ({}, [])
     assert not (tmp_path / "s").exists()
     ran = run("study", "run", study, "--dry-run", "--workers", 3)
     assert "1 model, 1 plan of edits, 2 trials" in ran.out
@@ -79,6 +80,8 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     study.write_text(STUDY + grid)
     ran = run("study", "run", study, "--dry-run")
     assert "grid: world.seed 2 x train.learning_rate 2" in ran.out
+    axes = run("study", "run", study, "--dry-run", "--json").json()["grid"]
+    assert axes == {"world.seed": [0, 1], "train.learning_rate": [1e-3, 2e-3]}
 
 
 def test_a_dry_run_is_of_the_part_and_the_engine_that_are_given(run, study):

@@ -30,6 +30,19 @@ def test_the_twin_scores_one_and_forgetting_more_than_it_is_no_better():
     assert score_of("unlearning", {**twin, "model_utility": Reading(0.9)}) is None
 
 
+def test_with_locality_what_bystanders_lose_counts():
+    """Fine-tuning that lost 0.87 of all other facts came first by the score without it."""
+    found = {"efficacy": Reading(1.0), "neighbourhood": Reading(1.0), "damage_unrelated":
+             Reading(0.9), "damage_same_object": Reading(0.7), "damage_same_subject":
+             Reading(None)}  # fmt: skip
+    assert score_of("editing", found) == 1
+    assert legs_of("editing-locality", found)["locality"] == pytest.approx(0.2)
+    assert score_of("editing-locality", found) == pytest.approx(3 / (1 + 1 + 1 / 0.2))
+    assert score_of("editing-locality", {**found, "damage_unrelated": Reading(math.nan)}) == 0
+    unknown = {name: Reading(None) for name in found if name.startswith("damage")}
+    assert score_of("editing-locality", {**found, **unknown}) is None, "nothing was known before"
+
+
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
 def test_a_model_that_gives_no_numbers_scores_nothing(broken):
     """min(1.0, nan) is 1.0: such a model was as good as the twin."""
@@ -50,5 +63,6 @@ def test_a_mean_of_what_is_no_number_is_0_whatever_its_place():
 
 
 def test_a_suite_without_a_score_is_refused():
-    with pytest.raises(ArgumentError, match="suite': got recall, allowed: editing, unlearning"):
+    allowed = "editing, editing-locality, unlearning"
+    with pytest.raises(ArgumentError, match=f"objective': got recall, allowed: {allowed}"):
         score_of("recall", {})

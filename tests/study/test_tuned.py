@@ -2,8 +2,11 @@
 
 import pytest
 
-from behemoth.study.file.spec import Study
-from behemoth.study.tuned import tuned_here
+from behemoth.study.file import spec
+from behemoth.study.file.spec import Study, read_study
+from behemoth.study.tuned import tuned_here, tuned_text
+from behemoth.study.work import run as work
+from behemoth.study.work.run import estimate
 from behemoth.train.run import world_id
 
 TEXT = """
@@ -57,17 +60,51 @@ def written(tmp_path):
 @pytest.mark.parametrize(("seed", "labels"), [(0, ["lora"]), (1, ["lora"]), (2, [])])
 def test_equal_worlds_are_recognised_at_other_exposures(seed, labels, written):
     file = written(seed)
-    assert tuned_here(Study.parse(TEXT, file.parent)) == labels
+    assert tuned_here(Study.parse(TEXT, file.parent).expand()) == labels
 
 
 def test_a_tuning_that_names_no_world_is_not_recognised(written):
     file = written(0)
     (file.parent / "best.toml").write_text(BEST)
-    assert tuned_here(Study.parse(TEXT, file.parent)) == []
+    assert tuned_here(Study.parse(TEXT, file.parent).expand()) == []
 
 
-@pytest.mark.parametrize(("seed", "warned"), [(0, True), (2, False)])
-def test_study_run_warns(seed, warned, written, run):
-    done = run("study", "run", written(seed), "--dry-run")
+@pytest.mark.parametrize(("seed", "labels"), [(0, ["lora"]), (2, [])])
+def test_an_estimate_reports_it_and_the_command_says_it(seed, labels, written, run):
+    file = written(seed)
+    assert estimate(read_study(file)).tuned_here == labels
+    done = run("study", "run", file, "--dry-run")
     assert done.code == 0
-    assert ("tuned on a world of this study: lora;" in " ".join(done.err.split())) == warned
+    said = "tuned on a world of this study: lora;" in " ".join(done.err.split())
+    assert said == bool(labels)
+
+
+@pytest.mark.parametrize(("seed", "labels"), [(0, ["lora"]), (2, [])])
+def test_a_run_says_it_before_the_first_unit_and_expands_the_study_once(
+    seed, labels, written, tmp_path, monkeypatch, caplog
+):
+    study, expand, said = read_study(written(seed)), spec.expand, []
+
+    def expanded(*given):
+        said.append("expanded")
+        return expand(*given)
+
+    class Stopping:
+        """An engine that does nothing."""
+
+        slots = 1
+
+        def __init__(self, *_):
+            said.extend(record.getMessage() for record in caplog.records)
+
+        def submit(self, slot, unit):
+            raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(spec, "expand", expanded)
+    monkeypatch.setattr(work, "_engine", Stopping)
+    with pytest.raises(KeyboardInterrupt):
+        work.run_study(study, tmp_path / "out")
+    assert said == ["expanded", *(f"{tuned_text([label])}" for label in labels)]

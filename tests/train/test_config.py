@@ -1,11 +1,16 @@
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from behemoth import ArgumentError
 from behemoth.model.sizes import SIZES
 from behemoth.train.config import TrainConfig, config_of, default_config
+from behemoth.train.run import RunRecord, read_record
+
+NEOX = {"model_type": "gpt_neox", "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "intermediate_size": 64}  # fmt: skip
+STARTED = {"model": "gpt_neox", "start": "model", "architecture": NEOX}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -25,6 +30,7 @@ def test_every_size_has_defaults(name):
         ({"steps": 1, "epochs": 1}, "'steps': got 1, allowed: one of epochs and steps"),
         ({"batch_size": 6, "accumulate": 4}, "'accumulate': got 4, allowed: a divisor"),
         ({"schedule": "wsd", "warmup": 0.5, "decay": 0.6}, "'decay': got 0.6, allowed: up to 0.5"),
+        ({"decay": 0.2}, "'decay': got 0.2, allowed: only with the schedule wsd"),
         ({"learning_rte": 1e-3}, r"'learning_rte': .* (did you mean learning_rate?)"),
     ],
 )
@@ -73,6 +79,33 @@ def test_every_field_is_documented():
 def test_what_follows_other_weights_is_not_shared_out(given):
     with pytest.raises(ArgumentError, match="with fully_shard"):
         TrainConfig(start="model", fully_shard=True, **given)
+
+
+def test_a_setting_without_effect_is_refused_unless_it_is_its_default():
+    allowed = "'vocabulary_multiple': got 64, allowed: only without a model to start from"
+    with pytest.raises(ArgumentError, match=allowed):
+        TrainConfig(**STARTED, vocabulary_multiple=64)
+    assert TrainConfig(decay=TrainConfig.decay) == TrainConfig()
+    assert TrainConfig(**STARTED, vocabulary_multiple=0)
+    assert TrainConfig(vocabulary_multiple=64).vocabulary_multiple == 64
+    assert TrainConfig(schedule="wsd", decay=0.2).decay == 0.2
+
+
+@pytest.mark.parametrize(
+    ("recorded", "read"),
+    [
+        ({"decay": 0.2}, {}),
+        ({"schedule": "wsd", "decay": 0.2}, {"schedule": "wsd", "decay": 0.2}),
+        ({"vocabulary_multiple": 64}, {"vocabulary_multiple": 64}),
+        ({**STARTED, "vocabulary_multiple": 64}, STARTED),
+    ],
+)
+def test_a_run_of_an_earlier_version_may_have_settings_without_effect(trained, recorded, read):
+    record = read_record(trained)
+    values = record.to_dict()
+    values["config"] |= recorded
+    config = RunRecord.from_dict(values).config
+    assert config == replace(record.config, **read)
 
 
 def test_a_config_is_settings_or_the_name_of_a_size():

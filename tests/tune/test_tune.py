@@ -156,6 +156,14 @@ def test_a_tuning_on_another_model_of_the_corpus_is_another_one(ran, tmp_path):
         tune("ft", other, tmp_path / "t", **{**FEW, "trials": 1})
 
 
+def test_what_bystanders_keep_can_be_an_objective(ran, tmp_path):
+    done = tune("ft", ran, tmp_path / "t", objective="editing-locality", **FEW)
+    assert list(done.legs) == ["efficacy", "paraphrase", "neighbourhood", "locality"]
+    assert "editing-locality" in (tmp_path / "t" / "best.toml").read_text()
+    with pytest.raises(ArgumentError, match="objective 'editing-locality', allowed"):
+        tune("ft", ran, tmp_path / "t", **FEW)
+
+
 def test_an_edit_that_breaks_down_scores_nothing(ran, tmp_path, monkeypatch):
     import behemoth.tune.choose as module
 
@@ -232,7 +240,11 @@ def test_a_tuning_with_other_settings_of_what_is_not_searched_is_another_one(tun
     [
         ("fft", {}, "method': got fft, allowed: "),
         ("retrain", {}, r"got retrain, allowed: one with a search .*: ft, ft_l, .*task_vector$"),
-        ("ft", {"objective": "speed"}, "objective': got speed, allowed: editing, unlearning"),
+        (
+            "ft",
+            {"objective": "speed"},
+            "objective': got speed, allowed: editing, editing-locality, unlearning",
+        ),
         ("npo", {"objective": "editing", "trials": 0}, "trials': got 0"),
         ("ft", {"edits": 500}, "edits': got 500, allowed: up to"),
         ("ft", {"twin": "x"}, "twin': got x, allowed: none with the objective editing"),

@@ -135,13 +135,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = typer.main.get_command(app)
         with _reading(trusting):
             result = command.main(words, prog_name="behemoth", standalone_mode=False)
+        if result == 130:  # returned by newer versions of Typer on Ctrl-C
+            raise KeyboardInterrupt
+        stops.close(finished=not result)
     except KeyboardInterrupt as stop:
-        return _fail(_STOPPED, stops.exit_code(stop))
+        return _stopped(_STOPPED, stops, stop)
     except Stopped as stop:
-        return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", stops.exit_code(stop))
+        return _stopped(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", stops, stop)
     except Exception as error:
         if type(error).__name__ == "Abort":  # raised by older versions of Typer on Ctrl-C
-            return _fail(_STOPPED, stops.exit_code(error))
+            return _stopped(_STOPPED, stops, error)
+        stops.close(finished=False)
         if _is_told_elsewhere(error):
             return 1
         if debug:
@@ -150,8 +154,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         message = "; ".join([_message(error, words), *_notes(error)])
         return _fail(f"error: {' '.join(message.split())}", _exit_code(error))
-    if result == 130:  # returned by newer versions on Ctrl-C
-        return _fail(_STOPPED, stops.exit_code())
     return result if isinstance(result, int) else 0
 
 
@@ -263,6 +265,12 @@ def _arguments(context: Any) -> list[str]:
 def _bare(metavar: str | None) -> str | None:
     """Return a metavar without the brackets that mark it as optional in --help."""
     return metavar and metavar.strip("[]")
+
+
+def _stopped(message: str, stops: Stops, stop: BaseException) -> int:
+    code = _fail(message, stops.exit_code(stop))
+    stops.close(finished=False)
+    return code
 
 
 def _fail(message: str, code: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,20 +129,19 @@ def run(
     dry = given.pop("dry_run", False)
     if out is None and not dry:
         raise ArgumentError("--out", "nothing", "a directory to write")
-    keep_interrupts()
-    prepare()
-    with needed():
+    with needed(), nullcontext() if dry else resumable(str(out)):
+        keep_interrupts()
+        prepare()
         from behemoth.study import read_study, run_study
         from behemoth.study.work.run import estimate
 
         study = read_study(source, given.pop("size", None), given.pop("methods", None))
-        _warn_of_tuning(study)
-        if out is None or dry:
+        if dry or out is None:
             found = estimate(study, out, **given)
+            _warn_of_tuning(found)
             write_json(asdict(found)) if json else _show_estimate(found, study)
             return
-        with resumable(out):
-            result = run_study(study, out, progress=Bars(), **given)
+        result = run_study(study, out, progress=Bars(), **given)
     write_json(asdict(result)) if json else _show_result(result)
     if result.failed and not result.done:
         raise typer.Exit(1)
@@ -318,14 +318,11 @@ def gates(given: dict[str, Any], json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _warn_of_tuning(study: Study) -> None:
-    from behemoth.study.tuned import tuned_here
+def _warn_of_tuning(found: Estimate) -> None:
+    from behemoth.study.tuned import tuned_text
 
-    if labels := tuned_here(study):
-        console(stderr=True).print(
-            f"tuned on a world of this study: {', '.join(labels)}; facts of the tuning may be "
-            "among those reported, unless `tune --apart` excluded them"
-        )
+    if found.tuned_here:
+        console(stderr=True).print(tuned_text(found.tuned_here))
 
 
 def _show_estimate(found: Estimate, study: Study) -> None:
@@ -339,13 +336,8 @@ def _show_estimate(found: Estimate, study: Study) -> None:
     )
     for label, count in found.labels.items():
         screen.print(f"  {label}: {plural_text(count, 'trial')}")
-    axes: dict[str, list[object]] = {}
-    for point in study.points:
-        for name, value in point.items():
-            if value not in (values := axes.setdefault(name, [])):
-                values.append(value)
-    if axes:
-        grid = " x ".join(f"{name} {len(values)}" for name, values in axes.items())
+    if found.grid:
+        grid = " x ".join(f"{name} {len(values)}" for name, values in found.grid.items())
         screen.print(f"grid: {grid}")
     screen.print(f"primary: {study.primary.measure} of {study.primary.method}")
     screen.print(

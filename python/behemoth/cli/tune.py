@@ -28,7 +28,7 @@ OPTIONS = (
            required="a directory to write"),
     Option("trials", "N", "Total number of trials; the first uses the defaults.",
            parse.at_least(1), 20),
-    Option("objective", "editing|unlearning",
+    Option("objective", "editing|editing-locality|unlearning",
            "The score that decides [the one the method's edits are judged by]."),
     Option("edits", "N", "Number of edits in the plan, per level of exposures.",
            parse.at_least(1), 8),

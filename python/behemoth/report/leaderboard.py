@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.evaluate.damage import BOUND
-from behemoth.evaluate.suites.score import LEGS
+from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.study.analysis.leaderboard import FEWEST, SHOWN, Board, boards
 from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
 from behemoth.study.results import Results
@@ -49,6 +49,7 @@ _HEADS = {
     "linear_probe": "linear probe",
     "kl_twin_retain": "KL to twin, nats",
     "damage": "known bystanders lost",
+    "score_locality": "score with locality",
 }
 _HOW = (
     "The score is the harmonic mean of {legs}. Numbers are means over trials; a trial is a "
@@ -62,7 +63,8 @@ _HOW = (
 )
 _BOUND = (
     "Known bystanders lost is the mean over groups of bystanders; a method is marked if it is "
-    f"above {BOUND:g}, which does not change its score. "
+    f"above {BOUND:g}, which does not change its score. The score with locality has 1 less that "
+    "share as one more leg; places do not depend on it. "
 )
 _SETTINGS = (
     "Settings are the defaults, set by hand, or tuned; for tuned settings the table has the number "
@@ -260,7 +262,7 @@ def leader(board: Board) -> str:
 
 
 def _how(board: Board) -> str:
-    legs = "; ".join(f"{leg.name} ({leg.meaning})" for leg in LEGS[board.suite])
+    legs = "; ".join(f"{leg.name} ({leg.meaning})" for leg in OBJECTIVES[board.suite].legs)
     oracle = _ORACLE if "oracle" in set(board.table["family"]) else ""
     settings = {True: _SETTINGS, False: _DEFAULT, None: ""}[_varied(board)]
     row = board.table.row(0, named=True)

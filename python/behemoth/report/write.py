@@ -149,7 +149,7 @@ def _write_leaderboard(results: Results, place: Path, style: str, figures: bool)
     if figures:
         return place
     for board in page.boards:
-        for name in ("table", "cells", "measures", "missing"):
+        for name in ("table", "cells", "measures", "missing", "trials"):
             _parquet(place / "frames" / f"{board.suite}_{name}.parquet", getattr(board, name))
     _parquet(place / "frames" / "known_before.parquet", page.learnt)
     file = place / "report.html"

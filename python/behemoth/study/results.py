@@ -19,7 +19,7 @@ from behemoth.support.parquet import check_rows
 from behemoth.support.provenance import listed
 
 from .directory import RECALL as RECALL_FILE, StudyDirectory
-from .records import ModelRecord, StudyRecord, TrialRecord, TrialRow
+from .records import ModelRecord, StudyRecord, TrialRecord
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, SUITES, TRACES
 
 __all__ = ["INDEX", "MODELS", "Failure", "Results"]
@@ -291,15 +291,13 @@ class Results:
         relations; recall: share of all facts whose object is generated exactly; seconds: of
         training; loss: mean of the last steps.
         """
-        twins: dict[str, TrialRow] = {}
-        for trial in self.about.trials:
-            twins.setdefault(trial.model, trial)
+        first = {trial.model: trial for trial in reversed(self.about.trials)}
         rows = [
             {
                 **record.to_dict(),
                 "model": name,
-                "rotation": twins[name].rotation if name in twins else None,
-                "swap": twins[name].swap if name in twins else None,
+                "rotation": first[name].rotation if name in first else None,
+                "swap": first[name].swap if name in first else None,
                 "load": record.bits / (2 * record.parameters),
                 "seconds": record.training_seconds,
             }
@@ -334,9 +332,9 @@ class Results:
             if trial.id in done
         ]
         of_model = self.models.select(name for name in _OF_MODEL if name not in _OF_TRIAL)
-        schema = {name: INDEX[name] for name in rows[0]} if rows else {}
         if not rows:
             return pl.LazyFrame(schema=INDEX)
+        schema = {name: INDEX[name] for name in rows[0]}
         return (
             pl.DataFrame(rows, schema=schema).lazy().join(of_model, on="model").select(list(INDEX))
         )

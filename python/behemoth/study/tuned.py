@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from behemoth.train.run import world_id
 
-if TYPE_CHECKING:
-    from .file.spec import Study
+from .file.expand import Expansion
 
-__all__ = ["tuned_here"]
+__all__ = ["tuned_here", "tuned_text"]
 
 
-def tuned_here(study: Study) -> list[str]:
+def tuned_here(expansion: Expansion) -> list[str]:
     """Return the labels of methods that were tuned on a world in which they have trials.
 
     Exposures may differ, since the facts of equal worlds are equal. Tunings of earlier versions,
     whose files do not name their world, are not recognised.
     """
-    # Expanding a study takes time, and most studies have no tuned method.
-    if all(choice.tuning is None or choice.tuning.world_id is None for choice in study.methods):
-        return []
-    expansion = study.expand()
     worlds: dict[str, str] = {}
     found: dict[str, None] = {}
     for trial in expansion.trials:
@@ -33,3 +28,11 @@ def tuned_here(study: Study) -> list[str]:
         if worlds[trial.model] == tuning.world_id:
             found[trial.choice.label] = None
     return list(found)
+
+
+def tuned_text(labels: Sequence[str]) -> str:
+    """Return the warning about these labels."""
+    return (
+        f"tuned on a world of this study: {', '.join(labels)}; facts of the tuning may be "
+        "among those reported, unless `tune --apart` excluded them"
+    )

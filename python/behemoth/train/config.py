@@ -52,7 +52,7 @@ class TrainConfig:
     warmup : float
         Share of the run in which the learning rate rises.
     decay : float
-        Share of the run in which the learning rate falls, with the schedule wsd.
+        Share of the run in which the learning rate falls; only with the schedule wsd.
     final_learning_rate : float
         Learning rate at the end, as a share of the peak.
     weight_decay : float
@@ -82,7 +82,8 @@ class TrainConfig:
         With several processes, shard weights, gradients and optimiser over them (FSDP2), for
         models too large for one device; slower, with the same results up to rounding.
     vocabulary_multiple : int
-        The vocabulary is padded to a multiple of this; 0 for 64 on a GPU and 8 on a CPU.
+        The vocabulary is padded to a multiple of this; 0 for 64 on a GPU and 8 on a CPU. Not with
+        `start`, whose model keeps its vocabulary.
     log_interval : int
         Steps between rows of the metrics.
     eval_interval : int
@@ -205,6 +206,8 @@ class TrainConfig:
                 raise ArgumentError(
                     name, getattr(self, name), "only with a model to start from (start, or --from)"
                 )
+        for name, allowed in unused(vars(self)).items():
+            raise ArgumentError(name, getattr(self, name), allowed)
         given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ArgumentError(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
@@ -255,6 +258,23 @@ class TrainConfig:
     def held_tokens(self) -> int:
         """Number of tokens of an update that are in memory at a time, in a single process."""
         return -(-self.batch_size // self.accumulate) * self.block_length
+
+
+def unused(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return which settings would have no effect beside the others, with where they have one.
+
+    Parameters
+    ----------
+    settings : mapping
+        Fields of `TrainConfig`; one that is missing or has its default is not unused.
+    """
+    found: dict[str, str] = {}
+    schedule = settings.get("schedule", TrainConfig.schedule)
+    if schedule != "wsd" and settings.get("decay", TrainConfig.decay) != TrainConfig.decay:
+        found["decay"] = "only with the schedule wsd"
+    if settings.get("start") is not None and settings.get("vocabulary_multiple"):
+        found["vocabulary_multiple"] = "only without a model to start from, which keeps its own"
+    return found
 
 
 # No real setting comes near these limits; a larger value is a mistake, and would lead to a loss of

@@ -20,7 +20,7 @@ from behemoth.support.digests import check, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 
-from .config import TrainConfig
+from .config import TrainConfig, unused
 from .model_source import CONFIG, WEIGHTS, ModelSource, is_model, read_model
 from .result import TrainResult
 
@@ -118,7 +118,11 @@ class RunRecord:
             recall = {int(key): value for key, value in result["recall"].items()}
             made: dict[str, Any] = {**result, "recall": recall}
             result = TrainResult(**made)
-        known.update(config=TrainConfig(**known["config"]), result=result)
+        # Earlier versions accepted, and recorded, settings that had no effect.
+        config: dict[str, Any] = {**known["config"]}
+        for name in unused(config):
+            del config[name]
+        known.update(config=TrainConfig(**config), result=result)
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:

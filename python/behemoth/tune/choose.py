@@ -23,7 +23,7 @@ from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.run import SUITES
-from behemoth.evaluate.suites.score import LEGS, Reading, legs_of, score_of
+from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
 from behemoth.evaluate.suites.suite import MissingError
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tuned", "tune"]
 
-OBJECTIVES = tuple(LEGS)
-_KINDS = {"editing": "remap", "unlearning": "refusal"}
+_KINDS = {"editing": "remap", "unlearning": "refusal"}  # of the edits that a suite is for
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def tune(
     out: str | PathLike[str],
     *,
     trials: int = 20,
-    objective: Literal["editing", "unlearning"] | None = None,
+    objective: Literal["editing", "editing-locality", "unlearning"] | None = None,
     edits: int = 8,
     exposures: Sequence[int] | None = None,
     apart: str | PathLike[str] | None = None,
@@ -127,9 +126,10 @@ def tune(
     trials : int
         Total number of trials, of which the first has the default settings, with fewer steps if
         `rows` requires it.
-    objective : {'editing', 'unlearning'}, optional
-        Suite whose score is maximised (`behemoth.evaluate.suites.score`); by default that of the
-        method's goal. For unlearning a twin without the plan's facts is trained first.
+    objective : {'editing', 'editing-locality', 'unlearning'}, optional
+        Score that is maximised (`behemoth.evaluate.suites.score`); by default that of the suite for
+        the method's goal. ``editing-locality`` also counts what the edit's bystanders keep. For
+        unlearning a twin without the plan's facts is trained first.
     edits : int
         Number of edits in the plan, all in one batch; with `exposures`, of each level.
     exposures : sequence of int, optional
@@ -190,7 +190,7 @@ def tune(
         run = read_run(on)
     request = EditRequest(
         edits=edits,
-        kind=_KINDS[objective],  # type: ignore[arg-type]
+        kind=_KINDS[OBJECTIVES[objective].suite],  # type: ignore[arg-type]
         exposures=None if exposures is None else tuple(exposures),
         distinct=False,
         repeats=8, same_object=4, same_relation=8, regular=16, probes=3, seed=seed,
@@ -432,7 +432,7 @@ class _Laboratory:
         if score is None:
             lacking = [
                 leg.name
-                for leg in LEGS[self.objective]
+                for leg in OBJECTIVES[self.objective].legs
                 if leg.needed and legs_of(self.objective, readings)[leg.name] is None
             ]
             raise ArgumentError(
@@ -456,9 +456,9 @@ def _is_finite(reading: Reading) -> bool:
 
 def _readings(objective: str, bench: Bench) -> dict[str, Reading]:
     """Return the readings of the measures that the score is made of."""
-    wanted = {name for leg in LEGS[objective] for name in leg.measures}
+    wanted = {name for leg in OBJECTIVES[objective].legs for name in leg.measures}
     found: dict[str, Reading] = {}
-    for measure in SUITES[objective].measures(bench):
+    for measure in SUITES[OBJECTIVES[objective].suite].measures(bench):
         if measure.name not in wanted:
             continue
         try:

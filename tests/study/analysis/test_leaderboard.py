@@ -37,6 +37,23 @@ def drawn(values, measures, suite="editing", family="fine-tuning", twins=None):
 LEGS = ("efficacy", "paraphrase", "neighbourhood")
 
 
+def test_the_score_with_locality_stands_beside_the_score():
+    values = {"wide": [0.9, 0.91, 0.9], "narrow": [0.8, 0.81, 0.8]}
+    legs = drawn(values, LEGS)
+    lost = drawn({"wide": [0.9, 0.8, 0.85], "narrow": [0.1, 0.1, 0.2]}, ("damage_unrelated",))
+    [board] = boards(pl.concat([legs, lost]))
+    assert board.table["label"].to_list() == ["wide", "narrow"], "places are those of the score"
+    mean = board.trials.filter(measure="score_locality").group_by("label").agg(pl.mean("value"))
+    assert dict(mean.iter_rows()) == pytest.approx(
+        dict(board.table.select("label", "score_locality").iter_rows())
+    )
+    local = dict(board.table.select("label", "score_locality").iter_rows())
+    wanted = [4 / (3 / high + 1 / (1 - gone)) for high, gone in
+              zip(values["wide"], (0.9, 0.8, 0.85), strict=True)]  # fmt: skip
+    assert local["wide"] == pytest.approx(sum(wanted) / 3)
+    assert local["narrow"] > local["wide"]
+
+
 def test_the_score_of_equal_legs_is_theirs_and_the_best_comes_first():
     [board] = boards(drawn({"low": [0.2, 0.2, 0.21], "high": [0.9, 0.91, 0.9]}, LEGS))
     assert board.table["label"].to_list() == ["high", "low"]

@@ -1,7 +1,7 @@
 import pytest
 
 from behemoth import ArgumentError, Corpus, World
-from behemoth.study.file.grid import grid_points, laid_over, rotated, turned
+from behemoth.study.file.grid import grid_axes, grid_points, laid_over, rotated, turned
 
 
 def test_a_product_in_the_order_of_the_names():
@@ -66,3 +66,9 @@ def test_a_whole_turn_gives_each_fact_each_level_once_in_the_same_world():
         for turn in range(3)
     ]
     assert all(sorted(row) == levels for row in zip(*found, strict=True))
+
+
+def test_the_axes_of_several_grids_are_those_of_all():
+    points = [{"world.seed": 0}, {"world.seed": 1}, {"train.seed": 1, "world.seed": 1}]
+    assert grid_axes(points) == {"world.seed": [0, 1], "train.seed": [1]}
+    assert grid_axes([{}]) == {}

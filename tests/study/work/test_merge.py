@@ -86,7 +86,9 @@ def test_a_merge_that_was_killed_goes_on(parts, tmp_path):
     again = merge_studies(parts, out)
     assert (again.copied, again.trials_done) == (1, 8)
     assert not list(out.rglob(".merging-*"))
+    (out / "models" / ".merging-left" / "new").mkdir(parents=True)
     assert merge_studies(parts, out).copied == 0
+    assert not list(out.rglob(".merging-*")), "also if there is nothing left to copy"
 
 
 def test_a_finished_trial_is_taken_before_one_that_failed(parts, tmp_path):

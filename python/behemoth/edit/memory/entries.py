@@ -64,14 +64,12 @@ class Entries:
         ----------
         keys_mi : float64 [m, i]
         """
-        import torch
-
         assert self._keys is not None and self._squares is not None and self.radii is not None
         known_ni, known_n = self._keys.rows, self._squares.rows
         # One product for all entries reads each only once; for those that rounding may have put in
         # the wrong order, the exact distance is computed.
         sums_mn = known_n + keys_mi.square().sum(1, keepdim=True)
-        squares_mn = (sums_mn - 2 * keys_mi @ known_ni.T).masked_fill(self.radii < 0, torch.inf)
+        squares_mn = sums_mn - 2 * keys_mi @ known_ni.T
         slack_mn = _ROUNDED * known_ni.shape[1] * sums_mn
         least_m1 = (squares_mn + slack_mn).amin(1, keepdim=True)
         found = []

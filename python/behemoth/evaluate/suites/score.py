@@ -1,9 +1,10 @@
 """One number for a suite, for ranking and tuning, computed from measures of the suite.
 
-Editing is scored as in its papers. Unlearning is scored against the retrained twin, leg by leg: the
-probability of the forgotten facts, the utility of the model, and membership inference are each
-compared with the twin's. The twin itself scores 1. A model whose measures are not finite has 0 in
-that leg, and so a score of 0.
+Editing is scored as in its papers. That score does not show what else is lost, beyond the facts
+next to the edited one; with locality, what the bystanders keep is one more leg. Unlearning is
+scored against the retrained twin, leg by leg: the probability of the forgotten facts, the utility
+of the model, and membership inference are each compared with the twin's. The twin itself scores 1.
+A model whose measures are not finite has 0 in that leg, and so a score of 0.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from behemoth.evaluate.damage import BYSTANDERS
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["LEGS", "Leg", "Reading", "harmonic_mean", "legs_of", "score_of"]
+__all__ = [
+    "OBJECTIVES", "Leg", "Objective", "Reading", "harmonic_mean", "legs_of", "lost_of", "score_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Leg:
     measures : tuple of str
         Names of the measures that it is computed from.
     value : callable
-        Computes the leg from the readings of these measures; returns None if it cannot.
+        Computes the leg from the readings of these measures, in their order; returns None if it
+        cannot.
     needed : bool
         Whether the score requires this leg.
     """
@@ -56,8 +61,43 @@ class Leg:
     needed: bool = True
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What a score is made of.
+
+    Attributes
+    ----------
+    suite : str
+        Suite whose measures it is computed from.
+    legs : tuple of Leg
+        Parts of which the score is the harmonic mean. Legs that are not needed count if they could
+        be taken, as not every corpus has other wordings or facts that are never written.
+    """
+
+    suite: str
+    legs: tuple[Leg, ...]
+
+
+def lost_of(readings: Mapping[str, Reading]) -> float | None:
+    """Return the share of known bystanders that an edit lost, the mean over their groups.
+
+    Groups without known facts do not count; None without any.
+    """
+    found = [readings[name].value for name in _DAMAGE if name in readings]
+    shares = [share for share in found if share is not None]
+    return sum(shares) / len(shares) if shares else None
+
+
+_DAMAGE = tuple(f"damage_{group}" for group in BYSTANDERS)
+
+
 def _own(reading: Reading) -> float | None:
     return reading.value
+
+
+def _locality(*damage: Reading) -> float | None:
+    lost = lost_of(dict(zip(_DAMAGE, damage, strict=True)))
+    return None if lost is None else 1.0 - lost
 
 
 def _forgetting(reading: Reading) -> float | None:
@@ -79,36 +119,42 @@ def _privacy(reading: Reading) -> float | None:
     return None if reading.value is None else 1.0 - reading.value
 
 
-LEGS: Mapping[str, tuple[Leg, ...]] = {
-    "editing": (
-        Leg("efficacy", "p(new) > p(old) on the edit's prompt", ("efficacy",), _own),
-        Leg("paraphrase", "the same in other wordings", ("paraphrase",), _own, needed=False),
-        Leg("neighbourhood", "p(old) > p(new) for its neighbours", ("neighbourhood",), _own),
+_EDITING = (
+    Leg("efficacy", "p(new) > p(old) on the edit's prompt", ("efficacy",), _own),
+    Leg("paraphrase", "the same in other wordings", ("paraphrase",), _own, needed=False),
+    Leg("neighbourhood", "p(old) > p(new) for its neighbours", ("neighbourhood",), _own),
+)
+_LOCALITY = Leg(
+    "locality", "1 - the share of known bystanders that are lost, over groups", _DAMAGE, _locality
+)
+_UNLEARNING = (
+    Leg(
+        "forgetting",
+        "1 - |p - p of the twin|, p the probability of the old answer",
+        ("forget_probability",),
+        _forgetting,
     ),
-    "unlearning": (
-        Leg(
-            "forgetting",
-            "1 - |p - p of the twin|, p the probability of the old answer",
-            ("forget_probability",),
-            _forgetting,
-        ),
-        Leg(
-            "utility",
-            "model utility divided by that of the twin, at most 1",
-            ("model_utility",),
-            _utility,
-        ),
-        Leg(
-            "privacy",
-            "1 - |AUC - AUC of the twin| of membership by loss",
-            ("privacy_loss",),
-            _privacy,
-            needed=False,
-        ),
+    Leg(
+        "utility",
+        "model utility divided by that of the twin, at most 1",
+        ("model_utility",),
+        _utility,
     ),
+    Leg(
+        "privacy",
+        "1 - |AUC - AUC of the twin| of membership by loss",
+        ("privacy_loss",),
+        _privacy,
+        needed=False,
+    ),
+)
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "editing": Objective("editing", _EDITING),
+    "editing-locality": Objective("editing", (*_EDITING, _LOCALITY)),
+    "unlearning": Objective("unlearning", _UNLEARNING),
 }
-"""The legs of each suite, whose harmonic mean is its score. Legs that are not needed count if they
-could be taken, as not every corpus has other wordings or facts that are never written."""
+"""What a model may be scored by. The score of a suite is the objective of its name."""
 
 
 def harmonic_mean(values: Sequence[float]) -> float:
@@ -124,22 +170,22 @@ def harmonic_mean(values: Sequence[float]) -> float:
     return len(values) / sum(1.0 / value for value in values)
 
 
-def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | None]:
-    """Return the legs of a suite's score, by name.
+def legs_of(objective: str, readings: Mapping[str, Reading]) -> dict[str, float | None]:
+    """Return the legs of a score, by name.
 
     A leg is None if its measures could not be taken, and 0 if they are not finite.
 
     Raises
     ------
     ArgumentError
-        When the suite has no score.
+        When no score has that name.
     """
-    if suite not in LEGS:
-        raise ArgumentError.unknown("suite", suite, LEGS)
+    if objective not in OBJECTIVES:
+        raise ArgumentError.unknown("objective", objective, OBJECTIVES)
     nothing = Reading(None)
     values = {
         leg.name: leg.value(*(readings.get(name, nothing) for name in leg.measures))
-        for leg in LEGS[suite]
+        for leg in OBJECTIVES[objective].legs
     }
     return {
         name: value if value is None or math.isfinite(value) else 0.0
@@ -147,12 +193,12 @@ def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | No
     }
 
 
-def score_of(suite: str, readings: Mapping[str, Reading]) -> float | None:
-    """Return the score of a suite: the harmonic mean of its legs, from 0 to 1.
+def score_of(objective: str, readings: Mapping[str, Reading]) -> float | None:
+    """Return a score: the harmonic mean of the legs of an objective, from 0 to 1.
 
     Parameters
     ----------
-    suite : {'editing', 'unlearning'}
+    objective : {'editing', 'editing-locality', 'unlearning'}
     readings : mapping of str to Reading
         Readings by name of the measure.
 
@@ -164,14 +210,14 @@ def score_of(suite: str, readings: Mapping[str, Reading]) -> float | None:
     Raises
     ------
     ArgumentError
-        When the suite has no score.
+        When no score has that name.
 
     Examples
     --------
     >>> score_of("editing", {"efficacy": Reading(1.0), "neighbourhood": Reading(0.5)})
     0.6666666666666666
     """
-    legs = legs_of(suite, readings)
-    if any(legs[leg.name] is None for leg in LEGS[suite] if leg.needed):
+    legs = legs_of(objective, readings)
+    if any(legs[leg.name] is None for leg in OBJECTIVES[objective].legs if leg.needed):
         return None
     return harmonic_mean([value for value in legs.values() if value is not None])

@@ -1,5 +1,5 @@
 """Analysis of a study's frames: doses, slopes, damage and capacity, with intervals.
 
-Functions take and return polars frames. Logistic and linear models are fitted by statsmodels, doses
-by `aft`; intervals treat a cluster, a (world seed, initialisation), as one observation.
+Functions take and return polars frames. Logistic models are fitted by statsmodels, doses by `aft`;
+intervals treat a cluster, a (world seed, initialisation), as one observation.
 """

@@ -261,19 +261,18 @@ def _of_share(
 ) -> Headline:
     edits = summary.edits.filter((pl.col("label") == label) & (pl.col("exposures") > 0))
     verdict = _verdict(row)
-    word = {"success": "success", "efficacy": "efficacy"}[measure]
     title = {
-        "rises": f"Edits of facts that were written more often have more {word}",
-        "falls": f"Edits of facts that were written more often have less {word}",
-        "no clear effect": f"No clear effect of exposures on the {word} of edits",
-        "one cluster": f"The {word} of edits against exposures, in one cluster",
+        "rises": f"Edits of facts that were written more often have more {measure}",
+        "falls": f"Edits of facts that were written more often have less {measure}",
+        "no clear effect": f"No clear effect of exposures on the {measure} of edits",
+        "one cluster": f"The {measure} of edits against exposures, in one cluster",
     }[verdict]
     table = edits.group_by("exposures").agg(pl.col(measure).mean()).sort("exposures")
     first, last = table.row(0, named=True), table.row(-1, named=True)
     text = (
-        f"With {label}, each doubling of exposures multiplies the odds of {word} by {_judged(row)} "
-        f"over all facts{_of_known(known)}. {_sure(row)} "
-        f"Over all facts, {word} is {first[measure]:.1%} at {_times(first['exposures'])} and "
+        f"With {label}, each doubling of exposures multiplies the odds of {measure} by "
+        f"{_judged(row)} over all facts{_of_known(known)}. {_sure(row)} "
+        f"Over all facts, {measure} is {first[measure]:.1%} at {_times(first['exposures'])} and "
         f"{last[measure]:.1%} at {last['exposures']:,}."
     )
     return Headline(verdict, title + _beside(verdict, _verdict(known)), text)

@@ -13,8 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.evaluate.damage import BYSTANDERS
-from behemoth.evaluate.suites.score import LEGS, Reading, legs_of, score_of
+from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, lost_of, score_of
 from behemoth.study.schemas import SUITES
 
 from .estimate import cluster_keys, means
@@ -22,7 +21,7 @@ from .legacy_twin_perplexity import on_one_text
 from .methods import operations
 from .ranges import range_of
 
-__all__ = ["BOARDS", "FEWEST", "SHOWN", "Board", "boards", "leaderboard", "taken"]
+__all__ = ["BOARDS", "FEWEST", "SHOWN", "TRIALS", "Board", "boards", "leaderboard", "taken"]
 
 FEWEST = 3
 """Minimum number of clusters for intervals. Two clusters have a single difference: with Student's t
@@ -30,7 +29,7 @@ the interval is 12.7 standard errors to each side, so by chance it is tiny or th
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "editing": ("score", "efficacy", "paraphrase", "neighbourhood", "exact_efficacy", "damage",
-                "kl"),
+                "score_locality", "kl"),
     "unlearning": ("score", "forgetting", "utility", "privacy", "forget_recall", "leak_at_64",
                    "relearned", "linear_probe", "kl_twin_retain"),
 }  # fmt: skip
@@ -56,6 +55,10 @@ BOARDS = {
 }
 """Columns of a board, beside the measures with their intervals; see `leaderboard`."""
 
+TRIALS = ("trial", "model", "label", "method", "world_seed", "seed", "grammar", "edits", "measure",
+          "value", "low", "high", "count", "twin")  # fmt: skip
+"""Columns of the trials of a board, one row per trial and measure."""
+
 
 @dataclass(frozen=True)
 class Board:
@@ -74,6 +77,9 @@ class Board:
         all measures of the suite.
     missing : polars.DataFrame
         Columns measure, missing: measures that no trial has, and why.
+    trials : polars.DataFrame
+        The rows that all of these are computed from: `taken`, of this suite, with the columns of
+        `TRIALS`.
     """
 
     suite: str
@@ -81,6 +87,7 @@ class Board:
     cells: pl.DataFrame
     measures: pl.DataFrame
     missing: pl.DataFrame
+    trials: pl.DataFrame
 
     def counts(self, label: str) -> dict[str, int]:
         """Return the number of trials of a method that have each measure, by its name."""
@@ -98,14 +105,14 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        The columns of `suites`. In addition to the suite's measures
-        there are its score and the legs of the score; for editing damage, the mean over groups of
-        bystanders of the share of known facts that are no longer generated; for unlearning
-        relearned, 1 if some number of `relearning_steps` recovers half of the facts and 0 if none
-        does. If a model has no finite value for a leg, the leg is 0, like the score: an omitted
-        value would not count against the method. Other measures are NaN then, and their means are
-        over fewer trials. Derived measures have null in low, high, count, over, version and twin,
-        which describe single measures.
+        The columns of `suites`. In addition to the suite's measures there are its score and the
+        legs of the score; for editing damage, the mean over groups of bystanders of the share of
+        known facts that are no longer generated, and score_locality, the score of
+        ``editing-locality``; for unlearning relearned, 1 if some number of `relearning_steps`
+        recovers half of the facts and 0 if none does. If a model has no finite value for a leg, the
+        leg is 0, like the score: an omitted value would not count against the method. Other
+        measures are NaN then, and their means are over fewer trials. Derived measures have null in
+        low, high, count, over, version and twin, which describe single measures.
     """
     made: list[pl.DataFrame] = []
     known = suites.filter(pl.col("missing").is_null())
@@ -116,13 +123,9 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
             for row in rows.select("measure", "value", "twin").iter_rows(named=True)
         }
         values = {**legs_of(suite, readings), "score": score_of(suite, readings)}
-        lost = [
-            reading.value
-            for group in BYSTANDERS
-            if (reading := readings.get(f"damage_{group}")) and reading.value is not None
-        ]
-        if lost:
-            values["damage"] = sum(lost) / len(lost)
+        lost = lost_of(readings)
+        if lost is not None:
+            values |= {"damage": lost, "score_locality": score_of("editing-locality", readings)}
         steps = readings.get("relearning_steps")
         if steps is not None and steps.value is not None:
             never = math.isinf(steps.value)
@@ -142,7 +145,7 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
         )
         made.append(first.join(table, how="cross"))
     # The suite's own score of editing equals ours if it exists; only ours is kept.
-    own_legs = [leg.name for legs in LEGS.values() for leg in legs]
+    own_legs = [leg.name for each in OBJECTIVES.values() for leg in each.legs]
     silent = pl.col("measure").is_in(own_legs) & ~pl.col("value").is_finite()
     rest = known.filter(pl.col("measure") != "score").with_columns(
         pl.when(silent).then(0.0).otherwise("value").alias("value")
@@ -326,6 +329,7 @@ def boards(
                 missing=absent.group_by("measure", maintain_order=True).agg(
                     pl.col("missing").first()
                 ),
+                trials=own.select(TRIALS).sort("label", "world_seed", "seed", "trial", "measure"),
             )
         )  # fmt: skip
     return found

@@ -16,8 +16,8 @@ ANY: Range = (-math.inf, math.inf)
 
 _NAMES = {
     **dict.fromkeys(
-        ("score", "efficacy", "paraphrase", "neighbourhood", "question_match", "validity",
-         "damage", "forgetting", "utility", "privacy", "relearned", "model_utility",
+        ("score", "score_locality", "efficacy", "paraphrase", "neighbourhood", "question_match",
+         "validity", "damage", "forgetting", "utility", "privacy", "relearned", "model_utility",
          "forget_probability", "forget_quality", "forget_distance", "extraction_strength",
          "spectrum_largest"),
         SHARE,

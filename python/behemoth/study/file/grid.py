@@ -20,6 +20,7 @@ __all__ = [
     "ROTATION",
     "SECTIONS",
     "check_size",
+    "grid_axes",
     "grid_points",
     "laid_over",
     "rotated",
@@ -86,6 +87,16 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
             if point not in found:
                 found.append(point)
     return found or [{}]
+
+
+def grid_axes(points: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the values that each name has in the points of a grid, in order of appearance."""
+    axes: dict[str, list[Any]] = {}
+    for point in points:
+        for name, value in point.items():
+            if value not in (values := axes.setdefault(name, [])):
+                values.append(value)
+    return axes
 
 
 def check_size(name: str | tuple[Key, ...], axes: Mapping[str, list[Any]]) -> None:

@@ -108,6 +108,8 @@ def merge_studies(
         # Read again: another process may have added a trial before the lock was acquired.
         about = _with_target(first, target, sources[0])
         target.begin((sources[0].path / "study.toml").read_text(encoding="utf-8"), about)
+        for left in target.path.glob(f"*/{_MOVING}*"):  # by a call that was killed
+            shutil.rmtree(left)
         units = list(_units(about))
         copied = 0
         with task(progress, "merging", "units") as step:
@@ -190,8 +192,6 @@ def _bring(kind: str, name: str, sources: Sequence[StudyDirectory], target: Stud
     if state <= _state(target, kind, name) or (state == 1 and (folder / name).exists()):
         return False
     folder.mkdir(exist_ok=True)
-    for left in folder.glob(f"{_MOVING}*"):  # left by a call that was killed
-        shutil.rmtree(left)
     moving = Path(tempfile.mkdtemp(prefix=_MOVING, dir=folder))
     shutil.copytree(best.path / kind / name, moving / "new")
     place = folder / name

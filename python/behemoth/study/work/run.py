@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from behemoth._gen import FORMAT_VERSION
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
+from behemoth.study.file.grid import grid_axes
 from behemoth.study.file.spec import Study, read_study
-from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.study.results import Failure, Results
 from behemoth.study.saturation import facts_per_object, load_of
+from behemoth.study.tuned import tuned_here, tuned_text
 from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import holder, lock
@@ -24,6 +26,7 @@ from behemoth.support.progress import ProgressLike
 from .cost import START
 from .engine import Engine, check_sizes
 from .memory_budget import Shares, shares_of
+from .record import record_of
 from .schedule import Status, Work
 
 __all__ = ["Estimate", "Status", "StudyResult", "estimate", "run_study"]
@@ -49,6 +52,8 @@ class StudyResult:
         Duration of this run.
     working_seconds : float
         Total time that the workers of this run spent on training and trials.
+    tuned_here : list of str
+        Labels of the methods that were tuned on a world of the study: see `behemoth.study.tuned`.
     """
 
     out: str
@@ -62,6 +67,7 @@ class StudyResult:
     failures: list[Failure]
     seconds: float
     working_seconds: float
+    tuned_here: list[str]
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,11 @@ class Estimate:
         Estimated peak memory of a worker in bytes; None if nothing is left to do, and on a GPU.
     labels : dict of str to int
         Number of trials by label of the method.
+    grid : dict of str to list
+        Values of the study's grid by dotted name, such as ``{"world.seed": [0, 1]}``; of several
+        grids together.
+    tuned_here : list of str
+        Labels of the methods that were tuned on a world of the study: see `behemoth.study.tuned`.
     facts : list of int
         Numbers of facts of the worlds, each number once.
     loads, facts_per_object : list of float
@@ -108,6 +119,8 @@ class Estimate:
     workers: int
     memory: int | None
     labels: dict[str, int]
+    grid: dict[str, list[Any]]
+    tuned_here: list[str]
     facts: list[int]
     loads: list[float]
     facts_per_object: list[float]
@@ -233,7 +246,8 @@ def run_study(
     Notes
     -----
     A unit that fails is recorded with its reason, the other units continue, and the next run tries
-    it again. After Ctrl-C (KeyboardInterrupt) the workers are stopped.
+    it again. After Ctrl-C (KeyboardInterrupt) the workers are stopped. Methods that were tuned on a
+    world of the study are logged as a warning before the first unit begins.
     """
     with renamed(source="study"):
         definition = study if isinstance(study, Study) else read_study(study)
@@ -264,7 +278,9 @@ def run_study(
                     (directory.path / name).unlink(missing_ok=True)
                 directory.path.rmdir()
             raise
-        directory.begin(definition.text, _about(definition, expansion, threads, directory))
+        directory.begin(definition.text, record_of(definition, expansion, threads, directory))
+        if tuned := tuned_here(expansion):
+            logging.getLogger(__name__).warning("%s", tuned_text(tuned))
         began = time.perf_counter()
         if work.models or work.trials:
             with_engine = _engine(engine, directory.path, workers, threads, part, shares)
@@ -285,6 +301,7 @@ def run_study(
             failures=results.failures,
             seconds=time.perf_counter() - began,
             working_seconds=work.working,
+            tuned_here=tuned,
         )
 
 
@@ -315,7 +332,7 @@ def _run_in_store(
         study, expansion, threads = _expanded(study, directory, threads)
         # Before the store knows of the part, which others would then take for one at work.
         _shares(Work(directory, expansion.part(*part), None), workers, threads, memory)
-        directory.begin(study.text, _about(study, expansion, threads, directory))
+        directory.begin(study.text, record_of(study, expansion, threads, directory))
         staged.begin(*expansion.units_of(*part))
         result = run_study(
             study,
@@ -372,6 +389,7 @@ def estimate(
     _check(engine, workers, threads, part, memory)
     directory = StudyDirectory("/nonexistent" if out is None else out)
     study, expansion, threads = _expanded(study, directory, threads)
+    tuned = tuned_here(expansion)
     expansion = expansion.part(*part)
     work = Work(directory, expansion, None)
     costs = work.costs
@@ -399,6 +417,8 @@ def estimate(
         workers=count,
         memory=shares.worker_peak,
         labels=labels,
+        grid=grid_axes(study.points),
+        tuned_here=tuned,
         facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
         loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
         facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in worlds}),
@@ -459,33 +479,4 @@ def _engine(
 
     return LocalEngine(
         path, shares.workers, threads, gpus(), alone=part[1] == 1, memory=shares.unit_bytes
-    )
-
-
-def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
-    """Return a study's trials of other tools whose model and plan are still part of it."""
-    if not (directory.path / "study.json").is_file():
-        return []
-    pairs = {(trial.model, trial.plan.id) for trial in expansion.trials}
-    return [
-        row
-        for row in directory.read().trials
-        if row.family == FOREIGN and (row.model, row.plan) in pairs
-    ]
-
-
-def _about(
-    study: Study, expansion: Expansion, threads: int, directory: StudyDirectory
-) -> StudyRecord:
-    """Return the contents of ``study.json``."""
-    return StudyRecord(
-        name=study.name,
-        question=study.question,
-        primary=asdict(study.primary),
-        threads=threads,
-        corpus_version=study.format_version or FORMAT_VERSION,
-        methods=tuple(choice.to_dict() for choice in study.methods),
-        points=study.points,
-        models=tuple(unit.to_dict() for unit in expansion.models.values()),
-        trials=(*(unit.row() for unit in expansion.trials), *_foreign(directory, expansion)),
     )

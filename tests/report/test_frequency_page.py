@@ -1,0 +1,82 @@
+"""The ratios by range on the page of the study of frequency are those of its published edits."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("statsmodels", reason="the report's packages are not installed")
+
+ROOT = Path(__file__).parents[2]
+SCRIPT, PAGE = ROOT / "examples/dose_by_range.py", ROOT / "docs/results/frequency/index.md"
+FRAMES = PAGE.parent / "frames"
+
+
+def ran(*given):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, given)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_page_shows_what_its_command_prints():
+    [line] = [line for line in PAGE.read_text().splitlines() if "dose_by_range.py" in line]
+    assert line.endswith(' docs/results/frequency/frames "LoRA, rank 1" 2 32 64 128')
+    done = ran(FRAMES, "LoRA, rank 1", 2, 32, 64, 128)
+    assert done.returncode == 0, done.stderr
+    shares, table = done.stdout.split("\n\n")
+    assert table in PAGE.read_text()
+    assert "| 16 | 0.18 | 0.36 |" in shares and "| 256 | 1.00 | 0.00 |" in shares
+
+
+def test_readme_quotes_the_rows_of_known_facts():
+    rows = [line.split(" | ") for line in PAGE.read_text().splitlines() if "| known |" in line]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    [learnt] = [row for row in rows if row[0] == "| 32 to 256"]
+    number = r"(\d\.\d\d)"
+    for cell, said in zip(
+        learnt[3:5],
+        (rf"by {number} \(95% interval {number} to {number}\) under the Weibull",
+         rf"by {number} \({number} to {number}\) under the log-normal"),
+        strict=True,
+    ):  # fmt: skip
+        exact = [float(part.strip("()")) for part in cell.split() if part != "to"]
+        [quoted] = re.findall(said, readme)
+        assert [float(each) for each in quoted] == pytest.approx(exact, abs=0.0051)
+
+
+def test_a_doubling_counts_only_within_the_range():
+    """Doses that double from 8 exposures on, and are constant below."""
+    ratios = runpy.run_path(str(SCRIPT))["ratios"]
+    rows = [
+        {"exposures": level, "subject_exposures": 100, "dose": dose, "dose_low": dose - 1,
+         "reached": True, "limit": 999, "known": True, "margin": 1.0 * edit, "failure": None,
+         "model": f"m{seed}", "world_seed": seed, "seed": seed, "edit": edit, "fact": edit,
+         "trial": f"t{seed}", "label": "x", "dose_kind": "flip"}
+        for seed in range(4)
+        for level in (1, 2, 4, 8, 16, 32)
+        for edit in range(8)
+        for dose in [round(50 * max(1, level / 4)) + (7 * seed + 3 * level + 5 * edit) % 11]
+    ]  # fmt: skip
+    found = {row[:2]: float(row[4].split()[0]) for row in ratios(pl.DataFrame(rows), [1, 4])}
+    assert found["1 to 2", "all"] == pytest.approx(1, abs=0.05)
+    assert found["4 to 32", "known"] == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("LoRA, rank 1", 2), "starts: give two or more"),
+        (("LoRA, rank 1", 32, 2), "the lowest first"),
+        (("rome", 2, 32), "label: rome, allowed: LoRA"),
+    ],
+)
+def test_refusals(given, said):
+    done = ran(FRAMES, *given)
+    assert done.returncode == 2 and said in done.stderr
+    assert "frames: no edits.parquet" in ran(PAGE.parent, "x", 2, 32).stderr
