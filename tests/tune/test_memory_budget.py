@@ -90,6 +90,7 @@ def test_more_of_anything_takes_more(small):
     assert replace(small, twin=True).score_bytes(1) > small.score_bytes(1)
     assert small.score_bytes(1) < small.score_bytes(64)
     assert small.bytes_of(64) >= small.edits_bytes()
+    assert replace(small, objective="editing-locality").score_bytes(8) == small.score_bytes(8)
 
 
 def asked(small, memory):

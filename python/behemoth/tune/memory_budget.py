@@ -21,6 +21,7 @@ from behemoth.edit.search import Choice, Searched
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import halves
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
+from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.model.memory import LOADED, weight_bytes
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
@@ -88,8 +89,9 @@ class TuneBudget:
         changes = 0
         with suppress(ArgumentError):  # every trial fails with this, without a score
             changes = delta_bytes(self._largest, self.model, [self.plan])
+        name = OBJECTIVES[self.objective].suite
         suite = SuiteBudget(
-            self.objective, self.model, self.run.corpus, self.plan, changes, self.twin, scored=True
+            name, self.model, self.run.corpus, self.plan, changes, self.twin, scored=True
         )
         return suite.bytes_of(rows, changes)
 

@@ -72,7 +72,7 @@ class SuiteBudget:
     facts : int, optional
         Number of facts that suite ``recall`` queries; by default at most 10,000.
     scored : bool
-        Whether only the measures of the suite's score are taken (`score.LEGS`).
+        Whether only the measures of the suite's score are taken (`score.OBJECTIVES`).
     """
 
     suite: str
