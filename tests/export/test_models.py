@@ -253,7 +253,8 @@ print(grown, export_bytes(models) + LOADED * file_bytes(models.run.directory))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["ft", "lora"])
-def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(measure, tmp_path, method):
+def test_a_peak_is_below_what_is_reckoned_and_above_a_third_of_it(measure, tmp_path, method):
+    """The weights and the bytes of the file are reckoned apart; here they share most of them."""
     corpus = bh.Corpus(bh.World(500, 4, 20), exposures=4)
     config = bh.default_config("31m", steps=1, batch_size=2, block_length=32, threads=1,
         tensorboard=False, probe_facts=0, device="cpu", precision="fp32")  # fmt: skip
@@ -261,7 +262,7 @@ def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(measure, tmp_path
     plan = bh.plan(tmp_path / "run", edits=2, repeats=2, probes=1)
     bh.edit(tmp_path / "run", plan, method, tmp_path / "edit", settings={"steps": 1})
     peak, reckoned = measure(PEAK, tmp_path / "edit", tmp_path / "out")
-    assert peak <= reckoned <= 2 * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
+    assert peak <= reckoned <= 3 * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
 
 
 def test_an_edit_that_does_not_fit_is_refused_before_anything_is_written(
