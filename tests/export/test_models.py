@@ -230,3 +230,51 @@ def test_what_no_weights_can_say_is_refused(trained, plan, tmp_path):
     with pytest.raises(ArgumentError, match=allowed):
         export(tmp_path / "grace", tmp_path / "out", "hf")
     assert not (tmp_path / "out").exists()
+
+
+# The peak of a process that has loaded what an export does, and what was reckoned of it.
+PEAK = """
+import sys
+import behemoth as bh, torch
+import behemoth.edit.apply, behemoth.export.hf, behemoth.model.build, behemoth.model.load
+from behemoth.export.edited import EditedModels
+from behemoth.export.memory_budget import export_bytes
+from behemoth.model.memory import LOADED
+from behemoth.train.memory_budget import file_bytes
+torch.set_num_threads(1)
+edit, out = sys.argv[1:3]
+before = peak()
+bh.export(edit, out, "hf")
+grown = peak() - before
+models = EditedModels.open(edit)
+print(grown, export_bytes(models) + LOADED * file_bytes(models.run.directory))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["ft", "lora"])
+def test_a_peak_is_below_what_is_reckoned_and_above_a_third_of_it(measure, tmp_path, method):
+    """The weights and the bytes of the file are reckoned apart; here they share most of them."""
+    corpus = bh.Corpus(bh.World(500, 4, 20), exposures=4)
+    config = bh.default_config("31m", steps=1, batch_size=2, block_length=32, threads=1,
+        tensorboard=False, probe_facts=0, device="cpu", precision="fp32")  # fmt: skip
+    bh.train(corpus, out=tmp_path / "run", config=config)
+    plan = bh.plan(tmp_path / "run", edits=2, repeats=2, probes=1)
+    bh.edit(tmp_path / "run", plan, method, tmp_path / "edit", settings={"steps": 1})
+    peak, reckoned = measure(PEAK, tmp_path / "edit", tmp_path / "out")
+    assert peak <= reckoned <= 3 * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
+
+
+def test_an_edit_that_does_not_fit_is_refused_before_anything_is_written(
+    edits, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    with pytest.raises(ArgumentError, match=r"'directory': got .*, which needs about .* to export"):
+        export(edits / "batch", out, "hf", memory=50 << 20)
+    # Without a limit, what is free is the limit.
+    monkeypatch.setattr("behemoth.train.memory_budget.available", lambda: 40 << 20)
+    with pytest.raises(ArgumentError, match=r"what fits into 41\.9 MB: a smaller model"):
+        export(edits / "batch", out, "hf")
+    with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):
+        export(edits / "batch", out, "hf", memory=0)
+    assert not out.exists()

@@ -9,6 +9,7 @@ import typer
 
 from behemoth.export.formats import BRIDGES, FORMATS, MODELS
 from behemoth.support.bars import Bars
+from behemoth.support.memory import bytes_of
 from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
@@ -29,6 +30,7 @@ OPTIONS = (
            parse.count),
     Option("block_length", "N", "Tokens per block, for megatron and litdata [2048].",
            parse.at_least(1)),
+    Option("memory", "SIZE", "For an edit: limit on memory, such as 8GB [what is free].", bytes_of),
     force("the export that is there", "DIR2"),
 )  # fmt: skip
 

@@ -100,8 +100,10 @@ GATES = (
     Option("workers", "N", "Units at a time [one per core].", parse.at_least(1)),
     flag("reasons", "For claims that are not reproduced, test the reasons that can be tested."),
     Option("pages", "DIR", "Write a page and a figure for each gate, and an index of them."),
+    Option("memory", "SIZE", "Limit on memory of workers and measurements together on a CPU, such "
+           "as 8GB [what is free].", bytes_of),
     flag("dry_run", "Only show the progress of each gate."),
-)
+)  # fmt: skip
 
 
 @app.command("run")

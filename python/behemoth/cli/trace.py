@@ -14,7 +14,7 @@ from behemoth.support.process import prepare
 
 from . import parse
 from .console import console, keep_interrupts, write_json
-from .edit import CORPUS, DEVICE
+from .edit import CORPUS, DEVICE, MEMORY
 from .options import Option, command, flag
 from .places import check_corpus, check_plan, check_run
 
@@ -35,6 +35,7 @@ OPTIONS = (
     flag("save", "Store the result in RUN: `edit` then edits at the best place by default."),
     CORPUS,
     DEVICE,
+    MEMORY,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from behemoth.support.text import plural_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
-from .edit import DEVICE
+from .edit import DEVICE, MEMORY
 from .options import Option, command
 from .places import check_plan, check_run
 
@@ -40,6 +40,7 @@ OPTIONS = (
     Option("seed", "N", "Seed of the plan and of the search.", parse.count, 0),
     Option("cache", "DIR", "Where covariances and trained networks are kept [DIR/cache]."),
     DEVICE,
+    MEMORY,
 )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "SENTENCE",
     "WORDINGS",
     "counts",
+    "delta_bytes",
     "edit_bytes",
     "fitting",
     "smaller",
@@ -89,8 +90,7 @@ def edit_bytes(
     weights = weight_bytes(model)
     if said.effort().trainings:
         training = context.training()
-        blocks = -(-training.batch_size // training.accumulate)
-        return weights + training_bytes(size, vocabulary, blocks * training.block_length)
+        return weights + training_bytes(size, vocabulary, training.held_tokens)
     tokens = words = 0
     for plan in plans:
         prompt = int(plan.training["prompt"].list.len().max() or 0)  # type: ignore[arg-type]
@@ -106,6 +106,12 @@ def edit_bytes(
         kept += logits * context.watch.bystanders
         step = max(step, _WATCHED * logits * (context.watch.held_out + context.watch.bystanders))
     return _FIXED + LOADED * weights + kept + step
+
+
+def delta_bytes(method: EditMethod, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+    """Return the bytes of the changes of some plans, at most those of dense changes of all."""
+    dense = 4 * len(plans) * sum(each.numel() for each in model.parameters())
+    return min(answers(method).plans_bytes(model, plans), dense)
 
 
 def fitting(

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from behemoth.delta.delta import EditDelta
+    from behemoth.model.sizes import Size
 
-__all__ = ["FIXED", "changes_bytes", "fitting", "halves", "pass_bytes", "row_bytes"]
+__all__ = ["FIXED", "changes_bytes", "fitting", "halves", "pass_bytes", "row_bytes",
+           "token_bytes"]  # fmt: skip
 
 FIXED = 96 << 20
 """Bytes for libraries that the first pass loads, buffers of kernels, the plan and the frame."""
@@ -60,9 +62,13 @@ def row_bytes(model: nn.Module, probes: pl.DataFrame) -> int:
     size, vocabulary = dimensions(model)
     answers = [_longest(probes, name) for name in ("answer", "old_answer", "new_answer")]
     answer, width = max(answers), _longest(probes, "prompt") + 2 * max(answers)
-    cache = 2 * size.layers * size.width
-    token = cache + _BY_WIDTH * size.width + _BY_HIDDEN * size.hidden
-    return (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + 4 * token * width
+    token = 4 * 2 * size.layers * size.width + token_bytes(size)  # with its keys and values
+    return (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + token * width
+
+
+def token_bytes(size: Size) -> int:
+    """Estimate the bytes that a pass without a cache and without gradients needs for each token."""
+    return 4 * (_BY_WIDTH * size.width + _BY_HIDDEN * size.hidden)
 
 
 def fitting(

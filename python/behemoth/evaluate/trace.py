@@ -33,9 +33,11 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
+from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import read_model_source
 
 from .clusters import interval, proper, resampled_weights
+from .trace_memory_budget import RESAMPLES, TOKENS, fitting_tokens
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -48,9 +50,7 @@ KINDS = ("block", "mlp", "attention")
 ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_last")
 """Tokens of a prompt from its subject on. The token of a one-token subject is its last."""
 
-_CHUNK = 1 << 15  # tokens per pass
 _LEVEL = 0.95
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +110,7 @@ def trace(
     window: int = 1,
     seed: int = 0,
     device: torch.device | str | None = None,
+    memory: int | None = None,
     out: str | PathLike[str] | None = None,
     save: bool = False,
     progress: ProgressLike = None,
@@ -137,6 +138,10 @@ def trace(
         Seed of the noise.
     device : optional
         Device of the model; by default a GPU if there is one.
+    memory : int, optional
+        Memory that may be used on a CPU, in bytes, in addition to what the process already uses:
+        tokens per pass are limited to what fits, and tracing that cannot fit is refused before it
+        starts. By default the free memory of the machine or container.
     out : path, optional
         A new or empty directory, for ``facts.parquet``, ``summary.parquet`` and, last,
         ``trace.json``, which has their digests.
@@ -157,6 +162,8 @@ def trace(
     CorpusError
         When `out` is not empty.
     """
+    if memory is not None:
+        whole_number("memory", memory, 1)
     place = None if out is None else path_of("out", out)
     if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
         what = "holds something" if place.is_dir() else "is a file"
@@ -165,11 +172,14 @@ def trace(
         ran = read_model_source(run, corpus)
     made = EditPlan.of(plan)
     made.check(ran.corpus)
+    whole_number("samples", samples, 1)
+    require_weights(ran.directory, device, memory)
     model = ran.load_model(device)
+    tokens = fitting_tokens(model, _traced_rows(made), samples, memory)
     with task(progress, "tracing", "facts") as step:
         found = trace_model(
             model, ran.corpus, made, samples=samples, noise=noise, window=window, seed=seed,
-            step=step,
+            tokens=tokens, step=step,
         )  # fmt: skip
     facts = found.facts["edit"].n_unique()
     places = tuple(found.places)
@@ -194,6 +204,7 @@ def trace_model(
     noise: float = 3.0,
     window: int = 1,
     seed: int = 0,
+    tokens: int = TOKENS,
     step: Advance = silent,
 ) -> Traced:
     """Trace the facts of a plan in a loaded model; see `trace`.
@@ -205,6 +216,8 @@ def trace_model(
     plan : EditPlan
     samples, noise, window, seed
         See `trace`.
+    tokens : int
+        Maximum number of tokens per pass; results depend on it only by rounding.
     step : callable, optional
         Called with the numbers of facts (done, total).
 
@@ -222,13 +235,11 @@ def trace_model(
     whole_number("seed", seed)
     if not noise > 0:
         raise ArgumentError("noise", noise, "above 0")
-    rows = plan.training.filter(pl.col("role") == "edit").unique(
-        "edit", keep="first", maintain_order=True
-    )
+    rows = _traced_rows(plan)
     spans = Places(corpus).spans(rows)
     exposures = dict(plan.edits.select("edit", "exposures").iter_rows())
     with evaluating(model):
-        tracer = _Tracer(model, window)
+        tracer = _Tracer(model, window, tokens)
         deviation = noise * tracer.deviation(rows["prompt"].to_list(), spans)
         found: list[pl.DataFrame] = []
         for number, (row, span) in enumerate(zip(rows.iter_rows(named=True), spans, strict=True)):
@@ -257,10 +268,16 @@ def trace_model(
     )
 
 
+def _traced_rows(plan: EditPlan) -> pl.DataFrame:
+    """Return the row of each edit's first wording."""
+    edits = plan.training.filter(pl.col("role") == "edit")
+    return edits.unique("edit", keep="first", maintain_order=True)
+
+
 def _summary(facts: pl.DataFrame) -> pl.DataFrame:
     """Return means over facts, with percentile intervals of a bootstrap over facts."""
     edits = facts["edit"].unique().sort()
-    weights = resampled_weights(len(edits), _RESAMPLES, 0)
+    weights = resampled_weights(len(edits), RESAMPLES, 0)
     place = pl.col("edit").replace_strict(edits, pl.Series(range(len(edits))))
     rows = []
     for (kind, layer, role), own in facts.with_columns(place=place).group_by(
@@ -304,8 +321,8 @@ class _State:
 class _Tracer:
     """Passes of one model with noise and restored states."""
 
-    def __init__(self, model: nn.Module, window: int) -> None:
-        self.model, self.window = model, window
+    def __init__(self, model: nn.Module, window: int, tokens: int) -> None:
+        self.model, self.window, self.tokens = model, window, tokens
         self.architecture = Architecture.of(model)
         self.device = next(model.parameters()).device
         self.embedding = model.get_submodule(self.architecture.embedding)
@@ -358,7 +375,7 @@ class _Tracer:
         # The first row of each sample has no restored state.
         jobs = [(sample, state) for state in (None, *states) for sample in range(samples)]
         probabilities = []
-        step = max(1, _CHUNK // len(text))
+        step = max(1, self.tokens // len(text))
         for first in range(0, len(jobs), step):
             part = jobs[first : first + step]
             tokens_nt = tokens_t.expand(len(part), -1)

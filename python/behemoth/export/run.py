@@ -21,6 +21,7 @@ from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import ProgressLike
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
+from behemoth.support.text import bytes_text
 
 from .formats import BRIDGES, FORMATS, MODELS, get_format
 from .inspection import RECORD, SUMS, write_export_sums
@@ -90,6 +91,7 @@ def export(
     edit: int | None = None,
     block_length: int | None = None,
     force: bool = False,
+    memory: int | None = None,
     progress: ProgressLike = None,
 ) -> Exported:
     """Write a corpus, a plan of edits, or an edited model in the format of another tool.
@@ -117,6 +119,10 @@ def export(
         Tokens in a block, for formats with blocks (megatron, litdata); 2,048 by default.
     force : bool
         Replace an existing export, whether the same or another.
+    memory : int, optional
+        Bytes that the edited model may use in addition to what the process already uses; an edit
+        that needs more is refused beforehand. By default the free memory of the machine or the
+        container. Other formats hold no model.
     progress : callable or Progress, optional
         Called with the progress; raising in it stops the work.
 
@@ -132,8 +138,14 @@ def export(
     made = get_format(to)
     if edit is not None and not isinstance(made, ModelFormat):
         raise ArgumentError("edit", f"{edit} for {to}", f"nothing, or {_or(MODELS)}")
+    if memory is not None:
+        if not isinstance(made, ModelFormat):
+            raise ArgumentError(
+                "memory", f"{bytes_text(memory)} for {to}", f"nothing, or {_or(MODELS)}"
+            )
+        whole_number("memory", memory, 1)
     if isinstance(made, ModelFormat):
-        content = _of_edit(made, directory, plan, edit, block_length, progress)
+        content = _of_edit(made, directory, plan, edit, block_length, memory, progress)
     elif isinstance(made, Bridge):
         content = _of_plan(made, directory, plan, block_length, progress)
     else:
@@ -256,15 +268,18 @@ def _of_edit(
     plan: object,
     edit: int | None,
     block_length: int | None,
+    memory: int | None,
     progress: ProgressLike,
 ) -> _Content:
     from .edited import EditedModels
+    from .memory_budget import require_export
 
     if plan is not None:
         raise ArgumentError("plan", f"a plan for {made.name}, a format of edits", "none")
     if block_length is not None:
         raise _no_blocks(made.name, block_length)
     models = EditedModels.open(directory, edit)
+    require_export(models, memory)
     return _Content(
         models.run.corpus,
         lambda place: made.write(models, place, progress),

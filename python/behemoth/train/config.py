@@ -254,6 +254,11 @@ class TrainConfig:
         """Number of tokens per update."""
         return self.batch_size * self.block_length
 
+    @property
+    def held_tokens(self) -> int:
+        """Number of tokens of an update that are in memory at a time, in a single process."""
+        return -(-self.batch_size // self.accumulate) * self.block_length
+
 
 def unused(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return which settings would have no effect beside the others, with where they have one.

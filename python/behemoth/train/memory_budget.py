@@ -16,7 +16,7 @@ from .device import find_device
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["require_room", "require_weights"]
+__all__ = ["file_bytes", "require_room", "require_weights"]
 
 
 def require_room(
@@ -86,6 +86,9 @@ def require_weights(
     device: torch.device | str | None,
     memory: int | None = None,
     name: str = "run",
+    *,
+    beside: int = 0,
+    work: str = "load",
 ) -> None:
     """Refuse a model that needs more memory to load than is available, before it is loaded.
 
@@ -99,6 +102,10 @@ def require_weights(
         Bytes that this process may use; by default what the machine or the container has free.
     name : str
         Name of the argument, for errors.
+    beside : int
+        Bytes that are needed in addition to those of loading it.
+    work : str
+        What is done with the model, for errors.
 
     Raises
     ------
@@ -108,10 +115,15 @@ def require_weights(
     if find_device("auto" if device is None else str(device)).type != "cpu":
         return
     free = available() if memory is None else memory
-    needed = LOADED * sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    needed = beside + LOADED * file_bytes(directory)
     if free is not None and needed > free:
         raise ArgumentError(
             name,
-            f"{directory}, which needs about {bytes_text(needed)} of memory to load",
+            f"{directory}, which needs about {bytes_text(needed)} of memory to {work}",
             f"what fits into {bytes_text(free)}: a smaller model",
         )
+
+
+def file_bytes(directory: Path) -> int:
+    """Return the bytes of the weights' files in the directory of a model."""
+    return sum(file.stat().st_size for file in directory.glob("*.safetensors"))

@@ -33,8 +33,10 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train import train
+from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_run, world_id
 
+from .memory_budget import fitting_rows, is_trained, require_twin
 from .record import Tried, TuningDirectory
 from .sampler import suggested
 
@@ -108,6 +110,7 @@ def tune(
     seed: int = 0,
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
+    memory: int | None = None,
     progress: ProgressLike = None,
 ) -> Tuned:
     """Choose settings by the score of a suite; an interrupted tuning resumes.
@@ -146,6 +149,10 @@ def tune(
         Directory in which methods keep covariances; by default in `out`.
     device : optional
         By default a GPU if one is available.
+    memory : int, optional
+        Bytes of CPU memory that may be used in addition to what the process already uses: fewer
+        rows go through a pass to fit, and a tuning that does not fit even so is refused beforehand.
+        By default the free memory of the machine or the container.
     progress : callable or Progress, optional
         Receiver of progress reports; an error that it raises stops the work.
 
@@ -171,6 +178,10 @@ def tune(
     whole_number("trials", trials, 1)
     whole_number("rows", rows, 1)
     whole_number("seed", seed)
+    if memory is not None:
+        whole_number("memory", memory, 1)
+    if device is not None:
+        find_device(str(device))
     if objective is None:
         objective = "unlearning" if chosen.info.forgets() else "editing"
     elif objective not in OBJECTIVES:
@@ -190,6 +201,11 @@ def tune(
     plan = _plan(run, request, apart)
     beside = None if twin is None else _twin(twin, run, plan, objective)
     directory = TuningDirectory(path_of("out", out))
+    batch_size = None
+    if len(directory.tried()) < trials:  # before anything is written
+        if objective == "unlearning" and beside is None and not is_trained(directory.twin):
+            require_twin(run, _untold(run, plan), memory)
+        batch_size = fitting_rows(run, plan, chosen, searched, objective, device, memory)
     with lock(_made(directory.path) / ".lock", wait=False) as ours:
         if not ours:
             raise ArgumentError("out", fspath(out), "a directory that no other process is in")
@@ -205,7 +221,9 @@ def tune(
         carried_out = 0
         if len(done) < trials:
             kept = directory.path / "cache" if cache is None else Path(cache)
-            laboratory = _Laboratory.of(run, plan, objective, directory, beside, kept, seed, device)
+            laboratory = _Laboratory.of(
+                run, plan, objective, directory, beside, kept, seed, device, memory, batch_size
+            )
             with task(progress, "tuning", "trials") as step:
                 while len(done) < trials:
                     settings = _next(chosen, searched, done, seed)
@@ -355,6 +373,7 @@ class _Laboratory:
     model: PreTrainedModel
     twin: Bench | None
     context: EditContext
+    batch_size: int | None
 
     @classmethod
     def of(
@@ -367,6 +386,8 @@ class _Laboratory:
         cache: Path,
         seed: int,
         device: torch.device | str | None,
+        memory: int | None,
+        batch_size: int | None,
     ) -> _Laboratory:
         """Load the models; if a twin is needed and none is given, train it or resume that."""
         if not (directory.plan / "plan.toml").is_file():
@@ -374,13 +395,14 @@ class _Laboratory:
         bench = None
         if objective == "unlearning":
             if twin is None:
-                train(_untold(run, plan), out=directory.twin, config=run.config)
+                train(_untold(run, plan), out=directory.twin, config=run.config, memory=memory)
                 twin = read_run(directory.twin)
             beside = twin.load_model(device)
-            # With the same probes.
-            bench = Bench(run.directory, run, plan, {}, lambda: beside, in_trial=True)
+            bench = Bench(  # with the same probes
+                run.directory, run, plan, {}, lambda: beside, batch_size=batch_size, in_trial=True
+            )
         context = EditContext(run.corpus, seed=seed, cache=cache, run=run.directory)
-        return cls(run, plan, objective, run.load_model(device), bench, context)
+        return cls(run, plan, objective, run.load_model(device), bench, context, batch_size)
 
     def carry_out(
         self, number: int, method: EditMethod, settings: Mapping[str, Any], rows: int
@@ -404,7 +426,7 @@ class _Laboratory:
         run = self.run
         bench = Bench(
             run.directory, run, self.plan, {None: delta}, lambda: model, None, self.twin,
-            in_trial=True,
+            batch_size=self.batch_size, in_trial=True,
         )  # fmt: skip
         readings = _readings(self.objective, bench)
         if broken := [name for name, reading in readings.items() if not _is_finite(reading)]:

@@ -71,6 +71,8 @@ class SuiteBudget:
         Whether there is a twin.
     facts : int, optional
         Number of facts that suite ``recall`` queries; by default at most 10,000.
+    scored : bool
+        Whether only the measures of the suite's score are taken (`score.OBJECTIVES`).
     """
 
     suite: str
@@ -80,6 +82,7 @@ class SuiteBudget:
     changes: int
     twin: bool
     facts: int | None = None
+    scored: bool = False
 
     def bytes_of(self, rows: int, stack: int) -> int:
         """Return the estimated peak in bytes.
@@ -101,6 +104,8 @@ class SuiteBudget:
         weights = weight_bytes(self.model)
         passes = min(rows, 512, probes.height) * row_bytes(self.model, probes)
         parts = [stack + passes + _OF_A_PROBE * self._asked(probes)]
+        if self.scored:  # the frame, and for unlearning tests of membership
+            return parts if self.suite == "editing" else [*parts, self._membership(rows)]
         if self.suite in ("editing", "unlearning"):
             parts.append(weights + self._text())
         if self.suite == "recall":  # of the edited model, if there is an edit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -12,6 +12,7 @@ import polars as pl
 from behemoth.edit.registry import get_method
 from behemoth.plan.request import EditRequest
 from behemoth.study.directory import RECALL, StudyDirectory, StudyError
+from behemoth.study.file.expand import Expansion
 from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
@@ -23,7 +24,9 @@ from behemoth.train.run import Run, checkpoint_paths, read_run
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
 
-__all__ = ["Bench", "Frequency", "Units", "model_unit", "trial_unit"]
+    from .record import Gate
+
+__all__ = ["Bench", "Frequency", "Units", "expansion_of", "model_unit", "trial_unit", "units_of"]
 
 _RATE = 4e-3  # learning rate of pico in small batches; its default is for batches of 256 blocks
 
@@ -40,6 +43,21 @@ class Units:
 
     models: dict[str, ModelUnit]
     trials: dict[str, TrialUnit] = field(default_factory=dict)
+
+
+def units_of(gate: Gate, threads: int) -> list[Units]:
+    """Return the units of a gate, by seed."""
+    return [gate.units(seed, threads) for seed in range(gate.seeds)]
+
+
+def expansion_of(wanted: Iterable[Units]) -> Expansion:
+    """Return all units, each once: seeds share equal units."""
+    models: dict[str, ModelUnit] = {}
+    trials: dict[str, TrialUnit] = {}
+    for units in wanted:
+        models |= {unit.id: unit for unit in units.models.values()}
+        trials |= {unit.id: unit for unit in units.trials.values()}
+    return Expansion(models, list(trials.values()))
 
 
 def model_unit(

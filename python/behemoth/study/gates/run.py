@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.expand import Expansion
-from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.work.cost import Estimator
 from behemoth.study.work.engine import Engine, check_sizes
+from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
-from behemoth.support.checks import in_the_way
+from behemoth.support.checks import in_the_way, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import processor, versions
 
-from .bench import Bench, Units
+from .bench import Bench, expansion_of, units_of
 from .conditions import verdict_of
 from .measures import identity, measured, plain
+from .memory_budget import shares_of_gates
 from .record import Gate, GateRecord, Row
 from .registry import get_gates
 
@@ -116,6 +116,7 @@ def run_gates(
     workers: int | None = None,
     reasons: bool = False,
     dry_run: bool = False,
+    memory: int | None = None,
     gates: Sequence[Gate] | None = None,
     progress: ProgressLike = None,
 ) -> GatesResult:
@@ -138,6 +139,10 @@ def run_gates(
         For gates that are not reproduced, test the reasons that can be tested.
     dry_run : bool
         Only report the progress of each gate.
+    memory : int, optional
+        Bytes that all workers, and this process, which measures, may use on a CPU; by default what
+        the machine or the container has free. There are fewer workers if these do not fit, unless
+        `workers` is given.
     gates : sequence of Gate, optional
         Gates of other sizes, instead of the registry's.
     progress : callable or Progress, optional
@@ -152,16 +157,20 @@ def run_gates(
     Raises
     ------
     ArgumentError
-        If a number is not that of a gate, or `out` contains something else.
+        If a number is not that of a gate, `out` contains something else, or a unit of a gate is
+        estimated to need more memory.
     StudyError
         If another process is running gates in `out`.
     """
     chosen = get_gates(gate) if gates is None else list(gates)
     check_sizes(workers, threads)
+    if memory is not None:
+        whole_number("memory", memory, 1)
     directory = StudyDirectory(out)
     before = _before(directory.path)
     if dry_run:
         return GatesResult(fspath(out), (), [], 0.0, _states(directory, chosen, threads, before))
+    shares = shares_of_gates(directory, chosen, threads, workers, memory, reasons=reasons)
     directory.path.mkdir(parents=True, exist_ok=True)
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
@@ -172,7 +181,7 @@ def run_gates(
         _write(directory.path, before)
         records: list[GateRecord] = []
         failures: list[Unseen] = []
-        laboratory = _Laboratory(directory, threads, workers, progress)
+        laboratory = _Laboratory(directory, threads, shares, progress)
         with laboratory.open(), task(progress, "gates", "gates") as step:
             for done, one in enumerate(chosen, 1):
                 named = f"gate {one.number}: {one.title}"
@@ -195,9 +204,9 @@ class _Laboratory:
     """Workers that are started when first needed, and kept for all gates."""
 
     def __init__(
-        self, directory: StudyDirectory, threads: int, workers: int | None, progress: ProgressLike
+        self, directory: StudyDirectory, threads: int, shares: Shares, progress: ProgressLike
     ) -> None:
-        self.directory, self.threads, self.workers = directory, threads, workers
+        self.directory, self.threads, self.shares = directory, threads, shares
         self.progress = progress
         self._engine: Engine | None = None
 
@@ -212,11 +221,11 @@ class _Laboratory:
 
     def rows(self, gate: Gate) -> tuple[list[Row], float]:
         """Carry out the units of a gate; return its measurements per seed, and worker seconds."""
-        wanted = [gate.units(seed, self.threads) for seed in range(gate.seeds)]
-        work = Work(self.directory, _expansion(wanted), self.progress)
+        wanted = units_of(gate, self.threads)
+        work = Work(self.directory, expansion_of(wanted), self.progress)
         if work.models or work.trials:
             if self._engine is None:
-                self._engine = _engine(self.directory.path, self.workers, self.threads)
+                self._engine = _engine(self.directory.path, self.shares, self.threads)
             work.carry_out(self._engine)
         rows: list[Row] = []
         seconds = 0.0
@@ -266,21 +275,10 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
     )
 
 
-def _expansion(wanted: Sequence[Units]) -> Expansion:
-    """Return all units, each once: seeds share equal units."""
-    models: dict[str, ModelUnit] = {}
-    trials: dict[str, TrialUnit] = {}
-    for units in wanted:
-        models |= {unit.id: unit for unit in units.models.values()}
-        trials |= {unit.id: unit for unit in units.trials.values()}
-    return Expansion(models, list(trials.values()))
-
-
-def _engine(path: Path, workers: int | None, threads: int) -> Engine:
+def _engine(path: Path, shares: Shares, threads: int) -> Engine:
     from behemoth.study.work.local import LocalEngine
-    from behemoth.support.provenance import cores
 
-    return LocalEngine(path, workers or max(1, cores() // threads), threads)
+    return LocalEngine(path, shares.workers, threads, memory=shares.unit_bytes)
 
 
 def _states(
@@ -292,7 +290,7 @@ def _states(
     """Return the progress of each gate."""
     states: list[GateState] = []
     for gate in gates:
-        everything = _expansion([gate.units(seed, threads) for seed in range(gate.seeds)])
+        everything = expansion_of(units_of(gate, threads))
         work = Work(directory, everything, None)
         costs = Estimator()
         left = sum(costs.model(unit).seconds for unit in work.models.values())

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from behemoth.edit.memory_budget import counts, edit_bytes
-from behemoth.edit.protocol import EditContext, EditMethod, answers
+from behemoth.edit.memory_budget import counts, delta_bytes, edit_bytes
+from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import FIXED, halves, pass_bytes
@@ -49,7 +49,7 @@ def model_bytes(config: TrainConfig, vocabulary: int, facts: int, rows: int = RO
     rows : int
         Number of rows per pass of recall.
     """
-    step = training_bytes(config.size, vocabulary, _tokens(config))
+    step = training_bytes(config.size, vocabulary, config.held_tokens)
     weights = 4 * config.size.parameters_with(vocabulary)
     asked = _OF_A_FACT * facts + _OF_A_WORD * vocabulary * min(rows, facts)
     return max(step, FIXED + LOADED * weights + asked)
@@ -69,11 +69,6 @@ def recall_rows(config: TrainConfig, vocabulary: int, facts: int, memory: int | 
         return ROWS
     fits = (n for n in halves(ROWS) if model_bytes(config, vocabulary, facts, n) <= memory)
     return next(fits, 1)
-
-
-def _tokens(config: TrainConfig) -> int:
-    """Return the number of tokens of a step that are in memory at a time."""
-    return -(-config.batch_size // config.accumulate) * config.block_length
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ class TrialBudget:
         kept = self._every if self.measure.suite is not None else changes
         parts = [edit, pass_bytes(self.model, self.plan.probes, changes, kept, rows)]
         if self.measure.durability:
-            step = training_bytes(*dimensions(self.model), _tokens(self.config))
+            step = training_bytes(*dimensions(self.model), self.config.held_tokens)
             parts.append((LOADED + 1) * weights + step)
         if self.measure.suite is not None:
             # Without a smaller number, each measure of a suite takes its own.
@@ -181,6 +176,4 @@ class TrialBudget:
         )
 
     def _changes(self, plans: Sequence[EditPlan]) -> int:
-        """Return the bytes of the changes of some plans, at most those of dense changes of all."""
-        dense = 4 * len(plans) * sum(each.numel() for each in self.model.parameters())
-        return min(answers(self.method).plans_bytes(self.model, plans), dense)
+        return delta_bytes(self.method, self.model, plans)

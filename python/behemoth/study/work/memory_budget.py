@@ -80,6 +80,7 @@ def shares_of(
     *,
     given: int | None = None,
     limited: bool = True,
+    measuring: bool = False,
 ) -> Shares:
     """Divide memory among workers, and refuse a study with a unit that does not fit.
 
@@ -96,6 +97,8 @@ def shares_of(
         one, the number is reduced if that makes all units fit.
     limited : bool
         If false and `memory` is None, memory is only estimated.
+    measuring : bool
+        Whether one more process, which measures the models, needs as much as a worker.
 
     Raises
     ------
@@ -113,15 +116,17 @@ def shares_of(
         free = available()
     if free is None:
         return Shares(workers, None, most)
-    fit = free // largest.least
+    fit = free // largest.least - measuring
     there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    if measuring:
+        there += ", and the process that measures needs as much"
     if fit < 1:
-        raise largest.refusal(free, there)
+        raise largest.refusal(free // (1 + measuring), there)
     if fit < workers and given is not None:
         each = f"{given}, each of which needs about {bytes_text(largest.least)} of memory"
         raise ArgumentError("workers", f"{each} for {largest.unit} while {there}", f"up to {fit}")
     count = min(workers, fit)
-    share = free // count
+    share = free // (count + measuring)
     return Shares(count, share - WORKER, min(most, share))
 
 

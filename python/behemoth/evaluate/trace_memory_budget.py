@@ -1,0 +1,102 @@
+"""Memory budget of causal tracing: how many tokens go through a pass, and whether it fits.
+
+This estimates peak memory on a CPU, in addition to what the process uses before: the model, the
+rows of a pass, and the bootstrap over facts. Measured peaks are in docs/reliability.md, beside the
+estimates (tests/evaluate/test_trace_memory.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
+from behemoth.support.errors import ArgumentError
+from behemoth.support.memory import available
+from behemoth.support.text import bytes_text
+
+from .memory_budget import halves, token_bytes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["RESAMPLES", "TOKENS", "fitting_tokens", "trace_bytes"]
+
+TOKENS = 1 << 15
+"""Usual number of tokens per pass."""
+
+RESAMPLES = 1000
+"""Number of resamples of the bootstrap over facts."""
+
+# Libraries that the first pass loads, buffers of kernels, the plan and the frames. With 96 MiB, as
+# for an evaluation, 152 MiB were estimated for `nano`, and a peak with another plan was 162.
+_FIXED = 160 << 20
+# Bytes per answer token and word of the vocabulary: logits, log-probabilities and a temporary.
+_OF_A_WORD = 4 * 3
+# Bytes per fact and resample: its weight, and copies of it in the order of the rows.
+_OF_A_WEIGHT = 8 * 3
+_KINDS = 3  # of restored states, at each layer and token
+
+
+def trace_bytes(model: nn.Module, rows: pl.DataFrame, samples: int, tokens: int) -> int:
+    """Estimate the peak memory of tracing, in bytes.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model, which is included in the estimate with the memory that loading it needs.
+    rows : polars.DataFrame
+        The rows of the plan's mixture that are traced, one per fact.
+    samples : int
+        Number of draws of noise per fact.
+    tokens : int
+        Maximum number of tokens per pass; at least one row is passed.
+    """
+    size, vocabulary = dimensions(model)
+    token, largest = token_bytes(size), 0
+    lengths = rows.select(
+        pl.col("prompt").list.len().cast(pl.Int64),
+        pl.col("old_answer").list.len().cast(pl.Int64),
+    ).unique()
+    for prompt, answer in lengths.iter_rows():
+        length = prompt + answer - 1
+        jobs = samples * (1 + _KINDS * size.layers * prompt)
+        count = min(jobs, max(1, tokens // length))
+        largest = max(largest, count * (token * length + _OF_A_WORD * answer * vocabulary))
+    summary = _OF_A_WEIGHT * RESAMPLES * rows.height
+    return _FIXED + LOADED * weight_bytes(model) + max(largest, summary)
+
+
+def fitting_tokens(
+    model: nn.Module, rows: pl.DataFrame, samples: int, memory: int | None = None
+) -> int:
+    """Return the number of tokens per pass that fit into memory; on a GPU the usual one.
+
+    Parameters
+    ----------
+    model, rows, samples
+        See `trace_bytes`.
+    memory : int, optional
+        Bytes that may be used; by default the free memory of the machine or the container.
+
+    Raises
+    ------
+    ArgumentError
+        If tracing does not fit even with one row per pass.
+    """
+    free = available() if memory is None else memory
+    if free is None or not is_estimated(model):
+        return TOKENS
+    # Free memory already excludes the model, which is loaded.
+    loaded = LOADED * weight_bytes(model) if memory is None else 0
+    for tokens in halves(TOKENS):
+        if trace_bytes(model, rows, samples, tokens) - loaded <= free:
+            return tokens
+    least = bytes_text(trace_bytes(model, rows, samples, 1) - loaded)
+    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    raise ArgumentError(
+        "run",
+        f"a model whose tracing needs about {least} of memory while {there}",
+        "what fits: a smaller model, or a plan of fewer edits",
+    )
