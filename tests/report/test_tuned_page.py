@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/results/tuned"
+LOCALITY = ", with locality"
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs/results/tuned"
 def test_rows_are_those_of_the_frame(world, suite, page_rows):
     page = page_rows(PAGE / "index.md", f"{world}: {suite}")
     frame = pl.read_parquet(PAGE / world / "frames" / f"{suite}_table.parquet")
+    frame = frame.filter(~pl.col("label").str.ends_with(LOCALITY))
     assert {label.removesuffix(", tuned") for label in frame["label"]} == set(page)
     others = ("damage",) if suite == "editing" else ("forgetting", "utility", "privacy")
     seen = 0
@@ -33,6 +35,53 @@ def test_rows_are_those_of_the_frame(world, suite, page_rows):
             assert page[name][7 if tuned else 6] == f"{row['exact_efficacy']:.2f}", row["label"]
         seen += tuned
     assert seen == sum(cells[2] not in ("", "the same") for cells in page.values())
+
+
+def test_rows_with_locality_are_those_of_the_frame(page_rows):
+    page = page_rows(PAGE / "index.md", "text: with locality")
+    frame = pl.read_parquet(PAGE / "text/frames/editing_table.parquet")
+    found = {row["label"]: row for row in frame.iter_rows(named=True)}
+    assert set(page) == {label.partition(",")[0] for label in found} - {"ike"}
+    for name, cells in page.items():
+        for place, ending in enumerate(("", ", tuned", LOCALITY)):
+            row = found.get(name + ending)
+            if row is None:
+                assert cells[place] == ("" if name == "retrain" else "the same")
+                continue
+            ends = (row[f"score_locality{end}"] for end in ("", "_low", "_high"))
+            assert cells[place] == "{:.2f} ({:.2f} to {:.2f})".format(*ends), name
+            assert cells[3 + place] == f"{row['damage']:.2f}"
+        if row := found.get(name + LOCALITY):
+            assert cells[6:] == [f"{row['score']:.2f}", f"{row['first']}-{row['last']}"]
+
+
+def test_what_locality_is_paid_with_is_what_the_trials_say():
+    trials = pl.read_parquet(PAGE / "text/frames/editing_trials.parquet")
+    page = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
+
+    def less(method, measure, other=", tuned"):
+        own, by = (
+            trials.filter(label=method + ending, measure=measure).sort("world_seed")["value"]
+            for ending in (LOCALITY, other)
+        )
+        apart = own - by
+        assert len(apart) == 5
+        error = 2.776 * apart.std() / 5**0.5
+        return apart.mean(), apart.mean() - error, apart.mean() + error
+
+    mean, low, high = less("ft", "damage")
+    assert f"`ft` loses {-mean:.2f} fewer of the bystanders ({-high:.2f} to {-low:.2f})" in page
+    mean, low, high = less("ft", "score_locality")
+    assert f"rises by {mean:.2f} ({low:.2f} to {high:.2f})" in page
+    mean, low, high = less("alphaedit", "damage")
+    assert f"`alphaedit` loses {-mean:.2f} fewer ({-high:.2f} to {-low:.2f})" in page
+    for method in ("rome", "memit", "emmet"):
+        assert less(method, "damage")[2] < 0
+        assert less(method, "score_locality")[1] < 0 < less(method, "score_locality")[2]
+    assert less("rome", "score")[2] < 0 and less("memit", "score")[2] < 0
+    assert less("ultraedit", "damage", "")[2] < 0 and less("ultraedit", "score", "")[2] < 0
+    for measure in ("damage", "score", "score_locality"):
+        assert less("lora", measure)[1] < 0 < less("lora", measure)[2]
 
 
 def test_better_means_of_unlearning_are_tied_with_the_best_default():

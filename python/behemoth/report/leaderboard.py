@@ -329,25 +329,24 @@ def _shown(board: Board) -> list[str]:
 
 
 def _board_table(board: Board, places: Mapping[str, str]) -> Table:
+    """Return the table, with what a score is paid with beside it and what methods cost last."""
     shown = _shown(board)
     said, uneven = _varied(board), _uneven(board)
     heads = (
         "method",
         "#place",
-        "#score",
+        *(f"#{_HEADS.get(name, name)}" for name in shown),
         "#seconds",
         *(("#settings",) if said else ()),
-        *(f"#{_HEADS.get(name, name)}" for name in shown if name != "score"),
         *(("#trials",) if uneven else ()),
     )
     rows = [
         [
             placed(row["label"], places.get(row["label"])),
             _place(row),
-            _cell(row, "score", of),
+            *(_cell(row, name, of) for name in shown),
             _cost(row),
             *((_settings(row),) if said else ()),
-            *(_cell(row, name, of) for name in shown if name != "score"),
             *((_trials(row),) if uneven else ()),
         ]
         for row in board.table.iter_rows(named=True)

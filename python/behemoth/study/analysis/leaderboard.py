@@ -28,8 +28,8 @@ FEWEST = 3
 the interval is 12.7 standard errors to each side, so by chance it is tiny or the full range."""
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
-    "editing": ("score", "efficacy", "paraphrase", "neighbourhood", "exact_efficacy", "damage",
-                "score_locality", "kl"),
+    "editing": ("score", "score_locality", "damage", "efficacy", "paraphrase", "neighbourhood",
+                "exact_efficacy", "kl"),
     "unlearning": ("score", "forgetting", "utility", "privacy", "forget_recall", "leak_at_64",
                    "relearned", "linear_probe", "kl_twin_retain"),
 }  # fmt: skip
