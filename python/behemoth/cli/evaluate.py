@@ -62,7 +62,7 @@ def evaluate(
     A run has the stage `before` only, an edit also `after`. The metrics shown are means of the
     rows; intervals need several models. With `--suite` all measures of a suite are computed, and
     one that cannot be reports what is missing: suite.json and the rows are written to DIR. Their
-    intervals come from a bootstrap over the subjects of this one model.
+    intervals come from a bootstrap over subjects, documents or edits of this one model.
     """
     keep_interrupts()
     prepare()

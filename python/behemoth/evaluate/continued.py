@@ -54,7 +54,7 @@ def continue_training(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model without the edit; all parameters are trained temporarily and restored bit-exactly.
     corpus : Corpus
     plan : EditPlan

@@ -189,7 +189,7 @@ def evaluate_model(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model without the edits; it is left unchanged.
     corpus : Corpus
     plan : EditPlan

@@ -94,7 +94,7 @@ def ask_with_hints(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model to query: ``with delta.apply(model)`` for an edited one.
     corpus : Corpus
     plan : EditPlan

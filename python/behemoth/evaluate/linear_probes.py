@@ -67,7 +67,7 @@ def probe_objects(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model to probe: ``with delta.apply(model)`` for an edited one.
     corpus : Corpus
     plan : EditPlan

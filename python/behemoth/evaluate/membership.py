@@ -53,7 +53,7 @@ def membership(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model to test: ``with delta.apply(model)`` for an edited one.
     corpus : Corpus
     plan : EditPlan

@@ -53,7 +53,7 @@ def evaluate_changed(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model without the edit; it is left unchanged.
     corpus : Corpus
     plan : EditPlan

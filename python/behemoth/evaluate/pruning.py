@@ -76,7 +76,7 @@ def evaluate_pruned(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model without the edit; it is left unchanged.
     corpus : Corpus
     plan : EditPlan

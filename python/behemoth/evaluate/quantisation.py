@@ -81,7 +81,7 @@ def evaluate_quantised(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model without the edit; it is left unchanged.
     corpus : Corpus
     plan : EditPlan

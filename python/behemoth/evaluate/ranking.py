@@ -83,7 +83,7 @@ class Ranking:
 
         Parameters
         ----------
-        model : GPTNeoXForCausalLM
+        model : PreTrainedModel
             The model to query, with the edit applied if there is one.
         asked : Prompted
         probes : intp[m]

@@ -60,7 +60,7 @@ def relearn(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The model without the edit; all parameters are trained temporarily and restored bit-exactly.
     corpus : Corpus
     plan : EditPlan
@@ -131,7 +131,7 @@ def ask_on_the_way(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         A model, which is restored bit-exactly.
     asked : Prompted
     about : polars.DataFrame

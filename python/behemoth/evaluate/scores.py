@@ -105,7 +105,7 @@ def score_stacked(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
     stacked : StackedDeltas
         Stack of K edits.
     asked : Prompted

@@ -41,7 +41,7 @@ def document_losses(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
     documents : sequence of int[tokens]
         Documents; they are truncated to the maximum length of the model.
 
@@ -75,7 +75,7 @@ def model_divergences(
 
     Parameters
     ----------
-    reference, model : GPTNeoXForCausalLM
+    reference, model : PreTrainedModel
         Models with the same vocabulary.
     documents : sequence of int[tokens]
         Documents; they are truncated to the maximum length of `model`.

@@ -30,7 +30,7 @@ def twin_divergences(
 
     Parameters
     ----------
-    twin, model : GPTNeoXForCausalLM
+    twin, model : PreTrainedModel
         Models with the same vocabulary.
     prompts : polars.Series of lists of int
     batch_size : int

@@ -100,7 +100,7 @@ def _suite(suite: SuiteResult) -> Iterator[str]:
         label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
         cells = (label, f"{own.value:.3g}", between, f"{own.count:,}", own.over, twin)
         yield f"| {' | '.join(cells)} |"
-    yield from ("", "Intervals are of a bootstrap over the subjects of this one model.")
+    yield from ("", "Intervals are of a bootstrap over what *over* names, of this one model.")
     missing = [taken for taken in suite.measures if taken.missing is not None]
     if missing:
         yield from ("", "Not taken:", "")

@@ -72,7 +72,7 @@ def recall(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         A model whose vocabulary is at least as large as that of `corpus`. It is evaluated without
         dropout and returned to its previous mode.
     corpus : Corpus

@@ -70,7 +70,7 @@ def generate(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
     prompts : sequence of sequence of int
         Token ids, at least one per prompt.
     most : int

@@ -247,7 +247,7 @@ class SuiteResult:
             "twin": self.twin,
             "stage": self.stage,
             "edit_hash": self.edit_hash,
-            "interval": "95%, bootstrap over the subjects of this one model",
+            "interval": "95%, bootstrap over what `over` names, of this one model",
             "measures": [
                 {
                     "name": taken.name,

@@ -22,7 +22,7 @@ from behemoth.train.config import default_config
 from behemoth.train.run import Run, checkpoint_paths, read_run
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoXForCausalLM
+    from transformers import PreTrainedModel
 
     from .record import Gate
 
@@ -215,7 +215,7 @@ class Bench:
         self.model(name)
         return read_run(self._model(name))
 
-    def load(self, name: str, step: int | None = None) -> GPTNeoXForCausalLM:
+    def load(self, name: str, step: int | None = None) -> PreTrainedModel:
         """Load a model, as it was at the end or after one of its `steps`."""
         model: Any = self.run(name).load_model("cpu")
         if step is not None:

@@ -28,7 +28,7 @@ from behemoth.train.device import Machine
 from behemoth.train.update import Updater
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoXForCausalLM
+    from transformers import PreTrainedModel
 
 __all__ = ["as_batch", "log_steps", "retention", "train_on"]
 
@@ -59,7 +59,7 @@ def log_steps(steps: int) -> list[int]:
 
 
 def retention(
-    model: GPTNeoXForCausalLM,
+    model: PreTrainedModel,
     corpus: Corpus,
     plan: EditPlan,
     method: EditMethod,
@@ -73,7 +73,7 @@ def retention(
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The unedited model, which is not changed.
     corpus : Corpus
         Corpus it was trained on.
@@ -103,7 +103,7 @@ def retention(
         return pl.DataFrame(schema=RETENTION), delta.failure
     nameless = bool(plan.edits["new_object"].is_null().all())
     asked = _Asked(plan, forgets=method.info.forgets(nameless=nameless))
-    edited: GPTNeoXForCausalLM = deepcopy(model)
+    edited: PreTrainedModel = deepcopy(model)
     delta.apply(edited)
     looked = set(log_steps(steps))
     done = itertools.chain([0], train_on(edited, corpus, config, steps, rate))
@@ -111,7 +111,7 @@ def retention(
 
 
 def train_on(
-    model: GPTNeoXForCausalLM, corpus: Corpus, config: TrainConfig, steps: int, rate: float
+    model: PreTrainedModel, corpus: Corpus, config: TrainConfig, steps: int, rate: float
 ) -> Iterator[int]:
     """Continue training as the run was trained, and yield the number of each step after it.
 
@@ -161,7 +161,7 @@ class _Asked:
         self.new, self.old = torch.tensor(tokens).T
 
     @torch.no_grad()
-    def look(self, model: GPTNeoXForCausalLM, step: int) -> pl.DataFrame:
+    def look(self, model: PreTrainedModel, step: int) -> pl.DataFrame:
         """Return the rows of `RETENTION` for a model after this many steps."""
         margins = []
         for first in range(0, len(self.prompts), _ROWS):

@@ -42,7 +42,7 @@ from .suite import bench_of
 from .trial import Clock, Planned, Trial
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoXForCausalLM
+    from transformers import PreTrainedModel
 
     from behemoth.evaluate.suites.bench import Bench
 
@@ -67,7 +67,7 @@ class Laboratory:
 
     def __init__(self, directory: StudyDirectory, memory: int | None = None) -> None:
         self.directory, self.memory = directory, memory
-        self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
+        self._run: tuple[str, Run, PreTrainedModel] | None = None
         self._planned: Planned | None = None
         self._costs = Costs(directory.cache / "costs")
         self._twin: tuple[str, str, Bench] | None = None
@@ -241,7 +241,7 @@ class Laboratory:
         self.directory.write(record)
         return record
 
-    def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, GPTNeoXForCausalLM]:
+    def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, PreTrainedModel]:
         if self._run is None or self._run[0] != name:
             self._run = self._twin = None
             run = read_run(self.directory.model(name))
@@ -309,7 +309,7 @@ def compile_unit(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     return compile_plan(corpus, request, table=table)
 
 
-def _recall(model: GPTNeoXForCausalLM, corpus: Corpus, batch_size: int) -> pl.DataFrame:
+def _recall(model: PreTrainedModel, corpus: Corpus, batch_size: int) -> pl.DataFrame:
     names = {row["name"] for row in corpus.templates if row["share"] > 0 and row["probe"]}
     if not names:
         return pl.DataFrame(schema=RECALL)

@@ -15,7 +15,7 @@ from behemoth.study.schemas import SUITES
 from behemoth.train.run import Run
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoXForCausalLM
+    from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
 
@@ -24,7 +24,7 @@ __all__ = ["bench_of", "suite_frame"]
 
 def bench_of(
     run: Run,
-    model: GPTNeoXForCausalLM,
+    model: PreTrainedModel,
     plan: EditPlan,
     deltas: Mapping[int | None, EditDelta],
     twin: Bench | None = None,
@@ -39,7 +39,7 @@ def bench_of(
     ----------
     run : Run
         Run whose corpus the model is evaluated on.
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         The unedited model.
     plan : EditPlan
     deltas : mapping of int or None to EditDelta

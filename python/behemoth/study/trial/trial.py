@@ -30,7 +30,7 @@ from .measure import edit_frame, trace_frame
 from .suite import bench_of, suite_frame
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoXForCausalLM
+    from transformers import PreTrainedModel
 
     from behemoth.evaluate.suites.bench import Bench
 
@@ -106,7 +106,7 @@ class Trial:
     """
 
     run: Run
-    model: GPTNeoXForCausalLM
+    model: PreTrainedModel
     method: EditMethod
     planned: Planned
     context: EditContext
