@@ -8,6 +8,8 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.lora import Lora
+from behemoth.edit.methods.memit import Memit
+from behemoth.edit.methods.rome import Rome
 from behemoth.edit.plan_sequence import edit_in_sequence
 from behemoth.edit.protocol import EditContext
 
@@ -73,6 +75,16 @@ def test_alphaedit_keeps_the_keys_of_earlier_edits(network, compiled, context):
         assert delta.failure is None
         counts.append(len(memory.earlier_mf[1]))
     assert counts == [answer_tokens(plans[0]), sum(map(answer_tokens, plans))]
+
+
+@pytest.mark.parametrize("method", [Rome, Memit, Emmet])
+def test_no_keys_are_kept_for_methods_that_use_none(network, compiled, context, method):
+    """They were copied after every edit and written to every point of a sequence."""
+    short = method(**FEW)
+    memory = short.start(network, context)
+    assert short.edit_next(network, compiled(1, seed=1), context, memory).failure is None
+    assert not memory.earlier_mf
+    assert short.in_sequence(network, context).memory() == {}
 
 
 def test_alphaedit_disturbs_earlier_facts_less_with_memory(network, compiled, context):

@@ -12,7 +12,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit import sequential
 from behemoth.edit.apply import edit
 from behemoth.edit.methods import wise
-from behemoth.edit.methods.emmet import Emmet
+from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.protocol import EditContext
@@ -253,7 +253,7 @@ def test_keys_are_remembered_by_layer(network, compiled, small_corpus):
     from behemoth.edit.protocol import EditContext, Stateful
 
     context = EditContext(small_corpus)
-    method = Emmet(layers=(1,), **EMMET)
+    method = AlphaEdit(layers=(1,), **EMMET)
     going = method.in_sequence(network, context)
     assert isinstance(going, Stateful)
     plan = compiled(2, seed=1)

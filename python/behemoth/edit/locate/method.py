@@ -88,6 +88,8 @@ class LocateAndEdit(TargetBudget, ABC):
 
     banded: ClassVar[bool] = False
     """Whether the method spreads an edit over several layers, as published."""
+    remembers: ClassVar[bool] = True
+    """Whether `solve` uses the keys of earlier edits of a sequence, which are then kept."""
     usual: ClassVar[str] = "at the prompt's last token, last layer"
     """Default place, with its preposition: the place that tracing found in small models."""
     published: ClassVar[str]
@@ -119,7 +121,8 @@ class LocateAndEdit(TargetBudget, ABC):
         covariance : Covariance
             Covariance of the layer's keys in the unedited model.
         earlier_mf : float64 [m, f]
-            Keys of earlier edits of a sequence, or rows with the same sum of k k^T.
+            Keys of earlier edits of a sequence, or rows with the same sum of k k^T; none unless
+            the method `remembers`.
         """
 
     def default_layers(self, count: int) -> tuple[int, ...]:
@@ -218,7 +221,7 @@ class LocateAndEdit(TargetBudget, ABC):
     def edit_next(
         self, model: nn.Module, plan: EditPlan, context: EditContext, state: EditorState
     ) -> EditDelta:
-        """Return the delta of the next plan of a sequence, and add its keys to the state.
+        """Return the delta of the next plan of a sequence; if it `remembers`, its keys are kept.
 
         Parameters
         ----------
@@ -231,7 +234,8 @@ class LocateAndEdit(TargetBudget, ABC):
         """
         check_kinds(self, [plan])
         [(delta, worked)] = self._edit_plans(model, [plan], context, state)
-        state.remember(worked.keys_nf)
+        if self.remembers:
+            state.remember(worked.keys_nf)
         return delta
 
     def _layers(self, model: nn.Module) -> list[int]:

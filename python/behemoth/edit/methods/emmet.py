@@ -33,6 +33,7 @@ class Emmet(LocateAndEdit):
     slack: float = 0.5
     absolute: bool = False
 
+    remembers: ClassVar[bool] = False
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     searched: ClassVar[Searched] = {
         **LocateAndEdit.searched,

@@ -36,6 +36,7 @@ class Memit(LocateAndEdit):
     absolute: bool = False
 
     banded: ClassVar[bool] = True
+    remembers: ClassVar[bool] = False
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     searched: ClassVar[Searched] = {
         **LocateAndEdit.searched,

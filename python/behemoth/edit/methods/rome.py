@@ -29,6 +29,7 @@ class Rome(LocateAndEdit):
     A plan of several keys (subjects, or tokens of answers) is edited one key after another.
     """
 
+    remembers: ClassVar[bool] = False
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="rome",
