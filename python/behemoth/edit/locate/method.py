@@ -32,6 +32,7 @@ from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating, frozen
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import part_of
 
 from .budget import TargetBudget, Token
 from .state import EditorState, Worked
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["LocateAndEdit", "leverage", "solved"]
 
 _SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
+_PARTS = 2  # of the progress of an edit: covariances, then the search for target vectors
 _PREFIXES = 4  # default for a model trained on documents after others
 
 
@@ -214,7 +216,7 @@ class LocateAndEdit(TargetBudget, ABC):
             self.samples,
             Layout.of(context.training()),
             cache=context.cache,
-            step=context.progress,
+            step=part_of(context.progress, 0, _PARTS),
         )
         return EditorState(found)
 
@@ -308,7 +310,8 @@ class LocateAndEdit(TargetBudget, ABC):
         flat = [site for own in sites for site in own]
         before = observe(model, last, sites)
         origins_sd = self.origins(before) if norm is None else before.values_sd
-        targets = optimise_targets(model, last, flat, origins_sd, self, context.progress)
+        step = part_of(context.progress, 1, _PARTS)
+        targets = optimise_targets(model, last, flat, origins_sd, self, step)
         # Wanted change of the residual stream after the last layer, if several layers share it.
         wanted_sd = targets.deltas_sd
         if norm is not None and len(layers) > 1:
