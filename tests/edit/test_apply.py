@@ -242,15 +242,6 @@ def test_adapters_are_what_peft_loads(trained, plan, corpus, tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_progress_of_an_edit_never_goes_back(trained, plan, tmp_path):
-    """Covariances and the search for target vectors each ran to the end of the same bar."""
-    seen = []
-    edit(trained, plan, "rome", tmp_path / "e", settings={"steps": 3, "samples": 500},
-         progress=lambda at: seen.append(at.done / at.total))  # fmt: skip
-    assert seen[-1] == 1
-    assert seen == sorted(seen)
-
-
 def test_progress_counts_edits(trained, plan, tmp_path):
     seen = []
     edit(

@@ -107,3 +107,16 @@ def test_methods_without_a_memory_go_in_sequence_too(network, compiled, context)
     gain = found.log_probability[1, 0] - found.log_probability[0, 0]
     assert gain > 0
     assert found.recalled.dtype == np.bool_
+
+
+def test_progress_of_an_edit_never_goes_back(network, compiled, small_corpus, monkeypatch):
+    """Covariances and the search for target vectors each ran to the end of the same bar."""
+    monkeypatch.setattr("behemoth.edit.locate.target._CHUNK", 1)  # sites one after another
+    seen = []
+    context = EditContext(
+        small_corpus, progress=lambda done, total, _=None, /: seen.append(done / total)
+    )
+    Memit(**FEW).apply(network, [compiled(3)], context)
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
