@@ -55,7 +55,7 @@ def test_a_run_and_the_same_again(run, study, in_process, tmp_path):
     report = run("study", "run", study, "--out", out, "--json").json()
     assert list(report) == [
         "out", "name", "models", "trials", "done", "failed", "trained", "carried_out",
-        "failures", "seconds", "working_seconds",
+        "failures", "seconds", "working_seconds", "tuned_here",
     ]  # fmt: skip
     assert (report["done"], report["trained"], report["carried_out"]) == (2, 1, 2)
     ran = run("study", "run", study, "--out", out)
