@@ -20,7 +20,7 @@ from behemoth.model.memory import (
     weight_bytes,
 )
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available
+from behemoth.support.memory import available, limit_text
 from behemoth.support.text import bytes_text
 
 from .protocol import EditContext, EditMethod, answers
@@ -160,7 +160,7 @@ def fitting(
         if takes(method, count) <= free:
             return count
     fits = smaller(method, lambda own: takes(own, 1) <= free)
-    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    there = limit_text(free, memory)
     raise ArgumentError(
         "method",
         f"{method.info.name}, which needs about {bytes_text(takes(method, 1))} of memory "

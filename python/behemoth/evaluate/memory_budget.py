@@ -14,7 +14,7 @@ import polars as pl
 
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available
+from behemoth.support.memory import available, limit_text
 from behemoth.support.text import bytes_text
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def fitting(
         for edits in halves(most):
             if takes(edits, rows) <= free:
                 return (stack if edits == most else edits), rows
-    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    there = limit_text(free, memory)
     if batch_size is not None:
         fits = next((rows for rows in halves(batch_size) if takes(1, rows) <= free), 0)
         if fits:

@@ -13,7 +13,7 @@ import polars as pl
 
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available
+from behemoth.support.memory import available, limit_text
 from behemoth.support.text import bytes_text
 
 from .memory_budget import halves, token_bytes
@@ -94,7 +94,7 @@ def fitting_tokens(
         if trace_bytes(model, rows, samples, tokens) - loaded <= free:
             return tokens
     least = bytes_text(trace_bytes(model, rows, samples, 1) - loaded)
-    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    there = limit_text(free, memory)
     raise ArgumentError(
         "run",
         f"a model whose tracing needs about {least} of memory while {there}",

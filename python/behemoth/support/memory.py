@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from .errors import ArgumentError
+from .text import bytes_text
 
-__all__ = ["available", "bytes_of"]
+__all__ = ["available", "bytes_of", "limit_text"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
@@ -41,6 +42,17 @@ def available(root: Path = Path("/")) -> int | None:
             freed = sum(int(row.split()[1]) for row in rows if row.startswith(f"{cached} "))
             found.append(max(0, int(most) - max(0, int(taken) - freed)))
     return min(found, default=None)
+
+
+def limit_text(limit: int, memory: int | None) -> str:
+    """Return the limit on memory for an error: what is free, or allowed if `memory` was given.
+
+    Examples
+    --------
+    >>> limit_text(2 * 10**9, None), limit_text(10**9, 10**9)
+    ('2.00 GB is free', '1.00 GB is allowed')
+    """
+    return f"{bytes_text(limit)} is {'free' if memory is None else 'allowed'}"
 
 
 def _read(file: Path) -> str:

@@ -25,7 +25,7 @@ from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.model.memory import LOADED, weight_bytes
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available
+from behemoth.support.memory import available, limit_text
 from behemoth.support.text import bytes_text
 from behemoth.train.device import find_device
 from behemoth.train.memory_budget import require_room
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["TuneBudget", "fitting_rows", "require_twin"]
+__all__ = ["TuneBudget", "fitting_rows", "is_trained", "require_twin"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TuneBudget:
     searched : Searched
         The search space of the method.
     objective : str
-        The suite whose score is maximised.
+        The score that is maximised (`behemoth.evaluate.suites.score.OBJECTIVES`).
     twin : bool
         Whether a twin is in memory.
     """
@@ -187,7 +187,7 @@ def fitting_rows(
     if free is None or find_device("auto" if device is None else str(device)).type != "cpu":
         return None
     own = TuneBudget.of(run, plan, method, searched, objective)
-    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    there = limit_text(free, memory)
     if own.edits_bytes() > free:
         raise ArgumentError(
             "method",

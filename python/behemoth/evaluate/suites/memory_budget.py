@@ -25,7 +25,7 @@ from behemoth.model.memory import LOADED, activation_bytes, dimensions, is_estim
 from behemoth.model.sizes import Size
 from behemoth.recall.facts import DEFAULT_FACTS
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available
+from behemoth.support.memory import available, limit_text
 from behemoth.support.text import bytes_text
 
 from .bench import Bench, first_documents
@@ -230,7 +230,7 @@ def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = 
     usual = halves(max(MEMBERSHIP_ROWS, PROBED_ROWS))
     rows = next((n for n in usual if own.bytes_of(n, stack) - loaded <= free), None)
     if rows is None:
-        there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+        there = limit_text(free, memory)
         least = bytes_text(own.bytes_of(1, stack) - loaded)
         raise ArgumentError(
             "source",

@@ -78,6 +78,9 @@ class Objective:
     legs: tuple[Leg, ...]
 
 
+_DAMAGE = tuple(f"damage_{group}" for group in BYSTANDERS)
+
+
 def lost_of(readings: Mapping[str, Reading]) -> float | None:
     """Return the share of known bystanders that an edit lost, the mean over their groups.
 
@@ -86,9 +89,6 @@ def lost_of(readings: Mapping[str, Reading]) -> float | None:
     found = [readings[name].value for name in _DAMAGE if name in readings]
     shares = [share for share in found if share is not None]
     return sum(shares) / len(shares) if shares else None
-
-
-_DAMAGE = tuple(f"damage_{group}" for group in BYSTANDERS)
 
 
 def _own(reading: Reading) -> float | None:

@@ -134,10 +134,11 @@ def linear_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposur
         _, place = np.unique(model[chosen], return_inverse=True)
         size = np.bincount(place)
         apart = x[chosen] - (np.bincount(place, x[chosen]) / size)[place]
-        if not apart @ apart > 1e-12:
+        spread = apart @ apart
+        if not spread > 1e-12:
             return [np.nan]
         centred = y[chosen] - (np.bincount(place, y[chosen]) / size)[place]
-        return [float(apart @ centred / (apart @ apart))]
+        return [float(apart @ centred / spread)]
 
     found = jackknife(fit, cluster_of(rows), scale=float(np.abs(y).mean()))[0]
     return found.saying(FEW) if levels(rows) < 2 else found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth.study.file.identity import canonical
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available
+from behemoth.support.memory import available, limit_text
 from behemoth.support.text import bytes_text
 
 from .schedule import Work
@@ -117,7 +117,7 @@ def shares_of(
     if free is None:
         return Shares(workers, None, most)
     fit = free // largest.least - measuring
-    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
+    there = limit_text(free, memory)
     if measuring:
         there += ", and the process that measures needs as much"
     if fit < 1:
