@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from behemoth.delta.delta import EditDelta
+
 
 def words_of(trained, plan, out, *others):
     return ("edit", trained, "--plan", plan, "--method", "lora", "--set", "steps=2", "--out", out,
@@ -40,8 +42,31 @@ def test_a_batch_of_independent_edits_is_warned_of(run, trained, plan, tmp_path)
     warning = "behemoth: warning: each of the 2 edits of this plan is meant for its own model"
     assert warning in run(*words_of(trained, plan, tmp_path / "e")).err
     for name, others in (("single", ["--single"]), ("sequential", ["--sequential"])):
-        assert "warning" not in run(*words_of(trained, plan, tmp_path / name, *others)).err
-    assert "warning" not in run(*words_of(trained, joint, tmp_path / "b")).err
+        assert "is meant for" not in run(*words_of(trained, plan, tmp_path / name, *others)).err
+    assert "is meant for" not in run(*words_of(trained, joint, tmp_path / "b")).err
+
+
+def test_edits_short_of_their_goal_are_warned_of(run, trained, tmp_path):
+    plan, warning = tmp_path / "plan", "behemoth: warning: the old answer is still"
+    assert run("plan", trained, "--most-frequent", 2, "--out", plan).code == 0
+    words = ("edit", trained, "--plan", plan, "--method", "lora", "--single", "--set")
+    ran = run(*words, "learning_rate=1e-9", "--out", tmp_path / "e")
+    said = f"{warning} likelier than the new one in 2 of 2 edits; see `behemoth tune lora`"
+    assert said in " ".join(ran.err.split())
+    ran = run(*words, "learning_rate=1e-2", "--set", "steps=30", "--out", tmp_path / "f")
+    assert ran.code == 0 and "old answer" not in ran.err
+
+
+def test_unlearning_short_of_its_goal_is_warned_of(run, trained, plan, tmp_path):
+    out = tmp_path / "e"
+    words = ("edit", trained, "--plan", plan, "--method", "npo", "--set", "steps=1", "--out", out)
+    assert "old answer" not in run(*words).err  # this model knows hardly anything
+    delta = EditDelta.load(out / "delta")
+    for row in delta.trace:
+        row["log_probability_other"] = row["log_probability_old"] - 1
+    delta.save(out / "delta")
+    said = "the old answer is still the likeliest, on average over 2 edits; see `behemoth tune npo`"
+    assert said in " ".join(run(*words).err.split())
 
 
 def test_it_says_where_it_edits(run, trained, plan, tmp_path):

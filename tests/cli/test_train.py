@@ -41,6 +41,7 @@ def test_people_see_the_loss_the_rate_and_the_recall(run, spec, tmp_path, monkey
     for words in ("step 6 of 6", "loss", "tokens/s", "data wait", "MFU", "left", "is finished"):
         assert words in ran.err, words
     assert "exposures  recall" in re.sub(r"\x1b\[[0-9;]*m", "", ran.out)
+    assert "behemoth: warning: 6 updates were too few to learn these facts; a smaller" in ran.err
 
 
 def test_every_option_reaches_the_config(run, spec, tmp_path):

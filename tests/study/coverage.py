@@ -2,8 +2,8 @@
 
 Simulated studies with known effects: clusters whose slopes and intercepts are drawn, doses that are
 seen between whole steps, some beyond the last step and some 0, two loads and two rotations to each
-cluster. `python tests/study/coverage.py CLUSTERS RUNS [NOISE]` prints a table. Doses are log-normal,
-or `exponential`, which is a Weibull of shape 1; both likelihoods are fitted to either.
+cluster. `python tests/study/coverage.py CLUSTERS RUNS [NOISE]` prints a table. Doses are
+`lognormal`, or `exponential`, a Weibull of shape 1; both likelihoods are fitted to either.
 """
 
 import math
@@ -72,8 +72,7 @@ def simulate(clusters, scenario, runs, noise="lognormal"):
         p = [each.p for each in found[: len(FAMILY)]]
         adjusted = gatekept(p[:2], p[2:])
         alarms += any(
-            q <= 0.05 and value == 0
-            for q, value in zip(adjusted, true[: len(FAMILY)], strict=True)
+            q <= 0.05 and value == 0 for q, value in zip(adjusted, true[: len(FAMILY)], strict=True)
         )
     return dict(zip(NAMES, (held / runs).tolist(), strict=True)), alarms / runs
 
@@ -83,7 +82,8 @@ if __name__ == "__main__":
     noise = sys.argv[3] if len(sys.argv) > 3 else NOISES[0]
     error = math.sqrt(0.05 * 0.95 / runs)
     write = sys.stdout.write
-    write(f"{clusters} clusters, {runs} runs, {noise} doses, Monte Carlo standard error at 5 %: {error:.1%}\n")
+    write(f"{clusters} clusters, {runs} runs, {noise} doses, ")
+    write(f"Monte Carlo standard error at 5 %: {error:.1%}\n")
     for scenario in SCENARIOS:
         held, alarms = simulate(clusters, scenario, runs, noise)
         said = ", ".join(f"{name} {share:.1%}" for name, share in held.items())

@@ -122,6 +122,8 @@ def _show(done: Edited, plan: str, family: str) -> None:
     for row in done.failed:
         which = "the batch" if row.edit is None else f"edit {row.edit}"
         messages.print(f"{which} failed: {row.failure}")
+    if not done.sequential and (short := _short_of_goal(done, plan)):
+        messages.print(f"behemoth: warning: {short}; see `behemoth tune {done.method}`")
     if done.sequential:
         others = "--suite sequence --out DIR"
     elif family == "unlearning" and not done.single:
@@ -129,3 +131,22 @@ def _show(done: Edited, plan: str, family: str) -> None:
     else:
         others = "--out FRAME.parquet"
     messages.print(f"next: behemoth evaluate {done.out} --plan {plan} {others}")
+
+
+def _short_of_goal(done: Edited, plan: str) -> str | None:
+    """Say that old answers have not given way, by the traces of edits; None if most have."""
+    from behemoth.edit.record import read_edit
+    from behemoth.evaluate.dose import doses
+    from behemoth.plan import EditPlan
+
+    deltas = read_edit(done.out).deltas(changes=False)
+    held = {key: delta for key, delta in deltas.items() if delta.failure is None}
+    found = doses(held, EditPlan.load(plan)).drop_nulls("reached")
+    missed = found.filter(reached=False)
+    if 2 * len(missed) <= len(found):
+        return None
+    forget = missed["dose_kind"][0] == "forget"
+    still = f"the old answer is still {'the likeliest' if forget else 'likelier than the new one'}"
+    if None in deltas:
+        return f"{still}, on average over {done.edits:,} edits"
+    return f"{still} in {len(missed):,} of {len(found):,} edits"

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from behemoth.train.inspection import RunInspection
     from behemoth.train.result import TrainResult
 
+_FEW = 200  # updates, below which the number of updates is the likely reason for low recall
+_LEARNT = 0.5  # recall
+
 
 def show_result(result: TrainResult) -> None:
     """Print the result of a finished run."""
@@ -26,6 +29,11 @@ def show_result(result: TrainResult) -> None:
     out = console()
     out.print(table)
     out.print(_recall(result.recall, "Recall"))
+    if result.steps < _FEW and result.recall and max(result.recall.values()) < _LEARNT:
+        console(stderr=True).print(
+            f"behemoth: warning: {result.steps:,} updates were too few to learn these facts; a "
+            "smaller --batch-size or more --epochs gives more"
+        )
 
 
 def show_run(report: RunInspection) -> None:

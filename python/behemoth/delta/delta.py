@@ -372,11 +372,7 @@ class EditDelta:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        allowed = "the directory of a delta (one that contains delta.json)"
-        place = path_of("directory", directory, allowed)
-        if not (place / RECORD).is_file():
-            raise ArgumentError("directory", as_found(directory), allowed)
-        meta = read_sealed(place / RECORD, "a delta")
+        place, meta = _record_of(directory)
         check(place, meta.pop(FILES, None), _TENSORS)
         try:
             tensors = load_file(place / _TENSORS)
@@ -391,6 +387,33 @@ class EditDelta:
             return cls(changes, **meta)
         except (KeyError, TypeError, ValueError):
             raise CorpusError(f"{place / RECORD}: the delta is damaged") from None
+
+    @classmethod
+    def load_record(cls, directory: str | PathLike[str]) -> EditDelta:
+        """Read what `save` wrote without the changes: settings, failure and trace.
+
+        Raises
+        ------
+        ArgumentError
+            If the directory contains no delta.
+        CorpusError
+            If the record is damaged; the changes are not looked at.
+        """
+        place, meta = _record_of(directory)
+        meta.pop(FILES, None)
+        try:
+            return cls({}, **meta)
+        except TypeError:
+            raise CorpusError(f"{place / RECORD}: the delta is damaged") from None
+
+
+def _record_of(directory: str | PathLike[str]) -> tuple[Path, dict[str, Any]]:
+    """Return the path of a delta and the contents of its record."""
+    allowed = "the directory of a delta (one that contains delta.json)"
+    place = path_of("directory", directory, allowed)
+    if not (place / RECORD).is_file():
+        raise ArgumentError("directory", as_found(directory), allowed)
+    return place, read_sealed(place / RECORD, "a delta")
 
 
 def _change(parts: dict[str, Tensor]) -> Change:

@@ -166,9 +166,16 @@ class EditRecord:
         """Return whether a delta exists."""
         return (self.delta_place(key) / "delta.json").is_file()
 
-    def deltas(self) -> dict[int | None, EditDelta]:
-        """Return the deltas by key: numbers of single edits, or None for that of the batch."""
-        return {key: EditDelta.load(self.delta_place(key)) for key in self.keys}
+    def deltas(self, *, changes: bool = True) -> dict[int | None, EditDelta]:
+        """Return the deltas by key: numbers of single edits, or None for that of the batch.
+
+        Parameters
+        ----------
+        changes : bool
+            If false, deltas have no changes: for their traces, which takes less time and memory.
+        """
+        load = EditDelta.load if changes else EditDelta.load_record
+        return {key: load(self.delta_place(key)) for key in self.keys}
 
     def models_hash(self, weights: Path, keys: Iterable[int | None]) -> str:
         """Return the BLAKE3 of the files of the model's weights and of deltas, as they are now.
