@@ -18,6 +18,7 @@ from behemoth.report.leaderboard import (
     anchor,
     by_world,
     leader,
+    provisos,
     render_leaderboard,
 )
 from behemoth.report.page import Table
@@ -72,6 +73,25 @@ def test_ties_are_said(board):
     assert leader(first) == "a has the highest score, 0.90, and its interval lies above all others."
     [single] = boards(drawn({"a": [0.9], "b": [0.1]}, LEGS))
     assert "no method is ranked" in leader(single)
+
+
+def test_the_leader_is_not_named_without_its_damage_and_its_worlds(board):
+    [apart] = boards(drawn({"a": [0.9, 0.91, 0.9], "b": [0.1, 0.11, 0.1]}, LEGS))
+
+    def losing(share):
+        lost = pl.when(measure="damage").then(share).otherwise("mean").alias("mean")
+        return replace(apart, measures=apart.measures.with_columns(lost))
+
+    assert list(provisos(losing(0.05))) == []
+    text = apart.cells.filter(measure="score").with_columns(
+        pl.lit("bios-en").alias("grammar"), (1 - pl.col("mean")).alias("mean")
+    )
+    mixed = replace(losing(0.26), cells=pl.concat([apart.cells, text], how="vertical_relaxed"))
+    assert list(provisos(mixed)) == [
+        "a loses 0.26 of the other facts that the models knew.",
+        "By kind of world, the highest are a for plain tokens (0.90) and b for bios-en (0.90).",
+    ]
+    assert "a loses 0.26" in render_leaderboard(page_of(mixed))
 
 
 def test_a_field_of_one_is_not_won():

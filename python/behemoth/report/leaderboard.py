@@ -191,7 +191,7 @@ def render_leaderboard(page: Leaderboard) -> str:
         *opening(page, "leaderboard"),
         *(
             f'<div class="headline"><strong>{escape(_FIELDS[board.suite])}: '
-            f"{escape(leader(board))}</strong></div>"
+            f"{escape(' '.join([leader(board), *provisos(board)]))}</strong></div>"
             for board in page.boards
         ),
         *(
@@ -259,6 +259,26 @@ def leader(board: Board) -> str:
     how = "is" if len(tied) == 1 else "are"
     others = f"{len(tied)} of {table.height - 1} others {how} tied with it: {names}"
     return f"{said}; {others}.{without}"
+
+
+def provisos(board: Board) -> Iterator[str]:
+    """Yield what the name of the leading method alone would hide: its damage, and other worlds."""
+    ranked = board.table.filter((pl.col("family") != "oracle") & pl.col("first").is_not_null())
+    if ranked.is_empty():
+        return
+    label = ranked["label"][0]
+    for lost in board.measures.filter(label=label, measure="damage")["mean"]:
+        if lost > BOUND:
+            yield f"{label} loses {number(lost, 2)} of the other facts that the models knew."
+    known = board.cells.filter(pl.col("label").is_in(ranked["label"].implode()), measure="score")
+    worlds = known.group_by("label", "grammar").agg(pl.col("mean").mean())
+    highest = worlds.sort("mean", descending=True).unique("grammar", keep="first")
+    if highest.height > 1:
+        each = [
+            f"{row['label']} for {world_name(row['grammar'])} ({number(row['mean'], 2)})"
+            for row in highest.sort("grammar", nulls_last=False).iter_rows(named=True)
+        ]
+        yield f"By kind of world, the highest are {' and '.join(each)}."
 
 
 def _how(board: Board) -> str:
