@@ -82,6 +82,14 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     assert "grid: world.seed 2 x train.learning_rate 2" in ran.out
     axes = run("study", "run", study, "--dry-run", "--json").json()["grid"]
     assert axes == {"world.seed": [0, 1], "train.learning_rate": [1e-3, 2e-3]}
+    pairs = "".join(f'[[grid]]\n"world.seed" = [{n}]\n"train.seed" = [{n}]\n' for n in (3, 4))
+    study.write_text(STUDY + pairs)
+    ran = run("study", "run", study, "--dry-run")
+    assert "grid: 2 points of world.seed 2, train.seed 2" in ran.out and "primary" in ran.out
+
+
+def test_a_board_ranks_and_has_no_contrast_unless_stated(run):
+    assert "primary" not in run("study", "run", "leaderboard", "--size", "smoke", "--dry-run").out
 
 
 def test_a_dry_run_is_of_the_part_and_the_engine_that_are_given(run, study):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -337,9 +338,12 @@ def _show_estimate(found: Estimate, study: Study) -> None:
     for label, count in found.labels.items():
         screen.print(f"  {label}: {plural_text(count, 'trial')}")
     if found.grid:
-        grid = " x ".join(f"{name} {len(values)}" for name, values in found.grid.items())
-        screen.print(f"grid: {grid}")
-    screen.print(f"primary: {study.primary.measure} of {study.primary.method}")
+        sizes = [f"{name} {len(values)}" for name, values in found.grid.items()]
+        crossed = math.prod(map(len, found.grid.values())) == len(study.points)
+        points = f"{plural_text(len(study.points), 'point')} of "
+        screen.print(f"grid: {' x '.join(sizes) if crossed else points + ', '.join(sizes)}")
+    if study.contrasts:
+        screen.print(f"primary: {study.primary.measure} of {study.primary.method}")
     screen.print(
         f"{count_text(found.tokens)} tokens to train on, {plural_text(found.edits, 'edit')}, "
         f"{count_text(found.steps)} edit steps"

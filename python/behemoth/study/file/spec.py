@@ -196,6 +196,13 @@ class Study:
                 raise ArgumentError("methods", ", ".join(names), allowed)
         return Study.parse(narrowed(self.text, list(dict.fromkeys(names))), self.directory)
 
+    @property
+    def contrasts(self) -> bool:
+        """Whether the primary contrast is of interest: stated, or not a board, which ranks."""
+        measured = self.tables["measure"].get("suite")
+        suites = {point.get("measure.suite", measured) for point in self.points}
+        return suites == {None} or "primary" in read_toml(self.text)
+
     def expand(self, threads: int = 1) -> Expansion:
         """Return the models and trials of the study.
 
