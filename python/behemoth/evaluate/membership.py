@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from behemoth.corpus.templates import is_of
 from behemoth.model.modes import evaluating
 from behemoth.plan.unwritten import forgotten, unwritten_pairs
-from behemoth.recall.generation import _decode
+from behemoth.recall.generation import decode_batch
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
@@ -195,7 +195,7 @@ def _scores(
     with evaluating(model), torch.no_grad():
         for tile in tiles(every, widths, batch_size):
             rows = tile.ravel()
-            decoded = _decode(model, prompts, answers, rows, 1, frozenset(), device)
+            decoded = decode_batch(model, prompts, answers, rows, 1, frozenset(), device)
             lengths = answers.lengths[rows]
             width = decoded.logits.shape[1]
             token = torch.from_numpy(answers.padded(rows, width, 0)).to(device)
