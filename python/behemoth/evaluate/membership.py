@@ -22,6 +22,7 @@ from behemoth.recall.generation import decode_batch
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
+from .mann_whitney import weighted_area
 from .prompted import ragged
 from .tiles import tiles
 
@@ -110,12 +111,8 @@ def auc(frame: pl.DataFrame, score: str) -> float:
     """
     if frame[score].is_nan().fill_null(True).any():
         return float("nan")
-    ranked = frame.select(pl.col(score).rank("average").alias("rank"), "member")
-    members = ranked.filter(pl.col("member"))["rank"]
-    count, rest = len(members), len(ranked) - len(members)
-    if not count or not rest:
-        return float("nan")
-    return (float(members.sum()) - count * (count + 1) / 2) / (count * rest)
+    values, member = frame[score].to_numpy(), frame["member"].to_numpy()
+    return float(weighted_area(values, member, np.ones(len(values))))
 
 
 def privacy(frame: pl.DataFrame, retrained: pl.DataFrame) -> pl.DataFrame:
