@@ -7,7 +7,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 
 import behemoth as bh
 from behemoth import ArgumentError, _gen
-from behemoth.corpus.decoding import decoder_of, text_decoder
+from behemoth.corpus.decoding import text_decoder
 from behemoth.corpus.text_tokenizer import TextTokenizer
 
 END = "<end>"
@@ -115,7 +115,7 @@ def test_corpora(grammar, filler):
     world = bh.World(40, 3, 6) if grammar is None else bh.Grammar.named(grammar).world(40)
     corpus = bh.Corpus(world, exposures=3, order="bios", filler=filler, grammar=grammar)
     tokens = corpus.tokens(0, corpus.num_documents)
-    check(decoder_of(corpus), corpus.decode, tokens, corpus.end_of_document)
+    check(corpus.decoder, corpus.decode, tokens, corpus.end_of_document)
     documents, _ = documents_of(tokens, corpus.end_of_document)
     # Half of the documents, so that the others are looked for in their own places.
     start = corpus.num_documents // 2

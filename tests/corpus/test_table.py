@@ -51,6 +51,7 @@ def test_the_reference_notes_the_true_numbers(tmp_path):
     assert spec["table"]["relations"] == [nested, nested, plain]
     assert table.correlated is None
     world = World.from_table(graph)
+    assert world.is_table and not World(10).is_table
     assert (world.num_subjects, world.num_facts) == (5, 9)
     # The graph alone, as it is without the note.
     (graph.parent / "args.json").unlink()

@@ -13,11 +13,12 @@ from behemoth.edit import sequential
 from behemoth.edit.apply import edit
 from behemoth.edit.methods import wise
 from behemoth.edit.methods.alphaedit import AlphaEdit
+from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.lora import Lora
-from behemoth.edit.protocol import EditContext
+from behemoth.edit.protocol import EditContext, answers
 from behemoth.edit.record import FailedEdit, read_edit
-from behemoth.edit.sequential import checkpoints_of
+from behemoth.edit.sequential import Sums, checkpoints_of
 from behemoth.evaluate import evaluate_suite
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -355,3 +356,24 @@ def test_an_edit_that_changes_nothing_is_no_failure(trained, plan, tmp_path, mon
     monkeypatch.setattr(Lora, "apply", idle)
     assert in_order(trained, plan, tmp_path / "e").failed == []
     assert read_edit(tmp_path / "e").deltas()[None].failure is None
+
+
+@pytest.mark.parametrize("method", [Emmet(**EMMET, layers=(1,)), Lora(**LORA)])
+def test_a_sum_is_of_edits_on_what_the_earlier_ones_left(network, compiled, small_corpus, method):
+    plans, context = [compiled(1, seed=1), compiled(2, seed=2)], EditContext(small_corpus)
+    alone = [method.apply(network, [plan], context)[0] for plan in plans]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    delta_of, sums = answers(method).in_sequence(network, context), Sums(network, {})
+    for plan in plans:
+        delta = delta_of(plan)
+        assert delta.failure is None
+        sums.add(delta.changes)
+    assert not equal(dense(alone[1]), dense(delta))
+    tokens = torch.tensor([plans[0].training["prompt"][0].to_list()])
+    with torch.no_grad():
+        twice, changes = network(input_ids=tokens).logits, sums.changes()
+        sums.restore()
+        assert equal(before, network.state_dict())
+        with EditDelta(changes, "sum", {}, "0", 0).apply(network):
+            once = network(input_ids=tokens).logits
+    torch.testing.assert_close(once, twice, rtol=1e-4, atol=1e-4)

@@ -8,7 +8,6 @@ from polars.testing import assert_frame_equal
 
 import behemoth as bh
 from behemoth import ArgumentError
-from behemoth.evaluate import trace_memory_budget
 from behemoth.evaluate.trace import trace
 from behemoth.evaluate.trace_memory_budget import TOKENS, fitting_tokens, trace_bytes
 from behemoth.recall.generation import generate
@@ -111,7 +110,7 @@ def test_the_command_refuses_before_it_writes_anything(run, known, tmp_path, mon
     assert message.startswith("argument 'RUN': got a model whose tracing needs about ")
     assert "to load, allowed: what fits into 1" in run(*words, "--memory", "1kB").refused(2)
     # Without a limit, what is free is the limit.
-    monkeypatch.setattr(trace_memory_budget, "available", lambda: 50 << 20)
+    monkeypatch.setattr("behemoth.support.memory.available", lambda: 50 << 20)
     assert "of memory while 52.4 MB is free, allowed: what fits" in run(*words).refused(2)
     assert not out.exists()
     with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):

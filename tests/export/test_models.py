@@ -272,7 +272,7 @@ def test_an_edit_that_does_not_fit_is_refused_before_anything_is_written(
     with pytest.raises(ArgumentError, match=r"'directory': got .*, which needs about .* to export"):
         export(edits / "batch", out, "hf", memory=50 << 20)
     # Without a limit, what is free is the limit.
-    monkeypatch.setattr("behemoth.train.memory_budget.available", lambda: 40 << 20)
+    monkeypatch.setattr("behemoth.support.memory.available", lambda: 40 << 20)
     with pytest.raises(ArgumentError, match=r"what fits into 41\.9 MB: a smaller model"):
         export(edits / "batch", out, "hf")
     with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):

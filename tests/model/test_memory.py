@@ -73,7 +73,7 @@ def test_processes_share_a_batch():
 
 def test_processes_of_one_machine_share_what_is_free(monkeypatch):
     needed = training_bytes(SIZES["nano"], 1000, 24 * 128)
-    monkeypatch.setattr("behemoth.train.memory_budget.available", lambda: 2 * needed - 1)
+    monkeypatch.setattr("behemoth.support.memory.available", lambda: 2 * needed - 1)
     require_room(config(), 1000, processes=2, local_processes=1)
     with pytest.raises(ArgumentError, match=r"is free for each of 2 processes, allowed: up to"):
         require_room(config(), 1000, processes=2, local_processes=2)

@@ -148,7 +148,7 @@ def test_a_batch_that_does_not_fit_names_one_that_does(tiny, tmp_path):
 
 def budget_of(expansion, label):
     """A trial of a method, and what its memory depends on."""
-    work = Work(StudyDirectory("/nonexistent"), expansion, None)
+    work = Work(None, expansion, None)
     unit = next(trial for trial in expansion.trials if trial.choice.label == label)
     model = expansion.models[unit.model]
     corpus = work.costs.corpus(model)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available, bytes_of
+from behemoth.support.memory import available, bytes_of, limit_of
 
 
 def lay(place, name, text):
@@ -58,3 +58,8 @@ def test_an_amount_is_read_or_refused_in_one_line(text):
 def test_what_is_no_amount(text):
     with pytest.raises(ArgumentError, match="allowed: an amount of memory"):
         bytes_of("--memory", text)
+
+
+def test_the_limit_is_what_is_given_or_else_what_is_free(monkeypatch):
+    monkeypatch.setattr("behemoth.support.memory.available", lambda: 7)
+    assert (limit_of(3), limit_of(0), limit_of(None)) == (3, 0, 7)

@@ -7,7 +7,7 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit.registry import get_method
-from behemoth.tune import memory_budget, tune
+from behemoth.tune import tune
 from behemoth.tune.choose import _searched
 from behemoth.tune.memory_budget import TuneBudget, fitting_rows, require_twin
 
@@ -148,7 +148,7 @@ def test_the_command_refuses_before_it_writes_anything(run, runs, tmp_path, monk
     message = run("tune", "npo", *words, "--memory", "60MB").refused(2)
     assert message.startswith(f"argument '--on': got {place}, whose twin is trained with ")
     # Without a limit, what is free is the limit.
-    monkeypatch.setattr(memory_budget, "available", lambda: 50 << 20)
+    monkeypatch.setattr("behemoth.support.memory.available", lambda: 50 << 20)
     assert "of memory while 52.4 MB is free, allowed: what fits" in run(
         "tune", "lora", *words
     ).refused(2)

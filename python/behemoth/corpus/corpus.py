@@ -1,7 +1,8 @@
 """A corpus: the ordered token stream of all sentences of a world, with or without a directory.
 
-This file is longer than others because the one class is the complete interface of a corpus: each
-method is documented here and most are implemented in other modules of the package.
+This file is longer than others because the one class is the complete interface of a corpus: most
+of its lines are docstrings and signatures, and methods of more than a few lines are implemented in
+other modules of the package.
 """
 
 from __future__ import annotations
@@ -27,51 +28,21 @@ from .arrays import fillable, overrides, whole
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
+from .lettering import Lettering, lettering_of
 from .mixture import Filler, Insert, Scheduled
+from .native import native_corpus, split_exposures
 from .objects import ObjectTokens
 from .source import read_manifest, read_source
-from .spec import (
-    PROBED_FACTS,
-    Documents,
-    Exposures,
-    Order,
-    Questions,
-    Template,
-    split_wordings,
-    to_json,
-)
-from .text_tokenizer import word_tokenizer_files
-from .tokenizer import decode, token_names, tokenizer_files
+from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template
 from .tokens import END_OF_DOCUMENT
+from .twins import exchanged, remade, without_insert
 from .world import World
 
 if TYPE_CHECKING:
     import polars as pl
 
     from .decoding import Decoder
-    from .names import Names
     from .write import Written
-
-
-def _native(
-    world: World,
-    spec: Mapping[str, Any],
-    exposures: NDArray[np.uint32] | None,
-    text: Text | None,
-    background: Background | None,
-) -> _gen.Corpus:
-    spec = split_wordings(spec)
-    lexicon = None
-    if text is not None:
-        among = spec.get("filler") is not None or spec.get("insert") is not None
-        lexicon = text.lexicon_with_words if among else text.lexicon
-    return _gen.Corpus(
-        world._native,
-        json.dumps(to_json(spec)),
-        exposures,
-        lexicon,
-        None if background is None else background.native,
-    )
 
 
 class Corpus:
@@ -186,15 +157,7 @@ class Corpus:
         grammar: Grammar | str | PathLike[str] | None = None,
         tokenizer: str | PathLike[str] | None = None,
     ) -> None:
-        array: NDArray[np.uint32] | None = None
-        form: Any = exposures
-        if isinstance(exposures, np.integer):
-            form = int(exposures)
-        elif isinstance(exposures, bool) or not isinstance(
-            exposures, int | str | Mapping | Exposures
-        ):
-            array = whole(form, "exposures", np.uint32)
-            form = {"kind": "array"}
+        form, array = split_exposures(exposures)
         spec = {
             "exposures": form,
             "order": order,
@@ -223,7 +186,8 @@ class Corpus:
         between, spec["background"] = background_of(
             background, background_tokens, end, None if text is None else text.tokenizer_size
         )
-        self._set(_native(world, spec, array, text, between), world, array, text, between)
+        native = native_corpus(world, spec, array, text, between)
+        self._set(native, world, array, text, between)
 
     def _set(
         self,
@@ -252,7 +216,7 @@ class Corpus:
     ) -> Corpus:
         """Make a corpus from its spec and the exposures, text and background the spec refers to."""
         self = cls.__new__(cls)
-        native = _native(world, spec, exposures, text, background)
+        native = native_corpus(world, spec, exposures, text, background)
         self._set(native, world, exposures, text, background)
         return self
 
@@ -354,11 +318,13 @@ class Corpus:
         return json.loads(self._native.exposure_classes)
 
     @cached_property
+    def _lettering(self) -> Lettering:
+        return lettering_of(self)
+
+    @property
     def token_names(self) -> list[str]:
         """The name of every token id."""
-        if self._text is not None and self._text.tokenizer is not None:
-            return self._text.tokenizer.names
-        return token_names(self.vocabulary, self.world.names)
+        return self._lettering.names
 
     @property
     def end_of_document(self) -> int:
@@ -378,28 +344,23 @@ class Corpus:
     @property
     def tokenizer_kind(self) -> str:
         """Kind of its tokens: ``"words"``, or the model of its tokenizer, such as ``"BPE"``."""
-        if self._text is None or self._text.tokenizer is None:
-            return "words"
-        return self._text.tokenizer.kind
+        return self._lettering.kind
 
     @property
     def tokenizer_files(self) -> dict[str, bytes]:
         """The files of its tokenizer, by name."""
-        if self._text is None:
-            return tokenizer_files(self.token_names)
-        if self._text.tokenizer is None:
-            return word_tokenizer_files(self.token_names)
-        return dict(self._text.tokenizer.files)
+        return self._lettering.files
 
     def count_tokens(self, *, threads: int = 0, progress: ProgressLike = None) -> int:
         """Return the exact number of tokens; this needs a pass over the corpus if lengths vary."""
+        threads = whole_number("threads", threads)
         with task(progress, "counting", "tokens") as step:
-            return self._native.token_count(_threads(threads), None if progress is None else step)
+            return self._native.token_count(threads, None if progress is None else step)
 
     def tokens(self, start: int, stop: int, *, threads: int = 0) -> NDArray[Any]:
         """Return the tokens of documents start..stop (`stop` excluded), in the corpus dtype."""
         first, last = integral("start", start), integral("stop", stop)
-        return self._native.tokens(first, last, _threads(threads))
+        return self._native.tokens(first, last, whole_number("threads", threads))
 
     def fill(self, out: NDArray[Any], start: int = 0) -> int:
         """Fill an array with tokens from document `start` on.
@@ -421,7 +382,7 @@ class Corpus:
     def fill_tokens(self, out: NDArray[Any], token: int = 0, *, threads: int = 0) -> int:
         """Fill an array from token offset `token` on; otherwise like `fill`."""
         first = integral("token", token)
-        return self._native.fill_tokens(fillable(out), first, _threads(threads))
+        return self._native.fill_tokens(fillable(out), first, whole_number("threads", threads))
 
     def blocks(
         self,
@@ -438,19 +399,12 @@ class Corpus:
         known = whole(tokens, "tokens", np.uint32).ravel()
         if known.size and known.max() >= self.vocabulary_size:
             raise ArgumentError("tokens", int(known.max()), f"ids below {self.vocabulary_size}")
-        ids = known.tolist()
-        if self._text is None:
-            return decode(ids, self.token_names)
-        if self._text.tokenizer is None:
-            return "".join([self.token_names[token] for token in ids])
-        return self._text.tokenizer.decode(ids)
+        return self._lettering.decode(known.tolist())
 
     @cached_property
     def decoder(self) -> Decoder:
         """Decoder that writes many documents as text in one call, each as `decode` does."""
-        from .decoding import decoder_of
-
-        return decoder_of(self)
+        return self._lettering.decoder(self.end_of_document)
 
     def texts(self, start: int, stop: int) -> list[str]:
         """Return documents start..stop (`stop` excluded) as text.
@@ -513,20 +467,9 @@ class Corpus:
             document), fact and copy (UInt64), role (String: subject or object), first and end
             (UInt32; token positions in the document, `end` excluded).
         """
-        import polars as pl
+        from .entries import span_frame
 
-        document, sentence, fact, copy, role, first, end = self._native.spans(start, stop)
-        return pl.DataFrame(
-            {
-                "document": document,
-                "sentence": sentence,
-                "fact": fact,
-                "copy": copy,
-                "role": pl.Series(["", "subject", "object"]).gather(role),
-                "first": first,
-                "end": end,
-            }
-        )
+        return span_frame(self._native.spans(start, stop))
 
     def roles(self, start: int, stop: int, *, threads: int = 0) -> NDArray[np.uint8]:
         """Return the role of each of `tokens(start, stop)`.
@@ -554,8 +497,10 @@ class Corpus:
         polars.DataFrame
             The columns of `ledger`.
         """
+        from .entries import sentence_frame
+
         first, last = integral("start", start), integral("stop", stop)
-        return self._entries(self._native.entries(first, last))
+        return sentence_frame(self, self._native.entries(first, last))
 
     def ledger(self, facts: ArrayLike) -> pl.DataFrame:
         """Return every sentence of these facts.
@@ -569,29 +514,10 @@ class Corpus:
             inserted in a document of a background, the number of that document in the background,
             from 0), object (UInt32), minority (Boolean).
         """
+        from .entries import sentence_frame
+
         ids = whole(facts, "facts", np.uint64).ravel()
-        return self._entries(self._native.ledger(ids))
-
-    def _entries(self, columns: tuple[NDArray[Any], ...]) -> pl.DataFrame:
-        import polars as pl
-
-        fact, copy, index, document, sentence, offset, background, objects, minority = columns
-        names = pl.Series([row["name"] for row in self.templates], dtype=pl.String)
-        wordings = pl.Series([row["wording"] for row in self.templates], dtype=pl.UInt32)
-        return pl.DataFrame(
-            {
-                "fact": fact,
-                "copy": copy,
-                "template": names.gather(index),
-                "wording": wordings.gather(index),
-                "document": document,
-                "sentence": sentence,
-                "offset": offset,
-                "background": pl.Series(background).replace(-1, None).cast(pl.UInt64),
-                "object": objects,
-                "minority": minority,
-            }
-        )
+        return sentence_frame(self, self._native.ledger(ids))
 
     def sample_facts(self, count: int) -> NDArray[np.uint64]:
         """Return an exact sample of facts, sorted: uint64[min(count, facts)]."""
@@ -685,30 +611,14 @@ class Corpus:
             When a fact occurs twice, or is not a subject fact, when a fact of the corpus has 2^32
             exposures or more, or when the corpus is a twin that omits facts.
         """
-        if self.spec["corpus"].get("twin", {}).get("without"):
-            # Omitted facts keep their places in the order, with exposures that are not seen here.
-            got = "facts of a corpus that omits some"
-            raise ArgumentError("pairs", got, "those of a complete corpus: exchange, then omit")
-        facts = whole(pairs, "pairs", np.uint64).reshape(-1, 2)
-        count = self.world.num_subject_facts
-        if len(np.unique(facts)) < facts.size or (facts >= count).any():
-            raise ArgumentError("pairs", facts.tolist(), f"facts below {count}, each once")
-        every = self.exposures(np.arange(count, dtype=np.uint64))
-        exposures = whole(every, "exposures", np.uint32)  # the dtype of a table of exposures
-        exposures[facts] = exposures[facts[:, ::-1]]
-        own = {**self.spec["corpus"], "exposures": {"kind": "array"}}
-        return type(self).from_arrays(self.world, own, exposures, self._text, self._background)
+        return exchanged(self, pairs)
 
     def without_insert(self) -> Corpus:
         """Return the corpus of the same sentences in separate documents, without any others.
 
         This is the corpus itself if it inserts no sentences.
         """
-        spec = self.spec["corpus"]
-        if "insert" not in spec:
-            return self
-        own = {key: spec[key] for key in spec if key not in ("insert", "background", "filler")}
-        return type(self).from_arrays(self.world, own, self._exposures, self._text)
+        return without_insert(self)
 
     def _twin(self, native: _gen.Corpus) -> Corpus:
         twin = type(self).__new__(type(self))
@@ -762,11 +672,11 @@ class Corpus:
         if is_url(out):
             from .stored import write_to_store
 
-            words = _threads(threads), part, force, probes, combinations, progress
+            words = whole_number("threads", threads), part, force, probes, combinations, progress
             return write_to_store(self, str(out), *words)
         from .write import write
 
-        place, threads = path_of("out", out), _threads(threads)
+        place, threads = path_of("out", out), whole_number("threads", threads)
         return write(self, place, threads, part, force, probes, combinations, progress)
 
     @property
@@ -819,23 +729,3 @@ class Corpus:
     def __repr__(self) -> str:
         counts = f"sentences={self.num_sentences}, documents={self.num_documents}"
         return f"Corpus({self.world!r}, {counts})"
-
-
-def remade(
-    spec: Mapping[str, Any],
-    table: dict[str, NDArray[Any]] | None,
-    names: Names | None,
-    exposures: NDArray[np.uint32] | None,
-    text: Text | None,
-    background: Background | None,
-    directory: Path | None = None,
-) -> Corpus:
-    """Rebuild a corpus from the values that `Corpus.__reduce__` returns."""
-    world = World.from_arrays(spec["world"], table, spec["format_version"], names)
-    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
-    corpus.directory = directory
-    return corpus
-
-
-def _threads(threads: int) -> int:
-    return whole_number("threads", threads)

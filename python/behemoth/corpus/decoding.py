@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,7 @@ from behemoth.support.errors import ArgumentError
 
 from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
 
-if TYPE_CHECKING:
-    from .corpus import Corpus
-
-__all__ = ["Decoder", "decoder_of", "text_decoder"]
+__all__ = ["Decoder", "table_decoder", "text_decoder"]
 
 _LOCAL = {None, "Metaspace", "WordPiece", "Fuse"}  # decoders that ignore neighbouring tokens
 
@@ -56,18 +53,6 @@ class Decoder(Protocol):
         ...
 
 
-def decoder_of(corpus: Corpus) -> Decoder:
-    """Return the decoder of a corpus; its results equal `Corpus.decode` of each document."""
-    end, text = corpus.end_of_document, corpus._text
-    if text is None:
-        names = [name.encode() for name in corpus.token_names]
-        return _native(names, [b" " + name for name in names], end)
-    if text.tokenizer is None:
-        names = [name.encode() for name in corpus.token_names]
-        return _native(names, names, end)
-    return text_decoder(text.tokenizer, end)
-
-
 def text_decoder(tokenizer: TextTokenizer, end: int) -> Decoder:
     """Return a decoder whose results equal `TextTokenizer.decode` of each document.
 
@@ -78,10 +63,18 @@ def text_decoder(tokenizer: TextTokenizer, end: int) -> Decoder:
         The token that ends a document.
     """
     table = _table(tokenizer)
-    return _Library(tokenizer, end) if table is None else _native(*table, end)
+    return _Library(tokenizer, end) if table is None else table_decoder(*table, end)
 
 
-def _native(opening: Sequence[bytes], within: Sequence[bytes], end: int) -> _gen.Decoder:
+def table_decoder(opening: Sequence[bytes], within: Sequence[bytes], end: int) -> Decoder:
+    """Return a decoder with the bytes of each token, first in a document and within one.
+
+    Parameters
+    ----------
+    opening, within : sequence of bytes, by token id
+    end : int
+        The token that ends a document.
+    """
     return _gen.Decoder(
         b"".join(opening), _ends(map(len, opening)), b"".join(within), _ends(map(len, within)), end
     )

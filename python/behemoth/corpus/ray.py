@@ -167,7 +167,7 @@ def _write_part(
     probes: int | Literal["all"],
     combinations: bool,
 ) -> Written:
-    from .corpus import remade
+    from .twins import remade
 
     corpus = remade(spec, table, names, exposures, text, background)
     return corpus.write(out, threads=1, part=part, probes=probes, combinations=combinations)

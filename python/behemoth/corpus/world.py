@@ -279,6 +279,11 @@ class World:
         return self._native.subject_facts
 
     @property
+    def is_table(self) -> bool:
+        """Whether the facts are those of a table, which may lack some of a subject's."""
+        return self._table is not None
+
+    @property
     def entropy(self) -> float:
         """Entropy of the free choices of objects, in bits, net of composed and correlated facts."""
         return self._native.entropy_bits

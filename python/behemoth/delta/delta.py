@@ -24,6 +24,7 @@ from behemoth.support.files import replacing, write_bytes
 
 from .kinds import KINDS
 from .module import ModuleChange, is_last, seat, unseat
+from .spectra import dense_spectra, product_spectra, ranks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -303,29 +304,25 @@ class EditDelta:
             ``parameter``; its values are None unless it amounts to a change of the module's
             weight, as a side memory does.
         """
-        import torch
-
-        rows = []
+        rows: list[dict[str, Any]] = []
         for name, change in self.changes.items():
-            module = isinstance(change, ModuleChange)
-            dense = change.dense() if module else change.to_dense()
-            if dense is None:
+            weight = change.dense() if isinstance(change, ModuleChange) else change
+            if weight is None:
                 none = dict.fromkeys(("norm", "rank", "effective_rank", "spectrum"))
                 rows.append({"parameter": name, **none})
                 continue
-            dense = widened(dense)
-            values = torch.linalg.svdvals(dense if dense.ndim == 2 else dense.reshape(1, -1))
-            if not module:
-                values = values[: change.rank]
-            total = values.sum()
-            share = values / total if total > 0 else values
-            entropy = -(share * share.clamp_min(1e-30).log()).sum()
+            if isinstance(weight, LowRank):
+                [values] = product_spectra(weight.left[None], weight.right[None])
+            else:
+                dense = weight.change if isinstance(weight, Dense) else weight
+                [values] = dense_spectra(dense[None])
+            rank, effective = ranks(values)
             rows.append(
                 {
                     "parameter": name,
-                    "norm": float(torch.linalg.vector_norm(values)),
-                    "rank": int((values > 1e-6 * values.max()).sum()) if total > 0 else 0,
-                    "effective_rank": float(entropy.exp()) if total > 0 else 0.0,
+                    "norm": float(values.norm()),
+                    "rank": rank,
+                    "effective_rank": effective,
                     "spectrum": values.tolist(),
                 }
             )

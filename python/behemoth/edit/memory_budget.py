@@ -20,7 +20,7 @@ from behemoth.model.memory import (
     weight_bytes,
 )
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available, limit_text
+from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 
 from .protocol import EditContext, EditMethod, answers
@@ -146,7 +146,7 @@ def fitting(
     """
     if not is_estimated(model) or not plans:
         return most
-    free = available() if memory is None else memory
+    free = limit_of(memory)
     if free is None:
         return most
     loaded = 0

@@ -152,8 +152,9 @@ class EditContext:
     corpus : Corpus
         The corpus that the model was trained on: for covariances, prefixes and twins.
     seed : int
-        Seed of every draw; the same plan and seed give the same delta, stacked or alone. Draws for
-        one plan are seeded with `seed_of`.
+        Seed of every draw; the same plan and seed give the same delta, stacked or alone. `seed_of`
+        is for the draws of one plan. The order of rows (`batch.Order`) and the masks of ``wise``
+        have older formulas of plan or shard, which are kept because deltas depend on them.
     cache : Path, optional
         Directory in which covariances are kept between calls, by the model's hash; by default
         they are not kept.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["SAVED_EVERY", "carry_out_in_sequence", "checkpoints_of", "settle"]
+__all__ = ["SAVED_EVERY", "Sums", "carry_out_in_sequence", "checkpoints_of", "settle"]
 
 SAVED_EVERY = 200
 """Number of edits between two points to resume from."""
@@ -104,7 +104,7 @@ def carry_out_in_sequence(
     keeper = _Keeper(record, delta_of)
     done, total, failures = keeper.newest()
     before = done
-    sums = _Sums(model, total)
+    sums = Sums(model, total)
     try:
         for end in _ends(record.checkpoints, done, len(singles)):
             sums.settle()
@@ -143,10 +143,11 @@ def _ends(checkpoints: Sequence[int], done: int, total: int) -> Iterator[int]:
     yield total
 
 
-class _Sums:
+class Sums:
     """The sum of all changes so far, and the model with that sum.
 
-    For changes of a module, the last one replaces the earlier ones.
+    For changes of a module, the last one replaces the earlier ones. The model keeps the sum until
+    `restore`.
 
     Parameters
     ----------

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from behemoth.corpus.templates import is_of
 from behemoth.model.modes import evaluating
 from behemoth.plan.unwritten import forgotten, unwritten_pairs
-from behemoth.recall.generation import _decode
+from behemoth.recall.generation import decode_batch
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
+from .mann_whitney import weighted_area
 from .prompted import ragged
 from .tiles import tiles
 
@@ -110,12 +111,8 @@ def auc(frame: pl.DataFrame, score: str) -> float:
     """
     if frame[score].is_nan().fill_null(True).any():
         return float("nan")
-    ranked = frame.select(pl.col(score).rank("average").alias("rank"), "member")
-    members = ranked.filter(pl.col("member"))["rank"]
-    count, rest = len(members), len(ranked) - len(members)
-    if not count or not rest:
-        return float("nan")
-    return (float(members.sum()) - count * (count + 1) / 2) / (count * rest)
+    values, member = frame[score].to_numpy(), frame["member"].to_numpy()
+    return float(weighted_area(values, member, np.ones(len(values))))
 
 
 def privacy(frame: pl.DataFrame, retrained: pl.DataFrame) -> pl.DataFrame:
@@ -195,7 +192,7 @@ def _scores(
     with evaluating(model), torch.no_grad():
         for tile in tiles(every, widths, batch_size):
             rows = tile.ravel()
-            decoded = _decode(model, prompts, answers, rows, 1, frozenset(), device)
+            decoded = decode_batch(model, prompts, answers, rows, 1, frozenset(), device)
             lengths = answers.lengths[rows]
             width = decoded.logits.shape[1]
             token = torch.from_numpy(answers.padded(rows, width, 0)).to(device)

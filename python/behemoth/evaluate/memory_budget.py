@@ -14,7 +14,7 @@ import polars as pl
 
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available, limit_text
+from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def fitting(
     ArgumentError
         When one edit with one row does not fit, or with `batch_size` rows if these are given.
     """
-    free = available() if memory is None else memory
+    free = limit_of(memory)
     if not is_estimated(model) or free is None or not probes.height:
         return stack, batch_size
     sizes = [changes_bytes(delta) for delta in deltas.values()]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from behemoth.model.modes import evaluating
-from behemoth.recall.generation import Decoded, _decode
+from behemoth.recall.generation import Decoded, decode_batch
 from behemoth.recall.ragged import Ragged
 
 from .prompted import ANSWERS, Prompted
@@ -146,7 +146,9 @@ def _pass(
     model: PreTrainedModel, asked: Prompted, name: str, own: NDArray[np.intp], most: int
 ) -> Decoded:
     device = next(model.parameters()).device
-    return _decode(model, asked.prompts, asked.answers[name], own, most, asked.words.stop, device)
+    return decode_batch(
+        model, asked.prompts, asked.answers[name], own, most, asked.words.stop, device
+    )
 
 
 def _score_base(

@@ -13,7 +13,7 @@ import polars as pl
 
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available, limit_text
+from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 
 from .memory_budget import halves, token_bytes
@@ -85,7 +85,7 @@ def fitting_tokens(
     ArgumentError
         If tracing does not fit even with one row per pass.
     """
-    free = available() if memory is None else memory
+    free = limit_of(memory)
     if free is None or not is_estimated(model):
         return TOKENS
     # Free memory already excludes the model, which is loaded.

@@ -136,10 +136,10 @@ def decode(
     with evaluating(model), torch.no_grad():
         for first in range(0, len(order), batch_size):
             rows = order[first : first + batch_size]
-            yield _decode(model, prompts, answers, rows, most, frozenset(stop), place)
+            yield decode_batch(model, prompts, answers, rows, most, frozenset(stop), place)
 
 
-def _decode(
+def decode_batch(
     model: PreTrainedModel,
     prompts: Ragged,
     answers: Ragged | None,
@@ -148,6 +148,23 @@ def _decode(
     stop: frozenset[int],
     device: torch.device,
 ) -> Decoded:
+    """Continue one batch of prompts, and score their answers; the model is in evaluation mode.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    prompts : Ragged
+    answers : Ragged, optional
+        Answers to score, one per prompt; by default none.
+    rows : intp[B]
+        Numbers of the prompts of the batch.
+    most : int
+        Maximum number of tokens of a continuation, including the stop token.
+    stop : frozenset of int
+        Token ids that end a continuation.
+    device : torch.device
+        Device of the prompts.
+    """
     ends = prompts.lengths[rows]
     scored = np.ones_like(ends) if answers is None else answers.lengths[rows]
     widths = ends + scored - 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from .errors import ArgumentError
 from .text import bytes_text
 
-__all__ = ["available", "bytes_of", "limit_text"]
+__all__ = ["available", "bytes_of", "limit_of", "limit_text"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
@@ -42,6 +42,17 @@ def available(root: Path = Path("/")) -> int | None:
             freed = sum(int(row.split()[1]) for row in rows if row.startswith(f"{cached} "))
             found.append(max(0, int(most) - max(0, int(taken) - freed)))
     return min(found, default=None)
+
+
+def limit_of(memory: int | None) -> int | None:
+    """Return the limit on memory: `memory` if given, else what is free; None if unknown.
+
+    Examples
+    --------
+    >>> limit_of(10**9)
+    1000000000
+    """
+    return available() if memory is None else memory
 
 
 def limit_text(limit: int, memory: int | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from behemoth.model.memory import LOADED, training_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available
+from behemoth.support.memory import limit_of
 from behemoth.support.text import bytes_text
 
 from .config import TrainConfig
@@ -46,7 +46,7 @@ def require_room(
     ArgumentError
         If it does not fit; names the largest batch that does, or the `accumulate` this one needs.
     """
-    free = available() if memory is None else memory
+    free = limit_of(memory)
     if free is None:
         return
     if memory is None:
@@ -114,7 +114,7 @@ def require_weights(
     """
     if find_device("auto" if device is None else str(device)).type != "cpu":
         return
-    free = available() if memory is None else memory
+    free = limit_of(memory)
     needed = beside + LOADED * file_bytes(directory)
     if free is not None and needed > free:
         raise ArgumentError(

@@ -25,7 +25,7 @@ from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.model.memory import LOADED, weight_bytes
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available, limit_text
+from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 from behemoth.train.device import find_device
 from behemoth.train.memory_budget import require_room
@@ -183,7 +183,7 @@ def fitting_rows(
     ArgumentError
         If the edits do not fit, or a score does not with one row per pass.
     """
-    free = available() if memory is None else memory
+    free = limit_of(memory)
     if free is None or find_device("auto" if device is None else str(device)).type != "cpu":
         return None
     own = TuneBudget.of(run, plan, method, searched, objective)

@@ -9,7 +9,6 @@ from behemoth.study.directory import StudyDirectory
 from behemoth.study.gates import GATES, run_gates
 from behemoth.study.gates.bench import Frequency, expansion_of, units_of
 from behemoth.study.gates.memory_budget import shares_of_gates
-from behemoth.study.work import memory_budget
 from behemoth.study.work.memory_budget import WORKER, _needs
 from behemoth.study.work.schedule import Work
 
@@ -54,7 +53,7 @@ def test_gates_that_fit_are_named(tmp_path, monkeypatch):
     )
     assert message.endswith("and the process that measures needs as much, allowed: what fits: 7")
     # Without a limit, what is free is the limit.
-    monkeypatch.setattr(memory_budget, "available", lambda: 300 << 20)
+    monkeypatch.setattr("behemoth.support.memory.available", lambda: 300 << 20)
     with pytest.raises(ArgumentError, match=r"MB is free, .*: gates that need less, or more"):
         run_gates(out, gates=[few])
     assert not out.exists()

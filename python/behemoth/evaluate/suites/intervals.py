@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.evaluate.clusters import weight_parts
+from behemoth.evaluate.mann_whitney import weighted_area
 
 __all__ = ["RESAMPLES", "auc_samples", "distance_samples", "median_samples"]
 
@@ -39,20 +40,9 @@ def auc_samples(frame: pl.DataFrame, score: str, cluster: NDArray[np.int64]) -> 
     float64[RESAMPLES]
         NaN for samples without members or without others.
     """
-    values = frame[score].to_numpy()
-    order = np.argsort(values, kind="stable")
-    values, cluster = values[order], cluster[order]
-    member = frame["member"].to_numpy()[order]
-    first, last = (np.searchsorted(values, values, side) for side in ("left", "right"))
-    found = []
-    for drawn in _row_weights(cluster):
-        members, others = drawn * member, drawn * ~member
-        below = np.pad(others.cumsum(1), ((0, 0), (1, 0)))
-        # Of the others, those below a member count fully, ties half.
-        above = (members * (below[:, first] + below[:, last]) / 2).sum(1)
-        with np.errstate(invalid="ignore"):
-            found.append(above / (members.sum(1) * others.sum(1)))
-    return np.concatenate(found)
+    values, member = frame[score].to_numpy(), frame["member"].to_numpy()
+    drawn = _row_weights(cluster)
+    return np.concatenate([weighted_area(values, member, weights) for weights in drawn])
 
 
 def distance_samples(

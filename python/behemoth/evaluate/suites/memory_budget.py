@@ -25,7 +25,7 @@ from behemoth.model.memory import LOADED, activation_bytes, dimensions, is_estim
 from behemoth.model.sizes import Size
 from behemoth.recall.facts import DEFAULT_FACTS
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available, limit_text
+from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 
 from .bench import Bench, first_documents
@@ -212,7 +212,7 @@ def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = 
     ArgumentError
         If the suite does not fit even with one row per pass.
     """
-    free = available() if memory is None else memory
+    free = limit_of(memory)
     model = bench.model
     if free is None or not is_estimated(model):
         return

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+from behemoth.evaluate.mann_whitney import weighted_area
+
 __all__ = ["LEAST", "area", "area_interval", "kendall"]
 
 LEAST = 4
@@ -75,10 +77,8 @@ def area(high: ArrayLike, low: ArrayLike) -> float:
     """
     a, b = np.asarray(high, np.float64), np.asarray(low, np.float64)
     a, b = a[~np.isnan(a)], b[~np.isnan(b)]
-    if not len(a) or not len(b):
-        return math.nan
-    above = (a[:, None] > b).mean()
-    return float(above + (a[:, None] == b).mean() / 2)
+    kinds = np.repeat([True, False], [len(a), len(b)])
+    return float(weighted_area(np.concatenate([a, b]), kinds, np.ones(len(kinds))))
 
 
 def area_interval(

@@ -12,11 +12,13 @@ import numpy as np
 import polars as pl
 
 from behemoth.delta.delta import Change, EditDelta, add_changes
-from behemoth.edit.plan_sequence import edit_in_sequence
-from behemoth.edit.protocol import EditContext
+from behemoth.edit.protocol import EditContext, answers
 from behemoth.edit.registry import get_method
+from behemoth.edit.sequential import Sums
 from behemoth.plan.compile import compile_plan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
+from behemoth.recall.generation import generate
 from behemoth.study.analysis.ranges import ANY, SHARE
 
 from .bench import Bench, Frequency, Units, trial_unit
@@ -134,9 +136,10 @@ class Damage:
         order = np.random.default_rng(bench.seed).permutation(len(plans))[:most]
         context = EditContext(corpus=corpus, seed=bench.seed, cache=bench.directory.cache,
                               run=run.directory)  # fmt: skip
-        method = get_method("lora", self._settings)
-        made = edit_in_sequence(model, method, [plans[at] for at in order], context)
-        edited = set(made.probes["fact"].to_list())
+        some = [plans[at] for at in order]
+        asked = pl.concat([plan.training.filter(role="edit").head(1) for plan in some])
+        deltas, held = self._in_sequence(model, some, asked, context)
+        edited = set(asked["fact"].to_list())
         before = recall(
             model, corpus, templates=["default"], facts=np.arange(corpus.world.num_facts)
         )
@@ -144,9 +147,9 @@ class Damage:
         found: list[dict[str, float]] = []
         total: dict[str, Change] = {}
         for first, last in itertools.pairwise((0, *self.sequence)):
-            for delta in made.deltas[first:last]:
+            for delta in deltas[first:last]:
                 total = add_changes(total, delta.changes)
-            with _sum(made.deltas[0], total).apply(model):
+            with _sum(deltas[0], total).apply(model):
                 after = recall(model, corpus, facts=known["fact"], templates=["default"])
             fall = (known["log_probability"] - after["log_probability"]).mean()
             found.append(
@@ -154,11 +157,48 @@ class Damage:
                     "edits": last,
                     "fall": float(fall),  # type: ignore[arg-type]
                     "lost": 1 - float(after["exact_match"].mean()),  # type: ignore[arg-type]
-                    "held": float(made.retained()[last - 1]),
+                    "held": held[last],
                     "bystanders": known.height,
                 }
             )
         return found
+
+    def _in_sequence(
+        self, model: Any, plans: Sequence[EditPlan], asked: pl.DataFrame, context: EditContext
+    ) -> tuple[list[EditDelta], dict[int, float]]:
+        """Carry out plans, each on the model that those before it left.
+
+        Parameters
+        ----------
+        model : PreTrainedModel
+            Restored bit by bit at the end.
+        plans : sequence of EditPlan
+        asked : polars.DataFrame
+            The first wording of each plan's edit, with its answer.
+        context : EditContext
+
+        Returns
+        -------
+        tuple of list of EditDelta and dict
+            By length of the sequence: the share of its edits whose answers are generated.
+        """
+        delta_of = answers(get_method("lora", self._settings)).in_sequence(model, context)
+        prompts, expected = asked["prompt"].to_list(), asked["answer"].to_list()
+        most = 1 + max(map(len, expected))
+        deltas: list[EditDelta] = []
+        held: dict[int, float] = {}
+        sums = Sums(model, {})
+        try:
+            for length in self.sequence:
+                for plan in plans[len(deltas) : length]:
+                    deltas.append(delta_of(plan))
+                    sums.add(deltas[-1].changes)
+                texts = generate(model, prompts, most=most)
+                right = [text == answer for text, answer in zip(texts, expected, strict=True)]
+                held[length] = float(np.mean(right[:length]))
+        finally:
+            sums.restore()
+        return deltas, held
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
         """Each group is damaged more than unrelated facts, and longer sequences damage more."""

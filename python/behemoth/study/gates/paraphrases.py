@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.spec import DOCUMENTS
+from behemoth.edit.batch import rows_of
 from behemoth.evaluate.linear_probes import residual_stream, ridge_scores
 from behemoth.evaluate.prompted import ragged
 from behemoth.recall.facts import recall
@@ -132,22 +133,14 @@ class Paraphrases:
         import torch
         from torch.nn.functional import cross_entropy
 
-        probes = _questions(corpus, facts)
-        prompts, answers = probes["prompt"].to_list(), probes["answer"].to_list()
-        width = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
-        tokens = torch.zeros(len(prompts), width, dtype=torch.long)
-        labels = torch.full((len(prompts), width), -100)
-        for at, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-            end = len(prompt) + len(answer)
-            tokens[at, :end] = torch.tensor([*prompt, *answer])
-            labels[at, len(prompt) : end] = torch.tensor(answer)
+        rows = rows_of(_questions(corpus, facts).with_columns(weight=1))
         generator = torch.Generator().manual_seed(seed)
         optimiser = torch.optim.AdamW(model.parameters(), lr=self.tuning_rate, weight_decay=0.01)
         model.train()
         for _ in range(self.tuning):
-            some = torch.randint(len(tokens), (self.rows,), generator=generator)
-            logits = model(input_ids=tokens[some], use_cache=False).logits[:, :-1]
-            loss = cross_entropy(logits.flatten(0, 1), labels[some, 1:].flatten())
+            some = torch.randint(len(rows), (self.rows,), generator=generator)
+            logits = model(input_ids=rows.tokens[some], use_cache=False).logits[:, :-1]
+            loss = cross_entropy(logits.flatten(0, 1), rows.labels[some, 1:].flatten())
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()

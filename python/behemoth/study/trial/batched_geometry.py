@@ -1,11 +1,8 @@
 """Norm and rank of many changes, computed in batches.
 
 `EditDelta.geometry`, on which `behemoth.evaluate.geometry` is based, decomposes one matrix after
-the other, which takes longer than making the edits. Tests compare this module with it.
-
-Here matrices of the same shape are decomposed together: for a low-rank change only the small
-product of two triangular factors, for a dense change the Gram matrix of its shorter side. Dense
-changes are decomposed only for a few edits.
+the other, which takes longer than making the edits. Here matrices of the same shape are decomposed
+together, and dense changes only for a few edits.
 """
 
 from __future__ import annotations
@@ -19,6 +16,7 @@ from torch import Tensor, nn
 
 from behemoth.delta.delta import Dense, LowRank, parameters_of
 from behemoth.delta.module import ModuleChange
+from behemoth.delta.spectra import dense_spectra, product_spectra, ranks
 from behemoth.evaluate.geometry import changed_parameter
 from behemoth.study.schemas import SHAPES
 
@@ -26,10 +24,6 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta, ParameterChange
 
 __all__ = ["shapes", "spectra"]
-
-# Singular values below this share of the largest count as zero; those of a Gram matrix in float64
-# are lost in rounding below it.
-_TINY = 1e-6
 
 
 def shapes(
@@ -83,7 +77,7 @@ def shapes(
         ]
         values = spectra([change for _, change in decomposable])
         for (edit, _), spectrum in zip(decomposable, values, strict=True):
-            rank, effective = _ranks(spectrum)
+            rank, effective = ranks(spectrum)
             norm = float(torch.linalg.vector_norm(spectrum))
             rows.append(_row(edit, name, norm, parameter_norm, rank, effective))
     return pl.DataFrame(rows, schema=SHAPES).sort("edit", maintain_order=True)
@@ -113,26 +107,9 @@ def _spectra(changes: Sequence[ParameterChange]) -> Tensor:
     """Return the singular values of K changes of the same kind and shape: [K, r]."""
     low = [change for change in changes if isinstance(change, LowRank)]
     if low:
-        left_kor = torch.stack([change.left for change in low]).double()
-        right_kri = torch.stack([change.right for change in low]).double()
-        left_krr = torch.linalg.qr(left_kor, mode="r").R
-        right_krr = torch.linalg.qr(right_kri.mT, mode="r").R
-        return torch.linalg.svdvals(left_krr @ right_krr.mT).cpu()
-    dense = torch.stack([change.to_dense() for change in changes]).double()
-    if dense.ndim != 3:
-        return dense.flatten(1).norm(dim=1, keepdim=True).cpu()
-    short = dense if dense.shape[1] <= dense.shape[2] else dense.mT
-    squares = torch.linalg.eigvalsh(short @ short.mT).flip(1)
-    return squares.clamp_min(0).sqrt().cpu()
-
-
-def _ranks(spectrum: Tensor) -> tuple[int, float]:
-    total = float(spectrum.sum())
-    if not total > 0:
-        return 0, 0.0
-    share = spectrum / total
-    entropy = -(share * share.clamp_min(1e-30).log()).sum()
-    return int((spectrum > _TINY * spectrum.max()).sum()), float(entropy.exp())
+        lefts, rights = [change.left for change in low], [change.right for change in low]
+        return product_spectra(torch.stack(lefts), torch.stack(rights))
+    return dense_spectra(torch.stack([change.to_dense() for change in changes]))
 
 
 def _row(

@@ -52,7 +52,7 @@ def about_edits(plan: EditPlan, corpus: Corpus) -> pl.DataFrame:
 
 def _subject_exposures(edits: pl.DataFrame, corpus: Corpus) -> Any:
     world = corpus.world
-    if world._table is None:
+    if not world.is_table:
         subjects = edits["subject"].to_numpy()
         subjects = np.where(edits["link"].to_numpy(), 0, subjects)
         facts = world.fact_ids(subjects[:, None], np.arange(world.num_relations)[None, :])

@@ -19,7 +19,7 @@ from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import FIXED, halves, pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.model.memory import LOADED, dimensions, is_estimated, training_bytes, weight_bytes
-from behemoth.support.memory import available
+from behemoth.support.memory import limit_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -150,7 +150,7 @@ class TrialBudget:
         rows : int or None
             None for the usual number of each measure.
         """
-        free = available() if memory is None else memory
+        free = limit_of(memory)
         if free is None or not is_estimated(self.model):
             return self.stack, None
         loaded = LOADED * weight_bytes(self.model) if memory is None else 0

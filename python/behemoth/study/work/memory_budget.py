@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth.study.file.identity import canonical
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import available, limit_text
+from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 
 from .schedule import Work
@@ -111,9 +111,7 @@ def shares_of(
         return Shares(workers, None, None)
     largest = max(needs, key=lambda need: need.least)
     most = max(need.most for need in needs)
-    free = memory
-    if memory is None and limited:
-        free = available()
+    free = limit_of(memory) if limited else memory
     if free is None:
         return Shares(workers, None, most)
     fit = free // largest.least - measuring

@@ -347,11 +347,14 @@ def _run_in_store(
 
 
 def _expanded(
-    study: Study, directory: StudyDirectory, threads: int | None
+    study: Study, directory: StudyDirectory | None, threads: int | None
 ) -> tuple[Study, Expansion, int]:
     """Return a study in the version and with the threads that its directory was started with."""
-    directory.check(study.name)
-    begun = directory.read() if (directory.path / "study.json").is_file() else None
+    begun = None
+    if directory is not None:
+        directory.check(study.name)
+        if (directory.path / "study.json").is_file():
+            begun = directory.read()
     if threads is None:
         threads = 1 if begun is None else begun.threads
     if study.format_version is None:  # the file of the study may name one
@@ -387,7 +390,7 @@ def estimate(
         As in `run_study`.
     """
     _check(engine, workers, threads, part, memory)
-    directory = StudyDirectory("/nonexistent" if out is None else out)
+    directory = None if out is None else StudyDirectory(out)
     study, expansion, threads = _expanded(study, directory, threads)
     tuned = tuned_here(expansion)
     expansion = expansion.part(*part)

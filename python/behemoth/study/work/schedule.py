@@ -73,7 +73,8 @@ class Work:
 
     Parameters
     ----------
-    directory : StudyDirectory
+    directory : StudyDirectory, optional
+        Records of finished units; None if nothing counts as finished.
     expansion : Expansion
     progress : callable or Progress, optional
         Called a few times a second for models and for trials, the latter with a `Status`.
@@ -88,7 +89,7 @@ class Work:
         Total seconds of all workers.
     """
 
-    directory: StudyDirectory
+    directory: StudyDirectory | None
     expansion: Expansion
     progress: ProgressLike
     models: dict[str, ModelUnit] = field(init=False)
@@ -147,6 +148,8 @@ class Work:
 
     def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
         """Return whether a model or trial is finished and did not fail."""
+        if self.directory is None:
+            return False
         of = self.directory.model_record if kind == "model" else self.directory.trial_record
         try:
             record = of(name)
@@ -215,16 +218,17 @@ class Work:
 
         A worker that waits for another part's result may be killed; that result is kept.
         """
-        trial = isinstance(unit, TrialUnit)
-        place = self.directory.trial(unit.id) if trial else self.directory.model(unit.id)
-        with self.directory.holding(place):
+        directory, trial = self.directory, isinstance(unit, TrialUnit)
+        assert directory is not None  # whoever carries units out has one
+        place = directory.trial(unit.id) if trial else directory.model(unit.id)
+        with directory.holding(place):
             if self.is_done("trial" if trial else "model", unit.id):
                 return False
             if isinstance(unit, TrialUnit):
                 row = vars(unit.row())
-                self.directory.write(TrialRecord(**row, status="failed", reason=reason, seconds={}))
+                directory.write(TrialRecord(**row, status="failed", reason=reason, seconds={}))
             else:
-                self.directory.write(ModelRecord(unit.id, "failed", reason))
+                directory.write(ModelRecord(unit.id, "failed", reason))
         return True
 
     def _status(self, slots: int) -> Status:

@@ -1,0 +1,111 @@
+"""How the tokens of a corpus are written as text: in one of three ways.
+
+Templates are written as names separated by spaces, a grammar's own words carry the spaces before
+them, and a tokenizer has its own library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .decoding import Decoder, table_decoder, text_decoder
+from .text_tokenizer import TextTokenizer, word_tokenizer_files
+from .tokenizer import decode, token_names, tokenizer_files
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+    from .names import Names
+
+__all__ = ["Lettering", "lettering_of"]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Words of a corpus itself, whose names follow from its vocabulary."""
+
+    vocabulary: Mapping[str, Any] = field(repr=False)
+    named: Names | None = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        return "words"
+
+    @cached_property
+    def names(self) -> list[str]:
+        return token_names(self.vocabulary, self.named)
+
+
+class _Spaced(_Words):
+    """Names of templates, separated by spaces."""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return tokenizer_files(self.names)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return decode(tokens, self.names)
+
+    def decoder(self, end: int) -> Decoder:
+        names = [name.encode() for name in self.names]
+        return table_decoder(names, [b" " + name for name in names], end)
+
+
+class _Joined(_Words):
+    """Words of a grammar, each with the space before it."""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return word_tokenizer_files(self.names)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return "".join([self.names[token] for token in tokens])
+
+    def decoder(self, end: int) -> Decoder:
+        names = [name.encode() for name in self.names]
+        return table_decoder(names, names, end)
+
+
+@dataclass(frozen=True)
+class _Tokenized:
+    """Pieces of a tokenizer of text."""
+
+    tokenizer: TextTokenizer
+
+    @property
+    def kind(self) -> str:
+        return self.tokenizer.kind
+
+    @property
+    def names(self) -> list[str]:
+        return self.tokenizer.names
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return dict(self.tokenizer.files)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return self.tokenizer.decode(tokens)
+
+    def decoder(self, end: int) -> Decoder:
+        return text_decoder(self.tokenizer, end)
+
+
+Lettering = _Spaced | _Joined | _Tokenized
+"""How tokens are written: ``kind`` of the tokens, ``names`` of all ids, ``files`` of the tokenizer
+that reads the text back, ``decode`` of tokens, and a ``decoder`` of many documents.
+"""
+
+
+def lettering_of(corpus: Corpus) -> Lettering:
+    """Return how the tokens of a corpus are written.
+
+    Its names raise an `ArgumentError` when one cannot be distinguished from another word.
+    """
+    text = corpus._text
+    if text is not None and text.tokenizer is not None:
+        return _Tokenized(text.tokenizer)
+    kind = _Spaced if text is None else _Joined
+    return kind(corpus.vocabulary, corpus.world.names)

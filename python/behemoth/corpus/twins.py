@@ -1,0 +1,74 @@
+"""Corpora made from another one by its spec: its twins, and its equal in another process.
+
+The engine makes the twins that differ in the objects of facts (`Corpus.override`) or omit facts
+(`Corpus.without`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from behemoth.support.errors import ArgumentError
+
+from .arrays import whole
+from .world import World
+
+if TYPE_CHECKING:
+    from .background import Background
+    from .corpus import Corpus
+    from .grammar import Text
+    from .names import Names
+
+__all__ = ["exchanged", "remade", "without_insert"]
+
+
+def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
+    """Return the twin in which the facts of each pair have exchanged their exposures.
+
+    Parameters and errors are those of `Corpus.exchanged`.
+    """
+    if corpus.spec["corpus"].get("twin", {}).get("without"):
+        # Omitted facts keep their places in the order, with exposures that are not seen here.
+        got = "facts of a corpus that omits some"
+        raise ArgumentError("pairs", got, "those of a complete corpus: exchange, then omit")
+    facts = whole(pairs, "pairs", np.uint64).reshape(-1, 2)
+    count = corpus.world.num_subject_facts
+    if len(np.unique(facts)) < facts.size or (facts >= count).any():
+        raise ArgumentError("pairs", facts.tolist(), f"facts below {count}, each once")
+    every = corpus.exposures(np.arange(count, dtype=np.uint64))
+    exposures = whole(every, "exposures", np.uint32)  # the dtype of a table of exposures
+    exposures[facts] = exposures[facts[:, ::-1]]
+    own = {**corpus.spec["corpus"], "exposures": {"kind": "array"}}
+    return type(corpus).from_arrays(corpus.world, own, exposures, corpus._text, corpus._background)
+
+
+def without_insert(corpus: Corpus) -> Corpus:
+    """Return the corpus of the same sentences in separate documents, without any others."""
+    spec = corpus.spec["corpus"]
+    if "insert" not in spec:
+        return corpus
+    own = {key: spec[key] for key in spec if key not in ("insert", "background", "filler")}
+    return type(corpus).from_arrays(corpus.world, own, corpus._exposures, corpus._text)
+
+
+def remade(
+    spec: Mapping[str, Any],
+    table: dict[str, NDArray[Any]] | None,
+    names: Names | None,
+    exposures: NDArray[np.uint32] | None,
+    text: Text | None,
+    background: Background | None,
+    directory: Path | None = None,
+) -> Corpus:
+    """Rebuild a corpus from the values that `Corpus.__reduce__` returns."""
+    from .corpus import Corpus
+
+    world = World.from_arrays(spec["world"], table, spec["format_version"], names)
+    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
+    corpus.directory = directory
+    return corpus
