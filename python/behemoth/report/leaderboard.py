@@ -7,16 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import chain
 from typing import Any
 
 import polars as pl
 
 from behemoth.evaluate.damage import BOUND
 from behemoth.evaluate.suites.score import OBJECTIVES
-from behemoth.study.analysis.leaderboard import FEWEST, SHOWN, Board, boards
+from behemoth.study.analysis.board_measures import FEWEST
+from behemoth.study.analysis.leaderboard import SHOWN, Board, boards
 from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
 from behemoth.study.results import Results
 
+from .by_exposures import exposure_parts
+from .charts.by_exposures import by_exposures
 from .charts.pareto import pareto
 from .learnt import learnt_parts, unlearnt, world_name
 from .page import (
@@ -88,8 +92,8 @@ class Leaderboard:
         See `behemoth.report.page.Page`.
     counts : sequence of (str, str)
     boards : sequence of Board
-    figures : sequence of Figure or Absent
-        One per board.
+    figures, exposures : sequence of Figure or Absent
+        One per board: costs, and measures by exposures of the edited facts.
     settings : mapping of str to str
         Settings of each label, as JSON.
     places : mapping of str to str, optional
@@ -113,6 +117,7 @@ class Leaderboard:
     failures: Sequence[tuple[str, str, str]]
     study: str
     command: str
+    exposures: Sequence[Figure | Absent] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     learnt: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEARNT))
 
@@ -141,6 +146,7 @@ def leaderboard_of(
         seconds=results.edit_seconds,
         costs=results.edit_costs,
         methods=results.about.methods,
+        probes=results.probes,
     )
     index = results.index.select("label", "settings").unique("label").collect()
     # One method may have several labels, such as retraining for each kind of edit.
@@ -162,6 +168,7 @@ def leaderboard_of(
         counts=counts,
         boards=found,
         figures=[pareto(board) for board in found],
+        exposures=[by_exposures(board) for board in found],
         settings=dict(index.iter_rows()),
         run=run,
         failures=results.reasons,
@@ -186,7 +193,9 @@ def anchor(suite: str, place: int) -> str:
 
 def render_leaderboard(page: Leaderboard) -> str:
     """Return the complete HTML file."""
-    drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
+    by_level = page.exposures or [None] * len(page.boards)
+    in_order = chain.from_iterable(zip(page.figures, by_level, strict=True))
+    drawn = [figure for figure in in_order if isinstance(figure, Figure)]
     parts = [
         *opening(page, "leaderboard"),
         *(
@@ -202,7 +211,7 @@ def render_leaderboard(page: Leaderboard) -> str:
         counts_part(page.counts),
     ]
     number_of = {figure.name: place + 1 for place, figure in enumerate(drawn)}
-    for board, figure in zip(page.boards, page.figures, strict=True):
+    for board, figure, exposures in zip(page.boards, page.figures, by_level, strict=True):
         field = _FIELDS[board.suite]
         parts.append(f'<h2 id="{board.suite}">{field}</h2>')
         parts.append(f"<p>{escape(_how(board))}</p>")
@@ -217,6 +226,11 @@ def render_leaderboard(page: Leaderboard) -> str:
             parts += figure_parts(number_of[figure.name], figure)
         else:
             parts.append(f"<p>{escape(figure.title)}: {escape(figure.why)}</p>")
+        if exposures is not None:
+            number = number_of.get(exposures.name)
+            parts += exposure_parts(
+                board, exposures, number, field, _HEADS, _links(board), _between
+            )
         if board.missing.height:
             items = "; ".join(
                 f"{row['measure']} needs {row['missing']}"

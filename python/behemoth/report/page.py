@@ -274,7 +274,7 @@ def _legend(figure: Figure) -> str:
     if not figure.legend:
         return ""
     title = f"<span>{escape(figure.legend_title)}</span>" if figure.legend_title else ""
-    shapes = dict.fromkeys(figure.diamonds, ' class="diamond"')
+    shapes = {name: f' class="{shape}"' for name, shape in figure.shapes.items()}
     entries = "".join(
         f'<button type="button" aria-pressed="false" data-entry="{escape(name)}">'
         f'<i{shapes.get(name, "")} style="background: {colour}"></i>{escape(name)}</button>'

@@ -67,12 +67,12 @@ def _with_legend(spec: dict[str, Any], figure: Figure) -> None:
     """Add to the spec the legend of colours, which on the page is HTML."""
     legend = {"title": figure.legend_title or None, "orient": "bottom", "direction": "horizontal",
               "columns": 4, "symbolOpacity": 1}  # fmt: skip
-    if not figure.diamonds:  # otherwise the legend also shows the shapes
+    if not figure.shapes:  # otherwise the legend also shows the shapes
         legend["symbolType"] = "circle"
 
     def walk(node: Any) -> None:
         if isinstance(node, dict):
-            for channel in ("color", "shape") if figure.diamonds else ("color",):
+            for channel in ("color", "shape") if figure.shapes else ("color",):
                 encoded = node.get(channel)
                 if isinstance(encoded, dict) and "legend" in encoded and encoded["legend"] is None:
                     encoded["legend"] = legend

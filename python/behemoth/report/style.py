@@ -8,8 +8,8 @@ end. Exposures are on a log2 axis with plain numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
@@ -22,6 +22,7 @@ __all__ = [
     "PAPER",
     "QUIET",
     "SCREEN",
+    "SHAPES",
     "STYLES",
     "Absent",
     "Figure",
@@ -35,6 +36,7 @@ __all__ = [
     "exposure_colours",
     "faded",
     "label_colours",
+    "label_shapes",
     "log_axis",
     "number",
     "only",
@@ -49,6 +51,8 @@ _OKABE_ITO = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000
               "#7F7F7F", "#5B3A8E")  # fmt: skip
 _VIRIDIS = ("#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58",
             "#b5de2b")  # fmt: skip
+SHAPES = ("circle", "diamond", "square", "triangle-up")
+"""Shapes of points, which a page's legend draws too."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
 SERIF = "'Nimbus Roman', 'Times New Roman', 'Liberation Serif', 'DejaVu Serif', serif"
 
@@ -127,8 +131,9 @@ class Figure:
         Text beside the legend that explains marks such as open points.
     finding : str
         Main result with its size, or empty.
-    diamonds : frozenset of str
-        Entries drawn as diamonds, because they share a colour with another entry.
+    shapes : mapping of str to str
+        Shapes of entries that are not circles, of `SHAPES`: those that share a colour with another
+        entry, or that must differ without colours.
     own_colours : bool
         Whether each panel has its own scale of colours, also in files.
     """
@@ -142,7 +147,7 @@ class Figure:
     legend_title: str = ""
     marks: str = ""
     finding: str = ""
-    diamonds: frozenset[str] = frozenset()
+    shapes: Mapping[str, str] = field(default_factory=dict)
     own_colours: bool = False
 
 
@@ -195,6 +200,12 @@ def label_colours(labels: Sequence[str]) -> dict[str, str]:
     return {label: _OKABE_ITO[place % len(_OKABE_ITO)] for place, label in enumerate(labels)}
 
 
+def label_shapes(labels: Sequence[str]) -> dict[str, str]:
+    """Return a shape for each method whose colour in `label_colours` is that of an earlier one."""
+    laps = {label: place // len(_OKABE_ITO) for place, label in enumerate(labels)}
+    return {label: SHAPES[lap % len(SHAPES)] for label, lap in laps.items() if lap}
+
+
 def exposure_colours(levels: Sequence[int]) -> dict[str, str]:
     """Return a colour for each level of exposures by its rank, dark for few."""
     ordered = sorted(set(levels))
@@ -218,11 +229,11 @@ def colour_of(field: str, colours: dict[str, str]) -> alt.Color:
     return alt.Color(f"{field}:N", scale=scale, legend=None)
 
 
-def shape_of(field: str, entries: Iterable[str], diamonds: Container[str]) -> alt.Shape:
-    """Return the shape encoding of a field: circles, and diamonds for entries in `diamonds`."""
+def shape_of(field: str, entries: Iterable[str], shapes: Mapping[str, str]) -> alt.Shape:
+    """Return the shape encoding of a field: circles, except for entries in `shapes`."""
     names = list(entries)
-    shapes = ["diamond" if name in diamonds else "circle" for name in names]
-    return alt.Shape(f"{field}:N", scale=alt.Scale(domain=names, range=shapes), legend=None)
+    scale = alt.Scale(domain=names, range=[shapes.get(name, SHAPES[0]) for name in names])
+    return alt.Shape(f"{field}:N", scale=scale, legend=None)
 
 
 def faded(field: str, strong: float = 1.0) -> Any:

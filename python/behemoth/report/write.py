@@ -143,13 +143,13 @@ def write_report(
 def _write_leaderboard(results: Results, place: Path, style: str, figures: bool) -> Path:
     """Write the report of a study whose trials run suites."""
     page = leaderboard_of(results, **_about(results))
-    for figure in page.figures:
+    for figure in (*page.figures, *page.exposures):
         if isinstance(figure, Figure):
             _write_figure(figure, place, style)
     if figures:
         return place
     for board in page.boards:
-        for name in ("table", "cells", "measures", "missing", "trials"):
+        for name in ("table", "cells", "measures", "missing", "trials", "exposures"):
             _parquet(place / "frames" / f"{board.suite}_{name}.parquet", getattr(board, name))
     _parquet(place / "frames" / "known_before.parquet", page.learnt)
     file = place / "report.html"

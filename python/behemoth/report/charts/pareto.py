@@ -15,14 +15,17 @@ from behemoth.report.style import (
     Figure,
     Panel,
     colour_of,
-    faded,
     label_colours,
+    label_shapes,
     only,
     rows,
     shape_of,
 )
-from behemoth.study.analysis.leaderboard import FEWEST, Board
+from behemoth.study.analysis.board_measures import FEWEST
+from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
+
+from .labels import REACH, place_names
 
 __all__ = ["AXES", "front", "pareto"]
 
@@ -44,7 +47,7 @@ _BARS = (
     "value without any one cluster"
 )
 _LESS_IS_MORE = ("damage",)
-_COLOURS = 10  # number of distinct colours; further methods have another shape
+_NAMED = 12  # maximum number of names in the chart
 
 
 def front(x: Sequence[float], y: Sequence[float], *, less: bool) -> list[bool]:
@@ -85,20 +88,24 @@ def pareto(board: Board) -> Figure | Absent:
     frame = frame.select("label", "family", "clusters", *ends).with_columns(
         _front(frame, across, up)
     )
-    colours = label_colours(frame["label"].to_list())
-    diamonds = frozenset(list(colours)[_COLOURS:])
-    chart = _chart(frame, across, up, colours, diamonds)
+    frame = frame.with_columns(_named(frame))
+    labels = frame["label"].to_list()
+    colours, shapes = label_colours(labels), label_shapes(labels)
+    chart = _chart(frame, across, up, colours, shapes)
+    fewer = f", up to {_NAMED} of them" if frame["named"].sum() == _NAMED else ""
     caption = (
         f"One point per method: the mean over {_trials(board.table.filter(whole))}. {_BARS}. The "
-        "dashed line joins the Pareto front, the methods that no other method beats; they are "
-        "named in the chart. Oracles are not compared."
+        "dashed line joins the Pareto front, the methods that no other method beats. Named in the "
+        f"chart are the front, oracles and the method with the highest score{fewer}; all others "
+        "are smaller and are told by colour and shape, and their numbers are in the table. Oracles "
+        "are not compared."
     )
     apart = board.table.filter(~whole)["label"].to_list()
     if apart:
         caption += f" Not drawn, because not all trials have both numbers: {', '.join(apart)}."
     return Figure(
         name, title, caption, (Panel("", chart, 380),), frame, tuple(colours.items()), "method",
-        diamonds=diamonds,
+        shapes=shapes,
     )  # fmt: skip
 
 
@@ -132,8 +139,15 @@ def _front(frame: pl.DataFrame, across: str, up: str) -> pl.Series:
     return frame["label"].is_in(labels.implode()).alias("front")
 
 
+def _named(frame: pl.DataFrame) -> pl.Series:
+    """Return which methods are named: the front, oracles and the best score, up to `_NAMED`."""
+    first = pl.int_range(pl.len()) == (pl.col("family") != "oracle").arg_max()
+    wanted = pl.col("front") | (pl.col("family") == "oracle") | first
+    return frame.select((wanted & (wanted.cum_sum() <= _NAMED)).alias("named")).to_series()
+
+
 def _chart(
-    frame: pl.DataFrame, across: str, up: str, colours: dict[str, str], diamonds: frozenset[str]
+    frame: pl.DataFrame, across: str, up: str, colours: dict[str, str], shapes: Mapping[str, str]
 ) -> Any:
     top = max(1e-3, float(frame.select(pl.max_horizontal(across, f"{across}_high").max()).item()))
     domain = [0, min(1.0, top * 1.1)] if across in _LESS_IS_MORE else [0, 1]
@@ -143,49 +157,82 @@ def _chart(
     y_axis = alt.Axis(tickCount=6, format="~g", labelPadding=9)
     x = alt.X(f"{across}:Q", title=_SAID[across], scale=x_scale, axis=x_axis)
     y = alt.Y(f"{up}:Q", title=_SAID[up], scale=y_scale, axis=y_axis)
-    base = alt.Chart(rows(frame)).encode(
-        color=colour_of("label", colours),
-        opacity=faded("label"),
-        tooltip=[
-            alt.Tooltip("label:N", title="method"),
-            alt.Tooltip("family:N"),
-            alt.Tooltip(f"{across}:Q", format=".3f"),
-            alt.Tooltip(f"{up}:Q", format=".3f"),
-            alt.Tooltip("clusters:Q"),
-        ],
-    )
+    tooltip = [
+        alt.Tooltip("label:N", title="method"),
+        alt.Tooltip("family:N"),
+        alt.Tooltip(f"{across}:Q", format=".3f"),
+        alt.Tooltip(f"{up}:Q", format=".3f"),
+        alt.Tooltip("clusters:Q"),
+    ]
     best = frame.filter("front").sort(across)
     line = alt.Chart(rows(best)).mark_line(color=QUIET, strokeWidth=1, strokeDash=[4, 3])
-    return (
-        line.encode(x=x, y=y, order=f"{across}:Q")
-        + base.mark_rule().encode(x=alt.X(f"{across}_low:Q", scale=x_scale), x2=f"{across}_high:Q",
-                                  y=y)
-        + base.mark_rule().encode(x=x, y=alt.Y(f"{up}_low:Q", scale=y_scale), y2=f"{up}_high:Q")
-        + base.mark_point(size=90).encode(
-            x=x, y=y, shape=shape_of("label", colours, diamonds)
-        )
-        + alt.layer(*_names(best, across, up, domain[1] / 2, x, y))
-    ).add_params(only())  # fmt: skip
+    moved, texts = _names(frame, across, up, float(domain[1]), x, y_scale)
+    layers: list[Any] = [line.encode(x=x, y=y, order=f"{across}:Q"), *moved]
+    # Those with names are drawn last, over the others, which recede.
+    receding: dict[str, Any] = {"size": 55}
+    outlined: dict[str, Any] = {"size": 100, "stroke": INK, "strokeWidth": 1}
+    for part, bars, points, mark in (
+        (frame.filter(~pl.col("named")), 0.22, 0.75, receding),
+        (frame.filter("named"), 0.8, 1.0, outlined),
+    ):
+        if part.is_empty():
+            continue
+        base = alt.Chart(rows(part)).encode(color=colour_of("label", colours), tooltip=tooltip)
+        low, high = f"{across}_low:Q", f"{across}_high:Q"
+        layers += [
+            base.mark_rule().encode(
+                x=alt.X(low, scale=x_scale), x2=high, y=y, opacity=_opacity(bars)
+            ),
+            base.mark_rule().encode(
+                x=x, y=alt.Y(f"{up}_low:Q", scale=y_scale), y2=f"{up}_high:Q",
+                opacity=_opacity(bars),
+            ),
+            base.mark_point(**mark).encode(
+                x=x, y=y, shape=shape_of("label", colours, shapes), opacity=_opacity(points)
+            ),
+        ]  # fmt: skip
+    return alt.layer(*layers, *texts).add_params(only())
+
+
+def _opacity(plain: float) -> alt.OpacityValue:
+    """Return an opacity that the entry selected in the legend raises to 1, and others lose."""
+    chosen = [
+        {"test": "only === datum.label", "value": 1.0},
+        {"test": "only === ''", "value": plain},
+    ]
+    return alt.OpacityValue(0.12, condition=chosen)
 
 
 def _names(
-    points: pl.DataFrame, across: str, up: str, middle: float, x: alt.X, y: alt.Y
-) -> list[Any]:
-    """Return names beside points, towards the middle of the chart; coinciding points share one."""
-    named = points.group_by(pl.col(across, up).round(2), maintain_order=True).agg(
-        pl.col("label").str.join(", ")
+    frame: pl.DataFrame, across: str, up: str, widest: float, x: alt.X, y_scale: alt.Scale
+) -> tuple[list[Any], list[Any]]:
+    """Return lines from points to their names, which may be moved to make room, and the names."""
+    shares = frame.select("label", pl.col(across) / widest, up, "named").rows()
+    placed = place_names(
+        [(label, one, other) for label, one, other, named in shares if named],
+        [(one, other) for _, one, other, _ in shares],
     )
-    marks: list[Any] = []
+    named = frame.filter("named").select("label", across, up).with_columns(
+        pl.Series("at", [name.at for name in placed], pl.Float64),
+        pl.Series("left", [name.left for name in placed], pl.Boolean),
+    )  # fmt: skip
+    moved: list[Any] = []
+    texts: list[Any] = []
+    at = alt.Y("at:Q", scale=y_scale)
     for left in (True, False):
-        for low in (True, False):
-            own = named.filter(((pl.col(across) < middle) == left) & ((pl.col(up) < 0.5) == low))
-            align = "left" if left else "right"
-            # A white edge keeps names legible over bars.
-            edges: list[dict[str, Any]] = [{"stroke": "white", "strokeWidth": 3}, {"color": INK}]
-            for edge in edges:
-                mark = alt.Chart(rows(own)).mark_text(
-                    align=align, dx=9 if left else -9, dy=-9 if low else 9, fontSize=11,
-                    limit=200, **edge,
-                )  # fmt: skip
-                marks.append(mark.encode(x=x, y=y, text="label:N", opacity=faded("label")))
-    return marks
+        own = named.filter(pl.col("left") == left)
+        if own.is_empty():
+            continue
+        base = alt.Chart(rows(own)).encode(x=x, opacity=_opacity(1.0))
+        reach = REACH if left else -REACH
+        rule = base.mark_rule(x2Offset=0.8 * reach, color=QUIET, strokeWidth=0.75)
+        moved.append(rule.encode(x2=across, y=alt.Y(f"{up}:Q", scale=y_scale), y2="at"))
+        # A white edge keeps names legible over bars.
+        edges: list[dict[str, Any]] = [{"stroke": "white", "strokeWidth": 3}, {"color": INK}]
+        texts += [
+            base.mark_text(
+                align="left" if left else "right", baseline="middle", dx=reach, fontSize=11, **edge
+            ).encode(y=at, text="label:N")
+            for edge in edges
+        ]
+    return moved, texts

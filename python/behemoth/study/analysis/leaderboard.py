@@ -6,26 +6,22 @@ trials, and intervals are over (world seed, initialisation) clusters, as in all 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, lost_of, score_of
+from behemoth.evaluate.suites.score import OBJECTIVES, Reading
 from behemoth.study.schemas import SUITES
 
-from .estimate import cluster_keys, means
+from .board_measures import derived, estimated
+from .by_exposures import LEVELS, by_exposures
+from .estimate import cluster_keys
 from .legacy_twin_perplexity import on_one_text
 from .methods import operations
-from .ranges import range_of
 
-__all__ = ["BOARDS", "FEWEST", "SHOWN", "TRIALS", "Board", "boards", "leaderboard", "taken"]
-
-FEWEST = 3
-"""Minimum number of clusters for intervals. Two clusters have a single difference: with Student's t
-the interval is 12.7 standard errors to each side, so by chance it is tiny or the full range."""
+__all__ = ["BOARDS", "SHOWN", "TRIALS", "Board", "boards", "leaderboard", "taken"]
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "editing": ("score", "score_locality", "damage", "efficacy", "paraphrase", "neighbourhood",
@@ -80,6 +76,9 @@ class Board:
     trials : polars.DataFrame
         The rows that all of these are computed from: `taken`, of this suite, with the columns of
         `TRIALS`.
+    exposures : polars.DataFrame
+        Measures by exposures of the edited facts; see `by_exposures`. Without rows if the board was
+        made without probes.
     """
 
     suite: str
@@ -88,6 +87,7 @@ class Board:
     measures: pl.DataFrame
     missing: pl.DataFrame
     trials: pl.DataFrame
+    exposures: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEVELS))
 
     def counts(self, label: str) -> dict[str, int]:
         """Return the number of trials of a method that have each measure, by its name."""
@@ -122,16 +122,10 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
             row["measure"]: Reading(row["value"], row["twin"])
             for row in rows.select("measure", "value", "twin").iter_rows(named=True)
         }
-        values = {**legs_of(suite, readings), "score": score_of(suite, readings)}
-        lost = lost_of(readings)
-        if lost is not None:
-            values |= {"damage": lost, "score_locality": score_of("editing-locality", readings)}
-        steps = readings.get("relearning_steps")
-        if steps is not None and steps.value is not None:
-            never = math.isinf(steps.value)
-            values["relearned"] = steps.value if math.isnan(steps.value) else float(not never)
         new = {
-            name: value for name, value in values.items() if name == "score" or name not in readings
+            name: value
+            for name, value in derived(suite, readings).items()
+            if name == "score" or name not in readings
         }
         of_measure = [name for name in SUITES if name not in _OF_TRIAL]
         first = rows.head(1).drop(of_measure)
@@ -188,9 +182,9 @@ def leaderboard(
         - first, last: the range of ranks it may have by its score. A method ranks before another
           if its interval lies completely above; methods whose intervals overlap are tied. first is
           1 plus the number of methods before it, last is the number of methods that it is not
-          before, itself included. Null without an interval, which needs `FEWEST` clusters with
-          different scores; null for methods with failed trials, and for oracles, which use
-          information that methods may not.
+          before, itself included. Null without an interval, which needs
+          `board_measures.FEWEST` clusters with different scores; null for methods with failed
+          trials, and for oracles, which use information that methods may not.
         - seconds: mean time to make a plan's edits, without evaluation, over trials; flops and
           memory: see `operations`.
         - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null if the
@@ -234,7 +228,7 @@ def leaderboard(
     counted = operations(own.select("trial", "label", "edits").unique(), costs or {})
     table = table.join(counted, on="label", how="left", maintain_order="left")
     for name in SHOWN[suite]:
-        found = _estimated(own, name, ("label",)).select(
+        found = estimated(own, name, ("label",)).select(
             "label",
             pl.col("mean").alias(name),
             pl.col("low").alias(f"{name}_low"),
@@ -245,15 +239,6 @@ def leaderboard(
     ends = [f"{name}{end}" for name in SHOWN[suite] for end in ("", "_low", "_high")]
     return table.sort("score", descending=True, nulls_last=True, maintain_order=True).select(
         *(pl.col(name).cast(dtype) for name, dtype in BOARDS.items()), *ends
-    )
-
-
-def _estimated(rows: pl.DataFrame, measure: str, by: Sequence[str]) -> pl.DataFrame:
-    """Return means of a measure; intervals are clipped to its range, and null for few clusters."""
-    found = means(rows.filter(measure=measure), "value", by, within=range_of(measure))
-    enough = pl.col("clusters") >= FEWEST
-    return found.with_columns(
-        pl.when(enough).then(pl.col(end)).alias(end) for end in ("low", "high")
     )
 
 
@@ -288,6 +273,7 @@ def boards(
     seconds: Mapping[str, float] | None = None,
     costs: Mapping[str, tuple[float, int]] | None = None,
     methods: Sequence[Mapping[str, Any]] = (),
+    probes: pl.LazyFrame | None = None,
 ) -> list[Board]:
     """Return the leaderboards of a study, one per suite.
 
@@ -299,6 +285,8 @@ def boards(
         By suite: number of failed trials, by label.
     seconds, costs, methods
         See `leaderboard`.
+    probes : polars.LazyFrame, optional
+        `Results.probes`, for the measures by exposures of the edited facts.
     """
     suites = on_one_text(suites)
     rows = taken(suites)
@@ -307,7 +295,7 @@ def boards(
         own = rows.filter(pl.col("suite") == suite)
         twins = own.group_by("label", "measure").agg(pl.col("twin").mean())
         every = pl.concat(
-            _estimated(own, name, ("label", "measure")) for name in own["measure"].unique().sort()
+            estimated(own, name, ("label", "measure")) for name in own["measure"].unique().sort()
         )
         measures = every.sort("label", "measure").join(
             twins, on=["label", "measure"], how="left", maintain_order="left"
@@ -322,7 +310,7 @@ def boards(
                     methods=methods,
                 ),
                 cells=pl.concat(
-                    _estimated(own, name, ("grammar", "edits", "label", "measure"))
+                    estimated(own, name, ("grammar", "edits", "label", "measure"))
                     for name in SHOWN[suite]
                 ),
                 measures=measures,
@@ -330,6 +318,10 @@ def boards(
                     pl.col("missing").first()
                 ),
                 trials=own.select(TRIALS).sort("label", "world_seed", "seed", "trial", "measure"),
+                exposures=(
+                    pl.DataFrame(schema=LEVELS) if probes is None
+                    else by_exposures(suite, suites, probes)
+                ),
             )
         )  # fmt: skip
     return found

@@ -1,0 +1,218 @@
+"""The measures of a board by how often the edited facts are written.
+
+Suites have one number per trial, over all edits of its plan. The rows of the trials' probes also
+say to which edit a probe belongs, so the same measures are computed here from the rows of each
+level of exposures: a study that has been run needs no new run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+
+from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
+from behemoth.evaluate.metrics import METRICS, Mean
+from behemoth.evaluate.suites.levels import Level, levels_of
+from behemoth.evaluate.suites.score import Reading
+
+from .board_measures import derived, estimated
+from .ranges import CHANGE, Range, range_of
+
+__all__ = ["LEVELS", "SHOWN_BY_LEVEL", "by_exposures"]
+
+SHOWN_BY_LEVEL: Mapping[str, tuple[str, ...]] = {
+    "editing": ("score", "score_locality", "damage", "efficacy", "exact_efficacy"),
+    "unlearning": ("forgetting", "forget_probability", "forget_recall"),
+}
+"""Measures by level of exposures. Utility and privacy, and so the score of unlearning, belong to
+the model as a whole."""
+
+LEVELS = {
+    "label": pl.String,
+    "least": pl.UInt64,
+    "most": pl.UInt64,
+    "minus": pl.UInt64,
+    "measure": pl.String,
+    "mean": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "edits": pl.UInt32,
+    "rows": pl.UInt32,
+    "clusters": pl.UInt32,
+}
+"""Columns of `by_exposures`."""
+
+_ORACLE = "oracle"
+_SAME = 1e-6  # a trial has the probability of its twin up to rounding
+_NEEDED = ("trial", "plan", "edit", "stage", "group", "subject", "must_change", "edit_exposures",
+           "log_probability_old", "log_probability_true", "log_probability_new", "exact_match",
+           "old_match", "known")  # fmt: skip
+_OF_TRIAL = ("trial", "model", "label", "family", "world_seed", "seed")
+_KEYS = ("trial", "level")
+
+
+def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:
+    """Return the measures of a board by exposures of the edited facts.
+
+    Parameters
+    ----------
+    suite : {'editing', 'unlearning'}
+    suites : polars.DataFrame
+        `Results.suites`, collected. Trials of other suites are ignored.
+    probes : polars.LazyFrame
+        `Results.probes`.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per label, level and measure of `SHOWN_BY_LEVEL`, columns as in `LEVELS`. A level is
+        a number of exposures from least to most, as in `levels_of`. Each is computed as the board's
+        measure, from the probes of the level's edits: in a batch, bystanders belong to the edit
+        that they were drawn for, but all edits act on all of them. Means are over trials (rows),
+        intervals over clusters as on the board; edits: number of edits in these trials.
+
+        If there are several levels, each label also has the difference of the last level and the
+        first, in trials with both; minus is then the first level's least, otherwise null.
+
+        forgetting compares with the twin at the same level, whose numbers are those of `retrain`
+        for the same model and plan; without such a trial it is missing. Labels without rows have no
+        value of that measure.
+    """
+    own = suites.filter(pl.col("suite") == suite, pl.col("missing").is_null())
+    trials = own.select(_OF_TRIAL).unique("trial", maintain_order=True)
+    found = probes.filter(
+        pl.col("stage") == "after",
+        pl.col("trial").is_in(trials["trial"].implode()),
+        pl.col("edit_exposures").is_not_null(),
+    ).select(_NEEDED)
+    rows = found.collect()
+    levels = levels_of(rows["edit_exposures"].unique().to_list())
+    if not levels:
+        return pl.DataFrame(schema=LEVELS)
+    rows = rows.with_columns(_place(levels))
+    readings = _readings(suite, rows)
+    if suite == "unlearning":
+        readings = readings.join(_twins(own, rows, readings), on=["plan", "level"], how="left",
+                                 maintain_order="left")  # fmt: skip
+    values = _values(suite, readings).join(trials, on="trial", maintain_order="left")
+    edits = rows.group_by(*_KEYS).agg(pl.struct("edit").n_unique().alias("edits"))
+    values = values.join(edits, on=list(_KEYS), maintain_order="left")
+    parts = [_means(values, name, levels) for name in SHOWN_BY_LEVEL[suite]]
+    return pl.concat(parts).sort("label", "minus", "least", nulls_last=False, maintain_order=True)
+
+
+def _place(levels: Sequence[Level]) -> pl.Expr:
+    """Return the place of each row's level among the levels."""
+    place = pl.lit(None, pl.UInt32)
+    for number, level in enumerate(levels):
+        inside = pl.col("edit_exposures").is_between(level.low, level.high)
+        place = pl.when(inside).then(pl.lit(number, pl.UInt32)).otherwise(place)
+    return place.alias("level")
+
+
+def _readings(suite: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the measures of the suite that are shown, or that shown ones are derived from."""
+    if suite == "unlearning":
+        forgotten = rows.filter(group="forget")
+        value = pl.col("log_probability_old").exp()
+        parts = [_over_rows(forgotten, value, "forget_probability"), _metric(rows, "forget_recall")]
+    else:
+        names = ("efficacy", "paraphrase", "neighbourhood", "exact_efficacy")
+        lost = pl.col("exact_match").not_().cast(pl.Float64)
+        parts = [_metric(rows, name) for name in names]
+        parts += [
+            _over_rows(known_bystanders(rows, (group,)), lost, f"damage_{group}")
+            for group in BYSTANDERS
+        ]
+    plans = rows.select("trial", "plan").unique()
+    return pl.concat(parts).join(plans, on="trial", maintain_order="left")
+
+
+def _metric(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return a metric that is one mean: over the probes of an edit, then over edits."""
+    part: Mean
+    (part,) = METRICS[name].parts
+    some = rows.filter(part.condition).with_columns(part.value.alias("value")).drop_nulls("value")
+    edits = some.group_by(*_KEYS, "edit").agg(pl.col("value").mean())
+    return edits.group_by(_KEYS).agg(
+        pl.lit(name).alias("measure").first(), pl.col("value").mean()
+    )  # fmt: skip
+
+
+def _over_rows(rows: pl.DataFrame, value: pl.Expr, name: str) -> pl.DataFrame:
+    """Return the mean of a value over rows, as `Bench.mean` has it."""
+    some = rows.with_columns(value.alias("value")).drop_nulls(["subject", "value"])
+    return some.group_by(_KEYS).agg(
+        pl.lit(name).alias("measure").first(), pl.col("value").mean()
+    )  # fmt: skip
+
+
+def _twins(own: pl.DataFrame, rows: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
+    """Return the twins' probability of the old answers, by plan and level.
+
+    Its frame is not kept, but `retrain` has made the same model, with the same probability.
+    """
+    same = (pl.col("value") - pl.col("twin")).abs() < _SAME
+    retrained = own.filter(pl.col("family") == _ORACLE, measure="forget_probability").filter(same)
+    return (
+        readings.filter(
+            pl.col("trial").is_in(retrained["trial"].implode()), measure="forget_probability"
+        )
+        .group_by("plan", "level")
+        .agg(pl.col("value").first().alias("twin"))
+    )
+
+
+def _values(suite: str, readings: pl.DataFrame) -> pl.DataFrame:
+    """Return the shown measures of each trial and level: trial, level, measure, value."""
+    return pl.DataFrame(
+        list(_derived(suite, readings)),
+        schema={
+            "trial": pl.String, "level": pl.UInt32, "measure": pl.String, "value": pl.Float64,
+        },
+        orient="row",
+    )  # fmt: skip
+
+
+def _derived(suite: str, readings: pl.DataFrame) -> Iterator[tuple[str, int, str, float | None]]:
+    shown = SHOWN_BY_LEVEL[suite]
+    for (trial, level), part in readings.group_by(_KEYS, maintain_order=True):
+        assert isinstance(trial, str) and isinstance(level, int)
+        twins = part["twin"] if "twin" in part.columns else [None] * part.height
+        found = {
+            name: Reading(value, twin if name == "forget_probability" else None)
+            for name, value, twin in zip(part["measure"], part["value"], twins, strict=True)
+        }
+        values = {name: reading.value for name, reading in found.items()} | derived(suite, found)
+        yield from ((trial, level, name, values.get(name)) for name in shown)
+
+
+def _means(values: pl.DataFrame, measure: str, levels: Sequence[Level]) -> pl.DataFrame:
+    """Return a measure by label and level, and the difference of the last level and the first."""
+    own = values.filter(measure=measure).with_columns(pl.col("value").fill_nan(None))
+    own = own.drop_nulls("value")
+    ends = pl.DataFrame(
+        {"least": [level.low for level in levels], "most": [level.high for level in levels]},
+        schema={"least": pl.UInt64, "most": pl.UInt64},
+    ).with_row_index("level")
+    first = own.filter(level=0).select("trial", value_first="value", edits_first="edits")
+    last = own.filter(level=len(levels) - 1).join(first, on="trial", maintain_order="left")
+    moved = last.with_columns(
+        pl.col("value") - pl.col("value_first"), pl.col("edits") + pl.col("edits_first")
+    )
+    parts: list[tuple[pl.DataFrame, int | None, Range]] = [(own, None, range_of(measure))]
+    if len(levels) > 1:
+        parts.append((moved, levels[0].low, CHANGE))
+    return pl.concat(
+        estimated(rows, measure, ("label", "level"), within=within)
+        .join(
+            rows.group_by("label", "level").agg(pl.col("edits").sum()),
+            on=["label", "level"],
+            maintain_order="left",
+        )
+        .join(ends, on="level", maintain_order="left")
+        .with_columns(pl.lit(minus).alias("minus"))
+        .select(pl.col(name).cast(dtype) for name, dtype in LEVELS.items())
+        for rows, minus, within in parts
+    )

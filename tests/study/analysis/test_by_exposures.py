@@ -1,0 +1,169 @@
+"""Measures of a board by exposures of the edited facts: those of the suite, over fewer edits."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from behemoth.evaluate.aggregate import aggregate
+from behemoth.evaluate.damage import BYSTANDERS, damage
+from behemoth.study.analysis.by_exposures import LEVELS, by_exposures
+from behemoth.study.analysis.leaderboard import boards
+from behemoth.study.results import INDEX
+from behemoth.study.schemas import PROBES, SUITES
+
+GROUPS = ("edited", "edited_paraphrase", "edited_held_out", "same_object", "same_relation",
+          "same_subject", "unrelated", "forget")  # fmt: skip
+BASE = {"suite": "editing", "edits": 4, "count": 4, "over": "subjects", "version": 1}
+
+
+def suites_of(trials, suite="editing", measure="efficacy", **columns):
+    """Suites with one measure: {trial: (label, family, world seed)}."""
+    rows = [
+        {**dict.fromkeys(INDEX), **dict.fromkeys(SUITES), **BASE, "suite": suite,
+         "measure": measure, "value": 0.5, "trial": trial, "label": label, "family": family,
+         "model": f"m{seed}", "world_seed": seed, "seed": 0, **columns}
+        for trial, (label, family, seed) in trials.items()
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema={**INDEX, **SUITES})
+
+
+def probes_of(trial, levels, *, seed=0, plan="p", per_group=3, **columns):
+    """Drawn probes of a trial whose edits are of facts with these exposures, in order."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for edit, exposures in enumerate(levels):
+        for group in GROUPS:
+            # Some edits have fewer probes: a mean over edits is no mean over rows.
+            for probe in range(per_group - edit % 2):
+                drawn = dict(
+                    zip(("old", "true", "new"), random.normal(-2, 1, 3).tolist(), strict=True)
+                )
+                rows.append(
+                    {
+                        **dict.fromkeys(PROBES),
+                        "trial": trial, "plan": plan, "edit": edit, "stage": "after",
+                        "group": group, "subject": edit * 10 + probe, "fact": edit * 10 + probe,
+                        "link": False, "must_change": group.startswith("edited"),
+                        "exposures": 7, "edit_exposures": exposures,
+                        **{f"log_probability_{name}": value for name, value in drawn.items()},
+                        "exact_match": bool(random.random() < 0.5),
+                        "old_match": bool(random.random() < 0.5),
+                        "known": bool(random.random() < 0.8), **columns,
+                    }
+                )  # fmt: skip
+    return pl.DataFrame(rows, schema={"trial": pl.String, **PROBES})
+
+
+def value_of(frame, label, least, measure, column="mean", minus=None):
+    found = frame.filter(
+        pl.col("minus").eq_missing(pl.lit(minus, pl.UInt64)), label=label, least=least,
+        measure=measure,
+    )  # fmt: skip
+    return found[column].item()
+
+
+def test_a_level_has_the_measures_of_a_suite_over_its_edits_alone():
+    probes = probes_of("t", [16, 16, 64, 64, 64])
+    found = by_exposures("editing", suites_of({"t": ("ft", "tuning", 0)}), probes.lazy())
+    for least, edits in ((16, 2), (64, 3)):
+        own = probes.filter(edit_exposures=least).with_columns(
+            world=pl.lit("w"), seed=pl.lit(0), run=pl.lit("r"), method=pl.lit("ft")
+        )
+        names = ["efficacy", "exact_efficacy", "score"]
+        table = aggregate(own, names, by=("stage",), filters=("all",))
+        for name, value in table.select("metric", "value").iter_rows():
+            assert value_of(found, "ft", least, name) == pytest.approx(value), name
+        lost = damage(own).filter(pl.col("group").is_in(BYSTANDERS))["share"].mean()
+        assert value_of(found, "ft", least, "damage") == pytest.approx(lost)
+        legs = [aggregate(own, leg, by=("stage",), filters=("all",))["value"].item() for leg in
+                ("efficacy", "paraphrase", "neighbourhood")]  # fmt: skip
+        local = 4 / sum(1 / leg for leg in (*legs, 1 - lost))
+        assert value_of(found, "ft", least, "score_locality") == pytest.approx(local)
+        assert value_of(found, "ft", least, "score", "edits") == edits
+    moved = value_of(found, "ft", 64, "damage", minus=16)
+    levels = [value_of(found, "ft", least, "damage") for least in (64, 16)]
+    assert moved == pytest.approx(levels[0] - levels[1])
+    assert value_of(found, "ft", 64, "damage", "edits", minus=16) == 5
+
+
+def test_intervals_are_over_clusters_and_none_are_of_two():
+    labels = {f"{label}{seed}": (label, "tuning", seed) for label in "ab" for seed in range(3)}
+    del labels["b2"]
+    probes = pl.concat(probes_of(trial, [16, 64], seed=place) for place, trial in enumerate(labels))
+    found = by_exposures("editing", suites_of(labels), probes.lazy())
+    rows = found.filter(measure="damage").select("label", "minus", "rows", "clusters", "low")
+    said = rows.select("label", "rows", "clusters", pl.col("low").is_null()).unique().sort("label")
+    assert said.rows() == [("a", 3, 3, False), ("b", 2, 2, True)]
+    change = found.filter(pl.col("minus") == 16, label="a", measure="damage").row(0, named=True)
+    assert -1 <= change["low"] < change["mean"] < change["high"] <= 1
+
+
+def test_many_numbers_of_exposures_are_ranges():
+    probes = probes_of("t", list(range(1, 20)), per_group=2)
+    found = by_exposures("editing", suites_of({"t": ("ft", "tuning", 0)}), probes.lazy())
+    ends = found.filter(pl.col("minus").is_null()).select("least", "most").unique().sort("least")
+    assert ends.rows() == [(1, 1), (2, 3), (4, 7), (8, 15), (16, 31)]
+
+
+def test_forgetting_of_a_level_is_compared_with_the_twin_at_that_level():
+    trials = {"t": ("npo", "unlearning", 0), "o": ("retrain", "oracle", 0)}
+    suites = suites_of(trials, "unlearning", "forget_probability", twin=0.5)
+    frames = []
+    for trial, by_level in {"t": {16: 0.3, 64: 0.9}, "o": {16: 0.1, 64: 0.2}}.items():
+        drawn = probes_of(trial, [16, 64])
+        chance = pl.col("edit_exposures").replace_strict(by_level, return_dtype=pl.Float64)
+        frames.append(drawn.with_columns(chance.log().alias("log_probability_old")))
+    probes = pl.concat(frames)
+    found = by_exposures("unlearning", suites, probes.lazy())
+    assert value_of(found, "npo", 16, "forgetting") == pytest.approx(0.8)
+    assert value_of(found, "npo", 64, "forgetting") == pytest.approx(0.3)
+    assert value_of(found, "npo", 64, "forget_probability") == pytest.approx(0.9)
+    assert value_of(found, "retrain", 64, "forgetting") == 1.0
+    # Another plan, or an oracle that is not the twin, says nothing about it.
+    for other in (
+        (suites, probes.with_columns(plan=pl.col("trial"))),
+        (suites.with_columns(twin=pl.lit(0.4)), probes),
+    ):
+        kept = by_exposures("unlearning", other[0], other[1].lazy()).filter(measure="forgetting")
+        assert "npo" not in kept["label"]
+
+
+def test_a_model_without_numbers_has_forgotten_nothing():
+    trials = {"t": ("npo", "unlearning", 0), "o": ("retrain", "oracle", 0)}
+    suites = suites_of(trials, "unlearning", "forget_probability", twin=0.5)
+    broken = probes_of("t", [16], log_probability_old=float("nan"))
+    probes = pl.concat([broken, probes_of("o", [16])])
+    found = by_exposures("unlearning", suites, probes.lazy())
+    assert value_of(found, "npo", 16, "forgetting") == 0.0
+    assert found.filter(label="npo", measure="forget_probability").is_empty()
+
+
+def test_other_suites_stages_and_probes_of_the_whole_plan_do_not_count():
+    probes = probes_of("t", [16, 64])
+    others = pl.concat(
+        [
+            probes_of("other", [4]),
+            probes_of("t", [4], stage="before"),
+            probes.with_columns(edit=pl.lit(None, pl.UInt32),
+                                edit_exposures=pl.lit(None, pl.UInt64)),
+        ]
+    )  # fmt: skip
+    suites = pl.concat(
+        [suites_of({"t": ("ft", "tuning", 0)}),
+         suites_of({"other": ("npo", "unlearning", 0)}, "unlearning", "forget_probability")]
+    )  # fmt: skip
+    own = by_exposures("editing", suites, probes.lazy())
+    assert by_exposures("editing", suites, pl.concat([probes, others]).lazy()).equals(own)
+
+
+def test_boards_have_it_if_they_are_given_probes():
+    suites = pl.concat(
+        suites_of({"t": ("ft", "tuning", 0)}, measure=name) for name in
+        ("efficacy", "paraphrase", "neighbourhood")
+    )  # fmt: skip
+    [board] = boards(suites, probes=probes_of("t", [16, 64]).lazy())
+    assert dict(board.exposures.schema) == LEVELS and board.exposures["least"].max() == 64
+    [without] = boards(suites)
+    assert without.exposures.is_empty() and dict(without.exposures.schema) == LEVELS
+    empty = by_exposures("editing", suites, probes_of("t", []).lazy())
+    assert empty.is_empty() and dict(empty.schema) == LEVELS
