@@ -1,8 +1,10 @@
-"""What the tests and the examples of docstrings share: an engine that works in this process."""
+"""What the tests and the examples of docstrings share: engines that work in this process."""
 
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,3 +46,40 @@ class InProcess:
 def in_process_engine():
     """The engine that works in this process: in_process_engine(path, stop_after=None)."""
     return InProcess
+
+
+class RayTask:
+    """What `ray.remote` makes of a function, run when its result is asked for."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def remote(self, *arguments):
+        return lambda: self.function(*arguments)
+
+
+@pytest.fixture
+def fake_ray(monkeypatch):
+    """Ray with four cores; what it is asked to do is in `calls`, what tasks need in `options`."""
+    calls, options = [], []
+
+    def remote(**own):
+        options.append(own)
+        return RayTask
+
+    ray = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda log_to_driver: calls.append("init"),
+        shutdown=lambda: calls.append("shutdown"),
+        cluster_resources=lambda: {"CPU": 4.0},
+        nodes=lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}],
+        put=lambda value: value,
+        remote=remote,
+        wait=lambda waiting, num_returns, timeout=None: (waiting[-1:], waiting[:-1]),
+        get=lambda tasks: [task() for task in tasks] if isinstance(tasks, list) else tasks(),
+        cancel=lambda task, force: calls.append("cancel"),
+        calls=calls,
+        options=options,
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    return ray

@@ -431,43 +431,6 @@ def bigrams():
     return bigrams
 
 
-class RayTask:
-    """What `ray.remote` makes of a function, run when its result is asked for."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def remote(self, *arguments):
-        return lambda: self.function(*arguments)
-
-
-@pytest.fixture
-def fake_ray(monkeypatch):
-    """Ray with four cores; what it is asked to do is in `calls`, what tasks need in `options`."""
-    calls, options = [], []
-
-    def remote(**own):
-        options.append(own)
-        return RayTask
-
-    ray = SimpleNamespace(
-        is_initialized=lambda: False,
-        init=lambda log_to_driver: calls.append("init"),
-        shutdown=lambda: calls.append("shutdown"),
-        cluster_resources=lambda: {"CPU": 4.0},
-        nodes=lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}],
-        put=lambda value: value,
-        remote=remote,
-        wait=lambda waiting, num_returns, timeout=None: (waiting[-1:], waiting[:-1]),
-        get=lambda tasks: [task() for task in tasks] if isinstance(tasks, list) else tasks(),
-        cancel=lambda task, force: calls.append("cancel"),
-        calls=calls,
-        options=options,
-    )
-    monkeypatch.setitem(sys.modules, "ray", ray)
-    return ray
-
-
 @pytest.fixture(scope="session")
 def endpoint():
     """The URL of moto's server, which keeps objects in the memory of this process."""

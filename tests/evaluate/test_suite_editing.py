@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from behemoth.delta.delta import EditDelta
 from behemoth.evaluate import SUITES
+from behemoth.evaluate.suites import editing
 from behemoth.evaluate.suites.suite import MissingError
 
 
@@ -65,3 +67,19 @@ def test_portability_of_facts_known_before():
     assert found["portability_subject_nested_if_known"].find(bench) == 0.5
     with pytest.raises(MissingError):
         found["portability_implicit_remap_if_known"].find(bench)
+
+
+def test_the_dose_of_the_editing_suite_is_of_new_answers():
+    """Unlearning has doses of another kind, not numbers of steps to p(new) > p(old)."""
+    held = {"log_probability_new": -1.0, "log_probability_other": -1.0, "log_probability_old": -2.0}
+    trace = [{"step": step, **held} for step in range(8)]
+    plan = SimpleNamespace(
+        edits=pl.DataFrame({"edit": [0], "fact": [1], "exposures": [1], "new_object": [2]})
+    )
+    benches = {
+        name: SimpleNamespace(deltas={0: EditDelta({}, name, {}, "", 0, trace=trace)}, plan=plan)
+        for name in ("ft", "npo")
+    }
+    assert editing._dose(benches["ft"]).value == 0.0
+    with pytest.raises(MissingError, match="doses of new answers"):
+        editing._dose(benches["npo"])

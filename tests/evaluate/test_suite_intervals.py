@@ -9,6 +9,7 @@ from scipy.stats import ks_2samp
 
 from behemoth.evaluate.clusters import resampled_weights
 from behemoth.evaluate.membership import auc
+from behemoth.evaluate.suites.bench import resampled_ratio
 from behemoth.evaluate.suites.intervals import (
     RESAMPLES,
     auc_samples,
@@ -75,3 +76,11 @@ def test_samples_of_many_rows_do_not_need_memory_for_all_of_them():
             tracemalloc.stop()
         assert samples.shape == (RESAMPLES,)
         assert peak < 100 * 2**20
+
+
+def test_units_that_all_agree_have_no_interval():
+    for sums in ([1.0], [1.0, 1.0, 1.0]):
+        found = resampled_ratio(np.array(sums), np.ones(len(sums), np.int64), "subjects")
+        assert (found.value, found.low, found.high, found.count) == (1.0, None, None, len(sums))
+    some = resampled_ratio(np.array([1.0, 0.0, 1.0]), np.ones(3, np.int64), "subjects")
+    assert some.low < some.value < some.high

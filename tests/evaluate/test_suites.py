@@ -1,6 +1,5 @@
 """Suites: every measure is taken or says what is missing, and is what it says."""
 
-import copy
 import json
 import math
 import shutil
@@ -16,15 +15,12 @@ from polars.testing import assert_frame_equal
 
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, Groups, Questions, World
-from behemoth.delta.delta import EditDelta
 from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
-from behemoth.evaluate.suites import editing, unlearning
+from behemoth.evaluate.suites import unlearning
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.suite import Found, MissingError, SuiteResult, Taken, take
-from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
-from behemoth.evaluate.twin import parameter_distance, twin_divergences
 from behemoth.support.digests import SEAL, sealed
 from behemoth.support.files import as_json
 
@@ -430,47 +426,6 @@ def test_members_and_others_are_asked_alike(made):
         unwritten_pairs(full, bh.plan(full, edits=2))
 
 
-def test_losses_of_documents_are_those_of_whole_passes(made, model):
-    generator = np.random.default_rng(0)
-    documents = [generator.integers(2, 40, size) for size in (5, 1, 17, 64, 90, 6)]
-    sums, counts = document_losses(model, documents)
-    name = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
-    change = 0.2 * torch.randn(
-        dict(model.named_parameters())[name].shape, generator=torch.Generator().manual_seed(0)
-    )
-    delta = EditDelta({name: bh.delta.delta.Dense(change)}, "random", {}, "0" * 64, 0)
-    divergences, again = document_divergences(model, delta, documents)
-    assert (again == counts).all() and counts.tolist() == [4, 0, 16, 63, 63, 5]
-    for number, document in enumerate(documents):
-        ids = torch.from_numpy(document[:64])[None]
-        with torch.no_grad():
-            before = model(ids).logits[0, :-1].double().log_softmax(-1)
-            with delta.apply(model):
-                after = model(ids).logits[0, :-1].double().log_softmax(-1)
-        own = -before.gather(1, ids[0, 1:, None]).sum().item()
-        assert sums[number] == pytest.approx(own, abs=1e-4)
-        kl = (before.exp() * (before - after)).sum().item()
-        assert divergences[number] == pytest.approx(kl, rel=1e-4, abs=1e-5)
-    assert perplexity(sums, counts) == pytest.approx(math.exp(sums.sum() / counts.sum()))
-
-
-def test_distances_to_a_twin(model, random_model):
-    other = random_model(40)
-    prompts = pl.Series([[3, 4], [5, 6, 7], [8]] * 120)
-    found = twin_divergences(other, model, prompts)
-    for number in (0, 1, 2, 300):
-        ids = torch.tensor([prompts[number].to_list()])
-        with torch.no_grad():
-            theirs, ours = (m(ids).logits[0, -1].double().log_softmax(0) for m in (other, model))
-        wanted = (theirs.exp() * (theirs - ours)).sum().item()
-        assert found[number] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
-    assert parameter_distance(model, model) == 0.0
-    moved = copy.deepcopy(model)
-    with torch.no_grad():
-        moved.gpt_neox.layers[0].mlp.dense_4h_to_h.weight[0, 0] += 3.0
-    assert parameter_distance(moved, model) == pytest.approx(3.0, abs=1e-6)
-
-
 def test_the_command_shows_and_writes_a_suite(made, run, tmp_path):
     _, twin, _, edited = made
     place = Path(edited)
@@ -523,43 +478,6 @@ def test_the_suite_of_a_sequence(made, tmp_path):
         evaluate_suite(edited, "sequence", plan)
 
 
-def test_units_that_all_agree_have_no_interval():
-    from behemoth.evaluate.suites.bench import resampled_ratio
-
-    for sums in ([1.0], [1.0, 1.0, 1.0]):
-        found = resampled_ratio(np.array(sums), np.ones(len(sums), np.int64), "subjects")
-        assert (found.value, found.low, found.high, found.count) == (1.0, None, None, len(sums))
-    some = resampled_ratio(np.array([1.0, 0.0, 1.0]), np.ones(3, np.int64), "subjects")
-    assert some.low < some.value < some.high
-
-
-def test_the_half_life_lies_between_the_ages_around_a_half():
-    from behemoth.evaluate.suites.sequence import half_life
-
-    rows = [
-        {"place": place, "after": after, "exact_match": after - place - 1 < 8}
-        for place in range(4)
-        for after in (4, 8, 16, 32)
-    ]
-    found = half_life(pl.DataFrame(rows))
-    assert 4 < found < 12
-    # Edits that were looked at but once held by choice: they say nothing of how long one holds.
-    once = [{"place": 4 + n, "after": 32, "exact_match": True} for n in range(28)]
-    assert half_life(pl.DataFrame(rows + once)) == found
-    held = pl.DataFrame(rows).with_columns(exact_match=pl.lit(True))
-    assert half_life(held) is None
-
-
-def test_a_sample_of_a_long_sequence_has_its_first_edits():
-    from behemoth.evaluate.suites.sequence import sampled_edits
-
-    assert sampled_edits(10).tolist() == list(range(10))
-    long = sampled_edits(10_000)
-    assert len(long) <= 256 and long[0] == 0 and long[-1] == 9_999
-    assert set(range(5)) <= set(long.tolist())
-    assert (np.diff(long) > 0).all() and np.diff(long).max() < 100
-
-
 def test_an_object_that_links_are_of_is_no_subject_of_its_number(made):
     run, _, plan, _ = made
     bench = Bench.open(run, plan)
@@ -574,19 +492,3 @@ def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
     delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
     with pytest.raises(MissingError, match="an edit that changes weights"):
         unlearning._parameters(SimpleNamespace(delta=delta))
-
-
-def test_the_dose_of_the_editing_suite_is_of_new_answers():
-    """Unlearning has doses of another kind, not numbers of steps to p(new) > p(old)."""
-    held = {"log_probability_new": -1.0, "log_probability_other": -1.0, "log_probability_old": -2.0}
-    trace = [{"step": step, **held} for step in range(8)]
-    plan = SimpleNamespace(
-        edits=pl.DataFrame({"edit": [0], "fact": [1], "exposures": [1], "new_object": [2]})
-    )
-    benches = {
-        name: SimpleNamespace(deltas={0: EditDelta({}, name, {}, "", 0, trace=trace)}, plan=plan)
-        for name in ("ft", "npo")
-    }
-    assert editing._dose(benches["ft"]).value == 0.0
-    with pytest.raises(MissingError, match="doses of new answers"):
-        editing._dose(benches["npo"])

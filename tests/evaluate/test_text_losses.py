@@ -1,0 +1,34 @@
+"""Losses and divergences of documents of any length, against passes over each alone."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from behemoth.delta.delta import Dense, EditDelta
+from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
+
+
+def test_losses_of_documents_are_those_of_whole_passes(model):
+    generator = np.random.default_rng(0)
+    documents = [generator.integers(2, 40, size) for size in (5, 1, 17, 64, 90, 6)]
+    sums, counts = document_losses(model, documents)
+    name = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
+    change = 0.2 * torch.randn(
+        dict(model.named_parameters())[name].shape, generator=torch.Generator().manual_seed(0)
+    )
+    delta = EditDelta({name: Dense(change)}, "random", {}, "0" * 64, 0)
+    divergences, again = document_divergences(model, delta, documents)
+    assert (again == counts).all() and counts.tolist() == [4, 0, 16, 63, 63, 5]
+    for number, document in enumerate(documents):
+        ids = torch.from_numpy(document[:64])[None]
+        with torch.no_grad():
+            before = model(ids).logits[0, :-1].double().log_softmax(-1)
+            with delta.apply(model):
+                after = model(ids).logits[0, :-1].double().log_softmax(-1)
+        own = -before.gather(1, ids[0, 1:, None]).sum().item()
+        assert sums[number] == pytest.approx(own, abs=1e-4)
+        kl = (before.exp() * (before - after)).sum().item()
+        assert divergences[number] == pytest.approx(kl, rel=1e-4, abs=1e-5)
+    assert perplexity(sums, counts) == pytest.approx(math.exp(sums.sum() / counts.sum()))
