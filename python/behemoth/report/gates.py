@@ -179,7 +179,7 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str, smaller: str =
         *_right_sides(record["conditions"]),
         f"Pilot: {pilot}.",
         "",
-        *_reasons(record.get("reasons", ())),
+        *_reasons(record.get("reasons", ()), record["processor"]),
         "## Command",
         "",
         "```console",
@@ -267,7 +267,8 @@ def _number(one: Mapping[str, Any]) -> str:
     return shown_mean(one["mean"], one["low"], one["high"], one["models"])
 
 
-def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
+def _reasons(reasons: Sequence[Mapping[str, Any]], own: str) -> list[str]:
+    """Return the section of reasons; `own` is the processor that the gate itself ran on."""
     if not reasons:
         return []
     lines = ["## Possible reasons", ""]
@@ -277,8 +278,10 @@ def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
         if "conditions" in reason:
             missed = [one for one in reason["conditions"] if one["outcome"] != "holds"]
             still = "; ".join(f"{one['says']} {_number(one)}" for one in missed)
+            other = reason.get("processor", own)  # records of earlier versions do not state it
+            where = "" if other == own else f", on {other}"
             lines.append(
-                f"{said} ({changes}): **{reason['verdict']}**"
+                f"{said} ({changes}{where}): **{reason['verdict']}**"
                 + (f"; conditions that do not hold: {still}." if still else ".")
             )
         elif changes:

@@ -75,8 +75,7 @@ class Plateau:
                {"base": 4096}),
         Reason("the world is too small, and the plateau grows with the number of subjects: twice "
                "as many, of three tokens still",
-               {"subjects": 4096, "skewed": "zipf:alpha=0.7,min=1,max=13929"},
-               cost="twice the training of the gate"),
+               {"subjects": 4096, "skewed": "zipf:alpha=0.7,min=1,max=13929"}),
     )  # fmt: skip
 
     subjects: int = 2048

@@ -82,7 +82,7 @@ class RecallThreshold:
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the learning rates of the two sizes are not equally good", {"rates": (8e-3, 5e-3)}),
         Reason("the two sizes are too similar: `micro` in place of `nano`",
-               {"sizes": ("pico", "micro")}, cost="a model of `micro` per world"),
+               {"sizes": ("pico", "micro")}),
         Reason("the load is far below capacity, where size does not matter: 10 times as many facts",
                cost="ten times the training of the gate"),
     )  # fmt: skip

@@ -256,7 +256,8 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
                 about["failed"] = str(error)
             else:
                 found = [condition.judge() for condition in changed.conditions(other)]
-                about |= {"verdict": verdict_of(found), "conditions": [asdict(x) for x in found]}
+                about |= {"verdict": verdict_of(found), "conditions": [asdict(x) for x in found],
+                          "processor": processor()}  # fmt: skip
         tested.append(about)
     return GateRecord(
         number=gate.number,

@@ -50,8 +50,8 @@ class TwoHop:
                {"nested": 25}),
         Reason("the composition is learned from the written half: a quarter of the exposures",
                {"exposures": 16}),
-        Reason("a deeper model would compose: the two hops need layers in sequence",
-               cost="a deeper model per world"),
+        Reason("the two hops need layers in sequence: three (`nano`) in place of two",
+               {"size": "nano", "rate": 2.5e-3}),
     )  # fmt: skip
 
     subjects: int = 400
@@ -59,6 +59,7 @@ class TwoHop:
     nested: int = 10
     exposures: int = 64
     links: int = 256
+    size: str = "pico"
     batch_size: int = 8
     rate: float = 4e-3
     edits: int = 80
@@ -73,7 +74,7 @@ class TwoHop:
             f"{self.subjects} subjects with one of {self.objects} objects, and a composed fact "
             f"(the object's own object, one of {self.nested}); half of the facts of each kind, "
             f"drawn independently, are written {self.exposures} times and half never, links from "
-            f"object to nested object {self.links} times; pico, batches of "
+            f"object to nested object {self.links} times; {self.size}, batches of "
             f"{self.batch_size} x 128 tokens, learning rate {self.rate:g}; composed facts are "
             f"asked about subjects whose own fact was written. "
             f"{self.edits} of the written facts are edited by LoRA of rank 16 on the MLP and "
@@ -90,7 +91,7 @@ class TwoHop:
             ],
         }
         corpus = {"exposures": f"groups:0,{self.exposures}", "nested_exposures": self.links}
-        model = model_unit(world, corpus, seed=seed, threads=threads,
+        model = model_unit(world, corpus, seed=seed, threads=threads, model=self.size,
                            batch_size=self.batch_size, learning_rate=self.rate)  # fmt: skip
         request = EditRequest(
             edits=self.edits, exposures=(self.exposures,), independent=True, relation=0,
