@@ -101,8 +101,8 @@ def by_exposures(board: Board) -> Figure | Absent:
         f"{plural_text(clusters, 'cluster')}) of a measure over the edits of facts that are "
         "written this many times; methods are in the order of the board. Bars are 95% intervals "
         "of the cluster jackknife over (world, initialisation), clipped to the range of the "
-        f"measure; a point without a bar has fewer than {FEWEST} clusters, or the same value without any one "
-        f"cluster.{batch}"
+        f"measure; a point without a bar has fewer than {FEWEST} clusters, or the same value "
+        f"without any one cluster.{batch}"
     )
     return Figure(
         name, title, caption, tuple(panels), frame.drop("row", "place", "minus"),
