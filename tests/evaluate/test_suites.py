@@ -113,7 +113,8 @@ def test_every_measure_is_taken_or_says_what_is_missing(made, suite, tmp_path):
                     "portability_implicit_remap", "exact_portability", "exact_portability_if_known",
                     "portability_subject_nested_if_known",
                     "portability_correlated_followed_if_known",
-                    "portability_implicit_remap_if_known", "dose"},
+                    "portability_implicit_remap_if_known", "portability_inverse",
+                    "portability_inverse_if_known", "dose"},
         "unlearning": set(),
         "recall": set(),
     }[suite]  # fmt: skip

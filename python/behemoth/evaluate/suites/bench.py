@@ -17,6 +17,7 @@ from behemoth.evaluate.aggregate import aggregate, has_rows
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
+from behemoth.evaluate.inverse import ask_inverse
 from behemoth.evaluate.linear_probes import PROBED_ROWS, probe_objects
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_pairs
 from behemoth.evaluate.metrics import METRICS
@@ -412,6 +413,17 @@ class Bench:
                 return ask_with_hints(
                     model, self.run.corpus, self.plan, batch_size=self.rows_of(512)
                 )
+        except ArgumentError as error:
+            raise MissingError(error.allowed) from None
+
+    @cached_property
+    def inverse(self) -> pl.DataFrame:
+        """Answers to the inverse questions of the edits."""
+        try:
+            return ask_inverse(
+                self.model, self.run.corpus, self.plan, self.deltas,
+                batch_size=self.rows_of(512),
+            )  # fmt: skip
         except ArgumentError as error:
             raise MissingError(error.allowed) from None
 

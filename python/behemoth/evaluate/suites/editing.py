@@ -62,6 +62,21 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             )
             for group in FOLLOWING
         ),
+        Measure(
+            "portability_inverse",
+            "greedy generation names the subject when asked whose object the new one is, where the "
+            "corpus writes the relation in both orders",
+            _inverse,
+            in_trials=False,
+            before=True,
+        ),
+        Measure(
+            "portability_inverse_if_known",
+            "the same for new objects whose subject before the edit the unedited model named",
+            lambda bench: _inverse(bench, known=True),
+            in_trials=False,
+            before=True,
+        ),
         *(
             Measure(
                 f"damage_{group}",
@@ -154,6 +169,12 @@ def _followed(bench: Bench, group: str, *, known: bool = False) -> Found:
     if known:
         rows = rows.filter("known")
     return bench.mean(rows, pl.col("exact_match"), "facts that follow from an edit in this way")
+
+
+def _inverse(bench: Bench, *, known: bool = False) -> Found:
+    rows = bench.inverse.filter("known") if known else bench.inverse
+    what = "inverse questions that the unedited model answered" if known else "inverse questions"
+    return bench.mean(rows, pl.col("exact_match"), what)
 
 
 def _divergence(documents: str) -> Callable[[Bench], Found]:
