@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import GPTNeoXForCausalLM
 
-from behemoth import ArgumentError, Corpus, CorpusError, World
+from behemoth import ArgumentError, Corpus, CorpusError, World, load
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.apply import edit
 from behemoth.edit.locate import covariance
@@ -19,7 +19,7 @@ from behemoth.export.edited import EditedModels
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.support.digests import digests
-from behemoth.train.run import read_record
+from behemoth.train.run import read_record, read_run
 
 QUICK = {"steps": 3, "rank": 2}
 
@@ -54,6 +54,33 @@ def test_a_plan_as_one_batch(trained, plan, tmp_path):
     assert list(record.deltas()) == [None]
     assert delta.plan_hash == plan.plan_hash
     assert delta.changes
+
+
+def test_an_edit_leads_to_the_edited_model(trained, plan, tmp_path):
+    done = edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
+    model = read_run(trained).load_model("cpu")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for edited in (done.load_model("cpu"), load(tmp_path / "e").load_model("cpu")):
+        assert not edited.training
+        with done.record.deltas()[None].apply(model):
+            after = model.state_dict()
+            assert all(after[name].equal(value) for name, value in edited.state_dict().items())
+            assert not all(after[name].equal(value) for name, value in before.items())
+    assert done.load_model("cpu", torch.bfloat16).dtype == torch.bfloat16
+    with pytest.raises(ArgumentError, match="'edit': got 1, allowed: no number for a batch"):
+        done.load_model("cpu", edit=1)
+
+
+def test_the_model_of_a_single_edit_is_asked_for_by_its_number(trained, plan, tmp_path):
+    done = edit(trained, plan, Breaks(steps=2), tmp_path / "e", single=True)
+    model = read_run(trained).load_model("cpu")
+    edited = done.load_model("cpu", edit=2)
+    with done.record.deltas()[2].apply(model):
+        after = model.state_dict()
+        assert all(after[name].equal(value) for name, value in edited.state_dict().items())
+    for number, got in ((None, "nothing, allowed: the number of one"), (1, "1, which failed: loss")):
+        with pytest.raises(ArgumentError, match=f"'edit': got {got}"):
+            done.load_model("cpu", edit=number)
 
 
 def test_single_edits_are_those_of_their_own_plans(trained, plan, tmp_path):

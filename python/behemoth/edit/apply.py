@@ -30,7 +30,7 @@ from behemoth.train.run import Run, read_model_source
 from .gradient.method import GradientMethod
 from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers, settings_of
-from .record import EDIT, EditRecord, FailedEdit, check_place, source_of, told_edits
+from .record import EDIT, EditRecord, FailedEdit, check_place, read_edit, source_of, told_edits
 from .registry import get_method
 from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
@@ -89,6 +89,21 @@ class Edited:
 
     def __fspath__(self) -> str:
         return self.out
+
+    @property
+    def record(self) -> EditRecord:
+        """The record of the directory, as `behemoth.load` returns it."""
+        return read_edit(self.out)
+
+    def load_model(
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        edit: int | None = None,
+    ) -> PreTrainedModel:
+        """Load the edited model; see `EditRecord.load_model`."""
+        return self.record.load_model(device, dtype, edit=edit)
 
     def __repr__(self) -> str:
         failed = f", {len(self.failed):,} failed" if self.failed else ""
