@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         finish_corpus as finish_corpus,
         gen as gen,
         import_ as import_,
-        inspect as inspect,
         train_tokenizer as train_tokenizer,
     )
     from .corpus.spec import *
@@ -38,6 +37,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         trace as trace,
     )
     from .export import export as export
+    from .inspection import inspect as inspect
     from .loading import load as load
     from .plan import EditPlan as EditPlan, EditRequest as EditRequest, plan as plan
     from .recall import recall as recall
@@ -67,6 +67,7 @@ __all__, __dir__, __getattr__ = lazy(
         "delta": "EditDelta",
         "edit": "EditRecord get_method",
         "evaluate": "SuiteResult evaluate_suite trace",
+        "inspection": "inspect",
         "loading": "load",
         "plan": "EditPlan EditRequest",
         "store": "StoreError pull push",

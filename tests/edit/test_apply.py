@@ -78,7 +78,10 @@ def test_the_model_of_a_single_edit_is_asked_for_by_its_number(trained, plan, tm
     with done.record.deltas()[2].apply(model):
         after = model.state_dict()
         assert all(after[name].equal(value) for name, value in edited.state_dict().items())
-    for number, got in ((None, "nothing, allowed: the number of one"), (1, "1, which failed: loss")):
+    for number, got in (
+        (None, "nothing, allowed: the number of one"),
+        (1, "1, which failed: loss"),
+    ):
         with pytest.raises(ArgumentError, match=f"'edit': got {got}"):
             done.load_model("cpu", edit=number)
 
