@@ -196,10 +196,11 @@ def test_a_relation_goes_by_its_name(run, written, tmp_path):
     message = run(*words, "--relation", "birth_citi", "--force").refused()
     assert message.startswith("argument '--relation': got birth_citi, allowed: birth_date, birth_")
     assert message.endswith("(did you mean birth_city?)")
-    message = run(
-        "plan", written, "--edits", 3, "--relation", "R1", "--out", tmp_path / "q"
-    ).refused()
+    words = ("plan", written, "--edits", 3, "--out", tmp_path / "q", "--json")
+    message = run(*words, "--relation", "r1").refused()
     assert "allowed: a number below" in message and "these have no names" in message
+    word = run(*words, "--relation", "R1").json()
+    assert word["plan_hash"] == run(*words, "--relation", 1, "--force").json()["plan_hash"]
     table = tmp_path / "people.csv"
     table.write_text(
         "subject,relation,object\n"

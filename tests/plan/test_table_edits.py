@@ -66,6 +66,19 @@ def test_names_will_do_where_there_are_names():
     assert named["new_object_name"][0] == "o4"
 
 
+def test_the_words_of_the_corpus_will_do_where_there_are_no_names(corpus):
+    words = {"subject": ["S7", "S9"], "relation": ["R2", "R1"], "object": ["O2:3", None]}
+    numbers = {"subject": [7, 9], "relation": [2, 1], "object": [3, None]}
+    plans = [bh.plan(corpus, facts=facts, **SMALL) for facts in (words, numbers)]
+    assert plans[0].plan_hash == plans[1].plan_hash
+    one = bh.plan(corpus, facts={"fact": [23], "object": ["O2:3"]}, **SMALL)
+    assert one.edits["new_object"].to_list() == [3]
+    by_word = bh.plan(corpus, edits=2, relation="R2", **SMALL)
+    assert by_word.plan_hash == bh.plan(corpus, edits=2, relation=2, **SMALL).plan_hash
+    with pytest.raises(ArgumentError, match="'facts': got 'O1:3' as object in row 0, allowed: "):
+        bh.plan(corpus, facts={**words, "object": ["O1:3", None]}, **SMALL)
+
+
 def test_relations_of_a_grammar_have_their_keys():
     grammar = Grammar.named("bios-en")
     corpus = Corpus(grammar.world(40), grammar=grammar)

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.source import read_source
 from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError, check_keys, renamed
@@ -62,8 +63,8 @@ def plan(
         Directory to write the plan to.
     table : polars.DataFrame or path, optional
         The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
-        remaps optionally object, the new one; by number, or by name if the world has names. A path
-        must name a Parquet or CSV file.
+        remaps optionally object, the new one; by number, or by name if the world has names, else
+        by the words of the corpus (S31, R2, O2:7). A path must name a Parquet or CSV file.
     known : polars.DataFrame, array_like of int or path, optional
         Facts that a model knows; only these are edited. Either their numbers, or a table with a
         column fact and optionally exact_match, as returned by `recall` (a match in any wording
@@ -74,7 +75,8 @@ def plan(
         Receives progress; an exception that it raises stops the work.
     **request
         Fields of `EditRequest`: edits, kind, relation, exposures, independent, facts, seed, ... A
-        relation that has a name, in a table or in a grammar, may be given by its name.
+        relation that has a name, in a table or in a grammar, may be given by its name, and any
+        other by its word in the corpus (R2).
 
     Returns
     -------
@@ -118,7 +120,7 @@ def plan(
 
 
 def _relation(corpus: Corpus, name: str) -> int:
-    """Return the number of a relation, by its name in a table or its key in a grammar."""
+    """Return the number of a relation, by its name in a table, its key in a grammar or its word."""
     rows = corpus.world.relation_table
     if corpus.grammar is None:
         names = [row.get("name") for row in rows]
@@ -126,7 +128,12 @@ def _relation(corpus: Corpus, name: str) -> int:
         names = [row["key"] for row in corpus.grammar.facts["relations"]]
     known = [each for each in names if each is not None]
     if not known:
-        raise ArgumentError("relation", name, f"a number below {len(rows)}: these have no names")
+        number = NumberWords(corpus).relation(name) if corpus.world.names is None else None
+        if number is None:
+            words = "" if corpus.world.names is not None else f", or R0 to R{len(rows) - 1}"
+            allowed = f"a number below {len(rows)}{words}: these have no names"
+            raise ArgumentError("relation", name, allowed)
+        return number
     if name not in known:
         raise ArgumentError.unknown("relation", name, known)
     return names.index(name)
