@@ -28,7 +28,7 @@ def made(trained, tmp_path_factory):
         ("edit", "an edit, finished", {"method": "lora", "failed": 0, "single": True}),
         ("edit/deltas/00000", "the delta of an edit", {"method": "lora", "failure": None}),
         ("suite", "a suite of measures, recall", {"stage": "before", "plan_hash": None}),
-        ("export", "an export to text", {"plan_hash": None}),
+        ("export", "an export to text", {"behemoth": bh.__version__}),
         ("spec.toml", "a spec", {"facts": 40}),
         ("frame.parquet", "a frame", {"rows": 2, "columns": ["fact"]}),
     ],
@@ -47,7 +47,7 @@ def test_a_corpus_and_a_run_have_types_of_their_own(made, trained):
 
 
 def test_anything_else_is_refused(tmp_path):
-    with pytest.raises(bh.ArgumentError, match="'directory': got .*, allowed: a directory of a"):
+    with pytest.raises(bh.ArgumentError, match=r"'directory': got .*, allowed: a directory of a"):
         bh.inspect(tmp_path)
     with pytest.raises(bh.ArgumentError, match="'samples': got -1"):
         bh.inspect(tmp_path, samples=-1)
