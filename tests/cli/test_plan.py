@@ -210,3 +210,10 @@ def test_a_relation_goes_by_its_name(run, written, tmp_path):
     words = ("plan", tmp_path / "people", "--edits", 1, "--out", tmp_path / "r", "--json")
     run(*words, "--relation", "likes").json()
     assert set(EditPlan.load(tmp_path / "r").edits["relation"]) == {1}
+
+
+def test_facts_that_are_never_written_are_warned_of(run, tmp_path):
+    run("gen", "--facts", 120, "--exposures", "groups:0,2", "--out", tmp_path / "c")
+    ran = run("plan", tmp_path / "c", "--edits", 2, "--exposures", 0, "--out", tmp_path / "p")
+    assert ran.code == 0
+    assert "behemoth: warning: the corpus never writes 2 of the 2 facts to edit" in ran.err

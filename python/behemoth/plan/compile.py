@@ -7,6 +7,7 @@ random order and tested in batches, until there are enough of them.
 from __future__ import annotations
 
 import inspect
+import warnings
 from dataclasses import fields, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -116,7 +117,19 @@ def plan(
         edit_plan = compile_plan(corpus, edit_request, table=facts, known=_known(known), step=step)
     if out is not None:
         edit_plan.save(out, force=force)
+    _warn_of_unwritten(edit_plan)
     return edit_plan
+
+
+def _warn_of_unwritten(edit_plan: EditPlan) -> None:
+    """Warn if facts were chosen that the corpus never writes, which no model of it knows."""
+    unwritten = edit_plan.edits.filter(exposures=0).height
+    if unwritten:
+        warnings.warn(
+            f"the corpus never writes {unwritten:,} of the {len(edit_plan):,} facts to edit "
+            "(0 exposures): no model of it knows them",
+            stacklevel=3,
+        )
 
 
 def _relation(corpus: Corpus, name: str) -> int:
