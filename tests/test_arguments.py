@@ -42,7 +42,7 @@ def train(**wrong):
         (lambda: train(out=3), "out", "a path"),
         (lambda: bh.plan(WORLD), "source", "a Corpus, a Run, or the path of a run"),
         (lambda: bh.plan("nowhere", edits=2), "source", "a spec TOML"),
-        (lambda: bh.plan(CORPUS, exposures=4), "exposures", "a list of whole numbers from 0"),
+        (lambda: bh.plan(CORPUS, exposures=-4), "exposures", "a whole number from 0, or a list"),
         (lambda: bh.plan(CORPUS, table=3), "table", "a polars.DataFrame, or the path of one"),
         (lambda: bh.EditRequest(kind="censor", relation=0, fraction="x"), "fraction", "above 0"),
         (lambda: CORPUS.write("c", part=3), "part", r"\(i, n\), part i of n"),

@@ -26,6 +26,20 @@ def test_facts_of_a_request_are_the_table_of_a_plan(corpus):
     assert plan.edits["new_object"][0] == 3
 
 
+def test_a_list_of_numbers_will_do(corpus):
+    plan = bh.plan(corpus, facts=[23, 28], **SMALL)
+    assert plan.plan_hash == bh.plan(corpus, facts={"fact": [23, 28]}, **SMALL).plan_hash
+
+
+def test_facts_that_are_never_written_are_warned_of():
+    corpus = Corpus(World(subjects=60, relations=3, objects=12), exposures="groups:0,4")
+    never = corpus.world.facts()["fact"].filter(corpus.exposures(range(180)) == 0).to_list()
+    with pytest.warns(UserWarning, match="never writes 2 of the 3 facts to edit"):
+        bh.plan(corpus, facts=[*never[:2], (set(range(180)) - set(never)).pop()], **SMALL)
+    with pytest.warns(UserWarning, match="never writes 4 of the 4 facts to edit"):
+        bh.plan(corpus, edits=4, exposures=0, **SMALL)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_drawn_objects_are_none_of_those_given_beside_them(corpus, seed):
     rows = corpus.world.facts().filter(pl.col("object") < 4, relation=1).head(6)

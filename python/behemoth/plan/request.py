@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from behemoth.support.errors import ArgumentError
@@ -53,7 +54,7 @@ class EditRequest:
         Each edit is meant for its own model (``EditPlan.singles``): subjects and objects may
         recur, a new object need only differ from the edit's own old one, and each edit has a
         complete mixture, whose facts may appear in those of other edits.
-    exposures : tuple of int, optional
+    exposures : int or sequence of int, optional
         Exposure levels of the facts to edit; by default any above 0.
     fraction : float, optional
         Share of the facts of `relation` to censor or refuse; those left out become probes.
@@ -97,11 +98,11 @@ class EditRequest:
         at random.
     least_frequent : int, optional
         The same for the fewest exposures above 0.
-    facts : DataFrame or mapping of columns, optional
-        The facts to edit, in place of a number: columns fact, or subject and relation, and for
-        remaps optionally object, the new one; by number, or by name if things have names. A frame
-        of polars or pandas, or anything that has ``columns`` and returns each by its name. It is
-        ignored when two requests are compared.
+    facts : sequence of int, DataFrame or mapping of columns, optional
+        The facts to edit, in place of a number: their numbers; or columns fact, or subject and
+        relation, and for remaps optionally object, the new one; by number, or by name if things
+        have names. A frame of polars or pandas, or anything that has ``columns`` and returns each
+        by its name. It is ignored when two requests are compared.
 
     Raises
     ------
@@ -151,10 +152,10 @@ class EditRequest:
                 raise ArgumentError(name, value, f"a whole number from {least}")
         if self.exposures is not None:
             given: Any = self.exposures
-            levels = tuple(given) if isinstance(given, Iterable) else ()
+            levels = tuple(given) if isinstance(given, Iterable) else (given,)
             if not levels or not all(_is_whole(level) and level >= 0 for level in levels):
                 raise ArgumentError(
-                    "exposures", given, "a list of whole numbers from 0, such as 1, 4, 16"
+                    "exposures", given, "a whole number from 0, or a list of them, such as 1, 4, 16"
                 )
             if len(set(levels)) < len(levels):
                 raise ArgumentError("exposures", self.exposures, "each level once")
@@ -269,14 +270,21 @@ _FREQUENT = ("most_frequent", "least_frequent")
 
 
 def _frame(given: Any) -> pl.DataFrame:
-    """Convert anything with named columns to a polars frame; pandas' missing numbers are null."""
+    """Convert numbers of facts, or anything with named columns, to a polars frame.
+
+    Missing numbers of pandas are null.
+    """
     import polars as pl
 
     if isinstance(given, pl.DataFrame):
         return given
     allowed = (
-        "a frame, or a mapping of columns: fact, or subject and relation, and optionally object"
+        "numbers of facts, or a frame or mapping of columns: fact, or subject and relation, and "
+        "optionally object"
     )
+    columns = isinstance(given, Mapping) or hasattr(given, "columns")
+    if isinstance(given, Iterable) and not columns and not isinstance(given, str):
+        given = {"fact": _numbers(given, allowed)}
     names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
     if names is None:
         raise ArgumentError("facts", given, allowed)
@@ -291,6 +299,15 @@ def _frame(given: Any) -> pl.DataFrame:
     if floats and any(fractions.row(0)):
         raise ArgumentError("facts", "numbers with fractions", "whole numbers, or names")
     return frame.with_columns(numbers)
+
+
+def _numbers(given: Iterable[Any], allowed: str) -> list[int]:
+    """Return the numbers of facts in a list, an array or a column."""
+    numbers = list(given)
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise ArgumentError("facts", number, allowed)
+    return [int(number) for number in numbers]
 
 
 def _is_whole(value: object) -> bool:

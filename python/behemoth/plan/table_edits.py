@@ -30,7 +30,7 @@ def read_edits(
     """Take the edits of a table: fact, or subject and relation, and optionally object.
 
     If the world has names, a table may contain names in place of numbers, and if it has none, the
-    words of the corpus; with a grammar this holds for relations only, which are named by their keys.
+    words of the corpus. With a grammar, only relations may be named, by their keys.
 
     Raises
     ------
