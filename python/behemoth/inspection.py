@@ -19,6 +19,7 @@ from behemoth.support.progress import ProgressLike
 if TYPE_CHECKING:
     from behemoth.corpus import Corpus
     from behemoth.corpus.inspection import Inspection
+    from behemoth.corpus.text_tokenizer import TextTokenizer
     from behemoth.delta import EditDelta
     from behemoth.edit import EditRecord
     from behemoth.evaluate import SuiteResult
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from behemoth.plan import EditPlan
     from behemoth.study import Results, Study
     from behemoth.train.inspection import RunInspection
+    from behemoth.train.model_source import ModelSource
     from behemoth.zoo import Zoo
 
 __all__ = ["inspect"]
@@ -40,7 +42,7 @@ def inspect(
     ----------
     directory : path
         A corpus, a run, a plan, an edit, a delta, a suite, an export, a study or a zoo, finished or
-        not; or a file: a spec or a study (.toml), or a frame (.parquet).
+        not; a checkpoint of a run, or a tokenizer; or a file: a spec or a study (.toml), or a frame (.parquet).
     samples : int
         Number of documents of a corpus to decode; long ones are cut at 200 tokens.
     progress : callable or Progress, optional
@@ -102,6 +104,8 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
     import polars as pl
 
     from behemoth import EditDelta, EditPlan, Results, Study, SuiteResult, Zoo, load
+    from behemoth.corpus.text_tokenizer import TextTokenizer
+    from behemoth.train.model_source import ModelSource
 
     found: Any = load(place)
     if isinstance(found, pl.DataFrame):
@@ -116,6 +120,10 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
         return _delta(found)
     if isinstance(found, SuiteResult):
         return _suite(found)
+    if isinstance(found, TextTokenizer):
+        return _tokenizer(found)
+    if isinstance(found, ModelSource):
+        return _checkpoint(found)
     return _study(found) if isinstance(found, Results) else _spec(found)
 
 
@@ -221,6 +229,23 @@ def _zoo(zoo: Zoo) -> dict[str, Any]:
         "zoo_hash": zoo.record.zoo_hash,
         "content_hash": zoo.record.content_hash,
         "behemoth": zoo.record.behemoth,
+    }
+
+
+def _tokenizer(tokenizer: TextTokenizer) -> dict[str, Any]:
+    return {
+        "is": "a tokenizer",
+        "kind": tokenizer.kind,
+        "vocabulary": tokenizer.size,
+        "digest": tokenizer.digest,
+    }
+
+
+def _checkpoint(model: ModelSource) -> dict[str, Any]:
+    return {
+        "is": "a checkpoint of a run",
+        "run": str(model.directory.resolve().parent.parent),
+        "spec_hash": model.corpus.spec_hash,
     }
 
 

@@ -28,8 +28,9 @@ def inspect(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A corpus, a run, a plan, an edit, a suite, an export, a study or a zoo; or a "
-            "file: a spec or a study (.toml), or a frame (.parquet).",
+            help="A corpus, a run, one of its checkpoints, a plan, an edit, a suite, an export, a "
+            "study, a zoo or a tokenizer; or a file: a spec or a study (.toml), or a frame "
+            "(.parquet).",
         ),
     ],
     given: dict[str, Any],
@@ -38,8 +39,8 @@ def inspect(
     """Describe a directory or a file.
 
     For a corpus: its spec and counts, decoded sample sentences, and how often facts are written;
-    for a run: its settings, progress and recall; for a plan, an edit, a suite, an export, a study
-    or a zoo: its counts, values and progress; for a file: what it contains.
+    for a run: its settings, progress and recall; for other directories: their counts, values and
+    progress; for a file: what it contains.
     """
     from behemoth import inspect as inspected
     from behemoth.corpus.inspection import Inspection
