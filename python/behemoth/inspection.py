@@ -42,7 +42,8 @@ def inspect(
     ----------
     directory : path
         A corpus, a run, a plan, an edit, a delta, a suite, an export, a study or a zoo, finished or
-        not; a checkpoint of a run, or a tokenizer; or a file: a spec or a study (.toml), or a frame (.parquet).
+        not; a checkpoint of a run, or a tokenizer; or a file: a spec or a study (.toml), or a frame
+        (.parquet).
     samples : int
         Number of documents of a corpus to decode; long ones are cut at 200 tokens.
     progress : callable or Progress, optional

@@ -404,12 +404,12 @@ def check_place(record: EditRecord, force: bool) -> bool:
     except CorpusError as error:
         if force:
             return True
-        raise CorpusError(f"{error}; --force replaces it") from None
+        raise CorpusError(f"{error}; force=True replaces it") from None
     if there is None:
         # Deltas without a record, from a call that stopped before it: their origin is unknown.
         return True
     changed = there.differs(record)
     if changed and not force:
-        raise CorpusError(f"{place} holds another edit ({changed}); --force replaces it")
+        raise CorpusError(f"{place} holds another edit ({changed}); force=True replaces it")
     # An edit that was itself replacing another one when it was interrupted is resumed.
     return force and not (changed is None and succeeds(place, EDIT))

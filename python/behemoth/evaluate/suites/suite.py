@@ -360,7 +360,7 @@ def check_out(out: str | PathLike[str], force: bool) -> None:
             "out", f"{fspath(out)}, which holds {other}", "a new or empty directory"
         )
     if existing and not force:
-        raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or --force")
+        raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or force=True")
 
 
 def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResult:
