@@ -155,7 +155,9 @@ def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, con
 def test_another_edit_is_not_written_over(trained, plan, tmp_path):
     edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
     for changed in ({"seed": 1}, {"single": True}, {"settings": {**QUICK, "rank": 3}}):
-        with pytest.raises(CorpusError, match=r"holds another edit \(\w+\); force=True replaces it"):
+        with pytest.raises(
+            CorpusError, match=r"holds another edit \(\w+\); force=True replaces it"
+        ):
             edit(trained, plan, "lora", tmp_path / "e", **{"settings": QUICK, **changed})
     edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True, force=True)
     assert not (tmp_path / "e" / "delta").exists()
@@ -188,7 +190,9 @@ def test_deltas_of_other_weights_are_not_taken_for_those_of_a_run(
     if not finished:
         replace(read_edit(place), complete=False).write()
     other_weights(run)
-    with pytest.raises(CorpusError, match=r"holds another edit \(weights\); force=True replaces it"):
+    with pytest.raises(
+        CorpusError, match=r"holds another edit \(weights\); force=True replaces it"
+    ):
         edit(run, plan, "lora", place, **options)
     if finished:
         refused = r"%s': got .*e, whose deltas were made from other weights than .*run has, allowed"
@@ -289,7 +293,7 @@ def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch, never
     other = compile_plan(Corpus(World(90, 2, 9)), EditRequest(edits=1))
     with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another world"):
         edit(trained, other, "lora", tmp_path / "e")
-    with pytest.raises(ArgumentError, match=r"got lorra, .*\(did you mean lora\?\)"):
+    with pytest.raises(ArgumentError, match=r"got lorra \(did you mean lora\?\)"):
         edit(trained, plan, "lorra", tmp_path / "e")
     with pytest.raises(ArgumentError, match=r"got the class Lora, allowed: .* such as Lora\(\)"):
         edit(trained, plan, Lora, tmp_path / "e")

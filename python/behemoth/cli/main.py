@@ -249,8 +249,8 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
             verbs = tuple(verb.name or "" for verb in group.registered_commands)
             given = given[1:]
         word = next(iter(given), "")
-        allowed = f"{', '.join(verbs)}{suggestion(word, verbs)}"
-        return f"argument 'COMMAND': got {word}, allowed: {allowed}"
+        hint = suggestion(word, verbs)
+        return f"argument 'COMMAND': got {word}{hint}, allowed: {', '.join(verbs)}"
     return message
 
 
