@@ -57,7 +57,8 @@ class EditRequest:
     exposures : int or sequence of int, optional
         Exposure levels of the facts to edit; by default any above 0.
     fraction : float, optional
-        Share of the facts of `relation` to censor or refuse; those left out become probes.
+        Share of all facts of `relation` to censor or refuse, of which those that the corpus never
+        writes are not edited; those left out become probes.
     correlated_only : bool
         Edit only facts that agree with the fact of the same subject in the relation that
         theirs is correlated with. In an imported world the correlation is known from the
