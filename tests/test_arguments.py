@@ -113,6 +113,7 @@ def test_it_is_refused(call, argument, allowed, tmp_path, monkeypatch):
         ({"plan": "nowhere"}, "plan", "a plan directory"),
         ({"method": None}, "method", "a method, or the name of one"),
         ({"out": ""}, "out", "a path"),
+        ({"out": None}, "out", "a directory for the differences"),
         ({"settings": 3}, "settings", "a mapping of names to values"),
         ({"settings": [("steps", 3)]}, "settings", "a mapping of names to values"),
         ({"settings": {"steps": "3"}}, "steps", "a whole number"),

@@ -115,7 +115,7 @@ def edit(
     run: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     method: EditMethod | str,
-    out: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
     *,
     corpus: str | PathLike[str] | None = None,
     settings: Mapping[str, object] | str | PathLike[str] | None = None,
@@ -141,7 +141,7 @@ def edit(
     method : EditMethod or str
         A method, or the name of one.
     out : path
-        Directory to write.
+        Directory to write the differences to, which has to be given.
     corpus : path, optional
         For a model that is not a training run: the corpus directory or spec the plan was made from.
     settings : mapping or path, optional
@@ -201,6 +201,9 @@ def edit(
     whole_number("seed", seed)
     if memory is not None:
         whole_number("memory", memory, 1)
+    if out is None:
+        allowed = "a directory for the differences (`load_model` of the result applies them)"
+        raise ArgumentError("out", None, allowed)
     place = path_of("out", out)
     if device is not None:
         find_device(str(device))
