@@ -94,6 +94,14 @@ def test_a_checkpoint_is_a_model_of_the_corpus_of_its_run(tmp_path):
         bh.load(tmp_path / "model")
 
 
+def test_a_run_has_its_tokenizer(trained):
+    run = bh.load(trained)
+    tokens = run.corpus.tokens(0, 2)
+    text = run.corpus.decode(tokens)
+    assert run.tokenizer.decode(tokens) == text
+    assert run.tokenizer(text).input_ids == tokens.tolist()
+
+
 @pytest.mark.parametrize("name", ["nowhere", "empty", "notes.txt", "broken.parquet"])
 def test_anything_else_is_refused(name, tmp_path):
     (tmp_path / "empty").mkdir()

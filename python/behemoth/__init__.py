@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .corpus.spec import *
     from .delta import EditDelta as EditDelta
     from .edit import EditRecord as EditRecord, edit as edit, get_method as get_method
+    from .edit.registry import methods as methods
     from .evaluate import (
         SuiteResult as SuiteResult,
         evaluate as evaluate,
@@ -66,6 +67,7 @@ __all__, __dir__, __getattr__ = lazy(
         "corpus": " ".join(_corpus),
         "delta": "EditDelta",
         "edit": "EditRecord get_method",
+        "edit.registry": "methods",
         "evaluate": "SuiteResult evaluate_suite trace",
         "inspection": "inspect",
         "loading": "load",

@@ -15,7 +15,8 @@ from behemoth.support.fields import made
 from .foreign_settings import own_name
 from .protocol import EditMethod
 
-__all__ = ["OWN_METHODS", "check_settings", "get_method", "method_names", "method_type"]
+__all__ = ["OWN_METHODS", "check_settings", "get_method", "method_names", "method_type",
+           "methods"]  # fmt: skip
 
 ENTRY_POINTS = "behemoth.methods"
 _OWN = (
@@ -61,6 +62,18 @@ def method_names() -> list[str]:
     """Return the names of all methods, built-in ones first, then those of other packages."""
     others = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
     return [*OWN_METHODS, *(name for name in others if name not in OWN_METHODS)]
+
+
+def methods() -> list[str]:
+    """Return the names of all methods, as `behemoth methods` lists them.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> bh.methods()[:5]
+    ['ft', 'ft_l', 'ft_svd', 'lora', 'rome']
+    """
+    return method_names()
 
 
 def method_type(name: str) -> type[EditMethod]:
