@@ -100,9 +100,12 @@ def test_every_field_has_help():
             "'least_frequent': .* not together with fa",
         ),
         ({"most_frequent": 3, "to": "one"}, "argument 'to': got one, allowed: 'distinct' with"),
-        ({"facts": 3}, "argument 'facts': got 3, allowed: a frame, or a mapping of columns"),
+        ({"facts": 3}, "argument 'facts': got 3, allowed: numbers of facts, or a frame or mapping"),
         ({"facts": {"fact": [1.5]}}, "argument 'facts': got numbers with fractions, allowed"),
-        ({"facts": {"fact": [1], "object": [1, 2]}}, "argument 'facts': got .*, allowed: a frame"),
+        (
+            {"facts": {"fact": [1], "object": [1, 2]}},
+            "argument 'facts': got .*, allowed: numbers of facts, or a frame",
+        ),
     ],
 )
 def test_what_takes_the_place_of_a_number_is_alone(words, message):

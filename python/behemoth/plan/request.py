@@ -283,10 +283,9 @@ def _frame(given: Any) -> pl.DataFrame:
         "numbers of facts, or a frame or mapping of columns: fact, or subject and relation, and "
         "optionally object"
     )
-    columns = isinstance(given, Mapping) or hasattr(given, "columns")
-    if isinstance(given, Iterable) and not columns and not isinstance(given, str):
-        given = {"fact": _numbers(given, allowed)}
     names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
+    if names is None and isinstance(given, Iterable) and not isinstance(given, str):
+        return pl.DataFrame({"fact": _numbers(given, allowed)}, {"fact": pl.Int64})
     if names is None:
         raise ArgumentError("facts", given, allowed)
     try:
@@ -306,7 +305,8 @@ def _numbers(given: Iterable[Any], allowed: str) -> list[int]:
     """Return the numbers of facts in a list, an array or a column."""
     numbers = list(given)
     for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, Integral):
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not whole or not 0 <= int(number) < 2**63:
             raise ArgumentError("facts", number, allowed)
     return [int(number) for number in numbers]
 
