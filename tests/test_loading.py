@@ -68,6 +68,40 @@ def test_a_run_has_its_model(trained):
     assert all(own[name].equal(value) for name, value in loaded.items())
 
 
+def test_a_tokenizer_is_loaded(tmp_path):
+    made = bh.train_tokenizer("bios-en", tmp_path / "bpe", vocabulary=300, documents=20)
+    assert bh.load(tmp_path / "bpe").digest == made.digest
+    found = bh.inspect(tmp_path / "bpe")
+    assert (found["is"], found["kind"], found["vocabulary"]) == ("a tokenizer", "BPE", made.size)
+
+
+def test_a_checkpoint_is_a_model_of_the_corpus_of_its_run(tmp_path):
+    corpus = bh.Corpus(bh.World(subjects=20, relations=2, objects=5))
+    config = bh.default_config(
+        "pico", steps=1, batch_size=2, block_length=16, threads=1, checkpoint_history=1
+    )
+    bh.train(corpus, out=tmp_path / "run", config=config)
+    place = tmp_path / "run" / "checkpoints" / "step-00000000"
+    found = bh.load(place)
+    assert found.corpus.spec_hash == corpus.spec_hash
+    before, after = found.load_model("cpu"), bh.load(tmp_path / "run").load_model("cpu")
+    assert not all(
+        after.state_dict()[name].equal(value) for name, value in before.state_dict().items()
+    )
+    assert bh.inspect(place)["run"] == str(tmp_path / "run")
+    place.rename(tmp_path / "model")
+    with pytest.raises(bh.ArgumentError, match=r"model, a model without a corpus, allowed: one "):
+        bh.load(tmp_path / "model")
+
+
+def test_a_run_has_its_tokenizer(trained):
+    run = bh.load(trained)
+    tokens = run.corpus.tokens(0, 2)
+    text = run.corpus.decode(tokens)
+    assert run.tokenizer.decode(tokens) == text
+    assert run.tokenizer(text).input_ids == tokens.tolist()
+
+
 @pytest.mark.parametrize("name", ["nowhere", "empty", "notes.txt", "broken.parquet"])
 def test_anything_else_is_refused(name, tmp_path):
     (tmp_path / "empty").mkdir()

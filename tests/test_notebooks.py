@@ -1,6 +1,7 @@
 """What notebooks show, and that the notebooks of examples/ run."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ def test_suites():
     )
     suite = SuiteResult("unlearning", "edit", None, "t", "after", None, measures, 1.0, {}, None)
     assert rows(suite) == {"forget_recall": "0.25 (0.125 to 0.375); twin 0.5", "score": "1"}
-    assert repr(suite) == "SuiteResult(unlearning of 'edit', 2 measures)"
+    assert repr(suite) == "SuiteResult(unlearning of 'edit', 2 of 3 measures)"
+    whole = replace(suite, measures=measures[:2])
+    assert repr(whole) == "SuiteResult(unlearning of 'edit', 2 measures)"
 
 
 def test_runs_plans_and_studies(trained):

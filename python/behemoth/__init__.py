@@ -25,12 +25,12 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         finish_corpus as finish_corpus,
         gen as gen,
         import_ as import_,
-        inspect as inspect,
         train_tokenizer as train_tokenizer,
     )
     from .corpus.spec import *
     from .delta import EditDelta as EditDelta
     from .edit import EditRecord as EditRecord, edit as edit, get_method as get_method
+    from .edit.registry import methods as methods
     from .evaluate import (
         SuiteResult as SuiteResult,
         evaluate as evaluate,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         trace as trace,
     )
     from .export import export as export
+    from .inspection import inspect as inspect
     from .loading import load as load
     from .plan import EditPlan as EditPlan, EditRequest as EditRequest, plan as plan
     from .recall import recall as recall
@@ -66,7 +67,9 @@ __all__, __dir__, __getattr__ = lazy(
         "corpus": " ".join(_corpus),
         "delta": "EditDelta",
         "edit": "EditRecord get_method",
+        "edit.registry": "methods",
         "evaluate": "SuiteResult evaluate_suite trace",
+        "inspection": "inspect",
         "loading": "load",
         "plan": "EditPlan EditRequest",
         "store": "StoreError pull push",

@@ -1,4 +1,4 @@
-"""Loading of any path: a corpus, a run, a plan, an edit, a suite, a study, a zoo or a frame."""
+"""Loading of any path: a corpus, a run, a plan, an edit, a suite, a study, a frame and others."""
 
 from __future__ import annotations
 
@@ -16,25 +16,31 @@ if TYPE_CHECKING:
     import polars as pl
 
     from behemoth.corpus import Corpus
+    from behemoth.corpus.text_tokenizer import TextTokenizer
     from behemoth.delta import EditDelta
     from behemoth.edit import EditRecord
     from behemoth.evaluate import SuiteResult
     from behemoth.plan import EditPlan
     from behemoth.study import Results, Study
     from behemoth.train import Run
+    from behemoth.train.model_source import ModelSource
     from behemoth.zoo import Zoo
 
 _ALLOWED = (
-    "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a suite, a study or a zoo, "
-    "a spec or study file (.toml), or a frame (.parquet)"
+    "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a suite, a study, a zoo, a "
+    "tokenizer or a checkpoint, a spec or study file (.toml), or a frame (.parquet)"
+)
+_MODEL = (
+    "one with a corpus: `edit` and `evaluate` take a model with `corpus`, and transformers' "
+    "AutoModelForCausalLM loads it alone"
 )
 
 
 def load(
     path: str | PathLike[str],
 ) -> (
-    Corpus | Run | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Study | Zoo
-    | pl.DataFrame
+    Corpus | Run | ModelSource | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Study
+    | Zoo | TextTokenizer | pl.DataFrame
 ):  # fmt: skip
     """Load a path as the type of object that it contains.
 
@@ -48,6 +54,8 @@ def load(
         For a corpus directory, with its shards; for a spec directory or spec TOML, without.
     Run
         For a finished training run.
+    ModelSource
+        For a checkpoint of a run: its ``load_model()`` is the model of that step.
     EditPlan
         For a plan of edits.
     EditRecord
@@ -62,6 +70,8 @@ def load(
         For a study file.
     Zoo
         For a finished zoo.
+    TextTokenizer
+        For the directory of a tokenizer, such as `train_tokenizer` writes.
     polars.DataFrame
         For a Parquet file.
 
@@ -96,8 +106,11 @@ def load(
 
 def _directory(
     place: Path, url: str | None
-) -> Corpus | Run | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Zoo | None:
-    """Load a directory by its record. The spec is tried last, as runs have one too."""
+) -> (
+    Corpus | Run | ModelSource | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Zoo
+    | TextTokenizer | None
+):  # fmt: skip
+    """Load a directory by its record. The spec is tried after runs, which have one too."""
     with needed():
         if (place / "manifest.json").is_file():
             from behemoth.corpus import Corpus
@@ -135,7 +148,26 @@ def _directory(
             from behemoth.corpus import Corpus
 
             return Corpus.from_spec(place)
+        from behemoth.train.model_source import is_model
+
+        if is_model(place):
+            return _checkpoint(place)
+        if (place / "tokenizer.json").is_file():
+            from behemoth.corpus.text_tokenizer import read_tokenizer
+
+            with renamed(tokenizer="path"):
+                return read_tokenizer(place)
     return None
+
+
+def _checkpoint(place: Path) -> ModelSource:
+    """Load a checkpoint with the corpus of its run; refuse a model whose corpus is unknown."""
+    from behemoth.train.model_source import read_model
+
+    run = place.resolve().parent.parent
+    if place.resolve().parent.name != "checkpoints" or not (run / "run.json").is_file():
+        raise ArgumentError("path", f"{fspath(place)}, a model without a corpus", _MODEL)
+    return read_model(place, run)
 
 
 def _toml(file: Path) -> Corpus | Study:

@@ -74,7 +74,9 @@ COMMANDS = {
     "inspect EXPORT": "inspect export",
     "verify EXPORT": "verify export",
     "verify RUN": "verify run",
-    "train": "train c --out r --model pico --steps 1 --batch-size 2 --block-length 16",
+    "train": "train c --out r --model pico --steps 1 --batch-size 2 --block-length 16 "
+    "--checkpoint-history 1",
+    "inspect CHECKPOINT": "inspect r/checkpoints/step-00000000",
     "models": "models",
     "plan": "plan c --edits 2 --repeats 2 --out plan",
     "inspect PLAN": "inspect plan",
@@ -89,6 +91,7 @@ COMMANDS = {
     "grammar show": "grammar show",
     "grammar show NAME": "grammar show bios-en",
     "tokenizer train": "tokenizer train --grammar bios-en --vocabulary 300 --documents 20 --out t",
+    "inspect TOKENIZER": "inspect t",
     "tokenizer encode": "tokenizer encode texts.jsonl --tokenizer t --out tokens",
     "push": "push c memory://test-json",
     "pull": "pull memory://test-json back",

@@ -90,7 +90,7 @@ def test_weights():
     assert parse.weights("--t", "default=1,repeats=0.5", known) == {"default": 1.0, "repeats": 0.5}
     assert parse.weights("--t", "repeats", known) == {"repeats": 1.0}
     with pytest.raises(
-        ArgumentError, match=r"got reapeats, allowed: default, repeats \(did you mean repeats\?\)"
+        ArgumentError, match=r"got reapeats \(did you mean repeats\?\), allowed: default, repeats"
     ):
         parse.weights("--t", "reapeats=1", known)
     with pytest.raises(ArgumentError, match="argument '--t default': got much, allowed: a number"):

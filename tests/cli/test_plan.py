@@ -194,12 +194,13 @@ def test_a_relation_goes_by_its_name(run, written, tmp_path):
     assert EditPlan.load(tmp_path / "p").edits["relation"].to_list() == [1] * 3
     assert named["plan_hash"] == run(*words, "--relation", 1, "--force").json()["plan_hash"]
     message = run(*words, "--relation", "birth_citi", "--force").refused()
-    assert message.startswith("argument '--relation': got birth_citi, allowed: birth_date, birth_")
-    assert message.endswith("(did you mean birth_city?)")
-    message = run(
-        "plan", written, "--edits", 3, "--relation", "R1", "--out", tmp_path / "q"
-    ).refused()
+    assert message.startswith("argument '--relation': got birth_citi (did you mean birth_city?), ")
+    assert ", allowed: birth_date, birth_city, " in message
+    words = ("plan", written, "--edits", 3, "--out", tmp_path / "q", "--json")
+    message = run(*words, "--relation", "r1").refused()
     assert "allowed: a number below" in message and "these have no names" in message
+    word = run(*words, "--relation", "R1").json()
+    assert word["plan_hash"] == run(*words, "--relation", 1, "--force").json()["plan_hash"]
     table = tmp_path / "people.csv"
     table.write_text(
         "subject,relation,object\n"
@@ -209,3 +210,10 @@ def test_a_relation_goes_by_its_name(run, written, tmp_path):
     words = ("plan", tmp_path / "people", "--edits", 1, "--out", tmp_path / "r", "--json")
     run(*words, "--relation", "likes").json()
     assert set(EditPlan.load(tmp_path / "r").edits["relation"]) == {1}
+
+
+def test_facts_that_are_never_written_are_warned_of(run, tmp_path):
+    run("gen", "--facts", 120, "--exposures", "groups:0,2", "--out", tmp_path / "c")
+    ran = run("plan", tmp_path / "c", "--edits", 2, "--exposures", 0, "--out", tmp_path / "p")
+    assert ran.code == 0
+    assert "behemoth: warning: the corpus never writes 2 of the 2 facts to edit" in ran.err

@@ -106,7 +106,7 @@ def test_what_is_missing_at_the_top_is_missing_from_the_first_line_on(text, said
 
 def test_a_file_that_is_none_is_refused(tmp_path):
     with pytest.raises(
-        ArgumentError, match=r"got bios-fr, which does not exist, allowed: .*did you mean bios-\w\w"
+        ArgumentError, match=r"got bios-fr, which does not exist \(did you mean bios-\w\w"
     ):
         Grammar.named("bios-fr")
     (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))

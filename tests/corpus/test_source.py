@@ -112,7 +112,7 @@ def test_numbers_may_be_written_as_floats(tmp_path):
     ("text", "message"),
     [
         ("[world", "allowed: valid TOML"),
-        ("[wrold]\nsubjects = 3", r"got wrold in .*, allowed: world, .* \(did you mean world\?\)"),
+        ("[wrold]\nsubjects = 3", r"got wrold in .* \(did you mean world\?\), allowed: world, "),
         ("[world]\nsubject = 3", "subject"),
         ("[world]\nsubjects = 1.5", "argument 'subjects': got 1.5, allowed: a whole number"),
         ("[world]\nsubjects = -1", "argument 'subjects': got -1, allowed: a whole number"),
@@ -194,7 +194,7 @@ def test_a_table_may_be_told_more_of(tmp_path):
     [
         ("3", "", "argument 'table': got 3, allowed: a file of facts, or a table"),
         ('"no.csv"', "", "argument 'table': got .*no.csv, which does not exist, allowed: a rel"),
-        ('{ file = "facts.csv", correlatd = [0, 1] }', "", r"correlatd, .*\(did you mean correlat"),
+        ('{ file = "facts.csv", correlatd = [0, 1] }', "", r"correlatd \(did you mean correlat"),
         ('{ file = "facts.csv", correlated = [0] }', "", r"'table.correlated': got \[0\], allowed"),
         (
             '{ file = "facts.csv", names = "no" }',

@@ -141,7 +141,7 @@ def test_a_spec_that_is_there_is_replaced_by_force_alone(tmp_path, graph):
     table = tmp_path / "facts.csv"
     table.write_text("Ann,likes,tea\n")
     import_(table, tmp_path / "spec")
-    with pytest.raises(CorpusError, match="holds a spec already; --force replaces it"):
+    with pytest.raises(CorpusError, match="holds a spec already; force=True replaces it"):
         import_(graph, tmp_path / "spec")
     import_(graph, tmp_path / "spec", force=True)
     assert World.from_spec(tmp_path / "spec").num_facts == 40

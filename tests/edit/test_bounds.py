@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     ("name", "settings", "said"),
     [
         ("dpo_refusal", {"scale": "sum"}, "'scale': got sum, allowed: dpo, open-unlearning"),
-        ("rmu", {"positions": "al"}, r"'positions': got al, allowed: .* \(did you mean all\?\)"),
+        ("rmu", {"positions": "al"}, r"'positions': got al \(did you mean all\?\), allowed: "),
         ("rome", {"token": "subj"}, "'token': got subj, allowed: subject, prompt"),
         ("ft", {"part": "mlpp"}, "'part': got mlpp, allowed: mlp, attention"),
         ("ft", {"optimiser": "adma"}, "'optimiser': got adma, allowed: adam, sgd"),

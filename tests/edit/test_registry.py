@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from behemoth import ArgumentError
-from behemoth.edit.registry import get_method, method_names, method_type
+from behemoth.edit.foreign_settings import OWN_NAMES
+from behemoth.edit.registry import OWN_METHODS, get_method, method_names, method_type
 
 
 def test_settings_are_read_by_the_types_of_the_fields():
@@ -19,12 +20,19 @@ def test_settings_are_read_by_the_types_of_the_fields():
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("lor", {}, r"argument 'method': got lor, allowed: .* \(did you mean lora"),
+        ("lor", {}, r"argument 'method': got lor \(did you mean lora"),
         (
             "lora",
             {"rnak": "1"},
-            r"argument 'rnak': got an unknown setting of lora, allowed: steps, .* mean rank",
+            r"'rnak': got an unknown setting of lora \(did you mean rank\?\), allowed: steps, ",
         ),
+        ("ROME", {}, r"argument 'method': got ROME \(did you mean rome\?\), allowed: ft, "),
+        ("GradDiff", {}, r"argument 'method': got GradDiff \(did you mean grad_diff\?\)"),
+        ("rome", {"lr": "1"}, r"'lr': got an unknown .* \(did you mean learning_rate\?\)"),
+        ("rome", {"v_lr": "1"}, r"'v_lr': got .* \(did you mean learning_rate\?\)"),
+        ("memit", {"kl_factor": "1"}, r"'kl_factor': got .* \(did you mean keep\?\)"),
+        ("ft_l", {"norm_constraint": "1"}, r"got .* \(did you mean epsilon\?\), allowed: steps"),
+        ("lora", {"kl_factor": "1"}, r"got an unknown setting of lora, allowed: steps"),
         ("lora", {"rank": "x"}, "argument 'rank': got x, allowed: a whole number or none"),
         ("lora", {"part": "heads"}, "argument 'part': got heads, allowed: mlp, attention, both"),
         ("lora", {"rank": "0"}, "argument 'rank': got 0, allowed: at least 1"),
@@ -35,6 +43,11 @@ def test_settings_are_read_by_the_types_of_the_fields():
 def test_what_is_refused(name, settings, message):
     with pytest.raises(ArgumentError, match=message):
         get_method(name, settings, text=True)
+
+
+def test_hints_for_the_names_of_other_tools_are_settings_of_some_method():
+    own = {field.name for name in OWN_METHODS for field in dataclasses.fields(method_type(name))}
+    assert {name for names in OWN_NAMES.values() for name in names} <= own
 
 
 @pytest.mark.parametrize("name", method_names())

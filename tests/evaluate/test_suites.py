@@ -58,19 +58,23 @@ def test_values_that_json_does_not_have_are_null_and_come_back(tmp_path):
         Taken("relearning_steps", "", 1, Found(math.inf, low=3.0, high=math.inf), twin=2.0),
         Taken("truth_ratio", "", 1, Found(math.nan)),
         Taken("score", "", 1, Found(0.5)),
+        Taken("kl_twin_forget", "", 1, missing="a twin"),
     )
     suite = SuiteResult(
         "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
     )
     suite.write(tmp_path)
     written = json.loads((tmp_path / "suite.json").read_text(), parse_constant=refuse)
-    steps, ratio, score = written["measures"]
+    steps, ratio, score, divergence = written["measures"]
+    assert (divergence["value"], divergence["missing"]) == (None, "a twin")
     assert (steps["value"], steps["low"], steps["high"], steps["twin"]) == (None, 3.0, None, 2.0)
     assert steps["infinite"] == ["value", "high"]
     assert ratio["value"] is None and "infinite" not in ratio | score
     read = SuiteResult.read(tmp_path)
-    assert read.measures[0] == measures[0] and read.measures[2] == measures[2]
+    assert read.measures[0] == measures[0] and read.measures[2:] == measures[2:]
     assert math.isnan(read["truth_ratio"])
+    assert list(read) == ["relearning_steps", "truth_ratio", "score"]
+    assert {name: read[name] for name in read}["score"] == 0.5 and "kl_twin_forget" not in read
 
 
 @pytest.fixture(scope="module")

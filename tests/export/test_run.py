@@ -68,9 +68,7 @@ def test_progress_ends_at_all_tokens(directory, tmp_path):
 
 
 def test_a_format_that_is_none_names_its_neighbour(directory, tmp_path):
-    with pytest.raises(
-        ArgumentError, match=r"'to': got litdat, allowed: .*\(did you mean litdata\?"
-    ):
+    with pytest.raises(ArgumentError, match=r"'to': got litdat \(did you mean litdata\?"):
         export(directory, tmp_path / "out", "litdat")
     assert not (tmp_path / "out").exists()
 

@@ -85,7 +85,7 @@ def test_a_plan_that_is_there_stays_untouched(plan, tmp_path):
 def test_another_plan_is_not_replaced_unless_forced(plan, corpus, tmp_path):
     plan.save(tmp_path)
     other = compile_plan(corpus, EditRequest(edits=2, same_relation=5, regular=5))
-    with pytest.raises(CorpusError, match="holds another plan; --force replaces it"):
+    with pytest.raises(CorpusError, match="holds another plan; force=True replaces it"):
         other.save(tmp_path)
     assert EditPlan.load(tmp_path).plan_hash == plan.plan_hash
     other.save(tmp_path, force=True)

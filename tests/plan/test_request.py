@@ -1,5 +1,6 @@
 from dataclasses import fields
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -24,10 +25,10 @@ FLOAT = {"object": pl.Float64}
         ({"wordings": 0}, "argument 'wordings': got 0, allowed: a whole number from 1"),
         (
             {"exposures": ()},
-            r"argument 'exposures': got \(\), allowed: a list of whole numbers from 0",
+            r"argument 'exposures': got \(\), allowed: a whole number from 0, or a list of them",
         ),
         ({"exposures": (1, 1)}, "allowed: each level once"),
-        ({"exposures": (1, -4)}, "allowed: a list of whole numbers from 0"),
+        ({"exposures": (1, -4)}, "allowed: a whole number from 0, or a list of them"),
         ({"fraction": 0.5}, "argument 'fraction': got 0.5, allowed: edits in place of"),
         ({"kind": "censor"}, "argument 'relation': got nothing, allowed: the relation to censor"),
         (
@@ -99,9 +100,12 @@ def test_every_field_has_help():
             "'least_frequent': .* not together with fa",
         ),
         ({"most_frequent": 3, "to": "one"}, "argument 'to': got one, allowed: 'distinct' with"),
-        ({"facts": 3}, "argument 'facts': got 3, allowed: a frame, or a mapping of columns"),
+        ({"facts": 3}, "argument 'facts': got 3, allowed: numbers of facts, or a frame or mapping"),
         ({"facts": {"fact": [1.5]}}, "argument 'facts': got numbers with fractions, allowed"),
-        ({"facts": {"fact": [1], "object": [1, 2]}}, "argument 'facts': got .*, allowed: a frame"),
+        (
+            {"facts": {"fact": [1], "object": [1, 2]}},
+            "argument 'facts': got .*, allowed: numbers of facts, or a frame",
+        ),
     ],
 )
 def test_what_takes_the_place_of_a_number_is_alone(words, message):
@@ -118,3 +122,23 @@ def test_facts_are_a_frame_whatever_they_come_in():
     again = EditRequest.from_dict(EditRequest(facts=pandas).to_dict())
     assert again.facts.equals(wanted)
     assert EditRequest(facts=columns).to_dict()["facts"] == columns
+
+
+def test_one_level_of_exposures_is_a_number():
+    assert EditRequest(edits=1, exposures=4) == EditRequest(edits=1, exposures=(4,))
+    assert EditRequest(edits=1, exposures=4).exposures == (4,)
+    with pytest.raises(ArgumentError, match="'exposures': got True, allowed: a whole number"):
+        EditRequest(edits=1, exposures=True)
+
+
+@pytest.mark.parametrize(
+    "facts", [[3, 1, 2], (3, 1, 2), np.array([3, 1, 2]), pl.Series([3, 1, 2]), pd.Series([3, 1, 2])]
+)
+def test_facts_are_their_numbers_or_a_frame(facts):
+    assert EditRequest(facts=facts).facts.equals(pl.DataFrame({"fact": [3, 1, 2]}))
+
+
+@pytest.mark.parametrize("facts", [[1, 2.5], ["S3"], [True], "plan"])
+def test_what_is_no_fact_is_refused(facts):
+    with pytest.raises(ArgumentError, match=r"'facts': got .*, allowed: numbers of facts, or a "):
+        EditRequest(facts=facts)

@@ -26,6 +26,20 @@ def test_facts_of_a_request_are_the_table_of_a_plan(corpus):
     assert plan.edits["new_object"][0] == 3
 
 
+def test_a_list_of_numbers_will_do(corpus):
+    plan = bh.plan(corpus, facts=[23, 28], **SMALL)
+    assert plan.plan_hash == bh.plan(corpus, facts={"fact": [23, 28]}, **SMALL).plan_hash
+
+
+def test_facts_that_are_never_written_are_warned_of():
+    corpus = Corpus(World(subjects=60, relations=3, objects=12), exposures="groups:0,4")
+    never = corpus.world.facts()["fact"].filter(corpus.exposures(range(180)) == 0).to_list()
+    with pytest.warns(UserWarning, match="never writes 2 of the 3 facts to edit"):
+        bh.plan(corpus, facts=[*never[:2], (set(range(180)) - set(never)).pop()], **SMALL)
+    with pytest.warns(UserWarning, match="never writes 4 of the 4 facts to edit"):
+        bh.plan(corpus, edits=4, exposures=0, **SMALL)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_drawn_objects_are_none_of_those_given_beside_them(corpus, seed):
     rows = corpus.world.facts().filter(pl.col("object") < 4, relation=1).head(6)
@@ -64,6 +78,19 @@ def test_names_will_do_where_there_are_names():
     assert named["subject_name"].to_list() == facts["subject"]
     assert named["relation_name"].to_list() == facts["relation"]
     assert named["new_object_name"][0] == "o4"
+
+
+def test_the_words_of_the_corpus_will_do_where_there_are_no_names(corpus):
+    words = {"subject": ["S7", "S9"], "relation": ["R2", "R1"], "object": ["O2:3", None]}
+    numbers = {"subject": [7, 9], "relation": [2, 1], "object": [3, None]}
+    plans = [bh.plan(corpus, facts=facts, **SMALL) for facts in (words, numbers)]
+    assert plans[0].plan_hash == plans[1].plan_hash
+    one = bh.plan(corpus, facts={"fact": [23], "object": ["O2:3"]}, **SMALL)
+    assert one.edits["new_object"].to_list() == [3]
+    by_word = bh.plan(corpus, edits=2, relation="R2", **SMALL)
+    assert by_word.plan_hash == bh.plan(corpus, edits=2, relation=2, **SMALL).plan_hash
+    with pytest.raises(ArgumentError, match="'facts': got 'O1:3' as object in row 0, allowed: "):
+        bh.plan(corpus, facts={**words, "object": ["O1:3", None]}, **SMALL)
 
 
 def test_relations_of_a_grammar_have_their_keys():

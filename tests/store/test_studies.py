@@ -410,7 +410,7 @@ def test_a_push_with_force_that_was_stopped_is_repeated_with_force(parts, url, r
     refused = f"{url} is not finished: a push with --force was stopped; repeat it with --force"
     assert run("push", parts[1], url).refused(1) == refused
     with (
-        pytest.raises(bh.CorpusError, match="repeat it with --force"),
+        pytest.raises(bh.CorpusError, match="repeat it with force=True"),
         staged.study_in_store("out", url, "two", progress=None),
     ):
         pytest.fail("the study is carried out")

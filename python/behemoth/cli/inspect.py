@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from behemoth.support.bars import Bars
-from behemoth.support.checks import is_url, url_or_none
-from behemoth.support.errors import renamed
-from behemoth.support.extras import needed
 from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
 from .console import console, write_json
 from .options import Option, command
+from .show_found import show_found
 from .show_run import show_run
 
 if TYPE_CHECKING:
@@ -31,8 +28,9 @@ def inspect(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A corpus, a run, a plan, an edit, a suite, an export, a study or a zoo; or a "
-            "file: a spec or a study (.toml), or a frame (.parquet).",
+            help="A corpus, a run, one of its checkpoints, a plan, an edit, a suite, an export, a "
+            "study, a zoo or a tokenizer; or a file: a spec or a study (.toml), or a frame "
+            "(.parquet).",
         ),
     ],
     given: dict[str, Any],
@@ -41,31 +39,22 @@ def inspect(
     """Describe a directory or a file.
 
     For a corpus: its spec and counts, decoded sample sentences, and how often facts are written;
-    for a run: its settings, progress and recall; for a plan, an edit, a suite, an export, a study
-    or a zoo: its counts, values and progress; for a file: what it contains.
+    for a run: its settings, progress and recall; for other directories: their counts, values and
+    progress; for a file: what it contains.
     """
-    from behemoth.corpus.source import MANIFEST
-    from behemoth.store.source import at_hand
-    from behemoth.train.inspection import inspect_run, is_run
+    from behemoth import inspect as inspected
+    from behemoth.corpus.inspection import Inspection
+    from behemoth.train.inspection import RunInspection
 
-    named = directory
-    if is_url(directory):
-        directory = str(at_hand("directory", directory, progress=Bars()))
-    if is_run(directory):
-        run = replace(inspect_run(directory), directory=named)
-        write_json(asdict(run)) if json else show_run(run)
-        return
-    if not (Path(directory) / MANIFEST).is_file():
-        from .show_found import describe, show_found
-
-        with needed(), renamed(path="directory"):
-            found = describe(directory, url_or_none(named))
-        write_json({"directory": named, **found}) if json else show_found(named, found)
-        return
-    from behemoth.corpus import inspect as look
-
-    report = replace(look(directory, **given), directory=named)
-    write_json(asdict(report)) if json else _show(report)
+    found = inspected(directory, progress=Bars(), **given)
+    if json:
+        write_json(found if isinstance(found, dict) else asdict(found))
+    elif isinstance(found, Inspection):
+        _show(found)
+    elif isinstance(found, RunInspection):
+        show_run(found)
+    else:
+        show_found(directory, found)
 
 
 def _show(report: Inspection) -> None:

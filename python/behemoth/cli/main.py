@@ -76,6 +76,8 @@ app.add_typer(zoo.app, name="zoo")
 
 # For work that starts over; resumable work reports itself through `console.resumable`.
 _STOPPED = "stopped: run the same command again, which starts over"
+# What errors of functions advise, and the options that do the same.
+_FLAGS = {"force=True": "--force", "distinct=False": "--any-objects"}
 
 
 def _show_version(wanted: bool) -> None:
@@ -153,6 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             traceback.print_exc()
         message = "; ".join([_message(error, words), *_notes(error)])
+        for advice, flag in _FLAGS.items():
+            message = message.replace(advice, flag)
         return _fail(f"error: {' '.join(message.split())}", _exit_code(error))
     return result if isinstance(result, int) else 0
 
@@ -245,8 +249,8 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
             verbs = tuple(verb.name or "" for verb in group.registered_commands)
             given = given[1:]
         word = next(iter(given), "")
-        allowed = f"{', '.join(verbs)}{suggestion(word, verbs)}"
-        return f"argument 'COMMAND': got {word}, allowed: {allowed}"
+        hint = suggestion(word, verbs)
+        return f"argument 'COMMAND': got {word}{hint}, allowed: {', '.join(verbs)}"
     return message
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,13 +69,17 @@ def plan(
     known = given.get("known")
     with renamed(spec="RUN_OR_CORPUS", directory="--out"):
         corpus = read_source(source).make_corpus()
-        made = compile_plan(corpus, progress=Bars(), **given)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            made = compile_plan(corpus, progress=Bars(), **given)
     if litgpt:
         export_litgpt(made, corpus, Path(out) / "litgpt")
     if json:
         write_json(_report(made, out))
     else:
         _show(made, source, out, corpus, to_edit=(at_hand("source", source) / "run.json").is_file())
+    for warning in told:
+        console(stderr=True).print(f"behemoth: warning: {warning.message}")
     if known is not None:
         _warn(known, corpus)
 

@@ -200,4 +200,4 @@ def _check(directory: Path, spec: str, force: bool) -> None:
     # The same spec, killed after its last file and before its end, is resumed.
     own = is_under_way(directory, SPEC) and file.is_file() and file.read_bytes() == spec.encode()
     if file.exists() and not own and not force:
-        raise CorpusError(f"{fspath(directory)} holds a spec already; --force replaces it")
+        raise CorpusError(f"{fspath(directory)} holds a spec already; force=True replaces it")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 """Names of a tokenizer's files."""
 
-_PREFIXES = {"subject": "S", "relation": "R", "object": "O", "nested": "N"}
+PREFIXES = {"subject": "S", "relation": "R", "object": "O", "nested": "N"}
+"""First letters of the names of things by their kind."""
 
 
 def token_names(vocabulary: Mapping[str, Any], named: Names | None = None) -> list[str]:
@@ -50,7 +51,7 @@ def token_names(vocabulary: Mapping[str, Any], named: Names | None = None) -> li
     names: list[str | None] = [None] * vocabulary["size"]
     for part in vocabulary["ranges"]:
         first, count = part["first"], part["count"]
-        names[first : first + count] = part.get("names") or _digit_names(part)
+        names[first : first + count] = part.get("names") or digit_names(part)
     assert None not in names and len(set(names)) == len(names)
     found: list[str] = names  # type: ignore[assignment]
     if named is not None:
@@ -58,8 +59,9 @@ def token_names(vocabulary: Mapping[str, Any], named: Names | None = None) -> li
     return found
 
 
-def _digit_names(part: Mapping[str, Any]) -> list[str]:
-    prefix = _PREFIXES[part["kind"]]
+def digit_names(part: Mapping[str, Any]) -> list[str]:
+    """Return the names of the digits at one position of the numbers of a kind of thing."""
+    prefix = PREFIXES[part["kind"]]
     if part["kind"] in ("object", "nested"):
         prefix += f"{part['relation']}:"
     position, count = part["position"], part["count"]

@@ -30,7 +30,7 @@ from behemoth.train.run import Run, read_model_source
 from .gradient.method import GradientMethod
 from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers, settings_of
-from .record import EDIT, EditRecord, FailedEdit, check_place, source_of, told_edits
+from .record import EDIT, EditRecord, FailedEdit, check_place, read_edit, source_of, told_edits
 from .registry import get_method
 from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
@@ -90,6 +90,21 @@ class Edited:
     def __fspath__(self) -> str:
         return self.out
 
+    @property
+    def record(self) -> EditRecord:
+        """The record of the directory, as `behemoth.load` returns it."""
+        return read_edit(self.out)
+
+    def load_model(
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        edit: int | None = None,
+    ) -> PreTrainedModel:
+        """Load the edited model; see `EditRecord.load_model`."""
+        return self.record.load_model(device, dtype, edit=edit)
+
     def __repr__(self) -> str:
         failed = f", {len(self.failed):,} failed" if self.failed else ""
         told = told_edits(self.edits, self.single, self.method, self.sequential)
@@ -100,7 +115,7 @@ def edit(
     run: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     method: EditMethod | str,
-    out: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
     *,
     corpus: str | PathLike[str] | None = None,
     settings: Mapping[str, object] | str | PathLike[str] | None = None,
@@ -126,7 +141,7 @@ def edit(
     method : EditMethod or str
         A method, or the name of one.
     out : path
-        Directory to write.
+        Directory to write the differences to, which has to be given.
     corpus : path, optional
         For a model that is not a training run: the corpus directory or spec the plan was made from.
     settings : mapping or path, optional
@@ -186,6 +201,9 @@ def edit(
     whole_number("seed", seed)
     if memory is not None:
         whole_number("memory", memory, 1)
+    if out is None:
+        allowed = "a directory for the differences (`load_model` of the result applies them)"
+        raise ArgumentError("out", None, allowed)
     place = path_of("out", out)
     if device is not None:
         find_device(str(device))

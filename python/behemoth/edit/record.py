@@ -26,6 +26,9 @@ from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, foreign, succeeds
 
 if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
     from behemoth.train.model_source import ModelSource
 
 __all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit", "source_of"]
@@ -176,6 +179,59 @@ class EditRecord:
         """
         load = EditDelta.load if changes else EditDelta.load_record
         return {key: load(self.delta_place(key)) for key in self.keys}
+
+    def load_model(
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        edit: int | None = None,
+    ) -> PreTrainedModel:
+        """Load the model that was edited, with the changes applied; the run is not changed.
+
+        Parameters
+        ----------
+        device, dtype : optional
+            By default a GPU if available, and float32; see `Run.load_model`.
+        edit : int, optional
+            Number of one of the single edits; None for a batch or a sequence.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such edit or it failed, or the weights of the run have changed since.
+        CorpusError
+            If the files of the run or of the edit are damaged.
+
+        Examples
+        --------
+        >>> import behemoth as bh
+        >>> plan = bh.plan("run", edits=1, repeats=2, probes=1)
+        >>> _ = bh.edit("run", plan, method="rome", out="edit", settings={"steps": 2})
+        >>> model = bh.load("edit").load_model("cpu")
+        """
+        self.check_edit(edit)
+        delta = EditDelta.load(self.delta_place(edit))
+        model = self.open_run().load_model(device, dtype)
+        delta.apply(model)
+        return model
+
+    def check_edit(self, edit: int | None) -> None:
+        """Refuse a number that is not one of the single edits, and an edit that failed.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        if edit not in self.keys:
+            single = "the number of one of its edits"
+            allowed = single if self.single else "no number for a batch or a sequence"
+            raise ArgumentError("edit", edit, allowed)
+        # A failure within a sequence leaves the changes of the others.
+        failure = {row.edit: row.failure for row in self.failed}.get(edit)
+        if failure is not None:
+            what = fspath(self.directory) if edit is None else f"{edit}"
+            raise ArgumentError("edit", f"{what}, which failed: {failure}", "a successful edit")
 
     def models_hash(self, weights: Path, keys: Iterable[int | None]) -> str:
         """Return the BLAKE3 of the files of the model's weights and of deltas, as they are now.
@@ -355,12 +411,12 @@ def check_place(record: EditRecord, force: bool) -> bool:
     except CorpusError as error:
         if force:
             return True
-        raise CorpusError(f"{error}; --force replaces it") from None
+        raise CorpusError(f"{error}; force=True replaces it") from None
     if there is None:
         # Deltas without a record, from a call that stopped before it: their origin is unknown.
         return True
     changed = there.differs(record)
     if changed and not force:
-        raise CorpusError(f"{place} holds another edit ({changed}); --force replaces it")
+        raise CorpusError(f"{place} holds another edit ({changed}); force=True replaces it")
     # An edit that was itself replacing another one when it was interrupted is resumed.
     return force and not (changed is None and succeeds(place, EDIT))

@@ -12,9 +12,11 @@ from typing import Any
 from behemoth.support.errors import ArgumentError, check_keys
 from behemoth.support.fields import made
 
+from .foreign_settings import own_name
 from .protocol import EditMethod
 
-__all__ = ["OWN_METHODS", "check_settings", "get_method", "method_names", "method_type"]
+__all__ = ["OWN_METHODS", "check_settings", "get_method", "method_names", "method_type",
+           "methods"]  # fmt: skip
 
 ENTRY_POINTS = "behemoth.methods"
 _OWN = (
@@ -62,6 +64,18 @@ def method_names() -> list[str]:
     return [*OWN_METHODS, *(name for name in others if name not in OWN_METHODS)]
 
 
+def methods() -> list[str]:
+    """Return the names of all methods, as `behemoth methods` lists them.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> bh.methods()[:5]
+    ['ft', 'ft_l', 'ft_svd', 'lora', 'rome']
+    """
+    return method_names()
+
+
 def method_type(name: str) -> type[EditMethod]:
     """Return the class of a method.
 
@@ -88,12 +102,16 @@ def check_settings(settings: Mapping[str, object], name: str) -> None:
     Raises
     ------
     ArgumentError
-        For an unknown method or setting; the message lists the settings of the method.
+        For an unknown method or setting; the message lists the settings of the method, and suggests
+        the one that is similar, or that other tools call so.
     """
     kind: Any = method_type(name)
     # A class of another package may be no dataclass, and then has no settings.
     own = fields(kind) if is_dataclass(kind) else ()
     known = [field.name for field in own if field.init]
+    for key in settings:
+        if key not in known and (own := own_name(key, known)) is not None:
+            raise ArgumentError(key, f"an unknown setting of {name}", ", ".join(known), own)
     check_keys(settings, known, f"an unknown setting of {name}")
 
 

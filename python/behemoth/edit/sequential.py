@@ -321,4 +321,4 @@ def _read(place: Path) -> dict[str, Tensor]:
         check(place, read_sealed(place / "delta.json", "a delta").get(FILES), _MEMORY)
         return load_file(file)
     except (OSError, SafetensorError, CorpusError):
-        raise CorpusError(f"{file} is damaged; --force starts over") from None
+        raise CorpusError(f"{file} is damaged; force=True starts over") from None

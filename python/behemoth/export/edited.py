@@ -14,7 +14,7 @@ from behemoth.edit.record import EditRecord, read_edit
 from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.train.model_source import ModelSource
 from behemoth.train.run import RECORD as RUN
 
@@ -103,22 +103,14 @@ def _deltas(
     record: EditRecord, directory: str | PathLike[str], edit: int | None
 ) -> dict[str, int | None]:
     """Return the deltas of an edit's models; see `EditedModels.deltas`."""
-    failed = {row.edit: row.failure for row in record.failed}
     if edit is not None:
-        if not record.single or edit not in record.edits:
-            single = "the number of one of its edits"
-            allowed = single if record.single else "no number for a batch or a sequence"
-            raise ArgumentError("edit", edit, allowed)
-        if edit in failed:
-            got = f"{edit}, which failed: {failed[edit]}"
-            raise ArgumentError("edit", got, "a successful edit")
+        record.check_edit(edit)
         return {"": edit}
     if not record.single:
-        failure = EditDelta.load(record.delta_place(None)).failure
-        if failure is not None:
-            got = f"{fspath(directory)}, which failed: {failure}"
-            raise ArgumentError("directory", got, "a successful edit")
+        with renamed(edit="directory"):
+            record.check_edit(None)
         return {"": None}
+    failed = {row.edit for row in record.failed}
     deltas: dict[str, int | None] = {f"{key:05}": key for key in record.edits if key not in failed}
     if not deltas:
         got = f"{fspath(directory)}, all edits of which failed"

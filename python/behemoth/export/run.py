@@ -349,7 +349,7 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
         raise ArgumentError(
             "out",
             f"{place}, another export (to {there['to']})",
-            "a new directory, the same again, or --force to replace it",
+            "a new directory, the same again, or force=True to replace it",
         )
     return kind, force and not (same and succeeds(place, kind))
 

@@ -385,10 +385,7 @@ def _enough(
 def _too_few(request: EditRequest, acceptance: _Acceptance, candidates: int, pool: int) -> None:
     """Refuse a request for more facts than are available, and state the constraint that failed."""
     if acceptance.closed:
-        reason = (
-            "with objects that are distinct before and after (distinct=False, or --any-objects, "
-            "lets them recur)"
-        )
+        reason = "with objects that are distinct before and after (distinct=False lets them recur)"
     elif request.independent:
         reason = "for the request"
     elif request.distinct and request.kind == "remap":

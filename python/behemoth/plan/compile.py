@@ -7,6 +7,7 @@ random order and tested in batches, until there are enough of them.
 from __future__ import annotations
 
 import inspect
+import warnings
 from dataclasses import fields, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,6 +18,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.source import read_source
 from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError, check_keys, renamed
@@ -62,8 +64,8 @@ def plan(
         Directory to write the plan to.
     table : polars.DataFrame or path, optional
         The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
-        remaps optionally object, the new one; by number, or by name if the world has names. A path
-        must name a Parquet or CSV file.
+        remaps optionally object, the new one; by number, or by name if the world has names, else
+        by the words of the corpus (S31, R2, O2:7). A path must name a Parquet or CSV file.
     known : polars.DataFrame, array_like of int or path, optional
         Facts that a model knows; only these are edited. Either their numbers, or a table with a
         column fact and optionally exact_match, as returned by `recall` (a match in any wording
@@ -74,7 +76,8 @@ def plan(
         Receives progress; an exception that it raises stops the work.
     **request
         Fields of `EditRequest`: edits, kind, relation, exposures, independent, facts, seed, ... A
-        relation that has a name, in a table or in a grammar, may be given by its name.
+        relation that has a name, in a table or in a grammar, may be given by its name, and any
+        other by its word in the corpus (R2).
 
     Returns
     -------
@@ -114,11 +117,23 @@ def plan(
         edit_plan = compile_plan(corpus, edit_request, table=facts, known=_known(known), step=step)
     if out is not None:
         edit_plan.save(out, force=force)
+    _warn_of_unwritten(edit_plan)
     return edit_plan
 
 
+def _warn_of_unwritten(edit_plan: EditPlan) -> None:
+    """Warn if facts were chosen that the corpus never writes, which no model of it knows."""
+    unwritten = edit_plan.edits.filter(exposures=0).height
+    if unwritten:
+        warnings.warn(
+            f"the corpus never writes {unwritten:,} of the {len(edit_plan):,} facts to edit "
+            "(0 exposures): no model of it knows them",
+            stacklevel=3,
+        )
+
+
 def _relation(corpus: Corpus, name: str) -> int:
-    """Return the number of a relation, by its name in a table or its key in a grammar."""
+    """Return the number of a relation, by its name in a table, its key in a grammar or its word."""
     rows = corpus.world.relation_table
     if corpus.grammar is None:
         names = [row.get("name") for row in rows]
@@ -126,7 +141,12 @@ def _relation(corpus: Corpus, name: str) -> int:
         names = [row["key"] for row in corpus.grammar.facts["relations"]]
     known = [each for each in names if each is not None]
     if not known:
-        raise ArgumentError("relation", name, f"a number below {len(rows)}: these have no names")
+        number = NumberWords(corpus).relation(name) if corpus.world.names is None else None
+        if number is None:
+            words = "" if corpus.world.names is not None else f", or R0 to R{len(rows) - 1}"
+            allowed = f"a number below {len(rows)}{words}: these have no names"
+            raise ArgumentError("relation", name, allowed)
+        return number
     if name not in known:
         raise ArgumentError.unknown("relation", name, known)
     return names.index(name)

@@ -372,13 +372,13 @@ def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     try:
         head = None if force else read_head(place)
     except CorpusError as error:
-        raise CorpusError(f"{error}; --force replaces it") from None
+        raise CorpusError(f"{error}; force=True replaces it") from None
     whole = all((place / f"{name}.parquet").is_file() for name in _FRAMES)
     if head is not None and head.get("plan_hash") == plan_hash and whole:
         EditPlan.load(place)
         return True
     if head is not None:
-        raise CorpusError(f"{place} holds another plan; --force replaces it")
+        raise CorpusError(f"{place} holds another plan; force=True replaces it")
     return False
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from behemoth.support.errors import ArgumentError
@@ -53,10 +54,11 @@ class EditRequest:
         Each edit is meant for its own model (``EditPlan.singles``): subjects and objects may
         recur, a new object need only differ from the edit's own old one, and each edit has a
         complete mixture, whose facts may appear in those of other edits.
-    exposures : tuple of int, optional
+    exposures : int or sequence of int, optional
         Exposure levels of the facts to edit; by default any above 0.
     fraction : float, optional
-        Share of the facts of `relation` to censor or refuse; those left out become probes.
+        Share of all facts of `relation` to censor or refuse, of which those that the corpus never
+        writes are not edited; those left out become probes.
     correlated_only : bool
         Edit only facts that agree with the fact of the same subject in the relation that
         theirs is correlated with. In an imported world the correlation is known from the
@@ -97,11 +99,11 @@ class EditRequest:
         at random.
     least_frequent : int, optional
         The same for the fewest exposures above 0.
-    facts : DataFrame or mapping of columns, optional
-        The facts to edit, in place of a number: columns fact, or subject and relation, and for
-        remaps optionally object, the new one; by number, or by name if things have names. A frame
-        of polars or pandas, or anything that has ``columns`` and returns each by its name. It is
-        ignored when two requests are compared.
+    facts : sequence of int, DataFrame or mapping of columns, optional
+        The facts to edit, in place of a number: their numbers; or columns fact, or subject and
+        relation, and for remaps optionally object, the new one; by number, or by name if things
+        have names. A frame of polars or pandas, or anything that has ``columns`` and returns each
+        by its name. It is ignored when two requests are compared.
 
     Raises
     ------
@@ -151,10 +153,10 @@ class EditRequest:
                 raise ArgumentError(name, value, f"a whole number from {least}")
         if self.exposures is not None:
             given: Any = self.exposures
-            levels = tuple(given) if isinstance(given, Iterable) else ()
+            levels = tuple(given) if isinstance(given, Iterable) else (given,)
             if not levels or not all(_is_whole(level) and level >= 0 for level in levels):
                 raise ArgumentError(
-                    "exposures", given, "a list of whole numbers from 0, such as 1, 4, 16"
+                    "exposures", given, "a whole number from 0, or a list of them, such as 1, 4, 16"
                 )
             if len(set(levels)) < len(levels):
                 raise ArgumentError("exposures", self.exposures, "each level once")
@@ -269,15 +271,21 @@ _FREQUENT = ("most_frequent", "least_frequent")
 
 
 def _frame(given: Any) -> pl.DataFrame:
-    """Convert anything with named columns to a polars frame; pandas' missing numbers are null."""
+    """Convert numbers of facts, or anything with named columns, to a polars frame.
+
+    Missing numbers of pandas are null.
+    """
     import polars as pl
 
     if isinstance(given, pl.DataFrame):
         return given
     allowed = (
-        "a frame, or a mapping of columns: fact, or subject and relation, and optionally object"
+        "numbers of facts, or a frame or mapping of columns: fact, or subject and relation, and "
+        "optionally object"
     )
     names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
+    if names is None and isinstance(given, Iterable) and not isinstance(given, str):
+        return pl.DataFrame({"fact": _numbers(given, allowed)}, {"fact": pl.Int64})
     if names is None:
         raise ArgumentError("facts", given, allowed)
     try:
@@ -291,6 +299,16 @@ def _frame(given: Any) -> pl.DataFrame:
     if floats and any(fractions.row(0)):
         raise ArgumentError("facts", "numbers with fractions", "whole numbers, or names")
     return frame.with_columns(numbers)
+
+
+def _numbers(given: Iterable[Any], allowed: str) -> list[int]:
+    """Return the numbers of facts in a list, an array or a column."""
+    numbers = list(given)
+    for number in numbers:
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not whole or not 0 <= int(number) < 2**63:
+            raise ArgumentError("facts", number, allowed)
+    return [int(number) for number in numbers]
 
 
 def _is_whole(value: object) -> bool:

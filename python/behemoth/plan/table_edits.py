@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.number_words import NumberWords
 from behemoth.support.errors import ArgumentError
 
 from .choice import Edits
@@ -28,8 +29,8 @@ def read_edits(
 ) -> Edits:
     """Take the edits of a table: fact, or subject and relation, and optionally object.
 
-    If the world has names, a table may contain names in place of numbers; with a grammar this holds
-    for relations only, which are named by their keys.
+    If the world has names, a table may contain names in place of numbers, and if it has none, the
+    words of the corpus. With a grammar, only relations may be named, by their keys.
 
     Raises
     ------
@@ -111,7 +112,9 @@ def _numbered(corpus: Corpus, table: pl.DataFrame) -> pl.DataFrame:
     names = corpus.world.names
     if names is not None:
         return names.numbers(table)
-    if corpus.grammar is not None and table.schema.get("relation") == pl.String:
+    if corpus.grammar is None:
+        return NumberWords(corpus).numbers(table)
+    if table.schema.get("relation") == pl.String:
         keys = [row["key"] for row in corpus.grammar.facts["relations"]]
         for name in table["relation"].drop_nulls():
             if name not in keys:

@@ -302,8 +302,8 @@ def check_forced(target: Target) -> None:
     """
     if target.ledger.record == STUDY and target.ledger.forced:
         raise CorpusError(
-            f"{target.place.url} is not finished: a push with --force was stopped; "
-            "repeat it with --force"
+            f"{target.place.url} is not finished: a push with force=True was stopped; "
+            "repeat it with force=True"
         )
 
 
@@ -350,7 +350,9 @@ def target_of(
         row = named[other[0]]
         what = "another directory" if row.record == record else "something else"
         held = f"{row.record}, {part_text(other[0])}" if other[0] else row.record
-        raise CorpusError(f"{place.url} holds {what} ({held}); choose another place or use --force")
+        raise CorpusError(
+            f"{place.url} holds {what} ({held}); choose another place or use force=True"
+        )
     same, complete = not other, first.complete
     if record == STUDY and same:
         files = united(place, named.values())

@@ -70,7 +70,7 @@ def staged(
     if there is None:  # nothing, or an incomplete directory
         target_of(argument, target.place, record, identity, force=force)
     elif not force and not _says(there, same):
-        allowed = "a new place, the same again, or --force to replace it"
+        allowed = "a new place, the same again, or force=True to replace it"
         raise ArgumentError(argument, f"{url}, which holds another ({record})", allowed)
     with own_stage(argument, url) as stage:
         left = stage / record

@@ -53,12 +53,12 @@ def check_content(
     if own is None:
         raise no_record(source / STUDY, "record of a study")
     if there is None:
-        raise CorpusError(f"{place.url}/{STUDY} is damaged: use --force to replace it")
+        raise CorpusError(f"{place.url}/{STUDY} is damaged: use force=True to replace it")
     lacking = own.lacking(there)
     if lacking is not None and there != succeeds:
         raise CorpusError(
             f"{place.url} holds the study {there.name!r} with other {lacking} than {source}; "
-            "choose another place or use --force"
+            "choose another place or use force=True"
         )
 
 

@@ -80,8 +80,9 @@ class ArgumentError(ValueError):
         return type(self)(keys, self.got, self.allowed, self.nearest)
 
     def __str__(self) -> str:
+        # The hint comes first: a list of what is allowed may be long.
         hint = f" (did you mean {self.nearest}?)" if self.nearest else ""
-        return f"argument '{self.name}': got {_shown(self.got)}, allowed: {self.allowed}{hint}"
+        return f"argument '{self.name}': got {_shown(self.got)}{hint}, allowed: {self.allowed}"
 
 
 class CorpusError(RuntimeError):
@@ -149,9 +150,12 @@ def check_keys(
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name that is most similar to a word; None if no name is similar."""
-    near = get_close_matches(word, list(names), n=1, cutoff=0.6)
-    return near[0] if near else None
+    """Return the name most similar to a word in upper or lower case; None if none is similar."""
+    written: dict[str, str] = {}
+    for name in names:
+        written.setdefault(name.casefold(), name)
+    near = get_close_matches(word.casefold(), list(written), n=1, cutoff=0.6)
+    return written[near[0]] if near else None
 
 
 def _shown(value: object) -> str:

@@ -95,7 +95,7 @@ class RunDirectory:
             record, damaged = self.record(), False
         except CorpusError as error:
             if not force:
-                raise CorpusError(f"{error}; force replaces it") from None
+                raise CorpusError(f"{error}; force=True replaces it") from None
             record, damaged = None, True
         if (other := foreign(self.path, RUN)) is not None:
             what = f"which holds something else ({other})" if self.path.is_dir() else "a file"
@@ -112,7 +112,7 @@ class RunDirectory:
     def _refusal(
         self, record: RunRecord, corpus: Corpus, config: TrainConfig
     ) -> ArgumentError | None:
-        allowed = "a new directory, the same again, or --force to replace it"
+        allowed = "a new directory, the same again, or force=True to replace it"
         if record.spec_hash != corpus.spec_hash:
             return ArgumentError(
                 "out",

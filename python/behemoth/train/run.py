@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ from .model_source import CONFIG, WEIGHTS, ModelSource, is_model, read_model
 from .result import TrainResult
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from behemoth.corpus.corpus import Corpus
 
 __all__ = [
@@ -186,6 +189,8 @@ class Run(ModelSource):
     ('run', 'nano', 640)
     >>> type(run.model).__name__  # on the CPU; `load_model` takes a device
     'GPTNeoXForCausalLM'
+    >>> len(run.tokenizer) == run.corpus.vocabulary_size
+    True
     """
 
     record: RunRecord
@@ -223,6 +228,13 @@ class Run(ModelSource):
     def parameters_without_embedding(self) -> int:
         """Number of parameters without embedding, positions and head."""
         return self.record.parameters_without_embedding
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of its corpus, as ``AutoTokenizer`` loads it, loaded on first access."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.directory)
 
     def weights_digest(self) -> str:
         """BLAKE3 of the weights, from the record if it has one, which loading checks."""

@@ -153,10 +153,10 @@ def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]
     except CorpusError as error:
         if force:
             return None, True
-        raise CorpusError(f"{error}; --force replaces it") from None
+        raise CorpusError(f"{error}; force=True replaces it") from None
     same = record is None or record.size == size
     if record is not None and not same and not force:
-        allowed = "a new directory, the same size, or --force to replace it"
+        allowed = "a new directory, the same size, or force=True to replace it"
         raise ArgumentError("out", f"{place}, a zoo of size {record.size}", allowed)
     return record, force and not (same and succeeds(place, ZOO))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -186,8 +186,9 @@ class SuiteResult:
     frame: pl.DataFrame = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
-        found = sum(taken.found is not None for taken in self.measures)
-        return f"SuiteResult({self.suite} of {self.source!r}, {found} measures)"
+        found, total = len(list(self)), len(self.measures)
+        counts = f"{found}" if found == total else f"{found} of {total}"
+        return f"SuiteResult({self.suite} of {self.source!r}, {counts} measures)"
 
     def _repr_html_(self) -> str:
         from behemoth.support.html import card
@@ -196,6 +197,10 @@ class SuiteResult:
             f"Suite {self.suite} of {self.source}",
             {taken.name: _shown(taken) for taken in self.measures if taken.found is not None},
         )
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the measures that have a value."""
+        return (taken.name for taken in self.measures if taken.found is not None)
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a measure.
@@ -237,7 +242,8 @@ class SuiteResult:
         """Return the contents of ``suite.json``.
 
         Values that are not finite, which JSON does not have, are null; ``infinite`` of a measure
-        names those that are infinite.
+        names those that are infinite. A measure that could not be taken has a null and, in
+        ``missing``, the reason.
         """
         return {
             "format_version": FORMAT_VERSION,
@@ -253,6 +259,7 @@ class SuiteResult:
                     "name": taken.name,
                     "version": taken.version,
                     "meaning": taken.meaning,
+                    "value": None,
                     **(_plain(taken) if taken.found else {"missing": taken.missing}),
                 }
                 for taken in self.measures
@@ -360,7 +367,7 @@ def check_out(out: str | PathLike[str], force: bool) -> None:
             "out", f"{fspath(out)}, which holds {other}", "a new or empty directory"
         )
     if existing and not force:
-        raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or --force")
+        raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or force=True")
 
 
 def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResult:
