@@ -62,6 +62,7 @@ FILES = {
     "study-multiple.toml": STUDY.replace(
         "steps = 5", 'steps = 5\nstart = "run"\nvocabulary_multiple = 64'
     ),
+    "study-grid.toml": STUDY + '[grid]\n"world.seed" = [0, 0]\n',
     "study-none.toml": 'name = "none"\n',
     "study-plan.toml": STUDY.replace("edits = 2", 'edits = "two"'),
 }

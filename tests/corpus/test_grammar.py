@@ -131,6 +131,15 @@ def test_ambiguities_are_told(small):
         assert told in found if told else found == [], found
 
 
+def test_a_text_of_more_than_a_thousand_characters_is_refused():
+    for length, said in ((986, None), (987, "got 1001 characters, allowed: up to 1000 characters")):
+        text = SMALL.replace("{first} {last}", f"{'ø' * length}{{first}} {{last}}")
+        if said is None:
+            assert Grammar("small.toml", text).facts["names"] == 6
+        else:
+            assert refusal(text)[2:] == ("subject.name", said)
+
+
 def test_facts_are_those_of_the_file(small):
     facts = small.facts
     assert (facts["name"], facts["language"], facts["names"]) == ("small", "en", 6)

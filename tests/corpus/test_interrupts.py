@@ -32,6 +32,20 @@ def filler():
     return bh.Corpus(world, filler="zipf:tokens=1e4,length=1e5")._native
 
 
+@pytest.fixture(scope="module")
+def names():
+    words = [f"w{number}" for number in range(1000)]
+    each = 'pronoun = "it"\npossessive = "its"\n'
+    classes = "".join(f"[subject.classes.c{number}]\n{each}" for number in range(16))
+    text = (
+        f'name = "many"\n[lists]\none = {words}\ntwo = {words}\n'
+        '[subject]\nname = "{one} {two}"\n'
+        f'{classes}[relations.city]\nobjects = "{{one}}"\n'
+        'statements = ["{subject} lives in {object}."]\n'
+    )
+    return bh.Grammar("many.toml", text)
+
+
 @pytest.mark.parametrize(
     ("corpus", "call"),
     [
@@ -41,6 +55,7 @@ def filler():
         ("text", lambda corpus: corpus.texts(0, MANY)),
         ("text", lambda corpus: corpus.spans(0, MANY)),
         ("filler", lambda corpus: corpus.filler_documents(0, MANY)),
+        ("names", lambda grammar: grammar.ambiguities()),
     ],
 )
 def test_a_long_call_stops_when_it_is_interrupted(corpus, call, request):

@@ -89,6 +89,19 @@ def test_fewer_tokens_go_through_a_pass_until_it_fits(small):
     )
 
 
+def test_more_samples_than_fit_are_refused_with_how_many_do(small):
+    model, rows = small
+    limit = trace_bytes(model, rows, 1000, 1)
+    with pytest.raises(ArgumentError) as caught:
+        fitting_tokens(model, rows, 50_000, limit)
+    most = bytes_text(trace_bytes(model, rows, 50_000, 1))
+    assert str(caught.value) == (
+        f"argument 'samples': got 50,000, with which tracing needs about {most} of memory while "
+        f"{bytes_text(limit)} is allowed, allowed: up to 1,000"
+    )
+    assert fitting_tokens(model, rows, 1000, limit) >= 1
+
+
 def test_many_facts_need_their_resamples(small):
     model, rows = small
     assert trace_bytes(model, pl.concat([rows] * 5000), 1, 1) > trace_bytes(model, rows, 1, 1)

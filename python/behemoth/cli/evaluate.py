@@ -81,6 +81,9 @@ def evaluate(
             allowed = "only with --suite editing, unlearning, sequence or recall"
             raise ArgumentError(name, value, allowed)
     parse.new_file("--out", given["out"])
+    from behemoth.corpus.output import check_target
+
+    check_target(given["out"])  # before the slow imports
     with needed():
         from behemoth.evaluate import aggregate, damaged, evaluate as ask
 

@@ -83,10 +83,12 @@ def facts(
     Raises
     ------
     ArgumentError
-        When `source` is not a spec, `out` is a directory or another kind of file, or the range is
-        not within the facts.
+        When `source` is not a spec, `out` is a directory, another kind of file or a file of a
+        corpus, a run or a plan, or the range is not within the facts.
     """
-    from behemoth.support.parquet import check_target, sink_parquet
+    from behemoth.support.parquet import sink_parquet
+
+    from .output import check_target
 
     began = time.perf_counter()
     path = check_target(out)

@@ -16,13 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.output import check_target
 from behemoth.delta.stack import stack_deltas
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.sequence_rank import check_rank
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
-from behemoth.support.parquet import check_target
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train.memory_budget import require_weights
 
@@ -126,7 +126,7 @@ def evaluate(
     ------
     ArgumentError
         When the plan is for another world or is not the edit's plan, there is no run, or `out` is a
-        directory.
+        directory or a file of one of behemoth's.
 
     Examples
     --------

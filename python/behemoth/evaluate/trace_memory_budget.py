@@ -7,6 +7,7 @@ estimates (tests/evaluate/test_trace_memory.py).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,7 +22,10 @@ from .memory_budget import halves, token_bytes
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["RESAMPLES", "TOKENS", "fitting_tokens", "trace_bytes"]
+__all__ = ["DRAWS", "RESAMPLES", "TOKENS", "fitting_tokens", "trace_bytes"]
+
+DRAWS = 10
+"""Usual number of draws of noise per fact."""
 
 TOKENS = 1 << 15
 """Usual number of tokens per pass."""
@@ -36,6 +40,10 @@ _FIXED = 160 << 20
 _OF_A_WORD = 4 * 3
 # Bytes per fact and resample: its weight, and copies of it in the order of the rows.
 _OF_A_WEIGHT = 8 * 3
+# Bytes per draw and number of the noise: what is drawn, and its product with the deviation.
+_OF_A_NUMBER = 4 * 2
+# Bytes per row of all passes of a fact: the sample and the state to restore in it, and its result.
+_OF_A_JOB = 128
 _KINDS = 3  # of restored states, at each layer and token
 
 
@@ -63,7 +71,10 @@ def trace_bytes(model: nn.Module, rows: pl.DataFrame, samples: int, tokens: int)
         length = prompt + answer - 1
         jobs = samples * (1 + _KINDS * size.layers * prompt)
         count = min(jobs, max(1, tokens // length))
-        largest = max(largest, count * (token * length + _OF_A_WORD * answer * vocabulary))
+        rows_of_a_pass = count * (token * length + _OF_A_WORD * answer * vocabulary)
+        # The subject has at most the tokens of the prompt.
+        drawn = samples * prompt * size.width * _OF_A_NUMBER + jobs * _OF_A_JOB
+        largest = max(largest, rows_of_a_pass + drawn)
     summary = _OF_A_WEIGHT * RESAMPLES * rows.height
     return _FIXED + LOADED * weight_bytes(model) + max(largest, summary)
 
@@ -83,7 +94,7 @@ def fitting_tokens(
     Raises
     ------
     ArgumentError
-        If tracing does not fit even with one row per pass.
+        If tracing does not fit even with one row per pass: with fewer samples, if that is enough.
     """
     free = limit_of(memory)
     if free is None or not is_estimated(model):
@@ -93,8 +104,15 @@ def fitting_tokens(
     for tokens in halves(TOKENS):
         if trace_bytes(model, rows, samples, tokens) - loaded <= free:
             return tokens
-    least = bytes_text(trace_bytes(model, rows, samples, 1) - loaded)
-    there = limit_text(free, memory)
+
+    def needed(draws: int) -> int:
+        return trace_bytes(model, rows, draws, 1) - loaded
+
+    least, there = bytes_text(needed(samples)), limit_text(free, memory)
+    if samples > DRAWS and needed(DRAWS) <= free:
+        fitting = bisect_right(range(samples), free, key=needed) - 1
+        got = f"{samples:,}, with which tracing needs about {least} of memory while {there}"
+        raise ArgumentError("samples", got, f"up to {fitting:,}")
     raise ArgumentError(
         "run",
         f"a model whose tracing needs about {least} of memory while {there}",

@@ -10,9 +10,6 @@ from threading import Event
 
 import polars as pl
 
-from .checks import path_of
-from .errors import ArgumentError
-
 _ROWS_A_BYTE = 4096  # in the smallest valid files, whose columns contain a single value
 
 
@@ -40,25 +37,6 @@ def check_rows(path: str | PathLike[str]) -> None:
     size = file.stat().st_size
     if claimed > _ROWS_A_BYTE * size:
         raise pl.exceptions.ComputeError(f"it claims {claimed:,} rows in {size:,} bytes")
-
-
-def check_target(out: str | PathLike[str]) -> Path:
-    """Refuse to write a Parquet file over anything else.
-
-    Raises
-    ------
-    ArgumentError
-        When `out` is a directory, or a file that is not Parquet.
-    """
-    path = path_of("out", out)
-    if path.is_dir():
-        raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
-    if path.is_file() and not path.is_symlink():  # a link is replaced, not followed
-        with path.open("rb") as file:
-            if file.read(4) != b"PAR1":
-                allowed = "a new file, or a Parquet file to replace"
-                raise ArgumentError("out", f"{fspath(out)!r}, which holds something else", allowed)
-    return path
 
 
 def sink_parquet(

@@ -23,6 +23,7 @@ def test_several_grids_are_one_after_the_other_and_no_point_is_there_twice():
         ({"wrld.seed": [0]}, r"argument 'grid.wrld.seed': got an .*\(did you mean world\?\)"),
         ({"world.seed": 3}, "argument 'grid.world.seed': got 3, allowed: a list of values"),
         ({"world.seed": []}, "argument 'grid.world.seed': got"),
+        ({"world.seed": [0, 1, 0]}, r"argument 'grid.world.seed': got \[0, 1, 0\], allowed: each"),
         ([{"world": [0]}], r"argument 'grid\[0\].world': got"),
         ([3], r"argument 'grid\[0\]': got 3, allowed: a table of lists"),
         (

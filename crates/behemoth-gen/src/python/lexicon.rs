@@ -6,6 +6,7 @@ use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
 use super::arguments::{same_length, slice};
+use super::threads::run;
 use crate::error::{Error, Result};
 use crate::grammar::{
     Lexicon as Engine, PUNCTUATION, SHIPPED, SPECIAL_WORDS, TextGrammar, TextToken, Tokenizer,
@@ -163,8 +164,10 @@ impl Lexicon {
     }
 
     /// Returns the ambiguities of the grammar, one line each.
-    fn ambiguities(&self, py: Python<'_>) -> Vec<String> {
-        py.detach(|| self.inner.grammar().ambiguities())
+    fn ambiguities(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        run(py, 0, None, |progress| {
+            self.inner.grammar().ambiguities(progress)
+        })
     }
 
     /// Returns objects of a relation as text, without adjacent text.

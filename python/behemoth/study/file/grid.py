@@ -59,13 +59,14 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Points as values by dotted name, in the order of the names, the last one varying fastest,
-        without duplicates. One empty point for an empty grid.
+        Points as values by dotted name, in the order of the names, the last one varying fastest;
+        a point that several tables have is there once. One empty point for an empty grid.
 
     Raises
     ------
     ArgumentError
-        If a name is outside of `SECTIONS` or occurs twice, or a value is not a list of values.
+        If a name is outside of `SECTIONS` or occurs twice, or a value is not a list of values, or
+        has one twice.
     """
     several = isinstance(grid, list)
     tables: Sequence[object] = grid if several else [grid]
@@ -122,6 +123,8 @@ def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[s
             yield from _axes(value, path)
         elif len(path) < 2 or not isinstance(value, list) or not value:
             raise ArgumentError(path, value, "a list of values, such as [0, 1, 2]")
+        elif any(one in value[:at] for at, one in enumerate(value)):
+            raise ArgumentError(path, value, "each value once")
         else:
             yield ".".join(path), value
 

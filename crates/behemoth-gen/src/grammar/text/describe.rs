@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::expand::{About, Content, Expansion, Mention, Segment, TextRole};
 use super::file::{Class, Kind, Relation, Sentence, TextGrammar};
 use super::pattern::{Part, Pattern};
+use crate::corpus::Progress;
 use crate::error::{Error, Result};
 
 /// Maximum number of names or objects that are searched for ambiguities.
@@ -203,35 +204,44 @@ impl TextGrammar {
 
     /// Returns the ambiguities of the grammar, one line each: facts with the same text, and answers
     /// that are the beginning of another answer.
-    pub fn ambiguities(&self) -> Vec<String> {
-        let mut found = self.ambiguous_names();
+    ///
+    /// `progress` counts the names that were compared.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Cancelled`] if `progress` was cancelled.
+    pub fn ambiguities(&self, progress: &Progress) -> Result<Vec<String>> {
+        let mut found = self.ambiguous_names(progress)?;
         for relation in &self.relations {
             found.extend(self.ambiguous_objects(relation));
         }
         found.extend(self.ambiguous_statements());
-        found
+        Ok(found)
     }
 
     /// Returns the names that two subjects may have.
-    fn ambiguous_names(&self) -> Vec<String> {
+    fn ambiguous_names(&self, progress: &Progress) -> Result<Vec<String>> {
         let name = &self.subject.name;
         if self.names() > LOOKED_THROUGH {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let mut seen: HashMap<String, u64> = HashMap::new();
+        // Digests and not the texts, which may be long: a million of them would fill the memory.
+        let mut seen: HashMap<[u8; 32], u64> = HashMap::new();
         let mut found = Vec::new();
         for class in &self.subject.classes {
             for number in 0..self.names() {
+                progress.add(1)?;
                 let text = self.filled(name, Some(class), number);
-                if *seen.entry(text.clone()).or_insert(number) != number {
+                let digest = *blake3::hash(text.as_bytes()).as_bytes();
+                if *seen.entry(digest).or_insert(number) != number {
                     found.push(format!("subject: two subjects may be called {text:?}"));
                 }
                 if found.len() == TOLD {
-                    return found;
+                    return Ok(found);
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     fn ambiguous_objects(&self, relation: &Relation) -> Vec<String> {

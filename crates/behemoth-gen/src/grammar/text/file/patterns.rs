@@ -9,8 +9,21 @@ use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
 use crate::value::Value;
 
-/// Checks text of a sentence: one line, without two spaces in a row or a space at an end.
+/// Maximum length of a sentence, name, or word of a list, in characters.
+///
+/// A million names may be compared, and each has all of the text that its words stand in.
+const TEXT_LIMIT: usize = 1000;
+
+/// Checks text of a sentence: one line of limited length, without two spaces in a row or a space at
+/// an end.
 pub(super) fn check_text(text: &str) -> Result<()> {
+    let length = text.chars().count();
+    if length > TEXT_LIMIT {
+        return Err(Error::value(
+            format!("{length} characters"),
+            format!("up to {TEXT_LIMIT} characters"),
+        ));
+    }
     let is_bad = text.is_empty()
         || text.starts_with(char::is_whitespace)
         || text.ends_with(char::is_whitespace)

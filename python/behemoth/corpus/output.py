@@ -1,0 +1,74 @@
+"""The Parquet file that a user names for a result: it must not replace a file of a directory."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth.support.checks import path_of
+from behemoth.support.digests import FILES
+from behemoth.support.errors import ArgumentError
+
+from .names import KINDS, NAMES_DIRECTORY
+from .source import EXPOSURES_FILE, TABLE_FILE
+
+__all__ = ["check_target"]
+
+_RECORDS = (
+    "run.json", "plan.toml", "edit.json", "delta.json", "suite.json", "trace.json", "tuning.json",
+    "model.json", "trial.json", "export.json", "zoo.json", "sums.json",
+)  # fmt: skip
+"""Records with digests of the files of their directory; ``sums.json`` is that of a corpus."""
+
+_SPEC = "spec.toml"
+_OF_A_SPEC = (TABLE_FILE, EXPOSURES_FILE, *(f"{NAMES_DIRECTORY}/{kind}.parquet" for kind in KINDS))
+"""Files that a spec reads; it has one digest of their contents and does not name them."""
+
+
+def check_target(out: str | PathLike[str]) -> Path:
+    """Refuse to write a Parquet file over anything but another result.
+
+    Raises
+    ------
+    ArgumentError
+        When `out` is a directory, a file that is not Parquet, or a file of a corpus, a run, a plan
+        or another directory whose record lists it.
+    """
+    path = path_of("out", out)
+    if path.is_dir():
+        raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
+    if path.is_file() and not path.is_symlink():  # a link is replaced, not followed
+        with path.open("rb") as file:
+            if file.read(4) != b"PAR1":
+                allowed = "a new file, or a Parquet file to replace"
+                raise ArgumentError("out", f"{fspath(out)!r}, which holds something else", allowed)
+    # Only the folder: a file that is a link is known by its own name.
+    whole = path.parent.resolve() / path.name
+    for folder in whole.parents:
+        name = whole.relative_to(folder).as_posix()
+        for record, names in _listed(folder):
+            if name in names:
+                got = f"{fspath(out)!r}, which belongs to {folder.name}/{record}"
+                allowed = "a file that is no part of a corpus, a run, a plan or the like"
+                raise ArgumentError("out", got, allowed)
+    return path
+
+
+def _listed(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each record in a folder, and the names of the files that it lists."""
+    for record in _RECORDS:
+        file = folder / record
+        if not file.is_file():
+            continue
+        try:
+            text = file.read_text(encoding="utf-8")
+            values = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        except (OSError, ValueError, RecursionError):
+            continue  # somebody else's file of this name, or a damaged one: readers refuse it
+        if isinstance(values, dict) and isinstance(names := values.get(FILES), dict):
+            yield record, tuple(names)
+    if (folder / _SPEC).is_file():
+        yield _SPEC, _OF_A_SPEC

@@ -1,0 +1,48 @@
+"""The file of a result is refused where it would replace a file of a directory."""
+
+import re
+import shutil
+
+import polars as pl
+import pytest
+
+from behemoth import ArgumentError, Corpus, World, facts, import_, plan, verify
+from behemoth.corpus.output import check_target
+
+
+def test_a_frame_is_written_anywhere_and_replaced(tmp_path):
+    Corpus(World(20, 3, 10)).write(tmp_path / "c", probes=5)
+    for name in ("f.parquet", "c/f.parquet", "c/probes/mine.parquet", "c/sub/manifest.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        for facts_written in (60, 30):
+            facts(tmp_path / "c", tmp_path / name, stop=facts_written)
+            assert pl.read_parquet(tmp_path / name).height == facts_written
+
+
+def test_files_of_directories_are_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("subject,relation,object\n0,0,1\n1,0,0\n")
+    import_(tmp_path / "t.csv", tmp_path / "spec")
+    Corpus(World(120, 3, 10), exposures=2).write(tmp_path / "c", probes=5)
+    plan(tmp_path / "c", out=tmp_path / "p", edits=2, repeats=2)
+    (tmp_path / "run").mkdir()
+    shutil.copy(tmp_path / "p" / "probes.parquet", tmp_path / "run" / "metrics.parquet")
+    (tmp_path / "run" / "run.json").write_text('{"files": {"metrics.parquet": "0"}}')
+    files = list(tmp_path.rglob("*.parquet"))
+    assert len(files) == 6
+    before = {file: file.read_bytes() for file in files}
+    (tmp_path / "link").symlink_to(tmp_path / "p")
+    for file in [*files, tmp_path / "link" / "probes.parquet"]:
+        said = re.escape(f"argument 'out': got {str(file)!r}, which belongs to ")
+        with pytest.raises(ArgumentError, match=said):
+            facts("nowhere", file)
+    assert before == {file: file.read_bytes() for file in files}
+    assert verify(tmp_path / "c").ok and verify(tmp_path / "p").ok
+    monkeypatch.chdir(tmp_path / "p")
+    with pytest.raises(ArgumentError, match=r"got 'edits.parquet', which belongs to p/plan.toml"):
+        check_target("edits.parquet")
+
+
+def test_records_that_are_not_ours_refuse_nothing(tmp_path):
+    for name, text in (("run.json", "{"), ("sums.json", "[1]"), ("plan.toml", "files = 3")):
+        (tmp_path / name).write_text(text)
+    assert check_target(tmp_path / "f.parquet") == tmp_path / "f.parquet"
