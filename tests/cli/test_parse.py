@@ -109,6 +109,13 @@ def test_what_is_no_sample_is_refused():
         parse.sample("--probes", "some")
 
 
+def test_a_setting_is_given_once():
+    assert parse.settings("--set", ["rank=4", " steps = 1"]) == {"rank": "4", "steps": "1"}
+    said = "argument '--set': got rank=8, allowed: each key once; rank was set before"
+    with pytest.raises(ArgumentError, match=said):
+        parse.settings("--set", ["rank=4", "rank=8"])
+
+
 def test_counts_with_commas():
     assert parse.counts("--o", "400") == 400
     assert parse.counts("--o", "400,1e3") == [400, 1000]

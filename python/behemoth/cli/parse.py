@@ -70,6 +70,8 @@ def settings(name: str, words: list[str]) -> dict[str, str] | str:
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
             raise ArgumentError(name, word, "key=value, such as rank=4")
+        if key.strip() in values:
+            raise ArgumentError(name, word, f"each key once; {key.strip()} was set before")
         values[key.strip()] = value.strip()
     return values
 
