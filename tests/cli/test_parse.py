@@ -28,7 +28,25 @@ def test_any_count_is_read_back(value):
     assert parse.count("--n", str(value)) == parse.count("--n", f"{value:_}") == value
 
 
-@pytest.mark.parametrize("text", ["1.5", "-1", "", "many", "nan", "inf", "1e", "0x10", "1e-3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.5",
+        "-1",
+        "",
+        "many",
+        "nan",
+        "inf",
+        "1e",
+        "0x10",
+        "1e-3",
+        "_60",
+        "60_",
+        "6__0",
+        "1_e3",
+        "\u0666\u0660",
+    ],
+)
 def test_what_is_no_count_is_refused(text):
     with pytest.raises(
         ArgumentError,
@@ -41,6 +59,13 @@ def test_what_is_no_count_is_refused(text):
 def test_counts_too_large_are_refused_at_once(text):
     with pytest.raises(ArgumentError, match="allowed: a whole number up to 9223372036854775807"):
         parse.count("--n", text)
+
+
+@pytest.mark.parametrize("text", ["_0.5", "0._5", "0.5_", "1__0", "\u0660.5"])
+def test_what_is_no_number_is_refused(text):
+    assert parse.number("--n", "1_0.5") == 10.5
+    with pytest.raises(ArgumentError, match=r"argument '--n': got .*, allowed: a number such"):
+        parse.number("--n", text)
 
 
 def test_a_minimum_is_named():
@@ -107,6 +132,13 @@ def test_what_is_no_sample_is_refused():
         ArgumentError, match="got some, allowed: a whole number, 'all', or 0 for none"
     ):
         parse.sample("--probes", "some")
+
+
+def test_a_setting_is_given_once():
+    assert parse.settings("--set", ["rank=4", " steps = 1"]) == {"rank": "4", "steps": "1"}
+    said = "argument '--set': got rank=8, allowed: each key once; rank was set before"
+    with pytest.raises(ArgumentError, match=said):
+        parse.settings("--set", ["rank=4", "rank=8"])
 
 
 def test_counts_with_commas():

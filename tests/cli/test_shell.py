@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,24 @@ def test_a_pipe_that_closes_is_no_error_to_talk_about(command, words):
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("words", ["gen --facts 60 --dry-run --json", "gen --facts 60 --dry-run"])
+def test_a_stdout_that_takes_nothing_is_named(command, words):
+    # Like a full disk, but on every system: the file is open for reading only.
+    with Path(os.devnull).open() as closed:
+        done = subprocess.run(
+            [*command, *words.split()], stdout=closed, stderr=subprocess.PIPE, text=True
+        )
+    assert done.stderr == "behemoth: error: stdout: Bad file descriptor\n"
+    assert done.returncode == 1
+
+
+def test_a_terminal_of_no_width_shows_all_numbers(run, monkeypatch):
+    wide = run("gen", "--facts", 60, "--dry-run").out
+    monkeypatch.setenv("COLUMNS", "1")
+    narrow = run("gen", "--facts", 60, "--dry-run").out
+    assert re.findall(r"[\d,.]+", narrow)[:7] == re.findall(r"[\d,.]+", wide)[:7]
 
 
 def test_asyncio_logs_nothing_after_the_line_of_a_stop():

@@ -1,9 +1,12 @@
 """What methods keep between calls: what is not what was written is not read."""
 
+import re
+
 import pytest
 import torch
 
-from behemoth.edit.cache import read_tensors, write_tensors
+from behemoth import ArgumentError
+from behemoth.edit.cache import cache_place, read_tensors, write_tensors
 
 TENSORS = {
     "matrix": torch.arange(12, dtype=torch.float32).reshape(3, 4),
@@ -51,3 +54,14 @@ def test_files_without_a_digest_are_made_again(tmp_path):
 
     save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors")
     assert read_tensors(tmp_path / "a.safetensors") is None
+
+
+def test_a_cache_is_a_directory(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "new" / "cache"):
+        assert cache_place(place) == place
+    said = f"argument 'cache': got {tmp_path / 'file'}, a file, allowed: a directory"
+    with pytest.raises(ArgumentError, match=re.escape(said)):
+        cache_place(tmp_path / "file")
+    with pytest.raises(ArgumentError, match="argument 'cache': got '', allowed: a directory"):
+        cache_place("")

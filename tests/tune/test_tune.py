@@ -18,6 +18,7 @@ from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Choice, Range
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.score import Reading
+from behemoth.support.digests import unchecked
 from behemoth.train.run import world_id
 from behemoth.tune import tune
 from behemoth.tune.choose import _below, _flat
@@ -55,6 +56,19 @@ def test_the_defaults_are_the_first_trial_and_the_best_is_no_worse(tuned):
     assert curve["trial"].to_list() == [0, 1, 2]
     assert curve["best"].to_list() == curve["score"].cum_max().to_list()
     assert curve["best"][-1] == done.score
+
+
+def test_weights_that_are_no_numbers_are_refused_before_anything_is_written(ran, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(ran, tmp_path / "run")
+    file = tmp_path / "run" / "model.safetensors"
+    tensors = load_file(file)
+    tensors["gpt_neox.final_layer_norm.bias"][0] = float("nan")
+    save_file(tensors, file, metadata={"format": "pt"})
+    with unchecked(), pytest.raises(CorpusError, match="contains NaN or infinity"):
+        tune("ft", tmp_path / "run", tmp_path / "out", **FEW)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_was_chosen_is_a_file_that_edits_and_studies_take(tuned, ran, tmp_path, run):

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_LEAST_WIDTH = 40
+
+
 class Stopped(Exception):  # noqa: N818 - not an error
     """Ctrl-C or SIGTERM, with a hint on how to resume."""
 
@@ -35,7 +38,10 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console for results or messages, which prints brackets and colons unchanged."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    made = Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    # In a narrower one the columns of a table have no room, and their numbers are not printed.
+    made.width = max(made.width, _LEAST_WIDTH)
+    return made
 
 
 def write_json(value: object) -> None:

@@ -210,8 +210,22 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror and _is_of_stdout(error):
+        return f"stdout: {error.strerror}"
     # torch appends its own trace to the message.
     return str(error).partition("\nException raised from ")[0] or type(error).__name__
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Return whether a result could not be written to stdout, for example to a full disk.
+
+    Such an error has no file name. Results are written by these packages alone, and no files.
+    """
+    from traceback import walk_tb
+
+    last = [frame for frame, _ in walk_tb(error.__traceback__)][-1:]
+    names = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in last]
+    return names in (["click"], ["rich"], ["typer"])
 
 
 def _notes(error: BaseException) -> list[str]:

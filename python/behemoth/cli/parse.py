@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -12,13 +13,14 @@ from typing import Any, Literal
 from behemoth.support.errors import ArgumentError, nearest
 
 _LARGEST = 2**63 - 1
+_BETWEEN_DIGITS = re.compile("(?<=[0-9])_(?=[0-9])")
 
 
 def count(name: str, text: str, minimum: int = 0) -> int:
     """Read a whole number: ``1000``, ``1_000`` and ``1e8`` are accepted, ``1.5`` is not."""
     allowed = f"a whole number from {minimum}, such as 1000, 1_000 or 1e8"
     try:
-        value = Decimal(text.strip().replace("_", ""))
+        value = Decimal(_plain(text))
     except InvalidOperation:
         raise ArgumentError(name, text, allowed) from None
     # Compared before it becomes an int: 1e999999999 is a small Decimal and a huge int.
@@ -29,6 +31,15 @@ def count(name: str, text: str, minimum: int = 0) -> int:
     return int(value)
 
 
+def _plain(text: str) -> str:
+    """Return a number without single underscores between digits; no number if it has others.
+
+    `Decimal` and `float` also read digits of other scripts.
+    """
+    plain = _BETWEEN_DIGITS.sub("", text.strip())
+    return plain if plain.isascii() and "_" not in plain else ""
+
+
 def number_or_name(name: str, text: str) -> int | str:
     """Read a whole number, or return other text unchanged."""
     return count(name, text) if text[:1].isdigit() else text
@@ -37,7 +48,7 @@ def number_or_name(name: str, text: str) -> int | str:
 def number(name: str, text: str) -> float:
     """Read a finite number; the function that the command calls checks its range."""
     try:
-        value = float(text.strip().replace("_", ""))
+        value = float(_plain(text))
     except ValueError:
         value = nan
     if not isfinite(value):
@@ -70,6 +81,8 @@ def settings(name: str, words: list[str]) -> dict[str, str] | str:
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
             raise ArgumentError(name, word, "key=value, such as rank=4")
+        if key.strip() in values:
+            raise ArgumentError(name, word, f"each key once; {key.strip()} was set before")
         values[key.strip()] = value.strip()
     return values
 

@@ -27,6 +27,7 @@ from behemoth.train.device import find_device, is_out_of_memory
 from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import Run, read_model_source
 
+from .cache import cache_place
 from .gradient.method import GradientMethod
 from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers, settings_of
@@ -205,6 +206,7 @@ def edit(
         allowed = "a directory for the differences (`load_model` of the result applies them)"
         raise ArgumentError("out", None, allowed)
     place = path_of("out", out)
+    kept = None if cache is None else cache_place(cache)
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
@@ -254,7 +256,6 @@ def edit(
         with succession(place, EDIT, force=replaces):
             if work is not None:
                 with task(progress, "editing", "edits") as step:
-                    kept = None if cache is None else Path(cache)
                     seconds, edits_made = work.carry_out(stack, kept, step)
                 # An interrupted call does not record its time, so that of a resumed one is unknown.
                 resumed = existing is not None

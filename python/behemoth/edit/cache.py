@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from os import PathLike, fspath
 from pathlib import Path
 
 import torch
@@ -11,11 +12,28 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing, sweep
 
-__all__ = ["digest_of", "read_tensors", "write_tensors"]
+__all__ = ["cache_place", "digest_of", "read_tensors", "write_tensors"]
 
 _DIGEST = "sha256"
+
+
+def cache_place(cache: str | PathLike[str]) -> Path:
+    """Return the directory of a cache, which need not exist.
+
+    Raises
+    ------
+    ArgumentError
+        When there is a file in its place.
+    """
+    allowed = "a directory"
+    place = path_of("cache", cache, allowed)
+    if in_the_way(place):
+        raise ArgumentError("cache", f"{fspath(cache)}, a file", allowed)
+    return place
 
 
 def read_tensors(file: Path) -> dict[str, Tensor] | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
+from behemoth.edit.cache import cache_place
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
@@ -164,7 +165,7 @@ def tune(
     ------
     ArgumentError
         For a method without a search space, a plan that cannot be compiled, a twin of another
-        corpus or without other facts, or a directory with something else.
+        corpus or without other facts, a directory with something else, or a cache in a file.
 
     Examples
     --------
@@ -201,11 +202,14 @@ def tune(
     plan = _plan(run, request, apart)
     beside = None if twin is None else _twin(twin, run, plan, objective)
     directory = TuningDirectory(path_of("out", out))
+    kept = directory.path / "cache" if cache is None else cache_place(cache)
     batch_size = None
     if len(directory.tried()) < trials:  # before anything is written
         if objective == "unlearning" and beside is None and not is_trained(directory.twin):
             require_twin(run, _untold(run, plan), memory)
         batch_size = fitting_rows(run, plan, chosen, searched, objective, device, memory)
+        # Refuses weights that cannot be used. It is not kept: a twin may be trained first.
+        run.load_model(device)
     with lock(_made(directory.path) / ".lock", wait=False) as ours:
         if not ours:
             raise ArgumentError("out", fspath(out), "a directory that no other process is in")
@@ -220,7 +224,6 @@ def tune(
         done = directory.tried()
         carried_out = 0
         if len(done) < trials:
-            kept = directory.path / "cache" if cache is None else Path(cache)
             laboratory = _Laboratory.of(
                 run, plan, objective, directory, beside, kept, seed, device, memory, batch_size
             )
