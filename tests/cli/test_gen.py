@@ -297,7 +297,7 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--exposures often", "'--exposures': got 'often', allowed: a whole number, 'groups"),
         ("--exposures 0", "'--exposures': got 0, allowed: at least 1"),
         ("--order bio", "'--order': got bio (did you mean bios?), allowed: shuffle, bios"),
-        ("--templates defualt=1", "'--templates': got defualt, allowed: default, sor,"),
+        ("--templates defualt=1", "'--templates': got defualt (did you mean default?), allowed: default, sor,"),
         ("--templates defualt=1", "(did you mean default?)"),
         ("--templates default=0", "'--templates': got no weight above 0"),
         ("--inversion 1.5", "'--inversion': got 1.5, allowed: a fraction from 0 to 1"),
