@@ -307,7 +307,7 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--nested 7", "got 7, allowed: a divisor of 400"),
         ("--nested x:4", "'--nested': got x"),
         ("--correlated 0.002", "allowed: above chance (1/400"),
-        ("--correlated 0.8,binary", "'--correlated': got binary (did you mean binarised?), allowed: binarised"),
+        ("--correlated 0.8,binary", "got binary (did you mean binarised?), allowed: binarised"),
         ("--questions 0.5", "'--questions': got 0.5, allowed: two shares, such as 0.5:0.2"),
         ("--questions 0.5:3", "'questions.sentences': got 3, allowed: a fraction"),
         ("--paraphrases 2:2", "'--paraphrases': got 2, allowed: fewer than paraphrases (2)"),
