@@ -10,6 +10,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from behemoth.loading import ALLOWED, load
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none, whole_number
 from behemoth.support.errors import renamed
@@ -79,7 +80,7 @@ def inspect(
     from behemoth.train.inspection import inspect_run, is_run
 
     whole_number("samples", samples)
-    place = at_hand("directory", directory, progress=progress)
+    place = at_hand("directory", directory, ALLOWED, progress)
     named = fspath(directory)
     if is_run(place):
         return replace(inspect_run(place), directory=named)
@@ -104,7 +105,7 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
         return _edit(record)
     import polars as pl
 
-    from behemoth import EditDelta, EditPlan, Results, Study, SuiteResult, Zoo, load
+    from behemoth import EditDelta, EditPlan, Results, Study, SuiteResult, Zoo
     from behemoth.corpus.text_tokenizer import TextTokenizer
     from behemoth.train.model_source import ModelSource
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from behemoth.train.model_source import ModelSource
     from behemoth.zoo import Zoo
 
-_ALLOWED = (
+ALLOWED = (
     "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a suite, a study, a zoo, a "
     "tokenizer or a checkpoint, a spec or study file (.toml), or a frame (.parquet)"
 )
@@ -89,7 +89,7 @@ def load(
     >>> bh.load("corpus")
     Corpus(World(subjects=10, relations=2, facts=20, entropy=46.4386 bits), sentences=20, ...)
     """
-    place = at_hand("path", path, _ALLOWED)
+    place = at_hand("path", path, ALLOWED)
     with renamed(directory="path", spec="path", source="path"):
         if place.is_dir():
             found = _directory(place, url_or_none(path))
@@ -100,7 +100,7 @@ def load(
         else:
             found = None
     if found is None:
-        raise ArgumentError("path", as_found(path), _ALLOWED)
+        raise ArgumentError("path", as_found(path), ALLOWED)
     return found
 
 

@@ -133,9 +133,9 @@ def test_encode_makes_a_background_of_text(run, tokenizer, tmp_path):
     ("words", "said"),
     [
         (("grammar", "chek"),
-         "argument 'COMMAND': got chek, allowed: check, show (did you mean check?)"),
+         "argument 'COMMAND': got chek (did you mean check?), allowed: check, show"),
         (("tokenizer", "trian"),
-         "argument 'COMMAND': got trian, allowed: train, encode (did you mean train?)"),
+         "argument 'COMMAND': got trian (did you mean train?), allowed: train, encode"),
         (("grammar", "check"), "argument 'FILE|NAME': got nothing, allowed: a value"),
         (("tokenizer", "train"), "argument '--out': got nothing, allowed: a directory to write"),
         (("tokenizer", "encode", "x", "--out", "y"),

@@ -11,7 +11,9 @@ def test_debug_shows_the_traceback(run, tmp_path):
 
 def test_an_unknown_command_names_its_neighbour(run):
     message = run("gne").refused()
-    assert message.startswith("argument 'COMMAND': got gne, allowed: gen, inspect, verify, facts,")
+    assert message.startswith(
+        "argument 'COMMAND': got gne (did you mean gen?), allowed: gen, inspect, verify, facts,"
+    )
     assert message.endswith(" (did you mean gen?)")
 
 

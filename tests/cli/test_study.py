@@ -149,13 +149,16 @@ def test_presets(run):
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
         ("run bad.toml --size quick --out s", "argument '--size': got quick, allowed: not with"),
         ("run frequency --engine dask --out s", "argument '--engine': got dask, allowed: local"),
-        ("run rank --methods lroa --out s", "argument '--methods': got lroa, allowed: lora, ft"),
+        (
+            "run rank --methods lroa --out s",
+            "argument '--methods': got lroa (did you mean lora?), allowed: lora, ft",
+        ),
         ("run frequency --workers 0 --out s", "argument '--workers': got 0, allowed: a whole"),
         ("run frequency --threads x --out s", "argument '--threads': got x, allowed: a whole"),
         ("run frequency --out bad.toml", "argument '--out': got bad.toml, a file, allowed: a new"),
         (
             "rnu frequency",
-            "argument 'COMMAND': got rnu, allowed: run, report",
+            "argument 'COMMAND': got rnu (did you mean run?), allowed: run, report",
         ),
         ("show nothing", "argument 'PRESET|STUDY': got nothing, allowed: a study file, or one of"),
     ],

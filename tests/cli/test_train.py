@@ -66,7 +66,8 @@ def test_every_option_reaches_the_config(run, spec, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--model", "nanno"), "'--model': got nanno, allowed: pico, nano, micro, 14m, 31m, 70m, "
+        (("--model", "nanno"),
+         "'--model': got nanno (did you mean nano?), allowed: pico, nano, micro, 14m, 31m, 70m, "
          "160m, 410m, gpt2-nano, gpt2-micro, llama-nano"),
         (("--steps", "0"), "'--steps': got 0, allowed: a whole number from 1"),
         (("--steps", "many"), "'--steps': got many, allowed: a whole number"),

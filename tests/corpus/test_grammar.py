@@ -281,7 +281,7 @@ def test_a_spec_says_its_grammar_and_tokenizer(tmp_path, tokenizer):
         ('name = "bios-fr"', "argument 'grammar': got bios-fr"),
         (
             'nme = "bios-en"',
-            "argument 'grammar.nme': got nme, allowed: name, file, digest, tokenizer",
+            r"'grammar.nme': got nme \(did you mean name\?\), allowed: name, file, digest, token",
         ),
         ("name = 3", "argument 'grammar.name': got 3, allowed: text"),
         ('file = "none.toml"', r"none.toml, which does not exist, allowed: a grammar file"),

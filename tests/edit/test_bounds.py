@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     [
         ("dpo_refusal", {"scale": "sum"}, "'scale': got sum, allowed: dpo, open-unlearning"),
         ("rmu", {"positions": "al"}, r"'positions': got al \(did you mean all\?\), allowed: "),
-        ("rome", {"token": "subj"}, "'token': got subj, allowed: subject, prompt"),
-        ("ft", {"part": "mlpp"}, "'part': got mlpp, allowed: mlp, attention"),
-        ("ft", {"optimiser": "adma"}, "'optimiser': got adma, allowed: adam, sgd"),
-        ("retrain", {"twin": "witout"}, "'twin': got witout, allowed: auto, override, without"),
+        ("rome", {"token": "subj"}, "'token': got subj .*, allowed: subject, prompt"),
+        ("ft", {"part": "mlpp"}, "'part': got mlpp .*, allowed: mlp, attention"),
+        ("ft", {"optimiser": "adma"}, "'optimiser': got adma .*, allowed: adam, sgd"),
+        ("retrain", {"twin": "witout"}, "'twin': got witout .*, allowed: auto, override, without"),
         ("ike", {"nearest": "middle"}, "'nearest': got middle, allowed: last, first, anywhere"),
         ("ft", {"part": "mlp", "layers": ()}, "'layers': got none, allowed: at least one layer"),
         ("ft_l", {"layers": []}, "'layers': got none, allowed: at least one layer"),
@@ -77,7 +77,7 @@ def test_types_that_only_a_checker_imports_are_no_obstacle():
         plan: "EditPlan | None" = None
 
     assert Own().place == "here"
-    with pytest.raises(ArgumentError, match="argument 'place': got nowhere, allowed: here, there"):
+    with pytest.raises(ArgumentError, match=r"'place': got nowhere .*, allowed: here, there"):
         Own(place="nowhere")
     with pytest.raises(ArgumentError, match=r"argument 'rate': got 0\.0, allowed: above 0"):
         Own(rate=0.0)

@@ -64,7 +64,9 @@ def test_the_dictionary_makes_the_request_again():
     request = EditRequest(edits=3, exposures=(1, 4), kind="refusal", seed=2**62)
     assert EditRequest.from_dict(request.to_dict()) == request
     assert "relation" not in request.to_dict()
-    with pytest.raises(ArgumentError, match=r"argument 'edit': got an unknown key, .* mean edits"):
+    with pytest.raises(
+        ArgumentError, match=r"argument 'edit': got an unknown key .did you mean edits"
+    ):
         EditRequest.from_dict({"edit": 3})
 
 

@@ -51,9 +51,9 @@ def test_a_whole_number_keeps_all_its_digits(text):
         ({"name": 1}, "argument 'name': got 1, allowed: a text"),
         (
             {"name": "a", "nane": 1},
-            r"argument 'nane': got an unknown key, allowed: name, .* mean name",
+            r"argument 'nane': got an unknown key .*mean name.*, allowed: name, ",
         ),
-        ({"name": "a", "kind": "rund"}, r"'kind': got rund, allowed: round, square .*mean round"),
+        ({"name": "a", "kind": "rund"}, r"'kind': got rund .*mean round.*, allowed: round, square"),
         ({"name": "a", "count": "1"}, "argument 'count': got 1, allowed: a whole number or none"),
         ({"name": "a", "count": 1.5}, "argument 'count': got 1.5, allowed: a whole number"),
         ({"name": "a", "count": True}, "argument 'count': got True, allowed: a whole number"),

@@ -144,7 +144,7 @@ def test_what_takes_no_suite_has_the_id_that_it_had():
         ('"editing"', '"recall"', "suite': got recall, allowed: editing, unlearning"),
         ('suite = "editing"', "twin = true", "twin': got True, allowed: false without a suite"),
         ("twin = true }", "continued = 0 }", "continued': got 0, allowed: a whole number from 1"),
-        ('name = "ft"', 'family = "tuning"', "family': got tuning, allowed: fine-tuning"),
+        ('name = "ft"', 'family = "tuning"', "family': got tuning.*, allowed: fine-tuning"),
         ('name = "ft"', 'family = "oracle"', "label': got ft, allowed: none with a family"),
         ('label = "npo"', 'label = "npo"\nwithout = ["ft"]', "without': got .*only with a fam"),
         ('{ suite = "unl', '{ suites = "unl', "suites"),
