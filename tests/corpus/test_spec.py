@@ -92,3 +92,10 @@ def test_a_study_takes_wordings_as_text():
         return list(Study.parse(text).expand().models)
 
     assert models('paraphrases = "4:1"') == models("paraphrases = 4\nheld_out = 1")
+
+
+@pytest.mark.parametrize("value", [b"5", bytearray(b"5"), {1}, (one for one in (3, 3)), object()])
+def test_what_json_cannot_hold_is_refused_by_its_type(value):
+    said = f"argument 'objects': got an object of type {type(value).__name__}, allowed: a number"
+    with pytest.raises(ArgumentError, match=said):
+        World(subjects=5, relations=2, objects=value)

@@ -268,3 +268,12 @@ def test_positions_may_be_whole_floats(world):
     assert world.facts(1e0, 1e1).equals(world.facts(1, 10))
     with pytest.raises(ArgumentError, match=r"'start': got 0.5, allowed: a whole number from 0"):
         world.facts(0.5)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, 11), (3, 2), (0, 10**30), (10**30, 10**31), (11, 11)]
+)
+def test_a_range_beyond_the_facts_is_refused(start, stop):
+    said = f"argument 'range': got {start}:{stop}, allowed: a range within 0:10"
+    with pytest.raises(ArgumentError, match=said):
+        World(subjects=5, relations=2, objects=3).facts(start, stop)

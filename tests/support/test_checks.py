@@ -3,7 +3,10 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from behemoth.support.checks import as_found, in_the_way
+import pytest
+
+from behemoth.support.checks import as_found, in_the_way, path_of
+from behemoth.support.errors import ArgumentError
 
 
 def test_what_is_in_the_way_of_a_directory(tmp_path):
@@ -16,6 +19,13 @@ def test_what_is_in_the_way_of_a_directory(tmp_path):
     assert not in_the_way(tmp_path / "nothing")
     assert not in_the_way(file / "below")
     assert not in_the_way(loop)
+
+
+def test_a_path_has_no_nul_character():
+    with pytest.raises(
+        ArgumentError, match=r"argument 'out': got .*, allowed: a path without a NUL"
+    ):
+        path_of("out", "a\0b")
 
 
 def test_a_path_of_which_the_system_refuses_to_say_anything_does_not_exist(tmp_path):

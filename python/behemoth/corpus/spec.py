@@ -323,7 +323,7 @@ def to_json(value: Any) -> Any:
     Raises
     ------
     ArgumentError
-        For NaN or an infinity, which JSON cannot represent.
+        For what JSON cannot represent, such as bytes, a generator, NaN or an infinity.
     """
     if isinstance(value, float) and not isfinite(value):
         raise ArgumentError((), value, "a finite number")
@@ -333,13 +333,16 @@ def to_json(value: Any) -> Any:
         return to_json(items if kind is None else {"kind": kind, **items})
     if isinstance(value, Mapping):
         return {str(key): _item(key, item) for key, item in value.items() if item is not None}
-    if isinstance(value, str | bytes) or value is None:
+    if isinstance(value, str) or value is None:
         return value
     if (tolist := getattr(value, "tolist", None)) is not None:
         return to_json(tolist())  # numpy scalars and arrays, without importing numpy here
-    if isinstance(value, Sequence):
-        return [_item(index, item) for index, item in enumerate(value)]
-    return value
+    if isinstance(value, bytes | bytearray) or not isinstance(value, Sequence | int | float):
+        allowed = "a number, text, a sequence or a mapping"
+        raise ArgumentError((), f"an object of type {type(value).__name__}", allowed)
+    return (
+        [_item(at, item) for at, item in enumerate(value)] if isinstance(value, Sequence) else value
+    )
 
 
 def _item(key: object, value: Any) -> Any:

@@ -56,6 +56,8 @@ def url_or_none(value: object) -> str | None:
 def path_of(name: str, value: object, allowed: str = "a path") -> Path:
     """Return an argument as a path; an empty text is refused, not taken for this directory.
 
+    So is a text with a NUL character, which no system has in a path.
+
     Raises
     ------
     ArgumentError
@@ -65,6 +67,8 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
     if is_url(value):
         here = "a local path (`behemoth pull` fetches from a store, `push` sends to it)"
         raise ArgumentError(name, value, here)
+    if "\0" in str(value):
+        raise ArgumentError(name, str(value), "a path without a NUL character")
     return Path(value)
 
 
