@@ -232,6 +232,9 @@ class Run(ModelSource):
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer of its corpus, as ``AutoTokenizer`` loads it, loaded on first access."""
+        # Without its files transformers makes an empty tokenizer of the model's family.
+        if not (self.directory / "tokenizer.json").is_file():
+            raise CorpusError(f"{self.directory} has no tokenizer.json")
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(self.directory)
