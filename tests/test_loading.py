@@ -75,7 +75,7 @@ def test_a_tokenizer_is_loaded(tmp_path):
     assert (found["is"], found["kind"], found["vocabulary"]) == ("a tokenizer", "BPE", made.size)
 
 
-def test_a_checkpoint_is_a_model_of_the_corpus_of_its_run(tmp_path):
+def test_a_run_has_a_tokenizer_and_its_checkpoints_are_models_of_its_corpus(tmp_path):
     corpus = bh.Corpus(bh.World(subjects=20, relations=2, objects=5))
     config = bh.default_config(
         "pico", steps=1, batch_size=2, block_length=16, threads=1, checkpoint_history=1
@@ -89,17 +89,13 @@ def test_a_checkpoint_is_a_model_of_the_corpus_of_its_run(tmp_path):
         after.state_dict()[name].equal(value) for name, value in before.state_dict().items()
     )
     assert bh.inspect(place)["run"] == str(tmp_path / "run")
+    tokens = corpus.tokens(0, 2)
+    tokenizer = bh.load(tmp_path / "run").tokenizer
+    assert tokenizer(corpus.decode(tokens)).input_ids == tokens.tolist()
+    assert tokenizer.decode(tokens).strip() == corpus.decode(tokens)
     place.rename(tmp_path / "model")
     with pytest.raises(bh.ArgumentError, match=r"model, a model without a corpus, allowed: one "):
         bh.load(tmp_path / "model")
-
-
-def test_a_run_has_its_tokenizer(trained):
-    run = bh.load(trained)
-    tokens = run.corpus.tokens(0, 2)
-    text = run.corpus.decode(tokens)
-    assert run.tokenizer.decode(tokens) == text
-    assert run.tokenizer(text).input_ids == tokens.tolist()
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "notes.txt", "broken.parquet"])
