@@ -14,7 +14,6 @@ def test_an_unknown_command_names_its_neighbour(run):
     assert message.startswith(
         "argument 'COMMAND': got gne (did you mean gen?), allowed: gen, inspect, verify, facts,"
     )
-    assert message.endswith(" (did you mean gen?)")
 
 
 def test_help_names_every_option_and_no_command_is_help(run):
