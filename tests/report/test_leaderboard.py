@@ -12,13 +12,12 @@ import pytest
 pytest.importorskip("altair", reason="the report's packages are not installed")
 
 from behemoth.report.charts.pareto import front, pareto
+from behemoth.report.leader import leader, provisos
 from behemoth.report.leaderboard import (
     Leaderboard,
     _between,
     anchor,
     by_world,
-    leader,
-    provisos,
     render_leaderboard,
 )
 from behemoth.report.page import Table

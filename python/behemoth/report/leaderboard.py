@@ -22,6 +22,7 @@ from behemoth.study.results import Results
 from .by_exposures import exposure_parts
 from .charts.by_exposures import by_exposures
 from .charts.pareto import pareto
+from .leader import leader, provisos
 from .learnt import learnt_parts, unlearnt, world_name
 from .page import (
     COMMAND,
@@ -244,55 +245,6 @@ def render_leaderboard(page: Leaderboard) -> str:
     parts += failures_part(page.failures)
     parts += closing(page)
     return document(f"{page.name}: a Behemoth leaderboard", parts, drawn)
-
-
-def leader(board: Board) -> str:
-    """Return a sentence that names the leading method, and those tied with it."""
-    table = board.table.filter((pl.col("family") != "oracle") & pl.col("score").is_not_null())
-    if table.is_empty():
-        return "no method has a score yet."
-    ranked = table.filter(pl.col("first").is_not_null())
-    best = (table if ranked.is_empty() else ranked).row(0, named=True)
-    score = number(best["score"], 2)
-    if table.height == 1:
-        return f"{best['label']} is the only method with a score ({score})."
-    said = f"{best['label']} has the highest score, {score}"
-    if ranked.is_empty():
-        return f"{said}; without intervals no method is ranked."
-    apart = table.filter(pl.col("first").is_null())["label"].to_list()
-    if apart:
-        said = f"{best['label']} has the highest score of the ranked methods, {score}"
-    without = f" Not ranked: {', '.join(apart)}." if apart else ""
-    if ranked.height == 1:
-        return f"{best['label']} is the only ranked method, with a score of {score}.{without}"
-    table = ranked
-    tied = table.filter((pl.col("first") == 1) & (pl.col("label") != best["label"]))["label"]
-    if tied.is_empty():
-        return f"{said}, and its interval lies above all others.{without}"
-    names = ", ".join(tied.to_list())
-    how = "is" if len(tied) == 1 else "are"
-    others = f"{len(tied)} of {table.height - 1} others {how} tied with it: {names}"
-    return f"{said}; {others}.{without}"
-
-
-def provisos(board: Board) -> Iterator[str]:
-    """Yield what the name of the leading method alone would hide: its damage, and other worlds."""
-    ranked = board.table.filter((pl.col("family") != "oracle") & pl.col("first").is_not_null())
-    if ranked.is_empty():
-        return
-    label = ranked["label"][0]
-    for lost in board.measures.filter(label=label, measure="damage")["mean"]:
-        if lost > BOUND:
-            yield f"{label} loses {number(lost, 2)} of the other facts that the models knew."
-    known = board.cells.filter(pl.col("label").is_in(ranked["label"].implode()), measure="score")
-    worlds = known.group_by("label", "grammar").agg(pl.col("mean").mean())
-    highest = worlds.sort("mean", descending=True).unique("grammar", keep="first")
-    if highest.height > 1:
-        each = [
-            f"{row['label']} for {world_name(row['grammar'])} ({number(row['mean'], 2)})"
-            for row in highest.sort("grammar", nulls_last=False).iter_rows(named=True)
-        ]
-        yield f"By kind of world, the highest are {' and '.join(each)}."
 
 
 def _how(board: Board) -> str:
