@@ -277,12 +277,15 @@ def _reasons(reasons: Sequence[Mapping[str, Any]], own: str) -> list[str]:
         said = f"- {_upper(reason['says'])}"
         if "conditions" in reason:
             missed = [one for one in reason["conditions"] if one["outcome"] != "holds"]
-            still = "; ".join(f"{one['says']} {_number(one)}" for one in missed)
+            told = "; ".join(
+                f"{one['says']} {_number(one)}" for one in missed or reason["conditions"]
+            )
             other = reason.get("processor", own)  # records of earlier versions do not state it
             where = "" if other == own else f", on {other}"
             lines.append(
                 f"{said} ({changes}{where}): **{reason['verdict']}**"
-                + (f"; conditions that do not hold: {still}." if still else ".")
+                + ("; conditions that do not hold" if missed else "")
+                + (f": {told}." if told else ".")
             )
         elif changes:
             why = f", failed: {reason['failed']}" if "failed" in reason else _costs(reason)

@@ -166,7 +166,7 @@ impl Lexicon {
     /// Returns the ambiguities of the grammar, one line each.
     fn ambiguities(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         run(py, 0, None, |progress| {
-            self.inner.grammar().ambiguities(progress)
+            self.inner.grammar().ambiguities(|| progress.add(1))
         })
     }
 

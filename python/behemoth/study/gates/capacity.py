@@ -56,9 +56,7 @@ class Capacity:
         Reason("the learning rate is too high: half of it", {"rate": 2e-3, "levels": (100,)}),
         Reason("the world offers 0.64 bits per parameter, and 1 was published at 100: three times "
                "as many facts",
-               {"subjects": 10_000, "levels": (100,)},
-               cost="three times the training of that level; a first model, with seed 0, stored "
-               "0.80 bits per parameter of 1.88 that it was offered, more than the bound"),
+               {"subjects": 10_000, "levels": (100,)}),
     )  # fmt: skip
 
     size: str = "pico"

@@ -106,7 +106,7 @@ class RankAndPart:
                {"rates": (0.1, 0.25, 1.0, 4.0, 10.0)}),
         Reason("a larger model (the reference's has 31 M parameters) derives what this one stores: "
                "`nano`",
-               {"size": "nano", "rate": 2.5e-3}, cost="three models of `nano`, and their edits"),
+               {"size": "nano", "rate": 2.5e-3}),
     )  # fmt: skip
 
     world: Frequency = field(default_factory=Frequency)

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::expand::{About, Content, Expansion, Mention, Segment, TextRole};
 use super::file::{Class, Kind, Relation, Sentence, TextGrammar};
 use super::pattern::{Part, Pattern};
-use crate::corpus::Progress;
 use crate::error::{Error, Result};
 
 /// Maximum number of names or objects that are searched for ambiguities.
@@ -205,13 +204,14 @@ impl TextGrammar {
     /// Returns the ambiguities of the grammar, one line each: facts with the same text, and answers
     /// that are the beginning of another answer.
     ///
-    /// `progress` counts the names that were compared.
+    /// `compared` is called for every name that was compared; an error that it returns, such as
+    /// [`Error::Cancelled`], ends the search.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Cancelled`] if `progress` was cancelled.
-    pub fn ambiguities(&self, progress: &Progress) -> Result<Vec<String>> {
-        let mut found = self.ambiguous_names(progress)?;
+    /// Returns the error of `compared`.
+    pub fn ambiguities(&self, compared: impl FnMut() -> Result<()>) -> Result<Vec<String>> {
+        let mut found = self.ambiguous_names(compared)?;
         for relation in &self.relations {
             found.extend(self.ambiguous_objects(relation));
         }
@@ -220,7 +220,7 @@ impl TextGrammar {
     }
 
     /// Returns the names that two subjects may have.
-    fn ambiguous_names(&self, progress: &Progress) -> Result<Vec<String>> {
+    fn ambiguous_names(&self, mut compared: impl FnMut() -> Result<()>) -> Result<Vec<String>> {
         let name = &self.subject.name;
         if self.names() > LOOKED_THROUGH {
             return Ok(Vec::new());
@@ -230,7 +230,7 @@ impl TextGrammar {
         let mut found = Vec::new();
         for class in &self.subject.classes {
             for number in 0..self.names() {
-                progress.add(1)?;
+                compared()?;
                 let text = self.filled(name, Some(class), number);
                 let digest = *blake3::hash(text.as_bytes()).as_bytes();
                 if *seen.entry(digest).or_insert(number) != number {
