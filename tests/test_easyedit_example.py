@@ -66,5 +66,5 @@ def test_settings_replace_hyperparameters_and_unknown_ones_are_refused():
     assert (found["lr"], found["layers"], found["batch_size"]) == (0.01, [0], 7)
     assert found["rewrite_module_tmp"].endswith(".weight")
     assert EXAMPLE["PUBLISHED"]["ft"]["lr"] == 5e-4
-    with pytest.raises(ArgumentError, match=r"'--set': got v_rl, .*did you mean v_lr"):
+    with pytest.raises(ArgumentError, match=r"'--set': got v_rl .*did you mean v_lr"):
         hyperparameters("rome", model, {"v_rl": 0.1})

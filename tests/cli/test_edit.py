@@ -93,11 +93,14 @@ def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):
         ("--method lora --out e", "argument '--plan': got nothing, allowed: a plan directory"),
         ("--plan PLAN --out e", "argument '--method': got nothing, allowed: a method"),
         ("--plan PLAN --method lora", "argument '--out': got nothing, allowed: a directory"),
-        ("--plan PLAN --method lorra --out e", "argument '--method': got lorra, allowed: ft, ft_l"),
+        (
+            "--plan PLAN --method lorra --out e",
+            "argument '--method': got lorra (did you mean lora?), allowed: ft",
+        ),
         ("--plan PLAN --method lora --set rank --out e", "argument '--set': got rank, allowed: "),
         (
             "--plan PLAN --method lora --set rnk=1 --out e",
-            "argument 'rnk': got an unknown setting of lora, allowed: steps",
+            "argument 'rnk': got an unknown setting of lora (did you mean rank?), allowed: s",
         ),
         ("--plan PLAN --method lora --set rank=0 --out e", "argument 'rank': got 0, allowed"),
         ("--plan PLAN --method lora --seed x --out e", "argument '--seed': got x, allowed"),

@@ -140,7 +140,10 @@ def test_presets(run):
     ("words", "message"),
     [
         ("run frequency", "argument '--out': got nothing, allowed: a directory"),
-        ("run frequncy --out s", "argument 'FILE|PRESET': got frequncy, allowed: a study file"),
+        (
+            "run frequncy --out s",
+            "argument 'FILE|PRESET': got frequncy (did you mean frequency?), allowed: a study file",
+        ),
         (
             "run no.toml --out s",
             "argument 'FILE|PRESET': got no.toml, which does not exist, allowed: a study file",

@@ -137,7 +137,10 @@ def test_probes_of_another_corpus_are_named(written, tmp_path):
 
 @pytest.mark.parametrize("look", [inspect, verify])
 def test_what_is_no_corpus_directory(tmp_path, look):
-    with pytest.raises(ArgumentError, match=r"argument 'directory': got .*, allowed: a corpus dir"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"argument 'directory': got .*, allowed: a (corpus dir|directory of a corpus)",
+    ):
         look(tmp_path)
 
 

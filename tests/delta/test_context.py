@@ -14,7 +14,7 @@ from behemoth.model.architecture import Architecture
 from behemoth.model.architectures import FAMILIES
 from behemoth.model.build import build_model
 from behemoth.model.sizes import Size
-from behemoth.recall.generation import _decode, decode, generate
+from behemoth.recall.generation import decode, decode_batch, generate
 from behemoth.recall.ragged import Ragged
 
 PROMPTS = [[5, 9, 7], [8, 6, 12, 30, 4], [11]]
@@ -75,7 +75,7 @@ def test_contexts_of_several_lengths_stand_side_by_side(family):
     longest = Ragged.of([prompt for _ in deltas for prompt in PROMPTS])
     device = torch.device("cpu")
     with torch.no_grad(), stack_deltas(model, deltas).attached():
-        together = _decode(model, longest, None, np.arange(9), 5, frozenset(), device)
+        together = decode_batch(model, longest, None, np.arange(9), 5, frozenset(), device)
     for number, batch in enumerate(alone):
         mine = number * len(PROMPTS) + batch.rows
         torch.testing.assert_close(together.logits[mine], batch.logits, rtol=0, atol=1e-5)

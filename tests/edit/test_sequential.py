@@ -309,7 +309,7 @@ def test_what_a_sequence_remembers_may_be_lost_and_not_damaged(trained, plan, tm
         progress=lambda moment: made.append(moment.done),
     )  # fmt: skip
     assert made[0] <= 1, "what cannot be gone on with is begun anew"
-    with pytest.raises(CorpusError, match=r"memory\.safetensors is damaged; --force"):
+    with pytest.raises(CorpusError, match=r"memory\.safetensors is damaged; force=True"):
         in_order(trained, plan, tmp_path / "damaged", "ultraedit", {})
     in_order(trained, plan, tmp_path / "damaged", "ultraedit", {}, force=True)
     assert read_edit(tmp_path / "damaged").complete

@@ -200,5 +200,7 @@ def test_a_model_of_another_vocabulary_is_refused(corpus, random_model):
 
 def test_unknown_templates_are_refused(corpus, random_model):
     model = random_model(corpus.vocabulary_size)
-    with pytest.raises(ArgumentError, match="argument 'templates': got sor, allowed: default"):
+    with pytest.raises(
+        ArgumentError, match=r"'templates': got sor \(did you mean rso\?\), allowed: d"
+    ):
         recall(model, corpus, templates=["sor"])

@@ -290,7 +290,7 @@ def test_a_tuning_with_other_settings_of_what_is_not_searched_is_another_one(tun
 @pytest.mark.parametrize(
     ("method", "options", "said"),
     [
-        ("fft", {}, "method': got fft, allowed: "),
+        ("fft", {}, r"method': got fft \(did you mean ft\?\), allowed: "),
         ("retrain", {}, r"got retrain, allowed: one with a search .*: ft, ft_l, .*task_vector$"),
         (
             "ft",

@@ -104,7 +104,9 @@ def test_the_paper_size_of_frequency_edits_batches_and_facts_that_were_never_wri
 
 def test_names_with_and_without_sizes():
     assert preset_text("rank-quick") == preset_text("rank", "quick")
-    with pytest.raises(ArgumentError, match="argument 'name': got rnk, allowed: a study file, or"):
+    with pytest.raises(
+        ArgumentError, match=r"got rnk \(did you mean rank\?\), allowed: a study file"
+    ):
         preset_text("rnk")
     with pytest.raises(ArgumentError, match="argument 'size': got huge, allowed: smoke"):
         preset_text("rank", "huge")
