@@ -6,23 +6,29 @@ from pathlib import Path
 import pytest
 
 simulation = runpy.run_path(str(Path(__file__).parents[1] / "coverage.py"))
-NAMES, SCENARIOS, simulate = (simulation[key] for key in ("NAMES", "SCENARIOS", "simulate"))
+NAMES, NOISES, SCENARIOS, simulate = (
+    simulation[key] for key in ("NAMES", "NOISES", "SCENARIOS", "simulate")
+)
 
 
 def test_intervals_hold_the_effect_in_few_runs():
     held, alarms = simulate(3, "an effect", 12)
-    # At 95 % fewer than 9 of 12 hold it in 0.02 % of tries, for each of the six.
+    # At 95 % fewer than 9 of 12 hold it in 0.02 % of tries, for each of the eight.
     assert list(held) == list(NAMES)
     assert min(held.values()) >= 9 / 12
     assert alarms <= 4 / 12  # P(more than 4 of 12 at 5 %) = 0.02 %
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_intervals_hold_the_effect_and_families_are_quiet(scenario):
+def test_intervals_hold_the_effect_and_families_are_quiet(scenario, noise):
     runs = 500
-    held, alarms = simulate(8, scenario, runs)
+    held, alarms = simulate(8, scenario, runs, noise)
     # At 95 % the share of 500 runs has a standard error of 1 %: three of them either way.
+    if noise == "lognormal":
+        # The Weibull likelihood is the wrong one there, and its coverage is not stated.
+        held = {name: held[name] for name in simulation["FAMILY"]}
     for name, share in held.items():
         assert 0.92 <= share <= 0.98, name
     assert alarms <= 0.05 + 3 * 0.01
