@@ -44,6 +44,11 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    console(stderr=True).print(f"behemoth: warning: {message}")
+
+
 def write_json(value: object) -> None:
     """Write one JSON object on stdout; numbers that are not finite become null."""
     import typer

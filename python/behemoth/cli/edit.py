@@ -13,13 +13,14 @@ from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
 
 from . import parse
-from .console import console, keep_interrupts, resumable, write_json
+from .console import console, keep_interrupts, resumable, warn, write_json
 from .methods import known_methods
 from .options import Option, command, flag, force
 from .places import check_corpus, check_plan, check_run
 
 if TYPE_CHECKING:
     from behemoth.edit import Edited
+    from behemoth.plan import EditPlan
 
 
 CORPUS = Option(
@@ -87,31 +88,24 @@ def edit(
         # Refuses bad settings before slow imports.
         family = get_method(method, given.get("settings")).info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
+        from behemoth.plan import EditPlan
 
         done = apply(run, progress=Bars(), **given)
-        if not (done.single or done.sequential):
-            _warn(given["plan"])
+        plan = EditPlan.load(given["plan"])
+    if plan.request.independent and len(plan) > 1 and not (done.single or done.sequential):
+        warn(
+            f"each of the {len(plan):,} edits of this plan is meant for its own model (plan "
+            "--independent), but all were made in one batch; see --single"
+        )
     if json:
         write_json(asdict(done))
     else:
-        _show(done, given["plan"], family)
+        _show(done, plan, given["plan"], family)
     if done.failed and len(done.failed) == (done.edits if done.single or done.sequential else 1):
         raise typer.Exit(1)
 
 
-def _warn(place: str) -> None:
-    """Warn of a batch of edits that are meant to be made one by one."""
-    from behemoth.plan import EditPlan
-
-    plan = EditPlan.load(place)
-    if plan.request.independent and len(plan) > 1:
-        console(stderr=True).print(
-            f"behemoth: warning: each of the {len(plan):,} edits of this plan is meant for its own "
-            "model (plan --independent), but all were made in one batch; see --single"
-        )
-
-
-def _show(done: Edited, plan: str, family: str) -> None:
+def _show(done: Edited, plan: EditPlan, place: str, family: str) -> None:
     batch = "edits one after another" if done.sequential else "edits in one batch"
     kind = "single edits" if done.single else batch
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
@@ -123,25 +117,23 @@ def _show(done: Edited, plan: str, family: str) -> None:
         which = "the batch" if row.edit is None else f"edit {row.edit}"
         messages.print(f"{which} failed: {row.failure}")
     if not done.sequential and (short := _short_of_goal(done, plan)):
-        messages.print(f"behemoth: warning: {short}; see `behemoth tune {done.method}`")
+        warn(f"{short}; see `behemoth tune {done.method}`")
     if done.sequential:
         others = "--suite sequence --out DIR"
     elif family == "unlearning" and not done.single:
         others = "--suite unlearning --twin TWIN --out DIR"
     else:
         others = "--out FRAME.parquet"
-    messages.print(f"next: behemoth evaluate {done.out} --plan {plan} {others}")
+    messages.print(f"next: behemoth evaluate {done.out} --plan {place} {others}")
 
 
-def _short_of_goal(done: Edited, plan: str) -> str | None:
+def _short_of_goal(done: Edited, plan: EditPlan) -> str | None:
     """Say that old answers have not given way, by the traces of edits; None if most have."""
-    from behemoth.edit.record import read_edit
     from behemoth.evaluate.dose import doses
-    from behemoth.plan import EditPlan
 
-    deltas = read_edit(done.out).deltas(changes=False)
+    deltas = done.record.deltas(changes=False)
     held = {key: delta for key, delta in deltas.items() if delta.failure is None}
-    found = doses(held, EditPlan.load(plan)).drop_nulls("reached")
+    found = doses(held, plan).drop_nulls("reached")
     missed = found.filter(reached=False)
     if 2 * len(missed) <= len(found):
         return None

@@ -10,7 +10,7 @@ import typer
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 
-from .console import console, write_json
+from .console import console, warn, write_json
 from .options import Option, command, offering
 from .spec_options import grammars
 
@@ -150,9 +150,8 @@ def _show(found: GrammarCheck) -> None:
         out.print(f"{row['statements']} joint statements of {', '.join(row['relations'])}")
     for text in found.samples:
         out.print(f"\n{text}")
-    messages = console(stderr=True)
     for line in found.ambiguities:
-        messages.print(f"behemoth: warning: {line}")
+        warn(line)
 
 
 def _counts(written: int, held_out: int) -> str:

@@ -14,7 +14,7 @@ from behemoth.support.errors import renamed
 from behemoth.support.text import plural_text
 
 from . import parse
-from .console import console, keep_interrupts, write_json
+from .console import console, keep_interrupts, warn, write_json
 from .options import Option, command, field_options, flag, force
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def plan(
     else:
         _show(made, source, out, corpus, to_edit=(at_hand("source", source) / "run.json").is_file())
     for warning in told:
-        console(stderr=True).print(f"behemoth: warning: {warning.message}")
+        warn(str(warning.message))
     if known is not None:
         _warn(known, corpus)
 

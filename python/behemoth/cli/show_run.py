@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.support.text import rate_text
 
-from .console import console
+from .console import console, warn
 
 if TYPE_CHECKING:
     from behemoth.train.inspection import RunInspection
@@ -30,9 +30,9 @@ def show_result(result: TrainResult) -> None:
     out.print(table)
     out.print(_recall(result.recall, "Recall"))
     if result.steps < _FEW and result.recall and max(result.recall.values()) < _LEARNT:
-        console(stderr=True).print(
-            f"behemoth: warning: {result.steps:,} updates were too few to learn these facts; a "
-            "smaller --batch-size or more --epochs gives more"
+        warn(
+            f"{result.steps:,} updates were too few to learn these facts; a smaller --batch-size "
+            "or more --epochs gives more"
         )
 
 

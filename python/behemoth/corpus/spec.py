@@ -337,12 +337,12 @@ def to_json(value: Any) -> Any:
         return value
     if (tolist := getattr(value, "tolist", None)) is not None:
         return to_json(tolist())  # numpy scalars and arrays, without importing numpy here
-    if isinstance(value, bytes | bytearray) or not isinstance(value, Sequence | int | float):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_item(index, item) for index, item in enumerate(value)]
+    if not isinstance(value, int | float):
         allowed = "a number, text, a sequence or a mapping"
         raise ArgumentError((), f"an object of type {type(value).__name__}", allowed)
-    return (
-        [_item(at, item) for at, item in enumerate(value)] if isinstance(value, Sequence) else value
-    )
+    return value
 
 
 def _item(key: object, value: Any) -> Any:

@@ -59,13 +59,7 @@ OWN_METHODS = {
 
 
 def method_names() -> list[str]:
-    """Return the names of all methods, built-in ones first, then those of other packages."""
-    others = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
-    return [*OWN_METHODS, *(name for name in others if name not in OWN_METHODS)]
-
-
-def methods() -> list[str]:
-    """Return the names of all methods, as `behemoth methods` lists them.
+    """Return the names of all methods, built-in ones first, then those of other packages.
 
     Examples
     --------
@@ -73,7 +67,12 @@ def methods() -> list[str]:
     >>> bh.methods()[:5]
     ['ft', 'ft_l', 'ft_svd', 'lora', 'rome']
     """
-    return method_names()
+    others = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
+    return [*OWN_METHODS, *(name for name in others if name not in OWN_METHODS)]
+
+
+methods = method_names
+"""The name of this function in `behemoth`, as that of the command."""
 
 
 def method_type(name: str) -> type[EditMethod]:

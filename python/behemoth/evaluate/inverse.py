@@ -9,6 +9,7 @@ sentences that name the object first (template ``osr``), or as facts of a relati
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,11 +170,13 @@ def _subject_words(corpus: Corpus, subjects: NDArray[np.int64]) -> list[list[int
 def _facts(corpus: Corpus, prompts: Prompts, inverse: int, edits: pl.DataFrame) -> pl.DataFrame:
     """Return prompts for the facts of the new objects in an inverse relation, if written."""
     facts = corpus.world.fact_ids(edits["new_object"].to_numpy().astype(np.uint64), inverse)
-    own = edits.filter(pl.Series(corpus.exposures(facts) > 0))
+    written = corpus.exposures(facts) > 0
+    own = edits.filter(pl.Series(written))
     if own.is_empty():
         return pl.DataFrame(schema=INVERSE)
-    facts = corpus.world.fact_ids(own["new_object"].to_numpy().astype(np.uint64), inverse)
-    asked = prompts.ask(prompts.trained[0], facts, own["subject"].to_numpy().astype(np.int64))
+    asked = prompts.ask(
+        prompts.trained[0], facts[written], own["subject"].to_numpy().astype(np.int64)
+    )
     columns = (asked[name].to_list() for name in ("prompt", "old_answer", "answer"))
     return _rows(own, "relation", *columns)
 
@@ -220,22 +223,15 @@ def ask_inverse(
     ArgumentError
         See `inverse_questions`.
     """
-    asked = inverse_questions(corpus, plan, together=None in deltas or not deltas)
+    models: Mapping[int | None, EditDelta | None] = deltas or {None: None}
+    asked = inverse_questions(corpus, plan, together=None in models)
     known = _says(model, asked, "old_answer", batch_size)
-    named = np.zeros(len(asked), bool)
-    if None in deltas or not deltas:
-        if deltas:
-            with deltas[None].apply(model):
-                named = _says(model, asked, "answer", batch_size)
-        else:
-            named = _says(model, asked, "answer", batch_size)
-    else:
-        edits = asked["edit"].to_numpy()
-        for edit, delta in deltas.items():
-            mine = edits == edit
-            if mine.any():
-                with delta.apply(model):
-                    named[mine] = _says(model, asked.filter(mine), "answer", batch_size)
+    named, edits = np.zeros(len(asked), bool), asked["edit"].to_numpy()
+    for edit, delta in models.items():
+        mine = np.full(len(asked), True) if edit is None else edits == edit
+        if mine.any():
+            with nullcontext() if delta is None else delta.apply(model):
+                named[mine] = _says(model, asked.filter(mine), "answer", batch_size)
     return asked.with_columns(
         pl.Series("known", known, pl.Boolean), pl.Series("exact_match", named, pl.Boolean)
     )

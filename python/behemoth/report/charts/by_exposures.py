@@ -20,11 +20,10 @@ from behemoth.report.style import (
     rows,
     shape_of,
 )
-from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
-from .common import names_of_rows
+from .common import BARS, names_of_rows
 
 __all__ = ["by_exposures", "level_name"]
 
@@ -62,7 +61,10 @@ def by_exposures(board: Board) -> Figure | Absent:
     if len(levels) == 1:
         why = f"All edited facts have the same exposures: {level_name(*levels[0])}."
         return Absent(name, title, why)
-    places = {label: place for place, label in enumerate(board.table["label"])}
+    # Methods without any value have no row, as their names would stand beside nothing.
+    valued = set(own["label"])
+    labels = [label for label in board.table["label"] if label in valued]
+    places = {label: float(place) for place, label in enumerate(labels)}
     names = [level_name(*level) for level in levels]
     colours = dict(zip(names, exposure_colours(range(len(names))).values(), strict=True))
     shift = pl.col("least").replace_strict(
@@ -73,13 +75,10 @@ def by_exposures(board: Board) -> Figure | Absent:
         pl.Series(
             "exposures", [level_name(*level) for level in own.select("least", "most").rows()]
         ),
-        pl.col("label").replace_strict(places, return_dtype=pl.Float64).alias("place"),
-    ).with_columns((pl.col("place") + (_NAME + _STEP * (shift + 0.2)) / row).alias("row"))
-    labels = [label for label in places if label in set(frame["label"])]
-    # Methods without any value have no row, as their names would stand beside nothing.
-    moved = {float(places[label]): float(place) for place, label in enumerate(labels)}
-    frame = frame.with_columns(
-        pl.col("row") - pl.col("place") + pl.col("place").replace_strict(moved)
+        (
+            pl.col("label").replace_strict(places, return_dtype=pl.Float64)
+            + (_NAME + _STEP * (shift + 0.2)) / row
+        ).alias("row"),
     ).sort("row")
     shapes = {name: SHAPES[place % len(SHAPES)] for place, name in enumerate(names)}
     panels = [
@@ -99,13 +98,10 @@ def by_exposures(board: Board) -> Figure | Absent:
     caption = (
         f"Each point is the mean over up to {plural_text(trials, 'trial')} ({some} edits, "
         f"{plural_text(clusters, 'cluster')}) of a measure over the edits of facts that are "
-        "written this many times; methods are in the order of the board. Bars are 95% intervals "
-        "of the cluster jackknife over (world, initialisation), clipped to the range of the "
-        f"measure; a point without a bar has fewer than {FEWEST} clusters, or the same value "
-        f"without any one cluster.{batch}"
+        f"written this many times; methods are in the order of the board. {BARS}.{batch}"
     )
     return Figure(
-        name, title, caption, tuple(panels), frame.drop("row", "place", "minus"),
+        name, title, caption, tuple(panels), frame.drop("row", "minus"),
         tuple(colours.items()), "exposures of the edited facts", shapes=shapes,
     )  # fmt: skip
 

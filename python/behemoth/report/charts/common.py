@@ -22,10 +22,12 @@ from behemoth.report.style import (
     rows,
     wide,
 )
+from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
 __all__ = [
+    "BARS",
     "CUT",
     "FLOOR",
     "JACKKNIFE",
@@ -53,6 +55,12 @@ JACKKNIFE = (
     "without a bar has one cluster, or the same value without any one cluster"
 )
 
+BARS = (
+    "Bars are 95% intervals of the cluster jackknife over (world, initialisation), clipped to the "
+    f"range of the measure; a point without a bar has fewer than {FEWEST} clusters, or the same "
+    "value without any one cluster"
+)
+"""The same for the captions of boards."""
 
 FLOOR = 0.5
 """Position, in steps, of edits that needed none, on a logarithmic axis."""

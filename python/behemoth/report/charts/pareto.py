@@ -21,10 +21,10 @@ from behemoth.report.style import (
     rows,
     shape_of,
 )
-from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
+from .common import BARS
 from .labels import REACH, place_names
 
 __all__ = ["AXES", "front", "pareto"]
@@ -41,11 +41,6 @@ _SAID = {
     "utility": "utility, as a share of the twin's",
     "forgetting": "forgetting: 1 \u2212 distance to the twin",
 }
-_BARS = (
-    "Bars are 95% intervals of the cluster jackknife over (world, initialisation), clipped to the "
-    f"range of the measure; a point without a bar has fewer than {FEWEST} clusters, or the same "
-    "value without any one cluster"
-)
 _LESS_IS_MORE = ("damage",)
 _NAMED = 12  # maximum number of names in the chart
 
@@ -94,7 +89,7 @@ def pareto(board: Board) -> Figure | Absent:
     chart = _chart(frame, across, up, colours, shapes)
     fewer = f", up to {_NAMED} of them" if frame["named"].sum() == _NAMED else ""
     caption = (
-        f"One point per method: the mean over {_trials(board.table.filter(whole))}. {_BARS}. The "
+        f"One point per method: the mean over {_trials(board.table.filter(whole))}. {BARS}. The "
         "dashed line joins the Pareto front, the methods that no other method beats. Named in the "
         f"chart are the front, oracles and the method with the highest score{fewer}; all others "
         "are smaller and are told by colour and shape, and their numbers are in the table. Oracles "

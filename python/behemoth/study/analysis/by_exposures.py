@@ -93,7 +93,7 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
     rows = rows.with_columns(_place(levels))
     readings = _readings(suite, rows)
     if suite == "unlearning":
-        readings = readings.join(_twins(own, rows, readings), on=["plan", "level"], how="left",
+        readings = readings.join(_twins(own, readings), on=["plan", "level"], how="left",
                                  maintain_order="left")  # fmt: skip
     values = _values(suite, readings).join(trials, on="trial", maintain_order="left")
     edits = rows.group_by(*_KEYS).agg(pl.struct("edit").n_unique().alias("edits"))
@@ -148,7 +148,7 @@ def _over_rows(rows: pl.DataFrame, value: pl.Expr, name: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _twins(own: pl.DataFrame, rows: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
+def _twins(own: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
     """Return the twins' probability of the old answers, by plan and level.
 
     Its frame is not kept, but `retrain` has made the same model, with the same probability.

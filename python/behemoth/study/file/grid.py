@@ -83,6 +83,10 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
                     raise ArgumentError(tuple(name.split(".")), got, "one list for a name")
                 axes[name] = values
         check_size(place, axes)
+        with within(*place):
+            for name, values in axes.items():
+                if any(value in values[:at] for at, value in enumerate(values)):
+                    raise ArgumentError(tuple(name.split(".")), values, "each value once")
         for chosen in product(*axes.values()):
             point = dict(zip(axes, chosen, strict=True))
             if point not in found:
@@ -123,8 +127,6 @@ def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[s
             yield from _axes(value, path)
         elif len(path) < 2 or not isinstance(value, list) or not value:
             raise ArgumentError(path, value, "a list of values, such as [0, 1, 2]")
-        elif any(one in value[:at] for at, one in enumerate(value)):
-            raise ArgumentError(path, value, "each value once")
         else:
             yield ".".join(path), value
 
