@@ -21,6 +21,7 @@ from behemoth.study.gates import GATES
 from behemoth.study.gates.conditions import Condition, verdict_of
 from behemoth.study.gates.measures import gaps, identity, plain
 from behemoth.study.gates.picture import Picture, means
+from behemoth.study.gates.record import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "gates"
@@ -67,7 +68,7 @@ def test_intervals_are_no_certainty_and_end_at_what_is_possible(gate):
     for reason in record["reasons"]:
         if "conditions" not in reason:  # not tested, so the rows may lack what the change measures
             continue
-        changed = dataclasses.replace(gate, **reason["changes"])
+        changed = Reason(reason["says"], reason["changes"]).changed(gate)
         # Gate 1 names its measurements after the sizes of its models.
         names = dict(zip(getattr(gate, "sizes", ()), getattr(changed, "sizes", ()), strict=True))
         named = [{names.get(key, key): value for key, value in row.items()} for row in rows]

@@ -10,6 +10,8 @@ from behemoth.report.gates import NOT_RUN, page_name, read_records, write_gate_p
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.gates import GATES, VERDICTS, measures, run, run_gates
 from behemoth.study.gates.bench import Bench, Frequency, Units
+from behemoth.study.gates.recall_threshold import RecallThreshold
+from behemoth.study.gates.record import Reason
 
 TINY = Frequency(
     subjects=20, relations=2, objects=5, levels=(1, 8),
@@ -121,7 +123,10 @@ def test_a_run_goes_on_where_it_was_stopped(units, tmp_path, monkeypatch):
 
 
 def test_reasons_are_tested_where_a_gate_is_not_reproduced(units, tmp_path):
-    gate = tiny(1)
+    class Gate(RecallThreshold):
+        reasons = (*RecallThreshold.reasons[:2], Reason("a larger world", cost="a long time"))
+
+    gate = Gate(**{name: getattr(tiny(1), name) for name in ("world", "sizes", "rates", "seeds")})
     result = run_gates(tmp_path / "gates", gates=[gate], reasons=True)
     write_gate_pages(tmp_path / "gates", tmp_path / "pages", gates=[gate])
     [record] = result.gates

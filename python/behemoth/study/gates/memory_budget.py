@@ -8,8 +8,6 @@ is not estimated.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.work.memory_budget import Shares, shares_of
@@ -88,10 +86,9 @@ def _refusal(
 
 def _units(gate: Gate, threads: int, *, reasons: bool) -> list[Units]:
     found = units_of(gate, threads)
-    own: Any = gate
     for reason in gate.reasons if reasons else ():
         if reason.changes:
-            found += units_of(replace(own, **reason.changes), threads)
+            found += units_of(reason.changed(gate), threads)
     return found
 
 

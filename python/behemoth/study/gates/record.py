@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from .conditions import Condition, Held, Verdict
@@ -27,14 +27,29 @@ class Reason:
     says : str
         The reason in words.
     changes : mapping
-        Fields of the gate to change for a test of the reason; empty if no field states it.
+        Fields of the gate to change for a test of the reason, ``world.subjects`` for a field of
+        its world; empty if no field states the reason.
     cost : str
         Why the published run did not test the reason, if a test is expensive: a clause.
+
+    Examples
+    --------
+    >>> from behemoth.study.gates.registry import get_gates
+    >>> [gate] = get_gates([1])
+    >>> Reason("a larger world", {"world.subjects": 400}).changed(gate).world.subjects
+    400
     """
 
     says: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     cost: str = ""
+
+    def changed(self, gate: Gate) -> Gate:
+        """Return the gate with the fields changed."""
+        other: Any = gate
+        for name, value in self.changes.items():
+            other = _with(other, name.split("."), value)
+        return other
 
 
 class Gate(Protocol):
@@ -131,6 +146,11 @@ class GateRecord:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain values."""
         return asdict(self)
+
+
+def _with(own: Any, path: Sequence[str], value: Any) -> Any:
+    first, *rest = path
+    return replace(own, **{first: _with(getattr(own, first), rest, value) if rest else value})
 
 
 def shown(value: float | None) -> str:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -248,8 +248,7 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
             "says": reason.says, "changes": dict(reason.changes), "cost": reason.cost,
         }  # fmt: skip
         if reason.changes and reasons:
-            given: Any = gate
-            changed: Any = replace(given, **reason.changes)
+            changed = reason.changed(gate)
             try:
                 other, _ = laboratory.rows(changed)
             except StudyError as error:
