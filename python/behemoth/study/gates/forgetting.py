@@ -125,7 +125,7 @@ class Forgetting:
                "injection steps", {"injection": 40}),
         Reason("the model has room for all facts, and further training displaces few of them: "
                "20,000 facts, which are about as many bits as it can store",
-               {"subjects": 10_000, "before": 8_800}, cost="eight times the training of the gate"),
+               {"subjects": 10_000, "before": 8_800}),
     )  # fmt: skip
 
     subjects: int = 600
