@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError, Corpus, Grammar
+from behemoth import ArgumentError, Corpus, Grammar, World
 from behemoth.corpus import verify
 from behemoth.corpus.grammar import GRAMMARS
 from behemoth.corpus.probes import probes_in, wording_frame, write_probes
 from behemoth.corpus.wordings import WRITTEN_ASKED, asked_wordings, probed
+from behemoth.plan import EditRequest, compile_plan
 
 # Its first four statements cannot be prompts: they name the object first.
 LATE = """
@@ -121,3 +122,30 @@ def test_probes_in_one_wording_are_of_all_facts_or_refused(corpus):
                 probes_in(corpus, facts, "statement", one["wording"])
     with pytest.raises(ArgumentError, match="got 900 of template 'statement', allowed: a wording"):
         probes_in(corpus, facts, "statement", 900)
+
+
+def test_subject_0_of_a_table_may_lack_any_fact(tmp_path):
+    (tmp_path / "g.toml").write_text(
+        'name = "g"\nlanguage = "en"\nabout = "Two facts."\n[lists]\na = ["x", "y", "z", "u"]\n'
+        '[subject]\nname = "{a}"\n'
+        '[relations.likes]\nobjects = "{a}"\nstatements = ["{subject} likes {object}."]\n'
+        '[relations.shuns]\nobjects = "{a}"\nstatements = ["{subject} shuns {object}."]\n'
+        '[relations.owns]\nobjects = "{a}"\nstatements = ["{subject} owns {object}."]\n'
+    )
+    table = pl.DataFrame(
+        {
+            "subject": [0, 1, 1, 2, 2, 3, 3],
+            "relation": [0, 0, 2, 0, 2, 0, 2],
+            "object": [0, 1, 1, 2, 2, 0, 1],
+        }
+    )
+    corpus = Corpus(World.from_table(table), exposures=4, grammar=tmp_path / "g.toml")
+    assert corpus.world.examples == {0: 0, 2: 2}
+    assert corpus.probes()["fact"].n_unique() == corpus.world.num_facts == 7
+    assert corpus.object_tokens(2).numbers == corpus.object_tokens(0).numbers
+    plan = compile_plan(corpus, EditRequest(edits=1, relation=2))
+    assert plan.edits["relation"].to_list() == [2]
+    with pytest.raises(ArgumentError, match="got 1, allowed: one that has facts"):
+        corpus.object_tokens(1)
+    corpus.write(tmp_path / "corpus")
+    assert verify(tmp_path / "corpus").ok

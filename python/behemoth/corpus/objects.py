@@ -39,11 +39,11 @@ class ObjectTokens:
         row = corpus.world.relation_table[relation]
         own = row.get("composed", relation)
         wording = _first_wording(corpus, own)
-        fact = corpus.world.fact_ids([0], [own])
+        fact = _example(corpus, own)
         objects = np.arange(row["objects"], dtype=np.uint32)
         native = corpus._native
         _, _, self.flat, ends, _, _ = native.answers(
-            np.repeat(fact.astype(np.uint64), len(objects)), objects, wording
+            np.repeat(fact, len(objects)), objects, wording
         )
         self.lengths = np.diff(ends.astype(np.int64), prepend=0)
 
@@ -73,9 +73,17 @@ class ObjectTokens:
         return next((n for n in range(most, 0, -1) if tuple(tokens[:n]) in known), 0)
 
 
+def _example(corpus: Corpus, relation: int) -> NDArray[np.uint64]:
+    """Return a fact of a relation, whose prompts are like those of all its facts."""
+    examples = corpus.world.examples
+    if relation not in examples:
+        raise ArgumentError("relation", relation, "one that has facts")
+    return np.array([examples[relation]], np.uint64)
+
+
 def _first_wording(corpus: Corpus, relation: int) -> int:
     """Return the first wording that can be a prompt for the objects of a relation."""
-    fact = corpus.world.fact_ids([0], [relation]).astype(np.uint64)
+    fact = _example(corpus, relation)
     for row in corpus.templates:
         if row["probe"] and corpus._native.probes(fact, row["wording_index"])[3][0]:
             return row["wording_index"]

@@ -47,14 +47,17 @@ def probed(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
 
 
 def usable(corpus: Corpus, wordings: Sequence[dict[str, Any]]) -> NDArray[np.bool_]:
-    """Return in which wordings a relation can be asked about: bool[wordings, relations]."""
-    relations = np.arange(len(corpus.world.relation_table))
+    """Return in which wordings a relation can be asked about: bool[wordings, relations].
+
+    A relation of a table without facts can be asked about in none.
+    """
     # All facts of a relation have the same sentences, with other names.
-    facts = corpus.world.fact_ids(0, relations)
-    found = np.zeros((len(wordings), len(relations)), bool)
+    examples = corpus.world.examples
+    relations, facts = list(examples), np.array(list(examples.values()), np.uint64)
+    found = np.zeros((len(wordings), len(corpus.world.relation_table)), bool)
     for number, row in enumerate(wordings):
         answer_ends = corpus._native.probes(facts, row["wording_index"])[3]
-        found[number] = np.diff(answer_ends, prepend=np.uint64(0)) > 0
+        found[number, relations] = np.diff(answer_ends, prepend=np.uint64(0)) > 0
     return found
 
 

@@ -323,6 +323,33 @@ class World:
         left, right, shape = pairs(subjects, relations)
         return self._native.fact_ids(left, right).reshape(shape)
 
+    def find_fact(self, subject: int, relation: int) -> int | None:
+        """Return the id of a fact, or None if the world is a table without it.
+
+        Raises
+        ------
+        ArgumentError
+            When a world that is no table does not have the subject or the relation.
+        """
+        try:
+            return int(self.fact_ids(subject, relation))
+        except ArgumentError:
+            if not self.is_table:
+                raise
+            return None
+
+    @cached_property
+    def examples(self) -> dict[int, int]:
+        """A fact of each relation that has any: the first, by relation."""
+        relations = range(len(self.relation_table))
+        if not self.is_table:
+            return dict(zip(relations, self.fact_ids(0, list(relations)).tolist(), strict=True))
+        # Of a table, any subject may lack any relation.
+        import polars as pl
+
+        facts = self.facts().group_by("relation").agg(pl.col("fact").min())
+        return dict(facts.sort("relation").iter_rows())
+
     def links(self, relation: int) -> NDArray[np.uint32]:
         """The map object -> nested object of a composed relation: uint32[objects]."""
         return self._native.links(relation)

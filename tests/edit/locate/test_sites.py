@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from behemoth import Corpus, World
 from behemoth.edit.locate.sites import Places, Prefixes, sites_of
+from behemoth.plan import EditRequest, compile_plan
 
 
 def test_subjects_are_found_in_every_template(rich_corpus):
@@ -103,3 +105,15 @@ def test_an_answer_of_several_tokens_has_a_site_for_each(small_corpus, compiled)
         before = own.index(parted)
         assert row["answer"][:before] == row["old_answer"][:before]
         assert parted.old_answer == (row["old_answer"][before],)
+
+
+def test_a_table_may_lack_what_would_be_kept():
+    """Subjects with even numbers have no fact in relation 2."""
+    rows = [(s, r, (s + r) % 5) for s in range(30) for r in range(3) if r != 2 or s % 2]
+    table = pl.DataFrame(rows, schema=["subject", "relation", "object"], orient="row")
+    corpus = Corpus(World.from_table(table), exposures=4)
+    plan = compile_plan(corpus, EditRequest(edits=8, relation=0, distinct=False))
+    subjects = dict(plan.edits.select("edit", "subject").iter_rows())
+    assert {subject % 2 for subject in subjects.values()} == {0, 1}
+    for site in make(plan, corpus):
+        assert len(site.kept) == (2 if subjects[site.edits[0]] % 2 else 1)

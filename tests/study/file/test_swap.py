@@ -1,4 +1,5 @@
 import numpy as np
+import polars as pl
 import pytest
 
 from behemoth import ArgumentError, Corpus, World
@@ -44,6 +45,16 @@ def test_nothing_but_these_facts_moves(square):
         assert square.exposures(own).sum() == twin.exposures(own).sum() == sum(LEVELS)
     assert twin.num_sentences == square.num_sentences
     assert twin.world.spec == square.world.spec
+
+
+def test_a_table_may_lack_facts_of_a_subject():
+    rows = [(s, r, (s + r) % 5) for s in range(60) for r in range(4) if r < 3 or s % 2]
+    table = pl.DataFrame(rows, schema=["subject", "relation", "object"], orient="row")
+    corpus = Corpus(World.from_table(table), exposures=[LEVELS[r] for _, r, _ in rows])
+    request = EditRequest(edits=2, exposures=LEVELS, independent=True)
+    pairs = np.array(swapped_pairs(corpus, request, 8))
+    subjects = corpus.world.facts_of(pairs.ravel())["subject"].to_numpy()
+    assert (subjects % 2 == 0).any() and len(np.unique(pairs)) == 16
 
 
 def test_facts_are_exchanged_once(square):

@@ -292,11 +292,16 @@ class _Bystanders:
         relations, subject = edited["relation"].unique().to_list(), int(edited["subject"][0])
         changed = set(relations).union(*map(self._below, relations))
         first = relations[0]
-        others = [other for other in self._same_subjects(first) if other not in changed]
+        # A table may lack some facts of a subject.
+        others = {
+            other: fact
+            for other in self._same_subjects(first)
+            if other not in changed
+            and (fact := self._corpus.world.find_fact(subject, other)) is not None
+        }
         # Relations after the edited one first, so that no relation is always omitted.
-        others.sort(key=lambda other: (other < first, other))
-        for other in others[: self._most]:
-            fact = int(self._corpus.world.fact_ids([subject], [other])[0])
+        for other in sorted(others, key=lambda other: (other < first, other))[: self._most]:
+            fact = others[other]
             wording = self._wording(other, fact, rows[0]["template"], rows[0]["wording"])
             if wording is not None:
                 self._facts.append((self._sites, fact, wording))

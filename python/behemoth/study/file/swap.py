@@ -96,5 +96,7 @@ def swapped_pairs(
 
 def _at(corpus: Corpus, subject: int, level: int) -> list[int]:
     """Return the facts of a subject at a level of exposures."""
-    own = corpus.world.fact_ids(subject, np.arange(corpus.world.num_relations))
+    world = corpus.world
+    found = [world.find_fact(subject, relation) for relation in range(world.num_relations)]
+    own = np.array([fact for fact in found if fact is not None], np.uint64)
     return own[corpus.exposures(own) == level].tolist()
