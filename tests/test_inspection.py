@@ -4,6 +4,8 @@ import polars as pl
 import pytest
 
 import behemoth as bh
+from behemoth.edit.traced import TracedSite, TraceRecord
+from behemoth.tune.record import Tried, TuningDirectory
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +19,17 @@ def made(trained, tmp_path_factory):
     bh.edit(trained, plan, "lora", place / "edit", settings=settings, single=True)
     bh.evaluate_suite(trained, "recall", out=place / "suite", facts=20)
     bh.export(place / "corpus", place / "export", "text")
+    (place / "trace").mkdir()
+    site = TracedSite("subject", 1, 0.5, None, None)
+    TraceRecord("0" * 64, 1, 10, 3.0, 1, 0, (site,)).write(place / "trace")
+    trials = [Tried(0, {}, 0.5, {}, 1.0), Tried(1, {"steps": 9}, 0.75, {}, 1.0)]
+    for name in ("tuning", "begun"):
+        tuning = TuningDirectory(place / name)
+        tuning.begin({"method": "ft", "objective": "editing"})
+        tuning.write(trials[0])
+    tuning = TuningDirectory(place / "tuning")
+    tuning.write(trials[1])
+    tuning.conclude(trials, "ft", "editing", 100)
     pl.DataFrame({"fact": [1, 2]}).write_parquet(place / "frame.parquet")
     return place
 
@@ -28,6 +41,10 @@ def made(trained, tmp_path_factory):
         ("edit", "an edit, finished", {"method": "lora", "failed": 0, "single": True}),
         ("edit/deltas/00000", "the delta of an edit", {"method": "lora", "failure": None}),
         ("suite", "a suite of measures, recall", {"stage": "before", "plan_hash": None}),
+        ("trace", "a trace", {"facts": 1}),
+        ("tuning", "a tuning", {"method": "ft", "trials": 2, "best_score": 0.75}),
+        ("begun", "a tuning, not finished", {"trials": 1, "default_score": 0.5}),
+        ("tuning/best.toml", "settings of ft", {"settings": {"steps": 9}}),
         ("export", "an export to text", {"behemoth": bh.__version__}),
         ("spec.toml", "a spec", {"facts": 40}),
         ("frame.parquet", "a frame", {"rows": 2, "columns": ["fact"]}),
@@ -44,6 +61,14 @@ def test_a_corpus_and_a_run_have_types_of_their_own(made, trained):
     corpus = bh.inspect(made / "corpus", samples=1)
     assert (corpus.facts, len(corpus.samples), corpus.complete) == (40, 1, True)
     assert bh.inspect(bh.load(trained)).status == "finished"
+
+
+def test_a_trace_a_tuning_and_settings_are_loaded(made):
+    assert bh.load(made / "trace").places[0].layer == 1
+    assert bh.load(made / "tuning")["score"].to_list() == [0.5, 0.75]
+    assert bh.load(made / "tuning" / "best.toml")["settings"] == {"steps": 9}
+    with pytest.raises(bh.ArgumentError, match=r"begun, which is not finished, allowed: a tuning"):
+        bh.load(made / "begun")
 
 
 def test_anything_else_is_refused(tmp_path):

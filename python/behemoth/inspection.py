@@ -5,7 +5,7 @@ A corpus and a run have types of their own; everything else is described by a fe
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.text_tokenizer import TextTokenizer
     from behemoth.delta import EditDelta
     from behemoth.edit import EditRecord
+    from behemoth.edit.traced import TraceRecord
     from behemoth.evaluate import SuiteResult
     from behemoth.export.inspection import ExportInspection
     from behemoth.plan import EditPlan
@@ -42,9 +43,9 @@ def inspect(
     Parameters
     ----------
     directory : path
-        A corpus, a run, a plan, an edit, a delta, a suite, an export, a study or a zoo, finished or
-        not; a checkpoint of a run, or a tokenizer; or a file: a spec or a study (.toml), or a frame
-        (.parquet).
+        A corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, an export, a study or
+        a zoo, finished or not; a checkpoint of a run, or a tokenizer; or a file: a spec, a study or
+        settings (.toml), or a frame (.parquet).
     samples : int
         Number of documents of a corpus to decode; long ones are cut at 200 tokens.
     progress : callable or Progress, optional
@@ -103,13 +104,20 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
     record = EditRecord.read(place, url)
     if record is not None:
         return _edit(record)
+    if (place / "tuning.json").is_file():
+        return _tuning(place)
     import polars as pl
 
     from behemoth import EditDelta, EditPlan, Results, Study, SuiteResult, Zoo
     from behemoth.corpus.text_tokenizer import TextTokenizer
+    from behemoth.edit.traced import TraceRecord
     from behemoth.train.model_source import ModelSource
 
     found: Any = load(place)
+    if isinstance(found, dict):
+        return {"is": f"settings of {found['name']}", "settings": found["settings"]}
+    if isinstance(found, TraceRecord):
+        return _trace(found)
     if isinstance(found, pl.DataFrame):
         return {"is": "a frame", "rows": found.height, "columns": found.columns}
     if isinstance(found, Study):
@@ -196,6 +204,32 @@ def _suite(result: SuiteResult) -> dict[str, Any]:
         "plan_hash": result.plan_hash,
         "measures": {name: result[name] for name, found in values.items() if found is not None},
         "not_taken": [name for name, found in values.items() if found is None],
+    }
+
+
+def _trace(record: TraceRecord) -> dict[str, Any]:
+    return {
+        "is": "a trace",
+        "plan_hash": record.plan_hash,
+        "facts": record.facts,
+        "places": [asdict(place) for place in record.places],
+    }
+
+
+def _tuning(place: Path) -> dict[str, Any]:
+    """Describe a tuning from its records, also one that is not finished."""
+    from behemoth.tune.record import BEST, TuningDirectory
+
+    directory = TuningDirectory(place)
+    asked, trials = directory.record(), directory.tried()
+    scores = [trial.score for trial in trials]
+    return {
+        "is": "a tuning" if (place / BEST).is_file() else "a tuning, not finished",
+        "method": asked.get("method"),
+        "objective": asked.get("objective"),
+        "trials": len(trials),
+        "best_score": max(scores, default=None),
+        "default_score": scores[0] if scores else None,
     }
 
 

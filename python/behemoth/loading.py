@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found, url_or_none
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.text_tokenizer import TextTokenizer
     from behemoth.delta import EditDelta
     from behemoth.edit import EditRecord
+    from behemoth.edit.traced import TraceRecord
     from behemoth.evaluate import SuiteResult
     from behemoth.plan import EditPlan
     from behemoth.study import Results, Study
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from behemoth.zoo import Zoo
 
 ALLOWED = (
-    "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a suite, a study, a zoo, a "
-    "tokenizer or a checkpoint, a spec or study file (.toml), or a frame (.parquet)"
+    "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a suite, a trace, a tuning, "
+    "a study, a zoo, a tokenizer or a checkpoint, a file of a spec, a study or settings (.toml), "
+    "or a frame (.parquet)"
 )
 _MODEL = (
     "one with a corpus: `edit` and `evaluate` take a model with `corpus`, and transformers' "
@@ -39,8 +41,8 @@ _MODEL = (
 def load(
     path: str | PathLike[str],
 ) -> (
-    Corpus | Run | ModelSource | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Study
-    | Zoo | TextTokenizer | pl.DataFrame
+    Corpus | Run | ModelSource | EditPlan | EditRecord | EditDelta | SuiteResult | TraceRecord
+    | Results | Study | Zoo | TextTokenizer | pl.DataFrame | dict[str, Any]
 ):  # fmt: skip
     """Load a path as the type of object that it contains.
 
@@ -64,6 +66,8 @@ def load(
         For the directory of one delta.
     SuiteResult
         For the measures of a suite (``evaluate_suite(..., out=...)``).
+    TraceRecord
+        For the directory of a trace; its frames are the Parquet files beside it.
     Results
         For a study, finished or not.
     Study
@@ -73,7 +77,9 @@ def load(
     TextTokenizer
         For the directory of a tokenizer, such as `train_tokenizer` writes.
     polars.DataFrame
-        For a Parquet file.
+        For a Parquet file; for a finished tuning, with a row per trial.
+    dict
+        For a file of settings, such as the ``best.toml`` of a tuning: name, settings and tuning.
 
     Raises
     ------
@@ -107,8 +113,8 @@ def load(
 def _directory(
     place: Path, url: str | None
 ) -> (
-    Corpus | Run | ModelSource | EditPlan | EditRecord | EditDelta | SuiteResult | Results | Zoo
-    | TextTokenizer | None
+    Corpus | Run | ModelSource | EditPlan | EditRecord | EditDelta | SuiteResult | TraceRecord
+    | Results | Zoo | TextTokenizer | pl.DataFrame | None
 ):  # fmt: skip
     """Load a directory by its record. The spec is tried after runs, which have one too."""
     with needed():
@@ -136,6 +142,12 @@ def _directory(
             from behemoth.evaluate import SuiteResult
 
             return SuiteResult.read(place)
+        if (place / "trace.json").is_file():
+            from behemoth.edit.traced import TraceRecord
+
+            return TraceRecord.read(place)
+        if (place / "tuning.json").is_file():
+            return _tuning(place)
         if (place / "study.json").is_file():
             from behemoth.study import Results
 
@@ -160,6 +172,15 @@ def _directory(
     return None
 
 
+def _tuning(place: Path) -> pl.DataFrame:
+    """Load the trials of a finished tuning."""
+    curve = place / "curve.parquet"
+    if not curve.is_file():
+        what = f"{fspath(place)}, which is not finished"
+        raise ArgumentError("path", what, "a tuning after the same `behemoth tune` has ended")
+    return _frame(curve)
+
+
 def _checkpoint(place: Path) -> ModelSource:
     """Load a checkpoint with the corpus of its run; refuse a model whose corpus is unknown."""
     from behemoth.train.model_source import read_model
@@ -170,11 +191,13 @@ def _checkpoint(place: Path) -> ModelSource:
     return read_model(place, run)
 
 
-def _toml(file: Path) -> Corpus | Study:
+def _toml(file: Path) -> Corpus | Study | dict[str, Any]:
     try:
         table = read_toml(file.read_text(encoding="utf-8"))
     except ValueError:  # from TOML and from UTF-8; the reader below reports it
         table = {}
+    if "settings" in table and "name" in table:
+        return table
     if "name" in table or "method" in table:
         from behemoth.study import read_study
 
