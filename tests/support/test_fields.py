@@ -76,3 +76,13 @@ def test_what_is_refused(table, message):
 def test_what_text_is_refused(key, text):
     with pytest.raises(ArgumentError, match=f"argument '{key}': got {text}, allowed: "):
         made(Thing, {"name": "a", key: text}, text=True)
+
+
+def test_a_text_is_any_of_the_types_of_its_field():
+    @dataclass(frozen=True)
+    class Layers:
+        layers: int | Literal["all"] = 1
+
+    assert [made(Layers, {"layers": text}, text=True).layers for text in ("all", "3")] == ["all", 3]
+    with pytest.raises(ArgumentError, match="argument 'layers': got some, allowed"):
+        made(Layers, {"layers": "some"}, text=True)

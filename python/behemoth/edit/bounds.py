@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from behemoth.support.errors import ArgumentError
+from behemoth.support.fields import check_type
 
-__all__ = ["ABOVE_0", "FROM_0", "Bound", "Bounds", "at_least", "check_values"]
+__all__ = ["ABOVE_0", "FROM_0", "SHARE", "Bound", "Bounds", "at_least", "check_values"]
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The least value of a number.
+    """The least and the largest value of a number.
 
     Parameters
     ----------
     allowed : str
         The numbers that are allowed, as an error states them.
-    low : float
-    included : bool
-        Whether `low` itself is allowed.
+    low, high : float
+    included : tuple of bool
+        Whether `low` and `high` themselves are allowed.
     """
 
     allowed: str
     low: float
-    included: bool = True
+    high: float = math.inf
+    included: tuple[bool, bool] = (True, True)
 
     def holds(self, value: float) -> bool:
-        """Return whether a number is within the bound; NaN never is."""
-        return value >= self.low if self.included else value > self.low
+        """Return whether a number is within the bounds; NaN never is."""
+        low, high = self.included
+        above = value >= self.low if low else value > self.low
+        return above and (value <= self.high if high else value < self.high)
 
 
 Bounds = Mapping[str, Bound]
 """The bounds of settings by name."""
 
-ABOVE_0 = Bound("above 0", 0.0, included=False)
+ABOVE_0 = Bound("above 0", 0.0, included=(False, True))
 FROM_0 = Bound("from 0", 0.0)
+SHARE = Bound("above 0, to 1", 0.0, 1.0, included=(False, True))
+"""A share of something, which is not none of it."""
 
 
 def at_least(low: int) -> Bound:
@@ -49,12 +56,10 @@ def at_least(low: int) -> Bound:
 def check_values(settings: Any, bounds: Bounds | None = None) -> None:
     """Refuse values of a method that its fields do not allow, for its ``__post_init__``.
 
-    A value from a file or a command line is checked by its type before; one from Python is not.
-
     Parameters
     ----------
     settings : dataclass
-        A method. Fields of type `Literal` have one of its values, `layers` has one layer or more.
+        A method. Each field has a value of its type, `layers` has one layer or more.
     bounds : mapping of str to Bound, optional
         Bounds of some fields; by default those of its class variable ``bounds``. Fields that it
         lacks, and those of None, are skipped.
@@ -65,9 +70,8 @@ def check_values(settings: Any, bounds: Bounds | None = None) -> None:
     """
     hints = _hints(type(settings))
     for name in (field.name for field in fields(settings)):
-        hint, value = hints.get(name), getattr(settings, name)
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            raise ArgumentError.unknown(name, value, get_args(hint))
+        if name in hints:
+            check_type(name, getattr(settings, name), hints[name])
     layers = getattr(settings, "layers", None)
     if layers is not None and not len(layers):
         raise ArgumentError("layers", "none", "at least one layer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from math import isfinite
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from .errors import ArgumentError, check_keys, nearest
 
-__all__ = ["made", "read_text", "wanted"]
+__all__ = ["check_type", "made", "read_text", "wanted"]
 
 T = TypeVar("T")
 
@@ -98,6 +98,17 @@ def wanted(hint: object) -> str:
     return _PLAIN.get(hint, getattr(hint, "__name__", str(hint)))
 
 
+def check_type(name: str, value: object, hint: object) -> None:
+    """Refuse a value that a field of this type cannot have.
+
+    Raises
+    ------
+    ArgumentError
+        With `name` as the argument.
+    """
+    _value(name, value, hint, text=False)
+
+
 def _value(name: str, value: object, hint: object, text: bool) -> object:
     try:
         return _read(value, hint) if text and isinstance(value, str) else _fit(value, hint)
@@ -111,12 +122,7 @@ def _fit(value: object, hint: object) -> object:
     """Return a value as an instance of a type, or refuse it."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        for argument in arguments:
-            try:
-                return _fit(value, argument)
-            except _UnfitError:
-                continue
-        raise _UnfitError
+        return _first(_fit, value, arguments)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise _UnfitError
@@ -138,6 +144,19 @@ def _fit(value: object, hint: object) -> object:
     return value
 
 
+def _first(
+    as_one: Callable[[Any, object], object], value: object, hints: Iterable[object]
+) -> object:
+    """Return a value as the first of some types that it fits, or refuse it."""
+    refused = _UnfitError()
+    for hint in hints:
+        try:
+            return as_one(value, hint)
+        except _UnfitError as unfit:
+            refused = unfit if str(unfit) else refused
+    raise refused
+
+
 def _number(value: object, kind: type[int] | type[float]) -> object:
     # For a float field, 1 stays an int: hashes of settings differ between 1 and 1.0.
     given: Any = value
@@ -152,7 +171,7 @@ def _read(text: str, hint: object) -> object:
     if origin in (Union, types.UnionType):
         if text.lower() == "none" and type(None) in arguments:
             return None
-        return _read(text, next(a for a in arguments if a is not type(None)))
+        return _first(_read, text, [own for own in arguments if own is not type(None)])
     if origin is tuple:
         return tuple(_read(part.strip(), arguments[0]) for part in text.split(","))
     if hint is bool and text.lower() in ("true", "false"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta
+from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least, check_values
 from behemoth.edit.memory.entries import Entries, Reach
 from behemoth.edit.memory_budget import ACTIVATIONS, MOST_WORDINGS, SENTENCE
 from behemoth.edit.parametrise import chosen_layers
@@ -17,7 +18,6 @@ from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds,
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import widened
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,14 +73,12 @@ class Grace:
         doses=False,  # steps are of the search for values
     )
 
+    bounds: ClassVar[Bounds] = {
+        "steps": at_least(1), "learning_rate": ABOVE_0, "epsilon": ABOVE_0, "stop_loss": FROM_0,
+    }  # fmt: skip
+
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ArgumentError("steps", self.steps, "at least 1")
-        for name in ("learning_rate", "epsilon"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, getattr(self, name), "above 0")
-        if not self.stop_loss >= 0:
-            raise ArgumentError("stop_loss", self.stop_loss, "from 0")
+        check_values(self)
 
     def low_rank(self) -> bool:
         """Return false: the change is one of a module."""

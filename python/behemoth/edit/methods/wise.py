@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.delta.delta import EditDelta
 from behemoth.delta.module import SideMemory
+from behemoth.edit.bounds import (
+    ABOVE_0,
+    FROM_0,
+    SHARE,
+    Bound,
+    Bounds,
+    at_least,
+    check_values,
+)
 from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import wide_type
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -97,23 +105,15 @@ class Wise:
         doses=False,  # the delta is merged from shards, and is not the result of a step
     )
 
+    bounds: ClassVar[Bounds] = {
+        "steps": at_least(1), "shard": at_least(1), "learning_rate": ABOVE_0, "margin": ABOVE_0,
+        "bound": ABOVE_0, "mask": SHARE, "density": SHARE, "retain_rows": FROM_0,
+        "stop_loss": FROM_0, "batch_growth": Bound("from 0 to 1", 0.0, 1.0),
+        "ratio": Bound("between 0 and 1", 0.0, 1.0, included=(False, False)),
+    }  # fmt: skip
+
     def __post_init__(self) -> None:
-        for name in ("steps", "shard"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(name, getattr(self, name), "at least 1")
-        for name in ("learning_rate", "margin", "bound"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, getattr(self, name), "above 0")
-        for name in ("mask", "density"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ArgumentError(name, getattr(self, name), "above 0, to 1")
-        if not 0 <= self.batch_growth <= 1:
-            raise ArgumentError("batch_growth", self.batch_growth, "from 0 to 1")
-        if not 0 < self.ratio < 1:
-            raise ArgumentError("ratio", self.ratio, "between 0 and 1")
-        for name in ("retain_rows", "stop_loss"):
-            if not getattr(self, name) >= 0:
-                raise ArgumentError(name, getattr(self, name), "from 0")
+        check_values(self)
 
     def low_rank(self) -> bool:
         """Return false: the change is one of a module."""
