@@ -58,6 +58,12 @@ def test_force_is_refused(fake_ray, corpus, tmp_path):
         gen(corpus, tmp_path / "c", engine="ray", force=True)
 
 
+def test_parts_of_ones_own_are_refused(fake_ray, corpus, tmp_path):
+    with pytest.raises(ArgumentError, match=r"argument 'part': got \(0, 2\), allowed: not with en"):
+        gen(corpus, tmp_path / "c", engine="ray", part=(0, 2))
+    assert not (tmp_path / "c").exists()
+
+
 def test_a_cluster_that_is_stopped_is_shut_down(fake_ray, sharded, tmp_path):
     def stop(at):
         raise KeyboardInterrupt

@@ -171,3 +171,12 @@ print(peak())
     )
     assert many < few * 1.5
     assert many < 600 << 20
+
+
+def test_ids_with_gaps_are_refused_before_they_are_listed():
+    """A list of 3 million relations took minutes."""
+    one = pl.DataFrame({"subject": [0], "relation": [3_000_000], "object": [0]})
+    with pytest.raises(ArgumentError, match=r"'table.relations': got 3000001, allowed: 1 to 10000"):
+        World.from_table(one)
+    one = one.with_columns(relation=9_999)
+    assert len(World.from_table(one).relation_table) == 10_000

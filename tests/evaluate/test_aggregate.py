@@ -192,3 +192,8 @@ def test_a_metric_that_was_asked_for_and_has_no_rows_is_named():
     assert found["metric"].to_list() == ["exact_efficacy"]
     assert found.equals(aggregate(frame, ["exact_efficacy"], filters=("all",)))
     aggregate(frame)  # all metrics, of which most frames lack some: no warning
+
+
+def test_a_frame_without_what_is_resampled_is_refused():
+    with pytest.raises(ArgumentError, match="argument 'frame': got one without link, allowed"):
+        aggregate(models([0.5, 1.0]).drop("link"), resampled="subjects")

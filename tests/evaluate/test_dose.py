@@ -195,3 +195,19 @@ def test_errors():
         ed50(frame_of([1], [True]), by=["nothing"])
     with pytest.raises(ArgumentError, match="argument 'quantile': got 0, allowed: between 0 and 1"):
         ed50(frame_of([1], [True]), quantile=0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"level": 95}, "argument 'level': got 95, allowed: between 0 and 1"),
+        ({"resamples": 0}, "argument 'resamples': got 0, allowed: a whole number from 1"),
+        ({"seed": -1}, "argument 'seed': got -1, allowed: a whole number from 0"),
+    ],
+)
+def test_a_bootstrap_that_cannot_be_drawn_is_refused(wrong, message):
+    frame = pl.DataFrame({"dose": [1, 2], "reached": True, "world": ["a", "b"], "seed": 0})
+    with pytest.raises(ArgumentError, match=message):
+        ed50(frame, by=(), **wrong)
+    with pytest.raises(ArgumentError, match="argument 'frame': got one without dose, allowed"):
+        ed50(frame.drop("dose"), by=())

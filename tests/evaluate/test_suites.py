@@ -20,7 +20,14 @@ from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.suites import unlearning
 from behemoth.evaluate.suites.bench import Bench
-from behemoth.evaluate.suites.suite import Found, MissingError, SuiteResult, Taken, take
+from behemoth.evaluate.suites.suite import (
+    Found,
+    MissingError,
+    SuiteResult,
+    Taken,
+    check_out,
+    take,
+)
 from behemoth.support.digests import SEAL, sealed
 from behemoth.support.files import as_json
 
@@ -497,3 +504,15 @@ def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
     delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
     with pytest.raises(MissingError, match="an edit that changes weights"):
         unlearning._parameters(SimpleNamespace(delta=delta))
+
+
+def test_what_a_killed_suite_left_is_not_in_the_way(tmp_path):
+    (tmp_path / ".frame.parquet.abcd1234.tmp").mkdir()
+    check_out(tmp_path, force=False)
+    (tmp_path / "frame.parquet").touch()
+    with pytest.raises(ArgumentError, match=r"which holds frame.parquet, allowed: .* force=True"):
+        check_out(tmp_path, force=False)
+    check_out(tmp_path, force=True)
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ArgumentError, match=r"which holds thesis.tex, allowed"):
+        check_out(tmp_path, force=True)

@@ -1,8 +1,10 @@
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
+import behemoth as bh
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export.litgpt import export_litgpt
 from behemoth.plan import EditPlan, EditRequest, compile_plan
@@ -196,3 +198,23 @@ def test_json_lines_for_litgpt(plan, corpus, tmp_path):
     edited = {corpus.decode(p) for p in plan.training.filter(pl.col("role") == "edit")["prompt"]}
     assert asked[0] & (asked[1] | asked[2]) <= edited
     assert not asked[1] & asked[2]
+
+
+@pytest.mark.parametrize("edit", [1.7, True, "a", 9])
+def test_edits_are_taken_by_their_numbers(plan, edit):
+    assert plan.take([np.int64(1)]).edits["edit"].to_list() == [1]
+    with pytest.raises(ArgumentError, match=f"argument 'edits': got {edit}"):
+        plan.take([edit])
+
+
+@pytest.mark.parametrize("groups", ["forget", ["forgett"]])
+def test_probes_are_asked_by_the_names_of_their_groups(plan, groups):
+    assert set(plan.asking(["edited"]).probes["group"]) == {"edited"}
+    with pytest.raises(ArgumentError, match=r"argument 'groups': got .*forget"):
+        plan.asking(groups)
+
+
+def test_what_a_model_knows_is_true_or_false(corpus, tmp_path):
+    known = pl.DataFrame({"fact": [1, 2], "exact_match": ["yes", "no"]})
+    with pytest.raises(ArgumentError, match=r"'known': got .*exact_match is String, allowed: true"):
+        bh.plan(corpus, out=tmp_path / "plan", edits=1, known=known)

@@ -28,6 +28,7 @@ _REQUIRED = ("subject", "relation", "object")
 _OPTIONAL = ("minority", "nested")
 _COLUMNS = _REQUIRED + _OPTIONAL
 _FILES = "a relationship_graph.txt, Parquet or CSV file"
+_RELATIONS = 10_000  # that the engine takes
 _NULLS = ("", "None", "null")
 _NAME_COLUMNS = {
     "subjects": {"subject_name": "subject"},
@@ -133,6 +134,9 @@ class Table:
             nested = None if nested is None else self._count("nested", nested)
             sizes = dict.fromkeys(sizes, (objects, nested))
         count = self._count("relations", max(sizes, default=-1) + 1)
+        if count > _RELATIONS:  # before a list of as many is made
+            allowed = f"1 to {_RELATIONS}: ids without gaps, or names, which are numbered"
+            raise ArgumentError("table.relations", count, allowed)
         # In the reference, a relation without facts has as many objects as the others.
         other = next(iter(sizes.values()), (1, None)) if self.reference else (1, None)
         rows = [sizes.get(relation, (other[0], None)) for relation in range(count)]

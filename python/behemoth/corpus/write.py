@@ -181,7 +181,7 @@ def gen(
     ----------
     engine : {'local', 'ray'}
         With ``ray`` each core of the cluster writes parts; `out` must be a path that
-        all nodes share, and `threads` and `part` are not used.
+        all nodes share, `threads` is not used, and `part` is refused.
     memory : int, optional
         Bytes of memory that writing may use, in addition to what the process uses already: fewer
         threads write if they would need more. Unchecked by default, because the memory needed does
@@ -193,6 +193,8 @@ def gen(
         )
     if engine not in ("local", "ray"):
         raise ArgumentError.unknown("engine", engine, ("local", "ray"))
+    if engine == "ray" and part != (0, 1):
+        raise ArgumentError("part", part, "not with engine ray, which makes its own parts")
     if memory is not None:
         if engine == "ray":
             raise ArgumentError(
@@ -245,8 +247,6 @@ def write(
         raise ArgumentError("out", f"{out}, a file", "a new or empty directory")
     if corpus._text is not None:
         corpus._text.check(corpus)
-    if out.is_file():
-        raise CorpusError(f"{out} is a file; allowed: a new or empty directory")
     with lock_folder(out, wait=False) as alone:
         # If other processes are writing, they have done this already.
         if alone:

@@ -243,9 +243,10 @@ class EditRecord:
         keys : iterable of int or None
             Keys of the deltas.
         """
+        from behemoth.train.model_source import weight_files
+
         deltas = [self.delta_place(key) / "delta.safetensors" for key in keys]
-        files = [*sorted(weights.glob("*.safetensors")), *deltas]
-        return digest("\n".join(map(digest_file, files)).encode())
+        return digest("\n".join(map(digest_file, [*weight_files(weights), *deltas])).encode())
 
     def differs(self, other: EditRecord) -> str | None:
         """Return the first field in which two edits differ, or None for the same edit."""

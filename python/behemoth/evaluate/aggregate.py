@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
 
-from .clusters import groups_of, interval, names_of, proper, weight_parts
+from .clusters import check_bootstrap, groups_of, interval, names_of, proper, weight_parts
 from .metrics import METRICS, PARAPHRASED, Mean, Metric, get_metric
 
 __all__ = ["CLUSTERS", "aggregate", "has_rows"]
@@ -80,7 +80,7 @@ def aggregate(
     Raises
     ------
     ArgumentError
-        For an unknown metric, filter or column.
+        For an unknown metric, filter or column, or numbers that no bootstrap has.
     """
     by, filters = names_of(by), names_of(filters)
     chosen = [get_metric(name) for name in names_of(METRICS if metrics is None else metrics)]
@@ -93,8 +93,9 @@ def aggregate(
     for name in by:
         if name not in frame.columns:
             raise ArgumentError.unknown("by", name, frame.columns)
-    if not 0 < level < 1:
-        raise ArgumentError("level", level, "between 0 and 1")
+    if missing := [name for name in keys if name not in frame.columns]:
+        raise ArgumentError("frame", f"one without {missing[0]}", "a frame of evaluate(...)")
+    check_bootstrap(resamples, level, seed)
     rows = []
     for key, part in groups_of(frame, by):
         clusters = part.select(keys).unique().sort(keys).with_row_index("cluster")

@@ -8,7 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["groups_of", "interval", "names_of", "proper", "resampled_weights", "weight_parts"]
+from behemoth.support.checks import whole_number
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["check_bootstrap", "groups_of", "interval", "names_of", "proper", "resampled_weights",
+           "weight_parts"]  # fmt: skip
 
 _MOST = 1 << 22  # weights in memory at a time
 _STILL = 1e-12  # a width up to this share of the ends is rounding
@@ -27,6 +31,21 @@ def groups_of(
         yield from frame.group_by(list(by), maintain_order=True)
     elif not frame.is_empty():
         yield (), frame
+
+
+def check_bootstrap(resamples: object, level: float, seed: object) -> None:
+    """Refuse what no bootstrap can be drawn or read with.
+
+    Raises
+    ------
+    ArgumentError
+        When `resamples` is not a whole number from 1, `level` not between 0 and 1, or `seed` not a
+        whole number from 0.
+    """
+    whole_number("resamples", resamples, 1)
+    if not 0 < level < 1:
+        raise ArgumentError("level", level, "between 0 and 1")
+    whole_number("seed", seed)
 
 
 def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.float64]:

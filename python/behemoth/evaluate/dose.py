@@ -23,7 +23,7 @@ from behemoth.edit.registry import method_type
 from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
-from .clusters import groups_of, interval, names_of, proper, resampled_weights
+from .clusters import check_bootstrap, groups_of, interval, names_of, proper, resampled_weights
 
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
@@ -225,12 +225,16 @@ def ed50(
     Raises
     ------
     ArgumentError
-        For a missing column, or a quantile outside 0 to 1.
+        For a missing column, a quantile outside 0 to 1, or numbers that no bootstrap has.
     """
     by = names_of(by)
-    for name in (*by, "dose", "reached"):
+    check_bootstrap(resamples, level, seed)
+    for name in by:
         if name not in frame.columns:
             raise ArgumentError.unknown("by", name, frame.columns)
+    for name in ("dose", "reached"):
+        if name not in frame.columns:
+            raise ArgumentError("frame", f"one without {name}", "a frame of doses(...)")
     if not 0 < quantile < 1:
         raise ArgumentError("quantile", quantile, "between 0 and 1")
     keys = [name for name in CLUSTERS if name in frame.columns]

@@ -11,7 +11,7 @@ from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
-from behemoth.train.model_source import is_model
+from behemoth.train.model_source import is_model, weight_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,7 +29,7 @@ def weights_id(model: str | PathLike[str]) -> str:
     ArgumentError
         When there is no model.
     """
-    files = sorted(_place_of(model).glob("*.safetensors"))
+    files = weight_files(_place_of(model))
     return digest("\n".join(map(digest_file, files)).encode())[:16]
 
 

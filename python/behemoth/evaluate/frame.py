@@ -212,8 +212,7 @@ def evaluate_model(
     if batch_size is None:
         batch_size = 512 if next(model.parameters()).device.type == "cpu" else 4096
     for name, value in (("stack", stack), ("batch_size", batch_size)):
-        if value < 1:
-            raise ArgumentError(name, value, "1 or more")
+        whole_number(name, value, 1)
     check_rank(rank, corpus)
     if wrong and corpus.grammar is None:
         raise ArgumentError("wrong", wrong, "false for a corpus without a grammar")

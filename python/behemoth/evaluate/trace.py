@@ -10,10 +10,13 @@ positions, w tokens of the subject, a tokens of the answer, v vocabulary, d resi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from os import PathLike, fspath
+from numbers import Real
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +34,7 @@ from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.files import replacing
+from behemoth.support.files import names_in, replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import read_model_source
@@ -166,11 +169,10 @@ def trace(
     """
     if memory is not None:
         whole_number("memory", memory, 1)
-    _check_samples(samples)
+    _check(samples, noise, window, seed)
     place = None if out is None else path_of("out", out)
-    if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
-        what = "holds something" if place.is_dir() else "is a file"
-        raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
+    if place is not None:
+        _check_place(place)
     with renamed(directory="run"):
         ran = read_model_source(run, corpus)
     made = EditPlan.of(plan)
@@ -195,6 +197,15 @@ def trace(
     if save:
         record.write(ran.directory)
     return found
+
+
+def _check_place(place: Path) -> None:
+    if not place.exists():
+        return
+    if not place.is_dir():
+        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+    if names := names_in(place):
+        raise CorpusError(f"{place} holds {min(names)}; allowed: a new or empty directory")
 
 
 def trace_model(
@@ -232,11 +243,7 @@ def trace_model(
     ArgumentError
         When a value is not allowed, or the model knows none of the facts.
     """
-    _check_samples(samples)
-    whole_number("window", window, 1)
-    whole_number("seed", seed)
-    if not noise > 0:
-        raise ArgumentError("noise", noise, "above 0")
+    _check(samples, noise, window, seed)
     rows = _traced_rows(plan)
     spans = Places(corpus).spans(rows)
     exposures = dict(plan.edits.select("edit", "exposures").iter_rows())
@@ -270,9 +277,14 @@ def trace_model(
     )
 
 
-def _check_samples(samples: int) -> None:
+def _check(samples: int, noise: float, window: int, seed: int) -> None:
     if whole_number("samples", samples, 1) > _SAMPLES:
         raise ArgumentError("samples", samples, f"a whole number from 1 to {_SAMPLES}")
+    whole_number("window", window, 1)
+    whole_number("seed", seed)
+    number = isinstance(noise, Real) and not isinstance(noise, bool)
+    if not number or not 0 < noise < math.inf:
+        raise ArgumentError("noise", noise, "a finite number above 0")
 
 
 def _traced_rows(plan: EditPlan) -> pl.DataFrame:

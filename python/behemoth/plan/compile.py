@@ -198,6 +198,9 @@ def _known(source: pl.DataFrame | ArrayLike | str | PathLike[str] | None) -> Arr
     if "fact" not in frame.columns:
         raise ArgumentError("known", shown, "a table with a column fact")
     if "exact_match" in frame.columns:
+        kind = frame.schema["exact_match"]
+        if kind != pl.Boolean and not kind.is_numeric():
+            raise ArgumentError("known", f"{shown}, whose exact_match is {kind}", "true or false")
         frame = frame.filter(pl.col("exact_match").cast(pl.Boolean))
     return frame["fact"].unique().to_numpy()
 

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.checks import in_the_way, path_of, whole_number
 from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
@@ -185,7 +185,7 @@ class EditPlan:
         ArgumentError
             When there is no such edit.
         """
-        wanted = sorted({int(edit) for edit in edits})
+        wanted = sorted({whole_number("edits", edit) for edit in edits})
         there = set(self.edits["edit"].to_list())
         for edit in wanted:
             if edit not in there:
@@ -200,7 +200,18 @@ class EditPlan:
         )
 
     def asking(self, groups: Collection[str]) -> EditPlan:
-        """Return the plan with only the probes of the given groups."""
+        """Return the plan with only the probes of the given groups.
+
+        Raises
+        ------
+        ArgumentError
+            For a group that no plan has.
+        """
+        from .groups import GROUPS
+
+        for group in [groups] if isinstance(groups, str) else groups:
+            if group not in GROUPS or isinstance(groups, str):
+                raise ArgumentError.unknown("groups", groups, GROUPS)
         probes = self.probes.filter(pl.col("group").is_in(list(groups)))
         return EditPlan(self.request, self.spec_hash, self.edits, self.training, probes)
 

@@ -20,6 +20,7 @@ from transformers import DynamicCache, GPTNeoXForCausalLM
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING, PERIOD
 from behemoth.model.modes import evaluating
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
 from .ragged import Ragged
@@ -124,8 +125,7 @@ def decode(
         When a prompt has no tokens, or `most` or `batch_size` is below 1.
     """
     for name, value in (("most", most), ("batch_size", batch_size)):
-        if value < 1:
-            raise ArgumentError(name, value, "1 or more")
+        whole_number(name, value, 1)
     for name, ragged in (("prompts", prompts), ("answers", answers)):
         if ragged is not None and len(ragged) and ragged.lengths.min() < 1:
             raise ArgumentError(name, "one without tokens", "1 or more tokens")

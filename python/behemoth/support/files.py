@@ -155,6 +155,11 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def names_in(folder: Path) -> set[str]:
+    """Return the names in a folder, without those that writers, active or killed, will remove."""
+    return {entry.name for entry in folder.iterdir() if not is_temporary(entry.name)}
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder with its content; a kill leaves it complete, or for `sweep` to remove."""
     with _private(path) as room:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
 __all__ = ["CONFIG", "OPTIMISER", "WEIGHTS", "ModelSource", "is_model", "model_of", "read_config",
-           "read_model", "weights_digest"]  # fmt: skip
+           "read_model", "weight_files", "weights_digest"]  # fmt: skip
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
@@ -106,11 +106,15 @@ class ModelSource:
         return self.load_model("cpu")
 
 
+def weight_files(directory: Path) -> list[Path]:
+    """Return the files of a model's weights, in the order of their names."""
+    # A checkpoint loses its optimiser while its run goes on, and stays the same model.
+    return sorted(file for file in directory.glob("*.safetensors") if file.name != OPTIMISER)
+
+
 def weights_digest(directory: Path) -> str:
     """Return the BLAKE3 of the file of weights; for several files that of their digests."""
-    # A checkpoint loses its optimiser while its run goes on, and stays the same model.
-    files = [file for file in directory.glob("*.safetensors") if file.name != OPTIMISER]
-    found = [digest_file(file) for file in sorted(files)]
+    found = [digest_file(file) for file in weight_files(directory)]
     return found[0] if len(found) == 1 else digest("\n".join(found).encode())
 
 

@@ -2,9 +2,10 @@ from functools import cache
 
 import pytest
 
+import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, preset_text
-from behemoth.study.file.spec import Study
+from behemoth.study.file.spec import Study, read_study
 from behemoth.study.saturation import load_of
 
 # What takes seconds to expand.
@@ -100,6 +101,12 @@ def test_the_paper_size_of_frequency_edits_batches_and_facts_that_were_never_wri
         if not trial.plan.request.independent
     }
     assert batches == {10, 100, 1000}
+
+
+def test_a_study_in_memory_has_its_size_already(tmp_path):
+    with pytest.raises(ArgumentError, match="argument 'size': got paper, allowed: a size only"):
+        bh.study(read_study("frequency", "smoke"), out=tmp_path / "study", size="paper")
+    assert not (tmp_path / "study").exists()
 
 
 def test_names_with_and_without_sizes():

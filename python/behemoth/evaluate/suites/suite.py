@@ -18,7 +18,7 @@ import polars as pl
 from behemoth.support.checks import in_the_way
 from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import as_json, replacing, write_bytes
+from behemoth.support.files import as_json, names_in, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
 
 if TYPE_CHECKING:
@@ -360,14 +360,16 @@ def check_out(out: str | PathLike[str], force: bool) -> None:
         raise ArgumentError("out", fspath(out), "a new or empty directory")
     if not place.is_dir():
         return
-    existing = {file.name for file in place.iterdir()}
+    existing = names_in(place)
     if existing - {FRAME, RECORD}:
         other = min(existing - {FRAME, RECORD})
         raise ArgumentError(
             "out", f"{fspath(out)}, which holds {other}", "a new or empty directory"
         )
     if existing and not force:
-        raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or force=True")
+        # A frame alone is a suite that was killed between its files, or somebody's own.
+        what = "a suite" if RECORD in existing else FRAME
+        raise ArgumentError("out", f"{fspath(out)}, which holds {what}", "another, or force=True")
 
 
 def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResult:

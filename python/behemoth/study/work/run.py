@@ -148,7 +148,7 @@ def study(
     out : path
         Directory of the study, or its URL in a store; with `part`, a directory.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
-        Size of a preset; smoke by default.
+        Size of a preset, where `source` is the name of one; smoke by default.
     methods : sequence of str, optional
         Names of the methods to restrict the study to; all by default.
     engine, workers, threads, part, memory, progress
@@ -174,6 +174,8 @@ def study(
             "none with a URL, where run_study runs a part, and load reads what was united last"
         )
         raise ArgumentError("part", part, allowed)
+    if isinstance(source, Study) and size is not None:
+        raise ArgumentError("size", size, "a size only with the name of a preset")
     definition = source if isinstance(source, Study) else read_study(source, size)
     definition = definition if methods is None else definition.with_methods(methods)
     result = run_study(
