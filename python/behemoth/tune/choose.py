@@ -219,11 +219,11 @@ def _conclude(
         carried_out=carried_out,
         seconds=sum(trial.seconds for trial in done),
         legs=best.legs,
-        flat=_flat(done),
+        flat=_why_undecided(done),
     )
 
 
-def _flat(done: Sequence[Tried]) -> str | None:
+def _why_undecided(done: Sequence[Tried]) -> str | None:
     """Return why trials do not distinguish settings, if all have one score, else None."""
     scores = {trial.score for trial in done}
     if len(scores) > 1 or (len(done) == 1 and scores != {0.0}):
