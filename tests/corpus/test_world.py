@@ -54,6 +54,20 @@ def test_facts_are_a_frame_of_exact_types(world):
     assert world.facts_of([19, 10]).equals(frame[[9, 0]])
 
 
+def test_arrays_of_facts_are_the_columns_of_their_frame(rich_corpus):
+    world = rich_corpus.world
+    for facts in ([7, 3], range(5, 9), 4, range(world.num_facts)):
+        arrays = world.arrays_of(facts)
+        frame = world.facts_of(np.asarray(facts))
+        assert [column.dtype for column in arrays] == [np.uint64, np.uint32, np.uint32, np.int64]
+        for name in ("subject", "relation", "object"):
+            assert getattr(arrays, name).tolist() == frame[name].to_list()
+        assert arrays.minority.tolist() == frame["minority_object"].fill_null(-1).to_list()
+    for facts in (range(-1, 2), range(0, 4, 2), range(3, 2), range(10**20)):
+        with pytest.raises(ArgumentError, match=rf"'facts': got range.*within 0:{world.num_facts}"):
+            world.arrays_of(facts)
+
+
 def test_fact_ids_invert_facts(world):
     frame = world.facts()
     np.testing.assert_array_equal(

@@ -10,9 +10,9 @@ import torch
 from behemoth import ArgumentError
 from behemoth.delta.adapter import save_adapter
 from behemoth.delta.delta import EditDelta, LowRank
-from behemoth.edit.apply import _check_untied
 from behemoth.edit.parametrise import weight_names
 from behemoth.edit.registry import get_method
+from behemoth.edit.work import _check_untied
 
 
 def gpt2(tied):

@@ -26,24 +26,28 @@ def plan_of(corpus, **settings):
     return compile_plan(corpus, EditRequest(edits=4, probes=1, **settings))
 
 
-class Echo:
-    """A model that continues each prompt that it was told with its answer, else with token 0."""
+class Echo(torch.nn.Module):
+    """A model that continues each prompt that it was told with its answer, else with token 0.
+
+    In training mode it says nothing that it was told, as dropout might make it.
+    """
 
     device = torch.device("cpu")
 
     def __init__(self, vocabulary, told):
+        super().__init__()
         self.vocabulary, self.told = vocabulary, told
 
-    def __call__(self, input_ids, use_cache):
+    def forward(self, input_ids, use_cache, logits_to_keep):
         logits = torch.zeros(*input_ids.shape, self.vocabulary)
         for row, tokens in enumerate(input_ids.tolist()):
-            for prompt, answer in self.told.items():
+            for prompt, answer in () if self.training else self.told.items():
                 if tuple(tokens[: len(prompt)]) == prompt:
                     for place, token in enumerate(answer):
                         at = len(prompt) - 1 + place
                         if at < len(tokens):
                             logits[row, at, token] = 1.0
-        return SimpleNamespace(logits=logits)
+        return SimpleNamespace(logits=logits[:, -logits_to_keep:])
 
 
 def delta_that_tells(model, told):
@@ -127,6 +131,18 @@ def test_who_names_the_subject_has_answered():
     apart = ask_inverse(model, corpus, plan, single)
     assert apart["exact_match"].to_list() == [False, True, False, False]
     assert not ask_inverse(model, corpus, plan, {})["exact_match"].any()
+
+
+def test_a_model_that_trains_is_asked_without_dropout_and_trains_on():
+    corpus = corpus_of([UNIQUE], 1200)  # words of two tokens
+    plan = plan_of(corpus)
+    asked = inverse_questions(corpus, plan)
+    old = dict(
+        zip(map(tuple, asked["prompt"].to_list()), asked["old_answer"].to_list(), strict=True)
+    )
+    model = Echo(corpus.vocabulary_size, old).train()
+    assert ask_inverse(model, corpus, plan, {})["known"].all()
+    assert model.training
 
 
 @pytest.mark.parametrize(

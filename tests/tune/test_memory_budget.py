@@ -8,7 +8,7 @@ import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit.registry import get_method
 from behemoth.tune import tune
-from behemoth.tune.choose import _searched
+from behemoth.tune.asked import searched_by
 from behemoth.tune.memory_budget import TuneBudget, fitting_rows, require_twin
 
 pytest.importorskip("optuna", reason="the extra tune is not installed")
@@ -24,7 +24,7 @@ import behemoth.edit.apply, behemoth.edit.gradient.optimise, behemoth.model.buil
 import behemoth.model.loss, behemoth.tune.choose, optuna
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
-from behemoth.tune.choose import _searched
+from behemoth.tune.asked import searched_by
 from behemoth.tune.memory_budget import TuneBudget
 torch.set_num_threads(1)
 name, run, out, twin = sys.argv[1:5]
@@ -33,7 +33,7 @@ bh.tune(name, run, out, trials=2, rows=64, twin=twin or None, device="cpu")
 grown = peak() - before
 method, plan = get_method(name), bh.EditPlan.load(out + "/plan")
 objective = "unlearning" if twin else "editing"
-own = TuneBudget.of(bh.load(run), plan, method, _searched(method), objective)
+own = TuneBudget.of(bh.load(run), plan, method, searched_by(method), objective)
 print(grown, own.bytes_of(MEMBERSHIP_ROWS))
 """
 
@@ -75,7 +75,7 @@ def small(runs):
     run = bh.load(runs("pico"))
     method = get_method("lora")
     plan = bh.plan(run, edits=4, repeats=2, probes=1)
-    return TuneBudget.of(run, plan, method, _searched(method), "editing")
+    return TuneBudget.of(run, plan, method, searched_by(method), "editing")
 
 
 def test_the_largest_settings_count(small):

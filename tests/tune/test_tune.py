@@ -21,7 +21,7 @@ from behemoth.evaluate.suites.score import Reading
 from behemoth.support.digests import unchecked
 from behemoth.train.run import world_id
 from behemoth.tune import tune
-from behemoth.tune.choose import _below, _flat
+from behemoth.tune.choose import _below, _why_undecided
 from behemoth.tune.record import Tried
 from behemoth.tune.sampler import suggested
 
@@ -234,18 +234,20 @@ def tried(*scores, legs=None, failure=None):
 
 
 def test_a_flat_objective_says_why():
-    assert _flat(tried(0.2, 0.3)) is None and _flat(tried(0.5)) is None
+    assert _why_undecided(tried(0.2, 0.3)) is None and _why_undecided(tried(0.5)) is None
     legs = {"forgetting": 0.9, "utility": 0.0, "privacy": None}
     said = "all 3 trials score 0.000, as utility is 0 in each, and so is a harmonic mean with it"
-    assert _flat(tried(0.0, 0.0, 0.0, legs=legs)) == said
-    assert _flat(tried(0.0, legs=legs)).startswith("one trial scores 0.000, as utility is 0")
-    assert _flat(tried(0.7, 0.7)) == "all 2 trials score 0.700"
+    assert _why_undecided(tried(0.0, 0.0, 0.0, legs=legs)) == said
+    assert _why_undecided(tried(0.0, legs=legs)).startswith(
+        "one trial scores 0.000, as utility is 0"
+    )
+    assert _why_undecided(tried(0.7, 0.7)) == "all 2 trials score 0.700"
     other = [*tried(0.0, legs=legs), *tried(0.0, legs={**legs, "utility": 0.2, "forgetting": 0.0})]
-    assert _flat(other) == (
+    assert _why_undecided(other) == (
         "all 2 trials score 0.000, as some leg is 0 in each, and so is a harmonic mean with it"
     )
     said = "all 2 trials score 0.000, because every edit failed: the loss is nan"
-    assert _flat(tried(0.0, 0.0, failure="the loss is nan")) == said
+    assert _why_undecided(tried(0.0, 0.0, failure="the loss is nan")) == said
 
 
 def test_an_edit_that_leaves_no_numbers_scores_nothing(ran, tmp_path, monkeypatch):

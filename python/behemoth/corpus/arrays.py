@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.support.errors import ArgumentError
+
+
+class FactArrays(NamedTuple):
+    """Facts as parallel arrays.
+
+    Attributes
+    ----------
+    subject : uint64[n]
+        Subject; of a link fact the object it starts from.
+    relation, object : uint32[n]
+    minority : int64[n]
+        Second object; -1 for none.
+    """
+
+    subject: NDArray[np.uint64]
+    relation: NDArray[np.uint32]
+    object: NDArray[np.uint32]
+    minority: NDArray[np.int64]
 
 
 def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDArray[Any]:

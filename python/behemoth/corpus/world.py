@@ -20,7 +20,7 @@ from behemoth import _gen
 from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError
 
-from .arrays import overrides, pairs, whole
+from .arrays import FactArrays, overrides, pairs, whole
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
 if TYPE_CHECKING:
@@ -369,33 +369,46 @@ class World:
         # Numbers of more than 64 bits must reach neither the engine, which also checks, nor numpy.
         if not first <= last <= self.num_facts:
             raise ArgumentError("range", f"{first}:{last}", f"a range within 0:{self.num_facts}")
-        return self._frame(
-            np.arange(first, last, dtype=np.uint64), *self._native.facts_range(first, last)
-        )
+        arrays = self.arrays_of(range(first, last))
+        return self._frame(np.arange(first, last, dtype=np.uint64), arrays)
 
     def facts_of(self, facts: ArrayLike) -> pl.DataFrame:
         """Return the facts with these ids, in their order, as a frame like that of `facts`."""
         ids = np.atleast_1d(whole(facts, "facts", np.uint64))
-        return self._frame(ids, *self._native.facts_of(ids))
+        return self._frame(ids, self.arrays_of(ids))
 
-    def _frame(
-        self,
-        facts: NDArray[np.uint64],
-        subject: NDArray[np.uint64],
-        relation: NDArray[np.uint32],
-        objects: NDArray[np.uint32],
-        minority: NDArray[np.int64],
-    ) -> pl.DataFrame:
+    def arrays_of(self, facts: ArrayLike | range) -> FactArrays:
+        """Return subject, relation, object and minority object of facts, in their order.
+
+        Parameters
+        ----------
+        facts : array_like of int, or range
+            Ids of facts. Those of a range take no memory.
+
+        Raises
+        ------
+        ArgumentError
+            When a fact does not exist.
+        """
+        if isinstance(facts, range):
+            if facts.step != 1 or not 0 <= facts.start <= facts.stop <= self.num_facts:
+                allowed = f"a range of step 1 within 0:{self.num_facts}"
+                raise ArgumentError("facts", facts, allowed)
+            return FactArrays(*self._native.facts_range(facts.start, facts.stop))
+        ids = np.atleast_1d(whole(facts, "facts", np.uint64))
+        return FactArrays(*self._native.facts_of(ids))
+
+    def _frame(self, facts: NDArray[np.uint64], arrays: FactArrays) -> pl.DataFrame:
         import polars as pl
 
         return pl.DataFrame(
             {
                 "fact": facts,
                 "link": facts >= np.uint64(self.num_subject_facts),
-                "subject": subject,
-                "relation": relation,
-                "object": objects,
-                "minority_object": minority,
+                "subject": arrays.subject,
+                "relation": arrays.relation,
+                "object": arrays.object,
+                "minority_object": arrays.minority,
             }
         ).with_columns(
             pl.when(pl.col("minority_object") >= 0)

@@ -5,45 +5,32 @@ Each delta is written completely or not at all, so an interrupted call resumes w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from behemoth.delta.adapter import save_adapter
-from behemoth.delta.delta import parameters_of, tied_names
 from behemoth.edit.protocol import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
-from behemoth.support.digests import digests
-from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Advance, ProgressLike, silent, task
-from behemoth.support.replacement import recover, succession
-from behemoth.train.device import find_device, is_out_of_memory
-from behemoth.train.memory_budget import require_weights
+from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.progress import ProgressLike
+from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_model_source
 
 from .cache import cache_place
-from .gradient.method import GradientMethod
-from .memory_budget import fitting
-from .protocol import EditContext, EditMethod, answers, settings_of
-from .record import EDIT, EditRecord, FailedEdit, check_place, read_edit, source_of, told_edits
+from .protocol import EditMethod, answers, settings_of
+from .record import EditRecord, FailedEdit, read_edit, source_of, told_edits
 from .registry import get_method
-from .sequential import carry_out_in_sequence, checkpoints_of, settle
+from .sequential import checkpoints_of
 from .settings import read_settings
-from .stacking import stack_size
-from .traced import at_traced_place, is_traced
-from .usage import peak_memory
+from .traced import at_traced_place
+from .work import write_edit
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
-
-    from behemoth.train.model_source import ModelSource
 
 __all__ = ["Edited", "edit"]
 
@@ -232,41 +219,12 @@ def edit(
         corpus=None if corpus is None or isinstance(source, Run) else source_of(corpus),
         weights=source.weights_digest(),
     )
-    seconds, edits_made = 0.0, 0
-    with lock_folder(place, wait=False) as ours:
-        if not ours:
-            raise CorpusError(f"another process is writing to {place}: {holder(place)}")
-        recover(place, EDIT)
-        replaces = check_place(record, force)
-        existing = None if replaces else EditRecord.read(place)
-        if existing is not None:
-            # Records of an earlier version do not state the weights their deltas were made from.
-            record = replace(
-                record, weights=existing.weights, place=existing.place,
-                seconds=existing.seconds, peak_memory=existing.peak_memory,
-            )  # fmt: skip
-        missing = [key for key in record.keys if replaces or not record.is_there(key)]
-        work = None
-        if missing:
-            # The model is loaded and found to fit before an existing edit is set aside.
-            work = _load_work(source, plan, method, record, missing, stack, device, memory)
-            record = work.record
-            if adapter:
-                _check_untied(method, work.model)
-        with succession(place, EDIT, force=replaces):
-            if work is not None:
-                with task(progress, "editing", "edits") as step:
-                    seconds, edits_made = work.carry_out(stack, kept, step)
-                # An interrupted call does not record its time, so that of a resumed one is unknown.
-                resumed = existing is not None
-                record = replace(
-                    record,
-                    seconds=None if resumed else seconds,
-                    peak_memory=None if resumed else peak_memory(work.model.device),
-                )
-            elif sequential:  # killed after the last delta, before `settle`
-                settle(record)
-            record = _write_finished(record, source.directory, adapter)
+    written = write_edit(
+        record, source, plan, method,
+        stack=stack, adapter=adapter, force=force, cache=kept, device=device, memory=memory,
+        progress=progress,
+    )  # fmt: skip
+    record = written.record
     return Edited(
         out=fspath(out),
         run=fspath(run),
@@ -277,10 +235,10 @@ def edit(
         single=single,
         edits=len(plan),
         failed=list(record.failed),
-        present=len(plan) - edits_made if sequential else len(record.keys) - len(missing),
-        seconds=seconds,
-        edits_per_second=edits_made / seconds if seconds > 0 else 0.0,
-        place=record.place if missing else None,
+        present=len(plan) - written.edits if sequential else len(record.keys) - written.deltas,
+        seconds=written.seconds,
+        edits_per_second=written.edits / written.seconds if written.seconds > 0 else 0.0,
+        place=record.place if written.deltas else None,
         sequential=sequential,
     )
 
@@ -326,158 +284,4 @@ def _check_adapter(method: EditMethod, sequential: bool) -> None:
             "adapter",
             f"true for {method.info.name}",
             "false, or a method with changes of low rank, such as lora",
-        )
-
-
-def _check_untied(method: EditMethod, model: PreTrainedModel) -> None:
-    """Refuse an adapter of a matrix that modules share, before any work."""
-    if not isinstance(method, GradientMethod):
-        return
-    tied = tied_names(parameters_of(model))
-    for name in method.changed_names(model):
-        if len(tied[name]) > 1:
-            raise ArgumentError(
-                "adapter",
-                f"true for a change of {name}, which is tied to another matrix",
-                "false, or a part without tied matrices",
-            )
-
-
-def _load_work(
-    source: ModelSource,
-    plan: EditPlan,
-    method: EditMethod,
-    record: EditRecord,
-    missing: Sequence[int | None],
-    stack: int,
-    device: torch.device | str | None,
-    memory: int | None,
-) -> _Work:
-    """Load the model and determine how many plans fit in memory at a time."""
-    require_weights(source.directory, device, memory)
-    model = source.load_model(device)
-    sequential = bool(record.checkpoints)
-    plans = plan.singles() if record.single or sequential else [plan]
-    context = EditContext(source.corpus, seed=record.seed, run=source.directory)
-    limit = answers(method).lookahead if sequential else stack_size(method, model, stack)
-    stack_count = fitting(method, model, plans, context, limit, memory)
-    place = answers(method).place(model)
-    if place is not None and is_traced(method, source.directory):
-        place = f"{place}, as traced"
-    record = replace(record, place=place)
-    return _Work(source, plan, method, record, missing, model, plans, stack_count)
-
-
-def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
-    """Write the record of a complete edit, and its adapters if requested."""
-    deltas = record.deltas()
-    if record.checkpoints:
-        failed = [FailedEdit(row["edit"], row["failure"]) for row in deltas[None].trace]
-    else:
-        failed = [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
-    # Adapters of an earlier call keep their digests.
-    written = EditRecord.read(record.directory)
-    files = dict((written.files if written is not None else None) or {})
-    if adapter:
-        for key, delta in deltas.items():
-            if delta.failure is None:
-                save_adapter(delta, record.adapter_place(key), run.resolve())
-        owned = EDIT.own(record.directory)
-        adapters = [name for name in owned if name.parts[0].startswith("adapter")]
-        files |= digests(record.directory, adapters)
-    finished = replace(record, failed=tuple(failed), complete=True, files=files)
-    finished.write()
-    return finished
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The missing deltas of a call, made and saved `stack_count` at a time."""
-
-    source: ModelSource
-    plan: EditPlan
-    method: EditMethod
-    record: EditRecord
-    missing: Sequence[int | None]
-    model: PreTrainedModel
-    plans: Sequence[EditPlan]
-    stack_count: int
-
-    def carry_out(self, stack: int, cache: Path | None, step: Advance) -> tuple[float, int]:
-        """Make the deltas.
-
-        Parameters
-        ----------
-        stack : int
-            The caller's `stack`, named in the error if memory runs out.
-        cache : Path or None
-            Directory in which methods keep covariances.
-        step : callable
-            Called with (edits made, edits).
-
-        Returns
-        -------
-        tuple of float and int
-            Duration in seconds, and number of edits made in it.
-
-        Raises
-        ------
-        MemoryError
-            If memory runs out, with what to lower.
-        """
-        record = self.record
-        try:
-            if record.checkpoints:
-                seconds, before = carry_out_in_sequence(
-                    self.model, self.method, self.plan, self._context(cache, silent), record, step,
-                    self.stack_count,
-                )  # fmt: skip
-                return seconds, len(self.plan) - before
-            made = len(self.missing) if record.single else len(self.plan)
-            return self._make_stacks(cache, step), made
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise MemoryError(
-                f"out of memory on {self.model.device}: {record.method} with "
-                f"{dict(record.settings)}; lower these settings, or stack (now {stack})"
-            ) from error
-
-    def _make_stacks(self, cache: Path | None, step: Advance) -> float:
-        if cache is None and len(self.missing) > self.stack_count:
-            # What methods compute once for a model, such as covariances, serves every stack.
-            with TemporaryDirectory(prefix="behemoth-edit-") as folder:
-                return self._make_stacks(Path(folder), step)
-        begin = time.perf_counter()
-        record, total = self.record, len(self.plan)
-        plan_of = {
-            int(plan.edits["edit"].item()) if record.single else None: plan for plan in self.plans
-        }
-        present = len(record.keys) - len(self.missing)
-        for first in range(0, len(self.missing), self.stack_count):
-            keys = self.missing[first : first + self.stack_count]
-            edits = len(keys) if record.single else total
-            done = present + first
-
-            def forward(
-                now: int, steps: int, _: object = None, /, *, done: int = done, edits: int = edits
-            ) -> None:
-                step(done + edits * now // max(steps, 1), total)
-
-            context = self._context(cache, forward)
-            deltas = self.method.apply(self.model, [plan_of[key] for key in keys], context)
-            if not first:  # only now: the first call may refuse a setting for this model
-                record.write()
-            for key, delta in zip(keys, deltas, strict=True):
-                delta.save(record.delta_place(key))
-            step(done + edits, total)
-        return time.perf_counter() - begin
-
-    def _context(self, cache: Path | None, progress: Advance) -> EditContext:
-        return EditContext(
-            corpus=self.source.corpus,
-            seed=self.record.seed,
-            cache=cache,
-            run=self.source.directory,
-            progress=progress,
         )

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.roles import OBJECT, SUBJECT, roles_of_ids
+from behemoth.model.modes import evaluating
 from behemoth.plan.prompts import Prompts
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError
@@ -246,17 +247,17 @@ def _says(
     found = np.zeros(len(asked), bool)
     sizes = asked.with_row_index("place").filter(pl.col(column).is_not_null())
     lengths = [pl.col(name).list.len() for name in ("prompt", column)]
-    for _, part in sizes.group_by(*lengths, maintain_order=True):
-        for rows in part.iter_slices(batch_size):
+    parts = [part for _, part in sizes.group_by(*lengths, maintain_order=True)]
+    with evaluating(model), torch.no_grad():
+        for rows in (rows for part in parts for rows in part.iter_slices(batch_size)):
             prompts, answers = (
                 torch.tensor(rows[name].to_list(), dtype=torch.long, device=model.device)
                 for name in ("prompt", column)
             )
             # With the answer's own tokens behind the prompt, one pass shows each greedy choice.
             whole = torch.cat([prompts, answers[:, :-1]], dim=1)
-            with torch.no_grad():
-                logits = model(input_ids=whole, use_cache=False).logits
-            logits = logits[:, prompts.shape[1] - 1 :]
+            kept = answers.shape[1]
+            logits = model(input_ids=whole, use_cache=False, logits_to_keep=kept).logits
             right = (logits.argmax(-1) == answers) & ~logits.isnan().any(-1)
             found[rows["place"].to_numpy()] = right.all(1).cpu().numpy()
     return found

@@ -15,11 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.templates import is_of
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.prompts import Prompts
 from behemoth.plan.structure import Structure
-from behemoth.recall.facts import _BEYOND_ANSWER
+from behemoth.recall.judging import BEYOND_ANSWER, copied_fillers
 from behemoth.recall.ragged import Ragged
 from behemoth.recall.words import Words, text_of, words_of
 
@@ -89,8 +88,7 @@ class Prompted:
         prompts = ragged(probes["prompt"])
         relation = probes["relation"].to_numpy()
         marked = words.marked(answers["old"].lengths, relation)
-        last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
-        filler = np.where(is_of(probes["template"], "filler_follows"), last_but_one, -1)
+        filler = copied_fillers(prompts, probes["template"])
         old = answers["old"]
         longest = np.max([answer.lengths for answer in answers.values()], axis=0)
         longest = np.maximum(longest, words.most(relation))
@@ -103,7 +101,7 @@ class Prompted:
             relation=relation,
             marked=marked,
             filler=filler,
-            most=longest + np.where(filler >= 0, _BEYOND_ANSWER, 1),
+            most=longest + np.where(filler >= 0, BEYOND_ANSWER, 1),
             targets=targets,
             words=words,
             text=text_of(corpus),

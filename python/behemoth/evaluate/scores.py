@@ -19,6 +19,13 @@ from torch import Tensor
 
 from behemoth.model.modes import evaluating
 from behemoth.recall.generation import Decoded, decode_batch
+from behemoth.recall.judging import (
+    among_objects,
+    matches,
+    rank_among,
+    token_log_probabilities,
+    without_fillers,
+)
 from behemoth.recall.ragged import Ragged
 
 from .prompted import ANSWERS, Prompted
@@ -195,24 +202,9 @@ def _score_apart(
                 decoded = _pass(model, asked, name, own, 1)
             answers = asked.answers[name]
             token = answers.padded(own, decoded.logits.shape[1], 0)
-            each = _token_log_probabilities(decoded.logits, token, answers.lengths[own])
+            each = token_log_probabilities(decoded.logits, token, answers.lengths[own])
             kept = apart[own]
             scores.log_probability[name][flat[kept]] = each.sum(1).cpu().numpy()[kept]
-
-
-def _token_log_probabilities(
-    logits: Tensor, token: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> Tensor:
-    """Return the log-probability of each token of answers, 0 beyond their ends: float64 [B, A]."""
-    ids = torch.from_numpy(token).to(logits.device)
-    own = logits.gather(2, ids[..., None])[..., 0]
-    within = _within(lengths, logits)
-    return (own - logits.logsumexp(2)).double().masked_fill(~within, 0.0)
-
-
-def _within(lengths: NDArray[np.int64], logits: Tensor) -> Tensor:
-    columns = torch.arange(logits.shape[1], device=logits.device)
-    return columns < torch.from_numpy(lengths).to(logits.device)[:, None]
 
 
 def _judge(
@@ -227,7 +219,7 @@ def _judge(
     logits = decoded.logits
     old = asked.answers["old"]
     token, lengths = old.padded(own, logits.shape[1], 0), old.lengths[own]
-    each = _token_log_probabilities(logits, token, lengths)
+    each = token_log_probabilities(logits, token, lengths)
     total = each.sum(1)
     last = each.gather(1, torch.from_numpy(lengths - 1).to(each.device)[:, None])[:, 0]
     scores.log_probability["old"][rows] = total.cpu().numpy()
@@ -262,30 +254,20 @@ def _place_objects(
     before_word: Tensor,
 ) -> None:
     """Write ranks of the true objects, and the mean probability of the wrong ones."""
-    relations = asked.relation[own]
     true, old = asked.answers["true"], asked.answers["old"]
     width = int(max(true.lengths[own].max(), old.lengths[own].max()))
     each = np.arange(len(own))
     lead = true.padded(own, width, -1)[each, asked.marked[own]]
     right = old.padded(own, width, -1)[each, asked.marked[own]]
-    for relation in np.unique(relations):
-        leading = asked.words.leading(int(relation))
-        count = len(leading)
-        chosen = np.flatnonzero(relations == relation)
-        rows_of = at_word[torch.from_numpy(chosen).to(at_word.device)]
-        among = rows_of[:, torch.from_numpy(leading).to(at_word.device)]
-        place = torch.from_numpy(np.searchsorted(leading, lead[chosen])).to(among.device)
-        known = np.isin(lead[chosen], leading)
-        inside = torch.from_numpy(known).to(among.device)
-        value = among.gather(1, place.clamp(0, count - 1)[:, None])
-        # NaN compares false: negated, it counts against the rank instead of improving it.
-        ranks = (~(among < value)).sum(1) * inside
-        scores.rank[rows[chosen]] = ranks.cpu().numpy()
+    for relation, chosen, leading, among in among_objects(
+        at_word, asked.relation[own], asked.words
+    ):
+        scores.rank[rows[chosen]] = rank_among(among, leading, lead[chosen])
         if asked.words.single[relation]:
             spot = torch.from_numpy(np.searchsorted(leading, right[chosen])).to(among.device)[
                 :, None
             ]
-            others = among.scatter(1, spot, -torch.inf).logsumexp(1) - np.log(count - 1)
+            others = among.scatter(1, spot, -torch.inf).logsumexp(1) - np.log(len(leading) - 1)
             prefix = before_word[torch.from_numpy(chosen).to(before_word.device)]
             scores.log_probability["wrong"][rows[chosen]] = (others + prefix).cpu().numpy()
 
@@ -320,19 +302,11 @@ def _judge_generated(
     # Each probe's own limit, not that of its batch: results must not depend on other probes.
     lengths_said = np.minimum(decoded.lengths, asked.most[own])
     finished = decoded.finished & (decoded.lengths < asked.most[own])
-    made = lengths_said.copy()
-    each = np.arange(len(made))
-    filler = asked.filler[own]
-    for _ in range(tokens.shape[1]):
-        made -= (made > 0) & (tokens[each, made - 1] == filler)
+    made = without_fillers(tokens, lengths_said, asked.filler[own])
     made, finished = asked.words.settled(tokens, made, finished, asked.relation[own])
     for name, answers in asked.answers.items():
-        lengths = answers.lengths[own]
-        wanted = answers.padded(own, int(lengths.max()), -1)
-        shared = min(wanted.shape[1], tokens.shape[1])
-        within = np.arange(shared) < lengths[:, None]
-        same = ((tokens[:, :shared] == wanted[:, :shared]) | ~within).all(1)
-        scores.match[name][rows] = finished & (made == lengths) & same & asked.there[name][own]
+        said_it = finished & matches(tokens, made, answers, own)
+        scores.match[name][rows] = said_it & asked.there[name][own]
     marker = asked.answers["old"].padded(own, 1, -1)[:, 0]
     scores.valid[rows] = finished & asked.words.valid(
         tokens, made, asked.marked[own], marker, asked.relation[own]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from behemoth.corpus.asking import sentences_with
 from behemoth.corpus.corpus import Corpus
 from behemoth.edit.locate.sites import Places
 from behemoth.plan.edit_plan import EditPlan
@@ -172,18 +173,26 @@ class Planned:
             (row["name"], row["wording"]): row["wording_index"] for row in self.corpus.templates
         }
         facts = frame["fact"].to_numpy()
-        _, relations, old, _ = self.corpus.world._native.facts_of(facts)
+        about = self.corpus.world.arrays_of(facts)
         counts = np.array([row["objects"] for row in self.corpus.world.relation_table], np.int64)
-        rows = zip(facts, counts[relations], old, frame["template"], frame["wording"], strict=True)
+        rows = zip(
+            facts, counts[about.relation], about.object, frame["template"], frame["wording"],
+            strict=True,
+        )  # fmt: skip
         for fact, count, first, template, wording in rows:
             objects = (int(first) + np.arange(min(count, most))) % count
-            found = self.corpus._native.answers(
+            found = sentences_with(
+                self.corpus,
                 np.full(len(objects), fact, np.uint64),
                 objects.astype(np.uint32),
                 number[template, wording],
             )
             prompts, answers = (
-                np.split(flat, ends[:-1].astype(np.int64)) for flat, ends in (found[:2], found[2:4])
+                np.split(flat, ends[:-1].astype(np.int64))
+                for flat, ends in (
+                    (found.prompt, found.prompt_ends),
+                    (found.answer, found.answer_ends),
+                )
             )
             pairs = zip(prompts, answers, strict=True)
             yield [self.said(prompt.tolist(), own.tolist())[1][0] or "" for prompt, own in pairs]

@@ -127,9 +127,9 @@ class Bystanders:
 
     def untouched(self, facts: Facts) -> Mask:
         """Return a mask of the written facts that no edit of a batch concerns: bool[n]."""
-        keep = (facts.exposures > 0) & ~among(facts.fact, self._edited)
         if self._request.independent:
             return facts.exposures > 0  # decided for each edit, in `apart`
+        keep = (facts.exposures > 0) & ~among(facts.fact, self._edited)
         if self._request.by_rule:
             return keep & ~among(facts.relation, self._doubted)
         link = facts.relation >= self._links

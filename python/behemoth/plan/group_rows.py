@@ -97,7 +97,7 @@ def kept(
     """
     stays = ~context.bystanders.concerned(context.probed[rows], facts)
     rows, facts, new = rows[stays], facts[stays], None if new is None else new[stays]
-    right = context.corpus.world._native.facts_of(facts)[2].astype(np.int64)
+    right = context.corpus.world.arrays_of(facts).object.astype(np.int64)
     none = np.full(len(facts), NONE, np.int64)
     stay = np.zeros(len(facts), bool)
     return Asked(group, context.probed[rows], facts, right, stay, none if new is None else new)

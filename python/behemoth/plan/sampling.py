@@ -94,9 +94,9 @@ class Facts:
     def of(cls, corpus: Corpus, facts: NDArray[Any]) -> Facts:
         """Look up facts by id."""
         ids = np.ascontiguousarray(facts, dtype=np.uint64)
-        subject, relation, objects, minority = corpus.world._native.facts_of(ids)
-        exposures = corpus._native.exposures(ids)
-        return cls(ids, subject, relation, objects, exposures, minority >= 0)
+        of = corpus.world.arrays_of(ids)
+        exposures = corpus.exposures(ids)
+        return cls(ids, of.subject, of.relation, of.object, exposures, of.minority >= 0)
 
     @classmethod
     def concat(cls, corpus: Corpus, parts: list[Facts]) -> Facts:
@@ -172,7 +172,7 @@ def relation_pool(corpus: Corpus, relation: int) -> Pool:
         return Pool.span(first, _first_link(corpus, relation + 1))
     if world.num_subject_facts == world.num_subjects * world.num_relations:
         return Pool.span(relation, world.num_subject_facts, world.num_relations)
-    relations = world._native.facts_range(0, world.num_subject_facts)[1]
+    relations = world.arrays_of(range(world.num_subject_facts)).relation
     return Pool.listed(np.flatnonzero(relations == relation).astype(np.uint64))
 
 
@@ -181,7 +181,7 @@ def _first_link(corpus: Corpus, relation: int) -> int:
     low, high = corpus.world.num_subject_facts, corpus.world.num_facts
     while low < high:
         middle = (low + high) // 2
-        if int(corpus.world._native.facts_range(middle, middle + 1)[1][0]) < relation:
+        if int(corpus.world.arrays_of(middle).relation[0]) < relation:
             low = middle + 1
         else:
             high = middle

@@ -173,8 +173,8 @@ class Structure:
         world = self.world
         if world.num_subject_facts == world.num_subjects * world.num_relations:
             return None
-        subject, relation, _, _ = world._native.facts_range(0, world.num_subject_facts)
-        return subject * np.uint64(world.num_relations) + relation
+        facts = world.arrays_of(range(world.num_subject_facts))
+        return facts.subject * np.uint64(world.num_relations) + facts.relation
 
     def link_facts(
         self, relation: int, objects: NDArray[Any]

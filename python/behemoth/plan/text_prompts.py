@@ -12,7 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth import _gen
+from behemoth.corpus.asking import (
+    edit_sentences,
+    refused_sentences,
+    sentences,
+    sentences_with,
+)
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.probes import lists, wording_frame
 from behemoth.corpus.templates import EDIT
@@ -113,18 +118,18 @@ class TextPrompts:
         new: NDArray[np.int64] | None,
     ) -> pl.DataFrame:
         """Write facts of one relation in a sentence that the corpus may contain."""
-        native, index = self._corpus._native, row["wording_index"]
+        index = row["wording_index"]
         frame = wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
         columns = {"answer": right} if new is None else {"answer": right, "new_answer": new}
         for name, objects in columns.items():
             known = np.maximum(objects, 0).astype(np.uint32)
-            found = native.answers(facts, known, index)
-            answers = lists(name, found[2], found[3])
-            refused = pl.Series(objects == REFUSED) if name == "answer" else None
-            if refused is not None and refused.any():
-                _, _, tokens, ends, _, _ = _gen.refusals(native, facts, index)
-                refusals = lists(name, tokens, ends)
-                answers = pl.select(pl.when(refused).then(refusals).otherwise(answers)).to_series()
+            found = sentences_with(self._corpus, facts, known, index)
+            answers = lists(name, found.answer, found.answer_ends)
+            refuses = pl.Series(objects == REFUSED) if name == "answer" else None
+            if refuses is not None and refuses.any():
+                refused = refused_sentences(self._corpus, facts, index)
+                refusals = lists(name, refused.answer, refused.answer_ends)
+                answers = pl.select(pl.when(refuses).then(refusals).otherwise(answers)).to_series()
             frame = frame.with_columns(answers.alias(name))
         if new is not None:
             there = pl.Series(new >= 0)
@@ -138,10 +143,8 @@ class TextPrompts:
         own = self._relations[relation] if relation < len(self._relations) else None
         count = 0 if own is None else own["edits"]
         for at in range(number, number + count):
-            made = _gen.edit_prompts(
-                self._corpus._native, facts, right.astype(np.uint32), at % count
-            )
-            if len(made[2]):
+            made = edit_sentences(self._corpus, facts, right.astype(np.uint32), at % count)
+            if len(made.answer):
                 break
         else:
             name = f"a link fact of relation {relation}" if own is None else f"'{own['key']}'"
@@ -151,13 +154,13 @@ class TextPrompts:
                 "relations that have `edits` in the grammar",
             )
         objects = self._corpus.world.facts_of(facts)["object"].to_numpy().astype(np.uint32)
-        old = _gen.edit_prompts(self._corpus._native, facts, objects, at % count)
+        old = edit_sentences(self._corpus, facts, objects, at % count)
         frame = wording_frame(self._corpus, facts, self._any_row(int(facts[0])))
         return frame.with_columns(
-            lists("prompt", made[0], made[1]),
-            lists("old_answer", old[2], old[3]),
-            lists("answer", made[2], made[3]),
-            lists("rest", made[4], made[5]),
+            lists("prompt", made.prompt, made.prompt_ends),
+            lists("old_answer", old.answer, old.answer_ends),
+            lists("answer", made.answer, made.answer_ends),
+            lists("rest", made.rest, made.rest_ends),
             pl.lit(EDIT.name).alias("template"),
             pl.lit(at % count, pl.UInt32).alias("wording"),
         ).select(*_wording_columns(frame))
@@ -166,8 +169,9 @@ class TextPrompts:
         """Return a wording in which a fact can be probed, for the columns about the fact itself."""
         ids = np.array([fact], np.uint64)
         rows = (row for row in self._corpus.templates if row["probe"])
-        native = self._corpus._native
-        return next(row for row in rows if native.probes(ids, row["wording_index"])[3][0])
+        return next(
+            row for row in rows if sentences(self._corpus, ids, row["wording_index"]).answer_ends[0]
+        )
 
     def _askable(self, wording: dict[str, Any], fact: int, relation: int) -> dict[str, Any]:
         """Return the row of `Corpus.templates` that serves as a wording for a relation's facts."""
@@ -176,7 +180,8 @@ class TextPrompts:
             ids = np.array([fact], np.uint64)
 
             def refuses(row: dict[str, Any]) -> bool:
-                return bool(_gen.refusals(self._corpus._native, ids, row["wording_index"])[3][0])
+                refused = refused_sentences(self._corpus, ids, row["wording_index"])
+                return bool(refused.answer_ends[0])
 
             def found(name: str, held_out: bool) -> list[dict[str, Any]]:
                 rows = usable_wordings(self._corpus, relation, name, held_out=held_out)

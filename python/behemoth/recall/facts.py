@@ -20,12 +20,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.templates import is_of
 from behemoth.model.modes import evaluating
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
 from .generation import Decoded, decode, device_of
+from .judging import (
+    BEYOND_ANSWER,
+    among_objects,
+    copied_fillers,
+    matches,
+    rank_among,
+    token_log_probabilities,
+    without_fillers,
+)
 from .ragged import Ragged
 from .sequence_rank import check_rank, sequence_ranks
 from .words import text_of, words_of
@@ -34,8 +42,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DEFAULT_FACTS = 10_000
-# Tokens after the answer: up to three fillers of the repeats grammar, and the period.
-_BEYOND_ANSWER = 4
 _KEPT = ("fact", "subject", "relation", "object", "template", "wording", "held_out", "seen",
          "exposures")  # fmt: skip
 SCHEMA = {
@@ -140,7 +146,7 @@ def recall(
         model,
         prompts,
         answers,
-        most=int(longest.max()) + _BEYOND_ANSWER,
+        most=int(longest.max()) + BEYOND_ANSWER,
         stop=judge.words.stop,
         batch_size=batch_size,
         device=device,
@@ -215,68 +221,36 @@ class _Judge:
         self.words = words_of(corpus)
         self._relation = probes["relation"].to_numpy()
         self._marked = self.words.marked(answers.lengths, self._relation)
-        # The filler of which copies may follow the object; -1 if none may.
-        last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
-        follows = is_of(probes["template"], "filler_follows")
-        self._filler = np.where(follows, last_but_one, -1)
+        self._filler = copied_fillers(prompts, probes["template"])
 
     def add(self, batch: Decoded) -> None:
         """Score one batch."""
-        rows = batch.rows
-        width = batch.logits.shape[1]
-        answers = self._answers.padded(rows, width, 0)
-        lengths = self._answers.lengths[rows]
-        self._score(batch, answers, lengths)
-        tokens = batch.tokens
+        rows, tokens = batch.rows, batch.tokens
+        answers = self._answers.padded(rows, batch.logits.shape[1], 0)
+        self._score(batch, answers)
         made, finished = self.words.settled(
-            tokens, self._without_fillers(batch), batch.finished, self._relation[rows]
+            tokens,
+            without_fillers(tokens, batch.lengths, self._filler[rows]),
+            batch.finished,
+            self._relation[rows],
         )
-        right = finished & (made == lengths)
-        shared = min(width, tokens.shape[1])
-        within = np.arange(shared) < lengths[:, None]
-        right &= ((tokens[:, :shared] == answers[:, :shared]) | ~within).all(1)
-        self.exact_match[rows] = right
-        marked = self._marked[rows]
+        self.exact_match[rows] = finished & matches(tokens, made, self._answers, rows)
         self.valid_object[rows] = finished & self.words.valid(
-            tokens, made, marked, answers[:, 0], self._relation[rows]
+            tokens, made, self._marked[rows], answers[:, 0], self._relation[rows]
         )
         for row, line, length in zip(rows, tokens.tolist(), batch.lengths, strict=True):
             said = line[:length]
             self.generated[row] = self._text(said)
 
-    def _score(
-        self, batch: Decoded, answers: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> None:
+    def _score(self, batch: Decoded, answers: NDArray[np.int64]) -> None:
         logits, rows = batch.logits, batch.rows
-        token = torch.from_numpy(answers).to(logits.device)
-        within = torch.arange(logits.shape[1], device=logits.device) < torch.from_numpy(lengths).to(
-            logits.device
-        ).unsqueeze(1)
-        own = logits.gather(2, token[..., None])[..., 0]
-        log_probability = (own - logits.logsumexp(2)).double() * within
-        self.log_probability[rows] = log_probability.sum(1).cpu().numpy()
-        marked = torch.from_numpy(self._marked[rows]).to(logits.device)
-        each = torch.arange(len(rows), device=logits.device)
-        ranks = np.empty(len(rows), np.uint32)
-        relations = self._relation[rows]
-        for relation in np.unique(relations):
-            chosen = torch.from_numpy(np.flatnonzero(relations == relation)).to(logits.device)
-            place = marked[chosen]
-            leading = torch.from_numpy(self.words.leading(int(relation))).to(logits.device)
-            among = logits[each[chosen], place][:, leading]
-            true = own[chosen, place].unsqueeze(1)
-            # NaN compares false: negated, it counts against the rank instead of improving it.
-            ranks[chosen.cpu().numpy()] = (~(among < true)).sum(1).cpu().numpy()
-        self.rank[rows] = ranks
-
-    def _without_fillers(self, batch: Decoded) -> NDArray[np.int64]:
-        """Return the length of each output without the trailing fillers of the repeats grammar."""
-        made = batch.lengths.copy()
-        each = np.arange(len(made))
-        filler = self._filler[batch.rows]
-        for _ in range(batch.tokens.shape[1]):
-            made -= (made > 0) & (batch.tokens[each, made - 1] == filler)
-        return made
+        each = token_log_probabilities(logits, answers, self._answers.lengths[rows])
+        self.log_probability[rows] = each.sum(1).cpu().numpy()
+        marked = self._marked[rows]
+        first = answers[np.arange(len(rows)), marked]
+        at_word = logits[torch.arange(len(rows)), torch.from_numpy(marked)]
+        for _, chosen, leading, among in among_objects(at_word, self._relation[rows], self.words):
+            self.rank[rows[chosen]] = rank_among(among, leading, first[chosen])
 
 
 def _ragged(lists: pl.Series) -> Ragged:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth import _gen
+from behemoth.corpus.asking import refusal_answers
 from behemoth.corpus.corpus import Corpus
 
 from .generation import STOP
@@ -163,7 +163,7 @@ class TextWords:
 
     def __init__(self, corpus: Corpus) -> None:
         self._objects = corpus.object_tokens
-        self._refusals = [tuple(tokens) for tokens in _gen.refusal_answers(corpus._native)]
+        self._refusals = refusal_answers(corpus)
         self.stop = frozenset({corpus.end_of_document})
         table = corpus.world.relation_table
         self.single = np.array([self._is_single(row["relation"]) for row in table])

@@ -269,7 +269,8 @@ class BlockStream(IterableDataset[Batch]):
             start = first + chunk * together * stride
             return self._make([start + i * stride for i in range(together)], buffers)
 
-        for parts in self._made(make, ahead, threads):
+        chunks = self._made_ahead(make, ahead, threads) if ahead else self._made_here(make)
+        for parts in chunks:
             # Making all views in one call costs two thirds of making them one at a time.
             for views in zip(*(part.unbind() for part in parts.values()), strict=True):
                 batch = dict(zip(parts, views, strict=True))
@@ -278,14 +279,18 @@ class BlockStream(IterableDataset[Batch]):
                     self._block += stride
                 yield batch
 
-    def _made(self, make: Callable[[int], Batch], ahead: int, threads: int) -> Iterator[Batch]:
-        """Yield chunks 0, 1, ... in order, preparing `ahead` of them in threads."""
-        if ahead == 0:
-            for chunk in count():
-                began = time.perf_counter()
-                parts = make(chunk)
-                self.wait_seconds += time.perf_counter() - began
-                yield parts
+    def _made_here(self, make: Callable[[int], Batch]) -> Iterator[Batch]:
+        """Yield chunks 0, 1, ... in order, without end, each made when it is asked for."""
+        for chunk in count():
+            began = time.perf_counter()
+            parts = make(chunk)
+            self.wait_seconds += time.perf_counter() - began
+            yield parts
+
+    def _made_ahead(
+        self, make: Callable[[int], Batch], ahead: int, threads: int
+    ) -> Iterator[Batch]:
+        """Yield chunks 0, 1, ... in order, without end, preparing `ahead` of them in threads."""
         pool = ThreadPoolExecutor(threads, "behemoth-data")
         pending: deque[Future[Batch]] = deque()
         try:

@@ -9,35 +9,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import polars as pl
-
 from behemoth.edit.cache import cache_place
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
-from behemoth.edit.registry import get_method, method_names
-from behemoth.edit.search import Searched
+from behemoth.edit.registry import get_method
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
 from behemoth.evaluate.suites.suite import take_one
-from behemoth.plan.compile import compile_plan
-from behemoth.plan.edit_plan import EditPlan
-from behemoth.plan.request import EditRequest
 from behemoth.support.checks import in_the_way, path_of, whole_number
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train import train
 from behemoth.train.device import find_device
-from behemoth.train.run import Run, read_run, world_id
+from behemoth.train.run import read_run, world_id
 
-from .memory_budget import fitting_rows, is_trained, require_twin
+from .asked import Asked, searched_by, untold
 from .record import Tried, TuningDirectory
 from .sampler import suggested
 
@@ -45,11 +37,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from behemoth.corpus.corpus import Corpus
 
 __all__ = ["Tuned", "tune"]
-
-_KINDS = {"editing": "remap", "unlearning": "refusal"}  # of the edits that a suite is for
 
 
 @dataclass(frozen=True)
@@ -174,8 +163,7 @@ def tune(
     >>> tuned.trials, tuned.score >= tuned.default_score
     (2, True)
     """
-    chosen = get_method(method)
-    searched = _searched(chosen)
+    searched_by(get_method(method))
     whole_number("trials", trials, 1)
     whole_number("rows", rows, 1)
     whole_number("seed", seed)
@@ -183,68 +171,45 @@ def tune(
         whole_number("memory", memory, 1)
     if device is not None:
         find_device(str(device))
-    if objective is None:
-        objective = "unlearning" if chosen.info.forgets() else "editing"
-    elif objective not in OBJECTIVES:
-        raise ArgumentError.unknown("objective", objective, OBJECTIVES)
-    with renamed(directory="on"):
-        run = read_run(on)
-    request = EditRequest(
-        edits=edits,
-        kind=_KINDS[OBJECTIVES[objective].suite],  # type: ignore[arg-type]
-        exposures=None if exposures is None else tuple(exposures),
-        distinct=False,
-        repeats=8, same_object=4, same_relation=8, regular=16, probes=3, seed=seed,
-    )  # fmt: skip
-    if request.kind not in chosen.info.kinds:
-        kinds = ", ".join(sorted(chosen.info.kinds))
-        raise ArgumentError("objective", objective, f"one whose edits {method} makes: {kinds}")
-    plan = _plan(run, request, apart)
-    beside = None if twin is None else _twin(twin, run, plan, objective)
+    asked = Asked.of(method, on, objective, edits, exposures, apart, twin, rows, seed)
     directory = TuningDirectory(path_of("out", out))
     kept = directory.path / "cache" if cache is None else cache_place(cache)
     batch_size = None
-    if len(directory.tried()) < trials:  # before anything is written
-        if objective == "unlearning" and beside is None and not is_trained(directory.twin):
-            require_twin(run, _untold(run, plan), memory)
-        batch_size = fitting_rows(run, plan, chosen, searched, objective, device, memory)
-        # Refuses weights that cannot be used. It is not kept: a twin may be trained first.
-        run.load_model(device)
+    if len(directory.tried()) < trials:
+        batch_size = asked.fitting(directory, device, memory)
     with lock(_made(directory.path) / ".lock", wait=False) as ours:
         if not ours:
             raise ArgumentError("out", fspath(out), "a directory that no other process is in")
-        directory.begin(
-            {"method": method, "objective": objective, "spec_hash": run.corpus.spec_hash,
-             "plan_hash": plan.plan_hash, "rows": rows, "seed": seed,
-             "weights": run.weights_digest(),
-             "twin": None if beside is None else beside.weights_digest(),
-             "settings": settings_of(chosen),
-             "searched": {name: repr(one) for name, one in sorted(searched.items())}}
-        )  # fmt: skip
+        directory.begin(asked.record())
         done = directory.tried()
         carried_out = 0
         if len(done) < trials:
-            laboratory = _Laboratory.of(
-                run, plan, objective, directory, beside, kept, seed, device, memory, batch_size
-            )
+            laboratory = _Laboratory.of(asked, directory, kept, device, memory, batch_size)
             with task(progress, "tuning", "trials") as step:
                 while len(done) < trials:
-                    settings = _next(chosen, searched, done, seed)
-                    done.append(laboratory.carry_out(len(done), chosen, settings, rows))
+                    done.append(laboratory.carry_out(len(done), _next(asked, done)))
                     directory.write(done[-1])
                     carried_out += 1
                     step(len(done), trials)
-        lowered = getattr(_below(chosen, rows), "steps", None)
-        default_steps = None if lowered == getattr(chosen, "steps", None) else lowered
-        best = directory.conclude(
-            done, method, objective, rows, default_steps=default_steps,
-            hashes={"spec_hash": run.corpus.spec_hash, "world_id": world_id(run.corpus),
-                    "plan_hash": plan.plan_hash},
-        )  # fmt: skip
+        return _conclude(asked, fspath(out), directory, done, carried_out)
+
+
+def _conclude(
+    asked: Asked, out: str, directory: TuningDirectory, done: Sequence[Tried], carried_out: int
+) -> Tuned:
+    """Write the best of the trials, and return it."""
+    lowered = getattr(_below(asked.method, asked.rows), "steps", None)
+    default_steps = None if lowered == getattr(asked.method, "steps", None) else lowered
+    corpus = asked.run.corpus
+    best = directory.conclude(
+        done, asked.name, asked.objective, asked.rows, default_steps=default_steps,
+        hashes={"spec_hash": corpus.spec_hash, "world_id": world_id(corpus),
+                "plan_hash": asked.plan.plan_hash},
+    )  # fmt: skip
     return Tuned(
-        out=fspath(out),
-        method=method,
-        objective=objective,
+        out=out,
+        method=asked.name,
+        objective=asked.objective,
         settings=best.settings,
         score=best.score,
         default_score=done[0].score,
@@ -254,11 +219,11 @@ def tune(
         carried_out=carried_out,
         seconds=sum(trial.seconds for trial in done),
         legs=best.legs,
-        flat=_flat(done),
+        flat=_why_undecided(done),
     )
 
 
-def _flat(done: Sequence[Tried]) -> str | None:
+def _why_undecided(done: Sequence[Tried]) -> str | None:
     """Return why trials do not distinguish settings, if all have one score, else None."""
     scores = {trial.score for trial in done}
     if len(scores) > 1 or (len(done) == 1 and scores != {0.0}):
@@ -288,91 +253,20 @@ def _made(place: Path) -> Path:
     return place
 
 
-def _searched(method: EditMethod) -> Searched:
-    """Return the search space of a method; refuse an empty one, or one with unknown fields."""
-    found = answers(method).searched()
-    if not found:
-        raise ArgumentError(
-            "method",
-            method.info.name,
-            f"one with a search space for its settings (searched): {', '.join(_tunable())}",
-        )
-    for name in found:
-        if name not in settings_of(method):
-            raise ArgumentError(
-                "method", f"{method.info.name}, which searches {name}", "its fields"
-            )
-    return found
-
-
-def _tunable() -> list[str]:
-    """Return the names of the methods that have a search space."""
-    found: list[str] = []
-    for name in method_names():
-        # A broken method of another package must not hide the others.
-        with suppress(ImportError, AttributeError, TypeError, ValueError):
-            if answers(get_method(name)).searched():
-                found.append(name)
-    return found
-
-
-def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> EditPlan:
-    """Return the plan that settings are tried on, without the edited facts of another plan."""
-    if apart is None:
-        return compile_plan(run.corpus, request)
-    with renamed(plan="apart"):
-        other = EditPlan.of(apart)
-        other.check(run.corpus)
-    every = np.arange(run.corpus.world.num_facts, dtype=np.uint64)
-    reported = other.edits["fact"]
-    known = np.setdiff1d(every, reported.to_numpy())
-    plan = compile_plan(run.corpus, request, known=known)
-    # Excluded from edits, from retain rows and from bystanders' probes.
-    stays = ~pl.col("fact").is_in(reported.implode())
-    return EditPlan(
-        plan.request, plan.spec_hash, plan.edits, plan.training.filter(stays),
-        plan.probes.filter(stays),
-    )  # fmt: skip
-
-
-def _untold(run: Run, plan: EditPlan) -> Corpus:
-    """Return the corpus of a run without the facts that a plan edits."""
-    return run.corpus.without(plan.edits["fact"].to_numpy())
-
-
-def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -> Run:
-    """Return the run at `twin`; refuse one that is no twin for this plan."""
-    if objective != "unlearning":
-        raise ArgumentError("twin", fspath(twin), f"none with the objective {objective}")
-    with renamed(directory="twin"):
-        found = read_run(twin)
-    if found.corpus.spec_hash != _untold(run, plan).spec_hash:
-        raise ArgumentError(
-            "twin",
-            f"{fspath(twin)}, trained on another corpus",
-            "a run on the corpus of the tuned run without the facts that this plan edits",
-        )
-    return found
-
-
-def _next(
-    method: EditMethod, searched: Searched, done: Sequence[Tried], seed: int
-) -> dict[str, Any]:
+def _next(asked: Asked, done: Sequence[Tried]) -> dict[str, Any]:
     """Return the settings to try next: first the defaults."""
     if not done:
-        defaults = settings_of(method)
-        return {name: defaults[name] for name in searched}
+        defaults = settings_of(asked.method)
+        return {name: defaults[name] for name in asked.searched}
     past = [(trial.settings, trial.score) for trial in done]
-    return suggested(searched, past, seed)
+    return suggested(asked.searched, past, asked.seed)
 
 
 @dataclass
 class _Laboratory:
     """What all trials share: the model, its plan, and for unlearning the twin."""
 
-    run: Run
-    plan: EditPlan
-    objective: str
+    asked: Asked
     model: PreTrainedModel
     twin: Bench | None
     context: EditContext
@@ -381,70 +275,65 @@ class _Laboratory:
     @classmethod
     def of(
         cls,
-        run: Run,
-        plan: EditPlan,
-        objective: str,
+        asked: Asked,
         directory: TuningDirectory,
-        twin: Run | None,
         cache: Path,
-        seed: int,
         device: torch.device | str | None,
         memory: int | None,
         batch_size: int | None,
     ) -> _Laboratory:
         """Load the models; if a twin is needed and none is given, train it or resume that."""
+        run, plan, twin = asked.run, asked.plan, asked.twin
         if not (directory.plan / "plan.toml").is_file():
             plan.save(directory.plan)
         bench = None
-        if objective == "unlearning":
+        if asked.objective == "unlearning":
             if twin is None:
-                train(_untold(run, plan), out=directory.twin, config=run.config, memory=memory)
+                train(untold(run, plan), out=directory.twin, config=run.config, memory=memory)
                 twin = read_run(directory.twin)
             beside = twin.load_model(device)
             bench = Bench(  # with the same probes
                 run.directory, run, plan, {}, lambda: beside, batch_size=batch_size, in_trial=True
             )
-        context = EditContext(run.corpus, seed=seed, cache=cache, run=run.directory)
-        return cls(run, plan, objective, run.load_model(device), bench, context, batch_size)
+        context = EditContext(run.corpus, seed=asked.seed, cache=cache, run=run.directory)
+        return cls(asked, run.load_model(device), bench, context, batch_size)
 
-    def carry_out(
-        self, number: int, method: EditMethod, settings: Mapping[str, Any], rows: int
-    ) -> Tried:
+    def carry_out(self, number: int, settings: Mapping[str, Any]) -> Tried:
         """Make the plan's edits with some settings, and score them."""
+        asked = self.asked
         try:
-            given = _below(replace(method, **settings), rows)  # type: ignore[type-var]
+            given = _below(replace(asked.method, **settings), asked.rows)  # type: ignore[type-var]
         except ValueError as error:  # a combination that the method refuses
             return Tried(number, dict(settings), 0.0, {}, 0.0, str(error))
         own = {name: settings_of(given)[name] for name in settings}
         began = time.perf_counter()
         try:
-            [delta] = given.apply(self.model, [self.plan], self.context)
+            [delta] = given.apply(self.model, [asked.plan], self.context)
             failure = delta.failure
         except ArgumentError as error:  # settings that this model does not allow
             delta, failure = None, str(error)
         seconds = time.perf_counter() - began
         if delta is None or failure is not None:
             return Tried(number, own, 0.0, {}, seconds, failure)
-        model = self.model
-        run = self.run
+        model, run, objective = self.model, asked.run, asked.objective
         bench = Bench(
-            run.directory, run, self.plan, {None: delta}, lambda: model, None, self.twin,
+            run.directory, run, asked.plan, {None: delta}, lambda: model, None, self.twin,
             batch_size=self.batch_size, in_trial=True,
         )  # fmt: skip
-        readings = _readings(self.objective, bench)
+        readings = _readings(objective, bench)
         if broken := [name for name, reading in readings.items() if not _is_finite(reading)]:
             return Tried(number, own, 0.0, {}, seconds, f"{broken[0]} is no number")
-        score = score_of(self.objective, readings)
+        score = score_of(objective, readings)
         if score is None:
             lacking = [
                 leg.name
-                for leg in OBJECTIVES[self.objective].legs
-                if leg.needed and legs_of(self.objective, readings)[leg.name] is None
+                for leg in OBJECTIVES[objective].legs
+                if leg.needed and legs_of(objective, readings)[leg.name] is None
             ]
             raise ArgumentError(
                 "on", fspath(run.directory), f"a run whose plan has a score ({lacking[0]})"
             )
-        return Tried(number, own, score, legs_of(self.objective, readings), seconds)
+        return Tried(number, own, score, legs_of(objective, readings), seconds)
 
 
 def _below(method: EditMethod, rows: int) -> EditMethod:

@@ -27,141 +27,21 @@ _SHOWN = ("efficacy", "paraphrase", "neighbourhood", "score", "efficacy_magnitud
           "exact_generalization", "exact_specificity", "exact_score")  # fmt: skip
 
 
-def _measures(bench: Bench) -> Sequence[Measure]:
-    levels = _levels(bench)
-    # Trials omit ranges, and with them the single level 1 below them.
-    listed = all(level.single for level in levels)
-    return (
-        *map(of_frame, _SHOWN),
-        Measure(
-            "question_match",
-            "free generation gives the new object in answer to a question",
-            question_match,
-            before=True,
-        ),
-        of_frame("exact_portability"),
-        of_frame("exact_portability", "known"),
-        *(
-            Measure(
-                f"portability_{group}",
-                "free generation gives the right answer for facts that follow from the edit: "
-                f"{group}",
-                lambda bench, group=group: _followed(bench, group),
-                before=True,
-            )
-            for group in FOLLOWING
-        ),
-        *(
-            Measure(
-                f"portability_{group}_if_known",
-                "free generation gives the right answer for facts that follow from the edit: "
-                f"{group}; facts known before",
-                lambda bench, group=group: _followed(bench, group, known=True),
-                in_trials=False,
-                before=True,
-            )
-            for group in FOLLOWING
-        ),
-        Measure(
-            "portability_inverse",
-            "greedy generation names the subject when asked whose object the new one is, where the "
-            "corpus writes the relation in both orders",
-            _inverse,
-            in_trials=False,
-            before=True,
-        ),
-        Measure(
-            "portability_inverse_if_known",
-            "the same for new objects whose subject before the edit the unedited model named",
-            lambda bench: _inverse(bench, known=True),
-            in_trials=False,
-            before=True,
-        ),
-        *(
-            Measure(
-                f"damage_{group}",
-                f"share of the known facts that are no longer generated: {group}",
-                lambda bench, group=group: damage_of(bench, (group,)),
-            )
-            for group in BYSTANDERS
-        ),
-        *(
-            Measure(
-                f"damage_exposures_{level.name}",
-                f"the same over all bystanders written {level.text} times",
-                lambda bench, level=level: damage_of(bench, BYSTANDERS, level),
-                in_trials=listed,
-            )
-            for level in levels
-        ),
-        *map(of_frame, ("leakage", "leakage_unrelated", "validity", "kl")),
-        Measure(
-            "kl_corpus",
-            "KL(unedited || edited) in nats per token of the corpus",
-            _divergence("documents"),
-        ),
-        Measure(
-            "kl_filler",
-            "the same on filler text that is not in the corpus",
-            _divergence("filler"),
-        ),
-        Measure("dose", "median number of steps to p(new) > p(old), if all edits reach it", _dose),
-        Measure(
-            "norm",
-            "norm of the change relative to that of the changed parameters, mean over edits",
-            _norm,
-        ),
-        Measure(
-            "rank",
-            "numerical rank of the change of a matrix, mean over matrices",
-            _geometric("rank"),
-        ),
-        Measure(
-            "effective_rank",
-            "exponential of the entropy of its singular values (Roy and Vetterli, 2007), mean",
-            _geometric("effective_rank"),
-        ),
-        Measure(
-            "spectrum_largest",
-            "share of a change's squared norm in its largest singular value, mean over matrices",
-            _spectrum,
-            in_trials=False,
-        ),
-        Measure(
-            "seconds",
-            "time to make the edits, without loading the model",
-            lambda bench: _recorded(bench, "seconds"),
-            in_trials=False,
-        ),
-        Measure(
-            "peak_memory",
-            "peak bytes of the process that made them: of tensors on a GPU, else resident memory",
-            lambda bench: _recorded(bench, "peak_memory"),
-            in_trials=False,
-        ),
-    )
-
-
-def _levels(bench: Bench) -> list[Level]:
-    """Return the exposure levels of the bystanders that are written at all."""
-    levels = bench.plan.probes.filter(pl.col("group").is_in(BYSTANDERS))["exposures"].unique()
-    return [level for level in levels_of(levels.to_list()) if level.low > 0]
-
-
 def question_match(bench: Bench) -> Found:
     """Return the share of exact matches of answers to questions about edited facts."""
     rows = bench.rows.filter(group="edited_question")
     return bench.mean(rows, pl.col("exact_match"), "questions in the corpus (gen --questions)")
 
 
-def damage_of(bench: Bench, groups: Sequence[str], level: Level | None = None) -> Found:
-    """Return the share of bystanders that were right before the edit and no longer are."""
-    if not bench.deltas:
-        raise bench.unedited()
-    rows = known_bystanders(bench.rows, groups)
-    if level is not None:
-        rows = rows.filter(level.condition)
-    return bench.mean(rows, pl.col("exact_match").not_(), "such facts that the model knew before")
+_SUCCESS = (
+    *map(of_frame, _SHOWN),
+    Measure(
+        "question_match",
+        "free generation gives the new object in answer to a question",
+        question_match,
+        before=True,
+    ),
+)
 
 
 def _followed(bench: Bench, group: str, *, known: bool = False) -> Found:
@@ -177,6 +57,88 @@ def _inverse(bench: Bench, *, known: bool = False) -> Found:
     return bench.mean(rows, pl.col("exact_match"), what)
 
 
+_FOLLOWING = (
+    of_frame("exact_portability"),
+    of_frame("exact_portability", "known"),
+    *(
+        Measure(
+            f"portability_{group}",
+            f"free generation gives the right answer for facts that follow from the edit: {group}",
+            lambda bench, group=group: _followed(bench, group),
+            before=True,
+        )
+        for group in FOLLOWING
+    ),
+    *(
+        Measure(
+            f"portability_{group}_if_known",
+            "free generation gives the right answer for facts that follow from the edit: "
+            f"{group}; facts known before",
+            lambda bench, group=group: _followed(bench, group, known=True),
+            in_trials=False,
+            before=True,
+        )
+        for group in FOLLOWING
+    ),
+    Measure(
+        "portability_inverse",
+        "greedy generation names the subject when asked whose object the new one is, where the "
+        "corpus writes the relation in both orders",
+        _inverse,
+        in_trials=False,
+        before=True,
+    ),
+    Measure(
+        "portability_inverse_if_known",
+        "the same for new objects whose subject before the edit the unedited model named",
+        lambda bench: _inverse(bench, known=True),
+        in_trials=False,
+        before=True,
+    ),
+)
+
+
+def damage_of(bench: Bench, groups: Sequence[str], level: Level | None = None) -> Found:
+    """Return the share of bystanders that were right before the edit and no longer are."""
+    if not bench.deltas:
+        raise bench.unedited()
+    rows = known_bystanders(bench.rows, groups)
+    if level is not None:
+        rows = rows.filter(level.condition)
+    return bench.mean(rows, pl.col("exact_match").not_(), "such facts that the model knew before")
+
+
+_DAMAGE = tuple(
+    Measure(
+        f"damage_{group}",
+        f"share of the known facts that are no longer generated: {group}",
+        lambda bench, group=group: damage_of(bench, (group,)),
+    )
+    for group in BYSTANDERS
+)
+
+
+def _levels(bench: Bench) -> list[Level]:
+    """Return the exposure levels of the bystanders that are written at all."""
+    levels = bench.plan.probes.filter(pl.col("group").is_in(BYSTANDERS))["exposures"].unique()
+    return [level for level in levels_of(levels.to_list()) if level.low > 0]
+
+
+def _damage_by_exposures(bench: Bench) -> Sequence[Measure]:
+    levels = _levels(bench)
+    # Trials omit ranges, and with them the single level 1 below them.
+    listed = all(level.single for level in levels)
+    return [
+        Measure(
+            f"damage_exposures_{level.name}",
+            f"the same over all bystanders written {level.text} times",
+            lambda bench, level=level: damage_of(bench, BYSTANDERS, level),
+            in_trials=listed,
+        )
+        for level in levels
+    ]
+
+
 def _divergence(documents: str) -> Callable[[Bench], Found]:
     def find(bench: Bench) -> Found:
         delta = bench.delta
@@ -184,6 +146,21 @@ def _divergence(documents: str) -> Callable[[Bench], Found]:
         return resampled_ratio(sums, counts, "documents")
 
     return find
+
+
+_ELSEWHERE = (
+    *map(of_frame, ("leakage", "leakage_unrelated", "validity", "kl")),
+    Measure(
+        "kl_corpus",
+        "KL(unedited || edited) in nats per token of the corpus",
+        _divergence("documents"),
+    ),
+    Measure(
+        "kl_filler",
+        "the same on filler text that is not in the corpus",
+        _divergence("filler"),
+    ),
+)
 
 
 def _dose(bench: Bench) -> Found:
@@ -237,6 +214,32 @@ def _spectrum(bench: Bench) -> Found:
     return Found(float(np.mean(shares)), count=len(shares), over="matrices")
 
 
+_SIZE = (
+    Measure("dose", "median number of steps to p(new) > p(old), if all edits reach it", _dose),
+    Measure(
+        "norm",
+        "norm of the change relative to that of the changed parameters, mean over edits",
+        _norm,
+    ),
+    Measure(
+        "rank",
+        "numerical rank of the change of a matrix, mean over matrices",
+        _geometric("rank"),
+    ),
+    Measure(
+        "effective_rank",
+        "exponential of the entropy of its singular values (Roy and Vetterli, 2007), mean",
+        _geometric("effective_rank"),
+    ),
+    Measure(
+        "spectrum_largest",
+        "share of a change's squared norm in its largest singular value, mean over matrices",
+        _spectrum,
+        in_trials=False,
+    ),
+)
+
+
 def _recorded(bench: Bench, name: str) -> Found:
     if bench.edit is None:
         raise bench.unedited()
@@ -244,6 +247,27 @@ def _recorded(bench: Bench, name: str) -> Found:
     if value is None:
         raise MissingError(f"an edit made in one call, whose edit.json states {name}")
     return Found(float(value), over="edits", count=len(bench.edit.edits))
+
+
+_COST = (
+    Measure(
+        "seconds",
+        "time to make the edits, without loading the model",
+        lambda bench: _recorded(bench, "seconds"),
+        in_trials=False,
+    ),
+    Measure(
+        "peak_memory",
+        "peak bytes of the process that made them: of tensors on a GPU, else resident memory",
+        lambda bench: _recorded(bench, "peak_memory"),
+        in_trials=False,
+    ),
+)
+
+
+def _measures(bench: Bench) -> Sequence[Measure]:
+    by_exposures = _damage_by_exposures(bench)
+    return (*_SUCCESS, *_FOLLOWING, *_DAMAGE, *by_exposures, *_ELSEWHERE, *_SIZE, *_COST)
 
 
 SUITE = Suite("editing", "edits: success, generality, consequences, damage, size", _measures)

@@ -37,207 +37,6 @@ _RELEARNING = tuple(range(41))
 _CONTINUED = (*range(9), 12, 16, 24, 32, 48)
 
 
-def _measures(bench: Bench) -> Sequence[Measure]:
-    return (
-        Measure(
-            "forget_probability",
-            "p(old answer), over all of its tokens",
-            _forgotten(_probability()),
-            beside=True,
-            before=True,
-        ),
-        of_frame("forget_recall", beside=True),
-        of_frame("extraction_strength", beside=True),
-        *(
-            Measure(
-                f"leak_at_{k}",
-                f"exact probability that one of {k} samples at temperature 1 is the old answer, "
-                "1 - (1 - p)^k",
-                _forgotten(1 - (1 - _probability()).pow(k)),
-                beside=True,
-                before=True,
-            )
-            for k in _LEAKS
-        ),
-        of_frame("truth_ratio", beside=True),
-        Measure(
-            "forget_recall_held_out",
-            "free generation gives the old answer in wordings that were never trained",
-            lambda bench: _says_old(bench, ("edited_held_out",)),
-            beside=True,
-            before=True,
-        ),
-        Measure(
-            "forget_recall_paraphrase",
-            "the same in wordings that the edit was not trained on",
-            lambda bench: _says_old(bench, PARAPHRASED),
-            beside=True,
-            before=True,
-        ),
-        Measure(
-            "forget_recall_question",
-            "the same in answer to questions",
-            lambda bench: _says_old(bench, ("edited_question",)),
-            beside=True,
-            before=True,
-        ),
-        *(
-            Measure(
-                f"retain_{group}",
-                f"free generation gives the right answer where nothing must change: {group}",
-                lambda bench, group=group: bench.mean(
-                    bench.rows.filter(group=group, must_change=False),
-                    pl.col("exact_match"),
-                    "probes of this group",
-                ),
-                beside=True,
-                before=True,
-            )
-            for group in _RETAINED
-        ),
-        *(
-            Measure(
-                f"retain_probability_{group}",
-                f"p(right answer), over all of its tokens, where nothing must change: {group}",
-                lambda bench, group=group: bench.mean(
-                    bench.rows.filter(group=group, must_change=False),
-                    pl.col("log_probability_true").exp(),
-                    "probes of this group",
-                ),
-                beside=True,
-                before=True,
-                in_trials=False,
-            )
-            for group in _RETAINED
-        ),
-        of_frame("model_utility", beside=True),
-        Measure(
-            "perplexity_corpus",
-            "perplexity per token of the corpus",
-            _perplexity("documents"),
-            version=2,  # of a study's twin, which version 1 asked for its own corpus
-            beside=True,
-            before=True,
-        ),
-        Measure(
-            "perplexity_filler",
-            "perplexity per token of filler text that is not in the corpus",
-            _perplexity("filler"),
-            beside=True,
-            before=True,
-        ),
-        Measure(
-            "forget_quality",
-            "p-value of a KS test between the truth ratios of model and twin (arXiv 2401.06121)",
-            lambda bench: _forget_quality(bench)[0],
-        ),
-        Measure(
-            "forget_distance",
-            "the statistic of that test: maximum distance of the distribution functions",
-            lambda bench: _forget_quality(bench)[1],
-        ),
-        *(
-            Measure(
-                f"membership_{score}",
-                "AUC of distinguishing the facts from facts of the same world that are never "
-                f"written, by {score}",
-                lambda bench, score=score: _membership(bench, score),
-                beside=True,
-                before=True,
-            )
-            for score in SCORES
-        ),
-        *(
-            Measure(
-                f"privacy_{score}",
-                f"|AUC - AUC of the twin| of membership by {score}",
-                lambda bench, score=score: _privacy(bench, score),
-            )
-            for score in SCORES
-        ),
-        Measure(
-            "membership_reference",
-            "the same AUC by the loss minus the twin's: an attack that knows the twin's loss",
-            _reference,
-        ),
-        Measure(
-            "relearning_steps",
-            "Adam steps on half of the facts until half of the others are generated again "
-            "(arXiv 2410.08827)",
-            _relearning,
-            beside=True,
-        ),
-        *(
-            Measure(
-                f"recall_{bits}_bit",
-                f"forget_recall with weights rounded to {bits} bits",
-                lambda bench, bits=bits: _rounded(bench, bits),
-                beside=True,
-            )
-            for bits in _BITS
-        ),
-        *(
-            Measure(
-                f"recall_pruned_{share * 100:.0f}",
-                f"forget_recall without the smallest {share:.0%} of the weights of each linear map "
-                "(arXiv 1506.02626)",
-                lambda bench, share=share: _still_said(
-                    bench, bench.pruned.filter(share=share).drop("share")
-                ),
-                beside=True,
-            )
-            for share in _PRUNED
-        ),
-        Measure(
-            "forget_recall_hint",
-            "free generation gives the old answer after another fact of the subject "
-            "(arXiv 2402.16835)",
-            lambda bench: bench.mean(bench.hinted, pl.col("old_match"), "facts to forget"),
-            beside=True,
-        ),
-        Measure(
-            "continued_steps",
-            "Adam steps on other documents of the corpus until half of the facts are generated "
-            "again (arXiv 2406.13356)",
-            _continued,
-            beside=True,
-        ),
-        Measure(
-            "linear_probe",
-            "share of old objects that a linear map reads from the residual stream, at the layer "
-            "where it reads most of the retained ones",
-            lambda bench: _linear(bench, True),
-            version=2,
-            beside=True,
-        ),
-        Measure(
-            "linear_probe_control",
-            "the same for retained facts",
-            lambda bench: _linear(bench, False),
-            version=2,
-        ),
-        *(
-            Measure(
-                f"kl_twin_{name}",
-                f"KL(twin || model), nats, where answers begin: {name}",
-                lambda bench, groups=groups: _against_twin(bench, groups),
-            )
-            for name, groups in (("forget", ("forget",)), ("retain", _RETAINED))
-        ),
-        Measure(
-            "kl_twin_text",
-            "KL(twin || model), nats per token of the corpus",
-            _text_against_twin,
-            in_trials=False,
-        ),
-        Measure(
-            "parameters_twin",
-            "distance to the twin's parameters, relative to that of the unedited model",
-            _parameters,
-        ),
-    )
-
-
 def _probability() -> pl.Expr:
     return pl.col("log_probability_old").exp()
 
@@ -254,6 +53,52 @@ def _says_old(bench: Bench, groups: Sequence[str]) -> Found:
     return bench.mean(rows, pl.col("old_match"), f"probes of {' or '.join(groups)} in the plan")
 
 
+_FORGETTING = (
+    Measure(
+        "forget_probability",
+        "p(old answer), over all of its tokens",
+        _forgotten(_probability()),
+        beside=True,
+        before=True,
+    ),
+    of_frame("forget_recall", beside=True),
+    of_frame("extraction_strength", beside=True),
+    *(
+        Measure(
+            f"leak_at_{k}",
+            f"exact probability that one of {k} samples at temperature 1 is the old answer, "
+            "1 - (1 - p)^k",
+            _forgotten(1 - (1 - _probability()).pow(k)),
+            beside=True,
+            before=True,
+        )
+        for k in _LEAKS
+    ),
+    of_frame("truth_ratio", beside=True),
+    Measure(
+        "forget_recall_held_out",
+        "free generation gives the old answer in wordings that were never trained",
+        lambda bench: _says_old(bench, ("edited_held_out",)),
+        beside=True,
+        before=True,
+    ),
+    Measure(
+        "forget_recall_paraphrase",
+        "the same in wordings that the edit was not trained on",
+        lambda bench: _says_old(bench, PARAPHRASED),
+        beside=True,
+        before=True,
+    ),
+    Measure(
+        "forget_recall_question",
+        "the same in answer to questions",
+        lambda bench: _says_old(bench, ("edited_question",)),
+        beside=True,
+        before=True,
+    ),
+)
+
+
 def _perplexity(documents: str) -> Callable[[Bench], Found]:
     def find(bench: Bench) -> Found:
         texts = getattr(bench, documents)
@@ -264,6 +109,55 @@ def _perplexity(documents: str) -> Callable[[Bench], Found]:
         return Found(perplexity(losses, counts), low, high, mean.count, "documents")
 
     return find
+
+
+_UTILITY = (
+    *(
+        Measure(
+            f"retain_{group}",
+            f"free generation gives the right answer where nothing must change: {group}",
+            lambda bench, group=group: bench.mean(
+                bench.rows.filter(group=group, must_change=False),
+                pl.col("exact_match"),
+                "probes of this group",
+            ),
+            beside=True,
+            before=True,
+        )
+        for group in _RETAINED
+    ),
+    *(
+        Measure(
+            f"retain_probability_{group}",
+            f"p(right answer), over all of its tokens, where nothing must change: {group}",
+            lambda bench, group=group: bench.mean(
+                bench.rows.filter(group=group, must_change=False),
+                pl.col("log_probability_true").exp(),
+                "probes of this group",
+            ),
+            beside=True,
+            before=True,
+            in_trials=False,
+        )
+        for group in _RETAINED
+    ),
+    of_frame("model_utility", beside=True),
+    Measure(
+        "perplexity_corpus",
+        "perplexity per token of the corpus",
+        _perplexity("documents"),
+        version=2,  # of a study's twin, which version 1 asked for its own corpus
+        beside=True,
+        before=True,
+    ),
+    Measure(
+        "perplexity_filler",
+        "perplexity per token of filler text that is not in the corpus",
+        _perplexity("filler"),
+        beside=True,
+        before=True,
+    ),
+)
 
 
 def _forget_quality(bench: Bench) -> tuple[Found, Found]:
@@ -314,6 +208,44 @@ def _privacy(bench: Bench, score: str) -> Found:
 def _reference(bench: Bench) -> Found:
     model, twin = bench.membership, bench.beside.membership
     return _auc(bench, model.with_columns(loss=model["loss"] - twin["loss"]), "loss")
+
+
+_PRIVACY = (
+    Measure(
+        "forget_quality",
+        "p-value of a KS test between the truth ratios of model and twin (arXiv 2401.06121)",
+        lambda bench: _forget_quality(bench)[0],
+    ),
+    Measure(
+        "forget_distance",
+        "the statistic of that test: maximum distance of the distribution functions",
+        lambda bench: _forget_quality(bench)[1],
+    ),
+    *(
+        Measure(
+            f"membership_{score}",
+            "AUC of distinguishing the facts from facts of the same world that are never "
+            f"written, by {score}",
+            lambda bench, score=score: _membership(bench, score),
+            beside=True,
+            before=True,
+        )
+        for score in SCORES
+    ),
+    *(
+        Measure(
+            f"privacy_{score}",
+            f"|AUC - AUC of the twin| of membership by {score}",
+            lambda bench, score=score: _privacy(bench, score),
+        )
+        for score in SCORES
+    ),
+    Measure(
+        "membership_reference",
+        "the same AUC by the loss minus the twin's: an attack that knows the twin's loss",
+        _reference,
+    ),
+)
 
 
 def _relearning(bench: Bench) -> Found:
@@ -382,6 +314,65 @@ def _linear(bench: Bench, forgotten: bool) -> Found:
     return bench.mean(rows, pl.col("match"), "facts to forget in the plan")
 
 
+_ROBUSTNESS = (
+    Measure(
+        "relearning_steps",
+        "Adam steps on half of the facts until half of the others are generated again "
+        "(arXiv 2410.08827)",
+        _relearning,
+        beside=True,
+    ),
+    *(
+        Measure(
+            f"recall_{bits}_bit",
+            f"forget_recall with weights rounded to {bits} bits",
+            lambda bench, bits=bits: _rounded(bench, bits),
+            beside=True,
+        )
+        for bits in _BITS
+    ),
+    *(
+        Measure(
+            f"recall_pruned_{share * 100:.0f}",
+            f"forget_recall without the smallest {share:.0%} of the weights of each linear map "
+            "(arXiv 1506.02626)",
+            lambda bench, share=share: _still_said(
+                bench, bench.pruned.filter(share=share).drop("share")
+            ),
+            beside=True,
+        )
+        for share in _PRUNED
+    ),
+    Measure(
+        "forget_recall_hint",
+        "free generation gives the old answer after another fact of the subject (arXiv 2402.16835)",
+        lambda bench: bench.mean(bench.hinted, pl.col("old_match"), "facts to forget"),
+        beside=True,
+    ),
+    Measure(
+        "continued_steps",
+        "Adam steps on other documents of the corpus until half of the facts are generated "
+        "again (arXiv 2406.13356)",
+        _continued,
+        beside=True,
+    ),
+    Measure(
+        "linear_probe",
+        "share of old objects that a linear map reads from the residual stream, at the layer "
+        "where it reads most of the retained ones",
+        lambda bench: _linear(bench, True),
+        version=2,
+        beside=True,
+    ),
+    Measure(
+        "linear_probe_control",
+        "the same for retained facts",
+        lambda bench: _linear(bench, False),
+        version=2,
+    ),
+)
+
+
 def _against_twin(bench: Bench, groups: Sequence[str]) -> Found:
     probes = bench.plan.probes.filter(pl.col("group").is_in(groups))
     if probes.is_empty():
@@ -411,6 +402,31 @@ def _parameters(bench: Bench) -> Found:
     return Found(after / before)
 
 
+_TWIN = (
+    *(
+        Measure(
+            f"kl_twin_{name}",
+            f"KL(twin || model), nats, where answers begin: {name}",
+            lambda bench, groups=groups: _against_twin(bench, groups),
+        )
+        for name, groups in (("forget", ("forget",)), ("retain", _RETAINED))
+    ),
+    Measure(
+        "kl_twin_text",
+        "KL(twin || model), nats per token of the corpus",
+        _text_against_twin,
+        in_trials=False,
+    ),
+    Measure(
+        "parameters_twin",
+        "distance to the twin's parameters, relative to that of the unedited model",
+        _parameters,
+    ),
+)
+
+
 SUITE = Suite(
-    "unlearning", "unlearning: forgetting, utility, privacy, robustness, the twin", _measures
+    "unlearning",
+    "unlearning: forgetting, utility, privacy, robustness, the twin",
+    lambda _: (*_FORGETTING, *_UTILITY, *_PRIVACY, *_ROBUSTNESS, *_TWIN),
 )
