@@ -10,9 +10,11 @@ positions, w tokens of the subject, a tokens of the answer, v vocabulary, d resi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ from behemoth.model.modules import backbone
 from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import path_of, whole_number
+from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -165,8 +167,8 @@ def trace(
         When `out` is not empty.
     """
     if memory is not None:
-        whole_number("memory", memory, 1)
-    _check_samples(samples)
+        memory = whole_number("memory", memory, 1)
+    samples, save = _samples(samples), flag("save", save)
     place = None if out is None else path_of("out", out)
     if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
         what = "holds something" if place.is_dir() else "is a file"
@@ -232,11 +234,10 @@ def trace_model(
     ArgumentError
         When a value is not allowed, or the model knows none of the facts.
     """
-    _check_samples(samples)
-    whole_number("window", window, 1)
-    whole_number("seed", seed)
-    if not noise > 0:
-        raise ArgumentError("noise", noise, "above 0")
+    samples = _samples(samples)
+    window = whole_number("window", window, 1)
+    seed = whole_number("seed", seed)
+    noise = _deviations(noise)
     rows = _traced_rows(plan)
     spans = Places(corpus).spans(rows)
     exposures = dict(plan.edits.select("edit", "exposures").iter_rows())
@@ -270,9 +271,16 @@ def trace_model(
     )
 
 
-def _check_samples(samples: int) -> None:
+def _samples(samples: int) -> int:
     if whole_number("samples", samples, 1) > _SAMPLES:
         raise ArgumentError("samples", samples, f"a whole number from 1 to {_SAMPLES}")
+    return int(samples)
+
+
+def _deviations(noise: float) -> float:
+    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 < noise < math.inf:
+        raise ArgumentError("noise", noise, "a finite number above 0")
+    return float(noise)
 
 
 def _traced_rows(plan: EditPlan) -> pl.DataFrame:

@@ -176,23 +176,23 @@ def tune(
     """
     chosen = get_method(method)
     searched = _searched(chosen)
-    whole_number("trials", trials, 1)
-    whole_number("rows", rows, 1)
-    whole_number("seed", seed)
+    trials = whole_number("trials", trials, 1)
+    rows = whole_number("rows", rows, 1)
+    seed = whole_number("seed", seed)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     if device is not None:
         find_device(str(device))
     if objective is None:
         objective = "unlearning" if chosen.info.forgets() else "editing"
-    elif objective not in OBJECTIVES:
+    elif not isinstance(objective, str) or objective not in OBJECTIVES:
         raise ArgumentError.unknown("objective", objective, OBJECTIVES)
     with renamed(directory="on"):
         run = read_run(on)
     request = EditRequest(
         edits=edits,
         kind=_KINDS[OBJECTIVES[objective].suite],  # type: ignore[arg-type]
-        exposures=None if exposures is None else tuple(exposures),
+        exposures=exposures,  # type: ignore[arg-type]  # makes them a tuple
         distinct=False,
         repeats=8, same_object=4, same_relation=8, regular=16, probes=3, seed=seed,
     )  # fmt: skip
@@ -343,7 +343,8 @@ def _untold(run: Run, plan: EditPlan) -> Corpus:
 def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -> Run:
     """Return the run at `twin`; refuse one that is no twin for this plan."""
     if objective != "unlearning":
-        raise ArgumentError("twin", fspath(twin), f"none with the objective {objective}")
+        given = fspath(twin) if isinstance(twin, str | PathLike) else twin
+        raise ArgumentError("twin", given, f"none with the objective {objective}")
     with renamed(directory="twin"):
         found = read_run(twin)
     if found.corpus.spec_hash != _untold(run, plan).spec_hash:
