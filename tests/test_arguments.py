@@ -44,10 +44,20 @@ def train(**wrong):
         (lambda: bh.plan("nowhere", edits=2), "source", "a spec TOML"),
         (lambda: bh.plan(CORPUS, exposures=-4), "exposures", "a whole number from 0, or a list"),
         (lambda: bh.plan(CORPUS, table=3), "table", "a polars.DataFrame, or the path of one"),
+        (lambda: bh.plan(CORPUS, edits=2, out=3), "out", "a path"),
+        (lambda: bh.plan(CORPUS, edits=2, out="p", force=None), "force", "True or False"),
+        (lambda: bh.plan(CORPUS, edits=2, distinct="no"), "distinct", "True or False"),
+        (lambda: bh.plan(CORPUS, edits=2, wordings=None), "wordings", "a whole number from 1"),
+        (lambda: bh.plan(CORPUS, edits=2, same_object=None), "same_object", "a whole number"),
+        (lambda: bh.plan(CORPUS, edits=2, repeats=2**32), "repeats", "a whole number from 1 to"),
+        (lambda: bh.plan(CORPUS, edits=2, probes=10**30), "probes", "a whole number up to"),
         (lambda: bh.EditRequest(kind="censor", relation=0, fraction="x"), "fraction", "above 0"),
         (lambda: CORPUS.write("c", part=3), "part", r"\(i, n\), part i of n"),
         (lambda: CORPUS.write("c", part="0/2"), "part", r"\(i, n\), part i of n"),
         (lambda: CORPUS.write("c", part=(0, "2")), "part", r"\(i, n\), part i of n"),
+        (lambda: CORPUS.write("c", part=(0, 10**30)), "part", r"\(i, n\), part i of n"),
+        (lambda: CORPUS.write("c", threads=10**30), "threads", "a whole number up to"),
+        (lambda: CORPUS.write("c", force="no"), "force", "True or False"),
         (lambda: CORPUS.write("c", threads=-1), "threads", "a whole number from 0"),
         (lambda: CORPUS.write("c", probes=1.5), "probes", "a whole number from 0"),
         (lambda: CORPUS.write(3), "out", "a path"),
@@ -77,6 +87,7 @@ def train(**wrong):
         (lambda: bh.EditPlan.load(3), "directory", "a plan directory"),
         (lambda: bh.EditDelta.load(3), "directory", "the directory of a delta"),
         (lambda: bh.EditDelta.load("."), "directory", "the directory of a delta"),
+        (lambda: bh.evaluate_suite("r", "recall", out=3), "out", "a new or empty directory"),
         (lambda: bh.evaluate("nowhere", "nowhere"), "plan", "a plan directory"),
         (lambda: bh.recall("run", CORPUS), "model", "a model; Run.load_model gives that of a run"),
         (
@@ -85,6 +96,22 @@ def train(**wrong):
             "a model; Run.load_model gives that of a run",
         ),
         (lambda: bh.get_method("lroa"), "method", "ft, ft_l, ft_svd"),
+        (lambda: bh.get_method(None), "method", "the name of a method"),
+        (lambda: bh.get_method(["ft"]), "method", "the name of a method"),
+        (lambda: bh.default_config(["pico"]), "model", "pico, nano, micro"),
+        (lambda: bh.make_zoo("z", size=["smoke"]), "size", "smoke, desk"),
+        (lambda: bh.check_grammar(None), "grammar", "a grammar file, or"),
+        (lambda: bh.train_tokenizer(b"bios-en"), "grammar", "a grammar file, or"),
+        (lambda: bh.encode_documents("t.jsonl", None, "o"), "tokenizer", "a directory with"),
+        (lambda: bh.push("c", []), "url", "s3://BUCKET/PATH"),
+        (lambda: bh.push("c", "memory://c", force=1), "force", "True or False"),
+        (lambda: bh.export("c", "e", "hf", memory="1"), "memory", "a whole number from 1"),
+        (lambda: bh.tune([], "run", "t"), "method", "the name of a method"),
+        (lambda: bh.tune("ft", "run", "t", objective=[]), "objective", "editing, "),
+        (lambda: bh.study("frequency", out="s", workers="2"), "workers", "a whole number from 1"),
+        (lambda: bh.study("frequency", out="s", methods=5), "methods", "names among lora"),
+        (lambda: bh.study("frequency", out="s", part=3), "part", r"\(i, n\), part i of n"),
+        (lambda: bh.load("x" * 300), "path", "a path with names of up to 255 bytes"),
         (lambda: bh.load(""), "path", "a directory of a corpus"),
         (lambda: bh.load(None), "path", "a directory of a corpus"),
         (lambda: bh.study(3, out="s"), "source", "a study file"),
@@ -119,6 +146,11 @@ def test_it_is_refused(call, argument, allowed, tmp_path, monkeypatch):
         ({"settings": {"steps": "3"}}, "steps", "a whole number"),
         ({"settings": {"stes": 3}}, "stes", "steps, "),
         ({"stack": "a"}, "stack", "a whole number from 1"),
+        ({"single": "no"}, "single", "True or False"),
+        ({"sequential": 1}, "sequential", "True or False"),
+        ({"force": None}, "force", "True or False"),
+        ({"seed": 2**63}, "seed", "a whole number up to 9223372036854775807"),
+        ({"stack": 10**30}, "stack", "a whole number up to 9223372036854775807"),
         ({"seed": True}, "seed", "a whole number from 0"),
         ({"device": "gpu"}, "device", "auto, cpu"),
     ],
@@ -129,6 +161,16 @@ def test_an_edit_is_refused(edit, wrong, argument, allowed, tmp_path):
     ):
         edit(**wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_and_flags_of_numpy_are_those_of_python(edit):
+    made = edit(seed=np.int64(3), stack=np.int32(2), single=np.bool_(True), settings={"steps": 1})
+    assert (made.record.seed, made.record.single) == (3, True)
+
+
+def test_a_request_takes_numbers_of_numpy():
+    plan = bh.plan(CORPUS, edits=np.int64(2), repeats=np.int32(3), exposures=np.array([2]))
+    assert plan.request == bh.plan(CORPUS, edits=2, repeats=3, exposures=(2,)).request
 
 
 def test_settings_beside_a_method_that_has_its_own_are_refused(edit):

@@ -80,7 +80,7 @@ def inspect(
     from behemoth.corpus.source import MANIFEST
     from behemoth.train.inspection import inspect_run, is_run
 
-    whole_number("samples", samples)
+    samples = whole_number("samples", samples)
     place = at_hand("directory", directory, ALLOWED, progress)
     named = fspath(directory)
     if is_run(place):

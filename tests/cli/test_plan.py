@@ -29,6 +29,12 @@ def test_people_see_the_groups_and_what_is_next(run, written, tmp_path):
     assert plan.edits["relation"].to_list() == [1] * 5
 
 
+def test_the_advised_command_can_be_pasted(written, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = run("plan", written, "--edits", 2, "--out=-my plan").err
+    assert "edit RUN --plan './-my plan' --method" in told
+
+
 def test_independent_edits_are_to_be_made_one_by_one(run, written, tmp_path):
     words = ("plan", written, "--edits", 2, "--independent", "--repeats", 2)
     ran = run(*words, "--out", tmp_path / "p")

@@ -285,9 +285,17 @@ def test_positions_may_be_whole_floats(world):
 
 
 @pytest.mark.parametrize(
-    ("start", "stop"), [(0, 11), (3, 2), (0, 10**30), (10**30, 10**31), (11, 11)]
+    ("start", "stop"), [(0, 11), (3, 2), (0, 2**62), (2**62, 2**63 - 1), (11, 11)]
 )
 def test_a_range_beyond_the_facts_is_refused(start, stop):
     said = f"argument 'range': got {start}:{stop}, allowed: a range within 0:10"
     with pytest.raises(ArgumentError, match=said):
+        World(subjects=5, relations=2, objects=3).facts(start, stop)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "stop"), [("stop", 0, 10**30), ("start", 10**30, 10**31)]
+)
+def test_a_number_beyond_64_bits_is_refused_by_its_argument(name, start, stop):
+    with pytest.raises(ArgumentError, match=rf"^argument '{name}': got 10+, allowed: a whole num"):
         World(subjects=5, relations=2, objects=3).facts(start, stop)

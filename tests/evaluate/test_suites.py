@@ -32,7 +32,7 @@ from behemoth.support.digests import SEAL, sealed
 from behemoth.support.files import as_json
 
 
-def run_of(place, corpus, seed):
+def run_of(place, corpus, seed, width=32):
     """A run directory with random weights in which every token matters."""
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -41,7 +41,7 @@ def run_of(place, corpus, seed):
 
     torch.manual_seed(seed)
     config = GPTNeoXConfig(
-        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
+        vocab_size=corpus.vocabulary_size, hidden_size=width, num_hidden_layers=2,
         num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
         initializer_range=0.3, bos_token_id=0, eos_token_id=0, pad_token_id=1,
     )  # fmt: skip
@@ -188,6 +188,9 @@ def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(made, tmp_pat
     most = run_of(tmp_path / "most", corpus.without(facts[1:]), 2)
     refused(most, "whose corpus writes 1 of the 6 facts of the plan", without)
     refused(edited, "an edit by grad_diff", "one by retrain")
+    wide = run_of(tmp_path / "wide", corpus.without(facts), 2, width=64)
+    like_it = f"a twin of the run, trained as {run} was"
+    refused(wide, "a model of another size", like_it)
     objects = corpus.world.facts_of(facts)["object"]
     overridden = corpus.override({facts[0]: (objects[0] + 1) % 10}).without(facts[1:])
     assert Bench.open(run, plan, run_of(tmp_path / "both", overridden, 2)).twin is not None

@@ -53,6 +53,15 @@ def test_the_methods_stand_before_the_figures(report, study):
     assert frame.height == 3
 
 
+def test_a_file_in_the_place_of_the_report_is_refused_before_the_analysis(study, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    told = r"argument 'out': got .*notes.txt, a file, allowed: a folder for the report"
+    moments = []
+    with pytest.raises(ArgumentError, match=told):
+        write_report(study, tmp_path / "notes.txt", progress=moments.append)
+    assert not moments and (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_figures_say_what_they_show(report):
     text = report.read_text()
     head = r'<figure id="(\w+)"[^>]*><h3>[^<]*</h3><p class="finding">([^<]+)</p>'

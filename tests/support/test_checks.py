@@ -3,9 +3,10 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
-from behemoth.support.checks import as_found, in_the_way, path_of
+from behemoth.support.checks import as_found, flag, in_the_way, part_of, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 
 
@@ -49,3 +50,32 @@ def test_a_directory_that_others_make_and_remove_is_not_in_the_way(tmp_path):
         finally:
             over.set()
         working.result()
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "missing/" + "ü" * 150, "x/" * 5000, "\ud800"])
+def test_a_path_that_no_system_takes_is_refused_by_its_argument(path):
+    with pytest.raises(ArgumentError, match=r"^argument 'out': got .*, allowed: a "):
+        path_of("out", path)
+
+
+def test_a_whole_number_is_an_int_that_records_can_hold():
+    assert type(whole_number("seed", np.int64(3))) is int
+    assert whole_number("seed", 2**63 - 1) == 2**63 - 1
+    with pytest.raises(ArgumentError, match=r"got 9223372036854775808, allowed: a whole number up"):
+        whole_number("seed", 2**63)
+
+
+def test_a_flag_is_a_bool_alone():
+    assert flag("force", np.bool_(True)) is True
+    for other in (None, 0, 1, "no", [], np.int64(1)):
+        with pytest.raises(
+            ArgumentError, match=r"argument 'force': got .*, allowed: True or False"
+        ):
+            flag("force", other)
+
+
+def test_a_part_is_a_pair_of_numbers():
+    assert part_of((np.int64(1), 2)) == (1, 2)
+    for other in (3, "01", (0,), [0, 1], (True, 2), (1, 1), (0, 0), (-1, 2), (0, 10**30)):
+        with pytest.raises(ArgumentError, match=r"argument 'part': got .*, allowed: \(i, n\)"):
+            part_of(other)

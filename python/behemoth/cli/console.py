@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
+from os import PathLike, fspath
+from shlex import quote
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ def console(*, stderr: bool = False) -> Console:
     # In a narrower one the columns of a table have no room, and their numbers are not printed.
     made.width = max(made.width, _LEAST_WIDTH)
     return made
+
+
+def word(path: str | PathLike[str]) -> str:
+    """Return a path as one word of a command that is advised, to be pasted into a shell.
+
+    Examples
+    --------
+    >>> word("runs/one"), word("my run"), word("-run")
+    ('runs/one', "'my run'", './-run')
+    """
+    text = fspath(path)
+    # An option otherwise.
+    return quote(f"./{text}" if text.startswith("-") else text)
 
 
 def warn(message: str) -> None:

@@ -13,7 +13,7 @@ from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
 
 from . import parse
-from .console import console, keep_interrupts, resumable, warn, write_json
+from .console import console, keep_interrupts, resumable, warn, word, write_json
 from .methods import known_methods
 from .options import Option, command, flag, force
 from .places import check_corpus, check_plan, check_run
@@ -124,7 +124,7 @@ def _show(done: Edited, plan: EditPlan, place: str, family: str) -> None:
         others = "--suite unlearning --twin TWIN --out DIR"
     else:
         others = "--out FRAME.parquet"
-    messages.print(f"next: behemoth evaluate {done.out} --plan {place} {others}")
+    messages.print(f"next: behemoth evaluate {word(done.out)} --plan {word(place)} {others}")
 
 
 def _short_of_goal(done: Edited, plan: EditPlan) -> str | None:

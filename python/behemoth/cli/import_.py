@@ -10,7 +10,7 @@ import typer
 from behemoth.support.errors import ArgumentError
 
 from . import parse
-from .console import console, keep_interrupts, write_json
+from .console import console, keep_interrupts, word, write_json
 from .options import Option, command, force
 
 
@@ -67,4 +67,4 @@ def import_(
         f"{made.out}: {made.subjects:,} subjects, {made.relations:,} relations, "
         f"{made.facts:,} facts{tied}{names}"
     )
-    console(stderr=True).print(f"next: behemoth gen --spec {made.out} --out CORPUS")
+    console(stderr=True).print(f"next: behemoth gen --spec {word(made.out)} --out CORPUS")

@@ -10,9 +10,9 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Literal
 
+from behemoth.support.checks import LARGEST
 from behemoth.support.errors import ArgumentError, nearest
 
-_LARGEST = 2**63 - 1
 _BETWEEN_DIGITS = re.compile("(?<=[0-9])_(?=[0-9])")
 
 
@@ -24,9 +24,9 @@ def count(name: str, text: str, minimum: int = 0) -> int:
     except InvalidOperation:
         raise ArgumentError(name, text, allowed) from None
     # Compared before it becomes an int: 1e999999999 is a small Decimal and a huge int.
-    if not value.is_finite() or value > _LARGEST or value < minimum or value % 1 != 0:
-        if value.is_finite() and value > _LARGEST:
-            allowed = f"a whole number up to {_LARGEST}"
+    if not value.is_finite() or value > LARGEST or value < minimum or value % 1 != 0:
+        if value.is_finite() and value > LARGEST:
+            allowed = f"a whole number up to {LARGEST}"
         raise ArgumentError(name, text, allowed)
     return int(value)
 

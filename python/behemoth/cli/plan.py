@@ -14,7 +14,7 @@ from behemoth.support.errors import renamed
 from behemoth.support.text import plural_text
 
 from . import parse
-from .console import console, keep_interrupts, warn, write_json
+from .console import console, keep_interrupts, warn, word, write_json
 from .options import Option, command, field_options, flag, force
 
 if TYPE_CHECKING:
@@ -141,11 +141,11 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
             )
         if len(made) > _NAMED:
             screen.print("...")
-    run, first, single = source, "", " --single" if made.request.independent else ""
+    run, first, single = word(source), "", " --single" if made.request.independent else ""
     if not to_edit:  # for a corpus, a model has to be trained first
-        run, first = "RUN", f"behemoth train {source} --out RUN, then "
+        run, first = "RUN", f"behemoth train {word(source)} --out RUN, then "
     console(stderr=True).print(
-        f"next: {first}behemoth edit {run} --plan {out} --method NAME{single} --out EDIT"
+        f"next: {first}behemoth edit {run} --plan {word(out)} --method NAME{single} --out EDIT"
     )
 
 

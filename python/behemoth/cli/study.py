@@ -19,7 +19,7 @@ from behemoth.support.process import prepare
 from behemoth.support.text import bytes_text, clock_text, count_text, plural_text
 
 from . import parse
-from .console import console, keep_interrupts, resumable, write_json
+from .console import console, keep_interrupts, resumable, word, write_json
 from .options import Option, command, flag, offering
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def add(
         write_json(done.to_dict())
     else:
         console().print(f"{study}: trial {done.id}, {done.label}, {done.status}")
-        console(stderr=True).print(f"next: behemoth study report {study}")
+        console(stderr=True).print(f"next: behemoth study report {word(study)}")
     if done.status == "failed":
         raise typer.Exit(1)
 
@@ -233,7 +233,7 @@ def merge(
         f"{done.out}: {done.trials_done:,} of {done.trials:,} trials and {done.models_done:,} of "
         f"{done.models:,} models of {done.name}, {plural_text(done.copied, 'unit')} copied"
     )
-    console(stderr=True).print(f"next: behemoth study report {done.out}")
+    console(stderr=True).print(f"next: behemoth study report {word(done.out)}")
 
 
 @app.command("presets")
@@ -372,7 +372,7 @@ def _show_result(result: StudyResult) -> None:
     messages = console(stderr=True)
     for reason, labels in _grouped(result.failures).items():
         messages.print(f"{len(labels)} failed ({labels[0]}): {reason}")
-    messages.print(f"next: behemoth study report {result.out}")
+    messages.print(f"next: behemoth study report {word(result.out)}")
 
 
 _COLOURS = {"reproduced": "green", "not reproduced": "red", "not decidable at this size": "yellow"}

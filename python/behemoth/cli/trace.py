@@ -13,7 +13,7 @@ from behemoth.support.extras import MissingExtraError, needed
 from behemoth.support.process import prepare
 
 from . import parse
-from .console import console, keep_interrupts, write_json
+from .console import console, keep_interrupts, word, write_json
 from .edit import CORPUS, DEVICE, MEMORY
 from .options import Option, command, flag
 from .places import check_corpus, check_plan, check_run
@@ -75,7 +75,7 @@ def trace(
     for place in found.places[:1]:
         where = f"--set token={place.token} --set layers={place.layer} "
         messages.print(
-            f"next: behemoth edit {run} --plan {given['plan']} --method NAME "
+            f"next: behemoth edit {word(run)} --plan {word(given['plan'])} --method NAME "
             f"{'' if given.get('save') else where}{single}--out EDIT"
         )
 

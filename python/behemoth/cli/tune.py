@@ -13,7 +13,7 @@ from behemoth.support.process import prepare
 from behemoth.support.text import plural_text
 
 from . import parse
-from .console import console, keep_interrupts, resumable, write_json
+from .console import console, keep_interrupts, resumable, word, write_json
 from .edit import DEVICE, MEMORY
 from .options import Option, command
 from .places import check_plan, check_run
@@ -89,6 +89,5 @@ def _show(done: Tuned) -> None:
     if done.flat is not None:
         messages.print(f"nothing to choose by: {done.flat}")
     messages.print(
-        f"next: behemoth edit RUN --plan PLAN --method {done.method} --set {done.out}/best.toml "
-        "--out EDIT",
+        f"next: behemoth edit RUN --plan PLAN --method {done.method} --set {word(done)} --out EDIT",
     )

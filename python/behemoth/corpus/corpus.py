@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth import _gen
 from behemoth.store.source import at_hand
-from behemoth.support.checks import integral, is_url, path_of, whole_number
+from behemoth.support.checks import flag, integral, is_url, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
@@ -669,6 +669,7 @@ class Corpus:
         OSError
             When the disk is full, or writing is not allowed.
         """
+        force, combinations = flag("force", force), flag("combinations", combinations)
         if is_url(out):
             from .stored import write_to_store
 

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth import _gen
-from behemoth.support.checks import as_found
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.toml import not_utf8
 
@@ -88,9 +87,9 @@ class Grammar:
         for known, source in _gen.GRAMMARS:
             if known == name:
                 return cls(known, source)
-        file = Path(name)
+        names = f"a grammar file, or {', '.join(GRAMMARS)}"
+        file = path_of("grammar", name, names)
         if not file.is_file():
-            names = f"a grammar file, or {', '.join(GRAMMARS)}"
             near = nearest(fspath(name), GRAMMARS)
             raise ArgumentError("grammar", as_found(name), names, near)
         try:

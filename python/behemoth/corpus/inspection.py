@@ -81,7 +81,7 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
     CorpusError
         When its manifest is damaged or has another version.
     """
-    whole_number("samples", samples)
+    samples = whole_number("samples", samples)
     corpus = Corpus.open(directory)
     manifest = corpus.manifest
     complete = bool(manifest["complete"])

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.support.checks import in_the_way, path_of, whole_number
+from behemoth.support.checks import flag, in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -92,7 +92,7 @@ def facts(
 
     began = time.perf_counter()
     path = check_target(out)
-    whole_number("start", start)
+    start = whole_number("start", start)
     # The world of the corpus, and not of the spec alone, includes the overrides of a twin.
     with renamed(spec="source"):
         world = read_source(source).make_corpus().world
@@ -160,7 +160,8 @@ def import_(
     from .table import read_table
 
     directory = path_of("out", out)
-    whole_number("seed", seed)
+    names, force = flag("names", names), flag("force", force)
+    seed = whole_number("seed", seed)
     read = read_table(table, correlated)
     # Made before anything is written, so that a table that the engine refuses leaves no files.
     world = read.world(seed, names=names)

@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from behemoth import _gen
-from behemoth.support.checks import as_found
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 
@@ -172,12 +171,11 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
     ArgumentError
         When the tokenizer is missing or invalid, or has no end of document.
     """
-    file = Path(place)
+    allowed = f"a directory with {TOKENIZER_FILE}, or such a file"
+    file = path_of("tokenizer", place, allowed)
     file = file / TOKENIZER_FILE if file.is_dir() else file
     if not file.is_file():
-        raise ArgumentError(
-            "tokenizer", as_found(place), f"a directory with {TOKENIZER_FILE}, or such a file"
-        )
+        raise ArgumentError("tokenizer", as_found(place), allowed)
     files = {TOKENIZER_FILE: file.read_bytes()}
     for name in _BESIDE:
         if (file.parent / name).is_file():

@@ -366,7 +366,6 @@ class World:
         """
         first = integral("start", start)
         last = self.num_facts if stop is None else integral("stop", stop)
-        # Numbers of more than 64 bits must reach neither the engine, which also checks, nor numpy.
         if not first <= last <= self.num_facts:
             raise ArgumentError("range", f"{first}:{last}", f"a range within 0:{self.num_facts}")
         arrays = self.arrays_of(range(first, last))

@@ -16,7 +16,6 @@ import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from behemoth._gen import digest_file
-from behemoth.support.checks import in_the_way, is_url, path_of, whole_number
+from behemoth.support.checks import in_the_way, is_url, part_of, path_of, whole_number
 from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
@@ -200,7 +199,7 @@ def gen(
             raise ArgumentError(
                 "memory", memory, "not with engine 'ray', whose workers have their own"
             )
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
         usual = cores() if is_url(out) else 2 * cores()
         threads = _threads_within(memory, whole_number("threads", threads) or usual)
     if engine == "ray":
@@ -340,10 +339,7 @@ def check_written(part: tuple[int, int], probes: int | Literal["all"]) -> None:
     ------
     ArgumentError
     """
-    allowed = "(i, n), part i of n, with i from 0 to n - 1"
-    pair = isinstance(part, tuple) and len(part) == 2
-    if not pair or not all(isinstance(number, Integral) and number >= 0 for number in part):
-        raise ArgumentError("part", part, allowed)
+    part_of(part)
     if probes != "all":
         whole_number("probes", probes)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.edit.protocol import check_kinds
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import path_of, whole_number
+from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.progress import ProgressLike
 from behemoth.train.device import find_device
@@ -185,10 +185,12 @@ def edit(
     >>> bh.load("edit").deltas()[0]
     EditDelta(lora, 6 parameters)
     """
-    whole_number("stack", stack, 1)
-    whole_number("seed", seed)
+    single, sequential = flag("single", single), flag("sequential", sequential)
+    adapter, force = flag("adapter", adapter), flag("force", force)
+    stack = whole_number("stack", stack, 1)
+    seed = whole_number("seed", seed)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     if out is None:
         allowed = "a directory for the differences (`load_model` of the result applies them)"
         raise ArgumentError("out", None, allowed)

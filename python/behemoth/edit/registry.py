@@ -84,6 +84,8 @@ def method_type(name: str) -> type[EditMethod]:
         For an unknown name; the message suggests the nearest ones, or how to register a method if
         the name looks like a file or a class.
     """
+    if not isinstance(name, str):
+        raise ArgumentError("method", name, "the name of a method (`behemoth methods` lists them)")
     if name in OWN_METHODS:
         module, _, attribute = OWN_METHODS[name].partition(":")
         return getattr(import_module(f"{__package__}.methods.{module}"), attribute)

@@ -141,11 +141,11 @@ def evaluate(
         check_target(out)
     edit_plan = EditPlan.of(plan)
     _, run, edit = open_source("source", source, corpus)
-    whole_number("stack", stack, 1)
+    stack = whole_number("stack", stack, 1)
     if batch_size is not None:
-        whole_number("batch_size", batch_size, 1)
+        batch_size = whole_number("batch_size", batch_size, 1)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     check_plan(edit_plan, run, edit)
     check_rank(rank, run.corpus)
     require_weights(run.directory, device, memory, "source")

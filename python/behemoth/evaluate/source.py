@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from behemoth.model.sizes import Size
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
+from behemoth.train.model_source import read_config
 from behemoth.train.run import read_model_source, world_id
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.model_source import ModelSource
 
-__all__ = ["check_plan", "check_twin", "is_edit", "open_source"]
+__all__ = ["check_plan", "check_shape", "check_twin", "is_edit", "open_source"]
 
 
 def open_source(
@@ -102,6 +105,24 @@ def check_twin(
             f"{path}, whose corpus writes {learned:,} of the {len(plan):,} facts of the plan",
             "a run on a corpus without these facts, or with other objects for them",
         )
+
+
+def check_shape(path: Path, twin: ModelSource, run: ModelSource) -> None:
+    """Refuse a twin whose weights or distributions have another shape than those of a model.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if _shape("twin", twin) != _shape("source", run):
+        allowed = f"a twin of the run, trained as {run.directory} was"
+        raise ArgumentError("twin", f"{path}, a model of another size", allowed)
+
+
+def _shape(name: str, source: ModelSource) -> tuple[Size, object]:
+    config = read_config(source.directory, name)
+    size = replace(Size.of(config, name), name="", settings={})
+    return size, config.get("vocab_size")
 
 
 def _lettering(corpus: Corpus) -> tuple[object, ...]:

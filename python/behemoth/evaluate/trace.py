@@ -32,7 +32,7 @@ from behemoth.model.modules import backbone
 from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import path_of, whole_number
+from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import names_in, replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -168,8 +168,9 @@ def trace(
         When `out` is not empty.
     """
     if memory is not None:
-        whole_number("memory", memory, 1)
-    _check(samples, noise, window, seed)
+        memory = whole_number("memory", memory, 1)
+    samples, noise, window, seed = _checked(samples, noise, window, seed)
+    save = flag("save", save)
     place = None if out is None else path_of("out", out)
     if place is not None:
         _check_place(place)
@@ -243,7 +244,7 @@ def trace_model(
     ArgumentError
         When a value is not allowed, or the model knows none of the facts.
     """
-    _check(samples, noise, window, seed)
+    samples, noise, window, seed = _checked(samples, noise, window, seed)
     rows = _traced_rows(plan)
     spans = Places(corpus).spans(rows)
     exposures = dict(plan.edits.select("edit", "exposures").iter_rows())
@@ -277,14 +278,14 @@ def trace_model(
     )
 
 
-def _check(samples: int, noise: float, window: int, seed: int) -> None:
-    if whole_number("samples", samples, 1) > _SAMPLES:
+def _checked(samples: int, noise: float, window: int, seed: int) -> tuple[int, float, int, int]:
+    """Return the numbers of a trace as Python's own; refuse those that are out of range."""
+    samples = whole_number("samples", samples, 1)
+    if samples > _SAMPLES:
         raise ArgumentError("samples", samples, f"a whole number from 1 to {_SAMPLES}")
-    whole_number("window", window, 1)
-    whole_number("seed", seed)
-    number = isinstance(noise, Real) and not isinstance(noise, bool)
-    if not number or not 0 < noise < math.inf:
+    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 < noise < math.inf:
         raise ArgumentError("noise", noise, "a finite number above 0")
+    return samples, float(noise), whole_number("window", window, 1), whole_number("seed", seed)
 
 
 def _traced_rows(plan: EditPlan) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from behemoth._gen import version
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.store.source import at_hand
-from behemoth.support.checks import is_url, path_of, whole_number
+from behemoth.support.checks import flag, is_url, path_of, whole_number
 from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
@@ -138,12 +138,13 @@ def export(
     made = get_format(to)
     if edit is not None and not isinstance(made, ModelFormat):
         raise ArgumentError("edit", f"{edit} for {to}", f"nothing, or {_or(MODELS)}")
+    force = flag("force", force)
     if memory is not None:
+        memory = whole_number("memory", memory, 1)
         if not isinstance(made, ModelFormat):
             raise ArgumentError(
                 "memory", f"{bytes_text(memory)} for {to}", f"nothing, or {_or(MODELS)}"
             )
-        whole_number("memory", memory, 1)
     if isinstance(made, ModelFormat):
         content = _of_edit(made, directory, plan, edit, block_length, memory, progress)
     elif isinstance(made, Bridge):

@@ -188,6 +188,6 @@ def find_size(name: str) -> Size:
     ArgumentError
         When there is none; the message suggests the nearest name.
     """
-    if name in SIZES:
+    if isinstance(name, str) and name in SIZES:
         return SIZES[name]
     raise ArgumentError.unknown("model", name, SIZES)

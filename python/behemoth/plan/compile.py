@@ -10,7 +10,6 @@ import inspect
 import warnings
 from dataclasses import fields, replace
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.source import read_source
 from behemoth.store.source import at_hand
+from behemoth.support.checks import flag, path_of
 from behemoth.support.errors import ArgumentError, check_keys, renamed
 from behemoth.support.parquet import read_parquet
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -101,6 +101,8 @@ def plan(
     >>> plan.edits["relation"].to_list()
     [2, 2, 2, 2, 2]
     """
+    place = None if out is None else path_of("out", out)
+    force = flag("force", force)
     check_keys(request, [field.name for field in fields(EditRequest)])
     relation = request.get("relation")
     by_name = isinstance(relation, str)
@@ -115,8 +117,8 @@ def plan(
         raise ArgumentError("table", facts, "a polars.DataFrame, or the path of one")
     with task(progress, "planning", "steps") as step:
         edit_plan = compile_plan(corpus, edit_request, table=facts, known=_known(known), step=step)
-    if out is not None:
-        edit_plan.save(out, force=force)
+    if place is not None:
+        edit_plan.save(place, force=force)
     _warn_of_unwritten(edit_plan)
     return edit_plan
 
@@ -178,8 +180,8 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     ------
     ArgumentError
     """
-    file = Path(path)
     allowed = "a Parquet or CSV file with a column fact, or subject and relation"
+    file = path_of(name, path, allowed)
     if not file.is_file():
         reason = "a directory" if file.is_dir() else "which does not exist"
         raise ArgumentError(name, f"{fspath(path)}, {reason}", allowed)

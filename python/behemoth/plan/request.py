@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
@@ -149,15 +150,22 @@ class EditRequest:
         _one_of("to", self.to, ("distinct", "one"))
         for name, least in _WHOLE.items():
             value = getattr(self, name)
-            if value is not None and (not _is_whole(value) or value < least):
-                raise ArgumentError(name, value, f"a whole number from {least}")
+            if value is None and getattr(type(self), name) is None:
+                continue
+            number = whole_number(name, value, least)
+            if name != "seed" and number > _MOST:
+                raise ArgumentError(name, value, f"a whole number from {least} to {_MOST}")
+            object.__setattr__(self, name, number)
+        for name in ("distinct", "independent", "correlated_only"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
         if self.exposures is not None:
             given: Any = self.exposures
             levels = tuple(given) if isinstance(given, Iterable) else (given,)
-            if not levels or not all(_is_whole(level) and level >= 0 for level in levels):
+            if not levels or not all(map(_is_level, levels)):
                 raise ArgumentError(
                     "exposures", given, "a whole number from 0, or a list of them, such as 1, 4, 16"
                 )
+            levels = tuple(map(int, levels))
             if len(set(levels)) < len(levels):
                 raise ArgumentError("exposures", self.exposures, "each level once")
             object.__setattr__(self, "exposures", levels)
@@ -267,6 +275,7 @@ _WHOLE = {
     "same_relation": 0,    "regular": 0, "probes": 0, "probed": 0, "wordings": 1,
     "edit_sentences": 1, "seed": 0, "most_frequent": 1, "least_frequent": 1,
 }  # fmt: skip
+_MOST = 2**32 - 1  # of the numbers in the frames of a plan, which are counted in uint32
 _FREQUENT = ("most_frequent", "least_frequent")
 
 
@@ -311,8 +320,8 @@ def _numbers(given: Iterable[Any], allowed: str) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_level(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

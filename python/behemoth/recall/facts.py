@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
 from behemoth.model.modes import evaluating
-from behemoth.support.checks import whole_number
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 
 from .generation import Decoded, decode, device_of
@@ -124,7 +124,8 @@ def recall(
         raise ArgumentError("model", given, "a model; Run.load_model gives that of a run")
     if not isinstance(corpus, Corpus):
         raise ArgumentError("corpus", corpus, "a Corpus")
-    whole_number("batch_size", batch_size, 1)
+    held_out = flag("held_out", held_out)
+    batch_size = whole_number("batch_size", batch_size, 1)
     check_rank(rank, corpus)
     size = int(model.config.vocab_size)
     if size < corpus.vocabulary_size:

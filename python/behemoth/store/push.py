@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth.support.checks import path_of
+from behemoth.support.checks import flag, path_of
 from behemoth.support.digests import damaged
 from behemoth.support.errors import CorpusError
 from behemoth.support.progress import ProgressLike, task
@@ -29,6 +29,7 @@ from .place import Moved, Place, open_place
 from .recorded import recorded
 from .studies import Content, unit_of
 from .units import check_content, compare, united
+from .url import read_url
 from .work import carry_out_in_turn
 
 __all__ = ["Pushed", "Target", "check_forced", "part_text", "push", "send", "target_of", "transfer"]
@@ -135,6 +136,8 @@ def send(
         Content of the study in the store that the directory was started from, and may replace.
     """
     began = time.perf_counter()
+    force = flag("force", force)
+    read_url("url", url)  # refuses what is no text
     source = path_of("directory", directory, DIRECTORIES)
     record = record_of(source)
     if unfinished(source, record):

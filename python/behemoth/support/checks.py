@@ -12,8 +12,15 @@ from pathlib import Path
 
 from .errors import ArgumentError
 
-__all__ = ["as_found", "in_the_way", "integral", "is_url", "path_of", "url_or_none", "whole_number"]
+__all__ = [
+    "LARGEST", "as_found", "flag", "in_the_way", "integral", "is_url", "part_of", "path_of",
+    "url_or_none", "whole_number",
+]  # fmt: skip
 
+LARGEST = 2**63 - 1
+"""Largest whole number that records, the engine and the command line can hold."""
+_NAME = 255
+"""Largest number of bytes that the usual file systems allow in a name."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -56,7 +63,8 @@ def url_or_none(value: object) -> str | None:
 def path_of(name: str, value: object, allowed: str = "a path") -> Path:
     """Return an argument as a path; an empty text is refused, not taken for this directory.
 
-    So is a text with a NUL character, which no system has in a path.
+    So is a text with a NUL character, which no system has in a path, and one with a longer name
+    than file systems have: the system would refuse it somewhere later, in words of its own.
 
     Raises
     ------
@@ -69,11 +77,73 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
         raise ArgumentError(name, value, here)
     if "\0" in str(value):
         raise ArgumentError(name, str(value), "a path without a NUL character")
-    return Path(value)
+    path = Path(value)
+    try:
+        longest = max(map(len, map(os.fsencode, path.parts)), default=0)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise ArgumentError(name, str(value), "a path that this system can encode") from None
+    if longest > _NAME:
+        raise ArgumentError(name, fspath(value), f"a path with names of up to {_NAME} bytes")
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ArgumentError(name, fspath(value), "a shorter path") from None
+    return path
+
+
+def flag(name: str, value: object) -> bool:
+    """Return an argument as a bool; numpy's pass, and all else is refused.
+
+    Numbers and texts have truth values too, but records have none for them, and that of ``"no"``
+    is true.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> flag("force", False)
+    False
+    """
+    if isinstance(value, bool):
+        return value
+    # By name: this module is imported by commands that need no numpy.
+    if (type(value).__module__, type(value).__name__) in (("numpy", "bool"), ("numpy", "bool_")):
+        return bool(value)
+    raise ArgumentError(name, value, "True or False")
+
+
+def part_of(value: object) -> tuple[int, int]:
+    """Return the argument `part`, which is (i, n) for part i of n.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> part_of((0, 4))
+    (0, 4)
+    """
+    allowed = "(i, n), part i of n, with i from 0 to n - 1"
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ArgumentError("part", value, allowed)
+    try:
+        number, parts = whole_number("part", value[0]), whole_number("part", value[1], 1)
+    except ArgumentError:
+        raise ArgumentError("part", value, allowed) from None
+    if number >= parts:
+        raise ArgumentError("part", value, allowed)
+    return number, parts
 
 
 def whole_number(name: str, value: object, least: int = 0) -> int:
     """Return an argument as an int of at least `least`; numpy's integers pass, booleans do not.
+
+    The result is an int, which records can hold and arithmetic does not overflow; use it in place
+    of the argument.
 
     Raises
     ------
@@ -81,6 +151,8 @@ def whole_number(name: str, value: object, least: int = 0) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ArgumentError(name, value, f"a whole number from {least}")
+    if int(value) > LARGEST:
+        raise ArgumentError(name, value, f"a whole number up to {LARGEST}")
     return int(value)
 
 

@@ -9,7 +9,7 @@ from os import PathLike
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
 from behemoth.store.source import at_hand
-from behemoth.support.checks import path_of, whole_number
+from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import CorpusError, renamed
 from behemoth.support.progress import ProgressLike
 
@@ -41,8 +41,9 @@ def run(
 ) -> TrainResult:
     """Train a model; see `behemoth.train.train`."""
     config = config_of(config)
+    force = flag("force", force)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     corpus = source if isinstance(source, Corpus) else _open(source, progress)
     directory = RunDirectory(path_of("out", out))
     machine = Machine.find(config)

@@ -65,14 +65,14 @@ class Asked:
         method = get_method(name)
         if objective is None:
             objective = "unlearning" if method.info.forgets() else "editing"
-        elif objective not in OBJECTIVES:
+        elif not isinstance(objective, str) or objective not in OBJECTIVES:
             raise ArgumentError.unknown("objective", objective, OBJECTIVES)
         with renamed(directory="on"):
             run = read_run(on)
         request = EditRequest(
             edits=edits,
             kind=_KINDS[OBJECTIVES[objective].suite],  # type: ignore[arg-type]
-            exposures=None if exposures is None else tuple(exposures),
+            exposures=exposures,  # type: ignore[arg-type]  # makes them a tuple
             distinct=False,
             repeats=8, same_object=4, same_relation=8, regular=16, probes=3, seed=seed,
         )  # fmt: skip
@@ -134,7 +134,8 @@ def untold(run: Run, plan: EditPlan) -> Corpus:
 def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -> Run:
     """Return the run at `twin`; refuse one that is no twin for this plan."""
     if objective != "unlearning":
-        raise ArgumentError("twin", fspath(twin), f"none with the objective {objective}")
+        given = fspath(twin) if isinstance(twin, str | PathLike) else twin
+        raise ArgumentError("twin", given, f"none with the objective {objective}")
     with renamed(directory="twin"):
         found = read_run(twin)
     if found.corpus.spec_hash != untold(run, plan).spec_hash:

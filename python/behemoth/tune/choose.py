@@ -164,11 +164,11 @@ def tune(
     (2, True)
     """
     searched_by(get_method(method))
-    whole_number("trials", trials, 1)
-    whole_number("rows", rows, 1)
-    whole_number("seed", seed)
+    trials = whole_number("trials", trials, 1)
+    rows = whole_number("rows", rows, 1)
+    seed = whole_number("seed", seed)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     if device is not None:
         find_device(str(device))
     asked = Asked.of(method, on, objective, edits, exposures, apart, twin, rows, seed)

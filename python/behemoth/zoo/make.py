@@ -21,7 +21,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.spec import Groups, Questions
 from behemoth.plan.compile import plan as compile_plan
-from behemoth.support.checks import in_the_way, path_of, whole_number
+from behemoth.support.checks import flag, in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -116,8 +116,9 @@ def make_zoo(
     """
     began = time.perf_counter()
     chosen = find_size(size)
+    force = flag("force", force)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     place = path_of("out", out)
     if in_the_way(place):
         raise ArgumentError("out", f"{fspath(out)}, a file", "a new or empty directory")

@@ -68,6 +68,6 @@ def find_size(name: str) -> ZooSize:
     ArgumentError
         If the name is unknown.
     """
-    if name in SIZES:
+    if isinstance(name, str) and name in SIZES:
         return SIZES[name]
     raise ArgumentError.unknown("size", name, SIZES)

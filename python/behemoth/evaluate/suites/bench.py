@@ -23,7 +23,7 @@ from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_
 from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
-from behemoth.evaluate.source import check_plan, check_twin, open_source
+from behemoth.evaluate.source import check_plan, check_shape, check_twin, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
@@ -151,6 +151,7 @@ class Bench:
     ) -> Bench:
         path, source, edit = open_source("twin", twin)
         check_twin(path, source.corpus, edit, run.corpus, plan)
+        check_shape(path, source, run)
 
         def load() -> PreTrainedModel:
             model = source.load_model(device)

@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Literal
 
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import whole_number
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import ProgressLike
 from behemoth.train.memory_budget import require_weights
@@ -101,9 +101,10 @@ def evaluate_suite(
     if facts is not None and suite != recall.SUITE.name:
         raise ArgumentError("facts", facts, "only with suite recall")
     if facts is not None and facts != "all":
-        whole_number("facts", facts, 1)
+        facts = whole_number("facts", facts, 1)
+    force = flag("force", force)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     if out is not None:
         check_out(out, force)
     bench = Bench.open(source, plan, twin, corpus=corpus, facts=facts, device=device)

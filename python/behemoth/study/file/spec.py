@@ -25,7 +25,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -184,7 +184,7 @@ class Study:
             If the study lacks a method, or its primary contrast is of a method not in `names`.
         """
         known = list(dict.fromkeys(choice.name for choice in self.methods))
-        if isinstance(names, str) or not names:
+        if isinstance(names, str) or not isinstance(names, Iterable) or not names:
             raise ArgumentError("methods", names, f"names among {', '.join(known)}")
         for name in names:
             if name not in known:

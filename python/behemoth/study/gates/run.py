@@ -165,7 +165,7 @@ def run_gates(
     chosen = get_gates(gate) if gates is None else list(gates)
     check_sizes(workers, threads)
     if memory is not None:
-        whole_number("memory", memory, 1)
+        memory = whole_number("memory", memory, 1)
     directory = StudyDirectory(out)
     before = _before(directory.path)
     if dry_run:

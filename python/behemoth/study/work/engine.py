@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, Unit, unit_from_dict
 from behemoth.study.records import Outcome
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance
 from behemoth.support.text import error_text
@@ -31,7 +32,7 @@ def check_sizes(workers: int | None, threads: int | None) -> None:
     ArgumentError
     """
     for name, value, most in (("workers", workers, _WORKERS), ("threads", threads, _THREADS)):
-        if value is not None and not 1 <= value <= most:
+        if value is not None and whole_number(name, value, 1) > most:
             raise ArgumentError(name, value, f"a whole number from 1 to {most:,}")
 
 

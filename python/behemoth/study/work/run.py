@@ -18,7 +18,7 @@ from behemoth.study.file.spec import Study, read_study
 from behemoth.study.results import Failure, Results
 from behemoth.study.saturation import facts_per_object, load_of
 from behemoth.study.tuned import tuned_here, tuned_text
-from behemoth.support.checks import is_url, path_of, whole_number
+from behemoth.support.checks import is_url, part_of, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike
@@ -437,8 +437,7 @@ def _check(
     part: tuple[int, int],
     memory: int | None,
 ) -> None:
-    if not (part[1] >= 1 and 0 <= part[0] < part[1]):
-        raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
+    part_of(part)
     if engine not in ENGINES:
         raise ArgumentError.unknown("engine", engine, ENGINES)
     check_sizes(workers, threads)
