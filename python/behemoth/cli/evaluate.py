@@ -57,12 +57,13 @@ def evaluate(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Evaluate a run or an edit: one row for each (edit, probe, stage), as a Parquet table.
+    """Evaluate a run or an edit on the probes of a plan.
 
-    A run has the stage `before` only, an edit also `after`. The metrics shown are means of the
-    rows; intervals need several models. With `--suite` all measures of a suite are computed, and
-    one that cannot be reports what is missing: suite.json and the rows are written to DIR. Their
-    intervals come from a bootstrap over subjects, documents or edits of this one model.
+    Writes one row for each (edit, probe, stage), as a Parquet table. A run has the stage `before`
+    only, an edit also `after`. The metrics shown are means of the rows; intervals need several
+    models. With `--suite` all measures of a suite are computed, and one that cannot be reports what
+    is missing: suite.json and the rows are written to DIR. Their intervals come from a bootstrap
+    over subjects, documents or edits of this one model.
     """
     keep_interrupts()
     prepare()
