@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 OPTIONS = (
-    Option("plan", "PLAN", "The plan whose probes are evaluated; --suite recall needs none."),
+    Option("plan", "PLAN", "The plan whose probes are evaluated.",
+           required="a plan directory (`behemoth plan`)", unless=("--suite recall",)),
     Option("out", "FRAME.parquet|DIR", "File to write, or with --suite a directory.",
            required="a Parquet file to write, or with --suite a directory"),
     Option("rank", "first|sequence", "Rank objects by their first token or by whole names.",
@@ -72,8 +73,6 @@ def evaluate(
         check_plan("plan", given["plan"])
     check_corpus("corpus", given.get("corpus"))
     suite = given.pop("suite", None)
-    if "plan" not in given and suite != "recall":
-        raise ArgumentError("--plan", "nothing", "a plan directory (`behemoth plan`)")
     if suite is not None:
         _take(source, suite, given, json)
         return

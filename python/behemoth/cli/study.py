@@ -80,7 +80,8 @@ THREADS = Option(
 )
 RUN = (
     Option("out", "STUDY|URL",
-           "Directory to write, or its URL in a store; an unfinished study is resumed."),
+           "Directory to write, or its URL in a store; an unfinished study is resumed.",
+           required="a directory to write", unless=("--dry-run",)),
     SIZE,
     METHODS,
     Option("engine", "local|ray", "Run in processes on this machine, or as tasks of a Ray "
@@ -128,8 +129,6 @@ def run(
     """
     out = given.pop("out", None)
     dry = given.pop("dry_run", False)
-    if out is None and not dry:
-        raise ArgumentError("--out", "nothing", "a directory to write")
     with needed(), nullcontext() if dry else resumable(str(out)):
         keep_interrupts()
         prepare()
