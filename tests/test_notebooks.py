@@ -53,7 +53,8 @@ def test_suites():
     )
     suite = SuiteResult("unlearning", "edit", None, "t", "after", None, measures, 1.0, {}, None)
     assert rows(suite) == {"forget_recall": "0.25 (0.125 to 0.375); twin 0.5", "score": "1"}
-    assert repr(suite) == "SuiteResult(unlearning of 'edit', 2 of 3 measures)"
+    said = "2 of 3 measures; .table() says what the others need"
+    assert repr(suite) == f"SuiteResult(unlearning of 'edit', {said})"
     whole = replace(suite, measures=measures[:2])
     assert repr(whole) == "SuiteResult(unlearning of 'edit', 2 measures)"
 

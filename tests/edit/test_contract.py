@@ -172,6 +172,9 @@ def test_who_looks_on_sees_each_promise(contract_corpus, contract_run, model, tm
     check_contract("careless", Careless("raises"), bench, progress=moments.append)
     assert [moment.done for moment in moments] == [*range(1, len(PROMISES) + 1)]
     assert {(moment.label, moment.total) for moment in moments} == {("checking", len(PROMISES))}
+    names = [str(moment.details).partition(": ")[2] for moment in moments]
+    assert names == list(PROMISES)
+    assert str(moments[1].details).startswith(f"2 of {len(PROMISES)} promises: one delta for each")
 
     def stop(moment):
         raise KeyboardInterrupt

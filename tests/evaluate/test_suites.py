@@ -80,7 +80,8 @@ def test_values_that_json_does_not_have_are_null_and_come_back(tmp_path):
     read = SuiteResult.read(tmp_path)
     assert read.measures[0] == measures[0] and read.measures[2:] == measures[2:]
     assert math.isnan(read["truth_ratio"])
-    assert list(read) == ["relearning_steps", "truth_ratio", "score"]
+    assert list(read) == ["relearning_steps", "truth_ratio", "score"] and len(read) == 3
+    assert len(replace(read, measures=measures[3:])) == 0 and replace(read, measures=measures[3:])
     assert {name: read[name] for name in read}["score"] == 0.5 and "kl_twin_forget" not in read
 
 

@@ -65,11 +65,11 @@ def edit(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Apply an editing or unlearning method to a run, and write what it changed.
+    """Apply an editing or unlearning method to a run.
 
-    The run is not changed: an edit directory stores differences. A model saved by transformers may
-    take the place of a run if its family is known (`behemoth models`); pass the corpus whose facts
-    it knows with --corpus.
+    The run is not changed: an edit directory stores what the method changed. A model saved by
+    transformers may take the place of a run if its family is known (`behemoth models`); pass the
+    corpus whose facts it knows with --corpus.
     """
     keep_interrupts()
     prepare()

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 OPTIONS = (
-    Option("plan", "PLAN", "The plan whose probes are evaluated; --suite recall needs none."),
+    Option("plan", "PLAN", "The plan whose probes are evaluated.",
+           required="a plan directory (`behemoth plan`)", unless=("--suite recall",)),
     Option("out", "FRAME.parquet|DIR", "File to write, or with --suite a directory.",
            required="a Parquet file to write, or with --suite a directory"),
     Option("rank", "first|sequence", "Rank objects by their first token or by whole names.",
@@ -57,12 +58,13 @@ def evaluate(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Evaluate a run or an edit: one row for each (edit, probe, stage), as a Parquet table.
+    """Evaluate a run or an edit on the probes of a plan.
 
-    A run has the stage `before` only, an edit also `after`. The metrics shown are means of the
-    rows; intervals need several models. With `--suite` all measures of a suite are computed, and
-    one that cannot be reports what is missing: suite.json and the rows are written to DIR. Their
-    intervals come from a bootstrap over subjects, documents or edits of this one model.
+    Writes one row for each (edit, probe, stage), as a Parquet table. A run has the stage `before`
+    only, an edit also `after`. The metrics shown are means of the rows; intervals need several
+    models. With `--suite` all measures of a suite are computed, and one that cannot be reports what
+    is missing: suite.json and the rows are written to DIR. Their intervals come from a bootstrap
+    over subjects, documents or edits of this one model.
     """
     keep_interrupts()
     prepare()
@@ -71,8 +73,6 @@ def evaluate(
         check_plan("plan", given["plan"])
     check_corpus("corpus", given.get("corpus"))
     suite = given.pop("suite", None)
-    if "plan" not in given and suite != "recall":
-        raise ArgumentError("--plan", "nothing", "a plan directory (`behemoth plan`)")
     if suite is not None:
         _take(source, suite, given, json)
         return

@@ -48,7 +48,7 @@ def export(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Export a corpus for another trainer or as data, a plan of edits, or an edited model.
+    """Export a corpus, a plan or an edited model in another format.
 
     If a format's tokens are the shards' own bytes (megatron, olmo, datatrove), its files are hard
     links to the shards. Text, and what it says, is in jsonl (documents, questions and answers),

@@ -45,7 +45,8 @@ _WRITTEN = (
 )  # fmt: skip
 OPTIONS = (
     Option("out", "DIR|URL",
-           "Directory to write, or its URL in a store; one that is unfinished is resumed."),
+           "Directory to write, or its URL in a store; one that is unfinished is resumed.",
+           required="a directory to write", unless=("--dry-run", "--finish")),
     Option("spec", "FILE.toml",
            "A spec TOML, a spec directory or a corpus directory to start from; the other "
            "options override what it says."),
@@ -78,8 +79,6 @@ def gen(given: dict[str, Any], json: bool) -> None:
         return
     out: str | None = given.get("out")
     dry = given.get("dry_run", False)
-    if out is None and not dry:
-        raise ArgumentError("--out", "nothing", "a directory to write")
     source = read_source(given["spec"]) if "spec" in given else Source()
     changes = spec_changes(given, source.world)
     written = {row.key: given[row.key] for row in _WRITTEN if row.key in given}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.grammar_check import GrammarCheck
 
 app = typer.Typer(
-    help="Check grammars of text, and show those that come with the package.",
+    help="Check grammars of text, and show those of the package.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def grammar(context: typer.Context) -> None:
-    """Check grammars of text, and show those that come with the package."""
+    """Check grammars of text, and show those of the package."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -76,7 +76,7 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Show the TOML of a grammar, as a start for a new one, or list the grammars."""
+    """Show a grammar as a start for a new one, or list grammars."""
     import tomllib
 
     from behemoth.corpus.grammar import GRAMMARS, Grammar

@@ -45,11 +45,12 @@ def methods(
         typer.Option("--json", help="Report as one JSON object on stdout."),
     ] = False,
 ) -> None:
-    """List the editing and unlearning methods: what each changes, and the paper it is from.
+    """List the editing and unlearning methods.
 
-    With a NAME, show one method and its settings (`edit --set`) with their defaults. Methods of
-    other packages (entry points `behemoth.methods`) come last in the list. With --check a small
-    model is trained, and the method is tried on it: the exit code is 1 if a promise is broken.
+    The list says what each changes, and the paper it is from. With a NAME, show one method and its
+    settings (`edit --set`) with their defaults. Methods of other packages (entry points
+    `behemoth.methods`) come last in the list. With --check a small model is trained, and the method
+    is tried on it: the exit code is 1 if a promise is broken.
     """
     if check is not None and name is not None:
         raise ArgumentError("NAME", name, "no name with --check, which has its own")

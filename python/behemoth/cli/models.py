@@ -16,7 +16,7 @@ def models(
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,
 ) -> None:
-    """List the sizes of models, with what they are trained with by default."""
+    """List the sizes of models and their default training."""
     from behemoth.model.sizes import SIZES
     from behemoth.train.config import TUNED, default_config
 

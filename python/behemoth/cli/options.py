@@ -49,6 +49,9 @@ class Option:
         How it is written, if not ``--key``, such as ``--set`` or a pair of names.
     required : str, optional
         Allowed values, for the error message if a required option is absent.
+    unless : tuple of str
+        Other options, such as ``--dry-run`` or ``--suite recall``, with any of which a required
+        option may be absent.
     many : bool
         Whether it may be repeated; `read` then gets the list of all texts.
     offered : callable, optional
@@ -63,6 +66,7 @@ class Option:
     default: object = None
     names: str | None = None
     required: str | None = None
+    unless: tuple[str, ...] = ()
     many: bool = False
     offered: Callable[[], Iterable[str]] | None = None
 
@@ -73,9 +77,21 @@ class Option:
 
     @property
     def _shown(self) -> str:
+        if self.required is not None:
+            # Not Typer's own mark: it would refuse before the command can say what is allowed.
+            unless = f" unless {' or '.join(self.unless)}" if self.unless else ""
+            return f" [required{unless}]"
         if self.default is True:  # a pair of names
             return f" [{self.name.partition('/')[0].lstrip('-')}]"
         return "" if self.default is None or self.default is False else f" [{self.default}]"
+
+    def missing(self, said: Mapping[str, Any]) -> bool:
+        """Return whether a required option is not among those given, by their keys."""
+        if said[self.key] is not None:
+            return False
+        pairs = [other.removeprefix("--").split() for other in self.unless]
+        found = [(said[key.replace("-", "_")], value) for key, *value in pairs]
+        return not any(given if not value else given in value for given, value in found)
 
     def _words(self) -> list[str]:
         words = (self.metavar or "").split("|")
@@ -190,8 +206,8 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
 
         def run(**values: Any) -> None:
             said = {key: values.pop(key) for key in rows}
-            for key, row in rows.items():
-                if row.required is not None and said[key] is None:
+            for row in rows.values():
+                if row.required is not None and row.missing(said):
                     raise ArgumentError(row.name, "nothing", row.required)
             given = {
                 key: rows[key].value(value)

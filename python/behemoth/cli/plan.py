@@ -55,7 +55,7 @@ def plan(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Compile a plan of edits: the edits, their training mixture and their probes.
+    """Compile a plan: edits, their training mixture, their probes.
 
     The same options on the same corpus give the same plan.
     """

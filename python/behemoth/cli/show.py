@@ -19,7 +19,8 @@ def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> Non
 
     from behemoth.corpus.inspection import sample_text
 
-    console(stderr=True).print(headline(written, part))
+    if (said := headline(written, part)) is not None:
+        console(stderr=True).print(said)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("out", written.out)
     table.add_row("facts", f"{written.facts:,} ({corpus.world.entropy:,.0f} bits)")
@@ -36,8 +37,11 @@ def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> Non
         out.print(f"sample     {text}")
 
 
-def headline(written: Written, part: tuple[int, int]) -> str:
-    """Return a line that states whether this call wrote, resumed or found all shards."""
+def headline(written: Written, part: tuple[int, int]) -> str | None:
+    """Return a line on what the counts do not say: shards that were there or are not, a part.
+
+    None if this call wrote all of a corpus, which the counts say.
+    """
     if written.shards_locked:
         return f"another process is writing {written.shards_locked} shards of {written.out}"
     name = written.out if part == (0, 1) else f"part {part[0]}/{part[1]} of {written.out}"
@@ -48,7 +52,7 @@ def headline(written: Written, part: tuple[int, int]) -> str:
     if written.shards_present:
         counts = f"{written.shards_written} shards written, {written.shards_present} were there"
         return f"{name} is finished: {counts}"
-    return f"{name} is finished"
+    return None if part == (0, 1) else f"{name} is finished"
 
 
 def show_estimate(expected: Estimate, out: str | None) -> None:

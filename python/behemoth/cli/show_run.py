@@ -19,7 +19,6 @@ _LEARNT = 0.5  # recall
 
 def show_result(result: TrainResult) -> None:
     """Print the result of a finished run."""
-    console(stderr=True).print(f"{result.run} is finished")
     table = _table()
     table.add_row("run", result.run)
     table.add_row("steps", f"{result.steps:,}")

@@ -80,7 +80,8 @@ THREADS = Option(
 )
 RUN = (
     Option("out", "STUDY|URL",
-           "Directory to write, or its URL in a store; an unfinished study is resumed."),
+           "Directory to write, or its URL in a store; an unfinished study is resumed.",
+           required="a directory to write", unless=("--dry-run",)),
     SIZE,
     METHODS,
     Option("engine", "local|ray", "Run in processes on this machine, or as tasks of a Ray "
@@ -128,8 +129,6 @@ def run(
     """
     out = given.pop("out", None)
     dry = given.pop("dry_run", False)
-    if out is None and not dry:
-        raise ArgumentError("--out", "nothing", "a directory to write")
     with needed(), nullcontext() if dry else resumable(str(out)):
         keep_interrupts()
         prepare()
@@ -161,7 +160,10 @@ def report(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Write the report of a study: one HTML file that needs no network, charts and tables."""
+    """Write the report of a study.
+
+    One HTML file that needs no network, charts and tables.
+    """
     keep_interrupts()
     with needed():
         from behemoth.report import write_report
@@ -188,7 +190,10 @@ def add(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Add a model edited by another tool to a study, measured like its own trials."""
+    """Add a model edited by another tool to a study.
+
+    It is measured like the study's own trials.
+    """
     keep_interrupts()
     prepare()
     with needed():
@@ -216,10 +221,10 @@ def merge(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Merge the results of several machines on one study; units are matched by content hash.
+    """Merge the results of several machines on one study.
 
-    Different studies are refused. Nothing is removed from the merged directories, and a call that
-    was stopped can be repeated.
+    Units are matched by content hash. Different studies are refused. Nothing is removed from the
+    merged directories, and a call that was stopped can be repeated.
     """
     keep_interrupts()
     with needed(), resumable(given["out"]):
@@ -239,7 +244,7 @@ def merge(
 @app.command("presets")
 @command()
 def presets(given: dict[str, Any], json: bool) -> None:
-    """List the studies that come with the package, and the question of each."""
+    """List the studies of the package, and the question of each."""
     import tomllib
 
     from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, preset_text
@@ -278,7 +283,7 @@ def show(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Show the TOML of a preset, as a start for a new study, or of a study."""
+    """Show the TOML of a preset (a start for a new one) or a study."""
     from behemoth.study.file.presets import study_text
 
     methods = given.pop("methods", None)
@@ -297,10 +302,10 @@ def show(
 @app.command("gates")
 @command(*GATES)
 def gates(given: dict[str, Any], json: bool) -> None:
-    """Check that this laboratory reproduces known results, by small experiments on the CPU.
+    """Check that this laboratory reproduces known results.
 
-    Twelve claims from the literature, each with a rule that intervals over models decide. Running
-    it again resumes where it stopped.
+    By small experiments on the CPU: twelve claims from the literature, each with a rule that
+    intervals over models decide. Running it again resumes where it stopped.
     """
     keep_interrupts()
     prepare()

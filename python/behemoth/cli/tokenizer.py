@@ -15,7 +15,7 @@ from .options import Option, command
 from .spec_options import grammars
 
 app = typer.Typer(
-    help="Train tokenizers on the text of grammars, and encode documents with them.",
+    help="Train tokenizers on the text of grammars; encode documents.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def tokenizer(context: typer.Context) -> None:
-    """Train tokenizers on the text of grammars, and encode documents with them."""
+    """Train tokenizers on the text of grammars; encode documents."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -38,9 +38,9 @@ def tokenizer(context: typer.Context) -> None:
     Option("seed", "N", "Seed of the world that the documents are about.", parse.count, 0),
 )  # fmt: skip
 def train(given: dict[str, Any], json: bool) -> None:
-    """Train a byte-level BPE on documents of a grammar, for `gen --tokenizer`.
+    """Train a byte-level BPE on documents of a grammar.
 
-    No download is needed, and `AutoTokenizer` loads the directory.
+    For `gen --tokenizer`. No download is needed, and `AutoTokenizer` loads the directory.
     """
     keep_interrupts()
     with needed():
@@ -73,7 +73,10 @@ def encode(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Encode existing documents, into which `gen --background NAME` mixes a corpus."""
+    """Encode existing documents, to mix a corpus into them.
+
+    For `gen --background NAME`.
+    """
     keep_interrupts()
     with needed():
         from behemoth.corpus import encode_documents

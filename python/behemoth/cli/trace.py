@@ -45,7 +45,7 @@ def trace(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Find where a model keeps facts, by causal tracing, and so where to edit them.
+    """Find where a model keeps facts, by causal tracing.
 
     Noise on a fact's subject removes the answer; the table shows how much of its probability is
     restored by one state of the undisturbed model, by token and layer. DIR contains the frames

@@ -31,10 +31,10 @@ def verify(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Recompute every hash of a directory, and every token and count of a corpus.
+    """Recompute the hashes of a directory, and a corpus's tokens.
 
-    Reports bad and missing files; the exit code is 1 if there are any. Files that earlier versions
-    wrote without hashes are reported as not hashed.
+    Every count of a corpus is recomputed too. Reports bad and missing files; the exit code is 1 if
+    there are any. Files that earlier versions wrote without hashes are reported as not hashed.
     """
     with needed():
         from behemoth.corpus.inspection import Verification

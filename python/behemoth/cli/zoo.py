@@ -18,7 +18,7 @@ from .edit import MEMORY
 from .options import Option, command, force
 
 app = typer.Typer(
-    help="Make turnkey sets of models with known exposures, their twins and plans.",
+    help="Make sets of models with known exposures, twins and plans.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def zoo(context: typer.Context) -> None:
-    """Make turnkey sets of models with known exposures, their twins and plans."""
+    """Make sets of models with known exposures, twins and plans."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -44,10 +44,11 @@ MAKE = (
 @app.command("make")
 @command(*MAKE)
 def make(given: dict[str, Any], json: bool) -> None:
-    """Make worlds, models with labelled exposures, their retrained twins, plans and cards.
+    """Make worlds, models with labelled exposures, and twins.
 
-    ZOO/zoo.json lists every file with its hash, for `behemoth verify ZOO`. `smoke` is 4 models
-    and 4 twins, half a minute of one core; `desk` is 12 and 12 of larger worlds.
+    Also their plans and cards. ZOO/zoo.json lists every file with its hash, for `behemoth verify
+    ZOO`. `smoke` is 4 models and 4 twins, half a minute of one core; `desk` is 12 and 12 of larger
+    worlds.
     """
     keep_interrupts()
     prepare()

@@ -180,7 +180,9 @@ def check_contract(
     case = _Case(name, method, bench, same)
     found = []
     with task(progress, "checking", "promises") as step:
-        for promise, look in PROMISES.items():
+        for number, (promise, look) in enumerate(PROMISES.items(), 1):
+            # Before it is checked: the first one makes the edits, which takes longest.
+            step(number, len(PROMISES), f"{number} of {len(PROMISES)} promises: {promise}")
             try:
                 look(case)
             except Exception as error:
@@ -188,7 +190,6 @@ def check_contract(
                 found.append(Promise(promise, " ".join(f"{kind}{error}".split())))
             else:
                 found.append(Promise(promise))
-            step(len(found), len(PROMISES))
     return found
 
 

@@ -26,6 +26,17 @@ def token_flops(size: Size, vocabulary: int, block_length: int) -> float:
     return 6.0 * products + 12.0 * size.layers * heads * block_length
 
 
+def utilisation(rate: float, peak: float) -> float | None:
+    """Return the share of a peak rate that a rate is; None if it is above the peak.
+
+    The measured peak of a machine on which other work ran at that time is too low, and then a share
+    of it says nothing. To measure for longer would not help: the other work can last. It would also
+    delay every run.
+    """
+    share = rate / peak
+    return None if share > 1 else share
+
+
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Return the peak number of operations per second of a device.
 

@@ -32,7 +32,7 @@ from .device import Machine
 from .directory import RunDirectory, start_weights
 from .dropout import drawing, seed_dropout
 from .errors import ElsewhereError, Interrupted, TrainError
-from .flops import peak_flops, token_flops
+from .flops import peak_flops, token_flops, utilisation
 from .interrupts import interruptible
 from .memory_budget import require_room
 from .metrics import Metrics, write_parquet
@@ -269,11 +269,7 @@ class Loop:
         self.seconds += seconds
         self._check(loss, norm)
         tokens_per_second = count * step_tokens / seconds
-        mfu = (
-            None
-            if peak is None
-            else tokens_per_second * self.token_flops / (peak * machine.world_size)
-        )
+        rate_of_flops = tokens_per_second * self.token_flops / machine.world_size
         return Report(
             step=self.step,
             steps=self.steps,
@@ -283,7 +279,7 @@ class Loop:
             gradient_norm=norm,
             tokens_per_second=tokens_per_second,
             wait_share=(self.stream.wait_seconds - stretch.waited) / seconds,
-            mfu=mfu,
+            mfu=None if peak is None else utilisation(rate_of_flops, peak),
             seconds_left=(self.steps - self.step) * step_tokens / tokens_per_second,
         )
 

@@ -30,7 +30,8 @@ class Report:
     wait_share : float
         Share of that time the loop spent waiting for data.
     mfu : float, optional
-        Model FLOPs utilisation: share of the device's peak rate; None if that is unknown.
+        Model FLOPs utilisation: share of the device's peak rate; None if that is unknown or, as
+        it was measured while the machine was busy, exceeded.
     seconds_left : float
         Estimated remaining time at this throughput.
     recall : dict of int to float
@@ -60,4 +61,6 @@ class Report:
             parts.append(f"MFU {self.mfu:.0%}")
         if self.recall:
             parts.append(recall_text(self.recall))
-        return ", ".join([*parts, f"{clock_text(self.seconds_left)} left"])
+        if self.step < self.steps:
+            parts.append(f"{clock_text(self.seconds_left)} left")
+        return ", ".join(parts)

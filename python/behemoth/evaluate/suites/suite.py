@@ -152,7 +152,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """The result of a suite.
+    """The result of a suite: ``result[name]`` is the value of a measure.
+
+    Iterating gives the names of the measures that have a value, and ``len`` their number; `table`
+    has all measures, and for those without a value what is missing.
 
     Attributes
     ----------
@@ -186,9 +189,11 @@ class SuiteResult:
     frame: pl.DataFrame = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
-        found, total = len(list(self)), len(self.measures)
-        counts = f"{found}" if found == total else f"{found} of {total}"
-        return f"SuiteResult({self.suite} of {self.source!r}, {counts} measures)"
+        found, total = len(self), len(self.measures)
+        counts = f"{found} measures"
+        if found < total:
+            counts = f"{found} of {total} measures; .table() says what the others need"
+        return f"SuiteResult({self.suite} of {self.source!r}, {counts})"
 
     def _repr_html_(self) -> str:
         from behemoth.support.html import card
@@ -202,8 +207,16 @@ class SuiteResult:
         """Iterate over the names of the measures that have a value."""
         return (taken.name for taken in self.measures if taken.found is not None)
 
+    def __len__(self) -> int:
+        """Return the number of measures that have a value."""
+        return sum(taken.found is not None for taken in self.measures)
+
+    def __bool__(self) -> bool:
+        """Return True: a result is one also if no measure has a value."""
+        return True
+
     def __getitem__(self, name: str) -> float:
-        """Return the value of a measure.
+        """Return the value of a measure, one of the names that iteration gives.
 
         Raises
         ------
