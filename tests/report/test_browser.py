@@ -1,10 +1,16 @@
 """The report in headless Chromium: it draws everything, asks for nothing and fits a phone."""
 
+import runpy
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+pytest.importorskip("altair", reason="the report's packages are not installed")
+
 from behemoth.report.charts import CHARTS
+from behemoth.report.leaderboard import render_leaderboard
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install playwright"
@@ -32,19 +38,44 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=[1280, 390])
-def page(request, browser, report):
-    page = browser.new_page(viewport={"width": request.param, "height": 900})
+def opened(browser, file, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(PATIENCE)
     page.said, page.asked = [], []
     page.on("console", lambda message: page.said.append((message.type, message.text)))
     page.on("pageerror", lambda error: page.said.append(("error", str(error))))
     page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(report.as_uri())
+    page.goto(file.as_uri())
     page.wait_for_function(
         "document.querySelectorAll('.chart').length"
         " === document.querySelectorAll('.chart[data-drawn=true]').length"
     )
+    return page
+
+
+@pytest.fixture(params=[1280, 390])
+def page(request, browser, report):
+    page = opened(browser, report, request.param)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def leaderboard(tmp_path_factory):
+    """A page of methods that edit at a place, with as many numbers as a board has."""
+    made = runpy.run_path(str(Path(__file__).parent / "test_leaderboard.py"))
+    shown = ("efficacy", "paraphrase", "neighbourhood", "damage_unrelated", "exact_efficacy")
+    [board] = made["boards"](made["drawn"](made["VALUES"], shown))
+    place = "the prompt's last token, layer 2 of 3\npublished: the subject's last token, layer 17"
+    page = replace(made["page_of"](board), places=dict.fromkeys(made["VALUES"], place))
+    file = tmp_path_factory.mktemp("board") / "report.html"
+    file.write_text(render_leaderboard(page), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(params=[1280, 390])
+def board_page(request, browser, leaderboard):
+    page = opened(browser, leaderboard, request.param)
     yield page
     page.close()
 
@@ -113,3 +144,69 @@ def test_on_paper_charts_stay_in_their_panels(page):
     assert wide == 0
     colour = "getComputedStyle(document.querySelector('.legend i')).printColorAdjust"
     assert page.evaluate(colour) == "exact"
+
+
+def test_the_columns_that_matter_are_in_sight(board_page):
+    """Where methods edit stood below their names; on a phone this column was all that fitted."""
+    whole = board_page.locator(".table.whole").first
+    heads = [head.inner_text() for head in whole.locator("th").all()]
+    assert heads[:3] == ["method", "place", "score"]
+    frame = whole.bounding_box()
+    for cell in whole.locator("tr > :nth-child(3)").all():
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"]
+    lines = whole.locator("tbody tr:first-child td:first-child").bounding_box()["height"]
+    assert lines < 80  # the name is not broken into letters
+    assert not board_page.get_by_text("layer 2 of 3").first.is_visible()
+    board_page.get_by_text("Where methods edit").click()
+    assert board_page.get_by_text("layer 2 of 3").first.is_visible()
+
+
+def test_a_table_that_goes_on_fades_at_that_edge(page):
+    tables = "[...document.querySelectorAll('.table')]"
+    goes_on = "table => table.scrollWidth > table.clientWidth + 1"
+    assert page.evaluate(f"{tables}.some({goes_on})")
+    said = "table => table.classList.contains('right')"
+    page.wait_for_function(f"{tables}.every(t => ({goes_on})(t) === ({said})(t))")
+    page.evaluate(f"{tables}.forEach(table => table.scrollLeft = table.scrollWidth)")
+    page.wait_for_function(f"!{tables}.some({said})")
+
+
+def test_the_contents_lead_to_every_section_and_figure(page):
+    targets = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
+    there = page.evaluate("[...document.querySelectorAll('h2, figure')].map(each => each.id)")
+    assert sorted(targets) == sorted(there) and len(set(there)) == len(there)
+    first = "document.querySelector('nav').getBoundingClientRect().top"
+    assert page.evaluate(f"{first} < document.querySelector('h2').getBoundingClientRect().top")
+
+
+def test_a_link_to_a_method_opens_its_numbers(board_page):
+    section = board_page.locator("section").nth(1)
+    assert not section.locator("table").first.is_visible()
+    board_page.locator(".table.whole tbody tr").nth(1).locator("a").click()
+    section.locator("table").first.wait_for(state="visible")
+    assert not board_page.locator("section").nth(2).locator("table").first.is_visible()
+
+
+def test_titles_of_charts_are_beside_the_menu_and_charts_are_level(page):
+    """A long title lay under the menu, and moved its chart below those beside it."""
+    page.evaluate(
+        "document.querySelectorAll('#dose h4')[0].textContent ="
+        " 'LoRA of rank sixteen, attention and MLP together, learning_rate 0.00025, every fact'"
+    )
+    over = page.evaluate(
+        """[...document.querySelectorAll('#dose .panel')].filter(panel => {
+          const range = document.createRange();
+          range.selectNodeContents(panel.querySelector('h4'));
+          const menu = panel.querySelector('summary').getBoundingClientRect();
+          return [...range.getClientRects()].some(
+            line => line.right > menu.left && line.bottom > menu.top && line.top < menu.bottom);
+        }).length"""
+    )
+    assert over == 0
+    tops = page.evaluate(
+        "[...document.querySelectorAll('#dose svg.marks')]"
+        ".map(each => each.getBoundingClientRect().top)"
+    )
+    if page.viewport_size["width"] > 900:
+        assert max(tops) - min(tops) <= SLACK

@@ -91,6 +91,9 @@ def test_the_leader_is_not_named_without_its_damage_and_its_worlds(board):
         "By kind of world, the highest are a for plain tokens (0.90) and b for bios-en (0.90).",
     ]
     assert "a loses 0.26" in render_leaderboard(page_of(mixed))
+    same = text.with_columns((1 - pl.col("mean")).alias("mean"))
+    alike = replace(losing(0.05), cells=pl.concat([apart.cells, same], how="vertical_relaxed"))
+    assert list(provisos(alike)) == [], "one method leads in both worlds"
 
 
 def test_a_field_of_one_is_not_won():
@@ -170,7 +173,7 @@ def test_sections_of_two_boards_have_ids_of_their_own():
     html = render_leaderboard(page)
     ids = re.findall(r'<section id="([^"]+)"', html)
     assert len(ids) == len(set(ids)) == 4
-    assert set(re.findall(r'href="#(method[^"]+)"', html)) == set(ids)
+    assert set(re.findall(r'href="#(method-[^"]+)"', html)) == set(ids)
 
 
 def test_columns_that_say_nothing_are_sentences():
@@ -262,3 +265,4 @@ def test_rounding_is_not_written_as_a_number(board):
     assert _between(1.9e-13, 1.6e-13, 2.3e-13) == "< 10\u207b\u2079"
     assert _between(0.0, None, None) == "0"
     assert _between(0.5, 0.4, 0.6) == "0.500\n0.40 to 0.60"
+    assert _between(0.0494, None, None) == "0.049"

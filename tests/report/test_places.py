@@ -4,14 +4,12 @@ import json
 import sys
 
 import polars as pl
-import pytest
 
 import behemoth.model
 from behemoth.edit.protocol import settings_of
 from behemoth.edit.registry import get_method
+from behemoth.report.page import places_part
 from behemoth.report.places import places_of
-from behemoth.report.tables import method_table
-from behemoth.study.analysis.summary import summarise
 
 PUBLISHED = "published: the subject's last token, layer 17 of 48"
 
@@ -56,11 +54,12 @@ def test_methods_and_sizes_that_are_not_known_have_no_place():
     assert places_of(frame.with_columns(size=pl.lit("gpt_neox"))) == {}
 
 
-@pytest.mark.parametrize("placed", [True, False])
-def test_the_table_of_methods_has_the_places(draw, placed):
-    frames = draw(worlds=2, edits=4, probes=1, labels=("one", "two"), levels=(1, 16))
-    table = method_table(summarise(frames, resamples=2), {"two": "here"} if placed else {})
-    assert [row[0] for row in table.rows] == ["one", "two\nedits at here" if placed else "two"]
+def test_the_places_are_beside_the_table_of_methods():
+    """Below the names they made the first column wider than a phone."""
+    [part] = places_part({"two": "here\npublished: there"})
+    assert part.startswith('<details class="more"><summary>Where methods edit</summary>')
+    assert "two</td>" in part and "here<small>published: there</small>" in part
+    assert places_part({}) == []
 
 
 def test_without_torch_no_place_is_known(monkeypatch):

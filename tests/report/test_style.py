@@ -2,7 +2,15 @@ import math
 
 import pytest
 
-from behemoth.report.style import decades, exposure_colours, log_axis, number, wide
+from behemoth.report.style import (
+    decades,
+    exposure_colours,
+    label_colours,
+    log_axis,
+    number,
+    repeated_shapes,
+    wide,
+)
 from behemoth.report.tables import duration
 
 
@@ -29,6 +37,12 @@ def test_exposures_have_colours_by_rank():
     assert next(iter(colours.values())) == "#440154"
     assert len(set(colours.values())) == 3
     assert exposure_colours([7]) == {"7": "#440154"}
+
+
+def test_methods_that_share_a_colour_have_shapes():
+    assert repeated_shapes(label_colours(list("abcdefghij"))) == {}
+    assert repeated_shapes(label_colours(list("abcdefghijkl"))) == {"k": "diamond", "l": "diamond"}
+    assert repeated_shapes(exposure_colours(list(range(16)))) == {}
 
 
 def test_ticks_of_decades():

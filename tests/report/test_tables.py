@@ -6,7 +6,15 @@ import polars as pl
 
 from behemoth.report.charts.damage import damage
 from behemoth.report.style import between, number
-from behemoth.report.tables import _interval, _share, dose_rows, failure_table, method_table
+from behemoth.report.tables import (
+    _interval,
+    _share,
+    dose_rows,
+    failure_table,
+    mediation_rows,
+    method_table,
+)
+from behemoth.study.analysis.estimate import Estimate
 from behemoth.study.analysis.summary import summarise
 from behemoth.study.results import Failure
 
@@ -73,3 +81,13 @@ def test_doses_of_known_facts_have_their_own_clusters(draw):
     assert table.columns.count("#clusters") == 2
     [_, last] = table.rows
     assert (last[6], last[10]) == ("3", "2")
+
+
+def test_a_negative_share_has_a_minus(draw):
+    """A hyphen stood before the share, beside the minus of its interval."""
+    summary = summarise(draw(worlds=3, edits=8, probes=1, labels=("one",)), resamples=2)
+    below = Estimate(value=-0.03, low=-0.6, high=0.54)
+    parts = {key: replace(each, share=below) for key, each in summary.mediations.items()}
+    table = mediation_rows(replace(summary, mediations=parts))
+    place = table.columns.index("#share through the margin")
+    assert {row[place] for row in table.rows} == {"\u22123%\n\u221260% to 54%"}

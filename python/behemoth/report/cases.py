@@ -12,6 +12,7 @@ from html import escape
 
 from behemoth.study.analysis.cases import Asked, Case, Said
 
+from .contents import Heading
 from .style import number
 
 __all__ = ["case_section"]
@@ -37,7 +38,7 @@ _ABOUT = (
 )
 
 
-def case_section(cases: Sequence[Case]) -> list[str]:
+def case_section(cases: Sequence[Case]) -> list[str | Heading]:
     """Return the parts of the section; empty without cases."""
     if not cases:
         return []
@@ -50,7 +51,7 @@ def case_section(cases: Sequence[Case]) -> list[str]:
         _choice("method", "method", [(str(place), label) for place, label in enumerate(labels)]),
     ]
     return [
-        '<h2 id="cases">Single edits</h2>',
+        Heading("Single edits", "cases"),
         f"<p>{escape(_ABOUT)}</p>",
         f'<form class="choose">{"".join(chosen)}</form>',
         *(_case(case, labels.index(case.label), place) for place, case in enumerate(cases)),

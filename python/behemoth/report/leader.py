@@ -56,7 +56,7 @@ def provisos(board: Board) -> Iterator[str]:
     known = board.cells.filter(pl.col("label").is_in(ranked["label"].implode()), measure="score")
     worlds = known.group_by("label", "grammar").agg(pl.col("mean").mean())
     highest = worlds.sort("mean", descending=True).unique("grammar", keep="first")
-    if highest.height > 1:
+    if highest["label"].n_unique() > 1:
         each = [
             f"{row['label']} for {world_name(row['grammar'])} ({number(row['mean'], 2)})"
             for row in highest.sort("grammar", nulls_last=False).iter_rows(named=True)

@@ -22,6 +22,7 @@ from behemoth.study.results import Results
 from .by_exposures import exposure_parts
 from .charts.by_exposures import by_exposures
 from .charts.pareto import pareto
+from .contents import Heading
 from .leader import leader, provisos
 from .learnt import learnt_parts, unlearnt, world_name
 from .page import (
@@ -30,14 +31,16 @@ from .page import (
     closing,
     counts_part,
     document,
+    explained_part,
     failures_part,
     figure_parts,
     opening,
+    places_part,
     table_part,
 )
 from .places import places_of
 from .style import Absent, Figure, between, number
-from .tables import above_bound, duration, placed
+from .tables import above_bound, duration
 
 __all__ = ["Leaderboard", "anchor", "by_world", "leaderboard_of", "render_leaderboard"]
 
@@ -56,13 +59,17 @@ _HEADS = {
     "damage": "known bystanders lost",
     "score_locality": "score with locality",
 }
+_SCORE = (
+    "The score is the harmonic mean of {legs}. The place is the range of ranks that the intervals "
+    "allow: a method ranks before another only if its interval lies completely above, so "
+    "1\u20133 is a tie."
+)
 _HOW = (
-    "The score is the harmonic mean of {legs}. Numbers are means over trials; a trial is a "
+    "Numbers are means over trials; a trial is a "
     "method's edits of one plan on one model. Ranges below a number are 95% intervals of the "
     "cluster jackknife over (world, initialisation), clipped to the range of the measure; there is "
-    f"none with fewer than {FEWEST} clusters, or if leaving out a cluster changes nothing. The "
-    "place is the range of ranks that the intervals allow: a method ranks before another only if "
-    "its interval lies completely above, so 1\u20133 is a tie. {oracle}Seconds are the time to "
+    f"none with fewer than {FEWEST} clusters, or if leaving out a cluster changes nothing. "
+    "{oracle}Seconds are the time to "
     "make all edits of a plan, without evaluation; MB is the peak memory of tensors besides the "
     "model. {bound}{settings}{trials}{fewer}"
 )
@@ -197,7 +204,7 @@ def render_leaderboard(page: Leaderboard) -> str:
     by_level = page.exposures or [None] * len(page.boards)
     in_order = chain.from_iterable(zip(page.figures, by_level, strict=True))
     drawn = [figure for figure in in_order if isinstance(figure, Figure)]
-    parts = [
+    parts: list[str | Heading] = [
         *opening(page, "leaderboard"),
         *(
             f'<div class="headline"><strong>{escape(_FIELDS[board.suite])}: '
@@ -214,13 +221,13 @@ def render_leaderboard(page: Leaderboard) -> str:
     number_of = {figure.name: place + 1 for place, figure in enumerate(drawn)}
     for board, figure, exposures in zip(page.boards, page.figures, by_level, strict=True):
         field = _FIELDS[board.suite]
-        parts.append(f'<h2 id="{board.suite}">{field}</h2>')
-        parts.append(f"<p>{escape(_how(board))}</p>")
+        parts.append(Heading(field, board.suite))
+        parts.append(explained_part(_score(board), _how(board)))
         parts.append(
-            table_part(
-                _board_table(board, page.places), f"{field}: the methods", _links(board), whole=True
-            )
+            table_part(_board_table(board), f"{field}: the methods", _links(board), whole=True)
         )
+        own = set(board.table["label"])
+        parts += places_part({name: at for name, at in page.places.items() if name in own})
         parts += learnt_parts(page.learnt.filter(suite=board.suite), field)
         parts += by_world(board)
         if isinstance(figure, Figure):
@@ -238,7 +245,7 @@ def render_leaderboard(page: Leaderboard) -> str:
                 for row in board.missing.iter_rows(named=True)
             )
             parts.append(f'<p class="absent">Measured in no trial: {escape(items)}.</p>')
-    parts.append('<h2 id="methods">Each method</h2>')
+    parts.append(Heading("Each method", "methods"))
     for board in page.boards:
         for place in range(board.table.height):
             parts += _method(page, board, place)
@@ -247,15 +254,19 @@ def render_leaderboard(page: Leaderboard) -> str:
     return document(f"{page.name}: a Behemoth leaderboard", parts, drawn)
 
 
-def _how(board: Board) -> str:
+def _score(board: Board) -> str:
     legs = "; ".join(f"{leg.name} ({leg.meaning})" for leg in OBJECTIVES[board.suite].legs)
+    return _SCORE.format(legs=legs)
+
+
+def _how(board: Board) -> str:
     oracle = _ORACLE if "oracle" in set(board.table["family"]) else ""
     settings = {True: _SETTINGS, False: _DEFAULT, None: ""}[_varied(board)]
     row = board.table.row(0, named=True)
     trials = "" if _uneven(board) else f" Each has {row['trials']:,} trials in {_clusters(row)}."
     fewer = _FEWER if _partial(board) else ""
     return _HOW.format(
-        legs=legs, oracle=oracle, bound=_BOUND if "damage" in _shown(board) else "",
+        oracle=oracle, bound=_BOUND if "damage" in _shown(board) else "",
         settings=settings, trials=trials, fewer=fewer,
     )  # fmt: skip
 
@@ -314,7 +325,7 @@ def _shown(board: Board) -> list[str]:
     return [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
 
 
-def _board_table(board: Board, places: Mapping[str, str]) -> Table:
+def _board_table(board: Board) -> Table:
     """Return the table, with what a score is paid with beside it and what methods cost last."""
     shown = _shown(board)
     said, uneven = _varied(board), _uneven(board)
@@ -328,7 +339,7 @@ def _board_table(board: Board, places: Mapping[str, str]) -> Table:
     )
     rows = [
         [
-            placed(row["label"], places.get(row["label"])),
+            row["label"],
             _place(row),
             *(_cell(row, name, of) for name in shown),
             _cost(row),
@@ -394,8 +405,13 @@ def _between(value: float | None, low: float | None, high: float | None) -> str:
     if 0 < value < _ROUNDING and (high or 0.0) < _ROUNDING:  # such as the KL of a model to itself
         return "< 10\u207b\u2079"
     if low is None or high is None or low != low or high != high:
-        return number(value, 3)
-    return f"{number(value, 3)}\n{between(low, high, number, 2)}"
+        return _short(value)
+    return f"{_short(value)}\n{between(low, high, number, 2)}"
+
+
+def _short(value: float) -> str:
+    """Return a number with three digits, or two below a tenth: a share has three decimals."""
+    return number(value, 3 if abs(value) >= 0.1 else 2)
 
 
 def _plain(value: Any) -> str:
@@ -447,6 +463,7 @@ def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
         )
     heads = ("world", "#edits", *(f"#{_HEADS.get(name, name)}" for name in shown), "#trials",
              "#clusters")  # fmt: skip
+    yield '<details class="own"><summary>By world, and all measures</summary>'
     yield table_part(Table(heads, rows), f"{label}, by world")
     every = board.measures.filter(label=label).sort("measure")
     twins = every["twin"].is_not_null().any()
@@ -463,4 +480,4 @@ def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
     ]
     yield '<details class="every"><summary>All measures</summary>'
     yield table_part(Table(heads, listed), f"{label}, all measures")
-    yield "</details></section>"
+    yield "</details></details></section>"

@@ -14,6 +14,7 @@ from behemoth.study.analysis.meta_evaluation import MetaEvaluation, judge, readi
 from behemoth.study.results import Results
 
 from .charts.meta_evaluation import meta_evaluation_figure
+from .contents import Heading
 from .page import (
     COMMAND,
     Table,
@@ -148,12 +149,12 @@ def render_meta_evaluation(page: MetaEvaluationPage) -> str:
     """Return the complete HTML file."""
     drawn = [page.figure] if isinstance(page.figure, Figure) else []
     title, *details = findings(page.found)
-    parts = [
+    parts: list[str | Heading] = [
         *opening(page, "study"),
         f'<div class="headline"><strong>{escape(title)}</strong>'
         f"{''.join(f'<p>{escape(said)}</p>' for said in details)}</div>",
         counts_part(page.counts),
-        '<h2 id="metrics-table">Each metric</h2>',
+        Heading("Each metric", "metrics-table"),
         f"<p>{escape(_HOW)}</p>",
         table_part(metric_table(page.found), "Each metric", whole=True),
     ]

@@ -26,6 +26,27 @@ for (const figure of document.querySelectorAll("figure[data-figure]")) {
   }
 }
 
+// Tables that go on to the right or below say so (page.css).
+for (const table of document.querySelectorAll(".table")) {
+  const look = () => {
+    table.classList.toggle("right", table.scrollLeft + table.clientWidth < table.scrollWidth - 1);
+    table.classList.toggle("below", table.scrollTop + table.clientHeight < table.scrollHeight - 1);
+  };
+  table.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(table); // also when a closed part is opened
+}
+
+// A link to a method opens its closed part, and paper has the parts of all methods.
+const open = () => {
+  const part = location.hash && document.getElementById(location.hash.slice(1))?.querySelector("details.own");
+  if (part) part.open = true;
+};
+window.addEventListener("hashchange", open);
+window.addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details.own")) part.open = true;
+});
+open();
+
 // Of the single edits one is shown: that of the fact and the method that are chosen.
 const form = document.querySelector("form.choose");
 if (form) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -15,12 +15,13 @@ from behemoth.study.analysis.cases import Case
 from behemoth.study.analysis.headline import Headline
 
 from .cases import case_section
+from .contents import Heading, contents_part
 from .render import embedded, javascript
 from .style import Absent, Figure
 
 __all__ = [
-    "COMMAND", "Page", "Table", "closing", "counts_part", "document", "failures_part",
-    "figure_parts", "opening", "render", "table_part",
+    "COMMAND", "Page", "Table", "closing", "counts_part", "document", "explained_part",
+    "failures_part", "figure_parts", "opening", "places_part", "render", "table_part",
 ]  # fmt: skip
 
 COMMAND = "behemoth study run study.toml --out STUDY\nbehemoth study report STUDY"
@@ -65,6 +66,8 @@ class Page:
         Names and values of the main counts of the study.
     methods : Table, optional
         Comparison of the methods; None before the first trial.
+    places : mapping of str to str
+        Where methods edit, by label; see `behemoth.report.places.places_of`.
     left_out : str
         Sentence on methods omitted from the figures; empty if they show all.
     figures : sequence of Figure or Absent
@@ -88,6 +91,7 @@ class Page:
     stated: str
     counts: Sequence[tuple[str, str]]
     methods: Table | None
+    places: Mapping[str, str]
     left_out: str
     figures: Sequence[Figure | Absent]
     cases: Sequence[Case]
@@ -102,26 +106,26 @@ def render(page: Page) -> str:
     """Return the complete HTML file."""
     drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
     absent = [figure for figure in page.figures if isinstance(figure, Absent)]
-    parts = [
+    parts: list[str | Heading] = [
         *opening(page, "study"),
         f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
         f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
         f"{_details(page.headline)}{_compared(drawn)}"
         f'<p class="stated">{escape(page.stated)}</p></div>',
         counts_part(page.counts),
-        *_methods(page.methods),
-        '<h2 id="results">Results</h2>',
+        *_methods(page.methods, page.places),
+        Heading("Results", "results"),
         *([f"<p>{escape(page.left_out)}</p>"] if page.left_out else []),
         *(_figure(place + 1, figure) for place, figure in enumerate(drawn)),
     ]
     if absent:
         items = "".join(
-            f"<li>{escape(figure.title)}: {escape(figure.why)}</li>" for figure in absent
+            f"<li><b>{escape(figure.title)}</b> {escape(figure.why)}</li>" for figure in absent
         )
         parts.append(f"<p>Figures without data:</p><ul class='absent'>{items}</ul>")
     parts += case_section(page.cases)
     for title, text, table in page.sections:
-        parts.append(f"<h2>{escape(title)}</h2>")
+        parts.append(Heading(title, title.lower().replace(" ", "-")))
         if text:
             parts.append(f"<p>{escape(text)}</p>")
         if table is not None:
@@ -165,29 +169,57 @@ def counts_part(counts: Sequence[tuple[str, str]]) -> str:
     return f'<dl class="figures">{"".join(each)}</dl>'
 
 
-def failures_part(failures: Sequence[tuple[str, str, str]]) -> list[str]:
+def explained_part(first: str, more: str) -> str:
+    """Return how to read a table as HTML: what everyone needs, and a closed part with the rest."""
+    return (
+        f'<p>{escape(first)}</p><details class="more"><summary>How to read this table</summary>'
+        f"<p>{escape(more)}</p></details>"
+    )
+
+
+def places_part(places: Mapping[str, str]) -> list[str]:
+    """Return where methods edit, as a closed part; empty if none edits at a place.
+
+    Parameters
+    ----------
+    places : mapping of str to str
+        Token and layers by label, and the published ones on the next line; see
+        `behemoth.report.places.places_of`.
+    """
+    if not places:
+        return []
+    table = Table(("~method", "~edits at"), list(places.items()))
+    name = "Where methods edit"
+    body = table_part(table, name)
+    return [f'<details class="more"><summary>{name}</summary>{body}</details>']
+
+
+def failures_part(failures: Sequence[tuple[str, str, str]]) -> list[str | Heading]:
     """Return the section of failed trials, with the label, model and reason of each."""
     if not failures:
         return []
     table = Table(("method", "model", "~reason"), failures)
-    return ["<h2>Failures</h2>", table_part(table, "Failures")]
+    return [Heading("Failures", "failures"), table_part(table, "Failures")]
 
 
-def closing(page: _Told, *tables: str) -> list[str]:
+def closing(page: _Told, *tables: str) -> list[str | Heading]:
     """Return the end of a page: what was run, and how to repeat it."""
     return [
-        '<h2 id="run">What was run</h2>',
+        Heading("What was run", "run"),
         table_part(page.run, "What was run"),
         *tables,
-        '<h2 id="reproduce">How to reproduce it</h2>',
+        Heading("How to reproduce it", "reproduce"),
         f"<pre>{escape(page.command)}</pre>",
         "<p>The study, <code>study.toml</code>:</p>",
         f"<pre>{escape(page.study)}</pre>",
     ]
 
 
-def document(title: str, parts: Sequence[str], drawn: Sequence[Figure]) -> str:
-    """Return a complete HTML file from its parts and the charts of its figures."""
+def document(title: str, parts: Sequence[str | Heading], drawn: Sequence[Figure]) -> str:
+    """Return a complete HTML file from its parts and the charts of its figures.
+
+    The table of contents is before the first heading.
+    """
     files = resources.files("behemoth.report")
     style = (files / "page.css").read_text(encoding="utf-8")
     # A bundle may contain "</script" inside a string, which would end the element.
@@ -200,22 +232,24 @@ def document(title: str, parts: Sequence[str], drawn: Sequence[Figure]) -> str:
         # Without an icon in the page, a browser would request one.
         '<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n"
-        f"</head>\n<body>\n<main>\n{_joined(parts)}\n</main>\n{_specs(drawn)}"
+        f"</head>\n<body>\n<main>\n{_joined(parts, drawn)}\n</main>\n{_specs(drawn)}"
         f'<script type="module">\n{script}\n</script>\n</body>\n</html>\n'
     )
 
 
 _METHODS = (
     "Over all exposures. Success: free generation gives the new object (unlearning: no longer the "
-    "old one); a failed edit has no success. Failed trials, such as those in which every edit "
-    "failed, are counted below their method and included in no number. Bystanders are facts that "
-    "must not change; only those that the model knew before can be lost, and a method is marked if "
-    f"more than {BOUND:.0%} of them are. ED50: the number of steps "
-    "that half of the edits need (> means right-censored). Norm of the change: the median "
+    "old one); a failed edit has no success. Bystanders are facts that must not change; only those "
+    "that the model knew before can be lost, and a method is marked if more than "
+    f"{BOUND:.0%} of them are. ED50: the number of steps that half of the edits need (> means "
+    "right-censored)."
+)
+_METHODS_MORE = (
+    "Failed trials, such as those in which every edit failed, are counted below their method and "
+    "included in no number. Norm of the change: the median "
     "Frobenius norm. Seconds are per edit, as made in the stacks of its trial. Operations are "
     "those of matrix products and attention, counted on one edit (or batch) that is made alone "
-    "with cached covariances; memory is the peak of its tensors besides the model. Below the "
-    "name of a method that edits at a place are its token and layers, and the published ones. "
+    "with cached covariances; memory is the peak of its tensors besides the model. "
     "Ranges below a number are 95% intervals of the cluster jackknife; there is none with one "
     "cluster, or if leaving out a cluster changes nothing."
 )
@@ -231,16 +265,24 @@ def _compared(drawn: Sequence[Figure]) -> str:
     return f'<p class="details">{escape(found)}</p>' if found else ""
 
 
-def _methods(table: Table | None) -> list[str]:
+def _methods(table: Table | None, places: Mapping[str, str]) -> list[str | Heading]:
     if table is None:
         return []
     name = "Comparison of the methods"
-    body = table_part(table, name, whole=True)
-    return [f'<h2 id="methods">{name}</h2>', f"<p>{escape(_METHODS)}</p>", body]
+    return [
+        Heading(name, "methods"),
+        explained_part(_METHODS, _METHODS_MORE),
+        table_part(table, name, whole=True),
+        *places_part(places),
+    ]
 
 
-def _joined(parts: Sequence[str]) -> str:
-    return "\n".join(parts)
+def _joined(parts: Sequence[str | Heading], drawn: Sequence[Figure]) -> str:
+    headings = [part for part in parts if isinstance(part, Heading)]
+    lines = [part.html() if isinstance(part, Heading) else part for part in parts]
+    if headings:
+        lines.insert(parts.index(headings[0]), contents_part(headings, drawn))
+    return "\n".join(lines)
 
 
 def figure_parts(number: int, figure: Figure) -> list[str]:
@@ -304,6 +346,9 @@ def _cell(cell: str) -> str:
     return first + "".join(f"<small>{line}</small>" for line in below)
 
 
+_FEW = 5  # columns up to which a table is only as wide as its text
+
+
 def _linked(html: str, link: str) -> str:
     return f'<a href="{escape(link)}">{html}</a>' if link else html
 
@@ -321,7 +366,8 @@ def table_part(table: Table, name: str, links: Sequence[str] = (), *, whole: boo
     whole : bool
         Whether to show all rows, for the main table of a page; otherwise long tables scroll.
     """
-    shown = "table whole" if whole else "table"
+    shown = " ".join(("table", *(["whole"] if whole else []),
+                      *(["few"] if len(table.columns) <= _FEW else [])))  # fmt: skip
     kinds = ["number" if head[:1] == "#" else "wrap" if head[:1] == "~" else ""
              for head in table.columns]  # fmt: skip
     heads = "".join(

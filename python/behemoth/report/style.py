@@ -41,6 +41,7 @@ __all__ = [
     "number",
     "only",
     "positions",
+    "repeated_shapes",
     "rows",
     "shape_of",
     "wide",
@@ -204,6 +205,12 @@ def label_shapes(labels: Sequence[str]) -> dict[str, str]:
     """Return a shape for each method whose colour in `label_colours` is that of an earlier one."""
     laps = {label: place // len(_OKABE_ITO) for place, label in enumerate(labels)}
     return {label: SHAPES[lap % len(SHAPES)] for label, lap in laps.items() if lap}
+
+
+def repeated_shapes(colours: Mapping[str, str]) -> dict[str, str]:
+    """Return the shapes of entries whose colour an earlier one has; empty if all colours differ."""
+    repeated = len(set(colours.values())) < len(colours)
+    return label_shapes(list(colours)) if repeated else {}
 
 
 def exposure_colours(levels: Sequence[int]) -> dict[str, str]:

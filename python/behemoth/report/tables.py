@@ -45,19 +45,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def method_table(summary: Summary, places: Mapping[str, str] | None = None) -> Table:
-    """Return the comparison of the methods, without columns that are empty for all of them.
-
-    Parameters
-    ----------
-    summary : Summary
-    places : mapping of str to str, optional
-        Where methods edit, by label; see `behemoth.report.places.places_of`.
-    """
-    edits_at = places or {}
+def method_table(summary: Summary) -> Table:
+    """Return the comparison of the methods, without columns that are empty for all of them."""
     table = summary.methods
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
-        ("~method", lambda row: placed(_method(row), edits_at.get(row["label"]))),
+        ("~method", _method),
         ("#success", lambda row: _share(row, "success")),
         ("#held-out wordings", lambda row: _share(row, "held_out")),
         ("#known bystanders lost", lambda row: _share(row, "lost") + above_bound(row["lost"], "%")),
@@ -90,11 +82,6 @@ def _method(row: Mapping[str, Any]) -> str:
 def _unmeasured(row: Mapping[str, Any]) -> str:
     """Return the number of edits whose KL is NaN on a bystander, which the mean excludes."""
     return f"\nwithout NaN of {plural_text(row['unmeasured'], 'edit')}" if row["unmeasured"] else ""
-
-
-def placed(method: str, place: str | None) -> str:
-    """Return the cell of a method, with where it edits below it; a column would be too wide."""
-    return f"{method}\nedits at {place}" if place else method
 
 
 def _scaled(value: float | None, unit: float) -> str:
@@ -265,13 +252,13 @@ def mediation_rows(summary: Summary) -> Table:
         share = parts.share
         shown = "\u2013" if share.value is None else f"{share.value:.0%}"
         if share.value is not None and share.low is not None and share.high is not None:
-            shown += f" ({share.low:.0%} to {share.high:.0%})".replace("-", "\u2212")
+            shown += f"\n{share.low:.0%} to {share.high:.0%}"
         rows.append(
             [
                 label,
                 "all" if name == "all" else "known before",
                 *(_time_ratio(each) for each in (parts.total, parts.direct, parts.within)),
-                shown,
+                shown.replace("-", "\u2212"),
                 f"{parts.total.rows:,}",
                 str(parts.total.clusters),
                 share.note or "",
@@ -287,7 +274,7 @@ def _time_ratio(estimate: Estimate) -> str:
     if estimate.value is None:
         return "\u2013"
     row = {"scale": "ratio", "value": estimate.value, "low": estimate.low, "high": estimate.high}
-    interval = "" if estimate.low is None else f" ({_interval(row)})"
+    interval = "" if estimate.low is None else f"\n{_interval(row)}"
     return f"{_natural(row, 'value')}{interval}"
 
 

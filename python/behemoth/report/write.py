@@ -124,11 +124,8 @@ def write_report(
         state=_state(results),
         stated=_stated(primary),
         counts=_counts(results, summary),
-        methods=(
-            method_table(summary, places_of(results.index.collect()))
-            if summary.methods.height
-            else None
-        ),
+        methods=method_table(summary) if summary.methods.height else None,
+        places=places_of(results.index.collect()),
         left_out=left_out,
         figures=drawn,
         cases=summary.cases,

@@ -19,7 +19,9 @@ from behemoth.report.style import (
     log_axis,
     only,
     positions,
+    repeated_shapes,
     rows,
+    shape_of,
     wide,
 )
 from behemoth.study.analysis.board_measures import FEWEST
@@ -46,6 +48,7 @@ __all__ = [
     "names_of_rows",
     "over_all",
     "spread",
+    "told_apart",
 ]
 
 CUT = "Bars end at the edge of the chart if they extend beyond it."
@@ -82,11 +85,17 @@ def methods(summary: Summary, frame: pl.DataFrame) -> list[str]:
     return [label for label in first_labels(summary.edits) if label in there]
 
 
-def censorable(base: Any, part: pl.DataFrame, y: alt.Y) -> Any:
-    """Return the points of `base`, as open triangles if ``censored``; empty layers are omitted."""
+def censorable(
+    base: Any, part: pl.DataFrame, y: alt.Y, colours: Mapping[str, str] | None = None
+) -> Any:
+    """Return the points of `base`, as open triangles if ``censored``; empty layers are omitted.
+
+    With the colours of methods, those that share a colour have shapes of their own.
+    """
     layers: list[Any] = []
     if not part["censored"].all():
-        layers.append(base.transform_filter("!datum.censored").mark_point().encode(y=y))
+        points = base.transform_filter("!datum.censored").mark_point().encode(y=y)
+        layers.append(told_apart(points, "label", colours or {}))
     if part["censored"].any():
         beyond = base.transform_filter("datum.censored")
         triangle = beyond.mark_point(
@@ -94,6 +103,12 @@ def censorable(base: Any, part: pl.DataFrame, y: alt.Y) -> Any:
         )
         layers.append(triangle.encode(y=y))
     return layers[0] if len(layers) == 1 else layers[0] + layers[1]
+
+
+def told_apart(points: Any, field: str, colours: Mapping[str, str]) -> Any:
+    """Return points with shapes for entries whose colour an earlier one has, if there are any."""
+    shapes = repeated_shapes(colours)
+    return points.encode(shape=shape_of(field, colours, shapes)) if shapes else points
 
 
 def across(y: float, said: str = "") -> Any:
@@ -160,7 +175,7 @@ def curves(
     layers = [base.mark_line(interpolate="linear").encode(y=y)]
     if table["low"].drop_nulls().len():  # with one cluster there are none, and Vega would warn
         layers.append(base.mark_rule(clip=True).encode(y=alt.Y("low:Q"), y2="high:Q"))
-    layers.append(base.mark_point(opacity=1).encode(y=y))
+    layers.append(told_apart(base.mark_point(opacity=1), field, colours).encode(y=y))
     return alt.layer(*layers).add_params(only())
 
 
@@ -290,7 +305,8 @@ def by_group(
             alt.Tooltip("rows:Q", format=",", title="edits"),
         ],
     )
-    layers = [base.mark_point().encode(x=x), names_of_rows(names, "group", y)]
+    points = told_apart(base.mark_point(), "cell", colours)
+    layers = [points.encode(x=x), names_of_rows(names, "group", y)]
     if drawn["low"].drop_nulls().len():
         layers.insert(0, base.mark_rule().encode(x=alt.X("low:Q"), x2="high:Q"))
     return alt.layer(*layers).add_params(only())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel
+from behemoth.report.style import Absent, Figure, Panel, repeated_shapes
 from behemoth.study.analysis.summary import Summary
 
 from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
@@ -45,7 +45,7 @@ def consequences(summary: Summary) -> Figure | Absent:
     )
     return Figure(
         "consequences", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method",
-        finding=_finding(frame),
+        finding=_finding(frame), shapes=repeated_shapes(colours),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel
+from behemoth.report.style import Absent, Figure, Panel, repeated_shapes
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
@@ -46,7 +46,7 @@ def damage(summary: Summary) -> Figure | Absent:
             "means of KL exclude and the shares lost count."
         )
     return Figure("damage", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
-                  "method", finding=_finding(frame))  # fmt: skip
+                  "method", finding=_finding(frame), shapes=repeated_shapes(colours))  # fmt: skip
 
 
 def _finding(frame: pl.DataFrame) -> str:

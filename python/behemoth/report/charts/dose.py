@@ -20,6 +20,7 @@ from behemoth.report.style import (
     number,
     only,
     positions,
+    repeated_shapes,
     rows,
     wide,
 )
@@ -88,7 +89,8 @@ def dose(summary: Summary) -> Figure | Absent:
         f"{int(frame.filter(pl.col('filter') == 'all')['edits'].sum()):,} edits are right-censored."
     )
     return Figure("dose", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method",
-                  "△ right-censored: ED50 is larger", _finding(frame))  # fmt: skip
+                  "△ right-censored: ED50 is larger", _finding(frame),
+                  repeated_shapes(colours))  # fmt: skip
 
 
 def _at_zero(low: float, high: float) -> str:
@@ -155,7 +157,7 @@ def _chart(
     )
     layers = [
         base.mark_line(strokeOpacity=0.75).encode(y=y),
-        censorable(base, part, y),
+        censorable(base, part, y, colours),
         across(last, f"largest dose, reached or censored: {last:,.0f}"),
     ]
     if part["low"].drop_nulls().len():  # Vega would warn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, label_colours, number
+from behemoth.report.style import Absent, Figure, label_colours, number, repeated_shapes
 from behemoth.study.analysis.summary import Summary
 
 from .common import CUT, JACKKNIFE, against_exposures, counted, methods, over_all
@@ -30,7 +30,7 @@ def flip(summary: Summary) -> Figure | Absent:
         f"those of dose 0, are excluded. {counted(frame, 'edits')}; {JACKKNIFE}. {CUT}"
     )
     return Figure("flip", _TITLE, caption, panels, frame, tuple(colours.items()),
-                  "method", finding=_finding(frame))  # fmt: skip
+                  "method", finding=_finding(frame), shapes=repeated_shapes(colours))  # fmt: skip
 
 
 def _finding(frame: pl.DataFrame) -> str:
