@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from polars.testing import assert_frame_equal
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, CorpusError
 from behemoth.study import merge_studies
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
@@ -89,6 +89,29 @@ def test_a_merge_that_was_killed_goes_on(parts, tmp_path):
     (out / "models" / ".merging-left" / "new").mkdir(parents=True)
     assert merge_studies(parts, out).copied == 0
     assert not list(out.rglob(".merging-*")), "also if there is nothing left to copy"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["trials/*/edits.parquet", "models/*/recall.parquet", "models/*/model.safetensors",
+                "plans/*/probes.parquet"],
+)  # fmt: skip
+def test_a_damaged_unit_is_not_copied(parts, tmp_path, pattern):
+    damaged, out = tmp_path / "damaged", tmp_path / "c"
+    shutil.copytree(parts[0], damaged)
+    file = next(damaged.glob(pattern))
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(CorpusError, match=f"{file.name} is damaged"):
+        merge_studies([damaged, parts[1]], out)
+    assert not (out / file.relative_to(damaged)).exists()
+    shutil.copy(parts[0] / file.relative_to(damaged), file)
+    assert merge_studies([damaged, parts[1]], out).trials_done == 8
+
+
+@pytest.mark.parametrize("studies", [3, "a", None, []])
+def test_studies_are_a_list(studies, tmp_path):
+    with pytest.raises(ArgumentError, match=r"argument 'studies': got .*, allowed: a"):
+        merge_studies(studies, tmp_path / "c")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_finished_trial_is_taken_before_one_that_failed(parts, tmp_path):

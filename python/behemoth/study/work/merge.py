@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 
+from behemoth.plan.edit_plan import read_head
 from behemoth.store.studies import Content
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow, place_of
 from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.digests import FILES, check
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
+from behemoth.train.run import read_record
 
 __all__ = ["Merged", "merge_studies"]
 
@@ -77,7 +80,7 @@ def merge_studies(
     ArgumentError
         If a directory is not of a study, or its models or trials differ from the first one's.
     CorpusError
-        If a record is damaged.
+        If a record is damaged, or a file of a finished unit that would be copied.
     StudyError
         If another process is working in `out`.
 
@@ -88,6 +91,9 @@ def merge_studies(
     which differs from it by rounding, are kept as well; of models that were added with one label
     for the same run and plan (`add_model`) the first one is kept. Caches are not copied.
     """
+    if isinstance(studies, str | PathLike) or not isinstance(studies, Iterable):
+        raise ArgumentError("studies", studies, "a list of directories of a study")
+    studies = list(studies)
     if not studies:
         raise ArgumentError("studies", "nothing", "at least one directory of a study")
     with renamed(path="studies"):
@@ -191,6 +197,8 @@ def _bring(kind: str, name: str, sources: Sequence[StudyDirectory], target: Stud
     folder = target.path / kind
     if state <= _state(target, kind, name) or (state == 1 and (folder / name).exists()):
         return False
+    if state == 2:
+        _check_whole(kind, name, best)
     folder.mkdir(exist_ok=True)
     moving = Path(tempfile.mkdtemp(prefix=_MOVING, dir=folder))
     shutil.copytree(best.path / kind / name, moving / "new")
@@ -200,3 +208,21 @@ def _bring(kind: str, name: str, sources: Sequence[StudyDirectory], target: Stud
     (moving / "new").rename(place)
     shutil.rmtree(moving)
     return True
+
+
+def _check_whole(kind: str, name: str, source: StudyDirectory) -> None:
+    """Refuse a finished unit with a missing or damaged file, which would be kept from then on."""
+    place = source.path / kind / name
+    if kind == "plans":
+        files = (read_head(place) or {}).get(FILES)
+    else:
+        of = source.model_record if kind == "models" else source.trial_record
+        record = of(name)
+        files = None if record is None else record.files
+    try:
+        check(place, files, *(files or ()))
+        if kind == "models" and (run := read_record(place)) is not None:
+            check(place, run.files, *(run.files or ()))
+    except CorpusError as error:
+        error.add_note(f"remove {place} and run the study again to recreate it")
+        raise
