@@ -16,7 +16,7 @@ def made(trained, tmp_path_factory):
     settings = {"rank": 1, "steps": 1}
     bh.edit(trained, plan, "lora", place / "edit", settings=settings, single=True)
     bh.evaluate_suite(trained, "recall", out=place / "suite", facts=20)
-    bh.export(place / "corpus", place / "export", "text")
+    bh.export(place / "corpus", place / "export", to="text")
     pl.DataFrame({"fact": [1, 2]}).write_parquet(place / "frame.parquet")
     return place
 
