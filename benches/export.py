@@ -59,7 +59,7 @@ def decoding(directory: Path) -> float:
 def exported(directory: Path, to: str, out: Path) -> tuple[float, float, int, int]:
     """Seconds, processor seconds, tokens and bytes of an export into a new directory."""
     began, worked = time.perf_counter(), time.process_time()
-    done = bh.export(directory, out, to)
+    done = bh.export(directory, out, to=to)
     seconds, processor = time.perf_counter() - began, time.process_time() - worked
     assert done.tokens is not None
     return seconds, processor, done.tokens, done.bytes

@@ -83,7 +83,7 @@ def train(**wrong):
         (lambda: bh.Corpus.from_spec(3), "spec", "a spec TOML"),
         (lambda: bh.verify("nowhere"), "directory", "a directory of a corpus"),
         (lambda: bh.facts("nowhere", "f"), "source", "a spec TOML"),
-        (lambda: bh.export("nowhere", "e", "llmc"), "directory", "a corpus directory"),
+        (lambda: bh.export("nowhere", "e", to="llmc"), "directory", "a corpus directory"),
         (lambda: bh.EditPlan.load(3), "directory", "a plan directory"),
         (lambda: bh.EditDelta.load(3), "directory", "the directory of a delta"),
         (lambda: bh.EditDelta.load("."), "directory", "the directory of a delta"),

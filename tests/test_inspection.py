@@ -18,7 +18,7 @@ def made(trained, tmp_path_factory):
     settings = {"rank": 1, "steps": 1}
     bh.edit(trained, plan, "lora", place / "edit", settings=settings, single=True)
     bh.evaluate_suite(trained, "recall", out=place / "suite", facts=20)
-    bh.export(place / "corpus", place / "export", "text")
+    bh.export(place / "corpus", place / "export", to="text")
     (place / "trace").mkdir()
     site = TracedSite("subject", 1, 0.5, None, None)
     TraceRecord("0" * 64, 1, 10, 3.0, 1, 0, (site,)).write(place / "trace")

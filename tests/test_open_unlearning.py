@@ -73,7 +73,7 @@ def test_the_prompt_has_the_same_tokens_alone_and_before_its_answer(script, kind
         corpus = bh.Corpus(bh.World(subjects=40, relations=3, objects=5), exposures=2)
     corpus.write(tmp_path / "corpus", probes=0)
     plan = bh.plan(corpus, edits=3, repeats=2, probes=1)
-    bh.export(tmp_path / "corpus", tmp_path / "tofu", "tofu", plan=plan)
+    bh.export(tmp_path / "corpus", tmp_path / "tofu", to="tofu", plan=plan)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "corpus" / "tokenizer")
     data = tmp_path / "forget.json"
     assert script.write_split(script.split_of(tmp_path / "tofu", "forget"), data) == 3

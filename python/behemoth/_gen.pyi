@@ -176,6 +176,9 @@ class World:
         """Return the fact ids of (subject, relation) pairs."""
     def links(self, relation: int) -> _U32:
         """Return the map object -> nested object of a composed relation, 2**32 - 1 if unknown."""
+    @property
+    def overrides(self) -> tuple[_U64, _U32, bool]:
+        """Facts with other objects than the spec draws, sorted; these; whether others follow."""
     def override(self, facts: _U64, objects: _U32, follow: bool) -> World:
         """Return this world with other objects for some facts."""
 

@@ -12,7 +12,7 @@ def corpus(run, tmp_path):
 
 def test_the_report(run, corpus, tmp_path):
     report = run("export", corpus, "--to", "llmc", "--out", tmp_path / "o", "--json").json()
-    keys = ["out", "to", "block_length", "files", "tokens", "edits", "bytes", "seconds"]
+    keys = ["out", "to", "block_length", "files", "tokens", "edits", "bytes", "seconds", "splits"]
     assert list(report) == keys and report["edits"] is None
     assert (report["to"], report["files"]) == ("llmc", 1)
     assert report["bytes"] == 1024 + 2 * report["tokens"]
@@ -40,7 +40,12 @@ def test_a_plan(run, corpus, tmp_path):
     words = ("export", corpus, "--plan", tmp_path / "p", "--to", "tofu", "--out", tmp_path / "o")
     said = run(*words)
     assert said.out.startswith(f"{tmp_path / 'o'}: 5 files, 2 edits, ")
+    names = sorted(path.stem for path in (tmp_path / "o").glob("*[0-9d].json"))
+    assert len(names) == 4 and f"\nsplits: {', '.join(names)} (forgetXX: the edited" in said.out
     report = run(*words, "--json").json()
+    assert report["splits"] == names
+    as_lines = run(*words[:2], "--to", "jsonl", "--out", tmp_path / "l", "--json").json()
+    assert as_lines["splits"] == []
     assert (report["to"], report["edits"], report["tokens"]) == ("tofu", 2, None)
     about = run("inspect", tmp_path / "o", "--json").json()
     assert len(about["plan_hash"]) == 64

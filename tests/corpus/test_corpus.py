@@ -129,7 +129,8 @@ def test_exposures_of_every_form_are_exact(world, exposures, classes, documents)
     corpus = Corpus(world, exposures=exposures)
     assert {row["exposures"]: row["facts"] for row in corpus.exposure_classes} == classes
     assert corpus.num_sentences == sum(level * facts for level, facts in classes.items())
-    each = corpus.exposures(np.arange(180))
+    each = corpus.exposures()
+    assert np.array_equal(each, corpus.exposures(np.arange(180)))
     assert Counter(each.tolist()) == classes
     sentences = documents(corpus.tokens(0, corpus.num_documents))
     counts = Counter(facts_of_text(corpus.decode(sentence)) for sentence in sentences)

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -293,9 +294,48 @@ def test_a_range_beyond_the_facts_is_refused(start, stop):
         World(subjects=5, relations=2, objects=3).facts(start, stop)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("name", "start", "stop"), [("stop", 0, 10**30), ("start", 10**30, 10**31)]
 )
 def test_a_number_beyond_64_bits_is_refused_by_its_argument(name, start, stop):
     with pytest.raises(ArgumentError, match=rf"^argument '{name}': got 10+, allowed: a whole num"):
         World(subjects=5, relations=2, objects=3).facts(start, stop)
+=======
+def _worlds():
+    """Worlds that differ from each other, each in one thing that determines its facts."""
+    world = World(30, 2, 6, nested=3)
+    facts = pl.DataFrame({"subject": [0, 1], "relation": [0, 0], "object": [2, 0]})
+    names = pl.DataFrame({"subject": ["Ann", "Bob"], "relation": "likes", "object": ["tea", "rum"]})
+    return [
+        world,
+        World(30, 2, 6, nested=3, seed=1),
+        World.from_arrays(world.spec, None, format_version=1),
+        world.override({0: 1}),
+        world.override({0: 2}),
+        world.override({0: 2}, follow=True),
+        world.override({1: 2}),
+        World.from_table(facts),
+        World.from_table(facts.with_columns(object=pl.lit(2))),
+        World.from_table(names),
+        World.from_table(names.with_columns(subject=pl.Series(["Ann", "Eve"]))),
+    ]
+
+
+def test_worlds_are_equal_if_all_that_decides_their_facts_is():
+    some, others = _worlds(), _worlds()
+    for number, world in enumerate(some):
+        assert [other == world for other in others] == [at == number for at in range(len(others))]
+    assert len({*some, *others}) == len(some)
+    assert some[0] != some[0].spec
+    assert some[0].override({}) == some[0]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])  # as other processes get one
+def test_a_copy_of_a_world_has_its_facts(copied):
+    for world in _worlds():
+        again = copied(world)
+        assert again is not world and again == world and hash(again) == hash(world)
+        assert again.named(again.facts()).equals(world.named(world.facts()))
+        assert again.format_version == world.format_version
+>>>>>>> cli9

@@ -94,7 +94,7 @@ def test_its_edit_is_exported(llama, spec, plan, tmp_path):
 
     settings = {"steps": 2}
     bh.edit(llama, plan, "lora", tmp_path / "edit", corpus=spec, settings=settings)
-    bh.export(tmp_path / "edit", tmp_path / "out", "hf")
+    bh.export(tmp_path / "edit", tmp_path / "out", to="hf")
     found = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
     model = AutoModelForCausalLM.from_pretrained(llama)
     with bh.load(tmp_path / "edit").deltas()[None].apply(model):
@@ -106,10 +106,10 @@ def test_its_edit_is_exported(llama, spec, plan, tmp_path):
 def test_an_edit_of_a_model_that_was_edited(llama, spec, plan, tmp_path):
     settings = {"steps": 2}
     bh.edit(llama, plan, "lora", tmp_path / "first", corpus=spec, settings=settings)
-    bh.export(tmp_path / "first", tmp_path / "once", "hf")
+    bh.export(tmp_path / "first", tmp_path / "once", to="hf")
     other = bh.plan(Corpus.from_spec(spec), edits=1, repeats=2, probes=2, seed=4)
     bh.edit(tmp_path / "once", other, "lora", tmp_path / "second", corpus=spec, settings=settings)
-    bh.export(tmp_path / "second", tmp_path / "twice", "hf")
+    bh.export(tmp_path / "second", tmp_path / "twice", to="hf")
     card = (tmp_path / "twice" / "README.md").read_text()
     assert "`run` below is the model that was edited." in card and "unedited" not in card
     assert "| run | `once`: of another origin |" in card

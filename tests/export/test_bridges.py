@@ -62,7 +62,7 @@ def exported(planned, tmp_path):
     """Export the plan: exported("tofu") -> directory."""
 
     def exported(to, **options):
-        export(planned[0], tmp_path / to, to, plan=planned[2], **options)
+        export(planned[0], tmp_path / to, to=to, plan=planned[2], **options)
         return tmp_path / to
 
     return exported
@@ -271,7 +271,7 @@ def test_tofu_has_no_paraphrase_where_there_is_one_wording(tmp_path):
     corpus = Corpus(World(subjects=40, relations=2, objects=8), exposures=2)
     corpus.write(tmp_path / "c", probes=0)
     plan = bh.plan(corpus, edits=2, repeats=2, probes=2)
-    export(tmp_path / "c", tmp_path / "out", "tofu", plan=plan)
+    export(tmp_path / "c", tmp_path / "out", to="tofu", plan=plan)
     rows = lines(next((tmp_path / "out").glob("forget*_perturbed.json")))
     assert rows and all("paraphrased_question" not in row for row in rows)
 
@@ -401,16 +401,16 @@ def _prompts(to, out):
 def test_again_nothing_is_written_and_what_is_lost_is_made_again(planned, tmp_path, to):
     directory, _, plan = planned
     out = tmp_path / "out"
-    done = export(directory, out, to, plan=plan)
+    done = export(directory, out, to=to, plan=plan)
     assert (done.tokens, done.edits) == (None, len(plan)) and done.files > 0
     whole = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     times = {path: path.stat().st_mtime_ns for path in whole}
-    export(directory, out, to, plan=plan.save(tmp_path / "plan"))
+    export(directory, out, to=to, plan=plan.save(tmp_path / "plan"))
     assert {path: path.stat().st_mtime_ns for path in times} == times
     for path in list(whole)[::2]:
         if path.name != "export.json":
             path.unlink()
-    export(directory, out, to, plan=plan)
+    export(directory, out, to=to, plan=plan)
     assert {path: path.read_bytes() for path in whole} == whole
     assert verify_export(out).ok
     report = inspect_export(out)
@@ -421,8 +421,8 @@ def test_again_nothing_is_written_and_what_is_lost_is_made_again(planned, tmp_pa
 @plain
 def test_a_spec_will_do(planned, tmp_path):
     directory, _, plan = planned
-    export(directory, tmp_path / "a", "counterfact", plan=plan)
-    export(directory / "spec.toml", tmp_path / "b", "counterfact", plan=plan)
+    export(directory, tmp_path / "a", to="counterfact", plan=plan)
+    export(directory / "spec.toml", tmp_path / "b", to="counterfact", plan=plan)
     both = [(tmp_path / name / "counterfact.json").read_bytes() for name in "ab"]
     assert both[0] == both[1]
 
@@ -431,10 +431,10 @@ def test_a_spec_will_do(planned, tmp_path):
 def test_another_plan_is_left_alone_but_for_force(planned, tmp_path):
     directory, corpus, plan = planned
     other = bh.plan(corpus, edits=2, repeats=3, probes=3, regular=20, seed=9)
-    export(directory, tmp_path / "out", "zsre", plan=plan)
+    export(directory, tmp_path / "out", to="zsre", plan=plan)
     with pytest.raises(ArgumentError, match=r"another export \(to zsre\), allowed: a new"):
-        export(directory, tmp_path / "out", "zsre", plan=other)
-    export(directory, tmp_path / "out", "zsre", plan=other, force=True)
+        export(directory, tmp_path / "out", to="zsre", plan=other)
+    export(directory, tmp_path / "out", to="zsre", plan=other, force=True)
     assert len(read(tmp_path / "out" / "zsre_mend_eval.json")) == 2
 
 
@@ -445,7 +445,7 @@ def test_refusals(planned, tmp_path):
 
     def refused(match, to="zsre", plan=plan, **options):
         with pytest.raises(ArgumentError, match=match):
-            export(directory, out, to, plan=plan, **options)
+            export(directory, out, to=to, plan=plan, **options)
         assert not out.exists()
 
     refused("'plan': got nothing, allowed: a plan of edits, from which tofu is made", "tofu", None)
@@ -473,10 +473,10 @@ def test_refused_facts_are_edits_like_others(tmp_path):
     corpus = _plain()
     corpus.write(tmp_path / "corpus", probes=0)
     plan = bh.plan(corpus, kind="refusal", relation=1, edits=3, repeats=2, probes=2)
-    export(tmp_path / "corpus", tmp_path / "c", "counterfact", plan=plan)
+    export(tmp_path / "corpus", tmp_path / "c", to="counterfact", plan=plan)
     record = read(tmp_path / "c" / "counterfact.json")[0]["requested_rewrite"]
     assert record["target_new"] == {"str": "object object", "id": None}
-    export(tmp_path / "corpus", tmp_path / "l", "lm-eval", plan=plan)
+    export(tmp_path / "corpus", tmp_path / "l", to="lm-eval", plan=plan)
     # A refusal is no object to choose among.
     assert not (tmp_path / "l" / "edited.jsonl").exists()
     assert (tmp_path / "l" / "kept.jsonl").exists()

@@ -32,7 +32,7 @@ def exported(corpus, tmp_path):
     """Export the corpus: exported("litdata") -> (directory, all its tokens)."""
 
     def exported(to, **options):
-        export(corpus[0], tmp_path / to, to, **options)
+        export(corpus[0], tmp_path / to, to=to, **options)
         return tmp_path / to, corpus[1]
 
     return exported
@@ -153,7 +153,7 @@ def lined(tmp_path_factory):
 
 def test_the_text_of_parquet_is_the_document_with_its_line_ends(lined, tmp_path):
     directory, texts = lined
-    export(directory, tmp_path / "out", "parquet")
+    export(directory, tmp_path / "out", to="parquet")
     frame = pl.read_parquet(tmp_path / "out/*.parquet")
     assert frame["text"].to_list() == texts
     tokenizer = Tokenizer.from_file(str(tmp_path / "out/tokenizer/tokenizer.json"))
@@ -163,7 +163,7 @@ def test_the_text_of_parquet_is_the_document_with_its_line_ends(lined, tmp_path)
 
 def test_line_ends_inside_of_documents_are_spaces_in_text(lined, tmp_path):
     directory, texts = lined
-    export(directory, tmp_path / "out", "text")
+    export(directory, tmp_path / "out", to="text")
     written = "".join(file.read_text() for file in sorted((tmp_path / "out").glob("*.txt")))
     assert written.splitlines() == [" ".join(text.splitlines()) for text in texts]
 

@@ -21,7 +21,7 @@ def test_tofu_keeps_no_forgotten_fact_of_independent_edits(tmp_path):
     rest = plan.training.filter(pl.col("role") != "edit")
     assert rest["fact"].is_in(edited).any()  # held in place beside another edit
     out = tmp_path / "tofu"
-    export(directory, out, "tofu", plan=plan)
+    export(directory, out, to="tofu", plan=plan)
     [forget] = [path for path in out.glob("forget*.json") if "_" not in path.name]
     forgotten = {row["question"] for row in lines(forget)}
     kept = list(out.glob("retain*.json"))

@@ -20,7 +20,7 @@ def corpus(tmp_path_factory):
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_all_files_are_as_they_should_be(corpus, tmp_path, to):
-    done = export(corpus.directory, tmp_path / "out", to)
+    done = export(corpus.directory, tmp_path / "out", to=to)
     found = verify_export(tmp_path / "out")
     assert found.ok and not found.bad and not found.missing
     assert found.files == done.files + 3  # the tokenizer's
@@ -32,7 +32,7 @@ def test_all_files_are_as_they_should_be(corpus, tmp_path, to):
 @pytest.mark.parametrize("to", FORMATS)
 def test_what_is_changed_is_named(corpus, tmp_path, to):
     out = tmp_path / "out"
-    export(corpus.directory, out, to)
+    export(corpus.directory, out, to=to)
     names = [name for name in json.loads((out / "sums.json").read_text()) if name != SEAL]
     other, short, lost = names[0], names[-1], "tokenizer/tokenizer.json"
     whole = {name: (out / name).read_bytes() for name in names}
@@ -49,21 +49,21 @@ def test_what_is_changed_is_named(corpus, tmp_path, to):
     ]
     for name in (other, short):
         (out / name).unlink()
-    export(corpus.directory, out, to)
+    export(corpus.directory, out, to=to)
     assert verify_export(out).ok
     assert {name: (out / name).read_bytes() for name in names} == whole
 
 
 def test_again_makes_no_damaged_file_a_good_one(corpus, tmp_path):
-    export(corpus.directory, tmp_path / "out", "jsonl")
+    export(corpus.directory, tmp_path / "out", to="jsonl")
     place = tmp_path / "out" / "documents" / "train-00000.jsonl"
     whole = place.read_bytes()
     place.write_bytes(whole.replace(b"S1", b"S2"))
-    export(corpus.directory, tmp_path / "out", "jsonl")
+    export(corpus.directory, tmp_path / "out", to="jsonl")
     bad = {"file": "documents/train-00000.jsonl", "reason": "is not what was written"}
     assert verify_export(tmp_path / "out").bad == [bad]
     place.unlink()
-    export(corpus.directory, tmp_path / "out", "jsonl")
+    export(corpus.directory, tmp_path / "out", to="jsonl")
     assert verify_export(tmp_path / "out").ok and place.read_bytes() == whole
 
 
@@ -72,14 +72,14 @@ def test_again_by_another_version_leaves_the_card(corpus, tmp_path, monkeypatch,
     out, plan = tmp_path / "out", None
     if to == "tofu":
         plan = bh.plan(corpus, edits=2, repeats=2, probes=1)
-    export(corpus.directory, out, to, plan=plan)
+    export(corpus.directory, out, to=to, plan=plan)
     card = (out / "README.md").read_bytes()
     for module in ("card", "tofu"):
         monkeypatch.setattr(f"behemoth.export.{module}.version", lambda: "9.9.9")
-    export(corpus.directory, out, to, plan=plan)
+    export(corpus.directory, out, to=to, plan=plan)
     assert (out / "README.md").read_bytes() == card and verify_export(out).ok
     (out / "README.md").unlink()
-    export(corpus.directory, out, to, plan=plan)
+    export(corpus.directory, out, to=to, plan=plan)
     assert "9.9.9" in (out / "README.md").read_text() and verify_export(out).ok
 
 
@@ -88,14 +88,14 @@ def test_one_that_was_stopped_is_not_complete(corpus, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(corpus.directory, tmp_path / "out", "jsonl", progress=stop)
+        export(corpus.directory, tmp_path / "out", to="jsonl", progress=stop)
     assert not inspect_export(tmp_path / "out").complete
     with pytest.raises(CorpusError, match="is not complete: run the same `behemoth export` again"):
         verify_export(tmp_path / "out")
 
 
 def test_progress_ends_at_all_bytes(corpus, tmp_path):
-    export(corpus.directory, tmp_path / "out", "jsonl")
+    export(corpus.directory, tmp_path / "out", to="jsonl")
     said = []
     found = verify_export(tmp_path / "out", progress=said.append)
     assert (said[-1].done, said[-1].total, said[-1].unit) == (found.bytes, found.bytes, "bytes")
@@ -120,7 +120,7 @@ def test_what_is_no_export_is_refused(corpus, tmp_path, look):
     ],
 )
 def test_what_is_damaged_is_named(corpus, tmp_path, name, text):
-    export(corpus.directory, tmp_path / "out", "olmo")
+    export(corpus.directory, tmp_path / "out", to="olmo")
     (tmp_path / "out" / name).write_text(text)
     with pytest.raises(CorpusError, match=f"{name} is damaged"):
         inspect_export(tmp_path / "out")

@@ -41,7 +41,7 @@ def log_probabilities(model, plan):
 @pytest.mark.parametrize(("name", "key"), [("batch", None), ("sequential", None), ("single", 1)])
 def test_it_says_what_the_edited_model_says(edits, trained, plan, tmp_path, name, key):
     out = tmp_path / "out"
-    done = export(edits / name, out, "hf", edit=key)
+    done = export(edits / name, out, to="hf", edit=key)
     loaded = AutoModelForCausalLM.from_pretrained(out)
     model = bh.load(trained).load_model("cpu")
     with torch.no_grad():
@@ -56,7 +56,7 @@ def test_it_says_what_the_edited_model_says(edits, trained, plan, tmp_path, name
 
 
 def test_the_tokenizer_lies_beside_the_weights(edits, trained, plan, tmp_path):
-    export(edits / "batch", tmp_path / "out", "hf")
+    export(edits / "batch", tmp_path / "out", to="hf")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     corpus, prompt = bh.load(trained).corpus, plan.probes["prompt"][0].to_list()
     assert tokenizer.encode(corpus.decode(prompt)) == prompt
@@ -64,12 +64,12 @@ def test_the_tokenizer_lies_beside_the_weights(edits, trained, plan, tmp_path):
 
 def test_single_edits_have_a_model_each(edits, trained, plan, tmp_path):
     out = tmp_path / "out"
-    done = export(edits / "single", out, "hf")
+    done = export(edits / "single", out, to="hf")
     assert done.edits == 3 and done.files == 12
     assert sorted(path.parent.name for path in out.glob("*/config.json")) == [
         "00000", "00001", "00002",
     ]  # fmt: skip
-    export(edits / "single", tmp_path / "one", "hf", edit=2)
+    export(edits / "single", tmp_path / "one", to="hf", edit=2)
     for name in ("model.safetensors", "README.md", "tokenizer.json"):
         assert (out / "00002" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
     assert verify_export(out).ok and inspect_export(out).plan_hash == plan.plan_hash
@@ -77,12 +77,12 @@ def test_single_edits_have_a_model_each(edits, trained, plan, tmp_path):
 
 def test_what_is_lost_is_made_again_and_the_rest_left(edits, tmp_path):
     out = tmp_path / "out"
-    export(edits / "single", out, "hf")
+    export(edits / "single", out, to="hf")
     whole = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     times = {path: path.stat().st_mtime_ns for path in whole}
     (out / "00001" / "model.safetensors").unlink()
     (out / "sums.json").unlink()
-    export(edits / "single", out, "hf")
+    export(edits / "single", out, to="hf")
     assert {path: path.read_bytes() for path in whole} == whole
     kept = [path for path in whole if path.parent.name in ("00000", "00002")]
     assert kept and all(path.stat().st_mtime_ns == times[path] for path in kept)
@@ -90,16 +90,16 @@ def test_what_is_lost_is_made_again_and_the_rest_left(edits, tmp_path):
 
 def test_another_edit_is_left_alone_but_for_force(edits, tmp_path):
     out = tmp_path / "out"
-    export(edits / "single", out, "hf")
+    export(edits / "single", out, to="hf")
     with pytest.raises(ArgumentError, match=r"another export \(to hf\), allowed: a new"):
-        export(edits / "batch", out, "hf")
-    export(edits / "batch", out, "hf", force=True)
+        export(edits / "batch", out, to="hf")
+    export(edits / "batch", out, to="hf", force=True)
     assert (out / "config.json").is_file() and not list(out.glob("0*"))
 
 
 def test_the_card(edits, trained, plan, tmp_path):
     run = bh.load(trained)
-    export(edits / "batch", tmp_path / "plain", "hf")
+    export(edits / "batch", tmp_path / "plain", to="hf")
     card = (tmp_path / "plain" / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: text-generation\n")
     for said in (
@@ -112,14 +112,14 @@ def test_the_card(edits, trained, plan, tmp_path):
     ):
         assert said in card, said
     assert "## Suite" not in card
-    export(edits / "sequential", tmp_path / "sequence", "hf")
+    export(edits / "sequential", tmp_path / "sequence", to="hf")
     card = (tmp_path / "sequence" / "README.md").read_text()
     assert "| edits | 3, one after another |" in card
 
 
 def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
     found = bh.evaluate_suite(edits / "batch", "editing", plan, out=edits / "batch-suite")
-    export(edits / "batch", tmp_path / "out", "hf")
+    export(edits / "batch", tmp_path / "out", to="hf")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "## Suite: editing" in card and f"| efficacy | {found['efficacy']:.3g} | " in card
     assert f"| neighbourhood (v2) | {found['neighbourhood']:.3g} | " in card
@@ -127,14 +127,14 @@ def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
     missing = {taken.name for taken in found.measures if taken.missing}
     assert missing and set(", ".join(absent).split(", ")) == missing
     bh.evaluate_suite(edits / "batch", "recall", plan, out=edits / "batch-recall")
-    export(edits / "batch", tmp_path / "out", "hf")
+    export(edits / "batch", tmp_path / "out", to="hf")
     assert (tmp_path / "out" / "README.md").read_text() == card
     assert verify_export(tmp_path / "out").ok
     (tmp_path / "out" / "README.md").unlink()
-    export(edits / "batch", tmp_path / "out", "hf")
+    export(edits / "batch", tmp_path / "out", to="hf")
     assert "## Suite: recall" in (tmp_path / "out" / "README.md").read_text()
     assert verify_export(tmp_path / "out").ok
-    export(edits / "sequential", tmp_path / "other", "hf")  # whose suite it is not
+    export(edits / "sequential", tmp_path / "other", to="hf")  # whose suite it is not
     assert "## Suite" not in (tmp_path / "other" / "README.md").read_text()
 
 
@@ -146,7 +146,7 @@ def test_a_suite_of_an_equally_named_edit_of_the_same_plan_is_not_in_the_card(
         bh.edit(trained, plan, "lora", edited, settings={**SETTINGS, "rank": rank})
         bh.evaluate_suite(edited, "editing", plan, out=tmp_path / name / "suite")
     shutil.copytree(tmp_path / "one" / "suite", tmp_path / "two" / "other")
-    export(tmp_path / "two" / "edit", tmp_path / "out", "hf")
+    export(tmp_path / "two" / "edit", tmp_path / "out", to="hf")
     assert (tmp_path / "out" / "README.md").read_text().count("## Suite") == 1
     for name in ("suite", "other"):
         file = tmp_path / "two" / name / "suite.json"
@@ -155,7 +155,7 @@ def test_a_suite_of_an_equally_named_edit_of_the_same_plan_is_not_in_the_card(
         del said["blake3"], said["files"]
         file.write_text(json.dumps(said))  # as earlier versions wrote it
         assert SuiteResult.read(file.parent).edit_hash is None
-    export(tmp_path / "two" / "edit", tmp_path / "old", "hf")
+    export(tmp_path / "two" / "edit", tmp_path / "old", to="hf")
     assert "## Suite" not in (tmp_path / "old" / "README.md").read_text()
 
 
@@ -164,12 +164,12 @@ def test_a_damaged_suite_stops_an_export_before_its_work_or_not_at_all(trained, 
     bh.edit(trained, plan, "lora", edited, settings=SETTINGS)
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "suite.json").write_text("{")
-    export(edited, tmp_path / "out", "hf")
+    export(edited, tmp_path / "out", to="hf")
     assert verify_export(tmp_path / "out").ok
     (edited / "suite").mkdir()
     (edited / "suite" / "suite.json").write_text("{")
     with pytest.raises(bh.CorpusError, match=r"suite.json is damaged"):
-        export(edited, tmp_path / "none", "hf")
+        export(edited, tmp_path / "none", to="hf")
     assert not (tmp_path / "none").exists()
 
 
@@ -188,7 +188,7 @@ def test_refusals(edits, trained, plan, tmp_path):
 
     def refused(match, source=edits / "batch", to="hf", **options):
         with pytest.raises(ArgumentError, match=match):
-            export(source, out, to, **options)
+            export(source, out, to=to, **options)
         assert not out.exists()
 
     refused("'directory': got .*, a run, which transformers loads without an export", trained)
@@ -213,7 +213,7 @@ def test_edits_that_failed_make_no_models(trained, plan, tmp_path):
         ("single", {"edit": 0}, "'edit': got 0, which failed: "),
     ):
         with pytest.raises(ArgumentError, match=match):
-            export(tmp_path / name, tmp_path / "out", "hf", **options)
+            export(tmp_path / name, tmp_path / "out", to="hf", **options)
 
 
 def test_the_command(run, edits, tmp_path):
@@ -228,7 +228,7 @@ def test_what_no_weights_can_say_is_refused(trained, plan, tmp_path):
     bh.edit(trained, plan, "grace", tmp_path / "grace", settings={"steps": 2})
     allowed = "in which grace changes the modules .*, allowed: an edit that changes only weights"
     with pytest.raises(ArgumentError, match=allowed):
-        export(tmp_path / "grace", tmp_path / "out", "hf")
+        export(tmp_path / "grace", tmp_path / "out", to="hf")
     assert not (tmp_path / "out").exists()
 
 
@@ -244,7 +244,7 @@ from behemoth.train.memory_budget import file_bytes
 torch.set_num_threads(1)
 edit, out = sys.argv[1:3]
 before = peak()
-bh.export(edit, out, "hf")
+bh.export(edit, out, to="hf")
 grown = peak() - before
 models = EditedModels.open(edit)
 print(grown, export_bytes(models) + LOADED * file_bytes(models.run.directory))
@@ -270,11 +270,11 @@ def test_an_edit_that_does_not_fit_is_refused_before_anything_is_written(
 ):
     out = tmp_path / "out"
     with pytest.raises(ArgumentError, match=r"'directory': got .*, which needs about .* to export"):
-        export(edits / "batch", out, "hf", memory=50 << 20)
+        export(edits / "batch", out, to="hf", memory=50 << 20)
     # Without a limit, what is free is the limit.
     monkeypatch.setattr("behemoth.support.memory.available", lambda: 40 << 20)
     with pytest.raises(ArgumentError, match=r"what fits into 41\.9 MB: a smaller model"):
-        export(edits / "batch", out, "hf")
+        export(edits / "batch", out, to="hf")
     with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):
-        export(edits / "batch", out, "hf", memory=0)
+        export(edits / "batch", out, to="hf", memory=0)
     assert not out.exists()

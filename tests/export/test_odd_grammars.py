@@ -38,9 +38,9 @@ def odd(statement, directory):
 def test_answers_that_stand_behind_no_space_are_for_other_formats(tmp_path, to):
     plan = odd("{Subject} lives in ({object}).", tmp_path / "c")
     with pytest.raises(ArgumentError, match=f"got {to} for a corpus in which .* follows a prompt"):
-        export(tmp_path / "c", tmp_path / "out", to, plan=plan)
+        export(tmp_path / "c", tmp_path / "out", to=to, plan=plan)
     assert not (tmp_path / "out").exists()
-    export(tmp_path / "c", tmp_path / "l", "lm-eval", plan=plan)
+    export(tmp_path / "c", tmp_path / "l", to="lm-eval", plan=plan)
     [line] = (tmp_path / "l" / "efficacy.jsonl").read_text(encoding="utf-8").splitlines()
     document = json.loads(line)
     assert document["prompt"].endswith("(") and not document["choices"][0].startswith(" ")
@@ -51,5 +51,5 @@ def test_prompts_with_braces_have_no_place_for_a_subject(tmp_path):
     with pytest.raises(
         ArgumentError, match=r"'plan': got the prompt .*, allowed: .* without braces"
     ):
-        export(tmp_path / "c", tmp_path / "out", "counterfact", plan=plan)
+        export(tmp_path / "c", tmp_path / "out", to="counterfact", plan=plan)
     assert not (tmp_path / "out").exists()

@@ -22,7 +22,7 @@ def directory(tmp_path):
 
 
 def test_what_it_says_of_itself(directory, tmp_path):
-    done = export(directory, tmp_path / "out", "megatron")
+    done = export(directory, tmp_path / "out", to="megatron")
     assert (done.to, done.block_length, done.files) == ("megatron", 2048, 2)
     assert done.tokens == 20 * 2 * 3 * 11
     sizes = [path.stat().st_size for path in (tmp_path / "out").glob("0*")]
@@ -37,7 +37,7 @@ def test_without_hard_links_the_bytes_are_copied(name, directory, tmp_path, monk
         raise OSError(getattr(errno, name), name)
 
     monkeypatch.setattr(os, "link", link)
-    export(directory, tmp_path / "out", "olmo")
+    export(directory, tmp_path / "out", to="olmo")
     made, source = tmp_path / "out" / "00000.npy", directory / "tokens" / "00000.bin"
     assert made.read_bytes() == source.read_bytes() and not made.samefile(source)
 
@@ -55,39 +55,48 @@ def test_an_inode_number_is_that_of_one_disk_alone(directory, tmp_path, monkeypa
         return os.stat_result(values)
 
     monkeypatch.setattr(Path, "stat", elsewhere)
-    export(directory, tmp_path / "out", "llmc")  # which has no links
+    export(directory, tmp_path / "out", to="llmc")  # which has no links
     assert verify_export(tmp_path / "out").ok
 
 
 def test_progress_ends_at_all_tokens(directory, tmp_path):
     said = []
     done = export(
-        directory, tmp_path / "out", "text", progress=lambda at: said.append((at.done, at.total))
+        directory, tmp_path / "out", to="text", progress=lambda at: said.append((at.done, at.total))
     )
     assert said[-1] == (done.tokens, done.tokens)
 
 
 def test_a_format_that_is_none_names_its_neighbour(directory, tmp_path):
     with pytest.raises(ArgumentError, match=r"'to': got litdat \(did you mean litdata\?"):
-        export(directory, tmp_path / "out", "litdat")
+        export(directory, tmp_path / "out", to="litdat")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("order", [("megatron", "out"), ("out", "megatron")])
+def test_the_format_is_given_by_name(directory, tmp_path, monkeypatch, order):
+    """Two paths and a word: in either order, a word could be taken for a path."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match="positional"):
+        export(directory, *order)
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
 def test_a_block_length_is_for_formats_of_blocks(directory, tmp_path):
     with pytest.raises(
         ArgumentError, match="got 64 for olmo, which has no blocks, allowed: nothing,"
     ):
-        export(directory, tmp_path / "out", "olmo", block_length=64)
+        export(directory, tmp_path / "out", to="olmo", block_length=64)
     with pytest.raises(ArgumentError, match="'block_length': got 0, allowed: 1 to"):
-        export(directory, tmp_path / "out", "megatron", block_length=0)
+        export(directory, tmp_path / "out", to="megatron", block_length=0)
 
 
 def test_another_export_is_left_alone_but_for_force(directory, tmp_path):
     out = tmp_path / "out"
-    export(directory, out, "megatron")
+    export(directory, out, to="megatron")
     with pytest.raises(ArgumentError, match=r"another export \(to megatron\), allowed: a new"):
-        export(directory, out, "megatron", block_length=64)
-    export(directory, out, "olmo", force=True)
+        export(directory, out, to="megatron", block_length=64)
+    export(directory, out, to="olmo", force=True)
     names = {"export.json", "sums.json", "tokenizer", "00000.npy"}
     assert {path.name for path in out.iterdir()} == names
     assert (directory / "tokens" / "00000.bin").exists()
@@ -98,7 +107,7 @@ def test_a_directory_of_something_else_is_refused(directory, tmp_path, force):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(ArgumentError, match="holds something else, allowed: a new directory"):
-        export(directory, tmp_path / "mine", "olmo", force=force)
+        export(directory, tmp_path / "mine", to="olmo", force=force)
     assert (tmp_path / "mine" / "thesis.tex").exists()
 
 
@@ -106,7 +115,7 @@ def test_a_directory_of_something_else_is_refused(directory, tmp_path, force):
 def test_a_corpus_without_any_sentence_is_exported_as_such(tmp_path, to):
     corpus = Corpus(World(subjects=2, relations=1, objects=2), exposures=1).without([0, 1])
     corpus.write(tmp_path / "corpus", probes=0)
-    assert export(tmp_path / "corpus", tmp_path / "out", to).tokens == 0
+    assert export(tmp_path / "corpus", tmp_path / "out", to=to).tokens == 0
 
 
 @pytest.mark.parametrize(("to", "most"), [("llmc", 2), ("litdata", 4)])
@@ -124,11 +133,11 @@ def test_an_unfinished_corpus_is_refused(tmp_path):
     corpus = Corpus(World(subjects=300, relations=2, objects=5), exposures=20, shard_bytes=1 << 16)
     corpus.write(tmp_path / "corpus", part=(0, 2), probes=0)
     with pytest.raises(CorpusError, match="is not complete: run the same `behemoth gen` again"):
-        export(tmp_path / "corpus", tmp_path / "out", "olmo")
+        export(tmp_path / "corpus", tmp_path / "out", to="olmo")
 
 
 def test_a_shard_of_another_length_is_refused(directory, tmp_path):
     shard = directory / "tokens" / "00000.bin"
     np.fromfile(shard, np.uint16)[:-11].tofile(shard)
     with pytest.raises(CorpusError, match=r"00000.bin has 1309 tokens, and the manifest says 1320"):
-        export(directory, tmp_path / "out", "olmo")
+        export(directory, tmp_path / "out", to="olmo")

@@ -92,7 +92,7 @@ def small_files():
 def exported(request, corpus, tmp_path_factory, small_files):
     """A format, and the directory of an export to it."""
     out = tmp_path_factory.mktemp("exported") / "out"
-    export(corpus.directory, out, request.param)
+    export(corpus.directory, out, to=request.param)
     return request.param, out
 
 
@@ -134,7 +134,7 @@ def test_the_library_reads_what_there_is(exported, corpus, tmp_path):
 
 def test_lines_are_read_without_the_card(corpus, tmp_path):
     """As open-unlearning reads questions, and others JSON lines."""
-    export(corpus.directory, tmp_path / "out", "jsonl")
+    export(corpus.directory, tmp_path / "out", to="jsonl")
     for config, columns in (("questions", ["question", "answer"]), ("documents", ["text"])):
         files = str(tmp_path / "out" / config / "train-*.jsonl")
         found = load_dataset(
@@ -164,7 +164,7 @@ def test_each_document_is_there_once_and_in_order(exported, corpus, tmp_path):
 
 def test_bytes_are_the_same_again(exported, corpus, tmp_path):
     to, out = exported
-    export(corpus.directory, tmp_path / "again", to)
+    export(corpus.directory, tmp_path / "again", to=to)
     names = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     assert len(names) > 5
     for name in names:
@@ -174,7 +174,7 @@ def test_bytes_are_the_same_again(exported, corpus, tmp_path):
 def test_letters_are_written_as_they_are(tmp_path):
     corpus = Corpus(letters().world(12), grammar=letters())
     corpus.write(tmp_path / "corpus", probes=0)
-    export(tmp_path / "corpus", tmp_path / "out", "jsonl")
+    export(tmp_path / "corpus", tmp_path / "out", to="jsonl")
     raw = (tmp_path / "out" / "documents" / "train-00000.jsonl").read_bytes()
     rows = [json.loads(line) for line in raw.decode().split("\n")[:-1]]
     assert [row["text"] for row in rows] == corpus.texts(0, corpus.num_documents)
@@ -192,7 +192,7 @@ def test_what_was_lost_is_made_again_and_nothing_else(exported, corpus):
     for path in lost:
         path.unlink()
     before = {path: path.stat().st_mtime_ns for path in whole if path not in lost}
-    export(corpus.directory, out, to)
+    export(corpus.directory, out, to=to)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == whole
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -205,9 +205,9 @@ def test_one_that_is_stopped_leaves_whole_files_and_goes_on(corpus, tmp_path, sm
         if at.done >= at.total // 2:
             raise StoppedError
 
-    export(corpus.directory, tmp_path / "whole", "jsonl")
+    export(corpus.directory, tmp_path / "whole", to="jsonl")
     with pytest.raises(StoppedError):
-        export(corpus.directory, tmp_path / "out", "jsonl", progress=stop)
+        export(corpus.directory, tmp_path / "out", to="jsonl", progress=stop)
     place = tmp_path / "out" / "documents"
     there = {path.name for path in place.iterdir()}
     names = sorted(path.name for path in (tmp_path / "whole" / "documents").iterdir())
@@ -215,7 +215,7 @@ def test_one_that_is_stopped_leaves_whole_files_and_goes_on(corpus, tmp_path, sm
     for name in there:
         whole = (tmp_path / "whole" / "documents" / name).read_bytes()
         assert (place / name).read_bytes() == whole
-    export(corpus.directory, tmp_path / "out", "jsonl")
+    export(corpus.directory, tmp_path / "out", to="jsonl")
     assert sorted(path.name for path in place.iterdir()) == names
 
 
@@ -227,7 +227,7 @@ def test_progress_ends_at_all_rows(corpus, tmp_path, small_files):
         assert before <= at.done or before == total  # a task for each split
         said[at.label, at.unit] = (at.done, at.total)
 
-    export(corpus.directory, tmp_path / "out", "hf-dataset", progress=look)
+    export(corpus.directory, tmp_path / "out", to="hf-dataset", progress=look)
     facts = corpus.world.num_facts
     assert said == {
         ("exporting documents", "documents"): (corpus.num_documents,) * 2,
@@ -237,10 +237,10 @@ def test_progress_ends_at_all_rows(corpus, tmp_path, small_files):
 
 
 def test_force_replaces_one_by_another(corpus, tmp_path):
-    export(corpus.directory, tmp_path / "out", "hf-dataset")
+    export(corpus.directory, tmp_path / "out", to="hf-dataset")
     with pytest.raises(ArgumentError, match=r"another export \(to hf-dataset\), allowed"):
-        export(corpus.directory, tmp_path / "out", "jsonl")
-    export(corpus.directory, tmp_path / "out", "jsonl", force=True)
+        export(corpus.directory, tmp_path / "out", to="jsonl")
+    export(corpus.directory, tmp_path / "out", to="jsonl", force=True)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         "README.md", "export.json", "sums.json", "documents", "questions", "tokenizer",
@@ -253,9 +253,9 @@ def test_a_grammar_that_asks_nothing(tmp_path):
     grammar = Grammar("mute.toml", mute)
     Corpus(grammar.world(12), grammar=grammar).write(tmp_path / "corpus", probes=0)
     with pytest.raises(ArgumentError, match="got chat for a corpus whose grammar has no questions"):
-        export(tmp_path / "corpus", tmp_path / "chat", "chat")
+        export(tmp_path / "corpus", tmp_path / "chat", to="chat")
     assert not (tmp_path / "chat").exists()
-    export(tmp_path / "corpus", tmp_path / "out", "hf-dataset")
+    export(tmp_path / "corpus", tmp_path / "out", to="hf-dataset")
     assert get_dataset_config_names(str(tmp_path / "out")) == ["documents"]
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
         "documents", "tokenizer",
@@ -265,7 +265,7 @@ def test_a_grammar_that_asks_nothing(tmp_path):
 def test_a_corpus_without_documents_has_a_table_without_rows(tmp_path):
     corpus = Corpus(World(subjects=2, relations=1, objects=2)).without([0, 1])
     corpus.write(tmp_path / "corpus", probes=0)
-    export(tmp_path / "corpus", tmp_path / "out", "hf-dataset")
+    export(tmp_path / "corpus", tmp_path / "out", to="hf-dataset")
     frame = pl.read_parquet(tmp_path / "out" / "documents" / "train-00000.parquet")
     assert frame.equals(corpus.documents(0, 0))
     assert read(tmp_path / "out", "chat", tmp_path / "cache")["train"].height == 2

@@ -67,7 +67,7 @@ def directories(tmp_path_factory, in_process_engine):
     bh.edit(
         place / "run", place / "plan", "lora", place / "edit", settings={"steps": 2}, adapter=True
     )
-    bh.export(place / "corpus", place / "export", "llmc")
+    bh.export(place / "corpus", place / "export", to="llmc")
     patched = pytest.MonkeyPatch()
     with patched.context() as patch:
         patch.setattr(work, "_engine", lambda name, path, *others: in_process_engine(path))

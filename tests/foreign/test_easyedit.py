@@ -40,7 +40,7 @@ def made(tmp_path_factory):
     bh.train(corpus, out=place / "run", config=config)
     few = {"repeats": 2, "same_object": 1, "same_relation": 2, "regular": 2, "probes": 2}
     bh.plan(place / "run", edits=4, distinct=False, out=place / "plan", **few)
-    bh.export(place / "run", place / "easyedit", "easyedit", plan=place / "plan")
+    bh.export(place / "run", place / "easyedit", to="easyedit", plan=place / "plan")
     return place
 
 

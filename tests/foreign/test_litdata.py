@@ -25,7 +25,7 @@ def test_another_block_length_loses_tokens_and_the_record_has_the_right_one(tmp_
     corpus = bh.Corpus(bh.World(subjects=200, relations=3, objects=5), exposures=4)
     corpus.write(tmp_path / "corpus", probes=0)
     out = tmp_path / "litdata"
-    bh.export(tmp_path / "corpus", out, "litdata", block_length=64)
+    bh.export(tmp_path / "corpus", out, to="litdata", block_length=64)
     length = json.loads((out / "export.json").read_text())["block_length"]
     tokens = np.fromfile(tmp_path / "corpus" / "tokens" / "00000.bin", np.uint16)
     found = tokens_read(out, length)

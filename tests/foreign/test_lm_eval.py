@@ -83,7 +83,7 @@ def ours(frame):
 
 def test_a_run(made, tmp_path, monkeypatch):
     place, plan = made
-    export(place / "run", tmp_path / "tasks", "lm-eval", plan=plan)
+    export(place / "run", tmp_path / "tasks", to="lm-eval", plan=plan)
     frame = bh.evaluate(place / "run", plan)
     found = accuracies(place / "run", tmp_path / "tasks", monkeypatch)
     assert found == ours(frame)
@@ -94,8 +94,8 @@ def test_an_edited_model(made, tmp_path, monkeypatch):
     place, plan = made
     settings = {"rank": 2, "steps": 8, "learning_rate": 0.02}
     bh.edit(place / "run", plan, "lora", tmp_path / "edit", settings=settings)
-    export(tmp_path / "edit", tmp_path / "model", "hf")
-    export(place / "run", tmp_path / "tasks", "lm-eval", plan=plan)
+    export(tmp_path / "edit", tmp_path / "model", to="hf")
+    export(place / "run", tmp_path / "tasks", to="lm-eval", plan=plan)
     after = bh.evaluate(tmp_path / "edit", plan).filter(pl.col("stage") == "after")
     found = accuracies(tmp_path / "model", tmp_path / "tasks", monkeypatch)
     assert found == ours(after)

@@ -42,7 +42,7 @@ def made(tmp_path_factory):
     bh.train(place / "corpus", out=place / "run", config=config)
     few = {"repeats": 1, "same_object": 2, "same_relation": 2, "regular": 2, "probes": 2}
     plan = bh.plan(place / "run", edits=8, distinct=False, out=place / "plan", **few)
-    bh.export(place / "run", place / "tofu", "tofu", plan=plan)
+    bh.export(place / "run", place / "tofu", to="tofu", plan=plan)
     return place, plan
 
 

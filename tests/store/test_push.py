@@ -153,7 +153,7 @@ def test_a_damaged_run_is_not_sent(trained, url, tmp_path):
 
 def test_a_damaged_plan_or_export_is_not_sent(corpus, directory, url, tmp_path):
     bh.plan(corpus, edits=2, repeats=2, probes=1).save(tmp_path / "plan")
-    bh.export(directory, tmp_path / "export", "jsonl")
+    bh.export(directory, tmp_path / "export", to="jsonl")
     for place, pattern in ((tmp_path / "plan", "edits.parquet"), (tmp_path / "export", "*.jsonl*")):
         file = next(path for path in place.rglob(pattern))
         data = bytearray(file.read_bytes())

@@ -286,7 +286,7 @@ def test_another_export_is_refused_before_its_work_and_jams_nothing(
     directory, run, tmp_path, files, cache, monkeypatch
 ):
     url = (tmp_path / "store").as_uri()
-    bh.export(directory, url, "jsonl")
+    bh.export(directory, url, to="jsonl")
 
     def never(*_):
         raise AssertionError
@@ -298,17 +298,17 @@ def test_another_export_is_refused_before_its_work_and_jams_nothing(
     # What an earlier version has left of the other one.
     from behemoth.store.cache import stage_of
 
-    bh.export(directory, stage_of("out", url), "text")
-    bh.export(directory, url, "jsonl")
+    bh.export(directory, stage_of("out", url), to="text")
+    bh.export(directory, url, to="jsonl")
     assert not list(stage_of("out", url).iterdir())
     monkeypatch.setattr("behemoth.export.run.version", lambda: "9.9.9")
-    bh.export(directory, url, "jsonl")
+    bh.export(directory, url, to="jsonl")
     bh.pull(url, tmp_path / "back")
     assert bh.verify(tmp_path / "back").ok
     assert '"9.9.9"' in (tmp_path / "back" / "export.json").read_text()
-    bh.export(directory, url, "text", force=True)
+    bh.export(directory, url, to="text", force=True)
     bh.pull(url, tmp_path / "text")
-    bh.export(directory, tmp_path / "local", "text")
+    bh.export(directory, tmp_path / "local", to="text")
     assert files(tmp_path / "text") == files(tmp_path / "local")
 
 

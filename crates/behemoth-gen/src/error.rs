@@ -286,11 +286,12 @@ impl fmt::Display for Error {
             } => {
                 f.write_str("argument '")?;
                 write_path(path, f)?;
-                write!(f, "': got {got}, allowed: {allowed}")?;
-                match nearest {
-                    Some(name) => write!(f, " (did you mean {name}?)"),
-                    None => Ok(()),
+                write!(f, "': got {got}")?;
+                // The hint comes first: a list of what is allowed may be long.
+                if let Some(name) = nearest {
+                    write!(f, " (did you mean {name}?)")?;
                 }
+                write!(f, ", allowed: {allowed}")
             }
             Error::Io {
                 path,
@@ -400,7 +401,7 @@ mod tests {
         let near = Error::argument("x", "'on'", "one, two").near("on", ["one", "two"]);
         assert_eq!(
             near.to_string(),
-            "argument 'x': got 'on', allowed: one, two (did you mean one?)"
+            "argument 'x': got 'on' (did you mean one?), allowed: one, two"
         );
     }
 }

@@ -65,6 +65,8 @@ def export(
     keep_interrupts()
     with resumable(given["out"]):
         from behemoth.export import export as write
+        from behemoth.export.formats import get_format
+        from behemoth.export.protocol import Bridge
 
         done = write(directory, progress=Bars(), **given)
     if json:
@@ -76,3 +78,6 @@ def export(
             f"{done.out}: {plural_text(done.files, 'file')}, {held}, {bytes_text(done.bytes)}, "
             f"{done.seconds:.1f} s"
         )
+        made = get_format(done.to)
+        if isinstance(made, Bridge) and made.splits is not None:
+            console().print(f"splits: {', '.join(done.splits)} ({made.splits})")

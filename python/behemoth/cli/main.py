@@ -77,7 +77,7 @@ app.add_typer(zoo.app, name="zoo")
 # For work that starts over; resumable work reports itself through `console.resumable`.
 _STOPPED = "stopped: run the same command again, which starts over"
 # What errors of functions advise, and the options that do the same.
-_FLAGS = {"force=True": "--force", "distinct=False": "--any-objects"}
+_FLAGS = {"force=True": "--force", "`force`": "--force", "distinct=False": "--any-objects"}
 
 
 def _show_version(wanted: bool) -> None:

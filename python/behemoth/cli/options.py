@@ -91,7 +91,9 @@ class Option:
             return False
         pairs = [other.removeprefix("--").split() for other in self.unless]
         found = [(said[key.replace("-", "_")], value) for key, *value in pairs]
-        return not any(given if not value else given in value for given, value in found)
+        return not any(
+            given in value if value else given not in (None, False) for given, value in found
+        )
 
     def _words(self) -> list[str]:
         words = (self.metavar or "").split("|")

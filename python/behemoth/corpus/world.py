@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 class World:
     """All facts of a synthetic world. `of_facts` makes one from its number of facts.
 
+    Worlds are equal if they have the same spec, format version, table and overrides, and are then
+    equal keys of a dict. Copies, also those in other processes, are equal to the original; they
+    share no memory with it.
+
     Parameters
     ----------
     subjects : int
@@ -452,6 +456,22 @@ class World:
         """
         return self._as(self._native.override(*overrides(objects), follow))
 
+    def _key(self) -> tuple[Any, ...]:
+        """Return all that determines the facts; of a table the spec has the digests."""
+        facts, objects, follow = self._native.overrides
+        return self._native.spec, self.format_version, facts.tobytes(), objects.tobytes(), follow
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, World) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For copies and for other processes; the package itself stores nothing as a pickle.
+        made = (self.spec, self._table, self.format_version, self.names)
+        return _remade, (*made, *self._native.overrides)
+
     def _repr_html_(self) -> str:
         from behemoth.support.html import card
 
@@ -471,3 +491,17 @@ class World:
             f"World(subjects={self.num_subjects}, relations={self.num_relations}, "
             f"facts={self.num_facts}, entropy={self.entropy:.6g} bits)"
         )
+
+
+def _remade(
+    spec: Mapping[str, Any],
+    table: dict[str, NDArray[Any]] | None,
+    format_version: int,
+    names: Names | None,
+    facts: NDArray[np.uint64],
+    objects: NDArray[np.uint32],
+    follow: bool,
+) -> World:
+    """Rebuild a world from the values that `World.__reduce__` returns."""
+    world = World.from_arrays(spec, table, format_version, names)
+    return world._as(world._native.override(facts, objects, follow)) if len(facts) else world

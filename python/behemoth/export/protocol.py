@@ -68,6 +68,9 @@ class Bridge:
         Patterns of the names of its files.
     check : callable, optional
         ``check(planned)`` refuses a plan that the format cannot represent.
+    splits : str, optional
+        What the numbers in the names of its JSON files mean, if these are the splits of a data set
+        and their names depend on the plan.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Bridge:
     write: Callable[[Planned, Path, ProgressLike], None]
     files: tuple[str, ...]
     check: Callable[[Planned], None] | None = None
+    splits: str | None = None
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class Exported:
         Bytes of the files, including hard links to the corpus, which need no space.
     seconds : float
         Duration of the call.
+    splits : tuple of str
+        Names of the splits that an export as `tofu` has, such as ``forget10``; none for others.
     """
 
     out: str
@@ -62,6 +64,7 @@ class Exported:
     edits: int | None
     bytes: int
     seconds: float
+    splits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class _Content:
 def export(
     directory: str | PathLike[str],
     out: str | PathLike[str],
-    to: str,
     *,
+    to: str,
     plan: EditPlan | str | PathLike[str] | None = None,
     edit: int | None = None,
     block_length: int | None = None,
@@ -164,18 +167,20 @@ def export(
 
         same, data = partial(_is_same, about), as_json(sealed(about))
         with staged("out", str(out), RECORD, data, same, force=force, progress=progress) as stage:
-            files, size = _put(made, content, about, stage, force)
+            files = _put(made, content, about, stage, force)
     else:
-        files, size = _put(made, content, about, path_of("out", out), force)
+        files = _put(made, content, about, path_of("out", out), force)
+    named = isinstance(made, Bridge) and made.splits is not None
     return Exported(
         out=fspath(out),
         to=to,
         block_length=content.block_length,
-        files=files,
+        files=len(files),
         tokens=content.tokens,
         edits=content.edits,
-        bytes=size,
+        bytes=sum(files.values()),
         seconds=time.perf_counter() - began,
+        splits=tuple(sorted(path.stem for path in files if named and path.suffix == ".json")),
     )
 
 
@@ -185,8 +190,8 @@ def _put(
     about: Mapping[str, object],
     place: Path,
     force: bool,
-) -> tuple[int, int]:
-    """Write an export to a directory, and return the number of its files and their bytes."""
+) -> dict[Path, int]:
+    """Write an export to a directory, and return its files with their bytes."""
     corpus = content.corpus
     with lock_folder(place, wait=False) as ours:
         if not ours:
@@ -205,7 +210,7 @@ def _put(
                 for name in corpus.tokenizer_files
             ]
             write_export_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
-    return len(files), sum(path.stat().st_size for path in files)
+    return {path: path.stat().st_size for path in files}
 
 
 def _of_corpus(

@@ -141,4 +141,5 @@ FORMAT = Bridge(
     "open-unlearning and TOFU, datasets.load_dataset",
     _write,
     (CARD, *_FILES),
+    splits="forgetXX: the edited facts are XX% of the facts of the plan's mixture",
 )

@@ -241,6 +241,16 @@ impl World {
         Ok(map.into_pyarray(py))
     }
 
+    #[getter]
+    fn overrides<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>, bool) {
+        let (changes, follow) = self.inner.overrides();
+        let (facts, objects): (Vec<u64>, Vec<u32>) = changes.iter().copied().unzip();
+        (facts.into_pyarray(py), objects.into_pyarray(py), follow)
+    }
+
     #[pyo3(name = "override")]
     fn with_overrides(
         &self,

@@ -184,7 +184,7 @@ impl Manifest {
             return Ok(Found::Other(Error::corpus(
                 directory,
                 format!(
-                    "contains a corpus of format version {found_version}, not {asked}; choose another directory or overwrite it with --force"
+                    "contains a corpus of format version {found_version}, not {asked}; choose another directory, or `force` to replace it"
                 ),
             )));
         }
@@ -193,7 +193,7 @@ impl Manifest {
             return Ok(Found::Other(Error::corpus(
                 directory,
                 format!(
-                    "contains another corpus (spec {}, not {}); choose another directory or overwrite it with --force",
+                    "contains another corpus (spec {}, not {}); choose another directory, or `force` to replace it",
                     short(&found.spec_hash),
                     short(&spec_hash)
                 ),

@@ -88,8 +88,8 @@ fn what_cannot_be_inserted_is_refused_in_one_line() {
         ),
         (
             format!("{filler}\ninsert = {{position = \"midle\"}}"),
-            "argument 'insert.position': got `midle`, allowed: `anywhere`, `start`, `middle`, \
-             `end`, or a share from 0 to 1 (did you mean middle?)",
+            "argument 'insert.position': got `midle` (did you mean middle?), allowed: \
+             `anywhere`, `start`, `middle`, `end`, or a share from 0 to 1",
         ),
     ] {
         let error = try_with(&fields, false).unwrap_err().to_string();

@@ -35,7 +35,7 @@ fn a_directory_of_another_corpus_is_refused_and_replaced_by_force() {
     let short = |corpus: &Corpus| corpus.spec().hash()[..12].to_string();
     let expected = format!(
         "{}: contains another corpus (spec {}, not {}); \
-         choose another directory or overwrite it with --force",
+         choose another directory, or `force` to replace it",
         path.display(),
         short(&other),
         short(&corpus)
@@ -117,7 +117,7 @@ fn a_directory_of_an_earlier_version_is_gone_on_with_as_such_alone() {
     );
     let expected = format!(
         "{}: contains a corpus of format version 1, not 3; \
-         choose another directory or overwrite it with --force",
+         choose another directory, or `force` to replace it",
         path.display()
     );
     assert_eq!(refused(&latest, path, false), expected);

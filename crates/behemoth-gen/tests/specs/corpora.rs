@@ -217,8 +217,8 @@ fn corpora_are_refused_by_name() {
         (
             "template = 1",
             "template",
-            "`template`",
-            "`exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `schedule`, `filler`, `background`, `insert`, `documents`, `grammar`, `twin` (did you mean templates?)",
+            "`template` (did you mean templates?)",
+            "`exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `schedule`, `filler`, `background`, `insert`, `documents`, `grammar`, `twin`",
         ),
         (
             "templates = {nonsense = 1}\nnonsense_words = 1000000\nparaphrases = 1000",

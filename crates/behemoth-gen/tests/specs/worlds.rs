@@ -91,8 +91,8 @@ fn worlds_are_refused_by_name() {
         (
             "subject = 5",
             "subject",
-            "`subject`",
-            "`seed`, `subjects`, `relations`, `objects`, `nested`, `correlated`, `minority`, `table` (did you mean subjects?)",
+            "`subject` (did you mean subjects?)",
+            "`seed`, `subjects`, `relations`, `objects`, `nested`, `correlated`, `minority`, `table`",
         ),
         ("seed = -1", "seed", "-1", "a whole number, not negative"),
         ("seed = 0.5", "seed", "0.5", "a whole number, not negative"),
@@ -238,8 +238,8 @@ fn worlds_are_refused_by_name() {
         (
             "relations = [{kind = \"zipf\", objects = 4, alfa = 1}]",
             "relations[0].alfa",
-            "`alfa`",
-            "`objects` or `alpha` (did you mean alpha?)",
+            "`alfa` (did you mean alpha?)",
+            "`objects` or `alpha`",
         ),
         (
             "relations = [{kind = \"zipf\", objects = 4, alpha = -1}]",

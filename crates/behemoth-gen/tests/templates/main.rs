@@ -81,7 +81,7 @@ fn orders(corpus: &Corpus) -> BTreeMap<String, u64> {
 fn templates_are_refused_by_name() {
     let names: Vec<&str> = Template::ALL.iter().map(|each| each.name()).collect();
     let unknown = format!(
-        "argument 'templates': got 'deafult', allowed: {} (did you mean default?)",
+        "argument 'templates': got 'deafult' (did you mean default?), allowed: {}",
         names.join(", ")
     );
     for (fields, message) in [

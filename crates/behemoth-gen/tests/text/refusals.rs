@@ -18,9 +18,9 @@ fn a_refusal_names_file_line_and_key() {
     assert_eq!(
         error.to_string(),
         format!(
-            "argument 'mine.toml, line {line}: relations.firm.statements[0]': got `{{objekt}}`, \
-             allowed: {{subject}}, {{relation}}, {{possessive}}, {{pronoun}}, {{was}}, {{object}} \
-             (did you mean object?)"
+            "argument 'mine.toml, line {line}: relations.firm.statements[0]': got `{{objekt}}` \
+             (did you mean object?), \
+             allowed: {{subject}}, {{relation}}, {{possessive}}, {{pronoun}}, {{was}}, {{object}}"
         )
     );
 }

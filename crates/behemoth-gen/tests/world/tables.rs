@@ -304,8 +304,8 @@ fn names_are_told_by_digests_of_kinds() {
     for (names, message) in [
         (
             r#"{"subject": "a"}"#,
-            "argument 'table.names.subject': got `subject`, \
-             allowed: `subjects`, `relations`, `objects`, `nested` (did you mean subjects?)",
+            "argument 'table.names.subject': got `subject` (did you mean subjects?), \
+             allowed: `subjects`, `relations`, `objects`, `nested`",
         ),
         (r#"{"objects": 3}"#, "argument 'table.names.objects': got "),
         (r#"["a"]"#, "argument 'table.names': got "),
