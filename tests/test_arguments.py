@@ -105,7 +105,7 @@ def train(**wrong):
         (lambda: bh.encode_documents("t.jsonl", None, "o"), "tokenizer", "a directory with"),
         (lambda: bh.push("c", []), "url", "s3://BUCKET/PATH"),
         (lambda: bh.push("c", "memory://c", force=1), "force", "True or False"),
-        (lambda: bh.export("c", "e", "hf", memory="1"), "memory", "a whole number from 1"),
+        (lambda: bh.export("c", "e", to="hf", memory="1"), "memory", "a whole number from 1"),
         (lambda: bh.tune([], "run", "t"), "method", "the name of a method"),
         (lambda: bh.tune("ft", "run", "t", objective=[]), "objective", "editing, "),
         (lambda: bh.study("frequency", out="s", workers="2"), "workers", "a whole number from 1"),

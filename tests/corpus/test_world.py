@@ -294,14 +294,14 @@ def test_a_range_beyond_the_facts_is_refused(start, stop):
         World(subjects=5, relations=2, objects=3).facts(start, stop)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("name", "start", "stop"), [("stop", 0, 10**30), ("start", 10**30, 10**31)]
 )
 def test_a_number_beyond_64_bits_is_refused_by_its_argument(name, start, stop):
     with pytest.raises(ArgumentError, match=rf"^argument '{name}': got 10+, allowed: a whole num"):
         World(subjects=5, relations=2, objects=3).facts(start, stop)
-=======
+
+
 def _worlds():
     """Worlds that differ from each other, each in one thing that determines its facts."""
     world = World(30, 2, 6, nested=3)
@@ -338,4 +338,3 @@ def test_a_copy_of_a_world_has_its_facts(copied):
         assert again is not world and again == world and hash(again) == hash(world)
         assert again.named(again.facts()).equals(world.named(world.facts()))
         assert again.format_version == world.format_version
->>>>>>> cli9
