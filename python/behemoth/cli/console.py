@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 _LEAST_WIDTH = 40
@@ -43,6 +44,16 @@ def console(*, stderr: bool = False) -> Console:
     made = Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
     # In a narrower one the columns of a table have no room, and their numbers are not printed.
     made.width = max(made.width, _LEAST_WIDTH)
+    return made
+
+
+def values_table() -> Table:
+    """Return an empty table of names and values, whose long paths continue in the next line."""
+    from rich.table import Table
+
+    made = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    made.add_column()
+    made.add_column(overflow="fold")
     return made
 
 

@@ -10,7 +10,7 @@ import typer
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 
-from .console import console, warn, write_json
+from .console import console, values_table, warn, write_json
 from .options import Option, command, offering
 from .spec_options import grammars
 
@@ -120,7 +120,7 @@ def _show(found: GrammarCheck) -> None:
     out = console()
     out.print(f"{found.name} ({found.language}): {found.about}")
     classes = ", ".join(f"{one['name']} {one['weight']:g}" for one in found.classes)
-    size = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    size = values_table()
     size.add_row("names", f"{found.names:,}")
     size.add_row("classes", classes)
     size.add_row("forms", f"{found.forms:,}")

@@ -11,7 +11,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
-from .console import console, write_json
+from .console import console, values_table, write_json
 from .options import Option, command
 from .show_found import show_found
 from .show_run import show_run
@@ -68,7 +68,7 @@ def _show(report: Inspection) -> None:
         f"{report.directory}: a corpus of behemoth {report.behemoth} "
         f"(format {report.format_version}), {state}\n"
     )
-    facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    facts = values_table()
     size = report.tokens * np.dtype(report.dtype).itemsize
     facts.add_row("facts", f"{report.facts:,} ({report.entropy_bits:,.0f} bits)")
     facts.add_row("sentences", f"{report.sentences:,} in {report.documents:,} documents")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from behemoth.support.text import bytes_text, plural_text, rate_text
 
-from .console import console
+from .console import console, values_table
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 
 def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> None:
     """Print the counts of a written corpus, with two sample sentences."""
-    from rich.table import Table
-
     from behemoth.corpus.inspection import sample_text
 
     if (said := headline(written, part)) is not None:
         console(stderr=True).print(said)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = values_table()
     table.add_row("out", written.out)
     table.add_row("facts", f"{written.facts:,} ({corpus.world.entropy:,.0f} bits)")
     table.add_row("sentences", f"{written.sentences:,}")
@@ -57,9 +55,7 @@ def headline(written: Written, part: tuple[int, int]) -> str | None:
 
 def show_estimate(expected: Estimate, out: str | None) -> None:
     """Print the estimate of a dry run."""
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = values_table()
     table.add_row("facts", f"{expected.facts:,}")
     table.add_row("bits", f"{expected.entropy_bits:,.0f}")
     table.add_row("sentences", f"{expected.sentences:,} in {expected.documents:,} documents")

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from .console import console
+from .console import console, values_table
 
 __all__ = ["show_found"]
 
 
 def show_found(directory: str, found: dict[str, Any]) -> None:
     """Print a description returned by `behemoth.inspect`."""
-    from rich.table import Table
-
     out = console()
     out.print(f"{directory}: {found['is']}\n")
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = values_table()
     for name, value in found.items():
         if name not in ("directory", "is"):
             table.add_row(name.replace("_", " "), _text(value))

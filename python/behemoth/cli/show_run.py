@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.support.text import rate_text
 
-from .console import console, warn
+from .console import console, values_table, warn
 
 if TYPE_CHECKING:
     from behemoth.train.inspection import RunInspection
@@ -19,7 +19,7 @@ _LEARNT = 0.5  # recall
 
 def show_result(result: TrainResult) -> None:
     """Print the result of a finished run."""
-    table = _table()
+    table = values_table()
     table.add_row("run", result.run)
     table.add_row("steps", f"{result.steps:,}")
     table.add_row("tokens", f"{result.tokens:,}")
@@ -40,7 +40,7 @@ def show_run(report: RunInspection) -> None:
     record, out = report.record, console()
     config = record.config
     out.print(f"{report.directory}: a run of {config.model}, {report.status}\n")
-    table = _table()
+    table = values_table()
     table.add_row("corpus", f"{record.spec_hash[:16]} (vocabulary {record.vocabulary:,})")
     table.add_row(
         "parameters",
@@ -70,12 +70,6 @@ def show_run(report: RunInspection) -> None:
     out.print(table)
     if report.recall:
         out.print(_recall(report.recall, f"Recall at step {report.recall_step:,}"))
-
-
-def _table() -> Any:
-    from rich.table import Table
-
-    return Table(show_header=False, box=None, padding=(0, 2, 0, 0))
 
 
 def _recall(rates: Mapping[int, float], title: str) -> Any:
