@@ -253,6 +253,9 @@ mod tests {
     #[test]
     fn a_name_that_is_none_is_answered_with_its_neighbour() {
         let error = Template::from_name("repeat").unwrap_err().to_string();
-        assert!(error.contains("got 'repeat' (did you mean repeats?), allowed: "), "{error}");
+        assert!(
+            error.contains("got 'repeat' (did you mean repeats?), allowed: "),
+            "{error}"
+        );
     }
 }
