@@ -310,5 +310,5 @@ def test_the_model_is_left_as_it_was(random_model, asked):
 @pytest.mark.parametrize("options", [{"stack": 0}, {"batch_size": 0}])
 def test_what_cannot_be_is_refused(bigrams, asked, options):
     corpus, plan = asked
-    with pytest.raises(ArgumentError, match="got 0, allowed: 1 or more"):
+    with pytest.raises(ArgumentError, match="got 0, allowed: a whole number from 1"):
         evaluate_model(bigrams(corpus, {}), corpus, plan, {}, **options)
