@@ -42,7 +42,7 @@ def made(trained, tmp_path_factory):
         ("edit/deltas/00000", "the delta of an edit", {"method": "lora", "failure": None}),
         ("suite", "a suite of measures, recall", {"stage": "before", "plan_hash": None}),
         ("trace", "a trace", {"facts": 1}),
-        ("tuning", "a tuning", {"method": "ft", "trials": 2, "best_score": 0.75}),
+        ("tuning", "a tuning", {"method": "ft", "trials": 2, "score": 0.75}),
         ("begun", "a tuning, not finished", {"trials": 1, "default_score": 0.5}),
         ("tuning/best.toml", "settings of ft", {"settings": {"steps": 9}}),
         ("export", "an export to text", {"behemoth": bh.__version__}),

@@ -228,7 +228,7 @@ def _tuning(place: Path) -> dict[str, Any]:
         "method": asked.get("method"),
         "objective": asked.get("objective"),
         "trials": len(trials),
-        "best_score": max(scores, default=None),
+        "score": max(scores, default=None),
         "default_score": scores[0] if scores else None,
     }
 

@@ -9,10 +9,12 @@ import pytest
 
 from behemoth import Corpus, World
 from behemoth.cli.console import write_json
+from behemoth.edit.traced import TracedSite, TraceRecord
 from behemoth.study.records import TrialRecord
 from behemoth.study.work.merge import Merged
 from behemoth.study.work.run import StudyResult
 from behemoth.tune.choose import Tuned
+from behemoth.tune.record import Tried, TuningDirectory
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 COMMANDS_PART, _, TYPES_PART = PAGE.read_text().partition("## Types")
@@ -92,6 +94,9 @@ COMMANDS = {
     "grammar show NAME": "grammar show bios-en",
     "tokenizer train": "tokenizer train --grammar bios-en --vocabulary 300 --documents 20 --out t",
     "inspect TOKENIZER": "inspect t",
+    "inspect TRACE": "inspect trace",
+    "inspect TUNING": "inspect tuning",
+    "inspect SETTINGS.toml": "inspect tuning/best.toml",
     "tokenizer encode": "tokenizer encode texts.jsonl --tokenizer t --out tokens",
     "push": "push c memory://test-json",
     "pull": "pull memory://test-json back",
@@ -116,6 +121,13 @@ def things(trained, tmp_path_factory):
     (place / "table.csv").write_text("subject,relation,object\n0,0,1\n0,1,0\n1,0,0\n1,1,2\n")
     (place / "texts.jsonl").write_text('{"text": "one two"}\n')
     (place / "study.toml").write_text(STUDY)
+    (place / "trace").mkdir()
+    site = TracedSite("subject", 1, 0.5, None, None)
+    TraceRecord("0" * 64, 1, 10, 3.0, 1, 0, (site,)).write(place / "trace")
+    tuning, trial = TuningDirectory(place / "tuning"), Tried(0, {"steps": 9}, 0.5, {}, 1.0)
+    tuning.begin({"method": "ft", "objective": "editing"})
+    tuning.write(trial)
+    tuning.conclude([trial], "ft", "editing", 100)
     return place
 
 
