@@ -38,7 +38,7 @@ def test_the_report(run, trained, known, tmp_path):
     assert pl.read_parquet(out / "summary.parquet").to_dicts() == report["summary"]
     assert pl.read_parquet(out / "facts.parquet")["edit"].n_unique() == 2
     assert bh.verify(out).ok
-    assert "holds something" in run(*words).refused(1)
+    assert "; allowed: a new or empty directory" in run(*words).refused(1)
 
 
 def test_for_people(run, trained, known, tmp_path):
