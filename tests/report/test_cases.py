@@ -21,7 +21,8 @@ def case(*probes, label="lora", fact=7, **more):
 
 
 def page(*cases):
-    return "".join(case_section(cases))
+    parts = case_section(cases)
+    return "".join(part if isinstance(part, str) else part.html() for part in parts)
 
 
 def test_the_first_is_shown_and_all_are_there():
