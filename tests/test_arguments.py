@@ -89,7 +89,7 @@ def train(**wrong):
         (lambda: bh.EditDelta.load("."), "directory", "the directory of a delta"),
         (lambda: bh.evaluate_suite("r", "recall", out=3), "out", "a new or empty directory"),
         (lambda: bh.evaluate("nowhere", "nowhere"), "plan", "a plan directory"),
-        (lambda: bh.recall("run", CORPUS), "model", "a model; Run.load_model gives that of a run"),
+        (lambda: bh.recall("run"), "model", r"a model or a run, such as behemoth.load\(RUN\)"),
         (
             lambda: bh.EditDelta({}, "lora", {}, "", 0).apply("run"),
             "model",

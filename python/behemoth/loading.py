@@ -141,7 +141,7 @@ def _directory(
         if (place / "suite.json").is_file():
             from behemoth.evaluate import SuiteResult
 
-            return SuiteResult.read(place)
+            return SuiteResult.load(place)
         if (place / "trace.json").is_file():
             from behemoth.edit.traced import TraceRecord
 

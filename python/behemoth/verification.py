@@ -147,7 +147,7 @@ def _suite(found: Checked, place: Path, within: str, step: Advance) -> None:
 
     _sealed(found, place, RECORD, within)
     if found.ok:
-        _noted(found, within + RECORD, lambda: SuiteResult.read(place))
+        _noted(found, within + RECORD, lambda: SuiteResult.load(place))
     step(1, 1)
 
 

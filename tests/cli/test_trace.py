@@ -38,7 +38,11 @@ def test_the_report(run, trained, known, tmp_path):
     assert pl.read_parquet(out / "summary.parquet").to_dicts() == report["summary"]
     assert pl.read_parquet(out / "facts.parquet")["edit"].n_unique() == 2
     assert bh.verify(out).ok
-    assert "; allowed: a new or empty directory" in run(*words).refused(1)
+    assert "which holds a trace, allowed: another, or --force" in run(*words).refused()
+    again = run(*words, "--force", "--seed", 1).json()
+    assert again["places"] != report["places"]
+    assert pl.read_parquet(out / "summary.parquet").to_dicts() == again["summary"]
+    assert bh.verify(out).ok
 
 
 def test_for_people(run, trained, known, tmp_path):

@@ -25,7 +25,6 @@ from behemoth.evaluate.suites.suite import (
     MissingError,
     SuiteResult,
     Taken,
-    check_out,
     take,
 )
 from behemoth.support.digests import SEAL, sealed
@@ -77,7 +76,7 @@ def test_values_that_json_does_not_have_are_null_and_come_back(tmp_path):
     assert (steps["value"], steps["low"], steps["high"], steps["twin"]) == (None, 3.0, None, 2.0)
     assert steps["infinite"] == ["value", "high"]
     assert ratio["value"] is None and "infinite" not in ratio | score
-    read = SuiteResult.read(tmp_path)
+    read = SuiteResult.load(tmp_path)
     assert read.measures[0] == measures[0] and read.measures[2:] == measures[2:]
     assert math.isnan(read["truth_ratio"])
     assert list(read) == ["relearning_steps", "truth_ratio", "score"] and len(read) == 3
@@ -264,7 +263,7 @@ def test_the_unedited_models_own_numbers_stand_beside(made, tmp_path):
     assert all(rows[name].before is None for name in dear)
     assert all(taken.before is None for taken in alone.measures)
     found.write(tmp_path)
-    assert SuiteResult.read(tmp_path).table().equals(found.table())
+    assert SuiteResult.load(tmp_path).table().equals(found.table())
     bench = Bench.open(edited, plan)
     bench.in_trial = True  # trials take what they took, at the same cost
     assert all(taken.before is None for taken in take(few, bench).measures)
@@ -279,7 +278,7 @@ def test_a_suite_of_an_earlier_version_is_read(tmp_path):
     told = json.loads(file.read_text())
     assert told["measures"][0].pop("before") == 0.9
     file.write_bytes(as_json(sealed({key: told[key] for key in told if key != SEAL})))
-    [taken] = SuiteResult.read(tmp_path).measures
+    [taken] = SuiteResult.load(tmp_path).measures
     assert (taken.before, taken.twin) == (None, 0.2)
 
 
@@ -508,15 +507,3 @@ def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
     delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
     with pytest.raises(MissingError, match="an edit that changes weights"):
         unlearning._parameters(SimpleNamespace(delta=delta))
-
-
-def test_what_a_killed_suite_left_is_not_in_the_way(tmp_path):
-    (tmp_path / ".frame.parquet.abcd1234.tmp").mkdir()
-    check_out(tmp_path, force=False)
-    (tmp_path / "frame.parquet").touch()
-    with pytest.raises(ArgumentError, match=r"which holds frame.parquet, allowed: .* force=True"):
-        check_out(tmp_path, force=False)
-    check_out(tmp_path, force=True)
-    (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ArgumentError, match=r"which holds thesis.tex, allowed"):
-        check_out(tmp_path, force=True)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import Corpus, CorpusError, World
+from behemoth import Corpus, World
 from behemoth.edit.registry import get_method
 from behemoth.edit.traced import TraceRecord
 from behemoth.evaluate.trace import KINDS, ROLES, trace, trace_model
@@ -221,8 +221,8 @@ def test_refuses_settings_out_of_range(corpus, model, name, value):
 
 def test_a_directory_that_holds_something_is_refused(trained, tmp_path):
     (tmp_path / "mine").write_text("")
-    with pytest.raises(CorpusError, match="holds mine; allowed: a new or empty directory"):
-        trace(trained, tmp_path, out=tmp_path)
+    with pytest.raises(ValueError, match="which holds mine, allowed: a new or empty directory"):
+        trace(trained, tmp_path, out=tmp_path, force=True)
 
 
 def test_settings_are_refused_before_the_model_is_loaded(tmp_path):

@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,15 @@ def test_the_schema(corpus, random_model):
     expected = corpus.probes().select("fact", "subject", "relation", "object", "exposures")
     assert frame.select(expected.columns).equals(expected)
     assert frame["prompt_tokens"].to_list() == corpus.probes()["prompt"].list.len().to_list()
+
+
+def test_a_run_brings_its_model_and_its_corpus(corpus, random_model):
+    model = random_model(corpus.vocabulary_size)
+    run = SimpleNamespace(corpus=corpus, load_model=lambda device: model)
+    facts = [0, 3]
+    assert recall(run, facts=facts).equals(recall(model, corpus, facts=facts))
+    with pytest.raises(ArgumentError, match=r"'corpus': got nothing, allowed: a Corpus"):
+        recall(model)
 
 
 @pytest.mark.exact

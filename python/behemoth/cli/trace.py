@@ -32,6 +32,7 @@ OPTIONS = (
     Option("window", "N", "Number of layers whose MLPs or attentions are restored together.",
            parse.at_least(1), 1),
     Option("seed", "N", "Seed of the noise.", parse.count, 0),
+    flag("force", "Replace the trace in DIR."),
     flag("save", "Store the result in RUN: `edit` then edits at the best place by default."),
     CORPUS,
     DEVICE,

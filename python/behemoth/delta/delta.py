@@ -328,11 +328,11 @@ class EditDelta:
             )
         return rows
 
-    def save(self, directory: str | PathLike[str]) -> None:
-        """Write ``delta.safetensors`` and ``delta.json`` to a directory, the latter last."""
+    def save(self, directory: str | PathLike[str]) -> Path:
+        """Write ``delta.safetensors`` and, last, ``delta.json``; return the directory's path."""
         from safetensors.torch import save_file
 
-        place = Path(directory)
+        place = path_of("directory", directory)
         tensors: dict[str, Tensor] = {}
         for name, change in self.changes.items():
             parts = {"": change.change} if isinstance(change, Dense) else vars(change)
@@ -354,6 +354,7 @@ class EditDelta:
         }
         text = json.dumps(sealed(meta), indent=2) + "\n"
         write_bytes(place / RECORD, text.encode())
+        return place
 
     @classmethod
     def load(cls, directory: str | PathLike[str]) -> EditDelta:

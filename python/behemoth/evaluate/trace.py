@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from numbers import Real
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,14 +31,16 @@ from behemoth.model.modules import backbone
 from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import flag, path_of, whole_number
-from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.files import names_in, replacing
+from behemoth.support.checks import flag, whole_number
+from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
+from behemoth.train.directory import TRACE
 from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import read_model_source
 
 from .clusters import interval, proper, resampled_weights
+from .output import output_place
 from .trace_memory_budget import DRAWS, RESAMPLES, TOKENS, fitting_tokens
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ KINDS = ("block", "mlp", "attention")
 ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_last")
 """Tokens of a prompt from its subject on. The token of a one-token subject is its last."""
 
+_FRAMES = ("facts.parquet", "summary.parquet")
+_CHARTS = ("trace.svg", "trace.png")  # which the command draws
 _LEVEL = 0.95
 # Draws of noise per fact, which are all in memory; their mean has an error of less than 0.002.
 _SAMPLES = 100_000
@@ -117,6 +120,7 @@ def trace(
     device: torch.device | str | None = None,
     memory: int | None = None,
     out: str | PathLike[str] | None = None,
+    force: bool = False,
     save: bool = False,
     progress: ProgressLike = None,
 ) -> Traced:
@@ -150,6 +154,8 @@ def trace(
     out : path, optional
         A new or empty directory, for ``facts.parquet``, ``summary.parquet`` and, last,
         ``trace.json``, which has their digests.
+    force : bool
+        Replace an existing trace in `out`.
     save : bool
         Whether to save the result in the run as ``trace.json``, replacing an existing one: methods
         that edit at one place then use the best one, unless their settings choose it.
@@ -163,17 +169,17 @@ def trace(
     Raises
     ------
     ArgumentError
-        When the plan is for another world, or the model knows none of its facts.
-    CorpusError
-        When `out` is not empty.
+        When the plan is for another world, the model knows none of its facts, or `out` is not
+        empty.
     """
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     samples, noise, window, seed = _checked(samples, noise, window, seed)
     save = flag("save", save)
-    place = None if out is None else path_of("out", out)
-    if place is not None:
-        _check_place(place)
+    force = flag("force", force)
+    place = None
+    if out is not None:
+        place = output_place(out, "a trace", TRACE, *_FRAMES, *_CHARTS, force=force)
     with renamed(directory="run"):
         ran = read_model_source(run, corpus)
     made = EditPlan.of(plan)
@@ -191,22 +197,13 @@ def trace(
     record = TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
-        for name, frame in (("facts", found.facts), ("summary", found.summary)):
-            with replacing(place / f"{name}.parquet") as temporary:
+        for name, frame in zip(_FRAMES, (found.facts, found.summary), strict=True):
+            with replacing(place / name) as temporary:
                 frame.write_parquet(temporary)
-        record.write(place, "facts.parquet", "summary.parquet")
+        record.write(place, *_FRAMES)
     if save:
         record.write(ran.directory)
     return found
-
-
-def _check_place(place: Path) -> None:
-    if not place.exists():
-        return
-    if not place.is_dir():
-        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
-    if names := names_in(place):
-        raise CorpusError(f"{place} holds {min(names)}; allowed: a new or empty directory")
 
 
 def trace_model(

@@ -133,8 +133,8 @@ def _suites(record: EditRecord, run: ModelSource) -> Iterator[SuiteResult]:
 
 def _near(place: Path) -> Iterator[SuiteResult]:
     for file in sorted(place.glob(f"*/{SUITE}")):
-        yield SuiteResult.read(file.parent)
+        yield SuiteResult.load(file.parent)
     for file in sorted(place.parent.glob(f"*/{SUITE}")):
         # Directories beside an edit may be unrelated to it, complete or not.
         with suppress(CorpusError):
-            yield SuiteResult.read(file.parent)
+            yield SuiteResult.load(file.parent)

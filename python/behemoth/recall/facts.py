@@ -11,7 +11,7 @@ continuation begins with is that of the right object.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -41,6 +41,21 @@ from .words import text_of, words_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+
+@runtime_checkable
+class KnownModel(Protocol):
+    """A model with the corpus whose facts it knows, such as a run."""
+
+    @property
+    def corpus(self) -> Corpus:
+        """The corpus."""
+        ...
+
+    def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
+        """Load the model, by default on a GPU if available."""
+        ...
+
+
 DEFAULT_FACTS = 10_000
 _KEPT = ("fact", "subject", "relation", "object", "template", "wording", "held_out", "seen",
          "exposures")  # fmt: skip
@@ -64,8 +79,8 @@ SCHEMA = {
 
 
 def recall(
-    model: PreTrainedModel,
-    corpus: Corpus,
+    model: PreTrainedModel | KnownModel,
+    corpus: Corpus | None = None,
     *,
     facts: ArrayLike | None = None,
     templates: Sequence[str] | None = None,
@@ -78,10 +93,12 @@ def recall(
 
     Parameters
     ----------
-    model : PreTrainedModel
-        A model whose vocabulary is at least as large as that of `corpus`. It is evaluated without
-        dropout and returned to its previous mode.
-    corpus : Corpus
+    model : PreTrainedModel, Run or EditRecord
+        A run or, with a corpus, an edit (`behemoth.load`), or a model. Its vocabulary is at least
+        as large as that of `corpus`. It is evaluated without dropout and returned to its previous
+        mode.
+    corpus : Corpus, optional
+        Corpus of the facts; by default that of the run.
     facts : array_like of int, optional
         Facts to query. By default all if there are up to 10,000, otherwise an exact sample of
         10,000.
@@ -116,14 +133,17 @@ def recall(
     Raises
     ------
     ArgumentError
-        When the model's vocabulary is too small, a fact or template does not exist, or `rank` is
-        'sequence' without a grammar.
+        When the model's vocabulary is too small, a model has no corpus, a fact or template does not
+        exist, or `rank` is 'sequence' without a grammar.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> found = bh.recall(bh.load("run"))
+    >>> found.columns[:4], found.height
+    (['fact', 'subject', 'relation', 'object'], 80)
     """
-    given: Any = model
-    if not isinstance(given, torch.nn.Module):
-        raise ArgumentError("model", given, "a model; Run.load_model gives that of a run")
-    if not isinstance(corpus, Corpus):
-        raise ArgumentError("corpus", corpus, "a Corpus")
+    model, corpus = _model_and_corpus(model, corpus, device)
     held_out = flag("held_out", held_out)
     batch_size = whole_number("batch_size", batch_size, 1)
     check_rank(rank, corpus)
@@ -175,6 +195,20 @@ def recall(
         "valid_object": judge.valid_object,
     }
     return corpus.world.named(pl.DataFrame(columns, schema_overrides=SCHEMA))
+
+
+def _model_and_corpus(
+    model: Any, corpus: Any, device: torch.device | str | None
+) -> tuple[PreTrainedModel, Corpus]:
+    known = isinstance(model, KnownModel)
+    if not (known or isinstance(model, torch.nn.Module)):
+        raise ArgumentError("model", model, "a model or a run, such as behemoth.load(RUN)")
+    if corpus is None and known:
+        corpus = model.corpus
+    if not isinstance(corpus, Corpus):
+        raise ArgumentError("corpus", corpus, "a Corpus, such as behemoth.load(RUN).corpus")
+    loaded: Any = model.load_model(device) if known else model
+    return loaded, corpus
 
 
 def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") -> pl.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Literal
 
+from behemoth.evaluate.output import output_place
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
@@ -15,7 +16,7 @@ from behemoth.train.memory_budget import require_weights
 from . import editing, recall, sequence, unlearning
 from .bench import Bench
 from .memory_budget import fit_bench
-from .suite import Suite, SuiteResult, check_out, take
+from .suite import FRAME, RECORD, Suite, SuiteResult, take
 
 if TYPE_CHECKING:
     import torch
@@ -106,12 +107,12 @@ def evaluate_suite(
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     if out is not None:
-        check_out(out, force)
+        output_place(out, "a suite", RECORD, FRAME, force=force)
     bench = Bench.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
     require_weights(bench.run.directory, device, memory, "source")
     total = bench.run.corpus.world.num_facts
     fit_bench(bench, suite, total if facts == "all" else facts, memory)
     result = take(SUITES[suite], bench, progress)
     if out is not None:
-        result.write(out)
+        result.save(out)
     return result

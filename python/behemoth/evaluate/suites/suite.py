@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.checks import path_of
 from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import as_json, names_in, replacing, write_bytes
+from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
 
 if TYPE_CHECKING:
@@ -281,18 +281,19 @@ class SuiteResult:
             "versions": self.versions,
         }
 
-    def write(self, out: str | PathLike[str]) -> None:
-        """Write ``frame.parquet`` and, last, ``suite.json``, with its digest, to a directory."""
-        place = Path(out)
+    def save(self, directory: str | PathLike[str]) -> Path:
+        """Write ``frame.parquet`` and, last, ``suite.json``, with its digest; return the path."""
+        place = path_of("directory", directory)
         place.mkdir(parents=True, exist_ok=True)
         with replacing(place / FRAME) as temporary:
             self.frame.write_parquet(temporary)
         values = self.to_dict() | {FILES: digests(place, [FRAME])}
         write_bytes(place / RECORD, as_json(sealed(values)))
+        return place
 
     @classmethod
-    def read(cls, directory: str | PathLike[str]) -> SuiteResult:
-        """Read a result that `write` wrote.
+    def load(cls, directory: str | PathLike[str]) -> SuiteResult:
+        """Read a result that `save` wrote.
 
         Raises
         ------
@@ -364,25 +365,6 @@ def _taken(row: dict[str, Any]) -> Taken:
     found = Found(value, row["low"], row["high"], row["count"], row["over"])
     # Suites of earlier versions have no numbers of the unedited model.
     return Taken(*head, found=found, twin=row["twin"], before=row.get("before"))
-
-
-def check_out(out: str | PathLike[str], force: bool) -> None:
-    """Refuse a directory that contains something else, or a result unless `force`."""
-    place = path_of("out", out, "a new or empty directory")
-    if in_the_way(place):
-        raise ArgumentError("out", fspath(out), "a new or empty directory")
-    if not place.is_dir():
-        return
-    existing = names_in(place)
-    if existing - {FRAME, RECORD}:
-        other = min(existing - {FRAME, RECORD})
-        raise ArgumentError(
-            "out", f"{fspath(out)}, which holds {other}", "a new or empty directory"
-        )
-    if existing and not force:
-        # A frame alone is a suite that was killed between its files, or somebody's own.
-        what = "a suite" if RECORD in existing else FRAME
-        raise ArgumentError("out", f"{fspath(out)}, which holds {what}", "another, or force=True")
 
 
 def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResult:

@@ -1,0 +1,51 @@
+"""Where an evaluation may write: a directory that is new, empty, or holds an earlier result."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import names_in
+
+__all__ = ["output_place"]
+
+_EMPTY = "a new or empty directory"
+
+
+def output_place(
+    out: str | PathLike[str], what: str, record: str, *files: str, force: bool
+) -> Path:
+    """Return the directory `out` as a path, without making it.
+
+    Parameters
+    ----------
+    out : path
+    what : str
+        Name of the result, such as 'a suite'.
+    record : str
+        The file that is written last.
+    files : str
+        Names of its other files.
+    force : bool
+        Whether a result that is there may be replaced.
+
+    Raises
+    ------
+    ArgumentError
+        If the directory contains something else, or a result without `force`.
+    """
+    place = path_of("out", out, _EMPTY)
+    if in_the_way(place):
+        raise ArgumentError("out", fspath(out), _EMPTY)
+    if not place.is_dir():
+        return place
+    existing = names_in(place)
+    if others := existing - {record, *files}:
+        raise ArgumentError("out", f"{fspath(out)}, which holds {min(others)}", _EMPTY)
+    if existing and not force:
+        # Files without a record are of a writer that was killed between them, or somebody's own.
+        found = what if record in existing else min(existing)
+        raise ArgumentError("out", f"{fspath(out)}, which holds {found}", "another, or force=True")
+    return place

@@ -1,0 +1,34 @@
+"""Where an evaluation may write."""
+
+import pytest
+
+from behemoth.evaluate.output import output_place
+from behemoth.support.errors import ArgumentError
+
+
+def place(out, *, force=False):
+    return output_place(out, "a suite", "suite.json", "frame.parquet", force=force)
+
+
+def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path):
+    (tmp_path / ".frame.parquet.abcd1234.tmp").mkdir()
+    assert place(str(tmp_path)) == tmp_path
+    (tmp_path / "frame.parquet").touch()
+    with pytest.raises(ArgumentError, match=r"which holds frame.parquet, allowed: .* force=True"):
+        place(tmp_path)
+    place(tmp_path, force=True)
+
+
+def test_a_result_is_replaced_only_by_force(tmp_path):
+    (tmp_path / "suite.json").touch()
+    with pytest.raises(ArgumentError, match=r"which holds a suite, allowed: another, or force=Tru"):
+        place(tmp_path)
+    assert place(tmp_path, force=True) == tmp_path
+
+
+def test_what_is_not_of_the_result_is_never_in_question(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    for out in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(ArgumentError, match=r"'out': .*thesis.tex, allowed: a new or empty di"):
+            place(out, force=True)
+    assert not place(tmp_path / "new").exists()
