@@ -63,8 +63,8 @@ pub const PAGE_DOCUMENTS: u64 = 1024;
 /// Optional inputs of a corpus besides its spec.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
-    /// Exposures by fact, if the spec has the form `array`.
-    pub array: Option<Vec<u32>>,
+    /// Exposures by fact, if the spec has the form `array`; shared with twins.
+    pub array: Option<Arc<[u32]>>,
     /// The compiled text grammar that replaces the templates.
     pub lexicon: Option<Arc<Lexicon>>,
     /// Documents to mix with those of the corpus.
@@ -76,7 +76,7 @@ pub struct Parts {
 pub struct Corpus {
     world: World,
     spec: Spec,
-    array: Option<Arc<Vec<u32>>>,
+    array: Option<Arc<[u32]>>,
     vocabulary: Vocabulary,
     style: Style,
     exposures: Exposures,
@@ -106,7 +106,7 @@ impl Corpus {
     /// Returns [`Error::Argument`] if the spec is invalid or does not fit the world or `array`.
     pub fn new(world: World, spec: CorpusSpec, array: Option<Vec<u32>>) -> Result<Corpus> {
         let parts = Parts {
-            array,
+            array: array.map(Arc::from),
             ..Parts::default()
         };
         Corpus::with_parts(world, spec, parts)
@@ -124,7 +124,7 @@ impl Corpus {
         lexicon: Arc<Lexicon>,
     ) -> Result<Corpus> {
         let parts = Parts {
-            array,
+            array: array.map(Arc::from),
             lexicon: Some(lexicon),
             ..Parts::default()
         };
@@ -180,7 +180,7 @@ impl Corpus {
                 corpus: spec,
             },
             world,
-            array: parts.array.map(Arc::new),
+            array: parts.array,
             background: parts.background,
             vocabulary,
             style,
@@ -296,7 +296,7 @@ impl Corpus {
 
     fn twin(&self, world: World, spec: CorpusSpec) -> Result<Corpus> {
         let parts = Parts {
-            array: self.array.as_ref().map(|array| array.to_vec()),
+            array: self.array.clone(),
             lexicon: match &self.style {
                 Style::Templates(_) => None,
                 Style::Text(text) => Some(text.lexicon().clone()),

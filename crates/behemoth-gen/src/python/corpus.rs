@@ -41,7 +41,7 @@ impl Corpus {
         let background = background.map(|background| Arc::clone(&background.inner));
         let inner = py.detach(|| {
             let parts = Parts {
-                array: array.map(<[u32]>::to_vec),
+                array: array.map(Arc::from),
                 lexicon,
                 background,
             };
