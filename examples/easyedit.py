@@ -1,15 +1,15 @@
-"""EasyEdit's own editors on a run: ROME, MEMIT or FT, saved as a Hugging Face model.
+"""EasyEdit's own editors on a run: ROME, MEMIT, EMMET, AlphaEdit or FT, saved as a model.
 
     PYTHONPATH=EasyEdit python easyedit.py RUN easyedit/easyedit.json OUT --method rome
 
 It needs behemoth[train], datasets, matplotlib and a clone of EasyEdit. RUN is a training run; the
 JSON file is its plan, written by `behemoth export RUN --plan PLAN --to easyedit`. OUT receives the
-edited model and its tokenizer, which `behemoth evaluate` and `behemoth study add` read, and the
-hyperparameters (hparams.json).
+edited model and its tokenizer in Hugging Face's format, which `behemoth evaluate` and `behemoth
+study add` read, and the hyperparameters (hparams.json).
 
 Names of modules, layers and covariances are derived from the run; other hyperparameters are those
-of EasyEdit's hparams for GPT-2 XL, and `--set` overrides any of them. MEMIT and FT make all edits
-in one batch, ROME makes one after another, and `--edit N` makes edit N by itself.
+of EasyEdit's hparams for GPT-2 XL, and `--set` overrides any of them. ROME makes one edit after
+another, the others make all in one batch, and `--edit N` makes edit N by itself.
 """
 
 from __future__ import annotations
@@ -58,6 +58,24 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "mom2_update_weight": 20_000,
         "layer_selection": "all",
     },
+    "emmet": _SEARCH
+    | {
+        "clamp_norm_factor": 0.75,
+        "mom2_adjustment": True,
+        "mom2_update_weight": 10_000,
+        "layer_selection": "all",
+        "update_norm_lambda": 0,
+        "emmet_lambda": 0.1,
+    },
+    "alphaedit": _SEARCH
+    | {
+        "clamp_norm_factor": 0.75,
+        "mom2_adjustment": True,
+        "mom2_update_weight": 20_000,
+        "layer_selection": "all",
+        "nullspace_threshold": 0.02,
+        "L2": 10,
+    },
     "ft": {
         "num_steps": 25,
         "lr": 5e-4,
@@ -69,17 +87,20 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 }
 """Hyperparameters by method, as in EasyEdit's hparams/*/gpt2-xl.yaml."""
 
+_NAMES = {"alphaedit": "AlphaEdit"}  # of methods that EasyEdit does not write in capitals
+
 
 def default_layers(method: str, count: int) -> list[int]:
     """Return the layers to edit of a model with `count` layers.
 
-    They have the published places: ROME's layer below the middle, MEMIT's band that ends there, and
-    for FT the layer at two thirds of the depth, as in hparams/FT/llama-7b.yaml.
+    They have the published places: the layer of ROME and EMMET below the middle, the band of MEMIT
+    and AlphaEdit that ends there, and for FT the layer at two thirds of the depth, as in
+    hparams/FT/llama-7b.yaml.
     """
     middle = (count - 1) // 2
-    if method == "rome":
-        return [middle]
-    return list(range(count // 4, middle + 1)) if method == "memit" else [count * 21 // 32]
+    if method == "ft":
+        return [count * 21 // 32]
+    return [middle] if method in ("rome", "emmet") else list(range(count // 4, middle + 1))
 
 
 def modules(model: torch.nn.Module) -> dict[str, str]:
@@ -112,7 +133,7 @@ def hyperparameters(
 
     Parameters
     ----------
-    method : {'rome', 'memit', 'ft'}
+    method : {'rome', 'memit', 'emmet', 'alphaedit', 'ft'}
     model : nn.Module
         A model of a family that Behemoth knows.
     settings : dict
@@ -134,7 +155,9 @@ def hyperparameters(
         found |= {"v_loss_layer": count - 1, "stats_dir": "stats"}
     if method != "rome":
         found["batch_size"] = edits
-    found |= {"alg_name": method.upper(), "model_name": "", "device": "cpu"}
+    if method == "alphaedit":
+        found["P_loc"] = "null_space_project.pt"  # a file that is not read, see `use_null_space`
+    found |= {"alg_name": _NAMES.get(method, method.upper()), "model_name": "", "device": "cpu"}
     for name in settings:
         if name not in found:
             raise ArgumentError.unknown("--set", name, found)
@@ -158,7 +181,17 @@ def easyedit_module(name: str) -> ModuleType:
     return importlib.import_module(f"easyeditor.{name}")
 
 
-def write_covariances(run: bh.Run, model: torch.nn.Module, hparams: dict[str, Any]) -> None:
+def functions(method: str) -> ModuleType:
+    """Import the module of EasyEdit that makes the edits of a method."""
+    if method == "ft":
+        return easyedit_module("models.ft")
+    name = _NAMES.get(method, method)
+    return easyedit_module(f"models.{method}.{name}_main")
+
+
+def write_covariances(
+    run: bh.Run, model: torch.nn.Module, hparams: dict[str, Any], ridge: float
+) -> None:
     """Write the covariances of keys over the run's corpus where EasyEdit looks for Wikipedia's.
 
     Wikipedia has other words than a run, and EasyEdit reads a file that exists instead of it.
@@ -169,7 +202,7 @@ def write_covariances(run: bh.Run, model: torch.nn.Module, hparams: dict[str, An
     for layer, found in covariances(model, run.corpus, hparams["layers"], samples, layout).items():
         moment = statistics.SecondMoment()
         moment.count = found.samples
-        moment.mom2 = found.regularised(RIDGE) * found.samples
+        moment.mom2 = found.regularised(ridge) * found.samples
         module = hparams["rewrite_module_tmp"].format(layer)
         file = folder / f"{module}_{hparams['mom2_dtype']}_mom2_{samples}.npz"
         statistics.save_cached_state(
@@ -178,11 +211,25 @@ def write_covariances(run: bh.Run, model: torch.nn.Module, hparams: dict[str, An
 
 
 def use_contexts(contexts: bool) -> None:
-    """Choose whether ROME and MEMIT also use each prompt after texts that the model generates."""
+    """Choose whether the search also uses each prompt after texts that the model generates."""
     # EasyEdit generates them for the first model of a process and keeps them for all others.
-    rome, memit = (easyedit_module(f"models.{name}.{name}_main") for name in ("rome", "memit"))
-    rome.CONTEXT_TEMPLATES_CACHE = None if contexts else ["{}"]
-    memit.CONTEXT_TEMPLATES_CACHE = None if contexts else [["{}"]]
+    for method in PUBLISHED.keys() - {"ft"}:
+        alone: list[Any] = ["{}"] if method == "rome" else [["{}"]]
+        functions(method).CONTEXT_TEMPLATES_CACHE = None if contexts else alone
+
+
+def use_null_space(model: torch.nn.Module, tokenizer: Any, hparams: Any, scratch: str) -> None:
+    """Let AlphaEdit project onto the null space of the run's covariances, before the first edit.
+
+    EasyEdit does the same, for models whose names contain those of four families, and otherwise
+    leaves the matrices undefined.
+    """
+    main = functions("alphaedit")
+    layers = hparams.layers
+    main.P = torch.stack([main.get_project(model, tokenizer, layer, hparams) for layer in layers])
+    main.cache_c = torch.zeros_like(main.P)
+    main.P_loaded = main.cache_c_new = True
+    hparams.P_loc = scratch  # what exists is taken for a file that has been loaded
 
 
 def make_edits(
@@ -197,14 +244,14 @@ def make_edits(
 
     Parameters
     ----------
-    method : {'rome', 'memit', 'ft'}
+    method : {'rome', 'memit', 'emmet', 'alphaedit', 'ft'}
     run : behemoth.Run
     requests : list of dict
         The edits: ``prompt``, ``subject`` and ``target_new``.
     settings : dict
         Hyperparameters that replace the published ones.
     contexts : bool
-        Whether ROME and MEMIT also use each prompt after texts that the model generates.
+        Whether methods other than FT also use each prompt after texts that the model generates.
 
     Returns
     -------
@@ -220,23 +267,27 @@ def make_edits(
     # The name under which EasyEdit keeps covariances. It treats names of some families specially.
     hparams["model_name"] = model.config._name_or_path = run.weights_digest()[:16]
     tokenizer = AutoTokenizer.from_pretrained(run.directory)
-    # ROME and MEMIT count tokens from the left, and so does FT's loss at the prompt's last token;
-    # its loss on complete targets counts from the right.
+    # All but FT count tokens from the left, and so does FT's loss at the prompt's last token; its
+    # loss on complete targets counts from the right.
     left = hparams.get("objective_optimization") == "target_new"
     tokenizer.padding_side = "left" if left else "right"
     use_contexts(contexts)
-    package = easyedit_module(f"models.{method}")
-    apply = getattr(package, f"apply_{method}_to_model")
-    kept = getattr(package, f"{method.upper()}HyperParams")
+    module = functions(method)
+    apply = getattr(module, f"apply_{_NAMES.get(method, method)}_to_model")
+    kept = getattr(module, f"{hparams['alg_name']}HyperParams")
     with tempfile.TemporaryDirectory() as scratch:
         if "stats_dir" in hparams:
             hparams["stats_dir"] = scratch
         if hparams.get("mom2_adjustment"):
-            write_covariances(run, model, hparams)
+            # AlphaEdit compares eigenvalues with a threshold, the others invert the matrix.
+            write_covariances(run, model, hparams, 0.0 if method == "alphaedit" else RIDGE)
+        used = kept(**hparams)
+        if method == "alphaedit":
+            use_null_space(model, tokenizer, used, scratch)
         # ROME makes the first request of a list.
         batches = [[request] for request in requests] if method == "rome" else [requests]
         for batch in batches:
-            model, _ = apply(model, tokenizer, batch, kept(**hparams))
+            model, _ = apply(model, tokenizer, batch, used)
     return model, tokenizer, hparams
 
 

@@ -52,6 +52,8 @@ def test_names_of_gpt2_are_those_of_easyedits_own_hparams():
         ("rome", 6, [2]),
         ("memit", 3, [0, 1]),
         ("memit", 6, [1, 2]),
+        ("emmet", 6, [2]),
+        ("alphaedit", 6, [1, 2]),
         ("ft", 3, [1]),
         ("ft", 32, [21]),
     ],

@@ -90,6 +90,27 @@ def cosine(first, second):
             SUBJECT | {"steps": 20, "absolute": True, "weight": 20.0},
         ),
         (
+            "emmet",
+            ["mom2_update_weight=20", "clamp_norm_factor=4", "kl_factor=0", "v_num_grad_steps=21"],
+            "emmet",
+            SUBJECT | {"steps": 20, "absolute": True, "slack": 2.0},
+        ),
+        (
+            "alphaedit",
+            # The keys of layer 0 are those of single tokens, and none of them is in the null space.
+            [
+                "layers=[1]",
+                "nullspace_threshold=1e-2",
+                "L2=0.5",
+                "clamp_norm_factor=4",
+                "kl_factor=0",
+                "v_num_grad_steps=21",
+            ],
+            "alphaedit",
+            SUBJECT
+            | {"layers": (1,), "steps": 20, "absolute": True, "damping": 0.5, "eigenvalue": 1e-2},
+        ),
+        (
             "ft",
             ["lr=1e-3", "norm_constraint=0.05"],
             "ft_l",
@@ -110,7 +131,7 @@ def test_the_same_change_as_ours_with_the_same_settings(
         assert cosine(theirs[key], change) > 0.99
         assert theirs[key].norm().item() == pytest.approx(change.norm().item(), rel=0.02)
     hparams = json.loads((tmp_path / "out" / "hparams.json").read_text())
-    assert hparams["alg_name"] == method.upper()
+    assert hparams["alg_name"].lower() == method
 
 
 def test_the_published_hyperparameters_and_one_edit_alone(made, tmp_path, monkeypatch):
