@@ -1,3 +1,4 @@
+import pydoc
 import subprocess
 import sys
 from importlib import import_module
@@ -23,6 +24,13 @@ def test_every_public_name_of_a_package_is_there(package):
     assert module.__all__
     for name in dir(module):
         assert getattr(module, name) is not None
+
+
+def test_help_of_a_verb_begins_with_its_parameters():
+    shown = pydoc.plain(pydoc.render_doc(behemoth.export))
+    assert "behemoth.export - export(directory, out, *, to, plan=None, " in shown
+    # And all lines have the margin of the first.
+    assert "\n    Parameters\n    ----------\n    directory : " in shown
 
 
 def test_the_version_is_that_of_the_command_line(run):

@@ -13,7 +13,9 @@ def test_facts_are_those_of_the_world(tmp_path, rich_corpus):
         progress=lambda at: calls.append((at.done, at.total)),
     )
     frame = pl.read_parquet(tmp_path / "facts.parquet")
-    assert frame.equals(rich_corpus.world.facts())
+    assert frame.drop("exposures").equals(rich_corpus.world.facts())
+    assert frame["exposures"].to_list() == rich_corpus.exposures().tolist()
+    assert facts(tmp_path / "corpus").equals(frame)
     assert written.facts == frame.height
     assert written.bytes == (tmp_path / "facts.parquet").stat().st_size
     assert calls[-1] == (frame.height, frame.height)
@@ -24,7 +26,9 @@ def test_a_range_of_facts(tmp_path, rich_corpus, monkeypatch, start, stop):
     monkeypatch.setattr("behemoth.corpus.tables._CHUNK", 9)
     (tmp_path / "spec.toml").write_text(rich_corpus.spec_toml)
     facts(tmp_path, tmp_path / "facts.parquet", start=start, stop=stop)
-    assert pl.read_parquet(tmp_path / "facts.parquet").equals(rich_corpus.world.facts(start, stop))
+    frame = pl.read_parquet(tmp_path / "facts.parquet")
+    assert frame.drop("exposures").equals(rich_corpus.world.facts(start, stop))
+    assert facts(tmp_path, start=start, stop=stop).equals(frame)
 
 
 def test_facts_of_a_twin_have_its_objects(tmp_path, rich_corpus):

@@ -18,6 +18,10 @@ FLOAT = {"object": pl.Float64}
         ({"edits": 0}, "argument 'edits': got 0, allowed: a whole number from 1"),
         ({"edits": True}, "argument 'edits': got True, allowed: a whole number from 1"),
         ({"edits": 1.5}, "argument 'edits': got 1.5, allowed: a whole number from 1"),
+        (
+            {"kind": "forget"},
+            r"got forget \(did you mean remap, whose old answers",
+        ),
         ({"kind": "swap"}, "argument 'kind': got swap, allowed: remap, censor, refusal, "),
         ({"target": "x"}, "argument 'target': got x, allowed: subject, subject_nested, "),
         ({"to": "x"}, "argument 'to': got x, allowed: distinct, one"),

@@ -54,7 +54,7 @@ def test_a_whole_number_keeps_all_its_digits(text):
             r"argument 'nane': got an unknown key .*mean name.*, allowed: name, ",
         ),
         ({"name": "a", "kind": "rund"}, r"'kind': got rund .*mean round.*, allowed: round, square"),
-        ({"name": "a", "count": "1"}, "argument 'count': got 1, allowed: a whole number or none"),
+        ({"name": "a", "count": "1"}, "argument 'count': got '1', allowed: a whole number or none"),
         ({"name": "a", "count": 1.5}, "argument 'count': got 1.5, allowed: a whole number"),
         ({"name": "a", "count": True}, "argument 'count': got True, allowed: a whole number"),
         ({"name": "a", "share": None}, "argument 'share': got nothing, allowed: a number"),

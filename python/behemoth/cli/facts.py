@@ -34,8 +34,8 @@ def facts(
 ) -> None:
     """Write facts as a Parquet table.
 
-    Columns: fact, link, subject, relation, object, minority_object; and, if things have
-    names of their own, subject_name, relation_name, object_name, minority_object_name.
+    Columns: fact, link, subject, relation, object, minority_object, exposures; and, if things
+    have names of their own, subject_name, relation_name, object_name, minority_object_name.
     """
     from behemoth.corpus import facts as write
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from behemoth.plan.request import EditRequest
+from behemoth.plan.request import EditRequest, read_kind
 from behemoth.support.bars import Bars
 from behemoth.support.errors import renamed
 from behemoth.support.text import plural_text
@@ -29,6 +29,7 @@ OPTIONS = (
         EditRequest,
         without=("facts",),  # set by --table
         distinct={"names": "--distinct/--any-objects"},
+        kind={"read": read_kind},
         relation={"metavar": "N|NAME", "read": parse.number_or_name},
     ),
     Option("table", "F.parquet|F.csv",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from behemoth.support.checks import flag, in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
@@ -56,6 +56,18 @@ class Imported:
     correlated: tuple[int, int] | None
 
 
+@overload
+def facts(
+    source: str | PathLike[str],
+    out: None = None,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    progress: ProgressLike = None,
+) -> pl.DataFrame: ...
+
+
+@overload
 def facts(
     source: str | PathLike[str],
     out: str | PathLike[str],
@@ -63,22 +75,38 @@ def facts(
     start: int = 0,
     stop: int | None = None,
     progress: ProgressLike = None,
-) -> FactsWritten:
-    """Write the facts of a corpus directory or a spec to a Parquet file.
+) -> FactsWritten: ...
 
-    Facts are made and written in chunks, so memory does not grow with their number. If the world
-    has names, these are in columns after the numbers, as in `World.named`.
+
+def facts(
+    source: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    progress: ProgressLike = None,
+) -> FactsWritten | pl.DataFrame:
+    """Return the facts of a corpus directory or a spec as a table, or write them to a file.
+
+    They are written in chunks, so that memory does not grow with their number. If the world has
+    names, these are in columns after the others, as in `World.named`.
 
     Parameters
     ----------
     source : path
         Corpus directory, spec directory or spec TOML.
-    out : path
-        File to write; an existing Parquet file is replaced.
+    out : path, optional
+        Parquet file to write; an existing one is replaced. By default the table is returned.
     start, stop : int
         Range of fact ids, `stop` excluded; all by default.
     progress : callable or Progress, optional
         Receiver of progress reports; an error that it raises stops the work.
+
+    Returns
+    -------
+    FactsWritten or polars.DataFrame
+        The table has the columns fact, link, subject, relation, object, minority_object and
+        exposures (UInt64; number of times that the corpus states the fact).
 
     Raises
     ------
@@ -86,16 +114,19 @@ def facts(
         When `source` is not a spec, `out` is a directory, another kind of file or a file of a
         corpus, a run or a plan, or the range is not within the facts.
     """
+    import polars as pl
+
     from behemoth.support.parquet import sink_parquet
 
     from .output import check_target
 
     began = time.perf_counter()
-    path = check_target(out)
+    path = None if out is None else check_target(out)
     start = whole_number("start", start)
     # The world of the corpus, and not of the spec alone, includes the overrides of a twin.
     with renamed(spec="source"):
-        world = read_source(source).make_corpus().world
+        corpus = read_source(source).make_corpus()
+    world = corpus.world
     end = world.num_facts if stop is None else whole_number("stop", stop)
     if not start <= end <= world.num_facts:
         raise ArgumentError(
@@ -107,13 +138,21 @@ def facts(
     def chunks() -> Iterator[pl.DataFrame]:
         for first in range(start, end, _CHUNK):
             last = min(first + _CHUNK, end)
-            yield world.named(world.facts(first, last))
+            yield table(first, last)
             step(last - start, end - start)
 
+    def table(first: int, last: int) -> pl.DataFrame:
+        found = world.facts(first, last)
+        exposures = pl.Series("exposures", corpus.exposures(found["fact"].to_numpy()), pl.UInt64)
+        return world.named(found.with_columns(exposures))
+
+    if path is None:
+        with task(progress, "making", "facts") as step:
+            return pl.concat([table(start, start), *chunks()])
     with task(progress, "writing", "facts") as step, replacing(path) as temporary:
-        sink_parquet(chunks, world.named(world.facts(0, 0)), temporary)
+        sink_parquet(chunks, table(0, 0), temporary)
     seconds = time.perf_counter() - began
-    return FactsWritten(fspath(out), end - start, path.stat().st_size, seconds)
+    return FactsWritten(fspath(path), end - start, path.stat().st_size, seconds)
 
 
 def import_(

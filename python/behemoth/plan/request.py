@@ -23,6 +23,8 @@ KINDS: tuple[str, ...] = get_args(Kind)
 TARGETS: tuple[str, ...] = get_args(Target)
 REFUSALS = ("refusal", "question_refusal")
 """The kinds whose answers are a refusal."""
+
+_FORGETTING = ("forget", "forgetting", "unlearn", "unlearning", "erase", "delete", "remove")
 _REPEATS = 250
 
 
@@ -145,7 +147,7 @@ class EditRequest:
     facts: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _one_of("kind", self.kind, KINDS)
+        read_kind("kind", self.kind)
         _one_of("target", self.target, TARGETS)
         _one_of("to", self.to, ("distinct", "one"))
         for name, least in _WHOLE.items():
@@ -322,6 +324,21 @@ def _numbers(given: Iterable[Any], allowed: str) -> list[int]:
 
 def _is_level(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
+
+
+def read_kind(name: str, value: object) -> Any:
+    """Return a kind of edit, or refuse it; words for unlearning lead to the kind to use.
+
+    Raises
+    ------
+    ArgumentError
+        With `name` as the argument.
+    """
+    if value in _FORGETTING:
+        hint = "remap, whose old answers the methods of unlearning forget"
+        raise ArgumentError(name, value, ", ".join(KINDS), hint)
+    _one_of(name, value, KINDS)
+    return value
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

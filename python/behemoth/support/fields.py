@@ -115,7 +115,9 @@ def _value(name: str, value: object, hint: object, text: bool) -> object:
     except _UnfitError as unfit:
         words = [word for word in _words(hint) if isinstance(value, str)]
         allowed = str(unfit) or wanted(hint)
-        raise ArgumentError(name, value, allowed, nearest(str(value), words)) from None
+        # Without quotation marks "1e-3", as some readers of YAML return it, would look right.
+        shown = repr(value) if isinstance(value, str) and not (text or words) else value
+        raise ArgumentError(name, shown, allowed, nearest(str(value), words)) from None
 
 
 def _fit(value: object, hint: object) -> object:

@@ -63,7 +63,10 @@ class _Package(ModuleType):
 
 
 class _Verb(_Package):
-    """A callable package; the call, its signature and its docstring are those of its verb."""
+    """A callable package; the call, its signature and its docstring are those of its verb.
+
+    The docstring begins with the parameters, since `help` shows no signature of a package.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _verb(self)(*args, **kwargs)
@@ -76,7 +79,12 @@ class _Verb(_Package):
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
-        return _verb(self).__doc__
+        from inspect import Signature, cleandoc
+
+        shown = self.__signature__
+        plain = [own.replace(annotation=Signature.empty) for own in shown.parameters.values()]
+        call = shown.replace(parameters=plain, return_annotation=Signature.empty)
+        return f"{_verb(self).__name__}{call}\n\n{cleandoc(_verb(self).__doc__ or '')}"
 
 
 def _verb(package: ModuleType) -> Callable[..., Any]:

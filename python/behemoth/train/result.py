@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus.corpus import Corpus
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,19 @@ class TrainResult:
 
     def __fspath__(self) -> str:
         return self.run
+
+    @property
+    def corpus(self) -> Corpus:
+        """Corpus of the run."""
+        from .run import read_run
+
+        return read_run(self).corpus
+
+    def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
+        """Load the model; see `Run.load_model`."""
+        from .run import read_run
+
+        return read_run(self).load_model(device)
 
     def __repr__(self) -> str:
         parts = [repr(self.run), f"{self.steps:,} steps", f"loss {self.loss:.4g}"]
