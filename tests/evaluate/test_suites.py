@@ -69,7 +69,7 @@ def test_values_that_json_does_not_have_are_null_and_come_back(tmp_path):
     suite = SuiteResult(
         "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
     )
-    suite.write(tmp_path)
+    assert suite.save(tmp_path) == tmp_path
     written = json.loads((tmp_path / "suite.json").read_text(), parse_constant=refuse)
     steps, ratio, score, divergence = written["measures"]
     assert (divergence["value"], divergence["missing"]) == (None, "a twin")
@@ -148,6 +148,18 @@ def test_a_run_without_edit_or_twin_says_so(made):
     assert missing["damage_unrelated"].startswith("an edit") and "efficacy" not in missing
     with pytest.raises(ArgumentError, match=r"'suite': got edit .*, allowed: editing, unlea"):
         evaluate_suite(run, "edit", plan)
+
+
+def test_only_the_measures_that_are_asked_for_are_taken(made):
+    _, _, plan, edited = made
+    found = evaluate_suite(edited, "editing", plan, measures=["kl", "exact_portability"])
+    assert [taken.name for taken in found.measures] == ["exact_portability", "kl"]
+    assert found.table()["missing"][0].startswith("probes of correlated")
+    with pytest.raises(ArgumentError, match=r"'measures': got klf \(did you mean kl\?\), allowed"):
+        evaluate_suite(edited, "editing", plan, measures=["efficacy", "klf"])
+    for wrong in ("kl", []):
+        with pytest.raises(ArgumentError, match=r"'measures': .* a list of names of measures"):
+            evaluate_suite(edited, "editing", plan, measures=wrong)
 
 
 def test_a_twin_is_asked_once_for_several_edits_and_a_frame_that_is_there_is_taken(made):
@@ -262,7 +274,7 @@ def test_the_unedited_models_own_numbers_stand_beside(made, tmp_path):
     assert rows["forget_probability"].before != rows["forget_probability"].found.value
     assert all(rows[name].before is None for name in dear)
     assert all(taken.before is None for taken in alone.measures)
-    found.write(tmp_path)
+    found.save(tmp_path)
     assert SuiteResult.load(tmp_path).table().equals(found.table())
     bench = Bench.open(edited, plan)
     bench.in_trial = True  # trials take what they took, at the same cost
@@ -273,7 +285,7 @@ def test_a_suite_of_an_earlier_version_is_read(tmp_path):
     measures = (Taken("forget_recall", "", 1, Found(0.5), twin=0.2, before=0.9),)
     SuiteResult(
         "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
-    ).write(tmp_path)
+    ).save(tmp_path)
     file = tmp_path / "suite.json"
     told = json.loads(file.read_text())
     assert told["measures"][0].pop("before") == 0.9
@@ -460,6 +472,9 @@ def test_the_command_shows_and_writes_a_suite(made, run, tmp_path):
     assert set(SUITES) == {"editing", "unlearning", "sequence", "recall"}
     assert "which holds a suite" in run(*words).refused()
     elsewhere = (*words[:-1], tmp_path / "other")
+    told = run(*elsewhere, "--measures", "leak_at_8,forget_recall", "--json").json()
+    assert [row["name"] for row in told["measures"]] == ["forget_recall", "leak_at_8"]
+    elsewhere = (*words[:-1], tmp_path / "another")
     assert "not with --suite" in run(*elsewhere, "--stack", 3).refused()
     message = run(*elsewhere, "--twin", "none").refused()
     assert message.startswith("argument '--twin': got none"), message

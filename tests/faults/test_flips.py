@@ -75,7 +75,7 @@ def others(directories, tmp_path_factory):
     versions = {"behemoth": "0"}
     SuiteResult(
         "editing", "edit", "hash", None, "after", "hash", (found,), 1.0, versions, frame
-    ).write(place / "suite")
+    ).save(place / "suite")
     (place / "trace").mkdir()
     frame.write_parquet(place / "trace" / "facts.parquet")
     sites = (TracedSite("subject", 1, 0.5, 0.25, 0.75),)

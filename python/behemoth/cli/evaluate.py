@@ -45,6 +45,8 @@ SUITE = (
     Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
     Option("facts", "N|all", "For --suite recall: number of facts to evaluate [10,000 at most].",
            parse.sample),
+    Option("measures", "NAME,...", "Only these measures of the suite [all].",
+           parse.names("measures", "efficacy,kl")),
     flag("force", "Replace the suite in DIR."),
 )  # fmt: skip
 """Options of suites only."""
@@ -76,7 +78,7 @@ def evaluate(
     if suite is not None:
         _take(source, suite, given, json)
         return
-    for name in ("twin", "facts", "force"):
+    for name in ("twin", "facts", "measures", "force"):
         if value := given.pop(name, None):
             allowed = "only with --suite editing, unlearning, sequence or recall"
             raise ArgumentError(name, value, allowed)

@@ -162,6 +162,18 @@ def json_object(name: str, text: str) -> dict[str, Any]:
     return found
 
 
+def names(what: str, example: str) -> Callable[[str, str], list[str]]:
+    """Return a reader of names separated by commas."""
+
+    def read(name: str, text: str) -> list[str]:
+        found = [word.strip() for word in text.split(",")]
+        if all(found):
+            return found
+        raise ArgumentError(name, text, f"names of {what} separated by commas, such as {example}")
+
+    return read
+
+
 def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:
     """Read one of the allowed words."""
     if text not in allowed:

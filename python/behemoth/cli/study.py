@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
@@ -55,13 +55,6 @@ def _presets() -> list[str]:
     return list(preset_names())
 
 
-def _names(name: str, text: str) -> list[str]:
-    names = [word.strip() for word in text.split(",")]
-    if not all(names):
-        raise ArgumentError(name, text, "names of methods separated by commas, such as npo,lora")
-    return names
-
-
 def _numbers(name: str, text: str) -> list[int]:
     numbers = parse.counts(name, text)
     return [numbers] if isinstance(numbers, int) else numbers
@@ -73,7 +66,10 @@ SIZE = Option(
     "smoke",
 )  # fmt: skip
 METHODS = Option(
-    "methods", "NAME,...", "Only these methods of the study, such as npo,lora [all].", _names
+    "methods",
+    "NAME,...",
+    "Only these methods of the study, such as npo,lora [all].",
+    parse.names("methods", "npo,lora"),
 )
 THREADS = Option(
     "threads", "N", "CPU threads per worker; weights depend on it.", parse.at_least(1), 1

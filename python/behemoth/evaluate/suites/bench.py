@@ -309,7 +309,8 @@ class Bench:
             asked = any(own.filter(part.condition).height for part in metric.parts)
             if name == "truth_ratio" and asked:
                 raise self.lacks_truth_ratios()
-            raise MissingError("probes of its groups that the plan does not have")
+            groups = sorted({group for part in metric.parts for group in part.groups})
+            raise MissingError(f"probes of {' or '.join(groups)}, which the plan does not have")
         table = aggregate(rows, [name], by=("stage",), filters=(kept,), resampled="subjects")
         row = table.row(0, named=True)
         return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,7 @@ def evaluate_suite(
     twin: str | PathLike[str] | None = None,
     corpus: str | PathLike[str] | None = None,
     facts: int | Literal["all"] | None = None,
+    measures: Sequence[str] | None = None,
     out: str | PathLike[str] | None = None,
     force: bool = False,
     device: torch.device | str | None = None,
@@ -62,6 +63,9 @@ def evaluate_suite(
     facts : int or 'all', optional
         Number of facts that suite ``recall`` queries: an exact sample, the same each time. By
         default all if there are up to 10,000, otherwise 10,000.
+    measures : sequence of str, optional
+        Names of the measures to take; by default all. The rows are the same, and models that no
+        measure needs are not made.
     out : path, optional
         Directory for ``suite.json`` and the rows, ``frame.parquet``.
     force : bool
@@ -103,6 +107,8 @@ def evaluate_suite(
         raise ArgumentError("facts", facts, "only with suite recall")
     if facts is not None and facts != "all":
         facts = whole_number("facts", facts, 1)
+    if isinstance(measures, str) or (measures is not None and not measures):
+        raise ArgumentError("measures", measures, "a list of names of measures")
     force = flag("force", force)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
@@ -112,7 +118,7 @@ def evaluate_suite(
     require_weights(bench.run.directory, device, memory, "source")
     total = bench.run.corpus.world.num_facts
     fit_bench(bench, suite, total if facts == "all" else facts, memory)
-    result = take(SUITES[suite], bench, progress)
+    result = take(SUITES[suite], bench, progress, measures)
     if out is not None:
         result.save(out)
     return result

@@ -367,13 +367,15 @@ def _taken(row: dict[str, Any]) -> Taken:
     return Taken(*head, found=found, twin=row["twin"], before=row.get("before"))
 
 
-def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResult:
-    """Take all measures of a suite.
+def take(
+    suite: Suite, bench: Bench, progress: ProgressLike = None, only: Sequence[str] | None = None
+) -> SuiteResult:
+    """Take the measures of a suite, or `only` those of some names.
 
     Raises
     ------
     ArgumentError
-        When the source lacks the rows that the suite is about.
+        When the source lacks the rows that the suite is about, or the suite a measure.
     """
     begin = time.perf_counter()
     try:
@@ -383,6 +385,12 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
     measures = suite.measures(bench)
     if bench.in_trial:
         measures = [measure for measure in measures if measure.in_trials]
+    if only is not None:
+        named = {measure.name: measure for measure in measures}
+        for name in only:
+            if name not in named:
+                raise ArgumentError.unknown("measures", name, named)
+        measures = [measure for measure in measures if measure.name in set(only)]
     results = []
     with task(progress, "measuring", "measures") as step:
         for number, measure in enumerate(measures):
