@@ -114,7 +114,7 @@ def test_an_edit_of_a_model_that_was_edited(llama, spec, plan, tmp_path):
     assert "`run` below is the model that was edited." in card and "unedited" not in card
     assert "| run | `once`: of another origin |" in card
     # The model has the edit in it, and is none.
-    found = bh.evaluate_suite(tmp_path / "once", "editing", plan, corpus=spec)
+    found = bh.evaluate_suite(tmp_path / "once", "editing", plan, corpus=Corpus.from_spec(spec))
     [norm] = [taken.missing for taken in found.measures if taken.name == "norm"]
     assert norm.startswith("an edit: this is a model by itself, which does not say")
 
@@ -136,6 +136,8 @@ def test_what_is_no_model_source_is_refused(llama, spec, plan, tmp_path, trained
     refused("'corpus': got nothing, allowed: the corpus or spec of the facts, as .*llama", llama)
     refused("'run': got .* a training run", tmp_path, corpus=spec)
     refused("'corpus': got .*, allowed: none for a run, which has its own", trained, corpus=spec)
+    # The record of an edit names the corpus.
+    refused("'corpus': got Corpus.*, allowed: a path, which the record", llama, corpus=Corpus.from_spec(spec))
     large = tmp_path / "large.toml"
     large.write_text(Corpus(World(5000, 2, 900), exposures=1).spec_toml)
     refused(r"'run': got a model of \d+ tokens, allowed: one of \d+ or more", llama, corpus=large)

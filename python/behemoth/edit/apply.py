@@ -199,6 +199,8 @@ def edit(
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
+        if corpus is not None and not isinstance(corpus, str | PathLike):
+            raise ArgumentError("corpus", corpus, "a path, which the record of the edit names")
         source = read_model_source(run, corpus)
     method = _resolve_method(method, settings, source.directory)
     plan = EditPlan.of(plan)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from behemoth.corpus.corpus import Corpus
     from behemoth.train.model_source import ModelSource
 
 __all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit", "source_of"]
@@ -254,12 +255,12 @@ class EditRecord:
         keys = [key for key in _KEY if key != "weights" or (self.weights and other.weights)]
         return next((key for key in keys if getattr(self, key) != getattr(other, key)), None)
 
-    def open_run(self, corpus: str | PathLike[str] | None = None) -> ModelSource:
+    def open_run(self, corpus: str | PathLike[str] | Corpus | None = None) -> ModelSource:
         """Open the model that was edited.
 
         Parameters
         ----------
-        corpus : path, optional
+        corpus : path or Corpus, optional
             For a model that is not a training run; by default that of the record.
 
         Raises

@@ -51,7 +51,7 @@ def evaluate(
     source: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | Corpus | None = None,
     rank: Literal["first", "sequence"] = "first",
     stack: int = STACK,
     batch_size: int | None = None,
@@ -68,9 +68,9 @@ def evaluate(
         A training run or a model (stage ``before`` only), or an edit directory (both stages).
     plan : EditPlan or path
         The plan; for an edit, the one it was made with.
-    corpus : path, optional
-        For a model that is not a training run: the corpus directory or spec that the plan was made
-        from.
+    corpus : path or Corpus, optional
+        For a model that is not a training run: the corpus that the plan was made from, or its
+        directory or spec.
     rank : {'first', 'sequence'}
         Score by which objects are ranked: that of the first token of their word, which needs no
         extra pass; or, with a grammar, of all tokens of their names, which needs more passes the

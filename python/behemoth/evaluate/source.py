@@ -24,7 +24,7 @@ __all__ = ["check_plan", "check_shape", "check_twin", "is_edit", "open_source"]
 
 
 def open_source(
-    name: str, place: str | PathLike[str], corpus: str | PathLike[str] | None = None
+    name: str, place: str | PathLike[str], corpus: str | PathLike[str] | Corpus | None = None
 ) -> tuple[Path, ModelSource, EditRecord | None]:
     """Open a run or a model with its corpus, or an edit with the run or model that it changes.
 
@@ -33,7 +33,7 @@ def open_source(
     name : str
         Name of the argument, for errors.
     place : path
-    corpus : path, optional
+    corpus : path or Corpus, optional
         Corpus of a model that is not a training run; an edit records its own.
 
     Raises

@@ -112,7 +112,7 @@ def trace(
     run: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | Corpus | None = None,
     samples: int = DRAWS,
     noise: float = 3.0,
     window: int = 1,
@@ -132,9 +132,9 @@ def trace(
         A finished training run, or a model.
     plan : EditPlan or path
         Plan whose edited facts are traced, each in its first wording.
-    corpus : path, optional
-        For a model that is not a training run: the corpus directory or spec that the plan was made
-        from.
+    corpus : path or Corpus, optional
+        For a model that is not a training run: the corpus that the plan was made from, or its
+        directory or spec.
     samples : int
         Number of draws of noise per fact, at most 100,000.
     noise : float

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CONFIG", "OPTIMISER", "WEIGHTS", "ModelSource", "is_model", "model_of", "read_config",
-           "read_model", "weight_files", "weights_digest"]  # fmt: skip
+__all__ = ["CONFIG", "OPTIMISER", "WEIGHTS", "ModelSource", "corpus_of", "is_model", "model_of",
+           "read_config", "read_model", "weight_files", "weights_digest"]  # fmt: skip
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
@@ -153,15 +153,15 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
 
 
 def read_model(
-    directory: str | PathLike[str], corpus: str | PathLike[str], name: str = "directory"
+    directory: str | PathLike[str], corpus: str | PathLike[str] | Corpus, name: str = "directory"
 ) -> ModelSource:
     """Read a directory that is not a run, as a model of a corpus.
 
     Parameters
     ----------
     directory : path
-    corpus : path
-        Source of its facts: a corpus directory, a spec directory or a spec TOML.
+    corpus : path or Corpus
+        Its facts: a corpus, or a corpus directory, a spec directory or a spec TOML.
     name : str
         Name of the argument, for errors.
 
@@ -170,12 +170,25 @@ def read_model(
     ArgumentError
         If it is not a model of a known family, or does not know the tokens of the corpus.
     """
+    place = path_of(name, directory, "a model")
+    return model_of(place, corpus_of(corpus), name)
+
+
+def corpus_of(corpus: str | PathLike[str] | Corpus) -> Corpus:
+    """Return an argument ``corpus`` as a corpus, made from its spec if it is a path.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+    """
+    from behemoth.corpus.corpus import Corpus
     from behemoth.corpus.source import read_source
 
-    place = path_of(name, directory, "a model")
+    if isinstance(corpus, Corpus):
+        return corpus
     with renamed(spec="corpus"):
-        own = read_source(corpus).make_corpus()
-    return model_of(place, own, name)
+        return read_source(corpus).make_corpus()
 
 
 def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSource:

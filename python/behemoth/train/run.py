@@ -18,11 +18,11 @@ from behemoth._gen import digest
 from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found
 from behemoth.support.digests import check, no_record, read_sealed, sealed
-from behemoth.support.errors import ArgumentError, CorpusError, renamed
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 
 from .config import TrainConfig, unused
-from .model_source import CONFIG, WEIGHTS, ModelSource, is_model, read_model
+from .model_source import CONFIG, WEIGHTS, ModelSource, corpus_of, is_model, read_model
 from .result import TrainResult
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def read_run(directory: str | PathLike[str]) -> Run:
 
 
 def read_model_source(
-    directory: str | PathLike[str], corpus: str | PathLike[str] | None = None
+    directory: str | PathLike[str], corpus: str | PathLike[str] | Corpus | None = None
 ) -> ModelSource:
     """Read a run, or a model of another origin together with its corpus.
 
@@ -316,8 +316,9 @@ def read_model_source(
     ----------
     directory : path
         A finished training run, or the output of transformers' ``save_pretrained``.
-    corpus : path, optional
-        Corpus of a model that is not a run: a corpus directory, a spec directory or a spec TOML.
+    corpus : path or Corpus, optional
+        Corpus of a model that is not a run: a corpus directory, a spec directory or a spec TOML, or
+        what they describe.
 
     Raises
     ------
@@ -327,8 +328,8 @@ def read_model_source(
     place = at_hand("directory", directory, "a training run, or a model with its corpus")
     if (place / RECORD).is_file() or not is_model(place):
         run = read_run(directory)
-        if corpus is not None and _spec_hash(corpus) != run.corpus.spec_hash:
-            raise ArgumentError("corpus", fspath(corpus), "none for a run, which has its own")
+        if corpus is not None and corpus_of(corpus).spec_hash != run.corpus.spec_hash:
+            raise ArgumentError("corpus", str(corpus), "none for a run, which has its own")
         return run
     if corpus is None:
         raise ArgumentError(
@@ -337,13 +338,6 @@ def read_model_source(
             f"the corpus or spec of the facts, as {fspath(directory)} is a model and not a run",
         )
     return read_model(place, corpus)
-
-
-def _spec_hash(corpus: str | PathLike[str]) -> str:
-    from behemoth.corpus.source import read_source
-
-    with renamed(spec="corpus"):
-        return read_source(corpus).make_corpus().spec_hash
 
 
 def world_id(corpus: Corpus) -> str:

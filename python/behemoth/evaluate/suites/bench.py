@@ -114,7 +114,7 @@ class Bench:
         plan: EditPlan | str | PathLike[str] | None,
         twin: str | PathLike[str] | None = None,
         *,
-        corpus: str | PathLike[str] | None = None,
+        corpus: str | PathLike[str] | Corpus | None = None,
         facts: int | Literal["all"] | None = None,
         device: torch.device | str | None = None,
     ) -> Bench:

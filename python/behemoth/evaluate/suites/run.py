@@ -21,6 +21,8 @@ from .suite import FRAME, RECORD, Suite, SuiteResult, take
 if TYPE_CHECKING:
     import torch
 
+    from behemoth.corpus.corpus import Corpus
+
 __all__ = ["SUITES", "evaluate_suite"]
 
 SUITES: Mapping[str, Suite] = {
@@ -35,7 +37,7 @@ def evaluate_suite(
     plan: EditPlan | str | PathLike[str] | None = None,
     *,
     twin: str | PathLike[str] | None = None,
-    corpus: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | Corpus | None = None,
     facts: int | Literal["all"] | None = None,
     measures: Sequence[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -57,9 +59,9 @@ def evaluate_suite(
     twin : path, optional
         The reference of unlearning, trained the same way without the facts of the plan, or with
         other objects for them: a run, or an edit of this plan by ``retrain``.
-    corpus : path, optional
-        For a model that is not a training run: the corpus directory or spec that the plan was made
-        from.
+    corpus : path or Corpus, optional
+        For a model that is not a training run: the corpus that the plan was made from, or its
+        directory or spec.
     facts : int or 'all', optional
         Number of facts that suite ``recall`` queries: an exact sample, the same each time. By
         default all if there are up to 10,000, otherwise 10,000.
