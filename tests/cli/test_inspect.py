@@ -107,3 +107,12 @@ def test_a_pipe_that_closes_is_no_traceback(written):
     process.stderr.close()
     process.wait(timeout=60)
     assert error == ""
+
+
+def test_labels_with_commas_are_kept_apart(run, tmp_path):
+    methods = "".join(
+        f'[[method]]\nname = "{name}"\nsettings = {{steps = 2}}\n' for name in ("lora", "npo")
+    )
+    text = 'name = "two"\n[world]\nsubjects = 10\nrelations = 2\n[plan]\nedits = 2\n' + methods
+    (tmp_path / "two.toml").write_text(text)
+    assert "lora, steps 2; npo, steps 2" in run("inspect", tmp_path / "two.toml").out

@@ -137,7 +137,11 @@ def test_what_is_no_model_source_is_refused(llama, spec, plan, tmp_path, trained
     refused("'run': got .* a training run", tmp_path, corpus=spec)
     refused("'corpus': got .*, allowed: none for a run, which has its own", trained, corpus=spec)
     # The record of an edit names the corpus.
-    refused("'corpus': got Corpus.*, allowed: a path, which the record", llama, corpus=Corpus.from_spec(spec))
+    refused(
+        "'corpus': got Corpus.*, allowed: a path, which the record",
+        llama,
+        corpus=Corpus.from_spec(spec),
+    )
     large = tmp_path / "large.toml"
     large.write_text(Corpus(World(5000, 2, 900), exposures=1).spec_toml)
     refused(r"'run': got a model of \d+ tokens, allowed: one of \d+ or more", llama, corpus=large)

@@ -29,4 +29,8 @@ def _text(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
-    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    items = [_text(item) for item in value]
+    # Labels of methods, such as "lora, steps 10", have commas of their own.
+    return ("; " if any(", " in item for item in items) else ", ").join(items)
