@@ -44,8 +44,8 @@ def inspect(
     ----------
     directory : path
         A corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, an export, a study or
-        a zoo, finished or not; a checkpoint of a run, or a tokenizer; or a file: a spec, a study or
-        settings (.toml), or a frame (.parquet).
+        a zoo, finished or not; a checkpoint of a run, another model of a known family, or a
+        tokenizer; or a file: a spec, a study or settings (.toml), or a frame (.parquet).
     samples : int
         Number of documents of a corpus to decode; long ones are cut at 200 tokens.
     progress : callable or Progress, optional
@@ -106,6 +106,11 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
         return _edit(record)
     if (place / "tuning.json").is_file():
         return _tuning(place)
+    from behemoth.train.model_source import is_model
+
+    # `load` refuses a model without its corpus.
+    if is_model(place) and place.resolve().parent.name != "checkpoints":
+        return _model(place)
     import polars as pl
 
     from behemoth import EditDelta, EditPlan, Results, Study, SuiteResult, Zoo
@@ -274,6 +279,23 @@ def _tokenizer(tokenizer: TextTokenizer) -> dict[str, Any]:
         "kind": tokenizer.kind,
         "vocabulary": tokenizer.size,
         "digest": tokenizer.digest,
+    }
+
+
+def _model(place: Path) -> dict[str, Any]:
+    from behemoth.model.sizes import Size
+    from behemoth.train.model_source import read_config
+
+    config = read_config(place)
+    size = Size.of(config, "directory")
+    return {
+        "is": "a model, which commands take with its facts (--corpus)",
+        "family": size.family,
+        "layers": size.layers,
+        "width": size.width,
+        "heads": size.heads,
+        "parameters": size.parameters,
+        "vocabulary": config["vocab_size"],
     }
 
 

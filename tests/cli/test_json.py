@@ -93,6 +93,7 @@ COMMANDS = {
     "grammar show": "grammar show",
     "grammar show NAME": "grammar show bios-en",
     "tokenizer train": "tokenizer train --grammar bios-en --vocabulary 300 --documents 20 --out t",
+    "inspect MODEL": "inspect model",
     "inspect TOKENIZER": "inspect t",
     "inspect TRACE": "inspect trace",
     "inspect TUNING": "inspect tuning",
@@ -113,6 +114,14 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
+def save_gpt2(place):
+    """Write a model as transformers does."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=50, n_embd=16, n_layer=2, n_head=2, n_positions=32)
+    GPT2LMHeadModel(config).save_pretrained(place)
+
+
 @pytest.fixture(scope="module")
 def things(trained, tmp_path_factory):
     place = tmp_path_factory.mktemp("things")
@@ -121,6 +130,7 @@ def things(trained, tmp_path_factory):
     (place / "table.csv").write_text("subject,relation,object\n0,0,1\n0,1,0\n1,0,0\n1,1,2\n")
     (place / "texts.jsonl").write_text('{"text": "one two"}\n')
     (place / "study.toml").write_text(STUDY)
+    save_gpt2(place / "model")
     (place / "trace").mkdir()
     site = TracedSite("subject", 1, 0.5, None, None)
     TraceRecord("0" * 64, 1, 10, 3.0, 1, 0, (site,)).write(place / "trace")

@@ -28,9 +28,9 @@ def inspect(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A corpus, a run, one of its checkpoints, a plan, an edit, a suite, an export, a "
-            "study, a zoo or a tokenizer; or a file: a spec or a study (.toml), or a frame "
-            "(.parquet).",
+            help="A corpus, a run, one of its checkpoints, another model, a plan, an edit, a "
+            "suite, an export, a study, a zoo or a tokenizer; or a file: a spec or a study (.toml), "
+            "or a frame (.parquet).",
         ),
     ],
     given: dict[str, Any],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
+from numbers import Integral, Real
+from os import PathLike, fspath
 from typing import Any
 
-from .errors import ArgumentError
+from .errors import ArgumentError, within
 
-__all__ = ["no_toml", "not_utf8", "read_toml"]
+__all__ = ["no_toml", "not_utf8", "read_toml", "written_toml"]
 
 
 def no_toml(argument: str, file: str, error: ValueError) -> ArgumentError:
@@ -71,3 +75,80 @@ def _check(value: object, name: str) -> None:
             _check(item, f"{name}[{number}]")
     elif not isinstance(value, str | int | float):
         raise ValueError(f"{name} is a {type(value).__name__}, which is not allowed here")
+
+
+def written_toml(table: Mapping[str, Any]) -> str:
+    """Write tables, lists, texts, numbers and booleans as TOML, which `read_toml` reads.
+
+    Tables and lists of tables at the top have headings; what they contain is written in lines.
+    Numbers may be numpy's, lists tuples, and texts paths.
+
+    Raises
+    ------
+    ArgumentError
+        For a value of another type, or a key that is not a text.
+
+    Examples
+    --------
+    >>> print(written_toml({"name": "a", "world": {"subjects": 9}, "method": [{"name": "lora"}]}))
+    name = "a"
+    <BLANKLINE>
+    [world]
+    subjects = 9
+    <BLANKLINE>
+    [[method]]
+    name = "lora"
+    <BLANKLINE>
+    """
+    heads = {key: value for key, value in table.items() if _parts(value) is None}
+    lines = _lines(heads)
+    for key, value in table.items():
+        parts = _parts(value)
+        if parts is None:
+            continue
+        name = _key(key)
+        head = f"[{name}]" if isinstance(value, Mapping) else f"[[{name}]]"
+        for part in parts:
+            with within(key):
+                lines += ["", head, *_lines(part)]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _parts(value: object) -> list[Mapping[str, Any]] | None:
+    """Return the tables that a value at the top is written as; None for one in a line."""
+    if isinstance(value, Mapping):
+        return [value]
+    tables = isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value)
+    return list(value) if tables and value else None  # type: ignore[call-overload]
+
+
+def _lines(table: Mapping[str, Any]) -> list[str]:
+    return [f"{_key(key)} = {_inline(key, value)}" for key, value in table.items()]
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise ArgumentError("key", key, "a text")
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
+
+
+def _inline(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | PathLike):
+        return _text(fspath(value))
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        return repr(float(value))
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_inline(name, item) for item in value)}]"
+    if isinstance(value, Mapping):
+        with within(name):
+            return f"{{ {', '.join(_lines(value))} }}" if value else "{}"
+    raise ArgumentError(name, value, "a table, a list, a text, a number, or True or False")
+
+
+def _text(value: str) -> str:
+    # TOML's texts are JSON's but for one more character that must not stand by itself.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -4,11 +4,22 @@ import pytest
 
 from behemoth import ArgumentError
 from behemoth.study.file.spec import Study, read_study
+from behemoth.support.toml import read_toml
 
 
 def changed(text, old, new):
     assert old in text
     return text.replace(old, new)
+
+
+def test_a_study_is_made_of_the_tables_of_its_file(tiny):
+    made = Study.from_dict(read_toml(tiny))
+    assert made.expand() == Study.parse(tiny).expand()
+    # Its own file says the same, and can be narrowed.
+    assert Study.parse(made.text).expand() == made.expand()
+    assert {choice.name for choice in made.with_methods(["lora"]).methods} == {"lora"}
+    with pytest.raises(ArgumentError, match=r"'name': got .*, allowed: letters, digits"):
+        Study.from_dict({})
 
 
 def test_models_and_plans_are_shared(tiny):

@@ -25,7 +25,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -35,7 +35,7 @@ from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
 from behemoth.support.text import listed_text
-from behemoth.support.toml import no_toml, read_toml
+from behemoth.support.toml import no_toml, read_toml, written_toml
 
 from .expand import Expansion, expand
 from .grid import SECTIONS, grid_points, table_of
@@ -169,6 +169,31 @@ class Study:
         )
         study.expand()
         return study
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any], directory: Path | None = None) -> Study:
+        """Make a study of the tables that its file would have.
+
+        Parameters
+        ----------
+        table : mapping
+            Keys and values of a study file (docs/studies.md); ``method`` is a list of tables. The
+            file is written from them.
+        directory : Path, optional
+            Directory that relative paths start from.
+
+        Raises
+        ------
+        ArgumentError
+            See `parse`.
+
+        Examples
+        --------
+        >>> world, method = {"subjects": 9, "relations": 2}, {"name": "lora"}
+        >>> Study.from_dict({"name": "a", "world": world, "plan": {"edits": 2}, "method": [method]})
+        Study(a, methods=1, points=1)
+        """
+        return cls.parse(written_toml(table), directory, file="a mapping")
 
     def with_methods(self, names: Sequence[str]) -> Study:
         """Return the study restricted to some of its methods, with the text of its own file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -127,7 +127,7 @@ class Estimate:
 
 
 def study(
-    source: Study | str | PathLike[str],
+    source: Study | Mapping[str, Any] | str | PathLike[str],
     *,
     out: str | PathLike[str],
     size: str | None = None,
@@ -143,8 +143,9 @@ def study(
 
     Parameters
     ----------
-    source : Study, path or str
-        A study, a study file (TOML), or the name of a preset.
+    source : Study, mapping, path or str
+        A study, the tables of its file (`Study.from_dict`), a study file (TOML), or the name of a
+        preset.
     out : path
         Directory of the study, or its URL in a store; with `part`, a directory.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
@@ -174,6 +175,8 @@ def study(
             "none with a URL, where run_study runs a part, and load reads what was united last"
         )
         raise ArgumentError("part", part, allowed)
+    if isinstance(source, Mapping):
+        source = Study.from_dict(source)
     if isinstance(source, Study) and size is not None:
         raise ArgumentError("size", size, "a size only with the name of a preset")
     definition = source if isinstance(source, Study) else read_study(source, size)

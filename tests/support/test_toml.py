@@ -1,0 +1,40 @@
+"""TOML that is written from tables, and read again."""
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.toml import read_toml, written_toml
+
+_TEXTS = st.text(st.characters(codec="utf-8"), max_size=6)
+_VALUES = st.recursive(
+    st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False) | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(_TEXTS, _VALUES, max_size=4))
+def test_what_is_written_is_read(table):
+    assert read_toml(written_toml(table)) == table
+
+
+def test_values_of_numpy_tuples_and_paths(tmp_path):
+    table = {"a": (np.int64(3), np.float32(0.5)), "b": {"at": tmp_path, "on": True}}
+    assert read_toml(written_toml(table)) == {
+        "a": [3, 0.5], "b": {"at": str(tmp_path), "on": True},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"world": {"subjects": None}}, "'world.subjects': got nothing, allowed: a table, a list"),
+        ({"method": [{"name": {"a": {1, 2}}}]}, r"'method.name.a': got \{1, 2\}, allowed"),
+        ({3: 1}, "'key': got 3, allowed: a text"),
+    ],
+)
+def test_other_values_are_refused_by_their_place(table, said):
+    with pytest.raises(ArgumentError, match=said):
+        written_toml(table)
