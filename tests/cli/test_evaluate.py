@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from behemoth.cli.evaluate import _note_unknown
+from behemoth.cli.evaluate import _note_unknown, _report
 from behemoth.evaluate.frame import evaluate
 from behemoth.evaluate.schema import SCHEMA
 
@@ -56,6 +56,14 @@ def test_edits_of_facts_that_the_model_does_not_know_are_counted(capsys):
     _note_unknown(frame.filter("edit_known"))
     _note_unknown(frame.filter(pl.col("edit").is_null()))
     assert capsys.readouterr().err == ""
+
+
+def test_probes_that_belong_to_no_edit_are_not_counted_as_one():
+    frame = pl.DataFrame({"edit": [0, 1, 1, None], "stage": ["before"] * 4})
+    columns = ("stage", "metric", "version", "filter", "value", "rows", "edits")
+    metrics = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    assert _report(frame, metrics, "f.parquet", 1.0)["edits"] == 2
+    assert _report(frame.tail(1), metrics, "f.parquet", 1.0)["edits"] == 0
 
 
 def test_a_run_has_the_stage_before_only(run, trained, plan, tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from behemoth import (
     ArgumentError,
     Composed,
+    Corpus,
     Correlated,
     Independent,
     Inverse,
@@ -16,6 +17,7 @@ from behemoth import (
     World,
     Zipf,
 )
+from behemoth.train.run import world_id
 
 
 def test_a_world_counts_its_parts(world):
@@ -338,3 +340,11 @@ def test_a_copy_of_a_world_has_its_facts(copied):
         assert again is not world and again == world and hash(again) == hash(world)
         assert again.named(again.facts()).equals(world.named(world.facts()))
         assert again.format_version == world.format_version
+
+
+def test_the_hash_of_a_spec_names_a_world_whatever_its_corpora():
+    world = World(30, 2, 5, seed=1)
+    assert world.spec_hash == World.from_spec(world.spec).spec_hash
+    assert world.spec_hash != World(30, 2, 5, seed=2).spec_hash
+    ids = {world_id(Corpus(world, exposures=exposures)) for exposures in (1, 4)}
+    assert ids == {world.spec_hash[:16]}

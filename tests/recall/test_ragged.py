@@ -1,4 +1,6 @@
 import numpy as np
+import polars as pl
+import pytest
 
 from behemoth.recall.ragged import Ragged
 
@@ -9,6 +11,14 @@ def test_rows_are_padded_on_the_right():
     found = rows.padded(np.array([3, 1, 0]), 4, 9)
     assert found.tolist() == [[5, 6, 9, 9], [9, 9, 9, 9], [1, 2, 3, 9]]
     assert rows.padded(np.array([0]), 2, 9).tolist() == [[1, 2]], "cut to the width"
+
+
+@pytest.mark.parametrize("rows", [[[1, 2, 3], [], [4], [5, 6]], [[]], []])
+def test_a_column_of_lists_is_the_same_rows(rows):
+    column = pl.Series(rows, dtype=pl.List(pl.UInt32))
+    found, expected = Ragged.of_lists(column), Ragged.of(rows)
+    assert found.flat.tolist() == expected.flat.tolist() and found.flat.dtype == np.int64
+    assert found.lengths.tolist() == expected.lengths.tolist()
 
 
 def test_no_rows():

@@ -91,7 +91,32 @@ def test_batches_that_broke_down_are_counted_beside_those_that_last(flips):
 
 
 def holding(label, exposures, mean, rows, step=32):
-    return {"label": label, "exposures": exposures, "step": step, "mean": mean, "rows": rows}
+    return {"label": label, "size": "nano", "cell": label, "exposures": exposures, "step": step,
+            "mean": mean, "rows": rows}  # fmt: skip
+
+
+def test_sizes_have_curves_of_their_own():
+    """One line through both sizes of a level would go up and down at every step."""
+    rows = [
+        {**holding(label, level, mean, 40, step), "size": size, "low": None, "high": None,
+         "clusters": 2}
+        for label in ("one", "two") for size, mean in (("micro", 0.2), ("nano", 0.8))
+        for level in (1, 4) for step in (0, 8)
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, schema_overrides={"low": pl.Float64, "high": pl.Float64})
+    labels = pl.DataFrame({"label": ["one", "two"], "forgets": [False, False]})
+    primary = pl.DataFrame({"label": ["two"], "role": ["primary"]})
+    figure = retention(
+        SimpleNamespace(retention=frame.drop("cell"), edits=labels, methods=labels,
+                        contrasts=primary, without_retention=0)
+    )  # fmt: skip
+    assert [panel.title for panel in figure.panels] == [
+        "one, micro", "one, nano", "two, micro", "two, nano"
+    ]  # fmt: skip
+    for panel in figure.panels:
+        drawn = panel.chart.to_dict()["data"]["values"]
+        assert len({(row["level"], row["step"]) for row in drawn}) == len(drawn) == 4
+    assert figure.finding.startswith("With two, micro, after 8 steps of training, 20% of the edits")
 
 
 @pytest.mark.parametrize(("stated", "label"), [(["two"], "two"), ([], "one"), (["gone"], "one")])

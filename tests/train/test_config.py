@@ -1,6 +1,7 @@
 import re
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
 from behemoth import ArgumentError
@@ -26,6 +27,7 @@ def test_every_size_has_defaults(name):
         ({"steps": 0}, "'steps': got 0, allowed: a whole number from 1"),
         ({"learning_rate": 0.0}, "'learning_rate': got 0.0, allowed: a number above 0"),
         ({"warmup": 1.5}, "'warmup': got 1.5, allowed: a number from 0 to 1"),
+        ({"beta1": 1.0}, "'beta1': got 1.0, allowed: a number from 0, below 1"),
         ({"schedule": "linear"}, "'schedule': got linear, allowed: cosine, wsd"),
         ({"steps": 1, "epochs": 1}, "'steps': got 1, allowed: one of epochs and steps"),
         ({"batch_size": 6, "accumulate": 4}, "'accumulate': got 4, allowed: a divisor"),
@@ -37,6 +39,39 @@ def test_every_size_has_defaults(name):
 def test_what_is_not_allowed_is_refused_with_what_is(settings, message):
     with pytest.raises(ArgumentError, match=re.escape(message).replace(r"\.\*", ".*")):
         default_config("nano", **settings)
+
+
+@pytest.mark.parametrize("name", ["document_mask", "answers_only", "fully_shard", "tensorboard"])
+def test_a_text_is_no_switch(name):
+    """The text "false" is true: a run would do the opposite of what was meant, and record it."""
+    with pytest.raises(ArgumentError, match=f"'{name}': got false, allowed: True or False"):
+        TrainConfig(**{name: "false"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": 0}, "'device': got 0, allowed: the name of a device, such as cpu or cuda"),
+        ({"clip": 10**400}, "allowed: a number from 0 to 1e+09"),
+        ({"seed": 2**63}, f"allowed: a whole number from 0 to {2**63 - 1:,}"),
+    ],
+)
+def test_what_a_table_cannot_hold_is_refused_too(settings, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        TrainConfig(**settings)
+
+
+def test_the_numbers_of_numpy_are_those_of_python():
+    config = TrainConfig(steps=np.int64(5), learning_rate=np.float32(0.5), tensorboard=np.bool_(0))
+    assert config == TrainConfig(steps=5, learning_rate=0.5, tensorboard=False)
+    assert [type(value) for value in (config.steps, config.learning_rate)] == [int, float]
+    assert default_config("160m", batch_size=np.int64(64)).accumulate == 8
+
+
+@pytest.mark.parametrize("name", ["block_length", "learning_rate", "warmup"])
+def test_only_what_is_none_by_default_may_be_none(name):
+    with pytest.raises(ArgumentError, match=f"'{name}': got nothing"):
+        TrainConfig(**{name: None})
 
 
 @pytest.mark.parametrize(

@@ -292,8 +292,20 @@ next(loader)
     [{"block_length": 1}, {"batch_size": 0}, {"prefetch": -1}, {"threads": True}],
 )
 def test_configs_that_cannot_be_are_refused(options):
-    with pytest.raises(ArgumentError, match=r"argument '\w+': got .*, allowed: \d or more"):
+    with pytest.raises(ArgumentError, match=r"'\w+': got .*, allowed: a whole number from \d"):
         DataConfig(**options)
+
+
+@pytest.mark.parametrize("name", ["document_mask", "answers_only"])
+def test_a_text_is_no_switch_of_a_stream(name):
+    """The text "no" is true, so batches would be made as if "yes" had been given."""
+    with pytest.raises(ArgumentError, match=f"'{name}': got no, allowed: True or False"):
+        DataConfig(**{name: "no"})
+
+
+def test_a_stream_takes_the_integers_of_numpy():
+    config = DataConfig(block_length=np.int64(16), batch_size=np.int32(2))
+    assert config == DataConfig(16, 2) and type(config.block_length) is int
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from behemoth.evaluate.foreign_delta import weights_id
 from behemoth.study.file.identity import model_id
 from behemoth.train import default_config, train
 from behemoth.train.errors import Interrupted
-from behemoth.train.model_source import OPTIMISER, WEIGHTS, weights_digest
+from behemoth.train.memory_budget import file_bytes
+from behemoth.train.model_source import OPTIMISER, WEIGHTS, is_model, weights_digest
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
             "precision": "fp32", "device": "cpu"}  # fmt: skip
@@ -264,11 +265,18 @@ def test_a_start_that_has_changed_is_refused(corpus, unfinished, tmp_path):
 
 def test_a_checkpoint_without_its_optimiser_is_the_same_model(first, tmp_path):
     start = shutil.copytree(first, tmp_path / "start")
-    own = weights_digest(start), weights_id(start)
+
+    def seen():
+        model = model_id({}, default_config(start=start))
+        return weights_digest(start), weights_id(start), model, file_bytes(start)
+
+    own = seen()
     save_file({"moment": torch.zeros(2)}, start / OPTIMISER)
-    assert (weights_digest(start), weights_id(start)) == own
+    assert seen() == own
     moved(start)
-    assert weights_digest(start) != own[0] and weights_id(start) != own[1]
+    assert not set(own[:3]) & set(seen())
+    (start / WEIGHTS).unlink()
+    assert not is_model(start)  # the optimiser's state alone is none
 
 
 def test_a_record_of_earlier_versions_knows_no_weights_of_its_start(corpus, unfinished):

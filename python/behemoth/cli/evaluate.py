@@ -79,9 +79,9 @@ def evaluate(
         _take(source, suite, given, json)
         return
     for name in ("twin", "facts", "measures", "force"):
-        if value := given.pop(name, None):
+        if name in given:
             allowed = "only with --suite editing, unlearning, sequence or recall"
-            raise ArgumentError(name, value, allowed)
+            raise ArgumentError(name, given[name], allowed)
     parse.new_file("--out", given["out"])
     from behemoth.corpus.output import check_target
 
@@ -184,7 +184,7 @@ def _report(frame: pl.DataFrame, metrics: pl.DataFrame, out: str, seconds: float
     return {
         "out": out,
         "rows": frame.height,
-        "edits": frame["edit"].n_unique(),
+        "edits": frame["edit"].drop_nulls().n_unique(),
         "stages": sorted(frame["stage"].unique().to_list(), reverse=True),
         "seconds": seconds,
         "metrics": metrics.select(columns).to_dicts(),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .corpus import Corpus
 
@@ -29,6 +29,15 @@ def roles(corpus: Corpus, start: int, stop: int, threads: int = 0) -> NDArray[np
     return roles_of_ids(corpus.vocabulary, corpus.end_of_document)[
         corpus.tokens(start, stop, threads=threads)
     ]
+
+
+def role_filler(corpus: Corpus) -> Callable[[NDArray[np.int64], int, int], int]:
+    """Return a function that fills arrays with the roles of a corpus with a grammar.
+
+    It is called with the array, the offset of its first token and a number of threads, and returns
+    the number of roles that it has written.
+    """
+    return corpus._native.as_roles().fill_tokens
 
 
 def roles_of_ids(vocabulary: Mapping[str, Any], end: int) -> NDArray[np.uint8]:

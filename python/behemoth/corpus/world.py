@@ -253,6 +253,11 @@ class World:
         return json.loads(self._native.spec)
 
     @property
+    def spec_hash(self) -> str:
+        """BLAKE3 of the normalised spec: 64 hexadecimal digits, the same for all its corpora."""
+        return _gen.digest(self._native.spec.encode())
+
+    @property
     def format_version(self) -> int:
         """Version of everything that determines output bytes."""
         return self._native.format_version

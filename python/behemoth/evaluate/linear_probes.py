@@ -23,7 +23,6 @@ from behemoth.model.observe import outputs_of
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
-from .prompted import ragged
 from .tiles import tiles
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def probe_objects(
         stay = stay[: fitted + tried]
         own = probes_in(corpus, stay, template, wording)
         wanted = pl.concat([own.select("prompt", "fact"), part.select("prompt", "fact")])
-        states = residual_stream(model, ragged(wanted["prompt"]), batch_size=batch_size)
+        states = residual_stream(model, Ragged.of_lists(wanted["prompt"]), batch_size=batch_size)
         world = corpus.world.facts_of(wanted["fact"].to_numpy())
         objects = world["object"].to_numpy().astype(np.int64)
         count = int(corpus.world.relation_table[int(relation)]["objects"])

@@ -23,7 +23,6 @@ from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
 from .mann_whitney import weighted_area
-from .prompted import ragged
 from .tiles import tiles
 
 if TYPE_CHECKING:
@@ -82,7 +81,8 @@ def membership(
         raise ArgumentError("share", share, "above 0 up to 1")
     if pairs is None:
         pairs = _counterfactual_pairs(corpus, plan, seed)
-    values = _scores(model, ragged(pairs["prompt"]), ragged(pairs["answer"]), share, batch_size)
+    prompts, answers = map(Ragged.of_lists, (pairs["prompt"], pairs["answer"]))
+    values = _scores(model, prompts, answers, share, batch_size)
     return pairs.select("fact", "member").with_columns(
         *(pl.Series(name, values[name], pl.Float64) for name in SCORES)
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +21,7 @@ from behemoth.recall.judging import BEYOND_ANSWER, copied_fillers
 from behemoth.recall.ragged import Ragged
 from behemoth.recall.words import Words, text_of, words_of
 
-__all__ = ["ANSWERS", "Prompted", "ragged", "unwanted_words"]
+__all__ = ["ANSWERS", "Prompted", "unwanted_words"]
 
 ANSWERS = ("old", "true", "new")
 """The answers of a probe: right before, right after, and the edit's new object."""
@@ -79,13 +78,13 @@ class Prompted:
         words = words_of(corpus)
         columns = {"old": "old_answer", "true": "answer", "new": "new_answer"}
         answers = {
-            name: ragged(probes[column].fill_null(probes["old_answer"]))
+            name: Ragged.of_lists(probes[column].fill_null(probes["old_answer"]))
             for name, column in columns.items()
         }
         there = {name: probes[column].is_not_null().to_numpy() for name, column in columns.items()}
         tie = ~probes["must_change"] & (probes["new_answer"] == probes["old_answer"])
         there["new"] &= ~tie.fill_null(value=False).to_numpy()
-        prompts = ragged(probes["prompt"])
+        prompts = Ragged.of_lists(probes["prompt"])
         relation = probes["relation"].to_numpy()
         marked = words.marked(answers["old"].lengths, relation)
         filler = copied_fillers(prompts, probes["template"])
@@ -148,9 +147,3 @@ def unwanted_words(plan: EditPlan, corpus: Corpus) -> list[list[int]]:
         [] if set(word := by_edit.get(edit, [])) <= set(answer) else word
         for edit, answer in columns
     ]
-
-
-def ragged(lists: pl.Series) -> Ragged:
-    """Convert lists of tokens to rows."""
-    lengths: Any = lists.list.len().to_numpy()
-    return Ragged(lists.explode().to_numpy().astype(np.int64), lengths.astype(np.int64))

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from behemoth.recall.generation import decode
-
-from .prompted import ragged
+from behemoth.recall.ragged import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -62,7 +61,7 @@ def parameter_distance(model: nn.Module, twin: nn.Module) -> float:
 def _next(model: PreTrainedModel, prompts: pl.Series) -> Tensor:
     """Return log-probabilities of the next token: float64 [prompts, vocabulary]."""
     rows, found = list[NDArray[np.intp]](), list[Tensor]()
-    for batch in decode(model, ragged(prompts), None, most=1, batch_size=len(prompts)):
+    for batch in decode(model, Ragged.of_lists(prompts), None, most=1, batch_size=len(prompts)):
         rows.append(batch.rows)
         found.append(batch.logits[:, 0].double().log_softmax(-1))
     order = torch.from_numpy(np.argsort(np.concatenate(rows)))

@@ -160,7 +160,7 @@ def recall(
         probes = probes.filter(~pl.col("held_out"))
     if probes.is_empty():
         return pl.DataFrame(schema=SCHEMA)
-    prompts, answers = _ragged(probes["prompt"]), _ragged(probes["answer"])
+    prompts, answers = map(Ragged.of_lists, (probes["prompt"], probes["answer"]))
     judge = _Judge(corpus, probes, prompts, answers)
     longest = np.maximum(answers.lengths, judge.words.most(probes["relation"].to_numpy()))
     for batch in decode(
@@ -286,9 +286,3 @@ class _Judge:
         at_word = logits[torch.arange(len(rows)), torch.from_numpy(marked)]
         for _, chosen, leading, among in among_objects(at_word, self._relation[rows], self.words):
             self.rank[rows[chosen]] = rank_among(among, leading, first[chosen])
-
-
-def _ragged(lists: pl.Series) -> Ragged:
-    return Ragged(
-        lists.explode().to_numpy().astype(np.int64), lists.list.len().to_numpy().astype(np.int64)
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 
@@ -28,6 +29,13 @@ class Ragged:
         """Build from rows of integers."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return cls(np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths)
+
+    @classmethod
+    def of_lists(cls, lists: pl.Series) -> Ragged:
+        """Build from a column of lists of integers, none of which is null."""
+        lengths = lists.list.len()
+        flat = lists.filter(lengths > 0).explode()  # an empty list would leave a null
+        return cls(flat.to_numpy().astype(np.int64), lengths.to_numpy().astype(np.int64))
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -97,7 +97,7 @@ def write_gate_pages(
     file, place = Path(run) / "gates.json", Path(out)
     try:
         records = json.loads(file.read_text(encoding="utf-8"))["gates"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise ArgumentError(
             "run", as_found(run), "a directory of gates (with gates.json)"
         ) from None

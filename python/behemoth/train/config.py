@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import gcd, isfinite
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from behemoth.model.sizes import Size, find_size
-from behemoth.support.checks import as_found, path_of
+from behemoth.support.checks import LARGEST, as_found, flag, path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.fields import made
 
@@ -176,29 +177,15 @@ class TrainConfig:
             find_size(self.model)
         elif self.model != self.size.family:
             raise ArgumentError("model", self.model, f"{self.size.family}, as architecture says")
-        for name, least in _LEAST.items():
+        for name, read in _READ.items():
             value = getattr(self, name)
-            most = _MOST.get(name, _LARGEST)
-            if value is not None and (
-                not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most
-            ):
-                is_large = isinstance(value, int) and value > most
-                end = f" to {most:,}" if name in _MOST or is_large else ""
-                raise ArgumentError(name, value, f"a whole number from {least}{end}")
-        for name, (low, high, open_below) in _RANGES.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if not isinstance(value, int | float) or isinstance(value, bool) or not (
-                (low < value if open_below else low <= value) and value <= high and isfinite(value)
-            ):  # fmt: skip
-                above = "above" if open_below else "from"
-                is_large = isinstance(value, int | float) and value > high
-                end = f" to {high:g}" if high != _HUGE or is_large else ""
-                raise ArgumentError(name, value, f"a number {above} {low:g}{end}")
+            if value is not None or getattr(type(self), name) is not None:
+                object.__setattr__(self, name, read(name, value))
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ArgumentError.unknown(name, getattr(self, name), choices)
+        if not isinstance(self.device, str):
+            raise ArgumentError("device", self.device, "the name of a device, such as cpu or cuda")
         if self.lora_alpha is not None and self.lora_rank is None:
             raise ArgumentError("lora_alpha", self.lora_alpha, "only with lora_rank")
         for name in ("lora_rank", "weights"):
@@ -280,7 +267,6 @@ def unused(settings: Mapping[str, Any]) -> dict[str, str]:
 # No real setting comes near these limits; a larger value is a mistake, and would lead to a loss of
 # NaN, or to a library that ends the process.
 _HUGE = 1e9
-_LARGEST = 2**63 - 1
 _STEP_TOKENS = 1 << 31
 _MOST = {"threads": 1024, "lora_rank": 1 << 16, "prefetch": 1 << 16, "vocabulary_multiple": 1 << 20,
          "checkpoint_history": 1 << 20}  # fmt: skip
@@ -290,18 +276,53 @@ _LEAST = {
     "probe_facts": 0, "checkpoint_interval": 0, "checkpoint_history": 0, "prefetch": 0,
     "lora_rank": 1,
 }  # fmt: skip
+# Minimum and maximum, and whether these two are excluded.
 _RANGES = {
-    "epochs": (0, _HUGE, True), "learning_rate": (0, _HUGE, True),
-    "warmup": (0, 1, False), "decay": (0, 1, False), "final_learning_rate": (0, 1, False),
-    "weight_decay": (0, _HUGE, False), "beta1": (0, 1, False), "beta2": (0, 1, False),
-    "clip": (0, _HUGE, False), "lora_alpha": (0, _HUGE, True),
+    "epochs": (0, _HUGE, True, False), "learning_rate": (0, _HUGE, True, False),
+    "warmup": (0, 1, False, False), "decay": (0, 1, False, False),
+    "final_learning_rate": (0, 1, False, False), "weight_decay": (0, _HUGE, False, False),
+    "beta1": (0, 1, False, True), "beta2": (0, 1, False, True),
+    "clip": (0, _HUGE, False, False), "lora_alpha": (0, _HUGE, True, False),
 }  # fmt: skip
+_FLAGS = ("document_mask", "answers_only", "fully_shard", "tensorboard")
 _CHOICES = {
     "schedule": ("cosine", "wsd"),
     "precision": ("auto", "fp32", "bf16"),
     "compile": ("auto", "on", "off"),
     "weights": ("fp32", "bf16"),
 }
+
+
+def _whole(name: str, value: object) -> int:
+    """Return a setting that is a whole number as an int; numpy's integers pass."""
+    least, most = _LEAST[name], _MOST.get(name, LARGEST)
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    is_large = isinstance(value, Integral) and int(value) > most
+    end = f" to {most:,}" if name in _MOST or is_large else ""
+    raise ArgumentError(name, value, f"a whole number from {least}{end}")
+
+
+def _number(name: str, value: object) -> float:
+    """Return a setting that is a number; numpy's numbers become Python's, others stay as given."""
+    low, high, above_low, below_high = _RANGES[name]
+    large = False
+    if isinstance(value, Real) and not isinstance(value, bool):
+        plain = value if isinstance(value, int | float) else float(value)
+        large = plain >= high if below_high else plain > high
+        small = plain <= low if above_low else plain < low
+        if not large and not small and isfinite(plain):
+            return plain
+    end = f", below {high:g}" if below_high else f" to {high:g}"
+    end = "" if high == _HUGE and not large else end
+    raise ArgumentError(name, value, f"a number {'above' if above_low else 'from'} {low:g}{end}")
+
+
+_READ: Mapping[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(_LEAST, _whole), **dict.fromkeys(_RANGES, _number),
+    **dict.fromkeys(_FLAGS, flag),
+}  # fmt: skip
+"""Readers of settings by name, called with the name and the value."""
 
 # Sizes whose defaults were chosen by our own runs.
 TUNED = ("nano", "micro", "14m")
@@ -371,9 +392,9 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
     # For other families, those of GPT-NeoX at a similar number of parameters.
     usual = _DEFAULTS[model if size.family == "gpt_neox" else model.rpartition("-")[2]]
     values: dict[str, Any] = {"model": model, **usual, **settings}
-    if model in ("160m", "410m") and isinstance(batch_size := values["batch_size"], int):
+    if model in ("160m", "410m") and isinstance(batch_size := values["batch_size"], Integral):
         # Parts that fit on a GPU of 24 GB, if the batch can be divided so.
-        values = {"accumulate": gcd(_PARTS, batch_size), **values}
+        values = {"accumulate": gcd(_PARTS, int(batch_size)), **values}
     return made(TrainConfig, values)
 
 

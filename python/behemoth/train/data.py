@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.provenance import cores
 
@@ -71,9 +72,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         at_least = {"block_length": 2, "batch_size": 1, "prefetch": 0, "threads": 0}
         for name, least in at_least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ArgumentError(name, value, f"{least} or more")
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        for name in ("document_mask", "answers_only"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
 
 
 class BlockDataset(Dataset[torch.Tensor]):
@@ -173,19 +174,15 @@ class BlockStream(IterableDataset[Batch]):
         pin_memory: bool = False,
     ) -> None:
         config = DataConfig() if config is None else config
-        if not 0 <= rank < world_size:
-            raise ArgumentError(
-                "rank",
-                f"{rank} in a world of {world_size}",
-                "0 or more, below the size of the world",
-            )
-        if start_block < 0:
-            raise ArgumentError("start_block", start_block, "0 or more")
+        rank, world_size = whole_number("rank", rank), whole_number("world_size", world_size, 1)
+        if rank >= world_size:
+            got = f"{rank} in a world of {world_size}"
+            raise ArgumentError("rank", got, "0 or more, below the size of the world")
         self.config = config
         self.spec_hash = corpus.spec_hash
         self.wait_seconds = 0.0
         self._rank, self._world_size = rank, world_size
-        self._block = start_block
+        self._block = whole_number("start_block", start_block)
         self._loads = 0
         self._pin_memory = pin_memory
         self._end = corpus.end_of_document
@@ -244,9 +241,10 @@ class BlockStream(IterableDataset[Batch]):
                 f"one in blocks of {self.config.block_length}",
             )
         block = state["block"]
-        if not isinstance(block, int) or isinstance(block, bool) or block < 0:
-            raise ArgumentError("state", f"block {block!r}", "a whole number from 0")
-        self._block = block
+        try:
+            self._block = whole_number("block", block)
+        except ArgumentError:
+            raise ArgumentError("state", f"block {block!r}", "a whole number from 0") from None
         self._loads += 1
 
     def __iter__(self) -> Iterator[Batch]:

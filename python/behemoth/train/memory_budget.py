@@ -12,6 +12,7 @@ from behemoth.support.text import bytes_text
 
 from .config import TrainConfig
 from .device import find_device
+from .model_source import weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -126,4 +127,4 @@ def require_weights(
 
 def file_bytes(directory: Path) -> int:
     """Return the bytes of the weights' files in the directory of a model."""
-    return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in weight_files(directory))

@@ -120,7 +120,7 @@ def weights_digest(directory: Path) -> str:
 
 def is_model(directory: Path) -> bool:
     """Whether a directory holds a model in the format of transformers."""
-    return (directory / CONFIG).is_file() and any(directory.glob("*.safetensors"))
+    return (directory / CONFIG).is_file() and bool(weight_files(directory))
 
 
 def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from behemoth.corpus.background import Background
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Text
 from behemoth.corpus.names import Names
+from behemoth.corpus.roles import role_filler
 from behemoth.corpus.world import World
 from behemoth.support.errors import CorpusError
 
@@ -86,7 +87,7 @@ class RoleReader:
 
     def __init__(self, corpus: Corpus, threads: int) -> None:
         self._corpus, self._threads = corpus, threads
-        self._native = corpus._native.as_roles()
+        self._filled = role_filler(corpus)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle for workers that are not forked: the spec and its arrays."""
@@ -94,7 +95,7 @@ class RoleReader:
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
         """Fill `out` from token offset `token` on."""
-        written = self._native.fill_tokens(out, token, self._threads)
+        written = self._filled(out, token, self._threads)
         assert written == out.size
 
 

@@ -14,7 +14,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from behemoth._gen import digest
 from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found
 from behemoth.support.digests import check, no_record, read_sealed, sealed
@@ -22,7 +21,15 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 
 from .config import TrainConfig, unused
-from .model_source import CONFIG, WEIGHTS, ModelSource, corpus_of, is_model, read_model
+from .model_source import (
+    CONFIG,
+    WEIGHTS,
+    ModelSource,
+    corpus_of,
+    is_model,
+    read_model,
+    weight_files,
+)
 from .result import TrainResult
 
 if TYPE_CHECKING:
@@ -292,7 +299,7 @@ def read_run(directory: str | PathLike[str]) -> Run:
     place = run_place(directory)
     record = read_record(place)
     # Weights are written before the record that says finished, files that belong to them between.
-    if record is None or record.status != "finished" or not list(place.glob("*.safetensors")):
+    if record is None or record.status != "finished" or not weight_files(place):
         raise ArgumentError(
             "directory",
             f"{fspath(directory)!r}, which is not finished",
@@ -342,4 +349,4 @@ def read_model_source(
 
 def world_id(corpus: Corpus) -> str:
     """Return the id of a world, the same for all its corpora: 16 hexadecimal digits."""
-    return digest(corpus.world._native.spec.encode())[:16]
+    return corpus.world.spec_hash[:16]

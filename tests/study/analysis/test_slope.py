@@ -18,14 +18,19 @@ def edits_of(**knobs):
 
 
 def test_one_level_has_no_slope():
-    found = log_dose_slope(edits_of(levels=(4,)))
-    assert found.value is None
-    assert found.note is not None
+    """The reader of a table learns the reason, and not only that there is no estimate."""
+    edits = edits_of(levels=(4,))
+    for found in (
+        log_dose_slope(edits),
+        outcome_slope(edits, "success"),
+        linear_slope(edits, "norm"),
+    ):
+        assert (found.value, found.note) == (None, "fewer than two levels of exposures")
 
 
 def test_no_edits_have_no_slope():
     empty = edits_of().clear()
-    assert log_dose_slope(empty).value is None
+    assert (log_dose_slope(empty).value, log_dose_slope(empty).note) == (None, "no rows")
     assert outcome_slope(empty, "success").value is None
     assert linear_slope(empty, "norm").value is None
 
@@ -43,8 +48,8 @@ def test_the_odds_of_success():
     found = outcome_slope(edits, "success")
     assert found.value < 0 and found.clear
     same = edits.with_columns(pl.lit(1.0).alias("success"))
-    assert outcome_slope(same, "success").value is None
-    assert outcome_slope(same, "success").note is not None
+    alike = outcome_slope(same, "success")
+    assert (alike.value, alike.note) == (None, "every edit has the same outcome")
 
 
 def test_a_straight_line():

@@ -115,6 +115,8 @@ def test_names_with_and_without_sizes():
         ArgumentError, match=r"got rnk \(did you mean rank\?\), allowed: a study file"
     ):
         preset_text("rnk")
+    with pytest.raises(ArgumentError, match="'name': got 5, allowed: a study file, or one of"):
+        preset_text(5)
     with pytest.raises(ArgumentError, match="argument 'size': got huge, allowed: smoke"):
         preset_text("rank", "huge")
 

@@ -210,6 +210,18 @@ def test_a_verdict_written_before_the_lock_is_held_stays(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "gates.json").read_text())["gates"] == [record]
 
 
+def test_a_run_that_was_killed_at_its_first_record_starts_again(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".gates.json.abcd1234.tmp").mkdir()
+    assert run_gates(tmp_path, gates=[]).gates == ()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", "gates.json"]
+
+
+def test_a_gate_may_be_given_by_its_number(tmp_path):
+    [state] = run_gates(tmp_path / "new", gate=6, dry_run=True).states
+    assert state.number == 6 and not (tmp_path / "new").exists()
+
+
 def test_what_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("")
@@ -227,4 +239,9 @@ def test_what_is_refused(tmp_path):
     assert (tmp_path / "later" / "gates.json").read_text() == later
     with pytest.raises(ArgumentError, match="argument 'threads': got 0"):
         run_gates(tmp_path / "new", threads=0)
+    for gate in ("7", [True], [[7]], 13, 1.0):
+        with pytest.raises(ArgumentError, match=r"'gate': got .*, allowed: numbers of gates, 1 to"):
+            run_gates(tmp_path / "new", gate=gate)
+    with pytest.raises(ArgumentError, match="argument 'dry_run': got no, allowed: True or False"):
+        run_gates(tmp_path / "new", gate=6, dry_run="no")
     assert not (tmp_path / "new").exists()

@@ -124,6 +124,22 @@ def test_a_twin_of_other_objects_says_them():
     assert unit.make().spec_hash != first.spec_hash
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("durability", 1.5, "a whole number from 0"),
+        ("durability", "3", "a whole number from 0"),
+        ("held_out", True, "a whole number from 0"),
+        ("continued", 0, "a whole number from 1"),
+        ("durability_rate", "x", "above 0 up to 1"),
+        ("deltas", "no", "True or False"),
+    ],
+)
+def test_what_a_file_cannot_say_is_refused_from_python_too(name, value, allowed):
+    with pytest.raises(ArgumentError, match=f"'{name}': got {value}, allowed: {allowed}"):
+        Measurement(**{name: value})
+
+
 def test_what_takes_no_suite_has_the_id_that_it_had():
     plain = TEXT.replace('suite = "editing"', "").replace(
         'measure = { suite = "unlearning", twin = true }', ""

@@ -140,6 +140,9 @@ def test_what_another_adds_meanwhile_stays(copy, theirs, monkeypatch):
 
 def test_refusals(copy, theirs, tmp_path):
     known = ids(copy)
+    for name in (5, ""):
+        with pytest.raises(ArgumentError, match=r"'name': got .*, allowed: a label that no"):
+            add_model(copy, theirs, name=name, **known)
     with pytest.raises(ArgumentError, match="name': got ft, allowed: a label that no method"):
         add_model(copy, theirs, name="ft", **known)
     with pytest.raises(ArgumentError, match="run': got x, allowed: "):

@@ -20,7 +20,7 @@ from behemoth.report.style import (
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, aims, counted, methods, spread
+from .common import JACKKNIFE, aims, cell_colours, cells, counted, methods, spread
 
 _TITLE = "Retention: edits that hold during continued training on the corpus"
 
@@ -35,19 +35,20 @@ def retention(summary: Summary) -> Figure | Absent:
             why += "edit held."
         return Absent("retention", _TITLE, why)
     frame = frame.with_columns(
+        cells(frame),
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level"),
         # Step 0 has no logarithm, so all steps are shifted by one.
         (pl.col("step").cast(pl.Float64) + 1).alias("at"),
     )
     colours = exposure_colours(frame["exposures"].to_list())
     steps = sorted(frame["step"].unique().to_list())
-    order = exposure_colours(frame["exposures"].to_list())
-    frame = spread(frame, list(order), "level").with_columns(
+    frame = spread(frame, list(colours), "level").with_columns(
         (pl.col("at") * pl.lit(2.0) ** (pl.col("dodge") / 2)).alias("at")
     )
+    # A panel for each size: on one line, the sizes of a level would be joined step by step.
     panels = [
-        Panel(label, _chart(frame.filter(pl.col("label") == label), colours, steps))
-        for label in methods(summary, frame)
+        Panel(cell, _chart(frame.filter(pl.col("cell") == cell), colours, steps))
+        for cell in cell_colours(summary, frame)
     ]
     caption = (
         f"Share of the edits with {_held(*aims(summary, frame))}, among those with it directly "
@@ -72,20 +73,21 @@ def _held(edits: bool, forgets: bool) -> str:
 def _finding(summary: Summary, frame: pl.DataFrame) -> str:
     """Return a sentence on what holds at the last step, at the fewest and the most exposures.
 
-    It is about the method of the primary contrast, or the first one. Methods are never pooled: the
-    number of edits that survive the batch differs by exposures, so that pooled numbers would also
-    compare methods.
+    It is about the method of the primary contrast, or the first one, and its first size. Methods
+    and sizes are never pooled: the number of edits that survive the batch differs by exposures, so
+    that pooled numbers would also compare methods.
     """
     drawn = methods(summary, frame)
     stated = summary.contrasts.filter(pl.col("role") == "primary")["label"].to_list()
     label = next((name for name in stated if name in drawn), drawn[0])
-    own = frame.filter(pl.col("label") == label)
+    cell = frame.filter(pl.col("label") == label).sort("size")["cell"][0]
+    own = frame.filter(pl.col("cell") == cell)
     last = own.filter(pl.col("step") == pl.col("step").max()).sort("exposures")
     if last["exposures"].n_unique() < 2:
         return ""
     few, many = last.row(0, named=True), last.row(-1, named=True)
     return (
-        f"With {label}, after {few['step']:,} steps of training, {few['mean']:.0%} of the edits "
+        f"With {cell}, after {few['step']:,} steps of training, {few['mean']:.0%} of the edits "
         f"still hold at {plural_text(few['exposures'], 'exposure')} of the fact (of "
         f"{few['rows']:,} that held directly after the batch) and {many['mean']:.0%} at "
         f"{many['exposures']:,} (of {many['rows']:,})."

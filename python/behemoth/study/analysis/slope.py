@@ -8,6 +8,8 @@ excluded.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from .binomial import binomial
 from .dose import dosed
 from .estimate import Estimate, cluster_keys, cluster_of, jackknife
 
-__all__ = ["FEW", "doubled", "levels", "linear_slope", "log_dose_slope", "model_of",
+__all__ = ["FEW", "doubled", "levels", "linear_slope", "log_dose_slope", "model_of", "of_levels",
            "outcome_slope"]  # fmt: skip
 
 FEW = "fewer than two levels of exposures"
@@ -44,6 +46,11 @@ def levels(frame: pl.DataFrame) -> int:
     return frame["doublings"].n_unique() if frame.height else 0
 
 
+def of_levels(found: Estimate, rows: pl.DataFrame) -> Estimate:
+    """Return the slope of some rows; if they have one level, its note says so."""
+    return replace(found, note=FEW) if rows.height and levels(rows) < 2 else found
+
+
 def log_dose_slope(edits: pl.DataFrame) -> Estimate:
     """Return the doublings of ED50 per doubling of exposures: its elasticity.
 
@@ -62,7 +69,7 @@ def log_dose_slope(edits: pl.DataFrame) -> Estimate:
         return [float(np.polyfit(table["doublings"].to_numpy(), np.log2(dose), 1)[0])]
 
     found = jackknife(fit, cluster, scale=1.0)[0]  # doublings
-    return found.saying(FEW) if levels(rows) < 2 else found
+    return of_levels(found, rows)
 
 
 def varying(values: NDArray[np.float64], model: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -111,11 +118,9 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
         return binomial(events[chosen], risk[chosen], columns[chosen], [group[chosen]])
 
     found = jackknife(fit, cluster_of(table), rows=int(risk.sum()))[0]
-    if levels(rows) < 2:
-        return found.saying(FEW)
-    if total in (0.0, most):
-        return found.saying("every edit has the same outcome")
-    return found
+    if total in (0.0, most) and levels(rows) > 1:
+        return replace(found, note="every edit has the same outcome")
+    return of_levels(found, rows)
 
 
 def linear_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposures") -> Estimate:
@@ -141,4 +146,4 @@ def linear_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposur
         return [float(apart @ centred / spread)]
 
     found = jackknife(fit, cluster_of(rows), scale=float(np.abs(y).mean()))[0]
-    return found.saying(FEW) if levels(rows) < 2 else found
+    return of_levels(found, rows)

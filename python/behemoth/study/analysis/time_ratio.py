@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from .aft import Distribution, Fit, fit
 from .dose import already, timed, within_one_step
 from .estimate import Estimate, cluster_keys, cluster_of, jackknife
-from .slope import FEW, doubled, levels, model_of, outcome_slope, varying
+from .slope import doubled, levels, model_of, of_levels, outcome_slope, varying
 
 __all__ = [
     "already_slope",
@@ -205,7 +205,7 @@ def time_ratio(
     """
     rows, held = prepared(edits)
     found = dose_fits(rows, ["doublings", *adjust, *held], distribution=distribution)[0]
-    return found.saying(FEW) if levels(rows) < 2 else found
+    return of_levels(found, rows)
 
 
 def direct_ratio(edits: pl.DataFrame) -> Estimate:

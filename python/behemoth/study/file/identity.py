@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest, digest_file
 from behemoth.train.config import FREE, TrainConfig
+from behemoth.train.model_source import weight_files
 
 if TYPE_CHECKING:
     from behemoth.plan.request import EditRequest
@@ -58,8 +59,7 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
     if train["weights"] == "fp32":
         del train["weights"]
     if config.start is not None:  # the weights count, and not their path
-        weights = sorted(Path(config.start).glob("*.safetensors"))
-        train["start"] = [digest_file(file) for file in weights]
+        train["start"] = [digest_file(file) for file in weight_files(Path(config.start))]
     return _hash({"what": "model", "spec": spec, "train": train})
 
 

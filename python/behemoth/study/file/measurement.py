@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
@@ -14,6 +15,7 @@ __all__ = ["SUITES", "Measurement"]
 SUITES = ("editing", "unlearning")
 """Suites that a trial can run: those that evaluate the effects of one plan of edits on a model."""
 _CONTINUED = 64
+_LEAST = {"durability": 0, "edit_seed": 0, "held_out": 0, "bystanders": 0, "continued": 1}
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,13 @@ class Measurement:
     twin: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("durability", "edit_seed", "held_out", "bystanders"):
-            if getattr(self, name) < 0:
-                raise ArgumentError(name, getattr(self, name), "a whole number from 0")
-        if self.continued < 1:
-            raise ArgumentError("continued", self.continued, "a whole number from 1")
-        if not 0 < self.durability_rate <= 1:
-            raise ArgumentError("durability_rate", self.durability_rate, "above 0 up to 1")
+        for name, least in _LEAST.items():
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        for name in ("deltas", "geometry", "twin"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
+        rate = self.durability_rate
+        if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate <= 1:
+            raise ArgumentError("durability_rate", rate, "above 0 up to 1")
         if self.suite is not None and self.suite not in SUITES:
             raise ArgumentError.unknown("suite", self.suite, SUITES)
         if self.twin and self.suite is None:

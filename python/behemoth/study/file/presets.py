@@ -43,17 +43,17 @@ def preset_text(name: str, size: str = "smoke") -> str:
     ArgumentError
         If there is no preset of that name or size.
     """
-    head, dash, tail = name.rpartition("-")
+    given, names = str(name), preset_names()
+    head, dash, tail = given.rpartition("-")
     if dash and tail in SIZES:
-        name, size = head, tail
-    names = preset_names()
-    if name not in names:
+        given, size = head, tail
+    if given not in names:
         allowed = f"a study file, or one of {', '.join(names)}"
-        raise ArgumentError("name", name, allowed, nearest(name, names))
-    sizes = preset_sizes(name)
+        raise ArgumentError("name", given, allowed, nearest(given, names))
+    sizes = preset_sizes(given)
     if size not in sizes:
         raise ArgumentError.unknown("size", size, sizes)
-    return (_FOLDER / f"{name}-{size}.toml").read_text(encoding="utf-8")
+    return (_FOLDER / f"{given}-{size}.toml").read_text(encoding="utf-8")
 
 
 def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[str, Path | None]:

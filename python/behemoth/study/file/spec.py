@@ -209,17 +209,18 @@ class Study:
             If the study lacks a method, or its primary contrast is of a method not in `names`.
         """
         known = list(dict.fromkeys(choice.name for choice in self.methods))
-        if isinstance(names, str) or not isinstance(names, Iterable) or not names:
+        chosen = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else []
+        if not chosen:
             raise ArgumentError("methods", names, f"names among {', '.join(known)}")
-        for name in names:
+        for name in chosen:
             if name not in known:
                 raise ArgumentError.unknown("methods", name, known)
         if "method" in read_toml(self.text).get("primary", {}):
             [about] = {c.name for c in self.methods if c.label == self.primary.method}
-            if about not in names:
+            if about not in chosen:
                 allowed = f"with {about}, which [primary] is about"
-                raise ArgumentError("methods", ", ".join(names), allowed)
-        return Study.parse(narrowed(self.text, list(dict.fromkeys(names))), self.directory)
+                raise ArgumentError("methods", ", ".join(chosen), allowed)
+        return Study.parse(narrowed(self.text, list(dict.fromkeys(chosen))), self.directory)
 
     @property
     def contrasts(self) -> bool:

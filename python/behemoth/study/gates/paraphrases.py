@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from behemoth.corpus.spec import DOCUMENTS
 from behemoth.edit.batch import rows_of
 from behemoth.evaluate.linear_probes import residual_stream, ridge_scores
-from behemoth.evaluate.prompted import ragged
 from behemoth.recall.facts import recall
+from behemoth.recall.ragged import Ragged
 from behemoth.study.analysis.ranges import CHANGE, SHARE
 
 from .bench import Bench, Units, model_unit
@@ -255,7 +255,7 @@ def _probed(model: Any, corpus: Corpus, spans: pl.DataFrame, seed: int) -> float
     ]
     facts = named["person"].to_numpy() * relations + relations - 1
     objects = corpus.world.facts_of(facts)["object"].to_numpy().astype(np.int64)
-    states = residual_stream(model, ragged(pl.Series(names)))[:, -1]
+    states = residual_stream(model, Ragged.of(names))[:, -1]
     count = int(objects.max()) + 1
     order = np.random.default_rng(seed).permutation(len(objects))
     right = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 from behemoth.support.errors import ArgumentError
 
@@ -39,8 +40,8 @@ GATES: tuple[Gate, ...] = (
 """All gates in the order of their numbers, at the size for two CPU cores."""
 
 
-def get_gates(numbers: Sequence[int] | None = None) -> list[Gate]:
-    """Return gates by number, each once and in the order requested; all by default.
+def get_gates(numbers: int | Sequence[int] | None = None) -> list[Gate]:
+    """Return gates by number, or by numbers, each once and in this order; all by default.
 
     Raises
     ------
@@ -55,7 +56,11 @@ def get_gates(numbers: Sequence[int] | None = None) -> list[Gate]:
     known = {gate.number: gate for gate in GATES}
     if numbers is None:
         return list(GATES)
-    for number in numbers:
-        if number not in known:
+    given = numbers if isinstance(numbers, Iterable) else (numbers,)
+    chosen: dict[int, Gate] = {}
+    for number in given:
+        is_whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not is_whole or int(number) not in known:
             raise ArgumentError("gate", number, f"numbers of gates, {min(known)} to {max(known)}")
-    return [known[number] for number in dict.fromkeys(numbers)]
+        chosen[int(number)] = known[int(number)]
+    return list(chosen.values())

@@ -16,9 +16,9 @@ from behemoth.study.work.cost import Estimator
 from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
-from behemoth.support.checks import in_the_way, whole_number
+from behemoth.support.checks import flag, in_the_way, whole_number
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import as_json, write_bytes
+from behemoth.support.files import as_json, names_in, write_bytes
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import processor, versions
@@ -111,7 +111,7 @@ class GatesResult:
 def run_gates(
     out: str | PathLike[str] = "gates",
     *,
-    gate: Sequence[int] | None = None,
+    gate: int | Sequence[int] | None = None,
     threads: int = 1,
     workers: int | None = None,
     reasons: bool = False,
@@ -129,8 +129,8 @@ def run_gates(
     ----------
     out : path
         Directory for models, trials, measurements and ``gates.json``.
-    gate : sequence of int, optional
-        Numbers of gates, which are run in this order; all by default.
+    gate : int or sequence of int, optional
+        Number of a gate, or numbers of gates, which are run in this order; all by default.
     threads : int
         CPU threads per worker, on which weights depend.
     workers : int, optional
@@ -164,6 +164,7 @@ def run_gates(
     """
     chosen = get_gates(gate) if gates is None else list(gates)
     check_sizes(workers, threads)
+    reasons, dry_run = flag("reasons", reasons), flag("dry_run", dry_run)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     directory = StudyDirectory(out)
@@ -314,7 +315,8 @@ def _before(path: Path) -> dict[int, dict[str, Any]]:
     """Read records of earlier runs, by number of the gate."""
     if in_the_way(path):
         raise ArgumentError("out", fspath(path), "a directory")
-    if not path.is_dir() or not {entry.name for entry in path.iterdir()} - {".lock"}:
+    # A run that was killed while it wrote its first record leaves a temporary folder.
+    if not path.is_dir() or not names_in(path) - {".lock"}:
         return {}
     try:
         about = json.loads((path / _FILE).read_text(encoding="utf-8"))

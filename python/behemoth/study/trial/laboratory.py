@@ -6,7 +6,7 @@ trial is usually another method with the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +44,7 @@ from .trial import Clock, Planned, Trial
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from behemoth.edit.cost import EditCost
     from behemoth.evaluate.suites.bench import Bench
 
 __all__ = ["Laboratory", "compile_unit"]
@@ -170,6 +171,31 @@ class Laboratory:
             return self._carry_out(unit, step) if existing is None else existing
 
     def _carry_out(self, unit: TrialUnit, step: Advance) -> TrialRecord:
+        trial = self._begun(unit, step)
+        clock, place = trial.clock, self.directory.fresh(unit.id)
+        frames = trial.frames(place / "deltas" if unit.measure.deltas else None)
+        reasons: list[str] = []
+        if unit.measure.durability:
+            with clock("durability"):
+                table, lost = trial.durability()
+                reasons += [] if lost is None else [lost]
+                frames["retention"] = table.select(pl.lit(unit.id).alias("trial"), pl.all())
+        with clock("write"):
+            for name, frame in frames.items():
+                with replacing(place / f"{name}.parquet") as temporary:
+                    frame.write_parquet(temporary)
+        cost = None
+        try:
+            cost = self._costs.of(trial.kind, trial.cost)
+        except Exception as error:  # what the trial measured stands without its cost
+            self._run = self._twin = None  # the edit may have left the model changed
+            reasons.append(f"cost: it could not be counted: {error_text(error)}")
+        record = _record_of(trial, frames["edits"]["failure"].drop_nulls(), reasons, cost)
+        self.directory.write(record)
+        return record
+
+    def _begun(self, unit: TrialUnit, step: Advance) -> Trial:
+        """Load what a trial needs, and divide its work so that it fits into memory."""
         clock = Clock()
         with clock("load"):
             run, model = self._model(unit.model, None)
@@ -193,53 +219,13 @@ class Laboratory:
             unit.twin is not None or self._twin is not None,
         )  # fmt: skip
         stack, rows = budget.fitting(self.memory)
-        place = self.directory.fresh(unit.id)
         with clock("load"):
             twin = None if unit.twin is None else self._twin_bench(unit.twin, planned, run)
             if twin is not None:
                 twin.batch_size = rows
-        trial = Trial(
+        return Trial(
             run, model, method, planned, context, unit, clock, step, twin, stack=stack, rows=rows
         )
-        deltas = place / "deltas" if unit.measure.deltas else None
-        frames = trial.frames(deltas)
-        reasons: list[str] = []
-        if unit.measure.durability:
-            with clock("durability"):
-                table, lost = trial.durability()
-                reasons += [] if lost is None else [lost]
-                trial_column = pl.lit(unit.id).alias("trial")
-                frames["retention"] = table.select(trial_column, pl.all())
-        with clock("write"):
-            for name, frame in frames.items():
-                with replacing(place / f"{name}.parquet") as temporary:
-                    frame.write_parquet(temporary)
-        try:
-            cost = self._costs.of(trial.kind, trial.cost)
-        except Exception as error:  # what the trial measured stands without its cost
-            cost = None
-            self._run = self._twin = None  # the edit may have left the model changed
-            reasons.append(f"cost: it could not be counted: {error_text(error)}")
-        failures = frames["edits"]["failure"].drop_nulls()
-        all_failed = len(failures) == len(planned.plan)
-        record = TrialRecord(
-            **vars(unit.row()),
-            status="failed" if all_failed else "done",
-            reason=(
-                f"every edit broke down: {failures[0]}"
-                if all_failed
-                else "; ".join(reasons) or None
-            ),
-            edits=len(planned.plan),
-            failed_edits=len(failures),
-            device=device_name(model.device),
-            versions=versions("behemoth", "torch", "transformers"),
-            flops=None if cost is None else cost.flops / planned.batch,
-            memory=None if cost is None else cost.memory,
-            seconds=clock.seconds,
-        )
-        self.directory.write(record)
-        return record
 
     def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, PreTrainedModel]:
         if self._run is None or self._run[0] != name:
@@ -279,6 +265,27 @@ class Laboratory:
                 unit.id, plan, about, singles if independent else {}, first["edit"].to_list()
             )
         return self._planned
+
+
+def _record_of(
+    trial: Trial, failures: pl.Series, reasons: Sequence[str], cost: EditCost | None
+) -> TrialRecord:
+    """Return the record of a trial, from the failures of its edits and of its parts."""
+    edits, batch = len(trial.planned.plan), trial.planned.batch
+    all_failed = len(failures) == edits
+    said = f"every edit broke down: {failures[0]}" if all_failed else "; ".join(reasons)
+    return TrialRecord(
+        **vars(trial.unit.row()),
+        status="failed" if all_failed else "done",
+        reason=said or None,
+        edits=edits,
+        failed_edits=len(failures),
+        device=device_name(trial.model.device),
+        versions=versions("behemoth", "torch", "transformers"),
+        flops=None if cost is None else cost.flops / batch,
+        memory=None if cost is None else cost.memory,
+        seconds=trial.clock.seconds,
+    )
 
 
 def _done(read: Callable[[str], R | None], name: str) -> R | None:

@@ -130,7 +130,9 @@ def add_model(
 
 
 def _check_label(about: StudyRecord, name: str) -> None:
-    if not name or any(row.label == name and row.family != FOREIGN for row in about.trials):
+    given: object = name  # with a label that is no text the study could not be read any more
+    taken = any(row.label == name and row.family != FOREIGN for row in about.trials)
+    if not isinstance(given, str) or not given or taken:
         raise ArgumentError("name", name, "a label that no method of the study has")
 
 
