@@ -92,12 +92,13 @@ def test_probes_are_averaged_within_their_edit_first():
     rows = [
         {"world": "w", "seed": 0, "edit": 0, "exact_match": True, "group": "edited_paraphrase"},
         *(
-            {"world": "w", "seed": 0, "edit": 1, "exact_match": False, "group": group}
-            for group in ["edited_paraphrase"] * 9
+            {"world": "w", "seed": 0, "edit": 1, "exact_match": right, "group": "edited_paraphrase"}
+            for right in [True] * 3 + [False] * 6
         ),
     ]
     row = aggregate(frame_of(rows), ["exact_generalization"], filters=("all",))
-    assert row.select("value", "rows", "edits").row(0) == (0.5, 10, 2)
+    # Of 1 and a third; over rows it would be 0.4.
+    assert row.select("value", "rows", "edits").row(0) == (pytest.approx(2 / 3), 10, 2)
 
 
 def test_edits_of_models_of_unequal_size_count_alike():
@@ -136,6 +137,9 @@ def test_the_same_seed_gives_the_same_interval():
     one, other, third = (aggregate(frame, ["exact_efficacy"], seed=s) for s in (0, 0, 1))
     assert one.equals(other)
     assert one["value"].equals(third["value"])
+    few = [aggregate(frame, ["exact_efficacy"], resamples=9, seed=s) for s in range(5)]
+    ends = {each.select("low", "high").row(0) for each in few}
+    assert len(ends) > 1, "each seed has draws of its own"
 
 
 def test_no_rows_give_no_metrics():

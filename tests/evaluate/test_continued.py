@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from behemoth import ArgumentError, Corpus, World
-from behemoth.delta.delta import EditDelta
+from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate import continued
 from behemoth.evaluate.continued import continue_training
 from behemoth.evaluate.relearning import RELEARNING
@@ -61,6 +61,24 @@ def test_the_text_is_learnt(asked, random_model):
     # Sentences of the same form make objects likelier than other tokens, whichever they are.
     first, last = (one.filter(step=step)["log_probability_old"].mean() for step in (0, 30))
     assert last > first + 0.5
+
+
+def test_it_begins_with_the_edited_model(asked, random_model):
+    corpus, plan = asked
+    model = random_model(corpus.vocabulary_size)
+    name = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"
+    generator = torch.Generator().manual_seed(0)
+    change = torch.randn(model.get_parameter(name).shape, generator=generator)
+    delta = EditDelta({name: Dense(change)}, "noise", {}, "", 0)
+
+    def first(delta):
+        frame = continue_training(model, corpus, plan, delta, steps=(0,))
+        return np.array(frame["log_probability_old"])
+
+    with delta.apply(model):
+        wanted = first(empty())
+    np.testing.assert_allclose(first(delta), wanted, atol=1e-5)
+    assert np.abs(first(empty()) - wanted).max() > 0.1
 
 
 def test_documents_by_length_have_the_loss_of_documents_together(random_model):

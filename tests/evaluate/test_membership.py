@@ -67,6 +67,18 @@ def test_scores_against_whole_passes(asked, random_model):
         )
 
 
+def test_a_larger_share_counts_more_tokens(random_model):
+    """Of all tokens the mean of the least likely ones is the loss."""
+    corpus = Corpus(World(80, 2, 12), exposures=2, base=10)
+    plan = compile_plan(corpus, EditRequest(edits=5))
+    model = random_model(corpus.vocabulary_size)
+    one, every = (membership(model, corpus, plan, share=share) for share in (0.5, 1.0))
+    assert every["min_k"].to_list() == pytest.approx(every["loss"].to_list())
+    assert (one["min_k"] <= every["min_k"] + 1e-9).all()
+    assert (one["min_k"] < every["min_k"] - 1e-3).any(), "objects of two digits"
+    assert (one["min_k_plus_plus"] < every["min_k_plus_plus"] - 1e-3).any()
+
+
 def test_area_under_the_curve():
     frame = pl.DataFrame({"member": [True, True, False, False], "loss": [3.0, 1.0, 2.0, 1.0]})
     # Pairs: 3 > 2, 3 > 1, 1 < 2, 1 = 1.

@@ -7,6 +7,7 @@ from behemoth import ArgumentError
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.metrics import METRICS, get_metric
 from behemoth.evaluate.schema import SCHEMA
+from behemoth.plan.groups import GROUPS
 
 DEFAULTS = {
     "run": "r", "plan": "p", "edit": 0, "method": "lora", "world": "w", "seed": 0,
@@ -121,3 +122,29 @@ def test_model_utility_is_harmonic_over_groups_that_are_there():
         {"group": "retain", "exact_match": True}, {"group": "unrelated", "exact_match": False}
     )
     assert value(frame, "model_utility") == 0.0
+
+
+KEPT = {"same_object", "same_relation", "same_subject", "unrelated", "correlated_kept",
+        "object_nested", "new_object_nested", "subject_nested", "retain"}  # fmt: skip
+FOLLOWING = {"subject_nested", "correlated_followed", "implicit_remap"}
+REWORDED = {"edited_paraphrase", "edited_held_out", "edited_question"}
+
+
+def test_metrics_are_over_their_groups():
+    """Facts that keep their answers, those that follow, and other wordings of the edited one."""
+    rows = [{"group": group, "must_change": changes} for group in GROUPS
+            for changes in (False, True)]  # fmt: skip
+    wanted = {
+        "exact_efficacy": ({"edited"}, {"edited"}),
+        "exact_generalization": (REWORDED, REWORDED),
+        **dict.fromkeys(("exact_specificity", "leakage", "validity", "kl"), (KEPT, set())),
+        "leakage_unrelated": ({"unrelated", "retain"}, set()),
+        "exact_portability": (set(), FOLLOWING),
+        "forget_recall": ({"forget"}, {"forget"}),
+    }
+    frame = frame_of(*rows)
+    for name, (stay, change) in wanted.items():
+        [part] = METRICS[name].parts
+        counted = frame.filter(part.condition)
+        for changes, groups in ((False, stay), (True, change)):
+            assert set(counted.filter(must_change=changes)["group"]) == groups, (name, changes)

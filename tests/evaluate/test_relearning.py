@@ -52,6 +52,23 @@ def test_a_change_that_one_step_undoes_brings_the_rest_back(asked, random_model)
     assert not frame.filter(step=0).equals(frame.filter(step=5))
 
 
+def test_it_begins_with_the_edited_model(asked, random_model):
+    corpus, plan = asked
+    model = random_model(corpus.vocabulary_size)
+    name = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"
+    generator = torch.Generator().manual_seed(0)
+    change = torch.randn(model.get_parameter(name).shape, generator=generator)
+    delta = EditDelta({name: Dense(change)}, "noise", {}, "", 0)
+    first = {"steps": (0,), "seed": 1}
+    found = relearn(model, corpus, plan, delta, **first)
+    without = relearn(model, corpus, plan, empty(), **first)
+    with delta.apply(model):
+        wanted = relearn(model, corpus, plan, empty(), **first)
+    assert_frame_equal(found, wanted, abs_tol=1e-5)
+    apart = found["log_probability_old"] - without["log_probability_old"]
+    assert apart.abs().max() > 0.1
+
+
 def test_the_seed_says_who_is_taught(asked, random_model):
     corpus, plan = asked
     model = random_model(corpus.vocabulary_size)

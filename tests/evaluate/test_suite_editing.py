@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
+import torch
 
 from behemoth.delta.delta import EditDelta
 from behemoth.evaluate import SUITES
@@ -83,3 +84,17 @@ def test_the_dose_of_the_editing_suite_is_of_new_answers():
     assert editing._dose(benches["ft"]).value == 0.0
     with pytest.raises(MissingError, match="doses of new answers"):
         editing._dose(benches["npo"])
+
+
+def test_a_norm_is_that_of_all_changes_relative_to_all_that_was_changed():
+    """Changes of norm 3 and 4 of matrices of norm 2 and 4: 5 of the root of 20."""
+    model = torch.nn.Sequential(*(torch.nn.Linear(2, 2, bias=False) for _ in range(3)))
+    with torch.no_grad():
+        for number, module in enumerate(model):
+            module.weight.fill_(number + 1)
+    rows = pl.DataFrame({"edit": [0, 0, 1], "parameter": ["0.weight", "1.weight", "2.weight"],
+                         "norm": [3.0, 4.0, 6.0]})  # fmt: skip
+    single = editing._norm(SimpleNamespace(model=model, geometry=rows.filter(edit=0)))
+    assert single.value == pytest.approx(5 / 20**0.5) and single.count == 1
+    both = editing._norm(SimpleNamespace(model=model, geometry=rows))
+    assert both.value == pytest.approx((5 / 20**0.5 + 1) / 2) and both.count == 2

@@ -1,8 +1,14 @@
 """Suite sequence: which edits are asked, and how long they hold."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
+import pytest
+import torch
 
+from behemoth.delta.delta import Dense, EditDelta
+from behemoth.evaluate.suites import sequence
 from behemoth.evaluate.suites.sequence import half_life, sampled_edits
 
 
@@ -27,3 +33,56 @@ def test_a_sample_of_a_long_sequence_has_its_first_edits():
     assert len(long) <= 256 and long[0] == 0 and long[-1] == 9_999
     assert set(range(5)) <= set(long.tolist())
     assert (np.diff(long) > 0).all() and np.diff(long).max() < 100
+
+
+def test_the_half_life_is_interpolated_on_the_logarithm():
+    """All hold one edit later and none three later: a half at 2 ** 1.5 - 1."""
+    rows = [
+        {"place": place, "after": place + age, "exact_match": age < 4}
+        for place in range(5)
+        for age in (1, 2, 4)
+    ]
+    assert half_life(pl.DataFrame(rows)) == pytest.approx(2**1.5 - 1)
+
+
+def test_measures_of_a_sequence_are_of_one_checkpoint():
+    """After 2 of 4 edits, of which the first checkpoint was after one."""
+
+    def row(group, after, place, **columns):
+        return {"group": group, "after": after, "place": place, "known": True,
+                "must_change": False, "exact_match": False, "kl": 1.0, "stage": "after",
+                "log_probability_new": 0.0, "log_probability_old": 0.0, **columns}  # fmt: skip
+
+    rows = [
+        row("edited", 2, 0, exact_match=True, log_probability_new=1.0),
+        row("edited", 2, 1, log_probability_old=1.0),
+        row("edited", 2, 2, exact_match=True, log_probability_new=1.0),  # not made yet
+        row("edited", 1, 1, exact_match=True),
+        *(row("unrelated", 2, 0, exact_match=right, kl=kl)
+          for right, kl in ((True, 0.1), (True, 0.2), (True, 0.3), (False, 0.4))),
+        row("unrelated", 2, 0, known=False, kl=0.0),
+        row("unrelated", 1, 0, kl=9.0),
+        row("subject_nested", 2, 0, must_change=True, kl=9.0),
+    ]  # fmt: skip
+    bench = SimpleNamespace(
+        sequence=pl.DataFrame(rows), edit=SimpleNamespace(checkpoints=(1, 2, 4)),
+        mean=lambda rows, value, _: rows.select(value.cast(pl.Float64).mean()).item(),
+    )  # fmt: skip
+    assert sequence._hold(bench, 2) == 0.5 and sequence._efficacy(bench, 2) == 0.5
+    assert sequence._first(bench, 2) == 1.0
+    assert sequence._lost(bench, 2) == 0.25
+    assert sequence._kl(bench, 2) == pytest.approx(0.2)
+
+
+def test_the_norm_of_a_sum_is_relative_to_that_of_what_it_changes(tmp_path):
+    model = torch.nn.Sequential(*(torch.nn.Linear(2, 2, bias=False) for _ in range(3)))
+    with torch.no_grad():
+        for number, module in enumerate(model):
+            module.weight.fill_(number + 1)
+    changes = {"0.weight": Dense(torch.ones(2, 2)), "1.weight": Dense(torch.full((2, 2), 2.0))}
+    EditDelta(changes, "by hand", {}, "", 0).save(tmp_path)
+    edit = SimpleNamespace(checkpoint_place=lambda edits: tmp_path)
+    assert sequence._norm(SimpleNamespace(edit=edit, model=model), 2).value == pytest.approx(1.0)
+    EditDelta({"1.weight": Dense(torch.ones(2, 2))}, "by hand", {}, "", 0).save(tmp_path)
+    half = sequence._norm(SimpleNamespace(edit=edit, model=model), 2).value
+    assert half == pytest.approx(0.5)

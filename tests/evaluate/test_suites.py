@@ -522,3 +522,36 @@ def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
     delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
     with pytest.raises(MissingError, match="an edit that changes weights"):
         unlearning._parameters(SimpleNamespace(delta=delta))
+
+
+def test_an_attack_that_knows_the_twin_looks_for_what_only_the_model_finds_likely():
+    """By themselves the losses of members and others are alike; held to the twin's they are not."""
+
+    def scores(members, others):
+        return pl.DataFrame({"fact": [0, 1, 2, 3], "member": [True, True, False, False],
+                             "loss": [*members, *others]})  # fmt: skip
+
+    bench = SimpleNamespace(
+        membership=scores((-1.0, -3.0), (-1.0, -3.0)),
+        beside=SimpleNamespace(membership=scores((-4.0, -5.0), (-1.5, -2.5))),
+        subjects_of=lambda facts: np.arange(len(facts)),
+    )
+    assert unlearning._membership(bench, "loss").value == 0.5
+    assert unlearning._reference(bench).value == 1.0
+
+
+def test_facts_that_are_taught_again_have_not_come_back_by_themselves(monkeypatch):
+    """Those that are taught are said after a step, half of the others after 3."""
+    back = [1, 1, 1, 1, 3, 3, 9, 9]
+    rows = [
+        {"step": step, "fact": fact, "taught": fact < 4, "old_match": step >= first}
+        for step in range(8)
+        for fact, first in enumerate(back)
+    ]
+    monkeypatch.setattr(unlearning, "relearn", lambda *_, **__: pl.DataFrame(rows))
+    run = SimpleNamespace(corpus=None)
+    bench = SimpleNamespace(model=None, run=run, plan=None, change=None, rows_of=lambda rows: rows)
+    found = unlearning._relearning(bench)
+    assert (found.value, found.count) == (3.0, 4)
+    monkeypatch.setattr(unlearning, "relearn", lambda *_, **__: pl.DataFrame(rows[:16]))
+    assert unlearning._relearning(bench).value == math.inf

@@ -182,6 +182,8 @@ def test_groups(corpus, bigrams):
     )
     assert groups.select("exposures", "n").rows() == [(4, 180)]
     assert groups["recall"].item() == frame["exact_match"].mean()
+    assert groups["valid_object"].item() == frame["valid_object"].mean() == pytest.approx(1 / 3)
+    assert groups["log_probability"].item() == pytest.approx(frame["log_probability"].mean())
     by = recall_by_group(frame, ["relation", "template"])
     assert by["relation"].to_list() == [0, 1, 2]
     assert by["recall"].to_list()[1:] == [0.0, 0.0]
@@ -214,3 +216,12 @@ def test_unknown_templates_are_refused(corpus, random_model):
         ArgumentError, match=r"'templates': got sor \(did you mean rso\?\), allowed: d"
     ):
         recall(model, corpus, templates=["sor"])
+
+
+def test_held_out_wordings_are_left_out_where_they_are_not_wanted(bigrams):
+    corpus = Corpus(World(60, 2, 5), exposures=2, paraphrases=3, held_out=1)
+    every, written = (
+        frame_of(bigrams, corpus, KNOWS, held_out=held_out) for held_out in (True, False)
+    )
+    assert every["held_out"].any() and not written["held_out"].any()
+    assert written.equals(every.filter(~pl.col("held_out")))

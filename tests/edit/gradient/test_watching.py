@@ -111,6 +111,38 @@ def test_held_out_wordings_are_looked_at_until_their_flip_has_held(network, sing
             assert not any(all(above[at : at + HOLD + 1]) for at in range(len(above) - HOLD - 1))
 
 
+def test_one_bystander_and_one_wording_are_what_the_edited_model_says(network, singles, context):
+    model = network.double()
+    method = get_method("lora", {"steps": 2, "learning_rate": 3e-2, "rank": 2})
+
+    def scores(prompt):
+        with torch.no_grad():
+            return model(input_ids=torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
+
+    found = watched(method, model, singles, context, bystanders=1, held_out=1)
+    for plan, delta in zip(singles, found, strict=True):
+        last = delta.trace[-1]
+        probes = plan.probes.filter(~plan.probes["must_change"])
+        shifts = []
+        for prompt in probes["prompt"].to_list():
+            before = scores(prompt)
+            with delta.apply(model):
+                shifts.append(float((before.exp() * (before - scores(prompt))).sum()))
+        assert any(last["kl"] == pytest.approx(shift, rel=1e-6) for shift in shifts)
+        worded = plan.probes.filter(
+            plan.probes["group"].is_in(("edited_paraphrase", "edited_held_out"))
+        )
+        said = []
+        for prompt, [new], [old] in worded.select("prompt", "answer", "old_answer").iter_rows():
+            with delta.apply(model):
+                own = scores(prompt)
+            others = own.clone()
+            others[old] = -torch.inf
+            said.append([float(own[new]), float(own[old]), float(others.max())])
+        traced = [last[name] for name in HELD_OUT]
+        assert any(traced == pytest.approx(one, rel=1e-6) for one in said)
+
+
 def test_a_flip_has_its_norm(network, singles, context):
     method = get_method("lora", {"steps": 60, "learning_rate": 3e-2, "retain_rows": 0})
     for delta in watched(method, network, singles, context, held_out=0):

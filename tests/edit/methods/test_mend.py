@@ -1,5 +1,7 @@
 """MEND: its networks token by token, and that no fact of a half teaches its own editors."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -121,7 +123,8 @@ def class_of(model, corpus, settings):
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, together):
     """One group of edits after the other, each in a model of its own, the whole of it."""
-    one = class_of(model, small_corpus, {"together": together, "training_batch": 7})
+    settings = {"together": together, "training_batch": 7, "edited": 1.7}
+    one = class_of(model, small_corpus, settings)
     assert one.size == 7 // together * together
     factors = {name: found[0].shape[-1] + found[1].shape[-1] for name, found in one.factors.items()}
     editors = {name: drawn(width, seed) for seed, (name, width) in enumerate(factors.items())}
@@ -190,6 +193,18 @@ def test_a_batch_is_the_sum_of_its_edits(model, compiled, small_corpus, tmp_path
     for name, change in whole.changes.items():
         wanted = sum(part.changes[name].to_dense() for part in parts)
         torch.testing.assert_close(change.to_dense(), wanted)
+
+
+def test_an_edit_in_several_rows_is_their_mean(model, compiled, small_corpus, tmp_path):
+    """Its rows twice over are no larger edit, as those of a plan in many wordings would be."""
+    plan = compiled(2, seed=1)
+    own = plan.training.filter(role="edit")
+    twice = replace(plan, training=pl.concat([plan.training, own, own]))
+    method, context = Mend(**QUICK), EditContext(small_corpus, cache=tmp_path)
+    [once], [often] = (method.apply(model, [each], context) for each in (plan, twice))
+    for name, change in once.changes.items():
+        assert change.to_dense().norm() > 0
+        torch.testing.assert_close(often.changes[name].to_dense(), change.to_dense())
 
 
 def test_no_fact_of_the_other_half_is_practised_on_or_held(small_corpus, monkeypatch):

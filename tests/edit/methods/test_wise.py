@@ -140,6 +140,33 @@ def test_without_retained_rows_there_is_no_margin_to_them(model, compiled, small
     assert delta.failure is None and float(side_of(delta).change.norm()) > 0
 
 
+def test_the_loss_has_the_margins_of_the_paper(model, plan, small_corpus):
+    """max(0, r - a) + max(0, b - e) + max(0, g + r - e) a pair at a time; a = b / 4, g = b / 2."""
+    method = Wise(**QUICK, margin=0.8)
+    training = _Training(method, model, plan, EditContext(small_corpus))
+    size = training.tail.outputs.shape[1], training.edited.shape[1]
+    change = torch.randn(size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    # As long as what the matrix gives, so that some of each kind lie on either side of a margin.
+    change *= 0.4 * training.scale / (training.looked_at @ change.T).norm(dim=1).mean()
+
+    def lengths(rows):
+        return [float((change @ row).norm()) / training.scale for row in rows]
+
+    count = len(training.edited)
+    e, r = lengths(training.edited), lengths(training.looked_at[count:])
+    a, b, g = 0.2, 0.8, 0.4
+    margins = (
+        [max(0.0, x - a) for x in r],
+        [max(0.0, b - x) for x in e],
+        [max(0.0, g + x - y) for x in r for y in e],
+    )
+    added = training.tail.outputs + training.edited @ change.T
+    wanted = float(training.tail.losses(added).mean())
+    wanted += sum(sum(values) / len(values) for values in margins)
+    assert all(len(set(values)) > 1 for values in margins)
+    assert float(training._loss(change)) == pytest.approx(wanted, rel=1e-9)
+
+
 @pytest.mark.parametrize("retain_rows", [0, 64])
 def test_margins_are_shares_of_what_the_matrix_gives(model, plan, small_corpus, retain_rows):
     """A matrix that gives four times as much has margins of four times the length."""

@@ -47,6 +47,19 @@ def test_bits_of_a_model():
     assert (table["bits_per_parameter"] < table["offered_per_parameter"]).all()
 
 
+def test_the_bits_of_a_model_are_those_of_all_its_facts():
+    """Ten facts are known, and six others the less likely for their exposures: these have 0."""
+    about = {"model": "m", "size": "nano", "world": "w", "seed": 0, "rotation": 0,
+             "parameters": 100, "objects": 16}  # fmt: skip
+    facts = [(8, 0.0, True)] * 10 + [(2, -9.0, False)] * 6
+    rows = [{**about, "exposures": exposures, "log_probability": value, "exact_match": right}
+            for exposures, value, right in facts]  # fmt: skip
+    row = capacity_by_model(pl.DataFrame(rows)).row(0, named=True)
+    assert (row["facts"], row["bits"], row["offered"], row["recall"]) == (16, 40, 64, 10 / 16)
+    assert row["bits_per_parameter"] == pytest.approx(0.4)
+    assert row["facts_per_parameter"] == pytest.approx(0.16)
+
+
 def test_bits_and_recall_rise_with_exposures():
     recall = draw(sizes=("nano", "micro")).recall.collect()
     for table in (capacity_by_exposures(recall), recall_by_exposures(recall)):

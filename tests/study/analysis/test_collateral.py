@@ -44,6 +44,17 @@ def test_only_what_must_not_change_counts_and_only_afterwards():
     assert damage(probes.with_columns(pl.lit("loss nan").alias("failure"))).height == 0
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_it_is_the_edited_fact_that_was_known_before(known):
+    """By it the damage of known facts is told apart, whatever was known of the bystanders."""
+    probes = draw(worlds=1, edits=2).probes.with_columns(
+        pl.lit(known).alias("edit_known"), pl.lit(not known).alias("known")
+    )
+    rows = damage(probes)
+    assert rows["known"].unique().to_list() == [known]
+    assert damage_of_edits(rows)["known"].unique().to_list() == [known]
+
+
 def test_an_edit_whose_model_returns_nan_is_counted():
     """Its KL is in no mean; all that it knew is lost, and the number of these edits is stated."""
     nan = (pl.col("edit") == 0) & (pl.col("stage") == "after")

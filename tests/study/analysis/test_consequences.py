@@ -20,6 +20,14 @@ def test_shares_of_what_follows_and_of_what_stays():
     assert (table["low"] <= table["mean"]).all() and (table["clusters"] == 6).all()
 
 
+@pytest.mark.parametrize(("exact", "old"), [(True, False), (False, True)])
+def test_what_is_right_follows_and_what_was_right_stays(exact, old):
+    probes = draw(worlds=1, edits=2).probes
+    answered = probes.with_columns(exact_match=pl.lit(exact), old_match=pl.lit(old))
+    rows = consequences(answered).select("follows", "stays").unique().rows()
+    assert rows == [(float(exact), float(old))]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -111,3 +111,10 @@ def test_edits_that_revert():
         known = math.log(2) / (0.02 + 0.01 * math.log2(row["exposures"]))
         assert row["half_life"] == pytest.approx(known, rel=0.25)
     assert half_lives(curves.filter(pl.col("step") < 2))["half_life"].is_null().all()
+
+
+def test_only_edits_that_held_at_first_can_be_kept():
+    rows = draw(durability=True, worlds=2, edits=20).retention.collect()
+    succeeded = pl.col("edit") % 2 == 0
+    found = retention_curves(rows.with_columns(pl.col("kept") & succeeded))
+    assert found.equals(retention_curves(rows.filter(succeeded)))

@@ -64,6 +64,8 @@ def test_a_measure_that_is_the_distance_is_right_and_its_opposite_is_wrong():
     assert wrong["ranks_twin"] == 1  # held to the twin it is the distance again
     assert right["area_low"] > 0.6 and wrong["area_high"] < 0.4
     assert right["ranks_low"] is None and right["ranks_count"] == CLUSTERS
+    levels = found.levels.filter(measure="forget_probability")
+    assert levels.rows() == [("forget_probability", 8, 1.0, 1.0, 0.0, CLUSTERS)]
 
 
 def test_what_forgets_too_much_is_seen_by_the_twin_alone():

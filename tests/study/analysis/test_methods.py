@@ -45,6 +45,35 @@ def test_held_out_wordings_count_by_what_the_method_is_for():
     assert [table["forgets"].item() for table in (flips, forgets)] == [False, True]
 
 
+def test_no_held_out_wording_shows_an_edit_that_broke_down():
+    """Its rows are those of the unedited model, which may not say the old object either."""
+    for kind in ("flip", "forget"):
+        frames = draw(edits=10, worlds=2, kind=kind)
+        frames.probes = frames.probes.with_columns(
+            pl.when(pl.col("edit") % 2 == 0).then(pl.lit("loss nan")).alias("failure"),
+            exact_match=pl.lit(True), old_match=pl.lit(False),
+        )  # fmt: skip
+        assert table_of(frames)["held_out"].item() == 0.5
+
+
+def test_damage_is_the_mean_over_edits():
+    frames = draw(edits=10, worlds=3)
+    of_edits = damage_of_edits(damage(frames.probes))
+    row = table_of(frames).row(0, named=True)
+    for measure in ("kl", "lost"):
+        mean = of_edits[measure].mean()
+        assert row[measure] == pytest.approx(mean)
+        assert row[f"{measure}_low"] < mean < row[f"{measure}_high"]
+    assert row["unmeasured"] == 0
+    # One edit of each trial leaves a model whose numbers are NaN, for all of its bystanders.
+    frames.probes = frames.probes.with_columns(
+        pl.when(edit=0).then(float("nan")).otherwise("kl").alias("kl")
+    )
+    row = table_of(frames).row(0, named=True)
+    assert row["unmeasured"] == row["trials"] == 3
+    assert row["kl"] == pytest.approx(of_edits.filter(pl.col("edit") > 0)["kl"].mean())
+
+
 def test_what_was_not_asked_is_null():
     frames = draw(edits=10, worlds=1, probes=1)
     frames.probes = frames.probes.filter(pl.col("group") != "edited_held_out")
