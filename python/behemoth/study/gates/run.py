@@ -16,7 +16,7 @@ from behemoth.study.work.cost import Estimator
 from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
-from behemoth.support.checks import in_the_way, whole_number
+from behemoth.support.checks import check_directory, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock
@@ -312,8 +312,7 @@ def _states(
 
 def _before(path: Path) -> dict[int, dict[str, Any]]:
     """Read records of earlier runs, by number of the gate."""
-    if in_the_way(path):
-        raise ArgumentError("out", fspath(path), "a directory")
+    check_directory("out", path, "a directory")
     if not path.is_dir() or not {entry.name for entry in path.iterdir()} - {".lock"}:
         return {}
     try:
