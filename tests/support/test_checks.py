@@ -1,7 +1,9 @@
 """What single arguments may be, and what lies where a directory is to be."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from behemoth.support.checks import (
     as_found,
     check_directory,
+    check_permission,
     flag,
     in_the_way,
     part_of,
@@ -94,3 +97,16 @@ def test_a_part_is_a_pair_of_numbers():
     for other in (3, "01", (0,), [0, 1], (True, 2), (1, 1), (0, 0), (-1, 2), (0, 10**30)):
         with pytest.raises(ArgumentError, match=r"argument 'part': got .*, allowed: \(i, n\)"):
             part_of(other)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    # Root may write anywhere, so the system is asked on behalf of another user.
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (tmp_path / "open").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    for place in (closed, closed / "new", closed / "new" / "deeper"):
+        with pytest.raises(PermissionError) as caught:
+            check_permission(place)
+        assert caught.value.filename == str(place)
+    check_permission(tmp_path / "open" / "new")

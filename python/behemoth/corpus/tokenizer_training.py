@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from os import PathLike, fspath
 
-from behemoth.support.checks import check_directory, path_of, whole_number
+from behemoth.support.checks import check_directory, check_permission, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.progress import ProgressLike, task
@@ -65,6 +65,7 @@ def train_tokenizer(
         check_directory("out", place, allowed)
         if (place / TOKENIZER_FILE).exists():
             raise ArgumentError("out", fspath(place), allowed)
+        check_permission(place)
     with needed():
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)

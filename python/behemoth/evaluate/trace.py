@@ -32,7 +32,7 @@ from behemoth.model.modules import backbone
 from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.checks import check_directory, flag, path_of, whole_number
+from behemoth.support.checks import check_directory, check_permission, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import names_in, replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -202,6 +202,7 @@ def trace(
 
 def _check_place(place: Path) -> None:
     check_directory("out", place)
+    check_permission(place)
     if place.is_dir() and (names := names_in(place)):
         raise CorpusError(f"{place} holds {min(names)}; allowed: a new or empty directory")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from .errors import ArgumentError
 
 __all__ = [
-    "LARGEST", "as_found", "check_directory", "flag", "in_the_way", "integral", "is_url", "part_of",
-    "path_of", "url_or_none", "whole_number",
+    "LARGEST", "as_found", "check_directory", "check_permission", "flag", "in_the_way", "integral",
+    "is_url", "part_of", "path_of", "url_or_none", "whole_number",
 ]  # fmt: skip
 
 LARGEST = 2**63 - 1
@@ -48,6 +48,19 @@ def check_directory(name: str, path: Path, allowed: str = "a new or empty direct
     """
     if (found := in_the_way(path)) is not None:
         raise ArgumentError(name, f"{path}, {found}", allowed)
+
+
+def check_permission(path: Path) -> None:
+    """Refuse a place in which a result could not be written, before the work for it.
+
+    Raises
+    ------
+    PermissionError
+        For `path`; as for a disk that fails, no other value of the argument is said to be allowed.
+    """
+    folder = next((place for place in (path, *path.parents) if place.is_dir()), None)
+    if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def as_found(path: str | PathLike[str]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.support.checks import check_directory, path_of
+from behemoth.support.checks import check_directory, check_permission, path_of
 from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, names_in, replacing, write_bytes
@@ -367,9 +367,13 @@ def _taken(row: dict[str, Any]) -> Taken:
 
 
 def check_out(out: str | PathLike[str], force: bool) -> None:
-    """Refuse a directory that contains something else, or a result unless `force`."""
+    """Refuse a directory that contains something else, or a result unless `force`.
+
+    So is one that cannot be written.
+    """
     place = path_of("out", out, "a new or empty directory")
     check_directory("out", place)
+    check_permission(place)
     if not place.is_dir():
         return
     existing = names_in(place)
