@@ -1,5 +1,12 @@
 """The command line as a whole: help, version, tracebacks, and commands that do not exist."""
 
+import os
+import re
+
+import pytest
+
+from behemoth import Corpus, World
+
 
 def test_debug_shows_the_traceback(run, tmp_path):
     for words in (("--debug", "gen", "--facts", "x"), ("gen", "--facts", "x", "--debug")):
@@ -32,3 +39,20 @@ def test_the_version_is_that_of_the_engine(run):
     from behemoth._gen import version
 
     assert run("--version").out == version() + "\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("gen", "--facts", 12), ("facts", "c"), ("plan", "c", "--edits", 2), ("export", "c")],
+    ids=lambda words: words[0],
+)
+def test_a_name_whose_bytes_are_not_utf8_is_refused_by_its_argument(
+    run, words, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Corpus(World(12, 2, 4), exposures=2).write("c", probes=0)
+    more = ("--to", "jsonl") if words[0] == "export" else ()
+    message = run(*words, *more, "--out", os.fsdecode(b"z\xff.parquet")).refused()
+    expected = r"argument '--out': got .*z\\udcff.parquet.*, allowed: a path whose names are UTF-8"
+    assert re.fullmatch(expected, message)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

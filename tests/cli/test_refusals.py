@@ -83,6 +83,7 @@ def things(trained, tmp_path_factory):
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text(text, "latin-1")
     (place / "empty").mkdir()
+    (place / "dangling").symlink_to("nowhere")
     shutil.copytree(trained, place / "run")
     Corpus(World(120, 3, 10), exposures=2).write(place / "c", probes=0)
     Corpus(World(120, 3, 10, seed=1), exposures=2).write(place / "other", probes=0)

@@ -46,3 +46,12 @@ def test_records_that_are_not_ours_refuse_nothing(tmp_path):
     for name, text in (("run.json", "{"), ("sums.json", "[1]"), ("plan.toml", "files = 3")):
         (tmp_path / name).write_text(text)
     assert check_target(tmp_path / "f.parquet") == tmp_path / "f.parquet"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "there.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    for name in ("there.parquet", "f.parquet", "new/f.parquet"):
+        with pytest.raises(PermissionError) as caught:
+            check_target(tmp_path / name)
+        assert caught.value.filename == str(tmp_path / name)

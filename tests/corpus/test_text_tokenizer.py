@@ -258,8 +258,12 @@ def test_train_tokenizer_trains_what_gen_takes(tmp_path):
 
     for wrong, said in [
         ({"vocabulary": 100}, "argument 'vocabulary': got 100, allowed: 259 to 1,000,000"),
-        ({"documents": 0}, "argument 'documents': got 0, allowed: at least 1"),
+        ({"vocabulary": "300"}, "argument 'vocabulary': got 300, allowed: a whole number from 0"),
+        ({"documents": 0}, "argument 'documents': got 0, allowed: a whole number from 1"),
+        ({"documents": None}, "argument 'documents': got nothing, allowed: a whole number from 1"),
+        ({"seed": -1}, "argument 'seed': got -1, allowed: a whole number from 0"),
         ({"out": tmp_path / "own"}, "allowed: a directory without a tokenizer"),
+        ({"out": tmp_path / "own" / "tokenizer.json"}, "a file, allowed: a directory without a"),
     ]:
         with pytest.raises(ArgumentError, match=said):
             train_tokenizer("bios-de", **wrong, progress=refuse)

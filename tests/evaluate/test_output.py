@@ -28,7 +28,14 @@ def test_a_result_is_replaced_only_by_force(tmp_path):
 
 def test_what_is_not_of_the_result_is_never_in_question(tmp_path):
     (tmp_path / "thesis.tex").touch()
-    for out in (tmp_path, tmp_path / "thesis.tex"):
-        with pytest.raises(ArgumentError, match=r"'out': .*thesis.tex, allowed: a new or empty di"):
+    for out, more in ((tmp_path, ""), (tmp_path / "thesis.tex", ", a file")):
+        said = rf"'out': .*thesis.tex{more}, allowed: a new or empty directory"
+        with pytest.raises(ArgumentError, match=said):
             place(out, force=True)
     assert not place(tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(PermissionError):
+        place(tmp_path / "suite")

@@ -14,7 +14,7 @@ import torch
 from polars.testing import assert_frame_equal
 
 import behemoth as bh
-from behemoth import ArgumentError, Corpus, Groups, Questions, World
+from behemoth import ArgumentError, Corpus, CorpusError, Groups, Questions, World
 from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
@@ -27,8 +27,9 @@ from behemoth.evaluate.suites.suite import (
     Taken,
     take,
 )
-from behemoth.support.digests import SEAL, sealed
+from behemoth.support.digests import SEAL, digests, sealed
 from behemoth.support.files import as_json
+from behemoth.train.run import read_record
 
 
 def run_of(place, corpus, seed, width=32):
@@ -209,6 +210,19 @@ def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(made, tmp_pat
     assert Bench.open(edited, None, most).twin is not None, "without a plan there is no such fact"
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_damaged_twin_is_refused_before_any_measure(made, tmp_path, name):
+    run, twin, plan, _ = made
+    other = shutil.copytree(twin, tmp_path / "twin")
+    files = digests(other, ["config.json", "model.safetensors"])
+    replace(read_record(other), files=files).write(other)
+    assert Bench.open(run, plan, other).twin is not None
+    content = (other / name).read_bytes()
+    (other / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    with pytest.raises(CorpusError, match=rf"twin/{name} is damaged"):
+        Bench.open(run, plan, other)
+
+
 def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(made):
     run, _, plan, edited = made
     retrained = Path(edited).with_name("retrained")  # its record names the run beside it
@@ -220,6 +234,10 @@ def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(made):
     other = bh.plan(run, edits=6, repeats=2, probes=3, seed=1)
     with pytest.raises(ArgumentError, match="retrained, an edit by another plan, allowed: one by"):
         Bench.open(run, other, retrained)
+    [weights] = retrained.rglob("delta.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(CorpusError, match=r"delta\.safetensors is damaged"):
+        Bench.open(run, plan, retrained)
 
 
 @pytest.mark.exact

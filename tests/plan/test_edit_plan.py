@@ -94,6 +94,16 @@ def test_another_plan_is_not_replaced_unless_forced(plan, corpus, tmp_path):
     assert EditPlan.load(tmp_path).plan_hash == other.plan_hash
 
 
+@pytest.mark.parametrize("name", ["edits", "training", "probes"])
+def test_the_same_plan_without_a_file_is_not_taken_for_another(plan, tmp_path, name):
+    plan.save(tmp_path)
+    (tmp_path / f"{name}.parquet").unlink()
+    with pytest.raises(CorpusError, match=rf"{name}\.parquet is missing; force=True replaces it"):
+        plan.save(tmp_path)
+    plan.save(tmp_path, force=True)
+    assert EditPlan.load(tmp_path).plan_hash == plan.plan_hash
+
+
 def test_foreign_places_are_refused(plan, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     for force in (False, True):

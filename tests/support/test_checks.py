@@ -1,25 +1,41 @@
 """What single arguments may be, and what lies where a directory is to be."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from behemoth.support.checks import as_found, flag, in_the_way, part_of, path_of, whole_number
+from behemoth.support.checks import (
+    as_found,
+    check_directory,
+    check_permission,
+    flag,
+    in_the_way,
+    part_of,
+    path_of,
+    whole_number,
+)
 from behemoth.support.errors import ArgumentError
 
 
 def test_what_is_in_the_way_of_a_directory(tmp_path):
     file = tmp_path / "file"
     file.write_text("x")
-    loop = tmp_path / "loop"
+    loop, dangling = tmp_path / "loop", tmp_path / "dangling"
     loop.symlink_to(loop)
-    assert in_the_way(file)
-    assert not in_the_way(tmp_path)
-    assert not in_the_way(tmp_path / "nothing")
-    assert not in_the_way(file / "below")
-    assert not in_the_way(loop)
+    dangling.symlink_to("nothing")
+    assert in_the_way(file) == "a file"
+    assert in_the_way(tmp_path) is None
+    assert in_the_way(tmp_path / "nothing") is None
+    assert in_the_way(file / "below") is None
+    assert in_the_way(loop) == in_the_way(dangling) == "a link to nothing"
+    with pytest.raises(ArgumentError, match=r"'out': got .*dangling, a link to nothing, allowed"):
+        check_directory("out", dangling)
+    (tmp_path / "nothing").mkdir()
+    check_directory("out", dangling)
 
 
 def test_a_path_has_no_nul_character():
@@ -52,7 +68,9 @@ def test_a_directory_that_others_make_and_remove_is_not_in_the_way(tmp_path):
         working.result()
 
 
-@pytest.mark.parametrize("path", ["a" * 300, "missing/" + "ü" * 150, "x/" * 5000, "\ud800"])
+@pytest.mark.parametrize(
+    "path", ["a" * 300, "missing/" + "ü" * 150, "x/" * 5000, "\ud800", "a/\udcff"]
+)
 def test_a_path_that_no_system_takes_is_refused_by_its_argument(path):
     with pytest.raises(ArgumentError, match=r"^argument 'out': got .*, allowed: a "):
         path_of("out", path)
@@ -79,3 +97,16 @@ def test_a_part_is_a_pair_of_numbers():
     for other in (3, "01", (0,), [0, 1], (True, 2), (1, 1), (0, 0), (-1, 2), (0, 10**30)):
         with pytest.raises(ArgumentError, match=r"argument 'part': got .*, allowed: \(i, n\)"):
             part_of(other)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    # Root may write anywhere, so the system is asked on behalf of another user.
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (tmp_path / "open").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    for place in (closed, closed / "new", closed / "new" / "deeper"):
+        with pytest.raises(PermissionError) as caught:
+            check_permission(place)
+        assert caught.value.filename == str(place)
+    check_permission(tmp_path / "open" / "new")

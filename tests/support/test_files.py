@@ -1,5 +1,6 @@
 """Files are whole or not there, whoever else writes, plants or kills."""
 
+import errno
 import os
 import signal
 import stat
@@ -51,6 +52,24 @@ def test_a_file_has_the_rights_that_others_have(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_bytes(tmp_path / "ours", b"x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["a.json", "./a.json", "gone/../a.json"])
+def test_a_failed_write_names_the_file_and_not_the_temporary_one(name, tmp_path, monkeypatch):
+    """However it is spelled: a folder without write permission, as the disk reports it."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path)
+    made = files.mkdtemp
+
+    def refused(**words):
+        place = made(**words)
+        Path(place).rmdir()
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+
+    monkeypatch.setattr(files, "mkdtemp", refused)
+    with pytest.raises(PermissionError) as caught:
+        write_bytes(Path(name), b"x")
+    assert caught.value.filename == str(Path(name))
 
 
 def test_a_folder_that_is_stopped_between_its_renames_is_the_old_one(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -206,7 +207,10 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if hasattr(error, "format_message"):
         return _usage_message(error, words)
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
-        return f"{error.filename}: got a file, allowed: a directory"
+        from behemoth.support.checks import in_the_way
+
+        found = in_the_way(Path(os.fsdecode(error.filename))) or "a file"
+        return f"{error.filename}: got {found}, allowed: a directory"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth.support.checks import path_of
+from behemoth.support.checks import check_permission, path_of
 from behemoth.support.digests import FILES
 from behemoth.support.errors import ArgumentError
 
@@ -36,6 +36,8 @@ def check_target(out: str | PathLike[str]) -> Path:
     ArgumentError
         When `out` is a directory, a file that is not Parquet, or a file of a corpus, a run, a plan
         or another directory whose record lists it.
+    PermissionError
+        When its folder cannot be written.
     """
     path = path_of("out", out)
     if path.is_dir():
@@ -54,6 +56,7 @@ def check_target(out: str | PathLike[str]) -> Path:
                 got = f"{fspath(out)!r}, which belongs to {folder.name}/{record}"
                 allowed = "a file that is no part of a corpus, a run, a plan or the like"
                 raise ArgumentError("out", got, allowed)
+    check_permission(path)
     return path
 
 

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from behemoth.support.checks import flag, in_the_way, path_of, whole_number
+from behemoth.support.checks import check_directory, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -232,8 +232,7 @@ def import_(
 
 def _check(directory: Path, spec: str, force: bool) -> None:
     """Refuse a directory that must not be written to."""
-    if in_the_way(directory):
-        raise ArgumentError("out", f"{fspath(directory)}, a file", "a new or empty directory")
+    check_directory("out", directory)
     if other := foreign(directory, SPEC):
         raise CorpusError(
             f"{fspath(directory)} holds something else ({other}); allowed: a new or empty directory"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from os import PathLike, fspath
-from pathlib import Path
 
+from behemoth.support.checks import check_directory, check_permission, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.progress import ProgressLike, task
@@ -55,13 +55,17 @@ def train_tokenizer(
     """
     from .corpus import Corpus
 
+    vocabulary = whole_number("vocabulary", vocabulary)
     if not _SMALLEST <= vocabulary <= _LARGEST:
         raise ArgumentError("vocabulary", vocabulary, f"{_SMALLEST} to {_LARGEST:,}")
-    if documents < 1:
-        raise ArgumentError("documents", documents, "at least 1")
-    place = None if out is None else Path(out)
-    if place is not None and (place / TOKENIZER_FILE).exists():
-        raise ArgumentError("out", fspath(place), "a directory without a tokenizer")
+    documents, seed = whole_number("documents", documents, 1), whole_number("seed", seed)
+    place = None if out is None else path_of("out", out)
+    if place is not None:
+        allowed = "a directory without a tokenizer"
+        check_directory("out", place, allowed)
+        if (place / TOKENIZER_FILE).exists():
+            raise ArgumentError("out", fspath(place), allowed)
+        check_permission(place)
     with needed():
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from behemoth._gen import digest_file
-from behemoth.support.checks import in_the_way, is_url, part_of, path_of, whole_number
+from behemoth.support.checks import check_directory, is_url, part_of, path_of, whole_number
 from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
@@ -242,8 +242,7 @@ def write(
 ) -> Written:
     """Write the shards of a part and, for part 0 with `companions`, all other files."""
     check_written(part, probes)
-    if in_the_way(out):
-        raise ArgumentError("out", f"{out}, a file", "a new or empty directory")
+    check_directory("out", out)
     if corpus._text is not None:
         corpus._text.check(corpus)
     with lock_folder(out, wait=False) as alone:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -12,8 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from behemoth.support.checks import in_the_way, path_of
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import check_directory, path_of
 from behemoth.support.files import replacing, sweep
 
 __all__ = ["cache_place", "digest_of", "read_tensors", "write_tensors"]
@@ -31,8 +30,7 @@ def cache_place(cache: str | PathLike[str]) -> Path:
     """
     allowed = "a directory"
     place = path_of("cache", cache, allowed)
-    if in_the_way(place):
-        raise ArgumentError("cache", f"{fspath(cache)}, a file", allowed)
+    check_directory("cache", place, allowed)
     return place
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
 from behemoth.store.source import at_hand
-from behemoth.support.checks import as_found, in_the_way, is_url, url_or_none
+from behemoth.support.checks import as_found, check_directory, is_url, url_or_none
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
@@ -402,8 +402,7 @@ def check_place(record: EditRecord, force: bool) -> bool:
         If the directory contains something else, a damaged record, or another edit without `force`.
     """
     place = record.directory
-    if in_the_way(place):
-        raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
+    check_directory("out", place)
     if other := foreign(place, EDIT):
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.checks import check_directory, check_permission, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import names_in
 
@@ -35,10 +35,12 @@ def output_place(
     ------
     ArgumentError
         If the directory contains something else, or a result without `force`.
+    PermissionError
+        If it cannot be written.
     """
     place = path_of("out", out, _EMPTY)
-    if in_the_way(place):
-        raise ArgumentError("out", fspath(out), _EMPTY)
+    check_directory("out", place, _EMPTY)
+    check_permission(place)
     if not place.is_dir():
         return place
     existing = names_in(place)

@@ -14,7 +14,7 @@ from behemoth._gen import version
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.store.source import at_hand
-from behemoth.support.checks import flag, is_url, path_of, whole_number
+from behemoth.support.checks import check_directory, flag, is_url, path_of, whole_number
 from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
@@ -339,8 +339,9 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
     A kind of None means that the directory has no export.
     """
     recover(place, Kind(RECORD, ()))
-    what = "a file" if place.is_file() else "which holds something else"
-    something = ArgumentError("out", f"{place}, {what}", "a new directory, or one of an export")
+    allowed = "a new directory, or one of an export"
+    check_directory("out", place, allowed)
+    something = ArgumentError("out", f"{place}, which holds something else", allowed)
     if foreign(place, Kind(RECORD, ())) is not None:
         raise something
     if not (place / RECORD).is_file():

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.support.checks import in_the_way, path_of, whole_number
+from behemoth.support.checks import check_directory, path_of, whole_number
 from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
@@ -374,20 +374,18 @@ def _filled(column: pl.Series, value: int | str) -> pl.Series:
 
 def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     """Refuse a directory that must not be written to; return whether it contains this plan."""
-    if in_the_way(place):
-        raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
+    check_directory("out", place)
     if other := foreign(place, PLAN):
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"
         )
     try:
         head = None if force else read_head(place)
+        if head is not None and head.get("plan_hash") == plan_hash:
+            EditPlan.load(place)
+            return True
     except CorpusError as error:
         raise CorpusError(f"{error}; force=True replaces it") from None
-    whole = all((place / f"{name}.parquet").is_file() for name in _FRAMES)
-    if head is not None and head.get("plan_hash") == plan_hash and whole:
-        EditPlan.load(place)
-        return True
     if head is not None:
         raise CorpusError(f"{place} holds another plan; force=True replaces it")
     return False

@@ -14,7 +14,7 @@ from behemoth.study.analysis.estimate import cluster_of
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
-from behemoth.support.checks import flag, in_the_way, path_of, whole_number
+from behemoth.support.checks import check_directory, check_permission, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
@@ -99,8 +99,8 @@ def write_report(
     if style not in STYLES:
         raise ArgumentError.unknown("style", style, STYLES)
     place = results.path / "report" if out is None else path_of("out", out)
-    if in_the_way(place):
-        raise ArgumentError("out", f"{place}, a file", "a folder for the report")
+    check_directory("out", place, "a folder for the report")
+    check_permission(place)
     primary = results.about.primary
     if any(trial.measure.get("suite") for trial in results.about.trials):
         found = _write_meta_evaluation(results, place, style, figures)

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from behemoth._gen import digest
-from behemoth.support.checks import in_the_way, path_of
+from behemoth.support.checks import check_directory, path_of
 from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
@@ -290,8 +290,7 @@ def _check_size(place: Place, name: str, entry: Entry, sizes: dict[str, int]) ->
 def _check(target: Path, ledger: Ledger) -> None:
     """Refuse a directory that holds anything but a complete or partial copy of the same one."""
     allowed = "a new or empty directory, or one that was pulled from the same place"
-    if in_the_way(target):
-        raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
+    check_directory("directory", target, allowed)
     if _is_begun(target, ledger):
         return
     if (target / ledger.record).is_file() and not (target / UNFINISHED).exists():

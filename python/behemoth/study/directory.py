@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
-from behemoth.support.checks import as_found, in_the_way, path_of
+from behemoth.support.checks import as_found, check_directory, path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
@@ -95,8 +95,7 @@ class StudyDirectory:
             If it contains anything else.
         """
         allowed = "a new or empty directory, or one of this study"
-        if in_the_way(self.path):
-            raise ArgumentError("out", f"{fspath(self.path)}, a file", allowed)
+        check_directory("out", self.path, allowed)
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not (self.path / "study.json").is_file():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from behemoth.store.studies import FOREIGN
@@ -216,6 +217,22 @@ class StudyRecord(_Record):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Create a record from the values of `to_dict`."""
+        """Create a record from the values of `to_dict`.
+
+        Raises
+        ------
+        ArgumentError
+            If the values are not those of such a record.
+        ValueError
+            If an id is not the name of one folder: a study that others made could otherwise have
+            its units read from, and merged to, a place outside of it.
+        """
         trials = tuple(TrialRow.from_dict(row) for row in values["trials"])
-        return made(cls, {**values, "trials": trials})
+        record = made(cls, {**values, "trials": trials})
+        ids = [model.get("id") for model in record.models]
+        for row in trials:
+            ids += [row.id, row.model, row.plan, *([] if row.twin is None else [row.twin])]
+        for name in ids:
+            if not isinstance(name, str) or name == ".." or PurePath(name).parts != (name,):
+                raise ValueError(f"{name!r} is not the name of a folder")
+        return record

@@ -13,8 +13,8 @@ from pathlib import Path
 from .errors import ArgumentError
 
 __all__ = [
-    "LARGEST", "as_found", "flag", "in_the_way", "integral", "is_url", "part_of", "path_of",
-    "url_or_none", "whole_number",
+    "LARGEST", "as_found", "check_directory", "check_permission", "flag", "in_the_way", "integral",
+    "is_url", "part_of", "path_of", "url_or_none", "whole_number",
 ]  # fmt: skip
 
 LARGEST = 2**63 - 1
@@ -24,18 +24,43 @@ _NAME = 255
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def in_the_way(path: Path) -> bool:
-    """Return whether a path exists and is not a directory.
+def in_the_way(path: Path) -> str | None:
+    """Return what is at a path that can become no directory; None for a directory or nothing.
 
-    This calls `stat` once. With separate calls of ``exists`` and ``is_dir``, a directory that
-    another process creates or removes in between could be taken for a file.
+    A link to nothing is in the way too: no directory can be made through it. The path is not asked
+    for `exists` and `is_dir` in turn: a directory that another process creates or removes in
+    between could be taken for a file.
     """
     try:
-        return not stat.S_ISDIR(path.stat().st_mode)
+        return None if stat.S_ISDIR(path.stat().st_mode) else "a file"
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return False
-        raise
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+    return "a link to nothing" if path.is_symlink() else None
+
+
+def check_directory(name: str, path: Path, allowed: str = "a new or empty directory") -> None:
+    """Refuse a path at which no directory can be made because something else is there.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if (found := in_the_way(path)) is not None:
+        raise ArgumentError(name, f"{path}, {found}", allowed)
+
+
+def check_permission(path: Path) -> None:
+    """Refuse a place in which a result could not be written, before the work for it.
+
+    Raises
+    ------
+    PermissionError
+        For `path`; as for a disk that fails, no other value of the argument is said to be allowed.
+    """
+    folder = next((place for place in (path, *path.parents) if place.is_dir()), None)
+    if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def as_found(path: str | PathLike[str]) -> str:
@@ -64,7 +89,8 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
     """Return an argument as a path; an empty text is refused, not taken for this directory.
 
     So is a text with a NUL character, which no system has in a path, and one with a longer name
-    than file systems have: the system would refuse it somewhere later, in words of its own.
+    than file systems have: the system would refuse it somewhere later, in words of its own. A name
+    whose bytes are not UTF-8 is refused because the engine and the records hold text alone.
 
     Raises
     ------
@@ -82,6 +108,10 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
         longest = max(map(len, map(os.fsencode, path.parts)), default=0)
     except UnicodeEncodeError:  # half of a surrogate pair
         raise ArgumentError(name, str(value), "a path that this system can encode") from None
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # bytes that Python has decoded to halves of surrogate pairs
+        raise ArgumentError(name, str(value), "a path whose names are UTF-8") from None
     if longest > _NAME:
         raise ArgumentError(name, fspath(value), f"a path with names of up to {_NAME} bytes")
     try:

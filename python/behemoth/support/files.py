@@ -67,8 +67,8 @@ def named(path: Path) -> Generator[None]:
         if (found := _OF_SYSTEM.search(str(error))) is not None:
             code = code or int(found[1])
         about = getattr(error, "filename", None)
-        own = str(path.parent / f".{path.name}.")
-        elsewhere = about is not None and not str(about).startswith(own)
+        # By its parts: a temporary folder is spelled as Python's tempfile spells it.
+        elsewhere = about is not None and not _is_of(path, Path(os.fsdecode(about)))
         if not code or elsewhere:
             raise
         raise OSError(code, os.strerror(code), str(path)) from error
@@ -196,6 +196,12 @@ def left_by_writers(path: Path) -> Iterator[Path]:
         for entry in path.parent.iterdir():
             if name.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
                 yield entry
+
+
+def _is_of(path: Path, about: Path) -> bool:
+    """Return whether `about` is the temporary folder of a writer of `path`, or a file in it."""
+    matches = map(_TEMPORARY.fullmatch, about.parts)
+    return any(match is not None and match[1] == path.name for match in matches)
 
 
 @contextmanager

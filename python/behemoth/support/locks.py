@@ -117,7 +117,7 @@ def holder(path: Path) -> str:
 @contextmanager
 def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[Held]:
     """Hold a lock on a folder; a missing one is created, and removed again if it stays empty."""
-    if in_the_way(path):  # the caller refuses it with an error of its own
+    if in_the_way(path) is not None:  # the caller refuses it with an error of its own
         yield Held(True, real=False)
         return
     made = [place for place in (path, *path.parents) if not place.exists()]

@@ -23,6 +23,7 @@ from behemoth.corpus.background import BACKGROUND_FILE
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
+from behemoth.support.checks import check_directory
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import remove_empty_parents, replacing, write_bytes
@@ -97,9 +98,12 @@ class RunDirectory:
             if not force:
                 raise CorpusError(f"{error}; force=True replaces it") from None
             record, damaged = None, True
+        allowed = "a new directory, or one of a run"
+        check_directory("out", self.path, allowed)
         if (other := foreign(self.path, RUN)) is not None:
-            what = f"which holds something else ({other})" if self.path.is_dir() else "a file"
-            raise ArgumentError("out", f"{self.path}, {what}", "a new directory, or one of a run")
+            raise ArgumentError(
+                "out", f"{self.path}, which holds something else ({other})", allowed
+            )
         if record is None:
             return None, damaged
         refusal = self._refusal(record, corpus, config)

@@ -21,7 +21,7 @@ from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
 from behemoth.evaluate.suites.suite import take_one
-from behemoth.support.checks import in_the_way, path_of, whole_number
+from behemoth.support.checks import check_directory, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
@@ -247,8 +247,7 @@ def _why_undecided(done: Sequence[Tried]) -> str | None:
 
 
 def _made(place: Path) -> Path:
-    if in_the_way(place):
-        raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
+    check_directory("out", place)
     place.mkdir(parents=True, exist_ok=True)
     return place
 

@@ -26,7 +26,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.edit.settings import Tuning
-from behemoth.support.checks import in_the_way
+from behemoth.support.checks import check_directory
 from behemoth.support.digests import FILES, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
@@ -106,8 +106,7 @@ class TuningDirectory:
         place, file = self.path, self.path / RECORD
         for folder in (place, self._trial(0).parent):  # safe: the caller has the lock
             sweep_folder(folder)
-        if in_the_way(place):
-            raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
+        check_directory("out", place)
         if file.is_file():
             there = _flat(_read(file))
             # Records of earlier versions do not contain the settings that are not searched.

@@ -21,18 +21,19 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.spec import Groups, Questions
 from behemoth.plan.compile import plan as compile_plan
-from behemoth.support.checks import flag, in_the_way, path_of, whole_number
+from behemoth.support.checks import check_directory, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
-from behemoth.support.locks import lock_folder
+from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import ProgressLike, task
-from behemoth.support.replacement import foreign, recover, succeeds, succession
+from behemoth.support.replacement import finish, foreign, recover, succeeds, succession
 from behemoth.train import train
 from behemoth.train.config import TrainConfig, default_config
 from behemoth.train.memory_budget import require_room
 from behemoth.train.run import read_run
 
 from .card import model_card, zoo_card
+from .left import check_left
 from .record import CARD, PARTS, ZOO, Listed, ZooModel, ZooRecord
 from .sizes import ZooSize, find_size
 
@@ -112,7 +113,8 @@ def make_zoo(
         If the size is unknown, `out` holds a zoo of another size, or a training is estimated to
         need more memory; nothing is changed then.
     CorpusError
-        If `out` holds something else, or the record of a zoo in it is damaged.
+        If `out` holds something else, if another process is making a zoo in it, if the record of a
+        zoo in it is damaged, or if a part of an unfinished one was damaged since it was made.
     """
     began = time.perf_counter()
     chosen = find_size(size)
@@ -120,17 +122,22 @@ def make_zoo(
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     place = path_of("out", out)
-    if in_the_way(place):
-        raise ArgumentError("out", f"{fspath(out)}, a file", "a new or empty directory")
-    with lock_folder(place):
+    check_directory("out", place)
+    with lock_folder(place, wait=False) as ours:
+        if not ours:
+            raise CorpusError(f"another process is writing to {place}: {holder(place)}")
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
         if record is None or replaces or not record.complete:
             work = _Work(place, chosen, memory)
             work.check_room()
             with succession(place, ZOO, force=replaces):
+                if record is not None and not replaces:
+                    check_left(place)
                 ZooRecord(size, version()).write(place)
                 record = work.carry_out(progress)
+        else:
+            finish(place)  # for a call that was killed just before
     return ZooMade(
         out=fspath(out),
         size=size,

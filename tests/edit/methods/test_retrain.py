@@ -1,12 +1,13 @@
 """Retraining takes a run over that is what it would train, and no other."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import torch
 
-from behemoth import ArgumentError, Corpus, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.edit import sequential
 from behemoth.edit.apply import edit
 from behemoth.edit.methods.retrain import Retraining
@@ -43,6 +44,16 @@ def retrained(trained, *runs):
     model = read_run(place / "run").load_model("cpu")
     [delta] = Retraining().apply(model, [plan], context)
     return delta, saved
+
+
+def test_a_damaged_twin_at_hand_is_refused(trained):
+    place = trained[2]
+    other = shutil.copytree(place / "twin", place / "damaged")
+    weights = other / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(CorpusError, match=r"damaged/model\.safetensors is damaged"):
+        retrained(trained, "damaged")
 
 
 def test_a_twin_at_hand_has_the_weights_that_training_gives(trained):

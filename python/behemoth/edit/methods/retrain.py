@@ -14,7 +14,7 @@ from behemoth.edit.gradient.method import deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
-from behemoth.train.run import read_record
+from behemoth.train.run import read_record, read_run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -190,11 +190,18 @@ def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig, context: EditC
 def _taken_over(
     runs: Sequence[Path], twin: Corpus, config: TrainConfig
 ) -> tuple[Path, TrainResult] | None:
-    """Return a finished run on the twin corpus, trained in the same way: the same weights."""
+    """Return a finished run on the twin corpus, trained in the same way: the same weights.
+
+    Raises
+    ------
+    CorpusError
+        If its weights are damaged.
+    """
     for run in runs:
         record = read_record(run)
         if record is None or record.result is None:
             continue
         if record.spec_hash == twin.spec_hash and record.config == config:
+            read_run(run).check_files()  # the edit would be damaged with them
             return run, record.result
     return None

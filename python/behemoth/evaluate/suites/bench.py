@@ -128,6 +128,8 @@ class Bench:
         ------
         ArgumentError
             When one of them is invalid, or they do not belong together.
+        CorpusError
+            When a record is damaged, or a file of the deltas or of the twin.
         """
         edit_plan = None if plan is None else EditPlan.of(plan)
         path, run, edit = open_source("source", source, corpus)
@@ -152,6 +154,10 @@ class Bench:
         path, source, edit = open_source("twin", twin)
         check_twin(path, source.corpus, edit, run.corpus, plan)
         check_shape(path, source, run)
+        # Damage is refused here: the twin is loaded only by the first measure that needs it.
+        source.check_files()
+        if edit is not None:
+            edit.deltas()
 
         def load() -> PreTrainedModel:
             model = source.load_model(device)

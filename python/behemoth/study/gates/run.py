@@ -16,7 +16,7 @@ from behemoth.study.work.cost import Estimator
 from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
-from behemoth.support.checks import flag, in_the_way, whole_number
+from behemoth.support.checks import check_directory, flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, names_in, write_bytes
 from behemoth.support.locks import lock
@@ -313,8 +313,7 @@ def _states(
 
 def _before(path: Path) -> dict[int, dict[str, Any]]:
     """Read records of earlier runs, by number of the gate."""
-    if in_the_way(path):
-        raise ArgumentError("out", fspath(path), "a directory")
+    check_directory("out", path, "a directory")
     # A run that was killed while it wrote its first record leaves a temporary folder.
     if not path.is_dir() or not names_in(path) - {".lock"}:
         return {}
