@@ -18,7 +18,7 @@ def bench_of(rows, *, objects=16):
     """A bench of rows (exposures, log-probability), one subject each, in a written wording."""
     frame = pl.DataFrame(
         [
-            {"fact": fact, "subject": fact, "relation": 0, "exposures": exposures,
+            {"fact": fact, "link": False, "subject": fact, "relation": 0, "exposures": exposures,
              "log_probability": value, "held_out": False, "exact_match": True,
              "valid_object": True}
             for fact, (exposures, value) in enumerate(rows)
@@ -54,6 +54,13 @@ def test_bits_are_clipped_by_level_as_in_the_analysis_of_capacity(rows):
     assert found.low <= found.value <= found.high and found.count == len(rows)
     per_parameter = measures(bench)["bits_per_parameter"].find(bench)
     assert per_parameter.value == pytest.approx(wanted * len(rows) / 100)
+
+
+def test_an_object_that_links_are_of_is_no_subject_of_its_number():
+    bench = bench_of(ROWS["levels of unequal size"])
+    rows = pl.concat([bench.recall, bench.recall.with_columns(pl.col("fact") + 4, link=True)])
+    linked = SimpleNamespace(recall=rows, run=bench.run, written_facts=8.0)
+    assert measures(linked)["bits_per_fact"].find(linked).count == 8
 
 
 def test_a_level_below_chance_takes_no_bits_from_another():

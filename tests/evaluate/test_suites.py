@@ -536,6 +536,16 @@ def test_an_object_that_links_are_of_is_no_subject_of_its_number(made):
     assert bench.mean(rows.drop("link"), pl.col("value"), "rows").count == 2
 
 
+def test_links_are_told_apart_in_suite_recall(tmp_path):
+    world = World(6, relations=[bh.Independent(4), bh.Composed(of=0, objects=2)], seed=1)
+    run = run_of(tmp_path / "run", Corpus(world, exposures=2), 1)
+    found = evaluate_suite(run, "recall")
+    [row] = [taken.found for taken in found.measures if taken.name == "recall"]
+    about = world.facts().select("link", "subject").unique()
+    assert about["link"].any() and row.count == about.height
+    assert found.frame.join(world.facts(), on=["fact", "link"]).height == found.frame.height
+
+
 def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
     delta = SimpleNamespace(of_modules={"gpt_neox": object()}, of_parameters={})
     with pytest.raises(MissingError, match="an edit that changes weights"):

@@ -351,9 +351,14 @@ class Bench:
 
     @cached_property
     def recall(self) -> pl.DataFrame:
-        """The frame of `behemoth.recall` for a sample of all facts, in every wording."""
+        """The frame of `behemoth.recall` for a sample of all facts, in every wording, and link.
+
+        link (Boolean) is true for facts about objects, whose subject is the number of an object.
+        """
+        corpus = self.run.corpus
         with self.edited() as model:
-            return recall(model, self.run.corpus, facts=self._facts, batch_size=self.rows_of(512))
+            found = recall(model, corpus, facts=self._facts, batch_size=self.rows_of(512))
+        return found.with_columns(link=pl.col("relation") >= corpus.world.num_relations)
 
     @property
     def written_facts(self) -> float:

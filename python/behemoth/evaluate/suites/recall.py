@@ -106,13 +106,14 @@ def _bits(bench: Bench, level: Level | None = None) -> Found:
             pl.lit(True) if level is None else level.condition,
         )
         .with_columns(pl.when(saved.is_finite()).then(saved).otherwise(0.0).alias("bits"))
-        .group_by("fact", "subject", "exposures")
+        .group_by("fact", "link", "subject", "exposures")
         .agg(pl.col("bits").mean())
         .sort("exposures", "fact")
     )
     if facts.is_empty():
         raise MissingError("written facts")
-    cluster = facts["subject"].rank("dense").to_numpy().astype(np.int64) - 1
+    about = facts.select(pl.struct("link", "subject").rank("dense") - 1).to_series()
+    cluster = about.to_numpy().astype(np.int64)
     clusters = int(cluster.max()) + 1
     bits = facts["bits"].to_numpy()
     levels = np.split(np.arange(len(facts)), np.flatnonzero(np.diff(facts["exposures"])) + 1)
