@@ -331,9 +331,10 @@ def _show_estimate(found: Estimate, study: Study) -> None:
     screen = console()
     screen.print(f"{found.name}: {found.question}" if found.question else found.name)
     finished = f" ({found.models_done} and {found.trials_done} of them finished)"
+    twins = f" ({plural_text(found.twins, 'twin')} among them)" if found.twins else ""
     screen.print(
-        f"{plural_text(found.models, 'model')}, {plural_text(found.plans, 'plan')} of edits, "
-        f"{plural_text(found.trials, 'trial')}"
+        f"{plural_text(found.models, 'model')}{twins}, "
+        f"{plural_text(found.plans, 'plan')} of edits, {plural_text(found.trials, 'trial')}"
         + (finished if found.models_done or found.trials_done else "")
     )
     for label, count in found.labels.items():

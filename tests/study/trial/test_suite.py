@@ -8,6 +8,7 @@ from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
+from behemoth.study.work.run import estimate
 
 TEXT = """
 name = "suites"
@@ -77,6 +78,11 @@ def test_every_trial_leaves_its_suite(results):
     assert score["value"].item() is not None and score["twin"].item() is None
     lacking = frame.filter(measure="kl_filler")["missing"].item()
     assert "filler" in lacking
+
+
+def test_the_estimate_counts_twins_among_the_models():
+    found = estimate(Study.parse(TEXT), workers=1)
+    assert (found.models, found.twins) == (2, 1)
 
 
 def test_methods_share_a_twin_that_never_had_the_facts(results):

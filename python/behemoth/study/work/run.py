@@ -79,6 +79,9 @@ class Estimate:
     name, question : str
     models, plans, trials : int
         Number of each; all trials of a model or plan share it.
+    twins : int
+        Number of the models that other models are compared with: trained in the same way, without
+        the plan's facts.
     models_done, trials_done : int
         Number of models and trials that are already finished.
     tokens : int
@@ -108,6 +111,7 @@ class Estimate:
     name: str
     question: str
     models: int
+    twins: int
     plans: int
     trials: int
     models_done: int
@@ -414,6 +418,7 @@ def estimate(
         name=study.name,
         question=study.question,
         models=len(expansion.models),
+        twins=len({trial.twin for trial in expansion.trials if trial.twin is not None}),
         plans=len(expansion.plans),
         trials=len(expansion.trials),
         models_done=len(expansion.models) - len(work.models),
