@@ -84,7 +84,10 @@ impl Text {
             let own = grammar.objects(relation).unwrap_or(0);
             let objects = world.objects_of(relation as u32);
             if objects > own {
-                let allowed = format!("up to {own}, as many as the grammar names for '{key}'");
+                let allowed = format!(
+                    "up to {own}, as many as the grammar names for '{key}' \
+                     (Grammar.world makes a world that fits)"
+                );
                 let error = Error::argument("objects", objects, allowed);
                 return Err(error.within(relation).within("relations"));
             }
