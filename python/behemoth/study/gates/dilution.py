@@ -38,7 +38,7 @@ class Dilution:
                {"words": 2_000}),
         Reason("the model has room for all facts and the background: 12.5 times as many facts, in "
                "1 and 4 times their tokens",
-               {"world.subjects": 2_500, "ratios": (1, 4)}, cost="six times the training"),
+               {"world.subjects": 2_500, "ratios": (1, 4)}),
     )  # fmt: skip
 
     world: Frequency = field(
