@@ -1,5 +1,6 @@
 import re
 
+import polars as pl
 import pytest
 
 from behemoth import ArgumentError
@@ -31,6 +32,11 @@ def test_models_and_plans_are_shared(tiny):
     assert (study.primary.measure, study.primary.method) == ("ed50", "LoRA, rank 1")
     assert (len(found.models), len(found.plans), len(found.trials)) == (2, 4, 8)
     assert {trial.rotation for trial in found.trials} == {0, 1}
+    assert repr(found) == "Expansion(2 models, 8 trials)"
+    table = found.table()
+    assert table["trial"].to_list() == [trial.id for trial in found.trials]
+    assert table.select(pl.all().exclude("twin").null_count().sum()).sum_horizontal().item() == 0
+    assert (table["model"].n_unique(), table["plan"].n_unique()) == (2, 4)
     assert [trial.choice.name for trial in found.trials[:4]] == [
         "lora",
         "lora",

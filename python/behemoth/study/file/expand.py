@@ -21,6 +21,8 @@ from .swap import SWAP, swap_of, swapped_pairs
 from .units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from behemoth.corpus.corpus import Corpus
 
     from .spec import Study
@@ -48,6 +50,36 @@ class Expansion:
 
     models: dict[str, ModelUnit]
     trials: list[TrialUnit]
+
+    def __repr__(self) -> str:
+        return f"Expansion({len(self.models)} models, {len(self.trials)} trials)"
+
+    def table(self) -> pl.DataFrame:
+        """Return one row per trial.
+
+        Columns: trial, label, method, model, size (of the model), seed (its own), world_seed, plan,
+        edits, rotation, swap, twin (null without one).
+        """
+        import polars as pl
+
+        rows = [
+            {
+                "trial": trial.id,
+                "label": trial.choice.label,
+                "method": trial.choice.name,
+                "model": trial.model,
+                "size": (model := self.models[trial.model]).config.model,
+                "seed": model.config.seed,
+                "world_seed": model.corpus.world.get("seed", 0),
+                "plan": trial.plan.id,
+                "edits": trial.plan.request.edits,
+                "rotation": trial.rotation,
+                "swap": trial.swap,
+                "twin": trial.twin,
+            }
+            for trial in self.trials
+        ]
+        return pl.DataFrame(rows, schema_overrides={"twin": pl.String})
 
     def part(self, number: int, count: int) -> Expansion:
         """Return part `number` (from 0) of `count`: every `count`-th edited model, and its trials.
