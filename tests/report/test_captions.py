@@ -11,6 +11,7 @@ from behemoth.report.charts.capacity import capacity
 from behemoth.report.charts.common import against_exposures, counted
 from behemoth.report.charts.damage import damage
 from behemoth.report.charts.dose import dose
+from behemoth.report.charts.heat import heat
 from behemoth.report.charts.matched import _chart as matched_chart
 from behemoth.report.charts.mediation import _chart as mediation_chart, mediation
 from behemoth.report.charts.placement import placement
@@ -88,6 +89,34 @@ def test_batches_that_broke_down_are_counted_beside_those_that_last(flips):
     assert retention(lost).caption.endswith("Not drawn: 2 trials whose batch of edits broke down.")
     nothing = summary_of(flips, without_retention=["a"], retention=flips.retention.head(0))
     assert retention(nothing).why.startswith("The batch of edits broke down in 1 trial")
+
+
+def test_what_is_infinite_has_no_place_on_an_axis():
+    """One edit whose KL or norm overflows must not end the report of a whole study."""
+    levels = [(1, 0.1), (4, float("inf")), (16, 0.9)]
+    means = pl.DataFrame(
+        [{"label": "one", "exposures": level, "edit_exposures": edited, "measure": "kl",
+          "mean": mean, "low": None, "high": None, "rows": 9, "clusters": 1}
+         for level, mean in levels for edited in (1, 4)],
+        schema_overrides={"low": pl.Float64, "high": pl.Float64},
+    )  # fmt: skip
+    [panel] = against_exposures(means, {"kl": ("Damage", "nats")}, {"one": "#000000"}, ".3g")
+    labels = pl.DataFrame({"label": ["one"], "forgets": [False]})
+    points = pl.DataFrame(
+        [{"label": "one", "exposures": level, "success": 0.5, "success_low": None,
+          "success_high": None, "kl": kl, "kl_low": None, "kl_high": None, "lost": 0.0, "edits": 9,
+          "clusters": 1, "broken": 0} for level, kl in levels],
+        schema_overrides=dict.fromkeys(
+            ("success_low", "success_high", "kl_low", "kl_high"), pl.Float64
+        ),
+    )  # fmt: skip
+    summary = SimpleNamespace(
+        edits=labels, methods=labels, damage_by_exposures=means, tradeoff=points
+    )
+    cloud = tradeoff(summary)
+    assert cloud.caption.endswith("Not drawn: 1 point with an infinite KL.")
+    for chart in (panel.chart, heat(summary).panels[0].chart, cloud.panels[0].chart):
+        assert json.dumps(chart.to_dict(), allow_nan=False)
 
 
 def holding(label, exposures, mean, rows, step=32):

@@ -1,6 +1,7 @@
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 
@@ -185,3 +186,13 @@ def test_what_is_behind_a_closed_gate_is_not_tested():
     said = headline(replace(summary, contrasts=bent), PRIMARY)
     assert said.verdict == "no clear effect" and "rises" not in said.title
     assert "1.02 to 1.08) over facts known before (not tested, because the contrast" in said.text
+
+
+def test_a_level_without_a_measurement_is_not_in_the_headline():
+    outcomes = {"exposures": [1, 4, 16], "success": [None, 1.0, 0.0]}
+    edits = pl.DataFrame({"label": ["one"] * 3, **outcomes})
+    row = {"filter": "all", "role": "primary", "estimate": -0.1, "low": None, "high": None,
+           "p_family": 1.0, "clusters": 1, "note": "one cluster: no interval"}  # fmt: skip
+    summary = SimpleNamespace(edits=edits, contrasts=pl.DataFrame([row]))
+    said = headline(summary, {"measure": "success", "method": "one"}).text
+    assert said.endswith("success is 100.0% at 4 exposures and 0.0% at 16.")

@@ -207,7 +207,8 @@ def against_exposures(
     """
     panels = []
     for measure, (title, unit) in measures.items():
-        part = frame.filter(pl.col("measure") == measure)
+        # An infinite mean, as of a change that overflows, has no place on an axis.
+        part = frame.filter(pl.col("measure") == measure, pl.col("mean").is_finite())
         if not part.height:
             continue
         low, high = _reach(part)

@@ -22,7 +22,7 @@ def heat(summary: Summary) -> Figure | Absent:
     if not crossed:
         why = "This needs edits and bystanders at two or more levels of exposures."
         return Absent("heat", _TITLE, why)
-    positive = frame.filter(pl.col("mean") > 0)["mean"]
+    positive = frame.filter(pl.col("mean") > 0, pl.col("mean").is_finite())["mean"]
     low, high = float(positive.min() or 1e-6), float(positive.max() or 1.0)  # type: ignore[arg-type]
     panels = [
         Panel(label, _chart(frame.filter(pl.col("label") == label), low, high), 300)

@@ -32,7 +32,7 @@ _CERTAIN = 0.97  # if all shares are above it, there is no trade-off to show
 def tradeoff(summary: Summary) -> Figure | Absent:
     """Draw one panel per method: up is more success, left is less damage."""
     every = summary.tradeoff
-    frame = every.filter(pl.col("kl") > 0)
+    frame = every.filter(pl.col("kl") > 0, pl.col("kl").is_finite())
     if not frame.height:
         why = "No finished trial has both successes and bystanders."
         return Absent("tradeoff", _TITLE, why)
@@ -78,6 +78,7 @@ def _left_out(every: pl.DataFrame) -> str:
             every.filter(pl.col("kl") <= 0).height,
             "with a KL of 0, which has no logarithm",
         ),
+        (every.filter(pl.col("kl").is_infinite()).height, "with an infinite KL"),
         (every.filter(~priced & broken).height, "in which every edit failed"),
         (every.filter(~priced & ~broken).height, "without bystanders"),
     )

@@ -267,7 +267,8 @@ def _of_share(
         "no clear effect": f"No clear effect of exposures on the {measure} of edits",
         "one cluster": f"The {measure} of edits against exposures, in one cluster",
     }[verdict]
-    table = edits.group_by("exposures").agg(pl.col(measure).mean()).sort("exposures")
+    asked = edits.drop_nulls(measure)  # a level may have no edit that was
+    table = asked.group_by("exposures").agg(pl.col(measure).mean()).sort("exposures")
     first, last = table.row(0, named=True), table.row(-1, named=True)
     text = (
         f"With {label}, each doubling of exposures multiplies the odds of {measure} by "
