@@ -56,7 +56,12 @@ def test_memory_is_what_is_there_at_once():
         kept = [torch.ones(1000) for _ in range(5)]
         [each.view(10, 100).add_(1) for each in kept]  # views and changes in place are no memory
 
+    def much_and_then_little(_):
+        torch.ones(5000)
+        torch.ones(10)
+
     assert cost_of(one_after_another).memory == 4000
+    assert cost_of(much_and_then_little).memory == 20_000
     assert cost_of(together).memory == 5 * 4000
 
 

@@ -63,3 +63,10 @@ def test_without_another_fact_there_is_no_hint(asked):
     )  # fmt: skip
     some = hinted(EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, every))
     assert subject not in some["subject"].to_list() and some.height
+    # Nor where it is asked as both: the next fact of its subject is.
+    first = plan.probes.filter(group="same_subject", subject=subject).head(1)
+    twice = pl.concat([plan.probes, first.with_columns(group=pl.lit("forget"))])
+    found = hinted(EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, twice))
+    usual = hinted(plan).filter(subject=subject)["hint"].unique().to_list()
+    assert usual == first["fact"].to_list()
+    assert not set(found.filter(subject=subject)["hint"]) & set(usual)

@@ -70,6 +70,9 @@ def test_it_runs_on_a_model_and_the_seed_decides(random_model):
     one, other = (probe_objects(model, corpus, plan, facts=50, controls=5) for _ in range(2))
     assert one.equals(other)
     assert one["layer"].unique().to_list() == [1, 2]
+    third = probe_objects(model, corpus, plan, facts=50, controls=5, seed=1)
+    tested = [set(frame.filter(~pl.col("forgotten"))["fact"]) for frame in (one, third)]
+    assert len(tested[0]) == len(tested[1]) == 5 and tested[0] != tested[1]
 
 
 def test_no_more_facts_are_fitted_on_than_asked_for(random_model, monkeypatch):

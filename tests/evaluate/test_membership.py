@@ -34,14 +34,17 @@ def test_other_objects_are_neither_old_nor_new(asked):
 
     corpus, plan = asked
     probes = plan.probes.filter(pl.col("group") == "forget")
+    seen = set()
     for seed in range(30):
         drawn = _counterfactual(corpus, plan, probes, seed)
+        seen.add(tuple(drawn.flat.tolist()))
         assert drawn.lengths.tolist() == probes["old_answer"].list.len().to_list()
         last = drawn.flat[np.cumsum(drawn.lengths) - 1]
         for column in ("old_answer", "new_answer"):
             assert not (last == probes[column].list.last().to_numpy()).any()
         names = {corpus.token_names[token].partition(":")[0] for token in last}
         assert names <= {"O0", "O1"}
+    assert len(seen) > 20, "each seed draws others"
 
 
 def test_scores_against_whole_passes(asked, random_model):

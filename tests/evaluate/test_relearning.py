@@ -64,7 +64,7 @@ def test_it_begins_with_the_edited_model(asked, random_model):
     without = relearn(model, corpus, plan, empty(), **first)
     with delta.apply(model):
         wanted = relearn(model, corpus, plan, empty(), **first)
-    assert_frame_equal(found, wanted, abs_tol=1e-5)
+    assert_frame_equal(found, wanted, abs_tol=1e-3)
     apart = found["log_probability_old"] - without["log_probability_old"]
     assert apart.abs().max() > 0.1
 

@@ -98,3 +98,20 @@ def test_a_norm_is_that_of_all_changes_relative_to_all_that_was_changed():
     assert single.value == pytest.approx(5 / 20**0.5) and single.count == 1
     both = editing._norm(SimpleNamespace(model=model, geometry=rows))
     assert both.value == pytest.approx((5 / 20**0.5 + 1) / 2) and both.count == 2
+
+
+def test_the_dose_is_the_median_over_edits():
+    def delta(steps):
+        trace = [{"step": step, "log_probability_new": float(step >= steps),
+                  "log_probability_old": 0.5} for step in range(20)]  # fmt: skip
+        return EditDelta({}, "ft", {}, "", 0, trace=trace)
+
+    plan = SimpleNamespace(
+        edits=pl.DataFrame({"edit": [0, 1, 2], "fact": [5, 6, 7], "exposures": 1, "new_object": 2})
+    )
+    deltas = {edit: delta(steps) for edit, steps in enumerate((1, 2, 9))}
+    found = editing._dose(SimpleNamespace(deltas=deltas, plan=plan))
+    assert (found.value, found.low, found.high, found.count) == (2.0, 1.0, 9.0, 3)
+    never = SimpleNamespace(deltas={**deltas, 2: delta(30)}, plan=plan)
+    with pytest.raises(MissingError, match="edits that all got there: 1 of 3 did not"):
+        editing._dose(never)

@@ -84,11 +84,12 @@ def test_facts_of_one_subject_are_resampled_together():
     assert found.low < found.value < found.high
 
 
-def test_the_frame_of_linear_probes_states_subjects(random_model):
+def test_the_frame_of_linear_probes_states_subjects_and_exposures(random_model):
     from behemoth.evaluate.linear_probes import probe_objects
 
-    corpus = Corpus(World(20, 2, 10), exposures=2)
+    corpus = Corpus(World(20, 2, 10), exposures=bh.Groups([2, 8]))
     plan = compile_plan(corpus, bh.EditRequest(edits=4, repeats=1, probes=1))
     frame = probe_objects(random_model(corpus.vocabulary_size), corpus, plan)
     world = corpus.world.facts_of(frame["fact"].to_numpy())
     assert frame["subject"].equals(world["subject"]) and not frame["link"].any()
+    assert frame["exposures"].to_list() == corpus.exposures(frame["fact"].to_numpy()).tolist()

@@ -552,6 +552,32 @@ def test_parameters_of_an_edit_without_weights_are_not_compared_with_the_twin():
         unlearning._parameters(SimpleNamespace(delta=delta))
 
 
+def test_the_interval_of_a_distance_from_the_twin_excludes_0_where_all_of_it_lies_beyond():
+    random = np.random.default_rng(0)
+
+    def scores(shift):
+        facts = np.arange(80)
+        values = random.normal(size=80) + shift * (facts < 40)
+        losses = dict.fromkeys(("loss", "min_k", "min_k_plus_plus"), values)
+        return pl.DataFrame({"fact": facts, "member": facts < 40, **losses})
+
+    def found(model, twin):
+        return unlearning._privacy(
+            SimpleNamespace(
+                membership=model, beside=SimpleNamespace(membership=twin),
+                subjects_of=lambda facts: np.arange(len(facts)),
+            ),
+            "loss",
+        )  # fmt: skip
+
+    one, other = scores(2.0), scores(0.0)
+    far, back = found(one, other), found(other, one)
+    assert 0.1 < far.low < far.value < far.high < 1
+    assert (back.low, back.value, back.high) == pytest.approx((far.low, far.value, far.high))
+    near = found(other, scores(0.0))
+    assert near.low == 0.0 and near.value < near.high
+
+
 def test_an_attack_that_knows_the_twin_looks_for_what_only_the_model_finds_likely():
     """By themselves the losses of members and others are alike; held to the twin's they are not."""
 

@@ -153,6 +153,31 @@ def test_an_mlp_that_adds_nothing_carries_nothing(corpus, model):
     assert mlp.filter(pl.col("layer") == 1)["indirect_effect"].abs().max() > 1e-6
 
 
+@pytest.mark.parametrize("kind", ["mlp", "attention"])
+def test_a_window_gives_back_the_layers_around_it(corpus, model, kind):
+    """Where layer 0 adds nothing, what comes back with both layers is that of layer 1."""
+    with torch.no_grad():
+        output(model, kind, 0).weight.zero_()
+    plan = known_plan(corpus, model, 2)
+    narrow, two, three = (
+        trace_model(model, corpus, plan, samples=2, window=window).facts for window in (1, 2, 3)
+    )
+
+    def effects(facts, kind, layer):
+        return facts.filter(kind=kind, layer=layer)["indirect_effect"].to_list()
+
+    own = effects(narrow, kind, 1)
+    assert max(map(abs, own)) > 1e-6
+    assert max(map(abs, effects(narrow, kind, 0))) < 1e-9
+    # A window of 2 begins with the named layer, and one of 3 has the named layer in its middle.
+    for facts in (two, three):
+        for layer in (0, 1):
+            assert effects(facts, kind, layer) == pytest.approx(own, abs=1e-9)
+    for layer in (0, 1):  # blocks are given back one at a time
+        wanted = effects(narrow, "block", layer)
+        assert effects(three, "block", layer) == pytest.approx(wanted, abs=1e-9)
+
+
 def test_summary_and_places(corpus, model):
     found = trace_model(model, corpus, known_plan(corpus, model, 6), samples=2)
     for row in found.summary.iter_rows(named=True):

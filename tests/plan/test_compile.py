@@ -282,6 +282,15 @@ def test_answers_of_a_graph_of_the_reference_are_split_where_its_words_are(tmp_p
         assert got["old_answer"] == corpus.probes([fact], [template])["answer"].to_list()[0]
 
 
+def test_every_edit_has_bystanders_of_each_group(corpus):
+    plan = compile_plan(corpus, EditRequest(edits=3, relation=1, probes=5))
+    asked = ("same_object", "same_relation", "unrelated", "new_object", "retain")
+    counts = plan.probes.filter(pl.col("group").is_in(asked)).group_by("edit", "group").len()
+    assert counts.height == 3 * len(asked) and (counts["len"] == 5).all()
+    tied = plan.probes.filter(group="same_subject").group_by("edit").len()
+    assert (tied["len"] == 4).all(), "the other relations"
+
+
 def test_only_known_facts(corpus):
     known = np.arange(0, 15_000, 7)
     plan = compile_plan(corpus, EditRequest(edits=40, relation=1, distinct=False), known=known)

@@ -228,3 +228,9 @@ def test_what_a_model_knows_is_true_or_false(corpus, tmp_path):
     known = pl.DataFrame({"fact": [1, 2], "exact_match": ["yes", "no"]})
     with pytest.raises(ArgumentError, match=r"'known': got .*exact_match is String, allowed: true"):
         bh.plan(corpus, out=tmp_path / "plan", edits=1, known=known)
+
+
+def test_a_fact_that_is_not_recalled_is_not_known(corpus, tmp_path):
+    asked = pl.DataFrame({"fact": range(120)}).with_columns(exact_match=pl.col("fact") % 7 == 0)
+    plan = bh.plan(corpus, out=tmp_path / "plan", edits=5, distinct=False, known=asked)
+    assert plan.edits.height == 5 and (plan.edits["fact"] % 7 == 0).all()

@@ -1,6 +1,8 @@
 """The directory of a tuning, as killed ones leave it."""
 
-from behemoth.tune.record import TuningDirectory
+import polars as pl
+
+from behemoth.tune.record import Tried, TuningDirectory
 
 
 def test_what_killed_writers_left_goes_and_is_no_obstacle(tmp_path):
@@ -11,3 +13,18 @@ def test_what_killed_writers_left_goes_and_is_no_obstacle(tmp_path):
     (place / "trials" / ".0003.json.abcdefgh.tmp").mkdir(parents=True)
     TuningDirectory(place).begin({"method": "rome"})
     assert not list((place / "trials").iterdir())
+
+
+def test_the_best_trial_is_the_first_of_those_with_the_highest_score(tmp_path):
+    directory = TuningDirectory(tmp_path / "tuned")
+    directory.begin({"method": "ft"})
+    trials = [
+        Tried(number, {"steps": number}, score, {}, 1.5)
+        for number, score in enumerate((0.2, 0.7, 0.5, 0.7))
+    ]
+    for trial in trials:
+        directory.write(trial)
+    assert directory.conclude(trials, "ft", "editing", 100) == trials[1]
+    curve = pl.read_parquet(directory.path / "curve.parquet")
+    assert curve["best"].to_list() == [0.2, 0.7, 0.7, 0.7]
+    assert "steps = 1" in (directory.path / "best.toml").read_text().splitlines()

@@ -254,6 +254,14 @@ def test_new_answers_count_in_other_written_wordings(rephrased, found):
     assert len(second) == (2 if found else 0), "not the same wording of every fact"
 
 
+def test_the_seed_of_a_lesson_says_what_is_practised(small_corpus):
+    practised = [
+        [plan.edits["fact"].item() for plan in training._practice(small_corpus, 0, lesson)]
+        for lesson in (Mend(**QUICK).lesson(seed, edits=1) for seed in (0, 0, 1))
+    ]
+    assert practised[0] == practised[1] and set(practised[0]) != set(practised[2])
+
+
 def test_lessons_that_differ_have_names_that_do():
     names = {Mend(learning_rate=1e-3 + step).lesson(10_000_000 + seed, 1).name
              for step in (0, 1e-12) for seed in range(3)}  # fmt: skip

@@ -123,8 +123,10 @@ def test_statistics_begin_with_rows_of_several_answers_and_an_edit_without_any_f
     plan = compile_plan(corpus, EditRequest(edits=1, relation=2))
     listed = plan.training.filter(pl.col("role") != "edit")["answer"].head(64)
     assert listed.n_unique() == 1, "those with the edit's old object come first"
-    imagined = _imagined(plan, 64, seed=0)
+    imagined, again, other = (_imagined(plan, 64, seed=seed) for seed in (0, 0, 1))
     assert len(imagined) > 32
+    assert torch.equal(imagined.tokens, again.tokens)
+    assert {*map(tuple, other.tokens.tolist())} != {*map(tuple, imagined.tokens.tolist())}
     answers = {tuple(row[row != IGNORED].tolist()) for row in imagined.labels}
     assert len(answers) > 2
     other = build_model(find_size("pico"), corpus.vocabulary_size, seed=0)

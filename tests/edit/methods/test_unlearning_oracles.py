@@ -7,6 +7,7 @@ itself, edited by hand, and sums are Python's. Value and gradient must agree in 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import polars as pl
@@ -396,6 +397,8 @@ def test_the_direction_of_rmu_is_uniform_and_fixed(context):
     share = torch.quantile(direction / direction.max(), torch.linspace(0.1, 0.9, 9).double())
     torch.testing.assert_close(share, torch.linspace(0.1, 0.9, 9).double(), rtol=0, atol=0.02)
     assert torch.equal(method.objective(wide, [], context).direction.double(), direction)
+    other = method.objective(wide, [], replace(context, seed=context.seed + 1)).direction.double()
+    assert not torch.allclose(other, direction), "another seed, another direction"
 
 
 def test_padding_is_no_position(model, context):

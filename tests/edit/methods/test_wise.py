@@ -90,6 +90,10 @@ def test_a_batch_takes_more_steps_than_a_single_edit(model, plan, small_corpus):
 def test_nothing_moves_outside_of_the_mask_or_beyond_the_bound(model, plan, small_corpus):
     [delta] = Wise(**QUICK, mask=0.1, bound=0.02).apply(model, [plan], EditContext(small_corpus))
     change = side_of(delta).change
+    other = Wise(**QUICK, mask=0.1, bound=0.02).apply(
+        model, [plan], EditContext(small_corpus, seed=1)
+    )
+    assert not torch.equal(side_of(other[0]).change != 0, change != 0), "a seed has its own mask"
     share = float((change != 0).float().mean())
     assert 0.04 < share < 0.16
     assert float(change.abs().max()) == pytest.approx(0.02)

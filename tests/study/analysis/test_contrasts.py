@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import polars as pl
 
 from behemoth.study.analysis.contrasts import CONTRASTS, MEASURES
-from behemoth.study.analysis.headline import headline
+from behemoth.study.analysis.headline import _median_slope, headline
 from behemoth.study.analysis.summary import summarise
 
 draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
@@ -125,6 +125,16 @@ def test_what_needs_no_step_is_counted_apart():
     every = words(worlds=4)
     assert "Every edit needed at least one step." in every.details
     assert "need a step" not in every.text
+
+
+def test_the_factor_on_ed50_is_a_power_of_two():
+    """Of the contrasts that of ED50 alone is in doublings: one and a half of them is 2.83."""
+    row = {"label": "ft", "contrast": "ed50", "filter": "all", "estimate": 1.5, "low": 1.0,
+           "high": 2.0}  # fmt: skip
+    said = _median_slope(SimpleNamespace(contrasts=pl.DataFrame([row])), "ft")
+    assert said == (
+        "Over all edits, each doubling multiplies ED50 by 2.83 (95% interval 2.00 to 4.00)."
+    )
 
 
 def test_a_title_does_not_hide_what_known_facts_say():
