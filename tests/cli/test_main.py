@@ -1,5 +1,6 @@
 """The command line as a whole: help, version, tracebacks, and commands that do not exist."""
 
+import errno
 import os
 import re
 
@@ -56,3 +57,25 @@ def test_a_name_whose_bytes_are_not_utf8_is_refused_by_its_argument(
     expected = r"argument '--out': got .*z\\udcff.parquet.*, allowed: a path whose names are UTF-8"
     assert re.fullmatch(expected, message)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("name", ["o", "e", "denied", "a/b"])
+def test_an_error_of_the_system_has_the_name_of_its_file(run, name, tmp_path, monkeypatch):
+    """Also a name that is part of the system's words."""
+
+    def failing(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+    monkeypatch.setattr("behemoth.corpus.gen", failing)
+    message = run("gen", "--facts", 12, "--out", tmp_path / "c").refused(1)
+    assert message == f"{name}: Permission denied"
+
+
+def test_an_error_of_the_disk_has_its_name_once(run, tmp_path, monkeypatch):
+    said = "not enough disk for c: 3 MiB needed and 16 MiB to be left free, 17 MiB free"
+
+    def failing(*_, **__):
+        raise OSError(errno.ENOSPC, said, "c")
+
+    monkeypatch.setattr("behemoth.corpus.gen", failing)
+    assert run("gen", "--facts", 12, "--out", tmp_path / "c").refused(1) == said

@@ -1,6 +1,7 @@
 """Files are whole or not there, whoever else writes, plants or kills."""
 
 import errno
+import json
 import os
 import signal
 import stat
@@ -14,6 +15,7 @@ import pytest
 
 from behemoth.support import files
 from behemoth.support.files import (
+    as_json,
     open_to_append,
     remove_folder,
     replacing,
@@ -54,6 +56,12 @@ def test_a_file_has_the_rights_that_others_have(tmp_path):
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_a_record_keeps_a_path_that_is_not_utf8():
+    values = {"run": os.fsdecode(b"/a\xff/run"), "name": "é"}
+    assert json.loads(as_json(values).decode()) == values
+    assert "é" in as_json({"name": "é"}).decode()
+
+
 @pytest.mark.parametrize("name", ["a.json", "./a.json", "gone/../a.json"])
 def test_a_failed_write_names_the_file_and_not_the_temporary_one(name, tmp_path, monkeypatch):
     """However it is spelled: a folder without write permission, as the disk reports it."""
@@ -70,6 +78,24 @@ def test_a_failed_write_names_the_file_and_not_the_temporary_one(name, tmp_path,
     with pytest.raises(PermissionError) as caught:
         write_bytes(Path(name), b"x")
     assert caught.value.filename == str(Path(name))
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_a_file_of_a_library_is_as_readable_as_others(tmp_path, mask):
+    """safetensors 0.8 writes a private file and renames it."""
+    before = os.umask(mask)
+    try:
+        with replacing(tmp_path / "a") as temporary:
+            os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
+        with replacing(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            os.close(os.open(temporary / "b", os.O_CREAT | os.O_WRONLY, 0o600))
+            (temporary / "c").write_bytes(b"")
+            (temporary / "c").chmod(0o400)  # what was asked for stays
+    finally:
+        os.umask(before)
+    for name, mode in (("a", 0o666 & ~mask), ("folder/b", 0o666 & ~mask), ("folder/c", 0o400)):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode, name
 
 
 def test_a_folder_that_is_stopped_between_its_renames_is_the_old_one(tmp_path, monkeypatch):

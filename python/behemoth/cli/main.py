@@ -212,7 +212,8 @@ def _message(error: Exception, words: Sequence[str]) -> str:
         found = in_the_way(Path(os.fsdecode(error.filename))) or "a file"
         return f"{error.filename}: got {found}, allowed: a directory"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        named = str(error.filename) in error.strerror
+        # The engine's "not enough disk for out: ...". A short name may be in any words: o, de, is.
+        named = f"for {error.filename}: " in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
     if isinstance(error, OSError) and error.strerror and _is_of_stdout(error):
         return f"stdout: {error.strerror}"

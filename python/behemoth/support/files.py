@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from .errors import CorpusError
 from .locks import lock_descriptor
 
 _OLD = ".old"
+_PRIVATE = 0o600
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # the form in errors of Rust's libraries
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
@@ -32,14 +34,16 @@ def replacing(path: Path) -> Generator[Path]:
     """Yield a temporary name for a file or a folder, which becomes `path` on success.
 
     A link at `path` is replaced and not followed. The last part of the temporary name is that of
-    `path`, for writers that depend on it.
+    `path`, for writers that depend on it. Files are as readable for others as the process makes its
+    own: safetensors 0.8 renames a file of its own, which only its owner can read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
     with named(path), _private(path) as room:
         temporary = room / path.name
+        mode = _usual_mode(temporary)
         yield temporary
-        _sync_all(temporary)
+        _sync_all(temporary, mode)
         if temporary.is_dir() and path.is_dir() and not path.is_symlink():
             path.rename(room / f"{path.name}{_OLD}")
         temporary.replace(path)
@@ -105,7 +109,10 @@ def check_regular(path: Path) -> None:
 
 def as_json(value: object) -> bytes:
     """Return a record as indented JSON."""
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    try:
+        return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # a path below a folder whose name is not UTF-8: escapes keep it
+        return (json.dumps(value, indent=1) + "\n").encode()
 
 
 def sync(path: Path) -> None:
@@ -234,8 +241,20 @@ def _hold(room: Path, stack: ExitStack) -> bool:
     return room.is_dir()
 
 
-def _sync_all(path: Path) -> None:
+def _usual_mode(path: Path) -> int:
+    """Return the mode of a new file, made at `path` for a moment: asking for the umask sets it."""
+    try:
+        with path.open("xb") as file:
+            return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _sync_all(path: Path, mode: int) -> None:
+    """Flush a file, or a folder with its files, after giving private files the usual mode."""
     if path.is_dir():
         for entry in path.iterdir():
-            _sync_all(entry)
+            _sync_all(entry, mode)
+    elif not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) == _PRIVATE:
+        path.chmod(mode)
     sync(path)
