@@ -84,7 +84,7 @@ class RecallThreshold:
         Reason("the two sizes are too similar: `micro` in place of `nano`",
                {"sizes": ("pico", "micro")}),
         Reason("the load is far below capacity, where size does not matter: 10 times as many facts",
-               {"world.subjects": 2_000}, cost="ten times the training of the gate"),
+               {"world.subjects": 2_000}),
     )  # fmt: skip
 
     world: Frequency = field(default_factory=Frequency)
