@@ -51,7 +51,7 @@ impl Temporary {
             // O_EXCL: fails if a file or a link exists there.
             let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
-                result => result.map_err(Error::io("create", &path))?,
+                result => result.map_err(Error::io("create", target))?,
             };
             let temporary = Temporary {
                 file,
@@ -76,8 +76,8 @@ impl Temporary {
     pub(super) fn keep(mut self) -> Result<()> {
         self.file
             .sync_data()
-            .map_err(Error::io("sync", &self.path))?;
-        system::rename(&self.path, &self.target).map_err(Error::io("rename", &self.path))?;
+            .map_err(Error::io("sync", &self.target))?;
+        system::rename(&self.path, &self.target).map_err(Error::io("rename", &self.target))?;
         self.is_kept = true;
         Ok(())
     }
