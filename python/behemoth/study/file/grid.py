@@ -87,10 +87,10 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
             for name, values in axes.items():
                 if any(value in values[:at] for at, value in enumerate(values)):
                     raise ArgumentError(tuple(name.split(".")), values, "each value once")
-        for chosen in product(*axes.values()):
-            point = dict(zip(axes, chosen, strict=True))
-            if point not in found:
-                found.append(point)
+        # The points of one table differ, since no list has a value twice.
+        points = (dict(zip(axes, chosen, strict=True)) for chosen in product(*axes.values()))
+        earlier = tuple(found)
+        found += [point for point in points if point not in earlier]
     return found or [{}]
 
 

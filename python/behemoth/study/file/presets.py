@@ -13,7 +13,7 @@ from behemoth.support.toml import not_utf8
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
 SIZES = ("smoke", "quick", "desk", "paper")
-"""Sizes: under a minute, ten minutes, up to two and a half hours on 2 cores, and days on GPUs."""
+"""Sizes: minutes, up to half an hour and hours on 2 cores, and days on GPUs."""
 _ALLOWED = "a study file (TOML), or a preset's name"
 _FOLDER = resources.files("behemoth.study.file") / "presets"
 
