@@ -154,7 +154,7 @@ def test_a_suite_of_an_equally_named_edit_of_the_same_plan_is_not_in_the_card(
         assert said.pop("edit_hash")
         del said["blake3"], said["files"]
         file.write_text(json.dumps(said))  # as earlier versions wrote it
-        assert SuiteResult.read(file.parent).edit_hash is None
+        assert SuiteResult.load(file.parent).edit_hash is None
     export(tmp_path / "two" / "edit", tmp_path / "old", to="hf")
     assert "## Suite" not in (tmp_path / "old" / "README.md").read_text()
 
@@ -175,12 +175,12 @@ def test_a_damaged_suite_stops_an_export_before_its_work_or_not_at_all(trained, 
 
 def test_a_suite_is_read_as_it_was_written(edits, plan, tmp_path):
     found = bh.evaluate_suite(edits / "batch", "editing", plan, out=tmp_path / "suite")
-    again = SuiteResult.read(tmp_path / "suite")
+    again = SuiteResult.load(tmp_path / "suite")
     assert json.dumps(again.to_dict()) == json.dumps(found.to_dict())
     assert again.frame.equals(found.frame)
     (tmp_path / "suite" / "suite.json").write_text("{}")
     with pytest.raises(bh.CorpusError, match=r"suite.json is damaged: it is not a valid result"):
-        SuiteResult.read(tmp_path / "suite")
+        SuiteResult.load(tmp_path / "suite")
 
 
 def test_refusals(edits, trained, plan, tmp_path):

@@ -68,7 +68,9 @@ def test_a_module_does_not_take_the_place_of_a_function(first):
 
 def test_a_package_answers_for_its_verb():
     assert inspect.signature(bh.train) == inspect.signature(bh.train.train)
-    assert inspect.getdoc(bh.train) == inspect.getdoc(bh.train.train)
+    call, _, doc = inspect.getdoc(bh.train).partition("\n\n")
+    assert call.startswith("train(source, *, out, config=None, ")
+    assert doc == inspect.getdoc(bh.train.train)
     asked = inspect.signature(bh.plan).parameters
     assert asked["wordings"].default == 1 and "request" not in asked
     assert callable(bh.report) and not callable(bh.corpus)

@@ -62,7 +62,7 @@ class Paraphrases:
                {"people": 450}),
         Reason("the tuning is too short: three times as many steps", {"tuning": 600}),
         Reason("two layers are too few to store at the name and extract later: `nano`",
-               {"size": "nano"}, cost="four models of `nano` per world"),
+               {"size": "nano"}),
     )  # fmt: skip
 
     people: int = 300
