@@ -1,4 +1,7 @@
-"""Suites: every measure is taken or says what is missing, and is what it says."""
+"""Suites: every measure is taken or says what is missing, and is what it says.
+
+All in one file: they share a run, its twin, a plan and an edit, which cost more than the tests.
+"""
 
 import json
 import math

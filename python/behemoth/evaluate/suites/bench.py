@@ -341,13 +341,7 @@ class Bench:
 
     def subjects_of(self, facts: pl.Series) -> NDArray[np.int64]:
         """Return the number of the subject of each fact among them, from 0: int64[facts]."""
-        about = self.run.corpus.world.facts_of(facts.to_numpy()).select("link", "subject")
-        return (
-            about.select(pl.struct(pl.all()).rank("dense") - 1)
-            .to_series()
-            .to_numpy()
-            .astype(np.int64)
-        )
+        return numbered(self.run.corpus.world.facts_of(facts.to_numpy()))
 
     @cached_property
     def recall(self) -> pl.DataFrame:
@@ -474,6 +468,12 @@ def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
         beside,
         before=name != "kl",
     )
+
+
+def numbered(facts: pl.DataFrame) -> NDArray[np.int64]:
+    """Return the number of the subject, or linked object, of each row, from 0: int64[rows]."""
+    places = facts.select(pl.struct("link", "subject").rank("dense") - 1)
+    return places.to_series().to_numpy().astype(np.int64)
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from behemoth.evaluate.clusters import interval, proper, weight_parts
 
-from .bench import Bench
+from .bench import Bench, numbered
 from .intervals import RESAMPLES
 from .levels import Level, levels_of
 from .suite import Found, Measure, MissingError, Suite
@@ -112,8 +112,7 @@ def _bits(bench: Bench, level: Level | None = None) -> Found:
     )
     if facts.is_empty():
         raise MissingError("written facts")
-    about = facts.select(pl.struct("link", "subject").rank("dense") - 1).to_series()
-    cluster = about.to_numpy().astype(np.int64)
+    cluster = numbered(facts)
     clusters = int(cluster.max()) + 1
     bits = facts["bits"].to_numpy()
     levels = np.split(np.arange(len(facts)), np.flatnonzero(np.diff(facts["exposures"])) + 1)

@@ -379,18 +379,13 @@ def take(
     """
     begin = time.perf_counter()
     try:
+        # First: a measure that the suite does not have is refused before the rows are made.
+        measures = _chosen(suite.measures(bench), only)
         frame = suite.frame(bench)
     except MissingError as missing:
         raise ArgumentError("source", fspath(bench.source), str(missing)) from None
-    measures = suite.measures(bench)
     if bench.in_trial:
         measures = [measure for measure in measures if measure.in_trials]
-    if only is not None:
-        named = {measure.name: measure for measure in measures}
-        for name in only:
-            if name not in named:
-                raise ArgumentError.unknown("measures", name, named)
-        measures = [measure for measure in measures if measure.name in set(only)]
     results = []
     with task(progress, "measuring", "measures") as step:
         for number, measure in enumerate(measures):
@@ -408,6 +403,16 @@ def take(
         versions={name: metadata.version(name) for name in ("behemoth", "torch", "transformers")},
         frame=frame,
     )
+
+
+def _chosen(measures: Sequence[Measure], only: Sequence[str] | None) -> Sequence[Measure]:
+    if only is None:
+        return measures
+    names = [measure.name for measure in measures]
+    for name in only:
+        if name not in names:
+            raise ArgumentError.unknown("measures", name, names)
+    return [measure for measure in measures if measure.name in only]
 
 
 def take_one(measure: Measure, bench: Bench) -> Taken:
