@@ -5,7 +5,9 @@
 RUN is a trained model. The edits are independent LoRA edits of rank 4 of the MLPs of all layers,
 each from the unedited model, on the same rows in the same order. The loop with peft is the usual
 one: `get_peft_model` once, its factors reset before each edit, one Adam for each. Evaluation
-measures the same probes on every edited model, in one pass or one model after another.
+measures the same probes on every edited model, in one pass, or one model after another with the
+probes of each in one batch. The usual loop, one probe after another with transformers' `generate`
+and a pass that scores one answer, computes a part of that for the first edits only.
 
 The floor is the time that the stacked products alone would take at the rate of one large product.
 It counts the operations of matrix products and of attention, which are the same one by one. The
@@ -15,6 +17,7 @@ time of one by one divided by the floor is therefore the maximum gain of any sta
 import argparse
 import statistics
 import time
+from contextlib import nullcontext
 
 import polars as pl
 import torch
@@ -23,6 +26,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import machine
+from behemoth.corpus.tokens import PADDING, PERIOD
+from behemoth.delta.delta import EditDelta
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.protocol import EditContext
@@ -32,6 +37,8 @@ from behemoth.plan import EditPlan
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.train.run import Run, read_run
+
+_USUAL = 4  # edits that the usual loop evaluates
 
 
 def with_peft(run: Run, plans: list[EditPlan], method: Lora) -> float:
@@ -70,6 +77,30 @@ def with_peft(run: Run, plans: list[EditPlan], method: Lora) -> float:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(factors, method.clip)
             optimiser.step()
+    return time.perf_counter() - begin
+
+
+def with_generate(run: Run, plans: list[EditPlan], deltas: dict[int, EditDelta]) -> float:
+    """Ask one probe after another, before and after each edit; gives the seconds."""
+    model = run.load_model(device="cpu").eval()
+    begin = time.perf_counter()
+    for edit, plan in enumerate(plans):
+        columns = plan.probes.select("prompt", "old_answer")
+        for state in (nullcontext(), deltas[edit].apply(model)):
+            with state, torch.no_grad():
+                for prompt, answer in columns.iter_rows():
+                    ids = torch.tensor([prompt])
+                    model.generate(
+                        ids,
+                        attention_mask=torch.ones_like(ids),
+                        max_new_tokens=len(answer) + 1,
+                        do_sample=False,
+                        pad_token_id=PADDING,
+                        eos_token_id=PERIOD,
+                    )
+                    whole = torch.tensor([prompt + answer])
+                    logits = model(whole).logits[0, len(prompt) - 1 : -1]
+                    F.cross_entropy(logits, whole[0, len(prompt) :], reduction="sum").item()
     return time.perf_counter() - begin
 
 
@@ -128,6 +159,8 @@ def main() -> None:
             for edit, single in enumerate(plans)
         ]
         times.setdefault("evaluate, one by one", []).append(time.perf_counter() - begin)
+        usual = with_generate(run, plans[:_USUAL], deltas) * len(plans) / _USUAL
+        times.setdefault("evaluate, probe by probe", []).append(usual)
         alone = pl.concat(each)
         assert alone["exact_match"].sum() == together["exact_match"].sum()
     probes = len(together) / 2 / len(plans)
@@ -141,15 +174,15 @@ def main() -> None:
     pairs = (
         ("edit", "edit, one by one with peft", "edit, stacked"),
         ("evaluate", "evaluate, one by one", "evaluate, one pass"),
+        ("evaluate", "evaluate, probe by probe", "evaluate, one pass"),
     )
     for name, slow, fast in pairs:
-        ratios = [a / b for a, b in zip(times[slow], times[fast], strict=True)]
-        print(f"{name}: {statistics.median(ratios):.2f} times as fast stacked")
-        figures[f"{name}_ratio"] = statistics.median(ratios)
+        ratio = statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
         floor = operations[name] / statistics.median(rates)
         alone, stacked = (statistics.median(times[key]) for key in (slow, fast))
-        print(f"{name}: {operations[name] / 1e9:.0f} GFLOP, floor {floor:.2f} s, stacked "
-              f"{stacked / floor:.1f} times it, one by one {alone / floor:.1f} times")  # fmt: skip
+        print(f"{fast}: {ratio:.2f} times as fast as {slow.partition(', ')[2]}; {stacked / floor:.1f} "
+              f"and {alone / floor:.1f} times the floor of {floor:.2f} s")  # fmt: skip
+        figures[f"{slow}_ratio"] = ratio
         figures[f"{name}_over_floor"] = stacked / floor
     machine.record("edit", figures, arguments.note)
 

@@ -318,6 +318,9 @@ def _linear(
     count = next(iter(changes.values()))[0].shape[0]
     x_kni = x.reshape(count, -1, x.shape[-1])
     # One kernel for product and sum: separate sums would take as much time as the products.
+    # An operation of our own in place of module and hook (the edits' products accumulate into that
+    # of the shared weight, the bias is a column of the left factor, one gradient of the input) was
+    # not worth its 140 lines: LoRA edits took 5 to 10% less time in `nano`, 0 to 3% in `31m`.
     y_kno = output.reshape(count, -1, output.shape[-1])
     weight = changes.get("weight")
     if weight is not None and len(weight) == 2:
