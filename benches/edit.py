@@ -180,8 +180,10 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
         floor = operations[name] / statistics.median(rates)
         alone, stacked = (statistics.median(times[key]) for key in (slow, fast))
-        print(f"{fast}: {ratio:.2f} times as fast as {slow.partition(', ')[2]}; {stacked / floor:.1f} "
-              f"and {alone / floor:.1f} times the floor of {floor:.2f} s")  # fmt: skip
+        print(
+            f"{fast}: {ratio:.2f} times as fast as {slow.partition(', ')[2]}; "
+            f"{stacked / floor:.1f} and {alone / floor:.1f} times the floor of {floor:.2f} s"
+        )
         figures[f"{slow}_ratio"] = ratio
         figures[f"{name}_over_floor"] = stacked / floor
     machine.record("edit", figures, arguments.note)

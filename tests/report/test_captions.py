@@ -11,6 +11,8 @@ from behemoth.report.charts.capacity import capacity
 from behemoth.report.charts.common import against_exposures, counted
 from behemoth.report.charts.damage import damage
 from behemoth.report.charts.dose import dose
+from behemoth.report.charts.flip import flip
+from behemoth.report.charts.geometry import geometry
 from behemoth.report.charts.heat import heat
 from behemoth.report.charts.matched import _chart as matched_chart
 from behemoth.report.charts.mediation import _chart as mediation_chart, mediation
@@ -19,7 +21,7 @@ from behemoth.report.charts.retention import _finding as retained, retention
 from behemoth.report.charts.slopes import slopes
 from behemoth.report.charts.tradeoff import _bottom, tradeoff
 from behemoth.report.render import exported
-from behemoth.report.style import PAPER, SCREEN, Absent
+from behemoth.report.style import PAPER, SCREEN, Absent, Figure
 from behemoth.study.analysis.summary import summarise
 
 
@@ -101,7 +103,7 @@ def test_what_is_infinite_has_no_place_on_an_axis():
         schema_overrides={"low": pl.Float64, "high": pl.Float64},
     )  # fmt: skip
     [panel] = against_exposures(means, {"kl": ("Damage", "nats")}, {"one": "#000000"}, ".3g")
-    labels = pl.DataFrame({"label": ["one"], "forgets": [False]})
+    labels = pl.DataFrame({"label": ["one"], "size": ["nano"], "forgets": [False]})
     points = pl.DataFrame(
         [{"label": "one", "exposures": level, "success": 0.5, "success_low": None,
           "success_high": None, "kl": kl, "kl_low": None, "kl_high": None, "lost": 0.0, "edits": 9,
@@ -172,13 +174,21 @@ def setting(label, rank, success, *, kept, part="mlp"):
             "edits": 64}  # fmt: skip
 
 
-def placed(*rows, forgets=()):
+def placed(*rows, forgets=(), sizes=("nano",)):
     methods = pl.DataFrame(
         [{"label": row["label"], "forgets": row["label"] in forgets} for row in rows]
     )
     schema = {"rank": pl.Int64, "retain_rows": pl.Int64}
-    return placement(
-        SimpleNamespace(settings=pl.DataFrame(rows, schema_overrides=schema), methods=methods)
+    settings = pl.DataFrame(rows, schema_overrides=schema)
+    edits = pl.DataFrame({"size": sizes})
+    return placement(SimpleNamespace(settings=settings, methods=methods, edits=edits))
+
+
+def test_a_grid_of_several_sizes_says_so():
+    rows = [setting("one", 1, 0.5, kept=8), setting("two", 4, 0.6, kept=8)]
+    assert "pools" not in placed(*rows).caption
+    assert (
+        "Each point pools models of pico and nano." in placed(*rows, sizes=("pico", "nano")).caption
     )
 
 
@@ -211,6 +221,21 @@ def test_captions_say_how_many_clusters_the_smallest_point_has():
     frame = pl.DataFrame({"rows": [10, 20], "clusters": [2, 8]})
     assert counted(frame, "facts") == "n = 10 to 20 facts per point, 2 to 8 clusters"
     assert counted(frame[1:], "facts") == "n = 20 facts per point, 8 clusters"
+
+
+@pytest.mark.parametrize("chart", [flip, geometry, mediation, tradeoff])
+def test_what_pools_sizes_of_models_says_so(flips, chart):
+    two = flips.edits.with_columns(
+        pl.when(pl.int_range(pl.len()) % 2 == 0)
+        .then(pl.lit("pico"))
+        .otherwise("size")
+        .alias("size")
+    )
+    said = "Each point pools models of pico and nano."
+    for edits, there in ((flips.edits, False), (two, True)):
+        figure = chart(summary_of(flips, edits=edits))
+        assert isinstance(figure, Figure)
+        assert (said in figure.caption) == there
 
 
 def test_capacity_says_which_bits_it_counts(flips):

@@ -168,7 +168,9 @@ def test_the_loss_has_the_margins_of_the_paper(model, plan, small_corpus):
     wanted = float(training.tail.losses(added).mean().detach())
     wanted += sum(sum(values) / len(values) for values in margins)
     assert all(len(set(values)) > 1 for values in margins)
-    assert float(training._loss(change).detach()) == pytest.approx(wanted, rel=1e-9)
+    assert float(training._loss(training.looked_at @ change.T).detach()) == pytest.approx(
+        wanted, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("retain_rows", [0, 64])

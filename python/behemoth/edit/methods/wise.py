@@ -324,25 +324,33 @@ class _Training:
         if number == len(memory.shards):
             shape = (self.tail.outputs.shape[1], self.edited.shape[1])
             memory.shards.append(self.edited.new_zeros(shape))
-        shard = memory.shards[number]
-        # Only the entries in the mask are optimised.
-        [places] = self._mask(number, shard).flatten().nonzero(as_tuple=True)
-        moving = shard.flatten()[places].requires_grad_()
-        optimiser = torch.optim.Adam([moving], lr=method.learning_rate)
+        change = memory.shards[number].clone()
+        entries = change.view(-1)
+        # Only the entries in the mask are optimised. They are copied into the matrix in place, and
+        # the graph ends at the products: with a matrix made of its entries within the graph, an
+        # edit took 1.1 to 1.2 times as long.
+        [places] = self._mask(number, change).view(-1).nonzero(as_tuple=True)
+        moving, gradient = entries[places], torch.empty_like(change)
+        fused = change.device.type in ("cpu", "cuda")
+        optimiser = torch.optim.Adam([moving], lr=method.learning_rate, fused=fused)
         # Edits of a batch share the entries: in the steps of one edit, many of them do not succeed.
         most = round(method.steps * self.edits**method.batch_growth)
         for step in range(most + 1):
-            loss = self._loss(shard.flatten().scatter(0, places, moving).view_as(shard))
+            added = (self.looked_at @ change.T).requires_grad_()
+            loss = self._loss(added)
             trace.append({"step": step, "loss": float(loss.detach())})
             if not math.isfinite(trace[-1]["loss"]):
                 return f"loss {trace[-1]['loss']} at step {step}"
             if step == most or trace[-1]["loss"] < method.stop_loss:
                 break
-            [moving.grad] = torch.autograd.grad(loss, [moving])
+            [to_added] = torch.autograd.grad(loss, [added])
+            torch.mm(to_added.T, self.looked_at, out=gradient)
+            # Five times as fast as an index in brackets.
+            moving.grad = gradient.view(-1).index_select(0, places)
             optimiser.step()
-            with torch.no_grad():
-                moving.clamp_(-method.bound, method.bound)
-        memory.shards[number] = shard.flatten().scatter(0, places, moving.detach()).view_as(shard)
+            moving.clamp_(-method.bound, method.bound)
+            entries.scatter_(0, places, moving)
+        memory.shards[number] = change
         if memory.keys is None:
             memory.keys = GrowingRows(self.edited)
         else:
@@ -362,10 +370,11 @@ class _Training:
         drawn = torch.rand(change.shape, generator=generator, dtype=torch.float64)
         return (drawn < self.method.mask).to(change.device)
 
-    def _loss(self, change: Tensor) -> Tensor:
-        """Return the cross-entropy of the new answers with the copy, plus the margins."""
-        # One product for all rows: a second one would need another gradient of the full matrix.
-        added = self.looked_at @ change.T
+    def _loss(self, added: Tensor) -> Tensor:
+        """Return the cross-entropy of the new answers with the copy, plus the margins.
+
+        `added` is what the change adds to the output at the edited tokens, then the retained ones.
+        """
         own, given = added[: len(self.edited)], self.tail.outputs
         loss = self.tail.losses(given + own.to(given.dtype)).mean()
         lengths = added.norm(dim=1) / self.scale

@@ -26,7 +26,7 @@ from behemoth.report.style import (
 )
 from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.summary import Summary
-from behemoth.support.text import plural_text
+from behemoth.support.text import listed_text, plural_text
 
 __all__ = [
     "BARS",
@@ -47,6 +47,7 @@ __all__ = [
     "methods",
     "names_of_rows",
     "over_all",
+    "pooled",
     "spread",
     "told_apart",
 ]
@@ -138,6 +139,12 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
     number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     some = f"{fewest:,} to " if fewest < clusters else ""
     return f"n = {number} {what} per point, {some}{plural_text(clusters, 'cluster')}"
+
+
+def pooled(summary: Summary) -> str:
+    """Return a sentence on the sizes of models that a chart without them pools; empty for one."""
+    sizes = first_labels(summary.edits, "size")
+    return f" Each point pools models of {listed_text(sizes)}." if len(sizes) > 1 else ""
 
 
 def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:

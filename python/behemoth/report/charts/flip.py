@@ -7,7 +7,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, label_colours, number, repeated_shapes
 from behemoth.study.analysis.summary import Summary
 
-from .common import CUT, JACKKNIFE, against_exposures, counted, methods, over_all
+from .common import CUT, JACKKNIFE, against_exposures, counted, methods, over_all, pooled
 
 _TITLE = "Damage and size of the change at the dose"
 _MEASURES = {
@@ -27,7 +27,8 @@ def flip(summary: Summary) -> Figure | Absent:
     caption = (
         "Measured at the dose of each edit, the first step at which it holds, so that methods and "
         "levels are compared at the same achievement. Edits that did not reach their dose, and "
-        f"those of dose 0, are excluded. {counted(frame, 'edits')}; {JACKKNIFE}. {CUT}"
+        f"those of dose 0, are excluded. {counted(frame, 'edits')}; {JACKKNIFE}.{pooled(summary)} "
+        f"{CUT}"
     )
     return Figure("flip", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame), shapes=repeated_shapes(colours))  # fmt: skip

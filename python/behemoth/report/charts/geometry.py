@@ -7,7 +7,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, label_colours, number, repeated_shapes
 from behemoth.study.analysis.summary import Summary
 
-from .common import CUT, JACKKNIFE, against_exposures, counted, methods
+from .common import CUT, JACKKNIFE, against_exposures, counted, methods, over_all, pooled
 
 _TITLE = "Size and shape of the updates"
 _MEASURES = {"norm": ("Size", "norm of the change"), "effective_rank": ("Shape", "effective rank")}
@@ -23,7 +23,7 @@ def geometry(summary: Summary) -> Figure | Absent:
     caption = (
         "Frobenius norm over all changed parameters. Effective rank (Roy and Vetterli, 2007): mean "
         "over parameters weighted by their norms, for edits whose changes were decomposed. "
-        f"{counted(frame, 'edits')}; {JACKKNIFE}. {CUT}"
+        f"{counted(frame, 'edits')}; {JACKKNIFE}.{pooled(summary)} {CUT}"
     )
     return Figure("geometry", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame), shapes=repeated_shapes(colours))  # fmt: skip
@@ -31,9 +31,7 @@ def geometry(summary: Summary) -> Figure | Absent:
 
 def _finding(frame: pl.DataFrame) -> str:
     """Return a sentence on the methods with the largest and the smallest changes."""
-    norms = frame.filter(pl.col("measure") == "norm").group_by("label").agg(
-        pl.col("mean").mean()
-    ).sort("mean", "label")  # fmt: skip
+    norms = over_all(frame, "norm", "label")
     if norms.height < 2:
         return ""
     least, most = norms.row(0, named=True), norms.row(-1, named=True)

@@ -23,7 +23,7 @@ from behemoth.study.analysis.dose import dosed, seeded
 from behemoth.study.analysis.mediation import margin_bins
 from behemoth.study.analysis.summary import Summary
 
-from .common import FLOOR, censorable, counted, first_labels, floor_of
+from .common import FLOOR, censorable, counted, first_labels, floor_of, pooled
 
 _TITLE = "Mediation: dose against the margin before the edit"
 _FEWEST = 5  # minimum number of edits in a point
@@ -69,7 +69,7 @@ def mediation(summary: Summary) -> Figure | Absent:
         "has one cluster, or the same ED50 in all resamples. If curves coincide where their "
         "margins overlap, the margin explains the effect of exposures; if they differ there, it "
         "does not; without overlap, nothing can be concluded. The table of mediation has the "
-        "shares with their intervals."
+        f"shares with their intervals.{pooled(summary)}"
     )
     return Figure("mediation", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "exposures", "△ right-censored: ED50 is larger")  # fmt: skip

@@ -11,6 +11,8 @@ from behemoth.report.style import Absent, Figure, Panel, number, rows
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
+from .common import pooled
+
 _TITLE = "Rank and placement of the update"
 _MEASURES = {
     "steps": "ED50, edit steps",
@@ -49,7 +51,7 @@ def placement(summary: Summary) -> Figure | Absent:
     caption = (
         "Over all exposures; lighter is better in every panel. > marks a right-censored ED50; "
         f"“full” updates complete matrices. {_said_of_rows(frame)}n = {_edits(best)} edits per "
-        f"cell; no intervals are shown.{shared}"
+        f"cell; no intervals are shown.{pooled(summary)}{shared}"
     )
     return Figure("placement", _TITLE, caption, tuple(panels), frame, own_colours=True)
 
