@@ -328,7 +328,7 @@ class _Training:
         entries = change.view(-1)
         # Only the entries in the mask are optimised. They are copied into the matrix in place, and
         # the graph ends at the products: with a matrix made of its entries within the graph, an
-        # edit took 1.1 to 1.2 times as long.
+        # edit took 1.1 times as long.
         [places] = self._mask(number, change).view(-1).nonzero(as_tuple=True)
         moving, gradient = entries[places], torch.empty_like(change)
         fused = change.device.type in ("cpu", "cuda")
