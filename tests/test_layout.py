@@ -81,6 +81,43 @@ def test_the_command_line_alone_knows_the_front(file):
     assert not front
 
 
+def is_own(node):
+    """Whether a value is the object, or the class, whose code it stands in."""
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+@pytest.fixture(scope="module")
+def private():
+    """The packages that have each private attribute: a method, a field or what `self` is given."""
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        package = file.relative_to(PACKAGE).parts[0]
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                names = [node.name]
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names = [node.attr]
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names = [node.target.id]
+            else:
+                continue
+            for name in names:
+                if re.match("_[a-z]", name):
+                    found.setdefault(name, set()).add(package)
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+def test_what_is_private_is_used_in_its_own_package_alone(file, private):
+    package = file.relative_to(PACKAGE).parts[0]
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and not is_own(node.value)
+    }
+    assert not {name for name in used if package not in private.get(name, {package})}
+
+
 def test_design_has_the_packages_in_this_order():
     tree = (PACKAGE.parents[1] / "DESIGN.md").read_text(encoding="utf-8").split("```")[1]
     packages = list(dict.fromkeys(name.partition(".")[0] for name in ORDER))

@@ -57,6 +57,7 @@ FILES = {
     "study-method.toml": STUDY.replace('"lora"', '"lorra"'),
     "study-setting.toml": STUDY.replace("steps = 3 ", "stesp = 3 "),
     "study-key.toml": STUDY.replace("[train]", "[trian]"),
+    "study-size.toml": STUDY + '[grid]\n"train.size" = ["pico", "nano"]\n',
     "study-train.toml": STUDY.replace("steps = 5", "steps = 0"),
     "study-decay.toml": STUDY.replace("steps = 5", "steps = 5\ndecay = 0.2"),
     "study-multiple.toml": STUDY.replace(

@@ -9,6 +9,8 @@ from behemoth import (
     ArgumentError,
     Constant,
     Corpus,
+    CorpusError,
+    Grammar,
     Groups,
     Questions,
     World,
@@ -34,6 +36,27 @@ def test_every_fact_is_written_exactly_as_often_as_asked(world, corpus, document
     facts = world.facts()
     expected = zip(facts["subject"], facts["relation"], facts["object"], strict=True)
     assert counts == dict.fromkeys(expected, 4)
+
+
+def test_the_parts_that_it_was_made_of_are_read_only():
+    world = World.from_table(
+        pl.DataFrame({"subject": [0, 1], "relation": [0, 0], "object": [1, 2]})
+    )
+    corpus = Corpus(world, exposures=[2, 3])
+    assert world.table_columns["object"].tolist() == [1, 2]
+    assert corpus.exposures_array.tolist() == [2, 3] and corpus.text_settings is None
+    again = World.from_arrays(world.spec, world.table_columns)
+    made = Corpus.from_arrays(again, corpus.spec["corpus"], corpus.exposures_array)
+    assert made.spec_hash == corpus.spec_hash
+    for owner, name in ((world, "table_columns"), (corpus, "exposures_array")):
+        with pytest.raises(AttributeError):
+            setattr(owner, name, None)
+    ruled = Corpus(World(6, 1, 4), exposures=2)
+    assert ruled.world.table_columns is ruled.exposures_array is None
+    with pytest.raises(CorpusError, match=r"has no directory; open one with Corpus.open"):
+        ruled.require_directory()
+    written = Corpus(Grammar.named("bios-en").world(4), grammar="bios-en")
+    assert written.text_settings.grammar is written.grammar
 
 
 def test_sentences_read_well(corpus, documents):

@@ -259,8 +259,8 @@ def test_a_tokenizer_is_held_to_the_sentences(tokenizer: Path, tmp_path: Path) -
         background=raw(tmp_path, [np.append(np.full(200, 9), 0)] * 150),
         insert="start",
     )
-    assert corpus._text is not None
-    corpus._text.check(corpus)
+    assert corpus.text_settings is not None
+    corpus.text_settings.check(corpus)
     assert corpus.without_insert().without_insert().num_documents == 120
     assert corpus.without_insert().spec["corpus"].get("background") is None
 

@@ -228,14 +228,14 @@ def test_names_for_a_world_without_are_refused():
 
 def test_a_spec_must_have_the_names_that_it_names(world):
     with pytest.raises(ArgumentError, match=r"argument 'table.names': got no names"):
-        World.from_arrays(world.spec, world._table)
+        World.from_arrays(world.spec, world.table_columns)
     told = {**world.spec["table"]["names"], "subjects": ""}
     spec = {**world.spec, "table": {**world.spec["table"], "names": told}}
-    filled = World.from_arrays(spec, world._table, names=world.names)
+    filled = World.from_arrays(spec, world.table_columns, names=world.names)
     assert filled.spec == world.spec
     del told["objects"]
     with pytest.raises(ArgumentError, match=r"table.names.objects': got names .* allowed: none"):
-        World.from_arrays(spec, world._table, names=world.names)
+        World.from_arrays(spec, world.table_columns, names=world.names)
 
 
 def test_relations_that_are_correlated_have_their_objects_in_common():

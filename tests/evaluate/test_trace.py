@@ -10,6 +10,7 @@ from behemoth import Corpus, World
 from behemoth.edit.registry import get_method
 from behemoth.edit.traced import TraceRecord
 from behemoth.evaluate.trace import KINDS, ROLES, trace, trace_model
+from behemoth.evaluate.trace_noise import fact_noise
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.recall.generation import generate
@@ -221,6 +222,19 @@ def test_the_same_seed_the_same_numbers_and_the_model_as_it_was(corpus, model):
     assert first["restored"].to_list() != pytest.approx(other["restored"].to_list(), 1e-3)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_the_noise_of_every_fact_and_seed_is_its_own():
+    step = 1_000_003
+    pairs = [(0, 5), (1, 5), (2**62, 5), (0, step - 1), (0, step), (1, 0), (0, 2 * step), (1, step),
+             (2, 0), (0, step + 5), (0, 2**32 + 5), (1, 2**32 + 5)]  # fmt: skip
+    found = {tuple(fact_noise((2, 3), *pair).flatten().tolist()) for pair in pairs}
+    assert len(found) == len(pairs)
+    assert fact_noise((2, 3), 0, step).equal(fact_noise((2, 3), 0, step))
+    # Results of earlier versions stay.
+    for seed, fact in ((0, 5), (7, step - 1)):
+        generator = torch.Generator().manual_seed(seed * step + fact)
+        assert fact_noise((2, 3), seed, fact).equal(torch.randn(2, 3, generator=generator))
 
 
 def test_facts_that_the_model_does_not_know_are_left_out(corpus, model):

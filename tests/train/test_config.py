@@ -33,6 +33,8 @@ def test_every_size_has_defaults(name):
         ({"batch_size": 6, "accumulate": 4}, "'accumulate': got 4, allowed: a divisor"),
         ({"schedule": "wsd", "warmup": 0.5, "decay": 0.6}, "'decay': got 0.6, allowed: up to 0.5"),
         ({"decay": 0.2}, "'decay': got 0.2, allowed: only with the schedule wsd"),
+        ({"size": "pico"}, r"'size': got an unknown key (did you mean model?), allowed: model, "),
+        ({"lr": 1e-3}, r"'lr': got an unknown key (did you mean learning_rate?), allowed: "),
         ({"learning_rte": 1e-3}, r"'learning_rte': .* (did you mean learning_rate?), allowed: "),
     ],
 )

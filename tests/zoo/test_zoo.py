@@ -212,7 +212,7 @@ def test_what_is_there_is_not_written_over(zoo, tmp_path):
     with pytest.raises(ArgumentError, match=r"'size': got smok .*, allowed: smoke, desk"):
         bh.make_zoo(tmp_path / "new", "smok")
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(CorpusError, match=r"holds something else \(thesis.tex\)"):
+    with pytest.raises(ArgumentError, match=r"'out': .* something else \(thesis.tex\), allowed: a"):
         bh.make_zoo(tmp_path)
 
 

@@ -337,6 +337,16 @@ class Corpus:
         return None if self._text is None else self._text.grammar
 
     @property
+    def text_settings(self) -> Text | None:
+        """Its grammar, and the tokenizer of its text; None without a grammar."""
+        return self._text
+
+    @property
+    def exposures_array(self) -> NDArray[np.uint32] | None:
+        """Exposures of each subject fact, [n], if they were given as an array and not by a rule."""
+        return self._exposures
+
+    @property
     def background(self) -> Background | None:
         """The documents of another corpus that are placed between its own, if any."""
         return self._background
@@ -695,7 +705,7 @@ class Corpus:
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest of an opened directory."""
-        return read_manifest(self._opened())
+        return read_manifest(self.require_directory())
 
     def shard(self, index: int) -> np.memmap[Any, np.dtype[Any]]:
         """Return the tokens of a shard of an opened directory, memory-mapped read-only.
@@ -709,11 +719,18 @@ class Corpus:
         """
         if not 0 <= index < self.num_shards:
             raise IndexError(f"shard {index} of {self.num_shards}")
-        path = self._opened() / "tokens" / f"{index:05}.bin"
+        path = self.require_directory() / "tokens" / f"{index:05}.bin"
         check_regular(path)
         return np.memmap(path, dtype=self.dtype.newbyteorder("<"), mode="r")
 
-    def _opened(self) -> Path:
+    def require_directory(self) -> Path:
+        """Return the directory that the corpus was opened from.
+
+        Raises
+        ------
+        CorpusError
+            When it was opened from none.
+        """
         if self.directory is None:
             raise CorpusError("this corpus has no directory; open one with Corpus.open(DIR)")
         return self.directory
@@ -721,7 +738,7 @@ class Corpus:
     def __reduce__(self) -> tuple[Any, ...]:
         # For worker processes of data loaders; the package itself stores nothing as a pickle.
         world = self.world
-        made = (self.spec, world._table, world.names, self._exposures, self._text)
+        made = (self.spec, world.table_columns, world.names, self._exposures, self._text)
         return remade, (*made, self._background, self.directory)
 
     def _repr_html_(self) -> str:

@@ -46,7 +46,8 @@ class Grammar:
     Raises
     ------
     ArgumentError
-        With file, line and key, when the text is not a valid grammar.
+        With file, line and key, when the text is not a valid grammar; when there is no text, which
+        `named` finds.
 
     Examples
     --------
@@ -56,9 +57,15 @@ class Grammar:
     """
 
     file: str
-    source: str
+    # The default is never valid: it gives who writes Grammar("bios-en") the refusal below.
+    source: str = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.file, str):
+            raise ArgumentError("file", self.file, "a text, the name of the grammar in errors")
+        if not isinstance(self.source, str):
+            allowed = f"TOML text; Grammar.named({self.file!r}) finds it by a name or path"
+            raise ArgumentError("source", self.source, allowed)
         # Not a field, because it cannot be pickled, and a grammar is sent to other processes.
         object.__setattr__(self, "_words", _gen.Lexicon(self.file, self.source))
 

@@ -104,7 +104,7 @@ def lettering_of(corpus: Corpus) -> Lettering:
 
     Its names raise an `ArgumentError` when one cannot be distinguished from another word.
     """
-    text = corpus._text
+    text = corpus.text_settings
     if text is not None and text.tokenizer is not None:
         return _Tokenized(text.tokenizer)
     kind = _Spaced if text is None else _Joined

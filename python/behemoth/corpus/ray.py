@@ -100,9 +100,11 @@ def _write_all(
     parts = max(1, min(cores * _PARTS, corpus.num_shards))
     remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_write_part)
     # Put once: a table may be large, and the tasks of a node share it.
-    table = None if corpus.world._table is None else ray.put(corpus.world._table)
-    exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
-    world = (corpus.spec, table, corpus.world.names, exposures, corpus._text, corpus._background)
+    columns, array = corpus.world.table_columns, corpus.exposures_array
+    table = None if columns is None else ray.put(columns)
+    exposures = None if array is None else ray.put(array)
+    given = exposures, corpus.text_settings, corpus.background
+    world = (corpus.spec, table, corpus.world.names, *given)
 
     def begin(part: int) -> Any:
         return remote.remote(*world, out, (part, parts), probes, combinations)

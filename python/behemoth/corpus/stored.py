@@ -69,8 +69,8 @@ def write_to_store(
     check_written(part, probes)
     if force and part != (0, 1):
         raise ArgumentError("force", f"true for part {part[0]}/{part[1]}", "false for a part")
-    if corpus._text is not None:
-        corpus._text.check(corpus)
+    if corpus.text_settings is not None:
+        corpus.text_settings.check(corpus)
     with _opened(corpus, url, part, force=force) as job:
         companions = (probes, combinations) if part[0] == 0 else None
         return job.write(threads, companions, progress)

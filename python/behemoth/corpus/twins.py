@@ -44,7 +44,8 @@ def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
     exposures = whole(every, "exposures", np.uint32)  # the dtype of a table of exposures
     exposures[facts] = exposures[facts[:, ::-1]]
     own = {**corpus.spec["corpus"], "exposures": {"kind": "array"}}
-    return type(corpus).from_arrays(corpus.world, own, exposures, corpus._text, corpus._background)
+    parts = exposures, corpus.text_settings, corpus.background
+    return type(corpus).from_arrays(corpus.world, own, *parts)
 
 
 def without_insert(corpus: Corpus) -> Corpus:
@@ -53,7 +54,7 @@ def without_insert(corpus: Corpus) -> Corpus:
     if "insert" not in spec:
         return corpus
     own = {key: spec[key] for key in spec if key not in ("insert", "background", "filler")}
-    return type(corpus).from_arrays(corpus.world, own, corpus._exposures, corpus._text)
+    return type(corpus).from_arrays(corpus.world, own, corpus.exposures_array, corpus.text_settings)
 
 
 def remade(

@@ -296,6 +296,11 @@ class World:
         return self._table is not None
 
     @property
+    def table_columns(self) -> dict[str, NDArray[Any]] | None:
+        """Columns of the table that the facts are from, as in `from_arrays`; None without one."""
+        return self._table
+
+    @property
     def entropy(self) -> float:
         """Entropy of the free choices of objects, in bits, net of composed and correlated facts."""
         return self._native.entropy_bits

@@ -243,8 +243,8 @@ def write(
     """Write the shards of a part and, for part 0 with `companions`, all other files."""
     check_written(part, probes)
     check_directory("out", out)
-    if corpus._text is not None:
-        corpus._text.check(corpus)
+    if corpus.text_settings is not None:
+        corpus.text_settings.check(corpus)
     with lock_folder(out, wait=False) as alone:
         # If other processes are writing, they have done this already.
         if alone:
@@ -354,11 +354,11 @@ def write_companions(
     from .names import write_names
     from .probes import write_probes
 
-    if (table := corpus.world._table) is not None:
+    if (table := corpus.world.table_columns) is not None:
         _write_columns(out / TABLE_FILE, table)
     if corpus.world.names is not None:
         write_names(corpus.world.names.frames, out)
-    if (exposures := corpus._exposures) is not None:
+    if (exposures := corpus.exposures_array) is not None:
         _write_columns(out / EXPOSURES_FILE, {"exposures": exposures})
     if corpus.grammar is not None:
         _write_if_new(out / GRAMMAR_FILE, corpus.grammar.source.encode())

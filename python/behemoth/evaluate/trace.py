@@ -42,6 +42,7 @@ from behemoth.train.run import read_model_source
 from .clusters import interval, proper, resampled_weights
 from .output import output_place
 from .trace_memory_budget import DRAWS, RESAMPLES, TOKENS, fitting_tokens
+from .trace_noise import fact_noise
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -250,9 +251,8 @@ def trace_model(
         deviation = noise * tracer.deviation(rows["prompt"].to_list(), spans)
         found: list[pl.DataFrame] = []
         for number, (row, span) in enumerate(zip(rows.iter_rows(named=True), spans, strict=True)):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + row["fact"])
             shape = (samples, span[1] - span[0], tracer.architecture.width)
-            drawn = deviation * torch.randn(shape, generator=generator)
+            drawn = deviation * fact_noise(shape, seed, row["fact"])
             own = tracer.fact(row["prompt"], row["old_answer"], span, drawn)
             if own is not None:
                 found.append(

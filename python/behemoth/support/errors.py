@@ -135,9 +135,14 @@ def renamed(**names: str) -> Generator[None]:
 
 
 def check_keys(
-    table: Mapping[str, object], known: Iterable[str], none: str = "an unknown key"
+    table: Mapping[str, object],
+    known: Iterable[str],
+    none: str = "an unknown key",
+    meant: Mapping[str, str] | None = None,
 ) -> None:
     """Refuse a table with a key that is not in `known`; `none` describes such a key.
+
+    The hint is the key that `meant` has for it, or else the most similar one.
 
     Raises
     ------
@@ -146,7 +151,8 @@ def check_keys(
     names = list(known)
     for key in table:
         if key not in names:
-            raise ArgumentError(key, none, ", ".join(names) or "none", nearest(key, names))
+            hint = (meant or {}).get(key) or nearest(key, names)
+            raise ArgumentError(key, none, ", ".join(names) or "none", hint)
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import gcd, isfinite
 from numbers import Integral, Real
 from typing import Any, Literal
 
 from behemoth.model.sizes import Size, find_size
 from behemoth.support.checks import LARGEST, as_found, flag, path_of
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.errors import ArgumentError, check_keys, renamed
 from behemoth.support.fields import made
 
 # Settings that may change when a run is resumed: none of them affects the weights.
@@ -20,6 +20,8 @@ FREE = (
 )  # fmt: skip
 # These affect them only by rounding, as the number of processes does, and must match it.
 RESUMED = (*FREE, "accumulate")
+# Names that are tried for a setting, and are not similar to its own.
+_MEANT = {"lr": "learning_rate", "size": "model"}
 
 
 @dataclass(frozen=True)
@@ -381,6 +383,7 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
     >>> default_config("nano", steps=100).total_steps(blocks=10)
     100
     """
+    check_keys(settings, [field.name for field in fields(TrainConfig)], meant=_MEANT)
     if (start := settings.get("start")) is not None:
         settings = {**_GOING_ON, **settings, **_started(start, settings)}
     if (config := settings.get("architecture")) is not None:

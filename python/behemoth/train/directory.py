@@ -209,9 +209,10 @@ def _write_arrays(path: Path, corpus: Corpus) -> None:
 
     from behemoth.corpus.names import write_names
 
+    array = corpus.exposures_array
     arrays = (
-        (TABLE_FILE, corpus.world._table),
-        (EXPOSURES_FILE, None if corpus._exposures is None else {"exposures": corpus._exposures}),
+        (TABLE_FILE, corpus.world.table_columns),
+        (EXPOSURES_FILE, None if array is None else {"exposures": array}),
     )
     for name, columns in arrays:
         if columns is not None:

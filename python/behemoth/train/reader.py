@@ -7,19 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from os import fspath
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth.corpus.background import Background
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.grammar import Text
-from behemoth.corpus.names import Names
 from behemoth.corpus.roles import role_filler
-from behemoth.corpus.world import World
 from behemoth.support.errors import CorpusError
 
 
@@ -68,10 +63,7 @@ class SpecReader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle for workers that are not forked: the spec and its arrays."""
-        corpus, spec = self._corpus, self._corpus.spec
-        world = spec, corpus.world._table, corpus.world.names
-        parts = corpus._exposures, corpus._text, corpus.background
-        return _remade, (*world, *parts, self._threads)
+        return SpecReader, (self._corpus, self._threads)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
         """Fill `out` from token offset `token` on."""
@@ -91,7 +83,7 @@ class RoleReader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle for workers that are not forked: the spec and its arrays."""
-        return _roles_of, (SpecReader(self._corpus, self._threads),)
+        return RoleReader, (self._corpus, self._threads)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
         """Fill `out` from token offset `token` on."""
@@ -103,10 +95,10 @@ class ShardReader:
     """Memory-maps the shards of a directory; tokens are copied once, into the batch."""
 
     def __init__(self, corpus: Corpus) -> None:
-        manifest = corpus.manifest
+        self._directory, manifest = corpus.require_directory(), corpus.manifest
         if not manifest["complete"]:
             raise CorpusError(
-                f"{fspath(corpus._opened())}: not all of its {corpus.num_shards} shards are there; "
+                f"{self._directory}: not all of its {corpus.num_shards} shards are there; "
                 "`behemoth gen` with the same options writes the missing ones"
             )
         sizes = [shard["tokens"] for shard in manifest["shards"]]
@@ -119,7 +111,7 @@ class ShardReader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle for workers that are not forked: they open the directory again."""
-        return _reopened, (self._corpus._opened(),)
+        return _reopened, (self._directory,)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
         """Fill `out` from token offset `token` on."""
@@ -133,14 +125,14 @@ class ShardReader:
 
     def _check(self, sizes: list[int]) -> None:
         """Refuse a directory with a missing or incomplete shard before a run starts."""
-        directory, size = self._corpus._opened(), self._corpus.dtype.itemsize
+        directory, size = self._directory, self._corpus.dtype.itemsize
         for shard, expected in enumerate(sizes):
             path = directory / "tokens" / f"{shard:05}.bin"
             there = path.stat().st_size // size if path.is_file() else None
             if there != expected:
                 tokens = "is not there" if there is None else f"has {there} tokens"
                 raise CorpusError(
-                    f"{fspath(directory)}: shard {shard} {tokens}, its manifest says {expected}; "
+                    f"{directory}: shard {shard} {tokens}, its manifest says {expected}; "
                     "`behemoth verify` says more"
                 )
 
@@ -149,24 +141,6 @@ class ShardReader:
         if mapped is None:
             mapped = self._maps[shard] = np.asarray(self._corpus.shard(shard))
         return mapped
-
-
-def _remade(
-    spec: dict[str, Any],
-    table: dict[str, NDArray[Any]] | None,
-    names: Names | None,
-    exposures: NDArray[np.uint32] | None,
-    text: Text | None,
-    background: Background | None,
-    threads: int,
-) -> SpecReader:
-    world = World.from_arrays(spec["world"], table, spec["format_version"], names)
-    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
-    return SpecReader(corpus, threads)
-
-
-def _roles_of(reader: SpecReader) -> RoleReader:
-    return RoleReader(reader._corpus, reader._threads)
 
 
 def _reopened(directory: Path) -> ShardReader:

@@ -110,11 +110,11 @@ def make_zoo(
     Raises
     ------
     ArgumentError
-        If the size is unknown, `out` holds a zoo of another size, or a training is estimated to
-        need more memory; nothing is changed then.
+        If the size is unknown, `out` holds something else or a zoo of another size, or a training
+        is estimated to need more memory; nothing is changed then.
     CorpusError
-        If `out` holds something else, if another process is making a zoo in it, if the record of a
-        zoo in it is damaged, or if a part of an unfinished one was damaged since it was made.
+        If another process is making a zoo in `out`, if the record of a zoo in it is damaged, or if
+        a part of an unfinished one was damaged since it was made.
     """
     began = time.perf_counter()
     chosen = find_size(size)
@@ -153,9 +153,8 @@ def make_zoo(
 def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]:
     """Refuse a directory of something else; return the record there, and if it is replaced."""
     if other := foreign(place, ZOO):
-        raise CorpusError(
-            f"{place} holds something else ({other}); allowed: a new or empty directory"
-        )
+        allowed = "a new directory, or one of a zoo"
+        raise ArgumentError("out", f"{place}, which holds something else ({other})", allowed)
     try:
         record = ZooRecord.read(place)
     except CorpusError as error:

@@ -100,6 +100,8 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         ("subjects = 20", "subject = 20", "argument 'world.subject': got"),
         ('"latin:1,8"', '"latin:x"', "argument 'corpus.exposures': got 'latin:x'"),
         ("steps = 5", "stps = 5", "argument 'train.stps': got an unknown key.*steps"),
+        ('model = "nano"', 'size = "nano"', r"'train.size': got an .*\(did you mean model\?\)"),
+        ("[grid]", "[grid]\n'train.size' = ['pico']", r"'train.size': got an .*did you mean model"),
         ('model = "nano"', 'model = "nan"', "argument 'train.model': got nan.*did you mean nano"),
         ("edits = 2", "edits = 0", "argument 'plan.edits': got 0, allowed"),
         ("edits = 2", "", "argument 'plan.edits': got nothing, allowed: the number"),

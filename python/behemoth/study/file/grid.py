@@ -30,6 +30,8 @@ __all__ = [
 
 ROTATION = ("corpus", "rotation")
 SECTIONS = ("world", "corpus", "train", "plan", "measure")
+# The size of a model is tried by these names, which are not similar to its own.
+_MEANT: dict[str, str] = dict.fromkeys(("model", "size", "model.size"), "train.model")
 _GROUPED = ("groups:", "latin:")
 _POINTS = 100_000  # maximum of a grid; each point is compared with all before it
 
@@ -122,7 +124,8 @@ def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[s
         path = (*before, *key.split("."))
         if path[0] not in SECTIONS:
             allowed = f"names such as world.seed, in {', '.join(SECTIONS)}"
-            raise ArgumentError(path, "an unknown name", allowed, nearest(path[0], SECTIONS))
+            hint = _MEANT.get(".".join(path)) or nearest(path[0], SECTIONS)
+            raise ArgumentError(path, "an unknown name", allowed, hint)
         if isinstance(value, Mapping):
             yield from _axes(value, path)
         elif len(path) < 2 or not isinstance(value, list) or not value:
