@@ -183,7 +183,9 @@ def _tuning(found: Checked, place: Path, within: str, step: Advance) -> None:
 
 
 def _study(found: Checked, place: Path, within: str, step: Advance) -> None:
+    from behemoth.plan.directory import RECORD as PLAN_RECORD
     from behemoth.study.directory import MODEL_RECORD, RECORD, TRIAL, StudyDirectory
+    from behemoth.train.run import RECORD as RUN_RECORD
 
     directory = StudyDirectory(place)
     about = _noted(found, RECORD, directory.read)
@@ -197,19 +199,29 @@ def _study(found: Checked, place: Path, within: str, step: Advance) -> None:
         record = _noted(found, f"models/{name}/{MODEL_RECORD}", read)
         if record is not None and record.status == "done":
             _look(found, own, record.files, f"models/{name}/", MODEL_RECORD)
-            _run(found, own, f"models/{name}/", silent)
+            if (own / RUN_RECORD).is_file():
+                _run(found, own, f"models/{name}/", silent)
+            else:
+                found.missing.append(f"models/{name}/{RUN_RECORD}")
         step(done := done + 1, total)
-    for plan in sorted(place.glob("plans/*/plan.toml")):
+    for plan in sorted(place.glob(f"plans/*/{PLAN_RECORD}")):
         _plan(found, plan.parent, f"plans/{plan.parent.name}/", silent)
+    headless: set[str] = set()  # records of plans that are gone although a trial has used them
     for row in about.trials:
         within_trial = f"trials/{row.id}/"
         read_trial = partial(directory.trial_record, row.id)
         record = _noted(found, within_trial + TRIAL.record, read_trial)
-        if record is not None and record.status == "done":
+        is_done = record is not None and record.status == "done"
+        if record is not None and is_done:
             _look(found, directory.trial(row.id), record.files, within_trial, TRIAL.record)
-        for delta in sorted(directory.trial(row.id).glob("deltas/*/delta.json")):
-            _delta(found, delta.parent, f"{within_trial}deltas/{delta.parent.name}/", silent)
+            own = directory.plan(row.plan)
+            if own.is_dir() and not (own / PLAN_RECORD).is_file():
+                headless.add(f"plans/{row.plan}/{PLAN_RECORD}")
+        for delta in sorted(directory.trial(row.id).glob("deltas/*/")):
+            if is_done or (delta / "delta.json").is_file():
+                _delta(found, delta, f"{within_trial}deltas/{delta.name}/", silent)
         step(done := done + 1, total)
+    found.missing += sorted(headless)
     for cost in sorted(directory.cache.glob("costs/*.json")):
         read_cost = partial(read_sealed, cost, "counted costs", always=True)
         _noted(found, f"cache/costs/{cost.name}", read_cost)

@@ -209,6 +209,28 @@ def test_directories_of_earlier_versions_are_read_and_said_to_be_not_hashed(copi
         assert ran.code == 0 and "not hashed: written by an earlier version" in ran.err
 
 
+def test_verify_names_a_record_of_a_study_that_is_gone(copied):
+    place = copied / "study"
+    for pattern in ("models/*/run.json", "plans/*/plan.toml", "trials/*/deltas/00000/delta.json"):
+        (file,) = place.glob(pattern)
+        before = file.read_bytes()
+        file.unlink()
+        found = bh.verify(place)
+        assert found.missing == [str(file.relative_to(place))] and not found.bad
+        file.write_bytes(before)
+    assert bh.verify(place).ok
+
+
+def test_a_study_file_that_is_no_text_is_named(copied, run):
+    file = copied / "study" / "study.toml"
+    text = file.read_bytes()
+    file.write_bytes(text[:43] + b"\xf7" + text[44:])
+    said = f"{file} is damaged: byte 43 is not UTF-8"
+    for words in (("report", copied / "study"), ("merge", copied / "study", "--out", copied / "m")):
+        assert run("study", *words).refused(1) == said
+    assert not (copied / "m").exists() and not (copied / "study" / "report").exists()
+
+
 def test_a_damaged_trial_is_made_again(copied, in_process_engine, flip, caplog, monkeypatch):
     from behemoth.study.file.spec import Study
     from behemoth.study.work import run as work

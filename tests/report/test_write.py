@@ -53,6 +53,23 @@ def test_the_methods_stand_before_the_figures(report, study):
     assert frame.height == 3
 
 
+@pytest.mark.parametrize(
+    ("out", "file", "said"),
+    [("notes.txt/out", "notes.txt", "notes.txt, a file"),
+     ("out", "out/charts", "out/charts, a file"), ("out", "out/frames", "out/frames, a file"),
+     ("out", "out/report.html/notes.txt", "out/report.html, a directory")],
+)  # fmt: skip
+def test_what_is_in_the_way_of_the_report_is_refused_before_the_analysis(
+    study, tmp_path, out, file, said
+):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    moments = []
+    with pytest.raises(ArgumentError, match=rf"'out': got {tmp_path}/{said}, allowed: a folder"):
+        write_report(study, tmp_path / out, progress=moments.append)
+    assert moments == []
+
+
 def test_a_file_in_the_place_of_the_report_is_refused_before_the_analysis(study, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     told = r"argument 'out': got .*notes.txt, a file, allowed: a folder for the report"

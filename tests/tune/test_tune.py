@@ -19,6 +19,7 @@ from behemoth.edit.search import Choice, Range
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.score import Reading
 from behemoth.support.digests import unchecked
+from behemoth.support.locks import lock
 from behemoth.train.run import world_id
 from behemoth.tune import tune
 from behemoth.tune.choose import _below, _why_undecided
@@ -129,6 +130,14 @@ def test_a_tuning_that_was_stopped_goes_on_to_the_same(tuned, ran, tmp_path):
         assert one["score"] == pytest.approx(other["score"], abs=1e-6)
     assert tune("ft", ran, tmp_path / "ft", **FEW).carried_out == 0
     assert tune("ft", ran, tmp_path / "ft", **{**FEW, "trials": 4}).carried_out == 1
+
+
+def test_a_tuning_beside_another_is_refused_with_the_process(ran, tmp_path, who):
+    out = tmp_path / "out"
+    said = rf"another process is tuning in {out}: {who}"
+    with lock(out / ".lock"), pytest.raises(CorpusError, match=said):
+        tune("ft", ran, out, **FEW)
+    assert [entry.name for entry in out.iterdir()] == [".lock"]
 
 
 def test_unlearning_is_tuned_against_a_twin(ran, tmp_path):

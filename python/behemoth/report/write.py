@@ -99,12 +99,12 @@ def write_report(
     if style not in STYLES:
         raise ArgumentError.unknown("style", style, STYLES)
     place = results.path / "report" if out is None else path_of("out", out)
-    check_directory("out", place, "a folder for the report")
-    check_permission(place)
+    _check_place(place)
     primary = results.about.primary
     if any(trial.measure.get("suite") for trial in results.about.trials):
         found = _write_meta_evaluation(results, place, style, figures)
         return found or _write_leaderboard(results, place, style, figures)
+    text = _toml(results)  # refused before the work if it is damaged
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)
     main, left_out = drawn_methods(summary)
@@ -133,11 +133,21 @@ def write_report(
         run=run_table(_run(results, summary)),
         models=model_table(summary),
         command=COMMAND,
-        study=_toml(results),
+        study=text,
     )
     file = place / "report.html"
     write_bytes(file, render(page).encode())
     return file
+
+
+def _check_place(place: Path) -> None:
+    """Refuse a place where the report could not be written, before the work for it."""
+    allowed = "a folder for the report"
+    for folder in (place, place / "charts", place / "frames", *place.parents):
+        check_directory("out", folder, allowed)
+    if (place / "report.html").is_dir():
+        raise ArgumentError("out", f"{place / 'report.html'}, a directory", allowed)
+    check_permission(place)
 
 
 def _write_leaderboard(results: Results, place: Path, style: str, figures: bool) -> Path:
@@ -313,5 +323,5 @@ def _made_with(results: Results) -> list[tuple[str, str]]:
 
 
 def _toml(results: Results) -> str:
-    file = results.path / "study.toml"
-    return file.read_text(encoding="utf-8") if file.is_file() else "(not kept)"
+    there = (results.path / "study.toml").is_file()
+    return results.directory.text() if there else "(not kept)"

@@ -117,6 +117,22 @@ class StudyDirectory:
         write_bytes(self.path / "study.toml", text.encode())
         write_bytes(self.path / RECORD, _as_json(about))
 
+    def text(self) -> str:
+        """Read ``study.toml``.
+
+        Raises
+        ------
+        CorpusError
+            If it is damaged: it is not UTF-8.
+        FileNotFoundError
+            If there is none.
+        """
+        file = self.path / "study.toml"
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise damaged(file, f"is damaged: byte {error.start:,} is not UTF-8") from None
+
     def read(self) -> StudyRecord:
         """Read ``study.json``.
 

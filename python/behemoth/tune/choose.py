@@ -22,8 +22,8 @@ from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
 from behemoth.evaluate.suites.suite import take_one
 from behemoth.support.checks import check_directory, path_of, whole_number
-from behemoth.support.errors import ArgumentError
-from behemoth.support.locks import lock
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train import train
 from behemoth.train.device import find_device
@@ -155,6 +155,8 @@ def tune(
     ArgumentError
         For a method without a search space, a plan that cannot be compiled, a twin of another
         corpus or without other facts, a directory with something else, or a cache in a file.
+    CorpusError
+        If another process is tuning in `out`.
 
     Examples
     --------
@@ -179,7 +181,8 @@ def tune(
         batch_size = asked.fitting(directory, device, memory)
     with lock(_made(directory.path) / ".lock", wait=False) as ours:
         if not ours:
-            raise ArgumentError("out", fspath(out), "a directory that no other process is in")
+            who = holder(directory.path / ".lock")
+            raise CorpusError(f"another process is tuning in {fspath(out)}: {who}")
         directory.begin(asked.record())
         done = directory.tried()
         carried_out = 0

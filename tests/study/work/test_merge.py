@@ -107,6 +107,21 @@ def test_a_damaged_unit_is_not_copied(parts, tmp_path, pattern):
     assert merge_studies([damaged, parts[1]], out).trials_done == 8
 
 
+def test_a_merge_beside_another_is_refused_with_the_process(parts, tmp_path, who):
+    said = rf"another process is working in .*: {who}"
+    with lock(tmp_path / ".lock"), pytest.raises(StudyError, match=said):
+        merge_studies(parts, tmp_path)
+
+
+def test_a_model_without_the_record_of_its_run_is_not_copied(parts, tmp_path):
+    damaged, out = tmp_path / "damaged", tmp_path / "c"
+    shutil.copytree(parts[0], damaged)
+    next(damaged.glob("models/*/run.json")).unlink()
+    with pytest.raises(CorpusError, match=r"run\.json is missing"):
+        merge_studies([damaged, parts[1]], out)
+    assert merge_studies([parts[0]], out).models_done == 1
+
+
 @pytest.mark.parametrize("studies", [3, "a", None, []])
 def test_studies_are_a_list(studies, tmp_path):
     with pytest.raises(ArgumentError, match=r"argument 'studies': got .*, allowed: a"):

@@ -21,7 +21,7 @@ from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import PlanUnit, TrialUnit
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRecord, TrialRow, place_of
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.support.locks import lock
+from behemoth.support.locks import holder, lock
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,15 +116,16 @@ def add_model(
     )  # fmt: skip
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
-            raise StudyError(f"another process is running the study in {fspath(study)}")
+            who = holder(directory.path / ".lock")
+            raise StudyError(f"another process is running the study in {fspath(study)}: {who}")
         # Read again: another process may have changed the record before the lock was acquired.
         about = directory.read()
         _check_label(about, name)
+        text = directory.text()  # refused before the work if it is damaged
         record = Laboratory(directory).carry_out(unit)
         row = replace(unit.row(), family=FOREIGN)
         # A corrected model replaces the one before: two would count their run and plan twice.
         others = tuple(trial for trial in about.trials if place_of(trial) != place_of(row))
-        text = (directory.path / "study.toml").read_text(encoding="utf-8")
         directory.begin(text, replace(about, trials=(*others, row)))
     return record
 

@@ -18,11 +18,11 @@ from behemoth.store.studies import Content
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow, place_of
 from behemoth.support.checks import path_of
-from behemoth.support.digests import FILES, check
+from behemoth.support.digests import FILES, check, damaged
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.locks import lock
+from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike, task
-from behemoth.train.run import read_record
+from behemoth.train.run import RECORD as RUN_RECORD, read_record
 
 __all__ = ["Merged", "merge_studies"]
 
@@ -107,13 +107,15 @@ def merge_studies(
         raise ArgumentError("out", fspath(out), "a directory other than those being merged")
     target.check(first.name)
     _with_target(first, target, sources[0])  # refuses another study before anything is written
+    text = sources[0].text()
     target.path.mkdir(parents=True, exist_ok=True)
     with lock(target.path / ".lock", wait=False) as ours:
         if not ours:
-            raise StudyError(f"another process is working in {fspath(out)}")
+            who = holder(target.path / ".lock")
+            raise StudyError(f"another process is working in {fspath(out)}: {who}")
         # Read again: another process may have added a trial before the lock was acquired.
         about = _with_target(first, target, sources[0])
-        target.begin((sources[0].path / "study.toml").read_text(encoding="utf-8"), about)
+        target.begin(text, about)
         for left in target.path.glob(f"*/{_MOVING}*"):  # by a call that was killed
             shutil.rmtree(left)
         units = list(_units(about))
@@ -221,7 +223,9 @@ def _check_whole(kind: str, name: str, source: StudyDirectory) -> None:
         files = None if record is None else record.files
     try:
         check(place, files, *(files or ()))
-        if kind == "models" and (run := read_record(place)) is not None:
+        if kind == "models":
+            if (run := read_record(place)) is None:
+                raise damaged(place / RUN_RECORD, "is missing")
             check(place, run.files, *(run.files or ()))
     except CorpusError as error:
         error.add_note(f"remove {place} and run the study again to recreate it")
