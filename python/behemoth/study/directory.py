@@ -16,8 +16,8 @@ any moment resumes with the missing units. Folders of another study may be copie
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -29,7 +29,7 @@ from behemoth.support.checks import as_found, check_directory, path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.locks import Held, lock
+from behemoth.support.locks import Held, holder, lock
 from behemoth.support.replacement import Kind, clear
 
 __all__ = ["FRAMES", "RECALL", "RECORD", "TRIAL", "StudyDirectory", "StudyError"]
@@ -116,6 +116,21 @@ class StudyDirectory:
         """Write ``study.toml`` and ``study.json``."""
         write_bytes(self.path / "study.toml", text.encode())
         write_bytes(self.path / RECORD, _as_json(about))
+
+    @contextmanager
+    def locked(self, doing: str, *, shared: bool = False) -> Generator[None]:
+        """Hold the lock of the directory, which exists; `shared` with others that share it.
+
+        Raises
+        ------
+        StudyError
+            If another process holds it; the message names that process, and what it is `doing`.
+        """
+        file = self.path / ".lock"
+        with lock(file, shared=shared, wait=False) as ours:
+            if not ours:
+                raise StudyError(f"another process is {doing}: {holder(file)}")
+            yield
 
     def text(self) -> str:
         """Read ``study.toml``.

@@ -198,14 +198,15 @@ def test_a_damaged_measurement_is_made_again(measuring):
 
 
 def test_a_verdict_written_before_the_lock_is_held_stays(tmp_path, monkeypatch):
-    own, record = run.lock, {"number": 3, "identity": "x", "verdict": VERDICTS[0], "rows": []}
+    record = {"number": 3, "identity": "x", "verdict": VERDICTS[0], "rows": []}
+    own = StudyDirectory.locked
 
-    def meanwhile(path, **options):
+    def meanwhile(*arguments, **options):
         text = json.dumps({"format_version": 2, "gates": [record]})
         (tmp_path / "gates.json").write_text(text)
-        return own(path, **options)
+        return own(*arguments, **options)
 
-    monkeypatch.setattr(run, "lock", meanwhile)
+    monkeypatch.setattr(StudyDirectory, "locked", meanwhile)
     run_gates(tmp_path, gates=[])
     assert json.loads((tmp_path / "gates.json").read_text())["gates"] == [record]
 

@@ -15,7 +15,7 @@ from behemoth.study.file.spec import Study
 from behemoth.study.records import FOREIGN, ModelRecord
 from behemoth.study.results import Results
 from behemoth.study.trial.laboratory import Laboratory
-from behemoth.study.work import merge, run
+from behemoth.study.work import run
 from behemoth.support.locks import lock
 
 
@@ -165,17 +165,17 @@ def test_a_failure_does_not_replace_a_training_that_can_be_resumed(parts, tmp_pa
 def test_a_trial_added_before_the_lock_is_held_stays(parts, tmp_path, monkeypatch):
     out = tmp_path / "c"
     merge_studies(parts, out)
-    own = merge.lock
+    own = StudyDirectory.locked
 
-    def meanwhile(path, **options):
+    def meanwhile(*arguments, **options):
         directory = StudyDirectory(out)
         about = directory.read()
         row = replace(about.trials[0], id="0" * 16, label="theirs", family=FOREIGN)
         text = (out / "study.toml").read_text()
         directory.begin(text, replace(about, trials=(*about.trials, row)))
-        return own(path, **options)
+        return own(*arguments, **options)
 
-    monkeypatch.setattr(merge, "lock", meanwhile)
+    monkeypatch.setattr(StudyDirectory, "locked", meanwhile)
     assert merge_studies(parts, out).trials == 9
     assert "theirs" in {row.label for row in StudyDirectory(out).read().trials}
 

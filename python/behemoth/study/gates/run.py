@@ -19,7 +19,6 @@ from behemoth.study.work.schedule import Work
 from behemoth.support.checks import check_directory, flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, names_in, write_bytes
-from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import processor, versions
 
@@ -173,10 +172,7 @@ def run_gates(
         return GatesResult(fspath(out), (), [], 0.0, _states(directory, chosen, threads, before))
     shares = shares_of_gates(directory, chosen, threads, workers, memory, reasons=reasons)
     directory.path.mkdir(parents=True, exist_ok=True)
-    with lock(directory.path / ".lock", wait=False) as ours:
-        if not ours:
-            who = holder(directory.path / ".lock")
-            raise StudyError(f"another process is running gates in {fspath(out)}: {who}")
+    with directory.locked(f"running gates in {fspath(out)}"):
         began = time.perf_counter()
         # Read again: another process may have written a verdict before the lock was acquired.
         before = _before(directory.path)

@@ -15,13 +15,12 @@ from behemoth.edit.protocol import EditContext, EditKind, Goal, MethodInfo
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.foreign_delta import foreign_delta, weights_id
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.study.directory import StudyDirectory, StudyError
+from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import PlanUnit, TrialUnit
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRecord, TrialRow, place_of
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.support.locks import holder, lock
 
 if TYPE_CHECKING:
     from torch import nn
@@ -114,10 +113,7 @@ def add_model(
         run, PlanUnit(plan, made.request), choice, measured, beside.rotation, beside.swap,
         beside.twin,
     )  # fmt: skip
-    with lock(directory.path / ".lock", wait=False) as ours:
-        if not ours:
-            who = holder(directory.path / ".lock")
-            raise StudyError(f"another process is running the study in {fspath(study)}: {who}")
+    with directory.locked(f"running the study in {fspath(study)}"):
         # Read again: another process may have changed the record before the lock was acquired.
         about = directory.read()
         _check_label(about, name)

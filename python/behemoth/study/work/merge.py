@@ -15,12 +15,11 @@ from pathlib import Path
 
 from behemoth.plan.edit_plan import read_head
 from behemoth.store.studies import Content
-from behemoth.study.directory import StudyDirectory, StudyError
+from behemoth.study.directory import StudyDirectory
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow, place_of
 from behemoth.support.checks import path_of
 from behemoth.support.digests import FILES, check, damaged
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train.run import RECORD as RUN_RECORD, read_record
 
@@ -109,10 +108,7 @@ def merge_studies(
     _with_target(first, target, sources[0])  # refuses another study before anything is written
     text = sources[0].text()
     target.path.mkdir(parents=True, exist_ok=True)
-    with lock(target.path / ".lock", wait=False) as ours:
-        if not ours:
-            who = holder(target.path / ".lock")
-            raise StudyError(f"another process is working in {fspath(out)}: {who}")
+    with target.locked(f"working in {fspath(out)}"):
         # Read again: another process may have added a trial before the lock was acquired.
         about = _with_target(first, target, sources[0])
         target.begin(text, about)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from behemoth._gen import FORMAT_VERSION
-from behemoth.study.directory import StudyDirectory, StudyError
+from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.grid import grid_axes
 from behemoth.study.file.spec import Study, read_study
@@ -20,7 +20,6 @@ from behemoth.study.saturation import facts_per_object, load_of
 from behemoth.study.tuned import tuned_here, tuned_text
 from behemoth.support.checks import is_url, part_of, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike
 
 from .cost import START
@@ -270,12 +269,7 @@ def run_study(
     new = not directory.path.exists()
     directory.path.mkdir(parents=True, exist_ok=True)
     # Parts share a directory; a unit of two parts is carried out by one, and the other waits.
-    with lock(directory.path / ".lock", shared=part[1] > 1, wait=False) as ours:
-        if not ours:
-            raise StudyError(
-                f"another process is running the study in {fspath(out)}: "
-                f"{holder(directory.path / '.lock')}"
-            )
+    with directory.locked(f"running the study in {fspath(out)}", shared=part[1] > 1):
         if engine == "local" and part[1] == 1:
             wait_for_workers(directory.path)  # they still hold memory
         work = Work(directory, expansion.part(*part), progress)
