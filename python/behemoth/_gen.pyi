@@ -47,6 +47,7 @@ __all__ = [
     "edit_prompts",
     "label_answers",
     "number_documents",
+    "parquet_documents",
     "refusal_answers",
     "refusals",
     "version",
@@ -117,6 +118,15 @@ def refusal_answers(corpus: Corpus) -> list[list[int]]:
 
 def digest_file(path: str | PathLike[str]) -> str:
     """Return the BLAKE3 digest of a file, as 64 hexadecimal digits."""
+
+def parquet_documents(
+    texts: NDArray[np.uint8], text_ends: _U64, tokens: _Tokens, ends: _U64
+) -> NDArray[np.uint8]:
+    """Return the bytes of a Parquet file with the columns `text` and `input_ids`.
+
+    Takes the joined UTF-8 of all documents with the end of each, and all tokens with the end of
+    each document, which has at least one token.
+    """
 
 @final
 class World:
@@ -261,6 +271,9 @@ class Decoder:
 
         Ends may be equal, but must not decrease.
         """
+
+    def joined(self, tokens: _Tokens, ends: _U64) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+        """Decode documents like `texts`; return the joined UTF-8 and the end of each text in it."""
 
 @final
 class Background:

@@ -77,6 +77,9 @@ def check(decoder, decode, tokens, end):
     documents, ends = documents_of(tokens, end)
     expected = [decode(document.tolist()) for document in documents]
     assert decoder.texts(tokens, ends) == expected
+    joined, stops = decoder.joined(tokens, ends)
+    assert bytes(joined) == "".join(expected).encode()
+    assert stops.tolist() == np.cumsum([len(text.encode()) for text in expected]).tolist()
     lines = "".join(f"{' '.join(text.splitlines())}\n" for text in expected)
     assert bytes(decoder.lines(tokens)) == lines.encode()
 

@@ -6,6 +6,7 @@
 //! with U+FFFD, as libraries do; only documents with a token that is not valid UTF-8 by itself are
 //! checked.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -124,6 +125,14 @@ impl Out {
         self.length += bytes.len();
     }
 
+    /// Replaces what is not valid UTF-8 from an offset on.
+    fn replace_invalid(&mut self, begin: usize) {
+        if let Cow::Owned(text) = String::from_utf8_lossy(&self.bytes[begin..self.length]) {
+            self.length = begin;
+            self.long(text.as_bytes());
+        }
+    }
+
     fn finish(mut self) -> Vec<u8> {
         self.bytes.truncate(self.length);
         self.bytes
@@ -202,19 +211,19 @@ impl Decoder {
         Ok(out.finish())
     }
 
-    /// Decodes ranges of tokens to texts.
+    /// Decodes ranges of tokens to texts; returns them joined, with the end offset of each in bytes.
     ///
     /// # Errors
     ///
     /// Returns [`Error::Argument`] if a range is not within the tokens or a token is not in the
     /// table.
-    pub fn texts<T: Token + Into<u32>>(
+    pub fn joined<T: Token + Into<u32>>(
         &self,
         tokens: &[T],
         ranges: impl Iterator<Item = Range<usize>>,
-    ) -> Result<Vec<String>> {
-        let mut texts = Vec::new();
-        let mut out = Out::new(0);
+    ) -> Result<(String, Vec<u64>)> {
+        let mut ends = Vec::new();
+        let mut out = Out::new(tokens.len());
         for range in ranges {
             let Some(own) = tokens.get(range.clone()) else {
                 let got = format!("tokens {} to {}", range.start, range.end);
@@ -224,14 +233,21 @@ impl Decoder {
                     format!("up to {}", tokens.len()),
                 ));
             };
-            out.length = 0;
-            for (at, &token) in own.iter().enumerate() {
-                let table = if at == 0 { &self.opening } else { &self.within };
-                table.write(token.into(), &mut out)?;
+            let begin = out.length;
+            let mut odd = false;
+            if let Some((&first, rest)) = own.split_first() {
+                odd |= self.opening.write(first.into(), &mut out)?;
+                for &token in rest {
+                    odd |= self.within.write(token.into(), &mut out)?;
+                }
             }
-            texts.push(String::from_utf8_lossy(&out.bytes[..out.length]).into_owned());
+            if odd {
+                out.replace_invalid(begin);
+            }
+            ends.push(out.length as u64);
         }
-        Ok(texts)
+        let text = String::from_utf8(out.finish());
+        Ok((text.expect("odd texts were checked"), ends))
     }
 }
 
@@ -286,8 +302,9 @@ mod tests {
         let lines = decoder.lines(&[1u16, 2, 0, 0, 3, 3, 1, 0, 2, 2]).unwrap();
         let expected = format!("one two\n\n{long} {long} one\n");
         assert_eq!(String::from_utf8(lines).unwrap(), expected);
-        let texts = decoder.texts(&[1u32, 2, 0, 3, 0], [0..2, 3..4, 2..2].into_iter());
-        assert_eq!(texts.unwrap(), ["one two", long, ""]);
+        let texts = decoder.joined(&[1u32, 2, 0, 3, 0], [0..2, 3..4, 2..2].into_iter());
+        let ends = vec![7, 7 + long.len() as u64, 7 + long.len() as u64];
+        assert_eq!(texts.unwrap(), (format!("one two{long}"), ends));
         assert!(decoder.lines(&[] as &[u16]).unwrap().is_empty());
     }
 
@@ -301,6 +318,10 @@ mod tests {
         assert_eq!(lines(&[4, 1, 2, 0, 2, 4, 0]), "x\u{fffd}\n\u{fffd}x\n");
         assert_eq!(lines(&[5, 6, 4, 6, 5, 6, 0]), " x \n");
         assert_eq!(lines(&[6, 0]), "\n");
+        let ranges = [0..4, 3..6, 0..0].into_iter();
+        let (text, ends) = decoder.joined(&[4u16, 1, 2, 3, 2, 4], ranges).unwrap();
+        assert_eq!(text, "x\u{2028}\u{fffd}\u{fffd}x");
+        assert_eq!(ends, [4, 11, 11]);
     }
 
     #[test]
@@ -317,6 +338,6 @@ mod tests {
         let error = decoder.lines(&[1u16, 2, 0]).unwrap_err().to_string();
         assert!(error.contains("ids below 2"), "{error}");
         let beyond = std::iter::once(0..3);
-        assert!(decoder.texts(&[1u16], beyond).is_err());
+        assert!(decoder.joined(&[1u16], beyond).is_err());
     }
 }

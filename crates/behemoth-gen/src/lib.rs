@@ -69,7 +69,7 @@
 //! # Modules
 //!
 //! Each module uses only modules before it (`tests/tree.rs` checks this): [`error`], `numbers`,
-//! `memory`, `value`, `canonical`, `system`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`labels`]; then the
+//! `memory`, `value`, `canonical`, `system`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`parquet`], [`labels`]; then the
 //! alternatives, one file each: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
 //! [`background`], [`insert`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`],
 //! [`corpus`], [`shard`]. Invalid input is returned as an [`Error`] whose fields are the path of
@@ -100,6 +100,7 @@ pub mod insert;
 pub mod labels;
 mod memory;
 mod numbers;
+pub mod parquet;
 pub mod permutation;
 #[cfg(feature = "python")]
 mod python;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data; `lib.rs` and the binding use all of them.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "error",
     "numbers",
     "memory",
@@ -16,6 +16,7 @@ const ORDER: [&str; 23] = [
     "permutation",
     "vocabulary",
     "decode",
+    "parquet",
     "labels",
     "relation",
     "exposure",

@@ -52,6 +52,12 @@ class Decoder(Protocol):
         """
         ...
 
+    def joined(
+        self, tokens: NDArray[Any], ends: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+        """Return the texts of `texts` as UTF-8, joined, and the end of each in bytes."""
+        ...
+
 
 def text_decoder(tokenizer: TextTokenizer, end: int) -> Decoder:
     """Return a decoder whose results equal `TextTokenizer.decode` of each document.
@@ -105,6 +111,12 @@ class _Library:
         stops, ids = ends.tolist(), tokens.tolist()
         documents = [ids[a : max(a, b - 1)] for a, b in pairwise([0, *stops])]
         return self._tokenizer.decode_batch(documents)
+
+    def joined(
+        self, tokens: NDArray[Any], ends: NDArray[Any]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+        texts = [text.encode() for text in self.texts(tokens, ends)]
+        return np.frombuffer(b"".join(texts), np.uint8), _ends(map(len, texts))
 
 
 def _table(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]] | None:

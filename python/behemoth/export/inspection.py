@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -19,6 +20,7 @@ from behemoth.support.digests import leads_out, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.progress import ProgressLike, task
+from behemoth.support.provenance import cores
 
 __all__ = [
     "RECORD", "SUMS", "ExportInspection", "ExportVerification", "identity", "inspect_export",
@@ -178,15 +180,20 @@ def write_export_sums(
         Files that did not exist before and were written by this call; they are hashed again.
     """
     there = read_export_sums(place) if (place / SUMS).is_file() else {}
-    sums: dict[str, dict[str, Any]] = {}
-    for path in sorted(files):
+
+    def sum_of(path: Path) -> tuple[str, dict[str, Any]]:
         name = path.relative_to(place).as_posix()
         if name in there and path not in made:
-            sums[name] = there[name]
-        else:
-            status = path.stat()
-            found = known.get(identity(status)) or digest_file(path)
-            sums[name] = {"bytes": status.st_size, "blake3": found}
+            return name, there[name]
+        status = path.stat()
+        found = known.get(identity(status)) or digest_file(path)
+        return name, {"bytes": status.st_size, "blake3": found}
+
+    pool = ThreadPoolExecutor(cores(), "behemoth-sums")
+    try:
+        sums = dict(pool.map(sum_of, sorted(files)))
+    finally:  # at Ctrl-C, without the files that have not begun
+        pool.shutdown(wait=True, cancel_futures=True)
     write_bytes(place / SUMS, as_json(sealed(sums)))
 
 

@@ -24,29 +24,26 @@ _PIECE = 1 << 18  # tokens: small enough to fit in CPU caches with their text
 _T = TypeVar("_T")
 
 
-def decoded(
-    decode: Callable[[Tokens], _T], pieces: Iterator[Tokens], threads: int
-) -> Iterator[tuple[Tokens, _T]]:
-    """Decode pieces of complete documents ahead of time; yield each with its result, in order.
+def ahead(make: Callable[[Tokens], _T], pieces: Iterator[Tokens], threads: int) -> Iterator[_T]:
+    """Yield what is made of pieces of complete documents, in order; make it ahead of time.
 
     Parameters
     ----------
-    decode : callable
-        Converts uint16[n] or uint32[n] to text.
+    make : callable
+        Converts uint16[n] or uint32[n], in the engine, which releases the interpreter.
     pieces : iterator of uint16[n] or uint32[n]
     threads : int
-        Number of pieces that are decoded at a time, while an earlier one is written.
+        Number of pieces that are converted at a time, while an earlier one is written.
     """
     pool = ThreadPoolExecutor(threads, "behemoth-text")
     try:
-        ahead = deque[tuple[Tokens, Future[_T]]]()
+        waiting = deque[Future[_T]]()
         for piece in pieces:
-            ahead.append((piece, pool.submit(decode, piece)))
-            if len(ahead) > threads:
-                first, made = ahead.popleft()
-                yield first, made.result()
-        for first, made in ahead:
-            yield first, made.result()
+            waiting.append(pool.submit(make, piece))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -56,7 +53,7 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     if target.exists():
         return
     with replacing(target) as temporary, temporary.open("wb") as file:
-        for _, made in decoded(source.corpus.decoder.lines, shard.documents(_PIECE), cores()):
+        for made in ahead(source.corpus.decoder.lines, shard.documents(_PIECE), cores()):
             file.write(made.data)
 
 

@@ -9,6 +9,9 @@ use super::arguments::slice;
 use crate::decode::Decoder as Engine;
 use crate::error::Error;
 
+/// Joined UTF-8, and the end of each text in it.
+type Joined<'py> = (Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u64>>);
+
 /// A decoder of documents to text.
 #[pyclass(module = "behemoth._gen", frozen)]
 pub(super) struct Decoder {
@@ -34,6 +37,7 @@ macro_rules! with_tokens {
         }
     };
 }
+pub(super) use with_tokens;
 
 #[pymethods]
 impl Decoder {
@@ -71,7 +75,34 @@ impl Decoder {
         tokens: &Bound<'py, PyUntypedArray>,
         ends: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let ends = slice(&ends)?;
+        let (text, ends) = self.decoded(py, tokens, slice(&ends)?)?;
+        let firsts = std::iter::once(0).chain(ends.iter().copied());
+        let ranges = firsts.zip(&ends);
+        let texts: Vec<_> = ranges
+            .map(|(first, &end)| PyString::new(py, &text[first as usize..end as usize]))
+            .collect();
+        PyList::new(py, texts)
+    }
+
+    /// Decodes documents like `texts`, to the joined UTF-8 and the end of each text in it.
+    fn joined<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Bound<'py, PyUntypedArray>,
+        ends: PyReadonlyArray1<'py, u64>,
+    ) -> PyResult<Joined<'py>> {
+        let (text, ends) = self.decoded(py, tokens, slice(&ends)?)?;
+        Ok((text.into_bytes().into_pyarray(py), ends.into_pyarray(py)))
+    }
+}
+
+impl Decoder {
+    fn decoded(
+        &self,
+        py: Python<'_>,
+        tokens: &Bound<'_, PyUntypedArray>,
+        ends: &[u64],
+    ) -> PyResult<(String, Vec<u64>)> {
         if let Some(pair) = ends.windows(2).find(|pair| pair[1] < pair[0]) {
             let got = format!("{} after {}", pair[1], pair[0]);
             return Err(Error::argument("ends", got, "ends that do not decrease").into());
@@ -81,8 +112,7 @@ impl Decoder {
             .zip(ends)
             .map(|(first, &end)| first as usize..(end.saturating_sub(1).max(first)) as usize);
         with_tokens!(tokens, |tokens| {
-            let texts = py.detach(|| self.inner.texts(tokens, ranges))?;
-            PyList::new(py, texts.iter().map(|text| PyString::new(py, text)))
+            Ok(py.detach(|| self.inner.joined(tokens, ranges))?)
         })
     }
 }

@@ -18,6 +18,7 @@ mod fill;
 mod labels;
 mod ledger;
 mod lexicon;
+mod parquet;
 mod shards;
 mod templates;
 mod threads;
@@ -60,5 +61,6 @@ fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(digest, module)?)?;
     module.add_function(wrap_pyfunction!(shards::digest_file, module)?)?;
+    module.add_function(wrap_pyfunction!(parquet::parquet_documents, module)?)?;
     Ok(())
 }

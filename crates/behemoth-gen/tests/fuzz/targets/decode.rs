@@ -29,12 +29,12 @@ pub fn decode(data: &[u8]) -> bool {
         }
     };
     let whole = 0..tokens.len();
-    match decoder.texts(&tokens, [whole.clone()].into_iter()) {
+    match decoder.joined(&tokens, [whole.clone()].into_iter()) {
         Err(error) => assert!(!refused(&error)),
-        Ok(texts) => assert_eq!(texts.len(), 1),
+        Ok((text, ends)) => assert_eq!(ends, [text.len() as u64]),
     }
     let beyond = whole.start..whole.end + 1;
-    assert!(decoder.texts(&tokens, [beyond].into_iter()).is_err());
+    assert!(decoder.joined(&tokens, [beyond].into_iter()).is_err());
     is_decoded
 }
 

@@ -1,0 +1,128 @@
+//! Pages of a column: levels and values, or the values of a dictionary.
+
+use std::ops::Range;
+
+use super::code;
+use super::thrift::Fields;
+use crate::error::{Error, Result};
+
+/// One written column, as the footer describes it.
+pub(super) struct Column {
+    pub(super) codec: i32,
+    pub(super) encodings: &'static [i32],
+    pub(super) values: usize,
+    /// Offset of the dictionary page, if there is one.
+    pub(super) dictionary: Option<usize>,
+    pub(super) first: usize,
+    pub(super) compressed: usize,
+    /// Bytes of headers and of pages before their compression.
+    pub(super) plain: usize,
+}
+
+/// A column that is being written.
+pub(super) struct Pages<'a> {
+    pub(super) out: &'a mut Vec<u8>,
+    begin: usize,
+    codec: i32,
+    plain: usize,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>, codec: i32) -> Self {
+        let begin = out.len();
+        Pages {
+            out,
+            begin,
+            codec,
+            plain: 0,
+        }
+    }
+
+    /// Appends a page of levels and values.
+    pub(super) fn data(&mut self, page: &[u8], values: usize, encoding: i32) -> Result<()> {
+        let values = i32::try_from(values).map_err(|_| too_large(page.len()))?;
+        self.page(page, code::DATA_PAGE, |header| {
+            header.inner(5, |data| {
+                data.i32(1, values);
+                data.i32(2, encoding);
+                data.i32(3, code::RLE);
+                data.i32(4, code::RLE);
+            });
+        })
+    }
+
+    /// Appends a page with the values of the dictionary.
+    pub(super) fn dictionary(&mut self, page: &[u8]) -> Result<()> {
+        self.page(page, code::DICTIONARY_PAGE, |header| {
+            header.inner(7, |dictionary| {
+                dictionary.i32(1, (page.len() / 4) as i32);
+                dictionary.i32(2, code::PLAIN);
+                dictionary.flag(3, true);
+            });
+        })
+    }
+
+    fn page(&mut self, page: &[u8], kind: i32, about: impl FnOnce(&mut Fields<'_>)) -> Result<()> {
+        let compressed;
+        let stored = if self.codec == code::SNAPPY {
+            let made = snap::raw::Encoder::new().compress_vec(page);
+            compressed = made.map_err(|_| too_large(page.len()))?;
+            &compressed
+        } else {
+            page
+        };
+        let size = |bytes: usize| i32::try_from(bytes).map_err(|_| too_large(bytes));
+        let (plain_size, stored_size) = (size(page.len())?, size(stored.len())?);
+        let begin = self.out.len();
+        Fields::write(self.out, |header| {
+            header.i32(1, kind);
+            header.i32(2, plain_size);
+            header.i32(3, stored_size);
+            about(header);
+        });
+        self.plain += self.out.len() - begin + page.len();
+        self.out.extend_from_slice(stored);
+        Ok(())
+    }
+
+    pub(super) fn finish(
+        self,
+        encodings: &'static [i32],
+        values: usize,
+        dictionary: Option<usize>,
+    ) -> Column {
+        Column {
+            codec: self.codec,
+            encodings,
+            values,
+            first: dictionary.unwrap_or(self.begin),
+            dictionary: dictionary.map(|_| self.begin),
+            compressed: self.out.len() - self.begin,
+            plain: self.plain,
+        }
+    }
+}
+
+pub(super) fn too_large(bytes: usize) -> Error {
+    Error::argument(
+        "tokens",
+        format!("a document of {bytes} bytes"),
+        "less than 2 GiB",
+    )
+}
+
+/// Calls `write` with ranges of documents of about `units` units each, by the ends of documents.
+pub(super) fn in_pages(
+    ends: &[usize],
+    units: usize,
+    mut write: impl FnMut(Range<usize>) -> Result<()>,
+) -> Result<()> {
+    let (mut first, mut begin) = (0, 0);
+    for (document, &end) in ends.iter().enumerate() {
+        if end - begin >= units || document + 1 == ends.len() {
+            write(first..document + 1)?;
+            (first, begin) = (document + 1, end);
+        }
+    }
+    Ok(())
+}
