@@ -29,7 +29,7 @@ from behemoth.store.push import Target, target_of
 from behemoth.store.work import WORKERS, carry_out
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import write_bytes
-from behemoth.support.locks import holder, lock_folder
+from behemoth.support.locks import lock_folder, sole
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 from behemoth.support.toml import read_toml
@@ -133,9 +133,7 @@ def _opened(
     place, ledger = target.place, target.ledger
     within = "" if part == (0, 1) else f"-part-{part[0]:05}-of-{part[1]:05}"
     stage = stage_of("out", url, within)
-    with lock_folder(stage, wait=False) as ours:
-        if not ours:
-            raise CorpusError(f"another process is writing to {url}: {holder(stage)}")
+    with sole(stage, f"writing to {url}"):
         if force and (ledger.files or target.replaces is not None):
             _remove(target)
             clear(stage)

@@ -13,8 +13,8 @@ from behemoth.delta.adapter import save_adapter
 from behemoth.delta.delta import parameters_of, tied_names
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.digests import digests
-from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.locks import holder, lock_folder
+from behemoth.support.errors import ArgumentError
+from behemoth.support.locks import sole
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import is_out_of_memory
@@ -64,9 +64,7 @@ def write_edit(
 ) -> Written:
     """Make and save the deltas that are missing in the directory of a record, and the record."""
     place, seconds, edits_made = record.directory, 0.0, 0
-    with lock_folder(place, wait=False) as ours:
-        if not ours:
-            raise CorpusError(f"another process is writing to {place}: {holder(place)}")
+    with sole(place, f"writing to {place}"):
         recover(place, EDIT)
         replaces = check_place(record, force)
         existing = None if replaces else EditRecord.read(place)

@@ -18,7 +18,7 @@ from behemoth.support.checks import check_directory, flag, is_url, path_of, whol
 from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.locks import holder, lock_folder
+from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 from behemoth.support.text import bytes_text
@@ -193,9 +193,7 @@ def _put(
 ) -> dict[Path, int]:
     """Write an export to a directory, and return its files with their bytes."""
     corpus = content.corpus
-    with lock_folder(place, wait=False) as ours:
-        if not ours:
-            raise CorpusError(f"another process is writing to {place}: {holder(place)}")
+    with sole(place, f"writing to {place}"):
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
             there = {path for name in _patterns(made) for path in place.glob(name)}

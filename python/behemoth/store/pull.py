@@ -13,7 +13,7 @@ from behemoth.support.checks import check_directory, path_of
 from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
-from behemoth.support.locks import holder, lock_folder
+from behemoth.support.locks import sole
 from behemoth.support.progress import Advance, ProgressLike, task
 from behemoth.support.replacement import UNFINISHED
 
@@ -99,9 +99,7 @@ def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = N
     began = time.perf_counter()
     target = path_of("directory", directory)
     place, ledger = source_of("url", url)
-    with lock_folder(target, wait=False) as ours:
-        if not ours:
-            raise CorpusError(f"another process is writing to {target}: {holder(target)}")
+    with sole(target, f"writing to {target}"):
         _check(target, ledger)
         wanted = ledger
         if ledger.record == STUDY:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .checks import in_the_way
+from .errors import CorpusError
 
 # Errors of file systems without locks, or without locks on folders.
 _WITHOUT = {errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
@@ -130,6 +131,29 @@ def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Gener
                 place.rmdir()
             except OSError:
                 break
+
+
+@contextmanager
+def sole(path: Path, doing: str, error: type[RuntimeError] = CorpusError) -> Generator[None]:
+    """Hold a lock on a folder, as `lock_folder` does, or refuse at once if another process has it.
+
+    Parameters
+    ----------
+    path : Path
+    doing : str
+        What the other process is doing, such as ``writing to DIR``.
+    error : type
+        The error that is raised.
+
+    Raises
+    ------
+    RuntimeError
+        A CorpusError, or `error`, with the process that holds the lock, if it is known.
+    """
+    with lock_folder(path, wait=False) as ours:
+        if not ours:
+            raise error(f"another process is {doing}: {holder(path)}")
+        yield
 
 
 def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) -> Held:

@@ -27,7 +27,7 @@ from behemoth.support.checks import check_directory
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import remove_empty_parents, replacing, write_bytes
-from behemoth.support.locks import holder, lock_folder
+from behemoth.support.locks import sole
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
 from .config import RESUMED, TrainConfig
@@ -172,9 +172,7 @@ class RunDirectory:
         TrainError
             If another process is training in it.
         """
-        with lock_folder(self.path, wait=False) as ours:
-            if not ours:
-                raise TrainError(f"another process is training in {self.path}: {holder(self.path)}")
+        with sole(self.path, f"training in {self.path}", TrainError):
             recover(self.path, RUN)
             yield
 

@@ -24,7 +24,7 @@ from behemoth.plan.compile import plan as compile_plan
 from behemoth.support.checks import check_directory, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
-from behemoth.support.locks import holder, lock_folder
+from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import finish, foreign, recover, succeeds, succession
 from behemoth.train import train
@@ -123,9 +123,7 @@ def make_zoo(
         memory = whole_number("memory", memory, 1)
     place = path_of("out", out)
     check_directory("out", place)
-    with lock_folder(place, wait=False) as ours:
-        if not ours:
-            raise CorpusError(f"another process is writing to {place}: {holder(place)}")
+    with sole(place, f"writing to {place}"):
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
         if record is None or replaces or not record.complete:
