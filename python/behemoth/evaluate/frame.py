@@ -284,10 +284,12 @@ def evaluate_pair(
 
     Examples
     --------
+    >>> import behemoth as bh
     >>> from behemoth.evaluate import evaluate_pair
     >>> plan = bh.plan("run", edits=2, repeats=2, probes=1)
     >>> run = bh.load("run")
-    >>> edited = bh.edit("run", plan, "lora", "batch", settings={"steps": 2}).load_model()
+    >>> edit = bh.edit("run", plan, "lora", "batch", settings={"steps": 2})
+    >>> edited = bh.load(edit).load_model()
     >>> frame = evaluate_pair(run.load_model(), edited, run.corpus, plan, method="another tool's")
     >>> sorted(frame["stage"].unique())
     ['after', 'before']
