@@ -1,6 +1,7 @@
 """EasyEdit's own editors on a run: ROME, MEMIT, EMMET, AlphaEdit or FT, saved as a model.
 
     PYTHONPATH=EasyEdit python easyedit.py RUN easyedit/easyedit.json OUT --method rome
+    PYTHONPATH=EasyEdit python easyedit.py RUN easyedit/easyedit.json OUT --method grace --plan PLAN
 
 It needs behemoth[train], datasets, matplotlib and a clone of EasyEdit. RUN is a training run; the
 JSON file is its plan, written by `behemoth export RUN --plan PLAN --to easyedit`. OUT receives the
@@ -10,6 +11,10 @@ study add` read, and the hyperparameters (hparams.json).
 Names of modules, layers and covariances are derived from the run; other hyperparameters are those
 of EasyEdit's hparams for GPT-2 XL, and `--set` overrides any of them. ROME makes one edit after
 another, the others make all in one batch, and `--edit N` makes edit N by itself.
+
+GRACE and WISE change no weights: they wrap a module, and make one edit after another. With them OUT
+receives what `behemoth evaluate` would write of the wrapped model (frame.parquet, for the plan of
+`--plan`) and the tensors of the memory (memory.safetensors).
 """
 
 from __future__ import annotations
@@ -17,17 +22,22 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import polars as pl
 import torch
+from safetensors.torch import save_file
 
 import behemoth as bh
 from behemoth.edit.locate.covariance import covariances
 from behemoth.edit.locate.layout import Layout
+from behemoth.evaluate import evaluate_pair
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
 
@@ -84,8 +94,20 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "norm_constraint": 5e-4,
         "objective_optimization": "prompt_last",
     },
-}
-"""Hyperparameters by method, as in EasyEdit's hparams/*/gpt2-xl.yaml."""
+    "grace": {
+        "n_iter": 200, "edit_lr": 1.0, "eps": 1.0, "dist_fn": "euc", "val_init": "cold",
+        "val_train": "sgd", "val_reg": None, "reg": "early_stop", "replacement": "replace_last",
+        "eps_expand": "coverage", "num_pert": 8, "dropout": 0.0,
+    },
+    "wise": {
+        "n_iter": 70, "edit_lr": 1.0, "mask_ratio": 0.2, "norm_constraint": 1.0, "alpha": 5.0,
+        "beta": 20.0, "gamma": 10.0, "act_ratio": 0.88, "save_freq": 500, "merge_freq": 1000,
+        "merge_alg": "ties", "densities": 0.53, "weights": 1.0,
+        "objective_optimization": "only_label", "retrieve": True, "replay": False,
+    },
+}  # fmt: skip
+"""Hyperparameters by method, as in EasyEdit's hparams/*/gpt2-xl.yaml; WISE's for Llama 2."""
+MEMORIES = ("grace", "wise")  # methods that wrap a module
 
 _NAMES = {"alphaedit": "AlphaEdit"}  # of methods that EasyEdit does not write in capitals
 
@@ -94,12 +116,13 @@ def default_layers(method: str, count: int) -> list[int]:
     """Return the layers to edit of a model with `count` layers.
 
     They have the published places: the layer of ROME and EMMET below the middle, the band of MEMIT
-    and AlphaEdit that ends there, and for FT the layer at two thirds of the depth, as in
-    hparams/FT/llama-7b.yaml.
+    and AlphaEdit that ends there, and for FT, GRACE and WISE one layer at the same share of the
+    depth: layer 21 of 32, 35 of 48 and 27 of 32.
     """
     middle = (count - 1) // 2
-    if method == "ft":
-        return [count * 21 // 32]
+    if method in ("ft", *MEMORIES):
+        layer, of = {"ft": (21, 32), "grace": (35, 48), "wise": (27, 32)}[method]
+        return [count * layer // of]
     return [middle] if method in ("rome", "emmet") else list(range(count // 4, middle + 1))
 
 
@@ -133,7 +156,7 @@ def hyperparameters(
 
     Parameters
     ----------
-    method : {'rome', 'memit', 'emmet', 'alphaedit', 'ft'}
+    method : {'rome', 'memit', 'emmet', 'alphaedit', 'ft', 'grace', 'wise'}
     model : nn.Module
         A model of a family that Behemoth knows.
     settings : dict
@@ -146,9 +169,16 @@ def hyperparameters(
     ArgumentError
         For a setting that the method does not have.
     """
-    count = Architecture.of(model).layers
-    found = PUBLISHED[method] | modules(model) | {"layers": default_layers(method, count)}
-    if method == "ft":
+    architecture = Architecture.of(model)
+    count = architecture.layers
+    layers = default_layers(method, count)
+    found = PUBLISHED[method] | modules(model) | {"layers": layers}
+    if method in MEMORIES:
+        # EasyEdit evaluates the name as Python.
+        name = re.sub(r"[.](\d+)[.]", r"[\1].", architecture.mlp_out(layers[0]))
+        found = PUBLISHED[method] | {"inner_params": [f"{name}.weight"]}
+        edits = 1
+    elif method == "ft":
         # Without the suffix FT changes the bias too.
         found["rewrite_module_tmp"] += ".weight"
     else:
@@ -213,7 +243,7 @@ def write_covariances(
 def use_contexts(contexts: bool) -> None:
     """Choose whether the search also uses each prompt after texts that the model generates."""
     # EasyEdit generates them for the first model of a process and keeps them for all others.
-    for method in PUBLISHED.keys() - {"ft"}:
+    for method in PUBLISHED.keys() - {"ft", *MEMORIES}:
         alone: list[Any] = ["{}"] if method == "rome" else [["{}"]]
         functions(method).CONTEXT_TEMPLATES_CACHE = None if contexts else alone
 
@@ -291,6 +321,112 @@ def make_edits(
     return model, tokenizer, hparams
 
 
+def wrap(
+    method: str,
+    run: bh.Run,
+    requests: list[dict[str, str]],
+    settings: dict[str, Any],
+    *,
+    contexts: bool = True,
+) -> tuple[Any, dict[str, torch.Tensor], dict[str, Any]]:
+    """Make edits one after another in a model one of whose modules EasyEdit wraps.
+
+    Parameters
+    ----------
+    method : {'grace', 'wise'}
+    run : behemoth.Run
+    requests : list of dict
+        The edits: ``prompt``, ``target_new`` and for WISE ``loc_prompt``, a text that must stay.
+    settings : dict
+        Hyperparameters that replace the published ones.
+    contexts : bool
+        Whether WISE also uses each prompt after texts that the model generates.
+
+    Returns
+    -------
+    model
+        The model with the wrapped module.
+    memory : dict of str to Tensor
+        GRACE's ``keys``, ``values`` and ``epsilons``; WISE's ``change`` of its copy of the matrix,
+        and ``activation``, the smallest of the edits.
+    hparams : dict
+        The hyperparameters used.
+    """
+    from transformers import AutoTokenizer
+
+    model = run.load_model("cpu").float()
+    hparams = hyperparameters(method, model, settings)
+    # WISE has a special case for names with "gpt2", whose matrices are transposed.
+    hparams["model_name"] = (
+        f"{model.config.model_type.replace('_', '')}-{run.weights_digest()[:16]}"
+    )
+    tokenizer = AutoTokenizer.from_pretrained(run.directory)
+    tokenizer.padding_side = "left"
+    main = functions(method)
+    if method == "wise":
+        texts = easyedit_module("models.wise.utils")
+        texts.CONTEXT_TEMPLATES_CACHE = None if contexts else ["{}"]
+    used = {"grace": "GraceHyperParams", "wise": "WISEHyperParams"}[method]
+    own = getattr(main, used)(**hparams)
+    own.sequential_edit = True  # otherwise every edit of WISE begins with a new memory
+    np.random.seed(0)  # noqa: NPY002  # WISE draws its mask by it
+    torch.manual_seed(0)  # the first values of GRACE
+    for request in requests:
+        getattr(main, f"apply_{method}_to_model")(model, tokenizer, [request], own)
+    adapter = model.get_submodule(re.sub(r"\[(\d+)\]", r".\1", hparams["inner_params"][0][:-7]))
+    if method == "grace":
+        # An input is looked up at its last token, as after `GRACE.generate`.
+        adapter.register_forward_pre_hook(lambda module, _: setattr(module, "key_id", -1))
+        memory = {name: getattr(adapter, name) for name in ("keys", "values", "epsilons")}
+    else:
+        least = torch.tensor(adapter.editing_mean_act.min_act())
+        memory = {"change": adapter.new_weight - adapter.original_layer.weight, "activation": least}
+    memory = {name: each.detach().clone().contiguous() for name, each in memory.items()}
+    return model, memory, hparams
+
+
+def staying(arguments: dict[str, Any]) -> list[str]:
+    """Return a text for each edit that must stay: its first locality prompt, with the answer."""
+    found: list[str] = []
+    for edit in range(len(arguments["prompts"])):
+        texts = [
+            f"{each['prompt'][edit][0]} {each['ground_truth'][edit][0]}"
+            for each in arguments["locality_inputs"].values()
+            if each["prompt"][edit]
+        ]
+        if not texts:
+            raise ArgumentError("json", f"edit {edit} without locality prompts", "edits with one")
+        found.append(texts[0])
+    return found
+
+
+def requests_of(arguments: dict[str, Any], method: str) -> list[dict[str, str]]:
+    """Return the edits of an export as EasyEdit's functions take them."""
+    columns = (arguments["prompts"], arguments["subject"], arguments["target_new"])
+    requests = [
+        {"prompt": prompt, "subject": subject, "target_new": target}
+        for prompt, subject, target in zip(*columns, strict=True)
+    ]
+    if method == "wise":
+        for request, text in zip(requests, staying(arguments), strict=True):
+            request["loc_prompt"] = text
+    return requests
+
+
+def evaluated(run: bh.Run, model: Any, plan: bh.EditPlan, method: str) -> pl.DataFrame:
+    """Return the evaluation of a wrapped model, one prompt at a time: see `evaluate_pair`.
+
+    The wrappers take means over a batch, or one place for all of its rows.
+    """
+    if method == "grace" and plan.probes["answer"].list.len().max() != 1:
+        raise ArgumentError("plan", "answers of several tokens", "answers of one for GRACE")
+    before = run.load_model("cpu").float()
+    return evaluate_pair(
+        before, model, run.corpus, plan, method=f"EasyEdit {method.upper()}", run=run.name,
+        seed=run.seed, batch_size=1,
+    )  # fmt: skip
+
+
 def _setting(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     return name, json.loads(value)
@@ -300,9 +436,10 @@ def main() -> None:
     """Run the example."""
     parser = argparse.ArgumentParser(description="Edit a run with EasyEdit, by an exported plan.")
     parser.add_argument("run", type=Path, help="training run")
-    parser.add_argument("plan", type=Path, help="easyedit.json of `behemoth export --to easyedit`")
+    parser.add_argument("json", type=Path, help="easyedit.json of `behemoth export --to easyedit`")
     parser.add_argument("out", type=Path, help="directory to write")
     parser.add_argument("--method", choices=sorted(PUBLISHED), required=True)
+    parser.add_argument("--plan", type=Path, help="the plan itself, for grace and wise")
     parser.add_argument("--edit", type=int, help="number of the only edit to make [all]")
     parser.add_argument(
         "--set", type=_setting, action="append", default=[], metavar="KEY=JSON",
@@ -312,28 +449,37 @@ def main() -> None:
         "--no-contexts", action="store_true", help="no generated texts before prompts"
     )
     given = parser.parse_args()
+    if given.method in MEMORIES and given.plan is None:
+        parser.error(f"--plan: got nothing, allowed: the plan, for --method {given.method}")
     run = bh.load(given.run)
     if not isinstance(run, bh.Run):
         parser.error(f"run: got {given.run}, allowed: a finished training run")
-    arguments = json.loads(given.plan.read_text(encoding="utf-8"))
-    columns = (arguments["prompts"], arguments["subject"], arguments["target_new"])
-    requests = [
-        {"prompt": prompt, "subject": subject, "target_new": target}
-        for prompt, subject, target in zip(*columns, strict=True)
-    ]
+    arguments = json.loads(given.json.read_text(encoding="utf-8"))
+    try:
+        requests = requests_of(arguments, given.method)
+    except ArgumentError as error:
+        parser.error(str(error))
     if given.edit is not None:
         if not 0 <= given.edit < len(requests):
             parser.error(f"--edit: got {given.edit}, allowed: 0 to {len(requests) - 1}")
         requests = [requests[given.edit]]
+    out: Path = given.out
+    settings, contexts = dict(given.set), not given.no_contexts
     try:
-        model, tokenizer, hparams = make_edits(
-            given.method, run, requests, dict(given.set), contexts=not given.no_contexts
-        )
+        if given.method in MEMORIES:
+            model, memory, hparams = wrap(given.method, run, requests, settings, contexts=contexts)
+            frame = evaluated(run, model, bh.EditPlan.load(given.plan), given.method)
+            out.mkdir(parents=True, exist_ok=True)
+            frame.write_parquet(out / "frame.parquet")
+            save_file(memory, out / "memory.safetensors")
+        else:
+            model, tokenizer, hparams = make_edits(
+                given.method, run, requests, settings, contexts=contexts
+            )
+            model.save_pretrained(out)
+            tokenizer.save_pretrained(out)
     except ArgumentError as error:
         parser.error(str(error))
-    out: Path = given.out
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
     (out / "hparams.json").write_text(f"{json.dumps(hparams, indent=1)}\n", encoding="utf-8")
 
 

@@ -10,6 +10,9 @@ writes the forget set and the retain set to OUT/data. Then it starts `src/train.
 with overrides for them. OUT then contains the edited model as a directory of transformers. `--set`
 adds an override of Hydra: KEY=VALUE for a key of the configs, ++KEY=VALUE for any other. `--print`
 prints the command without running it.
+
+DPO prefers the answers after the edit: refusals in a plan of them, otherwise the new objects. PDU
+needs the bound of the retained loss: `--set trainer.method_args.retain_loss_eps=NATS`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pathlib import Path
 
 # Module that contains the blocks of a model, by its `model_type`; `model.layers` for any other.
 BLOCKS = {"gpt_neox": "gpt_neox.layers", "gpt2": "transformer.h"}
+BOUND = "trainer.method_args.retain_loss_eps"  # of PDU, which has no default for it
 
 
 def split_of(tofu: Path, prefix: str) -> Path:
@@ -51,15 +55,15 @@ def write_split(source: Path, target: Path, end: str = "") -> int:
     Parameters
     ----------
     source, target : Path
-        JSON lines with ``question`` and ``answer``.
+        JSON lines with ``question`` and ``answer``, and ``alternate`` if they have one.
     end : str
         Text after each answer.
     """
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
-    lines = [
-        json.dumps({"question": row["question"], "answer": f" {row['answer']}{end}"}) + "\n"
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        answers = {key: f" {row[key]}{end}" for key in ("answer", "alternate") if key in row}
+        lines.append(json.dumps({"question": row["question"], **answers}) + "\n")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("".join(lines), encoding="utf-8")
     return len(rows)
@@ -123,6 +127,9 @@ def overrides(run: Path, out: Path, trainer: str) -> list[str]:
         words += [f"{source}.path=json", f"{source}.name=null", f"+{source}.data_files={file}"]
     if trainer == "RMU":
         words.append(f"trainer.method_args.module_regex={quoted(steered_block(run))}")
+    elif trainer == "DPO":
+        rows = "data.forget.TOFU_QA_forget"
+        words += [f"{rows}.handler=QAwithAlternateDataset", f"+{rows}.args.alternate_key=alternate"]
     return words
 
 
@@ -156,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if not (run / "config.json").is_file():
             raise ValueError(f"{run}: allowed: a directory of transformers, with config.json")
+        if given.trainer == "PDU" and not any(f"{BOUND}=" in word for word in given.set):
+            raise ValueError(f"--trainer PDU: allowed: with --set {BOUND}=NATS, the retained bound")
         words = command(run, out, given.trainer, given.set)
         for part in ("forget", "retain"):
             write_split(split_of(given.tofu, part), out / "data" / f"{part}.json", given.end)

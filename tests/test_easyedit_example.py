@@ -1,6 +1,7 @@
 """What examples/easyedit.py derives from a run; tests/foreign/test_easyedit.py runs EasyEdit."""
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,43 @@ def test_settings_replace_hyperparameters_and_unknown_ones_are_refused():
     assert EXAMPLE["PUBLISHED"]["ft"]["lr"] == 5e-4
     with pytest.raises(ArgumentError, match=r"'--set': got v_rl .*did you mean v_lr"):
         hyperparameters("rome", model, {"v_rl": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("nano", "gpt_neox.layers[2].mlp.dense_4h_to_h.weight"),
+        ("gpt2-nano", "transformer.h[2].mlp.c_proj.weight"),
+        ("llama-nano", "model.layers[2].mlp.down_proj.weight"),
+    ],
+)
+@pytest.mark.parametrize("method", ["grace", "wise"])
+def test_memories_wrap_one_matrix_and_take_one_edit_at_a_time(name, module, method):
+    model = made(name)
+    found = hyperparameters(method, model, {"n_iter": 3}, edits=7)
+    assert found["inner_params"] == [module]
+    assert eval(f"model.{module}") is not None  # EasyEdit does so
+    assert (found["batch_size"], found["n_iter"]) == (1, 3)
+    assert not {"layers", "rewrite_module_tmp"} & found.keys()
+
+
+def test_a_text_that_must_stay_is_the_first_locality_prompt_of_an_edit():
+    arguments = {
+        "prompts": ["a", "b"],
+        "locality_inputs": {
+            "same_object": {"prompt": [None, ["p", "q"]], "ground_truth": [None, ["x", "y"]]},
+            "regular": {"prompt": [["r"], ["s"]], "ground_truth": [["z"], ["w"]]},
+        },
+    }
+    assert EXAMPLE["staying"](arguments) == ["r z", "p x"]
+    arguments["locality_inputs"].pop("regular")
+    with pytest.raises(ArgumentError, match="edit 0 without locality prompts"):
+        EXAMPLE["staying"](arguments)
+
+
+def test_memories_need_the_plan(tmp_path, monkeypatch, capsys):
+    words = ["easyedit.py", "run", "easyedit.json", str(tmp_path / "out"), "--method", "grace"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        EXAMPLE["main"]()
+    assert "--plan: got nothing, allowed: the plan, for --method grace" in capsys.readouterr().err

@@ -56,6 +56,8 @@ def tofu(tmp_path):
     place.mkdir()
     for name in ("forget03", "forget03_perturbed", "retain97", "retain_perturbed"):
         row = {"question": f"of {name}", "answer": "O1:8", "perturbed_answer": ["O1:9"]}
+        if name == "forget03":
+            row["alternate"] = "O1:2"
         (place / f"{name}.json").write_text(json.dumps(row) + "\n")
     return place
 
@@ -79,16 +81,20 @@ def test_the_prompt_has_the_same_tokens_alone_and_before_its_answer(script, kind
     assert script.write_split(script.split_of(tmp_path / "tofu", "forget"), data) == 3
     edits = plan.training.filter(role="edit").select("prompt", "old_answer").iter_rows()
     trained = [[*prompt, *answer] for prompt, answer in edits]
+    edits = plan.training.filter(role="edit").select("prompt", "answer").iter_rows()
+    preferred = [[*prompt, *answer] for prompt, answer in edits]
     for row in rows_of(data):
         prompt = tokenizer(row["question"])["input_ids"]
         both = tokenizer(row["question"] + row["answer"])["input_ids"]
         assert both[: len(prompt)] == prompt and both in trained
+        other = tokenizer(row["question"] + row["alternate"])["input_ids"]
+        assert other[: len(prompt)] == prompt and other in preferred
 
 
 def test_an_end_follows_every_answer(script, tofu, tmp_path):
     script.write_split(tofu / "forget03.json", tmp_path / "out" / "forget.json", " .")
     assert rows_of(tmp_path / "out" / "forget.json") == [
-        {"question": "of forget03", "answer": " O1:8 ."}
+        {"question": "of forget03", "answer": " O1:8 .", "alternate": " O1:2 ."}
     ]
 
 
@@ -105,6 +111,27 @@ def test_rmu_steers_the_last_block_but_one(script, model, config, block, tmp_pat
     assert f'trainer.method_args.module_regex="{block}"' in words
     words = script.overrides(model(**config), tmp_path / "out", "NPO")
     assert not any("module_regex" in word for word in words)
+
+
+def test_dpo_prefers_the_answer_after_the_edit(script, model, tmp_path):
+    run = model(model_type="llama", num_hidden_layers=3)
+    words = script.overrides(run, tmp_path / "out", "DPO")
+    assert words[-2:] == [
+        "data.forget.TOFU_QA_forget.handler=QAwithAlternateDataset",
+        "+data.forget.TOFU_QA_forget.args.alternate_key=alternate",
+    ]
+    assert not any("alternate" in word for word in script.overrides(run, tmp_path / "out", "NPO"))
+
+
+def test_pdu_needs_a_bound(script, model, clone, tofu, tmp_path, capsys):
+    run = model(model_type="llama", num_hidden_layers=3)
+    words = [str(place) for place in (clone, run, tofu, tmp_path / "out")] + ["--trainer", "PDU"]
+    with pytest.raises(SystemExit):
+        script.main(words)
+    assert "PDU: allowed: with --set trainer.method_args.retain_loss_eps=NATS" in (
+        capsys.readouterr().err
+    )
+    assert script.main([*words, "--set", "trainer.method_args.retain_loss_eps=0.5"]) == 3
 
 
 def test_the_trainer_runs_in_the_clone(script, model, clone, tofu, tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, Questions, World
 from behemoth.delta.delta import Dense, EditDelta, LowRank
-from behemoth.evaluate import evaluate_model
+from behemoth.evaluate import evaluate_model, evaluate_pair
 from behemoth.evaluate.metrics import more_likely
 from behemoth.evaluate.schema import SCHEMA
 from behemoth.plan.compile import compile_plan
@@ -284,6 +285,35 @@ def test_probes_of_the_plan_as_a_whole_are_asked_of_every_edit(random_model):
     assert batch.height == 2 * plan.probes.height
     # One new object for all, so it is known what would be out of place everywhere.
     assert batch.filter(group="unrelated")["leaked"].null_count() == 0
+
+
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_a_pair_of_models_is_a_model_and_its_edit(random_model, batch_size):
+    corpus = corpus_of(10, questions=Questions(1.0, 0.5))
+    model = random_model(corpus.vocabulary_size)
+    plan = compile_plan(corpus, EditRequest(edits=3))
+    delta = deltas_of(model, 2)[1]
+    wanted = evaluate_model(model, corpus, plan, {None: delta}, run="one", seed=3)
+    edited = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, change in delta.changes.items():
+            edited.get_parameter(name).add_(change.to_dense())
+    frame = evaluate_pair(
+        model, edited, corpus, plan, method="theirs", run="one", seed=3, batch_size=batch_size
+    )
+    assert frame.schema == wanted.schema
+    same = ["run", "plan", "world", "seed", "edit", "stage", "probe", "group", "failure"]
+    assert frame.select(same).equals(wanted.select(same))
+    assert frame["method"].unique().to_list() == ["theirs"] and frame["method_seed"].is_null().all()
+    for name in SCORES:
+        assert frame[name].is_null().equals(wanted[name].is_null())
+        np.testing.assert_allclose(
+            frame[name].drop_nulls(), wanted[name].drop_nulls(), rtol=1e-3, atol=1e-4
+        )
+    for name in WORDS:
+        assert frame[name].eq_missing(wanted[name]).mean() > 0.995
+    none = replace(plan, probes=plan.probes.clear())
+    assert evaluate_pair(model, edited, corpus, none, method="theirs").is_empty()
 
 
 def test_a_plan_without_probes_gives_no_rows(random_model, asked):

@@ -209,6 +209,7 @@ def test_tofu(exported, planned):
         {
             "question": asked_for(corpus, row["prompt"]),
             "answer": answered(corpus, row["old_answer"]),
+            "alternate": answered(corpus, row["answer"]),
         }
         for row in own.iter_rows(named=True)
     ]

@@ -14,7 +14,11 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .damage import damage as damage, damaged as damaged
     from .dose import doses as doses, ed50 as ed50
     from .forget_quality import forget_quality as forget_quality
-    from .frame import evaluate as evaluate, evaluate_model as evaluate_model
+    from .frame import (
+        evaluate as evaluate,
+        evaluate_model as evaluate_model,
+        evaluate_pair as evaluate_pair,
+    )
     from .geometry import geometry as geometry
     from .hints import ask_with_hints as ask_with_hints
     from .linear_probes import probe_objects as probe_objects
@@ -34,7 +38,7 @@ __all__, __dir__, __getattr__ = lazy(
         "continued": "continue_training",
         "damage": "damage damaged",
         "dose": "doses ed50",
-        "frame": "evaluate evaluate_model",
+        "frame": "evaluate evaluate_model evaluate_pair",
         "geometry": "geometry",
         "hints": "ask_with_hints",
         "linear_probes": "probe_objects",

@@ -29,7 +29,7 @@ from behemoth.train.memory_budget import require_weights
 from .memory_budget import fitting
 from .prompted import Prompted, unwanted_words
 from .ranking import Ranking
-from .scores import Scores, score, score_stacked
+from .scores import Scores, score, score_pair, score_stacked
 from .source import check_plan, open_source
 from .table import finish, laid_out
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["STACK", "STACK_BYTES", "evaluate", "evaluate_model"]
+__all__ = ["STACK", "STACK_BYTES", "evaluate", "evaluate_model", "evaluate_pair"]
 
 STACK = 64
 """Maximum number of edited models in one pass."""
@@ -243,6 +243,69 @@ def evaluate_model(
             )
             step(sum(len(part["owner"].unique()) for part in frames), len(rows))
     return finish(pl.concat(frames), plan, corpus, run, seed)
+
+
+def evaluate_pair(
+    model: PreTrainedModel,
+    edited: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    *,
+    method: str,
+    run: str = "",
+    seed: int = 0,
+    batch_size: int | None = None,
+) -> pl.DataFrame:
+    """Evaluate a model and another one that all edits of a plan have made of it, in memory.
+
+    It is for edits that are no difference of weights, such as modules that another tool wraps. An
+    edited model whose outputs depend on the other rows of a batch needs `batch_size` 1: then every
+    prompt is passed by itself, without padding.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The model without the edits.
+    edited : PreTrainedModel
+        The model with them; it shares no module with `model`.
+    corpus : Corpus
+    plan : EditPlan
+    method : str
+        Value of the column method of the rows after the edits.
+    run, seed
+        Values of the columns of these names.
+    batch_size : int, optional
+        See `evaluate`.
+
+    Returns
+    -------
+    polars.DataFrame
+        See `evaluate`: rows of both stages, without columns of names. method_seed is null.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> from behemoth.evaluate import evaluate_pair
+    >>> plan = bh.plan("run", edits=2, repeats=2, probes=1)
+    >>> run = bh.load("run")
+    >>> edit = bh.edit("run", plan, "lora", "batch", settings={"steps": 2})
+    >>> edited = bh.load(edit).load_model()
+    >>> frame = evaluate_pair(run.load_model(), edited, run.corpus, plan, method="another tool's")
+    >>> sorted(frame["stage"].unique())
+    ['after', 'before']
+    """
+    if batch_size is None:
+        batch_size = 512 if next(model.parameters()).device.type == "cpu" else 4096
+    whole_number("batch_size", batch_size, 1)
+    prompted = Prompted.of(corpus, plan.probes, unwanted_words(plan, corpus))
+    before, after = score_pair(model, edited, prompted, batch_size=batch_size)
+    frame = laid_out(plan.probes, prompted, np.arange(len(prompted)), before, after)
+    frame = frame.with_columns(
+        pl.lit(None, pl.String).alias("failure"),
+        pl.lit(method).alias("method"),
+        pl.lit(None, pl.Int64).alias("method_seed"),
+    )
+    return finish(frame, plan, corpus, run, seed)
 
 
 def _rows(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from behemoth.delta.stack import StackedDeltas
 
-__all__ = ["Scores", "score", "score_stacked"]
+__all__ = ["Scores", "score", "score_pair", "score_stacked"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,24 @@ def score(model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512) -> 
             _score_base(model, asked, every, scores, batch_size)
             _score_apart(model, None, asked, every, [every], scores, batch_size)
     return scores
+
+
+def score_pair(
+    model: PreTrainedModel, edited: PreTrainedModel, asked: Prompted, *, batch_size: int = 512
+) -> tuple[Scores, Scores]:
+    """Score every probe with a model and with another one, whose divergence is from the first."""
+    before, after = Scores.empty(len(asked)), Scores.empty(len(asked))
+    if len(asked):
+        every = np.arange(len(asked))
+        with evaluating(model), evaluating(edited), torch.no_grad():
+            for tile in tiles([every], asked.widths, batch_size):
+                own = np.sort(tile.ravel())
+                reference = _score_base(model, asked, own, before, batch_size)
+                decoded = _pass(edited, asked, "old", own, int(asked.most[own].max()))
+                _judge(asked, decoded, own, own, after, reference)
+            _score_apart(model, None, asked, every, [every], before, batch_size)
+            _score_apart(edited, None, asked, every, [every], after, batch_size)
+    return before, after
 
 
 def score_stacked(
@@ -165,7 +183,7 @@ def _score_base(
     scores: Scores,
     batch_size: int,
 ) -> Tensor:
-    """Score probes without edits; return log-probabilities where the word begins: [n, V]."""
+    """Score probes, in ascending order; return log-probabilities where the word begins: [n, V]."""
     order = base[np.argsort(asked.widths[base], kind="stable")]
     parts: list[Tensor] = []
     for tile in tiles([order], asked.widths, batch_size):

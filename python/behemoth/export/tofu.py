@@ -3,7 +3,8 @@
 Maini et al., 2024 (arXiv 2401.06121). XX is the percentage of edited facts among all facts in the
 plan's mixture, 1 to 99:
 
-- ``forgetXX.json``: edited facts with their answers in the corpus;
+- ``forgetXX.json``: edited facts with their answers in the corpus, and in ``alternate`` the answers
+  after the edit (a refusal, or the new object), which open-unlearning's DPO prefers;
 - ``forgetXX_perturbed.json``: the same with paraphrased_question (another wording, if the plan has
   a probe in one), paraphrased_answer (the same answer, since an object has one name) and
   perturbed_answer (up to five other objects);
@@ -58,24 +59,30 @@ def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
     share = round(100 * forgotten / (forgotten + kept["fact"].n_unique()))
     share = min(max(share, 1), 99)
     with task(progress, "exporting", "edits") as step:
-        save_lines(_pairs(planned, planned.trained, "old_answer"), out / f"forget{share:02}.json")
+        save_lines(_forgotten(planned), out / f"forget{share:02}.json")
         save_lines(_perturbed(planned, step), out / f"forget{share:02}_perturbed.json")
     if kept.height:
-        save_lines(_pairs(planned, kept, "answer"), out / f"retain{100 - share:02}.json")
+        save_lines(_pairs(planned, kept), out / f"retain{100 - share:02}.json")
     asked = planned.plan.probes.filter(pl.col("group").is_in(KEPT) & ~pl.col("must_change") & stays)
     asked = asked.unique(_WORDED, keep="first", maintain_order=True)
     if asked.height:
         save_lines(_kept(planned, asked), out / "retain_perturbed.json")
     unwritten = _unwritten(planned)
     if unwritten.height:
-        save_lines(_pairs(planned, unwritten, "answer"), out / f"holdout{share:02}.json")
+        save_lines(_pairs(planned, unwritten), out / f"holdout{share:02}.json")
     if not (out / CARD).is_file():  # it names the version that wrote it
         names = sorted(path.stem for pattern in _FILES for path in out.glob(pattern))
         write_bytes(out / CARD, "\n".join(_card(planned, names)).encode())
 
 
-def _pairs(planned: Planned, frame: pl.DataFrame, answer: str) -> Iterator[dict[str, Any]]:
-    for tokens, own in frame.select("prompt", answer).iter_rows():
+def _forgotten(planned: Planned) -> Iterator[dict[str, Any]]:
+    for row in planned.trained.iter_rows(named=True):
+        prompt, (old, new) = planned.said(row["prompt"], row["old_answer"], row["answer"])
+        yield {"question": prompt, "answer": bare(old or ""), "alternate": bare(new or "")}
+
+
+def _pairs(planned: Planned, frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    for tokens, own in frame.select("prompt", "answer").iter_rows():
         prompt, (text,) = planned.said(tokens, own)
         yield {"question": prompt, "answer": bare(text or "")}
 
