@@ -140,13 +140,21 @@ def test_a_tuning_beside_another_is_refused_with_the_process(ran, tmp_path, who)
     assert [entry.name for entry in out.iterdir()] == [".lock"]
 
 
-@pytest.mark.parametrize("method", ["grace", "wise"])
-def test_memories_are_tuned_as_well(ran, tmp_path, method):
+@pytest.mark.parametrize("method", ["grace", "wise", "mend"])
+def test_memories_and_learned_updates_are_tuned_as_well(ran, tmp_path, method, monkeypatch):
+    import behemoth.tune.asked as module
+
+    def quick(name):
+        """`mend` trains for minutes at its defaults."""
+        short = {"training_steps": 2, "training_batch": 2, "rank": 4} if name == "mend" else {}
+        return replace(get_method(name), **short)
+
+    monkeypatch.setattr(module, "get_method", quick)
     done = tune(method, ran, tmp_path / "t", **{**FEW, "trials": 2})
     trials = [json.loads(file.read_text()) for file in sorted((tmp_path / "t/trials").iterdir())]
     assert [trial["failure"] for trial in trials] == [None, None]
     assert set(done.settings) == set(answers(get_method(method)).searched())
-    assert all(trial["settings"]["steps"] <= 8 for trial in trials)  # 32 rows
+    assert all(trial["settings"].get("steps", 1) <= 8 for trial in trials)  # 32 rows
 
 
 def test_no_trial_of_mend_trains_longer_than_its_defaults():
