@@ -36,6 +36,18 @@ def test_for_people(run, trained, plan, tmp_path):
     assert json.loads((tmp_path / "e" / "edit.json").read_text())["seed"] == 10
 
 
+def test_tuned_settings_are_given_by_a_word(run, trained, plan, tmp_path):
+    from behemoth import edit
+    from behemoth.edit import tuned_settings
+
+    words = ("edit", trained, "--plan", plan, "--method", "ultraedit", "--set", "tuned:tokens")
+    report = run(*words, "--out", tmp_path / "e", "--json").json()
+    tuned = tuned_settings("ultraedit", "tokens").settings
+    assert report["settings"].items() >= tuned.items()
+    done = edit(trained, plan, "ultraedit", tmp_path / "f", settings="tuned:tokens")
+    assert done.settings == report["settings"]
+
+
 def test_a_batch_of_independent_edits_is_warned_of(run, trained, plan, tmp_path):
     joint = tmp_path / "joint"
     assert run("plan", trained, "--edits", 2, "--repeats", 2, "--out", joint).code == 0

@@ -45,12 +45,31 @@ def test_every_setting_of_a_method_is_explained(run, name):
     assert all(row["meaning"].endswith(".") for row in shown["settings"])
 
 
-def test_a_method_for_people(run):
+def test_a_method_for_people(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # a meaning in one line
     ran = run("methods", "lora")
     assert ran.code == 0
     lines = [line.split(maxsplit=2) for line in ran.out.splitlines() if line]
-    assert ["rank", "4", "Rank of the changes (LoRA); full rank by default."] in lines
+    assert ["optimiser", "adam", "Adam, or plain gradient descent without momentum."] in lines
     assert ["learning_rate", "0.002"] in [line[:2] for line in lines]
+
+
+def test_tuned_settings_are_beside_the_defaults(run):
+    """Only for methods and settings that were tuned."""
+    from behemoth.edit.settings import tuned_settings
+
+    tuned = {world: tuned_settings("lora", world) for world in ("tokens", "text")}
+    shown = run("methods", "lora", "--json").json()
+    assert shown["tuned"] == {world: one.tuning.to_dict() for world, one in tuned.items()}
+    rows = {row["name"]: row["tuned"] for row in shown["settings"]}
+    assert rows["rank"] == {world: one.settings["rank"] for world, one in tuned.items()}
+    assert rows["optimiser"] == {}
+    ran = run("methods", "lora")
+    rank = [str(one.settings["rank"]) for one in tuned.values()]
+    assert ["rank", "4", *rank] in [line.split()[:4] for line in ran.out.splitlines()]
+    assert f"tuned:text: {tuned['text'].tuning.objective} score " in ran.out
+    assert "tuned" not in run("methods", "retrain").out
+    assert run("methods", "retrain", "--json").json()["tuned"] == {}
 
 
 def test_a_broken_method_of_another_package_does_not_take_the_others_away(run, monkeypatch):

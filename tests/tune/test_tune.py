@@ -140,6 +140,32 @@ def test_a_tuning_beside_another_is_refused_with_the_process(ran, tmp_path, who)
     assert [entry.name for entry in out.iterdir()] == [".lock"]
 
 
+@pytest.mark.parametrize("method", ["grace", "wise", "mend"])
+def test_memories_and_learned_updates_are_tuned_as_well(ran, tmp_path, method, monkeypatch):
+    import behemoth.tune.asked as module
+
+    def quick(name):
+        """`mend` trains for minutes at its defaults."""
+        short = {"training_steps": 2, "training_batch": 2, "rank": 4} if name == "mend" else {}
+        return replace(get_method(name), **short)
+
+    monkeypatch.setattr(module, "get_method", quick)
+    done = tune(method, ran, tmp_path / "t", **{**FEW, "trials": 2})
+    trials = [json.loads(file.read_text()) for file in sorted((tmp_path / "t/trials").iterdir())]
+    assert [trial["failure"] for trial in trials] == [None, None]
+    assert set(done.settings) == set(answers(get_method(method)).searched())
+    assert all(trial["settings"].get("steps", 1) <= 8 for trial in trials)  # 32 rows
+
+
+def test_no_trial_of_mend_trains_longer_than_its_defaults():
+    """A ceiling of rows is on an edit, and this is before it."""
+    default = get_method("mend")
+    for name, one in answers(default).searched().items():
+        for value in one.values if isinstance(one, Choice) else (one.low, one.high):
+            effort = answers(replace(default, **{name: value})).effort()
+            assert effort.prepared <= answers(default).effort().prepared
+
+
 def test_unlearning_is_tuned_against_a_twin(ran, tmp_path):
     done = tune("grad_diff", ran, tmp_path / "t", **{**FEW, "trials": 2})
     assert done.objective == "unlearning" and (tmp_path / "t" / "twin" / "run.json").is_file()

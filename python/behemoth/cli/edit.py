@@ -35,9 +35,10 @@ OPTIONS = (
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
            required="a method (`behemoth methods` lists them)", offered=known_methods),
-    Option("settings", "key=value|FILE",
+    Option("settings", "key=value|FILE|tuned:WORLD",
            "A setting of the method (`behemoth methods NAME` lists them), repeatable; or a file "
-           "written by `tune`.", parse.settings,
+           "written by `tune`; or tuned:tokens or tuned:text, those that were tuned on such a "
+           "world.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),

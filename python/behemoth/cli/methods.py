@@ -48,7 +48,8 @@ def methods(
     """List the editing and unlearning methods.
 
     The list says what each changes, and the paper it is from. With a NAME, show one method and its
-    settings (`edit --set`) with their defaults. Methods of other packages (entry points
+    settings (`edit --set`) with their defaults and, where the method was tuned, the values that
+    `--set tuned:tokens` and `--set tuned:text` take. Methods of other packages (entry points
     `behemoth.methods`) come last in the list. With --check a small model is trained, and the method
     is tried on it: the exit code is 1 if a promise is broken.
     """
@@ -95,10 +96,13 @@ def _show(name: str, json: bool) -> None:
         from behemoth.edit.catalogue import setting_text
         from behemoth.edit.protocol import changes_of, settings_of
         from behemoth.edit.registry import get_method
+        from behemoth.edit.settings import tuned_settings
+        from behemoth.edit.tuned import PREFIX, tuned_worlds
         from behemoth.plan.request import KINDS
 
         method = get_method(name)
         kind, info, settings = type(method), method.info, settings_of(method)
+        tuned = {world: tuned_settings(name, world) for world in tuned_worlds(name)}
     meanings: dict[str, str] = {}
     for base in reversed(kind.__mro__):  # a setting is described by the class that has it
         if dataclasses.is_dataclass(base):
@@ -106,7 +110,14 @@ def _show(name: str, json: bool) -> None:
     kinds = [known for known in KINDS if known in info.kinds]
     if json:
         rows: list[dict[str, Any]] = [
-            {"name": key, "default": value, "meaning": meanings.get(key)}
+            {
+                "name": key,
+                "default": value,
+                "tuned": {
+                    world: one.settings[key] for world, one in tuned.items() if key in one.settings
+                },
+                "meaning": meanings.get(key),
+            }
             for key, value in settings.items()
         ]
         write_json(
@@ -118,6 +129,7 @@ def _show(name: str, json: bool) -> None:
                 "kinds": kinds,
                 "stacks": info.stacks,
                 "settings": rows,
+                "tuned": {world: one.tuning.to_dict() for world, one in tuned.items()},
             }
         )
         return
@@ -131,9 +143,19 @@ def _show(name: str, json: bool) -> None:
             ("source", info.source),
         ]
     )
+    for world, one in tuned.items():
+        typer.echo(
+            f"{PREFIX}{world}: {one.tuning.objective} score {one.tuning.score:.3f} there, "
+            f"{one.tuning.default_score:.3f} by default, best of {one.tuning.trials} trials"
+        )
     typer.echo()
-    table = [(key, setting_text(value), meanings.get(key, "")) for key, value in settings.items()]
-    write_columns([("setting", "default", "meaning"), *table])
+    table = [("setting", "default", *(f"{PREFIX}{world}" for world in tuned), "meaning")]
+    for key, value in settings.items():
+        chosen = [
+            setting_text(one.settings[key]) if key in one.settings else "" for one in tuned.values()
+        ]
+        table.append((key, setting_text(value), *chosen, meanings.get(key, "")))
+    write_columns(table)
 
 
 def _check(name: str, json: bool) -> None:

@@ -73,8 +73,12 @@ def at_least(minimum: int) -> Callable[[str, str], int]:
 
 
 def settings(name: str, words: list[str]) -> dict[str, str] | str:
-    """Read ``key=value`` words, or the name of one file of settings."""
+    """Read ``key=value`` words, the name of one file of settings, or one ``tuned:WORLD``."""
+    from behemoth.edit.tuned import PREFIX
+
     if len(words) == 1 and words[0].endswith(".toml") and "=" not in words[0]:
+        return words[0]
+    if len(words) == 1 and words[0].startswith(PREFIX):
         return words[0]
     values: dict[str, str] = {}
     for word in words:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .protocol import EditContext as EditContext, EditMethod as EditMethod
     from .record import EditRecord as EditRecord, read_edit as read_edit
     from .registry import get_method as get_method, method_names as method_names
+    from .settings import TunedSettings as TunedSettings, tuned_settings as tuned_settings
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
@@ -22,6 +23,7 @@ __all__, __dir__, __getattr__ = lazy(
         "protocol": "EditContext EditMethod",
         "record": "EditRecord read_edit",
         "registry": "get_method method_names",
+        "settings": "TunedSettings tuned_settings",
     },
     verb="edit",
 )

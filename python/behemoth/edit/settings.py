@@ -1,4 +1,4 @@
-"""Files of a method's settings, as `behemoth tune` writes them."""
+"""Files of a method's settings, as `behemoth tune` writes them, and those in the package."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made, read_text
 
 from .registry import check_settings, method_type
+from .tuned import WORLDS, tuned_table, world_in
 
-__all__ = ["Tuning", "read_settings", "read_tuning", "read_words"]
+__all__ = ["TunedSettings", "Tuning", "read_settings", "read_tuning", "read_words",
+           "tuned_settings"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,67 @@ class Tuning:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def read_settings(file: str | PathLike[str], name: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TunedSettings:
+    """Settings of a method that were tuned, from the package.
+
+    Attributes
+    ----------
+    method : str
+    world : str
+        Kind of the world that it was tuned on: ``tokens`` or ``text``.
+    settings : dict
+        Values of the settings that were searched; the others keep their defaults.
+    tuning : Tuning
+        How they were chosen.
+    """
+
+    method: str
+    world: str
+    settings: dict[str, Any]
+    tuning: Tuning
+
+
+def tuned_settings(method: str, world: str) -> TunedSettings:
+    """Return the settings that tuning chose for a method, which the package contains.
+
+    They were chosen on one world of the kind with one small model, and may suit no other. Editing
+    methods were tuned with locality where that was done, so that what an edit's bystanders keep
+    counts; unlearning methods by the score of unlearning.
+
+    Parameters
+    ----------
+    method : str
+        Name of a method.
+    world : {'tokens', 'text'}
+        Kind of world: plain tokens, or sentences of a grammar.
+
+    Raises
+    ------
+    ArgumentError
+        For another kind of world, or a method without such settings.
+
+    Examples
+    --------
+    >>> from behemoth.edit import tuned_settings
+    >>> found = tuned_settings("ft", "text")
+    >>> sorted(found.settings), found.tuning.objective
+    (['learning_rate', 'steps'], 'editing-locality')
+    """
+    if world not in WORLDS:
+        raise ArgumentError.unknown("world", world, WORLDS)
+    table = tuned_table(method, world)
+    return TunedSettings(method, world, table["settings"], made(Tuning, table["tuning"]))
+
+
+def read_settings(source: str | PathLike[str], name: str) -> dict[str, Any]:
     """Read the settings of a method from a file, as `behemoth tune` writes one.
 
     Parameters
     ----------
-    file : path
-        TOML with the method's ``name`` and a table ``settings``.
+    source : str or path
+        ``tuned:tokens`` or ``tuned:text`` for those of `tuned_settings`; otherwise a file, TOML
+        with the method's ``name`` and a table ``settings``.
     name : str
         The method that the file must be for.
 
@@ -72,9 +128,10 @@ def read_settings(file: str | PathLike[str], name: str) -> dict[str, Any]:
     ArgumentError
         If the file is missing or not TOML, or is for another method.
     """
-    table = _read(file)
+    table = _read(source, name)
     if table.get("name") != name:
-        raise ArgumentError("settings", f"{fspath(file)}, of {table.get('name')!r}", f"of {name!r}")
+        got = f"{fspath(source)}, of {table.get('name')!r}"
+        raise ArgumentError("settings", got, f"of {name!r}")
     settings = table.get("settings", {})
     if not isinstance(settings, dict):
         raise ArgumentError("settings", settings, "a table")
@@ -101,24 +158,31 @@ def read_words(words: Mapping[str, str], name: str) -> dict[str, Any]:
     return {key: read_text(key, text, hints[key]) for key, text in words.items()}
 
 
-def read_tuning(file: str | PathLike[str]) -> Tuning | None:
+def read_tuning(source: str | PathLike[str], name: str) -> Tuning | None:
     """Read how the settings of a file were chosen; return None if it has no table ``tuning``.
+
+    Parameters
+    ----------
+    source, name
+        As for `read_settings`.
 
     Raises
     ------
     ArgumentError
         If the file is missing or not TOML, or its table ``tuning`` is invalid.
     """
-    table = _read(file).get("tuning")
+    table = _read(source, name).get("tuning")
     try:
         return None if table is None else made(Tuning, table)
     except ArgumentError as error:
         raise error.within("tuning") from None
 
 
-def _read(file: str | PathLike[str]) -> dict[str, Any]:
+def _read(source: str | PathLike[str], name: str) -> dict[str, Any]:
+    if (world := world_in(source)) is not None:
+        return tuned_table(name, world)
     try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         allowed = "a table, or a file of settings (`behemoth tune`)"
-        raise ArgumentError("settings", as_found(file), allowed) from None
+        raise ArgumentError("settings", as_found(source), allowed) from None

@@ -15,6 +15,7 @@ from behemoth.edit.memory.entries import Entries, Reach
 from behemoth.edit.memory_budget import ACTIVATIONS, MOST_WORDINGS, SENTENCE
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.search import Choice, Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import widened
@@ -63,6 +64,12 @@ class Grace:
     """Maximum number of edits of a sequence whose values are found in one batch."""
     usual: ClassVar[str] = "at the tokens before the answer's, the layer before the last"
     published: ClassVar[str] = "the input's last token, layer 35 of 48"
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(0.01, 1.0, log=True),
+        "steps": Range(10, 200),
+        "epsilon": Range(0.02, 2.0, log=True),
+        "layer": Choice((-2, -1)),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grace",
         family="memory",

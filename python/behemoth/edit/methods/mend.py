@@ -10,6 +10,7 @@ from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.bounds import ABOVE_0, at_least, check_values
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.search import Choice, Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating, frozen
 from behemoth.model.precision import wide_type
@@ -76,6 +77,14 @@ class Mend:
     edited: float = 1.0
     rephrased: int = 2
 
+    # No value makes the training longer than the defaults do: a ceiling of rows is on the steps of
+    # an edit, and does not count what is prepared once per model.
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(1e-4, 1e-2, log=True),
+        "edit_rate": Range(5e-4, 5e-2, log=True),
+        "edited": Range(0.1, 10.0, log=True),
+        "rephrased": Choice((0, 2)),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="mend",
         family="meta-learning",

@@ -22,6 +22,7 @@ from behemoth.edit.bounds import (
 from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import wide_type
@@ -95,6 +96,12 @@ class Wise:
 
     usual: ClassVar[str] = "at the layer before the last"
     published: ClassVar[str] = "layer 27 of 32"
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(1e-3, 0.1, log=True),
+        "steps": Range(10, 150),
+        "margin": Range(0.25, 4.0, log=True),
+        "ratio": Range(0.5, 0.99),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="wise",
         family="memory",

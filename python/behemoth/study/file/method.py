@@ -15,6 +15,7 @@ from typing import Any, get_args
 from behemoth.edit.protocol import EditMethod, Family, settings_of
 from behemoth.edit.registry import get_method, method_names, method_type
 from behemoth.edit.settings import Tuning, read_settings, read_tuning
+from behemoth.edit.tuned import PREFIX
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
@@ -205,8 +206,10 @@ def _fields_of(key: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]
 def _settings(
     name: str, value: object, directory: Path | None
 ) -> tuple[Mapping[str, Any], Tuning | None]:
-    """Return settings given as a table, or read from a file written by `behemoth tune`."""
+    """Return settings given as a table, read from a file of `behemoth tune`, or in the package."""
     if not isinstance(value, str):
         return table_of("settings", value), None
+    if value.startswith(PREFIX):
+        return read_settings(value, name), read_tuning(value, name)
     file = (directory or Path()) / value.replace("{method}", name)
-    return read_settings(file, name), read_tuning(file)
+    return read_settings(file, name), read_tuning(file, name)

@@ -1,0 +1,131 @@
+"""Settings that were tuned, in the package: a file for each kind of world.
+
+``python -m behemoth.edit.tuned docs/results/tuned`` writes the files from those that
+`behemoth tune` left there (``best.toml``); a test compares them. For editing those tuned with
+locality come first: the score of editing does not show what else a model loses.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import write_bytes
+
+from .registry import OWN_METHODS
+
+__all__ = ["PREFIX", "WORLDS", "text_of", "tuned_table", "tuned_worlds", "world_in"]
+
+PREFIX = "tuned:"
+"""Before the kind of world, in the place of a file of settings: ``tuned:text``."""
+WORLDS = {
+    "tokens": "a world of plain tokens",
+    "text": "a world written as biographies (grammar bios-en)",
+}
+"""The kinds of world that methods were tuned on."""
+
+_OBJECTIVES = ("locality", "tuned")  # folders are WORLD-OBJECTIVE; the first that has a method
+_FOLDER = resources.files("behemoth.edit") / "chosen"
+_HEAD = """\
+# Settings that were chosen by trials on {kind}, for `--set {prefix}{world}`:
+#     behemoth tune METHOD --on {world}-run --trials 16 --exposures 16,64 --rows 1280 \\
+#         --objective OBJECTIVE
+# docs/results/tuned/index.md has the run, the trials, and the results on other worlds.
+# Written by `python -m behemoth.edit.tuned docs/results/tuned`.
+"""
+
+
+def world_in(value: object) -> str | None:
+    """Return the kind of world in a text such as ``tuned:text``; None for anything else.
+
+    Raises
+    ------
+    ArgumentError
+        For another kind than those of `WORLDS`.
+    """
+    if not isinstance(value, str) or not value.startswith(PREFIX):
+        return None
+    world = value.removeprefix(PREFIX)
+    if world not in WORLDS:
+        raise ArgumentError.unknown("settings", value, [f"{PREFIX}{one}" for one in WORLDS])
+    return world
+
+
+def tuned_worlds(method: str) -> list[str]:
+    """Return the kinds of world for which the package has tuned settings of a method."""
+    return [world for world in WORLDS if method in _tables(world)]
+
+
+def tuned_table(method: str, world: str) -> dict[str, Any]:
+    """Return the tuned settings of a method, as `behemoth tune` writes them.
+
+    Parameters
+    ----------
+    method : str
+    world : str
+        One of `WORLDS`.
+
+    Returns
+    -------
+    dict
+        Its ``name``, ``settings`` and ``tuning``.
+
+    Raises
+    ------
+    ArgumentError
+        If the package has none for this method.
+    """
+    tables = _tables(world)
+    if method not in tables:
+        raise ArgumentError(
+            "settings",
+            f"{PREFIX}{world} for {method}",
+            f"a method that was tuned on {WORLDS[world]}: {', '.join(tables)}",
+        )
+    return {"name": method, **tables[method]}
+
+
+def text_of(directory: Path, world: str) -> str:
+    """Return the contents of the file for a kind of world.
+
+    Parameters
+    ----------
+    directory : Path
+        Has ``WORLD-locality/METHOD/best.toml`` and ``WORLD-tuned/METHOD/best.toml``.
+    world : str
+    """
+    parts = [_HEAD.format(kind=WORLDS[world], world=world, prefix=PREFIX)]
+    for method in OWN_METHODS:
+        files = [directory / f"{world}-{one}" / method / "best.toml" for one in _OBJECTIVES]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            continue
+        # The tables of the file as they are, under the name of the method.
+        lines = [
+            line.replace("[", f"[{method}.", 1) if line.startswith("[") else line
+            for line in file.read_text(encoding="utf-8").splitlines()
+            if not line.startswith(("#", "name = "))
+        ]
+        parts.append("\n".join([f"\n# {file.parent.parent.name}/{method}", *lines, ""]))
+    return "".join(parts)
+
+
+@cache
+def _tables(world: str) -> dict[str, Any]:
+    return tomllib.loads((_FOLDER / f"{world}.toml").read_text(encoding="utf-8"))
+
+
+def _write(directory: Path) -> None:
+    """Write the files of all kinds of world into the sources beside this module."""
+    for world in WORLDS:
+        place = Path(__file__).with_name("chosen") / f"{world}.toml"
+        write_bytes(place, text_of(directory, world).encode())
+
+
+if __name__ == "__main__":
+    _write(Path(sys.argv[1]))
