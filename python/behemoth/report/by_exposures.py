@@ -72,21 +72,40 @@ def exposure_parts(
         return
     assert number is not None
     yield f"<h3>{escape(field)}: by exposures of the edited facts</h3>"
-    frame = board.exposures
+    frame = board.exposures.filter(pl.col("batch").is_null())
     shown = [name for name in SHOWN_BY_LEVEL[board.suite] if name in set(frame["measure"])]
     without = _TWIN if "forgetting" not in shown and board.suite == "unlearning" else ""
     yield f"<p>{escape(_WHAT[board.suite] + _ROWS + without)}</p>"
     yield from figure_parts(number, figure)
     columns = ("method", "exposures", *(f"#{heads.get(name, name)}" for name in shown), "#edits",
                "#trials")  # fmt: skip
-    keys = ("label", "minus", "least", "most")
-    parts = dict(frame.group_by(keys, maintain_order=True))
-    lines, targets = [], []
+    lines, targets = _lines(board, frame, shown, links, cell)
+    yield table_part(Table(columns, lines), f"{field}, by exposures", targets)
+    batches = board.exposures.drop_nulls("batch")
+    for batch in batches["batch"].unique().sort():
+        own = batches.filter(batch=batch)
+        lines, targets = _lines(board, own, shown, links, cell)
+        yield f'<details class="more"><summary>Plans of {plural_text(batch, "edit")}</summary>'
+        yield table_part(Table(columns, lines), f"{field}, by exposures, {batch:,} edits", targets)
+        yield "</details>"
+
+
+def _lines(
+    board: Board,
+    frame: pl.DataFrame,
+    shown: Sequence[str],
+    links: Sequence[str],
+    cell: Callable[[float | None, float | None, float | None], str],
+) -> tuple[list[list[str]], list[str]]:
+    """Return the rows of a table by exposures, and the link of each."""
+    parts = dict(frame.group_by("label", "minus", "least", "most", maintain_order=True))
+    lines: list[list[str]] = []
+    targets: list[str] = []
     for label, link in zip(board.table["label"], links, strict=True):
         own = sorted((key for key in parts if key[0] == label), key=_order)
         lines += [_line(key, parts[key], shown, cell) for key in own]
         targets += [link] * len(own)
-    yield table_part(Table(columns, lines), f"{field}, by exposures", targets)
+    return lines, targets
 
 
 def _order(key: tuple[Any, ...]) -> tuple[bool, int]:

@@ -20,6 +20,7 @@ from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
 from behemoth.study.results import Results
 
 from .by_exposures import exposure_parts
+from .charts.by_edits import by_edits
 from .charts.by_exposures import by_exposures
 from .charts.pareto import pareto
 from .contents import Heading
@@ -100,8 +101,9 @@ class Leaderboard:
         See `behemoth.report.page.Page`.
     counts : sequence of (str, str)
     boards : sequence of Board
-    figures, exposures : sequence of Figure or Absent
-        One per board: costs, and measures by exposures of the edited facts.
+    figures, exposures, edits : sequence of Figure or Absent
+        One per board: costs, measures by exposures of the edited facts, and by the number of edits
+        of a plan.
     settings : mapping of str to str
         Settings of each label, as JSON.
     places : mapping of str to str, optional
@@ -126,6 +128,7 @@ class Leaderboard:
     study: str
     command: str
     exposures: Sequence[Figure | Absent] = ()
+    edits: Sequence[Figure | Absent] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     learnt: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEARNT))
 
@@ -177,6 +180,7 @@ def leaderboard_of(
         boards=found,
         figures=[pareto(board) for board in found],
         exposures=[by_exposures(board) for board in found],
+        edits=[by_edits(board) for board in found],
         settings=dict(index.iter_rows()),
         run=run,
         failures=results.reasons,
@@ -202,7 +206,8 @@ def anchor(suite: str, place: int) -> str:
 def render_leaderboard(page: Leaderboard) -> str:
     """Return the complete HTML file."""
     by_level = page.exposures or [None] * len(page.boards)
-    in_order = chain.from_iterable(zip(page.figures, by_level, strict=True))
+    by_size = page.edits or [None] * len(page.boards)
+    in_order = chain.from_iterable(zip(page.figures, by_size, by_level, strict=True))
     drawn = [figure for figure in in_order if isinstance(figure, Figure)]
     parts: list[str | Heading] = [
         *opening(page, "leaderboard"),
@@ -219,7 +224,9 @@ def render_leaderboard(page: Leaderboard) -> str:
         counts_part(page.counts),
     ]
     number_of = {figure.name: place + 1 for place, figure in enumerate(drawn)}
-    for board, figure, exposures in zip(page.boards, page.figures, by_level, strict=True):
+    for board, figure, sizes, exposures in zip(
+        page.boards, page.figures, by_size, by_level, strict=True
+    ):
         field = _FIELDS[board.suite]
         parts.append(Heading(field, board.suite))
         parts.append(explained_part(_score(board), _how(board)))
@@ -230,10 +237,11 @@ def render_leaderboard(page: Leaderboard) -> str:
         parts += places_part({name: at for name, at in page.places.items() if name in own})
         parts += learnt_parts(page.learnt.filter(suite=board.suite), field)
         parts += by_world(board)
-        if isinstance(figure, Figure):
-            parts += figure_parts(number_of[figure.name], figure)
-        else:
-            parts.append(f"<p>{escape(figure.title)}: {escape(figure.why)}</p>")
+        for each in (figure, sizes):
+            if isinstance(each, Figure):
+                parts += figure_parts(number_of[each.name], each)
+            elif each is not None:
+                parts.append(f"<p>{escape(each.title)}: {escape(each.why)}</p>")
         if exposures is not None:
             number = number_of.get(exposures.name)
             parts += exposure_parts(

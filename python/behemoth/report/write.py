@@ -153,7 +153,7 @@ def _check_place(place: Path) -> None:
 def _write_leaderboard(results: Results, place: Path, style: str, figures: bool) -> Path:
     """Write the report of a study whose trials run suites."""
     page = leaderboard_of(results, **_about(results))
-    for figure in (*page.figures, *page.exposures):
+    for figure in (*page.figures, *page.edits, *page.exposures):
         if isinstance(figure, Figure):
             _write_figure(figure, place, style)
     if figures:

@@ -167,3 +167,21 @@ def test_boards_have_it_if_they_are_given_probes():
     assert without.exposures.is_empty() and dict(without.exposures.schema) == LEVELS
     empty = by_exposures("editing", suites, probes_of("t", []).lazy())
     assert empty.is_empty() and dict(empty.schema) == LEVELS
+
+
+def test_plans_of_several_sizes_have_rows_of_their_own_beside_those_of_all():
+    trials = {edits: f"t{edits}" for edits in (2, 20)}
+    suites = pl.concat(
+        suites_of({trial: ("ft", "tuning", 0)}, edits=edits) for edits, trial in trials.items()
+    )
+    probes = pl.concat(probes_of(trial, [16, 64], seed=n) for n, trial in trials.items())
+    found = by_exposures("editing", suites, probes.lazy())
+    assert found["batch"].unique().sort().to_list() == [None, 2, 20]
+    for edits, trial in trials.items():
+        alone = by_exposures(
+            "editing", suites.filter(edits=edits), probes.filter(trial=trial).lazy()
+        )
+        assert alone["batch"].null_count() == alone.height
+        assert found.filter(batch=edits).drop("batch").equals(alone.drop("batch"))
+    rows = found.filter(pl.col("batch").is_null(), least=16, measure="score")
+    assert rows.filter(pl.col("minus").is_null())["rows"].to_list() == [2]

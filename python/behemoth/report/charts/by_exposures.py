@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import altair as alt
 import polars as pl
 
-from behemoth.report.style import (
-    SHAPES,
-    Absent,
-    Figure,
-    Panel,
-    colour_of,
-    exposure_colours,
-    faded,
-    only,
-    rows,
-    shape_of,
-)
+from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
-from .common import BARS, names_of_rows
+from .common import BARS
+from .level_rows import Levels, level_panel, on_rows
 
 __all__ = ["by_exposures", "level_name"]
 
@@ -41,9 +27,6 @@ _TITLES = {
     "editing": "Editing by exposures of the edited facts",
     "unlearning": "Forgetting by exposures of the facts",
 }
-_NAME, _STEP = 20, 9  # pixels for the name of a row, and for each of its points
-_AXIS = 46
-_LINES = "#e6e8eb"  # between methods, as quiet as the grid
 
 
 def level_name(least: int, most: int) -> str:
@@ -54,35 +37,21 @@ def level_name(least: int, most: int) -> str:
 def by_exposures(board: Board) -> Figure | Absent:
     """Draw a board's measures by exposures of the edited facts, methods in the board's order."""
     name, title = f"exposures-{board.suite}", _TITLES[board.suite]
-    own = board.exposures.filter(pl.col("minus").is_null())
-    levels = own.select("least", "most").unique().sort("least").rows()
-    if not levels:
+    own = board.exposures.filter(pl.col("minus").is_null(), pl.col("batch").is_null())
+    ends = own.select("least", "most").unique().sort("least").rows()
+    if not ends:
         return Absent(name, title, "The study has no probes of single facts.")
-    if len(levels) == 1:
-        why = f"All edited facts have the same exposures: {level_name(*levels[0])}."
+    if len(ends) == 1:
+        why = f"All edited facts have the same exposures: {level_name(*ends[0])}."
         return Absent(name, title, why)
     # Methods without any value have no row, as their names would stand beside nothing.
     valued = set(own["label"])
     labels = [label for label in board.table["label"] if label in valued]
-    places = {label: float(place) for place, label in enumerate(labels)}
-    names = [level_name(*level) for level in levels]
-    colours = dict(zip(names, exposure_colours(range(len(names))).values(), strict=True))
-    shift = pl.col("least").replace_strict(
-        {least: place for place, (least, _) in enumerate(levels)}, return_dtype=pl.Float64
-    )
-    row = _NAME + _STEP * len(levels)
-    frame = own.with_columns(
-        pl.Series(
-            "exposures", [level_name(*level) for level in own.select("least", "most").rows()]
-        ),
-        (
-            pl.col("label").replace_strict(places, return_dtype=pl.Float64)
-            + (_NAME + _STEP * (shift + 0.2)) / row
-        ).alias("row"),
-    ).sort("row")
-    shapes = {name: SHAPES[place % len(SHAPES)] for place, name in enumerate(names)}
+    levels = Levels("exposures", [level_name(*level) for level in ends])
+    names = [level_name(*level) for level in own.select("least", "most").rows()]
+    frame = on_rows(own.with_columns(pl.Series("exposures", names)), labels, levels)
     panels = [
-        Panel(said, _chart(part, labels, unit, colours, shapes, row), _AXIS + row * len(labels))
+        level_panel(said, unit, part, labels, levels, {"edits": "edits"})
         for measure, (said, unit) in _PANELS[board.suite].items()
         if (part := frame.filter(measure=measure)).height
     ]
@@ -101,41 +70,6 @@ def by_exposures(board: Board) -> Figure | Absent:
         f"written this many times; methods are in the order of the board. {BARS}.{batch}"
     )
     return Figure(
-        name, title, caption, tuple(panels), frame.drop("row", "minus"),
-        tuple(colours.items()), "exposures of the edited facts", shapes=shapes,
+        name, title, caption, tuple(panels), frame.drop("row", "minus", "batch"),
+        tuple(levels.colours.items()), "exposures of the edited facts", shapes=levels.shapes,
     )  # fmt: skip
-
-
-def _chart(
-    part: pl.DataFrame, labels: list[str], unit: str, colours: dict[str, str],
-    shapes: Mapping[str, str], row: int,
-) -> Any:  # fmt: skip
-    y = alt.Y(
-        "row:Q", axis=None, scale=alt.Scale(domain=[0, len(labels)], reverse=True, nice=False)
-    )
-    scale = alt.Scale(domain=[0, 1])
-    x = alt.X("mean:Q", title=unit, scale=scale, axis=alt.Axis(tickCount=5, grid=True, format="~g"))
-    base = alt.Chart(rows(part)).encode(
-        y=y,
-        color=colour_of("exposures", colours),
-        opacity=faded("exposures"),
-        tooltip=[
-            alt.Tooltip("label:N", title="method"),
-            alt.Tooltip("exposures:N"),
-            alt.Tooltip("mean:Q", format=".3f"),
-            alt.Tooltip("low:Q", format=".3f"),
-            alt.Tooltip("high:Q", format=".3f"),
-            alt.Tooltip("edits:Q", format=","),
-            alt.Tooltip("rows:Q", format=",", title="trials"),
-            alt.Tooltip("clusters:Q"),
-        ],
-    )
-    names = pl.DataFrame(
-        {"label": labels, "row": [place + (_NAME - 6) / row for place in range(len(labels))]}
-    )
-    ends = pl.DataFrame({"row": [float(place) for place in range(1, len(labels))]})
-    layers: list[Any] = [alt.Chart(rows(ends)).mark_rule(color=_LINES, strokeWidth=1).encode(y=y)]
-    if part["low"].drop_nulls().len():  # with few clusters there are none, and Vega would warn
-        layers.append(base.mark_rule().encode(x=alt.X("low:Q", scale=scale), x2="high:Q"))
-    points = base.mark_point(size=56).encode(x=x, shape=shape_of("exposures", colours, shapes))
-    return alt.layer(*layers, points, names_of_rows(names, "label", y)).add_params(only())

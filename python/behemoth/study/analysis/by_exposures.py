@@ -33,6 +33,7 @@ LEVELS = {
     "least": pl.UInt64,
     "most": pl.UInt64,
     "minus": pl.UInt64,
+    "batch": pl.UInt32,
     "measure": pl.String,
     "mean": pl.Float64,
     "low": pl.Float64,
@@ -72,6 +73,9 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         that they were drawn for, but all edits act on all of them. Means are over trials (rows),
         intervals over clusters as on the board; edits: number of edits in these trials.
 
+        batch is null in the rows over all plans. If plans differ in their number of edits, each
+        number also has rows of its own, with batch set to it.
+
         If there are several levels, each label also has the difference of the last level and the
         first, in trials with both; minus is then the first level's least, otherwise null.
 
@@ -80,7 +84,9 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         value of that measure.
     """
     own = suites.filter(pl.col("suite") == suite, pl.col("missing").is_null())
-    trials = own.select(_OF_TRIAL).unique("trial", maintain_order=True)
+    trials = own.select(*_OF_TRIAL, pl.col("edits").alias("batch")).unique(
+        "trial", maintain_order=True
+    )
     found = probes.filter(
         pl.col("stage") == "after",
         pl.col("trial").is_in(trials["trial"].implode()),
@@ -98,8 +104,18 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
     values = _values(suite, readings).join(trials, on="trial", maintain_order="left")
     edits = rows.group_by(*_KEYS).agg(pl.struct("edit").n_unique().alias("edits"))
     values = values.join(edits, on=list(_KEYS), maintain_order="left")
-    parts = [_means(values, name, levels) for name in SHOWN_BY_LEVEL[suite]]
-    return pl.concat(parts).sort("label", "minus", "least", nulls_last=False, maintain_order=True)
+    sizes = trials["batch"].unique().sort().to_list()
+    batches: list[tuple[int | None, pl.DataFrame]] = [(None, values)]
+    if len(sizes) > 1:
+        batches += [(size, values.filter(batch=size)) for size in sizes]
+    parts = [
+        _means(some, name, levels, batch)
+        for batch, some in batches
+        for name in SHOWN_BY_LEVEL[suite]
+    ]
+    return pl.concat(parts).sort(
+        "batch", "label", "minus", "least", nulls_last=False, maintain_order=True
+    )
 
 
 def _place(levels: Sequence[Level]) -> pl.Expr:
@@ -188,7 +204,9 @@ def _derived(suite: str, readings: pl.DataFrame) -> Iterator[tuple[str, int, str
         yield from ((trial, level, name, values.get(name)) for name in shown)
 
 
-def _means(values: pl.DataFrame, measure: str, levels: Sequence[Level]) -> pl.DataFrame:
+def _means(
+    values: pl.DataFrame, measure: str, levels: Sequence[Level], batch: int | None
+) -> pl.DataFrame:
     """Return a measure by label and level, and the difference of the last level and the first."""
     own = values.filter(measure=measure).with_columns(pl.col("value").fill_nan(None))
     own = own.drop_nulls("value")
@@ -212,7 +230,9 @@ def _means(values: pl.DataFrame, measure: str, levels: Sequence[Level]) -> pl.Da
             maintain_order="left",
         )
         .join(ends, on="level", maintain_order="left")
-        .with_columns(pl.lit(minus).alias("minus"))
+        .with_columns(
+            pl.lit(minus, pl.UInt64).alias("minus"), pl.lit(batch, pl.UInt32).alias("batch")
+        )
         .select(pl.col(name).cast(dtype) for name, dtype in LEVELS.items())
         for rows, minus, within in parts
     )

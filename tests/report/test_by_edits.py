@@ -1,0 +1,134 @@
+"""The part of a board's page about the number of edits: its figure, and why there is none."""
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("altair", reason="the report's packages are not installed")
+
+from behemoth.report.charts.by_edits import by_edits
+from behemoth.report.charts.by_exposures import by_exposures
+from behemoth.report.charts.pareto import pareto
+from behemoth.report.leaderboard import Leaderboard, render_leaderboard
+from behemoth.report.page import Table
+from behemoth.report.style import Absent, Figure
+from behemoth.study.analysis.leaderboard import boards
+
+ANALYSIS = Path(__file__).parents[1] / "study" / "analysis"
+made = runpy.run_path(str(ANALYSIS / "test_by_exposures.py"))
+suites_of, probes_of = made["suites_of"], made["probes_of"]
+LEGS = ("efficacy", "paraphrase", "neighbourhood", "damage_unrelated", "exact_efficacy")
+
+
+def board_of(sizes, grammars=(None,), labels=("a <b>", "c"), measures=LEGS, suite="editing", **of):
+    suites, probes = [], []
+    for edits in sizes:
+        for grammar in grammars:
+            trials = {
+                f"{label}-{seed}-{edits}-{grammar}": (label, "tuning", seed)
+                for label in labels
+                for seed in range(3)
+            }
+            suites += [
+                suites_of(trials, suite, name, edits=edits, grammar=grammar, value=value, **of)
+                for name, value in zip(measures, (0.9, 0.8, 0.7, 1 / edits, 0.6), strict=False)
+            ]
+            probes += [
+                probes_of(trial, [16, 64], seed=place, plan=f"{edits}-{grammar}")
+                for place, trial in enumerate(trials)
+            ]
+    [board] = boards(pl.concat(suites), probes=pl.concat(probes).lazy())
+    return board
+
+
+def html_of(board):
+    page = Leaderboard(
+        name="x", question="who?", made="today", state="", counts=[], boards=[board],
+        figures=[pareto(board)], exposures=[by_exposures(board)], edits=[by_edits(board)],
+        settings={}, run=Table(("what", "~value"), []), failures=[], study="name = 1",
+        command="behemoth",
+    )  # fmt: skip
+    return render_leaderboard(page)
+
+
+@pytest.fixture(scope="module")
+def board():
+    return board_of([1, 1000, 10])
+
+
+def test_a_method_has_a_point_for_each_number_of_edits_in_order(board):
+    figure = by_edits(board)
+    assert isinstance(figure, Figure)
+    assert [name for name, _ in figure.legend] == ["1", "10", "1,000"]
+    assert [panel.title for panel in figure.panels] == [
+        "Score", "Known bystanders lost", "New answer generated",
+    ]  # fmt: skip
+    spec = figure.panels[1].chart.to_dict()
+    points = next(layer for layer in spec["layer"] if layer.get("mark", {}).get("type") == "point")
+    drawn = points["data"]["values"]
+    assert [(row["label"], row["batch"]) for row in drawn] == [
+        (label, batch) for label in board.table["label"] for batch in ("1", "10", "1,000")
+    ]
+    lost = [row["mean"] for row in drawn if row["label"] == "c"]
+    assert lost == pytest.approx([1.0, 0.1, 0.001])
+    assert figure.caption.startswith("Each point is the mean over 3 trials with plans of this many")
+    assert {"grammar", "edits", "label", "measure", "mean", "low"} <= set(figure.frame.columns)
+
+
+def test_each_kind_of_world_has_panels_of_its_own():
+    figure = by_edits(board_of([3, 24], grammars=(None, "bios-en")))
+    assert isinstance(figure, Figure)
+    titles = [panel.title for panel in figure.panels]
+    assert titles[:2] == ["Score, plain tokens", "Known bystanders lost, plain tokens"]
+    assert titles[3:5] == ["Score, bios-en", "Known bystanders lost, bios-en"]
+
+
+def test_unlearning_has_what_the_score_is_made_of():
+    board = board_of([16, 160], suite="unlearning", twin=0.9,
+                     measures=("forget_probability", "model_utility"))  # fmt: skip
+    figure = by_edits(board)
+    assert isinstance(figure, Figure)
+    assert [panel.title for panel in figure.panels] == ["Score", "Forgetting", "Utility"]
+
+
+def test_one_number_of_edits_is_a_sentence():
+    board = board_of([1000])
+    figure = by_edits(board)
+    assert isinstance(figure, Absent)
+    assert figure.why == "All plans have the same number of edits: 1,000."
+    html = html_of(board)
+    assert figure.why in html and 'id="edits-editing"' not in html
+    nothing = by_edits(replace(board, cells=board.cells.clear()))
+    assert isinstance(nothing, Absent) and nothing.why == "No trial has a value."
+
+
+def test_the_page_has_the_figure_and_exposures_within_each_size(board):
+    html = html_of(board)
+    assert 'id="edits-editing"' in html and "2. Editing by the number of edits" in html
+    assert "3. Editing by exposures" in html
+    for said in ("Plans of 1 edit<", "Plans of 10 edits<", "Plans of 1,000 edits<"):
+        assert html.count(said) == 1, said
+    start = html.index('aria-label="Editing, by exposures, 1,000 edits"')
+    table = html[start : html.index("</table>", start)]
+    assert table.count("<tr>") == 1 + 2 * 3 and "3<small>3 clusters</small>" in table
+    pooled = html[html.index('aria-label="Editing, by exposures"') :]
+    assert "9<small>3 clusters</small>" in pooled[: pooled.index("</table>")]
+
+
+def test_the_report_writes_the_chart_and_its_frame(tmp_path, monkeypatch, board):
+    from behemoth.report import write
+
+    page = Leaderboard(
+        name="x", question="who?", made="today", state="", counts=[], boards=[board],
+        figures=[pareto(board)], edits=[by_edits(board)], settings={},
+        run=Table(("what", "~value"), []), failures=[], study="", command="",
+    )  # fmt: skip
+    monkeypatch.setattr(write, "leaderboard_of", lambda results, **about: page)
+    monkeypatch.setattr(write, "_about", lambda results: {})
+    write._write_leaderboard(None, tmp_path, "paper", figures=False)  # type: ignore[arg-type]
+    assert (tmp_path / "charts/edits-editing.pdf").stat().st_size > 1000
+    drawn = pl.read_parquet(tmp_path / "frames/figure_edits-editing.parquet")
+    assert drawn["edits"].unique().sort().to_list() == [1, 10, 1000]
