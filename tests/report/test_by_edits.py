@@ -12,6 +12,7 @@ pytest.importorskip("altair", reason="the report's packages are not installed")
 from behemoth.report.charts.by_edits import by_edits
 from behemoth.report.charts.by_exposures import by_exposures
 from behemoth.report.charts.pareto import pareto
+from behemoth.report.leader import provisos
 from behemoth.report.leaderboard import Leaderboard, render_leaderboard
 from behemoth.report.page import Table
 from behemoth.report.style import Absent, Figure
@@ -116,6 +117,16 @@ def test_the_page_has_the_figure_and_exposures_within_each_size(board):
     assert table.count("<tr>") == 1 + 2 * 3 and "3<small>3 clusters</small>" in table
     pooled = html[html.index('aria-label="Editing, by exposures"') :]
     assert "9<small>3 clusters</small>" in pooled[: pooled.index("</table>")]
+
+
+def test_methods_that_were_not_run_at_every_size_are_not_compared_over_all(board):
+    said = "methods differ in the numbers of edits of theirs: compare within a number."
+    places = (pl.lit(place, pl.UInt32).alias(name) for name, place in (("first", 1), ("last", 2)))
+    board = replace(board, table=board.table.with_columns(places))
+    assert not any(said in each for each in provisos(board)) and said not in html_of(board)
+    fewer = board.cells.filter((pl.col("label") != "c") | (pl.col("edits") < 1000))
+    some = replace(board, cells=fewer)
+    assert list(provisos(some))[-1].endswith(said) and said in html_of(some)
 
 
 def test_the_report_writes_the_chart_and_its_frame(tmp_path, monkeypatch, board):

@@ -45,7 +45,10 @@ def leader(board: Board) -> str:
 
 
 def provisos(board: Board) -> Iterator[str]:
-    """Yield what the name of the leading method alone would hide: its damage, and other worlds."""
+    """Yield what the name of the leading method alone would hide.
+
+    That is its damage, other worlds, and that methods were not run on the same plans.
+    """
     ranked = board.table.filter((pl.col("family") != "oracle") & pl.col("first").is_not_null())
     if ranked.is_empty():
         return
@@ -62,3 +65,9 @@ def provisos(board: Board) -> Iterator[str]:
             for row in highest.sort("grammar", nulls_last=False).iter_rows(named=True)
         ]
         yield f"By kind of world, the highest are {' and '.join(each)}."
+    sizes = known.group_by("label").agg(pl.col("edits").unique().sort())
+    if sizes["edits"].n_unique() > 1:
+        yield (
+            "Scores are over all plans, and methods differ in the numbers of edits of theirs: "
+            "compare within a number."
+        )

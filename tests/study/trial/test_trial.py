@@ -82,6 +82,19 @@ def test_geometry_agrees_with_the_deltas(finished, tiny, tmp_path):
                 assert math.isclose(own[name], row[name], rel_tol=1e-4, abs_tol=1e-6)
 
 
+def test_without_geometry_a_batch_has_its_edits_all_the_same(finished, edits, tiny, tmp_path):
+    study = Study.parse(tiny.replace("[grid]", "[measure]\ngeometry = false\n[grid]"))
+    directory = StudyDirectory(tmp_path)
+    (tmp_path / "models").symlink_to(finished[0] / "models")
+    unit = next(trial for trial in study.expand().trials if trial.choice.label == "batch")
+    Laboratory(directory).carry_out(unit)
+    found = pl.read_parquet(directory.trial(unit.id) / "edits.parquet")
+    assert found["norm"].null_count() == found["effective_rank"].null_count() == 4
+    measured = edits.filter(label="batch", model=unit.model).select(found.columns)
+    of_geometry = ("trial", "norm", "effective_rank")
+    assert found.drop(of_geometry).equals(measured.drop(of_geometry))
+
+
 @pytest.mark.parametrize(
     ("name", "new", "old", "other", "result"),
     [

@@ -224,7 +224,10 @@ def edit_frame(
             shape, on="edit", how="left", maintain_order="left"
         )
     else:
-        frame = about.join(outcomes.drop("edit"), how="cross").join(shape.drop("edit"), how="cross")
+        own = shape.drop("edit")
+        # Without geometry there is no shape, and a cross join with no row has none.
+        own = own.clear(1) if own.is_empty() else own
+        frame = about.join(outcomes.drop("edit"), how="cross").join(own, how="cross")
     batch = 1 if single else about.height
     return (
         frame.join(_evaluated(probes, forgets), on="edit", how="left", maintain_order="left")
