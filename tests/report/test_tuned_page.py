@@ -12,11 +12,13 @@ LOCALITY = ", with locality"
 
 
 @pytest.mark.parametrize(
-    ("world", "suite"), [("tokens", "editing"), ("text", "editing"), ("tokens", "unlearning")]
-)
-def test_rows_are_those_of_the_frame(world, suite, page_rows):
+    ("world", "suite", "study"),
+    [("tokens", "editing", "tokens"), ("text", "editing", "text"),
+     ("tokens", "unlearning", "tokens"), ("text", "unlearning", "text-unlearning")],
+)  # fmt: skip
+def test_rows_are_those_of_the_frame(world, suite, study, page_rows):
     page = page_rows(PAGE / "index.md", f"{world}: {suite}")
-    frame = pl.read_parquet(PAGE / world / "frames" / f"{suite}_table.parquet")
+    frame = pl.read_parquet(PAGE / study / "frames" / f"{suite}_table.parquet")
     frame = frame.filter(~pl.col("label").str.ends_with(LOCALITY))
     assert {label.removesuffix(", tuned") for label in frame["label"]} == set(page)
     others = ("damage",) if suite == "editing" else ("forgetting", "utility", "privacy")
@@ -34,7 +36,7 @@ def test_rows_are_those_of_the_frame(world, suite, page_rows):
         if suite == "editing":
             assert page[name][7 if tuned else 6] == f"{row['exact_efficacy']:.2f}", row["label"]
         seen += tuned
-    assert seen == sum(cells[2] not in ("", "the same") for cells in page.values())
+    assert seen == sum(cells[2] not in ("", "the same", "not run") for cells in page.values())
 
 
 def test_rows_with_locality_are_those_of_the_frame(page_rows):
@@ -84,6 +86,34 @@ def test_what_locality_is_paid_with_is_what_the_trials_say():
         assert less("lora", measure)[1] < 0 < less("lora", measure)[2]
 
 
+def test_what_tuning_changes_in_unlearning_on_text_is_what_the_trials_say():
+    trials = pl.read_parquet(PAGE / "text-unlearning/frames/unlearning_trials.parquet")
+    page = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
+
+    def more(method, measure):
+        own, by = (
+            trials.filter(label=label, measure=measure).sort("world_seed")["value"]
+            for label in (f"{method}, tuned", method)
+        )
+        apart = own - by
+        assert len(apart) == 3
+        error = 4.303 * apart.std() / 3**0.5
+        return apart.mean(), apart.mean() - error, apart.mean() + error
+
+    for method in ("dpo_refusal", "satimp", "simnpo", "undial", "grad_ascent"):
+        mean, low, high = more(method, "score")
+        begin = "the score of" if method == "dpo_refusal" else "of"
+        rises = "rises by" if method == "dpo_refusal" else "by"
+        assert f"{begin} `{method}` {rises} {mean:.2f} ({low:.2f} to {high:.2f})" in page
+    for method in ("npo", "wga"):
+        assert more(method, "score")[1] < 0 < more(method, "score")[2]
+    mean, low, high = more("wga", "utility")
+    assert f"{-mean:.2f} less of the utility ({-high:.2f} to {-low:.2f})" in page
+    for method in ("grad_ascent", "satimp"):
+        mean, low, high = more(method, "utility")
+        assert f"`{method}` {-mean:.2f} less ({-high:.2f} to {-low:.2f})" in page
+
+
 def test_better_means_of_unlearning_are_tied_with_the_best_default():
     frame = pl.read_parquet(PAGE / "tokens/frames/unlearning_table.parquet").filter(
         pl.col("label") != "retrain, without"
@@ -103,7 +133,7 @@ def test_groups_of_bystanders_that_count_are_those_of_the_frame():
         assert rows.unique().to_list() == [trials]
 
 
-@pytest.mark.parametrize("world", ["tokens", "text"])
+@pytest.mark.parametrize("world", ["tokens", "text", "text-unlearning"])
 def test_the_study_reads_the_settings_beside_it(world):
     from behemoth.study.file.spec import read_study
 
