@@ -451,6 +451,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.method in MEMORIES and given.plan is None:
         parser.error(f"--plan: got nothing, allowed: the plan, for --method {given.method}")
+    if given.method in MEMORIES and given.edit is not None:
+        allowed = f"none for --method {given.method}, which is evaluated on the complete plan"
+        parser.error(f"--edit: got {given.edit}, allowed: {allowed}")
     run = bh.load(given.run)
     if not isinstance(run, bh.Run):
         parser.error(f"run: got {given.run}, allowed: a finished training run")
@@ -467,8 +470,12 @@ def main() -> None:
     settings, contexts = dict(given.set), not given.no_contexts
     try:
         if given.method in MEMORIES:
+            plan = bh.EditPlan.load(given.plan)
+            if len(plan) != len(requests):
+                allowed = f"the plan of {given.json}, of {len(requests)}"
+                parser.error(f"--plan: got {given.plan}, of {len(plan)} edits, allowed: {allowed}")
             model, memory, hparams = wrap(given.method, run, requests, settings, contexts=contexts)
-            frame = evaluated(run, model, bh.EditPlan.load(given.plan), given.method)
+            frame = evaluated(run, model, plan, given.method)
             out.mkdir(parents=True, exist_ok=True)
             frame.write_parquet(out / "frame.parquet")
             save_file(memory, out / "memory.safetensors")

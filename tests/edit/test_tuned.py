@@ -79,3 +79,18 @@ def test_what_was_not_tuned_is_refused():
     with pytest.raises(ArgumentError, match=r"'method\[0\].*settings': got tuned:tokens for retr"):
         Study.parse(text)
     assert tuned.tuned_worlds("retrain") == tuned.tuned_worlds("of another package") == []
+
+
+def test_what_a_caller_changes_is_not_what_the_next_one_gets():
+    first = tuned_settings("ft", "text")
+    expected = dict(first.settings)
+    first.settings["steps"] = 1  # type: ignore[index]
+    assert dict(tuned_settings("ft", "text").settings) == expected
+    assert read_settings("tuned:text", "ft") == expected
+
+
+def test_a_refusal_names_the_argument_of_the_function():
+    with pytest.raises(ArgumentError, match="argument 'method': got tuned:text for grace"):
+        tuned_settings("grace", "text")
+    with pytest.raises(ArgumentError, match="argument 'world'"):
+        tuned_settings("ft", ["text"])  # type: ignore[arg-type]

@@ -55,6 +55,15 @@ def test_every_reader_reads_the_documents(tmp_path, count, largest, dtype):
     assert pq.ParquetFile(path).metadata.num_rows == count
 
 
+def test_no_documents_are_an_empty_frame(tmp_path):
+    nothing = np.empty(0, np.uint64)
+    file = _gen.parquet_documents(np.empty(0, np.uint8), nothing, np.empty(0, np.uint16), nothing)
+    (tmp_path / "made.parquet").write_bytes(file.tobytes())
+    frame = pl.read_parquet(tmp_path / "made.parquet")
+    assert frame.schema == {"text": pl.String, "input_ids": pl.List(pl.UInt16)} and len(frame) == 0
+    assert pq.read_table(tmp_path / "made.parquet").num_rows == 0
+
+
 def test_the_schema_is_what_arrow_gives_such_columns(tmp_path):
     texts, tokens = documents(50, 90, np.uint16, seed=1)
     (tmp_path / "made.parquet").write_bytes(made(texts, tokens))

@@ -82,6 +82,8 @@ def settings(name: str, words: list[str]) -> dict[str, str] | str:
         return words[0]
     values: dict[str, str] = {}
     for word in words:
+        if word.startswith(PREFIX):
+            raise ArgumentError(name, f"{word} beside other settings", f"{word} by itself")
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
             raise ArgumentError(name, word, "key=value, such as rank=4")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from behemoth.support.checks import as_found
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.fields import made, read_text
 
 from .registry import check_settings, method_type
@@ -92,7 +92,7 @@ def tuned_settings(method: str, world: str) -> TunedSettings:
     method : str
         Name of a method.
     world : {'tokens', 'text'}
-        Kind of world: plain tokens, or sentences of a grammar.
+        Kind of world: plain tokens, or biographies (grammar ``bios-en``).
 
     Raises
     ------
@@ -106,9 +106,10 @@ def tuned_settings(method: str, world: str) -> TunedSettings:
     >>> sorted(found.settings), found.tuning.objective
     (['learning_rate', 'steps'], 'editing-locality')
     """
-    if world not in WORLDS:
+    if not isinstance(world, str) or world not in WORLDS:
         raise ArgumentError.unknown("world", world, WORLDS)
-    table = tuned_table(method, world)
+    with renamed(settings="method"):
+        table = tuned_table(method, world)
     return TunedSettings(method, world, table["settings"], made(Tuning, table["tuning"]))
 
 

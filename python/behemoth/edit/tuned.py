@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from copy import deepcopy
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -87,7 +88,7 @@ def tuned_table(method: str, world: str) -> dict[str, Any]:
             f"{PREFIX}{world} for {method}",
             f"a method that was tuned on {WORLDS[world]}: {', '.join(tables)}",
         )
-    return {"name": method, **tables[method]}
+    return {"name": method, **deepcopy(tables[method])}
 
 
 def text_of(directory: Path, world: str) -> str:

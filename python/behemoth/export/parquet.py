@@ -2,8 +2,8 @@
 
 Columns: ``text`` (String, as `Corpus.decode` returns it, without the end-of-document token) and
 ``input_ids`` (List of UInt16 or UInt32, with it). A file has about four million tokens, because
-files are made in memory, in the engine: a frame of polars took five times as long, most of it to
-make strings of Python and to compress the tokens.
+files are made in memory, in the engine: frames of polars took two to four times as long, to make
+strings of Python and to compress the tokens.
 """
 
 from __future__ import annotations

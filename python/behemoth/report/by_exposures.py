@@ -85,8 +85,9 @@ def exposure_parts(
     for batch in batches["batch"].unique().sort():
         own = batches.filter(batch=batch)
         lines, targets = _lines(board, own, shown, links, cell)
-        yield f'<details class="more"><summary>Plans of {plural_text(batch, "edit")}</summary>'
-        yield table_part(Table(columns, lines), f"{field}, by exposures, {batch:,} edits", targets)
+        size = plural_text(batch, "edit")
+        yield f'<details class="more"><summary>Plans of {size}</summary>'
+        yield table_part(Table(columns, lines), f"{field}, by exposures, {size}", targets)
         yield "</details>"
 
 

@@ -18,6 +18,7 @@ from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.leaderboard import SHOWN, Board, boards
 from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
 from behemoth.study.results import Results
+from behemoth.support.text import plural_text
 
 from .by_exposures import exposure_parts
 from .charts.by_edits import by_edits
@@ -308,7 +309,8 @@ def by_world(board: Board) -> Iterator[str]:
         (row["label"], row["grammar"], row["edits"]): _between(row["mean"], row["low"], row["high"])
         for row in cells.iter_rows(named=True)
     }
-    heads = ("method", *(f"#{world_name(grammar)}, {edits:,} edits" for grammar, edits in places))
+    named = [f"#{world_name(grammar)}, {plural_text(edits, 'edit')}" for grammar, edits in places]
+    heads = ("method", *named)
     rows = [
         [label, *(said.get((label, *place), _NOTHING) for place in places)]
         for label in board.table["label"]

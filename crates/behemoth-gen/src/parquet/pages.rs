@@ -104,11 +104,8 @@ impl<'a> Pages<'a> {
 }
 
 pub(super) fn too_large(bytes: usize) -> Error {
-    Error::argument(
-        "tokens",
-        format!("a document of {bytes} bytes"),
-        "less than 2 GiB",
-    )
+    let got = format!("a page of {bytes} bytes, of which one document is most");
+    Error::argument("texts or tokens", got, "documents below 2 GiB")
 }
 
 /// Calls `write` with ranges of documents of about `units` units each, by the ends of documents.

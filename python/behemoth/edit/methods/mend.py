@@ -78,7 +78,7 @@ class Mend:
     rephrased: int = 2
 
     # No value makes the training longer than the defaults do: a ceiling of rows is on the steps of
-    # an edit, and does not count what is prepared once per model.
+    # an edit, and does not count what is prepared before it.
     searched: ClassVar[Searched] = {
         "learning_rate": Range(1e-4, 1e-2, log=True),
         "edit_rate": Range(5e-4, 5e-2, log=True),
