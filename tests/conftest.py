@@ -40,7 +40,7 @@ def pytest_addoption(parser):
 
 
 # Why a test may be skipped where all must run; the names of such tests say what they need.
-NEEDED = ("ray", "lm_eval", "litdata", "easyeditor", "open-unlearning")
+NEEDED = ("ray", "lm_eval", "litdata", "gcsfs", "easyeditor", "open-unlearning")
 MAY_SKIP = {name: f"could not import '{name}'" for name in NEEDED}
 
 

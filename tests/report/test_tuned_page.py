@@ -100,16 +100,20 @@ def test_what_tuning_changes_in_unlearning_on_text_is_what_the_trials_say():
         error = 4.303 * apart.std() / 3**0.5
         return apart.mean(), apart.mean() - error, apart.mean() + error
 
-    for method in ("dpo_refusal", "satimp", "simnpo", "undial", "grad_ascent"):
+    rising = (
+        "dpo_refusal", "kl_min", "pdu", "satimp", "simnpo", "ceu", "undial", "grad_ascent",
+        "task_vector",
+    )  # fmt: skip
+    for method in rising:
         mean, low, high = more(method, "score")
         begin = "the score of" if method == "dpo_refusal" else "of"
         rises = "rises by" if method == "dpo_refusal" else "by"
         assert f"{begin} `{method}` {rises} {mean:.2f} ({low:.2f} to {high:.2f})" in page
-    for method in ("npo", "wga"):
+    for method in ("npo", "wga", "refusal"):
         assert more(method, "score")[1] < 0 < more(method, "score")[2]
     mean, low, high = more("wga", "utility")
     assert f"{-mean:.2f} less of the utility ({-high:.2f} to {-low:.2f})" in page
-    for method in ("grad_ascent", "satimp"):
+    for method in ("grad_ascent", "kl_min", "satimp", "pdu"):
         mean, low, high = more(method, "utility")
         assert f"`{method}` {-mean:.2f} less ({-high:.2f} to {-low:.2f})" in page
 
