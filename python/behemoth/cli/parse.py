@@ -83,10 +83,10 @@ def settings(name: str, words: list[str]) -> dict[str, str] | str:
     values: dict[str, str] = {}
     for word in words:
         if word.startswith(PREFIX):
-            raise ArgumentError(name, f"{word} beside other settings", f"{word} by itself")
+            raise ArgumentError(name, " ".join(words), f"{word} once, without other settings")
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
-            raise ArgumentError(name, word, "key=value, such as rank=4")
+            raise ArgumentError(name, word, "key=value, such as rank=4, a file, or tuned:WORLD")
         if key.strip() in values:
             raise ArgumentError(name, word, f"each key once; {key.strip()} was set before")
         values[key.strip()] = value.strip()

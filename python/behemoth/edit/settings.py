@@ -108,6 +108,7 @@ def tuned_settings(method: str, world: str) -> TunedSettings:
     """
     if not isinstance(world, str) or world not in WORLDS:
         raise ArgumentError.unknown("world", world, WORLDS)
+    method_type(method)
     with renamed(settings="method"):
         table = tuned_table(method, world)
     return TunedSettings(method, world, table["settings"], made(Tuning, table["tuning"]))
@@ -181,9 +182,10 @@ def read_tuning(source: str | PathLike[str], name: str) -> Tuning | None:
 
 def _read(source: str | PathLike[str], name: str) -> dict[str, Any]:
     if (world := world_in(source)) is not None:
+        method_type(name)  # an unknown method is refused as such
         return tuned_table(name, world)
     try:
         return tomllib.loads(Path(source).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        allowed = "a table, or a file of settings (`behemoth tune`)"
+        allowed = "a table, a file of settings (`behemoth tune`), or tuned:WORLD"
         raise ArgumentError("settings", as_found(source), allowed) from None

@@ -8,6 +8,7 @@ from html import escape
 import polars as pl
 
 from behemoth.study.analysis.learnt import ENOUGH
+from behemoth.support.text import plural_text
 
 from .page import Table, table_part
 
@@ -34,7 +35,7 @@ def unlearnt(found: pl.DataFrame) -> list[str]:
         Rows of one suite from `behemoth.study.analysis.learnt.learnt`.
     """
     return [
-        f"{world_name(row['grammar'])}, {row['edits']:,} edits: the models knew only "
+        f"{world_name(row['grammar'])}, {plural_text(row['edits'], 'edit')}: the models knew only "
         f"{row['known']:,} of the {row['facts']:,} edited facts before the edit "
         f"({row['share']:.0%}). Unknown facts can be neither changed nor forgotten, so these "
         "numbers say little about the methods."
