@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from behemoth._gen import digest_file
+from behemoth.support.ahead import ahead
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import leads_out, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
@@ -189,11 +189,7 @@ def write_export_sums(
         found = known.get(identity(status)) or digest_file(path)
         return name, {"bytes": status.st_size, "blake3": found}
 
-    pool = ThreadPoolExecutor(cores(), "behemoth-sums")
-    try:
-        sums = dict(pool.map(sum_of, sorted(files)))
-    finally:  # at Ctrl-C, without the files that have not begun
-        pool.shutdown(wait=True, cancel_futures=True)
+    sums = dict(ahead(sum_of, sorted(files), cores()))
     write_bytes(place / SUMS, as_json(sealed(sums)))
 
 

@@ -15,36 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth import _gen
+from behemoth.support.ahead import ahead
 from behemoth.support.files import replacing
 from behemoth.support.provenance import cores
 
 from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, Tokens
-from .text import ahead
 
 _PIECE = 1 << 22  # tokens of a file
 _THREADS = 8  # at most: each has a file in memory, about 100 MB
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
-    targets: list[Path] = []
-
-    def missing() -> Iterator[Tokens]:
+    def missing() -> Iterator[tuple[Path, Tokens]]:
         for number, tokens in enumerate(shard.documents(_PIECE)):
             target = out / f"{shard.name}-{number:03}.parquet"
             if not target.exists():
-                targets.append(target)
-                yield tokens
+                yield target, tokens
 
     decoder, end = source.corpus.decoder, shard.end_of_document
 
-    def made(tokens: Tokens) -> NDArray[np.uint8]:
+    def made(piece: tuple[Path, Tokens]) -> tuple[Path, NDArray[np.uint8]]:
+        target, tokens = piece
         ends = (np.flatnonzero(tokens == end) + 1).astype(np.uint64)
         texts, text_ends = decoder.joined(tokens, ends)
-        return _gen.parquet_documents(texts, text_ends, tokens, ends)
+        return target, _gen.parquet_documents(texts, text_ends, tokens, ends)
 
-    for number, file in enumerate(ahead(made, missing(), min(cores(), _THREADS))):
-        with replacing(targets[number]) as temporary:
+    for target, file in ahead(made, missing(), min(cores(), _THREADS)):
+        with replacing(target) as temporary:
             temporary.write_bytes(file.data)
 
 

@@ -6,46 +6,16 @@ without line breaks back into their tokens.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
+from behemoth.support.ahead import ahead
 from behemoth.support.files import replacing
 from behemoth.support.provenance import cores
 
 from .protocol import SHARD, Format, by_shard
-from .source import Shard, Source, Tokens
+from .source import Shard, Source
 
 _PIECE = 1 << 18  # tokens: small enough to fit in CPU caches with their text
-
-
-_T = TypeVar("_T")
-
-
-def ahead(make: Callable[[Tokens], _T], pieces: Iterator[Tokens], threads: int) -> Iterator[_T]:
-    """Yield what is made of pieces of complete documents, in order; make it ahead of time.
-
-    Parameters
-    ----------
-    make : callable
-        Converts uint16[n] or uint32[n], in the engine, which releases the interpreter.
-    pieces : iterator of uint16[n] or uint32[n]
-    threads : int
-        Number of pieces that are converted at a time, while an earlier one is written.
-    """
-    pool = ThreadPoolExecutor(threads, "behemoth-text")
-    try:
-        waiting = deque[Future[_T]]()
-        for piece in pieces:
-            waiting.append(pool.submit(make, piece))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:

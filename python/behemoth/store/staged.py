@@ -12,7 +12,7 @@ from pathlib import Path
 
 from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.locks import holder, lock
+from behemoth.support.locks import lock, refused
 from behemoth.support.progress import ProgressLike
 
 from .cache import clear, stage_of
@@ -168,7 +168,5 @@ def own_stage(argument: str, url: str, part: str = "") -> Generator[Path]:
     stage = stage_of(argument, url, part)
     stage.mkdir(parents=True, exist_ok=True)
     guard = stage.with_name(f"{stage.name}.lock")
-    with lock(guard, wait=False) as ours:
-        if not ours:
-            raise CorpusError(f"another process is writing to {url}: {holder(guard)}")
+    with refused(lock(guard, wait=False), guard, f"writing to {url}"):
         yield stage

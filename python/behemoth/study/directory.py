@@ -29,7 +29,7 @@ from behemoth.support.checks import as_found, check_directory, path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.locks import Held, holder, lock
+from behemoth.support.locks import Held, lock, refused
 from behemoth.support.replacement import Kind, clear
 
 __all__ = ["FRAMES", "RECALL", "RECORD", "TRIAL", "StudyDirectory", "StudyError"]
@@ -127,9 +127,7 @@ class StudyDirectory:
             If another process holds it; the message names that process, and what it is `doing`.
         """
         file = self.path / ".lock"
-        with lock(file, shared=shared, wait=False) as ours:
-            if not ours:
-                raise StudyError(f"another process is {doing}: {holder(file)}")
+        with refused(lock(file, shared=shared, wait=False), file, doing, StudyError):
             yield
 
     def text(self) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,7 +150,27 @@ def sole(path: Path, doing: str, error: type[RuntimeError] = CorpusError) -> Gen
     RuntimeError
         A CorpusError, or `error`, with the process that holds the lock, if it is known.
     """
-    with lock_folder(path, wait=False) as ours:
+    with refused(lock_folder(path, wait=False), path, doing, error):
+        yield
+
+
+@contextmanager
+def refused(
+    taking: AbstractContextManager[Held],
+    path: Path,
+    doing: str,
+    error: type[RuntimeError] = CorpusError,
+) -> Generator[None]:
+    """Hold a lock that is being taken without waiting, or raise as `sole` does.
+
+    Parameters
+    ----------
+    taking : context manager
+        As `lock` and `lock_folder` return it for `path`, with ``wait=False``.
+    path, doing, error
+        As for `sole`.
+    """
+    with taking as ours:
         if not ours:
             raise error(f"another process is {doing}: {holder(path)}")
         yield

@@ -22,8 +22,8 @@ from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
 from behemoth.evaluate.suites.suite import take_one
 from behemoth.support.checks import check_directory, path_of, whole_number
-from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.locks import holder, lock
+from behemoth.support.errors import ArgumentError
+from behemoth.support.locks import lock, refused
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train import train
 from behemoth.train.device import find_device
@@ -179,10 +179,8 @@ def tune(
     batch_size = None
     if len(directory.tried()) < trials:
         batch_size = asked.fitting(directory, device, memory)
-    with lock(_made(directory.path) / ".lock", wait=False) as ours:
-        if not ours:
-            who = holder(directory.path / ".lock")
-            raise CorpusError(f"another process is tuning in {fspath(out)}: {who}")
+    file = _made(directory.path) / ".lock"
+    with refused(lock(file, wait=False), file, f"tuning in {fspath(out)}"):
         directory.begin(asked.record())
         done = directory.tried()
         carried_out = 0
