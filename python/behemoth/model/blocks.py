@@ -26,8 +26,8 @@ class Calls:
     streams : list of float [n, T, d]
         The residual stream into the first block, if there is one.
     others : list of tuples of positional and keyword arguments
-        The other arguments of each block: masks, angles, positions. If the model is called without
-        a mask, they depend only on the shape of a batch, not on its tokens.
+        The other arguments of each block: masks, angles, positions, and a cache. If the model is
+        called without a mask, they depend only on the shape of a batch and on what is in the cache.
     """
 
     streams: list[Tensor] = field(default_factory=list)
@@ -77,7 +77,8 @@ class LastBlocks:
         stream_ntd : float [n, T, d]
             Input of the first block.
         calls : Calls
-            Calls recorded with a batch of the same shape.
+            Calls recorded with a batch of the same shape. Blocks would add the keys and values of
+            these tokens to a cache among the arguments: enter `unchanged(cache)` for each call.
         """
         for block, (others, named) in zip(self._blocks, calls.others, strict=True):
             stream_ntd = block(stream_ntd, *others, **named)

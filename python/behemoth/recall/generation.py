@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache, GPTNeoXForCausalLM
+from transformers import DynamicCache
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING, PERIOD
 from behemoth.model.modes import evaluating
+from behemoth.model.prefix import cache_argument
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
@@ -175,7 +175,7 @@ def decode_batch(
         # For the generation the answer's tokens are padding, for its score they are context.
         row, column = np.nonzero(np.arange(longest - 1) < (scored - 1)[:, None])
         tokens[row, ends[row] + column] = answers.padded(rows, longest - 1, PADDING)[row, column]
-    named = _cache_argument()
+    named = cache_argument()
     cache = DynamicCache()
     # Logits are computed only at positions that some row needs: few, as rows are sorted.
     base = int(ends.min()) - 1
@@ -211,12 +211,6 @@ def decode_batch(
     ended = np.logical_or.reduce(ends_here, axis=1)
     lengths = np.where(ended, ends_here.argmax(1), generated.shape[1])
     return Decoded(rows, generated, lengths, ended, logits)
-
-
-def _cache_argument() -> str:
-    """Return the name of the cache argument: `cache` since about transformers 5.20."""
-    names = signature(GPTNeoXForCausalLM.forward).parameters
-    return "cache" if "cache" in names else "past_key_values"
 
 
 def device_of(model: PreTrainedModel, device: torch.device | str | None = None) -> torch.device:

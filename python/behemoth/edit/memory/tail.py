@@ -1,7 +1,9 @@
 """The part of a model after one MLP output matrix, with everything before it computed once.
 
 A search for other outputs of a matrix changes nothing before it, and no other token in its layer.
-So rows go through the complete model once, and at each step only through the later blocks.
+So rows go through the complete model once, and at each step only through the later blocks, from the
+first token that may change: the keys and values of those before it are kept. A step of one edit
+with ten tokens, of which the last changes, computes one.
 
 Shape letters: n rows, T positions, p places, i inputs, o outputs, d residual stream.
 """
@@ -10,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from behemoth.edit.batch import deciding, mean_losses
 from behemoth.model.architecture import Architecture
 from behemoth.model.blocks import LastBlocks
 from behemoth.model.modules import backbone
 from behemoth.model.observe import watching
+from behemoth.model.prefix import cache_argument, unchanged
 
 from .rows import answering
 
@@ -50,8 +55,8 @@ class Tail:
         Inputs of the matrix at the places.
     outputs : float [p, o]
         Its outputs there.
-    seen : float [n, T, i]
-        Its inputs at all tokens.
+    seen : float [n, t, i]
+        Its inputs at all tokens, up to the last at which an answer token is predicted.
     """
 
     def __init__(
@@ -64,22 +69,32 @@ class Tail:
         answer: _Answer | None = None,
     ) -> None:
         architecture = Architecture.of(model)
-        self._places = places
         self._blocks = LastBlocks(model, layer + 1)
         name = architecture.mlp_post_norm(layer)
         self._behind = nn.Identity() if name is None else model.get_submodule(name)
         self._head, self._logits = model.get_submodule(architecture.head), architecture.logits
         rows, columns = deciding(labels_nt)
-        self._labels, self._asking = labels_nt[rows, columns + 1], (rows, columns)
+        first = int(torch.cat([places[1], columns]).min())
+        tokens_nt = tokens_nt[:, : int(columns.max()) + 1]  # later ones are not attended to
+        self._labels, self._asking = labels_nt[rows, columns + 1], (rows, columns - first)
+        self._places = places[0], places[1] - first
         module = model.get_submodule(architecture.mlp_out(layer))
+        self._cache = DynamicCache(config=model.config) if first else None
+        said: dict[str, Any] = {"use_cache": first > 0, cache_argument(): self._cache}
+        before: list[Tensor] = []
         with torch.no_grad(), ExitStack() as entered:
             entered.enter_context(nullcontext() if answer is None else answering(module, answer))
             inner = entered.enter_context(watching(module))
             outer = entered.enter_context(watching(model.get_submodule(architecture.block(layer))))
+            if first:
+                backbone(model)(input_ids=tokens_nt[:, :first], **said)
+                before.append(inner["input"])
             self._calls = entered.enter_context(self._blocks.noting())
-            backbone(model)(input_ids=tokens_nt, use_cache=False)
-            self.seen = inner["input"]
-            self.inputs, self.outputs = self.seen[places], inner["output"][places]
+            entered.enter_context(unchanged(self._cache))
+            backbone(model)(input_ids=tokens_nt[:, first:], **said)
+            self.seen = torch.cat([*before, inner["input"]], 1)
+            self.inputs = inner["input"][self._places]
+            self.outputs = inner["output"][self._places]
             self._stream, self._from = outer["output"], self._behind(self.outputs)
 
     def losses(self, given_po: Tensor) -> Tensor:
@@ -92,6 +107,7 @@ class Tail:
         """
         added_pd = self._behind(given_po) - self._from
         stream = self._stream.index_put(self._places, added_pd, accumulate=True)
-        stream = self._blocks(stream, self._calls)
+        with unchanged(self._cache):
+            stream = self._blocks(stream, self._calls)
         logits = self._logits(self._head, self._blocks.normed(stream[self._asking]))
         return mean_losses(logits, self._labels, self._asking[0], len(stream))

@@ -237,7 +237,7 @@ class _Search:
         self.places = _slices(len(deciding(rows.labels)[0]) for rows in each)
         last_n = torch.zeros_like(tokens_nt[:, 0]).scatter_reduce(0, row_p, column_p, "amax")
         # Later tokens are not attended to where an answer token is predicted.
-        self.read_nt = torch.arange(longest, device=self.device) <= last_n[:, None]
+        self.read_nt = torch.arange(self.tail.seen.shape[1], device=self.device) <= last_n[:, None]
         # For each plan: its codebook, and the entries of it that its rows use.
         self.books: list[Entries] = []
         self.chosen: list[list[int]] = []
