@@ -46,6 +46,9 @@ def test_tuned_settings_are_given_by_a_word(run, trained, plan, tmp_path):
     assert report["settings"].items() >= tuned.items()
     done = edit(trained, plan, "ultraedit", tmp_path / "f", settings="tuned:tokens")
     assert done.settings == report["settings"]
+    # Of the kind of the run's own world, of which only the run can tell.
+    words = (*words[:-1], "tuned:world", "--out", tmp_path / "g", "--json")
+    assert run(*words).json()["settings"] == done.settings
 
 
 def test_a_batch_of_independent_edits_is_warned_of(run, trained, plan, tmp_path):

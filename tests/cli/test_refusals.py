@@ -56,6 +56,7 @@ FILES = {
     "study.toml": STUDY,
     "study-method.toml": STUDY.replace('"lora"', '"lorra"'),
     "study-setting.toml": STUDY.replace("steps = 3 ", "stesp = 3 "),
+    "study-tuned.toml": STUDY.replace("{ steps = 3 }", '"tuned:wrold"'),
     "study-key.toml": STUDY.replace("[train]", "[trian]"),
     "study-size.toml": STUDY + '[grid]\n"train.size" = ["pico", "nano"]\n',
     "study-train.toml": STUDY.replace("steps = 5", "steps = 0"),

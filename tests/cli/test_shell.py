@@ -17,6 +17,7 @@ import pytest
         ("export --to zs", "zsre"),
         ("edit --method mem", "memit"),
         ("methods mem", "memit"),
+        ("edit --set t", "tuned:tokens tuned:text tuned:world"),
         ("train --model n", "nano"),
         ("train --precision b", "bf16"),
         ("gen --order ", "shuffle bios"),

@@ -92,6 +92,16 @@ def test_a_board_ranks_and_has_no_contrast_unless_stated(run):
     assert "primary" not in run("study", "run", "leaderboard", "--size", "smoke", "--dry-run").out
 
 
+def test_a_tuned_board_is_shown_and_estimated_under_its_usual_names(run):
+    words = ("--methods", "lora,grace", "--tuned")
+    text = run("study", "show", "leaderboard", *words).out
+    assert 'name = "lora"\nsettings = "tuned:world"\n' in text and 'name = "grace"\n[' in text
+    report = run("study", "run", "leaderboard", *words, "--dry-run", "--json").json()
+    assert report["labels"] == {"lora": 2, "grace": 2}
+    plain = run("study", "run", "leaderboard", *words[:2], "--dry-run", "--json").json()
+    assert plain["labels"] == report["labels"] and plain["steps"] != report["steps"]
+
+
 def test_a_dry_run_is_of_the_part_and_the_engine_that_are_given(run, study):
     """Parts divide models, of which there is one."""
     words = ("study", "run", study, "--dry-run", "--part")

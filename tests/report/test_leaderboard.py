@@ -157,6 +157,29 @@ def test_every_method_has_a_row_and_a_section(board, html):
     assert "ft &lt;/script&gt;" in html and "kl_filler needs a filler" in html
 
 
+def test_settings_by_kind_of_world_are_one_row_and_both_are_listed():
+    def tuned(steps, trials):
+        return {"settings": {"steps": steps}, "whence": "tuned",
+                "tuning": {"trials": trials, "seconds": 30.0}}  # fmt: skip
+
+    worlds = {"tokens": tuned(3, 16), "text": tuned(5, 20)}
+    half = {"tokens": {"settings": {}, "whence": "default"}, "text": worlds["text"]}
+    said = [{"label": label, "whence": "tuned", "worlds": own} for label, own in
+            (("b", worlds), ("c", half))]  # fmt: skip
+    [board] = boards(drawn(VALUES, LEGS), methods=said)
+    html = render_leaderboard(page_of(board, worlds={"b": worlds, "c": half}))
+    assert "tuned on tokens, text<small>36 trials, 1 min 0 s</small>" in html
+    assert "tuned on text<small>20 trials, 30 s</small>" in html
+    assert (
+        "settings on tokens (tuned, 16 trials, 30 s): steps = 3; "
+        "settings on text (tuned, 20 trials, 30 s): steps = 5." in html
+    )
+    assert "settings on tokens (default): none; settings on text (tuned" in html
+    assert "(tuned:world), and the numbers are sums over these kinds." in html
+    [other] = boards(drawn(VALUES, LEGS), methods=[{"label": "c", "whence": "given"}])
+    assert "tuned:world" not in render_leaderboard(page_of(other))
+
+
 def test_a_method_whose_trials_all_failed_has_a_row_and_a_section():
     [board] = boards(drawn(VALUES, LEGS), failed={"editing": {"gone": 3}})
     html = render_leaderboard(page_of(board))

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from behemoth.plan import EditPlan
 
 
+def _tuned_forms() -> list[str]:
+    from behemoth.edit.tuned import OWN, PREFIX, WORLDS
+
+    return [f"{PREFIX}{world}" for world in (*WORLDS, OWN)]
+
+
 CORPUS = Option(
     "corpus",
     "CORPUS",
@@ -38,8 +44,8 @@ OPTIONS = (
     Option("settings", "key=value|FILE|tuned:WORLD",
            "A setting of the method (`behemoth methods NAME` lists them), repeatable; or a file "
            "written by `tune`; or tuned:tokens or tuned:text, those that were tuned on such a "
-           "world.", parse.settings,
-           names="--set", many=True),
+           "world; or tuned:world, those of these two for the run's corpus.", parse.settings,
+           names="--set", many=True, offered=_tuned_forms),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     flag("single", "Apply each edit by itself to the unedited model, instead of all in one batch."),
@@ -80,14 +86,18 @@ def edit(
         check_corpus("corpus", given.get("corpus"))
         from behemoth.edit.registry import get_method
         from behemoth.edit.settings import read_settings, read_words
+        from behemoth.edit.tuned import OWN, world_in
 
         settings, method = given.get("settings"), given["method"]
-        if isinstance(settings, str):
-            given["settings"] = read_settings(settings, method)
-        elif settings is not None:
-            given["settings"] = read_words(settings, method)
         # Refuses bad settings before slow imports.
-        family = get_method(method, given.get("settings")).info.family
+        if world_in(settings, own=True) == OWN:  # which ones, only the corpus of the run can tell
+            family = get_method(method).info.family
+        else:
+            if isinstance(settings, str):
+                given["settings"] = read_settings(settings, method)
+            elif settings is not None:
+                given["settings"] = read_words(settings, method)
+            family = get_method(method, given.get("settings")).info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
         from behemoth.plan import EditPlan
 

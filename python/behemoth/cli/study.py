@@ -71,6 +71,11 @@ METHODS = Option(
     "Only these methods of the study, such as npo,lora [all].",
     parse.names("methods", "npo,lora"),
 )
+TUNED = flag(
+    "tuned",
+    "Give methods that were tuned the settings chosen on the kind of each trial's world, instead "
+    "of the defaults.",
+)
 THREADS = Option(
     "threads", "N", "CPU threads per worker; weights depend on it.", parse.at_least(1), 1
 )
@@ -80,6 +85,7 @@ RUN = (
            required="a directory to write", unless=("--dry-run",)),
     SIZE,
     METHODS,
+    TUNED,
     Option("engine", "local|ray", "Run in processes on this machine, or as tasks of a Ray "
            "cluster.", parse.engine, "local"),
     Option("workers", "N", "Units at a time [one per GPU, else one per core, if memory suffices].",
@@ -131,7 +137,8 @@ def run(
         from behemoth.study import read_study, run_study
         from behemoth.study.work.run import estimate
 
-        study = read_study(source, given.pop("size", None), given.pop("methods", None))
+        own = {key: given.pop(key) for key in ("size", "methods", "tuned") if key in given}
+        study = read_study(source, **own)
         if dry or out is None:
             found = estimate(study, out, **given)
             _warn_of_tuning(found)
@@ -266,7 +273,7 @@ def presets(given: dict[str, Any], json: bool) -> None:
 
 
 @app.command("show")
-@command(SIZE, METHODS)
+@command(SIZE, METHODS, TUNED)
 def show(
     source: Annotated[
         str,
@@ -282,13 +289,13 @@ def show(
     """Show the TOML of a preset (a start for a new one) or a study."""
     from behemoth.study.file.presets import study_text
 
-    methods = given.pop("methods", None)
-    text, directory = study_text(source, **given)
-    if methods is not None:
+    methods, tuned = given.pop("methods", None), given.pop("tuned", False)
+    text, _ = study_text(source, **given)
+    if methods is not None or tuned:
         with needed():
-            from behemoth.study.file.spec import Study
+            from behemoth.study.file.spec import read_study
 
-            text = Study.parse(text, directory).with_methods(methods).text
+            text = read_study(source, methods=methods, tuned=tuned, **given).text
     if json:
         write_json({"name": source, "toml": text})
     else:

@@ -26,6 +26,7 @@ from .registry import get_method
 from .sequential import checkpoints_of
 from .settings import read_settings
 from .traced import at_traced_place
+from .tuned import kind_of_world
 from .work import write_edit
 
 if TYPE_CHECKING:
@@ -134,9 +135,11 @@ def edit(
         For a model that is not a training run: the corpus directory or spec the plan was made from.
     settings : mapping or path, optional
         Settings of a method given by name: values of the types of its fields (no strings for
-        numbers), or a file of settings as written by `behemoth tune`. If a method edits at a place
-        and the settings do not name one, it uses the best place that tracing found in the run
-        (`behemoth.evaluate.trace` with ``save``), if the run was traced.
+        numbers), a file of settings as written by `behemoth tune`, or ``tuned:tokens``,
+        ``tuned:text`` or ``tuned:world``: `tuned_settings`, the last for the kind of world of the
+        run's corpus. If a method edits at a place and the settings do not name one, it uses the
+        best place that tracing found in the run (`behemoth.evaluate.trace` with ``save``), if the
+        run was traced.
     single : bool
         Make each edit by itself, from the same unedited model, many at a time if the method
         stacks; by default the complete plan is one batch.
@@ -202,7 +205,8 @@ def edit(
         if corpus is not None and not isinstance(corpus, str | PathLike):
             raise ArgumentError("corpus", corpus, "a path, which the record of the edit names")
         source = read_model_source(run, corpus)
-    method = _resolve_method(method, settings, source.directory)
+    world = kind_of_world(source.corpus.grammar)
+    method = _resolve_method(method, settings, source.directory, world)
     plan = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(plan))
     if adapter:
@@ -251,10 +255,11 @@ def _resolve_method(
     method: EditMethod | str,
     settings: Mapping[str, object] | str | PathLike[str] | None,
     run: Path,
+    world: str,
 ) -> EditMethod:
     if isinstance(method, str):
         if isinstance(settings, str | PathLike):
-            settings = read_settings(settings, method)
+            settings = read_settings(settings, method, world)
         if not isinstance(settings, Mapping | None):
             return get_method(method, settings)  # raises
         return get_method(method, at_traced_place(method, settings, run))

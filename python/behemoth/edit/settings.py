@@ -14,7 +14,7 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.fields import made, read_text
 
 from .registry import check_settings, method_type
-from .tuned import WORLDS, tuned_table, world_in
+from .tuned import OWN, WORLDS, tuned_table, world_in
 
 __all__ = ["TunedSettings", "Tuning", "read_settings", "read_tuning", "read_words",
            "tuned_settings"]  # fmt: skip
@@ -114,23 +114,28 @@ def tuned_settings(method: str, world: str) -> TunedSettings:
     return TunedSettings(method, world, table["settings"], made(Tuning, table["tuning"]))
 
 
-def read_settings(source: str | PathLike[str], name: str) -> dict[str, Any]:
+def read_settings(
+    source: str | PathLike[str], name: str, world: str | None = None
+) -> dict[str, Any]:
     """Read the settings of a method from a file, as `behemoth tune` writes one.
 
     Parameters
     ----------
     source : str or path
-        ``tuned:tokens`` or ``tuned:text`` for those of `tuned_settings`; otherwise a file, TOML
-        with the method's ``name`` and a table ``settings``.
+        ``tuned:tokens`` or ``tuned:text`` for those of `tuned_settings`, ``tuned:world`` for
+        those of `world`; otherwise a file, TOML with the method's ``name`` and a table
+        ``settings``.
     name : str
         The method that the file must be for.
+    world : {'tokens', 'text'}, optional
+        Kind of the world whose facts are edited; without it ``tuned:world`` is refused.
 
     Raises
     ------
     ArgumentError
         If the file is missing or not TOML, or is for another method.
     """
-    table = _read(source, name)
+    table = _read(source, name, world)
     if table.get("name") != name:
         got = f"{fspath(source)}, of {table.get('name')!r}"
         raise ArgumentError("settings", got, f"of {name!r}")
@@ -180,10 +185,10 @@ def read_tuning(source: str | PathLike[str], name: str) -> Tuning | None:
         raise error.within("tuning") from None
 
 
-def _read(source: str | PathLike[str], name: str) -> dict[str, Any]:
-    if (world := world_in(source)) is not None:
+def _read(source: str | PathLike[str], name: str, world: str | None = None) -> dict[str, Any]:
+    if (kind := world_in(source, own=world is not None)) is not None:
         method_type(name)  # an unknown method is refused as such
-        return tuned_table(name, world)
+        return tuned_table(name, world if world is not None and kind == OWN else kind)
     try:
         return tomllib.loads(Path(source).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -20,7 +20,8 @@ from behemoth.support.files import write_bytes
 
 from .registry import OWN_METHODS
 
-__all__ = ["PREFIX", "WORLDS", "text_of", "tuned_table", "tuned_worlds", "world_in"]
+__all__ = ["OWN", "PREFIX", "WORLDS", "kind_of_world", "text_of", "tuned_table",
+           "tuned_worlds", "world_in"]  # fmt: skip
 
 PREFIX = "tuned:"
 """Before the kind of world, in the place of a file of settings: ``tuned:text``."""
@@ -29,6 +30,8 @@ WORLDS = {
     "text": "a world written as biographies (grammar bios-en)",
 }
 """The kinds of world that methods were tuned on."""
+OWN = "world"
+"""In the place of a kind: that of the world whose facts are edited, ``tuned:world``."""
 
 _OBJECTIVES = ("locality", "tuned")  # folders are WORLD-OBJECTIVE; the first that has a method
 _FOLDER = resources.files("behemoth.edit") / "chosen"
@@ -41,8 +44,19 @@ _HEAD = """\
 """
 
 
-def world_in(value: object) -> str | None:
+def kind_of_world(grammar: object) -> str:
+    """Return the kind of a world: ``text`` if its corpus has a grammar, otherwise ``tokens``."""
+    return "tokens" if grammar is None else "text"
+
+
+def world_in(value: object, *, own: bool = False) -> str | None:
     """Return the kind of world in a text such as ``tuned:text``; None for anything else.
+
+    Parameters
+    ----------
+    value : object
+    own : bool
+        Whether ``tuned:world`` is allowed, for which `OWN` is returned.
 
     Raises
     ------
@@ -52,8 +66,9 @@ def world_in(value: object) -> str | None:
     if not isinstance(value, str) or not value.startswith(PREFIX):
         return None
     world = value.removeprefix(PREFIX)
-    if world not in WORLDS:
-        raise ArgumentError.unknown("settings", value, [f"{PREFIX}{one}" for one in WORLDS])
+    allowed = [*WORLDS, OWN] if own else list(WORLDS)
+    if world not in allowed:
+        raise ArgumentError.unknown("settings", value, [f"{PREFIX}{one}" for one in allowed])
     return world
 
 

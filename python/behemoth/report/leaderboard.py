@@ -27,6 +27,7 @@ from .charts.pareto import pareto
 from .contents import Heading
 from .leader import leader, provisos
 from .learnt import learnt_parts, unlearnt, world_name
+from .method_settings import of_worlds, origin, settings_text
 from .page import (
     COMMAND,
     Table,
@@ -82,7 +83,11 @@ _BOUND = (
 )
 _SETTINGS = (
     "Settings are the defaults, set by hand, or tuned; for tuned settings the table has the number "
-    "of tuning trials and the time of their edits."
+    "of tuning trials and the time of their edits.{whence}"
+)
+_WHENCE = (
+    " Where it names kinds of world, each trial has the settings that the package has for the kind "
+    "of its world (tuned:world), and the numbers are sums over these kinds."
 )
 _DEFAULT = "All methods have the settings that were their defaults when the trials were run."
 _FEWER = (
@@ -107,6 +112,8 @@ class Leaderboard:
         of a plan.
     settings : mapping of str to str
         Settings of each label, as JSON.
+    worlds : mapping of str to mapping, optional
+        By label: settings by kind of world, where they depend on it (`MethodChoice.to_dict`).
     places : mapping of str to str, optional
         Where methods edit, by label; see `behemoth.report.places.places_of`.
     learnt : polars.DataFrame, optional
@@ -131,6 +138,7 @@ class Leaderboard:
     exposures: Sequence[Figure | Absent] = ()
     edits: Sequence[Figure | Absent] = ()
     places: Mapping[str, str] = field(default_factory=dict)
+    worlds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     learnt: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEARNT))
 
 
@@ -160,16 +168,18 @@ def leaderboard_of(
         methods=results.about.methods,
         probes=results.probes,
     )
-    index = results.index.select("label", "settings").unique("label").collect()
-    # One method may have several labels, such as retraining for each kind of edit.
-    apart = len(results.index.select("method", "settings").unique().collect())
+    index = results.index.select("label", "method", "settings").unique().sort("settings").collect()
+    # One method may have several labels, such as retraining for each kind of edit, and one label
+    # several settings, by kind of world.
+    by_label = index.group_by("label", "method").agg("settings").iter_rows()
+    apart = {(method, *settings) for _, method, settings in by_label}
     models = results.models.collect()
     counts = [
         ("models edited", f"{models.height:,}"),
         ("clusters (world, init)", str(models.select("world_seed", "seed").unique().height)),
         ("written facts recalled before, by model", _spread(recalled(recall)["recall"])),
         ("trials", f"{len(results.done):,}"),
-        ("methods", f"{apart:,}"),
+        ("methods", f"{len(apart):,}"),
         ("working time", duration(sum(results.seconds.values()))),
     ]
     return Leaderboard(
@@ -182,7 +192,10 @@ def leaderboard_of(
         figures=[pareto(board) for board in found],
         exposures=[by_exposures(board) for board in found],
         edits=[by_edits(board) for board in found],
-        settings=dict(index.iter_rows()),
+        settings=dict(index.select("label", "settings").iter_rows()),
+        worlds={
+            each["label"]: each["worlds"] for each in results.about.methods if each.get("worlds")
+        },
         run=run,
         failures=results.reasons,
         study=study,
@@ -270,7 +283,8 @@ def _score(board: Board) -> str:
 
 def _how(board: Board) -> str:
     oracle = _ORACLE if "oracle" in set(board.table["family"]) else ""
-    settings = {True: _SETTINGS, False: _DEFAULT, None: ""}[_varied(board)]
+    whence = "" if board.table["tuned_on"].is_null().all() else _WHENCE
+    settings = {True: _SETTINGS.format(whence=whence), False: _DEFAULT, None: ""}[_varied(board)]
     row = board.table.row(0, named=True)
     trials = "" if _uneven(board) else f" Each has {row['trials']:,} trials in {_clusters(row)}."
     fewer = _FEWER if _partial(board) else ""
@@ -353,7 +367,7 @@ def _board_table(board: Board) -> Table:
             _place(row),
             *(_cell(row, name, of) for name in shown),
             _cost(row),
-            *((_settings(row),) if said else ()),
+            *((origin(row),) if said else ()),
             *((_trials(row),) if uneven else ()),
         ]
         for row in board.table.iter_rows(named=True)
@@ -365,14 +379,6 @@ def _board_table(board: Board) -> Table:
     return Table(
         heads, rows, frozenset(marked if len(marked) < board.table["first"].count() else ())
     )
-
-
-def _settings(row: Mapping[str, Any]) -> str:
-    """Return the origin of the settings, and the cost of tuning them."""
-    if row["settings"] != "tuned":
-        return {"default": "default", "given": "by hand"}.get(row["settings"], _NOTHING)
-    spent = duration(row["tuning_seconds"])
-    return f"tuned\n{row['tuning_trials']:,} trials, {spent}"
 
 
 def _trials(row: Mapping[str, Any]) -> str:
@@ -424,11 +430,6 @@ def _short(value: float) -> str:
     return number(value, 3 if abs(value) >= 0.1 else 2)
 
 
-def _plain(value: Any) -> str:
-    """Return a setting as a study's file has it, without quotes."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
     """Yield the section of a method: numbers by world and number of edits, and all measures."""
     row = board.table.row(place, named=True)
@@ -437,14 +438,11 @@ def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
     if not row["trials"]:
         yield f"<p>All trials failed ({row['failed']:,}).</p></section>"
         return
-    settings = {
-        key: value
-        for key, value in json.loads(page.settings.get(label, "{}")).items()
-        if value is not None
-    }
-    said = ", ".join(f"{key} = {_plain(value)}" for key, value in settings.items())
-    if row["settings"] is not None:
-        said = f"settings ({_settings(row).replace(_NEWLINE, ', ')}): {said or 'none'}"
+    said = settings_text(json.loads(page.settings.get(label, "{}")))
+    if label in page.worlds:
+        said = of_worlds(page.worlds[label])
+    elif row["settings"] is not None:
+        said = f"settings ({origin(row).replace(_NEWLINE, ', ')}): {said or 'none'}"
     ranks = _place(row)
     ranked = "" if ranks in (_NOTHING, "oracle") else f"Place {ranks} in {board.suite}. "
     family = escape(f"{row['family'][:1].upper()}{row['family'][1:]}")

@@ -48,6 +48,7 @@ BOARDS = {
     "settings": pl.String,
     "tuning_trials": pl.UInt32,
     "tuning_seconds": pl.Float64,
+    "tuned_on": pl.String,
 }
 """Columns of a board, beside the measures with their intervals; see `leaderboard`."""
 
@@ -189,7 +190,9 @@ def leaderboard(
           memory: see `operations`.
         - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null if the
           study does not state it; tuning_trials, tuning_seconds: cost of tuning, with all edits of
-          all trials.
+          all trials; tuned_on: for settings of the package (``tuned:world``), the kinds of world
+          whose trials have tuned settings, such as ``tokens, text``. Settings that differ by kind
+          of world are tuned if those for any kind are, and the cost is the sum over kinds.
     """
     own = rows.filter(pl.col("suite") == suite)
     keys = cluster_keys(own)
@@ -217,13 +220,14 @@ def leaderboard(
     spent = seconds or {}
     times = [[spent[each] for each in trials if each in spent] for trials in table["_trials"]]
     chosen = [whence.get(label, {}) for label in table["label"]]
-    tunings = [own.get("tuning") or {} for own in chosen]
+    tunings = [_tunings(own) for own in chosen]
     table = table.with_columns(
         pl.Series("failed", [lost.get(label, 0) for label in table["label"]], pl.UInt32),
         pl.Series("seconds", list(map(_mean, times)), pl.Float64),
         pl.Series("settings", [own.get("whence") for own in chosen], pl.String),
-        pl.Series("tuning_trials", [own.get("trials") for own in tunings], pl.UInt32),
-        pl.Series("tuning_seconds", [own.get("seconds") for own in tunings], pl.Float64),
+        pl.Series("tuning_trials", [_total(own, "trials") for own in tunings], pl.UInt32),
+        pl.Series("tuning_seconds", [_total(own, "seconds") for own in tunings], pl.Float64),
+        pl.Series("tuned_on", [", ".join(filter(None, own)) or None for own in tunings], pl.String),
     )
     counted = operations(own.select("trial", "label", "edits").unique(), costs or {})
     table = table.join(counted, on="label", how="left", maintain_order="left")
@@ -240,6 +244,17 @@ def leaderboard(
     return table.sort("score", descending=True, nulls_last=True, maintain_order=True).select(
         *(pl.col(name).cast(dtype) for name, dtype in BOARDS.items()), *ends
     )
+
+
+def _tunings(method: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return how the settings of a method were tuned, by kind of world ("" if it is not known)."""
+    worlds = method.get("worlds") or {method.get("world") or "": method}
+    return {world: own["tuning"] for world, own in worlds.items() if own.get("tuning")}
+
+
+def _total(tunings: Mapping[str, Mapping[str, Any]], name: str) -> Any:
+    values = [own[name] for own in tunings.values() if name in own]
+    return sum(values) if values else None
 
 
 def _mean(values: Sequence[float]) -> float | None:

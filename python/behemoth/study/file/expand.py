@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from os import fspath
 from typing import TYPE_CHECKING, Any
 
+from behemoth.edit.tuned import kind_of_world
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.request import EditRequest
 from behemoth.plan.structure import Structure
@@ -200,6 +201,7 @@ class _Point:
         for choice in self.methods:
             if not choice.is_at(self.tables):
                 continue
+            choice = choice.at(kind_of_world(self.corpus.grammar))
             with within("plan"):
                 request = _request({**self.tables["plan"], **choice.plan}, choice)
             if request.count is None:  # the facts of a rule are not chosen by exposures

@@ -6,8 +6,9 @@ included: a leaderboard that had to list its methods would miss a new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +16,7 @@ from typing import Any, get_args
 from behemoth.edit.protocol import EditMethod, Family, settings_of
 from behemoth.edit.registry import get_method, method_names, method_type
 from behemoth.edit.settings import Tuning, read_settings, read_tuning
-from behemoth.edit.tuned import PREFIX
+from behemoth.edit.tuned import OWN, PREFIX, WORLDS, tuned_worlds, world_in
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
@@ -48,6 +49,11 @@ class MethodChoice:
         of seeds, rotations and swaps.
     tuning : Tuning, optional
         How the settings were tuned, if their file states it; not part of any id.
+    world : str, optional
+        Kind of world that the settings are for, where they depend on it; not part of any id.
+    worlds : mapping of str to MethodChoice
+        The method by kind of world, if its settings are ``tuned:world``; a point of the grid takes
+        one of them (`at`), and `method` has the defaults.
     """
 
     name: str
@@ -57,6 +63,17 @@ class MethodChoice:
     where: Mapping[str, list[Any]] = field(default_factory=dict)
     measure: Mapping[str, Any] = field(default_factory=dict)
     tuning: Tuning | None = None
+    world: str | None = None
+    worlds: Mapping[str, MethodChoice] = field(default_factory=dict)
+
+    def at(self, world: str) -> MethodChoice:
+        """Return the method with its settings for a kind of world (`WORLDS`)."""
+        return self.worlds.get(world, self)
+
+    def among(self, worlds: Collection[str | None]) -> MethodChoice:
+        """Return the method restricted to kinds of world, at least one."""
+        kept = {world: own for world, own in self.worlds.items() if world in worlds}
+        return next(iter(kept.values())) if len(kept) == 1 else replace(self, worlds=kept)
 
     def is_at(self, tables: Mapping[str, Any]) -> bool:
         """Return whether it is carried out at the point whose sections are `tables`."""
@@ -69,28 +86,53 @@ class MethodChoice:
 
     @property
     def whence(self) -> str:
-        """Origin of the settings: ``default``, ``tuned`` or ``given`` (set by hand)."""
+        """Origin of the settings: ``default``, ``tuned`` or ``given`` (set by hand).
+
+        Settings by kind of world are tuned if those for any kind are.
+        """
+        if self.worlds:
+            origins = [own.whence for own in self.worlds.values()]
+            return next((one for one in ("tuned", "given") if one in origins), "default")
         if self.tuning is not None:
             return "tuned"
         own = self.settings == settings_of(method_type(self.name)())
         return "default" if own else "given"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the choice as plain values."""
+        """Return the choice as plain values.
+
+        If the settings depend on the kind of world, ``worlds`` has ``settings``, ``whence`` and
+        ``tuning`` of each.
+        """
         values = {
             "label": self.label, "name": self.name, "family": self.method.info.family,
-            "settings": self.settings, "plan": dict(self.plan), "whence": self.whence,
+            "plan": dict(self.plan),
         }  # fmt: skip
-        return values if self.tuning is None else {**values, "tuning": self.tuning.to_dict()}
+        if self.worlds:
+            by_world = {world: own._chosen() for world, own in self.worlds.items()}
+            return {**values, "whence": self.whence, "worlds": by_world}
+        return {**values, **self._chosen()}
+
+    def _chosen(self) -> dict[str, Any]:
+        """Return the settings and their origin as plain values."""
+        values: dict[str, Any] = {"settings": self.settings, "whence": self.whence}
+        if self.tuning is not None:
+            values["tuning"] = self.tuning.to_dict()
+        return values if self.world is None else {**values, "world": self.world}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MethodChoice:
         """Create the choice from values of `to_dict`, which lack ``where`` and ``measure``."""
-        method = get_method(values["name"], values["settings"])
+        by_world = {
+            world: cls.from_dict({**values, **own, "worlds": {}})
+            for world, own in values.get("worlds", {}).items()
+        }
+        method = get_method(values["name"], values.get("settings", {}))
         tuning = values.get("tuning")
         return cls(
             values["name"], values["label"], method, values["plan"],
-            tuning=None if tuning is None else made(Tuning, tuning),
+            tuning=None if tuning is None else made(Tuning, tuning), world=values.get("world"),
+            worlds=by_world,
         )  # fmt: skip
 
 
@@ -161,7 +203,7 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
     label = table.get("label")
     if label is not None and (not isinstance(label, str) or not label):
         raise ArgumentError("label", label, "a text")
-    settings, tuning = _settings(name, table.get("settings", {}), directory)
+    source = table.get("settings", {})
     plan = _fields_of("plan", table, EditRequest)
     measure = _fields_of("measure", table, Measurement)
     where = table_of("where", table.get("where", {}))
@@ -178,22 +220,39 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
         if not isinstance(values, list) or not values:
             raise ArgumentError(("grid", key), values, "a list of values, such as [1, 16]")
     check_size("grid", grid)
+    # Settings of a file are too many for a label.
+    base = {} if label or isinstance(source, str) else table_of("settings", source)
+    tuned = tuned_worlds(name) if world_in(source, own=True) == OWN else None
     found: list[MethodChoice] = []
     for values in product(*grid.values()):
         own = dict(zip(grid, values, strict=True))
-        given = {**settings, **own}
-        # Settings of a file are too many for a label.
-        listed = own if label or isinstance(table.get("settings"), str) else given
-        words = [f"{key} {value}" for key, value in listed.items()]
-        try:
-            method = get_method(name, given, text=True)  # TOML has no null value
-        except ArgumentError as error:
-            raise error.within("grid" if error.path[0] in own else "settings") from None
+        words = [f"{key} {value}" for key, value in {**base, **own}.items()]
         called = ", ".join([label or name, *words])
-        # Settings that a grid changes are no longer the tuned ones.
-        chosen = None if own else tuning
-        found.append(MethodChoice(name, called, method, plan, where, measure, chosen))
+        choice = partial(MethodChoice, name, called, plan=plan, where=where, measure=measure)
+        if not tuned:
+            method, tuning = _method(name, {} if tuned == [] else source, own, directory)
+            found.append(choice(method=method, tuning=tuning))
+            continue
+        by_world: dict[str, MethodChoice] = {}
+        for world in WORLDS:  # of one that it was not tuned on, a method has its defaults
+            of_world = f"{PREFIX}{world}" if world in tuned else {}
+            method, tuning = _method(name, of_world, own, directory)
+            by_world[world] = choice(method=method, tuning=tuning, world=world)
+        found.append(choice(method=get_method(name), worlds=by_world))
     return found
+
+
+def _method(
+    name: str, source: object, own: Mapping[str, Any], directory: Path | None
+) -> tuple[EditMethod, Tuning | None]:
+    """Return a method with the settings of its table and, on top of them, those of a grid."""
+    settings, tuning = _settings(name, source, directory)
+    try:
+        method = get_method(name, {**settings, **own}, text=True)  # TOML has no null value
+    except ArgumentError as error:
+        raise error.within("grid" if error.path[0] in own else "settings") from None
+    # Settings that a grid changes are no longer the tuned ones.
+    return method, None if own else tuning
 
 
 def _fields_of(key: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from behemoth.support.toml import read_toml
 
 from .method import named_tables
 
-__all__ = ["narrowed"]
+__all__ = ["is_method", "narrowed", "parts_of"]
 
 _HEADER = re.compile(r"^[ \t]*\[.*\][ \t]*(#.*)?$", re.MULTILINE)
 _METHOD = re.compile(r"[ \t]*\[\[[ \t]*method[ \t]*\]\]")
@@ -49,8 +49,8 @@ def narrowed(text: str, names: Collection[str]) -> str:
     kept: list[dict[str, Any]] = []
     parts: list[str] = []
     tables = iter(table["method"])
-    for part in _parts(text):
-        own = next(tables, None) if _METHOD.match(part) else None
+    for part in parts_of(text):
+        own = next(tables, None) if is_method(part) else None
         if own is None:
             parts.append(part)
             continue
@@ -71,11 +71,16 @@ def narrowed(text: str, names: Collection[str]) -> str:
     return found
 
 
-def _parts(text: str) -> list[str]:
+def parts_of(text: str) -> list[str]:
     """Return the text, cut before each table except subtables of methods."""
     starts = [found.start() for found in _HEADER.finditer(text) if not _WITHIN.match(found[0])]
     edges = [0, *starts, len(text)]
     return [text[begin:end] for begin, end in pairwise(edges)]
+
+
+def is_method(part: str) -> bool:
+    """Return whether a part of a text is a ``[[method]]`` table."""
+    return _METHOD.match(part) is not None
 
 
 def _cut(part: str) -> tuple[str, str]:

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import FORMAT_VERSIONS
+from behemoth.support.checks import flag
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
 from behemoth.support.text import listed_text
@@ -42,6 +43,7 @@ from .grid import SECTIONS, grid_points, table_of
 from .method import MethodChoice, read_methods
 from .narrowed import narrowed
 from .presets import study_text
+from .with_tuned import with_tuned
 
 __all__ = ["MEASURES", "Primary", "Study", "read_study"]
 
@@ -222,6 +224,25 @@ class Study:
                 raise ArgumentError("methods", ", ".join(chosen), allowed)
         return Study.parse(narrowed(self.text, list(dict.fromkeys(chosen))), self.directory)
 
+    def with_tuned(self) -> Study:
+        """Return the study with tuned settings for all methods that have them, as its own file.
+
+        Settings are those that tuning chose on the kind of each trial's world (``tuned:world``);
+        methods without tuned settings stay as they are.
+
+        Raises
+        ------
+        ArgumentError
+            If no method has tuned settings, or one that has is given settings or a grid of them.
+
+        Examples
+        --------
+        >>> from behemoth.study.file.spec import read_study
+        >>> read_study("leaderboard").with_tuned().methods[0].whence
+        'tuned'
+        """
+        return Study.parse(with_tuned(self.text), self.directory)
+
     @property
     def contrasts(self) -> bool:
         """Whether the primary contrast is of interest: stated, or not a board, which ranks."""
@@ -249,6 +270,8 @@ def read_study(
     source: str | PathLike[str],
     size: str | None = None,
     methods: Sequence[str] | None = None,
+    *,
+    tuned: bool = False,
 ) -> Study:
     """Read a study file, the study of a directory, or a preset; see `presets.study_text`.
 
@@ -258,11 +281,14 @@ def read_study(
         See `presets.study_text`.
     methods : sequence of str, optional
         Names of some of its methods (`Study.with_methods`); all by default.
+    tuned : bool
+        Give all methods that have them their tuned settings (`Study.with_tuned`).
 
     Raises
     ------
     ArgumentError
-        If there is no such study, or `Study.parse` refuses it.
+        If there is no such study, or `Study.parse`, `Study.with_methods` or `Study.with_tuned`
+        refuses it.
 
     Examples
     --------
@@ -270,7 +296,8 @@ def read_study(
     Study(frequency, methods=4, points=6)
     """
     study = Study.parse(*study_text(source, size), file=fspath(source))
-    return study if methods is None else study.with_methods(methods)
+    study = study if methods is None else study.with_methods(methods)
+    return study.with_tuned() if flag("tuned", tuned) else study
 
 
 def _primary(value: object, methods: tuple[MethodChoice, ...]) -> Primary:

@@ -17,13 +17,16 @@ def record_of(
     study: Study, expansion: Expansion, threads: int, directory: StudyDirectory
 ) -> StudyRecord:
     """Return the record of a study, which keeps the trials of other tools in its directory."""
+    worlds: dict[str, set[str | None]] = {}
+    for trial in expansion.trials:
+        worlds.setdefault(trial.choice.label, set()).add(trial.choice.world)
     return StudyRecord(
         name=study.name,
         question=study.question,
         primary=asdict(study.primary),
         threads=threads,
         corpus_version=study.format_version or FORMAT_VERSION,
-        methods=tuple(choice.to_dict() for choice in study.methods),
+        methods=tuple(choice.among(worlds[choice.label]).to_dict() for choice in study.methods),
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),
         trials=(*(unit.row() for unit in expansion.trials), *_foreign(directory, expansion)),

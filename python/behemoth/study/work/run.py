@@ -18,7 +18,7 @@ from behemoth.study.file.spec import Study, read_study
 from behemoth.study.results import Failure, Results
 from behemoth.study.saturation import facts_per_object, load_of
 from behemoth.study.tuned import tuned_here, tuned_text
-from behemoth.support.checks import is_url, part_of, path_of, whole_number
+from behemoth.support.checks import flag, is_url, part_of, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.progress import ProgressLike
 
@@ -135,6 +135,7 @@ def study(
     out: str | PathLike[str],
     size: str | None = None,
     methods: Sequence[str] | None = None,
+    tuned: bool = False,
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
@@ -155,6 +156,8 @@ def study(
         Size of a preset, where `source` is the name of one; smoke by default.
     methods : sequence of str, optional
         Names of the methods to restrict the study to; all by default.
+    tuned : bool
+        Give all methods that have them their tuned settings (`Study.with_tuned`).
     engine, workers, threads, part, memory, progress
         See `run_study`, which also lists the errors raised.
 
@@ -184,6 +187,7 @@ def study(
         raise ArgumentError("size", size, "a size only with the name of a preset")
     definition = source if isinstance(source, Study) else read_study(source, size)
     definition = definition if methods is None else definition.with_methods(methods)
+    definition = definition.with_tuned() if flag("tuned", tuned) else definition
     result = run_study(
         definition,
         out,

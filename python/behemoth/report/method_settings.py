@@ -1,0 +1,47 @@
+"""The settings of a method on a board, where they come from, and what choosing them cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .tables import duration
+
+__all__ = ["of_worlds", "origin", "settings_text"]
+
+_UNKNOWN = "\u2013"
+
+
+def origin(row: Mapping[str, Any]) -> str:
+    """Return the origin of the settings in a row of a board, and the cost of tuning them.
+
+    Tuned settings have two lines, the first of which names the kinds of world if the row does.
+    """
+    if row["settings"] != "tuned":
+        return {"default": "default", "given": "by hand"}.get(row["settings"], _UNKNOWN)
+    on = f" on {row['tuned_on']}" if row["tuned_on"] else ""
+    return f"tuned{on}\n{_spent(row['tuning_trials'], row['tuning_seconds'])}"
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Return the settings that have a value, as a study's file has them, without quotes."""
+    return ", ".join(
+        f"{key} = {str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in settings.items()
+        if value is not None
+    )
+
+
+def of_worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the settings by kind of world, each with its origin (`MethodChoice.to_dict`)."""
+    parts: list[str] = []
+    for world, own in worlds.items():
+        whence, tuning = own["whence"], own.get("tuning")
+        cost = f", {_spent(tuning['trials'], tuning['seconds'])}" if tuning else ""
+        said = settings_text(own["settings"]) or "none"
+        parts.append(f"settings on {world} ({whence}{cost}): {said}")
+    return "; ".join(parts)
+
+
+def _spent(trials: int, seconds: float) -> str:
+    return f"{trials:,} trials, {duration(seconds)}"
