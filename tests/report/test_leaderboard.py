@@ -168,7 +168,7 @@ def test_settings_by_kind_of_world_are_one_row_and_both_are_listed():
             (("b", worlds), ("c", half))]  # fmt: skip
     [board] = boards(drawn(VALUES, LEGS), methods=said)
     html = render_leaderboard(page_of(board, worlds={"b": worlds, "c": half}))
-    assert "tuned on tokens, text<small>36 trials, 1 min 0 s</small>" in html
+    assert "tuned on tokens, text<small>36 trials, 1 min</small>" in html
     assert "tuned on text<small>20 trials, 30 s</small>" in html
     assert (
         "settings on tokens (tuned, 16 trials, 30 s): steps = 3; "
