@@ -366,8 +366,3 @@ def test_a_vocabulary_over_the_limit_is_refused():
 def test_documents_out_of_range_are_refused(corpus, start, stop):
     with pytest.raises(ArgumentError):
         corpus.tokens(start, stop)
-
-
-def test_a_corpus_without_a_directory_has_no_shards_to_map(corpus):
-    with pytest.raises(Exception, match=r"Corpus\.open"):
-        corpus.shard(0)

@@ -44,17 +44,6 @@ def test_a_directory_holds_the_corpus(tmp_path, rich_corpus):
     assert Corpus.from_spec(out / "spec.toml").spec_hash == rich_corpus.spec_hash
 
 
-def test_shards_are_raw_tokens_that_numpy_maps(tmp_path, corpus):
-    corpus.write(tmp_path / "corpus", probes=0)
-    shard = Corpus.open(tmp_path / "corpus").shard(0)
-    assert isinstance(shard, np.memmap)
-    assert not shard.flags.writeable
-    raw = np.fromfile(tmp_path / "corpus" / "tokens" / "00000.bin", "<u2")
-    np.testing.assert_array_equal(shard, raw)
-    with pytest.raises(IndexError, match="shard 1 of 1"):
-        Corpus.open(tmp_path / "corpus").shard(1)
-
-
 def test_a_wide_vocabulary_takes_four_bytes(tmp_path):
     corpus = Corpus(World(50, 2, 40_000), base=40_000)
     assert corpus.dtype == np.uint32

@@ -69,11 +69,11 @@
 //! # Modules
 //!
 //! Each module uses only modules before it (`tests/tree.rs` checks this): [`error`], `numbers`,
-//! `memory`, `value`, `canonical`, `system`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`], [`parquet`], [`labels`]; then the
-//! alternatives, one file each: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
-//! [`background`], [`insert`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`],
-//! [`corpus`], [`shard`]. Invalid input is returned as an [`Error`] whose fields are the path of
-//! the value, the value and the allowed values.
+//! `memory`, `value`, `canonical`, `system`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`],
+//! [`parquet`], [`labels`]; then the alternatives, one file each: [`relation`] kinds, [`exposure`]
+//! forms, [`schedule`], [`filler`], [`background`], [`insert`], [`grammar`] templates, [`document`]
+//! kinds; then [`spec`], [`world`], [`corpus`], [`shard`]. Invalid input is returned as an
+//! [`Error`] whose fields are the path of the value, the value and the allowed values.
 
 // The engine has no unsafe code. The Python binding is part of the crate, and its macros generate
 // unsafe code; with that feature the lint is therefore `deny`, which the module can override.

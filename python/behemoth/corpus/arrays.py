@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.support.errors import ArgumentError
-
-
-class FactArrays(NamedTuple):
-    """Facts as parallel arrays.
-
-    Attributes
-    ----------
-    subject : uint64[n]
-        Subject; of a link fact the object it starts from.
-    relation, object : uint32[n]
-    minority : int64[n]
-        Second object; -1 for none.
-    """
-
-    subject: NDArray[np.uint64]
-    relation: NDArray[np.uint32]
-    object: NDArray[np.uint32]
-    minority: NDArray[np.int64]
 
 
 def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDArray[Any]:
@@ -57,6 +39,17 @@ def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDAr
         if not 0 <= bad <= largest:
             raise ArgumentError(name, bad, f"whole numbers 0 to {largest}")
     return np.asarray(array, dtype=dtype, order="C")
+
+
+def chosen_facts(facts: ArrayLike | None, count: int) -> NDArray[np.uint64]:
+    """Return ids of facts as an array of the same shape; of all `count` facts if `facts` is None.
+
+    Raises
+    ------
+    ArgumentError
+        When the ids are not whole numbers from 0.
+    """
+    return whole(np.arange(count, dtype=np.uint64) if facts is None else facts, "facts", np.uint64)
 
 
 def fillable(out: NDArray[Any]) -> NDArray[Any]:

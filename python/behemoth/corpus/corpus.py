@@ -2,7 +2,9 @@
 
 This file is longer than others because the one class is the complete interface of a corpus: most
 of its lines are docstrings and signatures, and methods of more than a few lines are implemented in
-other modules of the package.
+other modules of the package. Its methods stand in this order: making a corpus; its spec, and what
+the spec refers to; its numbers; its vocabulary and text; tokens; documents; facts; twins; its
+directory.
 """
 
 from __future__ import annotations
@@ -21,10 +23,9 @@ from behemoth import _gen
 from behemoth.store.source import at_hand
 from behemoth.support.checks import flag, integral, is_url, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
 
-from .arrays import fillable, overrides, whole
+from .arrays import chosen_facts, fillable, overrides, whole
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
@@ -32,6 +33,7 @@ from .lettering import Lettering, lettering_of
 from .mixture import Filler, Insert, Scheduled
 from .native import native_corpus, split_exposures
 from .objects import ObjectTokens
+from .shards import open_shard
 from .source import read_manifest, read_source
 from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template
 from .tokens import END_OF_DOCUMENT
@@ -205,6 +207,11 @@ class Corpus:
         self.world = world._as(native.world)
         self.directory = None
 
+    def _twin(self, native: _gen.Corpus) -> Corpus:
+        twin = type(self).__new__(type(self))
+        twin._set(native, self.world, self._exposures, self._text, self._background)
+        return twin
+
     @classmethod
     def from_arrays(
         cls,
@@ -259,6 +266,26 @@ class Corpus:
         return self._native.spec_toml
 
     @property
+    def exposures_array(self) -> NDArray[np.uint32] | None:
+        """Exposures of each subject fact, [n], if they were given as an array and not by a rule."""
+        return self._exposures
+
+    @property
+    def background(self) -> Background | None:
+        """The documents of another corpus that are placed between its own, if any."""
+        return self._background
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """The grammar that the corpus is written with, if any."""
+        return None if self._text is None else self._text.grammar
+
+    @property
+    def text_settings(self) -> Text | None:
+        """Its grammar, and the tokenizer of its text; None without a grammar."""
+        return self._text
+
+    @property
     def num_sentences(self) -> int:
         """Number of sentences."""
         return self._native.sentences
@@ -282,6 +309,11 @@ class Corpus:
         return self._native.document_tokens
 
     @property
+    def exposure_classes(self) -> list[dict[str, int]]:
+        """Number of facts at each number of exposures: a list of dicts of exposures and facts."""
+        return json.loads(self._native.exposure_classes)
+
+    @property
     def num_shards(self) -> int:
         """Number of shards."""
         return self._native.shards
@@ -301,6 +333,11 @@ class Corpus:
         """The partition of token ids: size, base, and ranges with kind, first and count."""
         return json.loads(self._native.vocabulary)
 
+    @property
+    def end_of_document(self) -> int:
+        """The token that ends a document."""
+        return self.vocabulary.get("end_of_document", END_OF_DOCUMENT)
+
     @cached_property
     def templates(self) -> list[dict[str, Any]]:
         """Every wording, with the properties of its template.
@@ -312,11 +349,6 @@ class Corpus:
         """
         return json.loads(self._native.templates)
 
-    @property
-    def exposure_classes(self) -> list[dict[str, int]]:
-        """Number of facts at each number of exposures: a list of dicts of exposures and facts."""
-        return json.loads(self._native.exposure_classes)
-
     @cached_property
     def _lettering(self) -> Lettering:
         return lettering_of(self)
@@ -327,31 +359,6 @@ class Corpus:
         return self._lettering.names
 
     @property
-    def end_of_document(self) -> int:
-        """The token that ends a document."""
-        return self.vocabulary.get("end_of_document", END_OF_DOCUMENT)
-
-    @property
-    def grammar(self) -> Grammar | None:
-        """The grammar that the corpus is written with, if any."""
-        return None if self._text is None else self._text.grammar
-
-    @property
-    def text_settings(self) -> Text | None:
-        """Its grammar, and the tokenizer of its text; None without a grammar."""
-        return self._text
-
-    @property
-    def exposures_array(self) -> NDArray[np.uint32] | None:
-        """Exposures of each subject fact, [n], if they were given as an array and not by a rule."""
-        return self._exposures
-
-    @property
-    def background(self) -> Background | None:
-        """The documents of another corpus that are placed between its own, if any."""
-        return self._background
-
-    @property
     def tokenizer_kind(self) -> str:
         """Kind of its tokens: ``"words"``, or the model of its tokenizer, such as ``"BPE"``."""
         return self._lettering.kind
@@ -360,6 +367,24 @@ class Corpus:
     def tokenizer_files(self) -> dict[str, bytes]:
         """The files of its tokenizer, by name."""
         return self._lettering.files
+
+    def decode(self, tokens: ArrayLike) -> str:
+        """Write tokens as text; the tokenizer of the corpus encodes it back."""
+        known = whole(tokens, "tokens", np.uint32).ravel()
+        if known.size and known.max() >= self.vocabulary_size:
+            raise ArgumentError("tokens", int(known.max()), f"ids below {self.vocabulary_size}")
+        return self._lettering.decode(known.tolist())
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Decoder that writes many documents as text in one call, each as `decode` does."""
+        return self._lettering.decoder(self.end_of_document)
+
+    def object_tokens(self, relation: int) -> ObjectTokens:
+        """Return the tokens of all objects of a relation (with a grammar); cached."""
+        if relation not in self._objects:
+            self._objects[relation] = ObjectTokens(self, relation)
+        return self._objects[relation]
 
     def count_tokens(self, *, threads: int = 0, progress: ProgressLike = None) -> int:
         """Return the exact number of tokens; this needs a pass over the corpus if lengths vary."""
@@ -404,17 +429,18 @@ class Corpus:
         """Return numbered blocks of `length` tokens, iterable and resumable; see `Blocks`."""
         return Blocks(self, length, start, stop, dtype)
 
-    def decode(self, tokens: ArrayLike) -> str:
-        """Write tokens as text; the tokenizer of the corpus encodes it back."""
-        known = whole(tokens, "tokens", np.uint32).ravel()
-        if known.size and known.max() >= self.vocabulary_size:
-            raise ArgumentError("tokens", int(known.max()), f"ids below {self.vocabulary_size}")
-        return self._lettering.decode(known.tolist())
+    def roles(self, start: int, stop: int, *, threads: int = 0) -> NDArray[np.uint8]:
+        """Return the role of each of `tokens(start, stop)`.
 
-    @cached_property
-    def decoder(self) -> Decoder:
-        """Decoder that writes many documents as text in one call, each as `decode` does."""
-        return self._lettering.decoder(self.end_of_document)
+        Returns
+        -------
+        uint8[n]
+            `GRAMMAR`, `SUBJECT`, `OBJECT` or `END` of `behemoth.corpus.roles`; with a grammar
+            `BACKGROUND` for tokens of a background or a filler.
+        """
+        from .roles import roles
+
+        return roles(self, start, stop, threads)
 
     def texts(self, start: int, stop: int) -> list[str]:
         """Return documents start..stop (`stop` excluded) as text.
@@ -439,33 +465,11 @@ class Corpus:
 
         return document_frame(self, integral("start", start), integral("stop", stop))
 
-    def questions(
-        self, facts: ArrayLike | None = None, *, held_out: bool | None = None
-    ) -> pl.DataFrame:
-        """Return questions and their answers as text, one row per fact and wording.
+    def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return whether each of documents start..stop states facts, as bool[stop - start]."""
+        from .documents import says_facts
 
-        Parameters
-        ----------
-        facts : array_like of int, optional
-            Ids of facts; all facts by default.
-        held_out : bool, optional
-            If true, only wordings that are never written; if false, only those that may be.
-
-        Returns
-        -------
-        polars.DataFrame
-            See `behemoth.corpus.questions`.
-        """
-        from .questions import question_frame
-
-        ids = np.arange(self.world.num_facts) if facts is None else facts
-        return question_frame(self, whole(ids, "facts", np.uint64).ravel(), held_out)
-
-    def object_tokens(self, relation: int) -> ObjectTokens:
-        """Return the tokens of all objects of a relation (with a grammar); cached."""
-        if relation not in self._objects:
-            self._objects[relation] = ObjectTokens(self, relation)
-        return self._objects[relation]
+        return says_facts(self, start, stop)
 
     def spans(self, start: int, stop: int) -> pl.DataFrame:
         """Return the mentions of subjects and objects in documents start..stop, with a grammar.
@@ -481,18 +485,34 @@ class Corpus:
 
         return span_frame(self._native.spans(start, stop))
 
-    def roles(self, start: int, stop: int, *, threads: int = 0) -> NDArray[np.uint8]:
-        """Return the role of each of `tokens(start, stop)`.
+    def sentences(self, start: int, stop: int) -> pl.DataFrame:
+        """Return every sentence of documents start..stop (`stop` excluded), as it is written.
 
         Returns
         -------
-        uint8[n]
-            `GRAMMAR`, `SUBJECT`, `OBJECT` or `END` of `behemoth.corpus.roles`; with a grammar
-            `BACKGROUND` for tokens of a background or a filler.
+        polars.DataFrame
+            The columns of `ledger`.
         """
-        from .roles import roles
+        from .entries import sentence_frame
 
-        return roles(self, start, stop, threads)
+        first, last = integral("start", start), integral("stop", stop)
+        return sentence_frame(self, self._native.entries(first, last))
+
+    def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
+        """Return documents of the filler's language that no corpus contains, for perplexity.
+
+        They are the same for every corpus with this filler, whatever its amount.
+
+        Parameters
+        ----------
+        start, stop : int
+            Range of document numbers, `stop` excluded.
+
+        Returns
+        -------
+        list of arrays in the corpus dtype, each with its end of document
+        """
+        return [tokens.astype(self.dtype) for tokens in self._native.filler_documents(start, stop)]
 
     def exposures(self, facts: ArrayLike | None = None) -> NDArray[np.uint64]:
         """Return the number of times each fact is written.
@@ -507,22 +527,8 @@ class Corpus:
         -------
         uint64 array of the same shape
         """
-        every = np.arange(self.world.num_facts, dtype=np.uint64) if facts is None else facts
-        ids = whole(every, "facts", np.uint64)
+        ids = chosen_facts(facts, self.world.num_facts)
         return self._native.exposures(ids.ravel()).reshape(ids.shape)
-
-    def sentences(self, start: int, stop: int) -> pl.DataFrame:
-        """Return every sentence of documents start..stop (`stop` excluded), as it is written.
-
-        Returns
-        -------
-        polars.DataFrame
-            The columns of `ledger`.
-        """
-        from .entries import sentence_frame
-
-        first, last = integral("start", start), integral("stop", stop)
-        return sentence_frame(self, self._native.entries(first, last))
 
     def ledger(self, facts: ArrayLike) -> pl.DataFrame:
         """Return every sentence of these facts.
@@ -544,6 +550,27 @@ class Corpus:
     def sample_facts(self, count: int) -> NDArray[np.uint64]:
         """Return an exact sample of facts, sorted: uint64[min(count, facts)]."""
         return self._native.sample_facts(whole_number("count", count))
+
+    def questions(
+        self, facts: ArrayLike | None = None, *, held_out: bool | None = None
+    ) -> pl.DataFrame:
+        """Return questions and their answers as text, one row per fact and wording.
+
+        Parameters
+        ----------
+        facts : array_like of int, optional
+            Ids of facts; all facts by default.
+        held_out : bool, optional
+            If true, only wordings that are never written; if false, only those that may be.
+
+        Returns
+        -------
+        polars.DataFrame
+            See `behemoth.corpus.questions`.
+        """
+        from .questions import question_frame
+
+        return question_frame(self, chosen_facts(facts, self.world.num_facts).ravel(), held_out)
 
     def probes(
         self,
@@ -569,35 +596,7 @@ class Corpus:
         """
         from .probes import probe_frame
 
-        if isinstance(templates, str) or not isinstance(templates, Sequence | None):
-            raise ArgumentError("templates", templates, "a list of names of templates")
-        ids = np.arange(self.world.num_facts) if facts is None else facts
-        wanted = whole(ids, "facts", np.uint64).ravel()
-        frame = probe_frame(self, wanted, templates, combinations=combinations)
-        return self.world.named(frame)
-
-    def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Return whether each of documents start..stop states facts, as bool[stop - start]."""
-        says = self._native.document_kinds(start, stop) == 0
-        if "insert" in self.spec["corpus"]:
-            says[self._native.entries(start, stop)[3] - start] = True
-        return says
-
-    def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
-        """Return documents of the filler's language that no corpus contains, for perplexity.
-
-        They are the same for every corpus with this filler, whatever its amount.
-
-        Parameters
-        ----------
-        start, stop : int
-            Range of document numbers, `stop` excluded.
-
-        Returns
-        -------
-        list of arrays in the corpus dtype, each with its end of document
-        """
-        return [tokens.astype(self.dtype) for tokens in self._native.filler_documents(start, stop)]
+        return probe_frame(self, facts, templates, combinations=combinations)
 
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
         """Return the twin in which some facts have other objects.
@@ -641,11 +640,6 @@ class Corpus:
         This is the corpus itself if it inserts no sentences.
         """
         return without_insert(self)
-
-    def _twin(self, native: _gen.Corpus) -> Corpus:
-        twin = type(self).__new__(type(self))
-        twin._set(native, self.world, self._exposures, self._text, self._background)
-        return twin
 
     def write(
         self,
@@ -719,9 +713,7 @@ class Corpus:
         """
         if not 0 <= index < self.num_shards:
             raise IndexError(f"shard {index} of {self.num_shards}")
-        path = self.require_directory() / "tokens" / f"{index:05}.bin"
-        check_regular(path)
-        return np.memmap(path, dtype=self.dtype.newbyteorder("<"), mode="r")
+        return open_shard(self.require_directory(), index, self.dtype)
 
     def require_directory(self) -> Path:
         """Return the directory that the corpus was opened from.

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .corpus import Corpus
 
-__all__ = ["FACT", "SCHEMA", "document_frame", "document_texts"]
+__all__ = ["FACT", "SCHEMA", "document_frame", "document_texts", "says_facts"]
 
 FACT = pl.Struct(
     {
@@ -110,6 +111,15 @@ def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
         facts=pl.struct(field.name for field in FACT.fields),
         questions=pl.col("is_question").mean(),
     )
+
+
+def says_facts(corpus: Corpus, start: int, stop: int) -> NDArray[np.bool_]:
+    """Return whether each of documents start..stop states facts, as bool[stop - start]."""
+    native = corpus._native
+    says = native.document_kinds(start, stop) == 0
+    if "insert" in corpus.spec["corpus"]:  # other documents may have sentences inserted
+        says[native.entries(start, stop)[3] - start] = True
+    return says
 
 
 def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:

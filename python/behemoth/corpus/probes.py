@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from behemoth import _gen
 from behemoth.support.errors import ArgumentError
@@ -28,6 +28,7 @@ from behemoth.support.files import replacing
 from behemoth.support.parquet import sink_parquet
 from behemoth.support.progress import Advance, silent
 
+from .arrays import chosen_facts
 from .roles import roles_of_ids
 from .templates import EDIT
 from .wordings import WRITTEN_ASKED, Asked, asked_wordings, probed
@@ -41,40 +42,33 @@ _ALL = {"behemoth_combinations": "all"}  # in the metadata of a file with all co
 
 def probe_frame(
     corpus: Corpus,
-    facts: NDArray[np.uint64],
+    facts: ArrayLike | None = None,
     templates: Sequence[str] | None = None,
     *,
     combinations: bool = False,
 ) -> pl.DataFrame:
-    """Return the probes of facts, wording by wording.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    facts : uint64[n]
-    templates : sequence of str, optional
-        Names of templates; by default those that the corpus is written with.
-    combinations : bool
-        If true, all combinations of the repeats grammar's fillers, instead of one drawn for each
-        fact.
+    """Return the probes of facts, wording by wording; parameters are those of `Corpus.probes`.
 
     Raises
     ------
     ArgumentError
         When a template does not exist, or its object does not come last.
     """
+    if isinstance(templates, str) or not isinstance(templates, Sequence | None):
+        raise ArgumentError("templates", templates, "a list of names of templates")
+    ids = chosen_facts(facts, corpus.world.num_facts).ravel()
     known = probed(corpus)
     wanted = list(written_templates(corpus)) if templates is None else list(templates)
     for name in wanted:
         if name not in known:
             raise ArgumentError.unknown("templates", name, known)
     frames = [
-        _asked_frame(corpus, facts, asked, number)
+        _asked_frame(corpus, ids, asked, number)
         for name in wanted
         for asked in asked_wordings(corpus, name)
         for number in _combinations(asked.wording, all_of_them=combinations)
     ]
-    return pl.concat(frames) if frames else pl.DataFrame()
+    return corpus.world.named(pl.concat(frames) if frames else pl.DataFrame())
 
 
 def probes_in(

@@ -21,6 +21,7 @@ from behemoth.support.text import listed_text, toml_text
 from behemoth.support.toml import no_toml, read_toml
 
 from .background import read_background
+from .shards import shard_file
 from .tokens import END_OF_DOCUMENT
 
 if TYPE_CHECKING:
@@ -395,7 +396,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         files = [shard["file"] for shard in manifest["shards"]]
         sound = (
             all(isinstance(table, dict) for table in tables)
-            and files == [f"tokens/{number:05}.bin" for number in range(len(files))]
+            and files == [shard_file(number) for number in range(len(files))]
             and isinstance(manifest["spec_hash"], str)
             and isinstance(manifest["complete"], bool)
             # Shards have no sizes until the corpus is complete.

@@ -34,6 +34,7 @@ from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 from behemoth.support.toml import read_toml
 
+from .shards import SHARDS, shard_file, shard_record
 from .source import MANIFEST, SUMS, read_source, spec_hash_of
 from .spec import PROBED_FACTS
 from .write import CORPUS, Written, check_written, write_companions, write_corpus_sums
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from .corpus import Corpus
 
 __all__ = ["corpus_in_store", "finish_in_store", "version_in_store", "write_to_store"]
-
-_TOKENS = "tokens/"
 
 
 def write_to_store(
@@ -102,7 +101,7 @@ def _begun(url: str) -> tuple[Corpus, dict[str, Entry]]:
     if "spec.toml" not in files:
         raise ArgumentError("directory", url, "a corpus whose part 0 was written")
     # The files that a spec depends on, such as a table, are beside it.
-    beside = {name: row for name, row in files.items() if not name.startswith(_TOKENS)}
+    beside = {name: row for name, row in files.items() if not name.startswith(SHARDS)}
     beside.pop(MANIFEST, None)
     place = stage_of("directory", url, "-spec")
     with lock_folder(place):
@@ -293,7 +292,7 @@ class _Job:
     def _send_beside(self, *, final: bool) -> None:
         """Send the files beside the shards except the manifest; finally the digests again."""
         own = [path.as_posix() for path in CORPUS.own(self.stage)]
-        names = [name for name in own if not name.startswith(_TOKENS) and name != MANIFEST]
+        names = [name for name in own if not name.startswith(SHARDS) and name != MANIFEST]
 
         def send(name: str, moved: Moved) -> None:
             moved(0)
@@ -341,7 +340,7 @@ class _Job:
         beside = {
             name: row
             for name, row in files.items()
-            if not name.startswith(_TOKENS) and name != MANIFEST
+            if not name.startswith(SHARDS) and name != MANIFEST
             and (name == "spec.toml" or not (self.stage / name).is_file())
         }  # fmt: skip
         bring(self.place, Ledger("spec.toml", "", True, beside), self.stage)
@@ -392,7 +391,7 @@ class _Job:
 
 
 def _names(shard: int) -> tuple[str, str]:
-    return f"{_TOKENS}{shard:05}.bin", f"{_TOKENS}{shard:05}.json"
+    return shard_file(shard), shard_record(shard)
 
 
 def _spec_hash(record: Path) -> object:

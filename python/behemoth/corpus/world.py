@@ -3,9 +3,6 @@
 Facts are numbered: first the subject facts (``subject * relations + relation``),
 then the link facts object -> nested object. A table world numbers its facts in
 the order (subject, relation).
-
-This file is longer than others for the reason of `corpus.py`: the one class is the complete
-interface of a world, most of whose lines are docstrings and signatures.
 """
 
 from __future__ import annotations
@@ -23,7 +20,8 @@ from behemoth import _gen
 from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError
 
-from .arrays import FactArrays, overrides, pairs, whole
+from .arrays import overrides, pairs, whole
+from .fact_columns import FactArrays, fact_arrays, fact_frame, first_facts
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
 if TYPE_CHECKING:
@@ -358,14 +356,7 @@ class World:
     @cached_property
     def examples(self) -> dict[int, int]:
         """A fact of each relation that has any: the first, by relation."""
-        relations = range(len(self.relation_table))
-        if not self.is_table:
-            return dict(zip(relations, self.fact_ids(0, list(relations)).tolist(), strict=True))
-        # Of a table, any subject may lack any relation.
-        import polars as pl
-
-        facts = self.facts().group_by("relation").agg(pl.col("fact").min())
-        return dict(facts.sort("relation").iter_rows())
+        return first_facts(self)
 
     def links(self, relation: int) -> NDArray[np.uint32]:
         """The map object -> nested object of a composed relation: uint32[objects]."""
@@ -386,12 +377,12 @@ class World:
         if not first <= last <= self.num_facts:
             raise ArgumentError("range", f"{first}:{last}", f"a range within 0:{self.num_facts}")
         arrays = self.arrays_of(range(first, last))
-        return self._frame(np.arange(first, last, dtype=np.uint64), arrays)
+        return fact_frame(self, np.arange(first, last, dtype=np.uint64), arrays)
 
     def facts_of(self, facts: ArrayLike) -> pl.DataFrame:
         """Return the facts with these ids, in their order, as a frame like that of `facts`."""
         ids = np.atleast_1d(whole(facts, "facts", np.uint64))
-        return self._frame(ids, self.arrays_of(ids))
+        return fact_frame(self, ids, self.arrays_of(ids))
 
     def arrays_of(self, facts: ArrayLike | range) -> FactArrays:
         """Return subject, relation, object and minority object of facts, in their order.
@@ -406,32 +397,7 @@ class World:
         ArgumentError
             When a fact does not exist.
         """
-        if isinstance(facts, range):
-            if facts.step != 1 or not 0 <= facts.start <= facts.stop <= self.num_facts:
-                allowed = f"a range of step 1 within 0:{self.num_facts}"
-                raise ArgumentError("facts", facts, allowed)
-            return FactArrays(*self._native.facts_range(facts.start, facts.stop))
-        ids = np.atleast_1d(whole(facts, "facts", np.uint64))
-        return FactArrays(*self._native.facts_of(ids))
-
-    def _frame(self, facts: NDArray[np.uint64], arrays: FactArrays) -> pl.DataFrame:
-        import polars as pl
-
-        return pl.DataFrame(
-            {
-                "fact": facts,
-                "link": facts >= np.uint64(self.num_subject_facts),
-                "subject": arrays.subject,
-                "relation": arrays.relation,
-                "object": arrays.object,
-                "minority_object": arrays.minority,
-            }
-        ).with_columns(
-            pl.when(pl.col("minority_object") >= 0)
-            .then(pl.col("minority_object"))
-            .cast(pl.UInt32)
-            .alias("minority_object")
-        )
+        return fact_arrays(self, facts)
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a frame of facts with name columns added, if the world has names.

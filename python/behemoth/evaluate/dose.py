@@ -238,36 +238,10 @@ def ed50(
     if not 0 < quantile < 1:
         raise ArgumentError("quantile", quantile, "between 0 and 1")
     keys = [name for name in CLUSTERS if name in frame.columns]
-    rows = []
-    for key, part in groups_of(frame.drop_nulls("dose"), by):
-        cluster = (
-            part.select(pl.struct(keys).rank("dense") - 1).to_series().to_numpy().astype(np.int64)
-            if keys
-            else np.zeros(len(part), np.int64)
-        )
-        clusters = int(cluster.max()) + 1
-        dose = part["dose"].cast(pl.Float64).to_numpy()
-        reached = part["reached"].to_numpy()
-        _, events, risk = counts = _counts(dose, reached, cluster, clusters)
-        value = _quantile(*counts, np.ones((1, clusters)), quantile)[0]
-        low = high = None
-        if clusters > 1:
-            weights = resampled_weights(clusters, resamples, seed)
-            drawn = _quantile(counts[0], events, risk, weights, quantile)
-            low, high = proper(*interval(drawn, level))
-        rows.append(
-            {
-                **dict(zip(by, key, strict=True)),
-                "edits": len(part),
-                "reached": int(reached.sum()),
-                "ed50": None if math.isinf(value) else float(value),
-                "censored": math.isinf(value),
-                "beyond": float(dose.max()),
-                "low": low,
-                "high": high,
-                "clusters": clusters,
-            }
-        )
+    rows = [
+        dict(zip(by, key, strict=True)) | _group_dose(part, keys, quantile, resamples, level, seed)
+        for key, part in groups_of(frame.drop_nulls("dose"), by)
+    ]
     schema = {
         **{name: frame.schema[name] for name in by},
         "edits": pl.UInt32,
@@ -281,6 +255,36 @@ def ed50(
     }
     found = pl.DataFrame(rows, schema=schema)
     return found.sort(by) if by else found
+
+
+def _group_dose(
+    part: pl.DataFrame, keys: list[str], quantile: float, resamples: int, level: float, seed: int
+) -> dict[str, Any]:
+    """Return the row of `ed50` of one group of edits, whose clusters are by the columns `keys`."""
+    cluster = (
+        part.select(pl.struct(keys).rank("dense") - 1).to_series().to_numpy().astype(np.int64)
+        if keys
+        else np.zeros(len(part), np.int64)
+    )
+    clusters = int(cluster.max()) + 1
+    dose = part["dose"].cast(pl.Float64).to_numpy()
+    reached = part["reached"].to_numpy()
+    counts = _counts(dose, reached, cluster, clusters)
+    value = _quantile(*counts, np.ones((1, clusters)), quantile)[0]
+    low = high = None
+    if clusters > 1:
+        drawn = _quantile(*counts, resampled_weights(clusters, resamples, seed), quantile)
+        low, high = proper(*interval(drawn, level))
+    return {
+        "edits": len(part),
+        "reached": int(reached.sum()),
+        "ed50": None if math.isinf(value) else float(value),
+        "censored": math.isinf(value),
+        "beyond": float(dose.max()),
+        "low": low,
+        "high": high,
+        "clusters": clusters,
+    }
 
 
 def _counts(

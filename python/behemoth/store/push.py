@@ -157,33 +157,9 @@ def send(
     wanted = recorded(source, names)
     listed = set(target.ledger.files)  # before this call
     book = Book(place, target.ledger, shared=record == STUDY)
-    if target.replaces is not None:  # without its record, the old directory is no longer valid
-        book.begin()
-        place.remove([target.replaces, *part_names(sizes)])
-        sizes.pop(target.replaces, None)
-    parts = part_names(sizes) if record == STUDY and target.replaces is None else []
-    if parts:
-        book.take(target.ledger.files, target.named.get(""))
-    if force:  # files in the store are not assumed to be intact
-        book.force(names)
-    if parts:  # the ledger lists what theirs list before any of it changes
-        book.begin()
-        place.remove(parts)
-    if stale:  # a unit has no record while its files are replaced
-        book.strike(stale, now=True)  # first: if this is stopped, it lists nothing that is gone
-        book.begin()
-        place.remove(stale)
+    _make_way(target, book, names, stale, force=force)
     total, sent = transfer(place, book, source, record, names, sizes, wanted, progress)
-    gone = _left_over(book.ledger, names, listed)
-    if merges:  # units of other machines stay, and so do files of no unit
-        own = {unit_of(name) for name in names} - {None}
-        gone = [name for name in gone if unit_of(name) in own]
-    if gone:
-        if merges:  # another machine may complete the ledger, which then lists nothing that is gone
-            book.strike(gone, now=True)
-        book.begin()
-        place.remove(gone)
-        book.strike(gone)  # after the removal, so that the next call goes on with it
+    gone = _remove_left_over(place, book, names, listed, merges=merges)
     if sent or gone or not book.ledger.complete:
         book.close(complete=True)
     if record != STUDY:  # a part of a study may have written its ledger again since
@@ -200,6 +176,42 @@ def send(
         kept=len(kept),
         seconds=time.perf_counter() - began,
     )
+
+
+def _make_way(
+    target: Target, book: Book, names: list[str], stale: list[str], *, force: bool
+) -> None:
+    """Remove what must not be in the store while files are sent, and prepare the ledger.
+
+    Parameters
+    ----------
+    target : Target
+    book : Book
+        The ledger of `target`.
+    names : list of str
+        Files of the directory.
+    stale : list of str
+        Files of units that are replaced.
+    force : bool
+    """
+    place, sizes = target.place, target.sizes
+    if target.replaces is not None:  # without its record, the old directory is no longer valid
+        book.begin()
+        place.remove([target.replaces, *part_names(sizes)])
+        sizes.pop(target.replaces, None)
+    is_study = target.ledger.record == STUDY
+    parts = part_names(sizes) if is_study and target.replaces is None else []
+    if parts:
+        book.take(target.ledger.files, target.named.get(""))
+    if force:  # files in the store are not assumed to be intact
+        book.force(names)
+    if parts:  # the ledger lists what theirs list before any of it changes
+        book.begin()
+        place.remove(parts)
+    if stale:  # a unit has no record while its files are replaced
+        book.strike(stale, now=True)  # first: if this is stopped, it lists nothing that is gone
+        book.begin()
+        place.remove(stale)
 
 
 def transfer(
@@ -374,11 +386,37 @@ def part_text(name: str) -> str:
     return name if part is None else f"part {part[0]}/{part[1]}"
 
 
-def _left_over(ledger: Ledger, names: list[str], listed: set[str]) -> list[str]:
-    """Return the files of an earlier directory, the record first, which invalidates the rest.
+def _remove_left_over(
+    place: Place, book: Book, names: list[str], listed: set[str], *, merges: bool
+) -> list[str]:
+    """Remove the files of an earlier directory from the store, and return them.
 
-    Files that were `listed` and are not in the store are among them: a call that was stopped has
-    removed them. What others have entered since is not.
+    The record is the first, which invalidates the rest. Files that were `listed` and are not in the
+    store are among them: a call that was stopped has removed them. What others have entered since
+    is not.
+
+    Parameters
+    ----------
+    place : Place
+    book : Book
+    names : list of str
+        Files of the directory.
+    listed : set of str
+        Files that the ledger listed before this call.
+    merges : bool
+        Whether units of other machines stay, and so do files of no unit.
     """
-    gone = (set(ledger.files) & listed) - set(names)
-    return sorted(gone, key=lambda name: (name != ledger.record, name))
+    gone = sorted(
+        (set(book.ledger.files) & listed) - set(names),
+        key=lambda name: (name != book.ledger.record, name),
+    )
+    if merges:
+        own = {unit_of(name) for name in names} - {None}
+        gone = [name for name in gone if unit_of(name) in own]
+    if gone:
+        if merges:  # another machine may complete the ledger, which then lists nothing that is gone
+            book.strike(gone, now=True)
+        book.begin()
+        place.remove(gone)
+        book.strike(gone)  # after the removal, so that the next call goes on with it
+    return gone

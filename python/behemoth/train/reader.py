@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.roles import role_filler
+from behemoth.corpus.shards import shard_file
 from behemoth.support.errors import CorpusError
 
 
@@ -127,7 +128,7 @@ class ShardReader:
         """Refuse a directory with a missing or incomplete shard before a run starts."""
         directory, size = self._directory, self._corpus.dtype.itemsize
         for shard, expected in enumerate(sizes):
-            path = directory / "tokens" / f"{shard:05}.bin"
+            path = directory / shard_file(shard)
             there = path.stat().st_size // size if path.is_file() else None
             if there != expected:
                 tokens = "is not there" if there is None else f"has {there} tokens"

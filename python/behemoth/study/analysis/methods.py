@@ -83,7 +83,6 @@ def methods_of(
         - flops, memory: see `operations`.
         - ..._low, ..._high: 95 % intervals by the cluster jackknife, null for one cluster.
     """
-    by = ("label",)
     labels = edits["label"].unique(maintain_order=True)
     table = edits.group_by("label").agg(
         pl.col("trial").n_unique().cast(pl.UInt32).alias("trials"),
@@ -92,42 +91,19 @@ def methods_of(
         (pl.col("dose_kind") == "forget").any().alias("forgets"),
         pl.col("norm").median(),
     )
-    measured = {
-        "success": means(edits, "success", by, within=_SHARE),
-        "held_out": means(_held_out(edits, probes), "held_out", by, units=_UNITS, within=_SHARE),
-        "lost": means(of_edits, "lost", by, within=_SHARE),
-        "kl": means(of_edits, "kl", by, within=_ABOVE),
-    }
-    for name, found in measured.items():
-        table = table.join(
-            found.select(
-                "label",
-                pl.col("mean").alias(name),
-                pl.col("low").alias(f"{name}_low"),
-                pl.col("high").alias(f"{name}_high"),
-            ),
-            on="label",
-            how="left",
-        )
     unmeasured = (
         of_edits.filter(pl.col("unmeasured") > 0)
         .group_by("label")
         .agg(pl.len().alias("unmeasured"))
     )
-    doses = dose_table(edits, by=by, resamples=1).filter(pl.col("filter") == "all")
-    spent = edits.group_by("trial", "label").agg(pl.len().alias("edits"))
-    spent = spent.with_columns(
-        pl.col("trial").replace_strict(dict(seconds), default=None, return_dtype=pl.Float64)
-        .alias("spent")
-    )  # fmt: skip
-    cost = spent.drop_nulls("spent").group_by("label").agg(
-        (pl.col("spent").sum() / pl.col("edits").sum()).alias("seconds")
-    )  # fmt: skip
+    doses = dose_table(edits, by=("label",), resamples=1).filter(pl.col("filter") == "all")
+    trials = edits.group_by("trial", "label").agg(pl.len().alias("edits"))
     table = (
-        table.join(doses.select("label", "ed50", "censored", "beyond"), on="label", how="left")
-        .join(cost, on="label", how="left")
+        _with_means(table, edits, probes, of_edits)
+        .join(doses.select("label", "ed50", "censored", "beyond"), on="label", how="left")
+        .join(_seconds(trials, seconds), on="label", how="left")
         .join(unmeasured, on="label", how="left")
-        .join(operations(spent, costs), on="label", how="left")
+        .join(operations(trials, costs), on="label", how="left")
     )
     lost = failed or {}
     order = [*labels, *(label for label in lost if label not in set(labels))]
@@ -142,7 +118,40 @@ def methods_of(
     )
 
 
-_UNITS = ("trial", "edit")
+def _with_means(
+    table: pl.DataFrame, edits: pl.DataFrame, probes: pl.LazyFrame, of_edits: pl.DataFrame
+) -> pl.DataFrame:
+    """Add what is a mean over edits or their probes, with its interval, to a table of methods."""
+    by, units = ("label",), ("trial", "edit")
+    measured = {
+        "success": means(edits, "success", by, within=_SHARE),
+        "held_out": means(_held_out(edits, probes), "held_out", by, units=units, within=_SHARE),
+        "lost": means(of_edits, "lost", by, within=_SHARE),
+        "kl": means(of_edits, "kl", by, within=_ABOVE),
+    }
+    for name, found in measured.items():
+        table = table.join(
+            found.select(
+                "label",
+                pl.col("mean").alias(name),
+                pl.col("low").alias(f"{name}_low"),
+                pl.col("high").alias(f"{name}_high"),
+            ),
+            on="label",
+            how="left",
+        )
+    return table
+
+
+def _seconds(trials: pl.DataFrame, seconds: Mapping[str, float]) -> pl.DataFrame:
+    """Return the seconds of an edit of each method, from trials whose time was measured."""
+    spent = trials.with_columns(
+        pl.col("trial").replace_strict(dict(seconds), default=None, return_dtype=pl.Float64)
+        .alias("spent")
+    )  # fmt: skip
+    return spent.drop_nulls("spent").group_by("label").agg(
+        (pl.col("spent").sum() / pl.col("edits").sum()).alias("seconds")
+    )  # fmt: skip
 
 
 def operations(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> pl.DataFrame:

@@ -1,96 +1,30 @@
-"""Parts of a study that share one URL: together they are the study of one machine.
+"""Parts of a study that share one URL: together they are the study of one machine."""
 
-All in one file: they share the study, the engine and the ways in which a part is stopped.
-"""
-
-import importlib.util
+import runpy
 import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import behemoth as bh
 from behemoth.store import parts as stored
 from behemoth.store.folder import Folder
-from behemoth.store.ledger import LEDGER, part_ledger, read_ledger
+from behemoth.store.ledger import LEDGER, part_ledger
 from behemoth.store.objects import Objects
 from behemoth.store.place import open_place
 from behemoth.study.file.spec import Study
-from behemoth.study.work import local, run as runs
+from behemoth.study.work import run as runs
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 MAKING = Path(__file__).with_name("making.py")
-_spec = importlib.util.spec_from_file_location("making", MAKING)
-making = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(making)
-STUDY = Study.parse(making.STUDY)
-
-
-@pytest.fixture(autouse=True)
-def made(monkeypatch):
-    """Studies are made by `making`; made(before=..., mark=...) sets how."""
-
-    def made(**options):
-        monkeypatch.setattr(runs, "_engine", lambda name, path, *_: making.Making(path, **options))
-
-    monkeypatch.setattr(local, "gpus", lambda: 0)
-    made()
-    return made
-
-
-@pytest.fixture(params=["s3://corpora/st", "file://{}/store"], ids=["s3", "file"])
-def url(request, tmp_path):
-    if request.param.startswith("s3:"):
-        request.getfixturevalue("s3")
-    return request.param.format(tmp_path)
-
-
-@pytest.fixture
-def whole(tmp_path, files):
-    """The files of the study of one machine, without locks."""
-    runs.run_study(STUDY, tmp_path / "whole")
-    found = files(tmp_path / "whole")
-    return {name: data for name, data in found.items() if "/." not in f"/{name}"}
-
-
-@pytest.fixture
-def pulled(tmp_path, files):
-    """What `pull` makes of a URL: pulled(url) -> bytes by name."""
-    number = iter(range(100))
-
-    def pulled(url):
-        place = tmp_path / f"pulled-{next(number)}"
-        bh.pull(url, place)
-        return files(place)
-
-    return pulled
-
-
-@pytest.fixture
-def sends(monkeypatch):
-    """Names of the files in the order in which they were sent."""
-    sent = []
-    for kind in (Folder, Objects):
-
-        def noted(self, name, file, moved, send=kind.send):
-            sent.append(name)
-            send(self, name, file, moved)
-
-        monkeypatch.setattr(kind, "send", noted)
-    return sent
-
-
-def part(url, number, count=3, study=STUDY, **options):
-    return runs.run_study(study, url, part=(number, count), **options)
-
-
-def ledger(url, name=LEDGER):
-    return read_ledger(open_place("url", url), name)
+making = SimpleNamespace(**runpy.run_path(str(MAKING)))
+STUDY, part, ledger = Study.parse(making.STUDY), making.part, making.ledger
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
@@ -384,71 +318,6 @@ def test_a_run_without_parts_is_not_undone_by_a_part(url, whole, pulled, made, t
     assert made_there and pulled(url) == whole
 
 
-OTHER = Study.parse(making.STUDY.replace("steps = 1", "steps = 3"))
-
-
-def test_another_version_of_the_study_is_refused(url, whole, pulled, run, tmp_path):
-    part(url, 0)
-    before = open_place("url", url).sizes()
-    refused = (
-        f"{url} holds another version of the study 'made': "
-        "run this one there without parts first, or choose another place"
-    )
-    (tmp_path / "study.toml").write_text(OTHER.text)
-    for number in (0, 1):
-        words = ("study", "run", tmp_path / "study.toml", "--out", url, "--part", f"{number}/3")
-        assert run(*words).refused(1) == refused
-    assert open_place("url", url).sizes() == before
-    part(url, 1)
-    part(url, 2)
-    assert pulled(url) == whole
-    runs.run_study(OTHER, url)
-    assert len(bh.load(url).done) == 6
-    with pytest.raises(bh.CorpusError, match="holds another version of the study"):
-        part(url, 0)
-
-
-def test_two_versions_that_begin_at_once_do_not_mix(url, whole, pulled, monkeypatch):
-    """The other one begins when this one has found the place empty."""
-    look, looked = stored.StudyPart._look, []
-
-    def meanwhile(self, files):
-        found = look(self, files)
-        if not looked:
-            looked.append(True)
-            part(url, 1)
-        return found
-
-    monkeypatch.setattr(stored.StudyPart, "_look", meanwhile)
-    with pytest.raises(bh.CorpusError, match="holds another version of the study 'made'"):
-        part(url, 0, study=OTHER)
-    assert ledger(url, part_ledger((0, 3))) is None  # it has withdrawn
-    part(url, 0)
-    part(url, 2)
-    assert pulled(url) == whole
-
-
-def test_parts_of_another_number_are_refused(url, run, tmp_path):
-    part(url, 0)
-    (tmp_path / "study.toml").write_text(making.STUDY)
-    words = ("study", "run", tmp_path / "study.toml", "--out", url, "--part", "1/2")
-    assert run(*words).refused() == (
-        f"argument '--part': got 1/2, allowed: one of 3 parts, as at {url}, or none, "
-        "which unites them"
-    )
-    runs.run_study(STUDY, url)
-    assert part(url, 1, 2).carried_out == 0
-
-
-def test_a_part_that_does_not_fit_into_memory_is_not_taken_for_one_at_work(url, whole, pulled):
-    with pytest.raises(bh.ArgumentError, match="of memory in a worker while 10 bytes is allowed"):
-        runs.run_study(STUDY, url, part=(0, 3), memory=10)
-    assert not open_place("url", url).sizes()
-    for number in range(3):
-        part(url, number)
-    assert pulled(url) == whole
-
-
 def test_a_push_that_ends_after_a_part_loses_nothing_of_it(url, whole, pulled, monkeypatch):
     """The push has read the ledgers before the part ends, and removes that of the part."""
     part(url, 0)
@@ -467,18 +336,6 @@ def test_a_push_that_ends_after_a_part_loses_nothing_of_it(url, whole, pulled, m
     assert pulled(url) == whole
 
 
-def test_a_damaged_unit_is_not_taken(url, monkeypatch, tmp_path):
-    part(url, 0)
-    place = open_place("url", url)
-    [name] = [name for name in place.sizes() if name.endswith("model.safetensors")]
-    data = bytearray(place.read(name))
-    data[7] ^= 1
-    place.write(name, bytes(data))
-    monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / "elsewhere"))
-    with pytest.raises(bh.CorpusError, match=f"{name} is damaged: it is not what was sent"):
-        part(url, 0)
-
-
 def test_a_unit_that_lost_a_file_is_made_again(url, whole, pulled, monkeypatch, tmp_path):
     for number in range(3):
         part(url, number)
@@ -490,19 +347,3 @@ def test_a_unit_that_lost_a_file_is_made_again(url, whole, pulled, monkeypatch, 
     result = part(url, 1)
     assert (result.trained, result.carried_out) == (1, 2)
     assert pulled(url) == whole
-
-
-def test_results_of_a_part_at_a_url_are_refused_before_it_begins(tmp_path):
-    url = f"file://{tmp_path}/store"
-    with pytest.raises(bh.ArgumentError, match=r"'part': got \(0, 2\), allowed: none with a URL"):
-        bh.study(STUDY, out=url, part=(0, 2))
-    assert not (tmp_path / "store").exists()
-
-
-def test_a_part_on_two_processes_of_one_machine_is_refused(url, made):
-    def before(unit):
-        with pytest.raises(bh.CorpusError, match="another process is writing to"):
-            part(url, 0)
-
-    made(before=before)
-    part(url, 0)

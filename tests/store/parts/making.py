@@ -1,15 +1,19 @@
-"""An engine of studies whose units are files of fixed bytes, made at once and without torch."""
+"""A study whose units are files of fixed bytes, made at once and without torch, and its parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from behemoth.store.ledger import LEDGER, read_ledger
+from behemoth.store.place import open_place
 from behemoth.study.directory import StudyDirectory
+from behemoth.study.file.spec import Study
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
+from behemoth.study.work import local, run as runs
 from behemoth.study.work.engine import Event
 
-__all__ = ["STUDY", "Making", "ModelUnit", "TrialUnit", "install"]
+__all__ = ["STUDY", "Making", "ModelUnit", "TrialUnit", "install", "ledger", "part"]
 
 STUDY = """
 name = "made"
@@ -90,7 +94,16 @@ def _write(file, text):
 
 def install(**options):
     """Let all studies of this process be made in this way."""
-    from behemoth.study.work import local, run
-
     local.gpus = lambda: 0
-    run._engine = lambda name, path, *_: Making(path, **options)
+    runs._engine = lambda name, path, *_: Making(path, **options)
+
+
+def part(url, number, count=3, study=None, **options):
+    """Carry out part `number` of `count` of a study at a URL."""
+    study = Study.parse(STUDY) if study is None else study
+    return runs.run_study(study, url, part=(number, count), **options)
+
+
+def ledger(url, name=LEDGER):
+    """Return a ledger of a URL: that of all, or that of a part by its name."""
+    return read_ledger(open_place("url", url), name)

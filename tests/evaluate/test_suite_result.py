@@ -1,0 +1,52 @@
+"""Results of suites: what is saved comes back, also from files of earlier versions."""
+
+import json
+import math
+from dataclasses import replace
+
+import polars as pl
+
+from behemoth.evaluate.suites.suite import Found, SuiteResult, Taken
+from behemoth.support.digests import SEAL, sealed
+from behemoth.support.files import as_json
+
+
+def test_values_that_json_does_not_have_are_null_and_come_back(tmp_path):
+    def refuse(text):
+        raise AssertionError(f"{text} is not JSON")
+
+    measures = (
+        Taken("relearning_steps", "", 1, Found(math.inf, low=3.0, high=math.inf), twin=2.0),
+        Taken("truth_ratio", "", 1, Found(math.nan)),
+        Taken("score", "", 1, Found(0.5)),
+        Taken("kl_twin_forget", "", 1, missing="a twin"),
+    )
+    suite = SuiteResult(
+        "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
+    )
+    assert suite.save(tmp_path) == tmp_path
+    written = json.loads((tmp_path / "suite.json").read_text(), parse_constant=refuse)
+    steps, ratio, score, divergence = written["measures"]
+    assert (divergence["value"], divergence["missing"]) == (None, "a twin")
+    assert (steps["value"], steps["low"], steps["high"], steps["twin"]) == (None, 3.0, None, 2.0)
+    assert steps["infinite"] == ["value", "high"]
+    assert ratio["value"] is None and "infinite" not in ratio | score
+    read = SuiteResult.load(tmp_path)
+    assert read.measures[0] == measures[0] and read.measures[2:] == measures[2:]
+    assert math.isnan(read["truth_ratio"])
+    assert list(read) == ["relearning_steps", "truth_ratio", "score"] and len(read) == 3
+    assert len(replace(read, measures=measures[3:])) == 0 and replace(read, measures=measures[3:])
+    assert {name: read[name] for name in read}["score"] == 0.5 and "kl_twin_forget" not in read
+
+
+def test_a_suite_of_an_earlier_version_is_read(tmp_path):
+    measures = (Taken("forget_recall", "", 1, Found(0.5), twin=0.2, before=0.9),)
+    SuiteResult(
+        "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
+    ).save(tmp_path)
+    file = tmp_path / "suite.json"
+    told = json.loads(file.read_text())
+    assert told["measures"][0].pop("before") == 0.9
+    file.write_bytes(as_json(sealed({key: told[key] for key in told if key != SEAL})))
+    [taken] = SuiteResult.load(tmp_path).measures
+    assert (taken.before, taken.twin) == (None, 0.2)

@@ -1,0 +1,156 @@
+"""The twin of a suite: which runs are twins, and what is measured with one."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+
+import behemoth as bh
+from behemoth import ArgumentError, Corpus, CorpusError, World
+from behemoth.evaluate import SUITES, evaluate_suite
+from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.suite import take
+from behemoth.support.digests import SEAL, digests, sealed
+from behemoth.support.files import as_json
+from behemoth.train.run import read_record
+
+WEIGHTS = ("relearning_steps", "continued_steps", "recall_8_bit", "recall_4_bit",
+           "recall_pruned_10", "recall_pruned_30")  # fmt: skip
+
+
+def test_a_twin_is_asked_once_for_several_edits_and_a_frame_that_is_there_is_taken(edited_run):
+    _, twin, plan, edited = edited_run
+    first = Bench.open(edited, plan, twin)
+    taken = take(SUITES["unlearning"], first).table()
+    asked = []
+    load = first.twin._load
+    first.twin._load = lambda: asked.append(1) or load()
+    measured = first.twin.run.corpus, dict(first.twin._taken)
+    second = Bench(
+        first.source, first.run, first.plan, first.deltas, first._load, first.edit, first.twin,
+        frame=first.frame.with_columns(pl.lit("other").alias("run")),
+    )  # fmt: skip
+    again = take(SUITES["unlearning"], second).table()
+    assert not asked and measured[1] == first.twin._taken
+    assert_frame_equal(taken, again, abs_tol=1e-3)
+    names = set(taken.filter(pl.col("twin").is_not_null())["measure"])
+    assert names <= set(first.twin._taken) and "perplexity_corpus" in names
+
+
+def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(run_of, edited_run, tmp_path):
+    run, _, plan, edited = edited_run
+    corpus = bh.load(run).corpus
+    facts = plan.edits["fact"].to_list()
+
+    def refused(place, why, allowed):
+        with pytest.raises(ArgumentError) as error:
+            Bench.open(edited, plan, place)
+        assert str(error.value) == f"argument 'twin': got {Path(place)}, {why}, allowed: {allowed}"
+
+    spec = {**corpus.spec["world"], "seed": 7}
+    world = World.from_arrays(spec, None, corpus.spec["format_version"], None)
+    other = Corpus.from_arrays(world, corpus.spec["corpus"], None, None)
+    refused(run_of(tmp_path / "seed", other, 2), "of another world", "a twin of the run")
+    without = "a run on a corpus without these facts, or with other objects for them"
+    refused(run, "whose corpus writes 6 of the 6 facts of the plan", without)
+    most = run_of(tmp_path / "most", corpus.without(facts[1:]), 2)
+    refused(most, "whose corpus writes 1 of the 6 facts of the plan", without)
+    refused(edited, "an edit by grad_diff", "one by retrain")
+    wide = run_of(tmp_path / "wide", corpus.without(facts), 2, width=64)
+    like_it = f"a twin of the run, trained as {run} was"
+    refused(wide, "a model of another size", like_it)
+    objects = corpus.world.facts_of(facts)["object"]
+    overridden = corpus.override({facts[0]: (objects[0] + 1) % 10}).without(facts[1:])
+    assert Bench.open(run, plan, run_of(tmp_path / "both", overridden, 2)).twin is not None
+    assert Bench.open(edited, None, most).twin is not None, "without a plan there is no such fact"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_damaged_twin_is_refused_before_any_measure(edited_run, tmp_path, name):
+    run, twin, plan, _ = edited_run
+    other = shutil.copytree(twin, tmp_path / "twin")
+    files = digests(other, ["config.json", "model.safetensors"])
+    replace(read_record(other), files=files).write(other)
+    assert Bench.open(run, plan, other).twin is not None
+    content = (other / name).read_bytes()
+    (other / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    with pytest.raises(CorpusError, match=rf"twin/{name} is damaged"):
+        Bench.open(run, plan, other)
+
+
+def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(edited_run):
+    run, _, plan, edited = edited_run
+    retrained = Path(edited).with_name("retrained")  # its record names the run beside it
+    shutil.copytree(edited, retrained)
+    record = json.loads((retrained / "edit.json").read_text()) | {"method": "retrain"}
+    del record[SEAL]
+    (retrained / "edit.json").write_bytes(as_json(sealed(record)))
+    assert Bench.open(edited, plan, retrained).twin.source == retrained
+    other = bh.plan(run, edits=6, repeats=2, probes=3, seed=1)
+    with pytest.raises(ArgumentError, match="retrained, an edit by another plan, allowed: one by"):
+        Bench.open(run, other, retrained)
+    [weights] = retrained.rglob("delta.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(CorpusError, match=r"delta\.safetensors is damaged"):
+        Bench.open(run, plan, retrained)
+
+
+@pytest.mark.exact
+def test_the_twin_is_no_distance_from_itself(edited_run):
+    _, twin, plan, edited = edited_run
+    found = evaluate_suite(twin.with_name("alone"), "unlearning", plan, twin=twin)
+    bench = Bench.open(edited, plan)
+
+    def load():
+        model = bench.run.load_model()
+        bench.edit.deltas()[None].apply(model)
+        return model
+
+    bench.twin = Bench(bench.source, bench.run, plan, {}, load)
+    by_edit = take(SUITES["unlearning"], bench)
+    assert by_edit["kl_twin_forget"] == by_edit["privacy_loss"] == by_edit["parameters_twin"] == 0.0
+    assert found["kl_twin_forget"] == found["kl_twin_retain"] == 0.0
+    assert found["privacy_loss"] == 0.0 and found["membership_reference"] == 0.5
+    assert found["forget_distance"] == 0.0 and found["forget_quality"] == 1.0
+    with pytest.raises(ArgumentError, match="argument 'measure': got parameters_twin"):
+        found["parameters_twin"]
+
+
+def test_the_twins_own_numbers_stand_beside(edited_run):
+    _, twin, plan, edited = edited_run
+    found = evaluate_suite(edited, "unlearning", plan, twin=twin)
+    alone = evaluate_suite(twin.with_name("alone"), "unlearning", plan)
+    rows = {taken.name: taken for taken in found.measures}
+    for name in ("forget_probability", "extraction_strength", "model_utility", "perplexity_corpus",
+                 "perplexity_filler", "membership_loss", "linear_probe"):  # fmt: skip
+        assert rows[name].twin == pytest.approx(alone[name], rel=1e-6), name
+    assert rows["forget_probability"].found.value != rows["forget_probability"].twin
+    for name in WEIGHTS:  # which need weights, and no edit
+        assert rows[name].twin == pytest.approx(alone[name], rel=1e-6), name
+    assert rows["privacy_loss"].twin is None and rows["kl_twin_text"].twin is None
+
+
+def test_text_is_compared_with_the_twin(edited_run):
+    _, twin, plan, edited = edited_run
+    bench = Bench.open(edited, plan, twin)
+    measures = {measure.name: measure for measure in SUITES["unlearning"].measures(bench)}
+    found = measures["kl_twin_text"].find(bench)
+    total = count = 0.0
+    with bench.edited() as model, torch.no_grad():
+        for document in bench.documents:
+            ids = torch.from_numpy(document[:64].astype(np.int64))[None]
+            theirs, ours = (
+                each(ids).logits[0, :-1].double().log_softmax(-1)
+                for each in (bench.beside.model, model)
+            )
+            total += (theirs.exp() * (theirs - ours)).sum().item()
+            count += len(theirs)
+    assert found.value == pytest.approx(total / count, rel=1e-4) and found.value > 0
+    assert (found.over, found.count) == ("documents", len(bench.documents))
+    assert found.low < found.value < found.high
