@@ -133,12 +133,12 @@ def test_every_argument_is_one_of_its_command():
 
     from behemoth.cli.main import app
 
+    whole = typer.main.get_command(app)
     for words, said in LINES:
         if not said.startswith("argument ") or "no such option" in said:
             continue
         name = re.match(r"argument '(.+?)': got", said)[1]
-        asked = shlex.split(words)
-        command = typer.main.get_command(app)
+        asked, command = shlex.split(words), whole
         while asked and (inner := getattr(command, "commands", {}).get(asked[0])):
             command = inner
             del asked[0]
