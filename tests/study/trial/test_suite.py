@@ -214,5 +214,7 @@ def test_settings_may_lie_in_a_file(tmp_path):
     ):
         Study.parse(text, tmp_path)
     file.unlink()
-    with pytest.raises(ArgumentError, match="which does not exist, allowed: a table, a file of settings"):
+    with pytest.raises(
+        ArgumentError, match="which does not exist, allowed: a table, a file of settings"
+    ):
         Study.parse(text, tmp_path)
