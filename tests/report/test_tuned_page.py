@@ -137,7 +137,38 @@ def test_groups_of_bystanders_that_count_are_those_of_the_frame():
         assert rows.unique().to_list() == [trials]
 
 
-@pytest.mark.parametrize("world", ["tokens", "text", "text-unlearning"])
+def test_memory_methods_are_those_of_the_frames(page_rows):
+    page = page_rows(PAGE / "index.md", "memory: editing")
+    text = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
+    assert set(page) == {f"{n}`, {world}" for n in ("grace", "wise") for world in ("tokens", "text")}
+    for name, cells in page.items():
+        method, world = name.split("`, ")
+        frames = PAGE / f"memory-{world}/frames"
+        table = pl.read_parquet(frames / "editing_table.parquet")
+        for at, label in enumerate((method, f"{method}, tuned")):
+            [row] = table.filter(label=label).to_dicts()
+            score, low, high = (row[f"score{end}"] for end in ("", "_low", "_high"))
+            assert cells[at] == f"{score:.2f} ({low:.2f} to {high:.2f})"
+            others = ("damage", "exact_efficacy", "score_locality")
+            assert cells[2 + at :: 2] == [f"{row[each]:.2f}" for each in others]
+        trials = pl.read_parquet(frames / "editing_trials.parquet").sort("world_seed")
+        for measure in ("score", "damage", "efficacy"):
+            own, by = (
+                trials.filter(label=label, measure=measure)["value"]
+                for label in (f"{method}, tuned", method)
+            )
+            apart = own - by
+            mean, error = apart.mean(), 4.303 * apart.std() / 3**0.5
+            if measure == "efficacy" or world == "tokens":
+                assert mean - error <= 0 <= mean + error
+            else:
+                said = f"{mean:.2f} ({mean - error:.2f} to {mean + error:.2f})"
+                assert said in text or said.replace(" (-", ", −").replace(")", "") in text, said
+
+
+@pytest.mark.parametrize(
+    "world", ["tokens", "text", "text-unlearning", "memory-tokens", "memory-text"]
+)
 def test_the_study_reads_the_settings_beside_it(world):
     from behemoth.study.file.spec import read_study
 
