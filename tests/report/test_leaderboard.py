@@ -215,6 +215,18 @@ def test_settings_of_the_package_are_not_taken_for_a_tuning_of_the_study():
     assert "behemoth&#x27;s" not in render_leaderboard(page_of(own))
 
 
+def test_a_method_that_never_scores_has_the_last_place():
+    values = {"a": [0.8, 0.82, 0.84], "b": [0.3, 0.35, 0.3], "never": [0.0] * 3}
+    [board] = boards(drawn(values, LEGS[:3]))
+    html = render_leaderboard(page_of(board))
+    row = next(row for row in html.split("<tr") if ">never</a>" in row)
+    assert '<td class="number">3</td>' in row
+    assert "score is 0 in every trial has no interval and shares the last places" in html
+    assert leader(board).startswith("a has the highest score, 0.82, and its interval lies above")
+    [without] = boards(drawn({name: values[name] for name in "ab"}, LEGS[:3]))
+    assert "in every trial" not in render_leaderboard(page_of(without))
+
+
 def test_sections_of_two_boards_have_ids_of_their_own():
     """Labels need not differ in letters alone, and a label may be on both boards."""
     values = {"lora, rank 1": [0.8, 0.82, 0.84], "lora  rank-1": [0.7, 0.71, 0.7]}
