@@ -100,8 +100,8 @@ _SETTINGS = (
 )
 _WHENCE = (
     " Those that are behemoth's come with the package: they were tuned once, on another world of "
-    "each kind that is named, and not for this study. For several kinds (tuned:world) each trial has "
-    "those for the kind of its world, and the numbers are sums over these kinds."
+    "each kind that is named, and not for this study. For several kinds (tuned:world) each trial "
+    "has those for the kind of its world, and the numbers are sums over these kinds."
 )
 _DEFAULT = "All methods have the settings that were their defaults when the trials were run."
 _FEWER = (
