@@ -67,9 +67,23 @@ def test_tuned_settings_are_beside_the_defaults(run):
     ran = run("methods", "lora")
     rank = [str(one.settings["rank"]) for one in tuned.values()]
     assert ["rank", "4", *rank] in [line.split()[:4] for line in ran.out.splitlines()]
-    assert f"tuned:text: {tuned['text'].tuning.objective} score " in ran.out
+    assert f"tuned:text    {tuned['text'].tuning.objective} score " in ran.out
     assert "tuned" not in run("methods", "retrain").out
     assert run("methods", "retrain", "--json").json()["tuned"] == {}
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("name", ["ft", "npo", "memit"])
+def test_what_a_method_is_stands_in_two_columns(run, monkeypatch, name, width):
+    """How its tuned settings were chosen included, and no line is wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("methods", name).out.splitlines()
+    assert max(map(len, lines)) <= width
+    about = lines[: lines.index("")]
+    column = about[0].index(name)
+    assert {line[: column - 2].strip() for line in about} >= {"method", "source", "tuned:tokens"}
+    for line in about:
+        assert line[column - 2 : column] == "  " and line[column] != " ", line
 
 
 def test_a_broken_method_of_another_package_does_not_take_the_others_away(run, monkeypatch):

@@ -11,6 +11,7 @@ from behemoth.edit import tuned, tuned_settings
 from behemoth.edit.protocol import answers, settings_of
 from behemoth.edit.registry import OWN_METHODS, get_method
 from behemoth.edit.settings import Tuning, read_settings, read_tuning
+from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.spec import Study
 
 TUNINGS = Path(__file__).parents[2] / "docs" / "results" / "tuned"
@@ -63,6 +64,9 @@ def test_a_word_stands_for_them_wherever_a_file_of_settings_may():
     first, second = Study.parse(STUDY).methods
     assert first.settings["steps"] == tuned_settings("ft", "tokens").settings["steps"]
     assert first.label == "ft" and (first.whence, second.whence) == ("tuned", "default")
+    # A report tells them from those of one's own tuning by their kind of world.
+    assert (first.world, second.world) == ("tokens", None)
+    assert MethodChoice.from_dict(first.to_dict()).world == "tokens"
     assert first.tuning == tuned_settings("ft", "tokens").tuning
 
 

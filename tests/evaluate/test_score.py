@@ -3,7 +3,13 @@ import math
 import pytest
 
 from behemoth import ArgumentError
-from behemoth.evaluate.suites.score import Reading, harmonic_mean, legs_of, score_of
+from behemoth.evaluate.suites.score import (
+    OBJECTIVES,
+    Reading,
+    harmonic_mean,
+    legs_of,
+    score_of,
+)
 
 
 def test_a_score_is_the_harmonic_mean_of_its_legs():
@@ -40,7 +46,16 @@ def test_with_locality_what_bystanders_lose_counts():
     assert score_of("editing-locality", found) == pytest.approx(3 / (1 + 1 + 1 / 0.2))
     assert score_of("editing-locality", {**found, "damage_unrelated": Reading(math.nan)}) == 0
     unknown = {name: Reading(None) for name in found if name.startswith("damage")}
-    assert score_of("editing-locality", {**found, **unknown}) is None, "nothing was known before"
+    assert legs_of("editing-locality", {**found, **unknown})["locality"] is None
+    for efficacy, score in ((1.0, 1.0), (0.25, 0.4), (0.0, 0.0)):
+        nothing_known = {**found, **unknown, "efficacy": Reading(efficacy)}
+        assert score_of("editing-locality", nothing_known) == pytest.approx(score)
+
+
+def test_what_sets_an_objective_apart_is_essential_to_it():
+    assert OBJECTIVES["editing"].essential == ("efficacy", "neighbourhood")
+    assert OBJECTIVES["editing-locality"].essential == ("efficacy", "neighbourhood", "locality")
+    assert OBJECTIVES["unlearning"].essential == ("forgetting", "utility")
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])

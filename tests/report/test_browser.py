@@ -11,6 +11,7 @@ pytest.importorskip("altair", reason="the report's packages are not installed")
 
 from behemoth.report.charts import CHARTS
 from behemoth.report.leaderboard import render_leaderboard
+from behemoth.report.page import document, figure_parts
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install playwright"
@@ -170,6 +171,26 @@ def test_a_table_that_goes_on_fades_at_that_edge(page):
     page.wait_for_function(f"{tables}.every(t => ({goes_on})(t) === ({said})(t))")
     page.evaluate(f"{tables}.forEach(table => table.scrollLeft = table.scrollWidth)")
     page.wait_for_function(f"!{tables}.some({said})")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_figure_of_many_panels_is_no_page_of_its_own(browser, tmp_path, width):
+    """That of 25 methods was 4,400 pixels long in a window, and 11,800 on a phone."""
+    figure = runpy.run_path(str(Path(__file__).parent / "test_page.py"))["figure_of"](25)
+    figure = replace(figure, legend=tuple((f"method number {n}", "#000") for n in range(60)))
+    file = tmp_path / "report.html"
+    file.write_text(document("x", figure_parts(1, figure), [figure]), encoding="utf-8")
+    page = opened(browser, file, width)
+    height = "document.querySelector('figure').getBoundingClientRect().height"
+    assert page.evaluate(height) < 1600
+    page.wait_for_selector(".panels.below")
+    panels = page.locator(".panels")
+    panels.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("!document.querySelector('.panels').classList.contains('below')")
+    page.emulate_media(media="print")
+    assert page.evaluate(height) > 25 / 3 * 280
+    page.close()
 
 
 def test_the_contents_lead_to_every_section_and_figure(page):

@@ -17,6 +17,7 @@ from behemoth.report.leaderboard import Leaderboard, render_leaderboard
 from behemoth.report.page import Table
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import boards
+from behemoth.study.analysis.outcomes import OUTCOMES
 
 ANALYSIS = Path(__file__).parents[1] / "study" / "analysis"
 made = runpy.run_path(str(ANALYSIS / "test_by_exposures.py"))
@@ -85,6 +86,94 @@ def test_each_kind_of_world_has_panels_of_its_own():
     titles = [panel.title for panel in figure.panels]
     assert titles[:2] == ["Score, plain tokens", "Known bystanders lost, plain tokens"]
     assert titles[3:5] == ["Score, bios-en", "Known bystanders lost, bios-en"]
+
+
+def caption_of(board):
+    figure = by_edits(board)
+    assert isinstance(figure, Figure)
+    return figure.caption
+
+
+def without(frame, label, edits, measure=None):
+    gone = (pl.col("label") == label) & pl.col("edits").is_in(edits)
+    return frame.filter(~(gone if measure is None else gone & (pl.col("measure") == measure)))
+
+
+def less(board, label, edits, measure=None):
+    """Return the board without the trials of a method, or without one of their measures."""
+    trials, cells = (without(frame, label, edits, measure) for frame in (board.trials, board.cells))
+    return replace(board, trials=trials, cells=cells)
+
+
+def became(*rows):
+    columns = ("label", "edits", "outcome")
+    rows = [
+        {"suite": "editing", "trials": 1, **dict(zip(columns, row, strict=True))} for row in rows
+    ]
+    return pl.DataFrame(rows, schema=OUTCOMES)
+
+
+def test_a_chart_without_gaps_names_none(board):
+    assert "missing" not in caption_of(board)
+
+
+def test_a_method_that_was_not_run_with_a_number_of_edits_is_named(board):
+    said = caption_of(less(less(board, "c", [1000]), "a <b>", [1, 10]))
+    named = {"a <b>": "a <b> (1 and 10 edits)", "c": "c (1,000 edits)"}
+    in_order = "; ".join(named[label] for label in board.table["label"])
+    assert said.endswith(f" Points are missing where a method was not run: {in_order}.")
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([("c", 1000, "failed")], "all trials failed"),
+        ([("c", 1000, "not run")], "no trial has been run yet"),
+        ([("c", 10, "failed")], "a method was not run"),
+        # Its plan was never compiled, so it may be that of 1,000 edits.
+        ([("c", None, "failed")], "a method was not run, or all trials failed"),
+        ([("c", None, "not run")], "no trial has been run yet"),
+    ],
+)
+def test_points_of_trials_that_failed_are_told_from_those_that_were_not_run(board, rows, why):
+    some = replace(less(board, "c", [1000]), outcomes=became(*rows))
+    assert caption_of(some).endswith(f" Points are missing where {why}: c (1,000 edits).")
+
+
+def test_points_that_failed_for_all_methods_are_missing_too(board):
+    rows = [(label, 5000, "failed") for label in ("a <b>", "c")]
+    said = caption_of(replace(board, outcomes=became(*rows)))
+    assert said.endswith(" Points are missing where all trials failed: all methods (5,000 edits).")
+    one = replace(board_of([10]), outcomes=became(*rows, ("c", 10, "done")))
+    figure = by_edits(one)
+    assert isinstance(figure, Absent)
+    assert figure.why.startswith("All plans with a value have the same number of edits: 10. Points")
+
+
+def test_a_measure_that_no_trial_has_says_why(board):
+    unknown = less(board, "c", [1], "damage")
+    assert caption_of(unknown).endswith(
+        " Known bystanders lost is missing where the models knew no bystander before the edit: "
+        "c (1 edit)."
+    )
+    of_damage = (pl.col("label") == "c") & (pl.col("edits") == 1) & (pl.col("measure") == "damage")
+    nan = pl.when(of_damage).then(float("nan")).otherwise("value").alias("value")
+    broken = replace(unknown, trials=board.trials.with_columns(nan))
+    said = " Known bystanders lost is missing where no trial has a finite value: c (1 edit)."
+    assert caption_of(broken).endswith(said)
+    other = less(board, "c", [1], "exact_efficacy")
+    assert caption_of(other).endswith(
+        " New answer generated is missing where no trial has it: c (1 edit)."
+    )
+
+
+def test_a_gap_in_one_of_several_worlds_names_the_world():
+    board = board_of([3, 24], grammars=(None, "bios-en"))
+    text = pl.col("grammar").eq_missing(pl.lit("bios-en")) & (pl.col("label") == "c")
+    some = replace(board, trials=board.trials.filter(~text), cells=board.cells.filter(~text))
+    said = caption_of(some)
+    assert said.endswith(" where a method was not run: c (3 and 24 edits of bios-en).")
+    assert caption_of(less(board, "c", [24])).endswith(" not run: c (24 edits).")
 
 
 def test_unlearning_has_what_the_score_is_made_of():

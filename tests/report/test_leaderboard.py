@@ -11,11 +11,11 @@ import pytest
 
 pytest.importorskip("altair", reason="the report's packages are not installed")
 
+from behemoth.report.board_cells import mean_cell
 from behemoth.report.charts.pareto import front, pareto
 from behemoth.report.leader import leader, provisos
 from behemoth.report.leaderboard import (
     Leaderboard,
-    _between,
     anchor,
     by_world,
     render_leaderboard,
@@ -168,14 +168,16 @@ def test_settings_by_kind_of_world_are_one_row_and_both_are_listed():
             (("b", worlds), ("c", half))]  # fmt: skip
     [board] = boards(drawn(VALUES, LEGS), methods=said)
     html = render_leaderboard(page_of(board, worlds={"b": worlds, "c": half}))
-    assert "tuned on tokens, text<small>36 trials, 1 min</small>" in html
-    assert "tuned on text<small>20 trials, 30 s</small>" in html
+    html = html.replace("&#x27;", "'")
+    on = "tuned<small>behemoth's, on"
+    assert f"{on} tokens, text</small><small>36 trials, 1 min</small>" in html
+    assert f"{on} text</small><small>20 trials, 30 s</small>" in html
     assert (
-        "settings on tokens (tuned, 16 trials, 30 s): steps = 3; "
-        "settings on text (tuned, 20 trials, 30 s): steps = 5." in html
+        "settings on tokens (tuned, behemoth's, 16 trials, 30 s): steps = 3; "
+        "settings on text (tuned, behemoth's, 20 trials, 30 s): steps = 5." in html
     )
     assert "settings on tokens (default): none; settings on text (tuned" in html
-    assert "(tuned:world), and the numbers are sums over these kinds." in html
+    assert "(tuned:world) each trial has those for the kind of its world, and the numbers" in html
     [other] = boards(drawn(VALUES, LEGS), methods=[{"label": "c", "whence": "given"}])
     assert "tuned:world" not in render_leaderboard(page_of(other))
 
@@ -185,6 +187,44 @@ def test_a_method_whose_trials_all_failed_has_a_row_and_a_section():
     html = render_leaderboard(page_of(board))
     assert "<h3>gone</h3>\n<p>All trials failed (3).</p></section>" in html
     assert "0<small>0 clusters, 3 failed</small>" in html
+
+
+def test_a_score_with_locality_says_in_how_many_trials_it_has_that_leg():
+    legs = drawn({"a": [0.9, 0.8, 0.85], "b": [0.3, 0.35, 0.3]}, LEGS[:3])
+    lost = drawn({"a": [0.2, 0.1], "b": [0.3, 0.2]}, LEGS[3:])
+    [board] = boards(pl.concat([legs, lost]))
+    html = render_leaderboard(page_of(board))
+    # In the row of the board, and in the section of the method.
+    assert html.count("<small>locality in 2 of 3 trials</small>") == 2 * 2
+    assert html.count("<small>2 of 3 trials</small>") == 2 * 2
+    assert "In trials whose model knew no bystander it is the score without that leg" in html
+    [whole] = boards(drawn({"a": [0.9, 0.8, 0.85], "b": [0.3, 0.35, 0.3]}, LEGS))
+    html = render_leaderboard(page_of(whole))
+    assert "locality in" not in html and "knew no bystander" not in html
+
+
+def test_settings_of_the_package_are_not_taken_for_a_tuning_of_the_study():
+    tuning = {"trials": 16, "seconds": 75.4}
+    methods = [{"label": "b", "whence": "tuned", "world": "text", "tuning": tuning}]
+    [board] = boards(drawn(VALUES, LEGS), methods=methods)
+    html = render_leaderboard(page_of(board)).replace("&#x27;", "'")
+    assert "tuned<small>behemoth's, on text</small><small>16 trials, 1 min 15 s</small>" in html
+    assert "settings (tuned, behemoth's, on text, 16 trials, 1 min 15 s): none." in html
+    assert "were tuned once, on another world of each kind that is named" in html
+    [own] = boards(drawn(VALUES, LEGS), methods=[{**methods[0], "world": None}])
+    assert "behemoth&#x27;s" not in render_leaderboard(page_of(own))
+
+
+def test_a_method_that_never_scores_has_the_last_place():
+    values = {"a": [0.8, 0.82, 0.84], "b": [0.3, 0.35, 0.3], "never": [0.0] * 3}
+    [board] = boards(drawn(values, LEGS[:3]))
+    html = render_leaderboard(page_of(board))
+    row = next(row for row in html.split("<tr") if ">never</a>" in row)
+    assert '<td class="number">3</td>' in row
+    assert "score is 0 in every trial has no interval and shares the last places" in html
+    assert leader(board).startswith("a has the highest score, 0.82, and its interval lies above")
+    [without] = boards(drawn({name: values[name] for name in "ab"}, LEGS[:3]))
+    assert "in every trial" not in render_leaderboard(page_of(without))
 
 
 def test_sections_of_two_boards_have_ids_of_their_own():
@@ -285,7 +325,7 @@ def test_settings_are_written_as_in_a_study(board):
 
 
 def test_rounding_is_not_written_as_a_number(board):
-    assert _between(1.9e-13, 1.6e-13, 2.3e-13) == "< 10\u207b\u2079"
-    assert _between(0.0, None, None) == "0"
-    assert _between(0.5, 0.4, 0.6) == "0.500\n0.40 to 0.60"
-    assert _between(0.0494, None, None) == "0.049"
+    assert mean_cell(1.9e-13, 1.6e-13, 2.3e-13) == "< 10\u207b\u2079"
+    assert mean_cell(0.0, None, None) == "0"
+    assert mean_cell(0.5, 0.4, 0.6) == "0.500\n0.40 to 0.60"
+    assert mean_cell(0.0494, None, None) == "0.049"

@@ -214,6 +214,17 @@ def test_what_bystanders_keep_can_be_an_objective(ran, tmp_path):
         tune("ft", ran, tmp_path / "t", **FEW)
 
 
+def test_an_objective_without_its_own_leg_is_refused(ran, tmp_path, monkeypatch):
+    """Without known bystanders the score with locality is the score: something else is tuned."""
+    import behemoth.tune.choose as module
+
+    monkeypatch.setattr(module, "_readings", lambda *_: {
+        "efficacy": Reading(0.0), "paraphrase": Reading(0.5), "neighbourhood": Reading(0.5),
+    })  # fmt: skip
+    with pytest.raises(ArgumentError, match=r"a run whose plan has a score \(locality\)"):
+        tune("ft", ran, tmp_path / "t", objective="editing-locality", **FEW)
+
+
 def test_an_edit_that_breaks_down_scores_nothing(ran, tmp_path, monkeypatch):
     import behemoth.tune.choose as module
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from behemoth.support.extras import needed
 
 from .console import console, write_columns, write_json
 from .options import field_help, offering
+
+if TYPE_CHECKING:
+    from behemoth.edit.settings import Tuning
 
 
 def known_methods() -> list[str]:
@@ -141,13 +144,9 @@ def _show(name: str, json: bool) -> None:
             ("kinds", ", ".join(kinds)),
             ("stacks", "yes" if info.stacks else "no"),
             ("source", info.source),
+            *((f"{PREFIX}{world}", _chosen_text(one.tuning)) for world, one in tuned.items()),
         ]
     )
-    for world, one in tuned.items():
-        typer.echo(
-            f"{PREFIX}{world}: {one.tuning.objective} score {one.tuning.score:.3f} there, "
-            f"{one.tuning.default_score:.3f} by default, best of {one.tuning.trials} trials"
-        )
     typer.echo()
     table = [("setting", "default", *(f"{PREFIX}{world}" for world in tuned), "meaning")]
     for key, value in settings.items():
@@ -156,6 +155,14 @@ def _show(name: str, json: bool) -> None:
         ]
         table.append((key, setting_text(value), *chosen, meanings.get(key, "")))
     write_columns(table)
+
+
+def _chosen_text(tuning: Tuning) -> str:
+    """Return how tuned settings of the package were chosen, in one line."""
+    return (
+        f"{tuning.objective} score {tuning.score:.3f} there, {tuning.default_score:.3f} by "
+        f"default, best of {tuning.trials} trials"
+    )
 
 
 def _check(name: str, json: bool) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+import polars as pl
+
 from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["RECORD", "plan_place"]
+__all__ = ["RECORD", "edits_in", "plan_place"]
 
 RECORD = "plan.toml"
 
@@ -28,3 +30,16 @@ def plan_place(directory: str | PathLike[str]) -> Path:
             "directory", as_found(directory), f"a plan directory (one that holds {RECORD})"
         )
     return place
+
+
+def edits_in(place: Path) -> int | None:
+    """Return the number of edits of the plan in a directory, without reading it.
+
+    None if there is no plan or its frame is damaged: whoever needs more than a number loads it.
+    """
+    if not (place / RECORD).is_file():
+        return None
+    try:
+        return pl.scan_parquet(place / "edits.parquet").select(pl.len()).collect().item()
+    except (pl.exceptions.PolarsError, OSError):
+        return None

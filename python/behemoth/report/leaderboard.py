@@ -17,9 +17,20 @@ from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.leaderboard import SHOWN, Board, boards
 from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
+from behemoth.study.analysis.outcomes import outcomes
 from behemoth.study.results import Results
 from behemoth.support.text import plural_text
 
+from .board_cells import (
+    NOTHING,
+    clusters_text,
+    cost_cell,
+    fewer_text,
+    mean_cell,
+    measure_cell,
+    place_cell,
+    trials_cell,
+)
 from .by_exposures import exposure_parts
 from .charts.by_edits import by_edits
 from .charts.by_exposures import by_exposures
@@ -42,14 +53,12 @@ from .page import (
     table_part,
 )
 from .places import places_of
-from .style import Absent, Figure, between, number
-from .tables import above_bound, duration
+from .style import Absent, Figure, number
+from .tables import duration
 
 __all__ = ["Leaderboard", "anchor", "by_world", "leaderboard_of", "render_leaderboard"]
 
-_NOTHING = "\u2013"
 _NEWLINE = "\n"
-_ROUNDING = 1e-9  # less is written as such
 _FIELDS = {"editing": "Editing", "unlearning": "Unlearning"}
 _HEADS = {
     "exact_efficacy": "exact efficacy",
@@ -72,7 +81,7 @@ _HOW = (
     "method's edits of one plan on one model. Ranges below a number are 95% intervals of the "
     "cluster jackknife over (world, initialisation), clipped to the range of the measure; there is "
     f"none with fewer than {FEWEST} clusters, or if leaving out a cluster changes nothing. "
-    "{oracle}Seconds are the time to "
+    "{oracle}{never}Seconds are the time to "
     "make all edits of a plan, without evaluation; MB is the peak memory of tensors besides the "
     "model. {bound}{settings}{trials}{fewer}"
 )
@@ -81,19 +90,25 @@ _BOUND = (
     f"above {BOUND:g}, which does not change its score. The score with locality has 1 less that "
     "share as one more leg; places do not depend on it. "
 )
+_UNKNOWN = (
+    "In trials whose model knew no bystander it is the score without that leg; the number of the "
+    "others is below it. "
+)
 _SETTINGS = (
     "Settings are the defaults, set by hand, or tuned; for tuned settings the table has the number "
     "of tuning trials and the time of their edits.{whence}"
 )
 _WHENCE = (
-    " Where it names kinds of world, each trial has the settings that the package has for the kind "
-    "of its world (tuned:world), and the numbers are sums over these kinds."
+    " Those that are behemoth's come with the package: they were tuned once, on another world of "
+    "each kind that is named, and not for this study. For several kinds (tuned:world) each trial "
+    "has those for the kind of its world, and the numbers are sums over these kinds."
 )
 _DEFAULT = "All methods have the settings that were their defaults when the trials were run."
 _FEWER = (
     " If a model has no finite value, the score and its legs are 0 for that trial; other numbers "
     "state from how many trials they are if not from all."
 )
+_NEVER = "A method whose score is 0 in every trial has no interval and shares the last places. "
 _ORACLE = "Oracles are retrained on the twin corpus and have no place. "
 
 
@@ -167,6 +182,7 @@ def leaderboard_of(
         costs=results.edit_costs,
         methods=results.about.methods,
         probes=results.probes,
+        outcomes=outcomes(results, suites),
     )
     index = results.index.select("label", "method", "settings").unique().sort("settings").collect()
     # One method may have several labels, such as retraining for each kind of edit, and one label
@@ -207,7 +223,7 @@ def leaderboard_of(
 
 def _spread(values: pl.Series) -> str:
     if values.is_empty():
-        return _NOTHING
+        return NOTHING
     low, high = (f"{value:.0%}" for value in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
 
@@ -259,7 +275,7 @@ def render_leaderboard(page: Leaderboard) -> str:
         if exposures is not None:
             number = number_of.get(exposures.name)
             parts += exposure_parts(
-                board, exposures, number, field, _HEADS, _links(board), _between
+                board, exposures, number, field, _HEADS, _links(board), mean_cell
             )
         if board.missing.height:
             items = "; ".join(
@@ -285,11 +301,17 @@ def _how(board: Board) -> str:
     oracle = _ORACLE if "oracle" in set(board.table["family"]) else ""
     whence = "" if board.table["tuned_on"].is_null().all() else _WHENCE
     settings = {True: _SETTINGS.format(whence=whence), False: _DEFAULT, None: ""}[_varied(board)]
+    known = [board.knowing(label) for label in board.table["label"]]
+    unknown = _UNKNOWN if any(known) and known != board.table["trials"].to_list() else ""
+    scoreless = board.table.filter(pl.col("score") == 0, pl.col("last").is_not_null())
     row = board.table.row(0, named=True)
-    trials = "" if _uneven(board) else f" Each has {row['trials']:,} trials in {_clusters(row)}."
+    trials = (
+        "" if _uneven(board) else f" Each has {row['trials']:,} trials in {clusters_text(row)}."
+    )
     fewer = _FEWER if _partial(board) else ""
     return _HOW.format(
-        oracle=oracle, bound=_BOUND if "damage" in _shown(board) else "",
+        oracle=oracle, never=_NEVER if scoreless.height else "",
+        bound=_BOUND + unknown if "damage" in _shown(board) else "",
         settings=settings, trials=trials, fewer=fewer,
     )  # fmt: skip
 
@@ -320,13 +342,15 @@ def by_world(board: Board) -> Iterator[str]:
     if len(places) < 2:
         return
     said = {
-        (row["label"], row["grammar"], row["edits"]): _between(row["mean"], row["low"], row["high"])
+        (row["label"], row["grammar"], row["edits"]): mean_cell(
+            row["mean"], row["low"], row["high"]
+        )
         for row in cells.iter_rows(named=True)
     }
     named = [f"#{world_name(grammar)}, {plural_text(edits, 'edit')}" for grammar, edits in places]
     heads = ("method", *named)
     rows = [
-        [label, *(said.get((label, *place), _NOTHING) for place in places)]
+        [label, *(said.get((label, *place), NOTHING) for place in places)]
         for label in board.table["label"]
     ]
     field = _FIELDS[board.suite]
@@ -364,14 +388,14 @@ def _board_table(board: Board) -> Table:
     rows = [
         [
             row["label"],
-            _place(row),
-            *(_cell(row, name, of) for name in shown),
-            _cost(row),
+            place_cell(row),
+            *(measure_cell(row, name, of, known) for name in shown),
+            cost_cell(row),
             *((origin(row),) if said else ()),
-            *((_trials(row),) if uneven else ()),
+            *((trials_cell(row),) if uneven else ()),
         ]
         for row in board.table.iter_rows(named=True)
-        for of in (board.counts(row["label"]),)
+        for of, known in ((board.counts(row["label"]), board.knowing(row["label"])),)
     ]
     marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
               if row["first"] == 1}  # fmt: skip
@@ -379,55 +403,6 @@ def _board_table(board: Board) -> Table:
     return Table(
         heads, rows, frozenset(marked if len(marked) < board.table["first"].count() else ())
     )
-
-
-def _trials(row: Mapping[str, Any]) -> str:
-    failed = f", {row['failed']:,} failed" if row["failed"] else ""
-    return f"{row['trials']:,}\n{_clusters(row)}{failed}"
-
-
-def _clusters(row: Mapping[str, Any]) -> str:
-    return "1 cluster" if row["clusters"] == 1 else f"{row['clusters']} clusters"
-
-
-def _cost(row: Mapping[str, Any]) -> str:
-    seconds = number(row["seconds"], 2)
-    return seconds if row["memory"] is None else f"{seconds}\n{number(row['memory'] / 1e6, 2)} MB"
-
-
-def _place(row: Mapping[str, Any]) -> str:
-    if row["family"] == "oracle":
-        return "oracle"
-    if row["first"] is None:
-        return _NOTHING
-    first, last = row["first"], row["last"]
-    return str(first) if first == last else f"{first}\u2013{last}"
-
-
-def _cell(row: Mapping[str, Any], name: str, of: Mapping[str, int]) -> str:
-    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    mark = above_bound(value) if name == "damage" else ""
-    return _between(value, low, high) + mark + _fewer(of.get(name, 0), row["trials"])
-
-
-def _fewer(count: int, trials: int) -> str:
-    """Return the number of trials behind a number, if it is not all."""
-    return f"\n{count:,} of {trials:,} trials" if 0 < count < trials else ""
-
-
-def _between(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return _NOTHING
-    if 0 < value < _ROUNDING and (high or 0.0) < _ROUNDING:  # such as the KL of a model to itself
-        return "< 10\u207b\u2079"
-    if low is None or high is None or low != low or high != high:
-        return _short(value)
-    return f"{_short(value)}\n{between(low, high, number, 2)}"
-
-
-def _short(value: float) -> str:
-    """Return a number with three digits, or two below a tenth: a share has three decimals."""
-    return number(value, 3 if abs(value) >= 0.1 else 2)
 
 
 def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
@@ -443,8 +418,8 @@ def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
         said = of_worlds(page.worlds[label])
     elif row["settings"] is not None:
         said = f"settings ({origin(row).replace(_NEWLINE, ', ')}): {said or 'none'}"
-    ranks = _place(row)
-    ranked = "" if ranks in (_NOTHING, "oracle") else f"Place {ranks} in {board.suite}. "
+    ranks = place_cell(row)
+    ranked = "" if ranks in (NOTHING, "oracle") else f"Place {ranks} in {board.suite}. "
     family = escape(f"{row['family'][:1].upper()}{row['family'][1:]}")
     yield f"<p>{escape(ranked)}{family}; {escape(said or 'no settings')}.</p>"
     shown = _shown(board)
@@ -454,15 +429,16 @@ def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
         own = cells.filter(pl.col("grammar").eq_missing(grammar) & (pl.col("edits") == edits))
         by = {each["measure"]: each for each in own.iter_rows(named=True)}
         trials = max(each["rows"] for each in by.values())
+        known = board.knowing(label, grammar, edits)
         rows.append(
             [
                 world_name(grammar),
                 f"{edits:,}",
                 *(
-                    _between(*(by[name][end] for end in ("mean", "low", "high")))
-                    + _fewer(by[name]["rows"], trials)
+                    mean_cell(*(by[name][end] for end in ("mean", "low", "high")))
+                    + fewer_text(name, by[name]["rows"], known, trials)
                     if name in by
-                    else _NOTHING
+                    else NOTHING
                     for name in shown
                 ),
                 f"{trials:,}",
@@ -479,7 +455,7 @@ def _method(page: Leaderboard, board: Board, place: int) -> Iterator[str]:
     listed = [
         [
             each["measure"],
-            _between(each["mean"], each["low"], each["high"]),
+            mean_cell(each["mean"], each["low"], each["high"]),
             *((number(each["twin"], 3),) if twins else ()),
             f"{each['rows']:,}",
             str(each["clusters"]),

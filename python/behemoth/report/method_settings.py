@@ -15,12 +15,13 @@ _UNKNOWN = "\u2013"
 def origin(row: Mapping[str, Any]) -> str:
     """Return the origin of the settings in a row of a board, and the cost of tuning them.
 
-    Tuned settings have two lines, the first of which names the kinds of world if the row does.
+    That of tuned settings has a line of its own. If the row names kinds of world, the settings are
+    those of the package for them, and are not taken for a tuning of the study's own.
     """
     if row["settings"] != "tuned":
         return {"default": "default", "given": "by hand"}.get(row["settings"], _UNKNOWN)
-    on = f" on {row['tuned_on']}" if row["tuned_on"] else ""
-    return f"tuned{on}\n{_spent(row['tuning_trials'], row['tuning_seconds'])}"
+    whose = f"\nbehemoth's, on {row['tuned_on']}" if row["tuned_on"] else ""
+    return f"tuned{whose}\n{_spent(row['tuning_trials'], row['tuning_seconds'])}"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -39,7 +40,8 @@ def of_worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:
         whence, tuning = own["whence"], own.get("tuning")
         cost = f", {_spent(tuning['trials'], tuning['seconds'])}" if tuning else ""
         said = settings_text(own["settings"]) or "none"
-        parts.append(f"settings on {world} ({whence}{cost}): {said}")
+        whose = "tuned, behemoth's" if whence == "tuned" else whence
+        parts.append(f"settings on {world} ({whose}{cost}): {said}")
     return "; ".join(parts)
 
 

@@ -26,14 +26,14 @@ for (const figure of document.querySelectorAll("figure[data-figure]")) {
   }
 }
 
-// Tables that go on to the right or below say so (page.css).
-for (const table of document.querySelectorAll(".table")) {
+// Tables, panels and legends that go on to the right or below say so (page.css).
+for (const part of document.querySelectorAll(".table, .panels.many, .legend")) {
   const look = () => {
-    table.classList.toggle("right", table.scrollLeft + table.clientWidth < table.scrollWidth - 1);
-    table.classList.toggle("below", table.scrollTop + table.clientHeight < table.scrollHeight - 1);
+    part.classList.toggle("right", part.scrollLeft + part.clientWidth < part.scrollWidth - 1);
+    part.classList.toggle("below", part.scrollTop + part.clientHeight < part.scrollHeight - 1);
   };
-  table.addEventListener("scroll", look, { passive: true });
-  new ResizeObserver(look).observe(table); // also when a closed part is opened
+  part.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(part); // also when a closed part is opened
 }
 
 // A link to a method opens its closed part, and paper has the parts of all methods.

@@ -290,6 +290,9 @@ def figure_parts(number: int, figure: Figure) -> list[str]:
     return [_figure(number, figure)]
 
 
+_LONG = 1800  # pixels of a figure's panels, one below the other, above which they scroll
+
+
 def _figure(number: int, figure: Figure) -> str:
     panels = "".join(
         f'<div class="panel">{f"<h4>{escape(panel.title)}</h4>" if panel.title else ""}'
@@ -300,10 +303,14 @@ def _figure(number: int, figure: Figure) -> str:
     count = len(figure.panels)
     single = " one" if count == 1 else ""
     columns = count if count < 3 else 2 if count == 4 else 3
+    # With a panel, or a row of one, for each of many methods a figure would be screens long.
+    long = sum(panel.height for panel in figure.panels) > _LONG
+    bounded = f' tabindex="0" role="region" aria-label="{escape(figure.title)}"' if long else ""
+    many = " many" if long else ""
     return (
         f'<figure id="{figure.name}" data-figure="{figure.name}">'
         f"<h3>{number}. {escape(figure.title)}</h3>{_finding(figure)}{_legend(figure)}"
-        f'<div class="panels{single}" style="--columns: {columns}">{panels}</div>'
+        f'<div class="panels{single}{many}" style="--columns: {columns}"{bounded}>{panels}</div>'
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.plan.directory import edits_in
 from behemoth.store.source import at_hand
 from behemoth.support.digests import check
 from behemoth.support.errors import CorpusError
@@ -223,6 +224,13 @@ class Results:
     def missing(self) -> list[str]:
         """Ids of the trials that have not been carried out yet."""
         return [trial.id for trial in self.about.trials if trial.id not in self._records]
+
+    @cached_property
+    def plan_sizes(self) -> dict[str, int]:
+        """Number of edits of each plan that has been compiled, by its id."""
+        names = {trial.plan for trial in self.about.trials}
+        sizes = {name: edits_in(self.directory.plan(name)) for name in names}
+        return {name: size for name, size in sizes.items() if size is not None}
 
     @property
     def made_on(self) -> list[str]:

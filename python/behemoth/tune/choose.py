@@ -323,17 +323,14 @@ class _Laboratory:
         readings = _readings(objective, bench)
         if broken := [name for name, reading in readings.items() if not _is_finite(reading)]:
             return Tried(number, own, 0.0, {}, seconds, f"{broken[0]} is no number")
-        score = score_of(objective, readings)
-        if score is None:
-            lacking = [
-                leg.name
-                for leg in OBJECTIVES[objective].legs
-                if leg.needed and legs_of(objective, readings)[leg.name] is None
-            ]
+        score, legs = score_of(objective, readings), legs_of(objective, readings)
+        # Without a leg that sets it apart, another objective than this one would be tuned for.
+        lacking = [name for name in OBJECTIVES[objective].essential if legs[name] is None]
+        if score is None or lacking:
             raise ArgumentError(
                 "on", fspath(run.directory), f"a run whose plan has a score ({lacking[0]})"
             )
-        return Tried(number, own, score, legs_of(objective, readings), seconds)
+        return Tried(number, own, score, legs, seconds)
 
 
 def _below(method: EditMethod, rows: int) -> EditMethod:

@@ -86,6 +86,28 @@ def test_a_level_has_the_measures_of_a_suite_over_its_edits_alone():
     assert value_of(found, "ft", 64, "damage", "edits", minus=16) == 5
 
 
+def test_locality_that_one_level_alone_knows_is_no_difference_between_levels():
+    # The model of trial u knew no bystander of the facts written 64 times.
+    probes = pl.concat(probes_of(trial, [16, 64], seed=place) for place, trial in enumerate("tu"))
+    unknown = (pl.col("trial") == "u") & (pl.col("edit_exposures") == 64)
+    probes = probes.with_columns(known=pl.col("known") & ~unknown)
+    suites = suites_of({"t": ("ft", "tuning", 0), "u": ("ft", "tuning", 1)})
+    found = by_exposures("editing", suites, probes.lazy())
+    for measure, rows in (
+        ("score", [2, 2, 2]),
+        ("score_locality", [2, 2, 1]),
+        ("damage", [2, 1, 1]),
+    ):
+        own = found.filter(measure=measure).sort("minus", "least", nulls_last=False)
+        assert own["rows"].to_list() == rows, measure
+    alone = by_exposures("editing", suites_of({"u": ("ft", "tuning", 1)}), probes.lazy())
+    score, local = (value_of(alone, "ft", 64, name) for name in ("score", "score_locality"))
+    assert score == local
+    nothing = probes.with_columns(known=pl.lit(False))
+    without = by_exposures("editing", suites, nothing.lazy())
+    assert not {"score_locality", "damage"} & set(without["measure"])
+
+
 def test_intervals_are_over_clusters_and_none_are_of_two():
     labels = {f"{label}{seed}": (label, "tuning", seed) for label in "ab" for seed in range(3)}
     del labels["b2"]

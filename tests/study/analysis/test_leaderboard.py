@@ -54,6 +54,28 @@ def test_the_score_with_locality_stands_beside_the_score():
     assert local["narrow"] > local["wide"]
 
 
+def test_locality_is_a_leg_where_a_bystander_was_known():
+    """Missing where another leg is 0, the score with locality would be the better for that 0."""
+    legs = drawn({"a": [0.9, 0.0, 0.5], "b": [0.9, 0.6, 0.5]}, LEGS)
+    # The model of the first cluster alone knew bystanders.
+    lost = drawn({"a": [0.2], "b": [0.3]}, ("damage_unrelated",))
+    [board] = boards(pl.concat([legs, lost]))
+    local = {
+        label: board.trials.filter(label=label, measure="score_locality").sort("seed")["value"]
+        for label in ("a", "b")
+    }
+    first = [4 / (3 / 0.9 + 1 / (1 - gone)) for gone in (0.2, 0.3)]
+    assert local["a"].to_list() == pytest.approx([first[0], 0.0, 0.5])
+    assert local["b"].to_list() == pytest.approx([first[1], 0.6, 0.5])
+    # No leg is above 0.9, so neither mean is above that of the score.
+    assert (board.table["score_locality"] < board.table["score"]).all()
+    for label in "ab":
+        counts = board.counts(label)
+        assert (counts["score_locality"], counts["damage"]) == (3, 1)
+    [without] = boards(legs)
+    assert without.table["score_locality"].is_null().all(), "it would be the score again"
+
+
 def test_the_score_of_equal_legs_is_theirs_and_the_best_comes_first():
     [board] = boards(drawn({"low": [0.2, 0.2, 0.21], "high": [0.9, 0.91, 0.9]}, LEGS))
     assert board.table["label"].to_list() == ["high", "low"]
@@ -127,6 +149,37 @@ def test_what_failed_and_what_agrees_to_the_last_digit_have_no_rank():
     [board] = boards(drawn(values, LEGS), failed={"editing": {"c": 1}})
     ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
     assert ranks == {"a": (None, None), "b": (1, 1), "c": (None, None)}
+
+
+def test_a_method_that_never_scores_shares_the_last_places():
+    values = {"a": [0.8, 0.82, 0.84], "never": [0.0] * 3, "b": [0.3, 0.34, 0.31], "no": [0.0] * 3}
+    [board] = boards(drawn(values, LEGS))
+    ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
+    assert ranks == {"a": (1, 1), "b": (2, 2), "never": (3, 4), "no": (3, 4)}
+    # An interval that reaches 0 is no better.
+    [wide] = boards(drawn({**values, "b": [0.0, 0.2, 0.0]}, LEGS))
+    ranks = {row["label"]: (row["first"], row["last"]) for row in wide.table.to_dicts()}
+    assert ranks == {"a": (1, 1), "b": (2, 4), "never": (2, 4), "no": (2, 4)}
+
+
+def test_a_score_of_0_is_no_place_after_failures_with_few_clusters_or_beside_nothing():
+    some = {"a": [0.8, 0.82, 0.84], "b": [0.1, 0.12, 0.11]}
+    for values, failed in (
+        ({**some, "never": [0.0] * 3}, {"editing": {"never": 1}}),
+        ({**some, "never": [0.0] * 2}, None),
+        ({**some, "retrain": [0.0] * 3}, None),
+        ({"a": [0.8] * 3, "never": [0.0] * 3}, None),
+    ):
+        [board] = boards(drawn(values, LEGS), failed=failed)
+        last = board.table.row(-1, named=True)
+        assert (last["score"], last["first"], last["last"]) == (0, None, None)
+    [partly] = boards(
+        drawn({**some, "never": [0.0] * 3}, LEGS).filter(
+            ~((pl.col("trial") == "editing-never-0") & (pl.col("measure") == "efficacy"))
+        )
+    )
+    row = partly.table.filter(label="never").row(0, named=True)
+    assert (row["trials"], row["first"]) == (3, None), "one trial has no score"
 
 
 def test_a_method_whose_trials_all_failed_is_on_the_board_of_their_suite():

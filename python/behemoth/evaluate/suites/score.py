@@ -1,7 +1,8 @@
 """One number for a suite, for ranking and tuning, computed from measures of the suite.
 
 Editing is scored as in its papers. That score does not show what else is lost, beyond the facts
-next to the edited one; with locality, what the bystanders keep is one more leg. Unlearning is
+next to the edited one; with locality, what the bystanders keep is one more leg, if the model knew
+any before: where there was nothing to lose, the score with locality is the score. Unlearning is
 scored against the retrained twin, leg by leg: the probability of the forgotten facts, the utility
 of the model, and membership inference are each compared with the twin's. The twin itself scores 1.
 A model whose measures are not finite has 0 in that leg, and so a score of 0.
@@ -71,11 +72,21 @@ class Objective:
         Suite whose measures it is computed from.
     legs : tuple of Leg
         Parts of which the score is the harmonic mean. Legs that are not needed count if they could
-        be taken, as not every corpus has other wordings or facts that are never written.
+        be taken, as not every corpus has other wordings or facts that are never written, and not
+        every model knows a bystander.
     """
 
     suite: str
     legs: tuple[Leg, ...]
+
+    @property
+    def essential(self) -> tuple[str, ...]:
+        """Names of the legs without which this is another score, or none.
+
+        These are the needed legs, and those that it has beside the score of its suite.
+        """
+        common = OBJECTIVES[self.suite].legs
+        return tuple(leg.name for leg in self.legs if leg.needed or leg not in common)
 
 
 _DAMAGE = tuple(f"damage_{group}" for group in BYSTANDERS)
@@ -124,8 +135,14 @@ _EDITING = (
     Leg("paraphrase", "the same in other wordings", ("paraphrase",), _own, needed=False),
     Leg("neighbourhood", "p(old) > p(new) for its neighbours", ("neighbourhood",), _own),
 )
+# Without known bystanders the leg is left out, not the trial: a trial in which another leg is 0 has
+# a score of 0 whatever this leg is, and a mean over these but not over the others would be too low.
 _LOCALITY = Leg(
-    "locality", "1 - the share of known bystanders that are lost, over groups", _DAMAGE, _locality
+    "locality",
+    "1 - the share of known bystanders that are lost, over groups",
+    _DAMAGE,
+    _locality,
+    needed=False,
 )
 _UNLEARNING = (
     Leg(

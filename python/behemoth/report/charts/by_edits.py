@@ -10,6 +10,7 @@ from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
 from .common import BARS
+from .gaps import gaps_text
 from .level_rows import Levels, level_panel, on_rows
 
 __all__ = ["by_edits"]
@@ -38,11 +39,19 @@ def by_edits(board: Board) -> Figure | Absent:
     panels = _PANELS[board.suite]
     own = board.cells.filter(pl.col("measure").is_in(list(panels)), pl.col("mean").is_not_null())
     counts = own["edits"].unique().sort().to_list()
+    # A number at which no method has a value is missing for all of them.
+    planned = board.outcomes["edits"].drop_nulls().unique().to_list()
+    gaps = gaps_text(
+        board, {measure: said for measure, (said, _) in panels.items()},
+        sorted({*counts, *planned}),
+    )  # fmt: skip
     if len(counts) < 2:
-        why = f"All plans have the same number of edits: {counts[0]:,}." if counts else (
-            "No trial has a value."
-        )  # fmt: skip
-        return Absent(name, title, why)
+        if not counts:
+            return Absent(name, title, "No trial has a value.")
+        more = len(planned) > 1  # than the one number that has values
+        which = "with a value " if more else ""
+        why = f"All plans {which}have the same number of edits: {counts[0]:,}."
+        return Absent(name, title, f"{why}{gaps if more else ''}")
     levels = Levels("batch", [f"{count:,}" for count in counts])
     # Methods without any value have no row, as their names would stand beside nothing.
     valued = set(own["label"])
@@ -67,6 +76,7 @@ def by_edits(board: Board) -> Figure | Absent:
         f"Each point is the mean over {some}{plural_text(high, 'trial')} with plans of this many "
         f"edits, in up to {plural_text(int(frame['clusters'].max() or 0), 'cluster')}; methods are "  # type: ignore[arg-type]
         f"in the order of the board, whose score is over all plans. {BARS}."
+        f"{gaps}"
     )
     return Figure(
         name, title, caption, tuple(drawn), frame.drop("row", "batch"),

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from behemoth.evaluate.suites.score import Reading, legs_of, lost_of, score_of
+from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, lost_of, score_of
 
 from .estimate import means
 from .ranges import Range, range_of
 
-__all__ = ["FEWEST", "derived", "estimated"]
+__all__ = ["FEWEST", "derived", "estimated", "with_locality"]
 
 FEWEST = 3
 """Minimum number of clusters for intervals. Two clusters have a single difference: with Student's t
 the interval is 12.7 standard errors to each side, so by chance it is tiny or the full range."""
+
+_LOCAL = "editing-locality"
 
 
 def derived(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | None]:
@@ -32,17 +34,34 @@ def derived(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | No
     -------
     dict of str to float or None
         None for those that need a measure that is missing; without known bystanders there is no
-        damage and no score with locality, and without relearning no relearned.
+        damage, and the score with locality is the score (see `with_locality`); without relearning
+        there is no relearned.
     """
     values = {**legs_of(suite, readings), "score": score_of(suite, readings)}
+    if OBJECTIVES[_LOCAL].suite == suite:
+        values["score_locality"] = score_of(_LOCAL, readings)
     lost = lost_of(readings)
     if lost is not None:
-        values |= {"damage": lost, "score_locality": score_of("editing-locality", readings)}
+        values["damage"] = lost
     steps = readings.get("relearning_steps")
     if steps is not None and steps.value is not None:
         never = math.isinf(steps.value)
         values["relearned"] = steps.value if math.isnan(steps.value) else float(not never)
     return values
+
+
+def with_locality(values: pl.DataFrame) -> pl.DataFrame:
+    """Return the measures of trials, without the score with locality if none knew a bystander.
+
+    It would be the score under another name.
+
+    Parameters
+    ----------
+    values : polars.DataFrame
+        Columns measure and value, of all trials of a board.
+    """
+    known = values.filter(pl.col("measure") == "damage", pl.col("value").is_not_null())
+    return values if known.height else values.filter(pl.col("measure") != "score_locality")
 
 
 def estimated(

@@ -16,7 +16,7 @@ from behemoth.evaluate.metrics import METRICS, Mean
 from behemoth.evaluate.suites.levels import Level, levels_of
 from behemoth.evaluate.suites.score import Reading
 
-from .board_measures import derived, estimated
+from .board_measures import derived, estimated, with_locality
 from .ranges import CHANGE, Range, range_of
 
 __all__ = ["LEVELS", "SHOWN_BY_LEVEL", "by_exposures"]
@@ -77,7 +77,9 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         number also has rows of its own, with batch set to it.
 
         If there are several levels, each label also has the difference of the last level and the
-        first, in trials with both; minus is then the first level's least, otherwise null.
+        first, in trials with both; minus is then the first level's least, otherwise null. That of
+        score_locality is over trials that knew bystanders at both levels or at neither, as the leg
+        that only one of them has would be taken for an effect of exposures.
 
         forgetting compares with the twin at the same level, whose numbers are those of `retrain`
         for the same model and plan; without such a trial it is missing. Labels without rows have no
@@ -182,13 +184,14 @@ def _twins(own: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
 
 def _values(suite: str, readings: pl.DataFrame) -> pl.DataFrame:
     """Return the shown measures of each trial and level: trial, level, measure, value."""
-    return pl.DataFrame(
+    values = pl.DataFrame(
         list(_derived(suite, readings)),
         schema={
             "trial": pl.String, "level": pl.UInt32, "measure": pl.String, "value": pl.Float64,
         },
         orient="row",
     )  # fmt: skip
+    return with_locality(values)
 
 
 def _derived(suite: str, readings: pl.DataFrame) -> Iterator[tuple[str, int, str, float | None]]:
@@ -219,6 +222,12 @@ def _means(
     moved = last.with_columns(
         pl.col("value") - pl.col("value_first"), pl.col("edits") + pl.col("edits_first")
     )
+    if measure == "score_locality":
+        known = values.filter(measure="damage").drop_nulls("value").group_by("trial")
+        counts = known.agg(pl.col("level").is_in([0, len(levels) - 1]).sum().alias("known"))
+        moved = moved.join(counts, on="trial", how="left", maintain_order="left").filter(
+            pl.col("known").fill_null(0) != 1
+        )
     parts: list[tuple[pl.DataFrame, int | None, Range]] = [(own, None, range_of(measure))]
     if len(levels) > 1:
         parts.append((moved, levels[0].low, CHANGE))

@@ -6,7 +6,7 @@ trials, and intervals are over (world seed, initialisation) clusters, as in all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,12 @@ import polars as pl
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading
 from behemoth.study.schemas import SUITES
 
-from .board_measures import derived, estimated
+from .board_measures import FEWEST, derived, estimated, with_locality
 from .by_exposures import LEVELS, by_exposures
 from .estimate import cluster_keys
 from .legacy_twin_perplexity import on_one_text
 from .methods import operations
+from .outcomes import OUTCOMES
 
 __all__ = ["BOARDS", "SHOWN", "TRIALS", "Board", "boards", "leaderboard", "taken"]
 
@@ -80,6 +81,9 @@ class Board:
     exposures : polars.DataFrame
         Measures by exposures of the edited facts; see `by_exposures`. Without rows if the board was
         made without probes.
+    outcomes : polars.DataFrame
+        Numbers of trials by what became of them; see `behemoth.study.analysis.outcomes.outcomes`.
+        Without rows if they are not known.
     """
 
     suite: str
@@ -89,10 +93,21 @@ class Board:
     missing: pl.DataFrame
     trials: pl.DataFrame
     exposures: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEVELS))
+    outcomes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OUTCOMES))
 
     def counts(self, label: str) -> dict[str, int]:
         """Return the number of trials of a method that have each measure, by its name."""
         return dict(self.measures.filter(label=label).select("measure", "rows").iter_rows())
+
+    def knowing(self, label: str, grammar: str | None = None, edits: int | None = None) -> int:
+        """Return the number of trials of a method whose model knew a bystander before.
+
+        With `edits`, it is that of the trials with plans of so many edits in the world `grammar`.
+        """
+        own = self.trials.filter(label=label, measure="damage").drop_nulls("value")
+        if edits is not None:
+            own = own.filter(pl.col("grammar").eq_missing(pl.lit(grammar, pl.String)), edits=edits)
+        return own.height
 
 
 def taken(suites: pl.DataFrame) -> pl.DataFrame:
@@ -109,11 +124,12 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
         The columns of `suites`. In addition to the suite's measures there are its score and the
         legs of the score; for editing damage, the mean over groups of bystanders of the share of
         known facts that are no longer generated, and score_locality, the score of
-        ``editing-locality``; for unlearning relearned, 1 if some number of `relearning_steps`
-        recovers half of the facts and 0 if none does. If a model has no finite value for a leg, the
-        leg is 0, like the score: an omitted value would not count against the method. Other
-        measures are NaN then, and their means are over fewer trials. Derived measures have null in
-        low, high, count, over, version and twin, which describe single measures.
+        ``editing-locality``, which is the score in trials whose model knew no bystander, and is
+        missing if no trial knew any; for unlearning relearned, 1 if some number of
+        `relearning_steps` recovers half of the facts and 0 if none does. If a model has no finite
+        value for a leg, the leg is 0, like the score: an omitted value would not count against the
+        method. Other measures are NaN then, and their means are over fewer trials. Derived measures
+        have null in low, high, count, over, version and twin, which describe single measures.
     """
     made: list[pl.DataFrame] = []
     known = suites.filter(pl.col("missing").is_null())
@@ -145,7 +161,7 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
     rest = known.filter(pl.col("measure") != "score").with_columns(
         pl.when(silent).then(0.0).otherwise("value").alias("value")
     )
-    return pl.concat([rest, *(part.select(rest.columns) for part in made)])
+    return with_locality(pl.concat([rest, *(part.select(rest.columns) for part in made)]))
 
 
 def leaderboard(
@@ -185,14 +201,16 @@ def leaderboard(
           1 plus the number of methods before it, last is the number of methods that it is not
           before, itself included. Null without an interval, which needs
           `board_measures.FEWEST` clusters with different scores; null for methods with failed
-          trials, and for oracles, which use information that methods may not.
+          trials, and for oracles, which use information that methods may not. A method whose score
+          is 0 in every trial of so many clusters has no interval, but a place: no score is lower.
         - seconds: mean time to make a plan's edits, without evaluation, over trials; flops and
           memory: see `operations`.
         - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null if the
           study does not state it; tuning_trials, tuning_seconds: cost of tuning, with all edits of
-          all trials; tuned_on: for settings of the package (``tuned:world``), the kinds of world
-          whose trials have tuned settings, such as ``tokens, text``. Settings that differ by kind
-          of world are tuned if those for any kind are, and the cost is the sum over kinds.
+          all trials; tuned_on: for tuned settings of the package, the kinds of world that they
+          were tuned on, such as ``text``, or ``tokens, text`` (``tuned:world``). Settings that
+          differ by kind of world are tuned if those for any kind are, and the cost is the sum over
+          kinds.
     """
     own = rows.filter(pl.col("suite") == suite)
     keys = cluster_keys(own)
@@ -239,7 +257,7 @@ def leaderboard(
             pl.col("high").alias(f"{name}_high"),
         )
         table = table.join(found, on="label", how="left", maintain_order="left")
-    table = table.with_columns(_ranks(table))
+    table = table.with_columns(_ranks(table, _scoreless(own, table)))
     ends = [f"{name}{end}" for name in SHOWN[suite] for end in ("", "_low", "_high")]
     return table.sort("score", descending=True, nulls_last=True, maintain_order=True).select(
         *(pl.col(name).cast(dtype) for name, dtype in BOARDS.items()), *ends
@@ -261,13 +279,32 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _ranks(table: pl.DataFrame) -> list[pl.Series]:
-    """Return the columns first and last, by intervals of the score."""
+def _scoreless(own: pl.DataFrame, table: pl.DataFrame) -> set[str]:
+    """Return the methods, by label, whose score is 0 in every trial of enough clusters."""
+    zeros = own.filter(pl.col("measure") == "score", pl.col("value") == 0).group_by("label").len()
+    found = table.join(zeros, on="label", maintain_order="left").filter(
+        pl.col("len") == pl.col("trials"),
+        pl.col("clusters") >= FEWEST,
+        pl.col("failed") == 0,
+        pl.col("family") != _ORACLE,
+    )
+    return set(found["label"])
+
+
+def _ranks(table: pl.DataFrame, scoreless: Collection[str]) -> list[pl.Series]:
+    """Return the columns first and last, by intervals of the score.
+
+    That all trials agree gives no interval: a few clusters agree by chance. But no score is below
+    0, and a method that never has another would look better without a place than with the last.
+    """
     rows = table.select("family", "failed", "score_low", "score_high").iter_rows()
     ends = [
         None if family == _ORACLE or failed or low is None else (low, high)
         for family, failed, low, high in rows
     ]
+    if any(ends):  # a last place needs others before it
+        named = zip(table["label"], ends, strict=True)
+        ends = [(0.0, 0.0) if label in scoreless else pair for label, pair in named]
     ranked = [pair for pair in ends if pair is not None]
     first, last = [], []
     for pair in ends:
@@ -289,6 +326,7 @@ def boards(
     costs: Mapping[str, tuple[float, int]] | None = None,
     methods: Sequence[Mapping[str, Any]] = (),
     probes: pl.LazyFrame | None = None,
+    outcomes: pl.DataFrame | None = None,
 ) -> list[Board]:
     """Return the leaderboards of a study, one per suite.
 
@@ -302,8 +340,12 @@ def boards(
         See `leaderboard`.
     probes : polars.LazyFrame, optional
         `Results.probes`, for the measures by exposures of the edited facts.
+    outcomes : polars.DataFrame, optional
+        See `behemoth.study.analysis.outcomes.outcomes`; the chart by number of edits then says
+        which of its missing points are of trials that failed.
     """
     suites = on_one_text(suites)
+    became = pl.DataFrame(schema=OUTCOMES) if outcomes is None else outcomes
     rows = taken(suites)
     found: list[Board] = []
     for suite in (name for name in SHOWN if name in set(suites["suite"])):
@@ -337,6 +379,7 @@ def boards(
                     pl.DataFrame(schema=LEVELS) if probes is None
                     else by_exposures(suite, suites, probes)
                 ),
+                outcomes=became.filter(pl.col("suite") == suite),
             )
         )  # fmt: skip
     return found

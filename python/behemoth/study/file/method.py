@@ -50,7 +50,8 @@ class MethodChoice:
     tuning : Tuning, optional
         How the settings were tuned, if their file states it; not part of any id.
     world : str, optional
-        Kind of world that the settings are for, where they depend on it; not part of any id.
+        Kind of world that the settings are for, where they depend on it, or that settings of the
+        package (``tuned:text``) were tuned on; not part of any id.
     worlds : mapping of str to MethodChoice
         The method by kind of world, if its settings are ``tuned:world``; a point of the grid takes
         one of them (`at`), and `method` has the defaults.
@@ -231,7 +232,8 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
         choice = partial(MethodChoice, name, called, plan=plan, where=where, measure=measure)
         if not tuned:
             method, tuning = _method(name, {} if tuned == [] else source, own, directory)
-            found.append(choice(method=method, tuning=tuning))
+            world = None if tuning is None or tuned == [] else world_in(source)
+            found.append(choice(method=method, tuning=tuning, world=world))
             continue
         by_world: dict[str, MethodChoice] = {}
         for world in WORLDS:  # of one that it was not tuned on, a method has its defaults

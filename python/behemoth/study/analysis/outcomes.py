@@ -1,0 +1,68 @@
+"""What became of the trials of a board, finished or not, by world and number of edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import polars as pl
+
+from behemoth.study.results import Results
+
+__all__ = ["OUTCOMES", "outcomes"]
+
+OUTCOMES = {
+    "suite": pl.String,
+    "label": pl.String,
+    "grammar": pl.String,
+    "edits": pl.UInt32,
+    "outcome": pl.String,
+    "trials": pl.UInt32,
+}
+"""Columns of `outcomes`."""
+
+
+def outcomes(results: Results, suites: pl.DataFrame) -> pl.DataFrame:
+    """Return the number of trials that are done, have failed, or have not been run.
+
+    Parameters
+    ----------
+    results : Results
+    suites : polars.DataFrame
+        `Results.suites`, collected.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns as in `OUTCOMES`. grammar: null for a corpus of templates; edits: of the plan, null
+        if no trial has compiled it; outcome: ``done``, ``failed`` or ``not run``.
+    """
+    failed = {each.trial for each in results.failures}
+    unrun = set(results.missing)
+    worlds = dict(suites.select("model", "grammar").unique("model").iter_rows())
+    written = {each["id"]: _grammar(each) for each in results.about.models}
+    sizes = results.plan_sizes
+    rows = [
+        (
+            trial.measure.get("suite"),
+            trial.label,
+            worlds.get(trial.model, written.get(trial.model)),
+            sizes.get(trial.plan),
+            "failed" if trial.id in failed else "not run" if trial.id in unrun else "done",
+        )
+        for trial in results.about.trials
+    ]
+    schema = {name: dtype for name, dtype in OUTCOMES.items() if name != "trials"}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    counted = frame.group_by(list(schema), maintain_order=True).agg(
+        pl.len().cast(pl.UInt32).alias("trials")
+    )
+    return counted.select(list(OUTCOMES))
+
+
+def _grammar(model: Mapping[str, Any]) -> str | None:
+    """Return the grammar of a model without any finished trial, as its corpus names it."""
+    corpus = model.get("corpus", {}).get("corpus", {})
+    value = corpus.get("grammar")
+    return PurePath(value).stem if isinstance(value, str) else None
