@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.store.source import at_hand
+from behemoth.support.calls import made_by
 from behemoth.support.digests import check
 from behemoth.support.errors import CorpusError
 from behemoth.support.parquet import check_rows
@@ -109,6 +110,7 @@ class Failure:
     reason: str
 
 
+@made_by("bh.load(PATH) of a directory that bh.study wrote")
 @dataclass(frozen=True, eq=False)
 class Results:
     """The finished trials of a study; accepted wherever a path is.
