@@ -194,7 +194,9 @@ def test_a_model_goes_to_no_device_that_is_not_there(trained, device):
 
 def test_an_edit_is_no_delta(edit):
     edit(settings={"steps": 1})
-    with pytest.raises(bh.ArgumentError, match="got e, allowed: the directory of a delta"):
+    with pytest.raises(
+        bh.ArgumentError, match="got e, which is an edit, allowed: the directory of a delta"
+    ):
         bh.EditDelta.load("e")
     (delta,) = bh.load("e").deltas().values()
     delta.save("d")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, TypeVar
 from behemoth.support.checks import as_found, is_url, path_of
 from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import check_regular_files
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 
 if TYPE_CHECKING:
     from behemoth.corpus.inspection import Verification
     from behemoth.export.inspection import ExportVerification
+    from behemoth.study.directory import StudyDirectory
 
 __all__ = ["verify"]
 
 _ALLOWED = (
     "a directory of a corpus, a run, a plan, an edit, a delta, a suite, a trace (with trace.json), "
-    "a tuning, a study, an export or a zoo"
+    "a tuning, a study, gates, an export or a zoo"
 )
 
 
@@ -34,9 +36,9 @@ def verify(
     Parameters
     ----------
     directory : path
-        A corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, a study, an export or
-        a zoo. For a URL, all files are first fetched and checked against the ledger of the store;
-        if one of them is bad or missing, the result of this check is returned.
+        A corpus, a run, a plan, an edit, a delta, a suite, a trace, a tuning, a study, gates, an
+        export or a zoo. For a URL, all files are first fetched and checked against the ledger of
+        the store; if one of them is bad or missing, the result of this check is returned.
     threads : int
         Number of threads for a corpus; 0 for all cores.
     progress : callable or Progress, optional
@@ -53,7 +55,8 @@ def verify(
     ArgumentError
         When the directory is none of these.
     CorpusError
-        When it is not finished, or its record is damaged.
+        When it is not finished, its record is damaged, or there is something in it that is no
+        regular file, such as a pipe, which is not opened.
 
     Examples
     --------
@@ -69,6 +72,7 @@ def verify(
             return replace(stored, directory=fspath(directory))
     else:
         place = path_of("directory", directory, _ALLOWED)
+    check_regular_files(place)
     if (place / "export.json").is_file():
         from behemoth.export.inspection import verify_export
 
@@ -183,9 +187,7 @@ def _tuning(found: Checked, place: Path, within: str, step: Advance) -> None:
 
 
 def _study(found: Checked, place: Path, within: str, step: Advance) -> None:
-    from behemoth.plan.directory import RECORD as PLAN_RECORD
-    from behemoth.study.directory import MODEL_RECORD, RECORD, TRIAL, StudyDirectory
-    from behemoth.train.run import RECORD as RUN_RECORD
+    from behemoth.study.directory import RECORD, StudyDirectory
 
     directory = StudyDirectory(place)
     about = _noted(found, RECORD, directory.read)
@@ -193,8 +195,43 @@ def _study(found: Checked, place: Path, within: str, step: Advance) -> None:
         return
     if SEAL not in (place / RECORD).read_text(encoding="utf-8"):
         found.unhashed.append(RECORD)
-    total, done = len(about.models) + len(about.trials), 0
-    for name in (str(model["id"]) for model in about.models):
+    models, trials = [str(model["id"]) for model in about.models], [row.id for row in about.trials]
+    _units(found, directory, models, trials, step)
+
+
+def _gates(found: Checked, place: Path, within: str, step: Advance) -> None:
+    from behemoth.study.directory import MODEL_RECORD, TRIAL, StudyDirectory
+    from behemoth.study.gates.measures import MEASURES, read_measurements
+    from behemoth.study.gates.stored import RECORD, read_gates
+
+    if _noted(found, RECORD, lambda: read_gates(place)) is None:
+        return
+    if SEAL not in (place / RECORD).read_text(encoding="utf-8"):
+        found.unhashed.append(RECORD)
+    for file in sorted((place / MEASURES).glob("*.json")):
+        _noted(found, f"{MEASURES}/{file.name}", partial(read_measurements, file))
+    # Gates share units, and no record lists them: those that are there are checked.
+    models, trials = (
+        sorted(file.parent.name for file in place.glob(f"{folder}/*/{record}"))
+        for folder, record in (("models", MODEL_RECORD), ("trials", TRIAL.record))
+    )
+    _units(found, StudyDirectory(place), models, trials, step)
+
+
+def _units(
+    found: Checked,
+    directory: StudyDirectory,
+    models: Sequence[str],
+    trials: Sequence[str],
+    step: Advance,
+) -> None:
+    """Check the models and trials with these names, all plans, and the costs in the cache."""
+    from behemoth.plan.directory import RECORD as PLAN_RECORD
+    from behemoth.study.directory import MODEL_RECORD, TRIAL
+    from behemoth.train.run import RECORD as RUN_RECORD
+
+    total, done = len(models) + len(trials), 0
+    for name in models:
         own, read = directory.model(name), partial(directory.model_record, name)
         record = _noted(found, f"models/{name}/{MODEL_RECORD}", read)
         if record is not None and record.status == "done":
@@ -204,20 +241,19 @@ def _study(found: Checked, place: Path, within: str, step: Advance) -> None:
             else:
                 found.missing.append(f"models/{name}/{RUN_RECORD}")
         step(done := done + 1, total)
-    for plan in sorted(place.glob(f"plans/*/{PLAN_RECORD}")):
+    for plan in sorted(directory.path.glob(f"plans/*/{PLAN_RECORD}")):
         _plan(found, plan.parent, f"plans/{plan.parent.name}/", silent)
     headless: set[str] = set()  # records of plans that are gone although a trial has used them
-    for row in about.trials:
-        within_trial = f"trials/{row.id}/"
-        read_trial = partial(directory.trial_record, row.id)
-        record = _noted(found, within_trial + TRIAL.record, read_trial)
+    for name in trials:
+        within_trial = f"trials/{name}/"
+        record = _noted(found, within_trial + TRIAL.record, partial(directory.trial_record, name))
         is_done = record is not None and record.status == "done"
         if record is not None and is_done:
-            _look(found, directory.trial(row.id), record.files, within_trial, TRIAL.record)
-            own = directory.plan(row.plan)
+            _look(found, directory.trial(name), record.files, within_trial, TRIAL.record)
+            own = directory.plan(record.plan)
             if own.is_dir() and not (own / PLAN_RECORD).is_file():
-                headless.add(f"plans/{row.plan}/{PLAN_RECORD}")
-        for delta in sorted(directory.trial(row.id).glob("deltas/*/")):
+                headless.add(f"plans/{record.plan}/{PLAN_RECORD}")
+        for delta in sorted(directory.trial(name).glob("deltas/*/")):
             if is_done or (delta / "delta.json").is_file():
                 _delta(found, delta, f"{within_trial}deltas/{delta.name}/", silent)
         step(done := done + 1, total)
@@ -249,6 +285,7 @@ _KINDS: dict[str, Callable[[Checked, Path, str, Advance], None]] = {
     "tuning.json": _tuning,
     "trace.json": _trace,  # after a run, which may have one
     "study.json": _study,
+    "gates.json": _gates,
     "zoo.json": _zoo,
 }
 """Functions that check a directory, by the name of its record."""

@@ -12,12 +12,26 @@ def corpus(run, tmp_path):
 
 def test_the_report(run, corpus, tmp_path):
     report = run("export", corpus, "--to", "llmc", "--out", tmp_path / "o", "--json").json()
-    keys = ["out", "to", "block_length", "files", "tokens", "edits", "bytes", "seconds", "splits"]
-    assert list(report) == keys and report["edits"] is None
+    keys = ["out", "to", "block_length", "files", "present", "tokens", "edits", "bytes", "seconds",
+            "splits"]  # fmt: skip
+    assert list(report) == keys and report["edits"] is None and report["present"] == 0
     assert (report["to"], report["files"]) == ("llmc", 1)
     assert report["bytes"] == 1024 + 2 * report["tokens"]
     said = run("export", corpus, "--to", "text", "--out", tmp_path / "t")
     assert said.out.startswith(f"{tmp_path / 't'}: 1 file, 440 tokens, ")
+
+
+def test_what_was_there_is_said(run, corpus, tmp_path):
+    out = tmp_path / "o"
+    words = ("export", corpus, "--to", "jsonl", "--out", out)
+    first = run(*words)
+    assert first.out.startswith(f"{out}: 3 files, ") and first.err == ""
+    assert run(*words).err == f"{out} is already finished; --force rewrites it\n"
+    assert run(*words, "--json").json()["present"] == 3
+    next(out.glob("documents/*")).unlink()
+    assert run(*words).err == f"{out} is finished: 1 file written, 2 were there\n"
+    assert run(*words, "--force").err == ""
+    assert run("verify", out).code == 0
 
 
 @pytest.mark.parametrize(

@@ -109,4 +109,4 @@ def test_errors(run, graph, tmp_path):
     assert run("import", graph, "--out", tmp_path / "spec", "--force").code == 0
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
-    assert "holds something else" in run("import", graph, "--out", tmp_path / "other").refused(1)
+    assert "holds something else" in run("import", graph, "--out", tmp_path / "other").refused(2)

@@ -134,6 +134,15 @@ def test_what_is_no_sample_is_refused():
         parse.sample("--probes", "some")
 
 
+def test_a_file_of_settings_stands_alone():
+    assert parse.settings("--set", ["best.toml"]) == "best.toml"
+    for words in (["best.toml", "rank=4"], ["rank=4", "best.toml"]):
+        with pytest.raises(
+            ArgumentError, match=r"allowed: best\.toml once, without other settings"
+        ):
+            parse.settings("--set", words)
+
+
 def test_a_setting_is_given_once():
     assert parse.settings("--set", ["rank=4", " steps = 1"]) == {"rank": "4", "steps": "1"}
     said = "argument '--set': got rank=8, allowed: each key once; rank was set before"

@@ -134,7 +134,7 @@ def test_a_directory_of_something_else_is_not_touched(tmp_path, graph):
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     for force in (False, True):
-        with pytest.raises(CorpusError, match=r"holds something else \(thesis.txt\)"):
+        with pytest.raises(ArgumentError, match=r"holds something else \(thesis.txt\)"):
             import_(graph, out, force=force)
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
     with pytest.raises(ArgumentError, match="a file, allowed: a new or empty directory"):

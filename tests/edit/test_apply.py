@@ -163,7 +163,7 @@ def test_another_edit_is_not_written_over(trained, plan, tmp_path):
     assert not (tmp_path / "e" / "delta").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("")
-    with pytest.raises(CorpusError, match=r"holds something else \(mine.txt\)"):
+    with pytest.raises(ArgumentError, match=r"holds something else \(mine.txt\)"):
         edit(trained, plan, "lora", tmp_path / "full", settings=QUICK, force=True)
     with pytest.raises(ArgumentError, match="a file, allowed: a new or empty directory"):
         edit(trained, plan, "lora", tmp_path / "full" / "mine.txt", settings=QUICK)

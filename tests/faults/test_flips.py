@@ -13,12 +13,22 @@ import pytest
 import behemoth as bh
 from behemoth.edit.traced import TracedSite, TraceRecord
 from behemoth.evaluate.suites.suite import Found, SuiteResult, Taken
+from behemoth.study.gates import run_gates
+from behemoth.study.gates.stored import write_gates
+from behemoth.support.digests import sealed
 from behemoth.support.errors import CorpusError
 from behemoth.tune.record import Tried, TuningDirectory
 from behemoth.zoo import SIZES
 
-KINDS = ("corpus", "run", "plan", "edit", "suite", "trace", "tuning", "study", "export", "zoo")
-OTHERS = ("suite", "trace", "tuning", "zoo")  # of other directories, and by their own writers
+KINDS = ("corpus", "run", "plan", "edit", "suite", "trace", "tuning", "study", "gates", "export",
+         "zoo")  # fmt: skip
+OTHERS = (
+    "suite",
+    "trace",
+    "tuning",
+    "gates",
+    "zoo",
+)  # by their own writers
 SMALL = 4096  # bytes: every bit of such a file is flipped if FAULTS is large enough
 LARGE = 1000  # bits of a larger file
 BITS = 50  # of a file, times FAULTS
@@ -68,7 +78,7 @@ def bits_of(file, rounds):
 
 @pytest.fixture(scope="module")
 def others(directories, tmp_path_factory):
-    """A suite, a trace, a tuning with its plan, and a zoo."""
+    """A suite, a trace, a tuning with its plan, gates with the units of a study, and a zoo."""
     place = tmp_path_factory.mktemp("others")
     frame = pl.DataFrame({"edit": [0, 1]})
     found = Taken("score", "a mean", 1, Found(0.5, 0.25, 0.75, 2, "edits"))
@@ -87,6 +97,13 @@ def others(directories, tmp_path_factory):
         tuning.write(tried)
     tuning.conclude(trials, "lora", "editing", 8)
     shutil.copytree(directories / "plan", place / "tuning" / "plan")
+    for folder in ("models", "plans", "trials"):
+        shutil.copytree(directories / "study" / folder, place / "gates" / folder)
+    write_gates(place / "gates", {1: {"number": 1, "verdict": "reproduced", "rows": [{"x": 1.5}]}})
+    (place / "gates" / "measures").mkdir()
+    measured = {"gate": 1, "seed": 0, "seconds": 0.5, "row": {"x": 1.5}}
+    file = place / "gates" / "measures" / "01-0123456789abcdef.json"
+    file.write_text(json.dumps(sealed(measured)))
     with pytest.MonkeyPatch.context() as patch:
         sizes = {"worlds": 1, "inits": 1, "subjects": 20, "edits": 1, "steps": 2, "batch_size": 4}
         tiny = replace(SIZES["smoke"], **sizes)
@@ -263,7 +280,8 @@ def test_gen_mends_damaged_probes(directories, copied, flip):
 def test_the_name_of_a_seal_is_vouched_for_too(others, tmp_path):
     shutil.copytree(others, tmp_path / "all")
     for name in ("suite/suite.json", "tuning/tuning.json", "tuning/trials/0000.json",
-                 "tuning/plan/plan.toml", "trace/trace.json"):  # fmt: skip
+                 "tuning/plan/plan.toml", "trace/trace.json", "gates/gates.json",
+                 "gates/measures/01-0123456789abcdef.json"):  # fmt: skip
         file = tmp_path / "all" / name
         before = file.read_text()
         assert "blake3" in before
@@ -337,3 +355,25 @@ def test_a_tuning_without_a_result_is_not_finished(tmp_path):
     TuningDirectory(tmp_path / "tuning").begin({"method": "lora"})
     with pytest.raises(CorpusError, match="is not finished: run the same `behemoth tune` again"):
         bh.verify(tmp_path / "tuning")
+
+
+def test_changed_gates_are_refused_and_those_of_earlier_versions_are_read(others, run, tmp_path):
+    place = tmp_path / "gates"
+    shutil.copytree(others / "gates", place)
+    file = place / "gates.json"
+    before = file.read_text()
+    file.write_text(before.replace("reproduced", "not reproduced"))
+    said = f"{file} is damaged: it is not what was written"
+    words = ("study", "gates", "--out", place, "--dry-run")
+    assert run(*words).refused(1) == said
+    assert run(*words, "--pages", tmp_path / "pages").refused(1) == said
+    with pytest.raises(CorpusError, match="is damaged"):
+        run_gates(place, gates=[])
+    assert file.read_text() != before and not (tmp_path / "pages").exists()
+    record = json.loads(before)
+    record.pop("blake3")
+    file.write_text(json.dumps(record))
+    found = bh.verify(place)
+    assert found.ok and found.unhashed == ["gates.json"]
+    assert run_gates(place, gates=[]).gates == ()  # which seals it
+    assert file.read_text() == before

@@ -113,6 +113,50 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(copied, run, place, ver
     assert file.name in one_line(run(*words))
 
 
+PIPES = (
+    "corpus/tokens/00009.bin", "corpus/notes", "run/checkpoints/step-9", "plan/notes",
+    "edit/deltas/00009", "export/notes", "study/cache/costs/x.json", "study/cache/notes",
+    "study/models/x/model.json", "study/plans/x/plan.toml", "study/trials/x/trial.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PIPES)
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.timeout(60)
+def test_a_pipe_beside_the_files_is_named_and_not_opened(copied, run, place, linked):
+    file = copied / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pipe = copied / "pipe" if linked else file
+    os.mkfifo(pipe)
+    if linked:
+        file.symlink_to(pipe)
+    directory = copied / place.partition("/")[0]
+    assert run("verify", directory).refused(1) == f"{file} is not a regular file"
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(copied, tmp_path):
+    from behemoth.study.directory import StudyDirectory
+    from behemoth.support.digests import read_sealed
+    from behemoth.tune.record import TuningDirectory
+
+    study = StudyDirectory(copied / "study")
+    name = study.read().trials[0].id
+    file = study.trial(name) / "trial.json"
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(bh.CorpusError, match=r"trial\.json is not a regular file"):
+        study.trial_record(name)
+    with pytest.raises(bh.CorpusError, match="is not a regular file"):
+        read_sealed(file, "a trial")
+    tuning = TuningDirectory(tmp_path / "tuning")
+    tuning.begin({"method": "lora"})
+    (tmp_path / "tuning" / "trials").mkdir()
+    os.mkfifo(tmp_path / "tuning" / "trials" / "0000.json")
+    with pytest.raises(bh.CorpusError, match=r"0000\.json is not a regular file"):
+        tuning.trial(0)
+
+
 def varint(number):
     data = b""
     while number > 127:

@@ -107,7 +107,7 @@ def test_the_same_plan_without_a_file_is_not_taken_for_another(plan, tmp_path, n
 def test_foreign_places_are_refused(plan, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     for force in (False, True):
-        with pytest.raises(CorpusError, match=r"holds something else \(thesis.txt\)"):
+        with pytest.raises(ArgumentError, match=r"holds something else \(thesis.txt\)"):
             plan.save(tmp_path, force=force)
     with pytest.raises(ArgumentError, match="a file, allowed: a new or empty directory"):
         plan.save(tmp_path / "thesis.txt")

@@ -361,8 +361,11 @@ def test_a_directory_of_something_else_is_refused(tuned, ran, tmp_path):
     with pytest.raises(ArgumentError, match=r"out': got .*, a tuning with method 'ft'"):
         tune("lora", ran, tuned[1], **FEW)
     (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(ArgumentError, match=r"out': got .*, which contains something else"):
+    with pytest.raises(
+        ArgumentError, match=r"out': got .*, which holds something else \(mine.txt\)"
+    ):
         tune("ft", ran, tmp_path, **FEW)
+    assert not (tmp_path / ".lock").exists()
     copy = tmp_path / "copy"
     shutil.copytree(tuned[1], copy)
     (copy / "trials" / "0001.json").write_text("{}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from behemoth.support.text import bytes_text, plural_text
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
 from .options import Option, command, force
+
+if TYPE_CHECKING:
+    from behemoth.export import Exported
 
 OPTIONS = (
     Option("to", "FORMAT",
@@ -72,6 +75,8 @@ def export(
     if json:
         write_json(asdict(done))
     else:
+        if done.present:
+            console(stderr=True).print(_headline(done))
         # An export contains tokens or edits.
         held = f"{done.tokens:,} tokens" if done.edits is None else plural_text(done.edits, "edit")
         console().print(
@@ -81,3 +86,11 @@ def export(
         made = get_format(done.to)
         if isinstance(made, Bridge) and made.splits is not None:
             console().print(f"splits: {', '.join(done.splits)} ({made.splits})")
+
+
+def _headline(done: Exported) -> str:
+    """Return a line on what the counts do not say: files that existed before."""
+    if done.present == done.files:
+        return f"{done.out} is already finished; --force rewrites it"
+    written = plural_text(done.files - done.present, "file")
+    return f"{done.out} is finished: {written} written, {done.present} were there"

@@ -76,13 +76,14 @@ def settings(name: str, words: list[str]) -> dict[str, str] | str:
     """Read ``key=value`` words, the name of one file of settings, or one ``tuned:WORLD``."""
     from behemoth.edit.tuned import PREFIX
 
-    if len(words) == 1 and words[0].endswith(".toml") and "=" not in words[0]:
-        return words[0]
-    if len(words) == 1 and words[0].startswith(PREFIX):
+    def is_whole(word: str) -> bool:
+        return word.startswith(PREFIX) or (word.endswith(".toml") and "=" not in word)
+
+    if len(words) == 1 and is_whole(words[0]):
         return words[0]
     values: dict[str, str] = {}
     for word in words:
-        if word.startswith(PREFIX):
+        if is_whole(word):
             raise ArgumentError(name, " ".join(words), f"{word} once, without other settings")
         key, equals, value = word.partition("=")
         if not equals or not key.strip():

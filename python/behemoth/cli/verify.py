@@ -24,7 +24,7 @@ def verify(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A corpus, a run, a plan, an edit, a suite, a trace, a tuning, a study, an "
+            help="A corpus, a run, a plan, an edit, a suite, a trace, a tuning, a study, gates, an "
             "export or a zoo.",
         ),
     ],

@@ -9,12 +9,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from behemoth.support.checks import check_directory, flag, path_of, whole_number
+from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import ProgressLike, task
-from behemoth.support.replacement import Kind, foreign, is_under_way, recover, succession
+from behemoth.support.replacement import Kind, check_kind, is_under_way, recover, succession
 
 from .source import TABLE_FILE, read_source
 
@@ -190,9 +190,10 @@ def import_(
     Raises
     ------
     ArgumentError
-        When the file is not a table of facts, or one of its names cannot be a token.
+        When the file is not a table of facts, one of its names cannot be a token, or `out` contains
+        something else.
     CorpusError
-        When `out` contains something else, or a spec without `force`.
+        When `out` contains a spec, without `force`.
     """
     from .corpus import Corpus
     from .names import write_names
@@ -232,11 +233,7 @@ def import_(
 
 def _check(directory: Path, spec: str, force: bool) -> None:
     """Refuse a directory that must not be written to."""
-    check_directory("out", directory)
-    if other := foreign(directory, SPEC):
-        raise CorpusError(
-            f"{fspath(directory)} holds something else ({other}); allowed: a new or empty directory"
-        )
+    check_kind("out", directory, SPEC)
     file = directory / SPEC.record
     # The same spec, killed after its last file and before its end, is resumed.
     own = is_under_way(directory, SPEC) and file.is_file() and file.read_bytes() == spec.encode()

@@ -23,10 +23,18 @@ from typing import Any, Literal
 import numpy as np
 
 from behemoth._gen import digest_file
-from behemoth.support.checks import check_directory, is_url, part_of, path_of, whole_number
+from behemoth.support.checks import (
+    as_found,
+    check_directory,
+    is_url,
+    part_of,
+    path_of,
+    whole_number,
+)
 from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
+from behemoth.support.kinds import KINDS, held, kind_of
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
@@ -242,7 +250,7 @@ def write(
 ) -> Written:
     """Write the shards of a part and, for part 0 with `companions`, all other files."""
     check_written(part, probes)
-    check_directory("out", out)
+    _check_place(out)
     if corpus.text_settings is not None:
         corpus.text_settings.check(corpus)
     with lock_folder(out, wait=False) as alone:
@@ -312,6 +320,14 @@ def _locked(stack: ExitStack, out: Path, *, alone: bool) -> bool:
         time.sleep(0.02)
 
 
+def _check_place(out: Path) -> None:
+    """Refuse a directory of another kind; the engine refuses other files, and other corpora."""
+    check_directory("out", out)
+    if kind_of(out) not in (None, KINDS[MANIFEST], KINDS["spec.toml"]):
+        allowed = "a new or empty directory, or one of this corpus"
+        raise ArgumentError("out", as_found(out), allowed)
+
+
 def _is_replaced(corpus: Corpus, out: Path) -> bool:
     """Return whether force replaces an existing corpus, of whatever spec or version."""
     try:
@@ -325,7 +341,7 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
         return False
     there = spec_hash_of(out)
     if there is not None and (other := foreign(out, CORPUS)):
-        raise CorpusError(f"{out} holds something else ({other}); choose another directory")
+        raise ArgumentError("out", held(out, other), "another directory")
     # A stopped corpus that was itself replacing another one is resumed.
     resumes = there == corpus.spec_hash and succeeds(out, CORPUS)
     return there is not None and not resumes

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from behemoth.model.precision import widened
+from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
@@ -186,6 +187,7 @@ def check_tied(parameters: Mapping[str, nn.Parameter], names: Iterable[str]) -> 
             )
 
 
+@made_by("bh.load(PATH) of an edit, whose deltas() returns them, or of one delta")
 @dataclass(frozen=True, eq=False)
 class EditDelta:
     """The changes that one plan made to the model, and a record of how they were made.

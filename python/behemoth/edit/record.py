@@ -18,12 +18,13 @@ from urllib.parse import quote
 from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
 from behemoth.store.source import at_hand
-from behemoth.support.checks import as_found, check_directory, is_url, url_or_none
+from behemoth.support.calls import made_by
+from behemoth.support.checks import as_found, is_url, url_or_none
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.replacement import Kind, foreign, succeeds
+from behemoth.support.replacement import Kind, check_kind, succeeds
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,7 @@ class FailedEdit:
     failure: str
 
 
+@made_by("bh.edit(...), or bh.load(PATH) of a directory that it wrote")
 @dataclass(frozen=True, eq=False)
 class EditRecord:
     """The record of an edit directory; usable as the path of that directory.
@@ -397,16 +399,12 @@ def check_place(record: EditRecord, force: bool) -> bool:
     Raises
     ------
     ArgumentError
-        If the place is a file.
+        If the place is a file, or the directory contains something else.
     CorpusError
-        If the directory contains something else, a damaged record, or another edit without `force`.
+        If the directory contains a damaged record, or another edit without `force`.
     """
     place = record.directory
-    check_directory("out", place)
-    if other := foreign(place, EDIT):
-        raise CorpusError(
-            f"{place} holds something else ({other}); allowed: a new or empty directory"
-        )
+    check_kind("out", place, EDIT)
     try:
         there = EditRecord.read(place)
     except CorpusError as error:

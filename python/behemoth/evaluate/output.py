@@ -8,6 +8,7 @@ from pathlib import Path
 from behemoth.support.checks import check_directory, check_permission, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import names_in
+from behemoth.support.kinds import held
 
 __all__ = ["output_place"]
 
@@ -45,7 +46,10 @@ def output_place(
         return place
     existing = names_in(place)
     if others := existing - {record, *files}:
-        raise ArgumentError("out", f"{fspath(out)}, which holds {min(others)}", _EMPTY)
+        other = min(others)
+        # A result with further files beside it is one all the same.
+        got = f"{fspath(out)}, which holds {other}" if record in existing else held(place, other)
+        raise ArgumentError("out", got, _EMPTY)
     if existing and not force:
         # Files without a record are of a writer that was killed between them, or somebody's own.
         found = what if record in existing else min(existing)

@@ -14,13 +14,13 @@ from behemoth._gen import version
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.store.source import at_hand
-from behemoth.support.checks import check_directory, flag, is_url, path_of, whole_number
+from behemoth.support.checks import flag, is_url, path_of, whole_number
 from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike
-from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
+from behemoth.support.replacement import Kind, check_kind, recover, succeeds, succession
 from behemoth.support.text import bytes_text
 
 from .formats import BRIDGES, FORMATS, MODELS, get_format
@@ -44,6 +44,8 @@ class Exported:
         Tokens in a block, if the format has blocks.
     files : int
         Number of files, without those of the tokenizer.
+    present : int
+        Number of them that existed before this call; 0 for a URL.
     tokens : int or None
         Number of tokens of the corpus, if one was exported.
     edits : int or None
@@ -60,6 +62,7 @@ class Exported:
     to: str
     block_length: int | None
     files: int
+    present: int
     tokens: int | None
     edits: int | None
     bytes: int
@@ -167,15 +170,16 @@ def export(
 
         same, data = partial(_is_same, about), as_json(sealed(about))
         with staged("out", str(out), RECORD, data, same, force=force, progress=progress) as stage:
-            files = _put(made, content, about, stage, force)
+            files, present = _put(made, content, about, stage, force)[0], 0
     else:
-        files = _put(made, content, about, path_of("out", out), force)
+        files, present = _put(made, content, about, path_of("out", out), force)
     named = isinstance(made, Bridge) and made.splits is not None
     return Exported(
         out=fspath(out),
         to=to,
         block_length=content.block_length,
         files=len(files),
+        present=present,
         tokens=content.tokens,
         edits=content.edits,
         bytes=sum(files.values()),
@@ -190,8 +194,11 @@ def _put(
     about: Mapping[str, object],
     place: Path,
     force: bool,
-) -> dict[Path, int]:
-    """Write an export to a directory, and return its files with their bytes."""
+) -> tuple[dict[Path, int], int]:
+    """Write an export to a directory; return its files with their bytes, and how many were there.
+
+    Formats keep the files of the same export that exist.
+    """
     corpus = content.corpus
     with sole(place, f"writing to {place}"):
         kind, replaces = _check(place, about, force)
@@ -208,7 +215,7 @@ def _put(
                 for name in corpus.tokenizer_files
             ]
             write_export_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
-    return {path: path.stat().st_size for path in files}
+    return {path: path.stat().st_size for path in files}, len(there.intersection(files))
 
 
 def _of_corpus(
@@ -338,10 +345,7 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
     """
     recover(place, Kind(RECORD, ()))
     allowed = "a new directory, or one of an export"
-    check_directory("out", place, allowed)
-    something = ArgumentError("out", f"{place}, which holds something else", allowed)
-    if foreign(place, Kind(RECORD, ())) is not None:
-        raise something
+    check_kind("out", place, Kind(RECORD, ()), allowed)
     if not (place / RECORD).is_file():
         return None, False
     try:
@@ -349,7 +353,7 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
         same = _is_same(about, there)
         kind = _kind(get_format(there["to"]))
     except (OSError, ValueError, KeyError, TypeError, CorpusError):
-        raise something from None
+        raise ArgumentError("out", f"{place}, a damaged export", allowed) from None
     if not same and not force:
         raise ArgumentError(
             "out",

@@ -19,13 +19,14 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.support.checks import check_directory, path_of, whole_number
+from behemoth.support.calls import made_by
+from behemoth.support.checks import path_of, whole_number
 from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.parquet import read_parquet
-from behemoth.support.replacement import Kind, finish, foreign, recover, succession
+from behemoth.support.replacement import Kind, check_kind, finish, recover, succession
 from behemoth.support.toml import read_toml
 
 from .directory import RECORD, plan_place
@@ -93,6 +94,7 @@ PLAN = Kind(
 """Files of a plan directory; ``litgpt/`` exists if `behemoth plan --litgpt` wrote it."""
 
 
+@made_by("bh.plan(...), or bh.load(PATH) of a directory that it wrote")
 @dataclass(frozen=True, eq=False)
 class EditPlan:
     """Edits with their training mixture and their probes.
@@ -374,11 +376,7 @@ def _filled(column: pl.Series, value: int | str) -> pl.Series:
 
 def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     """Refuse a directory that must not be written to; return whether it contains this plan."""
-    check_directory("out", place)
-    if other := foreign(place, PLAN):
-        raise CorpusError(
-            f"{place} holds something else ({other}); allowed: a new or empty directory"
-        )
+    check_kind("out", place, PLAN)
     try:
         head = None if force else read_head(place)
         if head is not None and head.get("plan_hash") == plan_hash:

@@ -20,8 +20,8 @@ from behemoth.study.gates.measures import gaps, identity
 from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import Gate, shown, shown_mean
 from behemoth.study.gates.registry import GATES
-from behemoth.support.checks import as_found
-from behemoth.support.errors import ArgumentError
+from behemoth.study.gates.stored import read_gates
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.provenance import listed
 from behemoth.support.text import clock_text
@@ -93,14 +93,12 @@ def write_gate_pages(
     ------
     ArgumentError
         If `run` is not a directory of gates, or has a gate with an unknown number.
+    CorpusError
+        If the record in it is damaged.
     """
-    file, place = Path(run) / "gates.json", Path(out)
-    try:
-        records = json.loads(file.read_text(encoding="utf-8"))["gates"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ArgumentError(
-            "run", as_found(run), "a directory of gates (with gates.json)"
-        ) from None
+    place = Path(out)
+    with renamed(directory="run"):
+        records = read_gates(run).values()
     known = {gate.number: gate for gate in gates}
     for record in records:
         gate = known.get(record["number"])

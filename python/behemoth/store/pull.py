@@ -13,6 +13,7 @@ from behemoth.support.checks import check_directory, path_of
 from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
+from behemoth.support.kinds import held
 from behemoth.support.locks import sole
 from behemoth.support.progress import Advance, ProgressLike, task
 from behemoth.support.replacement import UNFINISHED
@@ -303,9 +304,7 @@ def _check(target: Path, ledger: Ledger) -> None:
         if not names:
             return
         other = min(names)
-    raise ArgumentError(
-        "directory", f"{fspath(target)}, which holds something else ({other})", allowed
-    )
+    raise ArgumentError("directory", held(target, other), allowed)
 
 
 def _check_study(place: Place, target: Path) -> None:

@@ -29,6 +29,7 @@ from behemoth.support.checks import as_found, check_directory, path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
+from behemoth.support.kinds import held
 from behemoth.support.locks import Held, lock, refused
 from behemoth.support.replacement import Kind, clear
 
@@ -101,10 +102,9 @@ class StudyDirectory:
         if not (self.path / "study.json").is_file():
             # A lock beside such files: a run is starting right now, or was killed while starting.
             names = {entry.name for entry in self.path.iterdir()}
-            if ".lock" not in names or not all(map(_BEGUN.fullmatch, names)):
-                raise ArgumentError(
-                    "out", f"{fspath(self.path)}, which holds something else", allowed
-                )
+            others = [name for name in sorted(names) if not _BEGUN.fullmatch(name)]
+            if others or ".lock" not in names:
+                raise ArgumentError("out", held(self.path, min(others or names)), allowed)
             return
         other = self.read().name
         if other != name:
@@ -211,7 +211,7 @@ R = TypeVar("R", ModelRecord, TrialRecord)
 
 
 def _read_record(kind: type[R], file: Path, name: str) -> R | None:
-    if not file.is_file():
+    if not file.exists():
         return None
     what = f"a {file.stem}"
     values = read_sealed(file, what, FORMAT)

@@ -14,6 +14,7 @@ import polars as pl
 
 from behemoth.plan.directory import edits_in
 from behemoth.store.source import at_hand
+from behemoth.support.calls import made_by
 from behemoth.support.digests import check
 from behemoth.support.errors import CorpusError
 from behemoth.support.parquet import check_rows
@@ -110,6 +111,7 @@ class Failure:
     reason: str
 
 
+@made_by("bh.load(PATH) of a directory that bh.study wrote")
 @dataclass(frozen=True, eq=False)
 class Results:
     """The finished trials of a study; accepted wherever a path is.

@@ -11,6 +11,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from .errors import ArgumentError
+from .kinds import kind_of
 
 __all__ = [
     "LARGEST", "as_found", "check_directory", "check_permission", "flag", "in_the_way", "integral",
@@ -64,15 +65,19 @@ def check_permission(path: Path) -> None:
 
 
 def as_found(path: str | PathLike[str]) -> str:
-    """Return the text of a path or URL for an error; a path that does not exist is said to be so.
+    """Return the text of a path or URL for an error, with what is there: nothing, or ``a run``.
 
     A reader that refuses a path says what it should hold. Without this, a misspelled path looks
-    like a directory of the wrong kind.
+    like a directory of the wrong kind, and a directory of the wrong kind like a damaged one.
     """
     text = fspath(path)
+    if is_url(text) or not text:
+        return text
     # Path.exists raises for some paths, such as too long ones: that error would hide the refusal.
-    there = is_url(text) or os.path.exists(text)  # noqa: PTH110
-    return text if there or not text else f"{text}, which does not exist"
+    if not os.path.exists(text):  # noqa: PTH110
+        return f"{text}, which does not exist"
+    kind = kind_of(Path(text))
+    return text if kind is None else f"{text}, which is {kind}"
 
 
 def is_url(value: object) -> bool:

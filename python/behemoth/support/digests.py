@@ -19,6 +19,7 @@ from typing import Any
 from behemoth._gen import digest, digest_file
 
 from .errors import CorpusError
+from .files import check_regular
 
 __all__ = [
     "COPY", "FILES", "SEAL", "Checked", "check", "checks", "damaged", "digests", "leads_out",
@@ -90,8 +91,11 @@ class Checked:
             if leads_out(name):
                 self.bad.append({"file": f"{within}{name}", "reason": "leads out of the directory"})
                 continue
-            if not path.is_file():
+            if not path.exists():
                 self.missing.append(f"{within}{name}")
+                continue
+            if not path.is_file():
+                self.bad.append({"file": f"{within}{name}", "reason": "is not a regular file"})
                 continue
             self.files += 1
             self.bytes += path.stat().st_size
@@ -237,6 +241,7 @@ def read_sealed(
     CorpusError
         When the record is damaged or has another version.
     """
+    check_regular(file)
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):

@@ -15,7 +15,7 @@ import re
 import shutil
 import stat
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TextIO
@@ -105,6 +105,22 @@ def check_regular(path: Path) -> None:
     """
     if path.exists() and not path.is_file():
         raise CorpusError(f"{path} is not a regular file")
+
+
+def check_regular_files(folder: Path) -> None:
+    """Refuse a folder with a pipe, a socket or a device in it, at any depth; nothing is opened.
+
+    Raises
+    ------
+    CorpusError
+        For the first of them.
+    """
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for path in (Path(place) / name for name in sorted(names)):
+            with suppress(OSError):  # a link to nothing, or what a writer has just removed
+                if not stat.S_ISREG(path.stat().st_mode):
+                    raise CorpusError(f"{path} is not a regular file")
 
 
 def as_json(value: object) -> bytes:

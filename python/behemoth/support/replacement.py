@@ -23,11 +23,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checks import check_directory
+from .errors import ArgumentError
 from .files import left_by_writers, remove_empty_parents, sweep_folder, write_bytes
+from .kinds import held
 
 __all__ = [
-    "RECORDS", "UNFINISHED", "Kind", "clear", "finish", "foreign", "is_under_way", "recover",
-    "replaced", "succeeds", "succession",
+    "RECORDS", "UNFINISHED", "Kind", "check_kind", "clear", "finish", "foreign", "is_under_way",
+    "recover", "replaced", "succeeds", "succession",
 ]  # fmt: skip
 
 RECORDS = (
@@ -91,6 +94,20 @@ def foreign(place: Path, kind: Kind) -> str | None:
     # Killed while writing `.unfinished`: it is written first, so its folder may be alone here.
     left = {room.name for room in left_by_writers(place / UNFINISHED)}
     return next((name for name in names if not _NAME.fullmatch(name) and name not in left), None)
+
+
+def check_kind(
+    argument: str, place: Path, kind: Kind, allowed: str = "a new or empty directory"
+) -> None:
+    """Refuse a directory that cannot become one of a kind, as something else is there.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    check_directory(argument, place, allowed)
+    if (other := foreign(place, kind)) is not None:
+        raise ArgumentError(argument, held(place, other), allowed)
 
 
 @contextmanager

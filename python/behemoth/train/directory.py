@@ -23,12 +23,11 @@ from behemoth.corpus.background import BACKGROUND_FILE
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
-from behemoth.support.checks import check_directory
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import remove_empty_parents, replacing, write_bytes
 from behemoth.support.locks import sole
-from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
+from behemoth.support.replacement import Kind, check_kind, finish, recover, succeeds, succession
 
 from .config import RESUMED, TrainConfig
 from .errors import TrainError
@@ -98,12 +97,7 @@ class RunDirectory:
             if not force:
                 raise CorpusError(f"{error}; force=True replaces it") from None
             record, damaged = None, True
-        allowed = "a new directory, or one of a run"
-        check_directory("out", self.path, allowed)
-        if (other := foreign(self.path, RUN)) is not None:
-            raise ArgumentError(
-                "out", f"{self.path}, which holds something else ({other})", allowed
-            )
+        check_kind("out", self.path, RUN, "a new directory, or one of a run")
         if record is None:
             return None, damaged
         refusal = self._refusal(record, corpus, config)

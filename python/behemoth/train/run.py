@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.store.source import at_hand
+from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found
 from behemoth.support.digests import check, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
@@ -177,6 +178,7 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
         raise no_record(file, "record of a run") from None
 
 
+@made_by("bh.load(PATH) of a directory that bh.train wrote")
 @dataclass(frozen=True, eq=False)
 class Run(ModelSource):
     """A finished training run; accepted as the path of its directory wherever one is expected.

@@ -175,6 +175,7 @@ def tune(
         find_device(str(device))
     asked = Asked.of(method, on, objective, edits, exposures, apart, twin, rows, seed)
     directory = TuningDirectory(path_of("out", out))
+    directory.check()  # before anything is written
     kept = directory.path / "cache" if cache is None else cache_place(cache)
     batch_size = None
     if len(directory.tried()) < trials:

@@ -30,7 +30,15 @@ from behemoth.support.checks import check_directory
 from behemoth.support.digests import FILES, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
-from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
+from behemoth.support.files import (
+    as_json,
+    check_regular,
+    names_in,
+    replacing,
+    sweep_folder,
+    write_bytes,
+)
+from behemoth.support.kinds import held
 
 __all__ = ["BEST", "CURVE", "RECORD", "Tried", "TuningDirectory"]
 
@@ -93,6 +101,22 @@ class TuningDirectory:
         self.path = path
         self.plan, self.twin = path / "plan", path / "twin"
 
+    def check(self) -> None:
+        """Refuse a directory with something else in it.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        place = self.path
+        check_directory("out", place)
+        if place.is_dir() and not (place / RECORD).is_file():
+            # A call that was killed while it wrote its record leaves a temporary folder.
+            others = names_in(place) - {".lock"}
+            if others:
+                allowed = "a new or empty directory, or one of this tuning"
+                raise ArgumentError("out", held(place, min(others)), allowed)
+
     def begin(self, asked: Mapping[str, Any]) -> None:
         """Write the arguments, or check that they equal those of the existing tuning.
 
@@ -106,7 +130,7 @@ class TuningDirectory:
         place, file = self.path, self.path / RECORD
         for folder in (place, self._trial(0).parent):  # safe: the caller has the lock
             sweep_folder(folder)
-        check_directory("out", place)
+        self.check()
         if file.is_file():
             there = _flat(_read(file))
             # Records of earlier versions do not contain the settings that are not searched.
@@ -118,9 +142,6 @@ class TuningDirectory:
                         f"one with {name} {value!r}, or a new directory",
                     )
             return
-        if place.is_dir() and any(entry.name != ".lock" for entry in place.iterdir()):
-            allowed = "a new or empty directory, or one of this tuning"
-            raise ArgumentError("out", f"{fspath(place)}, which contains something else", allowed)
         place.mkdir(parents=True, exist_ok=True)
         write_bytes(file, as_json(sealed({"format_version": FORMAT_VERSION, **asked})))
 
@@ -242,6 +263,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    check_regular(file)
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         assert isinstance(values, dict)

@@ -26,7 +26,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
-from behemoth.support.replacement import finish, foreign, recover, succeeds, succession
+from behemoth.support.replacement import check_kind, finish, recover, succeeds, succession
 from behemoth.train import train
 from behemoth.train.config import TrainConfig, default_config
 from behemoth.train.memory_budget import require_room
@@ -150,9 +150,7 @@ def make_zoo(
 
 def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]:
     """Refuse a directory of something else; return the record there, and if it is replaced."""
-    if other := foreign(place, ZOO):
-        allowed = "a new directory, or one of a zoo"
-        raise ArgumentError("out", f"{place}, which holds something else ({other})", allowed)
+    check_kind("out", place, ZOO, "a new directory, or one of a zoo")
     try:
         record = ZooRecord.read(place)
     except CorpusError as error:

@@ -10,6 +10,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.plan.edit_plan import EditPlan
+from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError
@@ -21,6 +22,7 @@ from .record import ZOO, ZooModel, ZooRecord
 __all__ = ["Zoo", "read_zoo"]
 
 
+@made_by("bh.load(PATH) of a directory that bh.make_zoo wrote")
 @dataclass(frozen=True, eq=False)
 class Zoo:
     """A turnkey set of models; accepted as a path by functions that take a path.

@@ -227,7 +227,7 @@ def test_what_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("")
     with pytest.raises(
-        ArgumentError, match="holds something else, allowed: a new or empty directory"
+        ArgumentError, match=r"something else \(file\), allowed: a new or empty directory"
     ):
         run_gates(tmp_path / "other")
     with pytest.raises(ArgumentError, match=r"argument 'out': got .*, allowed: a directory"):
@@ -235,7 +235,7 @@ def test_what_is_refused(tmp_path):
     later = '{"format_version": 99, "gates": []}'
     (tmp_path / "later").mkdir()
     (tmp_path / "later" / "gates.json").write_text(later)
-    with pytest.raises(ArgumentError, match="gates of format version 99, allowed: a new directory"):
+    with pytest.raises(ArgumentError, match="gates of format version 99, allowed: gates of"):
         run_gates(tmp_path / "later")
     assert (tmp_path / "later" / "gates.json").read_text() == later
     with pytest.raises(ArgumentError, match="argument 'threads': got 0"):

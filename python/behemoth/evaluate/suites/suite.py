@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.support.checks import path_of
+from behemoth.support.calls import made_by
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
@@ -150,6 +151,7 @@ class Taken:
     before: float | None = None
 
 
+@made_by("bh.evaluate_suite(...), or bh.load(PATH) of what it wrote")
 @dataclass(frozen=True)
 class SuiteResult:
     """The result of a suite: ``result[name]`` is the value of a measure.
@@ -297,10 +299,15 @@ class SuiteResult:
 
         Raises
         ------
+        ArgumentError
+            When the directory is not one of a suite.
         CorpusError
             When it is damaged, or of another version.
         """
-        file = Path(directory) / RECORD
+        file = path_of("directory", directory) / RECORD
+        if not file.is_file():
+            allowed = f"a suite (a directory that holds {RECORD})"
+            raise ArgumentError("directory", as_found(directory), allowed)
         try:
             values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             version = values["format_version"]

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import FORMAT_VERSIONS
+from behemoth.support.calls import made_by
 from behemoth.support.checks import flag
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
@@ -72,6 +73,7 @@ class Primary:
             raise ArgumentError.unknown("measure", self.measure, MEASURES)
 
 
+@made_by("bh.load(PATH) of a study file, or Study.parse(TEXT)")
 @dataclass(frozen=True, eq=False)
 class Study:
     """A validated study.

@@ -15,14 +15,17 @@ from typing import Any
 
 from behemoth._gen import digest
 from behemoth.study.file.identity import canonical
-from behemoth.support.digests import read_sealed, sealed
+from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, write_bytes
 
 from .bench import Bench
 from .record import Gate, Row
 
-__all__ = ["gaps", "identity", "measured", "plain"]
+__all__ = ["MEASURES", "gaps", "identity", "measured", "plain", "read_measurements"]
+
+MEASURES = "measures"
+"""Folder of the measurements, in a directory of gates."""
 
 _FORMAT = 1  # increased when the meaning of measurements changes
 
@@ -42,10 +45,10 @@ def measured(gate: Gate, bench: Bench) -> tuple[Row, float]:
     units = sorted([*(unit.id for unit in bench.units.models.values()),
                     *(unit.id for unit in bench.units.trials.values())])  # fmt: skip
     name = digest(canonical([identity(gate), bench.seed, bench.threads, units]).encode())[:16]
-    file: Path = bench.directory.path / "measures" / f"{gate.number:02}-{name}.json"
+    file: Path = bench.directory.path / MEASURES / f"{gate.number:02}-{name}.json"
     if file.is_file():
-        with suppress(CorpusError, KeyError):
-            found = read_sealed(file, "measurements of a gate")  # earlier versions had no seal
+        with suppress(CorpusError):
+            found = read_measurements(file)
             return gaps(found["row"]), found["seconds"]
     began = time.perf_counter()
     with _threads(bench.threads):
@@ -54,6 +57,21 @@ def measured(gate: Gate, bench: Bench) -> tuple[Row, float]:
     about = {"gate": gate.number, "seed": bench.seed, "seconds": seconds, "row": row}
     write_bytes(file, as_json(sealed(about)))
     return gaps(row), seconds
+
+
+def read_measurements(file: Path) -> dict[str, Any]:
+    """Read the measurements of a gate for one seed: ``row`` and ``seconds``.
+
+    Raises
+    ------
+    CorpusError
+        If the file is damaged. Earlier versions did not seal it.
+    """
+    found = read_sealed(file, "measurements of a gate")
+    # Nothing else: a flipped bit may rename the key of the seal.
+    if not {"row", "seconds"} <= found.keys() <= {"gate", "seed", "row", "seconds"}:
+        raise no_record(file, "record of measurements of a gate")
+    return found
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,9 @@ from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
 from behemoth.support.checks import check_directory, flag, whole_number
-from behemoth.support.errors import ArgumentError
-from behemoth.support.files import as_json, names_in, write_bytes
+from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.files import names_in
+from behemoth.support.kinds import held
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import processor, versions
 
@@ -28,11 +28,9 @@ from .measures import identity, measured, plain
 from .memory_budget import shares_of_gates
 from .record import Gate, GateRecord, Row
 from .registry import get_gates
+from .stored import RECORD, read_gates, write_gates
 
 __all__ = ["GateState", "GatesResult", "Unseen", "run_gates"]
-
-_FILE = "gates.json"
-_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -158,6 +156,8 @@ def run_gates(
     ArgumentError
         If a number is not that of a gate, `out` contains something else, or a unit of a gate is
         estimated to need more memory.
+    CorpusError
+        If ``gates.json`` is damaged.
     StudyError
         If another process is running gates in `out`.
     """
@@ -176,7 +176,7 @@ def run_gates(
         began = time.perf_counter()
         # Read again: another process may have written a verdict before the lock was acquired.
         before = _before(directory.path)
-        _write(directory.path, before)
+        write_gates(directory.path, before)
         records: list[GateRecord] = []
         failures: list[Unseen] = []
         laboratory = _Laboratory(directory, threads, shares, progress)
@@ -191,7 +191,7 @@ def run_gates(
                 else:
                     about = {"identity": identity(one), **plain(records[-1].to_dict())}
                     before[one.number] = about
-                    _write(directory.path, before)
+                    write_gates(directory.path, before)
                 step(done, len(chosen), f"{done} of {len(chosen)}, {named}")
         states = _states(directory, chosen, threads, before)
         seconds = time.perf_counter() - began
@@ -312,26 +312,11 @@ def _before(path: Path) -> dict[int, dict[str, Any]]:
     """Read records of earlier runs, by number of the gate."""
     check_directory("out", path, "a directory")
     # A run that was killed while it wrote its first record leaves a temporary folder.
-    if not path.is_dir() or not names_in(path) - {".lock"}:
+    there = names_in(path) - {".lock"} if path.is_dir() else ()
+    if not there:
         return {}
-    try:
-        about = json.loads((path / _FILE).read_text(encoding="utf-8"))
-        found = {record["number"]: record for record in about["gates"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ArgumentError(
-            "out",
-            f"{fspath(path)!r}, which holds something else",
-            f"a new or empty directory, or one of gates (with {_FILE})",
-        ) from None
-    if about.get("format_version") != _FORMAT:
-        raise ArgumentError(
-            "out",
-            f"{fspath(path)!r}, gates of format version {about.get('format_version')}",
-            f"a new directory, or one of gates of format version {_FORMAT}",
-        )
-    return found
-
-
-def _write(path: Path, records: dict[int, dict[str, Any]]) -> None:
-    listed = [records[number] for number in sorted(records)]
-    write_bytes(path / _FILE, as_json({"format_version": _FORMAT, "gates": listed}))
+    if RECORD not in there:
+        allowed = f"a new or empty directory, or one of gates (with {RECORD})"
+        raise ArgumentError("out", held(path, min(there)), allowed)
+    with renamed(directory="out"):
+        return read_gates(path)

@@ -1,0 +1,52 @@
+"""What a directory is, by the record in it; for refusals of a directory of another kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["KINDS", "held", "kind_of"]
+
+KINDS = {
+    "manifest.json": "a corpus",
+    "run.json": "a run",
+    "plan.toml": "a plan",
+    "edit.json": "an edit",
+    "delta.json": "a delta",
+    "suite.json": "a suite",
+    "trace.json": "a trace",  # after runs, which may have one
+    "tuning.json": "a tuning",
+    "study.json": "a study",
+    "gates.json": "a directory of gates",
+    "zoo.json": "a zoo",
+    "export.json": "an export",
+    "spec.toml": "a spec",  # after corpora and runs, which have one
+}
+"""What a directory with a record is."""
+_MODEL, _WEIGHTS, _TOKENIZER = "config.json", "*.safetensors", "tokenizer.json"
+
+
+def kind_of(place: Path) -> str | None:
+    """Return what a directory is, such as ``a run``; None for anything unknown, and for no one.
+
+    Only names are looked at: the record of a damaged directory says what it is as well.
+    """
+    for record, kind in KINDS.items():
+        if (place / record).is_file():
+            return kind
+    # A model has its tokenizer beside it.
+    if (place / _MODEL).is_file() and any(place.glob(_WEIGHTS)):
+        return "a model"
+    return "a tokenizer" if (place / _TOKENIZER).is_file() else None
+
+
+def held(place: Path, other: str) -> str:
+    """Return the text of a directory for an error, with what it holds instead of what is allowed.
+
+    Parameters
+    ----------
+    place : Path
+    other : str
+        The name of something in it that is not allowed there.
+    """
+    kind = KINDS.get(other) or kind_of(place)
+    return f"{place}, which {f'is {kind}' if kind else f'holds something else ({other})'}"
