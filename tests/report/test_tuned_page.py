@@ -140,7 +140,8 @@ def test_groups_of_bystanders_that_count_are_those_of_the_frame():
 def test_memory_methods_are_those_of_the_frames(page_rows):
     page = page_rows(PAGE / "index.md", "memory: editing")
     text = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
-    assert set(page) == {f"{n}`, {world}" for n in ("grace", "wise") for world in ("tokens", "text")}
+    both = [(method, world) for method in ("grace", "wise") for world in ("tokens", "text")]
+    assert set(page) == {f"{method}`, {world}" for method, world in both}
     for name, cells in page.items():
         method, world = name.split("`, ")
         frames = PAGE / f"memory-{world}/frames"
@@ -163,7 +164,7 @@ def test_memory_methods_are_those_of_the_frames(page_rows):
                 assert mean - error <= 0 <= mean + error
             else:
                 said = f"{mean:.2f} ({mean - error:.2f} to {mean + error:.2f})"
-                assert said in text or said.replace(" (-", ", −").replace(")", "") in text, said
+                assert said in text or said.replace(" (-", ", \u2212").replace(")", "") in text
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class Tail:
         self._labels, self._asking = labels_nt[rows, columns + 1], (rows, columns - first)
         self._places = places[0], places[1] - first
         module = model.get_submodule(architecture.mlp_out(layer))
-        self._cache = DynamicCache(config=model.config) if first else None
+        self._cache = DynamicCache() if first else None
         said: dict[str, Any] = {"use_cache": first > 0, cache_argument(): self._cache}
         before: list[Tensor] = []
         with torch.no_grad(), ExitStack() as entered:
