@@ -72,8 +72,13 @@ def verify(
             return replace(stored, directory=fspath(directory))
     else:
         place = path_of("directory", directory, _ALLOWED)
+    from behemoth.corpus.source import MANIFEST
+    from behemoth.export.inspection import RECORD as EXPORT
+
+    if not any((place / record).is_file() for record in (*_KINDS, EXPORT, MANIFEST)):
+        raise ArgumentError("directory", as_found(directory), _ALLOWED)
     check_regular_files(place)
-    if (place / "export.json").is_file():
+    if (place / EXPORT).is_file():
         from behemoth.export.inspection import verify_export
 
         return replace(verify_export(place, progress=progress), directory=fspath(directory))
@@ -84,10 +89,7 @@ def verify(
                 look(found, place, "", step)
             return found
     from behemoth.corpus.inspection import verify as verify_corpus
-    from behemoth.corpus.source import MANIFEST
 
-    if not (place / MANIFEST).is_file():
-        raise ArgumentError("directory", as_found(directory), _ALLOWED)
     done = verify_corpus(place, threads=threads, progress=progress)
     return replace(done, directory=fspath(directory))
 

@@ -90,7 +90,9 @@ def test_a_directory_of_another_kind_is_not_written_over(tmp_path, kind):
     for own, write in writers.items():
         if own == kind or (own == "a corpus" and kind == "a spec"):  # these the engine refuses
             continue
-        told = rf"^argument 'out': got {re.escape(str(place))}, which is {kind}, allowed: a new "
+        argument = "directory" if own == "a plan" else "out"
+        got = f"{re.escape(str(place))}, which is {kind}"
+        told = rf"^argument '{argument}': got {got}, allowed: a new "
         with pytest.raises(ArgumentError, match=told):
             write()
     assert sorted(place.iterdir()) == before
@@ -101,3 +103,10 @@ def test_what_is_of_no_kind_is_named_by_a_file(tmp_path):
     assert kind_of(tmp_path) is None and kind_of(tmp_path / "nowhere") is None
     assert held(tmp_path, "notes.txt") == f"{tmp_path}, which holds something else (notes.txt)"
     assert held(tmp_path, "run.json") == f"{tmp_path}, which is a run"
+
+
+def test_every_record_that_others_know_has_a_kind():
+    from behemoth import verification
+    from behemoth.support.replacement import RECORDS
+
+    assert {*RECORDS, *verification._KINDS} <= set(KINDS)

@@ -86,12 +86,13 @@ def edit(
         check_corpus("corpus", given.get("corpus"))
         from behemoth.edit.registry import get_method
         from behemoth.edit.settings import read_settings, read_words
-        from behemoth.edit.tuned import OWN, world_in
+        from behemoth.edit.tuned import OWN, check_tuned, world_in
 
         settings, method = given.get("settings"), given["method"]
         # Refuses bad settings before slow imports.
         if world_in(settings, own=True) == OWN:  # which ones, only the corpus of the run can tell
             family = get_method(method).info.family
+            check_tuned(method)
         else:
             if isinstance(settings, str):
                 given["settings"] = read_settings(settings, method)

@@ -174,9 +174,9 @@ def edit(
     ------
     ArgumentError
         Before any work: for a plan of another world, a method that cannot carry it out, an unknown
-        method or setting.
+        method or setting, an `out` of another kind.
     CorpusError
-        If `out` contains another edit or something else.
+        If `out` contains another edit.
 
     Examples
     --------

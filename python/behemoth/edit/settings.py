@@ -188,7 +188,8 @@ def read_tuning(source: str | PathLike[str], name: str) -> Tuning | None:
 def _read(source: str | PathLike[str], name: str, world: str | None = None) -> dict[str, Any]:
     if (kind := world_in(source, own=world is not None)) is not None:
         method_type(name)  # an unknown method is refused as such
-        return tuned_table(name, world if world is not None and kind == OWN else kind)
+        kind = world if world is not None and kind == OWN else kind
+        return tuned_table(name, kind, given=str(source))
     try:
         return tomllib.loads(Path(source).read_text(encoding="utf-8"))
     except (OSError, ValueError):

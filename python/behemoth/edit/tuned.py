@@ -20,7 +20,7 @@ from behemoth.support.files import write_bytes
 
 from .registry import OWN_METHODS
 
-__all__ = ["OWN", "PREFIX", "WORLDS", "kind_of_world", "text_of", "tuned_table",
+__all__ = ["OWN", "PREFIX", "WORLDS", "check_tuned", "kind_of_world", "text_of", "tuned_table",
            "tuned_worlds", "world_in"]  # fmt: skip
 
 PREFIX = "tuned:"
@@ -77,7 +77,19 @@ def tuned_worlds(method: str) -> list[str]:
     return [world for world in WORLDS if method in _tables(world)]
 
 
-def tuned_table(method: str, world: str) -> dict[str, Any]:
+def check_tuned(method: str) -> None:
+    """Refuse ``tuned:world`` for a method without tuned settings for any kind of world.
+
+    Raises
+    ------
+    ArgumentError
+        Before the kind is known, which takes the corpus of a run.
+    """
+    if not tuned_worlds(method):
+        tuned_table(method, next(iter(WORLDS)), given=f"{PREFIX}{OWN}")
+
+
+def tuned_table(method: str, world: str, *, given: str | None = None) -> dict[str, Any]:
     """Return the tuned settings of a method, as `behemoth tune` writes them.
 
     Parameters
@@ -85,6 +97,8 @@ def tuned_table(method: str, world: str) -> dict[str, Any]:
     method : str
     world : str
         One of `WORLDS`.
+    given : str, optional
+        What stands for them in a refusal, if it is not ``tuned:`` and the kind.
 
     Returns
     -------
@@ -100,7 +114,7 @@ def tuned_table(method: str, world: str) -> dict[str, Any]:
     if method not in tables:
         raise ArgumentError(
             "settings",
-            f"{PREFIX}{world} for {method}",
+            f"{given or PREFIX + world} for {method}",
             f"a method that was tuned on {WORLDS[world]}: {', '.join(tables)}",
         )
     return {"name": method, **deepcopy(tables[method])}

@@ -44,8 +44,6 @@ class Exported:
         Tokens in a block, if the format has blocks.
     files : int
         Number of files, without those of the tokenizer.
-    present : int
-        Number of them that existed before this call; 0 for a URL.
     tokens : int or None
         Number of tokens of the corpus, if one was exported.
     edits : int or None
@@ -56,18 +54,20 @@ class Exported:
         Duration of the call.
     splits : tuple of str
         Names of the splits that an export as `tofu` has, such as ``forget10``; none for others.
+    present : int
+        Number of the files that existed before this call; 0 for a URL.
     """
 
     out: str
     to: str
     block_length: int | None
     files: int
-    present: int
     tokens: int | None
     edits: int | None
     bytes: int
     seconds: float
     splits: tuple[str, ...] = ()
+    present: int = 0
 
 
 @dataclass(frozen=True)

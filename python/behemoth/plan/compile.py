@@ -87,9 +87,9 @@ def plan(
     ------
     ArgumentError
         When a value is not allowed, there are not enough candidate facts (the error states how many
-        there are), or the request does not fit the corpus.
+        there are), the request does not fit the corpus, or `out` is a directory of another kind.
     CorpusError
-        When `out` contains something else, or another plan without `force`.
+        When `out` contains another plan, without `force`.
 
     Examples
     --------
@@ -118,7 +118,8 @@ def plan(
     with task(progress, "planning", "steps") as step:
         edit_plan = compile_plan(corpus, edit_request, table=facts, known=_known(known), step=step)
     if place is not None:
-        edit_plan.save(place, force=force)
+        with renamed(directory="out"):
+            edit_plan.save(place, force=force)
     _warn_of_unwritten(edit_plan)
     return edit_plan
 

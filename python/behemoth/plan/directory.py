@@ -9,7 +9,8 @@ import polars as pl
 
 from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import check_regular
 
 __all__ = ["RECORD", "edits_in", "plan_place"]
 
@@ -33,13 +34,14 @@ def plan_place(directory: str | PathLike[str]) -> Path:
 
 
 def edits_in(place: Path) -> int | None:
-    """Return the number of edits of the plan in a directory, without reading it.
+    """Return the number of edits of the plan in a directory, without loading and checking it.
 
     None if there is no plan or its frame is damaged: whoever needs more than a number loads it.
     """
     if not (place / RECORD).is_file():
         return None
     try:
+        check_regular(place / "edits.parquet")
         return pl.scan_parquet(place / "edits.parquet").select(pl.len()).collect().item()
-    except (pl.exceptions.PolarsError, OSError):
+    except (pl.exceptions.PolarsError, OSError, CorpusError):
         return None

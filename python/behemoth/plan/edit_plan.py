@@ -255,8 +255,10 @@ class EditPlan:
 
         Raises
         ------
+        ArgumentError
+            When the directory is of another kind.
         CorpusError
-            When the directory contains another plan (unless `force`), or something else.
+            When it contains another plan, unless `force`.
         """
         place = path_of("directory", directory)
         with lock_folder(place):
@@ -376,7 +378,7 @@ def _filled(column: pl.Series, value: int | str) -> pl.Series:
 
 def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     """Refuse a directory that must not be written to; return whether it contains this plan."""
-    check_kind("out", place, PLAN)
+    check_kind("directory", place, PLAN)
     try:
         head = None if force else read_head(place)
         if head is not None and head.get("plan_hash") == plan_hash:

@@ -10,6 +10,7 @@ from .tables import duration
 __all__ = ["of_worlds", "origin", "settings_text"]
 
 _UNKNOWN = "\u2013"
+_ORIGINS = {"default": "default", "given": "by hand"}
 
 
 def origin(row: Mapping[str, Any]) -> str:
@@ -19,7 +20,7 @@ def origin(row: Mapping[str, Any]) -> str:
     those of the package for them, and are not taken for a tuning of the study's own.
     """
     if row["settings"] != "tuned":
-        return {"default": "default", "given": "by hand"}.get(row["settings"], _UNKNOWN)
+        return _ORIGINS.get(row["settings"], _UNKNOWN)
     whose = f"\nbehemoth's, on {row['tuned_on']}" if row["tuned_on"] else ""
     return f"tuned{whose}\n{_spent(row['tuning_trials'], row['tuning_seconds'])}"
 
@@ -40,7 +41,7 @@ def of_worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:
         whence, tuning = own["whence"], own.get("tuning")
         cost = f", {_spent(tuning['trials'], tuning['seconds'])}" if tuning else ""
         said = settings_text(own["settings"]) or "none"
-        whose = "tuned, behemoth's" if whence == "tuned" else whence
+        whose = "tuned, behemoth's" if whence == "tuned" else _ORIGINS.get(whence, whence)
         parts.append(f"settings on {world} ({whose}{cost}): {said}")
     return "; ".join(parts)
 

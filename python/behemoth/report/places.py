@@ -32,11 +32,12 @@ def places_of(index: pl.DataFrame) -> dict[str, str]:
         missing, and so are methods that are not installed. Without torch it is empty.
     """
     rows = index.select("label", "method", "settings", "size").unique(maintain_order=True)
-    found: dict[str, dict[str, str]] = {}
+    # With `tuned:world` a method has several settings, and may have several places.
+    found: dict[str, dict[tuple[str, str], str]] = {}
     for label, name, settings, size in rows.iter_rows():
         if (place := _place(name, settings, size)) is not None:
-            found.setdefault(label, {})[size] = place
-    return {label: _joined(by_size) for label, by_size in found.items()}
+            found.setdefault(label, {})[size, settings] = place
+    return {label: _joined(each) for label, each in found.items()}
 
 
 def _place(name: str, settings: str, size: str) -> str | None:
@@ -54,11 +55,13 @@ def _place(name: str, settings: str, size: str) -> str | None:
         return None
 
 
-def _joined(by_size: dict[str, str]) -> str:
+def _joined(found: dict[tuple[str, str], str]) -> str:
+    """Return the places by size and settings as lines."""
     lines: list[str] = []
-    for place in dict.fromkeys(by_size.values()):
-        sizes = [size for size, own in by_size.items() if own == place]
+    every = {size for size, _ in found}
+    for place in dict.fromkeys(found.values()):
+        sizes = list(dict.fromkeys(size for (size, _), own in found.items() if own == place))
         own, _, published = place.partition(" (published: ")
-        named = f"{', '.join(sizes)}: " if len(sizes) < len(by_size) else ""
+        named = f"{', '.join(sizes)}: " if len(sizes) < len(every) else ""
         lines += [f"{named}{own}", *([f"published: {published[:-1]}"] if published else [])]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from reprlib import repr as brief  # a frame or a tensor would fill a screen
 from typing import Any, TypeVar
 
 from .errors import ArgumentError
@@ -35,10 +36,10 @@ def made_by(what: str) -> Callable[[type[T]], type[T]]:
             except TypeError:
                 if _fits(make, self, *values, **named):
                     raise
-                told = [repr(value) for value in values]
-                told += [f"{name}={value!r}" for name, value in named.items()]
-                got = f"{kind.__name__}({', '.join(told)})"
-                raise ArgumentError(kind.__name__, got, what) from None
+                told = [brief(value) for value in values]
+                told += [f"{name}={brief(value)}" for name, value in named.items()]
+                name = type(self).__name__
+                raise ArgumentError(name, f"{name}({', '.join(told)})", what) from None
 
         setattr(kind, "__init__", checked)  # noqa: B010  # typed as a method of the class itself
         return kind

@@ -44,7 +44,8 @@ class Tail:
     tokens_nt, labels_nt : int64 [n, T]
         Rows, and the labels of their answers.
     places : pair of int64 [p]
-        Rows and columns of the tokens at which the outputs of the matrix may be replaced.
+        Rows and columns of the tokens at which the outputs of the matrix may be replaced, none
+        after the last token that predicts one of an answer.
     answer : callable, optional
         Function of the matrix's input and output that replaces its output at all tokens in the
         initial pass.

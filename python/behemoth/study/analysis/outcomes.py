@@ -41,13 +41,15 @@ def outcomes(results: Results, suites: pl.DataFrame) -> pl.DataFrame:
     failed = {each.trial for each in results.failures}
     unrun = set(results.missing)
     worlds = dict(suites.select("model", "grammar").unique("model").iter_rows())
-    written = {each["id"]: _grammar(each) for each in results.about.models}
+    given = {each["id"]: _grammar(each) for each in results.about.models}
+    # A file of a grammar may be called otherwise than the grammar; a finished trial has its name.
+    names = {given[model]: name for model, name in worlds.items() if model in given}
     sizes = results.plan_sizes
     rows = [
         (
             trial.measure.get("suite"),
             trial.label,
-            worlds.get(trial.model, written.get(trial.model)),
+            worlds.get(trial.model, names.get(given[trial.model], _stem(given[trial.model]))),
             sizes.get(trial.plan),
             "failed" if trial.id in failed else "not run" if trial.id in unrun else "done",
         )
@@ -62,7 +64,10 @@ def outcomes(results: Results, suites: pl.DataFrame) -> pl.DataFrame:
 
 
 def _grammar(model: Mapping[str, Any]) -> str | None:
-    """Return the grammar of a model without any finished trial, as its corpus names it."""
-    corpus = model.get("corpus", {}).get("corpus", {})
-    value = corpus.get("grammar")
-    return PurePath(value).stem if isinstance(value, str) else None
+    """Return the name or the file of a model's grammar, as its corpus has it."""
+    value = model.get("corpus", {}).get("corpus", {}).get("grammar")
+    return value if isinstance(value, str) else None
+
+
+def _stem(grammar: str | None) -> str | None:
+    return None if grammar is None else PurePath(grammar).stem

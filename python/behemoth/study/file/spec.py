@@ -73,7 +73,7 @@ class Primary:
             raise ArgumentError.unknown("measure", self.measure, MEASURES)
 
 
-@made_by("bh.load(PATH) of a study file, or Study.parse(TEXT)")
+@made_by("bh.load(PATH) of a study file, or behemoth.study.Study.parse(TEXT)")
 @dataclass(frozen=True, eq=False)
 class Study:
     """A validated study.
