@@ -48,6 +48,14 @@ def test_sizes_are_named_if_their_places_differ():
     ]  # fmt: skip
 
 
+def test_each_place_of_a_method_with_settings_by_world_is_there():
+    rows = (("w", "wise", {"layer": 0}, "nano"), ("w", "wise", {"layer": -1}, "nano"))
+    published = "published: layer 27 of 32"
+    assert places_of(index(*rows))["w"].splitlines() == [
+        "layer 0 of 3", published, "layer 2 of 3", published,
+    ]  # fmt: skip
+
+
 def test_methods_and_sizes_that_are_not_known_have_no_place():
     frame = index(("r", "rome", {}, "nano"))
     assert places_of(frame.with_columns(method=pl.lit("of another package"))) == {}

@@ -55,5 +55,11 @@ def test_trials_are_counted_by_what_became_of_them(tmp_path):
         ("b", None, None, "failed", 2),
         ("b", "bios-own", 3, "done", 1),
     ]
+    # A model without a finished trial has the grammar that others with its file have.
+    lost = ({"id": "l", "corpus": {"corpus": {"grammar": "mine/bios-own.toml"}}}, *models)
+    more = {**trials, "7": ("b", "l", "few", "failed")}
+    later = study_of(tmp_path / "later", more, {"few": 3}, lost)
+    own = pl.DataFrame([("6", "t", "own")], schema=SUITES, orient="row")
+    assert ("b", "own", 3, "failed", 1) in outcomes(later, own).drop("suite").rows()
     named = pl.DataFrame([("6", "t", "bios-en")], schema=SUITES, orient="row")
     assert outcomes(results, named)["grammar"].to_list()[-1] == "bios-en", "as the suites have it"
