@@ -93,11 +93,11 @@ def test_a_board_ranks_and_has_no_contrast_unless_stated(run):
 
 
 def test_a_tuned_board_is_shown_and_estimated_under_its_usual_names(run):
-    words = ("--methods", "lora,grace", "--tuned")
+    words = ("--methods", "lora,ike", "--tuned")
     text = run("study", "show", "leaderboard", *words).out
     assert 'name = "lora"\nsettings = "tuned:world"\n' in text and text.count("tuned:world") == 1
     report = run("study", "run", "leaderboard", *words, "--dry-run", "--json").json()
-    assert report["labels"] == {"lora": 2, "grace": 2}
+    assert report["labels"] == {"lora": 2, "ike": 2}
     plain = run("study", "run", "leaderboard", *words[:2], "--dry-run", "--json").json()
     assert plain["labels"] == report["labels"] and plain["steps"] != report["steps"]
 

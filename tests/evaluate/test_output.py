@@ -28,8 +28,11 @@ def test_a_result_is_replaced_only_by_force(tmp_path):
 
 def test_what_is_not_of_the_result_is_never_in_question(tmp_path):
     (tmp_path / "thesis.tex").touch()
-    for out, more in ((tmp_path, ""), (tmp_path / "thesis.tex", ", a file")):
-        said = rf"'out': .*thesis.tex{more}, allowed: a new or empty directory"
+    for out, what in (
+        (tmp_path, r", which holds something else \(thesis\.tex\)"),
+        (tmp_path / "thesis.tex", r"thesis\.tex, a file"),
+    ):
+        said = rf"'out': .*{what}, allowed: a new or empty directory"
         with pytest.raises(ArgumentError, match=said):
             place(out, force=True)
     assert not place(tmp_path / "new").exists()
