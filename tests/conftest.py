@@ -87,6 +87,29 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(autouse=True)
+def tying():
+    """A test that leaves transformers unable to tie weights fails, and not those after it.
+
+    transformers replaces `tie_weights` of all models while it loads one. In one run on a busy
+    machine it was not restored, and eight tests of tied models failed; which test did it is not
+    known.
+    """
+    before = _tie_weights()
+    yield
+    after = _tie_weights()
+    if after is None or after.__name__ == "tie_weights":
+        return
+    if before is not None:
+        sys.modules["transformers.modeling_utils"].PreTrainedModel.tie_weights = before
+    pytest.fail(f"transformers ties no weights any more, but calls {after}")
+
+
+def _tie_weights():
+    module = sys.modules.get("transformers.modeling_utils")
+    return None if module is None else module.PreTrainedModel.tie_weights
+
+
+@pytest.fixture(autouse=True)
 def perturbed(request):
     """With --perturb, the arithmetic of torch within the test is moved by its last bits."""
     seed = request.config.getoption("--perturb")
