@@ -44,12 +44,17 @@ def outcomes(results: Results, suites: pl.DataFrame) -> pl.DataFrame:
     given = {each["id"]: _grammar(each) for each in results.about.models}
     # A file of a grammar may be called otherwise than the grammar; a finished trial has its name.
     names = {given[model]: name for model, name in worlds.items() if model in given}
+
+    def world_of(model: str) -> str | None:
+        grammar = given.get(model)
+        return worlds.get(model, names.get(grammar, _stem(grammar)))
+
     sizes = results.plan_sizes
     rows = [
         (
             trial.measure.get("suite"),
             trial.label,
-            worlds.get(trial.model, names.get(given[trial.model], _stem(given[trial.model]))),
+            world_of(trial.model),
             sizes.get(trial.plan),
             "failed" if trial.id in failed else "not run" if trial.id in unrun else "done",
         )
