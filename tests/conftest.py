@@ -351,30 +351,9 @@ def graph(tmp_path):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run directory of 360 facts: random weights, as far as an edit can see."""
-    import torch
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
-
-    from behemoth.train.config import TrainConfig
-    from behemoth.train.run import RunRecord
-
+    random_run = runpy.run_path(str(Path(__file__).with_name("random_run.py")))["random_run"]
     place = tmp_path_factory.mktemp("runs") / "small"
-    corpus = Corpus(World(120, 3, 10), exposures=2)
-    torch.manual_seed(0)
-    config = GPTNeoXConfig(
-        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
-        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
-        bos_token_id=0, eos_token_id=0, pad_token_id=1,
-    )  # fmt: skip
-    GPTNeoXForCausalLM(config).save_pretrained(place)
-    RunRecord(
-        status="finished", config=TrainConfig(seed=5), spec_hash=corpus.spec_hash,
-        spec=corpus.spec, directory=None, versions={}, device="cpu", device_name="none",
-        precision="fp32", compiled=False, threads=1, world_size=1,
-        vocabulary=corpus.vocabulary_size, vocabulary_padded=corpus.vocabulary_size,
-        parameters=0, parameters_without_embedding=0, steps=0,
-    ).write(place)  # fmt: skip
-    (place / "spec.toml").write_text(corpus._native.spec_toml)
-    return place
+    return random_run(place, Corpus(World(120, 3, 10), exposures=2), seed=5, weights=0)
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Runs with random weights, and an edit of one with its plan and twin, for the tests of suites."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 
 import behemoth as bh
@@ -12,29 +15,12 @@ def run_of():
 
     They are large enough for every token to matter.
     """
-    import torch
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
-
-    from behemoth.train.config import TrainConfig
-    from behemoth.train.run import RunRecord
+    random_run = runpy.run_path(str(Path(__file__).parents[1] / "random_run.py"))["random_run"]
 
     def run_of(place, corpus, seed, width=32):
-        torch.manual_seed(seed)
-        config = GPTNeoXConfig(
-            vocab_size=corpus.vocabulary_size, hidden_size=width, num_hidden_layers=2,
-            num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
-            initializer_range=0.3, bos_token_id=0, eos_token_id=0, pad_token_id=1,
-        )  # fmt: skip
-        GPTNeoXForCausalLM(config).save_pretrained(place)
-        RunRecord(
-            status="finished", config=TrainConfig(seed=seed), spec_hash=corpus.spec_hash,
-            spec=corpus.spec, directory=None, versions={}, device="cpu", device_name="none",
-            precision="fp32", compiled=False, threads=1, world_size=1,
-            vocabulary=corpus.vocabulary_size, vocabulary_padded=corpus.vocabulary_size,
-            parameters=1, parameters_without_embedding=1000, steps=0,
-        ).write(place)  # fmt: skip
-        (place / "spec.toml").write_text(corpus._native.spec_toml)
-        return place
+        return random_run(
+            place, corpus, seed=seed, weights=seed, width=width, spread=0.3, parameters=1000
+        )
 
     return run_of
 
