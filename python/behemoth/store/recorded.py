@@ -22,15 +22,17 @@ from behemoth.support.digests import (
     read_sealed,
     unsealed,
 )
+from behemoth.support.kinds import KINDS
 from behemoth.support.toml import read_toml
 
 __all__ = ["recorded"]
 
 _MANIFEST, _SUMS, _PLAN = "manifest.json", "sums.json", "plan.toml"
+_DIRECTORIES = ("delta.json", "edit.json", "export.json", "run.json", "study.json", "trace.json",
+                "zoo.json")  # fmt: skip
 _SEALED = {
-    "delta.json": "a delta", "edit.json": "an edit", "export.json": "an export",
-    "model.json": "a model", "run.json": "a run", "state.json": "a checkpoint",
-    "study.json": "a study", "trace.json": "a trace", "trial.json": "a trial", "zoo.json": "a zoo",
+    **{name: KINDS[name] for name in _DIRECTORIES},
+    "model.json": "a model", "state.json": "a checkpoint", "trial.json": "a trial",
     _SUMS: "a directory",
 }  # fmt: skip
 _PASSING = {"delta.json": "memory.safetensors", "state.json": "optimiser.safetensors"}
