@@ -290,8 +290,9 @@ def show(
     from behemoth.study.file.presets import study_text
 
     methods, tuned = given.pop("methods", None), given.pop("tuned", False)
-    text, _ = study_text(source, **given)
-    if methods is not None or tuned:
+    if methods is None and not tuned:
+        text, _ = study_text(source, **given)
+    else:
         with needed():
             from behemoth.study.file.spec import read_study
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .board_cells import NOTHING
 from .tables import duration
 
 __all__ = ["of_worlds", "origin", "settings_text"]
 
-_UNKNOWN = "\u2013"
 _ORIGINS = {"default": "default", "given": "by hand"}
 
 
@@ -20,7 +20,7 @@ def origin(row: Mapping[str, Any]) -> str:
     those of the package for them, and are not taken for a tuning of the study's own.
     """
     if row["settings"] != "tuned":
-        return _ORIGINS.get(row["settings"], _UNKNOWN)
+        return _ORIGINS.get(row["settings"], NOTHING)
     whose = f"\nbehemoth's, on {row['tuned_on']}" if row["tuned_on"] else ""
     return f"tuned{whose}\n{_spent(row['tuning_trials'], row['tuning_seconds'])}"
 

@@ -79,7 +79,7 @@ def _reasons(
     board: Board, measures: Mapping[str, str], label: str, world: str | None, count: int
 ) -> Iterator[str]:
     """Yield why points of a method are missing for a world and a number of edits."""
-    there = pl.col("grammar").eq_missing(pl.lit(world, pl.String))
+    there = pl.col("grammar").eq_missing(world)
     rows = board.trials.filter(there, label=label, edits=count)
     if rows.is_empty():
         yield _without_trials(board, label, world, count)
@@ -98,7 +98,7 @@ def _reasons(
 
 def _without_trials(board: Board, label: str, world: str | None, count: int) -> str:
     own = board.outcomes.filter(label=label)
-    here = own.filter(pl.col("grammar").eq_missing(pl.lit(world, pl.String)), edits=count)
+    here = own.filter(pl.col("grammar").eq_missing(world), edits=count)
     became = set(here["outcome"])
     if "failed" in became:
         return _FAILED

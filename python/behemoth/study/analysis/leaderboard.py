@@ -106,7 +106,7 @@ class Board:
         """
         own = self.trials.filter(label=label, measure="damage").drop_nulls("value")
         if edits is not None:
-            own = own.filter(pl.col("grammar").eq_missing(pl.lit(grammar, pl.String)), edits=edits)
+            own = own.filter(pl.col("grammar").eq_missing(grammar), edits=edits)
         return own.height
 
 
