@@ -90,9 +90,8 @@ def pytest_collection_modifyitems(config, items):
 def tying():
     """A test that leaves transformers unable to tie weights fails, and not those after it.
 
-    transformers replaces `tie_weights` of all models while it loads one. In one run on a busy
-    machine it was not restored, and eight tests of tied models failed; which test did it is not
-    known.
+    transformers replaces `tie_weights` of all models while it loads one, and two threads that load
+    at once leave it so: see `behemoth.model.alone`.
     """
     before = _tie_weights()
     yield

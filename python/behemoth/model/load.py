@@ -24,6 +24,8 @@ from transformers.utils import logging
 from behemoth.support.digests import no_record
 from behemoth.support.errors import CorpusError
 
+from .alone import alone
+
 __all__ = ["CONFIG", "WEIGHTS", "load_model"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -56,7 +58,7 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
         if not file.is_file():
             raise CorpusError(f"{file} is missing")
     capped = _check_layers(config, parts)
-    with _quietly():
+    with alone(), _quietly():
         try:
             # With output_loading_info the result is a pair, unlike its type annotation.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
