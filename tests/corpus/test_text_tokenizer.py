@@ -262,8 +262,8 @@ def test_train_tokenizer_trains_what_gen_takes(tmp_path):
         ({"documents": 0}, "argument 'documents': got 0, allowed: a whole number from 1"),
         ({"documents": None}, "argument 'documents': got nothing, allowed: a whole number from 1"),
         ({"seed": -1}, "argument 'seed': got -1, allowed: a whole number from 0"),
-        ({"out": tmp_path / "own"}, "allowed: a directory without a tokenizer"),
-        ({"out": tmp_path / "own" / "tokenizer.json"}, "a file, allowed: a directory without a"),
+        ({"out": tmp_path / "own"}, "which is a tokenizer, allowed: a directory of its own"),
+        ({"out": tmp_path / "own" / "tokenizer.json"}, "a file, allowed: a directory of its own"),
     ]:
         with pytest.raises(ArgumentError, match=said):
             train_tokenizer("bios-de", **wrong, progress=refuse)

@@ -215,14 +215,18 @@ def test_settings_of_the_package_are_not_taken_for_a_tuning_of_the_study():
     assert "behemoth&#x27;s" not in render_leaderboard(page_of(own))
 
 
-def test_a_method_that_never_scores_has_the_last_place():
-    values = {"a": [0.8, 0.82, 0.84], "b": [0.3, 0.35, 0.3], "never": [0.0] * 3}
+@pytest.mark.parametrize(
+    ("score", "place", "said"), [(0.0, "3", "shares the last"), (1.0, "1", "shares the first")]
+)
+def test_a_method_whose_score_is_always_at_an_end_has_a_place(score, place, said):
+    values = {"a": [0.8, 0.82, 0.84], "b": [0.3, 0.35, 0.3], "always": [score] * 3}
     [board] = boards(drawn(values, LEGS[:3]))
     html = render_leaderboard(page_of(board))
-    row = next(row for row in html.split("<tr") if ">never</a>" in row)
-    assert '<td class="number">3</td>' in row
-    assert "score is 0 in every trial has no interval and shares the last places" in html
-    assert leader(board).startswith("a has the highest score, 0.82, and its interval lies above")
+    row = next(row for row in html.split("<tr") if ">always</a>" in row)
+    assert f'<td class="number">{place}</td>' in row
+    assert f"score is {score:.0f} in every trial has no interval and {said} places" in html
+    if score == 0:
+        assert leader(board).startswith("a has the highest score, 0.82, and its interval lies ab")
     [without] = boards(drawn({name: values[name] for name in "ab"}, LEGS[:3]))
     assert "in every trial" not in render_leaderboard(page_of(without))
 

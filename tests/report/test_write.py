@@ -57,7 +57,9 @@ def test_the_methods_stand_before_the_figures(report, study):
     ("out", "file", "said"),
     [("notes.txt/out", "notes.txt", "notes.txt, a file"),
      ("out", "out/charts", "out/charts, a file"), ("out", "out/frames", "out/frames, a file"),
-     ("out", "out/report.html/notes.txt", "out/report.html, a directory")],
+     ("out", "out/report.html/notes.txt", "out/report.html, a directory"),
+     ("out", "out/run.json", "out, which is a run"),
+     ("out", "out/study.json", "out, which is a study")],
 )  # fmt: skip
 def test_what_is_in_the_way_of_the_report_is_refused_before_the_analysis(
     study, tmp_path, out, file, said

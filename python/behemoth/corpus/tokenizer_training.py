@@ -7,15 +7,16 @@ never cross a split: so the tokens of a sentence are the tokens of its pieces.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from os import PathLike, fspath
+from os import PathLike
 
 from behemoth.support.checks import check_directory, check_permission, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
+from behemoth.support.kinds import kind_of
 from behemoth.support.progress import ProgressLike, task
 
 from .grammar import Grammar
-from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
+from .text_tokenizer import TextTokenizer
 from .tokenizer import hub_files, write_tokenizer
 
 END, PADDING, UNKNOWN = "<|endoftext|>", "<|padding|>", "<|unknown|>"
@@ -61,10 +62,10 @@ def train_tokenizer(
     documents, seed = whole_number("documents", documents, 1), whole_number("seed", seed)
     place = None if out is None else path_of("out", out)
     if place is not None:
-        allowed = "a directory without a tokenizer"
+        allowed = "a directory of its own"
         check_directory("out", place, allowed)
-        if (place / TOKENIZER_FILE).exists():
-            raise ArgumentError("out", fspath(place), allowed)
+        if (kind := kind_of(place)) is not None:
+            raise ArgumentError("out", f"{place}, which is {kind}", allowed)
         check_permission(place)
     with needed():
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

@@ -86,7 +86,10 @@ def check_tuned(method: str) -> None:
         Before the kind is known, which takes the corpus of a run.
     """
     if not tuned_worlds(method):
-        tuned_table(method, next(iter(WORLDS)), given=f"{PREFIX}{OWN}")
+        tuned = {name for world in WORLDS for name in _tables(world)}
+        names = ", ".join(name for name in OWN_METHODS if name in tuned)
+        given = f"{PREFIX}{OWN} for {method}"
+        raise ArgumentError("settings", given, f"a method with tuned settings: {names}")
 
 
 def tuned_table(method: str, world: str, *, given: str | None = None) -> dict[str, Any]:

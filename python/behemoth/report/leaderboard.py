@@ -81,7 +81,7 @@ _HOW = (
     "method's edits of one plan on one model. Ranges below a number are 95% intervals of the "
     "cluster jackknife over (world, initialisation), clipped to the range of the measure; there is "
     f"none with fewer than {FEWEST} clusters, or if leaving out a cluster changes nothing. "
-    "{oracle}{never}Seconds are the time to "
+    "{oracle}{unvaried}Seconds are the time to "
     "make all edits of a plan, without evaluation; MB is the peak memory of tensors besides the "
     "model. {bound}{settings}{trials}{fewer}"
 )
@@ -108,7 +108,10 @@ _FEWER = (
     " If a model has no finite value, the score and its legs are 0 for that trial; other numbers "
     "state from how many trials they are if not from all."
 )
-_NEVER = "A method whose score is 0 in every trial has no interval and shares the last places. "
+_UNVARIED = {
+    0.0: "A method whose score is 0 in every trial has no interval and shares the last places. ",
+    1.0: "A method whose score is 1 in every trial has no interval and shares the first places. ",
+}
 _ORACLE = "Oracles are retrained on the twin corpus and have no place. "
 
 
@@ -303,14 +306,15 @@ def _how(board: Board) -> str:
     settings = {True: _SETTINGS.format(whence=whence), False: _DEFAULT, None: ""}[_varied(board)]
     known = [board.knowing(label) for label in board.table["label"]]
     unknown = _UNKNOWN if any(known) and known != board.table["trials"].to_list() else ""
-    scoreless = board.table.filter(pl.col("score") == 0, pl.col("last").is_not_null())
+    placed = board.table.filter(pl.col("last").is_not_null())["score"]
+    unvaried = "".join(text for score, text in _UNVARIED.items() if (placed == score).any())
     row = board.table.row(0, named=True)
     trials = (
         "" if _uneven(board) else f" Each has {row['trials']:,} trials in {clusters_text(row)}."
     )
     fewer = _FEWER if _partial(board) else ""
     return _HOW.format(
-        oracle=oracle, never=_NEVER if scoreless.height else "",
+        oracle=oracle, unvaried=unvaried,
         bound=_BOUND + unknown if "damage" in _shown(board) else "",
         settings=settings, trials=trials, fewer=fewer,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from behemoth.study.results import Results
 from behemoth.support.checks import check_directory, check_permission, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
+from behemoth.support.kinds import kind_of
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores, listed, processor, versions
 from behemoth.support.text import listed_text
@@ -67,7 +68,8 @@ def write_report(
     study : path
         Directory of the study.
     out : path, optional
-        Folder of the report; STUDY/report by default. Files of the same names are replaced.
+        Folder of the report; STUDY/report by default. Files of the same names are replaced, but a
+        directory of a study, a run and the like is refused.
     style : {'screen', 'paper'}
         Style of the chart files: as on the page, as PNG and SVG; or for print, with a serif font,
         black axes and the width of a column or a page, as PDF and SVG.
@@ -147,6 +149,8 @@ def _check_place(place: Path) -> None:
         check_directory("out", folder, allowed)
     if (place / "report.html").is_dir():
         raise ArgumentError("out", f"{place / 'report.html'}, a directory", allowed)
+    if (kind := kind_of(place)) is not None:
+        raise ArgumentError("out", f"{place}, which is {kind}", allowed)
     check_permission(place)
 
 

@@ -48,6 +48,13 @@ _CURVE = "curve.parquet"
 
 FORMAT_VERSION = 1
 _SETTING = "settings."
+_HASHED = {
+    "spec_hash": ("on another world", "one on this world"),
+    "weights": ("on a run with other weights", "one on the same weights"),
+    "twin": ("with another twin, or with one of its own", "one with the same twin"),
+    "plan_hash": ("of other edits", "one with the same number, exposures and choice of edits"),
+}
+"""What is recorded as a hash: of what the other tuning is then said to be, and what is allowed."""
 CURVE: dict[str, Any] = {
     "trial": pl.UInt32,
     "score": pl.Float64,
@@ -132,18 +139,30 @@ class TuningDirectory:
             sweep_folder(folder)
         self.check()
         if file.is_file():
-            there = _flat(_read(file))
-            # Records of earlier versions do not contain the settings that are not searched.
-            for name, value in _flat(asked).items():
-                if there.get(name, value if name.startswith(_SETTING) else None) != value:
-                    raise ArgumentError(
-                        "out",
-                        f"{fspath(place)}, a tuning with {name} {there.get(name)!r}",
-                        f"one with {name} {value!r}, or a new directory",
-                    )
+            self._check_asked(_flat(asked), _flat(_read(file)))
             return
         place.mkdir(parents=True, exist_ok=True)
         write_bytes(file, as_json(sealed({"format_version": FORMAT_VERSION, **asked})))
+
+    def _check_asked(self, asked: Mapping[str, object], there: Mapping[str, object]) -> None:
+        """Refuse arguments other than those of the existing tuning."""
+        # Records of earlier versions do not contain the settings that are not searched.
+        other = [
+            name
+            for name, value in asked.items()
+            if there.get(name, value if name.startswith(_SETTING) else None) != value
+        ]
+        # A hash says least, and differs because of a seed as well.
+        for name in sorted(other, key=lambda name: name in _HASHED):
+            if name in _HASHED:
+                of, allowed = _HASHED[name]
+                of = f"a tuning {of}"
+            else:
+                of = f"a tuning with {name} {there.get(name)!r}"
+                allowed = f"one with {name} {asked[name]!r}"
+            raise ArgumentError(
+                "out", f"{fspath(self.path)}, {of}", f"{allowed}, or a new directory"
+            )
 
     def tried(self) -> list[Tried]:
         """Return the finished trials, up to the first that is missing.

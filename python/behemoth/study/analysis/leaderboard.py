@@ -6,7 +6,7 @@ trials, and intervals are over (world seed, initialisation) clusters, as in all 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,7 +202,8 @@ def leaderboard(
           before, itself included. Null without an interval, which needs
           `board_measures.FEWEST` clusters with different scores; null for methods with failed
           trials, and for oracles, which use information that methods may not. A method whose score
-          is 0 in every trial of so many clusters has no interval, but a place: no score is lower.
+          is 0, or 1, in every trial of so many clusters has no interval, but a place: no score is
+          lower, or higher.
         - seconds: mean time to make a plan's edits, without evaluation, over trials; flops and
           memory: see `operations`.
         - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null if the
@@ -257,7 +258,7 @@ def leaderboard(
             pl.col("high").alias(f"{name}_high"),
         )
         table = table.join(found, on="label", how="left", maintain_order="left")
-    table = table.with_columns(_ranks(table, _scoreless(own, table)))
+    table = table.with_columns(_ranks(table, _unvaried(own, table)))
     ends = [f"{name}{end}" for name in SHOWN[suite] for end in ("", "_low", "_high")]
     return table.sort("score", descending=True, nulls_last=True, maintain_order=True).select(
         *(pl.col(name).cast(dtype) for name, dtype in BOARDS.items()), *ends
@@ -279,32 +280,37 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _scoreless(own: pl.DataFrame, table: pl.DataFrame) -> set[str]:
-    """Return the methods, by label, whose score is 0 in every trial of enough clusters."""
-    zeros = own.filter(pl.col("measure") == "score", pl.col("value") == 0).group_by("label").len()
-    found = table.join(zeros, on="label", maintain_order="left").filter(
+def _unvaried(own: pl.DataFrame, table: pl.DataFrame) -> dict[str, float]:
+    """Return the score, by label, of methods that have 0, or 1, in every trial of enough clusters.
+
+    Those are the ends of its range.
+    """
+    scores = own.filter(pl.col("measure") == "score", pl.col("value").is_in([0.0, 1.0]))
+    ends = scores.group_by("label", "value").len()
+    found = table.join(ends, on="label", maintain_order="left").filter(
         pl.col("len") == pl.col("trials"),
         pl.col("clusters") >= FEWEST,
         pl.col("failed") == 0,
         pl.col("family") != _ORACLE,
     )
-    return set(found["label"])
+    return dict(found.select("label", "value").iter_rows())
 
 
-def _ranks(table: pl.DataFrame, scoreless: Collection[str]) -> list[pl.Series]:
+def _ranks(table: pl.DataFrame, unvaried: Mapping[str, float]) -> list[pl.Series]:
     """Return the columns first and last, by intervals of the score.
 
     That all trials agree gives no interval: a few clusters agree by chance. But no score is below
-    0, and a method that never has another would look better without a place than with the last.
+    0 or above 1, and a method that never has another would look better without a place than with
+    the last, or worse than with the first.
     """
     rows = table.select("family", "failed", "score_low", "score_high").iter_rows()
     ends = [
         None if family == _ORACLE or failed or low is None else (low, high)
         for family, failed, low, high in rows
     ]
-    if any(ends):  # a last place needs others before it
+    if any(ends):  # a first or last place needs others with a place
         named = zip(table["label"], ends, strict=True)
-        ends = [(0.0, 0.0) if label in scoreless else pair for label, pair in named]
+        ends = [(unvaried[label],) * 2 if label in unvaried else pair for label, pair in named]
     ranked = [pair for pair in ends if pair is not None]
     first, last = [], []
     for pair in ends:
