@@ -51,12 +51,12 @@ def test_measures_of_a_sequence_are_of_one_checkpoint():
     def row(group, after, place, **columns):
         return {"group": group, "after": after, "place": place, "known": True,
                 "must_change": False, "exact_match": False, "kl": 1.0, "stage": "after",
-                "log_probability_new": 0.0, "log_probability_old": 0.0, **columns}  # fmt: skip
+                "log_probability_true": 0.0, "log_probability_old": 0.0, **columns}  # fmt: skip
 
     rows = [
-        row("edited", 2, 0, exact_match=True, log_probability_new=1.0),
+        row("edited", 2, 0, exact_match=True, log_probability_true=1.0),
         row("edited", 2, 1, log_probability_old=1.0),
-        row("edited", 2, 2, exact_match=True, log_probability_new=1.0),  # not made yet
+        row("edited", 2, 2, exact_match=True, log_probability_true=1.0),  # not made yet
         row("edited", 1, 1, exact_match=True),
         *(row("unrelated", 2, 0, exact_match=right, kl=kl)
           for right, kl in ((True, 0.1), (True, 0.2), (True, 0.3), (False, 0.4))),

@@ -234,7 +234,7 @@ class Stateful(Protocol):
         """Return the state."""
         ...
 
-    def recall(self, memory: Mapping[str, Tensor]) -> None:
+    def restore(self, memory: Mapping[str, Tensor]) -> None:
         """Replace the state by one that `memory` returned."""
         ...
 

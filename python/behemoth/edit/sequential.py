@@ -247,7 +247,7 @@ class _Keeper:
         done, place = sums[-1]
         delta = EditDelta.load(place)
         if isinstance(self.delta_of, Stateful):
-            self.delta_of.recall(_read(place))
+            self.delta_of.restore(_read(place))
         return done, delta.changes, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
 
     def keep(self, done: int, changes: dict[str, Change], failures: list[FailedEdit]) -> None:

@@ -61,7 +61,8 @@ class EditRequest:
         Exposure levels of the facts to edit; by default any above 0.
     fraction : float, optional
         Share of all facts of `relation` to censor or refuse, of which those that the corpus never
-        writes are not edited; those left out become probes.
+        writes are not edited; those left out become probes. A rule is about all facts: unlike other
+        plans, it edits those with a second object, of which it changes the first.
     correlated_only : bool
         Edit only facts that agree with the fact of the same subject in the relation that
         theirs is correlated with. In an imported world the correlation is known from the

@@ -114,6 +114,11 @@ def test_what_forgets_stops_when_the_old_answers_have_gone(name, model, plan_of,
         ("grad_ascent", {"retain_rows": 8}, "argument 'retain_rows': got 8, allowed: 0: its loss"),
         ("task_vector", {"strength": 0.0}, "argument 'strength': got 0.0, allowed: any number but"),
         ("task_vector", {"retain_rows": 8}, "'retain_rows': got 8, allowed: 0 with a strength"),
+        (
+            "task_vector",
+            {"strength": -1.0, "stop_loss": 0.5},
+            "'stop_loss': got 0.5, allowed: none",
+        ),
         ("ultraedit", {"layers": ()}, "argument 'layers': got none, allowed: at least one layer"),
     ],
 )

@@ -92,6 +92,13 @@ def test_applies(network, compiled, small_corpus):
     assert {change.rank for change in delta.changes.values()} == {tokens}
 
 
+def test_an_empty_null_space_is_a_failure(network, compiled, small_corpus):
+    method = AlphaEdit(steps=2, samples=2_000, prefixes=0, eigenvalue=1e-300)
+    [delta] = method.apply(network, [compiled(1)], EditContext(small_corpus))
+    assert not delta.changes
+    assert delta.failure == "no change of layer 2 that is allowed acts on the keys of the edit"
+
+
 @pytest.mark.parametrize("directions", [-0.1, 1.0])
 def test_what_is_refused(directions):
     with pytest.raises(ArgumentError, match=r"argument 'directions': got .*, allowed: from 0 and"):

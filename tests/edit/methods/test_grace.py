@@ -64,6 +64,14 @@ def test_a_radius_that_was_widened_holds_the_key_it_was_widened_for():
     assert torch.equal(entries.codebook().alone().respond(x, own), torch.zeros(1, 3))
 
 
+def test_a_key_that_is_not_finite_is_near_to_nothing():
+    entries = Entries()
+    entries.take(torch.zeros(2).double(), 1, torch.zeros(3), 0.5)
+    keys = torch.tensor([[math.nan, 0.0], [0.3, 0.4]]).double()
+    [lost, near] = entries.nearest(keys)
+    assert lost[1] == math.inf and near == (0, pytest.approx(0.5))
+
+
 def test_the_same_prompt_again_gets_its_latest_answer():
     entries = Entries()
     key = torch.tensor([0.3, 0.4]).double()
@@ -142,7 +150,7 @@ def test_a_memory_with_whole_answers_is_gone_on_with_by_their_first_tokens(model
     going = Grace(layer=1).in_sequence(model, EditContext(small_corpus))
     keys, values = torch.eye(2, 24).double(), torch.zeros(2, 16).double()
     whole = torch.tensor([[7, 9, -1], [8, -1, -1]])
-    going.recall({"keys": keys, "values": values, "radii": torch.ones(2), "answers": whole})
+    going.restore({"keys": keys, "values": values, "radii": torch.ones(2), "answers": whole})
     assert going.memory()["answers"].tolist() == [[7], [8]]
 
 
@@ -160,7 +168,7 @@ def test_a_sequence_keeps_earlier_entries_and_can_be_gone_on_with(model, compile
     for plan in plans[:2]:
         again(plan)
     resumed = method.in_sequence(model, context)
-    resumed.recall(again.memory())
+    resumed.restore(again.memory())
     for plan in plans[2:]:
         last = resumed(plan)
     whole = next(iter(deltas[-1].of_modules.values()))

@@ -129,7 +129,7 @@ def test_a_sequence_goes_on_with_its_memory_in_the_model(model, plan, small_corp
         with whole(single).apply(model):
             pass
     resumed = method.in_sequence(model, context)
-    resumed.recall(whole.memory())
+    resumed.restore(whole.memory())
     wanted = whole(singles[3])
     # What a memory that is in the model gives takes no part in the training of the next one.
     with wanted.apply(model):

@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from behemoth.recall.bits import saved_bits
 from behemoth.study.analysis.capacity import (
     capacity_by_exposures,
     capacity_by_model,
     recall_by_exposures,
-    saved_bits,
     stored_bits,
 )
 

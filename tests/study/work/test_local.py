@@ -1,8 +1,10 @@
 """The local engine and its workers, as processes."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +55,16 @@ def test_processes_find_what_this_process_finds(tiny, finished, tmp_path):
         for column in mine.columns:
             close = (mine[column].cast(float) - theirs[column].cast(float)).abs().max()
             assert close is None or close < 1e-3, column
+
+
+def test_a_worker_whose_run_was_killed_begins_nothing(tmp_path):
+    """Its input ends while it still imports, with a unit in it that nobody would hear of."""
+    command = [sys.executable, "-m", "behemoth.study.work.worker", str(tmp_path)]
+    ended = subprocess.run(
+        command, input='{"kind": "bogus"}\n', capture_output=True, text=True, timeout=120
+    )
+    assert [json.loads(line)["event"] for line in ended.stdout.splitlines()] == ["ready"]
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.faults

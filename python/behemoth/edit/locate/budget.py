@@ -28,7 +28,8 @@ class TargetBudget:
     learning_rate : float
         Step size.
     keep : float
-        Weight of the divergence from the unedited model on other relations of the subject.
+        Weight of the divergence from the unedited model on other relations of the subject; without
+        effect at the prompt's last token, where these have keys of their own.
     decay : float
         Weight of the vector's norm, divided by the squared norm of the vector it is added to.
     decay_power : int

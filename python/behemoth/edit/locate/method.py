@@ -73,7 +73,7 @@ class LocateAndEdit(TargetBudget, ABC):
         Maximum number of tokens of a prefix.
     kept : int
         Maximum number of other relations of a subject whose answers are preserved in the search for
-        targets.
+        targets; without effect at the prompt's last token, where these have keys of their own.
     samples : int
         Number of corpus tokens from which covariances are computed.
     ridge : float
@@ -99,7 +99,6 @@ class LocateAndEdit(TargetBudget, ABC):
     searched: ClassVar[Searched] = {
         "learning_rate": Range(0.05, 1.0, log=True),
         "steps": Range(5, 50),
-        "keep": Range(0.01, 1.0, log=True),
         "clamp": Range(0.5, 8.0, log=True),
     }
     bounds: ClassVar[Bounds] = {
@@ -156,7 +155,7 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def effort(self) -> Effort:
         """Return the steps of the search, with a wording after each prefix and kept sentences."""
-        return Effort(self.steps, (self.prefixes or 0) + 1 + self.kept)
+        return Effort(self.steps, self._prefixes() + 1 + self._kept())
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Return the bytes the search keeps for gradients, which end at the last changed layer."""
@@ -177,10 +176,17 @@ class LocateAndEdit(TargetBudget, ABC):
     def _search_bytes(self, model: nn.Module, wordings: int, edits: int) -> int:
         architecture = Architecture.of(model)
         behind = architecture.layers - self._layers(model)[-1]
-        prefixes = _PREFIXES if self.prefixes is None else self.prefixes
-        rows = wordings * (prefixes + 1) + edits * self.kept
+        rows = wordings * (self._prefixes() + 1) + edits * self._kept()
         tokens = rows * (self.prefix_tokens + SENTENCE)
         return tokens * behind * ACTIVATIONS * architecture.width
+
+    def _prefixes(self) -> int:
+        """Return the maximum number of prefixes, of a model without a document mask."""
+        return _PREFIXES if self.prefixes is None else self.prefixes
+
+    def _kept(self) -> int:
+        """Return the maximum number of kept sentences of an edit (`sites_of`)."""
+        return self.kept if self.token == "subject" else 0
 
     def shared_bytes(self, model: nn.Module) -> int:
         """Return the bytes of a covariance and its factor for each layer, and of solving."""
@@ -364,11 +370,15 @@ class LocateAndEdit(TargetBudget, ABC):
         keys_nf, missing_nd = keys_nf[going], missing_nd[going]
         earlier_mf = state.earlier_mf.get(layer, keys_nf[:0])
         change = self.solve(keys_nf.T, missing_nd.T, state.covariances[layer], earlier_mf)
+        broken = None
         if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
-            worked.failures = [
-                failure or f"the equations of layer {layer} have no finite solution"
-                for failure in worked.failures
-            ]
+            broken = f"the equations of layer {layer} have no finite solution"
+        elif not bool(change.right.any()):
+            # As if the null space of AlphaEdit is empty. A target that is already there is no
+            # failure: then the left factor is 0.
+            broken = f"no change of layer {layer} that is allowed acts on the keys of the edit"
+        if broken is not None:
+            worked.failures = [failure or broken for failure in worked.failures]
             worked.changes, worked.keys_nf = {}, {}
             return
         change = LowRank(change.left.to(dtype), change.right.to(dtype))
@@ -393,7 +403,7 @@ class _Sequence:
         """Return the keys of earlier edits by layer, as `EditorState` has them."""
         return {str(layer): keys for layer, keys in self.started.earlier_mf.items()}
 
-    def recall(self, memory: Mapping[str, Tensor]) -> None:
+    def restore(self, memory: Mapping[str, Tensor]) -> None:
         """Replace the keys of earlier edits by these."""
         self.started.earlier_mf.clear()
         for layer, covariance in self.started.covariances.items():

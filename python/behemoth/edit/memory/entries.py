@@ -75,6 +75,9 @@ class Entries:
         found = []
         for key, near in zip(keys_mi, squares_mn - slack_mn <= least_m1, strict=True):
             [places] = near.nonzero(as_tuple=True)
+            if not len(places):  # of a key that is not finite, which is near to nothing
+                found.append((0, float("inf")))
+                continue
             distances = (known_ni[places] - key).norm(dim=1)
             best = int(distances.argmin())
             found.append((int(places[best]), float(distances[best])))

@@ -173,7 +173,7 @@ class _Sequence:
             return {}
         return {**own.codebook().parts(), "answers": torch.tensor(own.answers)[:, None]}
 
-    def recall(self, memory: Mapping[str, Tensor]) -> None:
+    def restore(self, memory: Mapping[str, Tensor]) -> None:
         """Replace the entries of earlier edits by these."""
         self.entries = Entries()
         if memory:

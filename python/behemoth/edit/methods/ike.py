@@ -197,7 +197,7 @@ class _Sequence:
             facts[row, : len(fact)] = torch.tensor(fact)
         return {"facts": facts}
 
-    def recall(self, memory: Mapping[str, Tensor]) -> None:
+    def restore(self, memory: Mapping[str, Tensor]) -> None:
         """Replace the facts of earlier edits by these."""
         rows = memory["facts"].tolist() if memory else []
         self.facts = [tuple(token for token in row if token >= 0) for row in rows]

@@ -141,7 +141,7 @@ class _Sequence:
         objects = [-1 if new is None else new for new in self._objects.values()]
         return {"facts": torch.tensor(list(self._objects)), "objects": torch.tensor(objects)}
 
-    def recall(self, memory: Mapping[str, Tensor]) -> None:
+    def restore(self, memory: Mapping[str, Tensor]) -> None:
         """Replace the facts and their objects by those of an earlier call."""
         pairs = zip(memory["facts"].tolist(), memory["objects"].tolist(), strict=True)
         self._objects = {fact: None if new < 0 else new for fact, new in pairs}

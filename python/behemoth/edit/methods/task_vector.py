@@ -54,6 +54,9 @@ class TaskVector(GradientMethod):
         if self.retain_rows and self.strength > 0:
             allowed = "0 with a strength above 0, which would also unlearn the retained rows"
             raise ArgumentError("retain_rows", self.retain_rows, allowed)
+        if self.stop_loss is not None and self.strength < 0:
+            # It ends an edit once the old answers are unlikely enough; these become likelier.
+            raise ArgumentError("stop_loss", self.stop_loss, "none with a strength below 0")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -157,7 +157,7 @@ class _Sequence:
             for part, value in vars(seen).items()
         }
 
-    def recall(self, memory: Mapping[str, Tensor]) -> None:
+    def restore(self, memory: Mapping[str, Tensor]) -> None:
         """Replace the statistics of earlier edits by these."""
         self.seen.clear()
         for name in {key.rpartition(":")[0] for key in memory}:

@@ -72,7 +72,8 @@ class Wise:
     shard : int
         Number of edits per shard.
     density : float
-        Share of its entries, the largest, that a shard keeps if several are merged.
+        Share of all entries, of which the largest are those that a shard keeps if several are
+        merged, as published; it trims nothing from `mask` on, the share that is not 0.
     bound : float
         Largest absolute change of an entry.
     retain_rows : int
@@ -259,7 +260,7 @@ class _Sequence:
         shards = {f"shard{number}": change for number, change in enumerate(own.shards)}
         return {**shards, "keys": own.keys.rows, "edits": torch.tensor(own.edits)}
 
-    def recall(self, memory: Mapping[str, Tensor]) -> None:
+    def restore(self, memory: Mapping[str, Tensor]) -> None:
         """Replace the shards of earlier edits by these."""
         self.remembered = _Memory()
         if memory:

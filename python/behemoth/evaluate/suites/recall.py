@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.evaluate.clusters import interval, proper, weight_parts
+from behemoth.recall.bits import saved_bits
 
 from .bench import Bench, numbered
 from .intervals import RESAMPLES
@@ -98,14 +98,14 @@ def _bits(bench: Bench, level: Level | None = None) -> Found:
     """
     objects = {row["relation"]: row["objects"] for row in bench.run.corpus.world.relation_table}
     count = pl.col("relation").replace_strict(objects, return_dtype=pl.Float64)
-    saved = count.log(2) + pl.col("log_probability") / math.log(2)
     facts = (
         bench.recall.filter(
             ~pl.col("held_out"),
             pl.col("exposures") > 0,
             pl.lit(True) if level is None else level.condition,
         )
-        .with_columns(pl.when(saved.is_finite()).then(saved).otherwise(0.0).alias("bits"))
+        .with_columns(count.alias("objects"))
+        .with_columns(saved_bits().alias("bits"))
         .group_by("fact", "link", "subject", "exposures")
         .agg(pl.col("bits").mean())
         .sort("exposures", "fact")

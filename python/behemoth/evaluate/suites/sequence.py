@@ -130,7 +130,7 @@ def _hold(bench: Bench, edits: int) -> Found:
 
 
 def _efficacy(bench: Bench, edits: int) -> Found:
-    flipped = more_likely("new", "old")
+    flipped = more_likely("true", "old")
     return bench.mean(_made(bench, edits), flipped, "edits with a new object")
 
 

@@ -10,23 +10,13 @@ and about 1 after 100.
 
 from __future__ import annotations
 
-import math
-
 import polars as pl
+
+from behemoth.recall.bits import saved_bits
 
 from .estimate import means
 
-__all__ = ["capacity_by_exposures", "capacity_by_model", "recall_by_exposures", "saved_bits",
-           "stored_bits"]  # fmt: skip
-
-
-def saved_bits() -> pl.Expr:
-    """Return the bits saved over not knowing each fact, which may be negative.
-
-    Uses the columns ``objects`` and ``log_probability`` (nats); 0 if the result is not finite.
-    """
-    saved = pl.col("objects").cast(pl.Float64).log(2) + pl.col("log_probability") / math.log(2)
-    return pl.when(saved.is_finite()).then(saved).otherwise(0.0)
+__all__ = ["capacity_by_exposures", "capacity_by_model", "recall_by_exposures", "stored_bits"]
 
 
 def stored_bits() -> pl.Expr:

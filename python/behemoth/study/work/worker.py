@@ -32,14 +32,18 @@ class _Inbox:
 
     def __init__(self) -> None:
         self.units: queue.Queue[str | None] = queue.Queue()
-        self.busy = False
+        self.busy = self.ended = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         for line in sys.stdin:
             self.units.put(line)
+        # Units that wait are not begun: nobody would hear of them. `busy` is looked at before the
+        # other thread is woken, and set there before `ended` is looked at, so one of them sees it.
+        self.ended = True
+        busy = self.busy
         self.units.put(None)
-        if self.busy:
+        if busy:
             # Training saves a checkpoint on this signal; any other work ends.
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(_GRACE)
@@ -84,6 +88,8 @@ def main(path: str, memory: int | None = None) -> int:
         outbox.write(event="ready")
         while (line := inbox.units.get()) is not None:
             inbox.busy = True
+            if inbox.ended:
+                break
             result = perform(path, json.loads(line), outbox.progress, laboratories, memory)
             inbox.busy = False
             if result.status is None:
