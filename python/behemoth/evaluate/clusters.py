@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["check_bootstrap", "groups_of", "interval", "names_of", "proper", "resampled_weights",
-           "weight_parts"]  # fmt: skip
+__all__ = ["check_bootstrap", "groups_of", "interval", "names_of", "numbered", "proper",
+           "resampled_weights", "weight_parts"]  # fmt: skip
 
 _MOST = 1 << 22  # weights in memory at a time
 _STILL = 1e-12  # a width up to this share of the ends is rounding
@@ -31,6 +31,13 @@ def groups_of(
         yield from frame.group_by(list(by), maintain_order=True)
     elif not frame.is_empty():
         yield (), frame
+
+
+def numbered(values: pl.Series) -> NDArray[np.int64]:
+    """Return the number of each value in the order of distinct values: int64[n], from 0."""
+    if not len(values):
+        return np.zeros(0, np.int64)
+    return (values.rank("dense") - 1).to_numpy().astype(np.int64)
 
 
 def check_bootstrap(resamples: object, level: float, seed: object) -> None:

@@ -23,7 +23,15 @@ from behemoth.edit.registry import method_type
 from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
-from .clusters import check_bootstrap, groups_of, interval, names_of, proper, resampled_weights
+from .clusters import (
+    check_bootstrap,
+    groups_of,
+    interval,
+    names_of,
+    numbered,
+    proper,
+    resampled_weights,
+)
 
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
@@ -262,7 +270,7 @@ def _group_dose(
 ) -> dict[str, Any]:
     """Return the row of `ed50` of one group of edits, whose clusters are by the columns `keys`."""
     cluster = (
-        part.select(pl.struct(keys).rank("dense") - 1).to_series().to_numpy().astype(np.int64)
+        numbered(part.select(pl.struct(keys)).to_series())
         if keys
         else np.zeros(len(part), np.int64)
     )

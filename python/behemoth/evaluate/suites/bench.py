@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.evaluate.aggregate import aggregate, has_rows
+from behemoth.evaluate.clusters import numbered
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
@@ -341,7 +342,7 @@ class Bench:
 
     def subjects_of(self, facts: pl.Series) -> NDArray[np.int64]:
         """Return the number of the subject of each fact among them, from 0: int64[facts]."""
-        return numbered(self.run.corpus.world.facts_of(facts.to_numpy()))
+        return numbered_subjects(self.run.corpus.world.facts_of(facts.to_numpy()))
 
     @cached_property
     def recall(self) -> pl.DataFrame:
@@ -470,10 +471,9 @@ def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
     )
 
 
-def numbered(facts: pl.DataFrame) -> NDArray[np.int64]:
+def numbered_subjects(facts: pl.DataFrame) -> NDArray[np.int64]:
     """Return the number of the subject, or linked object, of each row, from 0: int64[rows]."""
-    places = facts.select(pl.struct("link", "subject").rank("dense") - 1)
-    return places.to_series().to_numpy().astype(np.int64)
+    return numbered(facts.select(pl.struct("link", "subject")).to_series())
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from behemoth.evaluate.clusters import interval, proper, weight_parts
 from behemoth.recall.bits import saved_bits
 
-from .bench import Bench, numbered
+from .bench import Bench, numbered_subjects
 from .intervals import RESAMPLES
 from .levels import Level, levels_of
 from .suite import Found, Measure, MissingError, Suite
@@ -112,7 +112,7 @@ def _bits(bench: Bench, level: Level | None = None) -> Found:
     )
     if facts.is_empty():
         raise MissingError("written facts")
-    cluster = numbered(facts)
+    cluster = numbered_subjects(facts)
     clusters = int(cluster.max()) + 1
     bits = facts["bits"].to_numpy()
     levels = np.split(np.arange(len(facts)), np.flatnonzero(np.diff(facts["exposures"])) + 1)

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from behemoth.evaluate.aggregate import CLUSTERS
+from behemoth.evaluate.clusters import numbered
 from behemoth.support.errors import ArgumentError
 
 __all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means", "means_of"]
@@ -112,13 +113,6 @@ def clusters_of(frame: pl.DataFrame) -> pl.Series:
         if name not in frame.columns:
             raise ArgumentError("frame", f"no column {name!r}", "frames with it")
     return frame.select(pl.struct(keys)).to_series()
-
-
-def numbered(values: pl.Series) -> NDArray[np.int64]:
-    """Return the number of each value in the order of distinct values: int64 [n], from 0."""
-    if not len(values):
-        return np.zeros(0, np.int64)
-    return (values.rank("dense") - 1).to_numpy().astype(np.int64)
 
 
 def jackknife(

@@ -20,8 +20,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.evaluate.clusters import numbered
+
 from .dose import broke_down
-from .estimate import Estimate, clusters_of, jackknife, numbered
+from .estimate import Estimate, clusters_of, jackknife
 
 __all__ = ["COSTS", "MATCHED", "PLACES", "flips_at_matched_cost", "matched_table",
            "outcomes_at_matched_cost"]  # fmt: skip
@@ -226,7 +228,7 @@ def _outcomes(
     both = pl.concat(parts)
     side, result = both["side"].to_numpy(), both["outcome"].to_numpy()
     value = both["cost"].fill_null(float("nan")).to_numpy()
-    point = both.select(pl.struct("side", "setting").rank("dense") - 1).to_series().to_numpy()
+    point = numbered(both.select(pl.struct("side", "setting")).to_series())
     size = int(point.max(initial=0)) + 1
 
     def curves(chosen: NDArray[np.bool_]) -> list[tuple[NDArray[Any], NDArray[Any]]]:

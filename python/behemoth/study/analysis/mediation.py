@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from .estimate import Estimate, cluster_of, jackknife
-from .slope import levels, model_of
+from .slope import demeaned, levels, model_of
 from .time_ratio import dose_fits, prepared, told, within_models
 
 __all__ = ["BINS", "Mediation", "margin_bins", "mediation"]
@@ -115,8 +115,6 @@ def _parts(rows: pl.DataFrame, held: list[str]) -> list[Estimate]:
 
 def _growth(x: NDArray[np.float64], m: NDArray[np.float64], group: NDArray[np.int64]) -> float:
     """Return the slope of the margin on log2 exposures within models, by least squares."""
-    _, place = np.unique(group, return_inverse=True)
-    size = np.bincount(place)
-    apart = x - (np.bincount(place, x) / size)[place]
+    apart = demeaned(x, group)
     square = float((apart**2).sum())
     return float((apart * m).sum()) / square if square > 1e-12 else float("nan")

@@ -14,14 +14,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.evaluate.clusters import numbered
 from behemoth.evaluate.dose import ed50
 
 from .binomial import binomial
 from .dose import dosed
 from .estimate import Estimate, cluster_keys, cluster_of, jackknife
 
-__all__ = ["FEW", "doubled", "levels", "linear_slope", "log_dose_slope", "model_of", "of_levels",
-           "outcome_slope"]  # fmt: skip
+__all__ = ["FEW", "demeaned", "doubled", "levels", "linear_slope", "log_dose_slope", "model_of",
+           "of_levels", "outcome_slope"]  # fmt: skip
 
 FEW = "fewer than two levels of exposures"
 _FLOOR = 0.5  # steps; used for an ED50 of 0
@@ -36,9 +37,14 @@ def doubled(frame: pl.DataFrame, exposures: str = "exposures") -> pl.DataFrame:
 
 def model_of(frame: pl.DataFrame) -> NDArray[np.int64]:
     """Return the number of each row's trained model: int64 [rows], from 0."""
-    name = "model" if "model" in frame.columns else pl.struct(cluster_keys(frame))
-    order = frame.select(pl.struct(name).rank("dense") - 1)
-    return order.to_series().to_numpy().astype(np.int64)
+    keys = ["model"] if "model" in frame.columns else cluster_keys(frame)
+    return numbered(frame.select(pl.struct(keys)).to_series())
+
+
+def demeaned(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the values minus the mean of their group, which are numbers from 0: float64 [n]."""
+    size = np.maximum(np.bincount(group), 1)
+    return values - (np.bincount(group, values) / size)[group]
 
 
 def levels(frame: pl.DataFrame) -> int:
@@ -136,14 +142,11 @@ def linear_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposur
     model = model_of(rows)
 
     def fit(chosen: NDArray[np.bool_]) -> list[float]:
-        _, place = np.unique(model[chosen], return_inverse=True)
-        size = np.bincount(place)
-        apart = x[chosen] - (np.bincount(place, x[chosen]) / size)[place]
+        apart = demeaned(x[chosen], model[chosen])
         spread = apart @ apart
         if not spread > 1e-12:
             return [np.nan]
-        centred = y[chosen] - (np.bincount(place, y[chosen]) / size)[place]
-        return [float(apart @ centred / spread)]
+        return [float(apart @ demeaned(y[chosen], model[chosen]) / spread)]
 
     found = jackknife(fit, cluster_of(rows), scale=float(np.abs(y).mean()))[0]
     return of_levels(found, rows)

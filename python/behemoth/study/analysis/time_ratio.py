@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from .aft import Distribution, Fit, fit
 from .dose import already, timed, within_one_step
 from .estimate import Estimate, cluster_keys, cluster_of, jackknife
-from .slope import doubled, levels, model_of, of_levels, outcome_slope, varying
+from .slope import demeaned, doubled, levels, model_of, of_levels, outcome_slope, varying
 
 __all__ = [
     "already_slope",
@@ -74,7 +74,9 @@ def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     if rows["subject_doublings"].null_count():
         return rows, []
     model = model_of(rows)
-    x, total = (_apart(rows[name].to_numpy(), model) for name in ("doublings", "subject_doublings"))
+    x, total = (
+        demeaned(rows[name].to_numpy(), model) for name in ("doublings", "subject_doublings")
+    )
     square = float(total @ total)
     along = float(x @ x)
     open_ = square - (float(x @ total) ** 2 / along if along > 1e-9 else 0.0)
@@ -83,12 +85,6 @@ def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 
 def _centred(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     return rows.with_columns(pl.col(name) - pl.col(name).mean())
-
-
-def _apart(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the values minus the mean of their group."""
-    size = np.maximum(np.bincount(group), 1)
-    return values - (np.bincount(group, values) / size)[group]
 
 
 def telling(
@@ -306,7 +302,7 @@ def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
     if not rows.height:
         return None
     rows = _centred(_centred(rows, "doublings"), "between")
-    spread = _apart(rows["between"].to_numpy(), model_of(rows))
+    spread = demeaned(rows["between"].to_numpy(), model_of(rows))
     facts = rows.select(pl.struct(keys)).n_unique()
     between = ["between"] if float(spread @ spread) > 1e-6 * rows.height else []
     return dose_fits(rows, ["doublings", *between])[0].saying(f"{facts:,} facts")
