@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "searched_by", "untold"]
 
+_POPULATION = 1 << 24  # facts of a larger world among which edits apart from a plan are chosen
 _KINDS = {"editing": "remap", "unlearning": "refusal"}  # of the edits that a suite is for
 
 
@@ -114,9 +115,8 @@ def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> 
     with renamed(plan="apart"):
         other = EditPlan.of(apart)
         other.check(run.corpus)
-    every = np.arange(run.corpus.world.num_facts, dtype=np.uint64)
     reported = other.edits["fact"]
-    known = np.setdiff1d(every, reported.to_numpy())
+    known = np.setdiff1d(run.corpus.sample_facts(_POPULATION), reported.to_numpy())
     plan = compile_plan(run.corpus, request, known=known)
     # Excluded from edits, from retain rows and from bystanders' probes.
     stays = ~pl.col("fact").is_in(reported.implode())

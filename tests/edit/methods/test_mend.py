@@ -94,37 +94,37 @@ def test_halves_are_of_about_equal_size_and_say_nothing_else():
 def test_an_edit_is_made_by_editors_that_saw_the_other_half(
     model, compiled, small_corpus, monkeypatch
 ):
-    practised = {}
-    practise = training._practice
+    facts_of = {}
+    plans_of = training._training_plans
 
-    def seen(corpus, half, lesson):
-        plans = practise(corpus, half, lesson)
-        practised[half] = [plan.edits["fact"].item() for plan in plans]
+    def seen(corpus, half, settings):
+        plans = plans_of(corpus, half, settings)
+        facts_of[half] = [plan.edits["fact"].item() for plan in plans]
         return plans
 
-    monkeypatch.setattr(training, "_practice", seen)
+    monkeypatch.setattr(training, "_training_plans", seen)
     plans = compiled(4, seed=1).singles()
     method, context = Mend(**QUICK), EditContext(small_corpus)
     method.apply(model, plans[:1], context)
-    [half] = practised
-    assert (halves(np.array(practised[half], np.uint64)) == half).all()
+    [half] = facts_of
+    assert (halves(np.array(facts_of[half], np.uint64)) == half).all()
     assert halves(plans[0].edits["fact"].to_numpy())[0] == 1 - half
 
 
-def class_of(model, corpus, settings):
+def trainer_of(model, corpus, settings):
     """The training of the editors of half 0."""
-    lesson = Mend(**QUICK | settings).lesson(0, edits=1)
-    plans = training._practice(corpus, 0, lesson)
+    settings = Mend(**QUICK | settings).training_settings(0, edits=1)
+    plans = training._training_plans(corpus, 0, settings)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    return training._Class(model, NAMES, plans, 0, lesson, torch.empty(0, dtype=torch.float64))
+    return training._Trainer(model, NAMES, plans, 0, settings, torch.empty(0, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, together):
     """One group of edits after the other, each in a model of its own, the whole of it."""
     settings = {"together": together, "training_batch": 7, "edited": 1.7}
-    one = class_of(model, small_corpus, settings)
+    one = trainer_of(model, small_corpus, settings)
     assert one.size == 7 // together * together
     factors = {name: found[0].shape[-1] + found[1].shape[-1] for name, found in one.factors.items()}
     editors = {name: drawn(width, seed) for seed, (name, width) in enumerate(factors.items())}
@@ -142,10 +142,10 @@ def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, tog
                    for name, change in made.items()}  # fmt: skip
         logits = torch.func.functional_call(model, changed, (), {"input_ids": tokens}).logits
         after = logits.log_softmax(-1)[rows, columns - 1]
-        is_edit = rows % one.tokens_kbt.shape[1] <= one.lesson.rephrased
+        is_edit = rows % one.tokens_kbt.shape[1] <= one.settings.rephrased
         nll += (-after[is_edit].gather(1, labels[rows, columns][is_edit, None])).flatten().tolist()
         divergence += (before.exp() * (before - after)).sum(1)[~is_edit].tolist()
-    wanted = one.lesson.edited * np.mean(nll) + np.mean(divergence)
+    wanted = one.settings.edited * np.mean(nll) + np.mean(divergence)
     assert float(one._loss(editors, chosen)) == pytest.approx(wanted, rel=1e-9)
 
 
@@ -154,7 +154,7 @@ def test_training_makes_the_loss_smaller(model, small_corpus):
 
     losses = []
     settings = {"training_steps": 60, "learning_rate": 0.01, "edited": 1.0, "together": 2}
-    one = class_of(model, small_corpus, settings)
+    one = trainer_of(model, small_corpus, settings)
     loss = one._loss
     one._loss = lambda *given: losses.append(loss(*given)) or losses[-1]
     editors = one.train(silent)
@@ -174,7 +174,7 @@ def test_networks_are_kept_by_the_model_and_give_the_same_bits(
     files = sorted((tmp_path / "mend").iterdir())
     assert 1 <= len(files) <= 2
     files[0].with_name(f".{files[0].name}.abcdefgh.tmp").mkdir()  # of one that was killed
-    monkeypatch.setattr(training, "_practice", never)
+    monkeypatch.setattr(training, "_training_plans", never)
     for one, other in zip(first, method.apply(model, plans, context), strict=True):
         for name, change in one.changes.items():
             assert torch.equal(change.to_dense(), other.changes[name].to_dense())
@@ -207,8 +207,8 @@ def test_an_edit_in_several_rows_is_their_mean(model, compiled, small_corpus, tm
         torch.testing.assert_close(often.changes[name].to_dense(), change.to_dense())
 
 
-def test_no_fact_of_the_other_half_is_practised_on_or_held(small_corpus, monkeypatch):
-    lesson = Mend(**QUICK).lesson(0, edits=1)
+def test_no_fact_of_the_other_half_is_trained_on_or_held(small_corpus, monkeypatch):
+    settings = Mend(**QUICK).training_settings(0, edits=1)
     for half in (0, 1):
         held = []
         retain = training.retain_rows_of
@@ -218,7 +218,7 @@ def test_no_fact_of_the_other_half_is_practised_on_or_held(small_corpus, monkeyp
             return held[-1]
 
         monkeypatch.setattr(training, "retain_rows_of", rows)
-        plans = training._practice(small_corpus, half, lesson)
+        plans = training._training_plans(small_corpus, half, settings)
         for plan in plans:
             taken = training._retained(plan, half, 8)
             facts = plan.training.filter(pl.col("role") != "edit")["fact"].to_numpy()
@@ -232,9 +232,9 @@ def test_no_fact_of_the_other_half_is_practised_on_or_held(small_corpus, monkeyp
 @pytest.mark.parametrize(("rephrased", "found"), [(0, 0), (1, 1), (2, 2), (5, 2)])
 def test_new_answers_count_in_other_written_wordings(rephrased, found):
     corpus = Corpus(World(40, 2, 12, seed=5), exposures=4, paraphrases=4, held_out=1, base=60)
-    lesson = Mend(**QUICK, rephrased=rephrased).lesson(0, edits=1)
-    plans = training._practice(corpus, 0, lesson)
-    grid = training._grid(plans, 0, lesson, torch.Generator().manual_seed(1))
+    settings = Mend(**QUICK, rephrased=rephrased).training_settings(0, edits=1)
+    plans = training._training_plans(corpus, 0, settings)
+    grid = training._grid(plans, 0, settings, torch.Generator().manual_seed(1))
     second = set()
     for plan, tokens, labels in zip(plans, *grid, strict=True):
         asked = corpus.probes(plan.edits["fact"].to_numpy(), ["default"]).filter(
@@ -254,16 +254,16 @@ def test_new_answers_count_in_other_written_wordings(rephrased, found):
     assert len(second) == (2 if found else 0), "not the same wording of every fact"
 
 
-def test_the_seed_of_a_lesson_says_what_is_practised(small_corpus):
-    practised = [
-        [plan.edits["fact"].item() for plan in training._practice(small_corpus, 0, lesson)]
-        for lesson in (Mend(**QUICK).lesson(seed, edits=1) for seed in (0, 0, 1))
+def test_the_seed_of_training_says_what_is_trained_on(small_corpus):
+    trained_on = [
+        [plan.edits["fact"].item() for plan in training._training_plans(small_corpus, 0, settings)]
+        for settings in (Mend(**QUICK).training_settings(seed, edits=1) for seed in (0, 0, 1))
     ]
-    assert practised[0] == practised[1] and set(practised[0]) != set(practised[2])
+    assert trained_on[0] == trained_on[1] and set(trained_on[0]) != set(trained_on[2])
 
 
-def test_lessons_that_differ_have_names_that_do():
-    names = {Mend(learning_rate=1e-3 + step).lesson(10_000_000 + seed, 1).name
+def test_settings_that_differ_have_names_that_do():
+    names = {Mend(learning_rate=1e-3 + step).training_settings(10_000_000 + seed, 1).name
              for step in (0, 1e-12) for seed in range(3)}  # fmt: skip
     assert len(names) == 6
 
@@ -273,8 +273,8 @@ def test_networks_are_taught_for_as_many_edits_as_a_plan_has(
 ):
     plan = compiled(6, seed=1)
     method, context = Mend(**QUICK), EditContext(small_corpus, cache=tmp_path)
-    assert method.lesson(0, edits=1).together == 1
-    assert method.lesson(0, edits=6).together == QUICK["training_batch"]
+    assert method.training_settings(0, edits=1).together == 1
+    assert method.training_settings(0, edits=6).together == QUICK["training_batch"]
     [whole] = method.apply(model, [plan], context)
     once = {file.name for file in (tmp_path / "mend").iterdir()}
     [apart] = method.apply(model, plan.singles()[:1], context)

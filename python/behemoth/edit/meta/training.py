@@ -38,11 +38,13 @@ from behemoth.support.progress import Advance
 from .factors import factors_of
 from .network import Editor, Editors, restored, saved, update
 
-__all__ = ["Lesson", "halves", "taught"]
+__all__ = ["TrainingSettings", "halves", "trained_editors"]
+
+_POPULATION = 1 << 20  # facts of a larger world from which those to train on are drawn
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSettings:
     """Settings of the training of editors.
 
     Attributes
@@ -84,7 +86,7 @@ class Lesson:
 
     @property
     def name(self) -> str:
-        """Short text that identifies the lesson, for file names."""
+        """Short text that identifies the settings, for file names."""
         return "-".join(str(value) for value in vars(self).values())
 
 
@@ -95,12 +97,12 @@ def halves(facts: NDArray[np.uint64]) -> NDArray[np.int64]:
     return (mixed >> np.uint64(63)).astype(np.int64)
 
 
-def taught(
+def trained_editors(
     model: nn.Module,
     corpus: Corpus,
     modules: Sequence[str],
     half: int,
-    lesson: Lesson,
+    settings: TrainingSettings,
     file: Path | None,
     step: Advance,
 ) -> Editors:
@@ -115,7 +117,7 @@ def taught(
         Linear modules, each of which gets an editor.
     half : int
         0 or 1: the half whose facts are trained on.
-    lesson : Lesson
+    settings : TrainingSettings
     file : Path, optional
         File from which they are read if it exists, and to which they are written otherwise.
     step : callable
@@ -130,32 +132,32 @@ def taught(
     like = torch.empty(0, dtype=wide_type(parameter.dtype), device=parameter.device)
     if file is not None and (kept := read_tensors(file)) is not None:
         return restored(kept, like)
-    plans = _practice(corpus, half, lesson)
-    editors = _Class(model, modules, plans, half, lesson, like).train(step)
+    plans = _training_plans(corpus, half, settings)
+    editors = _Trainer(model, modules, plans, half, settings, like).train(step)
     if file is not None:
         write_tensors(file, saved(editors))
     return editors
 
 
-def _practice(corpus: Corpus, half: int, lesson: Lesson) -> list[EditPlan]:
+def _training_plans(corpus: Corpus, half: int, settings: TrainingSettings) -> list[EditPlan]:
     """Return single edits of facts of a half, each with retained rows."""
-    facts = np.arange(corpus.world.num_facts, dtype=np.uint64)
+    facts = corpus.sample_facts(_POPULATION)
     mine = facts[halves(facts) == half]
-    generator = np.random.default_rng(lesson.seed)
-    chosen = generator.permutation(mine)[: lesson.facts]
+    generator = np.random.default_rng(settings.seed)
+    chosen = generator.permutation(mine)[: settings.facts]
     if len(chosen) < 2:
         raise ArgumentError("facts", f"{len(chosen)} in half of the world", "2 or more")
     # About twice as many retained rows as are used: about half of their facts are in the other
     # half, and are not trained on either.
-    wordings = written_wordings(corpus) if lesson.rephrased else 1
+    wordings = written_wordings(corpus) if settings.rephrased else 1
     request = EditRequest(
         facts=pl.DataFrame({"fact": chosen}), independent=True, distinct=False, wordings=wordings,
-        repeats=wordings, same_object=4, same_relation=6, regular=6, probes=0, seed=lesson.seed,
+        repeats=wordings, same_object=4, same_relation=6, regular=6, probes=0, seed=settings.seed,
     )  # fmt: skip
     return compile_plan(corpus, request).singles()
 
 
-class _Class:
+class _Trainer:
     """The training of the editors of one half."""
 
     def __init__(
@@ -164,36 +166,36 @@ class _Class:
         modules: Sequence[str],
         plans: Sequence[EditPlan],
         half: int,
-        lesson: Lesson,
+        settings: TrainingSettings,
         like: Tensor,
     ) -> None:
-        self.model, self.modules, self.lesson, self.like = model, list(modules), lesson, like
-        self.generator = torch.Generator().manual_seed(lesson.seed)
+        self.model, self.modules, self.settings, self.like = model, list(modules), settings, like
+        self.generator = torch.Generator().manual_seed(settings.seed)
         self.architecture = Architecture.of(model)
         self.head = model.get_submodule(self.architecture.head)
         device = like.device
-        grid = _grid(plans, half, lesson, self.generator)
+        grid = _grid(plans, half, settings, self.generator)
         self.tokens_kbt, self.labels_kbt = (part.to(device) for part in grid)
-        self.together = min(lesson.together, lesson.batch, len(self.tokens_kbt))
+        self.together = min(settings.together, settings.batch, len(self.tokens_kbt))
         # Complete groups only; edits that are left over are used in another order.
-        self.size = min(lesson.batch, len(self.tokens_kbt)) // self.together * self.together
+        self.size = min(settings.batch, len(self.tokens_kbt)) // self.together * self.together
         self.asked_kbt = self.labels_kbt != IGNORED
-        self._look()
+        self._prepare()
 
     def train(self, step: Advance) -> Editors:
         """Train the editors and return them."""
-        lesson, count = self.lesson, len(self.tokens_kbt)
+        settings, count = self.settings, len(self.tokens_kbt)
         editors = self._begin()
         learnt = [part.requires_grad_() for one in editors.values() for part in one.learnt()]
         rates = {id(one.rate) for one in editors.values()}
         groups = [
             {"params": [part for part in learnt if id(part) not in rates]},
             # A step size is a single number that may have to change a lot.
-            {"params": [one.rate for one in editors.values()], "lr": 10 * lesson.learning_rate},
+            {"params": [one.rate for one in editors.values()], "lr": 10 * settings.learning_rate},
         ]
-        optimiser = torch.optim.Adam(groups, lr=lesson.learning_rate, fused=True)
+        optimiser = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
         waiting = torch.empty(0, dtype=torch.int64)
-        for done in range(lesson.steps):
+        for done in range(settings.steps):
             if len(waiting) < self.size:
                 waiting = torch.randperm(count, generator=self.generator)
             chosen, waiting = waiting[: self.size], waiting[self.size :]
@@ -204,13 +206,13 @@ class _Class:
             for part, gradient in zip(learnt, gradients, strict=True):
                 part.grad = gradient * scale
             optimiser.step()
-            step(done + 1, lesson.steps)
+            step(done + 1, settings.steps)
         for part in learnt:
             part.requires_grad_(False)
         return editors
 
     @torch.no_grad()
-    def _look(self) -> None:
+    def _prepare(self) -> None:
         """Compute what training does not change, which would be half the cost of each step.
 
         These are the factors of each edit's gradient, the input of the first block with an editor,
@@ -258,7 +260,7 @@ class _Class:
         for name, (inputs, gradients) in self.factors.items():
             features = torch.cat([inputs, gradients], -1)[(gradients != 0).any(-1)]
             editors[name] = Editor.begin(
-                features, self.lesson.rank, self.lesson.edit_rate, self.generator
+                features, self.settings.rank, self.settings.edit_rate, self.generator
             )
         return editors
 
@@ -279,11 +281,11 @@ class _Class:
         after = self._scores(self.last.normed(states))
         with torch.no_grad():
             before = self._scores(self.before_ad[self.number_kbt[chosen][asked]])
-        edited = torch.nonzero(asked)[:, 1] <= self.lesson.rephrased
+        edited = torch.nonzero(asked)[:, 1] <= self.settings.rephrased
         nll = F.nll_loss(after, self.labels_kbt[chosen][asked], reduction="none")
         divergence = (before.exp() * (before - after)).sum(1)
         kept = divergence[~edited].mean() if bool((~edited).any()) else 0.0
-        return self.lesson.edited * nll[edited].mean() + kept
+        return self.settings.edited * nll[edited].mean() + kept
 
     def _summed(self, factors_kwt: Tensor) -> Tensor:
         """Return the factors of each group's edits, concatenated: [K / g, w, g T]."""
@@ -303,24 +305,24 @@ def _retained(plan: EditPlan, half: int, most: int) -> Rows:
 
 
 def _grid(
-    plans: Sequence[EditPlan], half: int, lesson: Lesson, generator: torch.Generator
+    plans: Sequence[EditPlan], half: int, settings: TrainingSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return the rows of each edit: tokens and labels [K, b, T].
 
-    The first row is the one whose gradient makes the edit; the next `lesson.rephrased` have the
+    The first row is the one whose gradient makes the edit; the next `settings.rephrased` have the
     same answer in other wordings, chosen at random; the rest are retained rows.
     """
     groups = [
         [
             edit.some([0]),
-            edit.some(_others(edit, lesson.rephrased, generator)),
-            _retained(plan, half, lesson.retained),
+            edit.some(_others(edit, settings.rephrased, generator)),
+            _retained(plan, half, settings.retained),
         ]
         for plan in plans
         for edit in [edit_rows_of(plan, "answer")]
     ]
     length = max(rows.tokens.shape[1] for group in groups for rows in group)
-    sizes = [1, lesson.rephrased, max(len(group[2]) for group in groups)]
+    sizes = [1, settings.rephrased, max(len(group[2]) for group in groups)]
     tokens, labels = [], []
     for group in groups:
         first = group[0].padded(length)

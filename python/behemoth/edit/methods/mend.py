@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from behemoth.edit.meta.network import Editors
-    from behemoth.edit.meta.training import Lesson
+    from behemoth.edit.meta.training import TrainingSettings
     from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["Mend"]
@@ -136,12 +136,12 @@ class Mend:
         """Return the names of the linear modules whose weights change."""
         return Architecture.of(model).linear_modules("mlp", chosen_layers(model, self.layers))
 
-    def lesson(self, seed: int, edits: int) -> Lesson:
+    def training_settings(self, seed: int, edits: int) -> TrainingSettings:
         """Return how its networks are trained, for plans of `edits` edits."""
-        from behemoth.edit.meta.training import Lesson
+        from behemoth.edit.meta.training import TrainingSettings
 
         together = min(edits, self.training_batch) if self.together is None else self.together
-        return Lesson(
+        return TrainingSettings(
             facts=self.facts, retained=_RETAINED, steps=self.training_steps,
             batch=self.training_batch,
             together=together, learning_rate=self.learning_rate, rank=self.rank,
@@ -162,30 +162,30 @@ class _Editing:
     def prepare(self, plan: EditPlan | None = None) -> None:
         """Train or load the networks for a plan, or without one for single edits of both halves."""
         from behemoth.edit.locate.covariance import model_hash
-        from behemoth.edit.meta.training import halves, taught
+        from behemoth.edit.meta.training import halves, trained_editors
 
         wanted = {0, 1}
         if plan is not None:
             wanted = {1 - int(half) for half in halves(plan.edits["fact"].to_numpy())}
-        lesson, modules = self.lesson(plan), self.method.modules(self.model)
-        wanted -= {half for half, together in self.editors if together == lesson.together}
+        settings, modules = self.training_settings(plan), self.method.modules(self.model)
+        wanted -= {half for half, together in self.editors if together == settings.together}
         for half in sorted(wanted):
             file = None
             if self.context.cache is not None:
                 corpus = self.context.corpus.spec_hash[:24]
                 layers = "-".join(map(str, chosen_layers(self.model, self.method.layers)))
-                name = f"{model_hash(self.model)[:24]}-{corpus}-{layers}-{lesson.name}-{half}"
+                name = f"{model_hash(self.model)[:24]}-{corpus}-{layers}-{settings.name}-{half}"
                 file = self.context.cache / "mend" / f"{name}.safetensors"
             with evaluating(self.model), frozen(self.model):
-                self.editors[half, lesson.together] = taught(
-                    self.model, self.context.corpus, modules, half, lesson, file,
+                self.editors[half, settings.together] = trained_editors(
+                    self.model, self.context.corpus, modules, half, settings, file,
                     self.context.progress,
                 )  # fmt: skip
 
-    def lesson(self, plan: EditPlan | None) -> Lesson:
+    def training_settings(self, plan: EditPlan | None) -> TrainingSettings:
         """Return how the networks of a plan are trained; in a sequence, for single edits."""
         edits = 1 if plan is None or self.sequence else len(plan)
-        return self.method.lesson(self.context.seed, edits)
+        return self.method.training_settings(self.context.seed, edits)
 
     def __call__(self, plan: EditPlan) -> EditDelta:
         check_kinds(self.method, [plan])
@@ -223,7 +223,7 @@ class _Editing:
         rows = edit_rows_of(plan, "answer")
         half = torch.from_numpy(halves(frame["fact"].to_numpy()))
         share = 1 / torch.tensor(frame.select(pl.len().over("edit")).to_series().to_list())
-        together = self.lesson(plan).together
+        together = self.training_settings(plan).together
         total: dict[str, Change] = {}
         for number in sorted(set(half.tolist())):
             mine = half == number
