@@ -18,7 +18,10 @@ def places(row: dict[str, int | None]) -> str:
     ("suite", "columns"),
     [
         ("editing", {1: "score", 5: "damage"}),
-        ("unlearning", {1: "score", 2: "forgetting", 3: "utility", 4: "privacy"}),
+        (
+            "unlearning",
+            {1: "score", 2: "forgetting", 3: "utility", 4: "privacy", 5: "forget_recall"},
+        ),
     ],
 )
 def test_rows_are_those_of_the_frame(suite, columns, page_rows):

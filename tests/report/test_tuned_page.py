@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from scipy import stats
 
 PAGE = Path(__file__).parents[2] / "docs/results/tuned"
 LOCALITY = ", with locality"
@@ -116,6 +117,59 @@ def test_what_tuning_changes_in_unlearning_on_text_is_what_the_trials_say():
     for method in ("grad_ascent", "kl_min", "satimp", "pdu"):
         mean, low, high = more(method, "utility")
         assert f"`{method}` {-mean:.2f} less ({-high:.2f} to {-low:.2f})" in page
+
+
+def test_lora_is_above_the_others_tuned_with_locality():
+    trials = pl.read_parquet(PAGE / "text/frames/editing_trials.parquet")
+    scores = trials.filter(measure="score_locality").pivot(
+        "label", index="world_seed", values="value"
+    )
+    others = [name for name in scores.columns if name.endswith(LOCALITY) and "lora" not in name]
+    for name in (*others, "ft_svd, tuned", "ft_l, tuned"):  # the same by both objectives
+        apart = scores[f"lora{LOCALITY}"] - scores[name]
+        error = 2.776 * apart.std() / 5**0.5
+        assert apart.mean() - error > 0
+        if name.startswith("ft,"):
+            numbers = (apart.mean(), apart.mean() - error, apart.mean() + error)
+            assert [f"{one:.2f}" for one in numbers] == ["0.04", "0.01", "0.06"]
+
+
+def test_two_differences_of_unlearning_on_text_survive_holm():
+    trials = pl.read_parquet(PAGE / "text-unlearning/frames/unlearning_trials.parquet")
+    survive = {}
+    for measure in ("score", "utility"):
+        table = trials.filter(measure=measure).pivot("label", index="world_seed", values="value")
+        tuned = [name for name in table.columns if name.endswith(", tuned")]
+        found = {
+            name.removesuffix(", tuned"): stats.ttest_rel(
+                table[name], table[name.removesuffix(", tuned")]
+            ).pvalue
+            for name in tuned
+        }
+        assert len(found) == 12
+        survive[measure] = []
+        for rank, name in enumerate(sorted(found, key=found.get)):
+            if found[name] * (12 - rank) > 0.05:
+                break
+            survive[measure].append(name)
+    assert survive == {"score": ["kl_min", "undial"], "utility": ["grad_ascent"]}
+
+
+def test_one_fact_of_the_same_object_makes_the_difference_that_the_page_states():
+    trials = pl.read_parquet(PAGE / "text/frames/editing_trials.parquet")
+    own = trials.filter(measure="damage_same_object").drop_nulls("value")
+    assert own["world_seed"].n_unique() == 1 and set(own["count"]) == {1}
+    rest = trials.filter(
+        pl.col("measure").is_in(["damage_same_subject", "damage_same_relation", "damage_unrelated"])
+    )
+    means = rest.drop_nulls("value").group_by("label", "world_seed").agg(pl.col("value").mean())
+    without = dict(means.group_by("label").agg(pl.col("value").mean()).iter_rows())
+    stated = trials.filter(measure="damage").group_by("label").agg(pl.col("value").mean())
+    apart = {label: without[label] - value for label, value in stated.iter_rows()}
+    assert (
+        f"{without.pop('ft, tuned'):.2f}" == "0.92" and f"{without['ft_svd, tuned']:.2f}" == "0.60"
+    )
+    assert all(abs(by) <= 0.0301 for label, by in apart.items() if label != "ft, tuned")
 
 
 def test_better_means_of_unlearning_are_tied_with_the_best_default():
