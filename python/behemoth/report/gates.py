@@ -324,7 +324,7 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
         [
             "# Known results, reproduced or not",
             "",
-            "Twelve published results that a correct laboratory must show, each at a size that "
+            "Twelve published results, tested with bounds of our own, each at a size that "
             "runs on a CPU. A gate states its setting and its rule beforehand, in code; "
             f"{len(revised)} rules were changed after models had been seen "
             f"({', '.join(map(str, revised))}), as their pages say. How an interval that contains "
