@@ -112,7 +112,8 @@ def _same(out, shown, where):
 
 def _shape(line):
     line = re.sub(r"[─┌┬┐╞╪╡└┴┘═━]+", "", line)
-    line = re.sub(r"\bnull\b|\binf\b|-?\d[\d.,:]*", "N", line)
+    # A number that ends a word, as in forget05, is part of a name.
+    line = re.sub(r"\bnull\b|\binf\b|(?<![A-Za-z]{2})-?\d[\d.,:]*", "N", line)
     line = re.sub(r"\btrue\b|\bfalse\b", "B", line)
     return " ".join(line.split())
 

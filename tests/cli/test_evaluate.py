@@ -158,3 +158,11 @@ def test_an_edit_whose_run_is_gone(run, trained, plan, tmp_path):
     (edit / "edit.json").write_text(json.dumps({**record, "run": "../gone"}))
     message = run("evaluate", edit, "--plan", plan, "--out", tmp_path / "f.parquet").refused(2)
     assert "argument 'RUN_OR_EDIT': got" in message and "gone" in message
+
+
+def test_names_of_measures_are_whole_in_a_narrow_terminal(
+    run, trained, plan, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("COLUMNS", "60")
+    ran = run("evaluate", trained, "--plan", plan, "--suite", "editing", "--out", tmp_path / "s")
+    assert "neighbourhood_magnitude (v2)" in ran.out and "…" not in ran.out

@@ -86,6 +86,9 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     study.write_text(STUDY + pairs)
     ran = run("study", "run", study, "--dry-run")
     assert "grid: 2 points of world.seed 2, train.seed 2" in ran.out and "primary" in ran.out
+    study.write_text(STUDY + pairs.replace("\n[[grid]]", '\n"world.objects" = [20]\n[[grid]]'))
+    ran = run("study", "run", study, "--dry-run")
+    assert "grid: 2 points of world.seed 2, train.seed 2\n" in ran.out, "one value is no axis"
 
 
 def test_a_board_ranks_and_has_no_contrast_unless_stated(run):

@@ -135,18 +135,26 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         )
         if shown
     ]
+    labels = {
+        taken.name: taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
+        for taken in found.measures
+        if taken.found is not None
+    }
     for name in ("measure", "value", *beside, "95%", "n", "over"):
         numbers = ("value", "before", "twin", "n")
         table.add_column(name, justify="right" if name in numbers else "left")
+    # Cut short, several names would be the same; rather other cells take two lines.
+    table.columns[0].min_width = max(map(len, labels.values()), default=0)
     for taken in found.measures:
-        label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
         if taken.found is None:
             continue
         own = taken.found
         between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
         others = (getattr(taken, name) for name in beside)
         cells = ("" if other is None else f"{other:.3g}" for other in others)
-        table.add_row(label, f"{own.value:.3g}", *cells, between, f"{own.count:,}", own.over)
+        table.add_row(
+            labels[taken.name], f"{own.value:.3g}", *cells, between, f"{own.count:,}", own.over
+        )
     screen.print(table)
     missing = [taken for taken in found.measures if taken.missing]
     if missing:
@@ -218,8 +226,8 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
     groups = frame.group_by("group", "stage", maintain_order=True).agg(
         pl.col("probe").len(), pl.col("exact_match").mean()
     )
-    table = Table(box=None, pad_edge=False, show_edge=False, title="\nExact matches",
-                  title_justify="left")  # fmt: skip
+    title = "\nExact matches with the answers that are right after the edit"
+    table = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
     for name in ("group", "probes", *stages):
         table.add_column(name, justify="left" if name == "group" else "right")
     shares = {(row["group"], row["stage"]): row for row in groups.iter_rows(named=True)}

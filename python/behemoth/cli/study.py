@@ -348,7 +348,8 @@ def _show_estimate(found: Estimate, study: Study) -> None:
     for label, count in found.labels.items():
         screen.print(f"  {label}: {plural_text(count, 'trial')}")
     if found.grid:
-        sizes = [f"{name} {len(values)}" for name, values in found.grid.items()]
+        varied = {name: values for name, values in found.grid.items() if len(values) > 1}
+        sizes = [f"{name} {len(values)}" for name, values in (varied or found.grid).items()]
         crossed = math.prod(map(len, found.grid.values())) == len(study.points)
         points = f"{plural_text(len(study.points), 'point')} of "
         screen.print(f"grid: {' x '.join(sizes) if crossed else points + ', '.join(sizes)}")
@@ -359,7 +360,7 @@ def _show_estimate(found: Estimate, study: Study) -> None:
         f"{count_text(found.steps)} edit steps"
     )
     screen.print(
-        f"{_span(found.facts, ',.0f')} facts, {_span(found.facts_per_object, ',.0f')} an object, "
+        f"{_span(found.facts, ',.0f')} facts, {_span(found.facts_per_object, ',.0f')} per object, "
         f"load {_span(found.loads, '.2g')}"
     )
     each = "" if found.memory is None else f", each with up to {bytes_text(found.memory)} of memory"

@@ -154,4 +154,5 @@ def _cell(row: dict[str, Any] | None, most: float) -> tuple[str, str]:
         return "", ""
     share = max(0.0, min(1.0, row["indirect_effect"] / most)) if most > 0 else 0.0
     shade = round(255 * (1 - 0.75 * share))
-    return f"{row['indirect_effect']:.3f}", f"black on rgb({shade},{shade},255)"
+    # Without the addition, what is rounded up to 0 has a minus.
+    return f"{round(row['indirect_effect'], 3) + 0.0:.3f}", f"black on rgb({shade},{shade},255)"

@@ -65,10 +65,10 @@ def tune(
         from behemoth.tune import tune as choose
 
         done = choose(method, progress=Bars(), **given)
-    write_json(asdict(done)) if json else _show(done)
+    write_json(asdict(done)) if json else _show(done, given["on"])
 
 
-def _show(done: Tuned) -> None:
+def _show(done: Tuned, run: str) -> None:
     screen = console()
     default = f"{done.default_score:.3f} by default"
     if done.default_steps is not None:
@@ -89,5 +89,6 @@ def _show(done: Tuned) -> None:
     if done.flat is not None:
         messages.print(f"nothing to choose by: {done.flat}")
     messages.print(
-        f"next: behemoth edit RUN --plan PLAN --method {done.method} --set {word(done)} --out EDIT",
+        f"next: behemoth edit {word(run)} --plan PLAN --method {done.method} "
+        f"--set {word(done)} --out EDIT",
     )
