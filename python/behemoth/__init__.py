@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .edit.registry import methods as methods
     from .evaluate import (
         SuiteResult as SuiteResult,
+        ask as ask,
         evaluate as evaluate,
         evaluate_suite as evaluate_suite,
         trace as trace,
@@ -68,7 +69,7 @@ __all__, __dir__, __getattr__ = lazy(
         "delta": "EditDelta",
         "edit": "EditRecord get_method",
         "edit.registry": "methods",
-        "evaluate": "SuiteResult evaluate_suite trace",
+        "evaluate": "SuiteResult ask evaluate_suite trace",
         "inspection": "inspect",
         "loading": "load",
         "plan": "EditPlan EditRequest",

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from behemoth.cli import (
+    ask,
     edit,
     evaluate,
     export,
@@ -66,6 +67,7 @@ app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
+app.command("ask")(ask.ask)
 app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)
 app.command("push")(push.push)

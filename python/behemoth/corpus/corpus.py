@@ -375,6 +375,16 @@ class Corpus:
             raise ArgumentError("tokens", int(known.max()), f"ids below {self.vocabulary_size}")
         return self._lettering.decode(known.tolist())
 
+    def encode(self, text: str) -> NDArray[np.uint32]:
+        """Read text as tokens, without one for its beginning or its end.
+
+        Raises
+        ------
+        ArgumentError
+            For a word that the corpus has no token for.
+        """
+        return np.array(self._lettering.encode(text), np.uint32)
+
     @cached_property
     def decoder(self) -> Decoder:
         """Decoder that writes many documents as text in one call, each as `decode` does."""

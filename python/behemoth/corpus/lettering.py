@@ -6,16 +6,22 @@ them, and a tokenizer has its own library.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from behemoth.support.errors import ArgumentError
+from behemoth.support.extras import needed
+
 from .decoding import Decoder, table_decoder, text_decoder
-from .text_tokenizer import TextTokenizer, word_tokenizer_files
+from .text_tokenizer import TOKENIZER_FILE, TextTokenizer, word_tokenizer_files
 from .tokenizer import decode, token_names, tokenizer_files
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from .corpus import Corpus
     from .names import Names
 
@@ -36,6 +42,25 @@ class _Words:
     @cached_property
     def names(self) -> list[str]:
         return token_names(self.vocabulary, self.named)
+
+    @property
+    @abstractmethod
+    def files(self) -> dict[str, bytes]: ...
+
+    @cached_property
+    def _reader(self) -> Tokenizer:
+        with needed():
+            from tokenizers import Tokenizer
+
+        return Tokenizer.from_buffer(self.files[TOKENIZER_FILE])
+
+    def encode(self, text: str) -> list[int]:
+        read = self._reader.encode(text, add_special_tokens=False)
+        unknown = self._reader.token_to_id(self._reader.model.unk_token)
+        for token, (start, end) in zip(read.ids, read.offsets, strict=True):
+            if token == unknown:
+                raise ArgumentError("text", text[start:end].strip(), "words of the corpus")
+        return read.ids
 
 
 class _Spaced(_Words):
@@ -89,13 +114,17 @@ class _Tokenized:
     def decode(self, tokens: Sequence[int]) -> str:
         return self.tokenizer.decode(tokens)
 
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode([text])[0].ids
+
     def decoder(self, end: int) -> Decoder:
         return text_decoder(self.tokenizer, end)
 
 
 Lettering = _Spaced | _Joined | _Tokenized
 """How tokens are written: ``kind`` of the tokens, ``names`` of all ids, ``files`` of the tokenizer
-that reads the text back, ``decode`` of tokens, and a ``decoder`` of many documents.
+that reads the text back, ``decode`` of tokens, ``encode`` of a text, and a ``decoder`` of many
+documents.
 """
 
 

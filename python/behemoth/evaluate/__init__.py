@@ -10,6 +10,7 @@ from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .aggregate import aggregate as aggregate
+    from .ask import ask as ask
     from .continued import continue_training as continue_training
     from .damage import damage as damage, damaged as damaged
     from .dose import doses as doses, ed50 as ed50
@@ -35,6 +36,7 @@ __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "aggregate": "aggregate",
+        "ask": "ask",
         "continued": "continue_training",
         "damage": "damage damaged",
         "dose": "doses ed50",
