@@ -128,6 +128,14 @@ class Careless:
                 parameter.mul_(2)
         if self.fault == "raises":
             raise RuntimeError("out of\nluck")
+        if self.fault == "fewer":
+            return deltas[1:]
+        if self.fault == "others":
+            return [vars(delta) for delta in deltas]
+        if self.fault == "failure":
+            return [dataclasses.replace(own, changes={}, failure="no luck") for own in deltas]
+        if self.fault == "name":
+            return [dataclasses.replace(own, changes={"x": Dense(change)}) for own in deltas]
         return deltas[::-1] if self.fault == "order" else deltas
 
     def stack_bytes(self, model, count):
@@ -158,6 +166,71 @@ def test_a_broken_promise_is_named(
     assert said is not None and re.search(why, said), said
 
 
+@pytest.mark.parametrize(
+    ("fault", "promise", "why"),
+    [
+        ("raises", "one delta for each plan", "RuntimeError: out of luck"),
+        ("fewer", "one delta for each plan", "1 deltas for 2 plans"),
+        ("others", "one delta for each plan", "dict in place of an EditDelta"),
+        ("empty", "edits that it is for go through", "a delta without changes and without a fail"),
+        ("failure", "edits that it is for go through", "an edit failed: no luck"),
+        ("model", "the model stays as it was", "the model's parameters have changed"),
+        ("name", "the delta applies", "method careless returned a delta that does not fit the "
+         "model: argument 'model': got one without x, allowed: a model with the parameters"),
+    ],
+)  # fmt: skip
+def test_what_the_others_build_on_is_the_last(
+    contract_corpus, contract_run, model, tmp_path, fault, promise, why
+):
+    """One cause is told once."""
+    bench = Bench(contract_corpus, contract_run, model, tmp_path)
+    *kept, last = check_contract("careless", Careless(fault), bench)
+    assert not [own for own in kept if own.broken]
+    assert last.name.startswith(promise) and last.broken.startswith(why)
+
+
+def test_a_method_without_a_description_is_checked_no_further(
+    contract_corpus, contract_run, model, tmp_path
+):
+    bench = Bench(contract_corpus, contract_run, model, tmp_path)
+    [promise] = check_contract("none", object(), bench)
+    assert promise.broken == "it has no `info` or no `apply`"
+
+
+def test_a_change_that_is_all_zeros_is_no_error_of_the_check(
+    contract_corpus, contract_run, model, tmp_path
+):
+    bench = Bench(contract_corpus, contract_run, model, tmp_path)
+    broken = [own for own in check_contract("careless", Careless("nothing"), bench) if own.broken]
+    assert [own.broken for own in broken] == ["the delta does not change the model's logits"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"family": "finetuning"},
+            r"'family': got finetuning \(did you mean fine-tuning\?\)",
+        ),
+        ({"family": ["memory"]}, r"'family': got \['memory'\] .*, allowed: fine-tuning, locate"),
+        (
+            {"kinds": frozenset({"remaps"})},
+            r"'kinds': got remaps \(did you mean remap\?\), all",
+        ),
+        (
+            {"kinds": frozenset()},
+            "'kinds': got .*, allowed: a frozenset of at least one of remap",
+        ),
+        ({"kinds": "remap"}, "'kinds': got remap, allowed: a frozenset of at least one"),
+        ({"kinds": None}, "'kinds': got nothing, allowed: a frozenset of at least one"),
+        ({"goal": "forgets"}, r"'goal': got forgets \(did you mean forget\?\), allowed: flip, "),
+    ],
+)
+def test_a_description_has_known_words(wrong, said):
+    with pytest.raises(ArgumentError, match=f"^argument {said}"):
+        dataclasses.replace(get_method("ft").info, **wrong)
+
+
 def test_without_a_fault_no_promise_is_broken(contract_corpus, contract_run, model, tmp_path):
     bench = Bench(contract_corpus, contract_run, model, tmp_path)
     assert not [own for own in check_contract("careless", Careless(), bench) if own.broken]
@@ -169,7 +242,7 @@ def test_without_a_fault_no_promise_is_broken(contract_corpus, contract_run, mod
 def test_who_looks_on_sees_each_promise(contract_corpus, contract_run, model, tmp_path):
     bench = Bench(contract_corpus, contract_run, model, tmp_path)
     moments = []
-    check_contract("careless", Careless("raises"), bench, progress=moments.append)
+    check_contract("careless", Careless("trace"), bench, progress=moments.append)
     assert [moment.done for moment in moments] == [*range(1, len(PROMISES) + 1)]
     assert {(moment.label, moment.total) for moment in moments} == {("checking", len(PROMISES))}
     names = [str(moment.details).partition(": ")[2] for moment in moments]

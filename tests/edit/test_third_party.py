@@ -114,16 +114,17 @@ class Jolt:
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """Install a package of one module, as an installer leaves it: plugin(source)."""
+    """Install a package of one module, as an installer leaves it: plugin(source, *entries)."""
 
-    def plugin(source):
+    def plugin(source, *entries):
         place = tmp_path / "plugin"
         about = place / "behemoth_jolt-1.0.dist-info"
         about.mkdir(parents=True)
         (about / "METADATA").write_text(
             "Metadata-Version: 2.1\nName: behemoth-jolt\nVersion: 1.0\n"
         )
-        (about / "entry_points.txt").write_text("[behemoth.methods]\njolt = behemoth_jolt:Jolt\n")
+        lines = ["[behemoth.methods]", *(entries or ["jolt = behemoth_jolt:Jolt"]), ""]
+        (about / "entry_points.txt").write_text("\n".join(lines))
         (place / "behemoth_jolt.py").write_text(source)
         monkeypatch.syspath_prepend(str(place))
 
@@ -168,3 +169,119 @@ def test_the_command_names_a_class_without_settings(run, plugin):
 
 def test_a_method_that_is_not_there_has_no_promises(run):
     assert "'--check': got jolt, allowed: " in run("methods", "--check", "jolt").refused(2)
+
+
+BROKEN = "bad_import = behemoth_nowhere:Nothing"
+SAID = "method bad_import cannot be loaded: No module named 'behemoth_nowhere'"
+
+
+def test_one_that_cannot_be_imported_is_named(run, plugin):
+    plugin(PLUGIN, BROKEN, "jolt = behemoth_jolt:Jolt")
+    assert run("methods", "--check", "bad_import").refused(1) == SAID
+    ran = run("methods", "--json")
+    assert ran.err.splitlines() == [SAID]
+    assert json.loads(ran.out)["methods"][-1]["name"] == "jolt"
+
+
+def test_a_family_that_there_is_not_is_named_with_the_method(run, plugin):
+    plugin(PLUGIN.replace('"unlearning"', '"unlearn"'))
+    said = "method jolt cannot be loaded: argument 'family': got unlearn (did you mean unlearning?)"
+    assert run("methods", "--check", "jolt").refused(1).startswith(said)
+    ran = run("methods")
+    assert ran.code == 0 and ran.err.startswith(said) and "lora" in ran.out
+
+
+def test_what_its_module_raises_is_named_with_its_type(run, plugin):
+    plugin("{}['boom']")
+    said = "method jolt cannot be loaded: KeyError: 'boom'"
+    assert run("methods", "jolt").refused(1) == said
+    assert run("methods").err.splitlines() == [said]
+
+
+def test_a_class_without_a_description_is_not_listed(run, plugin):
+    plugin("class Jolt:\n    info = {}\n")
+    said = "method jolt cannot be loaded: its info is a dict, not a MethodInfo"
+    assert run("methods").err.splitlines() == [said]
+
+
+def test_one_with_a_name_that_is_taken_is_ignored_and_named(run, plugin):
+    from behemoth.edit.registry import method_names
+
+    plugin(PLUGIN, "rome = behemoth_jolt:Jolt")
+    ran = run("methods", "--json")
+    assert ran.err.splitlines() == ["method rome of behemoth-jolt is ignored: the name is taken"]
+    names = [row["name"] for row in json.loads(ran.out)["methods"]]
+    assert names == method_names() and names.count("rome") == 1
+    assert "behemoth_jolt" not in sys.modules
+
+
+def test_the_command_says_what_is_not_checked(run, plugin):
+    plugin(PLUGIN.replace("        deltas = []", "        raise KeyError('boom')"))
+    ran = run("methods", "--check", "jolt", "--json")
+    assert ran.code == 1
+    assert [row["broken"] for row in json.loads(ran.out)["promises"]] == [None, "KeyError: 'boom'"]
+    assert ran.err.splitlines()[-2:] == [
+        "broken: one delta for each plan, in their order: KeyError: 'boom'",
+        "not checked: 10 promises, which build on that one",
+    ]
+
+
+STUDY = """
+name = "board"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = "latin:1,8"
+[plan]
+edits = 2
+kind = "refusal"
+[[method]]
+family = "unlearning"
+[[method]]
+name = "ft"
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study of a family, to which the methods of the plugin belong."""
+    file = tmp_path / "board.toml"
+    file.write_text(STUDY)
+    return file
+
+
+def test_a_board_leaves_out_what_cannot_be_loaded(run, plugin, study):
+    plugin(PLUGIN, BROKEN, "jolt = behemoth_jolt:Jolt")
+    ran = run("study", "run", study, "--dry-run", "--json")
+    assert ran.code == 0, ran.err
+    labels = json.loads(ran.out)["labels"]
+    assert {"npo", "jolt", "ft"} <= set(labels) and "bad_import" not in labels
+    assert [line for line in ran.err.splitlines() if "bad_import" in line] == [SAID]
+
+
+def test_methods_that_are_not_chosen_are_not_imported(run, plugin, study):
+    plugin("raise KeyError('boom')", BROKEN, "jolt = behemoth_jolt:Jolt")
+    chosen = "--methods", "npo,ft"
+    ran = run("study", "run", study, *chosen, "--dry-run", "--json")
+    assert ran.code == 0, ran.err
+    assert set(json.loads(ran.out)["labels"]) == {"npo", "ft"}
+    assert "cannot be loaded" not in ran.err
+    shown = run("study", "show", study, *chosen)
+    assert shown.code == 0 and shown.err == "" and 'name = "npo"' in shown.out
+
+
+def test_a_chosen_one_that_cannot_be_loaded_is_an_error(run, plugin, study):
+    plugin(PLUGIN, BROKEN, "jolt = behemoth_jolt:Jolt")
+    ran = run("study", "run", study, "--methods", "npo,bad_import", "--dry-run")
+    assert ran.refused(1) == SAID
+
+
+def test_one_that_a_study_does_without_is_not_told_about(run, plugin, study):
+    plugin(PLUGIN, BROKEN, "jolt = behemoth_jolt:Jolt")
+    line = 'family = "unlearning"'
+    study.write_text(STUDY.replace(line, f'{line}\nwithout = ["bad_import", "jolt"]'))
+    ran = run("study", "run", study, "--dry-run", "--json")
+    assert ran.code == 0, ran.err
+    assert "jolt" not in json.loads(ran.out)["labels"] and "bad_import" not in ran.err

@@ -84,6 +84,7 @@ def edit(
         check_run("run", run, model=True)
         check_plan("plan", given["plan"])
         check_corpus("corpus", given.get("corpus"))
+        from behemoth.edit.guarded import check_is_method
         from behemoth.edit.registry import get_method
         from behemoth.edit.settings import read_settings, read_words
         from behemoth.edit.tuned import OWN, check_tuned, world_in
@@ -91,14 +92,16 @@ def edit(
         settings, method = given.get("settings"), given["method"]
         # Refuses bad settings before slow imports.
         if world_in(settings, own=True) == OWN:  # which ones, only the corpus of the run can tell
-            family = get_method(method).info.family
+            chosen = get_method(method)
             check_tuned(method)
         else:
             if isinstance(settings, str):
                 given["settings"] = read_settings(settings, method)
             elif settings is not None:
                 given["settings"] = read_words(settings, method)
-            family = get_method(method, given.get("settings")).info.family
+            chosen = get_method(method, given.get("settings"))
+        check_is_method(chosen)
+        family = chosen.info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
         from behemoth.plan import EditPlan
 

@@ -11,6 +11,7 @@ import typer
 from behemoth.support.bars import Bars
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
+from behemoth.support.text import plural_text
 
 from .console import console, write_columns, write_json
 from .options import field_help, offering
@@ -66,27 +67,22 @@ def methods(
         return
     with needed():
         from behemoth.edit.protocol import changes_of
-        from behemoth.edit.registry import method_names, method_type
+        from behemoth.edit.registry import ignored_methods, loadable_methods, method_names
 
-        rows: list[dict[str, str]] = []
-        for name in method_names():
-            try:
-                kind = method_type(name)
-                info, changes = kind.info, changes_of(kind)
-            except (ImportError, AttributeError) as error:
-                # A broken method of another package must not prevent the listing of the others.
-                if getattr(error, "name", None) == "torch":
-                    raise
-                console(stderr=True).print(f"method {name} cannot be loaded: {error}")
-                continue
-            rows.append(
-                {
-                    "name": name,
-                    "family": info.family,
-                    "source": info.source,
-                    "changes": changes,
-                }
+        messages = console(stderr=True)
+        rows: list[dict[str, str]] = [
+            {
+                "name": name,
+                "family": info.family,
+                "source": info.source,
+                "changes": changes_of(kind),
+            }
+            for name, kind, info in loadable_methods(
+                method_names(), lambda _, line: messages.print(line)
             )
+        ]
+        for name, package in ignored_methods():
+            messages.print(f"method {name} of {package} is ignored: the name is taken")
     if json:
         write_json({"methods": rows})
         return
@@ -167,7 +163,7 @@ def _chosen_text(tuning: Tuning) -> str:
 
 def _check(name: str, json: bool) -> None:
     with needed():
-        from behemoth.edit.contract import check_method
+        from behemoth.edit.contract import PROMISES, check_method
 
         with renamed(method="--check"):
             found = check_method(name, progress=Bars())
@@ -181,5 +177,7 @@ def _check(name: str, json: bool) -> None:
     broken = [promise for promise in found if promise.broken]
     for promise in broken:
         messages.print(f"broken: {promise.name}: {promise.broken}")
+    if left := len(PROMISES) - len(found):
+        messages.print(f"not checked: {plural_text(left, 'promise')}, which build on that one")
     if broken:
         raise typer.Exit(1)

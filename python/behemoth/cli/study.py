@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,7 +139,8 @@ def run(
         from behemoth.study.work.run import estimate
 
         own = {key: given.pop(key) for key in ("size", "methods", "tuned") if key in given}
-        study = read_study(source, **own)
+        with _broken_methods():
+            study = read_study(source, **own)
         if dry or out is None:
             found = estimate(study, out, **given)
             _warn_of_tuning(found)
@@ -296,7 +298,8 @@ def show(
         with needed():
             from behemoth.study.file.spec import read_study
 
-            text = read_study(source, methods=methods, tuned=tuned, **given).text
+            with _broken_methods():
+                text = read_study(source, methods=methods, tuned=tuned, **given).text
     if json:
         write_json({"name": source, "toml": text})
     else:
@@ -326,6 +329,16 @@ def gates(given: dict[str, Any], json: bool) -> None:
     write_json(result.to_dict()) if json else _show_gates(result)
     if result.failures:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _broken_methods() -> Generator[None]:
+    """Print a line on stderr about each method of a family that cannot be loaded."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    for line in dict.fromkeys(str(warning.message) for warning in told):
+        console(stderr=True).print(line)
 
 
 def _warn_of_tuning(found: Estimate) -> None:

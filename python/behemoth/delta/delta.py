@@ -23,6 +23,7 @@ from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 
+from .fit import check_shapes
 from .kinds import KINDS
 from .module import ModuleChange, is_last, seat, unseat
 from .spectra import dense_spectra, product_spectra, ranks
@@ -275,14 +276,7 @@ class EditDelta:
         parameters, changes = parameters_of(model), self.of_parameters
         check_tied(parameters, changes)
         modules = modules_of(model, self.of_modules)
-        for name, change in changes.items():
-            if name not in parameters:
-                raise ArgumentError(
-                    "model", f"one without {name}", "a model with the parameters of the edit"
-                )
-            got = tuple(parameters[name].shape)
-            if change.shape != got:
-                raise ArgumentError("model", f"{name} of shape {got}", str(change.shape))
+        check_shapes(parameters, changes)
         # Subtracting a change would leave rounding errors: copies of the originals are kept.
         originals = {name: parameters[name].detach().clone() for name in changes}
         with torch.no_grad():

@@ -10,6 +10,7 @@ from behemoth.support.lazy import lazy
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .apply import Edited as Edited, edit as edit
     from .contract import Promise as Promise, check_method as check_method
+    from .errors import MethodError as MethodError
     from .protocol import EditContext as EditContext, EditMethod as EditMethod
     from .record import EditRecord as EditRecord, read_edit as read_edit
     from .registry import get_method as get_method, method_names as method_names
@@ -20,6 +21,7 @@ __all__, __dir__, __getattr__ = lazy(
     {
         "apply": "Edited edit",
         "contract": "Promise check_method",
+        "errors": "MethodError",
         "protocol": "EditContext EditMethod",
         "record": "EditRecord read_edit",
         "registry": "get_method method_names",

@@ -20,6 +20,7 @@ from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_model_source
 
 from .cache import cache_place
+from .guarded import check_is_method
 from .protocol import EditMethod, answers, settings_of
 from .record import EditRecord, FailedEdit, read_edit, source_of, told_edits
 from .registry import get_method
@@ -177,6 +178,10 @@ def edit(
         method or setting, an `out` of another kind.
     CorpusError
         If `out` contains another edit.
+    MethodError
+        If the method of another package cannot be imported, raises an exception, or returns
+        another number of deltas than plans or one that does not fit the model. It is a
+        RuntimeError, and the method's exception is its cause.
 
     Examples
     --------
@@ -257,17 +262,16 @@ def _resolve_method(
     run: Path,
     world: str,
 ) -> EditMethod:
-    if isinstance(method, str):
+    if not isinstance(method, str):
+        check_is_method(method)
+    else:
         if isinstance(settings, str | PathLike):
             settings = read_settings(settings, method, world)
         if not isinstance(settings, Mapping | None):
             return get_method(method, settings)  # raises
-        return get_method(method, at_traced_place(method, settings, run))
-    if isinstance(method, type):
-        name = method.__name__
-        raise ArgumentError("method", f"the class {name}", f"a method, such as {name}(), or a name")
-    if not isinstance(method, EditMethod):
-        raise ArgumentError("method", method, "a method, or the name of one")
+        found = get_method(method, at_traced_place(method, settings, run))
+        check_is_method(found)
+        return found
     if settings is not None:
         raise ArgumentError("settings", settings, "none for a method that already has settings")
     return method

@@ -21,8 +21,11 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import KINDS, EditRequest
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import ProgressLike, task
+from behemoth.support.text import error_text
 
-from .protocol import EditContext, EditMethod, answers
+from .errors import MethodError
+from .guarded import check_deltas, check_is_method, is_frozen
+from .protocol import EditContext, EditMethod, MethodInfo, answers
 from .registry import get_method, method_type
 from .stacking import stack_size
 
@@ -107,34 +110,41 @@ class Bench:
         return cls(corpus, place / "run", model, place / "cache")
 
 
-def check_method(name: str, *, progress: ProgressLike = None) -> list[Promise]:
+def check_method(method: EditMethod | str, *, progress: ProgressLike = None) -> list[Promise]:
     """Check a method against the contract of all methods, on a small model trained for the check.
-
-    The method runs with few steps if it has such settings, and otherwise with its defaults.
 
     Parameters
     ----------
-    name : str
-        Name in the registry, also that of a method of another installed package.
+    method : EditMethod or str
+        A method, which need not be registered and is checked with its own settings; or the name of
+        one, also of another installed package, which is checked with few steps if it has such
+        settings, and otherwise with its defaults.
     progress : callable or Progress, optional
         Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
     list of Promise
-        One for each of `PROMISES`, in their order.
+        One for each of `PROMISES`, in their order. A broken promise that the others build on, such
+        as that `apply` returns deltas, is the last of the list: the others cannot be checked.
 
     Raises
     ------
     ArgumentError
-        For an unknown name.
+        For an unknown name, and for an object that is no method.
+    MethodError
+        If the method is of another package and cannot be imported.
 
     Examples
     --------
     >>> [promise.name for promise in check_method("ft") if promise.broken]
     []
     """
-    method = quick_method(name)
+    if isinstance(method, str):
+        name, method = method, quick_method(method)
+    else:
+        check_is_method(method)
+        name = method.info.name
     with TemporaryDirectory(prefix="behemoth-check-") as place:
         bench = Bench.train(Path(place), progress)
         return check_contract(name, method, bench, progress=progress)
@@ -143,7 +153,7 @@ def check_method(name: str, *, progress: ProgressLike = None) -> list[Promise]:
 def quick_method(name: str) -> EditMethod:
     """Return a method with few steps, as far as it has settings of these names that allow it."""
     kind: Any = method_type(name)
-    known = {field.name for field in dataclasses.fields(kind)} if _is_settings(kind) else ()
+    known = {field.name for field in dataclasses.fields(kind)} if is_frozen(kind) else ()
     settings = {key: value for key, value in _QUICK.items() if key in known}
     with suppress(ArgumentError):
         return get_method(name, settings)
@@ -174,8 +184,8 @@ def check_contract(
     Returns
     -------
     list of Promise
-        One for each of `PROMISES`. An exception breaks the promise that was being checked; if the
-        method returns no deltas, all promises about deltas are broken too.
+        One for each of `PROMISES`, up to one that the others build on and that is broken. An
+        exception breaks the promise that was being checked.
     """
     case = _Case(name, method, bench, same)
     found = []
@@ -188,6 +198,8 @@ def check_contract(
             except Exception as error:
                 kind = "" if isinstance(error, _BrokenError) else f"{type(error).__name__}: "
                 found.append(Promise(promise, " ".join(f"{kind}{error}".split())))
+                if isinstance(error, _FundamentalError):
+                    break
             else:
                 found.append(Promise(promise))
     return found
@@ -197,9 +209,18 @@ class _BrokenError(Exception):
     """A promise that is not kept; the message is one line."""
 
 
+class _FundamentalError(_BrokenError):
+    """A promise that is not kept and that the others build on: they would only repeat the cause."""
+
+
 def _must(kept: bool, otherwise: str) -> None:
     if not kept:
         raise _BrokenError(otherwise)
+
+
+def _need(kept: bool, otherwise: str) -> None:
+    if not kept:
+        raise _FundamentalError(otherwise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,15 +284,24 @@ def _plans(corpus: Corpus, kind: Any) -> list[EditPlan]:
 
 def _protocol(case: _Case) -> None:
     method = case.method
-    _must(isinstance(method, EditMethod), "it has no `info` or no `apply`")
-    _must(_is_settings(type(method)), "it is not a frozen dataclass whose fields are its settings")
+    _need(isinstance(method, EditMethod), "it has no `info` or no `apply`")
+    _need(isinstance(method.info, MethodInfo), "its `info` is no MethodInfo")
+    _must(is_frozen(type(method)), "it is not a frozen dataclass whose fields are its settings")
     said = method.info.name
     _must(said == case.name, f"info.name is {said!r}, but it is registered as {case.name!r}")
 
 
 def _gives(case: _Case) -> None:
-    count = len(case.deltas)
-    _must(count == len(case.plans), f"{count} deltas for {len(case.plans)} plans")
+    try:
+        deltas: list[Any] = case.deltas
+    except _BrokenError as error:
+        raise _FundamentalError(str(error)) from error
+    except Exception as error:
+        raise _FundamentalError(error_text(error)) from error
+    count = len(deltas)
+    _need(count == len(case.plans), f"{count} deltas for {len(case.plans)} plans")
+    for delta in deltas:
+        _need(isinstance(delta, EditDelta), f"{type(delta).__name__} in place of an EditDelta")
     for plan, delta in zip(case.plans, case.deltas, strict=True):
         _must(delta.plan_hash == plan.plan_hash, "a delta has another plan's hash")
         _must(delta.method == case.name, f"a delta names the method {delta.method!r}")
@@ -280,13 +310,13 @@ def _gives(case: _Case) -> None:
 
 def _goes_through(case: _Case) -> None:
     for delta in case.deltas:
-        _must(delta.failure is None, f"an edit failed: {delta.failure}")
-        _must(bool(delta.changes), "a delta without changes and without a failure")
+        _need(delta.failure is None, f"an edit failed: {delta.failure}")
+        _need(bool(delta.changes), "a delta without changes and without a failure")
 
 
 def _leaves(case: _Case) -> None:
     _ = case.deltas
-    _must(case.is_unedited(), "the model's parameters have changed after `apply`")
+    _need(case.is_unedited(), "the model's parameters have changed after `apply`")
     # torch.nn has no public interface for this.
     hooks = [name for name, own in case.bench.model.named_modules() if own._forward_hooks]
     _must(not hooks, f"forward hooks are left on {', '.join(hooks)}")
@@ -307,6 +337,10 @@ def _has_doses(case: _Case) -> None:
 
 def _applies(case: _Case) -> None:
     model, delta = case.bench.model, case.deltas[0]
+    try:
+        check_deltas(case.method, model, case.deltas)
+    except MethodError as error:
+        raise _FundamentalError(str(error)) from error
     before = case.logits()
     applied = delta.apply(model)
     try:
@@ -409,11 +443,6 @@ PROMISES: Mapping[str, Callable[[_Case], None]] = {
 """The promises, each with the function that checks it."""
 
 
-def _is_settings(kind: Any) -> bool:
-    frozen: Any = getattr(kind, "__dataclass_params__", None)
-    return frozen is not None and frozen.frozen
-
-
 def _distance(one: Mapping[str, Change], other: Mapping[str, Change]) -> float:
     """Return the norm of the difference of two deltas' changes, relative to that of `other`."""
     if one.keys() != other.keys() or not one:
@@ -424,7 +453,10 @@ def _distance(one: Mapping[str, Change], other: Mapping[str, Change]) -> float:
         for pair in zip(_tensors(change), _tensors(other[name]), strict=True)
     ]
     apart = sum(float((a - b).square().sum()) for a, b in parts)
-    return (apart / sum(float(b.square().sum()) for _, b in parts)) ** 0.5
+    size = sum(float(b.square().sum()) for _, b in parts)
+    if size == 0:  # a change that is all zeros
+        return 0.0 if apart == 0 else float("inf")
+    return (apart / size) ** 0.5
 
 
 def _tensors(change: Change) -> list[Tensor]:

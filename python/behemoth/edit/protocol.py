@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, silent
+
+from .guarded import one_for_each
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -96,6 +98,11 @@ class MethodInfo:
         Whether the steps in the trace of an edit are doses that can be compared with those of
         other methods. False if the trace does not describe the returned delta, for example if it
         describes a search for target vectors from which the delta is then solved.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown family, kind or goal, and for no kinds.
     """
 
     name: str
@@ -106,6 +113,20 @@ class MethodInfo:
     stacks: bool
     goal: Goal | None = None
     doses: bool = True
+
+    def __post_init__(self) -> None:
+        if self.family not in get_args(Family):
+            raise ArgumentError.unknown("family", self.family, get_args(Family))
+        kinds = get_args(EditKind)
+        given: object = self.kinds  # of other packages, which no type checker has seen
+        if not isinstance(given, Set) or not given:
+            allowed = f"a frozenset of at least one of {', '.join(kinds)}"
+            raise ArgumentError("kinds", given, allowed)
+        for kind in sorted(given, key=str):
+            if kind not in kinds:
+                raise ArgumentError.unknown("kinds", kind, kinds)
+        if self.goal is not None and self.goal not in get_args(Goal):
+            raise ArgumentError.unknown("goal", self.goal, get_args(Goal))
 
     def forgets(self, *, nameless: bool = False) -> bool:
         """Return whether an edit succeeds when the model no longer answers with the old object.
@@ -389,7 +410,11 @@ class Answers:
         own = self._own("in_sequence")
         if own is not None:
             return own(model, context)
-        return lambda plan: self.method.apply(model, [plan], context)[0]
+
+        def alone(plan: EditPlan) -> EditDelta:
+            return one_for_each(self.method, [plan], self.method.apply(model, [plan], context))[0]
+
+        return alone
 
     def _own(self, name: str) -> Any:
         return getattr(self.method, name, None)

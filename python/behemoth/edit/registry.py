@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from behemoth.support.errors import ArgumentError, check_keys
 from behemoth.support.fields import made
+from behemoth.support.text import error_text
 
+from .errors import MethodError
 from .foreign_settings import own_name
-from .protocol import EditMethod
+from .protocol import EditMethod, MethodInfo
 
-__all__ = ["OWN_METHODS", "check_settings", "get_method", "method_names", "method_type",
-           "methods"]  # fmt: skip
+__all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "loadable_methods",
+           "method_names", "method_type", "methods"]  # fmt: skip
 
 ENTRY_POINTS = "behemoth.methods"
 _OWN = (
@@ -67,8 +69,23 @@ def method_names() -> list[str]:
     >>> bh.methods()[:5]
     ['ft', 'ft_l', 'ft_svd', 'lora', 'rome']
     """
-    others = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
-    return [*OWN_METHODS, *(name for name in others if name not in OWN_METHODS)]
+    others = {entry.name for entry in entry_points(group=ENTRY_POINTS)}
+    return [*OWN_METHODS, *sorted(others - set(OWN_METHODS))]
+
+
+def ignored_methods() -> list[tuple[str, str]]:
+    """Return the methods of other packages whose names are taken, each with its distribution.
+
+    The names are those of built-in methods, or of methods of packages that were found earlier.
+    """
+    taken, ignored = set(OWN_METHODS), list[tuple[str, str]]()
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name in taken:
+            ignored.append(
+                (entry.name, "an unknown package" if entry.dist is None else entry.dist.name)
+            )
+        taken.add(entry.name)
+    return ignored
 
 
 methods = method_names
@@ -83,6 +100,8 @@ def method_type(name: str) -> type[EditMethod]:
     ArgumentError
         For an unknown name; the message suggests the nearest ones, or how to register a method if
         the name looks like a file or a class.
+    MethodError
+        If the method is of another package and cannot be imported.
     """
     if not isinstance(name, str):
         raise ArgumentError("method", name, "the name of a method (`behemoth methods` lists them)")
@@ -91,10 +110,60 @@ def method_type(name: str) -> type[EditMethod]:
         return getattr(import_module(f"{__package__}.methods.{module}"), attribute)
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:
-            return entry.load()
+            return _loaded(entry)
     if re.search(r"[/\\:]|\.py$", name):
         raise ArgumentError("method", name, _OWN)
     raise ArgumentError.unknown("method", name, method_names())
+
+
+def _loaded(entry: EntryPoint) -> type[EditMethod]:
+    """Return the class of an entry point; importing it runs code of another package."""
+    try:
+        return entry.load()
+    except Exception as error:
+        if getattr(error, "name", None) == "torch":  # which callers say how to install
+            raise
+        raise _unloadable(entry.name, error) from error
+
+
+def _unloadable(name: str, error: Exception) -> MethodError:
+    clear = isinstance(error, ArgumentError | AttributeError | ImportError)
+    return MethodError(f"method {name} cannot be loaded: {error if clear else error_text(error)}")
+
+
+def loadable_methods(
+    names: Iterable[str], skipped: Callable[[str, str], object]
+) -> Iterator[tuple[str, type[EditMethod], MethodInfo]]:
+    """Yield those methods that can be loaded: name, class and description.
+
+    A broken method of another package then does not take the others away.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Some of `method_names`.
+    skipped : callable
+        Called with each name that cannot be loaded, and one line that says why.
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    """
+    for name in names:
+        try:
+            kind = method_type(name)
+            info: object = kind.info
+            if not isinstance(info, MethodInfo):
+                raise AttributeError(f"its info is a {type(info).__name__}, not a MethodInfo")
+        except MethodError as error:
+            skipped(name, str(error))
+        except (AttributeError, ImportError) as error:
+            if getattr(error, "name", None) == "torch":
+                raise
+            skipped(name, str(_unloadable(name, error)))
+        else:
+            yield name, kind, info
 
 
 def check_settings(settings: Mapping[str, object], name: str) -> None:

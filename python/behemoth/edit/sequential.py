@@ -23,6 +23,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance
 
+from .guarded import check_deltas, naming_method
 from .protocol import Deferring, EditContext, EditMethod, Lookahead, Stateful, answers
 from .record import EditRecord, FailedEdit
 
@@ -100,7 +101,8 @@ def carry_out_in_sequence(
     begin = time.perf_counter()
     singles = plan.singles()
     numbers = [int(single.edits["edit"].item()) for single in singles]
-    delta_of = answers(method).in_sequence(model, context)
+    with naming_method(method):
+        delta_of = answers(method).in_sequence(model, context)
     keeper = _Keeper(record, delta_of)
     done, total, failures = keeper.newest()
     before = done
@@ -109,12 +111,16 @@ def carry_out_in_sequence(
         for end in _ends(record.checkpoints, done, len(singles)):
             sums.settle()
             if isinstance(delta_of, Lookahead):
-                delta_of.look_ahead(singles[done:end], together)
+                with naming_method(method):
+                    delta_of.look_ahead(singles[done:end], together)
             for place in range(done, end):
                 if isinstance(delta_of, Deferring):
-                    failure = delta_of.take(singles[place])
+                    with naming_method(method):
+                        failure = delta_of.take(singles[place])
                 else:
-                    delta = delta_of(singles[place])
+                    with naming_method(method):
+                        delta = delta_of(singles[place])
+                    check_deltas(method, model, [delta])
                     failure = delta.failure
                     if failure is None:
                         sums.add(delta.changes)
@@ -125,7 +131,9 @@ def carry_out_in_sequence(
                 step(place + 1, len(singles))
             done = end
             if isinstance(delta_of, Deferring):
-                sums.add(delta_of.changes())
+                with naming_method(method):
+                    changes = delta_of.changes()
+                sums.add(changes)
             keeper.keep(done, sums.changes(), failures)
     finally:
         sums.restore()

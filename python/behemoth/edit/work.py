@@ -21,6 +21,7 @@ from behemoth.train.device import is_out_of_memory
 from behemoth.train.memory_budget import require_weights
 
 from .gradient.method import GradientMethod
+from .guarded import apply_method
 from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers
 from .record import EDIT, EditRecord, FailedEdit, check_place
@@ -235,7 +236,7 @@ class _Work:
                 step(done + edits * now // max(steps, 1), total)
 
             context = self._context(cache, forward)
-            deltas = self.method.apply(self.model, [plan_of[key] for key in keys], context)
+            deltas = apply_method(self.method, self.model, [plan_of[key] for key in keys], context)
             if not first:  # only now: the first call may refuse a setting for this model
                 record.write()
             for key, delta in zip(keys, deltas, strict=True):

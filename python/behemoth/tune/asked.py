@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from behemoth.edit.errors import MethodError
 from behemoth.edit.protocol import EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
@@ -169,7 +170,7 @@ def _tunable() -> list[str]:
     found: list[str] = []
     for name in method_names():
         # A broken method of another package must not hide the others.
-        with suppress(ImportError, AttributeError, TypeError, ValueError):
+        with suppress(ImportError, AttributeError, MethodError, TypeError, ValueError):
             if answers(get_method(name)).searched():
                 found.append(name)
     return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from behemoth.edit.cache import cache_place
+from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.suites.bench import Bench
@@ -309,7 +310,7 @@ class _Laboratory:
         own = {name: settings_of(given)[name] for name in settings}
         began = time.perf_counter()
         try:
-            [delta] = given.apply(self.model, [asked.plan], self.context)
+            [delta] = apply_method(given, self.model, [asked.plan], self.context)
             failure = delta.failure
         except ArgumentError as error:  # settings that this model does not allow
             delta, failure = None, str(error)

@@ -6,6 +6,7 @@ included: a leaderboard that had to list its methods would miss a new one.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -13,8 +14,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+from behemoth.edit.errors import MethodError
 from behemoth.edit.protocol import EditMethod, Family, settings_of
-from behemoth.edit.registry import get_method, method_names, method_type
+from behemoth.edit.registry import get_method, loadable_methods, method_names, method_type
 from behemoth.edit.settings import Tuning, read_settings, read_tuning
 from behemoth.edit.tuned import OWN, PREFIX, WORLDS, tuned_worlds, world_in
 from behemoth.plan.request import EditRequest
@@ -172,8 +174,28 @@ def read_methods(value: object, directory: Path | None = None) -> tuple[MethodCh
     return tuple(found)
 
 
-def named_tables(value: object) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the methods of a ``[[method]]`` table: one by its name, or all of a family."""
+def named_tables(
+    value: object, among: Collection[str] | None = None
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the methods of a ``[[method]]`` table: one by its name, or all of a family.
+
+    Of a family, methods that cannot be loaded are left out with a warning.
+
+    Parameters
+    ----------
+    value : object
+        The table.
+    among : collection of str, optional
+        Names of the methods to return. Others are not imported, as a method of another package may
+        be broken; whether the names in ``without`` are of the family is then not checked.
+
+    Raises
+    ------
+    ArgumentError
+        If the table is invalid.
+    MethodError
+        If a method in `among` cannot be loaded.
+    """
     table = table_of((), value)
     check_keys(table, _KEYS)
     name, family, names = table.get("name"), table.get("family"), method_names()
@@ -184,18 +206,26 @@ def named_tables(value: object) -> list[tuple[str, Mapping[str, Any]]]:
             raise ArgumentError.unknown("name", name, names)
         if "without" in table:
             raise ArgumentError("without", table["without"], "only with a family")
-        return [(name, table)]
+        return [(name, table)] if among is None or name in among else []
     if family not in get_args(Family):
         raise ArgumentError.unknown("family", family, get_args(Family))
     for key in ("name", "label"):
         if key in table:
             raise ArgumentError(key, table[key], "none with a family, whose methods have their own")
-    own = [each for each in names if method_type(each).info.family == family]
     without = table.get("without", [])
     if not isinstance(without, list):
         raise ArgumentError("without", without, "a list of names of methods")
-    for each in without:
-        if each not in own:
+    sought = names if among is None else [each for each in names if each in among]
+    broken: dict[str, str] = {}
+    found = loadable_methods(sought, broken.setdefault)
+    own = [each for each, _, info in found if info.family == family]
+    for each, line in broken.items():
+        if among is not None:  # asked for by name
+            raise MethodError(line)
+        if each not in without:
+            warnings.warn(line, stacklevel=2)
+    for each in without if among is None else ():
+        if each not in own and each not in broken:
             raise ArgumentError.unknown("without", each, own)
     return [(each, {**table, "label": each}) for each in own if each not in without]
 

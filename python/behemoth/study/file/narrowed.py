@@ -55,10 +55,9 @@ def narrowed(text: str, names: Collection[str]) -> str:
             parts.append(part)
             continue
         body, between = _cut(part)
-        for name, said in named_tables(own):
-            if name in names:
-                kept.append(own if "family" not in own else _alone(name, said))
-                parts.append(f"{body if 'family' not in own else _rewritten(body, kept[-1])}\n")
+        for name, said in named_tables(own, names):
+            kept.append(own if "family" not in own else _alone(name, said))
+            parts.append(f"{body if 'family' not in own else _rewritten(body, kept[-1])}\n")
         parts.append(between)
     found = "".join(parts)
     try:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -291,15 +292,36 @@ def read_study(
     ArgumentError
         If there is no such study, or `Study.parse`, `Study.with_methods` or `Study.with_tuned`
         refuses it.
+    MethodError
+        If a chosen method is of another package and cannot be loaded. Of a family without a choice,
+        such methods are left out with a warning.
 
     Examples
     --------
     >>> read_study("frequency", "quick")
     Study(frequency, methods=4, points=6)
     """
-    study = Study.parse(*study_text(source, size), file=fspath(source))
-    study = study if methods is None else study.with_methods(methods)
+    text, directory = study_text(source, size)
+    study = _chosen(text, directory, fspath(source), methods)
     return study.with_tuned() if flag("tuned", tuned) else study
+
+
+def _chosen(text: str, directory: Path | None, file: str, methods: Sequence[str] | None) -> Study:
+    """Return the study of a text, restricted to methods if there are any.
+
+    Methods that are not chosen are not imported: one of another package may be broken.
+    """
+    if methods is None:
+        return Study.parse(text, directory, file=file)
+    names = list(methods) if isinstance(methods, Iterable) else []
+    if names and not isinstance(methods, str):
+        # What this refuses is refused below, where the complete study says what is allowed.
+        with suppress(LookupError, TypeError, ValueError):
+            study = Study.parse(narrowed(text, names), directory, file=file)
+            if {choice.name for choice in study.methods} == set(names):
+                return study
+    complete = Study.parse(text, directory, file=file)
+    return complete.with_methods(methods if isinstance(methods, str) else names or methods)
 
 
 def _primary(value: object, methods: tuple[MethodChoice, ...]) -> Primary:

@@ -19,6 +19,7 @@ from torch import Tensor
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
 from behemoth.edit.batch import first_difference
+from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import RETENTION
@@ -98,7 +99,8 @@ def retention(
     failure : str or None
         Why the batch broke down.
     """
-    [delta] = answers(method).for_batch(len(plan)).apply(model, [as_batch(plan)], context)
+    method_for_batch = answers(method).for_batch(len(plan))
+    [delta] = apply_method(method_for_batch, model, [as_batch(plan)], context)
     if delta.failure is not None:
         return pl.DataFrame(schema=RETENTION), delta.failure
     nameless = bool(plan.edits["new_object"].is_null().all())

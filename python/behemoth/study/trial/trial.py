@@ -15,6 +15,7 @@ import torch
 
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.cost import EditCost, edit_cost
+from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.stacking import most_stacked
 from behemoth.evaluate.frame import evaluate_model
@@ -194,7 +195,7 @@ class Trial:
                 ),
             )
             with self.clock("edit"):
-                delta = self.method.apply(self.model, [self.planned.plan], context)[0]
+                [delta] = apply_method(self.method, self.model, [self.planned.plan], context)
             yield {None: delta}
             self.step(total, total)
             return
@@ -205,9 +206,8 @@ class Trial:
             keys = edits[done : done + stack_count]
             try:
                 with self.clock("edit"):
-                    deltas = self.method.apply(
-                        self.model, [self.planned.singles[edit] for edit in keys], self.context
-                    )
+                    plans = [self.planned.singles[edit] for edit in keys]
+                    deltas = apply_method(self.method, self.model, plans, self.context)
             except torch.OutOfMemoryError:
                 if stack_count == 1:
                     raise

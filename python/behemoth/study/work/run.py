@@ -185,8 +185,10 @@ def study(
         source = Study.from_dict(source)
     if isinstance(source, Study) and size is not None:
         raise ArgumentError("size", size, "a size only with the name of a preset")
-    definition = source if isinstance(source, Study) else read_study(source, size)
-    definition = definition if methods is None else definition.with_methods(methods)
+    if not isinstance(source, Study):
+        definition = read_study(source, size, methods)
+    else:
+        definition = source if methods is None else source.with_methods(methods)
     definition = definition.with_tuned() if flag("tuned", tuned) else definition
     result = run_study(
         definition,
