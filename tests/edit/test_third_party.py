@@ -285,3 +285,17 @@ def test_one_that_a_study_does_without_is_not_told_about(run, plugin, study):
     ran = run("study", "run", study, "--dry-run", "--json")
     assert ran.code == 0, ran.err
     assert "jolt" not in json.loads(ran.out)["labels"] and "bad_import" not in ran.err
+
+
+def test_what_it_raises_is_one_line_of_the_command(run, plugin, trained, tmp_path):
+    from behemoth import Corpus, World
+    from behemoth.plan import EditRequest, compile_plan
+
+    plugin(PLUGIN.replace("        deltas = []", "        raise KeyError('boom')"))
+    corpus = Corpus(World(120, 3, 10), exposures=2)
+    compile_plan(corpus, EditRequest(edits=1, kind="refusal")).save(tmp_path / "plan")
+    words = "edit", trained, "--plan", tmp_path / "plan", "--method", "jolt"
+    ran = run(*words, "--out", tmp_path / "e")
+    assert ran.refused(1) == "method jolt failed: KeyError: 'boom'"
+    ran = run(*words, "--out", tmp_path / "e", "--debug")
+    assert 'raise KeyError("boom")' in ran.err or "raise KeyError('boom')" in ran.err
