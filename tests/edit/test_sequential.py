@@ -263,7 +263,7 @@ def test_keys_are_remembered_by_layer(network, compiled, small_corpus):
     tokens = plan.training.filter(role="edit").unique("edit")["answer"].list.len().sum()
     assert kept["1"].shape == (tokens, 24)
     again = method.in_sequence(network, context)
-    again.recall(kept)
+    again.restore(kept)
     assert torch.equal(again.memory()["1"], kept["1"])
 
 
