@@ -165,6 +165,7 @@ def test_the_command_names_a_class_without_settings(run, plugin):
     assert broken == ["it is not a frozen dataclass whose fields are its settings"]
     with pytest.raises(ArgumentError, match="argument 'size': got an unknown setting of jolt"):
         get_method("jolt", {"size": 2.0})
+    assert "which is no frozen dataclass, allowed: a method" in run("methods", "jolt").refused()
 
 
 def test_a_method_that_is_not_there_has_no_promises(run):
