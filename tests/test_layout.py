@@ -18,6 +18,8 @@ ORDER = (
     "delta",
     "edit",
     "evaluate",
+    "recall.sources",
+    "recall.__init__",
     "tune",
     "export",
     "zoo",

@@ -227,8 +227,7 @@ class EditRecord:
         ArgumentError
         """
         if edit not in self.keys:
-            single = "the number of one of its edits"
-            allowed = single if self.single else "no number for a batch or a sequence"
+            allowed = _numbers(self.edits) if self.single else "no number for a batch or a sequence"
             raise ArgumentError("edit", edit, allowed)
         # A failure within a sequence leaves the changes of the others.
         failure = {row.edit: row.failure for row in self.failed}.get(edit)
@@ -328,6 +327,16 @@ class EditRecord:
 
     def _place(self, name: str, key: int | None) -> Path:
         return self.directory / (name if key is None else f"{name}s/{key:05}")
+
+
+def _numbers(edits: Sequence[int]) -> str:
+    """Return the numbers of single edits as text: a range, or the first of them."""
+    first, last = min(edits), max(edits)
+    if len(edits) == last - first + 1:
+        numbers = f"{first} to {last}" if len(edits) > 1 else f"{first}"
+    else:
+        numbers = ", ".join(map(str, edits[:12])) + (", ..." if len(edits) > 12 else "")
+    return f"the number of one of its edits: {numbers}"
 
 
 def source_of(value: str | PathLike[str]) -> Path | str:

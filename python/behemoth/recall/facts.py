@@ -91,57 +91,7 @@ def recall(
 ) -> pl.DataFrame:
     """Query a model for the objects of facts, in every wording.
 
-    Parameters
-    ----------
-    model : PreTrainedModel, Run or EditRecord
-        A run or, with a corpus, an edit (`behemoth.load`), or a model. Its vocabulary is at least
-        as large as that of `corpus`. It is evaluated without dropout and returned to its previous
-        mode.
-    corpus : Corpus, optional
-        Corpus of the facts; by default that of the run.
-    facts : array_like of int, optional
-        Facts to query. By default all if there are up to 10,000, otherwise an exact sample of
-        10,000.
-    templates : sequence of str, optional
-        Names of templates; by default all that the corpus is written with and that end in the
-        object.
-    held_out : bool
-        Whether to include held-out wordings of the templates.
-    rank : {'first', 'sequence'}
-        Score by which objects are ranked: that of the first token of their word, which needs no
-        extra pass; or, with a grammar, of all tokens of their names, which needs more passes the
-        less the model knows.
-    batch_size : int
-        Number of probes per pass.
-    device : optional
-        Device of the prompts; by default the model's.
-
-    Returns
-    -------
-    polars.DataFrame
-        One row per probe, wording by wording: fact (UInt64), subject (UInt64), relation (UInt32),
-        object (UInt32), template (String), wording (UInt32), held_out (Boolean), seen (Boolean,
-        null for statements), exposures (UInt64), prompt_tokens (UInt32),
-        log_probability (Float64; natural logarithm, of all tokens of the answer),
-        rank (UInt32; 1 is best: the place of the true object among all objects of its relation, by
-        the first token of their words or by their complete names; ties count against it),
-        generated (String; without the token that stopped it: token names, or decoded text with a
-        grammar), exact_match (Boolean) and valid_object (Boolean; the output is a word of some
-        object of the relation). If the world has names, also subject_name, relation_name and
-        object_name (String).
-
-    Raises
-    ------
-    ArgumentError
-        When the model's vocabulary is too small, a model has no corpus, a fact or template does not
-        exist, or `rank` is 'sequence' without a grammar.
-
-    Examples
-    --------
-    >>> import behemoth as bh
-    >>> found = bh.recall(bh.load("run"))
-    >>> found.columns[:4], found.height
-    (['fact', 'subject', 'relation', 'object'], 80)
+    Parameters, rows and errors are those of `behemoth.recall`, which also opens paths.
     """
     model, corpus = _model_and_corpus(model, corpus, device)
     held_out = flag("held_out", held_out)
@@ -154,7 +104,10 @@ def recall(
             f"a vocabulary of {size} tokens",
             f"at least the {corpus.vocabulary_size} of the corpus",
         )
-    ids = corpus.sample_facts(DEFAULT_FACTS) if facts is None else whole(facts, "facts", np.uint64)
+    if facts is None:
+        ids = corpus.sample_facts(DEFAULT_FACTS)
+    else:
+        ids = whole(facts, "facts", np.uint64, corpus.world.num_facts)
     probes = corpus.probes(ids.ravel(), templates)  # type: ignore[arg-type]
     if not held_out:
         probes = probes.filter(~pl.col("held_out"))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.recall import recall
+from behemoth.recall.facts import recall
 
 _CLASSES = 16  # more different numbers of exposures are grouped by powers of two
 _FACTS = 10_000
