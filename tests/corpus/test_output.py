@@ -48,6 +48,12 @@ def test_records_that_are_not_ours_refuse_nothing(tmp_path):
     assert check_target(tmp_path / "f.parquet") == tmp_path / "f.parquet"
 
 
+def test_a_file_that_nothing_would_read_is_refused(tmp_path):
+    for name in ("f.csv", "f"):
+        with pytest.raises(ArgumentError, match=f"'out': got .*{name}, allowed: .* in .parquet"):
+            check_target(tmp_path / name)
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "there.parquet").write_bytes(b"PAR1")
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere

@@ -21,7 +21,15 @@ RAW = re.compile(
 
 
 def evaluated(copied, *words):
-    return ("evaluate", copied / "run", "--plan", copied / "plan", "--out", copied / "f", *words)
+    return (
+        "evaluate",
+        copied / "run",
+        "--plan",
+        copied / "plan",
+        "--out",
+        copied / "f.parquet",
+        *words,
+    )
 
 
 def one_line(ran):
@@ -50,7 +58,7 @@ def test_no_pickle_is_opened(copied, run):
     weights.unlink()
     assert "which is not finished" in one_line(run(*evaluated(copied, "--no-verify")))
     shutil.copy(copied / "run" / "pytorch_model.bin", copied / "edit/delta/delta.safetensors")
-    words = ("evaluate", copied / "edit", "--plan", copied / "plan", "--out", copied / "f")
+    words = ("evaluate", copied / "edit", "--plan", copied / "plan", "--out", copied / "f.parquet")
     one_line(run(*words, "--no-verify"))
     assert not (copied / "unpickled").exists()
 

@@ -34,8 +34,9 @@ def check_target(out: str | PathLike[str]) -> Path:
     Raises
     ------
     ArgumentError
-        When `out` is a directory, a file that is not Parquet, or a file of a corpus, a run, a plan
-        or another directory whose record lists it.
+        When `out` is a directory, a file that is not Parquet, a name that does not end in
+        ``.parquet``, which nothing could read, or a file of a corpus, a run, a plan or another
+        directory whose record lists it.
     PermissionError
         When its folder cannot be written.
     """
@@ -47,6 +48,8 @@ def check_target(out: str | PathLike[str]) -> Path:
             if file.read(4) != b"PAR1":
                 allowed = "a new file, or a Parquet file to replace"
                 raise ArgumentError("out", f"{fspath(out)!r}, which holds something else", allowed)
+    if path.suffix != ".parquet":
+        raise ArgumentError("out", fspath(out), "a file name that ends in .parquet")
     # Only the folder: a file that is a link is known by its own name.
     whole = path.parent.resolve() / path.name
     for folder in whole.parents:

@@ -111,8 +111,9 @@ def facts(
     Raises
     ------
     ArgumentError
-        When `source` is not a spec, `out` is a directory, another kind of file or a file of a
-        corpus, a run or a plan, or the range is not within the facts.
+        When `source` is not a spec, `out` is a directory, another kind of file, a name that does
+        not end in ``.parquet`` or a file of a corpus, a run or a plan, or the range is not within
+        the facts.
     """
     import polars as pl
 

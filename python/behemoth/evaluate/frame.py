@@ -126,7 +126,7 @@ def evaluate(
     ------
     ArgumentError
         When the plan is for another world or is not the edit's plan, there is no run, or `out` is a
-        directory or a file of one of behemoth's.
+        directory, a name that does not end in ``.parquet``, or a file of one of behemoth's.
 
     Examples
     --------
