@@ -108,6 +108,26 @@ def test_inspect_says_what_a_run_is(run, spec, tmp_path):
     assert report["record"]["config"]["block_length"] == 32
 
 
+def test_a_stop_before_the_first_checkpoint_says_that_the_run_starts_over(
+    run, spec, tmp_path, monkeypatch
+):
+    def stop(loop):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("behemoth.train.loop.Loop._train", stop)
+    ran = run("train", spec, "--out", tmp_path / "run", *SMALL)
+    assert ran.code == 130
+    assert ran.err == "behemoth: stopped: run the same command again, which starts over\n"
+    assert (tmp_path / "run" / "run.json").is_file()
+    saved = tmp_path / "run" / "checkpoints" / "step-00000002"
+    saved.mkdir(parents=True)
+    (saved / "optimiser.safetensors").touch()
+    monkeypatch.setattr("behemoth.train.loop.Loop.train", stop)
+    ran = run("train", spec, "--out", tmp_path / "run", *SMALL)
+    resumed = f"run the same command again to resume {tmp_path / 'run'}"
+    assert ran.err == f"behemoth: stopped: {resumed}\n"
+
+
 def test_a_missing_extra_is_named(run, spec, tmp_path, monkeypatch):
     for name in [*sys.modules]:
         if name in ("behemoth.train.loop", "behemoth.train.start", "behemoth.train.update"):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import isfinite
 from os import PathLike, fspath
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
+
+from behemoth.support.checks import is_url
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,10 +106,26 @@ def write_columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) ->
 
 
 @contextmanager
-def resumable(out: str) -> Generator[None]:
-    """Report on Ctrl-C and SIGTERM how to resume unfinished work."""
+def resumable(out: str, begun: Callable[[], bool] | None = None) -> Generator[None]:
+    """Report on Ctrl-C and SIGTERM how to resume unfinished work.
+
+    Parameters
+    ----------
+    out : str
+        Directory or URL of the work.
+    begun : callable, optional
+        Returns whether something is saved there; by default, whether a directory is not empty.
+        Otherwise the stop is passed on, and reported as one of work that starts over.
+    """
     try:
         yield
     except KeyboardInterrupt as stop:
+        if not str(stop) and not (begun or partial(_is_begun, out))():
+            raise
         what = f"{stop}; " if str(stop) else ""
         raise Stopped(f"{what}run the same command again to resume {out}") from stop
+
+
+def _is_begun(out: str) -> bool:
+    """Return whether anything is in a directory; of one in a store, nothing is known here."""
+    return is_url(out) or (Path(out).is_dir() and any(Path(out).iterdir()))

@@ -57,7 +57,7 @@ def train(
     config = default_config(**settings)
     keep_interrupts()
     prepare()
-    with needed(), resumable(given["out"]):
+    with needed(), resumable(given["out"], lambda: _is_saved(given["out"])):
         check_corpus("source", source)
         from behemoth.train import train as train_model
 
@@ -69,3 +69,9 @@ def train(
             result = stop.result
     if rank() == 0:  # only the first of several processes reports
         write_json(asdict(result)) if json else show_result(result)
+
+
+def _is_saved(out: str) -> bool:
+    from behemoth.train.inspection import is_saved
+
+    return is_saved(out)

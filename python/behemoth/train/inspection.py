@@ -11,6 +11,7 @@ from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError
 
 from .metrics import read_rows
+from .model_source import OPTIMISER, WEIGHTS
 from .run import RECORD, RunRecord, checkpoint_paths, read_record
 
 
@@ -76,3 +77,10 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
         recall={row["exposures"]: row["recall"] for row in measured if row["step"] == step},
         recall_step=step,
     )
+
+
+def is_saved(directory: str | PathLike[str]) -> bool:
+    """Return whether a run is finished, or has a checkpoint that it resumes from."""
+    place = Path(directory)
+    paths = checkpoint_paths(place / "checkpoints").values()
+    return (place / WEIGHTS).is_file() or any((path / OPTIMISER).is_file() for path in paths)
