@@ -83,4 +83,5 @@ __all__, __dir__, __getattr__ = lazy(
         "verification": "verify",
         "zoo": "Zoo make_zoo",
     },
+    meant={"generate": "gen", "open": "load"},
 )

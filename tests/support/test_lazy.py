@@ -74,3 +74,20 @@ def test_a_package_answers_for_its_verb():
     asked = inspect.signature(bh.plan).parameters
     assert asked["wordings"].default == 1 and "request" not in asked
     assert callable(bh.report) and not callable(bh.corpus)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("generate", " (did you mean gen?)"),
+        ("open", " (did you mean load?)"),
+        ("trian", " (did you mean train?)"),
+        ("EditPlam", " (did you mean EditPlan?)"),
+        ("nothing_like_it", ""),
+        ("__wrapped__", ""),
+    ],
+)
+def test_an_unknown_name_leads_to_the_one_that_was_meant(name, hint):
+    with pytest.raises(AttributeError) as caught:
+        getattr(bh, name)
+    assert str(caught.value) == f"module 'behemoth' has no attribute '{name}'{hint}"

@@ -41,6 +41,7 @@ from behemoth.cli import (
     verify,
     zoo,
 )
+from behemoth.support.errors import nearest
 from behemoth.support.signals import Stops
 
 from .console import Stopped
@@ -250,8 +251,11 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     kind = type(error).__name__
     message = str(error.format_message())
     if kind == "NoSuchOption":
-        near = tuple(error.possibilities or ())
-        hint = suggestion(error.option_name, near) or f", allowed: {', '.join(_options(error.ctx))}"
+        # Without the dashes, which all options have in common.
+        names = {name.lstrip("-"): name for name in error.possibilities or ()}
+        near = nearest(error.option_name.lstrip("-"), names)
+        hint = f" (did you mean {names[near]}?)" if near else ""
+        hint = hint or f", allowed: {', '.join(_options(error.ctx))}"
         return f"argument '{error.option_name}': no such option{hint}"
     if message.startswith("Got unexpected extra argument"):
         extra = message.partition("(")[2].partition("(")[2].rstrip(")").partition(" ")[0]

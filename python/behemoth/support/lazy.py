@@ -14,6 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .errors import nearest
 from .extras import needed
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 
 def lazy(
-    package: str, homes: Mapping[str, str], *, verb: str | None = None
+    package: str,
+    homes: Mapping[str, str],
+    *,
+    verb: str | None = None,
+    meant: Mapping[str, str] | None = None,
 ) -> tuple[list[str], Callable[[], list[str]], Callable[[str], object]]:
     """Return ``__all__``, ``__dir__`` and ``__getattr__`` for a package.
 
@@ -35,13 +40,21 @@ def lazy(
     verb : str, optional
         Name of the function that a call of the package runs: one of the names in `homes`, or one
         that the package itself defines.
+    meant : mapping, optional
+        Names that others use, with the name of this package that the error for them suggests; for
+        all other unknown names it is the most similar one.
     """
     home_of = {name: home for home, names in homes.items() for name in names.split()}
     public = sorted({*home_of, verb} if verb else home_of)
 
     def load(name: str) -> object:
         if name not in home_of:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            # Python itself and many tools ask for names with underscores.
+            near = (
+                None if name.startswith("_") else (meant or {}).get(name) or nearest(name, public)
+            )
+            hint = f" (did you mean {near}?)" if near else ""
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
         with needed():
             if not home_of[name]:
                 return import_module(f"{package}.{name}")
