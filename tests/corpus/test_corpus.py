@@ -326,7 +326,9 @@ def test_samples_of_facts_are_exact_and_sorted(rich_corpus):
     ("arguments", "name", "allowed"),
     [
         ({"exposures": 0}, "exposures", "at least 1"),
-        ({"exposures": -1}, "exposures", "a whole number"),
+        ({"exposures": -1}, "exposures", "a whole number from 1"),
+        ({"exposures": "-3"}, "exposures", "a whole number from 1"),
+        ({"exposures": np.int64(-1)}, "exposures", "a whole number from 1"),
         ({"exposures": "often"}, "exposures", "groups:1,4,16"),
         ({"exposures": 2**60}, "", "a product up to"),
         ({"exposures": [1, 2]}, "exposures", "180"),

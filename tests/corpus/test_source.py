@@ -114,10 +114,16 @@ def test_numbers_may_be_written_as_floats(tmp_path):
         ("[world", "allowed: valid TOML"),
         ("[wrold]\nsubjects = 3", r"got wrold in .* \(did you mean world\?\), allowed: world, "),
         ("[world]\nsubject = 3", "subject"),
-        ("[world]\nsubjects = 1.5", "argument 'subjects': got 1.5, allowed: a whole number"),
-        ("[world]\nsubjects = -1", "argument 'subjects': got -1, allowed: a whole number"),
+        (
+            "[world]\nsubjects = 1.5",
+            "argument 'world.subjects': got 1.5 in .*spec.toml', allowed: a whole number",
+        ),
+        (
+            "[world]\nsubjects = -1",
+            "argument 'world.subjects': got -1 in .*spec.toml', allowed: a whole number",
+        ),
         ("format_version = 4", "argument 'format_version': got 4, allowed: 1, 2 and 3"),
-        ("[corpus]\norder = 'none'", "argument 'order'"),
+        ("[corpus]\norder = 'none'", "argument 'corpus.order'"),
         ("[[world.relations]]\nkind = 'independant'", "relations"),
         ("[corpus.exposures]\nkind = 'array'\ndigest = 'x'", "got no exposures.parquet beside it"),
         ("[world.table]\nrelations = []\ndigest = ''", "got no table.parquet beside it"),
@@ -192,18 +198,30 @@ def test_a_table_may_be_told_more_of(tmp_path):
 @pytest.mark.parametrize(
     ("told", "more", "message"),
     [
-        ("3", "", "argument 'table': got 3, allowed: a file of facts, or a table"),
-        ('"no.csv"', "", "argument 'table': got .*no.csv, which does not exist, allowed: a rel"),
-        ('{ file = "facts.csv", correlatd = [0, 1] }', "", r"correlatd \(did you mean correlat"),
-        ('{ file = "facts.csv", correlated = [0] }', "", r"'table.correlated': got \[0\], allowed"),
+        ("3", "", "argument 'world.table': got 3 in '.*', allowed: a file of facts, or a table"),
+        (
+            '"no.csv"',
+            "",
+            "argument 'world.table': got .*no.csv, which does not exist, in '.*', allowed: a",
+        ),
+        (
+            '{ file = "facts.csv", correlatd = [0, 1] }',
+            "",
+            r"correlatd in '.*' \(did you mean correlat",
+        ),
+        (
+            '{ file = "facts.csv", correlated = [0] }',
+            "",
+            r"'world.table.correlated': got \[0\] in '.*', allowed",
+        ),
         (
             '{ file = "facts.csv", names = "no" }',
             "",
-            "'table.names': got \"no\", allowed: true or ",
+            "'world.table.names': got \"no\" in '.*', allowed: true or ",
         ),
-        ("{ file = 1 }", "", "argument 'table.file': got 1, allowed: a path"),
-        ('"facts.csv"', "subjects = 2\n", "'subjects': got a value beside a table"),
-        ('"facts.csv"', "relations = 2\n", "'relations': got a value beside a table"),
+        ("{ file = 1 }", "", "argument 'world.table.file': got 1 in '.*', allowed: a path"),
+        ('"facts.csv"', "subjects = 2\n", "'world.subjects': got a value beside a table in "),
+        ('"facts.csv"', "relations = 2\n", "'world.relations': got a value beside a table in "),
     ],
 )
 def test_what_a_table_may_not_be(tmp_path, told, more, message):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth import _gen
+from behemoth.support.errors import ArgumentError
 
 from .arrays import whole
 from .background import Background
@@ -45,6 +46,7 @@ def native_corpus(
         For any value that the engine does not allow.
     """
     spec = split_wordings(spec)
+    _check_sign(spec.get("exposures"))
     lexicon = None
     if text is not None:
         among = spec.get("filler") is not None or spec.get("insert") is not None
@@ -56,6 +58,21 @@ def native_corpus(
         lexicon,
         None if background is None else background.native,
     )
+
+
+def _check_sign(exposures: object) -> None:
+    """Refuse a negative number of exposures: to the engine, which counts from 0, it is no number.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(exposures, str):
+        negative = exposures.startswith("-") and exposures[1:].isdecimal()
+    else:
+        negative = isinstance(exposures, int) and exposures < 0
+    if negative:
+        raise ArgumentError("exposures", exposures, "a whole number from 1")
 
 
 def split_exposures(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -57,6 +58,10 @@ class Source:
         The manifest of a corpus directory.
     format_version : int, optional
         Version of the output bytes; the latest if the spec names none.
+    file : str, optional
+        The file of the specs, for errors.
+    told : frozenset of (str, str)
+        Tables and keys as the file has them, without those that `changed` replaced.
     """
 
     world: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +69,8 @@ class Source:
     directory: Path | None = None
     manifest: dict[str, Any] | None = None
     format_version: int | None = None
+    file: str | None = None
+    told: frozenset[tuple[str, str]] = frozenset()
 
     def changed(self, world: Mapping[str, Any], corpus: Mapping[str, Any]) -> Source:
         """Return the same source with some keys of its specs replaced."""
@@ -82,11 +89,13 @@ class Source:
                 raise ArgumentError("background_tokens", tokens, "only with a background")
             told = {"path": told} if isinstance(told, str) else told
             changed["background"] = {**told, "tokens": tokens}
+        others = {("world", key) for key in world} | {("corpus", key) for key in corpus}
         return replace(
             self,
             world={**self.world, **world},
             corpus=changed,
             manifest=None,  # it describes another corpus now
+            told=self.told - others,
         )
 
     def going_on(self, directory: Path | str) -> Source:
@@ -114,11 +123,32 @@ class Source:
         version = None if there is None else there.format_version
         return replace(self, format_version=version)
 
+    @contextmanager
+    def _of_file(self, table: str) -> Generator[None]:
+        """Name the file and the table in the error for a key of the file.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        try:
+            yield
+        except ArgumentError as error:
+            if (table, *error.path[:1]) not in self.told:
+                raise
+            comma = "," if ", which " in str(error.got) else ""
+            path, got = (table, *error.path), f"{error.got}{comma} in {self.file!r}"
+            raise ArgumentError(path, got, error.allowed, error.nearest) from None
+
     def make_world(self) -> World:
         """Make the world."""
         return self._make_world(self._read_text())
 
     def _make_world(self, text: Text | None) -> World:
+        with self._of_file("world"):
+            return self._world(text)
+
+    def _world(self, text: Text | None) -> World:
         from .world import World
 
         if (told := table_file(self.world.get("table"))) is not None:
@@ -157,6 +187,10 @@ class Source:
         return corpus
 
     def _make_corpus(self, world: World | None) -> Corpus:
+        with self._of_file("corpus"):
+            return self._corpus(world)
+
+    def _corpus(self, world: World | None) -> Corpus:
         from .corpus import Corpus
 
         exposures = self.corpus.get("exposures")
@@ -329,7 +363,7 @@ def source_place(path: str | PathLike[str]) -> Path:
     """
     place = at_hand("spec", path, _ALLOWED)
     if not ((place / MANIFEST).is_file() or _spec_file(place).is_file()):
-        raise ArgumentError("spec", as_found(path), _ALLOWED)
+        raise ArgumentError("spec", as_found(path, "none of these"), _ALLOWED)
     return place
 
 
@@ -370,7 +404,8 @@ def read_source(path: str | PathLike[str]) -> Source:
     corpus = spec.get("corpus", {})
     if "grammar" in spec:  # as people write it; normalised specs have it in [corpus]
         corpus = {**corpus, "grammar": spec["grammar"]}
-    return Source(spec.get("world", {}), corpus, file.parent, format_version=version)
+    told = frozenset((table, key) for table in _SPEC_TABLES for key in spec.get(table, {}))
+    return Source(spec.get("world", {}), corpus, file.parent, None, version, fspath(file), told)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
