@@ -106,7 +106,7 @@ def load(
         else:
             found = None
     if found is None:
-        raise ArgumentError("path", as_found(path), ALLOWED)
+        raise ArgumentError("path", as_found(path, "none of these"), ALLOWED)
     return found
 
 

@@ -76,7 +76,7 @@ def verify(
     from behemoth.export.inspection import RECORD as EXPORT
 
     if not any((place / record).is_file() for record in (*_KINDS, EXPORT, MANIFEST)):
-        raise ArgumentError("directory", as_found(directory), _ALLOWED)
+        raise ArgumentError("directory", as_found(directory, "none of these"), _ALLOWED)
     check_regular_files(place)
     if (place / EXPORT).is_file():
         from behemoth.export.inspection import verify_export

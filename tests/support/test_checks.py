@@ -46,9 +46,18 @@ def test_a_path_has_no_nul_character():
 
 
 def test_a_path_of_which_the_system_refuses_to_say_anything_does_not_exist(tmp_path):
+    (tmp_path / "full").write_text("1")
     assert as_found(tmp_path) == str(tmp_path)
     long = str(tmp_path / ("a" * 1000))
     assert as_found(long) == f"{long}, which does not exist"
+
+
+def test_a_path_that_holds_nothing_is_empty(tmp_path):
+    (tmp_path / "file").touch()
+    assert as_found(tmp_path / "file") == f"{tmp_path / 'file'}, which is empty"
+    assert as_found(tmp_path, "none of these") == f"{tmp_path}, which is none of these"
+    (tmp_path / "file").unlink()
+    assert as_found(tmp_path, "none of these") == f"{tmp_path}, which is empty"
 
 
 def test_a_directory_that_others_make_and_remove_is_not_in_the_way(tmp_path):

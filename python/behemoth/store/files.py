@@ -42,7 +42,7 @@ def record_of(directory: Path) -> str:
     for name in RECORDS:
         if name != _GATES and (directory / name).is_file():
             return name
-    raise ArgumentError("directory", as_found(directory), DIRECTORIES)
+    raise ArgumentError("directory", as_found(directory, "none of these"), DIRECTORIES)
 
 
 def unfinished(directory: Path, record: str) -> bool:

@@ -23,6 +23,7 @@ from .ledger import FOLDER, Entry, Ledger, part_names, read_ledger
 from .place import Moved, Place, open_place
 from .studies import Content
 from .units import records_of, without_failures
+from .url import read_url
 from .work import WORKERS, carry_out, carry_out_in_turn
 
 __all__ = ["Pulled", "bring", "look", "pull", "source_of"]
@@ -137,8 +138,12 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
     if part_names(f"{FOLDER}/{name}" for name in ledgers):
         raise CorpusError(f"{place.url} is not finished: its parts are at work, or were stopped")
     if ledger is None:
+        parsed = read_url(argument, url)
+        lost = parsed.protocol == "file" and not Path(parsed.path).exists()
         raise ArgumentError(
-            argument, url, "a place written by `behemoth push` or `behemoth gen --out`"
+            argument,
+            f"{url}, which does not exist" if lost else url,
+            "a place written by `behemoth push` or `behemoth gen --out`",
         )
     if not ledger.complete:
         command = "study run" if ledger.record == STUDY else "gen"

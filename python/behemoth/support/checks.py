@@ -64,11 +64,17 @@ def check_permission(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def as_found(path: str | PathLike[str]) -> str:
+def as_found(path: str | PathLike[str], unknown: str = "") -> str:
     """Return the text of a path or URL for an error, with what is there: nothing, or ``a run``.
 
     A reader that refuses a path says what it should hold. Without this, a misspelled path looks
     like a directory of the wrong kind, and a directory of the wrong kind like a damaged one.
+
+    Parameters
+    ----------
+    path : path
+    unknown : str
+        What is said of a path of no known kind that is not empty, such as ``none of these``.
     """
     text = fspath(path)
     if is_url(text) or not text:
@@ -76,8 +82,19 @@ def as_found(path: str | PathLike[str]) -> str:
     # Path.exists raises for some paths, such as too long ones: that error would hide the refusal.
     if not os.path.exists(text):  # noqa: PTH110
         return f"{text}, which does not exist"
-    kind = kind_of(Path(text))
-    return text if kind is None else f"{text}, which is {kind}"
+    kind = kind_of(Path(text)) or ("empty" if _is_empty(Path(text)) else unknown)
+    return f"{text}, which is {kind}" if kind else text
+
+
+def _is_empty(place: Path) -> bool:
+    """Return whether a path is a file without bytes, or a directory without entries."""
+    try:
+        status = place.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return next(place.iterdir(), None) is None
+        return stat.S_ISREG(status.st_mode) and status.st_size == 0
+    except OSError:  # not to be read: the refusal says enough
+        return False
 
 
 def is_url(value: object) -> bool:
