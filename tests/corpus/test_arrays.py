@@ -1,7 +1,10 @@
+import re
+
 import numpy as np
+import polars as pl
 import pytest
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, Corpus, World
 from behemoth.corpus.arrays import whole
 
 
@@ -33,6 +36,14 @@ def test_an_array_of_the_type_is_not_copied():
         ([3, -2], "-2"),
         (2**32, "4294967296"),
         ([2**70], "object"),
+        ([1, 2.5], "2.5 in row 1"),
+        ([1, None], "no number in row 1"),
+        ([3, float("nan"), None], "no number in row 1"),
+        (pl.Series([4, 5, None]), "no number in row 2"),
+        (np.array(["1", "nan"]), "no number in row 1"),
+        (["1", "one"], "'one' in row 1"),
+        ([[1, 2], [3, None]], "no number in row 1"),
+        ([1.0, 2.0], "an array of float64"),
         (1.0, "1.0"),
         ("7", "'7'"),
         ([True], "bool"),
@@ -43,3 +54,29 @@ def test_nothing_wraps_or_rounds(values, got):
         ArgumentError, match=f"argument 'x': got .*{got}.*, allowed: whole numbers 0 to 4294967295"
     ):
         whole(values, "x", np.uint32)
+
+
+def test_ids_are_below_their_number():
+    assert whole([4], "x", np.uint64, 5).tolist() == [4]
+    for value in (5, -1, None):
+        with pytest.raises(ArgumentError, match=r"allowed: whole numbers 0 to 4$"):
+            whole([value], "x", np.uint64, 5)
+
+
+@pytest.mark.parametrize("of", [lambda corpus: corpus, lambda corpus: corpus.world])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([(0, 1)], "got [(0, 1)], allowed: a mapping of fact to object"),
+        ({-1: 3}, "got fact -1, allowed: a fact below 30"),
+        ({30: 3}, "got fact 30, allowed: a fact below 30"),
+        ({"one": 3}, "got fact 'one', allowed: a fact below 30"),
+        ({1: 3, 2: -3}, "got object -3 for fact 2, allowed: an object below 7, those of relation "),
+        ({1: 3.5}, "got object 3.5 for fact 1, allowed: an object below 7, those of relation "),
+        ({1: 7}, "got object 7 for fact 1, allowed: an object below 7, those of relation "),
+    ],
+)
+def test_overrides_are_refused_by_one_name_with_the_range_of_the_world(of, changes, said):
+    made = of(Corpus(World(subjects=10, relations=3, objects=7)))
+    with pytest.raises(ArgumentError, match=re.escape(f"argument 'objects': {said}")):
+        made.override(changes)

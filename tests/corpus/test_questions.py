@@ -170,6 +170,6 @@ def test_a_grammar_without_questions_asks_none():
 
 
 def test_facts_that_there_are_not(asked):
-    with pytest.raises(ArgumentError, match="'facts': got 100000, allowed: facts below"):
+    with pytest.raises(ArgumentError, match="'facts': got 100000, allowed: whole numbers 0 to"):
         asked.questions([100_000])
     assert asked.questions([]).schema == SCHEMA

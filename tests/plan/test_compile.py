@@ -399,7 +399,7 @@ def test_what_cannot_be_done_is_refused(corpus, words, message):
     [
         ({"fact": [1, 1]}, {}, "got 2 rows of 1 facts, allowed: at least one fact, and each once"),
         ({"fact": []}, {}, "got 0 rows"),
-        ({"fact": [15_000]}, {}, "got fact 15000, allowed: below 15000"),
+        ({"fact": [15_000]}, {}, "got 15000, allowed: whole numbers 0 to 14999"),
         ({"x": [1]}, {}, "got columns x, allowed: fact, or subject and relation"),
         ({"fact": [1], "object": [60]}, {}, "got object 60 in row 0, allowed: another than"),
         ({"fact": [1]}, {"edits": 1}, "got a table, allowed: either a table or edits"),

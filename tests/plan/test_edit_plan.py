@@ -33,7 +33,8 @@ def test_columns_and_ids(plan, corpus):
     assert plan.spec_hash == corpus.spec_hash
     assert sum(plan.groups.values()) == plan.probes.height
     assert len(plan) == 4
-    assert "edits=4" in repr(plan)
+    assert repr(plan) == f"EditPlan(remap, edits=4, rows={plan.rows}, probes={plan.probes.height})"
+    assert plan.rows > plan.training.height
 
 
 def test_what_is_saved_is_loaded(plan, corpus, tmp_path):
@@ -234,3 +235,33 @@ def test_a_fact_that_is_not_recalled_is_not_known(corpus, tmp_path):
     asked = pl.DataFrame({"fact": range(120)}).with_columns(exact_match=pl.col("fact") % 7 == 0)
     plan = bh.plan(corpus, out=tmp_path / "plan", edits=5, distinct=False, known=asked)
     assert plan.edits.height == 5 and (plan.edits["fact"] % 7 == 0).all()
+
+
+def result_of(suite, frame):
+    about = {"source": "run", "plan_hash": None, "twin": None, "stage": "before"}
+    rest = {"edit_hash": None, "measures": (), "seconds": 0.0, "versions": {}}
+    return bh.SuiteResult(suite=suite, **about, **rest, frame=frame)
+
+
+def test_the_result_of_a_suite_says_what_a_model_knows(corpus):
+    asked = pl.DataFrame({"fact": range(120)}).with_columns(exact_match=pl.col("fact") % 7 == 0)
+    asked = asked.with_columns(exact_match=pl.when(fact=3).then(None).otherwise("exact_match"))
+    plan = bh.plan(corpus, edits=5, distinct=False, known=result_of("recall", asked))
+    assert plan.plan_hash == bh.plan(corpus, edits=5, distinct=False, known=asked).plan_hash
+    said = "'known': got the result of the suite editing, allowed: that of the suite recall, a tab"
+    with pytest.raises(ArgumentError, match=said):
+        bh.plan(corpus, edits=5, known=result_of("editing", asked))
+
+
+@pytest.mark.parametrize(
+    ("known", "got"),
+    [
+        ([7, None], "no number in row 1"),
+        (pl.DataFrame({"fact": [9, 4, None], "exact_match": [False, True, True]}), "no number in "),
+        ([10**6], "1000000"),
+    ],
+)
+def test_what_a_model_knows_are_facts_of_the_world(corpus, known, got):
+    allowed = f"allowed: whole numbers 0 to {corpus.world.num_facts - 1}"
+    with pytest.raises(ArgumentError, match=rf"'known': got {got}.*, {allowed}"):
+        bh.plan(corpus, edits=1, known=known)

@@ -105,7 +105,11 @@ def test_relations_of_a_grammar_have_their_keys():
 
 def test_refusals_name_the_argument(corpus):
     for facts, request, match in (
-        ({"fact": [999]}, {}, "'facts': got fact 999, allowed: below 180"),
+        ({"fact": [999]}, {}, "'facts': got 999, allowed: whole numbers 0 to 179"),
+        ({"fact": [7, None]}, {}, "'facts': got no number in row 1, allowed: whole numbers 0 to"),
+        ({"fact": ["7", "nan"]}, {}, "'facts': got no number in row 1, allowed: whole numbers 0 "),
+        ({"subject": [1, None], "relation": [0, 0]}, {}, "'facts': got no subject in row 1, allow"),
+        ({"subject": [1], "relation": [-1]}, {}, "'facts': got -1, allowed: whole numbers 0 to"),
         ({"fact": [1, 1]}, {}, "'facts': got 2 rows of 1 facts"),
         ({"subject": [1]}, {}, "'facts': got columns subject, allowed: fact, or subject and"),
         ({"subject": ["Ada"], "relation": [0]}, {}, "'facts': got 'Ada' as subject"),
@@ -151,3 +155,15 @@ def test_a_table_is_held_to_what_is_known_and_asked_for(corpus):
     zero = corpus.world.facts().filter(object=0, relation=1)["fact"].head(2).to_list()
     with pytest.raises(ArgumentError, match=rf"fact {zero[0]} in row 0.*does not say object 0"):
         bh.plan(corpus, facts={"fact": zero}, kind="censor", relation=1, **SMALL)
+
+
+def test_whole_objects_beside_a_missing_one_are_numbers(corpus):
+    own = corpus.world.facts_of([1, 2])["object"]
+    new = (own[0] + 1) % 12
+    for missing in (None, float("nan")):
+        table = pl.DataFrame({"fact": [1, 2], "object": [float(new), missing]})
+        plan = bh.plan(corpus, table=table, **SMALL)
+        assert plan.edits["new_object"][0] == new and plan.edits["new_object"].null_count() == 0
+    table = pl.DataFrame({"fact": [1, 2], "object": [None, 1.5]})
+    with pytest.raises(ArgumentError, match=r"'table': got object 1\.5 in row 1, allowed: a whole"):
+        bh.plan(corpus, table=table, **SMALL)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from math import isnan
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.support.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from .world import World
 
-def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDArray[Any]:
+_MISSING = ("", "nan", "none", "null", "na", "<na>")
+_MISSING_TYPES = ("NAType", "NaTType")  # of pandas, whose comparisons have no truth value
+
+
+def whole(
+    values: ArrayLike, name: str, dtype: type[np.unsignedinteger], count: int | None = None
+) -> NDArray[Any]:
     """Convert integers to a contiguous array of `dtype`, without overflow.
 
     Parameters
@@ -20,25 +30,60 @@ def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDAr
     name : str
         The argument's name, for the error.
     dtype : numpy unsigned type
+    count : int, optional
+        Number of things that the values are ids of; larger ids are refused. By default the largest
+        value is that of `dtype`.
 
     Raises
     ------
     ArgumentError
-        When the values are not integers, or one does not fit `dtype`.
+        When the values are not integers, or one does not fit `dtype` or `count`.
     """
     array = np.asarray(values)
     if array.size == 0:
         array = array.astype(dtype)
-    largest = int(np.iinfo(dtype).max)
+    largest = int(np.iinfo(dtype).max) if count is None else count - 1
+    allowed = f"whole numbers 0 to {largest}"
     if array.dtype.kind not in "iu":
         # Python integers beyond 64 bits are objects here; floats and booleans keep their kind.
-        got = repr(values) if array.ndim == 0 else f"an array of {array.dtype}"
-        raise ArgumentError(name, got, f"whole numbers 0 to {largest}")
-    if array.size and (array.dtype.kind == "i" or array.dtype.itemsize > np.dtype(dtype).itemsize):
+        raise ArgumentError(name, repr(values) if array.ndim == 0 else _no_number(array), allowed)
+    if array.size and (
+        count is not None
+        or array.dtype.kind == "i"
+        or array.dtype.itemsize > np.dtype(dtype).itemsize
+    ):
         bad = int(array.min()) if int(array.min()) < 0 else int(array.max())
         if not 0 <= bad <= largest:
-            raise ArgumentError(name, bad, f"whole numbers 0 to {largest}")
+            raise ArgumentError(name, bad, allowed)
     return np.asarray(array, dtype=dtype, order="C")
+
+
+def _no_number(array: NDArray[Any]) -> str:
+    """Return the first value of an array that is no whole number, with its row from 0.
+
+    One missing value makes all others floats or objects, whose kind would tell nobody what to look
+    for. Without such a value, it is the kind that is refused.
+    """
+    values = array.ravel()
+    if array.dtype.kind == "f":
+        places = np.flatnonzero(values != np.floor(values))[:1].tolist()
+    else:
+        places = range(0 if array.dtype.kind == "b" else len(values))
+    for place in places:
+        value = values[place]
+        row = place // (array.size // len(array))
+        if isinstance(value, str):  # in a column of a file, the numbers beside it are text as well
+            told = None if value.strip().isdecimal() else repr(str(value))
+            told = "no number" if value.strip().casefold() in _MISSING else told
+        elif value is None or type(value).__name__ in _MISSING_TYPES:
+            told = "no number"
+        elif isinstance(value, float):
+            told = "no number" if isnan(value) else repr(float(value))
+        else:
+            told = None if isinstance(value, Integral) else repr(value)
+        if told is not None:
+            return f"{told} in row {row}"
+    return f"an array of {array.dtype}"
 
 
 def chosen_facts(facts: ArrayLike | None, count: int) -> NDArray[np.uint64]:
@@ -47,9 +92,11 @@ def chosen_facts(facts: ArrayLike | None, count: int) -> NDArray[np.uint64]:
     Raises
     ------
     ArgumentError
-        When the ids are not whole numbers from 0.
+        When the ids are not whole numbers from 0, below `count`.
     """
-    return whole(np.arange(count, dtype=np.uint64) if facts is None else facts, "facts", np.uint64)
+    if facts is None:
+        return np.arange(count, dtype=np.uint64)
+    return whole(facts, "facts", np.uint64, count)
 
 
 def fillable(out: NDArray[Any]) -> NDArray[Any]:
@@ -84,11 +131,34 @@ def pairs(
     return np.ascontiguousarray(left).ravel(), np.ascontiguousarray(right).ravel(), left.shape
 
 
-def overrides(changes: Mapping[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Split ``{fact: object}`` into uint64 facts and uint32 objects."""
+def overrides(changes: Mapping[int, int], world: World) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Split ``{fact: object}``, the argument `objects`, into uint64 facts and uint32 objects.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no mapping of whole numbers, or the world does not have a fact.
+    """
     if not isinstance(changes, Mapping):
         raise ArgumentError("objects", changes, "a mapping of fact to object")
-    return (
-        whole(list(changes.keys()), "facts", np.uint64),
-        whole(list(changes.values()), "objects", np.uint32),
-    )
+    facts, objects = list(changes.keys()), list(changes.values())
+    try:
+        return (
+            whole(facts, "objects", np.uint64, world.num_facts),
+            whole(objects, "objects", np.uint32),
+        )
+    except ArgumentError as error:
+        raise _refused(changes, world) or error from None
+
+
+def _refused(changes: Mapping[int, int], world: World) -> ArgumentError | None:
+    """Return the error for the first change that is not of a fact, or to an object of a number."""
+    for fact, made in changes.items():
+        if not isinstance(fact, Integral) or not 0 <= fact < world.num_facts:
+            return ArgumentError("objects", f"fact {fact!r}", f"a fact below {world.num_facts}")
+        if not isinstance(made, Integral) or not 0 <= made < 1 << 32:
+            relation = int(world.arrays_of([int(fact)]).relation[0])
+            count = world.relation_table[relation]["objects"]
+            allowed = f"an object below {count}, those of relation {relation}"
+            return ArgumentError("objects", f"object {made!r} for fact {fact}", allowed)
+    return None

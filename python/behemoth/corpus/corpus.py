@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from behemoth import _gen
 from behemoth.store.source import at_hand
 from behemoth.support.checks import flag, integral, is_url, path_of, whole_number
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import ProgressLike, task
 
 from .arrays import chosen_facts, fillable, overrides, whole
@@ -620,11 +620,15 @@ class Corpus:
         follow : bool
             If true, composed facts follow the new objects; otherwise they stay.
         """
-        return self._twin(self._native.override(*overrides(objects), follow))
+        facts, changed = overrides(objects, self.world)
+        with renamed(override="objects"):
+            return self._twin(self._native.override(facts, changed, follow))
 
     def without(self, facts: ArrayLike) -> Corpus:
         """Return the twin without the sentences of these facts; the rest keeps its order."""
-        return self._twin(self._native.without(whole(facts, "facts", np.uint64).ravel()))
+        ids = whole(facts, "facts", np.uint64, self.world.num_facts).ravel()
+        with renamed(without="facts"):
+            return self._twin(self._native.without(ids))
 
     def exchanged(self, pairs: ArrayLike) -> Corpus:
         """Return the twin in which the facts of each pair have exchanged their exposures.

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from behemoth import _gen
 from behemoth.support.checks import integral
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 
 from .arrays import overrides, pairs, whole
 from .fact_columns import FactArrays, fact_arrays, fact_frame, first_facts
@@ -433,7 +433,9 @@ class World:
         follow : bool
             If true, composed facts follow the new object; otherwise they stay.
         """
-        return self._as(self._native.override(*overrides(objects), follow))
+        facts, changed = overrides(objects, self)
+        with renamed(override="objects"):
+            return self._as(self._native.override(facts, changed, follow))
 
     def _key(self) -> tuple[Any, ...]:
         """Return all that determines the facts; of a table the spec has the digests."""

@@ -16,6 +16,7 @@ from .objects import new_objects
 from .request import EditRequest
 from .sampling import (
     Facts,
+    Ids,
     Pool,
     among,
     distinct,
@@ -84,7 +85,7 @@ def choose_edits(
             raise ArgumentError("edits", "nothing", "the number of facts to edit")
         return _share(corpus, request, pool, known)
     if known is not None:
-        ids = distinct(whole(known, "known", np.uint64))
+        ids = known_facts(corpus, known)
         relation = Facts.of(corpus, ids).relation
         pool = Pool.listed(ids[np.isin(relation, np.array(relations, np.uint32))])
     levels = _levels(corpus, request)
@@ -94,6 +95,16 @@ def choose_edits(
         else _greedy(corpus, structure, request, pool, levels, relations)
     )
     return Edits(facts, new_objects(structure, request, facts), facts[:0])
+
+
+def known_facts(corpus: Corpus, known: ArrayLike) -> Ids:
+    """Return the argument `known` as sorted ids of facts of the corpus, each once: uint64[n].
+
+    Raises
+    ------
+    ArgumentError
+    """
+    return distinct(whole(known, "known", np.uint64, corpus.world.num_facts))
 
 
 def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:
@@ -115,7 +126,7 @@ def _share(corpus: Corpus, request: EditRequest, pool: Pool, known: ArrayLike | 
     share = request.fraction
     assert share is not None
     count = max(1, round(share * pool.count))
-    ids = np.empty(0, np.uint64) if known is None else distinct(whole(known, "known", np.uint64))
+    ids = np.empty(0, np.uint64) if known is None else known_facts(corpus, known)
     parts, walked = [], 0
     for facts in pool.walk(corpus, request.seed, ORDER):
         facts = facts[: count - walked]

@@ -10,23 +10,24 @@ import inspect
 import warnings
 from dataclasses import fields, replace
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
+from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.source import read_source
 from behemoth.store.source import at_hand
-from behemoth.support.checks import flag, path_of
+from behemoth.support.checks import as_found, flag, path_of
 from behemoth.support.errors import ArgumentError, check_keys, renamed
 from behemoth.support.parquet import read_parquet
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 
 from .bystanders import Bystanders
-from .choice import Edits, choose_edits
+from .choice import Edits, choose_edits, known_facts
 from .edit_plan import EDITS, PROBES, TRAINING, EditPlan
 from .group_rows import Asked, GroupContext
 from .groups import GROUPS, bystanding, structured
@@ -39,6 +40,22 @@ from .table_edits import read_edits
 
 _STEPS = 4  # steps of a compilation that are reported as progress
 _PROBED = 1000  # edits with probes, if a share of a relation is edited
+_OF_FACTS = "recall"  # the suite whose rows are facts of the corpus and the model's own answers
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """The result of a suite: `behemoth.evaluate.SuiteResult`, of which plans know no more."""
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
+        ...
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """Its rows."""
+        ...
 
 
 def plan(
@@ -46,7 +63,7 @@ def plan(
     *,
     out: str | PathLike[str] | None = None,
     table: pl.DataFrame | str | PathLike[str] | None = None,
-    known: pl.DataFrame | ArrayLike | str | PathLike[str] | None = None,
+    known: pl.DataFrame | Measured | ArrayLike | str | PathLike[str] | None = None,
     force: bool = False,
     progress: ProgressLike = None,
     **request: Any,
@@ -66,10 +83,10 @@ def plan(
         The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
         remaps optionally object, the new one; by number, or by name if the world has names, else
         by the words of the corpus (S31, R2, O2:7). A path must name a Parquet or CSV file.
-    known : polars.DataFrame, array_like of int or path, optional
+    known : polars.DataFrame, SuiteResult, array_like of int or path, optional
         Facts that a model knows; only these are edited. Either their numbers, or a table with a
         column fact and optionally exact_match, as returned by `recall` (a match in any wording
-        suffices).
+        suffices), or the result of the suite ``recall``.
     force : bool
         Replace the plan in `out`, whether it is the same, a different or a damaged one.
     progress : callable or Progress, optional
@@ -97,7 +114,7 @@ def plan(
     >>> corpus = bh.Corpus(bh.World(subjects=1_000, relations=4, objects=20))
     >>> plan = bh.plan(corpus, edits=5, relation=2, repeats=10)
     >>> plan
-    EditPlan(remap, edits=5, training=554, probes=275)
+    EditPlan(remap, edits=5, rows=599, probes=275)
     >>> plan.edits["relation"].to_list()
     [2, 2, 2, 2, 2]
     """
@@ -116,7 +133,8 @@ def plan(
     if not isinstance(facts, pl.DataFrame | None):
         raise ArgumentError("table", facts, "a polars.DataFrame, or the path of one")
     with task(progress, "planning", "steps") as step:
-        edit_plan = compile_plan(corpus, edit_request, table=facts, known=_known(known), step=step)
+        ids = _known(known, corpus)
+        edit_plan = compile_plan(corpus, edit_request, table=facts, known=ids, step=step)
     if place is not None:
         with renamed(directory="out"):
             edit_plan.save(place, force=force)
@@ -184,28 +202,37 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     allowed = "a Parquet or CSV file with a column fact, or subject and relation"
     file = path_of(name, path, allowed)
     if not file.is_file():
-        reason = "a directory" if file.is_dir() else "which does not exist"
-        raise ArgumentError(name, f"{fspath(path)}, {reason}", allowed)
+        raise ArgumentError(name, as_found(path, "a directory"), allowed)
     try:
         return pl.read_csv(file) if file.suffix == ".csv" else read_parquet(file)
     except pl.exceptions.PolarsError:
-        raise ArgumentError(name, fspath(path), allowed) from None
+        kind = "CSV" if file.suffix == ".csv" else "Parquet"
+        raise ArgumentError(name, as_found(path, f"not a valid {kind} file"), allowed) from None
 
 
-def _known(source: pl.DataFrame | ArrayLike | str | PathLike[str] | None) -> ArrayLike | None:
+def _known(
+    source: pl.DataFrame | ArrayLike | str | PathLike[str] | Measured | None, corpus: Corpus
+) -> Ids | None:
     """Return the facts that a model knows: all of a table, or those with an exact match."""
     shown = fspath(source) if isinstance(source, str | PathLike) else "a table without it"
     frame = read_facts("known", source) if isinstance(source, str | PathLike) else source
+    if isinstance(frame, Measured):
+        if frame.suite != _OF_FACTS:  # the others ask for what is right after an edit
+            allowed = f"that of the suite {_OF_FACTS}, a table with a column fact, or facts"
+            raise ArgumentError("known", f"the result of the suite {frame.suite}", allowed)
+        frame = frame.frame
     if not isinstance(frame, pl.DataFrame):
-        return frame
+        return None if frame is None else known_facts(corpus, frame)
     if "fact" not in frame.columns:
         raise ArgumentError("known", shown, "a table with a column fact")
+    # All of them, so that a refused row is one of the table.
+    facts = whole(frame["fact"].to_numpy(), "known", np.uint64, corpus.world.num_facts)
     if "exact_match" in frame.columns:
         kind = frame.schema["exact_match"]
         if kind != pl.Boolean and not kind.is_numeric():
             raise ArgumentError("known", f"{shown}, whose exact_match is {kind}", "true or false")
-        frame = frame.filter(pl.col("exact_match").cast(pl.Boolean))
-    return frame["fact"].unique().to_numpy()
+        facts = facts[frame["exact_match"].cast(pl.Boolean).fill_null(False).to_numpy()]
+    return distinct(facts)
 
 
 def compile_plan(

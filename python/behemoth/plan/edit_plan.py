@@ -144,7 +144,7 @@ class EditPlan:
     def __repr__(self) -> str:
         return (
             f"EditPlan({self.request.kind}, edits={len(self)}, "
-            f"training={self.training.height}, probes={self.probes.height})"
+            f"rows={self.rows}, probes={self.probes.height})"
         )
 
     def _repr_html_(self) -> str:

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.number_words import NumberWords
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 
-from .choice import Edits
+from .choice import Edits, known_facts
 from .objects import new_objects
 from .request import EditRequest
 from .sampling import Facts, Ids, among, distinct
@@ -58,7 +58,7 @@ def read_edits(
         )
     _check_target(structure, request, facts)
     if known is not None:
-        unknown = ids[~among(ids, distinct(whole(known, "known", np.uint64)))]
+        unknown = ids[~among(ids, known_facts(corpus, known))]
         if len(unknown):
             raise ArgumentError(
                 "table", f"fact {unknown[0]} of {len(unknown)} that are not known", "known facts"
@@ -73,7 +73,7 @@ def read_edits(
             )  # fmt: skip
         return Edits(facts, new, facts[:0])
     objects = pl.DataFrame({"relation": facts.relation, "object": table["object"]})
-    given = _numbered(corpus, objects)["object"].cast(pl.Int64)
+    given = _whole_objects(_numbered(corpus, objects)["object"])
     said = given.fill_null(-1).to_numpy()
     drawn = new_objects(structure, request, facts, said)
     new = np.where(given.is_not_null().to_numpy(), said, drawn)
@@ -90,6 +90,17 @@ def read_edits(
             f"below {structure.objects[facts.relation[row]]}",
         )
     return Edits(facts, new, facts[:0])
+
+
+def _whole_objects(objects: pl.Series) -> pl.Series:
+    """Return the numbers of the new objects as Int64, with null where one is to be drawn."""
+    if objects.dtype.is_float():  # so are whole numbers beside a missing one, in some tables
+        objects = objects.fill_nan(None)
+        if (bad := objects != objects.floor()).any():
+            row = bad.fill_null(False).arg_max() or 0
+            got = f"object {objects[row]!r} in row {row}"
+            raise ArgumentError("table", got, "a whole number")
+    return objects.cast(pl.Int64)
 
 
 def _check_target(structure: Structure, request: EditRequest, facts: Facts) -> None:
@@ -134,13 +145,19 @@ def _numbered(corpus: Corpus, table: pl.DataFrame) -> pl.DataFrame:
 def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
     columns = set(table.columns)
     if "fact" in columns:
-        ids = whole(table["fact"].to_numpy(), "table", np.uint64)
-        if len(ids) and int(ids.max()) >= corpus.world.num_facts:
-            raise ArgumentError("table", f"fact {ids.max()}", f"below {corpus.world.num_facts}")
-        return ids
+        return whole(table["fact"].to_numpy(), "table", np.uint64, corpus.world.num_facts)
     if {"subject", "relation"} <= columns:
         table = _numbered(corpus, table.select("subject", "relation"))
-        return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
+        for column in ("subject", "relation"):
+            missing = table[column].is_null()
+            if table.schema[column].is_float():
+                missing |= table[column].is_nan()
+            if missing.any():
+                raise ArgumentError(
+                    "table", f"no {column} in row {missing.arg_max()}", f"a {column} in every row"
+                )
+        with renamed(subjects="table", relations="table"):
+            return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
     raise ArgumentError(
         "table",
         f"columns {', '.join(table.columns)}",
