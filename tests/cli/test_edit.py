@@ -151,7 +151,11 @@ def test_it_says_how_to_go_on(run, trained, plan, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Lora, "apply", stop)
-    ran = run(*words_of(trained, plan, tmp_path / "e"))
+    monkeypatch.setattr(EditDelta, "save", stop)
+    ran = run(*words_of(trained, plan, tmp_path / "e", "--single"))
     assert ran.code == 130
-    assert "stopped: run the same command again to resume" in ran.err
+    assert f"stopped: run the same command again to resume {tmp_path / 'e'}" in ran.err
+    monkeypatch.setattr(Lora, "apply", stop)
+    ran = run(*words_of(trained, plan, tmp_path / "nothing"))
+    assert ran.code == 130
+    assert "stopped: run the same command again, which starts over" in ran.err
