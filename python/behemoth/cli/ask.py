@@ -40,7 +40,7 @@ def ask(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Let a model continue text; of an edit, the model without and with it.
+    """Let a model continue text; an edit, without and with it.
 
     Shows the greedy answer up to a period, its probability, and the likeliest next tokens.
     """
