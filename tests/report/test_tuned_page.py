@@ -191,6 +191,31 @@ def test_groups_of_bystanders_that_count_are_those_of_the_frame():
         assert rows.unique().to_list() == [trials]
 
 
+@pytest.mark.parametrize(
+    ("suite", "others"),
+    [("editing", ("score_locality", "damage", "exact_efficacy")),
+     ("unlearning", ("forgetting", "utility", "privacy", "forget_recall"))],
+)  # fmt: skip
+def test_rows_of_the_board_are_those_of_its_frames(suite, others, page_rows):
+    page = page_rows(PAGE / "index.md", f"board: {suite}")
+    frame = pl.read_parquet(PAGE / f"board/frames/{suite}_table.parquet")
+    cells = pl.read_parquet(PAGE / f"board/frames/{suite}_cells.parquet").filter(measure="score")
+    scores = {(row["label"], row["grammar"]): row["mean"] for row in cells.to_dicts()}
+    assert list(page) == frame["label"].to_list()
+    for row in frame.to_dicts():
+        cells_of = page[row["label"]]
+        place = "oracle" if row["first"] is None else f"{row['first']}-{row['last']}"
+        interval = "" if row["score_low"] is None else (
+            f" ({row['score_low']:.2f} to {row['score_high']:.2f})"
+        )  # fmt: skip
+        assert cells_of[:2] == [place, f"{row['score']:.2f}{interval}"]
+        kinds = [f"{scores[row['label'], kind]:.2f}" for kind in (None, "bios-en")]
+        assert cells_of[2:4] == kinds
+        assert cells_of[4:-1] == [f"{row[name]:.2f}" for name in others]
+    first = frame.filter(pl.col("first") == 1).height
+    assert first == {"editing": 8, "unlearning": 12}[suite]
+
+
 def test_memory_methods_are_those_of_the_frames(page_rows):
     page = page_rows(PAGE / "index.md", "memory: editing")
     text = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
