@@ -214,7 +214,7 @@ class Idle:
             "no `apply`",
         ),
         (Loose(), "a Loose, which is no frozen dataclass"),
-        (Idle(), "a Idle, which has no `apply`"),
+        (Idle(), "an object of Idle, which has no `apply`"),
         (doing(info={"name": "a"}), "a Faulty, which has no `info` that is a MethodInfo"),
         (7, "7"),
         (Faulty, "the class Faulty"),

@@ -262,6 +262,13 @@ def test_a_board_leaves_out_what_cannot_be_loaded(run, plugin, study):
     assert [line for line in ran.err.splitlines() if "bad_import" in line] == [SAID]
 
 
+def test_a_board_leaves_out_a_class_without_settings(run, plugin, study):
+    plugin(PLUGIN.replace("@dataclass(frozen=True)", "").replace("settings_of(self)", "{}"))
+    ran = run("study", "run", study, "--dry-run", "--json")
+    assert ran.code == 0 and "jolt" not in json.loads(ran.out)["labels"]
+    assert "method jolt cannot be loaded: it is no frozen dataclass" in ran.err
+
+
 def test_methods_that_are_not_chosen_are_not_imported(run, plugin, study):
     plugin("raise KeyError('boom')", BROKEN, "jolt = behemoth_jolt:Jolt")
     chosen = "--methods", "npo,ft"

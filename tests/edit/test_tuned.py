@@ -54,7 +54,9 @@ def test_what_they_hold_is_what_tune_chose(world):
         # A method allows what the package gives it, and searches just that; those of the search
         # for target vectors were tuned when `keep`, which has no effect here, was searched as well.
         searched = set(answers(get_method(method)).searched())
-        assert set(own.settings) - {"keep"} == searched
+        if method in ("rome", "memit", "emmet", "alphaedit"):
+            searched.add("keep")
+        assert set(own.settings) == searched
         assert settings_of(get_method(method, own.settings)).items() >= own.settings.items()
 
 

@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+import torch
 
 import behemoth as bh
 from behemoth.evaluate.ask import ANSWERS
@@ -52,6 +53,39 @@ def test_an_edit_is_asked_before_and_after(run, tmp_path):
     assert alone["probability"][0] == pytest.approx(found["probability"][0], rel=1e-4)
     with pytest.raises(bh.ArgumentError, match="argument 'edit': got nothing"):
         bh.ask(edit, prompt)
+
+
+def test_an_answer_that_ends_at_once_has_the_chance_of_its_end(run):
+    found = bh.ask(run, "subject S1 has the relation R0 with object O0:1", top=1)
+    [likeliest] = found["next"][0]
+    assert (found["answer"][0], likeliest["token"]) == ("", ".")
+    assert found["probability"][0] == pytest.approx(likeliest["probability"])
+
+
+def test_tokens_beyond_the_corpus_are_shown_as_recall_shows_them(run, monkeypatch):
+    """A model whose vocabulary is padded may give ids that the corpus has no word for."""
+    loaded = bh.load(run)
+    model = loaded.load_model("cpu")
+    size = loaded.corpus.vocabulary_size
+    model.resize_token_embeddings(size + 8)
+    with torch.no_grad():
+        model.lm_head.weight[:size] = 0
+        model.lm_head.weight[size + 1] = model.lm_head.weight[size:].sum(0) + 1
+    monkeypatch.setattr(type(loaded), "load_model", lambda *_: model)
+    found = bh.ask(run, "subject S1", most=2, top=size + 8)
+    assert set(found["answer"][0].split()) <= {f"<{size + extra}>" for extra in range(8)} | {
+        *loaded.corpus.token_names
+    }
+    chances = found["next"][0]
+    assert len(chances) == size + 8
+    assert sum(one["probability"] for one in chances) == pytest.approx(1)
+
+
+def test_a_prompt_without_room_for_an_answer_is_refused(run):
+    with pytest.raises(
+        bh.ArgumentError, match=r"'prompts': got subject subject subj\.\.\. of 2040"
+    ):
+        bh.ask(run, "subject " * 2040)
 
 
 def test_text_is_read_with_its_own_tokens(tmp_path):

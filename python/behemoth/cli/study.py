@@ -334,11 +334,16 @@ def gates(given: dict[str, Any], json: bool) -> None:
 @contextmanager
 def _broken_methods() -> Generator[None]:
     """Print a line on stderr about each method of a family that cannot be loaded."""
+    from behemoth.edit.errors import MethodWarning
+
     with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        yield
-    for line in dict.fromkeys(str(warning.message) for warning in told):
-        console(stderr=True).print(line)
+        warnings.simplefilter("always", MethodWarning)
+        try:
+            yield
+        finally:  # a study may be refused because of what is left out
+            lines = [str(one.message) for one in told if issubclass(one.category, MethodWarning)]
+            for line in dict.fromkeys(lines):
+                console(stderr=True).print(line)
 
 
 def _warn_of_tuning(found: Estimate) -> None:

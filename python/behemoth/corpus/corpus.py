@@ -378,11 +378,15 @@ class Corpus:
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Read text as tokens, without one for its beginning or its end.
 
+        Of a corpus of words any white space counts as one space.
+
         Raises
         ------
         ArgumentError
-            For a word that the corpus has no token for.
+            For anything but text, and of a corpus of words for a word that it has no token for.
         """
+        if not isinstance(text, str):
+            raise ArgumentError("text", text, "a text")
         return np.array(self._lettering.encode(text), np.uint32)
 
     @cached_property

@@ -55,11 +55,16 @@ class _Words:
         return Tokenizer.from_buffer(self.files[TOKENIZER_FILE])
 
     def encode(self, text: str) -> list[int]:
+        text = " ".join(text.split())
         read = self._reader.encode(text, add_special_tokens=False)
         unknown = self._reader.token_to_id(self._reader.model.unk_token)
         for token, (start, end) in zip(read.ids, read.offsets, strict=True):
             if token == unknown:
-                raise ArgumentError("text", text[start:end].strip(), "words of the corpus")
+                word, allowed = text[start:end].strip(), "words of the corpus"
+                inside = self._reader.token_to_id(f" {word}") is not None
+                raise ArgumentError(
+                    "text", word, f"{allowed} that can begin a text" if inside else allowed
+                )
         return read.ids
 
 

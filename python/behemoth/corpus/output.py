@@ -35,7 +35,7 @@ def check_target(out: str | PathLike[str]) -> Path:
     ------
     ArgumentError
         When `out` is a directory, a file that is not Parquet, a name that does not end in
-        ``.parquet``, which nothing could read, or a file of a corpus, a run, a plan or another
+        ``.parquet``, or a file of a corpus, a run, a plan or another
         directory whose record lists it.
     PermissionError
         When its folder cannot be written.

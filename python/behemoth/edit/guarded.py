@@ -65,7 +65,7 @@ def check_is_method(method: object) -> None:
         lacking.append("has no `apply`")
     if lacking:
         plain = kind.__module__ == "builtins"  # None, a number: what they lack is no news
-        got = method if plain else f"a {kind.__name__}, which {listed_text(lacking)}"
+        got = method if plain else f"an object of {kind.__name__}, which {listed_text(lacking)}"
         raise ArgumentError("method", got, _METHOD)
 
 

@@ -15,6 +15,7 @@ from behemoth.support.text import error_text
 
 from .errors import MethodError
 from .foreign_settings import own_name
+from .guarded import is_frozen
 from .protocol import EditMethod, MethodInfo
 
 __all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "loadable_methods",
@@ -156,6 +157,10 @@ def loadable_methods(
             info: object = kind.info
             if not isinstance(info, MethodInfo):
                 raise AttributeError(f"its info is a {type(info).__name__}, not a MethodInfo")
+            if not is_frozen(kind):
+                raise AttributeError("it is no frozen dataclass")
+            if not callable(getattr(kind, "apply", None)):
+                raise AttributeError("it has no `apply`")
         except MethodError as error:
             skipped(name, str(error))
         except (AttributeError, ImportError) as error:

@@ -133,6 +133,8 @@ def carry_out_in_sequence(
             if isinstance(delta_of, Deferring):
                 with naming_method(method):
                     changes = delta_of.changes()
+                made = EditDelta(dict(changes), method.info.name, {}, "", 0)
+                check_deltas(method, model, [made])
                 sums.add(changes)
             keeper.keep(done, sums.changes(), failures)
     finally:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from behemoth.recall.generation import decode, generate
+from behemoth.delta.context import positions_left
+from behemoth.delta.delta import EditDelta
+from behemoth.recall.generation import decode
 from behemoth.recall.judging import token_log_probabilities
 from behemoth.recall.ragged import Ragged
+from behemoth.recall.words import text_of
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError, renamed
 
@@ -70,8 +73,8 @@ def ask(
     polars.DataFrame
         One row per prompt and stage (``before``; of an edit also ``after``), columns as in
         `ANSWERS`. answer: the greedy continuation up to a period or the end of the document, both
-        excluded; probability: of all its tokens; next: the likeliest tokens after the prompt, the
-        likeliest first.
+        excluded; probability: of all its tokens, or of the token that ended it at once if there are
+        none; next: the likeliest tokens after the prompt, the likeliest first.
 
     Raises
     ------
@@ -94,11 +97,15 @@ def ask(
         raise ArgumentError("edit", edit, "none for a model without edits")
     tokens = [_tokens(run.corpus, prompt) for prompt in asked]
     model = run.load_model(device)
+    delta = None if record is None else EditDelta.load(record.delta_place(edit))
+    room = positions_left(model, delta) - most
+    for prompt, own in zip(asked, tokens, strict=True):
+        if len(own) > room:
+            got = f"{prompt[:20]}... of {len(own)} tokens"
+            raise ArgumentError("prompts", got, f"up to {room} before an answer of {most}")
     rows = _answers(model, run.corpus, asked, tokens, "before", most, top)
-    if record is not None:
-        from behemoth.delta.delta import EditDelta
-
-        with EditDelta.load(record.delta_place(edit)).apply(model):
+    if delta is not None:
+        with delta.apply(model):
             rows += _answers(model, run.corpus, asked, tokens, "after", most, top)
     frame = pl.DataFrame(rows, schema=ANSWERS, orient="row")
     # A prompt's rows together.
@@ -126,26 +133,32 @@ def _answers(
     """Return the rows of a stage, in the order of the prompts."""
     periods = (token for token, name in enumerate(corpus.token_names) if name.strip(" Ġ") == ".")
     stop = {corpus.end_of_document, *periods}
-    made = generate(model, tokens, most=most, stop=stop)
-    # An answer without tokens is scored by the token that ended it.
-    scored = Ragged.of([one or [corpus.end_of_document] for one in made])
+    text = text_of(corpus)
+    given = Ragged.of(tokens)
+    made: list[list[int]] = [[] for _ in tokens]
+    scored: list[list[int]] = [[] for _ in tokens]
+    for batch in decode(model, given, None, most=most, stop=stop):
+        for row, own, length in zip(batch.rows, batch.tokens, batch.lengths, strict=True):
+            made[row] = own[:length].tolist()
+            scored[row] = own[: max(1, length)].tolist()
+    answers = Ragged.of(scored)
     chance = np.ones(len(made))
     likeliest: list[list[dict[str, Any]]] = [[] for _ in made]
-    for batch in decode(model, Ragged.of(tokens), scored, most=1, stop=stop):
-        lengths = scored.lengths[batch.rows]
-        padded = scored.padded(batch.rows, int(lengths.max()), 0)
+    for batch in decode(model, given, answers, most=1, stop=stop):
+        lengths = answers.lengths[batch.rows]
+        padded = answers.padded(batch.rows, int(lengths.max()), 0)
         each = token_log_probabilities(batch.logits, padded, lengths)
         chance[batch.rows] = each.sum(1).exp().cpu().numpy()
-        first = batch.logits[:, 0, : corpus.vocabulary_size].softmax(1)
+        first = batch.logits[:, 0].softmax(1)
         found = first.topk(min(top, first.shape[1]), 1)
         for row, ids, values in zip(
             batch.rows, found.indices.tolist(), found.values.tolist(), strict=True
         ):
             likeliest[row] = [
-                {"token": corpus.decode([token]).strip(), "probability": value}
+                {"token": text([token]).strip(), "probability": value}
                 for token, value in zip(ids, values, strict=True)
             ]
     return [
-        (prompt, stage, corpus.decode(own).strip(), float(own_chance), after)
+        (prompt, stage, text(own).strip(), float(own_chance), after)
         for prompt, own, own_chance, after in zip(prompts, made, chance, likeliest, strict=True)
     ]

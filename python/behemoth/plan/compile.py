@@ -231,7 +231,10 @@ def _known(
         kind = frame.schema["exact_match"]
         if kind != pl.Boolean and not kind.is_numeric():
             raise ArgumentError("known", f"{shown}, whose exact_match is {kind}", "true or false")
-        facts = facts[frame["exact_match"].cast(pl.Boolean).fill_null(False).to_numpy()]
+        matches = frame["exact_match"]
+        if kind.is_float():
+            matches = matches.fill_nan(None)
+        facts = facts[matches.cast(pl.Boolean).fill_null(False).to_numpy()]
     return distinct(facts)
 
 

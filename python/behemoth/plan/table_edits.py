@@ -96,7 +96,7 @@ def _whole_objects(objects: pl.Series) -> pl.Series:
     """Return the numbers of the new objects as Int64, with null where one is to be drawn."""
     if objects.dtype.is_float():  # so are whole numbers beside a missing one, in some tables
         objects = objects.fill_nan(None)
-        if (bad := objects != objects.floor()).any():
+        if (bad := (objects != objects.floor()) | (objects.abs() >= 2.0**63)).any():
             row = bad.fill_null(False).arg_max() or 0
             got = f"object {objects[row]!r} in row {row}"
             raise ArgumentError("table", got, "a whole number")

@@ -268,7 +268,7 @@ def test_settings_that_differ_have_names_that_do():
     assert len(names) == 6
 
 
-def test_networks_are_taught_for_as_many_edits_as_a_plan_has(
+def test_networks_are_trained_for_as_many_edits_as_a_plan_has(
     model, compiled, small_corpus, tmp_path
 ):
     plan = compiled(6, seed=1)

@@ -374,8 +374,8 @@ class LocateAndEdit(TargetBudget, ABC):
         if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
             broken = f"the equations of layer {layer} have no finite solution"
         elif not bool(change.right.any()):
-            # As if the null space of AlphaEdit is empty. A target that is already there is no
-            # failure: then the left factor is 0.
+            # For example, the null space of AlphaEdit is empty. A target that is already there is
+            # no failure: then the left factor is 0.
             broken = f"no change of layer {layer} that is allowed acts on the keys of the edit"
         if broken is not None:
             worked.failures = [failure or broken for failure in worked.failures]

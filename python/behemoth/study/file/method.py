@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from behemoth.edit.errors import MethodError
+from behemoth.edit.errors import MethodError, MethodWarning
 from behemoth.edit.protocol import EditMethod, Family, settings_of
 from behemoth.edit.registry import get_method, loadable_methods, method_names, method_type
 from behemoth.edit.settings import Tuning, read_settings, read_tuning
@@ -223,7 +223,7 @@ def named_tables(
         if among is not None:  # asked for by name
             raise MethodError(line)
         if each not in without:
-            warnings.warn(line, stacklevel=2)
+            warnings.warn(line, MethodWarning, stacklevel=2)
     for each in without if among is None else ():
         if each not in own and each not in broken:
             raise ArgumentError.unknown("without", each, own)
