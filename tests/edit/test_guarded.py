@@ -210,12 +210,12 @@ class Idle:
     [
         (
             NoMethod(),
-            "a NoMethod, which is no frozen dataclass, has no `info` that is a MethodInfo and has "
+            "an object of NoMethod, which is no frozen dataclass, has no `info` that is a MethodInfo and has "
             "no `apply`",
         ),
-        (Loose(), "a Loose, which is no frozen dataclass"),
+        (Loose(), "an object of Loose, which is no frozen dataclass"),
         (Idle(), "an object of Idle, which has no `apply`"),
-        (doing(info={"name": "a"}), "a Faulty, which has no `info` that is a MethodInfo"),
+        (doing(info={"name": "a"}), "an object of Faulty, which has no `info` that is a MethodInfo"),
         (7, "7"),
         (Faulty, "the class Faulty"),
     ],
