@@ -210,12 +210,15 @@ class Idle:
     [
         (
             NoMethod(),
-            "an object of NoMethod, which is no frozen dataclass, has no `info` that is a MethodInfo and has "
-            "no `apply`",
+            "an object of NoMethod, which is no frozen dataclass, has no `info` that is a "
+            "MethodInfo and has no `apply`",
         ),
         (Loose(), "an object of Loose, which is no frozen dataclass"),
         (Idle(), "an object of Idle, which has no `apply`"),
-        (doing(info={"name": "a"}), "an object of Faulty, which has no `info` that is a MethodInfo"),
+        (
+            doing(info={"name": "a"}),
+            "an object of Faulty, which has no `info` that is a MethodInfo",
+        ),
         (7, "7"),
         (Faulty, "the class Faulty"),
     ],

@@ -269,6 +269,25 @@ def test_a_board_leaves_out_a_class_without_settings(run, plugin, study):
     assert "method jolt cannot be loaded: it is no frozen dataclass" in ran.err
 
 
+def test_trials_of_a_method_that_broke_are_not_dropped(run, plugin, study, tmp_path):
+    from behemoth.study.directory import StudyDirectory
+    from behemoth.study.file.spec import read_study
+    from behemoth.study.work.record import record_of
+
+    plugin(PLUGIN)
+    definition, directory = read_study(study), StudyDirectory(tmp_path / "board")
+    directory.path.mkdir()
+    expansion = definition.expand()
+    directory.begin(definition.text, record_of(definition, expansion, 1, directory))
+    assert "jolt" in {row.method for row in directory.read().trials}
+    (tmp_path / "plugin/behemoth_jolt.py").write_text("import behemoth_notthere")
+    del sys.modules["behemoth_jolt"]
+    ran = run("study", "run", study, "--out", directory.path)
+    said = "method jolt cannot be loaded: No module named 'behemoth_notthere'"
+    assert (ran.code, ran.err.splitlines()[-1]) == (1, f"behemoth: error: {said}")
+    assert "jolt" in {row.method for row in directory.read().trials}
+
+
 def test_methods_that_are_not_chosen_are_not_imported(run, plugin, study):
     plugin("raise KeyError('boom')", BROKEN, "jolt = behemoth_jolt:Jolt")
     chosen = "--methods", "npo,ft"

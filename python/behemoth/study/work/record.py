@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from behemoth._gen import FORMAT_VERSION
+from behemoth.edit.errors import MethodError
+from behemoth.edit.registry import loadable_methods, method_names
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study
@@ -16,7 +19,15 @@ __all__ = ["record_of"]
 def record_of(
     study: Study, expansion: Expansion, threads: int, directory: StudyDirectory
 ) -> StudyRecord:
-    """Return the record of a study, which keeps the trials of other tools in its directory."""
+    """Return the record of a study, which keeps the trials of other tools in its directory.
+
+    Raises
+    ------
+    MethodError
+        If a method whose trials the study had cannot be loaded any more: they would be dropped.
+    """
+    before = directory.read().trials if (directory.path / "study.json").is_file() else ()
+    _check_methods(before, expansion)
     worlds: dict[str, set[str | None]] = {}
     for trial in expansion.trials:
         worlds.setdefault(trial.choice.label, set()).add(trial.choice.world)
@@ -29,17 +40,23 @@ def record_of(
         methods=tuple(choice.among(worlds[choice.label]).to_dict() for choice in study.methods),
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),
-        trials=(*(unit.row() for unit in expansion.trials), *_foreign(directory, expansion)),
+        trials=(*(unit.row() for unit in expansion.trials), *_foreign(before, expansion)),
     )
 
 
-def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
+def _check_methods(before: Sequence[TrialRow], expansion: Expansion) -> None:
+    """Refuse a study without a method that it had and that is broken, not left out on purpose."""
+    now = {trial.choice.method.info.name for trial in expansion.trials}
+    gone = {row.method for row in before if row.family != FOREIGN} - now
+
+    def refuse(_: str, line: str) -> None:
+        raise MethodError(line)
+
+    for _ in loadable_methods([name for name in method_names() if name in gone], refuse):
+        pass
+
+
+def _foreign(before: Sequence[TrialRow], expansion: Expansion) -> list[TrialRow]:
     """Return a study's trials of other tools whose model and plan are still part of it."""
-    if not (directory.path / "study.json").is_file():
-        return []
     pairs = {(trial.model, trial.plan.id) for trial in expansion.trials}
-    return [
-        row
-        for row in directory.read().trials
-        if row.family == FOREIGN and (row.model, row.plan) in pairs
-    ]
+    return [row for row in before if row.family == FOREIGN and (row.model, row.plan) in pairs]
