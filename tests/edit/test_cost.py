@@ -20,7 +20,7 @@ QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
 class Method:
     """A method that does some work, and no edit."""
 
-    info = MethodInfo("work", "none", "nobody", "nothing", frozenset({"remap"}), False)
+    info = MethodInfo("work", "fine-tuning", "nobody", "nothing", frozenset({"remap"}), False)
 
     def __init__(self, work, trainings=0):
         self.work, self.trainings = work, trainings

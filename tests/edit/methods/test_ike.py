@@ -129,7 +129,7 @@ def test_a_sequence_says_all_facts_until_there_is_no_room(network, plan, small_c
     first, second, third = plan.singles()
     assert tokens_of(going(first)) == [*facts[0]]
     resumed = method.in_sequence(network, context)
-    resumed.recall(going.memory())
+    resumed.restore(going.memory())
     assert tokens_of(going(second)) == tokens_of(resumed(second)) == [*facts[0], *facts[1]]
     assert going(third).failure.startswith("no room: ")
     assert going.memory()["facts"].shape[0] == 2

@@ -124,7 +124,7 @@ def test_a_sequence_of_refusals_leaves_out_all_facts_so_far(trained):
     sequence = Retraining().in_sequence(model, context)
     sequence(first)
     other = Retraining().in_sequence(model, context)
-    other.recall(sequence.memory())
+    other.restore(sequence.memory())
     delta = other(last)
     both = [first.edits["fact"].item(), last.edits["fact"].item()]
     train(corpus.without(both), out=place / "both", config=config)
