@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 
@@ -48,9 +47,6 @@ def ask(
     with needed():
         check_source("source", source)
         check_corpus("corpus", given.get("corpus"))
-        for prompt in prompts:
-            if not prompt.strip():
-                raise ArgumentError("prompts", prompt, "text of one or more words")
         from behemoth.evaluate import ask as answers
 
         found = answers(source, prompts, **given)

@@ -135,8 +135,8 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         )
         if shown
     ]
-    labels = {
-        taken.name: taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
+    labelled = {
+        taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})": taken
         for taken in found.measures
         if taken.found is not None
     }
@@ -144,17 +144,14 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         numbers = ("value", "before", "twin", "n")
         table.add_column(name, justify="right" if name in numbers else "left")
     # Cut short, several names would be the same; rather other cells take two lines.
-    table.columns[0].min_width = max(map(len, labels.values()), default=0)
-    for taken in found.measures:
-        if taken.found is None:
-            continue
+    table.columns[0].min_width = max(map(len, labelled), default=0)
+    for label, taken in labelled.items():
         own = taken.found
+        assert own is not None
         between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
         others = (getattr(taken, name) for name in beside)
         cells = ("" if other is None else f"{other:.3g}" for other in others)
-        table.add_row(
-            labels[taken.name], f"{own.value:.3g}", *cells, between, f"{own.count:,}", own.over
-        )
+        table.add_row(label, f"{own.value:.3g}", *cells, between, f"{own.count:,}", own.over)
     screen.print(table)
     missing = [taken for taken in found.measures if taken.missing]
     if missing:

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from os import PathLike
 
-from behemoth.support.checks import check_directory, check_permission, path_of, whole_number
+from behemoth.support.checks import (
+    check_directory,
+    check_permission,
+    check_unclaimed,
+    path_of,
+    whole_number,
+)
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
-from behemoth.support.kinds import kind_of
 from behemoth.support.progress import ProgressLike, task
 
 from .grammar import Grammar
@@ -64,8 +69,7 @@ def train_tokenizer(
     if place is not None:
         allowed = "a directory of its own"
         check_directory("out", place, allowed)
-        if (kind := kind_of(place)) is not None:
-            raise ArgumentError("out", f"{place}, which is {kind}", allowed)
+        check_unclaimed("out", place, allowed)
         check_permission(place)
     with needed():
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

@@ -23,11 +23,18 @@ from typing import Any, Literal
 import numpy as np
 
 from behemoth._gen import digest_file
-from behemoth.support.checks import check_directory, is_url, part_of, path_of, whole_number
+from behemoth.support.checks import (
+    check_directory,
+    check_unclaimed,
+    is_url,
+    part_of,
+    path_of,
+    whole_number,
+)
 from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
-from behemoth.support.kinds import KINDS, held, kind_of
+from behemoth.support.kinds import KINDS, held
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
@@ -316,10 +323,8 @@ def _locked(stack: ExitStack, out: Path, *, alone: bool) -> bool:
 def _check_place(out: Path) -> None:
     """Refuse a directory of another kind; the engine refuses other files, and other corpora."""
     check_directory("out", out)
-    kind = kind_of(out)
-    if kind not in (None, KINDS[MANIFEST], KINDS["spec.toml"]):
-        allowed = "a new or empty directory, or one of this corpus"
-        raise ArgumentError("out", f"{out}, which is {kind}", allowed)
+    allowed = "a new or empty directory, or one of this corpus"
+    check_unclaimed("out", out, allowed, but=(KINDS[MANIFEST], KINDS["spec.toml"]))
 
 
 def _is_replaced(corpus: Corpus, out: Path) -> bool:

@@ -273,19 +273,24 @@ class EditDelta:
         given: Any = model
         if not isinstance(given, torch.nn.Module):
             raise ArgumentError("model", given, "a model; Run.load_model gives that of a run")
-        parameters, changes = parameters_of(model), self.of_parameters
-        check_tied(parameters, changes)
-        modules = modules_of(model, self.of_modules)
-        check_shapes(parameters, changes)
+        parameters, modules = self.places_in(model)
         # Subtracting a change would leave rounding errors: copies of the originals are kept.
-        originals = {name: parameters[name].detach().clone() for name in changes}
+        originals = {name: own.detach().clone() for name, own in parameters.items()}
         with torch.no_grad():
-            for name, change in changes.items():
+            for name, change in self.of_parameters.items():
                 parameter = parameters[name]
                 wide = widened(parameter)
                 parameter.copy_(wide + change.to_dense().to(wide))  # in the parameter's own type
         marks = {name: seat(module, self.of_modules[name]) for name, module in modules.items()}
-        return AppliedDelta({name: parameters[name] for name in changes}, originals, modules, marks)
+        return AppliedDelta(parameters, originals, modules, marks)
+
+    def places_in(self, model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Module]]:
+        """Return the parameters and modules that the changes are for; refuse as `apply` does."""
+        parameters, changes = parameters_of(model), self.of_parameters
+        check_tied(parameters, changes)
+        modules = modules_of(model, self.of_modules)
+        check_shapes(parameters, changes)
+        return {name: parameters[name] for name in changes}, modules
 
     def geometry(self) -> list[dict[str, Any]]:
         """Return norm, rank and spectrum of every change.

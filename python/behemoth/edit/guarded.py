@@ -157,18 +157,10 @@ def check_deltas(method: EditMethod, model: nn.Module, deltas: Sequence[Any]) ->
         For an object of another class, and for a parameter or module that the model lacks, or has
         in another shape.
     """
-    from behemoth.delta.delta import (
-        Dense,
-        EditDelta,
-        LowRank,
-        check_tied,
-        modules_of,
-        parameters_of,
-    )
-    from behemoth.delta.fit import check_shapes
+    from behemoth.delta.delta import Dense, EditDelta, LowRank
     from behemoth.delta.module import ModuleChange
 
-    name, parameters = method.info.name, parameters_of(model)
+    name = method.info.name
     for delta in deltas:
         if not isinstance(delta, EditDelta):
             kind = type(delta).__name__
@@ -180,12 +172,8 @@ def check_deltas(method: EditMethod, model: nn.Module, deltas: Sequence[Any]) ->
                     f"method {name} returned {kind} in place of the change of {key}: Dense or "
                     "LowRank, or a change of a module"
                 )
-        of_parameters, of_modules = delta.of_parameters, delta.of_modules
         try:
-            check_tied(parameters, of_parameters)
-            check_shapes(parameters, of_parameters)
-            if of_modules:
-                modules_of(model, of_modules)
+            delta.places_in(model)
         except ArgumentError as error:
             raise MethodError(
                 f"method {name} returned a delta that does not fit the model: {error}"

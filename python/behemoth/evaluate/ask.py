@@ -103,15 +103,12 @@ def ask(
         if len(own) > room:
             got = f"{prompt[:20]}... of {len(own)} tokens"
             raise ArgumentError("prompts", got, f"up to {room} before an answer of {most}")
-    rows = _answers(model, run.corpus, asked, tokens, "before", most, top)
+    stages = [_answers(model, run.corpus, asked, tokens, "before", most, top)]
     if delta is not None:
         with delta.apply(model):
-            rows += _answers(model, run.corpus, asked, tokens, "after", most, top)
-    frame = pl.DataFrame(rows, schema=ANSWERS, orient="row")
-    # A prompt's rows together.
-    stages = len(rows) // max(1, len(asked))
-    order = np.arange(len(rows)).reshape(stages, len(asked)).T.ravel() if rows else []
-    return frame[order]
+            stages.append(_answers(model, run.corpus, asked, tokens, "after", most, top))
+    rows = [row for of_prompt in zip(*stages, strict=True) for row in of_prompt]
+    return pl.DataFrame(rows, schema=ANSWERS, orient="row")
 
 
 def _tokens(corpus: Corpus, prompt: object) -> list[int]:

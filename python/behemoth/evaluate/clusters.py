@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["check_bootstrap", "groups_of", "interval", "names_of", "numbered", "proper",
-           "resampled_weights", "weight_parts"]  # fmt: skip
+__all__ = ["check_bootstrap", "groups_of", "interval", "names_of", "numbered", "numbered_rows",
+           "proper", "resampled_weights", "weight_parts"]  # fmt: skip
 
 _MOST = 1 << 22  # weights in memory at a time
 _STILL = 1e-12  # a width up to this share of the ends is rounding
@@ -38,6 +38,13 @@ def numbered(values: pl.Series) -> NDArray[np.int64]:
     if not len(values):
         return np.zeros(0, np.int64)
     return (values.rank("dense") - 1).to_numpy().astype(np.int64)
+
+
+def numbered_rows(frame: pl.DataFrame, by: Sequence[str]) -> NDArray[np.int64]:
+    """Return the number of each row's group: int64[rows], from 0; without columns all are 0."""
+    if not by:
+        return np.zeros(frame.height, np.int64)
+    return numbered(frame.select(pl.struct(by)).to_series())
 
 
 def check_bootstrap(resamples: object, level: float, seed: object) -> None:

@@ -28,7 +28,7 @@ from .clusters import (
     groups_of,
     interval,
     names_of,
-    numbered,
+    numbered_rows,
     proper,
     resampled_weights,
 )
@@ -269,11 +269,7 @@ def _group_dose(
     part: pl.DataFrame, keys: list[str], quantile: float, resamples: int, level: float, seed: int
 ) -> dict[str, Any]:
     """Return the row of `ed50` of one group of edits, whose clusters are by the columns `keys`."""
-    cluster = (
-        numbered(part.select(pl.struct(keys)).to_series())
-        if keys
-        else np.zeros(len(part), np.int64)
-    )
+    cluster = numbered_rows(part, keys)
     clusters = int(cluster.max()) + 1
     dose = part["dose"].cast(pl.Float64).to_numpy()
     reached = part["reached"].to_numpy()

@@ -14,10 +14,16 @@ from behemoth.study.analysis.estimate import cluster_of
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
-from behemoth.support.checks import check_directory, check_permission, flag, path_of, whole_number
+from behemoth.support.checks import (
+    check_directory,
+    check_permission,
+    check_unclaimed,
+    flag,
+    path_of,
+    whole_number,
+)
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
-from behemoth.support.kinds import kind_of
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores, listed, processor, versions
 from behemoth.support.text import listed_text
@@ -149,8 +155,7 @@ def _check_place(place: Path) -> None:
         check_directory("out", folder, allowed)
     if (place / "report.html").is_dir():
         raise ArgumentError("out", f"{place / 'report.html'}, a directory", allowed)
-    if (kind := kind_of(place)) is not None:
-        raise ArgumentError("out", f"{place}, which is {kind}", allowed)
+    check_unclaimed("out", place, allowed)
     check_permission(place)
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Collection
 from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
@@ -84,6 +85,18 @@ def as_found(path: str | PathLike[str], unknown: str = "") -> str:
         return f"{text}, which does not exist"
     kind = kind_of(Path(text)) or ("empty" if _is_empty(Path(text)) else unknown)
     return f"{text}, which is {kind}" if kind else text
+
+
+def check_unclaimed(argument: str, place: Path, allowed: str, *, but: Collection[str] = ()) -> None:
+    """Refuse to write into a directory of a known kind, except those of `but`, such as ``a spec``.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    kind = kind_of(place)
+    if kind is not None and kind not in but:
+        raise ArgumentError(argument, f"{place}, which is {kind}", allowed)
 
 
 def _is_empty(place: Path) -> bool:

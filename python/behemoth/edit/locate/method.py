@@ -180,9 +180,11 @@ class LocateAndEdit(TargetBudget, ABC):
         tokens = rows * (self.prefix_tokens + SENTENCE)
         return tokens * behind * ACTIVATIONS * architecture.width
 
-    def _prefixes(self) -> int:
-        """Return the maximum number of prefixes, of a model without a document mask."""
-        return _PREFIXES if self.prefixes is None else self.prefixes
+    def _prefixes(self, *, masked: bool = False) -> int:
+        """Return the number of prefixes, of a model trained with a document mask if `masked`."""
+        if self.prefixes is not None:
+            return self.prefixes
+        return 0 if masked else _PREFIXES
 
     def _kept(self) -> int:
         """Return the maximum number of kept sentences of an edit (`sites_of`)."""
@@ -264,14 +266,11 @@ class LocateAndEdit(TargetBudget, ABC):
 
         if not plans:
             return []
-        prefixes = self.prefixes
-        if prefixes is None:
-            prefixes = 0 if context.training().document_mask else _PREFIXES
         sites = sites_of(
             plans,
             context.corpus,
             Places(context.corpus, self.token),
-            prefixes=prefixes,
+            prefixes=self._prefixes(masked=context.training().document_mask),
             prefix_tokens=self.prefix_tokens,
             kept=self.kept,
             seed=context.seed,

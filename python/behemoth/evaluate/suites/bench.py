@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.evaluate.aggregate import aggregate, has_rows
-from behemoth.evaluate.clusters import numbered
+from behemoth.evaluate.clusters import numbered_rows
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
@@ -473,7 +473,7 @@ def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
 
 def numbered_subjects(facts: pl.DataFrame) -> NDArray[np.int64]:
     """Return the number of the subject, or linked object, of each row, from 0: int64[rows]."""
-    return numbered(facts.select(pl.struct("link", "subject")).to_series())
+    return numbered_rows(facts, ("link", "subject"))
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:

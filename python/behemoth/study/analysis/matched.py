@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.evaluate.clusters import numbered
+from behemoth.evaluate.clusters import numbered, numbered_rows
 
 from .dose import broke_down
 from .estimate import Estimate, clusters_of, jackknife
@@ -228,7 +228,7 @@ def _outcomes(
     both = pl.concat(parts)
     side, result = both["side"].to_numpy(), both["outcome"].to_numpy()
     value = both["cost"].fill_null(float("nan")).to_numpy()
-    point = numbered(both.select(pl.struct("side", "setting")).to_series())
+    point = numbered_rows(both, ("side", "setting"))
     size = int(point.max(initial=0)) + 1
 
     def curves(chosen: NDArray[np.bool_]) -> list[tuple[NDArray[Any], NDArray[Any]]]:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.evaluate.clusters import numbered
+from behemoth.evaluate.clusters import numbered_rows
 from behemoth.evaluate.dose import ed50
 
 from .binomial import binomial
@@ -37,8 +37,7 @@ def doubled(frame: pl.DataFrame, exposures: str = "exposures") -> pl.DataFrame:
 
 def model_of(frame: pl.DataFrame) -> NDArray[np.int64]:
     """Return the number of each row's trained model: int64 [rows], from 0."""
-    keys = ["model"] if "model" in frame.columns else cluster_keys(frame)
-    return numbered(frame.select(pl.struct(keys)).to_series())
+    return numbered_rows(frame, ["model"] if "model" in frame.columns else cluster_keys(frame))
 
 
 def demeaned(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
