@@ -248,8 +248,9 @@ _METHODS_MORE = (
     "Failed trials, such as those in which every edit failed, are counted below their method and "
     "included in no number. Norm of the change: the median "
     "Frobenius norm. Seconds are per edit, as made in the stacks of its trial. Operations are "
-    "those of matrix products and attention, counted on one edit (or batch) that is made alone "
-    "with cached covariances; memory is the peak of its tensors besides the model. "
+    "those of matrix products and attention, counted on one edit (or batch) of the first world and "
+    "initialisation, made alone with cached covariances; memory is the peak of its tensors besides "
+    "the model. "
     "Ranges below a number are 95% intervals of the cluster jackknife; there is none with one "
     "cluster, or if leaving out a cluster changes nothing."
 )

@@ -1,6 +1,7 @@
 """MEND: its networks token by token, and that no fact of a half teaches its own editors."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ import torch
 from behemoth import ArgumentError, Corpus, World
 from behemoth.edit.batch import edit_rows_of
 from behemoth.edit.meta import training
-from behemoth.edit.meta.factors import factors_of
+from behemoth.edit.meta.factors import contributing, factors_of
 from behemoth.edit.meta.network import Editor, changes_of
 from behemoth.edit.meta.training import halves
 from behemoth.edit.methods.mend import Mend
@@ -120,7 +121,7 @@ def trainer_of(model, corpus, settings):
     return training._Trainer(model, NAMES, plans, 0, settings, torch.empty(0, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("together", [1, 2, 3])
+@pytest.mark.parametrize("together", [1, 2, 3, 7])
 def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, together):
     """One group of edits after the other, each in a model of its own, the whole of it."""
     settings = {"together": together, "training_batch": 7, "edited": 1.7}
@@ -142,11 +143,43 @@ def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, tog
                    for name, change in made.items()}  # fmt: skip
         logits = torch.func.functional_call(model, changed, (), {"input_ids": tokens}).logits
         after = logits.log_softmax(-1)[rows, columns - 1]
-        is_edit = rows % one.tokens_kbt.shape[1] <= one.settings.rephrased
+        is_edit = rows % one.tokens_kbt.shape[1] < one.answering
         nll += (-after[is_edit].gather(1, labels[rows, columns][is_edit, None])).flatten().tolist()
         divergence += (before.exp() * (before - after)).sum(1)[~is_edit].tolist()
     wanted = one.settings.edited * np.mean(nll) + np.mean(divergence)
     assert float(one._loss(editors, chosen)) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_updates_of_many_tokens_are_summed_to_dense_changes(model, small_corpus):
+    """Factors of a higher rank than the weight's would take longer than its own product."""
+    one = trainer_of(model, small_corpus, {"training_batch": 6, "together": 6})
+    draw, straight = torch.Generator().manual_seed(1), one.architecture
+    for tokens, factored in ((1, True), (9, False)):
+        one.architecture = straight
+        left = torch.randn(6, 20, tokens, generator=draw)
+        right = torch.randn(6, tokens, 30, generator=draw)
+        wanted = (left @ right).sum(0)
+        made = one._summed(left, right)
+        assert len(made) == (2 if factored else 1)
+        torch.testing.assert_close((made[0] @ made[1] if factored else made[0])[0], wanted)
+        one.architecture = SimpleNamespace(transposed=True)
+        made = one._summed(left, right)
+        torch.testing.assert_close((made[0] @ made[1] if factored else made[0])[0], wanted.T)
+
+
+def test_tokens_without_a_gradient_are_left_out():
+    draw = torch.Generator().manual_seed(1)
+    inputs, gradients = (torch.randn(3, 5, width, generator=draw) for width in (4, 2))
+    gradients[0, [0, 2, 4]] = 0
+    gradients[1, 1:] = 0
+    gradients[2] = 0
+    kept_inputs, kept = contributing(inputs, gradients)
+    assert kept.shape == (3, 2, 2) and kept_inputs.shape == (3, 2, 4)
+    assert torch.equal(kept[0], gradients[0, [1, 3]])
+    assert torch.equal(kept_inputs[0], inputs[0, [1, 3]])
+    assert torch.equal(kept[1], torch.stack([gradients[1, 0], torch.zeros(2)]))
+    assert not kept[2].any() and not kept_inputs[2].any()
+    torch.testing.assert_close(kept.mT @ kept_inputs, gradients.mT @ inputs)
 
 
 def test_training_makes_the_loss_smaller(model, small_corpus):
@@ -234,7 +267,8 @@ def test_new_answers_count_in_other_written_wordings(rephrased, found):
     corpus = Corpus(World(40, 2, 12, seed=5), exposures=4, paraphrases=4, held_out=1, base=60)
     settings = Mend(**QUICK, rephrased=rephrased).training_settings(0, edits=1)
     plans = training._training_plans(corpus, 0, settings)
-    grid = training._grid(plans, 0, settings, torch.Generator().manual_seed(1))
+    *grid, answering = training._grid(plans, 0, settings, torch.Generator().manual_seed(1))
+    assert answering == 1 + found
     second = set()
     for plan, tokens, labels in zip(plans, *grid, strict=True):
         asked = corpus.probes(plan.edits["fact"].to_numpy(), ["default"]).filter(
@@ -244,13 +278,12 @@ def test_new_answers_count_in_other_written_wordings(rephrased, found):
         written = [(*prompt, *answer) for prompt in asked["prompt"].to_list()]
         said = [
             tuple(row[: 1 + int((own != IGNORED).nonzero().max())].tolist())
-            for row, own in zip(tokens[: 1 + rephrased], labels[: 1 + rephrased], strict=True)
-            if bool((own != IGNORED).any())
+            for row, own in zip(tokens[:answering], labels[:answering], strict=True)
         ]
         assert said[0] == written[0] and len(set(said)) == len(said) == 1 + found
         assert set(said) <= set(written)
         second |= {written.index(sentence) for sentence in said[1:2]}
-        assert bool((labels[1 + rephrased :] != IGNORED).any()), "retained rows are behind them"
+        assert bool((labels[answering:] != IGNORED).any()), "retained rows are behind them"
     assert len(second) == (2 if found else 0), "not the same wording of every fact"
 
 

@@ -207,6 +207,20 @@ def test_methods_may_be_kept_to_some_points(tiny):
         Study.parse(changed(tiny, 'label = "ascent"', 'label = "a"\nwhere = { "world.seed" = 0 }'))
 
 
+def test_costs_are_counted_in_the_first_world_and_initialisation_of_each_method(tiny):
+    text = changed(tiny, "[grid]", '[grid]\n"world.seed" = [0, 1]\n"train.seed" = [0, 1]')
+    last = changed(text, 'label = "ascent"', 'label = "ascent"\nwhere = { "world.seed" = [1] }')
+    expansion = Study.parse(last).expand(1)
+    models, counted = expansion.models, {}
+    for trial in expansion.trials:
+        if trial.counted:
+            seeds = (models[trial.model].corpus.world.get("seed", 0), models[trial.model].config.seed)
+            counted.setdefault(trial.choice.label, set()).add(seeds)
+    assert counted.pop("ascent") == {(1, 0)}
+    assert counted and set(map(tuple, counted.values())) == {((0, 0),)}
+    assert not all(trial.counted for trial in expansion.trials)
+
+
 def test_a_world_may_be_a_table_that_lies_beside_the_study(tiny, tmp_path):
     for name, last in (("a", "tea"), ("b", "rum")):
         rows = [f"p{i},likes,{last if i % 2 else 'milk'}" for i in range(20)]

@@ -14,7 +14,8 @@ from behemoth.study.trial.trial import Trial
 def small(tiny):
     """One model and one trial, of single edits."""
     head, _, rest = tiny.partition("[[method]]")
-    return f"{head}[[method]]{rest.partition('[[method]]')[0]}".replace("[1, 4]", "[1]")
+    own = f"{head}[[method]]{rest.partition('[[method]]')[0]}[grid]\n"
+    return own.replace("[1, 4]", "[1]")
 
 
 def test_a_cost_that_cannot_be_counted_leaves_the_trial(small, in_process, tmp_path, monkeypatch):
@@ -31,6 +32,19 @@ def test_a_cost_that_cannot_be_counted_leaves_the_trial(small, in_process, tmp_p
         "cost: it could not be counted: RuntimeError: no formula for this operation"
     )
     assert results.edits.collect().height == record.edits == 4
+
+
+def test_a_cost_is_counted_with_the_first_initialisation_alone(small, in_process, tmp_path):
+    """The others cost the same, and to count them takes longer than their edits."""
+    in_process(small.replace("[grid]", '[grid]\n"train.seed" = [1, 0]'), tmp_path / "s")
+    results = Results.open(tmp_path / "s")
+    models = results.models.collect()
+    seed_of = dict(zip(models["model"], models["seed"], strict=True))
+    counted = {
+        seed_of[results.directory.trial_record(name).model]: name in results.edit_costs
+        for name in results.done
+    }
+    assert counted == {1: True, 0: False}
 
 
 def test_the_time_of_a_resumed_training_is_that_of_all_its_steps(

@@ -33,3 +33,19 @@ def factors_of(
         name: (inputs, gradient.detach())
         for (name, (inputs, _)), gradient in zip(seen.items(), gradients, strict=True)
     }
+
+
+def contributing(inputs_nti: Tensor, gradients_nto: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors of the tokens whose gradients are not zero, first in each row.
+
+    T becomes the largest number of such tokens of a row, and shorter rows are padded with zeros. In
+    the last block they are the tokens before those of the answer alone.
+    """
+    there_nt = (gradients_nto != 0).any(-1)
+    longest = max(1, int(there_nt.sum(1).max()))
+    places = there_nt.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :longest, None]
+    kept = there_nt.gather(1, places[..., 0])[..., None]
+    return tuple(
+        factor.gather(1, places.expand(-1, -1, factor.shape[-1])) * kept
+        for factor in (inputs_nti, gradients_nto)
+    )  # type: ignore[return-value]

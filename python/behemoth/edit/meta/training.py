@@ -35,7 +35,7 @@ from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance
 
-from .factors import factors_of
+from .factors import contributing, factors_of
 from .network import Editor, Editors, restored, saved, update
 
 __all__ = ["TrainingSettings", "halves", "trained_editors"]
@@ -174,8 +174,8 @@ class _Trainer:
         self.architecture = Architecture.of(model)
         self.head = model.get_submodule(self.architecture.head)
         device = like.device
-        grid = _grid(plans, half, settings, self.generator)
-        self.tokens_kbt, self.labels_kbt = (part.to(device) for part in grid)
+        tokens, labels, self.answering = _grid(plans, half, settings, self.generator)
+        self.tokens_kbt, self.labels_kbt = tokens.to(device), labels.to(device)
         self.together = min(settings.together, settings.batch, len(self.tokens_kbt))
         # Complete groups only; edits that are left over are used in another order.
         self.size = min(settings.batch, len(self.tokens_kbt)) // self.together * self.together
@@ -220,7 +220,7 @@ class _Trainer:
         """
         found = factors_of(self.model, self.tokens_kbt[:, 0], self.labels_kbt[:, 0], self.modules)
         self.factors = {
-            name: (inputs.to(self.like), gradients.to(self.like))
+            name: contributing(inputs.to(self.like), gradients.to(self.like))
             for name, (inputs, gradients) in found.items()
         }
         self.last = LastBlocks(self.model, self._first_layer())
@@ -270,10 +270,7 @@ class _Trainer:
         changes = {}
         for name, (inputs, gradients) in self.factors.items():
             made = update(editors[name], inputs[chosen], gradients[chosen])
-            left, right = (self._summed(part) for part in (made[0], made[1].mT))
-            right = right.mT
-            turned = self.architecture.transposed
-            changes[f"{name}.weight"] = (right.mT, left.mT) if turned else (left, right)
+            changes[f"{name}.weight"] = self._summed(*made)
         asked = self.asked_kbt[chosen]
         with StackedDeltas(self.model, changes).attached():
             stream = self.last(self.stream_kbtd[chosen].flatten(0, 1), self.calls)
@@ -281,16 +278,24 @@ class _Trainer:
         after = self._scores(self.last.normed(states))
         with torch.no_grad():
             before = self._scores(self.before_ad[self.number_kbt[chosen][asked]])
-        edited = torch.nonzero(asked)[:, 1] <= self.settings.rephrased
+        edited = torch.nonzero(asked)[:, 1] < self.answering
         nll = F.nll_loss(after, self.labels_kbt[chosen][asked], reduction="none")
         divergence = (before.exp() * (before - after)).sum(1)
         kept = divergence[~edited].mean() if bool((~edited).any()) else 0.0
         return self.settings.edited * nll[edited].mean() + kept
 
-    def _summed(self, factors_kwt: Tensor) -> Tensor:
-        """Return the factors of each group's edits, concatenated: [K / g, w, g T]."""
-        groups = factors_kwt.unflatten(0, (-1, self.together))
-        return groups.transpose(1, 2).flatten(2)
+    def _summed(self, left_kot: Tensor, right_kti: Tensor) -> tuple[Tensor, ...]:
+        """Return the sum of each group's updates, as `StackedDeltas` takes changes of a weight."""
+        left = left_kot.unflatten(0, (-1, self.together)).transpose(1, 2).flatten(2)
+        right = right_kti.unflatten(0, (-1, self.together)).flatten(1, 2)
+        outputs, rank, inputs = left.shape[1], left.shape[2], right.shape[2]
+        positions = self.together * self.tokens_kbt[0].numel()
+        factored = positions * rank * (outputs + inputs)
+        turned = self.architecture.transposed
+        if factored > (positions + rank) * outputs * inputs:  # multiplications with each
+            dense = torch.bmm(left, right)
+            return (dense.mT if turned else dense,)
+        return (right.mT, left.mT) if turned else (left, right)
 
     def _scores(self, states_ad: Tensor) -> Tensor:
         """Return the log-probabilities of the next token: [a, v]."""
@@ -306,11 +311,11 @@ def _retained(plan: EditPlan, half: int, most: int) -> Rows:
 
 def _grid(
     plans: Sequence[EditPlan], half: int, settings: TrainingSettings, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return the rows of each edit: tokens and labels [K, b, T].
+) -> tuple[Tensor, Tensor, int]:
+    """Return the rows of each edit: tokens and labels [K, b, T], and how many have its answer.
 
-    The first row is the one whose gradient makes the edit; the next `settings.rephrased` have the
-    same answer in other wordings, chosen at random; the rest are retained rows.
+    The first row is the one whose gradient makes the edit; the next, at most `settings.rephrased`,
+    have the same answer in other wordings, chosen at random; the rest are retained rows.
     """
     groups = [
         [
@@ -322,7 +327,7 @@ def _grid(
         for edit in [edit_rows_of(plan, "answer")]
     ]
     length = max(rows.tokens.shape[1] for group in groups for rows in group)
-    sizes = [1, settings.rephrased, max(len(group[2]) for group in groups)]
+    sizes = [max(map(len, same)) for same in zip(*groups, strict=True)]
     tokens, labels = [], []
     for group in groups:
         first = group[0].padded(length)
@@ -334,7 +339,7 @@ def _grid(
             tokens += [padded.tokens, first.tokens.expand(fill, -1)]
             labels += [padded.labels, nothing]
     shape = (len(groups), sum(sizes), length)
-    return torch.cat(tokens).view(shape), torch.cat(labels).view(shape)
+    return torch.cat(tokens).view(shape), torch.cat(labels).view(shape), sizes[0] + sizes[1]
 
 
 def _others(edit: Rows, most: int, generator: torch.Generator) -> list[int]:

@@ -124,14 +124,17 @@ def expand(study: Study, threads: int) -> Expansion:
     trials: dict[str, TrialUnit] = {}
     made: dict[str, Corpus] = {}
     said: set[str] = set()
+    first: dict[str, tuple[Any, int]] = {}
     for values in study.points:
         point = _Point(study, values, threads, made)
+        seeds = (point.unit.world.get("seed", 0), point.config.seed)
         said.update(_names(point.tables))
         models.setdefault(point.model.id, point.model)
         for trial, twin in point.trials():
             if twin is not None:
                 models.setdefault(twin.id, twin)
-            other = trials.setdefault(trial.id, trial)
+            counted = first.setdefault(trial.choice.label, seeds) == seeds
+            other = trials.setdefault(trial.id, replace(trial, counted=counted))
             if other.choice.label != trial.choice.label:
                 raise ArgumentError(
                     "method", trial.choice.label, f"one that differs from {other.choice.label!r}"

@@ -216,6 +216,9 @@ class TrialUnit:
         Number of edited facts that have swapped exposures with another fact; not part of the id.
     twin : str, optional
         Id of the model that the suite compares with, which follows from the model and the plan.
+    counted : bool
+        Whether the cost of its edits is counted; not part of the id. Counting takes longer than the
+        edits, and other worlds and initialisations differ in the number of retained rows at most.
     """
 
     id: str
@@ -226,6 +229,7 @@ class TrialUnit:
     rotation: int = 0
     swap: int = 0
     twin: str | None = None
+    counted: bool = True
 
     @classmethod
     def of(
@@ -274,6 +278,7 @@ class TrialUnit:
             "rotation": self.rotation,
             "swap": self.swap,
             "twin": self.twin,
+            "counted": self.counted,
         }
 
     @classmethod
@@ -288,6 +293,7 @@ class TrialUnit:
             values["rotation"],
             values["swap"],
             values["twin"],
+            values["counted"],
         )
 
 

@@ -1,8 +1,9 @@
 """Costs of edits, counted once per kind of trial.
 
-Without early stopping the cost is the same for all models of a size, and a study counts it once;
-with `stop_loss` it depends on the edit, and is counted in every trial (`Trial.kind`). Counting
-repeats an edit, in about twice its time; the workers of a study share the counts.
+Without early stopping the cost is the same for all plans of one shape (`Trial.kind`), and a study
+counts it once; with `stop_loss` it depends on the edit, and is counted in every trial of the first
+world and initialisation (`TrialUnit.counted`). Counting repeats an edit, in about twice its time;
+the workers of a study share the counts.
 """
 
 from __future__ import annotations

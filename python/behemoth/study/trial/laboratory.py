@@ -186,7 +186,8 @@ class Laboratory:
                     frame.write_parquet(temporary)
         cost = None
         try:
-            cost = self._costs.of(trial.kind, trial.cost)
+            if unit.counted:
+                cost = self._costs.of(trial.kind, trial.cost)
         except Exception as error:  # what the trial measured stands without its cost
             self._run = self._twin = None  # the edit may have left the model changed
             reasons.append(f"cost: it could not be counted: {error_text(error)}")
