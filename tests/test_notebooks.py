@@ -59,13 +59,17 @@ def test_suites():
     assert repr(whole) == "SuiteResult(unlearning of 'edit', 2 measures)"
 
 
-def test_runs_plans_and_studies(trained):
+def test_runs_plans_edits_and_studies(trained, tmp_path):
     run = bh.load(trained)
     assert rows(run)["model"] == "nano" and rows(run)["facts"] == "360"
     plan = bh.plan(run, edits=2, repeats=3)
     shown = rows(plan)
     assert shown["edits"] == "2" and shown["probes, edited"] == "2"
     assert shown["rows of training"] == f"{plan.rows:,}"
+    edit = bh.edit(run, plan, "lora", tmp_path / "edit", settings={"steps": 1})
+    shown = rows(bh.load(edit))
+    assert shown["edits"] == "2 edits in one batch by lora" and shown["complete"] == "yes"
+    assert "steps=1" in shown["settings"] and shown["failed"] == "0"
     study = rows(bh.Study.parse(STUDY))
     assert study["question"] == "Is 1 &lt; 2?" and study["methods"] == "lora"
 

@@ -20,22 +20,26 @@ def test_values_that_json_does_not_have_are_null_and_come_back(tmp_path):
         Taken("truth_ratio", "", 1, Found(math.nan)),
         Taken("score", "", 1, Found(0.5)),
         Taken("kl_twin_forget", "", 1, missing="a twin"),
+        Taken("log_ratio", "", 1, Found(0.5, low=-math.inf, high=math.inf)),
     )
     suite = SuiteResult(
         "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
     )
     assert suite.save(tmp_path) == tmp_path
     written = json.loads((tmp_path / "suite.json").read_text(), parse_constant=refuse)
-    steps, ratio, score, divergence = written["measures"]
+    steps, ratio, score, divergence, log_ratio = written["measures"]
     assert (divergence["value"], divergence["missing"]) == (None, "a twin")
     assert (steps["value"], steps["low"], steps["high"], steps["twin"]) == (None, 3.0, None, 2.0)
     assert steps["infinite"] == ["value", "high"]
+    assert (log_ratio["low"], log_ratio["infinite"]) == (None, ["high", "-low"])
     assert ratio["value"] is None and "infinite" not in ratio | score
     read = SuiteResult.load(tmp_path)
     assert read.measures[0] == measures[0] and read.measures[2:] == measures[2:]
     assert math.isnan(read["truth_ratio"])
-    assert list(read) == ["relearning_steps", "truth_ratio", "score"] and len(read) == 3
-    assert len(replace(read, measures=measures[3:])) == 0 and replace(read, measures=measures[3:])
+    assert list(read) == ["relearning_steps", "truth_ratio", "score", "log_ratio"]
+    assert len(read) == 4
+    missing = replace(read, measures=measures[3:4])
+    assert len(missing) == 0 and missing
     assert {name: read[name] for name in read}["score"] == 0.5 and "kl_twin_forget" not in read
 
 

@@ -33,6 +33,13 @@ def test_every_frame_says_which_trial_it_is_of(results, name, schema):
     assert frame["trial"].n_unique() == 8 and frame["label"].null_count() == 0
 
 
+def test_a_notebook_shows_what_was_done(results):
+    shown = results._repr_html_()
+    for name, value in (("trials", 8), ("done", 8), ("failed", 0)):
+        assert f"<th>{name}</th><td>{value}</td>" in shown
+    assert "LoRA, rank 1, LoRA, rank 4, ascent, batch" in shown
+
+
 def test_frames_of_models(results):
     models = results.models.collect()
     assert dict(models.schema) == MODELS and models["rotation"].to_list() == [0, 1]

@@ -138,6 +138,23 @@ class EditRecord:
         told = told_edits(len(self.edits), self.single, self.method, bool(self.checkpoints))
         return f"EditRecord({fspath(self.directory)!r}, {told})"
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            f"Edit {fspath(self.directory)}",
+            {
+                "run": fspath(self.run),
+                "edits": told_edits(len(self.edits), self.single, self.method,
+                                    bool(self.checkpoints)),
+                "settings": ", ".join(f"{name}={value}" for name, value in self.settings.items()),
+                "place": self.place or "",
+                "seed": self.seed,
+                "complete": self.complete,
+                "failed": len(self.failed),
+            },
+        )  # fmt: skip
+
     @property
     def keys(self) -> Sequence[int | None]:
         """The keys of the deltas: numbers of single edits, or only None."""

@@ -142,6 +142,20 @@ class Results:
             f"{len(self.about.trials):,} trials done{failed})"
         )
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            f"Study {self.about.name}",
+            {
+                "directory": fspath(self.path),
+                "methods": ", ".join(dict.fromkeys(trial.label for trial in self.about.trials)),
+                "trials": len(self.about.trials),
+                "done": len(self.done),
+                "failed": len(self.failures),
+            },
+        )
+
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Results:
         """Open a study, finished or not.

@@ -257,8 +257,8 @@ class SuiteResult:
         """Return the contents of ``suite.json``.
 
         Values that are not finite, which JSON does not have, are null; ``infinite`` of a measure
-        names those that are infinite. A measure that could not be taken has a null and, in
-        ``missing``, the reason.
+        names those that are infinite, with a minus sign before those below 0. A measure that could
+        not be taken has a null and, in ``missing``, the reason.
         """
         return {
             "format_version": FORMAT_VERSION,
@@ -355,6 +355,7 @@ def _plain(taken: Taken) -> dict[str, Any]:
     assert taken.found is not None
     values = {**asdict(taken.found), "before": taken.before, "twin": taken.twin}
     infinite = [key for key, value in values.items() if value == math.inf]
+    infinite += [f"-{key}" for key, value in values.items() if value == -math.inf]
     plain = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
@@ -367,7 +368,8 @@ def _taken(row: dict[str, Any]) -> Taken:
     head = (row["name"], row["meaning"], row["version"])
     if "missing" in row:
         return Taken(*head, missing=row["missing"])
-    row = row | dict.fromkeys(row.get("infinite", ()), math.inf)
+    for name in row.get("infinite", ()):
+        row = row | {name.removeprefix("-"): -math.inf if name.startswith("-") else math.inf}
     value = math.nan if row["value"] is None else row["value"]
     found = Found(value, row["low"], row["high"], row["count"], row["over"])
     # Suites of earlier versions have no numbers of the unedited model.
