@@ -21,7 +21,7 @@ from behemoth.support.parquet import check_rows
 from behemoth.support.provenance import listed
 
 from .directory import RECALL as RECALL_FILE, StudyDirectory
-from .records import ModelRecord, StudyRecord, TrialRecord
+from .records import FOREIGN, ModelRecord, StudyRecord, TrialRecord
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, SUITES, TRACES
 
 __all__ = ["INDEX", "MODELS", "Failure", "Results"]
@@ -272,10 +272,13 @@ class Results:
 
     @property
     def edit_seconds(self) -> dict[str, float]:
-        """Seconds spent on making the edits of each finished trial, by trial id."""
+        """Seconds spent on making the edits of each finished trial of its own, by trial id.
+
+        For models of other tools they are not known: their edits were made elsewhere.
+        """
         return {
             name: record.seconds["edit"]
-            for name in self.done
+            for name in self._own
             if "edit" in ((record := self._records[name]).seconds or {})
         }
 
@@ -284,9 +287,15 @@ class Results:
         """Operations and bytes per edit of each finished trial whose costs were counted, by id."""
         return {
             name: (record.flops, record.memory)
-            for name in self.done
+            for name in self._own
             if (record := self._records[name]).flops is not None and record.memory is not None
         }
+
+    @property
+    def _own(self) -> list[str]:
+        """Ids of the finished trials whose edits the study made itself."""
+        foreign = {row.id for row in self.about.trials if row.family == FOREIGN}
+        return [name for name in self.done if name not in foreign]
 
     @cached_property
     def _model_records(self) -> dict[str, ModelRecord]:

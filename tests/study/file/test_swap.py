@@ -144,6 +144,15 @@ def test_a_study_has_swaps():
     assert alone.trials[0].id == straight.id
 
 
+@pytest.mark.parametrize("own", ["seed = 1", "edits = 1"])
+def test_a_plan_of_a_method_that_chooses_other_facts_is_refused(own):
+    """The facts that were swapped would be left out, and none of those it chooses has moved."""
+    text = SQUARE.replace('name = "lora"', f'name = "lora"\nplan = {{ {own} }}')
+    with pytest.raises(ArgumentError, match=r"'corpus.swap': got 4, allowed: 0 for 'lora', whose"):
+        Study.parse(text).expand()
+    Study.parse(SQUARE.replace('name = "lora"', 'name = "lora"\nplan = { repeats = 2 }')).expand()
+
+
 @pytest.mark.parametrize("value", ["-1", "true", '"many"'])
 def test_swaps_are_whole_numbers(value):
     with pytest.raises(

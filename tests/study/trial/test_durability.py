@@ -14,7 +14,14 @@ from behemoth.model.loss import training_loss
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.study.results import Results
-from behemoth.study.trial.durability import as_batch, log_steps, retention, train_on
+from behemoth.study.trial import trial
+from behemoth.study.trial.durability import (
+    as_batch,
+    as_one_batch,
+    log_steps,
+    retention,
+    train_on,
+)
 from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.device import Machine
 from behemoth.train.optimiser import make_optimiser
@@ -45,6 +52,28 @@ def test_the_frame_of_a_study(finished):
     assert ((frame["margin"] > 0) == frame["kept"]).all()
 
 
+def test_what_lasts_of_a_batch_is_the_batch_of_the_trial(tiny, in_process, tmp_path, monkeypatch):
+    """Made again with the settings of many edits, it would be another one."""
+    head, _, rest = tiny.partition("[[method]]")
+    batch = rest[rest.index('name = "ft"') :].replace("[0, 1]", "[0]")
+    text = f"{head}[measure]\ndurability = 1\n[[method]]\n{batch}"
+    made = []
+    own = trial.retention
+
+    def seen(model, corpus, plan, delta, *others, **named):
+        made.append(delta)
+        return own(model, corpus, plan, delta, *others, **named)
+
+    monkeypatch.setattr(trial, "retention", seen)
+    monkeypatch.setattr(trial, "as_one_batch", None)
+    in_process(text, tmp_path / "s")
+    [delta] = made
+    edits = Results.open(tmp_path / "s").edits.collect()
+    [norm] = edits["norm"].unique()
+    square = sum(float(change.to_dense().square().sum()) for change in delta.changes.values())
+    assert norm == pytest.approx(square**0.5, rel=1e-5)
+
+
 @pytest.fixture
 def ran(finished):
     run = read_run(next((finished[0] / "models").glob("[!.]*")))
@@ -57,9 +86,10 @@ def test_a_corpus_that_says_otherwise_wears_edits_down(ran):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     method = get_method("ft", {"steps": 30, "learning_rate": 1e-3})
     context = EditContext(run.corpus)
-    config = run.config
-    frame, failure = retention(model, run.corpus, plan, method, context, config, steps=40, rate=1.0)
-    assert failure is None
+    delta = as_one_batch(model, plan, method, context)
+    frame = retention(
+        model, run.corpus, plan, delta, run.config, forgets=False, steps=40, rate=1.0
+    )
     margins = frame.group_by("step", maintain_order=True).agg(pl.col("margin").mean())["margin"]
     assert margins[0] > 1 and margins[-1] < margins[0] / 2
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -138,11 +168,16 @@ def test_a_low_rank_run_continues_with_low_rank_updates(ran):
         assert torch.linalg.matrix_rank(change, rtol=1e-3) <= 2
 
 
-def test_a_batch_that_breaks_down_says_so(ran):
+def test_a_batch_that_breaks_down_says_so(ran, tiny, in_process, tmp_path, monkeypatch):
     run, model, plan = ran
     method = get_method("ft", {"steps": 5, "learning_rate": 1e30})
-    config = run.config
-    frame, failure = retention(
-        model, run.corpus, plan, method, EditContext(run.corpus), config, steps=2, rate=0.1
-    )
-    assert frame.is_empty() and failure.startswith("loss")
+    broken = as_one_batch(model, plan, method, EditContext(run.corpus))
+    assert broken.failure.startswith("loss")
+    head, _, rest = tiny.partition("[[method]]")
+    single = rest[rest.index('name = "ft"') :].replace("[0, 1]", "[0]").replace("false", "true")
+    monkeypatch.setattr(trial, "as_one_batch", lambda *_: broken)
+    in_process(f"{head}[measure]\ndurability = 1\n[[method]]\n{single}", tmp_path / "s")
+    results = Results.open(tmp_path / "s")
+    [name] = results.without_retention
+    reason = f"durability: the batch broke down: {broken.failure}"
+    assert results.directory.trial_record(name).reason == reason

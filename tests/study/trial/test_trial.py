@@ -188,3 +188,20 @@ def test_records_from_before_costs_were_counted_are_read(finished, tmp_path):
         file.write_text(json.dumps(values))
     results = Results.open(tmp_path / "old")
     assert results.edit_costs == {} and len(results.done) == len(results.about.trials)
+
+
+def test_efficacy_of_refusals_and_doses_of_batches_are_those_of_the_suite(
+    tiny, in_process, tmp_path
+):
+    head, _, rest = tiny.partition("[[method]]")
+    batch = rest[rest.index('name = "ft"') :].replace("[0, 1]", "[0]")
+    text = f"{head}[measure]\nsuite = 'editing'\n[[method]]\n{batch}"
+    in_process(text.replace("edits = 2", "edits = 2\nkind = 'refusal'"), tmp_path / "s")
+    results = Results.open(tmp_path / "s")
+    edits, suite = results.edits.collect(), results.suites.collect()
+    [efficacy] = suite.filter(measure="efficacy")["value"]
+    assert edits["efficacy"].null_count() == 0
+    assert edits["efficacy"].mean() == pytest.approx(efficacy)
+    # The steps of a batch train all of its edits.
+    assert edits["dose"].null_count() == edits.height == 4
+    assert suite.filter(pl.col("measure") == "dose", pl.col("value").is_not_null()).is_empty()

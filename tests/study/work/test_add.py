@@ -84,6 +84,28 @@ def test_a_model_is_measured_as_its_neighbours_are(copy, theirs):
     for measure in ("efficacy", "kl", "norm", "exact_efficacy"):
         assert other[measure] == pytest.approx(own[measure], rel=1e-3, abs=1e-5), measure
     assert set(frame["family"]) == {"fine-tuning", "foreign"}
+    # What its edits took, elsewhere, is unknown.
+    results = Results.open(copy)
+    [own] = (trial.id for trial in results.about.trials if trial.id != record.id)
+    assert set(results.edit_costs) == set(results.edit_seconds) == {own}
+    assert record.flops is None
+
+
+def test_its_goal_is_that_of_the_plan_also_beside_retraining(in_process, theirs, tmp_path):
+    """To retrain may be to forget, if there are no new objects: the plan has some."""
+    retrained = '[[method]]\nname = "retrain"\n[[method]]\nname = "ft"'
+    text = TEXT.replace('[[method]]\nname = "ft"', retrained)
+    assert in_process(text, tmp_path / "s")[0].done == 2
+    add_model(tmp_path / "s", theirs, name="theirs", **ids(tmp_path / "s"))
+    edits = Results.open(tmp_path / "s").edits.collect()
+    assert set(edits.filter(label="theirs")["dose_kind"]) == {"flip"}
+
+
+def test_single_edits_are_not_what_a_model_has(in_process, theirs, tmp_path):
+    single = TEXT.replace("edits = 3", "edits = 3\nindependent = true")
+    in_process(single.replace('suite = "editing"\n', ""), tmp_path / "s")
+    with pytest.raises(ArgumentError, match=r"plan': got \w+, allowed: one whose edits are made"):
+        add_model(tmp_path / "s", theirs, name="theirs", **ids(tmp_path / "s"))
 
 
 def test_it_stays_when_the_study_is_run_or_merged(copy, study, theirs, in_process, tmp_path):

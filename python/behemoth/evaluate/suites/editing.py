@@ -166,6 +166,8 @@ _ELSEWHERE = (
 def _dose(bench: Bench) -> Found:
     if not bench.deltas:
         raise bench.unedited()
+    if None in bench.deltas and len(bench.plan) > 1:
+        raise MissingError("single edits: the steps of a batch train all of its edits")
     frame = doses(bench.deltas, bench.plan).filter(dose_kind="flip").drop_nulls("dose")
     if frame.is_empty():
         raise MissingError("a method that reports doses of new answers")
@@ -215,7 +217,9 @@ def _spectrum(bench: Bench) -> Found:
 
 
 _SIZE = (
-    Measure("dose", "median number of steps to p(new) > p(old), if all edits reach it", _dose),
+    Measure(
+        "dose", "median number of steps to p(new) > p(old), if all edits reach it", _dose, version=2
+    ),
     Measure(
         "norm",
         "norm of the change relative to that of the changed parameters, mean over edits",

@@ -177,6 +177,7 @@ class _Point:
             config = default_config(**settings)
         self.unit, self.config, self.gone = unit, config, dict[str, ModelUnit]()
         self.twin = self.first = None
+        self.swapped: set[int] = set()
         if self.rotation or self.swap:
             # The same corpus without rotation and swaps.
             drop = (ROTATION[1], SWAP[1])
@@ -197,7 +198,9 @@ class _Point:
                 raise ArgumentError(
                     "edits", None, "the number of facts to edit, where some are swapped"
                 )
-        return replace(unit, exchanged=swapped_pairs(self.corpus, request, self.swap, first))
+        pairs = swapped_pairs(self.corpus, request, self.swap, first)
+        self.swapped = {fact for fact, _ in pairs}
+        return replace(unit, exchanged=pairs)
 
     def trials(self) -> Iterator[tuple[TrialUnit, ModelUnit | None]]:
         """Yield one trial per method, with the twin that its suite compares with, if any."""
@@ -212,6 +215,8 @@ class _Point:
             else:
                 moved = self.swap > 0
                 plan = PlanUnit.of(self.corpus, request, self.twin, self.first, moved=moved)
+                if moved and choice.plan:
+                    self._check_swapped(plan, choice)
             with within("measure"):
                 measure = Measurement.from_dict({**self.tables["measure"], **choice.measure})
             gone = self._without(plan) if measure.twin else None
@@ -222,6 +227,14 @@ class _Point:
                 ),
                 gone,
             )  # fmt: skip
+
+    def _check_swapped(self, plan: PlanUnit, choice: MethodChoice) -> None:
+        """Refuse a plan of a method that would not edit the facts that were swapped."""
+        first = self.corpus if self.first is None else self.first
+        chosen = choose_edits(first, Structure(first.world), plan.request, None).facts.fact
+        if not self.swapped.issubset(chosen.tolist()):
+            allowed = f"0 for {choice.label!r}, whose own plan chooses other facts than [plan]"
+            raise ArgumentError(SWAP, self.swap, allowed)
 
     def _without(self, plan: PlanUnit) -> ModelUnit:
         """Return the twin: a model of the corpus that always had the outcome of a plan's edits."""

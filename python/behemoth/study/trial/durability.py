@@ -31,7 +31,9 @@ from behemoth.train.update import Updater
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["as_batch", "log_steps", "retention", "train_on"]
+    from behemoth.delta.delta import EditDelta
+
+__all__ = ["as_batch", "as_one_batch", "log_steps", "retention", "train_on"]
 
 
 _WARMUP = 10  # steps over which the learning rate rises
@@ -59,18 +61,38 @@ def log_steps(steps: int) -> list[int]:
     return [0, *(1 << power for power in range(steps.bit_length()) if 1 << power < steps), steps]
 
 
+def as_one_batch(
+    model: PreTrainedModel, plan: EditPlan, method: EditMethod, context: EditContext
+) -> EditDelta:
+    """Make all edits of a plan of independent edits as one batch.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The unedited model, which is not changed.
+    plan : EditPlan
+    method : EditMethod
+        Method that makes the edits, with its settings for a batch (`Answers.for_batch`).
+    context : EditContext
+    """
+    [delta] = apply_method(
+        answers(method).for_batch(len(plan)), model, [as_batch(plan)], context
+    )
+    return delta
+
+
 def retention(
     model: PreTrainedModel,
     corpus: Corpus,
     plan: EditPlan,
-    method: EditMethod,
-    context: EditContext,
+    delta: EditDelta,
     config: TrainConfig,
     *,
+    forgets: bool,
     steps: int,
     rate: float,
-) -> tuple[pl.DataFrame, str | None]:
-    """Make all edits of a plan as one batch, continue training, and evaluate each edit.
+) -> pl.DataFrame:
+    """Continue the training of an edited model, and evaluate each edit.
 
     Parameters
     ----------
@@ -79,11 +101,12 @@ def retention(
     corpus : Corpus
         Corpus it was trained on.
     plan : EditPlan
-    method : EditMethod
-        Method that makes the edits, with its settings for a batch (`Answers.for_batch`).
-    context : EditContext
+    delta : EditDelta
+        All edits of the plan.
     config : TrainConfig
         Configuration the model was trained with.
+    forgets : bool
+        Whether the method is to forget (`MethodInfo.forgets`).
     steps : int
         Number of further optimiser steps.
     rate : float
@@ -91,25 +114,18 @@ def retention(
 
     Returns
     -------
-    frame : polars.DataFrame
+    polars.DataFrame
         One row per evaluated step (`log_steps`) and edit, columns as in `RETENTION`: margin is
         log p(new) - log p(old) in nats, at the token where the answers differ first; for methods
         that unlearn, the likeliest other token takes the place of the new one. kept: whether the
-        margin is above 0. Empty if the batch broke down.
-    failure : str or None
-        Why the batch broke down.
+        margin is above 0.
     """
-    method_for_batch = answers(method).for_batch(len(plan))
-    [delta] = apply_method(method_for_batch, model, [as_batch(plan)], context)
-    if delta.failure is not None:
-        return pl.DataFrame(schema=RETENTION), delta.failure
-    nameless = bool(plan.edits["new_object"].is_null().all())
-    asked = _Asked(plan, forgets=method.info.forgets(nameless=nameless))
+    asked = _Asked(plan, forgets=forgets)
     edited: PreTrainedModel = deepcopy(model)
     delta.apply(edited)
     looked = set(log_steps(steps))
     done = itertools.chain([0], train_on(edited, corpus, config, steps, rate))
-    return pl.concat([asked.look(edited, step) for step in done if step in looked]), None
+    return pl.concat([asked.look(edited, step) for step in done if step in looked])
 
 
 def train_on(

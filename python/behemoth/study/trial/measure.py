@@ -11,6 +11,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.evaluate.dose import first_dose
+from behemoth.evaluate.metrics import more_likely
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import ABOUT, EDITS, TRACES
 
@@ -181,7 +182,8 @@ def edit_frame(
           for batches, whose steps train all edits together.
         - failure: why the edit broke down, null if it did not. If it did, the following columns
           describe the unedited model.
-        - efficacy: share of trained wordings with p(new) > p(old) after the edit; if the method
+        - efficacy: share of trained wordings with p(new) > p(old) after the edit, new being the
+          answer that is to be given, also a refusal; if the method
           is to forget (`MethodInfo.forgets`), the share whose old answer is no longer generated.
         - success: share of trained wordings whose generated answer is exactly right; if the method
           is to forget, the same as efficacy.
@@ -254,7 +256,8 @@ def _evaluated(probes: pl.DataFrame, forgets: bool) -> pl.DataFrame:
         .agg(pl.col("edit_known").any().alias("known"), (old - new).mean().alias("asked"))
         .join(
             after.group_by("edit").agg(
-                (forgotten if forgets else (new > old).mean()).alias("efficacy"),
+                # The right answer of a refusal has no new object.
+                (forgotten if forgets else more_likely("true", "old").mean()).alias("efficacy"),
                 (forgotten if forgets else pl.col("exact_match").mean()).alias("success"),
             ),
             on="edit",

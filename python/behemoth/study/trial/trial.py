@@ -21,12 +21,12 @@ from behemoth.edit.stacking import most_stacked
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.file.units import TrialUnit
-from behemoth.study.schemas import EDITS, PROBES, SHAPES, TRACES
+from behemoth.study.schemas import EDITS, PROBES, RETENTION, SHAPES, TRACES
 from behemoth.support.progress import Advance, silent
 from behemoth.train.run import Run
 
 from .batched_geometry import shapes
-from .durability import retention
+from .durability import as_one_batch, retention
 from .measure import edit_frame, trace_frame
 from .suite import bench_of, suite_frame
 
@@ -117,6 +117,7 @@ class Trial:
     twin: Bench | None = None
     stack: int = 1
     rows: int | None = None
+    _whole: EditDelta | None = None
 
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
         """Make the edits and return all frames except `retention`.
@@ -147,14 +148,24 @@ class Trial:
         return frames
 
     def durability(self) -> tuple[pl.DataFrame, str | None]:
-        """Measure durability; return the `retention` frame, and why it is empty if it is."""
-        config = self.run.config
-        measure = self.unit.measure
-        frame, failure = retention(
-            self.model, self.run.corpus, self.planned.plan, self.method, self.context, config,
+        """Measure durability; return the `retention` frame, and why it is empty if it is.
+
+        A batch is that of the trial; independent edits are made once more, as one batch.
+        """
+        plan, measure = self.planned.plan, self.unit.measure
+        delta = self._whole
+        if delta is None:
+            delta = as_one_batch(self.model, plan, self.method, self.context)
+        if delta.failure is not None:
+            reason = f"durability: the batch broke down: {delta.failure}"
+            return pl.DataFrame(schema=RETENTION), reason
+        nameless = bool(plan.edits["new_object"].is_null().all())
+        frame = retention(
+            self.model, self.run.corpus, plan, delta, self.run.config,
+            forgets=self.method.info.forgets(nameless=nameless),
             steps=measure.durability, rate=measure.durability_rate,
         )  # fmt: skip
-        return frame, None if failure is None else f"durability: the batch broke down: {failure}"
+        return frame, None
 
     @property
     def kind(self) -> tuple[Hashable, ...]:
@@ -196,6 +207,8 @@ class Trial:
             )
             with self.clock("edit"):
                 [delta] = apply_method(self.method, self.model, [self.planned.plan], context)
+            if self.unit.measure.durability:
+                self._whole = delta
             yield {None: delta}
             self.step(total, total)
             return

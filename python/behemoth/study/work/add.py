@@ -93,7 +93,8 @@ def add_model(
     Raises
     ------
     ArgumentError
-        If the study has no such run or plan, or `model` is not a model or of another shape.
+        If the study has no such run or plan, the plan is of several independent edits, or `model`
+        is not a model or of another shape.
     StudyError
         If another process is running the study.
     """
@@ -105,14 +106,18 @@ def add_model(
     _check_label(about, name)
     beside = _beside(directory, about, run, plan)
     measured = Measurement.from_dict(beside.measure)
-    forgets = get_method(beside.method, beside.settings).info.forgets(nameless=True)
+    made = EditPlan.load(directory.plan(plan))
+    if made.request.independent and len(made) > 1:
+        raise ArgumentError("plan", plan, "one whose edits are made together: a model has them all")
+    nameless = bool(made.edits["new_object"].is_null().all())
+    forgets = get_method(beside.method, beside.settings).info.forgets(nameless=nameless)
     method: Any = _Foreign(fspath(model), weights_id(model), name, "forget" if forgets else "flip")
     choice = MethodChoice(name, name, method, {})
-    made = EditPlan.load(directory.plan(plan))
     unit = TrialUnit.of(
         run, PlanUnit(plan, made.request), choice, measured, beside.rotation, beside.swap,
         beside.twin,
     )  # fmt: skip
+    unit = replace(unit, counted=False)  # what the other tool needed is unknown
     with directory.locked(f"running the study in {fspath(study)}"):
         # Read again: another process may have changed the record before the lock was acquired.
         about = directory.read()
