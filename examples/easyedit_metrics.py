@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-import behemoth as bh
 from easyedit import (
     MEMORIES,
     PUBLISHED,
@@ -31,6 +29,8 @@ from easyedit import (
     use_null_space,
     write_covariances,
 )
+
+import behemoth as bh
 
 METHODS = sorted(PUBLISHED.keys() - set(MEMORIES))
 

@@ -214,7 +214,10 @@ def test_costs_are_counted_in_the_first_world_and_initialisation_of_each_method(
     models, counted = expansion.models, {}
     for trial in expansion.trials:
         if trial.counted:
-            seeds = (models[trial.model].corpus.world.get("seed", 0), models[trial.model].config.seed)
+            seeds = (
+                models[trial.model].corpus.world.get("seed", 0),
+                models[trial.model].config.seed,
+            )
             counted.setdefault(trial.choice.label, set()).add(seeds)
     assert counted.pop("ascent") == {(1, 0)}
     assert counted and set(map(tuple, counted.values())) == {((0, 0),)}

@@ -87,9 +87,7 @@ def test_a_corpus_that_says_otherwise_wears_edits_down(ran):
     method = get_method("ft", {"steps": 30, "learning_rate": 1e-3})
     context = EditContext(run.corpus)
     delta = as_one_batch(model, plan, method, context)
-    frame = retention(
-        model, run.corpus, plan, delta, run.config, forgets=False, steps=40, rate=1.0
-    )
+    frame = retention(model, run.corpus, plan, delta, run.config, forgets=False, steps=40, rate=1.0)
     margins = frame.group_by("step", maintain_order=True).agg(pl.col("margin").mean())["margin"]
     assert margins[0] > 1 and margins[-1] < margins[0] / 2
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

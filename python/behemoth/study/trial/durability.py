@@ -75,9 +75,7 @@ def as_one_batch(
         Method that makes the edits, with its settings for a batch (`Answers.for_batch`).
     context : EditContext
     """
-    [delta] = apply_method(
-        answers(method).for_batch(len(plan)), model, [as_batch(plan)], context
-    )
+    [delta] = apply_method(answers(method).for_batch(len(plan)), model, [as_batch(plan)], context)
     return delta
 
 
