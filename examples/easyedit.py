@@ -427,7 +427,8 @@ def evaluated(run: bh.Run, model: Any, plan: bh.EditPlan, method: str) -> pl.Dat
     )  # fmt: skip
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
+    """Parse KEY=JSON."""
     name, _, value = text.partition("=")
     return name, json.loads(value)
 
@@ -442,7 +443,7 @@ def main() -> None:
     parser.add_argument("--plan", type=Path, help="the plan itself, for grace and wise")
     parser.add_argument("--edit", type=int, help="number of the only edit to make [all]")
     parser.add_argument(
-        "--set", type=_setting, action="append", default=[], metavar="KEY=JSON",
+        "--set", type=setting, action="append", default=[], metavar="KEY=JSON",
         help="a hyperparameter, such as layers=[1] or fact_token='\"last\"'; repeatable",
     )  # fmt: skip
     parser.add_argument(

@@ -22,9 +22,9 @@ from easyedit import (
     MEMORIES,
     PUBLISHED,
     RIDGE,
-    _setting,
     functions,
     hyperparameters,
+    setting,
     use_contexts,
     use_null_space,
     write_covariances,
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="JSON file to write")
     parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument(
-        "--set", type=_setting, action="append", default=[], metavar="KEY=JSON",
+        "--set", type=setting, action="append", default=[], metavar="KEY=JSON",
         help="a hyperparameter, such as layers=[1] or fact_token='\"last\"'; repeatable",
     )  # fmt: skip
     given = parser.parse_args()

@@ -111,3 +111,13 @@ def test_memories_need_the_plan(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         EXAMPLE["main"]()
     assert "--plan: got nothing, allowed: the plan, for --method grace" in capsys.readouterr().err
+
+
+def test_all_accuracies_of_nested_metrics_are_averaged(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
+    accuracies = runpy.run_path(
+        str(Path(__file__).parents[1] / "examples" / "easyedit_metrics.py")
+    )["accuracies"]
+    post = {"rewrite_acc": [1.0], "fluency": 3, "locality": {"a_acc": [0.0, 1.0], "a_output": []}}
+    found = dict(accuracies({"case_id": 0, "post": post, "time": 1.5}))
+    assert found == {"post.rewrite_acc": [1.0], "post.locality.a_acc": [0.0, 1.0]}

@@ -29,8 +29,8 @@ def inspect(
         typer.Argument(
             metavar="DIR",
             help="A corpus, a run, one of its checkpoints, another model, a plan, an edit, a "
-            "suite, an export, a study, a zoo or a tokenizer; or a file: a spec or a study "
-            "(.toml), or a frame (.parquet).",
+            "suite, a trace, a tuning, an export, a study, a zoo, a tokenizer or what import "
+            "wrote; or a file: a spec or a study (.toml), or a frame (.parquet).",
         ),
     ],
     given: dict[str, Any],

@@ -193,8 +193,9 @@ SPEC_OPTIONS = (
     Option("order", "shuffle|bios", "Sentences shuffled, or documents of one subject's sentences.",
            _sets("corpus.order", _order), "shuffle"),
     Option("documents", "NAME|KEY=V,...",
-           "How documents of order bios are made: single, multi2, multi5, multi5-permute, "
-           "multi5-permute-fullname, or naming, sentences, renderings, subjects, questions.",
+           "How documents of order bios are made: single, multi2 or multi5, of which single and "
+           "multi5 may be followed by -permute, -fullname or (multi5) both; or naming, sentences, "
+           "renderings, subjects, questions.",
            _sets("corpus.documents", _documents)),
     Option("schedule", "FORM[@F][@Nx],...",
            "Where the copies of a fact are placed: uniform, early:F, late:F, distance:F (from "

@@ -252,7 +252,7 @@ def presets(given: dict[str, Any], json: bool) -> None:
     """List the studies of the package, and the question of each."""
     import tomllib
 
-    from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, preset_text
+    from behemoth.study.file.presets import preset_names, preset_sizes, preset_text
 
     rows: list[dict[str, Any]] = [
         {"name": name, "sizes": list(sizes),
@@ -266,12 +266,12 @@ def presets(given: dict[str, Any], json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for column in ("name", "question"):
+    for column in ("name", "sizes", "question"):
         table.add_column(column)
     for row in rows:
-        table.add_row(row["name"], row["question"])
+        table.add_row(row["name"], " ".join(row["sizes"]), row["question"])
     console().print(table)
-    console().print(f"\nsizes: {', '.join(SIZES)} (`behemoth study show NAME --size SIZE`)")
+    console().print("\n`behemoth study show NAME --size SIZE` prints one")
 
 
 @app.command("show")
