@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import polars as pl
 import pytest
+import torch
 
 import behemoth as bh
 from behemoth import ArgumentError, CorpusError
@@ -20,6 +21,7 @@ from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.score import Reading
 from behemoth.support.digests import unchecked
 from behemoth.support.locks import lock
+from behemoth.train.errors import TrainError
 from behemoth.train.run import world_id
 from behemoth.tune import tune
 from behemoth.tune.choose import _below, _why_undecided
@@ -244,6 +246,59 @@ def test_settings_that_a_method_refuses_score_nothing(ran, tmp_path, monkeypatch
     assert refused["failure"] == "argument 'learning_rate': got -1.0, allowed: above 0"
     assert refused["score"] == 0 and refused["settings"]["learning_rate"] == -1.0
     assert done.trial == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("singular"), "method ft failed: RuntimeError: singular"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "OutOfMemoryError: CUDA out of memory"),
+        (TrainError("the loss diverged"), "the loss diverged"),
+    ],
+)
+def test_an_edit_that_ends_with_an_error_scores_nothing(ran, tmp_path, monkeypatch, error, said):
+    """Its settings follow from the trials before, so every resumption would end there, too."""
+    kind, calls = type(get_method("ft")), []
+    own = kind.apply
+
+    def apply(self, model, plans, context):
+        calls.append(model)
+        if len(calls) == 2:
+            with torch.no_grad():
+                next(model.parameters()).add_(1.0)
+            raise error
+        return own(self, model, plans, context)
+
+    monkeypatch.setattr(kind, "apply", apply)
+    done = tune("ft", ran, tmp_path / "t", **FEW)
+    first, failed, last = (
+        json.loads((tmp_path / "t" / "trials" / f"{number:04}.json").read_text())
+        for number in range(3)
+    )
+    assert done.carried_out == 3 and failed["failure"] == said
+    assert (failed["score"], failed["legs"]) == (0, {}) and failed["settings"]["steps"] == 2
+    assert pl.read_parquet(tmp_path / "t" / "curve.parquet")["failure"].to_list() == [
+        None, said, None,
+    ]  # fmt: skip
+    # The model, which the method left changed, is read again.
+    assert calls[0] is calls[1]
+    assert all(map(torch.equal, calls[2].parameters(), bh.load(ran).model.parameters()))
+    assert first["failure"] is last["failure"] is None
+
+
+def test_an_error_of_a_file_ends_a_tuning(ran, tmp_path, monkeypatch):
+    """The next resumption makes the trial, so that it does not count against its settings."""
+    kind = type(get_method("ft"))
+    own = kind.apply
+
+    def apply(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(kind, "apply", apply)
+    with pytest.raises(OSError, match="no space left"):
+        tune("ft", ran, tmp_path / "t", **FEW)
+    monkeypatch.setattr(kind, "apply", own)
+    assert tune("ft", ran, tmp_path / "t", **FEW).carried_out == 3
 
 
 def test_a_trial_takes_readings_as_a_suite_does(ran, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ with the same maximum number of rows for its steps.
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from behemoth.edit.cache import cache_place
+from behemoth.edit.errors import MethodError
 from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method
@@ -26,8 +28,10 @@ from behemoth.support.checks import check_directory, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock, refused
 from behemoth.support.progress import ProgressLike, task
+from behemoth.support.text import error_text
 from behemoth.train import train
-from behemoth.train.device import find_device
+from behemoth.train.device import find_device, is_out_of_memory
+from behemoth.train.errors import TrainError
 from behemoth.train.run import read_run, world_id
 
 from .asked import Asked, searched_by, untold
@@ -266,10 +270,14 @@ def _next(asked: Asked, done: Sequence[Tried]) -> dict[str, Any]:
 
 @dataclass
 class _Laboratory:
-    """What all trials share: the model, its plan, and for unlearning the twin."""
+    """What all trials share: the model, its plan, and for unlearning the twin.
+
+    The model is None after an edit that ended with an error, which may have left it changed.
+    """
 
     asked: Asked
-    model: PreTrainedModel
+    device: torch.device | str | None
+    model: PreTrainedModel | None
     twin: Bench | None
     context: EditContext
     batch_size: int | None
@@ -298,7 +306,7 @@ class _Laboratory:
                 run.directory, run, plan, {}, lambda: beside, batch_size=batch_size, in_trial=True
             )
         context = EditContext(run.corpus, seed=asked.seed, cache=cache, run=run.directory)
-        return cls(asked, run.load_model(device), bench, context, batch_size)
+        return cls(asked, device, run.load_model(device), bench, context, batch_size)
 
     def carry_out(self, number: int, settings: Mapping[str, Any]) -> Tried:
         """Make the plan's edits with some settings, and score them."""
@@ -308,16 +316,17 @@ class _Laboratory:
         except ValueError as error:  # a combination that the method refuses
             return Tried(number, dict(settings), 0.0, {}, 0.0, str(error))
         own = {name: settings_of(given)[name] for name in settings}
+        model = self._loaded()
         began = time.perf_counter()
         try:
-            [delta] = apply_method(given, self.model, [asked.plan], self.context)
+            [delta] = apply_method(given, model, [asked.plan], self.context)
             failure = delta.failure
-        except ArgumentError as error:  # settings that this model does not allow
-            delta, failure = None, str(error)
+        except Exception as error:
+            delta, failure, self.model = None, _why_failed(error), None
         seconds = time.perf_counter() - began
         if delta is None or failure is not None:
             return Tried(number, own, 0.0, {}, seconds, failure)
-        model, run, objective = self.model, asked.run, asked.objective
+        run, objective = asked.run, asked.objective
         bench = Bench(
             run.directory, run, asked.plan, {None: delta}, lambda: model, None, self.twin,
             batch_size=self.batch_size, in_trial=True,
@@ -333,6 +342,26 @@ class _Laboratory:
                 "on", fspath(run.directory), f"a run whose plan has a score ({lacking[0]})"
             )
         return Tried(number, own, score, legs, seconds)
+
+    def _loaded(self) -> PreTrainedModel:
+        """Return the model, read again after an error."""
+        if self.model is None:
+            gc.collect()  # what the method kept
+            self.model = self.asked.run.load_model(self.device)
+        return self.model
+
+
+def _why_failed(error: Exception) -> str:
+    """Return why an edit failed that ended with an error; raise an error of a file or a package.
+
+    Settings are a function of the trials before, so a trial without a record would end every
+    resumption. A study fails such a trial and goes on, too, also if memory ran out.
+    """
+    if isinstance(error, ArgumentError | MethodError | TrainError):
+        return str(error)
+    if is_out_of_memory(error):
+        return error_text(error)
+    raise error
 
 
 def _below(method: EditMethod, rows: int) -> EditMethod:
