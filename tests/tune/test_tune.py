@@ -24,7 +24,8 @@ from behemoth.support.locks import lock
 from behemoth.train.errors import TrainError
 from behemoth.train.run import world_id
 from behemoth.tune import tune
-from behemoth.tune.choose import _below, _why_undecided
+from behemoth.tune.asked import Asked
+from behemoth.tune.choose import _below, _next, _why_undecided
 from behemoth.tune.record import Tried
 from behemoth.tune.sampler import suggested
 
@@ -460,6 +461,32 @@ def test_the_ceiling_takes_steps_away():
     assert _below(_Stepping(), 320).steps == 20
     assert _below(_Stepping(), 10_000).steps == 60
     assert _below(_Stepping(), 1).steps == 1
+
+
+def test_a_ceiling_below_the_search_space_leaves_no_trial_out(ran):
+    """32 rows are 2 steps of `ft`, which searches from 5."""
+    asked = Asked.of("ft", ran, None, 2, None, None, None, 32, 0)
+    rates = [10 ** (-5 + number / 4) for number in range(12)]
+
+    def suggested_after(*scores, steps):
+        done = [
+            Tried(number, {"learning_rate": rates[number], "steps": steps}, score, {}, 1.0)
+            for number, score in enumerate(scores)
+        ]
+        return _next(asked, done)
+
+    rising = [number / 12 for number in range(12)]
+    assert suggested_after(*rising, steps=2) != suggested_after(*rising[::-1], steps=2)
+    # As a search that was asked for the lowest steps would go on.
+    assert suggested_after(*rising, steps=2) == suggested_after(*rising, steps=5)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_the_default_ceiling_leaves_every_search_as_it_is(name):
+    method = get_method(name)
+    if one := answers(method).searched().get("steps"):
+        most = _below(replace(method, steps=one.high), 1280).steps
+        assert one.low <= most <= one.high
 
 
 def test_suggestions_keep_to_their_ranges_and_find_what_is_better():

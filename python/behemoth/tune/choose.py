@@ -20,6 +20,7 @@ from behemoth.edit.errors import MethodError
 from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method
+from behemoth.edit.search import Range, Searched
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
@@ -264,8 +265,21 @@ def _next(asked: Asked, done: Sequence[Tried]) -> dict[str, Any]:
     if not done:
         defaults = settings_of(asked.method)
         return {name: defaults[name] for name in asked.searched}
-    past = [(trial.settings, trial.score) for trial in done]
+    past = [(_as_searched(trial.settings, asked.searched), trial.score) for trial in done]
     return suggested(asked.searched, past, asked.seed)
+
+
+def _as_searched(settings: Mapping[str, Any], searched: Searched) -> Mapping[str, Any]:
+    """Return the settings of a trial with steps of the search space.
+
+    If `rows` allows fewer steps than the search space has, any number of these is lowered to the
+    same one, and a search that saw that one would leave the trial out. The range itself stays: its
+    upper end decides what is suggested, also where `rows` lowers only the largest numbers.
+    """
+    steps, one = settings.get("steps"), searched.get("steps")
+    if isinstance(one, Range) and isinstance(steps, int) and steps < one.low:
+        return {**settings, "steps": one.low}
+    return settings
 
 
 @dataclass
