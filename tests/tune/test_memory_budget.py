@@ -8,8 +8,9 @@ import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit.registry import get_method
 from behemoth.tune import tune
-from behemoth.tune.asked import searched_by
+from behemoth.tune.asked import Asked, searched_by
 from behemoth.tune.memory_budget import TuneBudget, fitting_rows, require_twin
+from behemoth.tune.record import TuningDirectory
 
 pytest.importorskip("optuna", reason="the extra tune is not installed")
 
@@ -120,14 +121,24 @@ def test_what_does_not_fit_is_refused(small):
 
 def test_a_twin_is_found_to_fit_before_it_is_trained(small):
     run = small.run
-    require_twin(run, run.corpus, 1 << 30)
+    require_twin(run, run.config, run.corpus, 1 << 30)
     with pytest.raises(ArgumentError) as caught:
-        require_twin(run, run.corpus, 50 << 20)
+        require_twin(run, run.config, run.corpus, 50 << 20)
     message = str(caught.value)
     assert message.startswith(f"argument 'on': got {run.directory}, whose twin is trained with ")
     assert message.endswith(
         "allowed: what fits: a twin that is trained already (twin), or a smaller model"
     )
+
+
+def test_a_twin_is_reckoned_on_the_device_that_is_asked_for(small, tmp_path):
+    """Not on that of the run, which may have been trained on a machine with a GPU."""
+    own = small.run
+    record = replace(own.record, device="cuda:0", config=replace(own.config, device="cuda"))
+    run, method = replace(own, record=record), get_method("npo")
+    asked = Asked("npo", method, {}, "unlearning", run, small.plan, None, 16, 0)
+    with pytest.raises(ArgumentError, match=r"whose twin is trained with model pico, which with "):
+        asked.fitting(TuningDirectory(tmp_path), "cpu", 50 << 20)
 
 
 def test_less_memory_gives_the_same_scores(runs, small, tmp_path):

@@ -24,7 +24,7 @@ from behemoth.support.locks import lock
 from behemoth.train.errors import TrainError
 from behemoth.train.run import world_id
 from behemoth.tune import tune
-from behemoth.tune.asked import Asked
+from behemoth.tune.asked import Asked, twin_config
 from behemoth.tune.choose import _below, _next, _why_undecided
 from behemoth.tune.record import Tried
 from behemoth.tune.sampler import suggested
@@ -176,6 +176,26 @@ def test_unlearning_is_tuned_against_a_twin(ran, tmp_path):
     assert set(trial["legs"]) == {"forgetting", "utility", "privacy"}
     legs = [leg for leg in trial["legs"].values() if leg is not None]
     assert trial["score"] == pytest.approx(len(legs) / sum(1 / leg for leg in legs))
+
+
+def test_a_twin_is_trained_on_the_device_that_is_asked_for(ran, tmp_path):
+    few = {**FEW, "trials": 1}
+    tune("npo", ran, tmp_path / "t", **few, device="cpu")
+    assert bh.load(ran).config.device == "auto"
+    assert bh.load(tmp_path / "t/twin").config == replace(bh.load(ran).config, device="cpu")
+    # One that was begun stays as it is, whatever is asked for later.
+    tune("npo", ran, tmp_path / "other", **few)
+    done = tune("npo", ran, tmp_path / "other", **{**few, "trials": 2}, device="cpu")
+    assert done.carried_out == 1 and bh.load(tmp_path / "other/twin").config.device == "auto"
+
+
+def test_a_twin_on_another_kind_of_device_has_the_shapes_of_the_run(ran, tmp_path):
+    """The usual multiple that the vocabulary is padded to depends on the device."""
+    run = bh.load(ran)
+    there = replace(run, record=replace(run.record, device="cuda:0", vocabulary_padded=192))
+    assert twin_config(there, tmp_path, "cpu").vocabulary_multiple == 192
+    assert twin_config(run, tmp_path, "cpu").vocabulary_multiple == 0
+    assert twin_config(there, tmp_path, None) == run.config
 
 
 def test_a_twin_serves_all_tunings_with_its_plan(ran, tmp_path):

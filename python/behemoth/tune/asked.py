@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.run import Run, read_run
+from behemoth.train.device import find_device
+from behemoth.train.run import Run, read_record, read_run
 
 from .memory_budget import fitting_rows, is_trained, require_twin
 from .record import TuningDirectory
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
     import torch
 
     from behemoth.corpus.corpus import Corpus
+    from behemoth.train.config import TrainConfig
 
-__all__ = ["Asked", "searched_by", "untold"]
+__all__ = ["Asked", "searched_by", "twin_config", "untold"]
 
 _POPULATION = 1 << 24  # facts of a larger world among which edits apart from a plan are chosen
 _KINDS = {"editing": "remap", "unlearning": "refusal"}  # of the edits that a suite is for
@@ -102,7 +105,8 @@ class Asked:
         """Return how many rows fit in a pass; refuse what does not, before anything is written."""
         run, plan, objective = self.run, self.plan, self.objective
         if objective == "unlearning" and self.twin is None and not is_trained(directory.twin):
-            require_twin(run, untold(run, plan), memory)
+            config = twin_config(run, directory.twin, device)
+            require_twin(run, config, untold(run, plan), memory)
         found = fitting_rows(run, plan, self.method, self.searched, objective, device, memory)
         # Refuses weights that cannot be used. It is not kept: a twin may be trained first.
         run.load_model(device)
@@ -130,6 +134,32 @@ def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> 
 def untold(run: Run, plan: EditPlan) -> Corpus:
     """Return the corpus of a run without the facts that a plan edits."""
     return run.corpus.without(plan.edits["fact"].to_numpy())
+
+
+def twin_config(run: Run, place: Path, device: torch.device | str | None) -> TrainConfig:
+    """Return how the twin at `place` is trained: as the run was, on the device asked for.
+
+    A twin that was begun keeps its device, as training does not resume on another one.
+
+    Parameters
+    ----------
+    run : Run
+    place : Path
+    device : optional
+        By default that of the run's configuration.
+    """
+    config, begun = run.config, read_record(place)
+    if begun is not None:
+        own = begun.config
+        return replace(config, device=own.device, vocabulary_multiple=own.vocabulary_multiple)
+    if device is None:
+        return config
+    config = replace(config, device=str(device))
+    other = find_device(config.device).type != run.record.device.partition(":")[0]
+    if other and config.start is None:
+        # The usual padding depends on the device, and the twin has the shapes of the run.
+        config = replace(config, vocabulary_multiple=run.record.vocabulary_padded)
+    return config
 
 
 def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -> Run:

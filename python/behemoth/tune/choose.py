@@ -35,7 +35,7 @@ from behemoth.train.device import find_device, is_out_of_memory
 from behemoth.train.errors import TrainError
 from behemoth.train.run import read_run, world_id
 
-from .asked import Asked, searched_by, untold
+from .asked import Asked, searched_by, twin_config, untold
 from .record import Tried, TuningDirectory
 from .sampler import suggested
 
@@ -144,7 +144,8 @@ def tune(
     cache : path, optional
         Directory in which methods keep covariances; by default in `out`.
     device : optional
-        By default a GPU if one is available.
+        Device of the models, and of the training of a twin; by default a GPU if one is available,
+        and for a twin that of the run's configuration.
     memory : int, optional
         Bytes of CPU memory that may be used in addition to what the process already uses: fewer
         rows go through a pass to fit, and a tuning that does not fit even so is refused beforehand.
@@ -313,7 +314,8 @@ class _Laboratory:
         bench = None
         if asked.objective == "unlearning":
             if twin is None:
-                train(untold(run, plan), out=directory.twin, config=run.config, memory=memory)
+                config = twin_config(run, directory.twin, device)
+                train(untold(run, plan), out=directory.twin, config=config, memory=memory)
                 twin = read_run(directory.twin)
             beside = twin.load_model(device)
             bench = Bench(  # with the same probes

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from behemoth.corpus.corpus import Corpus
+    from behemoth.train.config import TrainConfig
 
 __all__ = ["TuneBudget", "fitting_rows", "is_trained", "require_twin"]
 
@@ -128,13 +129,15 @@ def is_trained(twin: Path) -> bool:
     return record is not None and record.status == "finished"
 
 
-def require_twin(run: Run, corpus: Corpus, memory: int | None) -> None:
+def require_twin(run: Run, config: TrainConfig, corpus: Corpus, memory: int | None) -> None:
     """Refuse a twin whose training is estimated to need more memory than is available.
 
     Parameters
     ----------
     run : Run
-        The run whose configuration the twin is trained with.
+        The run that is tuned on.
+    config : TrainConfig
+        How the twin is trained.
     corpus : Corpus
         The corpus of the twin.
     memory : int, optional
@@ -144,10 +147,10 @@ def require_twin(run: Run, corpus: Corpus, memory: int | None) -> None:
     ------
     ArgumentError
     """
-    if find_device(run.config.device).type != "cpu":
+    if find_device(config.device).type != "cpu":
         return
     try:
-        require_room(run.config, corpus.vocabulary_size, memory=memory)
+        require_room(config, corpus.vocabulary_size, memory=memory)
     except ArgumentError as error:
         raise ArgumentError(
             "on",
