@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError
+from behemoth.edit.memory_budget import delta_bytes, edit_bytes
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.trial.laboratory import Laboratory
@@ -171,6 +172,24 @@ def test_less_memory_gives_the_same_frames(finished, tiny, tmp_path):
         own = pl.read_parquet(directory.trial(unit.id) / f"{name}.parquet").sort(keys)
         other = pl.read_parquet(finished[0] / "trials" / unit.id / f"{name}.parquet").sort(keys)
         assert_frame_equal(own, other, rel_tol=1e-3, abs_tol=1e-4)
+
+
+def many(tiny):
+    """The study with plans of 32 edits."""
+    return tiny.replace("subjects = 20", "subjects = 80").replace("edits = 2\n", "edits = 16\n")
+
+
+def test_a_suite_keeps_the_edits_before_while_the_next_are_made(tiny):
+    _, budget = budget_of(Study.parse(many(tiny)).expand(), "ascent")
+    stack = budget.singles[:16]
+    edit = edit_bytes(budget.method, budget.model, stack, budget.context)
+    others = delta_bytes(budget.method, budget.model, budget.singles[16:])
+    assert len(budget.singles) == 32 and others > 0
+    assert budget.bytes_of(16, 1) == edit  # without a suite, a stack is gone before the next one
+    suite = replace(budget.measure, suite="editing")
+    assert replace(budget, measure=suite).bytes_of(16, 1) == edit + others
+    # The last stack, or a batch, has no others beside it.
+    assert replace(budget, measure=suite).bytes_of(32, 1) == budget.bytes_of(32, 1)
 
 
 def test_more_of_anything_takes_more(tiny):

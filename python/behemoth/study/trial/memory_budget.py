@@ -113,7 +113,10 @@ class TrialBudget:
         plans = self.singles[:stack] or [self.plan]
         edit = edit_bytes(self.method, self.model, plans, self.context)
         changes = self._changes(plans)
-        kept = self._every if self.measure.suite is not None else changes
+        kept = changes
+        if self.measure.suite is not None:  # it needs all edits, kept while the next are made
+            kept = self._every
+            edit += max(0, kept - changes)
         parts = [edit, pass_bytes(self.model, self.plan.probes, changes, kept, rows)]
         if self.measure.durability:
             step = training_bytes(*dimensions(self.model), self.config.held_tokens)
