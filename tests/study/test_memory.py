@@ -11,8 +11,10 @@ from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError
 from behemoth.edit.memory_budget import delta_bytes, edit_bytes
+from behemoth.edit.protocol import answers
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study, read_study
+from behemoth.study.trial.durability import as_batch
 from behemoth.study.trial.laboratory import Laboratory
 from behemoth.study.work.memory_budget import (
     WORKER,
@@ -190,6 +192,22 @@ def test_a_suite_keeps_the_edits_before_while_the_next_are_made(tiny):
     assert replace(budget, measure=suite).bytes_of(16, 1) == edit + others
     # The last stack, or a batch, has no others beside it.
     assert replace(budget, measure=suite).bytes_of(32, 1) == budget.bytes_of(32, 1)
+
+
+def test_durability_makes_independent_edits_as_one_batch(tiny):
+    def with_and_without(label):
+        _, budget = budget_of(Study.parse(many(tiny)).expand(), label)
+        lasting = replace(budget, measure=replace(budget.measure, durability=3))
+        return budget, lasting
+
+    budget, lasting = with_and_without("ascent")
+    method = answers(budget.method).for_batch(32)
+    batch = edit_bytes(method, budget.model, [as_batch(budget.plan)], budget.context)
+    assert method.edit_rows == 32
+    assert lasting.least() == batch > budget.least()
+    # A batch is not made again, and the training after it takes less than the edit.
+    budget, lasting = with_and_without("batch")
+    assert lasting.least() == budget.least()
 
 
 def test_more_of_anything_takes_more(tiny):

@@ -13,13 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from behemoth.edit.memory_budget import counts, delta_bytes, edit_bytes
-from behemoth.edit.protocol import EditContext, EditMethod
+from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import FIXED, halves, pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.model.memory import LOADED, dimensions, is_estimated, training_bytes, weight_bytes
 from behemoth.support.memory import limit_of
+
+from .durability import as_batch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,6 +123,8 @@ class TrialBudget:
         if self.measure.durability:
             step = training_bytes(*dimensions(self.model), self.config.held_tokens)
             parts.append((LOADED + 1) * weights + step)
+            if self.singles:  # of a batch it takes the edit that there is
+                parts.append(self._batch)
         if self.measure.suite is not None:
             # Without a smaller number, each measure of a suite takes its own.
             usual = MEMBERSHIP_ROWS if rows == ROWS else rows
@@ -162,6 +166,12 @@ class TrialBudget:
                 if self.bytes_of(stack, rows) - loaded <= free:
                     return stack, None if rows == ROWS else rows
         return 1, 1
+
+    @cached_property
+    def _batch(self) -> int:
+        """Bytes of making the independent edits as one batch, as `durability` does."""
+        method = answers(self.method).for_batch(len(self.plan))
+        return edit_bytes(method, self.model, [as_batch(self.plan)], self.context)
 
     @cached_property
     def _every(self) -> int:
