@@ -155,7 +155,9 @@ def _needs(work: Work) -> Iterator[_Need]:
         unit = models[trial.model]
         lengths = _lengths_of(unit)
         request = {**trial.plan.request.to_dict(), "seed": None}
-        planned = canonical([lengths, request])
+        # A twin with swapped exposures edits only the facts that were swapped.
+        swapped = trial.swap if trial.plan.moved else 0
+        planned = canonical([lengths, request, swapped])
         method = [trial.choice.name, trial.choice.settings]
         measured = [trial.measure.to_dict(), trial.model in with_twin]
         kind = canonical([planned, _settings(unit.config), method, measured])
