@@ -43,9 +43,8 @@ def contributing(inputs_nti: Tensor, gradients_nto: Tensor) -> tuple[Tensor, Ten
     """
     there_nt = (gradients_nto != 0).any(-1)
     longest = max(1, int(there_nt.sum(1).max()))
-    places = there_nt.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[
-        :, :longest, None
-    ]
+    order = there_nt.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    places = order[:, :longest, None]
     kept = there_nt.gather(1, places[..., 0])[..., None]
     return tuple(
         factor.gather(1, places.expand(-1, -1, factor.shape[-1])) * kept
