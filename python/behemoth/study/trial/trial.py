@@ -153,7 +153,7 @@ class Trial:
         A batch is that of the trial; independent edits are made once more, as one batch.
         """
         plan, measure = self.planned.plan, self.unit.measure
-        delta = self._whole
+        delta, self._whole = self._whole, None  # not in memory while costs are counted
         if delta is None:
             delta = as_one_batch(self.model, plan, self.method, self.context)
         if delta.failure is not None:
