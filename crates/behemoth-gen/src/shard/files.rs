@@ -74,12 +74,27 @@ impl Temporary {
 
     /// Syncs the bytes and renames the file to its target; the caller must sync the directory.
     pub(super) fn keep(mut self) -> Result<()> {
-        self.file
-            .sync_data()
-            .map_err(Error::io("sync", &self.target))?;
+        self.sync()?;
         system::rename(&self.path, &self.target).map_err(Error::io("rename", &self.target))?;
         self.is_kept = true;
         Ok(())
+    }
+
+    /// Like [`Temporary::keep`], but never replaces a file: the first of several writers wins, and
+    /// the file of each other one is removed.
+    fn keep_if_new(self) -> Result<()> {
+        self.sync()?;
+        match fs::hard_link(&self.path, &self.target) {
+            Ok(()) => Ok(()),
+            Err(_) if fs::symlink_metadata(&self.target).is_ok() => Ok(()),
+            // A file system without links.
+            Err(_) => self.keep(),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_data();
+        synced.map_err(Error::io("sync", &self.target))
     }
 }
 
@@ -94,13 +109,24 @@ impl Drop for Temporary {
 
 /// Writes a file atomically: temporary name, sync, rename, sync of the directory.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut temporary = Temporary::create(path)?;
-    temporary
-        .file
-        .write_all(bytes)
-        .map_err(Error::io("write", path))?;
-    temporary.keep()?;
+    written(path, bytes)?.keep()?;
     sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Like [`write_atomically`], but leaves a file that exists: the caller must read what is there.
+pub(super) fn write_if_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    written(path, bytes)?.keep_if_new()?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn written(path: &Path, bytes: &[u8]) -> Result<Temporary> {
+    let mut temporary = Temporary::create(path)?;
+    let result = temporary.file.write_all(bytes);
+    result.map_err(Error::io("write", path))?;
+    Ok(temporary)
 }
 
 /// Syncs a directory, and so the names of its files.

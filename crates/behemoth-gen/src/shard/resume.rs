@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, read_if_there, write_atomically};
+use super::files::{self, read_if_there, write_atomically, write_if_new};
 use super::manifest::{Found, Manifest, ShardRecord, read_record};
 use super::names::{self, FOLDERS, MANIFEST, SPEC, TOKENS, shard_file};
 use super::plan::ShardPlan;
@@ -49,16 +49,21 @@ pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<
     }
     for name in names {
         if !begun && !names::is_passing(&name.to_string_lossy()) {
-            return Err(Error::corpus(
-                directory,
-                "is not empty and not this corpus; choose another directory",
-            ));
+            return Err(of_something_else(directory));
         }
     }
     Ok(false)
 }
 
+fn of_something_else(directory: &Path) -> Error {
+    let reason = "is not empty and not this corpus; choose another directory";
+    Error::corpus(directory, reason)
+}
+
 /// Creates the spec, the directory of the shards and the manifest.
+///
+/// Other corpora may have begun in a new directory since [`prepare`] read it: the first spec there
+/// stays, and all others are refused.
 pub(super) fn begin(
     corpus: &Corpus,
     directory: &Path,
@@ -69,18 +74,32 @@ pub(super) fn begin(
         clear(directory)?;
     }
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-    let spec = directory.join(SPEC);
-    if !spec.exists() {
-        write_atomically(&spec, corpus.spec().to_toml().as_bytes())?;
+    let (spec, text) = (directory.join(SPEC), corpus.spec().to_toml());
+    write_if_new(&spec, text.as_bytes())?;
+    // A user may have written comments into it.
+    let is_same = |bytes: Vec<u8>| {
+        let text = std::str::from_utf8(&bytes).ok();
+        let found = text.and_then(|text| Spec::from_toml(text).ok());
+        found.is_some_and(|spec| spec.hash() == corpus.spec().hash())
+    };
+    let found = read_if_there(&spec)?;
+    if found.as_deref() != Some(text.as_bytes()) && !found.is_some_and(is_same) {
+        return Err(of_something_else(directory));
     }
     let tokens = directory.join(TOKENS);
     fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
     // An incomplete shard of a killed run may have any size.
     sweep(directory);
-    if !directory.join(MANIFEST).exists() {
-        write_manifest(corpus, directory, plan, &vec![None; plan.count as usize])?;
+    let manifest = directory.join(MANIFEST);
+    if !manifest.exists() {
+        let text = manifest_text(corpus, plan, &vec![None; plan.count as usize]);
+        write_if_new(&manifest, text.as_bytes())?;
     }
-    Ok(())
+    match Manifest::find(directory, corpus.spec())? {
+        Found::Same => Ok(()),
+        Found::Other(e) | Found::Foreign(e) => Err(e),
+        Found::Nothing => Err(of_something_else(directory)),
+    }
 }
 
 /// Removes the files of a corpus and nothing else: files with other names stay, and so do the
@@ -181,8 +200,65 @@ pub(super) fn write_manifest(
     plan: &ShardPlan,
     records: &[Option<ShardRecord>],
 ) -> Result<()> {
+    let text = manifest_text(corpus, plan, records);
+    write_atomically(&directory.join(MANIFEST), text.as_bytes())
+}
+
+fn manifest_text(corpus: &Corpus, plan: &ShardPlan, records: &[Option<ShardRecord>]) -> String {
     let manifest = Manifest::new(corpus, plan, records);
     let mut text = serde_json::to_string_pretty(&manifest).expect("plain data");
     text.push('\n');
-    write_atomically(&directory.join(MANIFEST), text.as_bytes())
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn corpus(seed: u64) -> Corpus {
+        let text = format!("[world]\nsubjects = 40\nseed = {seed}\n[corpus]\n");
+        Corpus::from_spec(Spec::from_toml(&text).unwrap()).unwrap()
+    }
+
+    fn start(corpus: &Corpus, directory: &Path, fresh: bool) -> Result<()> {
+        begin(corpus, directory, &ShardPlan::new(corpus), fresh)
+    }
+
+    #[test]
+    fn of_two_corpora_that_begin_in_one_new_directory_the_second_is_refused() {
+        let place = tempfile::TempDir::new().unwrap();
+        let [one, other] = [1, 2].map(corpus);
+        // Both have found nothing there.
+        for corpus in [&one, &other] {
+            assert!(!prepare(place.path(), corpus, false).unwrap());
+        }
+        start(&one, place.path(), false).unwrap();
+        let error = start(&other, place.path(), false).unwrap_err().to_string();
+        assert!(
+            error.ends_with(": is not empty and not this corpus; choose another directory"),
+            "{error}"
+        );
+        // Another job of the same corpus goes on.
+        start(&one, place.path(), false).unwrap();
+        let spec = fs::read_to_string(place.path().join(SPEC)).unwrap();
+        assert_eq!(spec, one.spec().to_toml());
+        let left = fs::read_dir(place.path()).unwrap().count();
+        assert_eq!(
+            left, 3,
+            "the spec, the manifest and the directory of shards"
+        );
+    }
+
+    #[test]
+    fn a_manifest_of_another_corpus_is_refused_beside_an_own_spec() {
+        let place = tempfile::TempDir::new().unwrap();
+        let [one, other] = [1, 2].map(corpus);
+        start(&other, place.path(), false).unwrap();
+        fs::write(place.path().join(SPEC), one.spec().to_toml()).unwrap();
+        let error = start(&one, place.path(), false).unwrap_err().to_string();
+        assert!(
+            error.contains(": contains another corpus (spec "),
+            "{error}"
+        );
+    }
 }
