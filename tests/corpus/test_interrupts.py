@@ -52,6 +52,7 @@ def names():
         ("templates", lambda corpus: corpus.sample_facts(MANY)),
         ("templates", lambda corpus: corpus.document_lengths(0, MANY)),
         ("templates", lambda corpus: corpus.entries(0, MANY)),
+        ("text", lambda corpus: corpus.fill_tokens(np.empty(100, np.uint32), 0)),
         ("text", lambda corpus: corpus.texts(0, MANY)),
         ("text", lambda corpus: corpus.spans(0, MANY)),
         ("filler", lambda corpus: corpus.filler_documents(0, MANY)),

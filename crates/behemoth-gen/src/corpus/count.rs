@@ -118,6 +118,12 @@ impl Corpus {
         })
     }
 
+    /// Returns whether the offset of any token is known without counting the corpus.
+    #[cfg_attr(not(feature = "python"), allow(dead_code))]
+    pub(crate) fn has_offsets(&self) -> bool {
+        self.document_tokens.is_some() || self.index.get().is_some()
+    }
+
     /// Returns the cumulative number of tokens before each page and after the last.
     pub(super) fn page_index(&self, threads: usize, progress: &Progress) -> Result<&[u64]> {
         if let Some(index) = self.index.get() {

@@ -78,6 +78,9 @@ pub(super) fn fill_array(
 
 /// A function that fills a slice with tokens of any type.
 pub(super) trait Fill: Send + Sync {
+    /// Returns whether the work is in proportion to the slice, however large the corpus is.
+    fn is_direct(&self) -> bool;
+
     fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize>;
 }
 
@@ -97,7 +100,7 @@ where
         .as_slice_mut()
         .map_err(|_| Error::argument("out", "a strided array", "a contiguous array"))?;
     let out: &mut [T] = bytemuck::cast_slice_mut(out);
-    if out.len() < SMALL_CALL {
+    if out.len() < SMALL_CALL && fill.is_direct() {
         return Ok(py.detach(|| fill.fill(out, &Progress::default()))?);
     }
     let total = out.len() as u64;
@@ -107,6 +110,10 @@ where
 pub(super) struct FillDocuments<'a>(pub(super) &'a Corpus, pub(super) u64);
 
 impl Fill for FillDocuments<'_> {
+    fn is_direct(&self) -> bool {
+        true
+    }
+
     fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize> {
         self.0.fill(out, self.1, 0, progress)
     }
@@ -115,6 +122,11 @@ impl Fill for FillDocuments<'_> {
 pub(super) struct FillTokens<'a>(pub(super) &'a Corpus, pub(super) u64, pub(super) usize);
 
 impl Fill for FillTokens<'_> {
+    /// The first call may have to count the tokens of the whole corpus.
+    fn is_direct(&self) -> bool {
+        self.0.has_offsets()
+    }
+
     fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize> {
         self.0.fill_tokens(out, self.1, self.2, progress)
     }
