@@ -34,12 +34,12 @@ impl Corpus {
         lexicon: Option<&Lexicon>,
         background: Option<&Background>,
     ) -> PyResult<Self> {
-        let spec = CorpusSpec::from_json(spec)?;
         let array = exposures.as_ref().map(|array| slice(array)).transpose()?;
         let world = world.inner.clone();
         let lexicon = lexicon.map(|lexicon| Arc::clone(&lexicon.inner));
         let background = background.map(|background| Arc::clone(&background.inner));
         let inner = py.detach(|| {
+            let spec = CorpusSpec::from_json(spec)?;
             let parts = Parts {
                 array: array.map(Arc::from),
                 lexicon,
