@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// A part of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     /// Literal text.
     Text(String),
@@ -12,7 +12,7 @@ pub(crate) enum Part {
 }
 
 /// A hole of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Hole {
     /// Name of its content, in lower case.
     pub name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Hole {
 }
 
 /// Text with holes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pattern {
     pub parts: Vec<Part>,
 }

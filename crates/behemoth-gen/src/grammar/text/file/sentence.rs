@@ -3,6 +3,8 @@
 // Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+use std::collections::HashMap;
+
 use super::Sentence;
 use super::patterns::{check_holes, check_text, once};
 use crate::error::{Error, Result};
@@ -27,12 +29,9 @@ pub(super) fn read_sentences(
     let sentences = value.list("a list of sentences", |value| {
         read_sentence(value, forms, role)
     })?;
+    let mut seen = HashMap::new();
     for (at, sentence) in sentences.iter().enumerate() {
-        let first = sentences
-            .iter()
-            .take(at)
-            .position(|s| s.text == sentence.text);
-        if let Some(first) = first {
+        if let Some(first) = seen.insert(&sentence.text, at) {
             let allowed = format!("each sentence once, and sentence [{first}] is the same");
             return Err(Error::argument(at, "a repeated text", allowed));
         }
@@ -123,4 +122,31 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
             .optional("held_out", Value::boolean)?
             .unwrap_or(false),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(texts: Vec<String>) -> Result<Vec<Sentence>> {
+        let texts = texts.into_iter().map(Value::Text).collect();
+        read_sentences(&Value::List(texts), &[], Role::Question)
+    }
+
+    /// Each sentence with all before it would be five billion comparisons.
+    #[test]
+    fn many_sentences_are_compared_in_one_pass() {
+        let mut texts: Vec<String> = (0..100_000)
+            .map(|i| format!("What is {i} of {{subject}}?"))
+            .collect();
+        let start = std::time::Instant::now();
+        assert_eq!(read(texts.clone()).unwrap().len(), 100_000);
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        texts[70_000] = texts[12].clone();
+        let error = read(texts).unwrap_err().to_string();
+        assert!(
+            error.contains("each sentence once, and sentence [12] is the same"),
+            "{error}"
+        );
+    }
 }
