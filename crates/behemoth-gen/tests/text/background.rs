@@ -71,3 +71,14 @@ fn text_keeps_its_texts_roles_and_spans_among_a_background() {
         );
     }
 }
+
+#[test]
+fn the_tokens_of_roles_are_those_of_words_and_are_counted_once() {
+    let corpus = corpus("exposures = 40");
+    let (first, second) = (Progress::default(), Progress::default());
+    let tokens = corpus.token_count(1, &first).unwrap();
+    let roles = corpus.as_roles().unwrap();
+    assert_eq!(roles.token_count(1, &second).unwrap(), tokens);
+    let done = [first, second].map(|progress| progress.done.into_inner());
+    assert_eq!(done, [corpus.documents(), 0]);
+}

@@ -72,6 +72,8 @@ impl Corpus {
     pub fn as_roles(&self) -> Result<Corpus> {
         let mut corpus = self.rewritten(self.text()?.lexicon.as_roles())?;
         corpus.others.role = Some(BACKGROUND_ROLE);
+        // One role for each token: documents are as long.
+        corpus.index = Arc::clone(&self.index);
         Ok(corpus)
     }
 
