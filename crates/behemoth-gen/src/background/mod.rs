@@ -19,6 +19,9 @@ use crate::system::read_exact_at;
 use crate::value::Value;
 use crate::vocabulary::Token;
 
+/// Maximum number of bytes per read of a document; a multiple of all widths.
+const READ_BYTES: usize = 1 << 18;
+
 /// The background of a corpus, as in a spec.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -112,23 +115,26 @@ impl Background {
     /// Reads tokens starting at `start`; on failure, the rest of `out` is left unchanged and the
     /// error is recorded for [`Background::check`].
     fn read_into<T: Token>(&self, start: u64, out: &mut [T]) {
+        // One buffer for all reads of the call.
+        let mut buffer = vec![0u8; (out.len() * self.width).min(READ_BYTES)];
         let mut at = 0;
         while at < out.len() {
             let token = start + at as u64;
             let file = self.files.partition_point(|file| file.first <= token) - 1;
             let last = self.files.get(file + 1).map_or(u64::MAX, |next| next.first);
-            let count = (out.len() - at).min((last - token) as usize);
+            let most = (READ_BYTES / self.width).min((last - token) as usize);
+            let count = (out.len() - at).min(most);
             let file = &self.files[file];
-            let mut bytes = vec![0u8; count * self.width];
+            let bytes = &mut buffer[..count * self.width];
             let offset = (token - file.first) * self.width as u64;
-            if let Err(error) = read_exact_at(&file.file, &mut bytes, offset) {
+            if let Err(error) = read_exact_at(&file.file, bytes, offset) {
                 let _ = self.failed.set((file.path.clone(), error));
                 return;
             }
-            let ids = read::ids(&bytes, self.width);
-            for (out, id) in out[at..at + count].iter_mut().zip(ids) {
-                *out = T::from_id(id);
-            }
+            let mut out = out[at..at + count].iter_mut();
+            read::for_each_id(bytes, self.width, |id| {
+                *out.next().expect("as many as were read") = T::from_id(id);
+            });
             at += count;
         }
     }

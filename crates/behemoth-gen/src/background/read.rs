@@ -12,13 +12,17 @@ use crate::numbers::DOCUMENT_LIMIT;
 /// Number of bytes per read; a multiple of all widths.
 const PIECE: usize = 1 << 20;
 
-/// Decodes tokens of `width` bytes.
-pub(super) fn ids(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> + '_ {
-    bytes.chunks_exact(width).map(|bytes| {
-        let mut id = [0u8; 4];
-        id[..bytes.len()].copy_from_slice(bytes);
-        u32::from_le_bytes(id)
-    })
+/// Calls `each` for tokens of `width` bytes, 2 or 4.
+#[inline(always)]
+pub(super) fn for_each_id(bytes: &[u8], width: usize, mut each: impl FnMut(u32)) {
+    if width == 2 {
+        let (ids, _) = bytes.as_chunks();
+        ids.iter()
+            .for_each(|&id| each(u16::from_le_bytes(id).into()));
+    } else {
+        let (ids, _) = bytes.as_chunks();
+        ids.iter().for_each(|&id| each(u32::from_le_bytes(id)));
+    }
 }
 
 impl Background {
@@ -159,9 +163,7 @@ impl Scan {
             }
             let bytes = &piece[..filled];
             self.hasher.update(bytes);
-            for id in ids(bytes, width) {
-                self.token(id);
-            }
+            for_each_id(bytes, width, |id| self.token(id));
             if filled < PIECE {
                 return Ok(());
             }
@@ -238,6 +240,19 @@ mod tests {
             }
             let count = out.len().min(2);
             self.0.read(&mut out[..count])
+        }
+    }
+
+    #[test]
+    fn tokens_of_both_widths_are_little_endian() {
+        let bytes = [1, 2, 3, 4, 255, 254, 253, 252];
+        for (width, expected) in [
+            (2, vec![0x201, 0x403, 0xfeff, 0xfcfd]),
+            (4, vec![0x4030201, 0xfcfdfeff]),
+        ] {
+            let mut found = Vec::new();
+            for_each_id(&bytes, width, |id| found.push(id));
+            assert_eq!(found, expected);
         }
     }
 
