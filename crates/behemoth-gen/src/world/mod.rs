@@ -5,6 +5,7 @@
 //! by the *link* facts object -> nested object, one for each object, under a separate relation id
 //! after those of the subjects.
 
+mod bits;
 mod describe;
 mod entropy;
 mod ids;
@@ -24,6 +25,7 @@ use crate::numbers::product;
 use crate::relation::{Draw, Draws, NO_OBJECT, draws};
 use crate::spec::{FormatVersion, WorldSpec};
 
+pub(crate) use self::bits::FactBits;
 pub use self::ids::{Fact, Link};
 pub use self::table::Table;
 

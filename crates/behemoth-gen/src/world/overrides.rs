@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::World;
+use super::{FactBits, World};
 use crate::error::{Error, Result};
 use crate::relation::{NO_OBJECT, NestedMap};
 
@@ -11,11 +11,31 @@ pub(super) struct Overrides {
     /// Sorted by fact.
     objects: Vec<(u64, u32)>,
     follow: bool,
+    /// The same facts, if there are many in a world that is not too large: most queries are about
+    /// other facts, and a search costs more than a bit.
+    facts: Option<FactBits>,
 }
 
 impl Overrides {
+    /// Number of overrides that a search finds as fast as a bit.
+    const FEW: usize = 16;
+
+    fn new(objects: Vec<(u64, u32)>, follow: bool, facts: u64) -> Self {
+        let set = objects.iter().map(|&(fact, _)| fact);
+        Overrides {
+            facts: (objects.len() > Self::FEW)
+                .then(|| FactBits::new(set, facts))
+                .flatten(),
+            objects,
+            follow,
+        }
+    }
+
     #[inline]
     pub(super) fn get(&self, fact: u64) -> Option<u32> {
+        if self.facts.as_ref().is_some_and(|set| !set.contains(fact)) {
+            return None;
+        }
         self.objects
             .binary_search_by_key(&fact, |&(fact, _)| fact)
             .ok()
@@ -98,7 +118,8 @@ impl World {
         }
         let world = World {
             shared: Arc::clone(&self.shared),
-            overrides: (!objects.is_empty()).then(|| Arc::new(Overrides { objects, follow })),
+            overrides: (!objects.is_empty())
+                .then(|| Arc::new(Overrides::new(objects, follow, self.facts()))),
         };
         if follow {
             world.check_links()?;
@@ -144,6 +165,25 @@ impl World {
         match &self.overrides {
             None => (&[], false),
             Some(overrides) => (&overrides.objects, overrides.follow),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_overrides_are_found_as_few_are() {
+        let few: Vec<(u64, u32)> = (0..10).map(|i| (i * 7, i as u32)).collect();
+        let many: Vec<(u64, u32)> = (0..100).map(|i| (i * 7, i as u32)).collect();
+        for (objects, has_set) in [(few, false), (many, true)] {
+            let overrides = Overrides::new(objects.clone(), false, 1000);
+            assert_eq!(overrides.facts.is_some(), has_set);
+            for fact in 0..1000 {
+                let expected = objects.iter().find(|&&(own, _)| own == fact);
+                assert_eq!(overrides.get(fact), expected.map(|&(_, object)| object));
+            }
         }
     }
 }
