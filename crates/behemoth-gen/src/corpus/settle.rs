@@ -29,7 +29,10 @@ pub(super) fn settle(
         spec.twin.overrides = overrides.to_vec();
         spec.twin.follow = follow;
     }
-    let world = world.with_overrides(&spec.twin.overrides, spec.twin.follow)?;
+    let world = match (spec.twin.overrides.as_slice(), spec.twin.follow) {
+        own if own == world.overrides() => world,
+        (overrides, follow) => world.with_overrides(overrides, follow)?,
+    };
     // Sorted, so that two spellings of one twin have one hash.
     spec.twin.overrides = world.overrides().0.to_vec();
     spec.twin.without.sort_unstable();

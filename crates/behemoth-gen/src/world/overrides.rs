@@ -121,7 +121,8 @@ impl World {
             overrides: (!objects.is_empty())
                 .then(|| Arc::new(Overrides::new(objects, follow, self.facts()))),
         };
-        if follow {
+        // Relations that are drawn have a nested object for every object.
+        if follow && self.spec().table.is_some() {
             world.check_links()?;
         }
         Ok(world)
