@@ -10,6 +10,7 @@ use super::sentence::Sentence;
 use super::style::{Pen, Style};
 use crate::document;
 use crate::error::Result;
+use crate::memory::make_room;
 
 /// A line of the ledger: one written copy of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +126,8 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`](crate::Error::Argument) if a fact does not exist, and the error
-    /// of a background that cannot be read.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if a fact does not exist or memory is
+    /// insufficient, and the error of a background that cannot be read.
     pub fn ledger_of(&self, facts: &[u64]) -> Result<Vec<Entry>> {
         let (ruler, mut draft) = (Ruler::new(self), Draft::default());
         let mut entries = Vec::new();
@@ -136,6 +137,8 @@ impl Corpus {
                 continue;
             }
             let exposures = self.exposures.of_existing(fact);
+            let more = usize::try_from(exposures).unwrap_or(usize::MAX);
+            make_room(&mut entries, more, "facts", "sentences")?;
             for copy in 0..exposures {
                 let number = self.exposures.sentence(fact, copy);
                 let rank = self.question_rank(fact);

@@ -4,9 +4,13 @@ use serde::Serialize;
 
 use super::{Assignment, Form, Levels, Population};
 use crate::error::{Error, Result};
+use crate::memory::room_for;
 use crate::numbers::{COUNT_LIMIT, parse_count};
 use crate::permutation::Permutation;
 use crate::value::{Fields, Value};
+
+/// Maximum number of levels.
+const LEVEL_LIMIT: usize = 1 << 16;
 
 /// Exposures with equal shares of the facts at each level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,6 +74,10 @@ impl Form for Groups {
     }
 
     fn check(&self) -> Result<()> {
+        if self.levels.len() > LEVEL_LIMIT {
+            let got = format!("{} levels", self.levels.len());
+            return Err(Error::value(got, format!("up to {LEVEL_LIMIT}")));
+        }
         if self.levels.iter().all(|&level| level == 0) {
             return Err(Error::value(self.line(), "at least one level above 0"));
         }
@@ -110,6 +118,8 @@ impl Groups {
         }
         let levels = self.levels.len() as u64;
         let (subjects, relations) = (population.subjects, population.relations);
+        let places = levels.saturating_mul(relations.saturating_add(1));
+        room_for::<u64>("levels", places, "pairs of a level and a relation")?;
         let with_shift = |shift: u64| subjects / levels + u64::from(shift < subjects % levels);
         let mut starts = Vec::with_capacity(self.levels.len());
         let mut counts = Vec::with_capacity(self.levels.len());
@@ -135,5 +145,36 @@ impl Groups {
             },
             covers_links: false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_levels_than_anyone_reads_are_refused_briefly() {
+        Groups::new(vec![1; LEVEL_LIMIT]).check().unwrap();
+        let error = Groups::latin(vec![1; LEVEL_LIMIT + 1]).check();
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.ends_with("got 65537 levels, allowed: up to 65536"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_square_that_does_not_fit_in_memory_is_refused() {
+        let population = Population {
+            seed: 0,
+            subjects: 1,
+            relations: 1 << 40,
+            facts: 1 << 40,
+            link_facts: 0,
+            is_complete: true,
+        };
+        let square = Groups::latin(vec![1; LEVEL_LIMIT]).levels(&population, None);
+        let error = square.err().unwrap().to_string();
+        assert!(error.ends_with("fit in memory"), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::error::{Error, Result};
+use crate::memory::room_for;
 use crate::relation::NO_OBJECT;
 use crate::spec::TableSpec;
 
@@ -11,7 +12,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if the relation is not composed.
+    /// Returns [`Error::Argument`] if the relation is not composed or memory is insufficient.
     pub fn nested_objects(&self, relation: u32) -> Result<Vec<u32>> {
         let at = self
             .shared
@@ -27,12 +28,13 @@ impl World {
             })?;
         let link = &self.shared.links[at];
         let id = (self.shared.draws.len() + at) as u32;
-        Ok((0..self.shared.objects[link.of as usize])
-            .map(|object| match link.fact(object) {
-                Some(fact) => self.link_object(fact, object, id),
-                None => NO_OBJECT,
-            })
-            .collect())
+        let count = self.shared.objects[link.of as usize];
+        let mut nested = room_for("relation", count, "objects")?;
+        nested.extend((0..count).map(|object| match link.fact(object) {
+            Some(fact) => self.link_object(fact, object, id),
+            None => NO_OBJECT,
+        }));
+        Ok(nested)
     }
 
     /// Returns every relation id with its kind and sizes, links included, as JSON.

@@ -256,3 +256,14 @@ fn lengths_of_documents_are_counted() {
         assert!(!kinds.contains(&DocumentKind::Background));
     }
 }
+
+#[test]
+fn a_ledger_that_does_not_fit_in_memory_is_refused_before_it_is_made() {
+    let corpus = corpus("[world]\nsubjects = 2\nrelations = 1\n[corpus]\nexposures = 1e14\n");
+    let error = corpus.ledger(1).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "argument 'facts': got 100000000000000 sentences, allowed: as many sentences as fit in \
+         memory"
+    );
+}
