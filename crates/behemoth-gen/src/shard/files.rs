@@ -139,6 +139,25 @@ pub(super) fn sync_directory(path: &Path) -> Result<()> {
     system::sync_directory(path).map_err(Error::io("sync", path))
 }
 
+/// Creates a directory and those above it that are missing, and syncs their names.
+pub(super) fn create_directories(path: &Path) -> Result<()> {
+    let missing = missing_directories(path);
+    fs::create_dir_all(path).map_err(Error::io("create", path))?;
+    for made in missing {
+        match sync_directory(made.parent().unwrap_or(Path::new("."))) {
+            // One that may be written to and not read cannot be opened to sync it.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+fn missing_directories(path: &Path) -> Vec<&Path> {
+    let above = path.ancestors().filter(|at| !at.as_os_str().is_empty());
+    above.take_while(|at| !at.exists()).collect()
+}
+
 /// Returns the bytes of a file, which may not be text, or `None` if the file does not exist.
 pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -222,6 +241,20 @@ mod tests {
 
     fn directory() -> tempfile::TempDir {
         tempfile::TempDir::new().unwrap()
+    }
+
+    #[test]
+    fn the_names_of_all_new_directories_are_synced() {
+        let directory = directory();
+        let at = |path: &str| directory.path().join(path);
+        let path = at("a/b/c");
+        assert_eq!(
+            missing_directories(&path),
+            [at("a/b/c"), at("a/b"), at("a")]
+        );
+        create_directories(&path).unwrap();
+        assert!(path.is_dir() && missing_directories(&path).is_empty());
+        create_directories(&path).unwrap();
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, read_if_there, write_atomically, write_if_new};
+use super::files::{self, create_directories, read_if_there, write_atomically, write_if_new};
 use super::manifest::{Found, Manifest, ShardRecord, read_record};
 use super::names::{self, FOLDERS, MANIFEST, SPEC, TOKENS, shard_file};
 use super::plan::ShardPlan;
@@ -73,7 +73,7 @@ pub(super) fn begin(
     if fresh {
         clear(directory)?;
     }
-    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    create_directories(directory)?;
     let (spec, text) = (directory.join(SPEC), corpus.spec().to_toml());
     write_if_new(&spec, text.as_bytes())?;
     // A user may have written comments into it.
@@ -87,7 +87,7 @@ pub(super) fn begin(
         return Err(of_something_else(directory));
     }
     let tokens = directory.join(TOKENS);
-    fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
+    create_directories(&tokens)?;
     // An incomplete shard of a killed run may have any size.
     sweep(directory);
     let manifest = directory.join(MANIFEST);
