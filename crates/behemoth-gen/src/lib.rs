@@ -86,6 +86,9 @@
     warn(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo)
 )]
 
+#[cfg(target_endian = "big")]
+compile_error!("tokens are written as they are in memory, and all files are little-endian");
+
 pub mod background;
 mod canonical;
 pub mod corpus;
