@@ -153,6 +153,7 @@ fn corpora_that_were_put_together_wrongly_are_refused() {
         change(|spec| spec.inversion = f64::NAN),
         change(|spec| spec.minority_sentences = -1.0),
         change(|spec| spec.shard_bytes = Some(0)),
+        change(|spec| spec.shard_bytes = Some(u64::MAX)),
         change(|spec| spec.templates = Vec::new()),
         change(|spec| spec.templates = vec![TemplateWeight::new(Template::Default, f64::NAN)]),
         change(|spec| spec.templates = vec![TemplateWeight::new(Template::Default, f64::MAX); 2]),

@@ -87,7 +87,7 @@ class Corpus:
     base : int
         Base of the digits that words are made from.
     shard_bytes : int, optional
-        Target size of shards.
+        Target size of shards, each of at least one page of 1,024 documents.
     documents : Documents, optional
         Layout of the documents, with ``bios``.
     schedule : str, `Scheduled` or sequence of `Scheduled`, optional

@@ -219,7 +219,7 @@ impl CorpusSpecBuilder {
         self
     }
 
-    /// Sets the maximum size of a shard in bytes.
+    /// Sets the target size of a shard in bytes; a shard has at least one page of 1,024 documents.
     pub fn shard_bytes(mut self, bytes: u64) -> Self {
         self.spec.shard_bytes = Some(bytes);
         self

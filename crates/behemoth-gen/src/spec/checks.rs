@@ -4,7 +4,7 @@ use super::CorpusSpec;
 use crate::document::{Order, QuestionPlace};
 use crate::error::{Error, Result};
 use crate::grammar::{NONSENSE_LIMIT, TemplateWeight};
-use crate::numbers::{fraction, positive, seed};
+use crate::numbers::{COUNT_LIMIT, fraction, positive, seed};
 
 impl CorpusSpec {
     /// Refuses an invalid spec; returns the spec in normalised form.
@@ -36,6 +36,10 @@ impl CorpusSpec {
         match self.shard_bytes {
             Some(bytes) if bytes < 4096 => {
                 Err(Error::argument("shard_bytes", bytes, "at least 4096"))
+            }
+            Some(bytes) if bytes > COUNT_LIMIT => {
+                let allowed = format!("up to {COUNT_LIMIT}");
+                Err(Error::argument("shard_bytes", bytes, allowed))
             }
             _ => Ok(self),
         }

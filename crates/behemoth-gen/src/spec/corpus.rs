@@ -58,7 +58,8 @@ pub struct CorpusSpec {
     pub nonsense_words: u64,
     /// Radix of words: a word has the minimum number of digits, each a token of its own range.
     pub base: u64,
-    /// Maximum size of a shard in bytes; by default a 64th of the corpus, within 64 MiB to 1 GiB.
+    /// Target size of a shard in bytes; by default a 64th of the corpus, within 64 MiB to 1 GiB. A
+    /// shard has whole pages of 1,024 documents, at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard_bytes: Option<u64>,
     /// Positions of copies within the corpus.
