@@ -70,11 +70,16 @@ pub(super) fn begin(
     plan: &ShardPlan,
     fresh: bool,
 ) -> Result<()> {
+    let (spec, text) = (directory.join(SPEC), corpus.spec().to_toml());
+    let tokens = directory.join(TOKENS);
     if fresh {
+        // The old spec and this folder identify a removal that was killed, which can then be
+        // resumed: the folder stays, and the new spec replaces the old one at the end.
+        create_directories(&tokens)?;
         clear(directory)?;
+        write_atomically(&spec, text.as_bytes())?;
     }
     create_directories(directory)?;
-    let (spec, text) = (directory.join(SPEC), corpus.spec().to_toml());
     write_if_new(&spec, text.as_bytes())?;
     // A user may have written comments into it.
     let is_same = |bytes: Vec<u8>| {
@@ -86,7 +91,6 @@ pub(super) fn begin(
     if found.as_deref() != Some(text.as_bytes()) && !found.is_some_and(is_same) {
         return Err(of_something_else(directory));
     }
-    let tokens = directory.join(TOKENS);
     create_directories(&tokens)?;
     // An incomplete shard of a killed run may have any size.
     sweep(directory);
@@ -102,16 +106,15 @@ pub(super) fn begin(
     }
 }
 
-/// Removes the files of a corpus and nothing else: files with other names stay, and so do the
-/// folders that contain them.
+/// Removes the files of a corpus and nothing else, except for its spec and the directory of its
+/// shards: files with other names stay, and so do the folders that contain them.
 fn clear(directory: &Path) -> Result<()> {
-    // The manifest first: without it, the rest is not mistaken for a corpus. The spec last: it
-    // identifies a removal that was killed, which can then be resumed.
+    // The manifest first: without it, the rest is not mistaken for a corpus.
     for name in [MANIFEST, "table.parquet", "exposures.parquet"] {
         remove(&directory.join(name))?;
     }
-    for (folder, is_ours) in FOLDERS {
-        let folder = directory.join(folder);
+    for (name, is_ours) in FOLDERS {
+        let folder = directory.join(name);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
@@ -123,10 +126,12 @@ fn clear(directory: &Path) -> Result<()> {
                 remove(&entry.path())?;
             }
         }
-        // Fails if the folder contains other files.
-        let _ = fs::remove_dir(&folder);
+        if name != TOKENS {
+            // Fails if the folder contains other files.
+            let _ = fs::remove_dir(&folder);
+        }
     }
-    remove(&directory.join(SPEC))
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -247,6 +252,21 @@ mod tests {
             left, 3,
             "the spec, the manifest and the directory of shards"
         );
+    }
+
+    #[test]
+    fn a_forced_removal_that_was_killed_at_its_end_can_be_resumed() {
+        let place = tempfile::TempDir::new().unwrap();
+        let [one, other] = [1, 2].map(corpus);
+        start(&one, place.path(), false).unwrap();
+        fs::write(place.path().join("notes.txt"), "the user's own").unwrap();
+        clear(place.path()).unwrap();
+        assert!(prepare(place.path(), &other, true).unwrap());
+        start(&other, place.path(), true).unwrap();
+        let found = Manifest::find(place.path(), other.spec()).unwrap();
+        assert!(matches!(found, Found::Same), "{found:?}");
+        let spec = fs::read_to_string(place.path().join(SPEC)).unwrap();
+        assert_eq!(spec, other.spec().to_toml());
     }
 
     #[test]
