@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Corpus;
 use super::held::Held;
 use super::others::Others;
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
+use super::{Corpus, Progress};
 use crate::error::Result;
 use crate::exposure::Exposures;
 use crate::grammar::{Mention, SentenceBuffer};
@@ -143,13 +143,23 @@ impl Corpus {
 
     /// Returns the number of documents that sentences are inserted into; refused if memory is
     /// insufficient.
-    pub(super) fn documents_with_inserted(&self, slots: &Slots) -> Result<u64> {
+    pub(super) fn documents_with_inserted(
+        &self,
+        slots: &Slots,
+        progress: &Progress,
+    ) -> Result<u64> {
+        /// Number of sentences between two checks for cancellation.
+        const PIECE: u64 = 1 << 16;
         if slots.per_document() == 1 {
             return Ok(self.sentences());
         }
         // There are fewer sentences than slots, usually far fewer.
         let mut bits = bits(self.others.documents())?;
-        for number in 0..self.exposures.sentences() {
+        let sentences = self.exposures.sentences();
+        for number in 0..sentences {
+            if number % PIECE == 0 {
+                progress.add(PIECE.min(sentences - number))?;
+            }
             let mut fact = [number];
             self.exposures.locate(&mut fact, &mut [(0, 0)]);
             if !self.is_left_out(fact[0]) {

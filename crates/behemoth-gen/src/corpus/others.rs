@@ -235,15 +235,16 @@ fn background(
 impl Corpus {
     /// Returns the number of documents with facts, those without tokens included. With an insert,
     /// this is the number of documents that sentences are inserted into, which needs a pass over
-    /// all sentences if documents may have several.
+    /// all sentences if documents may have several. Progress is in sentences.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if memory is insufficient for that pass.
-    pub fn fact_documents(&self) -> Result<u64> {
+    /// Returns [`Error::Argument`] if memory is insufficient for that pass, and
+    /// [`Error::Cancelled`] if `progress` is cancelled during it.
+    pub fn fact_documents(&self, progress: &Progress) -> Result<u64> {
         match &self.insert {
             None => Ok(self.documents() - self.others.documents()),
-            Some(slots) => self.documents_with_inserted(slots),
+            Some(slots) => self.documents_with_inserted(slots, progress),
         }
     }
 

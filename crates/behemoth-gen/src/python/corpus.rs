@@ -89,7 +89,7 @@ impl Corpus {
 
     #[getter]
     fn fact_documents(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(py.detach(|| self.inner.fact_documents())?)
+        documents::with_facts(py, &self.inner)
     }
 
     /// Returns the kinds of documents as codes.

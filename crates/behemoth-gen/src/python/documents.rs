@@ -6,7 +6,8 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
 use super::fill::lists;
-use crate::corpus::Corpus;
+use super::threads::run;
+use crate::corpus::{Corpus, Progress};
 use crate::memory::{make_room, room_for};
 
 /// Number of documents processed between two checks for Ctrl-C, each of some hundred tokens.
@@ -14,6 +15,16 @@ const AT_ONCE: u64 = 1 << 14;
 
 /// The same for documents of a filler, each of which may have a million tokens.
 const FILLERS_AT_ONCE: u64 = 16;
+
+/// Returns the number of documents with facts.
+pub(super) fn with_facts(py: Python<'_>, corpus: &Corpus) -> PyResult<u64> {
+    if corpus.spec().corpus.insert.is_none() {
+        return Ok(corpus.fact_documents(&Progress::default())?);
+    }
+    run(py, corpus.sentences(), None, |progress| {
+        corpus.fact_documents(progress)
+    })
+}
 
 /// Computes a value for each document of a range and appends them to `all`.
 pub(super) fn of_documents<R: Send>(

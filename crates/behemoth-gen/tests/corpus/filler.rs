@@ -70,7 +70,10 @@ fn facts_are_as_without_it_and_its_tokens_are_exact() {
             let facts: Vec<_> = facts.iter().filter(|tokens| !tokens.is_empty()).collect();
             assert!(own.iter().filter(|t| !t.is_empty()).eq(facts), "{fields}");
             assert_eq!(filled.sentences(), plain.sentences());
-            assert_eq!(filled.fact_documents().unwrap(), plain.documents());
+            assert_eq!(
+                filled.fact_documents(&Progress::default()).unwrap(),
+                plain.documents()
+            );
             let total = filled.token_count(2, &Progress::default()).unwrap();
             let before = plain.token_count(2, &Progress::default()).unwrap();
             assert_eq!(total, before + tokens as u64);

@@ -203,7 +203,7 @@ proptest! {
         prop_assert_eq!(corpus.sentences(), plain.sentences());
         let says_facts = corpus.says_facts(0..corpus.documents()).unwrap();
         let holding: HashSet<u64> = ledger(&corpus).iter().map(|e| e.document).collect();
-        prop_assert_eq!(corpus.fact_documents().unwrap(), holding.len() as u64);
+        prop_assert_eq!(corpus.fact_documents(&Progress::default()).unwrap(), holding.len() as u64);
         for (document, says_facts) in (0..).zip(says_facts) {
             prop_assert_eq!(says_facts, holding.contains(&document));
         }

@@ -249,7 +249,11 @@ fn lengths_of_documents_are_counted() {
         let kinds = corpus.document_kinds(0..corpus.documents()).unwrap();
         let says = corpus.says_facts(0..corpus.documents()).unwrap();
         let facts = says.iter().filter(|&&says| says).count() as u64;
-        assert_eq!(facts, corpus.fact_documents().unwrap(), "{name}");
+        assert_eq!(
+            facts,
+            corpus.fact_documents(&Progress::default()).unwrap(),
+            "{name}"
+        );
         // A document with inserted sentences keeps its kind, and has facts.
         let own = kinds.iter().map(|&kind| kind == DocumentKind::Facts);
         assert!(own.zip(&says).all(|(own, &says)| says || !own), "{name}");
@@ -266,4 +270,18 @@ fn a_ledger_that_does_not_fit_in_memory_is_refused_before_it_is_made() {
         "argument 'facts': got 100000000000000 sentences, allowed: as many sentences as fit in \
          memory"
     );
+}
+
+#[test]
+fn a_count_of_documents_with_facts_can_be_cancelled() {
+    let corpus = corpus(
+        "[world]\nsubjects = 100\nrelations = 2\n[corpus]\nfiller = \"zipf:tokens=20_000,words=50,length=90\"\n\
+         insert = \"anywhere,per_document=2\"\n",
+    );
+    let progress = Progress::default();
+    corpus.fact_documents(&progress).unwrap();
+    assert_eq!(progress.done.load(Ordering::Relaxed), corpus.sentences());
+    progress.cancel.store(true, Ordering::Relaxed);
+    let result = corpus.fact_documents(&progress);
+    assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
 }
