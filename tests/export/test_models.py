@@ -138,6 +138,14 @@ def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
     assert "## Suite" not in (tmp_path / "other" / "README.md").read_text()
 
 
+def test_the_card_of_a_single_edit_has_no_suite_of_all(trained, plan, tmp_path):
+    bh.edit(trained, plan, "lora", tmp_path / "edit", settings=SETTINGS, single=True)
+    bh.evaluate_suite(tmp_path / "edit", "editing", plan, out=tmp_path / "suite")
+    export(tmp_path / "edit", tmp_path / "out", to="hf", edit=0)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "## Suite" not in card and "Suites of these edits cover all single edits" in card
+
+
 def test_a_suite_of_an_equally_named_edit_of_the_same_plan_is_not_in_the_card(
     trained, plan, tmp_path
 ):

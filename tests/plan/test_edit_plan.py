@@ -182,6 +182,28 @@ def test_probes_of_the_whole_plan_come_along(corpus):
     assert single.plan_hash == plan.single(0).plan_hash
 
 
+def test_lines_of_independent_edits_are_those_of_one_batch(corpus, tmp_path):
+    """Edits of single models are each other's bystanders: their old answers would be trained on."""
+    request = EditRequest(edits=60, independent=True, seed=1, repeats=1)
+    plan = compile_plan(corpus, request)
+    edited = set(plan.edits["fact"])
+    others = plan.training.filter(pl.col("role") != "edit")
+    assert edited & set(others["fact"])
+    kept = plan.as_batch().training.filter(pl.col("role") != "edit")
+    assert not edited & set(kept["fact"]) and kept.height
+    export_litgpt(plan, corpus, tmp_path)
+    lines = {
+        name: {
+            (row["instruction"], row["output"])
+            for row in map(json.loads, (tmp_path / f"{name}.jsonl").read_text().splitlines())
+        }
+        for name in ("train", "val", "test")
+    }
+    told = {(corpus.decode(p), corpus.decode(a)) for p, a in kept.select("prompt", "answer").rows()}
+    assert told < lines["train"]
+    assert not told & (lines["val"] | lines["test"])
+
+
 def test_json_lines_for_litgpt(plan, corpus, tmp_path):
     paths = export_litgpt(plan, corpus, tmp_path)
     assert [path.name for path in paths] == ["train.jsonl", "val.jsonl", "test.jsonl"]

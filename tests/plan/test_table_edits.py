@@ -26,6 +26,17 @@ def test_facts_of_a_request_are_the_table_of_a_plan(corpus):
     assert plan.edits["new_object"][0] == 3
 
 
+def test_facts_that_go_to_one_object_had_one_before(corpus):
+    """Rows that retain the old object are weighted as ones of all edits."""
+    facts = corpus.world.facts()
+    first = facts.filter(relation=0, object=facts.filter(relation=0)["object"][0])["fact"][:2]
+    bh.plan(corpus, facts=first.to_list(), to="one", **SMALL)
+    before = facts.filter(fact=first[0])["object"].item()
+    other = facts.filter(pl.col("relation") == 0, pl.col("object") != before)["fact"][0]
+    with pytest.raises(ArgumentError, match="facts of 2 pairs of a relation and an object, allow"):
+        bh.plan(corpus, facts=[*first, other], to="one", **SMALL)
+
+
 def test_a_list_of_numbers_will_do(corpus):
     plan = bh.plan(corpus, facts=[23, 28], **SMALL)
     assert plan.plan_hash == bh.plan(corpus, facts={"fact": [23, 28]}, **SMALL).plan_hash

@@ -14,7 +14,6 @@ from behemoth.edit.memory_budget import delta_bytes, edit_bytes
 from behemoth.edit.protocol import answers
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study, read_study
-from behemoth.study.trial.durability import as_batch
 from behemoth.study.trial.laboratory import Laboratory
 from behemoth.study.work.memory_budget import (
     WORKER,
@@ -214,7 +213,7 @@ def test_durability_makes_independent_edits_as_one_batch(tiny):
 
     budget, lasting = with_and_without("ascent")
     method = answers(budget.method).for_batch(32)
-    batch = edit_bytes(method, budget.model, [as_batch(budget.plan)], budget.context)
+    batch = edit_bytes(method, budget.model, [budget.plan.as_batch()], budget.context)
     assert method.edit_rows == 32
     assert lasting.least() == batch > budget.least()
     # A batch is not made again, and the training after it takes less than the edit.

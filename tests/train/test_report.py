@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from behemoth.train.flops import utilisation
+from behemoth.train.flops import known_peak, utilisation
 from behemoth.train.report import Report
 
 REPORT = Report(
@@ -15,6 +15,16 @@ def test_a_rate_above_the_measured_peak_is_no_share_of_it():
     assert utilisation(5e9, 1e10) == 0.5
     assert utilisation(1e10, 1e10) == 1.0
     assert utilisation(1.06e10, 1e10) is None
+
+
+def test_peaks_are_those_of_the_named_gpu():
+    for name, peak in (
+        ("NVIDIA H100 PCIe", 756), ("NVIDIA H100 80GB HBM3", 989), ("NVIDIA A100-SXM4-40GB", 312),
+        ("NVIDIA L40", 181), ("NVIDIA L40S", 362), ("NVIDIA L4", 121), ("NVIDIA A10", 125),
+        ("NVIDIA GeForce RTX 4090", 165),
+    ):  # fmt: skip
+        assert known_peak(name) == peak * 1e12, name
+    assert known_peak("NVIDIA RTX A1000") is None
 
 
 def test_the_line_has_what_is_known():

@@ -18,9 +18,10 @@ _FILES = ("train", "val", "test")
 def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]) -> list[Path]:
     """Write a plan's mixture and probes as three files of JSON lines.
 
-    ``train.jsonl`` has each row of the mixture as often as its weight says. The probes go
-    to ``val.jsonl`` and ``test.jsonl``, by fact, so that no fact stands in both, and none
-    but the edited ones in training as well.
+    ``train.jsonl`` has each row of the mixture as often as its weight says; that of independent
+    edits as one batch (`EditPlan.as_batch`). The probes go to ``val.jsonl`` and ``test.jsonl``, by
+    fact, so that no fact stands in both, and none but the edited ones in training as well: probes
+    of facts that other independent edits train on are omitted.
 
     Parameters
     ----------
@@ -40,11 +41,14 @@ def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]
     """
     plan.check(corpus)
     columns = ("prompt", "answer")
-    facts = plan.probes["fact"].rank("dense")
+    training = plan.as_batch().training
+    kept = training.filter(pl.col("role") != "edit")["fact"].implode()
+    probes = plan.probes.filter(~pl.col("fact").is_in(kept))
+    facts = probes["fact"].rank("dense")
     frames = (
-        plan.training.select(*columns, "weight"),
-        plan.probes.filter(facts % 2 == 1).select(*columns, weight=pl.lit(1, pl.UInt32)),
-        plan.probes.filter(facts % 2 == 0).select(*columns, weight=pl.lit(1, pl.UInt32)),
+        training.select(*columns, "weight"),
+        probes.filter(facts % 2 == 1).select(*columns, weight=pl.lit(1, pl.UInt32)),
+        probes.filter(facts % 2 == 0).select(*columns, weight=pl.lit(1, pl.UInt32)),
     )
     paths = []
     for name, frame in zip(_FILES, frames, strict=True):

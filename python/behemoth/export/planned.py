@@ -17,6 +17,7 @@ import polars as pl
 
 from behemoth.corpus.asking import sentences_with
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.templates import EDIT
 from behemoth.edit.locate.sites import Places
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
@@ -160,7 +161,7 @@ class Planned:
         """Yield, for each row, the answers for objects of its relation in the row's wording.
 
         The old object comes first, then the following ones by number, wrapping around after the
-        last.
+        last. Sentences of edits, which no corpus has, take the wording of the edit's first probe.
 
         Parameters
         ----------
@@ -172,6 +173,10 @@ class Planned:
         number = {
             (row["name"], row["wording"]): row["wording_index"] for row in self.corpus.templates
         }
+        asked = self.probes.filter(pl.col("group") == "edited").select(
+            "fact", "template", "wording"
+        )
+        asked_in = {fact: wording for fact, *wording in asked.reverse().iter_rows()}
         facts = frame["fact"].to_numpy()
         about = self.corpus.world.arrays_of(facts)
         counts = np.array([row["objects"] for row in self.corpus.world.relation_table], np.int64)
@@ -185,7 +190,7 @@ class Planned:
                 self.corpus,
                 np.full(len(objects), fact, np.uint64),
                 objects.astype(np.uint32),
-                number[template, wording],
+                number[(template, wording) if template != EDIT.name else tuple(asked_in[fact])],
             )
             prompts, answers = (
                 np.split(flat, ends[:-1].astype(np.int64))

@@ -236,6 +236,16 @@ class EditPlan:
             for edit in self.edits["edit"]
         ]
 
+    def as_batch(self) -> EditPlan:
+        """Return the plan of independent edits as one batch: without rows that retain edited facts.
+
+        Rows of one edit may retain facts of others. A plan of a batch has no such rows.
+        """
+        edited = self.edits["fact"].implode()
+        kept = (pl.col("role") == "edit") | ~pl.col("fact").is_in(edited)
+        training = self.training.filter(kept)
+        return EditPlan(self.request, self.spec_hash, self.edits, training, self.probes)
+
     def check(self, corpus: Corpus) -> None:
         """Refuse a corpus that the plan was not made for.
 

@@ -52,7 +52,7 @@ class EditRequest:
         the same object before, too.
     distinct : bool
         Require that no two edited facts of a relation have the same object before the edit
-        (except in binarised relations) or after it.
+        (except in binarised relations) or after it. A table is taken as it is.
     independent : bool
         Each edit is meant for its own model (``EditPlan.singles``): subjects and objects may
         recur, a new object need only differ from the edit's own old one, and each edit has a

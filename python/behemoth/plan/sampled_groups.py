@@ -112,7 +112,9 @@ def regular(
     pool = Pool.joined(pools) if pools else Pool.span(0, 0)
     if untouched is None:
         return context.bystanders.draw(pool, count, purpose, probes=probes)
-    edited = distinct(context.edits.touched.subject)
+    touched = context.edits.touched
+    # The subjects of link facts are numbers of objects.
+    edited = distinct(touched.subject[touched.relation < world.num_relations])
 
     def keep(facts: Facts) -> NDArray[np.bool_]:
         return among(facts.subject, edited) != untouched

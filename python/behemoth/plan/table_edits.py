@@ -57,6 +57,13 @@ def read_edits(
             f"those of relation {request.relation}",
         )
     _check_target(structure, request, facts)
+    pairs = np.unique(np.stack([facts.relation, facts.object]).astype(np.int64), axis=1).shape[1]
+    if request.to == "one" and pairs > 1:
+        raise ArgumentError(
+            "table",
+            f"facts of {pairs} pairs of a relation and an object",
+            "those of one relation with one object, for to=one",
+        )
     if known is not None:
         unknown = ids[~among(ids, known_facts(corpus, known))]
         if len(unknown):

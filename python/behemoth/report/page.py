@@ -239,10 +239,10 @@ def document(title: str, parts: Sequence[str | Heading], drawn: Sequence[Figure]
 
 _METHODS = (
     "Over all exposures. Success: free generation gives the new object (unlearning: no longer the "
-    "old one); a failed edit has no success. Bystanders are facts that must not change; only those "
-    "that the model knew before can be lost, and a method is marked if more than "
-    f"{BOUND:.0%} of them are. ED50: the number of steps that half of the edits need (> means "
-    "right-censored)."
+    "old one); a failed edit has no success. Bystanders are facts that must not change, also those "
+    "that had the new object before, which suites leave out; only those that the model knew before "
+    f"can be lost, and a method is marked if more than {BOUND:.0%} of them are. ED50: the number "
+    "of steps that half of the edits need (> means right-censored)."
 )
 _METHODS_MORE = (
     "Failed trials, such as those in which every edit failed, are counted below their method and "

@@ -109,8 +109,12 @@ def write_report(
     place = results.path / "report" if out is None else path_of("out", out)
     _check_place(place)
     primary = results.about.primary
-    if any(trial.measure.get("suite") for trial in results.about.trials):
-        found = _write_meta_evaluation(results, place, style, figures)
+    suites = {suite for trial in results.about.trials if (suite := trial.measure.get("suite"))}
+    if suites:
+        # An unedited model on a board of several suites must not replace that board.
+        found = None
+        if suites == {"unlearning"}:
+            found = _write_meta_evaluation(results, place, style, figures)
         return found or _write_leaderboard(results, place, style, figures)
     text = _toml(results)  # refused before the work if it is damaged
     with task(progress, "analysing", "methods") as step:

@@ -53,9 +53,9 @@ def train(
         The run directory. An existing run of the same corpus and settings is resumed, and a
         finished one is left as it is.
     config : TrainConfig or str, optional
-        The settings, all of which the command line has as options:
-        ``default_config("pico", epochs=4)``; or the name of a size, with its defaults. By default
-        ``default_config()``.
+        The settings: ``default_config("pico", epochs=4)``; or the name of a size, with its
+        defaults. By default ``default_config()``. The command line has options for all but
+        ``beta1``, ``beta2``, ``vocabulary_multiple``, ``probe_facts`` and ``prefetch``.
     force : bool
         Replace an existing run, whether the same, another or damaged; a replacement that was
         stopped is resumed.

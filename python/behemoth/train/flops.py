@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import torch
@@ -11,7 +12,8 @@ from behemoth.model.sizes import Size
 # Dense bfloat16, in 1e12 per second, as published by the makers.
 _PEAKS = {
     "B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0,
-    "L40S": 362.0, "L4": 121.0, "A10G": 70.0, "A10": 125.0, "RTX 4090": 165.0, "RTX 3090": 71.0,
+    "L40S": 362.0, "L40": 181.0, "L4": 121.0, "A10G": 70.0, "A10": 125.0, "RTX 4090": 165.0,
+    "RTX 3090": 71.0,
 }  # fmt: skip
 
 
@@ -37,17 +39,28 @@ def utilisation(rate: float, peak: float) -> float | None:
     return None if share > 1 else share
 
 
+def known_peak(name: str) -> float | None:
+    """Return the published peak rate of a GPU by its name, in operations per second.
+
+    Names are compared by words: an L40 is no L4, and an RTX A1000 no A100.
+    """
+    for known, peak in _PEAKS.items():
+        if re.search(rf"\b{known}\b", name):
+            return peak * 1e12
+    return None
+
+
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Return the peak number of operations per second of a device.
 
     For bfloat16 on known GPUs it is the published rate; otherwise the rate of a large matrix
     product, measured in a few milliseconds.
     """
+    known = None
     if device.type == "cuda" and dtype == torch.bfloat16:
-        name = torch.cuda.get_device_name(device)
-        for known, peak in _PEAKS.items():
-            if known in name:
-                return peak * 1e12
+        known = known_peak(torch.cuda.get_device_name(device))
+    if known is not None:
+        return known
     size = 1024 if device.type == "cpu" else 4096
     left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
     best = float("inf")

@@ -127,6 +127,25 @@ def test_many_numbers_of_exposures_are_ranges():
     assert ends.rows() == [(1, 1), (2, 3), (4, 7), (8, 15), (16, 31)]
 
 
+def test_models_that_share_a_plan_have_twins_of_their_own():
+    """Two initialisations of one corpus: each with its own retrained model."""
+    trials = {"t": ("npo", "unlearning", 0), "o": ("retrain", "oracle", 0),
+              "u": ("npo", "unlearning", 1), "v": ("retrain", "oracle", 1)}  # fmt: skip
+    twins = {"t": 0.05, "o": 0.05, "u": 0.4, "v": 0.4}
+    suites = suites_of(trials, "unlearning", "forget_probability").with_columns(
+        twin=pl.col("trial").replace_strict(twins), value=pl.col("trial").replace_strict(twins)
+    )
+    probes = pl.concat(
+        [
+            probes_of(trial, [16]).with_columns(log_probability_old=pl.lit(value).log())
+            for trial, value in twins.items()
+        ]
+    )
+    found = by_exposures("unlearning", suites, probes.lazy())
+    assert value_of(found, "npo", 16, "forgetting") == pytest.approx(1.0)
+    assert value_of(found, "retrain", 16, "forgetting") == pytest.approx(1.0)
+
+
 def test_forgetting_of_a_level_is_compared_with_the_twin_at_that_level():
     trials = {"t": ("npo", "unlearning", 0), "o": ("retrain", "oracle", 0)}
     suites = suites_of(trials, "unlearning", "forget_probability", twin=0.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from behemoth.study.analysis.cases import MOST, cases_of
+from behemoth.study.analysis.cases import MOST, _facts, cases_of
 from behemoth.study.results import Results
 
 draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
@@ -124,3 +124,20 @@ def test_a_new_object_is_named_by_an_edit_that_is_followed():
         assert cases and all(case.new.startswith(name) for case in cases)
         asked = [each for case in cases for each in case.asked if each.group.startswith("edited")]
         assert asked and {each.after.words for each in asked} == {"Selkirk"}
+
+
+@pytest.mark.parametrize("most", [4, 6, 7])
+@pytest.mark.parametrize("levels", [[1, 4, 16], [1, 4, 16, 64], [1, 2, 4, 8, 16, 32, 64, 128]])
+def test_edits_of_all_levels_are_shown_if_they_fit(levels, most):
+    rows = [
+        {"label": "ft", "fact": 100 * level + number, "exposures": level, "known": True}
+        for level in levels
+        for number in range(5)
+    ]
+    facts = _facts(pl.DataFrame(rows), most)
+    shown = [fact // 100 for fact in facts]
+    assert len(facts) == len(set(facts)) == most and shown == sorted(shown)
+    assert {levels[0], levels[-1]} <= set(shown)
+    if len(levels) <= most:
+        counts = [shown.count(level) for level in levels]
+        assert max(counts) - min(counts) <= 1

@@ -230,10 +230,11 @@ def results_of(trials):
         )
     ]  # fmt: skip
     edits = [
-        {"trial": label, "norm": norm, "exposures": level}
+        {"trial": label, "norm": norm, "exposures": level,
+         "new_object": 3 if label == "remapped" else None}
         for label, (_, norm, _, levels) in trials.items()
         for level in levels
-    ]
+    ]  # fmt: skip
     probes = [
         {"trial": label, "group": group, "stage": stage,
          "log_probability_true": math.log(refusals * said / 4 + 1e-9),
@@ -260,6 +261,8 @@ def test_parts_are_read_from_what_was_done():
             "nothing": ("unlearning", 1e-28, 0.0, (16, 16)),
             "polite": ("foreign", 2.0, 0.5, (16, 64)),
             "rude": ("unlearning", 2.0, 0.25, (16, 16)),
+            # Its right answer is a new object, which is no refusal.
+            "remapped": ("fine-tuning", 2.0, 0.5, (16, 16)),
         })
     )  # fmt: skip
     assert found.columns == list(READINGS)
@@ -269,6 +272,7 @@ def test_parts_are_read_from_what_was_done():
     assert parts == {
         "retrain": ("twin", False, 16, "m/p"), "nothing": ("trained", False, 16, "m/p"),
         "polite": ("method", True, None, "m/p"), "rude": ("method", False, 16, "m/p"),
+        "remapped": ("method", False, 16, "m/p"),
     }  # fmt: skip
     # What could not be taken is no reading, nor what another suite says.
     assert not {"linear_probe", "efficacy"} & set(found["measure"])

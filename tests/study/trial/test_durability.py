@@ -16,7 +16,6 @@ from behemoth.plan.request import EditRequest
 from behemoth.study.results import Results
 from behemoth.study.trial import trial
 from behemoth.study.trial.durability import (
-    as_batch,
     as_one_batch,
     log_steps,
     retention,
@@ -38,7 +37,7 @@ def test_rows_that_hold_an_edited_fact_are_left_out(corpus):
     request = EditRequest(edits=30, independent=True, repeats=2, regular=4, probes=0)
     plan = compile_plan(corpus, request)
     edited = set(plan.edits["fact"])
-    kept = as_batch(plan).training
+    kept = plan.as_batch().training
     others = kept.filter(pl.col("role") != "edit")
     assert not edited & set(others["fact"]) and others.height
     assert edited & set(plan.training.filter(pl.col("role") != "edit")["fact"])
@@ -101,7 +100,7 @@ def test_training_goes_through_what_an_edit_attached(ran, name, settings):
     """Adam's steps are those of the edited model's own loss, not of its weights alone."""
     run, model, plan = ran
     edited = deepcopy(model)
-    [delta] = get_method(name, settings).apply(model, [as_batch(plan)], EditContext(run.corpus))
+    [delta] = get_method(name, settings).apply(model, [plan.as_batch()], EditContext(run.corpus))
     delta.apply(edited)
     weights = {}
     for kind, start in (("with", edited), ("without", model)):

@@ -12,9 +12,9 @@ from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
 _TITLE = "Consequences: do facts that follow from the edited fact follow the edit?"
 _MEASURES = {"follows": "Answer that follows from the new object", "stays": "Old answer"}
 _GROUPS = {
-    "subject_nested": "inherited by the subject",
+    "subject_nested": "inherited by the subject, or through an edited link",
     "correlated_followed": "correlated relation",
-    "implicit_remap": "inherited through the edited link",
+    "implicit_remap": "left out of the edits, implied by their rule",
 }
 
 

@@ -101,7 +101,9 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
     rows = rows.with_columns(_place(levels))
     readings = _readings(suite, rows)
     if suite == "unlearning":
-        readings = readings.join(_twins(own, readings), on=["plan", "level"], how="left",
+        # Models that differ in seed or size share plans.
+        readings = readings.join(trials.select("trial", "model"), on="trial", maintain_order="left")
+        readings = readings.join(_twins(own, readings), on=["model", "plan", "level"], how="left",
                                  maintain_order="left")  # fmt: skip
     values = _values(suite, readings).join(trials, on="trial", maintain_order="left")
     edits = rows.group_by(*_KEYS).agg(pl.struct("edit").n_unique().alias("edits"))
@@ -167,7 +169,7 @@ def _over_rows(rows: pl.DataFrame, value: pl.Expr, name: str) -> pl.DataFrame:
 
 
 def _twins(own: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
-    """Return the twins' probability of the old answers, by plan and level.
+    """Return the twins' probability of the old answers, by model, plan and level.
 
     Its frame is not kept, but `retrain` has made the same model, with the same probability.
     """
@@ -177,7 +179,7 @@ def _twins(own: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
         readings.filter(
             pl.col("trial").is_in(retrained["trial"].implode()), measure="forget_probability"
         )
-        .group_by("plan", "level")
+        .group_by("model", "plan", "level")
         .agg(pl.col("value").first().alias("twin"))
     )
 

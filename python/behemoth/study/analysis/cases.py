@@ -186,10 +186,10 @@ def _facts(edits: pl.DataFrame, most: int) -> list[int]:
     shared = shared.sort("exposures", ~pl.col("known"), maintain_order=True)
     levels = shared["exposures"].unique().sort()
     if len(levels) < most:
-        # The same number of each level, so that all levels fit.
-        each = -(-most // len(levels))
-        kept = shared.filter(pl.int_range(pl.len()).over("exposures") < each)
-        return kept.head(most)["fact"].to_list()
+        # One of each level, then a second of each, and so on.
+        turns = shared.with_columns(pl.int_range(pl.len()).over("exposures").alias("turn"))
+        first = turns.sort("turn", maintain_order=True).head(most)
+        return first.sort("exposures", maintain_order=True)["fact"].to_list()
     places = [round(at * (len(levels) - 1) / max(1, most - 1)) for at in range(most)]
     first = shared.unique("exposures", keep="first", maintain_order=True)
     return first["fact"].gather(places).to_list()

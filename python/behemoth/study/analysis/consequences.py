@@ -1,10 +1,10 @@
 """Consequences: whether facts that depend on an edited fact follow the edit.
 
-Dependent facts are those inherited down a chain (``subject_nested``), those of a correlated
-relation (``correlated_followed``) and those that other subjects inherit through an edited link
-(``implicit_remap``). After the edit a model may generate the consequence of the new object, or
-still that of the old one. Only facts that it knew before are counted. An edit that broke down
-counts as one that nothing follows.
+Dependent facts are those that subjects inherit down a chain, also through an edited link
+(``subject_nested``), those of a correlated relation (``correlated_followed``) and those that a rule
+leaves out of its edits (``implicit_remap``). After the edit a model may generate the consequence of
+the new object, or still that of the old one. Only facts that it knew before are counted. An edit
+that broke down counts as one that nothing follows.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -196,8 +197,10 @@ def _of_damage(damage: pl.DataFrame, of_edits: pl.DataFrame) -> dict[str, Estima
     for measure in ("kl", "lost"):
         if of_edits[measure].drop_nulls().len():
             found[measure] = linear_slope(of_edits, measure, exposures="edit_exposures")
-        if levels[measure].drop_nulls().len():
-            found[f"{measure}_bystander"] = linear_slope(levels, measure)
+        there = levels.drop_nulls(measure)
+        if there.height:
+            edits = there.select("trial", "edit").n_unique()
+            found[f"{measure}_bystander"] = replace(linear_slope(levels, measure), rows=edits)
     return found
 
 

@@ -122,6 +122,7 @@ def readings(results: Results) -> pl.DataFrame:
         pl.when(pl.col("exposures").n_unique() == 1)
         .then(pl.col("exposures").first())
         .alias("exposures"),
+        pl.col("new_object").is_null().all().alias("nameless"),
     )
     edited = (pl.col("group") == "edited") & (pl.col("stage") == "after")
     refusals = (
@@ -148,7 +149,8 @@ def readings(results: Results) -> pl.DataFrame:
         .with_columns(role.alias("role"))
         .with_columns(
             (
-                (pl.col("role") == "method")
+                # With new objects, the right answer is no refusal.
+                ((pl.col("role") == "method") & pl.col("nameless"))
                 & (pl.col("refusals") > pl.max_horizontal(pl.lit(_REFUSES), "old")).fill_null(False)
             ).alias("refuses")
         )

@@ -33,21 +33,11 @@ if TYPE_CHECKING:
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["as_batch", "as_one_batch", "log_steps", "retention", "train_on"]
+__all__ = ["as_one_batch", "log_steps", "retention", "train_on"]
 
 
 _WARMUP = 10  # steps over which the learning rate rises
 _ROWS = 256  # prompts per pass
-
-
-def as_batch(plan: EditPlan) -> EditPlan:
-    """Return the plan as one batch, without rows that retain an edited fact.
-
-    The training rows of independent edits may include facts of other edits.
-    """
-    edited = plan.edits["fact"].implode()
-    training = plan.training.filter((pl.col("role") == "edit") | ~pl.col("fact").is_in(edited))
-    return EditPlan(plan.request, plan.spec_hash, plan.edits, training, plan.probes)
 
 
 def log_steps(steps: int) -> list[int]:
@@ -75,7 +65,7 @@ def as_one_batch(
         Method that makes the edits, with its settings for a batch (`Answers.for_batch`).
     context : EditContext
     """
-    [delta] = apply_method(answers(method).for_batch(len(plan)), model, [as_batch(plan)], context)
+    [delta] = apply_method(answers(method).for_batch(len(plan)), model, [plan.as_batch()], context)
     return delta
 
 

@@ -21,8 +21,6 @@ from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.model.memory import LOADED, dimensions, is_estimated, training_bytes, weight_bytes
 from behemoth.support.memory import limit_of
 
-from .durability import as_batch
-
 if TYPE_CHECKING:
     from torch import nn
 
@@ -171,7 +169,7 @@ class TrialBudget:
     def _batch(self) -> int:
         """Bytes of making the independent edits as one batch, as `durability` does."""
         method = answers(self.method).for_batch(len(self.plan))
-        return edit_bytes(method, self.model, [as_batch(self.plan)], self.context)
+        return edit_bytes(method, self.model, [self.plan.as_batch()], self.context)
 
     @cached_property
     def _every(self) -> int:
