@@ -131,19 +131,24 @@ def first_difference(
     return next(((place, a, b) for place, (a, b) in pairs if a != b), None)
 
 
-def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
-    """Return the edit rows, with the answers of a column: ``answer`` or ``old_answer``.
+def edit_frame_of(plan: EditPlan) -> pl.DataFrame:
+    """Return the edit rows of the mixture, with answers as editors have to teach them.
 
     Refusals end with a period: no corpus shows the model where one ends, so it must learn to stop
     as well. In a grammar's text an answer is scored by its beginning, and needs no end.
     """
     frame = plan.training.filter(pl.col("role") == "edit")
-    if answer == "answer" and plan.edits["kind"].is_in(REFUSALS).any():
-        period = pl.lit([PERIOD], pl.List(pl.UInt32))
-        ends = pl.Series(is_of(frame["template"], "ends_in_period"))
-        ended = pl.col("answer").list.concat(period)
-        frame = frame.with_columns(pl.when(ends).then(ended).otherwise("answer").alias("answer"))
-    return rows_of(frame, answer)
+    if not plan.edits["kind"].is_in(REFUSALS).any():
+        return frame
+    period = pl.lit([PERIOD], pl.List(pl.UInt32))
+    ends = pl.Series(is_of(frame["template"], "ends_in_period"))
+    ended = pl.col("answer").list.concat(period)
+    return frame.with_columns(pl.when(ends).then(ended).otherwise("answer").alias("answer"))
+
+
+def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
+    """Return the edit rows, with the answers of a column: ``answer`` or ``old_answer``."""
+    return rows_of(edit_frame_of(plan), answer)
 
 
 def retain_rows_of(plan: EditPlan) -> Rows:

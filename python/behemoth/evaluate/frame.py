@@ -26,7 +26,7 @@ from behemoth.support.files import replacing
 from behemoth.support.progress import ProgressLike, task
 from behemoth.train.memory_budget import require_weights
 
-from .memory_budget import fitting
+from .memory_budget import changes_bytes, fitting
 from .prompted import Prompted, unwanted_words
 from .ranking import Ranking
 from .scores import Scores, score, score_pair, score_stacked
@@ -338,10 +338,7 @@ def _stacks(
     stacks: list[list[int | None]] = []
     total = 0
     for key in keys:
-        bytes_ = sum(
-            4 * sum(tensor.numel() for tensor in vars(change).values())
-            for change in deltas[key].changes.values()
-        )
+        bytes_ = changes_bytes(deltas[key])
         if not stacks or len(stacks[-1]) == limit or total + bytes_ > STACK_BYTES:
             stacks.append([])
             total = 0

@@ -96,8 +96,9 @@ def _share(column: str) -> pl.Expr:
 def truth_ratio() -> pl.Expr:
     """Return p(wrong) / p(right before), with the mean over wrong answers: TOFU (arXiv 2401.06121).
 
-    See equation 1 there. The wrong answers are all other objects of the relation. For words of
-    several tokens this needs a grammar, and ``wrong`` or ``rank="sequence"`` of `evaluate_model`.
+    See equation 1 there; here of complete answers, not of their geometric means over tokens. The
+    wrong answers are all other objects of the relation. For words of several tokens this needs a
+    grammar, and ``wrong`` or ``rank="sequence"`` of `evaluate_model`.
     """
     return (pl.col("log_probability_wrong") - pl.col("log_probability_old")).exp()
 

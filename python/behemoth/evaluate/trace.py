@@ -496,5 +496,5 @@ class _Tracer:
 
     def _window(self, state: _State) -> range:
         width = 1 if state.kind == "block" else self.window
-        first = state.layer - (width - 1) // 2
+        first = state.layer - width // 2  # for even widths too as published
         return range(max(0, first), min(self.architecture.layers, first + width))

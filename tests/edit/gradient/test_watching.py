@@ -153,6 +153,18 @@ def test_a_flip_has_its_norm(network, singles, context):
         assert HELD_OUT[0] not in delta.trace[0]
 
 
+def test_an_edit_that_stops_early_has_both_at_its_end(network, singles, context):
+    method = get_method(
+        "lora", {"steps": 60, "learning_rate": 3e-2, "retain_rows": 0, "stop_loss": 2.0}
+    )
+    for delta in watched(method, network, singles, context, held_out=0):
+        last = delta.trace[-1]
+        assert last["stopped"] and last["step"] < 60
+        assert {"norm", "kl"} <= set(last)
+        norms = [row["norm"] ** 2 for row in delta.geometry()]
+        assert last["norm"] == pytest.approx(sum(norms) ** 0.5, rel=1e-4)
+
+
 def test_batches_and_no_bystanders_are_not_looked_at(batch, singles, network, context):
     method = get_method("lora", {"steps": 2})
     (delta,) = watched(method, network, [batch], context)

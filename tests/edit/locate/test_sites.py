@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from behemoth import Corpus, World
+from behemoth.corpus.tokens import PERIOD
 from behemoth.edit.locate.sites import Places, Prefixes, sites_of
 from behemoth.plan import EditRequest, compile_plan
 
@@ -117,3 +118,19 @@ def test_a_table_may_lack_what_would_be_kept():
     assert {subject % 2 for subject in subjects.values()} == {0, 1}
     for site in make(plan, corpus):
         assert len(site.kept) == (2 if subjects[site.edits[0]] % 2 else 1)
+
+
+@pytest.mark.parametrize("token", ["prompt", "subject"])
+def test_refusals_end_with_a_period(small_corpus, token):
+    """No corpus shows the model where a refusal ends: without it the model goes on."""
+    request = EditRequest(edits=2, kind="refusal", independent=True, repeats=1, probes=0)
+    plan = compile_plan(small_corpus, request)
+    [sites] = sites_of(
+        [plan], small_corpus, Places(small_corpus, token), prefixes=0, prefix_tokens=4, kept=0,
+        seed=0,
+    )  # fmt: skip
+    for edit in (0, 1):
+        said = [one for site in sites for one in site.edited if edit in site.edits and one.answer]
+        taught = plan.training.filter(role="edit", edit=edit)["answer"][0].to_list()
+        tokens = sorted({(len(one.prompt), one.answer) for one in said})
+        assert [token for _, answer in tokens for token in answer] == [*taught, PERIOD]

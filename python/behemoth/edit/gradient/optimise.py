@@ -108,11 +108,12 @@ def optimise(
                 if leaving is not stacked:
                     shown = edited_logits(model, leaving, fed, feeder.edit_rows)
             log.record(number, shown, losses.detach(), live)
-            if watching is not None:
-                with torch.no_grad():
-                    watching.look(leaving, log.rows, live, last=last)
             own = shown[:, : feeder.edit_rows]
             done = _is_done(own, step, objective, budget.stop_loss)
+            if watching is not None:
+                with torch.no_grad():
+                    ends = [last or each for each in done]
+                    watching.look(leaving, log.rows, live, last=ends)
             _settle(leaving, done, losses.detach(), number, log, outcomes)
             if last or all(outcome is not None for outcome in outcomes):
                 break

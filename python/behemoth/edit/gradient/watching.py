@@ -66,7 +66,7 @@ class Watching:
         traces: Sequence[list[dict[str, Any]]],
         live: Sequence[bool],
         *,
-        last: bool,
+        last: Sequence[bool],
     ) -> None:
         """Add measurements to the last trace rows of the running plans.
 
@@ -76,15 +76,15 @@ class Watching:
             The changes in the form of the returned delta.
         traces : sequence of list of dict
         live : sequence of bool
-        last : bool
-            Whether there is no further step.
+        last : sequence of bool
+            Whether a plan has no further step.
         """
         begun = []
         for k, rows in enumerate(traces):
             if live[k] and self._watched[k]:
                 above = _above(rows[-1], "")
                 turned = any(now > was for now, was in zip(above, self._above[k], strict=True))
-                if last or turned:
+                if last[k] or turned:
                     begun.append(k)
                 self._above[k] = above
         if begun:

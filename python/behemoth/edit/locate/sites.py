@@ -21,7 +21,7 @@ import polars as pl
 
 from behemoth.corpus.probes import prompt_roles, wording_frame
 from behemoth.corpus.roles import OBJECT, SUBJECT
-from behemoth.edit.batch import first_difference
+from behemoth.edit.batch import edit_frame_of, first_difference
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError
 
@@ -254,9 +254,7 @@ def _parts(row: dict[str, Any], place: int, places: Places) -> list[Sentence]:
 
 def _edit_rows(plan: EditPlan) -> pl.DataFrame:
     """Return the plan's edit rows, each prompt once, in the order of the edits."""
-    rows = plan.training.filter(pl.col("role") == "edit").unique(
-        ["edit", "prompt"], keep="first", maintain_order=True
-    )
+    rows = edit_frame_of(plan).unique(["edit", "prompt"], keep="first", maintain_order=True)
     if not rows.height:
         raise ArgumentError(
             "plan", f"{plan.plan_hash[:12]} without edit rows", "one or more rows of edits"
