@@ -66,11 +66,8 @@ def _body(models: EditedModels, key: int | None) -> Iterator[str]:
     yield 'model = AutoModelForCausalLM.from_pretrained(".")  # this folder'
     yield from ('tokenizer = AutoTokenizer.from_pretrained(".")', "```")
     if key is not None and models.suites:
-        yield from (
-            "",
-            "Suites of these edits cover all single edits, each a model of its own, and are",
-        )
-        yield "not repeated here."
+        yield from ("", "Suites of these edits cover all single edits, each a model of its own,")
+        yield "and are not repeated here."
         return
     for suite in models.suites:
         yield from _suite(suite)

@@ -155,6 +155,11 @@ class EditPlan:
         return card(f"EditPlan: {self.request.kind}", rows)
 
     @property
+    def nameless(self) -> bool:
+        """Whether no edit has a new object, as for refusals."""
+        return bool(self.edits["new_object"].is_null().all())
+
+    @property
     def groups(self) -> dict[str, int]:
         """Number of probes of each group, in the order of the groups."""
         from .groups import GROUPS

@@ -57,13 +57,8 @@ def read_edits(
             f"those of relation {request.relation}",
         )
     _check_target(structure, request, facts)
-    pairs = np.unique(np.stack([facts.relation, facts.object]).astype(np.int64), axis=1).shape[1]
-    if request.to == "one" and pairs > 1:
-        raise ArgumentError(
-            "table",
-            f"facts of {pairs} pairs of a relation and an object",
-            "those of one relation with one object, for to=one",
-        )
+    if request.to == "one":
+        _check_one_object(facts)
     if known is not None:
         unknown = ids[~among(ids, known_facts(corpus, known))]
         if len(unknown):
@@ -97,6 +92,17 @@ def read_edits(
             f"below {structure.objects[facts.relation[row]]}",
         )
     return Edits(facts, new, facts[:0])
+
+
+def _check_one_object(facts: Facts) -> None:
+    """Refuse facts that do not have one object of one relation before."""
+    pairs = len(set(zip(facts.relation.tolist(), facts.object.tolist(), strict=True)))
+    if pairs > 1:
+        raise ArgumentError(
+            "table",
+            f"facts of {pairs} pairs of a relation and an object",
+            "those of one relation with one object, for to=one",
+        )
 
 
 def _whole_objects(objects: pl.Series) -> pl.Series:

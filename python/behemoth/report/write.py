@@ -110,12 +110,13 @@ def write_report(
     _check_place(place)
     primary = results.about.primary
     suites = {suite for trial in results.about.trials if (suite := trial.measure.get("suite"))}
+    # An unedited model on a board of several suites must not replace that board.
+    if suites == {"unlearning"} and (
+        found := _write_meta_evaluation(results, place, style, figures)
+    ):
+        return found
     if suites:
-        # An unedited model on a board of several suites must not replace that board.
-        found = None
-        if suites == {"unlearning"}:
-            found = _write_meta_evaluation(results, place, style, figures)
-        return found or _write_leaderboard(results, place, style, figures)
+        return _write_leaderboard(results, place, style, figures)
     text = _toml(results)  # refused before the work if it is damaged
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)

@@ -8,7 +8,7 @@ from os import fspath
 from typing import TYPE_CHECKING, Any
 
 from behemoth.edit.tuned import kind_of_world
-from behemoth.plan.choice import choose_edits
+from behemoth.plan.choice import Edits, choose_edits
 from behemoth.plan.request import EditRequest
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError, within
@@ -177,7 +177,6 @@ class _Point:
             config = default_config(**settings)
         self.unit, self.config, self.gone = unit, config, dict[str, ModelUnit]()
         self.twin = self.first = None
-        self.swapped: set[int] = set()
         if self.rotation or self.swap:
             # The same corpus without rotation and swaps.
             drop = (ROTATION[1], SWAP[1])
@@ -199,7 +198,6 @@ class _Point:
                     "edits", None, "the number of facts to edit, where some are swapped"
                 )
         pairs = swapped_pairs(self.corpus, request, self.swap, first)
-        self.swapped = {fact for fact, _ in pairs}
         return replace(unit, exchanged=pairs)
 
     def trials(self) -> Iterator[tuple[TrialUnit, ModelUnit | None]]:
@@ -230,21 +228,28 @@ class _Point:
 
     def _check_swapped(self, plan: PlanUnit, choice: MethodChoice) -> None:
         """Refuse a plan of a method that would not edit the facts that were swapped."""
-        first = self.corpus if self.first is None else self.first
-        chosen = choose_edits(first, Structure(first.world), plan.request, None).facts.fact
-        if not self.swapped.issubset(chosen.tolist()):
+        swapped = {fact for fact, _ in self.unit.exchanged or ()}
+        if not swapped.issubset(self._chosen(plan).facts.fact.tolist()):
             allowed = f"0 for {choice.label!r}, whose own plan chooses other facts than [plan]"
             raise ArgumentError(SWAP, self.swap, allowed)
+
+    @property
+    def _origin(self) -> Corpus:
+        """The corpus in which edits are chosen: without rotation and swaps."""
+        return self.corpus if self.first is None else self.first
+
+    def _chosen(self, plan: PlanUnit) -> Edits:
+        """Return the edits of a plan, those of facts whose exposures did not move included."""
+        with within("plan"):
+            return choose_edits(self._origin, Structure(self._origin.world), plan.request, None)
 
     def _without(self, plan: PlanUnit) -> ModelUnit:
         """Return the twin: a model of the corpus that always had the outcome of a plan's edits."""
         if plan.id not in self.gone:
-            first = self.corpus if self.first is None else self.first
-            with within("plan"):
-                chosen = choose_edits(first, Structure(first.world), plan.request, None)
+            chosen = self._chosen(plan)
             facts = chosen.facts.fact
             if plan.moved:
-                facts = facts[first.exposures(facts) != self.corpus.exposures(facts)]
+                facts = facts[self._origin.exposures(facts) != self.corpus.exposures(facts)]
             new = [None if value < 0 else value for value in chosen.new_object.tolist()]
             pairs = dict(zip(chosen.facts.fact.tolist(), new, strict=True))
             unit = replace(self.unit, replaced=[[fact, pairs[fact]] for fact in facts.tolist()])

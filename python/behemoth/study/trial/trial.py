@@ -159,10 +159,9 @@ class Trial:
         if delta.failure is not None:
             reason = f"durability: the batch broke down: {delta.failure}"
             return pl.DataFrame(schema=RETENTION), reason
-        nameless = bool(plan.edits["new_object"].is_null().all())
         frame = retention(
             self.model, self.run.corpus, plan, delta, self.run.config,
-            forgets=self.method.info.forgets(nameless=nameless),
+            forgets=self.method.info.forgets(nameless=plan.nameless),
             steps=measure.durability, rate=measure.durability_rate,
         )  # fmt: skip
         return frame, None

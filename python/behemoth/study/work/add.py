@@ -109,8 +109,7 @@ def add_model(
     made = EditPlan.load(directory.plan(plan))
     if made.request.independent and len(made) > 1:
         raise ArgumentError("plan", plan, "one whose edits are made together: a model has them all")
-    nameless = bool(made.edits["new_object"].is_null().all())
-    forgets = get_method(beside.method, beside.settings).info.forgets(nameless=nameless)
+    forgets = get_method(beside.method, beside.settings).info.forgets(nameless=made.nameless)
     method: Any = _Foreign(fspath(model), weights_id(model), name, "forget" if forgets else "flip")
     choice = MethodChoice(name, name, method, {})
     unit = TrialUnit.of(
