@@ -37,7 +37,7 @@ pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<
     // foreign. The spec is therefore read after the names: for every name that was seen, the spec
     // exists by now.
     let spec = read_if_there(&directory.join(SPEC))?;
-    let begun = spec.as_deref() == Some(corpus.spec().to_toml().as_bytes());
+    let begun = spec.as_deref().is_some_and(|text| is_spec_of(text, corpus));
     // A forced removal that was killed leaves the spec and some shards. Without shards it may be a
     // directory that `behemoth import` wrote, with the only copy of its table.
     let killed = directory.join(TOKENS).is_dir();
@@ -53,6 +53,17 @@ pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<
         }
     }
     Ok(false)
+}
+
+/// Returns `true` if a file of the directory is the spec of a corpus, in which a user may have
+/// written comments.
+pub(super) fn is_spec_of(bytes: &[u8], corpus: &Corpus) -> bool {
+    if bytes == corpus.spec().to_toml().as_bytes() {
+        return true;
+    }
+    let text = std::str::from_utf8(bytes).ok();
+    let found = text.and_then(|text| Spec::from_toml(text).ok());
+    found.is_some_and(|spec| spec.hash() == corpus.spec().hash())
 }
 
 fn of_something_else(directory: &Path) -> Error {
@@ -81,14 +92,8 @@ pub(super) fn begin(
     }
     create_directories(directory)?;
     write_if_new(&spec, text.as_bytes())?;
-    // A user may have written comments into it.
-    let is_same = |bytes: Vec<u8>| {
-        let text = std::str::from_utf8(&bytes).ok();
-        let found = text.and_then(|text| Spec::from_toml(text).ok());
-        found.is_some_and(|spec| spec.hash() == corpus.spec().hash())
-    };
     let found = read_if_there(&spec)?;
-    if found.as_deref() != Some(text.as_bytes()) && !found.is_some_and(is_same) {
+    if !found.is_some_and(|found| is_spec_of(&found, corpus)) {
         return Err(of_something_else(directory));
     }
     create_directories(&tokens)?;

@@ -12,6 +12,7 @@ use super::files::read_if_there;
 use super::manifest::{Found, Manifest, read_record};
 use super::names::{MANIFEST, SPEC, record_file, shard_file};
 use super::plan::ShardPlan;
+use super::resume::is_spec_of;
 use crate::corpus::{Corpus, Progress, in_turn};
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
@@ -151,7 +152,7 @@ fn check_descriptions(
         }
     }
     let spec = read_if_there(&directory.join(SPEC))?;
-    if spec.as_deref() != Some(corpus.spec().to_toml().as_bytes()) {
+    if !spec.is_some_and(|text| is_spec_of(&text, corpus)) {
         report(SPEC, "is not the spec of the manifest".into());
     }
     Ok(bad)

@@ -183,6 +183,27 @@ fn verify_names_a_manifest_and_a_spec_that_were_altered() {
 }
 
 #[test]
+fn comments_in_the_spec_are_accepted_by_verify_as_by_write() {
+    let corpus = small();
+    let directory = in_memory();
+    write_all(&corpus, directory.path());
+    let path = directory.path().join("spec.toml");
+    let text = format!(
+        "# The first corpus.\n{}",
+        fs::read_to_string(&path).unwrap()
+    );
+    fs::write(&path, &text).unwrap();
+    assert_eq!(write_all(&corpus, directory.path()).shards_written, 0);
+    assert_eq!(check(&corpus, directory.path()).bad, []);
+    // Also before there is a manifest, beside files that a user has added.
+    fs::remove_file(directory.path().join("manifest.json")).unwrap();
+    fs::write(directory.path().join("notes.txt"), "the user's own").unwrap();
+    write_all(&corpus, directory.path());
+    assert_eq!(check(&corpus, directory.path()).bad, []);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
 fn a_half_written_directory_has_missing_shards_and_nothing_bad() {
     let corpus = small();
     let directory = in_memory();
