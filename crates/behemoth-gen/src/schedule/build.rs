@@ -47,6 +47,18 @@ fn refuse_full(schedule: &ScheduleSpec, edges: &[u64], held: &[u64]) -> Error {
     Error::value(format!("'{}'", got.join(",")), allowed)
 }
 
+/// Refuses too many windows, given their edges.
+fn check_windows(edges: &[u64]) -> Result<()> {
+    let windows = edges.len() - 1;
+    if windows <= WINDOW_LIMIT {
+        return Ok(());
+    }
+    Err(Error::value(
+        format!("{windows} windows"),
+        format!("up to {WINDOW_LIMIT}; fewer levels of exposures have fewer"),
+    ))
+}
+
 /// The parts of a plan.
 pub(super) struct Built {
     pub cuts: Vec<Cut>,
@@ -70,6 +82,7 @@ pub(super) fn build(
         rows: Vec::new(),
         is_loose: Vec::new(),
         inner_edges: Vec::new(),
+        burst_edges: vec![0, len],
     };
     for (at, part) in schedule.parts.iter().enumerate() {
         builder.place(at, part)?;
@@ -112,6 +125,8 @@ struct Builder {
     is_loose: Vec<bool>,
     /// Edges of windows within rows.
     inner_edges: Vec<u64>,
+    /// Different edges of the rows of bursts so far, sorted.
+    burst_edges: Vec<u64>,
 }
 
 impl Builder {
@@ -197,6 +212,7 @@ impl Builder {
                 self.cuts.len()
             )));
         }
+        self.add_burst_edges(part, by, bursts)?;
         for stratum in 0..self.cuts.len() {
             let Cut {
                 stratum: own,
@@ -209,9 +225,6 @@ impl Builder {
             }
             let copies = own.copies;
             let bursts = bursts.min(copies);
-            if bursts > WINDOW_LIMIT as u64 {
-                return Err(by.refused(format!("up to {WINDOW_LIMIT} windows, not {bursts}")));
-            }
             for burst in 0..bursts {
                 let (copy, end) = (
                     part_of(copies, burst, bursts),
@@ -246,6 +259,27 @@ impl Builder {
         Ok(())
     }
 
+    /// Refuses bursts with too many windows before their rows, of which there may be millions, are
+    /// made.
+    fn add_burst_edges(&mut self, part: usize, by: &Part, bursts: u64) -> Result<()> {
+        for cut in &self.cuts {
+            if cut.bounds[part] == cut.bounds[part + 1] {
+                continue;
+            }
+            let copies = cut.stratum.copies;
+            let bursts = bursts.min(copies);
+            if bursts > WINDOW_LIMIT as u64 {
+                return Err(by.refused(format!("up to {WINDOW_LIMIT} windows, not {bursts}")));
+            }
+            let edge = |burst| part_of(self.len, part_of(copies, burst, bursts), copies);
+            self.burst_edges.extend((1..bursts).map(edge));
+            self.burst_edges.sort_unstable();
+            self.burst_edges.dedup();
+            check_windows(&self.burst_edges)?;
+        }
+        Ok(())
+    }
+
     fn push(
         &mut self,
         documents: Range<u64>,
@@ -276,12 +310,7 @@ impl Builder {
         edges.extend(&self.inner_edges);
         edges.sort_unstable();
         edges.dedup();
-        if edges.len() > WINDOW_LIMIT + 1 {
-            return Err(Error::value(
-                format!("{} windows", edges.len() - 1),
-                format!("up to {WINDOW_LIMIT}; fewer levels of exposures have fewer"),
-            ));
-        }
+        check_windows(&edges)?;
         Ok(Edges {
             all: edges,
             free: Vec::new(),
@@ -347,5 +376,42 @@ impl Builder {
             filled.push(others);
         }
         Some((starts, filled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::part::Placement;
+    use super::*;
+
+    /// Their rows, with the keys of each, would take gigabytes and minutes.
+    #[test]
+    fn too_many_windows_are_refused_before_there_are_rows() {
+        let strata: Vec<Stratum> = (0..40)
+            .map(|level| 60_000 - level)
+            .map(|copies| Stratum {
+                first: 0,
+                facts: 1,
+                copies,
+                exposures: copies,
+            })
+            .collect();
+        let schedule = ScheduleSpec::new([Part::new(Placement::Spaced)]);
+        let mut builder = Builder {
+            len: strata.iter().map(|own| own.copies).sum(),
+            seed: 0,
+            cuts: cuts(&strata, &schedule, 0),
+            rows: Vec::new(),
+            is_loose: Vec::new(),
+            inner_edges: Vec::new(),
+            burst_edges: vec![0],
+        };
+        let error = builder.place(0, &schedule.parts[0]).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.ends_with(" windows, allowed: up to 65536; fewer levels of exposures have fewer"),
+            "{error}"
+        );
+        assert!(builder.rows.is_empty());
     }
 }
