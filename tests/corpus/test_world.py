@@ -174,6 +174,16 @@ def test_override_changes_the_facts_given_and_no_other():
     assert world.objects(3, 0) != new
 
 
+def test_a_later_override_keeps_what_followed_an_earlier_one():
+    world = World(30, 2, 12, nested=4)
+    follows = world.override({0: 3}, follow=True)
+    with pytest.raises(ArgumentError, match="'follow': got false, allowed: true, as in the earl"):
+        follows.override({20: 1})
+    both = follows.override({20: 1}, follow=True)
+    assert both.objects(0, 2) == follows.objects(0, 2) == world.links(2)[3]
+    assert follows.override({}) == follows
+
+
 @pytest.mark.parametrize(
     ("arguments", "name", "allowed"),
     [

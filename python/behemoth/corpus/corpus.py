@@ -622,7 +622,14 @@ class Corpus:
         ----------
         objects : mapping of fact to object
         follow : bool
-            If true, composed facts follow the new objects; otherwise they stay.
+            If true, composed facts follow the new objects; otherwise they stay. One choice holds
+            for all overrides of a twin.
+
+        Raises
+        ------
+        ArgumentError
+            When a fact or an object does not exist, or when there are earlier overrides with
+            another `follow`.
         """
         facts, changed = overrides(objects, self.world)
         with renamed(override="objects"):

@@ -431,7 +431,14 @@ class World:
         ----------
         objects : mapping of fact to object
         follow : bool
-            If true, composed facts follow the new object; otherwise they stay.
+            If true, composed facts follow the new object; otherwise they stay. One choice holds
+            for all overrides of a twin.
+
+        Raises
+        ------
+        ArgumentError
+            When a fact or an object does not exist, or when there are earlier overrides with
+            another `follow`.
         """
         facts, changed = overrides(objects, self)
         with renamed(override="objects"):

@@ -278,7 +278,9 @@ impl Corpus {
     pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<Corpus> {
         let world = self.world.with_overrides(changes, follow)?;
         let mut spec = self.spec.corpus.clone();
-        spec.twin.overrides = world.overrides().0.to_vec();
+        let (overrides, follow) = world.overrides();
+        spec.twin.overrides = overrides.to_vec();
+        // False without overrides: the flag would otherwise be in the hash of later twins.
         spec.twin.follow = follow;
         self.twin(world, spec)
     }

@@ -75,15 +75,24 @@ impl World {
 
     /// Returns this world with other objects for some facts, given as pairs of fact and object.
     /// With `follow`, facts composed from a changed fact or link change with it; otherwise they
-    /// stay as they were.
+    /// stay as they were. No changes give the same world.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if a fact occurs twice, a fact or an object does not exist, or,
-    /// with `follow`, a table does not contain the nested object of the new object.
+    /// Returns [`Error::Argument`] if a fact occurs twice, a fact or an object does not exist,
+    /// `follow` is not that of the overrides that the world has already, or, with `follow`, a
+    /// table does not contain the nested object of the new object.
     pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<World> {
+        if changes.is_empty() {
+            return Ok(self.clone());
+        }
         let mut objects: Vec<(u64, u32)> = changes.to_vec();
         if let Some(earlier) = &self.overrides {
+            // One flag for all: another one would change what follows from the earlier overrides.
+            if earlier.follow != follow {
+                let allowed = format!("{}, as in the earlier override", earlier.follow);
+                return Err(Error::argument("follow", follow, allowed));
+            }
             let changed: std::collections::HashSet<u64> =
                 changes.iter().map(|&(fact, _)| fact).collect();
             objects.extend(earlier.objects.iter().filter(|(f, _)| !changed.contains(f)));
@@ -118,8 +127,7 @@ impl World {
         }
         let world = World {
             shared: Arc::clone(&self.shared),
-            overrides: (!objects.is_empty())
-                .then(|| Arc::new(Overrides::new(objects, follow, self.facts()))),
+            overrides: Some(Arc::new(Overrides::new(objects, follow, self.facts()))),
         };
         // Relations that are drawn have a nested object for every object.
         if follow && self.spec().table.is_some() {

@@ -237,3 +237,12 @@ fn twins_of_twins_add_up() {
         format!("argument 'without': got fact {facts}, allowed: facts below {facts}")
     );
 }
+
+#[test]
+fn an_override_of_nothing_leaves_no_trace_in_later_twins() {
+    let parent = &twin_parents()[0];
+    let same = parent.with_overrides(&[], true).unwrap();
+    let hash = |corpus: &Corpus| corpus.without(&[3]).unwrap().spec().hash();
+    assert_eq!(same.spec().hash(), parent.spec().hash());
+    assert_eq!(hash(&same), hash(parent));
+}

@@ -105,6 +105,27 @@ fn overrides_add_up_and_the_last_word_counts() {
 }
 
 #[test]
+fn a_later_override_never_changes_what_followed_an_earlier_one() {
+    let world = chain();
+    for follow in [false, true] {
+        let once = world.with_overrides(&[(0, 3)], follow).unwrap();
+        let error = once.with_overrides(&[(20, 1)], !follow).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "argument 'follow': got {}, allowed: {follow}, as in the earlier override",
+                !follow
+            )
+        );
+        let twice = once.with_overrides(&[(20, 1)], follow).unwrap();
+        assert_eq!(twice.overrides(), (&[(0, 3), (20, 1)][..], follow));
+        assert_eq!(twice.known_object(0, 1), once.known_object(0, 1));
+        let same = once.with_overrides(&[], !follow).unwrap();
+        assert_eq!(same.overrides(), once.overrides());
+    }
+}
+
+#[test]
 fn overrides_are_refused_by_name() {
     let world = chain();
     let links = world.facts();

@@ -39,7 +39,8 @@ class Retraining:
         Treatment of the edited facts' sentences: new objects, or omission. With auto, the facts of
         edits without a new object (refusals) are omitted, and all others are overridden.
     follow : bool
-        Whether facts that are composed of overridden ones follow them.
+        Whether facts that are composed of overridden ones follow them; as in the overrides of the
+        corpus, if it has any.
     """
 
     twin: Literal["auto", "override", "without"] = "auto"
