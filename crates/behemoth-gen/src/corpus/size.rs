@@ -28,12 +28,18 @@ impl Corpus {
         if most <= DOCUMENT_LIMIT {
             return Ok(());
         }
+        let reason =
+            format!("a document may have {DOCUMENT_LIMIT} tokens, and would have up to {most}");
+        let (spread, width) = (self.documents.spread(), self.documents.width());
+        // A document has one copy of each fact already: only fewer subjects make it shorter.
+        if width > 1 && self.exposures.most() <= spread {
+            let error = Error::argument("subjects", width, format!("fewer: {reason}"));
+            return Err(error.within("documents"));
+        }
         Err(Error::argument(
             "documents_per_subject",
-            self.documents.spread(),
-            format!(
-                "more: a document may have {DOCUMENT_LIMIT} tokens, and would have up to {most}"
-            ),
+            spread,
+            format!("more: {reason}"),
         ))
     }
 

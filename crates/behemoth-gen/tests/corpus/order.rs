@@ -179,6 +179,19 @@ fn documents_too_long_to_make_in_memory_are_refused() {
         "argument 'documents_per_subject': got 1, allowed: more: \
          a document may have 134217728 tokens, and would have up to 1100000001"
     );
+    // No copy is left to move to another document.
+    let error = crate::common::try_corpus(
+        "[world]\nsubjects = 100_000\nrelations = 1000\nobjects = 9\n\
+         [corpus]\norder = \"bios\"\nexposures = 4\ndocuments_per_subject = 4\n\
+         documents = {subjects = 20_000}\n",
+    )
+    .unwrap_err()
+    .to_string();
+    assert_eq!(
+        error,
+        "argument 'documents.subjects': got 20000, allowed: fewer: \
+         a document may have 134217728 tokens, and would have up to 240000001"
+    );
     let error =
         crate::common::try_corpus("[world]\nsubjects = 5\n[corpus]\ndocuments_per_subject = 2\n")
             .unwrap_err()
