@@ -31,9 +31,18 @@ pub(crate) fn whole(value: f64) -> Option<u64> {
 
 /// Parses a count: `10`, `1e8`, `1_000`.
 pub(crate) fn parse_count(text: &str) -> Option<u64> {
+    parse_up_to(text, COUNT_LIMIT)
+}
+
+/// Parses a seed, with the same limit as in a table.
+pub(crate) fn parse_seed(text: &str) -> Option<u64> {
+    parse_up_to(text, SEED_LIMIT)
+}
+
+fn parse_up_to(text: &str, limit: u64) -> Option<u64> {
     let plain = text.trim().replace('_', "");
     if let Ok(n) = plain.parse::<u64>() {
-        return (n <= COUNT_LIMIT).then_some(n);
+        return (n <= limit).then_some(n);
     }
     whole(plain.parse().ok()?)
 }

@@ -398,3 +398,14 @@ fn check_ledger(corpus: &Corpus) {
     let distinct: std::collections::HashSet<&Vec<u32>> = patterns.values().collect();
     assert_eq!(distinct.len(), patterns.len(), "two wordings, two patterns");
 }
+
+#[test]
+fn a_key_may_stand_once_in_a_line() {
+    for line in ["zipf:max=3,max=9", "zipf:alpha=1,max=9,alpha=1"] {
+        let error = line.parse::<ExposureSpec>().unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("got '{line}', allowed: ")),
+            "{error}"
+        );
+    }
+}

@@ -53,17 +53,24 @@ impl Form for Zipf {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (mut alpha, mut minimum, mut maximum) = (1.0, 1, None);
+        let (mut alpha, mut minimum, mut maximum) = (None, None, None);
         for field in text.strip_prefix("zipf:")?.split(',') {
             let (key, value) = field.split_once('=')?;
-            match key.trim() {
-                "alpha" => alpha = value.trim().parse().ok()?,
-                "min" => minimum = parse_count(value)?,
-                "max" => maximum = Some(parse_count(value)?),
-                _ => return None,
+            let is_new = match key.trim() {
+                "alpha" => alpha.replace(value.trim().parse().ok()?).is_none(),
+                "min" => minimum.replace(parse_count(value)?).is_none(),
+                "max" => maximum.replace(parse_count(value)?).is_none(),
+                _ => false,
+            };
+            if !is_new {
+                return None;
             }
         }
-        Some(Zipf::new(alpha, minimum, maximum?))
+        Some(Zipf::new(
+            alpha.unwrap_or(1.0),
+            minimum.unwrap_or(1),
+            maximum?,
+        ))
     }
 
     fn check(&self) -> Result<()> {

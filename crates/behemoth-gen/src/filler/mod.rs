@@ -13,7 +13,7 @@ mod words;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::numbers::{fraction, parse_count, seed};
+use crate::numbers::{fraction, parse_count, parse_seed, seed};
 use crate::value::Value;
 
 pub(crate) use self::language::{Filler, WordIds};
@@ -144,21 +144,34 @@ impl FillerSpec {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut zipf = Zipf::default();
+        let (mut tokens, mut total_tokens, mut words) = (None, None, None);
+        let (mut alpha, mut bigram, mut length, mut seed) = (None, None, None, None);
         for field in text.strip_prefix("zipf:")?.split(',') {
             let (key, value) = field.split_once('=')?;
-            match key.trim() {
-                "tokens" => zipf.tokens = Some(parse_count(value)?),
-                "total_tokens" => zipf.total_tokens = Some(parse_count(value)?),
-                "words" => zipf.words = parse_count(value)?,
-                "alpha" => zipf.alpha = value.trim().parse().ok()?,
-                "bigram" => zipf.bigram = value.trim().parse().ok()?,
-                "length" => zipf.length = parse_count(value)?,
-                "seed" => zipf.seed = parse_count(value)?,
-                _ => return None,
+            let is_new = match key.trim() {
+                "tokens" => tokens.replace(parse_count(value)?).is_none(),
+                "total_tokens" => total_tokens.replace(parse_count(value)?).is_none(),
+                "words" => words.replace(parse_count(value)?).is_none(),
+                "alpha" => alpha.replace(value.trim().parse().ok()?).is_none(),
+                "bigram" => bigram.replace(value.trim().parse().ok()?).is_none(),
+                "length" => length.replace(parse_count(value)?).is_none(),
+                "seed" => seed.replace(parse_seed(value)?).is_none(),
+                _ => false,
+            };
+            if !is_new {
+                return None;
             }
         }
-        Some(FillerSpec::Zipf(zipf))
+        let default = Zipf::default();
+        Some(FillerSpec::Zipf(Zipf {
+            tokens,
+            total_tokens,
+            words: words.unwrap_or(default.words),
+            alpha: alpha.unwrap_or(default.alpha),
+            bigram: bigram.unwrap_or(default.bigram),
+            length: length.unwrap_or(default.length),
+            seed: seed.unwrap_or(default.seed),
+        }))
     }
 
     pub(crate) fn check(&self) -> Result<()> {

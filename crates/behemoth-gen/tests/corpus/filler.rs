@@ -322,6 +322,14 @@ fn fillers_are_refused_by_name() {
         error.starts_with("argument 'filler': got 'pareto:3', allowed: 'zipf:tokens=1e6' or"),
         "{error}"
     );
+    for repeated in ["tokens=9,tokens=9", "tokens=9,seed=1,seed=2"] {
+        let error = try_corpus(&text(&format!("filler = \"zipf:{repeated}\"")));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("got 'zipf:{repeated}',")),
+            "{error}"
+        );
+    }
     let bios = "order = \"bios\"\ndocuments = {subjects = 2}\nfiller = \"zipf:tokens=99\"\nschedule = \"spaced\"";
     assert_eq!(
         try_corpus(&text(bios)).unwrap_err().to_string(),
@@ -359,4 +367,16 @@ fn more_subjects_a_document_than_there_are_are_all_of_them() {
             && error.ends_with(" x 211, allowed: a product up to 4611686018427387904"),
         "{error}"
     );
+}
+
+#[test]
+fn a_line_has_the_seeds_of_a_table() {
+    let seed = i64::MAX;
+    let line = with(&format!("filler = \"zipf:tokens=900,seed={seed}\""));
+    let table = with(&format!(
+        "filler = {{kind = \"zipf\", tokens = 900, seed = {seed}}}"
+    ));
+    assert_eq!(line.spec(), table.spec());
+    let more = format!("filler = \"zipf:tokens=900,seed={}\"", seed as u64 + 1);
+    assert!(try_corpus(&text(&more)).is_err());
 }
