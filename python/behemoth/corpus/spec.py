@@ -56,7 +56,8 @@ class Independent:
     objects : int
         Number of objects.
     binarised : bool
-        If true, draw from objects 0 and 1 only (the others stay in the vocabulary).
+        If true, draw from objects 0 and 1 only. The others stay in the vocabulary, and are second
+        objects of a minority.
     """
 
     objects: int = 400
@@ -94,7 +95,7 @@ class Correlated:
     strength : float
         P(same object), exactly; above chance, up to 1.
     binarised : bool
-        If true, draw from objects 0 and 1 only.
+        If true, draw from objects 0 and 1 only. The others may be second objects of a minority.
     """
 
     with_: int = 0

@@ -57,7 +57,8 @@ class World:
     binarised : bool
         With `correlated`: if true, draw relation 0 from objects 0 and 1 only.
     minority : float
-        Share of the facts that have a second, different object; exact.
+        Share of the facts that have a second, different object; exact. It is uniform over all
+        other objects of the relation, also if that is binarised.
 
     Raises
     ------

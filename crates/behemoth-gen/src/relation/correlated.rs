@@ -18,7 +18,7 @@ pub struct Correlated {
     pub with: u32,
     /// Probability of a match, which must be above chance.
     pub strength: f64,
-    /// Whether only objects 0 and 1 are drawn.
+    /// Whether only objects 0 and 1 are drawn. Second objects of a minority are any others.
     pub binarised: bool,
 }
 

@@ -13,7 +13,7 @@ use crate::value::{Fields, Value};
 pub struct Independent {
     /// Number of objects.
     pub objects: u64,
-    /// Whether only objects 0 and 1 are drawn.
+    /// Whether only objects 0 and 1 are drawn. Second objects of a minority are any others.
     pub binarised: bool,
 }
 

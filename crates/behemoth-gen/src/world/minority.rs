@@ -69,7 +69,8 @@ pub(super) fn drawn_minority(
 
 impl World {
     /// Returns the rank of a fact among those with a second object, and that object. An override of
-    /// the first object does not change it.
+    /// the first object does not change it. In a binarised relation it is still one of all others:
+    /// the other one of two would follow from the first, and bytes of existing worlds stay.
     #[inline]
     pub(crate) fn minority(&self, fact: u64, subject: u64, relation: u32) -> Option<(u64, u32)> {
         match self.shared.minority.as_ref()? {
