@@ -143,13 +143,17 @@ impl CorpusSpec {
                 ),
             ));
         }
-        let most_words = NONSENSE_LIMIT / self.paraphrases;
-        if !(1..=most_words).contains(&self.nonsense_words) {
-            return Err(Error::argument(
-                "nonsense_words",
-                self.nonsense_words,
-                format!("1 to {most_words} with {} paraphrases", self.paraphrases),
-            ));
+        // Each wording has words of its own, if there is a template with random fillers.
+        let mut templates = self.templates.iter();
+        let (most, allowed) = if templates.any(|own| own.template.has_random_fillers()) {
+            let (each, all) = (NONSENSE_LIMIT / self.paraphrases, self.paraphrases);
+            (each, format!("1 to {each} with {all} paraphrases"))
+        } else {
+            (NONSENSE_LIMIT, format!("1 to {NONSENSE_LIMIT}"))
+        };
+        if !(1..=most).contains(&self.nonsense_words) {
+            let got = self.nonsense_words;
+            return Err(Error::argument("nonsense_words", got, allowed));
         }
         Ok(())
     }

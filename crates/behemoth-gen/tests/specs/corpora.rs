@@ -1,5 +1,7 @@
 //! Corpora that are refused, each with the complete message.
 
+use behemoth_gen::{Corpus, Spec};
+
 use crate::common::try_corpus;
 
 const FORMS: &str =
@@ -187,17 +189,12 @@ fn corpora_are_refused_by_name() {
             "3",
             "fewer than paraphrases (3), since one wording must be written",
         ),
-        (
-            "nonsense_words = 0",
-            "nonsense_words",
-            "0",
-            "1 to 1000000 with 1 paraphrases",
-        ),
+        ("nonsense_words = 0", "nonsense_words", "0", "1 to 1000000"),
         (
             "nonsense_words = 2000000",
             "nonsense_words",
             "2000000",
-            "1 to 1000000 with 1 paraphrases",
+            "1 to 1000000",
         ),
         ("base = 9", "base", "9", "10 to 16777216"),
         ("base = 1e9", "base", "1000000000", "10 to 16777216"),
@@ -225,6 +222,12 @@ fn corpora_are_refused_by_name() {
             "nonsense_words",
             "1000000",
             "1 to 1000 with 1000 paraphrases",
+        ),
+        (
+            "templates = {nonsense = 0, default = 1}\nparaphrases = 2000",
+            "nonsense_words",
+            "1000",
+            "1 to 500 with 2000 paraphrases",
         ),
         ("exact_shares = 1", "exact_shares", "1", "true or false"),
         (
@@ -286,4 +289,12 @@ fn vocabularies_past_2_to_the_31_are_refused() {
         ),
         "{message}"
     );
+}
+
+#[test]
+fn words_of_nonsense_limit_the_paraphrases_only_where_there_are_such_words() {
+    let text = "[world]\nsubjects = 10\n[corpus]\nparaphrases = 10_000\n";
+    let spec = Spec::from_toml(text).unwrap();
+    let corpus = Corpus::from_spec(spec).unwrap();
+    assert!(corpus.wordings().len() >= 10_000);
 }
