@@ -204,16 +204,16 @@ impl TextGrammar {
     /// Returns the ambiguities of the grammar, one line each: facts with the same text, and answers
     /// that are the beginning of another answer.
     ///
-    /// `compared` is called for every name that was compared; an error that it returns, such as
-    /// [`Error::Cancelled`], ends the search.
+    /// `compared` is called for every name and object that was compared; an error that it returns,
+    /// such as [`Error::Cancelled`], ends the search.
     ///
     /// # Errors
     ///
     /// Returns the error of `compared`.
-    pub fn ambiguities(&self, compared: impl FnMut() -> Result<()>) -> Result<Vec<String>> {
-        let mut found = self.ambiguous_names(compared)?;
+    pub fn ambiguities(&self, mut compared: impl FnMut() -> Result<()>) -> Result<Vec<String>> {
+        let mut found = self.ambiguous_names(&mut compared)?;
         for relation in &self.relations {
-            found.extend(self.ambiguous_objects(relation));
+            found.extend(self.ambiguous_objects(relation, &mut compared)?);
         }
         found.extend(self.ambiguous_statements());
         Ok(found)
@@ -226,14 +226,13 @@ impl TextGrammar {
             return Ok(Vec::new());
         }
         // Digests and not the texts, which may be long: a million of them would fill the memory.
-        let mut seen: HashMap<[u8; 32], u64> = HashMap::new();
+        let mut seen: HashMap<Digest, u64> = HashMap::new();
         let mut found = Vec::new();
         for class in &self.subject.classes {
             for number in 0..self.names() {
                 compared()?;
                 let text = self.filled(name, Some(class), number);
-                let digest = *blake3::hash(text.as_bytes()).as_bytes();
-                if *seen.entry(digest).or_insert(number) != number {
+                if *seen.entry(digest(&text)).or_insert(number) != number {
                     found.push(format!("subject: two subjects may be called {text:?}"));
                 }
                 if found.len() == TOLD {
@@ -244,37 +243,47 @@ impl TextGrammar {
         Ok(found)
     }
 
-    fn ambiguous_objects(&self, relation: &Relation) -> Vec<String> {
+    /// Returns the objects that are written alike, and those that are the beginning of another.
+    fn ambiguous_objects(
+        &self,
+        relation: &Relation,
+        mut compared: impl FnMut() -> Result<()>,
+    ) -> Result<Vec<String>> {
         let count = self.count(&relation.objects, None);
         if count > LOOKED_THROUGH {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let mut texts: Vec<String> = (0..count)
-            .map(|object| self.filled(&relation.objects, None, object))
-            .collect();
-        texts.sort();
+        // Digests here too. They are sorted, which takes less memory than a set.
+        let mut all: Vec<Digest> = Vec::with_capacity(count as usize);
+        for object in 0..count {
+            compared()?;
+            all.push(digest(&self.filled(&relation.objects, None, object)));
+        }
+        all.sort_unstable();
+        let has = |text: &str| all.binary_search(&digest(text)).is_ok();
+        let twice = all.windows(2).filter(|pair| pair[0] == pair[1]);
+        let mut twice: HashSet<Digest> = twice.map(|pair| pair[0]).collect();
         let mut found = Vec::new();
-        for (at, text) in texts.iter().enumerate() {
-            // In sorted order, texts that begin with a text follow it.
-            for longer in texts[at + 1..]
-                .iter()
-                .take_while(|t| t.starts_with(text.as_str()))
-            {
-                let next = longer[text.len()..].chars().next();
-                let told = match next {
-                    None => format!("two objects are written {text:?}"),
-                    Some(letter) if !letter.is_alphanumeric() => {
-                        format!("the answer {text:?} is the beginning of {longer:?}")
-                    }
-                    Some(_) => continue,
-                };
+        for object in 0..count {
+            compared()?;
+            let text = self.filled(&relation.objects, None, object);
+            let mut tell = |told: String| {
                 found.push(format!("relations.{}: {told}", relation.key));
-                if found.len() == TOLD {
-                    return found;
+                found.len() == TOLD
+            };
+            if twice.remove(&digest(&text)) && tell(format!("two objects are written {text:?}")) {
+                return Ok(found);
+            }
+            let ends = text
+                .char_indices()
+                .filter(|(_, next)| !next.is_alphanumeric());
+            for start in ends.map(|(end, _)| &text[..end]).filter(|start| has(start)) {
+                if tell(format!("the answer {start:?} is the beginning of {text:?}")) {
+                    return Ok(found);
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     /// Returns statements of two relations that are equal for equal objects.
@@ -302,9 +311,63 @@ impl TextGrammar {
     }
 }
 
+/// The first half of the hash of a text, which is as unlikely to be that of another one.
+type Digest = [u8; 16];
+
+fn digest(text: &str) -> Digest {
+    let mut digest = Digest::default();
+    blake3::Hasher::new()
+        .update(text.as_bytes())
+        .finalize_xof()
+        .fill(&mut digest);
+    digest
+}
+
 fn written(sentences: &[Sentence]) -> usize {
     sentences
         .iter()
         .filter(|sentence| !sentence.held_out)
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "name = \"some\"\n[lists]\nwho = [\"Ann\", \"Bea\"]\n\
+        one = [\"A\", \"A-B\"]\ntwo = [\"B-C\", \"C\", \"C D\"]\n\
+        [subject]\nname = \"{who}\"\n\
+        [subject.classes.she]\npronoun = \"she\"\npossessive = \"her\"\n\
+        [relations.city]\nobjects = \"{one}-{two}\"\n\
+        statements = [\"{subject} lives in {object}.\"]\n";
+
+    #[test]
+    fn objects_are_compared_and_the_comparison_can_be_stopped() {
+        let grammar = TextGrammar::from_toml("some.toml", TEXT).unwrap();
+        let mut compared = 0;
+        let found = grammar.ambiguities(|| {
+            compared += 1;
+            Ok(())
+        });
+        assert_eq!(
+            found.unwrap(),
+            [
+                "relations.city: two objects are written \"A-B-C\"",
+                "relations.city: the answer \"A-C\" is the beginning of \"A-C D\"",
+                "relations.city: the answer \"A-B-C\" is the beginning of \"A-B-C D\"",
+            ]
+        );
+        // The names, and each object twice.
+        assert_eq!(compared, 2 + 2 * 6);
+        let mut left = 3;
+        let stopped = grammar.ambiguities(|| {
+            left -= 1;
+            if left > 0 {
+                Ok(())
+            } else {
+                Err(Error::Cancelled)
+            }
+        });
+        assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
+    }
 }
