@@ -78,10 +78,28 @@ def test_what_does_not_fit_memory_is_refused():
     assert refused == [
         "as many tokens as fit in memory",
         "as many tokens as fit in memory",
-        "as many pages of documents as fit in memory",
+        "as many tokens as fit in memory",
         "as many pages of documents as fit in memory",
         "as many pages of documents as fit in memory",
         "as many documents as fit in memory",
         "as many facts as fit in memory",
         "as many facts as fit in memory",
     ], ran.stdout
+
+
+# Pages of few tokens, the memory of which the allocator does not return.
+RANGE = """
+import behemoth as bh
+
+world = bh.World(subjects=2 * 10**6, relations=1, objects=10**6)
+corpus = bh.Corpus(world, templates={"default": 1, "nonsense": 1})
+corpus.tokens(0, 10**4)
+before = peak()
+tokens = corpus.tokens(0, corpus.num_documents, threads=2)
+print(tokens.nbytes, peak() - before)
+"""
+
+
+def test_the_tokens_of_a_range_are_in_memory_about_once(measure):
+    size, taken = measure(RANGE)
+    assert taken < 1.6 * size

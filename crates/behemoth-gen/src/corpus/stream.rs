@@ -1,5 +1,6 @@
 //! The corpus as a stream: reading documents, or tokens by offset, into memory.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -7,12 +8,36 @@ use super::emit::Scratch;
 use super::style::Pen;
 use super::{Corpus, PAGE_DOCUMENTS, Progress, in_turn, threads_or_all};
 use crate::error::Result;
-use crate::memory::{room_for, zeros};
+use crate::memory::{make_room, room_for, zeros};
 use crate::numbers::product;
 use crate::vocabulary::Token;
 
 /// Number of tokens that are not worth a thread.
 const SMALL: usize = 1 << 16;
+
+/// Pieces of a stream, joined in order as soon as those before them are there: the tokens are in
+/// memory about once. Pieces that are kept to the end and freed while they are copied do not
+/// achieve that, since the allocator returns little of the memory of small pieces to the system.
+#[derive(Default)]
+struct Joined<T> {
+    out: Vec<T>,
+    /// Number of pieces in `out`.
+    pieces: usize,
+    /// Pieces after a missing one, by number.
+    early: BTreeMap<usize, Vec<T>>,
+}
+
+impl<T: Token> Joined<T> {
+    fn add(&mut self, piece: usize, tokens: Vec<T>) -> Result<()> {
+        self.early.insert(piece, tokens);
+        while let Some(tokens) = self.early.remove(&self.pieces) {
+            make_room(&mut self.out, tokens.len(), "stop", "tokens")?;
+            self.out.extend_from_slice(&tokens);
+            self.pieces += 1;
+        }
+        Ok(())
+    }
+}
 
 impl Corpus {
     /// Returns the tokens of a range of documents, generated on `threads` threads (0: one per
@@ -41,10 +66,8 @@ impl Corpus {
         }
         // Free threads take pieces in turn; the pieces are joined in order.
         let pieces = count.div_ceil(PAGE_DOCUMENTS);
-        let mut made = room_for::<Vec<T>>("stop", pieces, "pages of documents")?;
-        made.resize_with(pieces as usize, Vec::new);
         self.check_room::<T>(&documents)?;
-        let made = Mutex::new(made);
+        let joined = Mutex::new(Joined::default());
         let set_up = || (self.writer::<T>(), Scratch::new(self));
         in_turn(
             threads,
@@ -56,17 +79,12 @@ impl Corpus {
                 let mut tokens = Vec::new();
                 scratch.append(writer, first..last, "stop", &mut tokens)?;
                 progress.add(tokens.len() as u64)?;
-                made.lock().expect("no thread panics")[piece] = tokens;
-                Ok(())
+                joined.lock().expect("no thread panics").add(piece, tokens)
             },
         )?;
         self.check_read()?;
-        let made = made.into_inner().expect("no thread panics");
-        let tokens: usize = made.iter().map(Vec::len).sum();
-        let mut out = room_for("stop", tokens as u64, "tokens")?;
-        // Each piece is freed after it is copied, so that the tokens are in memory about once.
-        made.into_iter()
-            .for_each(|piece| out.extend_from_slice(&piece));
+        let mut out = joined.into_inner().expect("no thread panics").out;
+        out.shrink_to_fit();
         Ok(out)
     }
 
