@@ -33,6 +33,20 @@ def filler():
 
 
 @pytest.fixture(scope="module")
+def often():
+    world = bh.World(subjects=10**5, relations=1, objects=100)
+    return bh.Corpus(world, exposures=10**6)._native
+
+
+@pytest.fixture(scope="module")
+def long():
+    grammar = bh.Grammar.named("bios-en")
+    corpus = bh.Corpus(grammar.world(10**5), exposures=2000, grammar=grammar, order="bios",
+                       documents_per_subject=1)  # fmt: skip
+    return corpus._native
+
+
+@pytest.fixture(scope="module")
 def names():
     words = [f"w{number}" for number in range(1000)]
     each = 'pronoun = "it"\npossessive = "its"\n'
@@ -55,6 +69,10 @@ def names():
         ("text", lambda corpus: corpus.fill_tokens(np.empty(100, np.uint32), 0)),
         ("text", lambda corpus: corpus.texts(0, MANY)),
         ("text", lambda corpus: corpus.spans(0, MANY)),
+        ("often", lambda corpus: corpus.ledger(np.arange(10**5, dtype=np.uint64))),
+        ("long", lambda corpus: corpus.entries(0, 10**5)),
+        ("long", lambda corpus: corpus.spans(0, 10**5)),
+        ("long", lambda corpus: corpus.ledger(np.arange(10**5, dtype=np.uint64))),
         ("filler", lambda corpus: corpus.filler_documents(0, MANY)),
         ("names", lambda grammar: grammar.ambiguities()),
     ],

@@ -1,13 +1,14 @@
 //! The ledger: where each fact is written, by fact and by document.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::slice::from_ref;
 
-use super::Corpus;
 use super::held::{Draft, Held, Named};
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
+use super::{Corpus, Progress};
 use crate::document;
 use crate::error::Result;
 use crate::memory::make_room;
@@ -34,6 +35,21 @@ pub struct Entry {
     pub object: u32,
     /// Whether this is the second object of the fact.
     pub minority: bool,
+}
+
+/// Number of sentences of a document from which on those of the whole document are remembered: the
+/// next fact is often in the same document, and drafting it again takes longer than the look-up.
+const LONG: usize = 16;
+
+/// Number of sentences that are remembered, unless a single document has more.
+const REMEMBERED: usize = 1 << 18;
+
+/// What [`Ruler::find`] keeps from one sentence to the next.
+#[derive(Default)]
+struct Finder {
+    draft: Draft,
+    /// Positions and offsets, by fact and copy, of the sentences of long documents.
+    known: HashMap<(u64, u64), (u32, u32)>,
 }
 
 /// Computes where the sentences of a document begin.
@@ -94,19 +110,38 @@ impl<'a> Ruler<'a> {
     }
 
     /// Returns the position of a sentence in its document and the offset of its first token.
-    fn find(&self, document: u64, sentence: &Sentence, draft: &mut Draft) -> (u32, u32) {
+    fn find(&self, document: u64, sentence: &Sentence, finder: &mut Finder) -> (u32, u32) {
         let corpus = self.corpus;
+        let wanted = (sentence.fact, sentence.copy);
+        let Finder { draft, known } = finder;
         let mut found = None;
-        let look = |place: u32, offset: u32, group: &[Sentence]| {
-            let is_it = |s: &Sentence| (s.fact, s.copy) == (sentence.fact, sentence.copy);
-            if group.iter().any(is_it) {
-                found = Some((place, offset));
-            }
-        };
         match corpus.other(document) {
-            Some(other) => self.for_each_inserted(other, look),
+            Some(other) => self.for_each_inserted(other, |place, offset, group| {
+                if group.iter().any(|s| (s.fact, s.copy) == wanted) {
+                    found = Some((place, offset));
+                }
+            }),
             None if corpus.documents.of_sentences().is_some() => return (0, 0),
-            None => self.for_each(corpus.sentences_of(document, draft), Named::NONE, look),
+            None => {
+                if let Some(&found) = known.get(&wanted) {
+                    return found;
+                }
+                let sentences = corpus.sentences_of(document, draft);
+                let is_long = sentences.len() >= LONG;
+                if is_long && known.len() + sentences.len() > REMEMBERED {
+                    known.clear();
+                }
+                self.for_each(sentences, Named::NONE, |place, offset, group| {
+                    for own in group.iter().map(|s| (s.fact, s.copy)) {
+                        if own == wanted {
+                            found = Some((place, offset));
+                        }
+                        if is_long {
+                            known.insert(own, (place, offset));
+                        }
+                    }
+                });
+            }
         }
         found.expect("a document holds its sentences")
     }
@@ -119,17 +154,18 @@ impl Corpus {
     ///
     /// As for [`Corpus::ledger_of`].
     pub fn ledger(&self, fact: u64) -> Result<Vec<Entry>> {
-        self.ledger_of(&[fact])
+        self.ledger_of(&[fact], &Progress::default())
     }
 
-    /// Returns every written copy of several facts, fact by fact.
+    /// Returns every written copy of several facts, fact by fact. Progress is in copies.
     ///
     /// # Errors
     ///
     /// Returns [`Error::Argument`](crate::Error::Argument) if a fact does not exist or memory is
-    /// insufficient, and the error of a background that cannot be read.
-    pub fn ledger_of(&self, facts: &[u64]) -> Result<Vec<Entry>> {
-        let (ruler, mut draft) = (Ruler::new(self), Draft::default());
+    /// insufficient, [`Error::Cancelled`](crate::Error::Cancelled) if `progress` is cancelled, and
+    /// the error of a background that cannot be read.
+    pub fn ledger_of(&self, facts: &[u64], progress: &Progress) -> Result<Vec<Entry>> {
+        let (ruler, mut finder) = (Ruler::new(self), Finder::default());
         let mut entries = Vec::new();
         for &fact in facts {
             self.check_range("fact", fact, fact.saturating_add(1), self.world.facts())?;
@@ -144,8 +180,9 @@ impl Corpus {
                 let rank = self.question_rank(fact);
                 let sentence = self.sentence(number, fact, copy, exposures, rank);
                 let document = self.document_of(number, &sentence);
-                let (place, offset) = ruler.find(document, &sentence, &mut draft);
+                let (place, offset) = ruler.find(document, &sentence, &mut finder);
                 entries.push(self.entry(&sentence, document, place, offset));
+                progress.add(1)?;
             }
         }
         // Offsets at word boundaries are found in the tokens of the background.

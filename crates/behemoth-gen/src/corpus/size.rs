@@ -11,6 +11,11 @@ impl Corpus {
         (self.others.most_tokens()).max(self.most_fact_document_tokens())
     }
 
+    /// Returns an upper bound of the number of sentences in a document of facts.
+    pub(crate) fn most_document_sentences(&self) -> u64 {
+        self.documents.most_sentences(&self.world, &self.exposures)
+    }
+
     fn most_fact_document_tokens(&self) -> u64 {
         let sentence = self.most_tokens as u64;
         if self.documents.of_sentences().is_some() {
@@ -18,7 +23,7 @@ impl Corpus {
         }
         // The end of the document is counted with each sentence, and once more for a document
         // without sentences.
-        let sentences = self.documents.most_sentences(&self.world, &self.exposures);
+        let sentences = self.most_document_sentences();
         sentences.saturating_mul(sentence).saturating_add(1)
     }
 

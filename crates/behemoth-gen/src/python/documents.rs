@@ -10,8 +10,11 @@ use super::threads::run;
 use crate::corpus::{Corpus, Progress};
 use crate::memory::{make_room, room_for};
 
-/// Number of documents processed between two checks for Ctrl-C, each of some hundred tokens.
+/// Number of documents processed between two checks for Ctrl-C, if they have few sentences.
 const AT_ONCE: u64 = 1 << 14;
+
+/// Number of sentences processed between two checks for Ctrl-C, unless one document has more.
+const SENTENCES_AT_ONCE: u64 = 1 << 17;
 
 /// The same for documents of a filler, each of which may have a million tokens.
 const FILLERS_AT_ONCE: u64 = 16;
@@ -35,10 +38,12 @@ pub(super) fn of_documents<R: Send>(
     make: impl Fn(Range<u64>) -> crate::Result<Vec<R>> + Sync,
 ) -> PyResult<Vec<R>> {
     corpus.check_documents(&documents)?;
+    let most = corpus.most_document_sentences().max(1);
+    let at_once = (SENTENCES_AT_ONCE / most).clamp(1, AT_ONCE);
     let mut first = documents.start;
     // At least one call, even for an empty range, so that invalid arguments are refused.
     loop {
-        let last = (first + AT_ONCE).min(documents.end);
+        let last = (first + at_once).min(documents.end);
         py.detach(|| -> crate::Result<()> {
             let mut made = make(first..last)?;
             make_room(&mut all, made.len(), "stop", "values of documents")?;

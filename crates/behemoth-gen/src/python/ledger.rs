@@ -8,7 +8,6 @@ use pyo3::prelude::*;
 use super::documents::of_documents;
 use super::threads::{in_pieces, run};
 use crate::corpus::{Corpus, Entry, Probe, Prober, Progress, Span};
-use crate::memory::make_room;
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -26,19 +25,27 @@ pub(super) type Columns<'py> = (
     Column<'py, bool>,
 );
 
+/// Number of sentences to draft below which a ledger is made faster than a thread is started.
+const SMALL_LEDGER: u64 = 1 << 16;
+
 /// Returns every written copy of some facts.
 pub(super) fn columns<'py>(
     py: Python<'py>,
     corpus: &Corpus,
     facts: &[u64],
 ) -> PyResult<Columns<'py>> {
-    let mut entries = Vec::new();
-    in_pieces(py, facts.len(), |range| {
-        let mut made = corpus.ledger_of(&facts[range])?;
-        make_room(&mut entries, made.len(), "facts", "sentences")?;
-        entries.append(&mut made);
-        Ok(())
-    })?;
+    let ledger = |progress: &Progress| corpus.ledger_of(facts, progress);
+    let most = corpus.most_document_sentences();
+    // Every copy is looked for in its document.
+    let drafted = |facts: &[u64]| {
+        let copies = facts.iter().map(|&fact| corpus.exposures_of(fact));
+        copies.fold(0, u64::saturating_add).saturating_mul(most)
+    };
+    let entries = if facts.len() as u64 <= SMALL_LEDGER && drafted(facts) <= SMALL_LEDGER {
+        py.detach(|| ledger(&Progress::default()))?
+    } else {
+        run(py, facts.len() as u64, None, ledger)?
+    };
     Ok(as_columns(py, &entries))
 }
 

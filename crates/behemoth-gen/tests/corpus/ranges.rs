@@ -285,3 +285,33 @@ fn a_count_of_documents_with_facts_can_be_cancelled() {
     let result = corpus.fact_documents(&progress);
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
 }
+
+/// Sentences of long documents are remembered from one fact to the next.
+#[test]
+fn the_ledger_of_long_documents_is_that_of_their_sentences() {
+    let corpus = corpus(
+        "[world]\nsubjects = 30\nrelations = 5\nobjects = 2000\n\
+         [corpus]\norder = \"bios\"\nexposures = \"groups:7,12,31\"\n\
+         documents_per_subject = 3\ndocuments = {subjects = 2}\n",
+    );
+    let corpus = corpus.without(&[3, 77]).unwrap();
+    let mut written = corpus.entries(0..corpus.documents()).unwrap();
+    written.sort_by_key(|entry| (entry.fact, entry.copy));
+    assert!(written.iter().any(|entry| entry.place >= 64));
+    let mut facts: Vec<u64> = (0..corpus.world().facts()).collect();
+    let none = Progress::default();
+    assert_eq!(corpus.ledger_of(&facts, &none).unwrap(), written);
+    facts.reverse();
+    let mut found = corpus.ledger_of(&facts, &none).unwrap();
+    found.sort_by_key(|entry| (entry.fact, entry.copy));
+    assert_eq!(found, written);
+}
+
+#[test]
+fn a_ledger_stops_within_a_fact() {
+    let corpus = corpus("[world]\nsubjects = 3\n[corpus]\nexposures = 1e6\n");
+    let progress = Progress::default();
+    progress.cancel.store(true, Ordering::Relaxed);
+    let stopped = corpus.ledger_of(&[0], &progress);
+    assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
+}

@@ -83,7 +83,7 @@ fn the_ledger_finds_every_copy_among_filler() {
         };
         let corpus = corpus(&format!("{keys}\n{filler}"));
         let facts: Vec<u64> = (0..corpus.world().facts()).collect();
-        let ledger = corpus.ledger_of(&facts).unwrap();
+        let ledger = corpus.ledger_of(&facts, &Progress::default()).unwrap();
         let entries = corpus.entries(0..corpus.documents()).unwrap();
         assert_eq!(ledger.len() as u64, corpus.sentences());
         let key = |e: &behemoth_gen::corpus::Entry| (e.fact, e.copy, e.document, e.place);

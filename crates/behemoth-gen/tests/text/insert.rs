@@ -73,7 +73,7 @@ fn documents(corpus: &Corpus) -> Vec<Vec<u32>> {
 
 fn ledger(corpus: &Corpus) -> Vec<Entry> {
     let facts: Vec<u64> = (0..corpus.world().facts()).collect();
-    corpus.ledger_of(&facts).unwrap()
+    corpus.ledger_of(&facts, &Progress::default()).unwrap()
 }
 
 fn bare(corpus: &Corpus) -> Corpus {
@@ -343,7 +343,7 @@ fn a_background_that_is_gone_short_is_an_error_and_no_positions() {
         .unwrap();
     type Look = fn(&Corpus) -> Result<usize>;
     let looks: [Look; 3] = [
-        |corpus| Ok(corpus.ledger_of(&[0, 1])?.len()),
+        |corpus| Ok(corpus.ledger_of(&[0, 1], &Progress::default())?.len()),
         |corpus| Ok(corpus.entries(0..corpus.documents())?.len()),
         |corpus| Ok(corpus.spans(0..corpus.documents())?.len()),
     ];
