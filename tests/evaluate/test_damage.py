@@ -4,11 +4,12 @@ import pytest
 from behemoth.evaluate import damage, damaged
 
 
-def rows(group, known, right, must_change=False, stage="after"):
-    return pl.DataFrame(
+def rows(group, known, right, must_change=False, stage="after", failure=None):
+    frame = pl.DataFrame(
         {"stage": stage, "group": group, "known": known, "exact_match": right,
          "must_change": must_change}
     )  # fmt: skip
+    return frame.with_columns(pl.lit(failure, pl.String).alias("failure"))
 
 
 def test_only_what_was_known_and_should_stay_is_damage():
@@ -30,6 +31,13 @@ def test_only_what_was_known_and_should_stay_is_damage():
     assert damaged(frame)["group"].to_list() == ["same_relation"]
     assert damaged(frame, 0.01).height == 2 and damaged(frame, 0.3).is_empty()
     assert damage(frame.filter(stage="before")).is_empty()
+
+
+def test_an_edit_that_failed_could_lose_nothing():
+    made = rows("unrelated", [True] * 4, [True, True, False, False])
+    failed = rows("unrelated", [True] * 16, [True] * 16, failure="loss nan at step 3")
+    assert damage(pl.concat([made, failed])).rows() == [("unrelated", 4, 2, 0.5)]
+    assert damage(failed).is_empty()
 
 
 def test_the_command_says_where_an_edit_does_damage(capsys):

@@ -26,6 +26,26 @@ def frame_of(*rows):
     return pl.DataFrame(full, schema=SCHEMA)
 
 
+def test_a_failed_edit_is_no_success_and_not_harmless():
+    """Its rows are of the unedited model, which may find the new object likelier by chance."""
+    made = {"edit": 0, "must_change": True, "exact_match": True, "log_probability_true": -0.1}
+    failed = made | {"edit": 1, "failure": "loss nan at step 3"}
+    for name, group in (("efficacy", "edited"), ("exact_efficacy", "edited"),
+                        ("paraphrase", "edited_held_out"), ("exact_portability", "subject_nested"),
+                        ("exact_generalization", "edited_question")):  # fmt: skip
+        frame = frame_of(made | {"group": group}, failed | {"group": group})
+        assert value(frame, name) == 0.5, name
+        assert value(frame.with_columns(stage=pl.lit("before")), name) == 1.0, name
+    lost = {"edit": 0, "group": "same_relation", "log_probability_old": -9.0, "kl": 3.0,
+            "leaked": True, "valid_object": False}  # fmt: skip
+    kept = {"edit": 1, "group": "same_relation", "log_probability_old": -0.1, "exact_match": True,
+            "failure": "loss nan at step 3"}  # fmt: skip
+    for name, wanted in (("neighbourhood", 0.0), ("exact_specificity", 0.0), ("leakage", 1.0),
+                         ("validity", 0.0), ("kl", 3.0)):  # fmt: skip
+        assert value(frame_of(lost, kept), name) == wanted, name
+        assert value(frame_of(kept), name) is None, name
+
+
 def value(frame, name, **options):
     rows = aggregate(frame, [name], filters=("all",), resamples=1, **options)
     return rows["value"].item() if len(rows) else None

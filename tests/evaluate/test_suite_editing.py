@@ -11,6 +11,8 @@ from behemoth.evaluate import SUITES
 from behemoth.evaluate.suites import editing
 from behemoth.evaluate.suites.suite import MissingError
 
+AFTER = (pl.lit("after").alias("stage"), pl.lit(None, pl.String).alias("failure"))
+
 
 def measures(bench):
     return {measure.name: measure for measure in SUITES["editing"].measures(bench)}
@@ -48,7 +50,7 @@ def test_damage_of_a_range_is_that_of_its_facts():
             "group": ["unrelated"] * 20, "exposures": exposures, "known": [True] * 20,
             "must_change": [False] * 20, "exact_match": [each not in (4, 7) for each in exposures],
         }
-    )  # fmt: skip
+    ).with_columns(AFTER)  # fmt: skip
     bench = bench_of(exposures, rows)
     found = measures(bench)
     assert found["damage_exposures_4_to_7"].find(bench) == 0.5
@@ -61,7 +63,7 @@ def test_portability_of_facts_known_before():
             "group": ["subject_nested"] * 4, "must_change": [True, True, True, False],
             "known": [True, True, False, True], "exact_match": [True, False, False, True],
         }
-    )  # fmt: skip
+    ).with_columns(AFTER)  # fmt: skip
     bench = bench_of([1], rows)
     found = measures(bench)
     assert found["portability_subject_nested"].find(bench) == pytest.approx(1 / 3)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +144,41 @@ def test_sizes_of_single_edits_have_intervals_over_edits(edited_run, tmp_path):
     spectra = bench.geometry["spectrum"].to_list()
     wanted = np.mean([own[0] ** 2 / np.square(own).sum() for own in spectra])
     assert largest.value == pytest.approx(wanted) and 0 < largest.value <= 1
+
+
+def test_edits_that_failed_are_counted_and_are_not_harmless(edited_run, tmp_path):
+    run, *_ = edited_run
+    new = bh.plan(run, kind="remap", edits=3, repeats=1, probes=4)
+    out = edit(run, new, "ft", tmp_path / "e", settings={"steps": 3}, single=True)
+    names = ["efficacy", "exact_efficacy", "kl", "exact_specificity"]
+    bench = Bench.open(out, new)
+    deltas = dict(bench.deltas)
+    for number in (0, 2):
+        bench.deltas[number] = replace(deltas[number], changes={}, failure="loss nan at step 1")
+    found = take(SUITES["editing"], bench, only=names)
+    assert found.failed_edits == 2 and found.to_dict()["failed_edits"] == 2
+    assert repr(found).endswith("4 measures; 2 edits failed)")
+    assert SuiteResult.load(found.save(tmp_path / "suite")).failed_edits == 2
+    alone = Bench.open(out, new)
+    for number in (0, 2):
+        del alone.deltas[number]
+    wanted = take(SUITES["editing"], alone, only=names)
+    assert wanted.failed_edits == 0
+    for name in names[:2]:
+        assert found[name] == pytest.approx(wanted[name] / 3), name
+    for name in names[2:]:
+        assert found[name] == pytest.approx(wanted[name], rel=1e-3), name  # other stacks round
+    assert wanted["efficacy"] == 1 and wanted["kl"] > 0
+
+
+def test_a_source_whose_edits_all_failed_is_refused(edited_run, tmp_path):
+    run, _, plan, _ = edited_run
+    broken = {"steps": 2, "learning_rate": 1e30}
+    for single in (False, True):
+        out = edit(run, plan, "grad_diff", tmp_path / f"{single}", settings=broken, single=single)
+        said = f"{re.escape(os.fspath(out))}, whose edits all failed: loss .* allowed: an edit that"
+        with pytest.raises(ArgumentError, match=f"argument 'source': got {said}"):
+            evaluate_suite(out, "unlearning", plan)
 
 
 def test_the_cost_of_an_edit_is_that_of_its_record(edited_run, peaks):

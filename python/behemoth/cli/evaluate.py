@@ -88,17 +88,20 @@ def evaluate(
     check_target(given["out"])  # before the slow imports
     with needed():
         from behemoth.evaluate import aggregate, damaged, evaluate as ask
+        from behemoth.evaluate.metrics import failed
 
         begin = time.perf_counter()
         frame = ask(source, progress=Bars(), **given)
         seconds = time.perf_counter() - begin
         metrics = aggregate(frame, by=("stage",), resamples=1)
         lost = damaged(frame)
+        broken = frame.filter(failed())["edit"].drop_nulls().n_unique()
     if json:
         report = _report(frame, metrics, given["out"], seconds)
         write_json({**report, "damaged": lost.to_dicts()})
     else:
         _show(frame, metrics, given["out"])
+        _note_failed(broken, frame)
         _note_unknown(frame)
         _warn(lost)
 
@@ -126,6 +129,7 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         f"{out}: suite {found.suite} of {found.source}, {found.frame.height:,} rows, "
         f"{found.seconds:.1f} s",
     )
+    _note_failed(found.failed_edits, found.frame)
     table = Table(box=None, pad_edge=False, show_edge=False)
     beside = [
         name
@@ -169,6 +173,16 @@ def _warn(lost: pl.DataFrame) -> None:
             f"damage: {row['group']}: {row['lost']:,} of {row['known']:,} facts that were known "
             f"and should have stayed are gone ({row['share']:.0%})",
         )
+
+
+def _note_failed(edits: int, frame: pl.DataFrame) -> None:
+    """State how many edits failed, and how they count if their rows show the unedited model."""
+    from behemoth.evaluate.metrics import failed
+
+    if edits:
+        alone = "failure" in frame.columns and not frame.filter(failed()).is_empty()
+        how = "; they are 0 in success, and not measured where nothing must change" if alone else ""
+        console(stderr=True).print(f"{plural_text(edits, 'edit')} failed{how}")
 
 
 def _note_unknown(frame: pl.DataFrame) -> None:

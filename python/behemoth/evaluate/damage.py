@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from .metrics import KEPT
+from .metrics import KEPT, failed
 
 __all__ = ["BOUND", "BYSTANDERS", "damage", "damaged", "known_bystanders"]
 
@@ -30,7 +30,7 @@ def damage(frame: pl.DataFrame) -> pl.DataFrame:
     polars.DataFrame
         One row per group with known bystanders, in the order of the frame: group, known and lost
         (UInt32: number of probes that were right before the edit, and of those that no longer are),
-        share (Float64). No rows for a run without an edit.
+        share (Float64). No rows for a run without an edit. Edits that failed do not count.
     """
     rows = known_bystanders(frame.filter(stage="after"), KEPT)
     counts = rows.group_by("group", maintain_order=True).agg(
@@ -41,8 +41,12 @@ def damage(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def known_bystanders(rows: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
-    """Return the rows of some groups that were right before the edit and should stay so."""
-    return rows.filter(pl.col("group").is_in(groups), pl.col("known"), ~pl.col("must_change"))
+    """Return the rows of some groups that were right before the edit and should stay so.
+
+    Edits that failed have none: nothing could be lost.
+    """
+    there = ~pl.col("must_change") & ~failed()
+    return rows.filter(pl.col("group").is_in(groups), pl.col("known"), there)
 
 
 def damaged(frame: pl.DataFrame, bound: float = BOUND) -> pl.DataFrame:

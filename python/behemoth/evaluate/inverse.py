@@ -217,7 +217,8 @@ def ask_inverse(
     polars.DataFrame
         The columns of `inverse_questions`, and known: whether the unedited model names the subject
         that had the object before, and exact_match: whether the edited one names the edited
-        subject. A subject is named if greedy generation begins with all of its tokens.
+        subject (false for an edit that failed). A subject is named if greedy generation begins with
+        all of its tokens.
 
     Raises
     ------
@@ -229,6 +230,8 @@ def ask_inverse(
     known = _says(model, asked, "old_answer", batch_size)
     named, edits = np.zeros(len(asked), bool), asked["edit"].to_numpy()
     for edit, delta in models.items():
+        if delta is not None and delta.failure is not None:
+            continue  # the unedited model, whose answers are no success
         mine = np.full(len(asked), True) if edit is None else edits == edit
         if mine.any():
             with nullcontext() if delta is None else delta.apply(model):

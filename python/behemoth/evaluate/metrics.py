@@ -4,6 +4,9 @@ A metric is a mean over rows of the frame (first over the probes of an edit, the
 the harmonic mean of several such means. Success metrics give no credit to a wrong answer:
 comparisons of probabilities are 0 on ties and on NaN, and comparisons of words are 1 only for
 exactly the right words. A metric whose numbers change gets a new version.
+
+Rows of an edit that failed show the unedited model. They count as 0 in success, and are no rows of
+facts that must not change: an edit that was never made would otherwise look harmless.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import polars as pl
 from behemoth.plan.groups import FOLLOWING
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["METRICS", "Mean", "Metric", "get_metric", "truth_ratio"]
+__all__ = ["METRICS", "Mean", "Metric", "failed", "get_metric", "more_likely", "success",
+           "truth_ratio"]  # fmt: skip
 
 PARAPHRASED = ("edited_paraphrase", "edited_held_out")
 NEIGHBOURS = ("same_object", "same_relation")
@@ -48,6 +52,8 @@ class Mean:
         inside = pl.col("group").is_in(self.groups)
         if self.must_change is None:
             return inside
+        if not self.must_change:
+            inside &= ~failed()
         return inside & (pl.col("must_change") == self.must_change)
 
 
@@ -73,6 +79,16 @@ class Metric:
     meaning: str
     parts: tuple[Mean, ...]
     whole: bool = True
+
+
+def failed() -> pl.Expr:
+    """Return whether a row is one after an edit that failed, and so one of the unedited model."""
+    return pl.col("failure").is_not_null() & (pl.col("stage") == "after")
+
+
+def success(value: pl.Expr) -> pl.Expr:
+    """Return a measure of success, with 0 for edits that failed; null where it is null."""
+    return pl.when(failed() & value.is_not_null()).then(0.0).otherwise(value.cast(pl.Float64))
 
 
 def more_likely(one: str, other: str) -> pl.Expr:
@@ -103,12 +119,12 @@ def truth_ratio() -> pl.Expr:
     return (pl.col("log_probability_wrong") - pl.col("log_probability_old")).exp()
 
 
-_EFFICACY = Mean(("edited",), more_likely("true", "old"))
-_PARAPHRASE = Mean(PARAPHRASED, more_likely("true", "old"))
+_EFFICACY = Mean(("edited",), success(more_likely("true", "old")))
+_PARAPHRASE = Mean(PARAPHRASED, success(more_likely("true", "old")))
 _NEIGHBOURHOOD = Mean(NEIGHBOURS, more_likely("old", "new"), must_change=False)
 _EXACT = _share("exact_match")
-_EXACT_EFFICACY = Mean(("edited",), _EXACT)
-_EXACT_GENERALIZATION = Mean((*PARAPHRASED, "edited_question"), _EXACT)
+_EXACT_EFFICACY = Mean(("edited",), success(_EXACT))
+_EXACT_GENERALIZATION = Mean((*PARAPHRASED, "edited_question"), success(_EXACT))
 _EXACT_SPECIFICITY = Mean(KEPT, _EXACT, must_change=False)
 
 METRICS: dict[str, Metric] = {
@@ -157,7 +173,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "exact_portability", 1,
             "free generation gives the right answer for facts that follow from the edit",
-            (Mean(FOLLOWING, _EXACT, must_change=True),),
+            (Mean(FOLLOWING, success(_EXACT), must_change=True),),
         ),
         Metric(
             "exact_score", 1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,12 @@ from behemoth.train.run import read_model_source, world_id
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
+    from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.model_source import ModelSource
 
-__all__ = ["check_plan", "check_shape", "check_twin", "is_edit", "open_source"]
+__all__ = ["check_plan", "check_shape", "check_twin", "deltas_made", "is_edit", "open_source"]
 
 
 def open_source(
@@ -138,3 +139,13 @@ def _learned(twin: Corpus, corpus: Corpus, plan: EditPlan) -> int:
     # An edit to the object that the fact had already leaves nothing to override.
     same = (objects == here) & (plan.edits["new_object"] != here).fill_null(True)
     return int((same.to_numpy() & (twin.exposures(facts) > 0)).sum())
+
+
+def deltas_made(edit: EditRecord) -> dict[int | None, EditDelta]:
+    """Return the deltas of an edit directory, and refuse one whose edits all failed."""
+    deltas = edit.deltas()
+    failures = [delta.failure for delta in deltas.values() if delta.failure is not None]
+    if deltas and len(failures) == len(deltas):
+        found = f"{fspath(edit.directory)}, whose edits all failed: {failures[0]}"
+        raise ArgumentError("source", found, "an edit that changed the model")
+    return deltas

@@ -24,7 +24,7 @@ from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_
 from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
-from behemoth.evaluate.source import check_plan, check_shape, check_twin, open_source
+from behemoth.evaluate.source import check_plan, check_shape, check_twin, deltas_made, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
@@ -136,7 +136,7 @@ class Bench:
         path, run, edit = open_source("source", source, corpus)
         if edit_plan is not None:
             check_plan(edit_plan, run, edit)
-        deltas = {} if edit is None else edit.deltas()
+        deltas = {} if edit is None else deltas_made(edit)
         count = run.corpus.world.num_facts if facts == "all" else facts
         sample = None if count is None else run.corpus.sample_facts(count)
         beside = None if twin is None else cls._of_twin(twin, run, edit_plan, sample, device)
@@ -221,6 +221,15 @@ class Bench:
         if not isinstance(self.run, Run):
             source = "a model by itself, which does not say what an edit may have changed in it"
         return MissingError(f"an edit: this is {source}")
+
+    @property
+    def failed_edits(self) -> int:
+        """Number of edits that failed, alone or within a batch or sequence."""
+        if None not in self.deltas:
+            return sum(delta.failure is not None for delta in self.deltas.values())
+        # A batch or sequence goes on without the edits that its trace says have failed.
+        rows = self.deltas[None].trace
+        return len({row["edit"] for row in rows if row.get("failure") is not None})
 
     @property
     def edit_hash(self) -> str | None:

@@ -12,6 +12,7 @@ from behemoth.evaluate.clusters import interval, proper
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.dose import doses
 from behemoth.evaluate.geometry import changed_parameter
+from behemoth.evaluate.metrics import success
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
 
@@ -30,7 +31,8 @@ _SHOWN = ("efficacy", "paraphrase", "neighbourhood", "score", "efficacy_magnitud
 def question_match(bench: Bench) -> Found:
     """Return the share of exact matches of answers to questions about edited facts."""
     rows = bench.rows.filter(group="edited_question")
-    return bench.mean(rows, pl.col("exact_match"), "questions in the corpus (gen --questions)")
+    what = "questions in the corpus (gen --questions)"
+    return bench.mean(rows, success(pl.col("exact_match")), what)
 
 
 _SUCCESS = (
@@ -48,7 +50,8 @@ def _followed(bench: Bench, group: str, *, known: bool = False) -> Found:
     rows = bench.rows.filter(group=group, must_change=True)
     if known:
         rows = rows.filter("known")
-    return bench.mean(rows, pl.col("exact_match"), "facts that follow from an edit in this way")
+    what = "facts that follow from an edit in this way"
+    return bench.mean(rows, success(pl.col("exact_match")), what)
 
 
 def _inverse(bench: Bench, *, known: bool = False) -> Found:

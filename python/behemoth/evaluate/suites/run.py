@@ -90,7 +90,8 @@ def evaluate_suite(
     Raises
     ------
     ArgumentError
-        When an argument is not allowed, or the source has nothing that the suite measures.
+        When an argument is not allowed, all edits of the source failed, or it has nothing that the
+        suite measures.
 
     Examples
     --------

@@ -21,6 +21,7 @@ from behemoth.support.digests import FILES, check, digests, no_record, sealed, u
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
+from behemoth.support.text import plural_text
 
 if TYPE_CHECKING:
     from .bench import Bench
@@ -177,6 +178,10 @@ class SuiteResult:
     frame : polars.DataFrame
         The rows that most measures are computed from: those of `evaluate`, or of
         `behemoth.recall` for suite ``recall``.
+    failed_edits : int
+        Number of edits that failed, alone or within a batch or sequence. A single edit that failed
+        counts as 0 in efficacy and in exact matches after the edit, and its facts that must not
+        change are not measured.
     """
 
     suite: str
@@ -189,12 +194,15 @@ class SuiteResult:
     seconds: float
     versions: dict[str, str]
     frame: pl.DataFrame = field(repr=False, compare=False)
+    failed_edits: int = 0
 
     def __repr__(self) -> str:
         found, total = len(self), len(self.measures)
         counts = f"{found} measures"
         if found < total:
             counts = f"{found} of {total} measures; .table() says what the others need"
+        if self.failed_edits:
+            counts += f"; {plural_text(self.failed_edits, 'edit')} failed"
         return f"SuiteResult({self.suite} of {self.source!r}, {counts})"
 
     def _repr_html_(self) -> str:
@@ -268,6 +276,7 @@ class SuiteResult:
             "twin": self.twin,
             "stage": self.stage,
             "edit_hash": self.edit_hash,
+            "failed_edits": self.failed_edits,
             "interval": "95%, bootstrap over what `over` names, of this one model",
             "measures": [
                 {
@@ -320,6 +329,7 @@ class SuiteResult:
                 return cls(
                     **{name: values[name] for name in own},
                     edit_hash=values.get("edit_hash"),
+                    failed_edits=values.get("failed_edits", 0),
                     measures=measures,
                     frame=frame,
                 )
@@ -411,6 +421,7 @@ def take(
         seconds=time.perf_counter() - begin,
         versions={name: metadata.version(name) for name in ("behemoth", "torch", "transformers")},
         frame=frame,
+        failed_edits=bench.failed_edits,
     )
 
 

@@ -16,7 +16,7 @@ from behemoth.evaluate.clusters import interval, proper
 from behemoth.evaluate.continued import continue_training
 from behemoth.evaluate.forget_quality import fact_scores, forget_quality
 from behemoth.evaluate.membership import SCORES, auc, privacy
-from behemoth.evaluate.metrics import PARAPHRASED
+from behemoth.evaluate.metrics import PARAPHRASED, failed
 from behemoth.evaluate.relearning import relearn
 from behemoth.evaluate.text_losses import document_losses, model_divergences, perplexity
 from behemoth.evaluate.twin import ROWS, parameter_distance, twin_divergences
@@ -111,13 +111,18 @@ def _perplexity(documents: str) -> Callable[[Bench], Found]:
     return find
 
 
+def _retained_rows(bench: Bench, group: str) -> pl.DataFrame:
+    """Return the rows of a group that must not change, of edits that did not fail."""
+    return bench.rows.filter(~failed(), group=group, must_change=False)
+
+
 _UTILITY = (
     *(
         Measure(
             f"retain_{group}",
             f"free generation gives the right answer where nothing must change: {group}",
             lambda bench, group=group: bench.mean(
-                bench.rows.filter(group=group, must_change=False),
+                _retained_rows(bench, group),
                 pl.col("exact_match"),
                 "probes of this group",
             ),
@@ -131,7 +136,7 @@ _UTILITY = (
             f"retain_probability_{group}",
             f"p(right answer), over all of its tokens, where nothing must change: {group}",
             lambda bench, group=group: bench.mean(
-                bench.rows.filter(group=group, must_change=False),
+                _retained_rows(bench, group),
                 pl.col("log_probability_true").exp(),
                 "probes of this group",
             ),

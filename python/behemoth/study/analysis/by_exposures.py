@@ -48,7 +48,7 @@ _ORACLE = "oracle"
 _SAME = 1e-6  # a trial has the probability of its twin up to rounding
 _NEEDED = ("trial", "plan", "edit", "stage", "group", "subject", "must_change", "edit_exposures",
            "log_probability_old", "log_probability_true", "log_probability_new", "exact_match",
-           "old_match", "known")  # fmt: skip
+           "old_match", "known", "failure")  # fmt: skip
 _OF_TRIAL = ("trial", "model", "label", "family", "world_seed", "seed")
 _KEYS = ("trial", "level")
 
@@ -70,7 +70,8 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         One row per label, level and measure of `SHOWN_BY_LEVEL`, columns as in `LEVELS`. A level is
         a number of exposures from least to most, as in `levels_of`. Each is computed as the board's
         measure, from the probes of the level's edits: in a batch, bystanders belong to the edit
-        that they were drawn for, but all edits act on all of them. Means are over trials (rows),
+        that they were drawn for, but all edits act on all of them. Edits that failed count as in
+        suites: as 0 in success, and not in damage and neighbourhood. Means are over trials (rows),
         intervals over clusters as on the board; edits: number of edits in these trials.
 
         batch is null in the rows over all plans. If plans differ in their number of edits, each
