@@ -10,6 +10,7 @@ import torch
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate.suites import sequence
 from behemoth.evaluate.suites.sequence import half_life, sampled_edits
+from behemoth.evaluate.suites.suite import MissingError
 
 
 def test_the_half_life_lies_between_the_ages_around_a_half():
@@ -51,6 +52,7 @@ def test_measures_of_a_sequence_are_of_one_checkpoint():
     def row(group, after, place, **columns):
         return {"group": group, "after": after, "place": place, "known": True,
                 "must_change": False, "exact_match": False, "kl": 1.0, "stage": "after",
+                "failure": None, "link": False, "subject": place,
                 "log_probability_true": 0.0, "log_probability_old": 0.0, **columns}  # fmt: skip
 
     rows = [
@@ -65,13 +67,59 @@ def test_measures_of_a_sequence_are_of_one_checkpoint():
         row("subject_nested", 2, 0, must_change=True, kl=9.0),
     ]  # fmt: skip
     bench = SimpleNamespace(
-        sequence=pl.DataFrame(rows), edit=SimpleNamespace(checkpoints=(1, 2, 4)),
+        sequence=pl.DataFrame(rows, schema_overrides={"failure": pl.String}),
+        edit=SimpleNamespace(checkpoints=(1, 2, 4)),
         mean=lambda rows, value, _: rows.select(value.cast(pl.Float64).mean()).item(),
     )  # fmt: skip
     assert sequence._hold(bench, 2) == 0.5 and sequence._efficacy(bench, 2) == 0.5
     assert sequence._first(bench, 2) == 1.0
     assert sequence._lost(bench, 2) == 0.25
     assert sequence._kl(bench, 2) == pytest.approx(0.2)
+
+
+def test_an_edit_holds_in_all_of_its_wordings_or_not():
+    """Three edits in two wordings each; the second holds in one of them, at one checkpoint."""
+
+    def row(after, place, wording, right):
+        return {"group": "edited", "stage": "after", "after": after, "place": place, "known": True,
+                "must_change": True, "exact_match": right, "failure": None, "link": False,
+                "subject": place, "wording": wording, "log_probability_old": -1.0,
+                "log_probability_true": 0.0 if right else -2.0}  # fmt: skip
+
+    rows = [row(after, place, wording, not (place == 1 and wording == 1 and after == 4))
+            for after in (2, 4) for place in range(3) for wording in (0, 1)]  # fmt: skip
+    taken = []
+
+    def mean(rows, value, _):
+        taken.append(rows)
+        return rows.select(value.cast(pl.Float64).mean()).item()
+
+    bench = SimpleNamespace(
+        sequence=pl.DataFrame(rows, schema_overrides={"failure": pl.String}),
+        edit=SimpleNamespace(checkpoints=(2, 4)), mean=mean,
+    )  # fmt: skip
+    assert sequence._hold(bench, 4) == pytest.approx(2 / 3)
+    assert sequence._efficacy(bench, 4) == pytest.approx(5 / 6)
+    assert sequence._first(bench, 4) == 0.5 and sequence._first(bench, 2) == 1.0
+    assert [rows.height for rows in taken] == [3, 3, 2, 2], "an edit counts once"
+    # The half-life is of the same edits that hold: one of the two that are seen again is lost.
+    found = sequence._half_life(bench)
+    assert (found.value, found.count) == (pytest.approx(2.0), 2)
+
+
+def test_no_half_life_is_told_from_no_edit_that_is_seen_again():
+    def bench(rows):
+        base = {"group": "edited", "stage": "after", "failure": None}
+        rows = [base | {"place": place, "after": after, "exact_match": right}
+                for place, after, right in rows]  # fmt: skip
+        frame = pl.DataFrame(rows, schema_overrides={"failure": pl.String})
+        return SimpleNamespace(sequence=frame)
+
+    with pytest.raises(MissingError, match=r"of which half are lost by the last checkpoint"):
+        sequence._half_life(bench([(0, 1, True), (0, 2, True)]))
+    for rows in ([(0, 2, True), (1, 2, True)], [(0, 1, False), (0, 2, True)]):
+        with pytest.raises(MissingError, match=r"^edits that held at one checkpoint and are seen"):
+            sequence._half_life(bench(rows))
 
 
 def test_the_norm_of_a_sum_is_relative_to_that_of_what_it_changes(tmp_path):

@@ -17,7 +17,7 @@ from behemoth.delta.delta import EditDelta, parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
-from behemoth.evaluate.metrics import more_likely
+from behemoth.evaluate.metrics import failed, more_likely, success
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -26,30 +26,31 @@ __all__ = ["SAMPLE", "SUITE", "half_life", "sampled_edits", "sequence_frame"]
 
 SAMPLE = 256
 """Maximum number of edits that are evaluated."""
+_HOLDS = success(pl.col("exact_match")).min().alias("holds")
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
     after = () if bench.edit is None else bench.edit.checkpoints
-    kinds: tuple[tuple[str, str, Callable[[Bench, int], Found]], ...] = (
-        ("hold", "share of the edits made so far whose new object is generated", _hold),
-        ("efficacy", "share of those edits with p(new) > p(old)", _efficacy),
-        ("first", "share of the edits made by the first checkpoint that still hold", _first),
-        ("lost", "share of the known bystanders that are no longer generated", _lost),
-        ("kl", "KL(unedited || edited) in nats on bystanders", _kl),
-        (
-            "norm",
-            "norm of the sum of all changes, relative to that of the changed parameters",
-            _norm,
-        ),
-    )
+    kinds: tuple[tuple[str, int, str, Callable[[Bench, int], Found]], ...] = (
+        # 1 of the first and third: a mean over wordings, of which an edit then held in a share
+        ("hold", 2, "share of the edits made so far whose new object is generated, in each wording "
+         "that they were made in", _hold),
+        ("efficacy", 1, "share of those edits with p(new) > p(old)", _efficacy),
+        ("first", 2, "share of the edits made by the first checkpoint that still hold", _first),
+        ("lost", 1, "share of the known bystanders that are no longer generated", _lost),
+        ("kl", 1, "KL(unedited || edited) in nats on bystanders", _kl),
+        ("norm", 1, "norm of the sum of all changes, relative to that of the changed parameters",
+         _norm),
+    )  # fmt: skip
     return (
         *(
             Measure(
                 f"{name}_after_{edits}",
                 f"{meaning}; after {edits:,} edits",
                 lambda bench, find=find, edits=edits: find(bench, edits),
+                version,
             )
-            for name, meaning, find in kinds
+            for name, version, meaning, find in kinds
             for edits in after
         ),
         Measure(
@@ -121,23 +122,31 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
 
 
 def _made(bench: Bench, edits: int) -> pl.DataFrame:
-    rows = bench.sequence.filter(after=edits, group="edited")
-    return rows.filter(pl.col("place") < edits)
+    """Return a row for each edit made so far: whether it holds, and its efficacy.
+
+    An edit holds if its new object is generated in each wording that it was made in; its efficacy
+    is a mean over them.
+    """
+    rows = bench.sequence.filter(after=edits, group="edited").filter(pl.col("place") < edits)
+    return rows.group_by("place", maintain_order=True).agg(
+        pl.col("link", "subject").first(),
+        _HOLDS,
+        success(more_likely("true", "old")).mean().alias("efficacy"),
+    )
 
 
 def _hold(bench: Bench, edits: int) -> Found:
-    return bench.mean(_made(bench, edits), pl.col("exact_match"), "edits in the sample")
+    return bench.mean(_made(bench, edits), pl.col("holds"), "edits in the sample")
 
 
 def _efficacy(bench: Bench, edits: int) -> Found:
-    flipped = more_likely("true", "old")
-    return bench.mean(_made(bench, edits), flipped, "edits with a new object")
+    return bench.mean(_made(bench, edits), pl.col("efficacy"), "edits with a new object")
 
 
 def _first(bench: Bench, edits: int) -> Found:
     assert bench.edit is not None
     first = pl.col("place") < bench.edit.checkpoints[0]
-    return bench.mean(_made(bench, edits).filter(first), pl.col("exact_match"), "edits")
+    return bench.mean(_made(bench, edits).filter(first), pl.col("holds"), "edits")
 
 
 def _lost(bench: Bench, edits: int) -> Found:
@@ -146,7 +155,7 @@ def _lost(bench: Bench, edits: int) -> Found:
 
 
 def _kl(bench: Bench, edits: int) -> Found:
-    rows = bench.sequence.filter(pl.col("group").is_in(BYSTANDERS), after=edits)
+    rows = bench.sequence.filter(pl.col("group").is_in(BYSTANDERS), ~failed(), after=edits)
     return bench.mean(rows, pl.col("kl"), "bystanders in the plan")
 
 
@@ -174,11 +183,14 @@ def _half_life(bench: Bench) -> Found:
     rows = bench.sequence.filter(group="edited", stage="after").filter(
         pl.col("place") < pl.col("after")
     )
-    held = rows.group_by("place", "after").agg(pl.col("exact_match").all())
+    held = rows.group_by("place", "after").agg((_HOLDS == 1).alias("exact_match"))
+    again = _seen_again(held)
+    if again.is_empty():
+        raise MissingError("edits that held at one checkpoint and are seen again at a later one")
     edits = half_life(held)
     if edits is None:
         raise MissingError("edits of which half are lost by the last checkpoint")
-    return Found(edits, count=_seen_again(held)["place"].n_unique(), over="edits")
+    return Found(edits, count=again["place"].n_unique(), over="edits")
 
 
 def half_life(held: pl.DataFrame) -> float | None:
