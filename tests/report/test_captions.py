@@ -17,6 +17,7 @@ from behemoth.report.charts.heat import heat
 from behemoth.report.charts.matched import _chart as matched_chart
 from behemoth.report.charts.mediation import _chart as mediation_chart, mediation
 from behemoth.report.charts.placement import placement
+from behemoth.report.charts.recall import recall
 from behemoth.report.charts.retention import _finding as retained, retention
 from behemoth.report.charts.slopes import slopes
 from behemoth.report.charts.tradeoff import _bottom, tradeoff
@@ -315,6 +316,30 @@ def test_without_intervals_no_empty_layer_is_drawn(flips):
     marks = [layer["mark"]["type"] for layer in
              mediation_chart(part, colours, [1, 30]).to_dict()["layer"]]  # fmt: skip
     assert "rule" not in marks and "point" in marks
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_group_whose_kl_is_nan_has_a_row_for_what_it_loses(flips, every):
+    rows = flips.probes.with_columns(
+        pl.when(pl.lit(every) | (pl.col("group") == "unrelated"))
+        .then(float("nan"))
+        .otherwise("kl")
+        .alias("kl")
+    )
+    figure = damage(summary_of(flips, probes=rows))
+    assert isinstance(figure, Figure)
+    assert [panel.title for panel in figure.panels][-1] == "Known bystanders lost"
+    assert len(figure.panels) == (1 if every else 2)
+    names = json.dumps(figure.panels[-1].chart.to_dict())
+    for group in set(flips.probes.filter(~pl.col("must_change")).collect()["group"]):
+        assert group.replace("_", " ") in names
+    assert "is NaN on some bystanders" in figure.caption
+
+
+def test_recall_says_in_which_wording_it_was_asked(flips):
+    """Relations of a grammar have wordings of their own, and some no default template."""
+    said = "each in the first written wording of its relation (of the template default where it has"
+    assert said in recall(summary_of(flips)).caption
 
 
 def test_lost_facts_are_told_with_the_number_of_edits(flips):

@@ -26,11 +26,12 @@ def damage(summary: Summary) -> Figure | Absent:
     if not frame.height:
         return Absent("damage", _TITLE, "The plans of this study have no bystanders.")
     colours = cell_colours(summary, frame)
-    order = (
+    by_kl = (
         frame.filter(pl.col("measure") == "kl")
         .group_by("group").agg(pl.col("mean").mean()).sort("mean", descending=True)["group"]
-        .to_list()
     )  # fmt: skip
+    # A group whose KL is NaN everywhere has no mean of it, but a share that is lost.
+    order = list(dict.fromkeys([*by_kl, *frame["group"]]))
     panels = [
         Panel(title, by_group(part, colours, order, unit, form), 40 + 46 * len(order))
         for measure, (title, unit, form) in _MEASURES.items()

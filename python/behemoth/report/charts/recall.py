@@ -37,7 +37,8 @@ def recall(summary: Summary) -> Figure | Absent:
     ]
     chart = curves(frame, colours, y, field="cell", tooltip=tooltip)
     caption = (
-        "Exact match of free generation over all facts, in the default template, before any edit. "
+        "Exact match of free generation over all facts, each in the first written wording of its "
+        "relation (of the template default where it has one), before any edit. "
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
     return Figure("recall", _TITLE, caption, (Panel("", chart),), frame,
