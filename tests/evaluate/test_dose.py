@@ -73,6 +73,11 @@ def test_doses_of_deltas():
     # A trace may have flipped before its edit broke down, which is empty then.
     lost = EditDelta({}, "m", {}, "", 0, failure="nan", trace=trace_of([-1, 1, 1, 1, 1]))
     assert doses({0: lost}, Plan()).row(0)[-2:] == (False, "nan")
+    # It is censored where the others are, not at its flip.
+    early = EditDelta({}, "m", {}, "", 0, failure="nan", trace=trace_of([-1, 1, 1, 1, 1, 1, 1, 1]))
+    none = EditDelta({}, "m", {}, "", 0, trace=trace_of([-1] * 8))
+    at = [doses({0: one}, Plan()).row(0)[4:7] for one in (early, none)]
+    assert at[0] == at[1] and at[0][0] > 1 and at[0][2] is False
     assert doses(deltas, Plan()).rows() == [
         (0, 10, 1, "flip", 1, 0, True, None),
         (1, 11, 4, "flip", 1, 1, False, None),

@@ -150,6 +150,9 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
         forgets, counted = _kind_of_dose(delta.method, nameless)
         rival = f"log_probability_{'other' if forgets else 'new'}"
         dose = first_dose(delta.trace, rival) if counted else None
+        if dose is not None and delta.failure is not None:
+            # Its trace may contain a flip, but its empty delta does not: censored as the others.
+            dose = Dose(dose.limit, False, dose.limit, dose.limit)
         rows.append(
             {
                 "edit": edit,
@@ -158,8 +161,7 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
                 "dose_kind": "forget" if forgets else "flip",
                 "dose": None if dose is None else dose.dose,
                 "dose_low": None if dose is None else dose.low,
-                # The trace of a failed edit may contain a flip; its empty delta does not.
-                "reached": None if dose is None else dose.reached and delta.failure is None,
+                "reached": None if dose is None else dose.reached,
                 "failure": delta.failure,
             }
         )
