@@ -54,6 +54,37 @@ def test_what_never_flips_did_not_within_any_budget():
     assert some.value == pytest.approx(0.45 * 0.5, abs=0.06)
 
 
+def test_a_method_without_a_flip_has_a_share_of_0():
+    first, never = edits(0.1), edits(0.1, seed=1, reached=0.0)
+    found, reach = flips_at_matched_cost(first, never)
+    rare, same = flips_at_matched_cost(first, edits(0.1, seed=1, reached=0.01))
+    assert found.value == pytest.approx(rare.value, abs=0.02) and found.clear
+    assert reach == pytest.approx(same, rel=0.05)
+    assert (found.clusters, found.rows) == (4, 2400)
+    assert flips_at_matched_cost(never, first)[0].value == pytest.approx(-found.value)
+    neither, _ = flips_at_matched_cost(never, never)
+    assert neither.value is None and neither.note == "neither has an edit with a cost above 0"
+
+
+def test_a_mean_over_pairs_has_those_of_an_arm_without_a_flip():
+    def arm(rank, seed, reached):
+        return edits(0.1, seed=seed, reached=reached, rank=rank, part="both", method="ft",
+                     label=f"{rank}")  # fmt: skip
+
+    arms = [arm(None, 0, 0.9), arm(4, 1, 0.9), arm(1, 2, 0.0)]
+    frame = pl.concat(
+        own.with_columns(pl.col("rank").cast(pl.Int64), trial=pl.col("label"),
+                         edit=pl.int_range(pl.len()), success=pl.lit(0.5), norm=pl.lit(1.0))
+        for own in arms
+    )  # fmt: skip
+    kl = frame.select("trial", "edit", kl=pl.lit(0.1))
+    follows = frame.select("trial", "edit", follows=pl.lit(1.0)).clear()
+    table = matched_table(frame, kl, follows).filter(outcome="flipped", cost="kl")
+    mean = table.filter(comparison="rank_mean").row(0, named=True)
+    pairs = table.filter(comparison="rank", second="both, full rank")["difference"]
+    assert mean["difference"] == pytest.approx(pairs.mean()) and pairs.min() < -0.3
+
+
 def test_an_edit_that_broke_down_did_not_flip_whatever_its_trace_says():
     sound = edits(0.1)
     broken = sound.with_columns(
@@ -81,7 +112,7 @@ def test_an_edit_that_needs_no_step_flips_within_every_budget():
     found, _ = flips_at_matched_cost(with_free(first, 1.0), second)  # one has nothing else
     assert found.value > 0.4
     nothing, _ = flips_at_matched_cost(with_free(first, 1.0), with_free(second, 1.0))
-    assert nothing.note == "one of them has no edit with a cost"
+    assert nothing.note == "neither has an edit with a cost above 0"
 
 
 def test_what_follows_is_compared_over_edits_with_dependent_facts_also_where_they_broke_down():

@@ -106,7 +106,8 @@ def flips_at_matched_cost(
     ----------
     first, second : polars.DataFrame
         Edits of two methods, with ``reached`` and the cost (null without a flip, 0 if none was
-        needed). An edit that never flipped did not flip within any budget.
+        needed). An edit that never flipped did not flip within any budget, so the share of a method
+        in which none did is 0.
     cost : str
         Column: ``kl_at_flip`` (nats) or ``norm_at_flip`` (Frobenius).
 
@@ -115,6 +116,7 @@ def flips_at_matched_cost(
     (Estimate, (float, float) or None)
         Difference of the shares, between -1 and 1, averaged over budgets; and the range of the
         budgets, which is the 5th and 95th percentile of the costs above 0 of both methods together.
+        No estimate if a method has flips, but none with a cost, or neither has a cost above 0.
     """
     return _flips(first, second, cost).estimate()
 
@@ -126,8 +128,12 @@ def _flips(first: pl.DataFrame, second: pl.DataFrame, cost: str) -> _Difference:
     sizes = (parts[0].height, parts[1].height)
     above = np.concatenate(costs)
     above = above[above > 0]  # budgets are evenly spaced in their logarithm
-    if not all(len(each) for each in costs) or not len(above):
+    unpriced = [part["reached"].any() and not len(own)
+                for part, own in zip(parts, costs, strict=True)]  # fmt: skip
+    if not all(sizes) or any(unpriced):
         return _Difference(sizes=sizes, note="one of them has no edit with a cost")
+    if not len(above):
+        return _Difference(sizes=sizes, note="neither has an edit with a cost above 0")
     ends = np.quantile(above, [0.05, 0.95])
     budgets = np.geomspace(float(ends[0]), float(ends[1]), PLACES)
     both = pl.concat(
@@ -143,6 +149,9 @@ def _flips(first: pl.DataFrame, second: pl.DataFrame, cost: str) -> _Difference:
         shares = []
         for which in (0, 1):
             mine = chosen & (side == which)
+            if mine.any() and not flipped[mine].any():
+                shares.append(np.zeros(PLACES))
+                continue
             if not (mine & known).any():
                 return np.nan
             # Flips of unknown cost are assumed to have cost the same as the others.
