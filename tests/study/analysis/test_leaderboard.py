@@ -162,6 +162,20 @@ def test_a_method_that_never_scores_shares_the_last_places():
     assert ranks == {"a": (1, 1), "b": (2, 4), "never": (2, 4), "no": (2, 4)}
 
 
+def test_two_ends_have_places_without_any_interval():
+    values = {"always": [1.0] * 3, "never": [0.0] * 3, "same": [0.5] * 3}
+    [board] = boards(drawn(values, LEGS))
+    ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
+    assert ranks == {"always": (1, 1), "never": (2, 2), "same": (None, None)}
+
+
+def test_a_suite_of_which_nothing_was_taken_has_no_board():
+    suites = drawn({"a": [0.8, 0.82, 0.84]}, LEGS)
+    nothing = drawn({"a": [0.8]}, (), suite="unlearning")
+    assert [board.suite for board in boards(pl.concat([suites, nothing]))] == ["editing"]
+    assert boards(nothing) == []
+
+
 def test_a_score_of_0_is_no_place_after_failures_with_few_clusters_or_beside_nothing():
     some = {"a": [0.8, 0.82, 0.84], "b": [0.1, 0.12, 0.11]}
     for values, failed in (

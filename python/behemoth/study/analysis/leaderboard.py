@@ -202,8 +202,8 @@ def leaderboard(
           before, itself included. Null without an interval, which needs
           `board_measures.FEWEST` clusters with different scores; null for methods with failed
           trials, and for oracles, which use information that methods may not. A method whose score
-          is 0, or 1, in every trial of so many clusters has no interval, but a place: no score is
-          lower, or higher.
+          is 0, or 1, in every trial of so many clusters has no interval, but a place if another
+          method has an interval or the other of these scores: no score is lower, or higher.
         - seconds: mean time to make a plan's edits, without evaluation, over trials; flops and
           memory: see `operations`.
         - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null if the
@@ -308,7 +308,8 @@ def _ranks(table: pl.DataFrame, unvaried: Mapping[str, float]) -> list[pl.Series
         None if family == _ORACLE or failed or low is None else (low, high)
         for family, failed, low, high in rows
     ]
-    if any(ends):  # a first or last place needs others with a place
+    # A first or last place needs others with a place; 0 and 1 are apart without any interval.
+    if any(ends) or len(set(unvaried.values())) > 1:
         named = zip(table["label"], ends, strict=True)
         ends = [(unvaried[label],) * 2 if label in unvaried else pair for label, pair in named]
     ranked = [pair for pair in ends if pair is not None]
@@ -334,7 +335,7 @@ def boards(
     probes: pl.LazyFrame | None = None,
     outcomes: pl.DataFrame | None = None,
 ) -> list[Board]:
-    """Return the leaderboards of a study, one per suite.
+    """Return the leaderboards of a study, one per suite of which a measure was taken.
 
     Parameters
     ----------
@@ -356,6 +357,8 @@ def boards(
     found: list[Board] = []
     for suite in (name for name in SHOWN if name in set(suites["suite"])):
         own = rows.filter(pl.col("suite") == suite)
+        if own.is_empty():  # nothing of it could be taken, and so there is nothing to compare
+            continue
         twins = own.group_by("label", "measure").agg(pl.col("twin").mean())
         every = pl.concat(
             estimated(own, name, ("label", "measure")) for name in own["measure"].unique().sort()
