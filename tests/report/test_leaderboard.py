@@ -74,6 +74,24 @@ def test_ties_are_said(board):
     assert "no method is ranked" in leader(single)
 
 
+def test_methods_that_share_the_highest_score_are_all_named():
+    some = {"a": [0.8, 0.9, 0.82], "b": [0.8, 0.9, 0.82], "c": [0.7, 0.9, 0.81], "d": [0.1, 0.2, 0]}
+    [board] = boards(drawn(some, LEGS[:3]))
+    said = "a and b have the highest score, 0.84; 1 of 2 others is tied with them: c."
+    assert leader(board) == said
+    low = {"c": [0.1, 0.11, 0.1]}
+    [apart] = boards(drawn({name: some[name] for name in "ab"} | low, LEGS[:3]))
+    said = "a and b have the highest score, 0.84, and their intervals lie above all others."
+    assert leader(apart) == said
+    [same] = boards(drawn({name: some[name] for name in "ab"}, LEGS[:3]))
+    assert leader(same) == "a and b have the highest score, 0.84."
+    [ends] = boards(drawn({"a": [1.0] * 3, "b": [1.0] * 3, **low}, LEGS[:3]))
+    assert leader(ends) == "a and b have the highest score, 1.0, and no other is tied with them."
+    [single] = boards(drawn({"a": [0.5], "b": [0.5]}, LEGS[:3]))
+    said = "a and b have the highest score, 0.50; without intervals no method is ranked."
+    assert leader(single) == said
+
+
 def test_the_leader_is_not_named_without_its_damage_and_its_worlds(board):
     [apart] = boards(drawn({"a": [0.9, 0.91, 0.9], "b": [0.1, 0.11, 0.1]}, LEGS))
 

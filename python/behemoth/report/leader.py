@@ -8,6 +8,7 @@ import polars as pl
 
 from behemoth.evaluate.damage import BOUND
 from behemoth.study.analysis.leaderboard import Board
+from behemoth.support.text import listed_text
 
 from .learnt import world_name
 from .style import number
@@ -16,7 +17,7 @@ __all__ = ["leader", "provisos"]
 
 
 def leader(board: Board) -> str:
-    """Return a sentence that names the leading method, and those tied with it."""
+    """Return a sentence that names the leading methods, and those tied with them."""
     table = board.table.filter((pl.col("family") != "oracle") & pl.col("score").is_not_null())
     if table.is_empty():
         return "no method has a score yet."
@@ -25,23 +26,31 @@ def leader(board: Board) -> str:
     score = number(best["score"], 2)
     if table.height == 1:
         return f"{best['label']} is the only method with a score ({score})."
-    said = f"{best['label']} has the highest score, {score}"
+    shared = (table if ranked.is_empty() else ranked).filter(score=best["score"])["label"].to_list()
+    have = f"{listed_text(shared)} {'has' if len(shared) == 1 else 'have'} the highest score"
+    said = f"{have}, {score}"
     if ranked.is_empty():
         return f"{said}; without intervals no method is ranked."
     apart = table.filter(pl.col("first").is_null())["label"].to_list()
     if apart:
-        said = f"{best['label']} has the highest score of the ranked methods, {score}"
+        said = f"{have} of the ranked methods, {score}"
     without = f" Not ranked: {', '.join(apart)}." if apart else ""
     if ranked.height == 1:
         return f"{best['label']} is the only ranked method, with a score of {score}.{without}"
     table = ranked
-    tied = table.filter((pl.col("first") == 1) & (pl.col("label") != best["label"]))["label"]
+    tied = table.filter((pl.col("first") == 1) & ~pl.col("label").is_in(shared))["label"]
+    alone = len(shared) == 1
+    if tied.is_empty() and table.height == len(shared):
+        return f"{said}.{without}"  # all of them share it
+    if tied.is_empty() and best["score_low"] is None:  # the same in every trial
+        return f"{said}, and no other is tied with {'it' if alone else 'them'}.{without}"
     if tied.is_empty():
-        return f"{said}, and its interval lies above all others.{without}"
+        whose = "its interval lies" if alone else "their intervals lie"
+        return f"{said}, and {whose} above all others.{without}"
     names = ", ".join(tied.to_list())
     how = "is" if len(tied) == 1 else "are"
-    others = f"{len(tied)} of {table.height - 1} others {how} tied with it: {names}"
-    return f"{said}; {others}.{without}"
+    others = f"{len(tied)} of {table.height - len(shared)} others {how} tied with "
+    return f"{said}; {others}{'it' if alone else 'them'}: {names}.{without}"
 
 
 def provisos(board: Board) -> Iterator[str]:
