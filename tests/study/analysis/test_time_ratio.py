@@ -223,6 +223,23 @@ def test_the_total_of_the_subject_is_held_fixed_where_it_can_be():
     assert time_ratio(swayed.drop("subject_exposures")).value > 0.2
 
 
+def test_edits_without_a_subject_are_left_out_and_counted():
+    edits = edits_of(worlds=3)
+    assert time_ratio(edits).note is None
+    some = pl.int_range(pl.len()) < 2
+    partly = edits.with_columns(pl.when(~some).then("subject_exposures"))
+    rows, held = prepared(partly)
+    lost = prepared(edits)[0].height - rows.height
+    assert held == ["subject_doublings"] and 0 < lost <= 2
+    found, without = time_ratio(partly), time_ratio(edits.filter(~some))
+    assert (found.value, found.low, found.rows) == (without.value, without.low, without.rows)
+    said = f"without {lost} edit{'s' if lost > 1 else ''} whose subject has no exposures"
+    assert found.note == said == curvature(partly).note
+    none = edits.with_columns(subject_exposures=pl.lit(None, pl.UInt64))
+    assert prepared(none)[1] == [] and time_ratio(none).note is None
+    assert time_ratio(none).value == time_ratio(edits.drop("subject_exposures")).value
+
+
 def test_the_margin_takes_its_part():
     edits = edits_of(worlds=4, edits=200, slope=0, through_margin=-0.2, limit=400)
     assert time_ratio(edits).value == pytest.approx(0.2, abs=0.02)

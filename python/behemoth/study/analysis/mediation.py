@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .estimate import Estimate, cluster_of, jackknife
 from .slope import demeaned, levels, model_of
-from .time_ratio import dose_fits, prepared, told, within_models
+from .time_ratio import dose_fits, prepared, told, within_models, without_subject
 
 __all__ = ["BINS", "Mediation", "margin_bins", "mediation"]
 
@@ -79,11 +79,13 @@ def mediation(edits: pl.DataFrame) -> Mediation | None:
     Mediation or None
         None if fewer than 20 edits have both a dose above 0 and a margin, or at only one level.
     """
-    rows, held = prepared(margin_bins(edits))
-    rows = told(rows, "doublings")
+    placed = margin_bins(edits)
+    whole, held = prepared(placed)
+    rows = told(whole, "doublings")
     if rows.height < _FEWEST or levels(rows) < 2:
         return None
     total, direct, indirect, share, margin = _parts(rows, held)
+    total = without_subject(placed, whole, total)
     if total.low is not None and not total.clear:
         share = replace(share, value=None, low=None, high=None, p=None,
                         note="no clear total effect")  # fmt: skip

@@ -27,6 +27,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.support.text import plural_text
+
 from .aft import Distribution, Fit, fit
 from .dose import already, timed, within_one_step
 from .estimate import Estimate, cluster_keys, cluster_of, jackknife
@@ -46,6 +48,7 @@ __all__ = [
     "whole_ratio",
     "within_fact_ratio",
     "within_models",
+    "without_subject",
 ]
 
 _APART = 0.01  # minimum share of the variation of the subject's total not explained by exposures
@@ -59,7 +62,9 @@ def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     -------
     rows : polars.DataFrame
         The edits with low, high (steps), doublings (log2 exposures, centred over all rows) and
-        subject_doublings (log2 of the subject's exposures, centred likewise).
+        subject_doublings (log2 of the subject's exposures, centred likewise). If that is held
+        fixed, edits without it are left out, such as those of facts about objects, which have no
+        subject; see `without_subject`.
     held : list of str
         Columns to hold fixed: ``subject_doublings`` if it varies within models and is not
         determined by the fact's exposures, else none.
@@ -70,9 +75,15 @@ def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     rows = rows.with_columns(
         pl.col("subject_exposures").cast(pl.Float64).log(2).alias("subject_doublings")
     )
-    rows = _centred(_centred(rows, "doublings"), "subject_doublings")
-    if rows["subject_doublings"].null_count():
-        return rows, []
+    whole = rows.drop_nulls("subject_doublings")
+    own = _centred(_centred(whole, "doublings"), "subject_doublings")
+    if own.height and _varies_alone(own):
+        return own, ["subject_doublings"]
+    return _centred(_centred(rows, "doublings"), "subject_doublings"), []
+
+
+def _varies_alone(rows: pl.DataFrame) -> bool:
+    """Return whether the subject's total varies within models, and not with the exposures alone."""
     model = model_of(rows)
     x, total = (
         demeaned(rows[name].to_numpy(), model) for name in ("doublings", "subject_doublings")
@@ -80,7 +91,16 @@ def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     square = float(total @ total)
     along = float(x @ x)
     open_ = square - (float(x @ total) ** 2 / along if along > 1e-9 else 0.0)
-    return rows, ["subject_doublings"] if square > 1e-9 and open_ > _APART * square else []
+    return square > 1e-9 and open_ > _APART * square
+
+
+def without_subject(edits: pl.DataFrame, rows: pl.DataFrame, found: Estimate) -> Estimate:
+    """Return an estimate from rows of `prepared` with the number of edits that those left out."""
+    lost = doubled(timed(edits)).height - rows.height
+    if not lost:
+        return found
+    said = f"without {plural_text(lost, 'edit')} whose subject has no exposures"
+    return replace(found, note=f"{found.note}; {said}" if found.note else said)
 
 
 def _centred(rows: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -201,7 +221,7 @@ def time_ratio(
     """
     rows, held = prepared(edits)
     found = dose_fits(rows, ["doublings", *adjust, *held], distribution=distribution)[0]
-    return of_levels(found, rows)
+    return without_subject(edits, rows, of_levels(found, rows))
 
 
 def direct_ratio(edits: pl.DataFrame) -> Estimate:
@@ -247,7 +267,7 @@ def curvature(edits: pl.DataFrame) -> Estimate:
     if levels(rows) < 3:
         return Estimate(None, rows=rows.height, note="fewer than three levels of exposures")
     bent = rows.with_columns((pl.col("doublings") ** 2 / 2).alias("bend"))
-    return dose_fits(bent, ["bend", "doublings", *held])[0]
+    return without_subject(edits, rows, dose_fits(bent, ["bend", "doublings", *held])[0])
 
 
 def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | None:
@@ -266,8 +286,8 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
     """
     if "model" not in edits.columns:
         return None
-    rows, held = prepared(edits.join(models.select("model", "load"), on="model", how="left"))
-    rows = rows.filter(pl.col("load") > 0)
+    whole, held = prepared(edits.join(models.select("model", "load"), on="model", how="left"))
+    rows = whole.filter(pl.col("load") > 0)
     if not rows.height:
         return None
     ends = [float(rows.select(getattr(pl.col("load"), end)()).item()) for end in ("min", "max")]
@@ -275,7 +295,8 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
         return None
     load = pl.col("load").log(2)
     product = (pl.col("doublings") * (load - load.mean())).alias("product")
-    return dose_fits(rows.with_columns(product), ["product", "doublings", *held])[0]
+    found = dose_fits(rows.with_columns(product), ["product", "doublings", *held])[0]
+    return without_subject(edits, whole, found)
 
 
 def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
