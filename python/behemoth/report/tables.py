@@ -11,7 +11,7 @@ import polars as pl
 
 from behemoth.evaluate.damage import BOUND
 from behemoth.study.analysis.contrasts import MEASURES
-from behemoth.study.analysis.estimate import Estimate, cluster_keys
+from behemoth.study.analysis.estimate import Estimate, cluster_keys, ratio_of
 from behemoth.study.analysis.summary import Summary
 from behemoth.study.results import Failure
 from behemoth.support.text import plural_text
@@ -169,9 +169,8 @@ def _on_scale(scale: str) -> Callable[[float, int], str]:
         return number
 
     def said(value: float, digits: int) -> str:
-        power = value if scale == "ratio" else value * math.log(2)
-        # An interval over two clusters may exceed the range of a float.
-        return number(math.exp(power), digits) if power < 14 else "> 10⁶"
+        ratio = ratio_of(value if scale == "ratio" else value * math.log(2))
+        return number(ratio, digits) if math.isfinite(ratio) else "> 10⁶"
 
     return said
 

@@ -157,6 +157,24 @@ def test_the_family_is_told_of():
     assert "not tested, because one of the two primary" in words(slope=0, seed=2).details
 
 
+def test_what_cannot_be_estimated_is_not_said_to_be_unfinished():
+    said = words(worlds=3, edits=20, levels=(16,))
+    assert said.verdict == "no data" and said.title == "The primary contrast cannot be estimated"
+    assert "cannot be estimated from 60 edits: fewer than two levels" in said.text
+    assert "finished" not in said.title + said.text and "yet" not in said.title
+
+
+def test_a_ratio_beyond_the_range_of_a_float_is_words():
+    summary = sum_up(worlds=3, edits=20)
+    primary = (pl.col("role") == "primary") & (pl.col("filter") == "all")
+    wide = {"estimate": 900.0, "low": -900.0, "high": 2700.0}
+    bent = summary.contrasts.with_columns(
+        pl.when(primary).then(value).otherwise(name).alias(name) for name, value in wide.items()
+    )
+    said = headline(replace(summary, contrasts=bent), PRIMARY)
+    assert "by more than 1,000,000 (95% interval 0.00 to more than 1,000, which" in said.text
+
+
 def test_a_study_about_success():
     said = words({"measure": "success", "method": "lora rank 1"}, worlds=5, edits=150)
     assert said.verdict == "falls"

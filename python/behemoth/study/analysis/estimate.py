@@ -26,11 +26,13 @@ from behemoth.evaluate.aggregate import CLUSTERS
 from behemoth.evaluate.clusters import numbered
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means", "means_of"]
+__all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means", "means_of",
+           "ratio_of"]  # fmt: skip
 
 LEVEL = 0.95
 """Default confidence level of intervals."""
 _STILL = 1e-6  # a standard error up to this share of the value is rounding, also of float32
+_MOST = 14.0  # of a logarithm
 _NONE = "cannot be estimated"
 _ONE = "one cluster: no interval"
 _SAME = "unchanged without any one cluster: no interval"
@@ -77,6 +79,14 @@ class Estimate:
     def saying(self, note: str) -> Estimate:
         """Return the estimate with a note, unless it has one already."""
         return self if self.note else replace(self, note=note)
+
+
+def ratio_of(power: float) -> float:
+    """Return the ratio of a natural logarithm; infinity above 14, a ratio of a million.
+
+    An interval over two clusters may exceed the range of a float.
+    """
+    return math.exp(power) if power < _MOST else math.inf
 
 
 def cluster_keys(frame: pl.DataFrame) -> list[str]:

@@ -12,6 +12,7 @@ import polars as pl
 from behemoth.support.text import plural_text
 
 from .dose import FILTERS, already, dosed
+from .estimate import ratio_of
 from .summary import Summary
 
 __all__ = ["Headline", "Verdict", "headline"]
@@ -60,6 +61,10 @@ def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
     every = stated.get("all")
     if primary is None or every is None or every["estimate"] is None:
         note = None if every is None else every["note"]
+        if every is not None and every["rows"]:  # it is not for want of trials
+            title = "The primary contrast cannot be estimated"
+            said = f"{title} from {plural_text(every['rows'], 'edit')}"
+            return Headline("no data", title, f"{said}: {note}." if note else f"{said}.")
         why = f" ({note})" if note else ""
         return Headline(
             "no data",
@@ -305,14 +310,19 @@ def _times(exposures: int) -> str:
 
 
 def _ratio(row: dict[str, Any]) -> str:
-    value = math.exp(row["estimate"])
+    value = ratio_of(row["estimate"])
     if row["low"] is None:
-        return f"{value:.2f}"
-    low, high = math.exp(row["low"]), math.exp(row["high"])
+        return _written(value, 2)
+    low, high = ratio_of(row["low"]), ratio_of(row["high"])
     digits = 3 if abs(high - low) < 0.02 else 2
     while digits < _MOST_DIGITS and f"{low:.{digits}f}" == f"{high:.{digits}f}":
         digits += 1  # ends that are written alike would look like certainty
-    return f"{value:.{digits}f} (95% interval {low:.{digits}f} to {_upper(high, digits)})"
+    ends = f"{_written(low, digits)} to {_upper(high, digits)}"
+    return f"{_written(value, digits)} (95% interval {ends})"
+
+
+def _written(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "more than 1,000,000"
 
 
 def _upper(value: float, digits: int) -> str:
