@@ -66,7 +66,8 @@ _HOW = (
     "trained model; 0 is right. Ranges below a number are 95% intervals over (world, "
     "initialisation): Newcombe's score interval for the area, the cluster jackknife for all "
     "others, which has none with one cluster, if leaving out a cluster changes nothing, or if "
-    "the estimate needs one of the clusters."
+    "the estimate needs one of the clusters. That per doubling is of the change alone: it takes "
+    "the gap as known, and is too narrow where clusters differ in their gaps."
 )
 
 

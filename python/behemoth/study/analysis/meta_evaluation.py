@@ -79,7 +79,8 @@ class MetaEvaluation:
         area_high, clusters (UInt32), then each of `QUESTIONS` with ``_low``, ``_high`` (95%,
         cluster jackknife; null for one cluster, and if all values are the same), ``_count``
         (UInt32: number of blocks, edited models or clusters averaged) and ``_clusters`` (UInt32:
-        clusters with an answer). A block is a plan on a model.
+        clusters with an answer). A block is a plan on a model. The interval of ``frequency`` is
+        that of its numerator: the gap, a mean over all blocks, is taken as known.
     levels : polars.DataFrame
         Columns measure, exposures, area, trained, twin, clusters: the area by exposures of the
         facts, with mean values of trained models and twins.
