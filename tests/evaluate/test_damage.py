@@ -40,6 +40,31 @@ def test_an_edit_that_failed_could_lose_nothing():
     assert damage(failed).is_empty()
 
 
+def test_the_command_does_not_show_failed_edits_as_harmless(capsys):
+    from behemoth.cli.evaluate import _note_failed, _show
+
+    parts = [
+        rows(group, [True] * 2, [True, right], must_change=group == "edited", failure=failure)
+        .with_columns(edit=pl.Series([0, 0] if failure is None else [1, 1], dtype=pl.UInt32))
+        for group in ("edited", "unrelated")
+        for right, failure in ((False, None), (True, "loss nan at step 3"))
+    ]  # fmt: skip
+    frame = pl.concat(parts).with_row_index("probe")
+    nothing = pl.DataFrame(schema={"metric": pl.String, "stage": pl.String, "filter": pl.String,
+                                   "value": pl.Float64})  # fmt: skip
+    _show(frame, nothing, "f.parquet")
+    _note_failed(1, frame)
+    said = capsys.readouterr()
+    assert [line.split() for line in said.out.splitlines()[-2:]] == [
+        ["edited", "4", "0.250"], ["unrelated", "4", "0.500"]
+    ]  # fmt: skip
+    assert said.err.startswith("1 edit failed: 0 in success, and not measured where")
+    _show(frame.filter(pl.col("failure").is_not_null()), nothing, "f.parquet")
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["unrelated", "2"]
+    _note_failed(2, frame.filter(pl.col("failure").is_null()))  # within a batch
+    assert capsys.readouterr().err == "2 edits failed\n"
+
+
 def test_the_command_says_where_an_edit_does_damage(capsys):
     from behemoth.cli.evaluate import _warn
 

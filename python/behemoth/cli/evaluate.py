@@ -181,7 +181,7 @@ def _note_failed(edits: int, frame: pl.DataFrame) -> None:
 
     if edits:
         alone = "failure" in frame.columns and not frame.filter(failed()).is_empty()
-        how = "; they are 0 in success, and not measured where nothing must change" if alone else ""
+        how = ": 0 in success, and not measured where nothing must change" if alone else ""
         console(stderr=True).print(f"{plural_text(edits, 'edit')} failed{how}")
 
 
@@ -214,6 +214,8 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
     import polars as pl
     from rich.table import Table
 
+    from behemoth.evaluate.metrics import failed, success
+
     screen = console()
     edits = frame["edit"].drop_nulls().n_unique()
     screen.print(f"{out}: {frame.height:,} rows, {plural_text(edits, 'edit')}")
@@ -235,7 +237,12 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
         )
     screen.print(table)
     groups = frame.group_by("group", "stage", maintain_order=True).agg(
-        pl.col("probe").len(), pl.col("exact_match").mean()
+        pl.col("probe").len(),
+        # As in the metrics: of edits that failed nothing is right, or stays.
+        success(pl.col("exact_match"))
+        .filter(~failed() | pl.col("must_change"))
+        .mean()
+        .alias("exact_match"),
     )
     title = "\nExact matches with the answers that are right after the edit"
     table = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
@@ -245,6 +252,8 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
     for group in groups["group"].unique(maintain_order=True):
         rows = [shares[group, stage] for stage in stages]
         table.add_row(
-            group, f"{rows[0]['probe']:,}", *(f"{row['exact_match']:.3f}" for row in rows)
+            group,
+            f"{rows[0]['probe']:,}",
+            *("" if (share := row["exact_match"]) is None else f"{share:.3f}" for row in rows),
         )
     screen.print(table)

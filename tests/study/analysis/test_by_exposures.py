@@ -226,3 +226,20 @@ def test_plans_of_several_sizes_have_rows_of_their_own_beside_those_of_all():
         assert found.filter(batch=edits).drop("batch").equals(alone.drop("batch"))
     rows = found.filter(pl.col("batch").is_null(), least=16, measure="score")
     assert rows.filter(pl.col("minus").is_null())["rows"].to_list() == [2]
+
+
+def test_edits_that_failed_are_no_success_and_not_harmless():
+    probes = probes_of("t", [16, 16, 64, 64])
+    failed = pl.when(pl.col("edit") == 1).then(pl.lit("loss nan at step 3"))
+    suites = suites_of({"t": ("ft", "tuning", 0)})
+    found = by_exposures("editing", suites, probes.with_columns(failure=failed).lazy())
+    alone = by_exposures("editing", suites, probes.filter(pl.col("edit") != 1).lazy())
+    whole = by_exposures("editing", suites, probes.lazy())
+    for name in ("efficacy", "exact_efficacy"):
+        wanted = value_of(alone, "ft", 16, name) / 2
+        assert value_of(found, "ft", 16, name) == pytest.approx(wanted), name
+    lost = value_of(found, "ft", 16, "damage")
+    assert lost == pytest.approx(value_of(alone, "ft", 16, "damage"))
+    assert lost != pytest.approx(value_of(whole, "ft", 16, "damage"))
+    for name in ("score", "damage", "efficacy"):
+        assert value_of(found, "ft", 64, name) == value_of(whole, "ft", 64, name), name
