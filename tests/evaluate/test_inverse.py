@@ -50,14 +50,14 @@ class Echo(torch.nn.Module):
         return SimpleNamespace(logits=logits[:, -logits_to_keep:])
 
 
-def delta_that_tells(model, told):
+def delta_that_tells(model, told, failure=None):
     @contextmanager
     def apply(_):
         before, model.told = model.told, {**model.told, **told}
         yield
         model.told = before
 
-    return SimpleNamespace(apply=apply)
+    return SimpleNamespace(apply=apply, failure=failure)
 
 
 @pytest.mark.parametrize("subjects", [40, 1200])  # words of one token, and of two
@@ -131,6 +131,8 @@ def test_who_names_the_subject_has_answered():
     apart = ask_inverse(model, corpus, plan, single)
     assert apart["exact_match"].to_list() == [False, True, False, False]
     assert not ask_inverse(model, corpus, plan, {})["exact_match"].any()
+    single[numbers[1]] = delta_that_tells(model, new, "loss nan at step 3")
+    assert not ask_inverse(model, corpus, plan, single)["exact_match"].any()
 
 
 def test_a_model_that_trains_is_asked_without_dropout_and_trains_on():
