@@ -333,10 +333,16 @@ def test_a_sequence_whose_first_edits_fail_can_be_asked(
     sums = dict(read_edit(tmp_path / "e").sums())
     assert sums[1].failure == "a loss of nan"
     assert (sums[5].failure is None) == (len(failing) < 5)
+    if len(failing) == 5:
+        with pytest.raises(ArgumentError, match=r"whose edits all failed: all 5 edits failed, the"):
+            evaluate_suite(tmp_path / "e", "sequence", plan)
+        return
     found = evaluate_suite(tmp_path / "e", "sequence", plan)
+    assert found.failed_edits == 1
     missing = {taken.name: taken.missing for taken in found.measures}
     assert missing["norm_after_1"] == "an edit that changed weights"
-    assert missing["hold_after_1"] is None
+    assert missing["hold_after_1"] is None and found["hold_after_1"] == 0
+    assert missing["kl_after_1"] is not None, "the unedited model, which is no harmless edit"
 
 
 def test_a_sequence_of_one_edit(trained, plan, tmp_path):
