@@ -61,6 +61,19 @@ def test_a_batch_of_independent_edits_is_warned_of(run, trained, plan, tmp_path)
     assert "is meant for" not in run(*words_of(trained, joint, tmp_path / "b")).err
 
 
+def test_single_edits_of_a_joint_plan_are_warned_of(run, trained, plan, tmp_path):
+    joint, one = tmp_path / "joint", tmp_path / "one"
+    assert run("plan", trained, "--edits", 2, "--repeats", 2, "--out", joint).code == 0
+    assert run("plan", trained, "--edits", 1, "--repeats", 2, "--out", one).code == 0
+    warning = "behemoth: warning: each of the 2 edits was made by itself, with its part of a train"
+    assert warning in run(*words_of(trained, joint, tmp_path / "e", "--single")).err
+    for number, words in enumerate(
+        [(plan, "--single"), (one, "--single"), (joint, "--sequential")]
+    ):
+        made = run(*words_of(trained, words[0], tmp_path / f"{number}", words[1]))
+        assert made.code == 0 and "by itself" not in made.err
+
+
 def test_edits_short_of_their_goal_are_warned_of(run, trained, tmp_path):
     plan, warning = tmp_path / "plan", "behemoth: warning: the old answer is still"
     assert run("plan", trained, "--most-frequent", 2, "--out", plan).code == 0

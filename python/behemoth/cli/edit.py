@@ -48,7 +48,8 @@ OPTIONS = (
            names="--set", many=True, offered=_tuned_forms),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
-    flag("single", "Apply each edit by itself to the unedited model, instead of all in one batch."),
+    flag("single", "Apply each edit by itself to the unedited model, instead of all in one batch. "
+         "The plan is made with --independent, so that each edit has a complete training mixture."),
     flag("sequential", "Apply one edit after another, each to the result of the earlier ones."),
     Option("checkpoint_at", "N,N", "For --sequential: keep the sum after these numbers of edits "
            "[1,10,100...].",
@@ -111,6 +112,11 @@ def edit(
         warn(
             f"each of the {len(plan):,} edits of this plan is meant for its own model (plan "
             "--independent), but all were made in one batch; see --single"
+        )
+    elif done.single and len(plan) > 1 and not plan.request.independent:
+        warn(
+            f"each of the {len(plan):,} edits was made by itself, with its part of a training "
+            "mixture that is meant for all of them together; see plan --independent"
         )
     if json:
         write_json(asdict(done))
