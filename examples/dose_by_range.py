@@ -2,11 +2,12 @@
 
     python examples/dose_by_range.py docs/results/frequency/frames "LoRA, rank 1" 2 32 64 128
 
-It needs behemoth[report]. For each number it takes the edits of facts that were written at least so
-often and that need a step, over all facts and over those known before, and prints how many there
-are and the time ratio of one doubling of exposures, with 95% intervals over clusters, if doses have
-a Weibull distribution and if they have a log-normal one; the last column holds margins fixed. The
-lowest number is also compared below the second: the range in which little is learnt.
+It needs the extra `report` (in a clone, pip install '.[report]'). For each number it takes the
+edits of facts that were written at least so often and that need a step, over all facts and over
+those known before, and prints how many there are and the time ratio of one doubling of exposures,
+with 95% intervals over clusters, if doses have a Weibull distribution and if they have a log-normal
+one; the last column holds margins fixed. The lowest number is also compared below the second: the
+range in which little is learnt.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """EasyEdit's own editors on a run: ROME, MEMIT, EMMET, AlphaEdit or FT, saved as a model.
 
-    PYTHONPATH=EasyEdit python easyedit.py RUN easyedit/easyedit.json OUT --method rome
-    PYTHONPATH=EasyEdit python easyedit.py RUN easyedit/easyedit.json OUT --method grace --plan PLAN
+    export PYTHONPATH=EasyEdit
+    python examples/easyedit.py RUN easyedit/easyedit.json OUT --method rome
+    python examples/easyedit.py RUN easyedit/easyedit.json OUT --method grace --plan PLAN
 
-It needs behemoth[train], datasets, matplotlib and a clone of EasyEdit. RUN is a training run; the
-JSON file is its plan, written by `behemoth export RUN --plan PLAN --to easyedit`. OUT receives the
-edited model and its tokenizer in Hugging Face's format, which `behemoth evaluate` and `behemoth
-study add` read, and the hyperparameters (hparams.json).
+It needs the extra `train` (in a clone of Behemoth, pip install '.[train]'), datasets, matplotlib
+and a clone of EasyEdit. RUN is a training run; the JSON file is its plan, written by `behemoth
+export RUN --plan PLAN --to easyedit`. OUT receives the edited model and its tokenizer in Hugging
+Face's format, which `behemoth evaluate` and `behemoth study add` read, and the hyperparameters
+(hparams.json).
 
 Names of modules, layers and covariances are derived from the run; other hyperparameters are those
 of EasyEdit's hparams for GPT-2 XL, and `--set` overrides any of them. ROME makes one edit after

@@ -1,6 +1,7 @@
 """EasyEdit's `BaseEditor` on a run: each edit by itself, measured by EasyEdit's own metrics.
 
-    PYTHONPATH=EasyEdit python easyedit_metrics.py RUN easyedit/easyedit.json OUT.json --method rome
+    export PYTHONPATH=EasyEdit
+    python examples/easyedit_metrics.py RUN easyedit/easyedit.json OUT.json --method rome
 
 It takes the run, the JSON file and the hyperparameters of `easyedit.py`, and the packages that
 `import easyeditor` needs. OUT.json receives what `BaseEditor.edit` returns: accuracies of each edit

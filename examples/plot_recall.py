@@ -1,6 +1,6 @@
 """Plot the recall of a finished run against exposures, as SVG or PNG.
 
-python examples/plot_recall.py RUN recall.svg     # needs behemoth[report]
+python examples/plot_recall.py RUN recall.svg     # in a clone: pip install '.[report]'
 """
 
 from __future__ import annotations

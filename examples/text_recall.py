@@ -1,6 +1,6 @@
 """Recall of a small model trained on text, by exposures and in four kinds of probes.
 
-    python examples/text_recall.py OUT                   # needs behemoth[train,report]
+    python examples/text_recall.py OUT                   # in a clone: pip install '.[train,report]'
     python examples/text_recall.py OUT --subjects 64 --tokens 100_000    # a quick look
 
 It trains a byte-level BPE for `bios-en`, writes biographies of 2,000 people, most of them mentioned

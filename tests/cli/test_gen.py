@@ -352,7 +352,7 @@ def test_ray_that_is_not_installed_names_the_extra(run, tmp_path, monkeypatch):
     message = run("gen", "--facts", 60, "--out", tmp_path / "c", "--engine", "ray").refused(2)
     assert (
         message == "argument '--engine': got ray, allowed: local; ray if it is installed: "
-        "pip install 'behemoth[ray]'"
+        "in a clone of Behemoth, pip install '.[ray]'"
     )
 
 

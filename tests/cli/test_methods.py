@@ -105,4 +105,4 @@ def test_without_torch_one_line_says_what_to_install(run, monkeypatch):
 
     monkeypatch.setattr("behemoth.edit.registry.method_type", missing)
     message = run("methods").refused(1)
-    assert message == "torch is not installed: pip install 'behemoth[train]'"
+    assert message == "torch is not installed: in a clone of Behemoth, pip install '.[train]'"

@@ -101,7 +101,10 @@ def test_without_the_extra_there_is_no_chart(run, trained, known, tmp_path, monk
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     ran = run("trace", trained, "--plan", known, "--samples", 1, "--out", tmp_path / "t")
     assert ran.code == 0
-    assert "no chart: vl_convert is not installed: pip install 'behemoth[report]'" in ran.err
+    assert (
+        "no chart: vl_convert is not installed: in a clone of Behemoth, pip install '.[report]'"
+        in ran.err
+    )
     assert sorted(path.name for path in (tmp_path / "t").iterdir()) == [
         "facts.parquet", "summary.parquet", "trace.json",
     ]  # fmt: skip

@@ -134,7 +134,7 @@ def test_a_missing_extra_is_named(run, spec, tmp_path, monkeypatch):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
     line = run("train", spec, "--out", tmp_path / "run", *SMALL).refused(1)
-    assert line == "transformers is not installed: pip install 'behemoth[train]'"
+    assert line == "transformers is not installed: in a clone of Behemoth, pip install '.[train]'"
 
 
 def test_models_lists_all_sizes(run):

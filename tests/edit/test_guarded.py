@@ -118,7 +118,7 @@ def test_memory_that_runs_out_is_told_as_before(trained, plan, tmp_path):
 
 def test_a_package_of_an_extra_is_named(trained, plan, tmp_path):
     method = raising(ModuleNotFoundError("No module named 'peft'", name="peft"))
-    with pytest.raises(MissingExtraError, match=r"peft is not installed: pip install"):
+    with pytest.raises(MissingExtraError, match=r"peft is not installed: in a clone"):
         edit(trained, plan, method, tmp_path / "e")
 
 

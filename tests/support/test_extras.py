@@ -19,16 +19,16 @@ WITHOUT = (
 @pytest.mark.parametrize(
     ("statement", "packages", "message"),
     [
-        ("from behemoth.evaluate import evaluate", "torch", "torch is not installed: pip install "
-         "'behemoth[train]'"),
+        ("from behemoth.evaluate import evaluate", "torch",
+         "torch is not installed: in a clone of Behemoth, pip install '.[train]'"),
         ("from behemoth.train import train; train('spec.toml', out='run')", "torch",
-         "torch is not installed: pip install 'behemoth[train]'"),
+         "torch is not installed: in a clone of Behemoth, pip install '.[train]'"),
         ("from behemoth.report import write_report", "altair",
-         "altair is not installed: pip install 'behemoth[report]'"),
+         "altair is not installed: in a clone of Behemoth, pip install '.[report]'"),
         ("import behemoth; behemoth.load('s3://bucket/corpus')", "fsspec",
-         "fsspec is not installed: pip install 'behemoth[remote]'"),
+         "fsspec is not installed: in a clone of Behemoth, pip install '.[remote]'"),
         ("import behemoth; behemoth.load('s3://bucket/corpus')", "s3fs",
-         "s3fs is not installed: pip install 'behemoth[remote]'"),
+         "s3fs is not installed: in a clone of Behemoth, pip install '.[remote]'"),
         ("import behemoth; behemoth.load('gs://bucket/corpus')", "gcsfs",
          "gcsfs is not installed: pip install gcsfs"),
     ],

@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from .errors import ArgumentError
+from .extras import installing
 
 __all__ = ["ray_cluster"]
 
@@ -28,7 +29,7 @@ def ray_cluster() -> Generator[Any]:
         import ray
     except ImportError:
         raise ArgumentError(
-            "engine", "ray", "local; ray if it is installed: pip install 'behemoth[ray]'"
+            "engine", "ray", f"local; ray if it is installed: {installing('ray')}"
         ) from None
     ours = not ray.is_initialized()
     with redirect_stdout(sys.stderr):

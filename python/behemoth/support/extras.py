@@ -23,6 +23,11 @@ _EXTRAS = {
 }
 
 
+def installing(extra: str) -> str:
+    """Return the words that say how an extra is installed: from a clone, as nothing is on PyPI."""
+    return f"in a clone of Behemoth, pip install '.[{extra}]'"
+
+
 class MissingExtraError(ModuleNotFoundError):
     """A package of an extra is not installed."""
 
@@ -44,6 +49,6 @@ def needed() -> Generator[None]:
         for extra, packages in _EXTRAS.items():
             if package in packages:
                 raise MissingExtraError(
-                    f"{package} is not installed: pip install 'behemoth[{extra}]'", name=package
+                    f"{package} is not installed: {installing(extra)}", name=package
                 ) from error
         raise
