@@ -26,7 +26,7 @@ OPTIONS = (
     Option("seed", "N", "Seed of the spec.", parse.count, 0),
     Option("correlated", "R:R",
            "A relation, and a later one that is known to be correlated with it "
-           "[as in the reference's args.json].", _correlated),
+           "[as in args.json].", _correlated),
     Option("names", None,
            "Call things by the names in the table, each of which is one token, or by number "
            "(S30, O0:3); names are then only stored beside the spec.",
@@ -40,7 +40,8 @@ def import_(
     table: Annotated[
         str,
         typer.Argument(
-            metavar="TABLE", help="The reference's relationship_graph.txt, Parquet or CSV."
+            metavar="TABLE",
+            help="Parquet, CSV, or the relationship_graph.txt of the reference code.",
         ),
     ],
     given: dict[str, Any],
@@ -48,8 +49,8 @@ def import_(
 ) -> None:
     """Make a world from a table of facts.
 
-    Writes a spec directory for `gen --spec`. The true numbers of things are read from the
-    reference's args.json, beside its graph or in metadata/.
+    Writes a spec directory for `gen --spec`. The true numbers of things are read from the args.json
+    of the reference code (arXiv 2601.23153), beside its graph or in metadata/.
     """
     from behemoth.corpus import import_ as read
 

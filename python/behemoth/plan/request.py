@@ -66,7 +66,7 @@ class EditRequest:
     correlated_only : bool
         Edit only facts that agree with the fact of the same subject in the relation that
         theirs is correlated with. In an imported world the correlation is known from the
-        reference's ``args.json`` or from ``import --correlated``.
+        ``args.json`` of the reference code (arXiv 2601.23153) or from ``import --correlated``.
     repeats : int, optional
         Number of times the mixture contains each edited fact; 250 by default, and 1 if a share
         of a relation is edited.
