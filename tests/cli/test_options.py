@@ -1,6 +1,8 @@
 """The tables of options: what is read by whom, and that the defaults shown are those that apply."""
 
 import inspect
+import json
+from dataclasses import asdict
 
 import pytest
 
@@ -8,6 +10,7 @@ import behemoth as bh
 from behemoth.cli import edit, evaluate, export, gen, import_, plan, push, study, train, tune
 from behemoth.cli.options import Option, command
 from behemoth.corpus import spec
+from behemoth.model.sizes import SIZES
 
 COMMANDS = (
     (edit.OPTIONS, "edit"),
@@ -60,6 +63,34 @@ def test_every_field_of_a_config_has_its_option():
     fields = {row.key for row in train.OPTIONS} - {"out", "force", "memory"}
     assert fields <= set(inspect.signature(bh.TrainConfig).parameters)
     assert {"learning_rate", "document_mask", "compile"} <= fields
+
+
+def test_defaults_of_training_are_shown_unless_they_depend_on_the_size():
+    settings = [asdict(bh.default_config(name)) for name in SIZES]
+    rows = {row.key: row for row in train.OPTIONS if row.key in settings[0]}
+    for key, row in rows.items():
+        values = {repr(each[key]) for each in settings}
+        if key == "model":
+            assert row._shown == " [nano]"
+        elif isinstance(row.default, bool):
+            on, _, off = row.name.partition("/")
+            assert values == {repr(row.default)}
+            assert row._shown == f" [{(on if row.default else off)[2:]}]" and off
+        else:
+            assert row._shown == (f" [{row.default}]" if row.default is not None else "")
+            assert values == {repr(row.default)} or (len(values) > 1 and row.default is None)
+    unshown = {key for key, row in rows.items() if not row._shown and settings[0][key] is not None}
+    assert unshown == {"accumulate", "batch_size", "block_length", "learning_rate"}
+
+
+def test_defaults_of_a_model_to_start_from_are_those_that_the_help_says(trained, run):
+    config = json.loads((trained / "config.json").read_text())
+    said = " ".join(run("train", "--help").out.split())
+    for words, given in (("With --from they are", {"start": trained}),
+                         ("with --config", {"architecture": config})):  # fmt: skip
+        made = bh.default_config(**given)
+        rate = f"{made.learning_rate:.0e}".replace("e-0", "e-")
+        assert f"{words} {made.block_length}, {made.batch_size} and {rate}" in said
 
 
 def test_a_command_is_given_what_was_said():

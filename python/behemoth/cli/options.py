@@ -81,9 +81,11 @@ class Option:
             # Not Typer's own mark: it would refuse before the command can say what is allowed.
             unless = f" unless {' or '.join(self.unless)}" if self.unless else ""
             return f" [required{unless}]"
-        if self.default is True:  # a pair of names
-            return f" [{self.name.partition('/')[0].lstrip('-')}]"
-        return "" if self.default is None or self.default is False else f" [{self.default}]"
+        if isinstance(self.default, bool):  # which of a pair of names
+            on, _, off = self.name.partition("/")
+            word = (on if self.default else off).lstrip("-")
+            return f" [{word}]" if word else ""
+        return "" if self.default is None else f" [{self.default}]"
 
     def missing(self, said: Mapping[str, Any]) -> bool:
         """Return whether a required option is not among those given, by their keys."""
@@ -152,7 +154,7 @@ def field_options(
     config: type,
     *,
     without: Sequence[str] = (),
-    defaults: bool = True,
+    dependent: Sequence[str] = (),
     **changes: Mapping[str, Any],
 ) -> tuple[Option, ...]:
     """Return options for the fields of a dataclass with a numpydoc docstring.
@@ -162,8 +164,8 @@ def field_options(
     config : type
     without : sequence of str
         Fields without an option.
-    defaults : bool
-        Whether to show the defaults; False if they depend on other fields.
+    dependent : sequence of str
+        Fields whose defaults are not shown, as they depend on other fields.
     **changes
         By field: other arguments of `Option`, such as ``metavar``.
     """
@@ -179,9 +181,9 @@ def field_options(
             continue
         metavar, read = _read_as(types[field.name])
         values: dict[str, Any] = {"metavar": metavar, "read": read}
-        if defaults:
+        if field.name not in dependent:
             values["default"] = field.default
-        if metavar is None and not (defaults and field.default is False):
+        if metavar is None and field.default is not False:
             word = field.name.replace("_", "-")
             values["names"] = f"--{word}/--no-{word}"
         rows.append(

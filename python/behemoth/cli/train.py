@@ -23,10 +23,12 @@ from .show_run import show_result
 _FIELDS = field_options(
     TrainConfig,
     without=("beta1", "beta2", "vocabulary_multiple", "probe_facts", "prefetch"),
-    defaults=False,  # they depend on the size
-    model={"metavar": "SIZE", "default": TrainConfig.model, "offered": lambda: SIZES},
+    dependent=("accumulate", "batch_size", "block_length", "learning_rate"),  # on the size
+    model={"metavar": "SIZE", "offered": lambda: SIZES},
     architecture={"names": "--config"},
     start={"names": "--from", "metavar": "DIR"},
+    answers_only={"names": "--answers-only/--no-answers-only"},
+    fully_shard={"names": "--fully-shard/--no-fully-shard"},
 )
 OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",
@@ -50,8 +52,9 @@ def train(
 ) -> None:
     """Train a model on a corpus, or straight from a spec.
 
-    Running it again on an unfinished run resumes where it stopped. Defaults depend on the size;
-    `behemoth models` lists them.
+    Running it again on an unfinished run resumes where it stopped. The defaults of block length,
+    batch size and learning rate depend on the size: `behemoth models` lists them. With --from they
+    are 128, 64 and 3e-4, with --config 128, 64 and 3e-3.
     """
     settings = {row.key: given.pop(row.key) for row in _FIELDS if row.key in given}
     config = default_config(**settings)

@@ -47,7 +47,7 @@ class TrainConfig:
         Blocks per update, over all devices.
     accumulate : int
         Number of parts in which each device's share of a batch is computed, one after the other,
-        to need less memory.
+        to need less memory; by default 1, and up to 8 for 160m and 410m.
     learning_rate : float
         Peak of the learning rate.
     schedule : {'cosine', 'wsd'}
