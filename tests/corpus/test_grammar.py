@@ -16,6 +16,7 @@ from behemoth import (
     Documents,
     Grammar,
     Questions,
+    _gen,
     check_grammar,
     gen,
     inspect,
@@ -365,3 +366,11 @@ def test_grammars_and_corpora_go_to_other_processes(small, tokenizer):
         assert other == text and other.lexicon is not text.lexicon
         assert other.lexicon.vocabulary_size == text.lexicon.vocabulary_size
     assert copy.deepcopy(small).facts == small.facts
+
+
+def test_a_grammar_is_parsed_once_and_what_is_changed_in_one_is_not_in_the_next(monkeypatch):
+    one = Grammar.named("bios-en")
+    one.facts["names"] = 1
+    monkeypatch.setattr(_gen, "Lexicon", None)
+    other = Grammar.named("bios-en")
+    assert other == one and other.facts["names"] == 400 * 400 * 1_000

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from behemoth import ArgumentError
+from behemoth.support import fields
 from behemoth.support.fields import made
 
 
@@ -29,6 +30,12 @@ def test_values_as_a_file_has_them():
     assert type(thing.share) is int  # as it was written
     thing = made(Thing, {"name": "a", "count": np.int64(3), "share": np.float32(0.25)})
     assert (type(thing.count), type(thing.share)) == (int, float)
+
+
+def test_the_types_of_a_class_are_looked_up_once(monkeypatch):
+    made(Thing, {"name": "a"})
+    monkeypatch.setattr(fields, "get_type_hints", None)
+    assert made(Thing, {"name": "b", "count": 2}) == Thing("b", count=2)
 
 
 def test_values_as_a_command_line_has_them():

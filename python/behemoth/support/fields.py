@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields
+from functools import cache
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -54,12 +55,18 @@ def made(kind: type[T], table: Mapping[str, object], *, text: bool = False) -> T
     own: Any = kind
     known = {field.name: field for field in fields(own) if field.init}
     check_keys(table, known)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     for name, field in known.items():
         required = field.default is MISSING and field.default_factory is MISSING
         if required and name not in table:
             raise ArgumentError(name, None, wanted(hints[name]))
     return kind(**{name: _value(name, value, hints[name], text) for name, value in table.items()})
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    # Each annotation is a text that Python compiles, and a study makes thousands of objects.
+    return get_type_hints(kind)
 
 
 def read_text(name: str, text: str, hint: object) -> object:
