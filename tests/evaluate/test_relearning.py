@@ -80,19 +80,23 @@ def test_the_seed_says_who_is_taught(asked, random_model):
     assert len(groups) > 1
 
 
-def test_it_ends_where_enough_is_back_and_says_the_same_until_then(asked, random_model):
-    corpus, plan = asked
-    model = random_model(corpus.vocabulary_size)
-    taught = {"steps": (0, 5, 10, 20, 40), "learning_rate": 3e-3, "share": 0.25}
+# In float64, of which torch's autocast has nothing, and says so.
+@pytest.mark.filterwarnings("ignore:In CPU autocast")
+def test_it_ends_where_enough_is_back_and_says_the_same_until_then(random_model):
+    # Of two objects, so that some of the facts that are not taught have the answer that is.
+    corpus = Corpus(World(60, 1, 2), exposures=2)
+    plan = compile_plan(corpus, EditRequest(edits=4, distinct=False))
+    model = random_model(corpus.vocabulary_size).double()
+    taught = {"steps": (0, 5, 10, 20, 40), "learning_rate": 1e-3, "share": 0.25}
     whole = relearn(model, corpus, plan, empty(), **taught)
     nothing = relearn(model, corpus, plan, empty(), until=0.0, **taught)
     assert nothing["step"].unique().to_list() == [0]
     assert_frame_equal(nothing, whole.filter(step=0), abs_tol=1e-5)
     shares = whole.filter(~pl.col("taught")).group_by("step").agg(pl.col("old_match").mean())
-    reached = shares.filter(pl.col("old_match") >= 1 / 3)["step"]
+    last = shares.filter(pl.col("old_match") >= 1 / 3)["step"].min()
+    assert 0 < last < 40
     part = relearn(model, corpus, plan, empty(), until=1 / 3, **taught)
-    last = 40 if reached.is_empty() else reached.min()
-    assert_frame_equal(part, whole.filter(pl.col("step") <= last), abs_tol=1e-2)
+    assert_frame_equal(part, whole.filter(pl.col("step") <= last), abs_tol=1e-5)
 
 
 def test_the_loss_and_its_gradient_are_those_of_all_logits(random_model):
