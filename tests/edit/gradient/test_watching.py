@@ -80,21 +80,25 @@ def test_a_stack_sees_what_one_at_a_time_sees(name, network, singles, context):
 
 
 def test_norm_and_divergence_are_those_of_the_delta(network, singles, context):
+    model = network.double()
+    every = 100  # bystanders: more than there are
     method = get_method("lora", {"steps": 5, "learning_rate": 3e-2, "rank": 2})
-    for plan, delta in zip(singles, watched(method, network, singles, context), strict=True):
+    found = watched(method, model, singles, context, bystanders=every)
+    for plan, delta in zip(singles, found, strict=True):
         norms = [row["norm"] ** 2 for row in delta.geometry()]
         last = delta.trace[-1]
-        assert last["norm"] == pytest.approx(sum(norms) ** 0.5, rel=1e-4)
+        assert last["norm"] == pytest.approx(sum(norms) ** 0.5, rel=1e-6)
         probes = plan.probes.filter(~plan.probes["must_change"])
         shifts = []
-        for prompt in {tuple(prompt) for prompt in probes["prompt"].to_list()}:
+        assert len(probes) < every
+        for prompt in probes["prompt"].to_list():
             ids = torch.tensor([prompt])
             with torch.no_grad():
-                before = network(input_ids=ids).logits[0, -1].log_softmax(-1)
-                with delta.apply(network):
-                    after = network(input_ids=ids).logits[0, -1].log_softmax(-1)
+                before = model(input_ids=ids).logits[0, -1].log_softmax(-1)
+                with delta.apply(model):
+                    after = model(input_ids=ids).logits[0, -1].log_softmax(-1)
             shifts.append(float((before.exp() * (before - after)).sum()))
-        assert min(shifts) <= last["kl"] <= max(shifts) and last["kl"] > 0
+        assert last["kl"] == pytest.approx(sum(shifts) / len(shifts), rel=1e-6) and last["kl"] > 0
 
 
 def test_held_out_wordings_are_looked_at_until_their_flip_has_held(network, singles, context):
@@ -105,10 +109,10 @@ def test_held_out_wordings_are_looked_at_until_their_flip_has_held(network, sing
         above = [row[HELD_OUT[0]] > row[HELD_OUT[1]] for row in looked]
         assert all(row[HELD_OUT[2]] >= row[HELD_OUT[0]] - 1e-5 for row in looked)
         assert looked == delta.trace[: len(looked)]
-        if len(looked) < len(delta.trace):
-            assert all(above[-HOLD - 1 :])
-            # Not a step longer than that.
-            assert not any(all(above[at : at + HOLD + 1]) for at in range(len(above) - HOLD - 1))
+        assert len(looked) < len(delta.trace)
+        assert all(above[-HOLD - 1 :])
+        # Not a step longer than that.
+        assert not any(all(above[at : at + HOLD + 1]) for at in range(len(above) - HOLD - 1))
 
 
 def test_one_bystander_and_one_wording_are_what_the_edited_model_says(network, singles, context):
