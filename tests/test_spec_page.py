@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from behemoth import ArgumentError, Corpus, World, import_
+from behemoth.corpus.grammar import GRAMMARS
 from behemoth.corpus.source import read_source
 from behemoth.support.text import toml_text
 
@@ -116,7 +117,7 @@ PLACES = {
     },
     ("`[corpus]`", 0): {None: (SMALL | {"corpus": {}}, ("corpus",))},
     ("`exposures`", 0): of_kinds(EXPOSURES, ("corpus", "exposures")),
-    ("`templates`", 0): corpus_with("templates", {"default": 1}),
+    ("`templates`", 0): corpus_with("templates", {"default": 1, "osr": 1}),
     ("`questions`", 0): corpus_with("questions", {"subjects": 0.5, "sentences": 0.1}, exposures=4),
     ("`schedule`", 0): of_kinds(SCHEDULE, ("corpus", "schedule")),
     ("`filler`", 0): corpus_with("filler", {"kind": "zipf", "tokens": 1000}),
@@ -298,39 +299,66 @@ def test_a_wrong_type_names_the_key_the_value_and_what_is_wanted(load, place, ki
         assert not re.search(r"\b(map|sequence|dict|str|int|NoneType)\b", message), message
 
 
-@pytest.mark.parametrize(("place", "kind", "key"), KEYS, ids=named)
+# Texts that are one of some words or none of them; a digest is of what the spec is about.
+TEXTS = [
+    where
+    for where in KEYS
+    if rows_of(*where[:2])[where[2]]["type"] == "text" and where[2] != "digest"
+    if where != (("`[grammar]`", 0), None, "name")
+]
+
+
+@pytest.mark.parametrize(("place", "kind", "key"), TEXTS, ids=named)
 def test_the_page_says_which_words_are_allowed(load, place, kind, key):
-    row = rows_of(place, kind)[key]
-    if row["type"] != "text" or key == "digest":
-        return
     spec, _ = with_key(place, kind, key, "zzzz")
-    try:
+    with pytest.raises(ArgumentError) as refused:
         load(spec)
-    except ArgumentError as error:
-        words = set(re.findall(r"`(\w+)`", error.allowed))
-        said = set(re.findall(r"`(\w+)`", row["allowed"]))
-        if error.path[-1] == key and words:
-            assert words == said
+    words = re.findall(r"`(\w+)`", rows_of(place, kind)[key]["allowed"])
+    assert set(re.findall(r"`(\w+)`", refused.value.allowed)) == set(words)
 
 
-@pytest.mark.parametrize(("place", "kind", "key"), KEYS, ids=named)
-def test_the_page_says_what_the_default_is(load, place, kind, key):
-    cell = rows_of(place, kind)[key]["default"].replace("_", "")
-    default = cell.strip("`")
+def test_the_page_has_the_grammars():
+    allowed = rows_of(("`[grammar]`", 0), None)["name"]["allowed"]
+    assert sorted(re.findall(r"`(.*?)`", allowed)) == sorted(GRAMMARS)
+
+
+def default_of(place, kind, key):
+    return rows_of(place, kind)[key]["default"].replace("_", "")
+
+
+REQUIRED = [where for where in KEYS if default_of(*where) == "required"]
+# In words a default says more than a value.
+VALUES = [where for where in KEYS if re.fullmatch(r"[\d.]+|true|false|`\w+`", default_of(*where))]
+
+
+def test_most_keys_are_required_or_have_a_value():
+    assert len(TEXTS) > 25 and len(REQUIRED) > 30 and len(VALUES) > 45
+
+
+def without_key(place, kind, key):
     spec, path = copy.deepcopy(PLACES[place][kind])
     at(spec, path).pop(key, None)
-    if default == "required":
-        with pytest.raises(ArgumentError):
-            load(spec)
-        return
-    try:
-        made = at(load(spec).spec, path)
-    except (ArgumentError, KeyError, IndexError, TypeError):
-        return  # it needs another in its place, or is not among what is written out
-    # In words it says more than a value; shorthands are written out.
-    is_value = re.fullmatch(r"[\d.]+|true|false|`\w+`", cell)
-    if is_value and isinstance(made.get(key), int | float | str):
-        assert toml_text(made[key]).strip('"') in (default, f"{default}.0"), key
+    return spec
+
+
+@pytest.mark.parametrize(("place", "kind", "key"), REQUIRED, ids=named)
+def test_without_a_required_key_a_spec_is_refused(load, place, kind, key):
+    with pytest.raises(ArgumentError):
+        load(without_key(place, kind, key))
+
+
+@pytest.mark.parametrize(("place", "kind", "key"), VALUES, ids=named)
+def test_the_page_says_what_the_default_is(load, place, kind, key):
+    cell = default_of(place, kind, key)
+    value = cell.strip("`") if "`" in cell else tomllib.loads(f"value = {cell}")["value"]
+    without, given = (
+        load(spec).spec
+        for spec in (without_key(place, kind, key), with_key(place, kind, key, value)[0])
+    )
+    # A weight of 0 is written out where it was named.
+    weights = given["corpus"]["templates"]
+    given["corpus"]["templates"] = {own: share for own, share in weights.items() if share}
+    assert without == given
 
 
 @pytest.mark.parametrize("number", range(len(PAGE.examples)))
