@@ -1,17 +1,12 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from behemoth import Corpus, World
 from behemoth.train import default_config
-
-collect_ignore = (
-    [] if find_spec("torch") else ["test_checkpoint.py", "test_data.py", "test_loop.py"]
-)
 
 SMALL = {
     "steps": 8, "block_length": 32, "batch_size": 4, "threads": 1, "tensorboard": False,
