@@ -81,8 +81,9 @@ def main() -> None:
     """Parse the options, measure, print, record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement [3]")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    machine.note_option(parser)
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--json", action="store_true", help="print one JSON object instead")
+    machine.note_option(kept)
     options = parser.parse_args()
     results = bench(options.rounds)
     if options.json:

@@ -39,7 +39,7 @@ def show() -> None:
         print(f"{key}: {value}  ")
 
 
-def note_option(parser: argparse.ArgumentParser) -> None:
+def note_option(parser: argparse._ActionsContainer) -> None:
     """Add the option ``--note``, whose text is for `record`."""
     parser.add_argument("--note", default="", help="kept with the figures in history.jsonl")
 

@@ -18,12 +18,11 @@ import polars as pl
 import torch
 
 import behemoth as bh
-import machine
 from behemoth.edit.registry import get_method
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.recall.facts import recall
-from places import measure, trained
+from places import edited, measure, trained
 from tune import half_of
 
 METHODS = ("lora", "rome", "ultraedit", "grace", "wise", "mend")
@@ -41,7 +40,6 @@ def main() -> None:
     parser.add_argument("--sequence", type=int, help="edits one after another, for their time")
     parser.add_argument("--model", default="31m", help="of the sequence")
     parser.add_argument("--threads", type=int, default=1)
-    machine.note_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.sequence:
@@ -64,9 +62,11 @@ def main() -> None:
         mine = [text for text in arguments.set if text.startswith(f"{name}.")]
         own = [text.removeprefix(f"{name}.") for text in mine]
         settings = dict(text.split("=", 1) for text in own)
+        method = get_method(name, settings, text=True)
         begin = time.perf_counter()
-        row = measure(run, model, plan, get_method(name, settings, text=True), arguments.out)
-        row["seconds"] = (time.perf_counter() - begin) / len(plan)
+        found = edited(run, model, plan, method, arguments.out)
+        seconds = (time.perf_counter() - begin) / len(plan)
+        row = measure(run, model, plan, found) | {"seconds": seconds}
         cells = [f"{value:.2f}" for value in row.values()]
         print("|", " | ".join([name, " ".join(own), *cells]), "|", flush=True)
 

@@ -12,6 +12,7 @@ facts that should stay. Settings are chosen on one half of the facts and reporte
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -19,8 +20,9 @@ import torch
 
 import machine
 from behemoth import Corpus, World
+from behemoth.delta.delta import EditDelta
 from behemoth.edit.locate.method import LocateAndEdit
-from behemoth.edit.protocol import EditContext
+from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.trace import trace_model
@@ -62,12 +64,16 @@ def trained(place: Path, model: str, objects: int, tokens: int, threads: int) ->
     return read_run(place)
 
 
-def measure(
-    run: Run, model: torch.nn.Module, plan: EditPlan, method: LocateAndEdit, cache: Path
-) -> dict:
-    """One method at one place: a row of the table."""
+def edited(
+    run: Run, model: torch.nn.Module, plan: EditPlan, method: EditMethod, cache: Path
+) -> Sequence[EditDelta]:
+    """Each edit of a plan alone, by one method."""
     context = EditContext(run.corpus, cache=cache, run=run.directory)
-    found = method.apply(model, list(plan.singles()), context)
+    return method.apply(model, list(plan.singles()), context)
+
+
+def measure(run: Run, model: torch.nn.Module, plan: EditPlan, found: Sequence[EditDelta]) -> dict:
+    """What the edits of one method at one place do: a row of the table."""
     numbers = plan.edits["edit"].to_list()
     deltas = {int(edit): delta for edit, delta in zip(numbers, found, strict=True)}
     frame = evaluate_model(model, run.corpus, plan, deltas).filter(pl.col("stage") == "after")
@@ -117,12 +123,12 @@ def main() -> None:
     )
     known = half_of(always["fact"].to_numpy(), arguments.half)
     plan = compile_plan(run.corpus, request, known=known)
-    found = trace_model(model, run.corpus, plan)
+    traced = trace_model(model, run.corpus, plan)
     effects = {
         (row["role"].removesuffix("_last"), row["layer"]): row["indirect_effect"]
-        for row in found.summary.filter(pl.col("kind") == "mlp").iter_rows(named=True)
+        for row in traced.summary.filter(pl.col("kind") == "mlp").iter_rows(named=True)
     }
-    best = found.places[0]
+    best = traced.places[0]
     print(f"traced: token={best.token} layer={best.layer} ({best.effect:.3f})\n")
     print("| method | token | layer | MLP's effect | efficacy | held out | same subject | "
           "same relation | same object | KL |")  # fmt: skip
@@ -137,7 +143,8 @@ def main() -> None:
                 settings = [f"token={token}", f"layers={layer}", *arguments.set]
                 method = get_method(name, dict(s.split("=") for s in settings), text=True)
                 assert isinstance(method, LocateAndEdit)
-                row = measure(run, model, plan, method, arguments.out)
+                found = edited(run, model, plan, method, arguments.out)
+                row = measure(run, model, plan, found)
                 cells = " | ".join(f"{value:.2f}" for value in row.values())
                 effect = effects[token, layer]
                 print(f"| {name} | {token} | {layer} | {effect:.3f} | {cells} |", flush=True)

@@ -159,8 +159,9 @@ def main() -> None:
     """Parse the options, measure, print, record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement [3]")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    machine.note_option(parser)
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--json", action="store_true", help="print one JSON object instead")
+    machine.note_option(kept)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         tokenizer = Path(directory) / "bpe"

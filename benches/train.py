@@ -396,8 +396,9 @@ def main() -> None:
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="[bf16]")
     parser.add_argument("--threads", type=int, default=0, help="0 for all cores [0]")
     parser.add_argument("--litgpt", default=sys.executable, help="an interpreter with litgpt")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    parser.add_argument("--note", default="", help="kept with the figures in history.jsonl")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--json", action="store_true", help="print one JSON object instead")
+    kept.add_argument("--note", default="", help="kept with the figures in history.jsonl")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work is not None:
