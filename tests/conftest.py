@@ -216,6 +216,18 @@ def on_nodes():
 
 
 @pytest.fixture(scope="session")
+def install():
+    """Install a package from its folder into another folder: install(source, site)."""
+
+    def install(source, site):
+        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        words += ["--no-build-isolation", "--disable-pip-version-check", "--target", site, source]
+        subprocess.run(words, check=True)
+
+    return install
+
+
+@pytest.fixture(scope="session")
 def contents():
     """Hashes of the files of a directory by name, without records of time."""
 

@@ -1,4 +1,4 @@
-"""`.ci/run` does not begin its quarter of an hour by mistake."""
+"""`.ci/run` does not begin its long work by mistake."""
 
 import shutil
 import subprocess

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "third-party-method"
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
+def installed(tmp_path, monkeypatch, install):
     """The example package, in a folder that comes first on the path."""
     source = tmp_path / "source"
     # pip builds in place; the checkout stays as it is.
@@ -23,9 +22,7 @@ def installed(tmp_path, monkeypatch):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     site = tmp_path / "site"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    command += ["--no-build-isolation", "--disable-pip-version-check", "--target", site, source]
-    subprocess.run(command, check=True)
+    install(source, site)
     monkeypatch.syspath_prepend(str(site))
     yield
     sys.modules.pop("behemoth_shrinkage", None)
