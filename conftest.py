@@ -1,8 +1,9 @@
-"""What the tests and the examples of docstrings share: engines that work in this process."""
+"""What the tests and the examples of docstrings share: engines that work in this process, pip."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -83,3 +84,15 @@ def fake_ray(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
     return ray
+
+
+@pytest.fixture(scope="session")
+def install():
+    """Install a package from its folder into another folder: install(source, site)."""
+
+    def install(source, site):
+        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        words += ["--no-build-isolation", "--disable-pip-version-check", "--target", site, source]
+        subprocess.run(words, check=True)
+
+    return install

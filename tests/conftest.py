@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,7 +42,7 @@ def pytest_addoption(parser):
 
 # Why a test may be skipped where all must run; the names of such tests say what they need.
 NEEDED = ("ray", "lm_eval", "litdata", "gcsfs", "easyeditor", "open-unlearning")
-MAY_SKIP = {name: f"could not import '{name}'" for name in NEEDED}
+MAY_SKIP = {name: f"could not import '{name}'" for name in NEEDED} | {"gpu": "no CUDA device"}
 
 
 def pytest_configure(config):
@@ -213,18 +214,6 @@ def on_nodes():
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return on_nodes
-
-
-@pytest.fixture(scope="session")
-def install():
-    """Install a package from its folder into another folder: install(source, site)."""
-
-    def install(source, site):
-        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-        words += ["--no-build-isolation", "--disable-pip-version-check", "--target", site, source]
-        subprocess.run(words, check=True)
-
-    return install
 
 
 @pytest.fixture(scope="session")
@@ -452,7 +441,11 @@ def endpoint():
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    # Each client of a test would read eight descriptions of services again, a fifth of its time.
+    botocore = pytest.importorskip("botocore.session")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore, "create_loader", lru_cache(botocore.create_loader))
+        yield f"http://{host}:{port}"
     server.stop()
 
 
