@@ -91,8 +91,20 @@ def _touched(plan, brute, edit):
 
 @pytest.fixture(scope="module")
 def words():
-    """Words of an object in a template, by spec: each takes a corpus of its own."""
+    """Words of objects in a template, by spec and relation: each takes a corpus of its own."""
     return {}
+
+
+def _words(brute, relation, template):
+    """Words of all objects of a relation by object and wording, each said of another subject."""
+    holders = [fact for fact, known in brute.facts.items() if known["relation"] == relation]
+    objects, found = range(brute.table[relation]["objects"]), {}
+    for first in range(0, len(objects), len(holders)):
+        given = dict(zip(holders, objects[first:], strict=False))
+        probes = brute.corpus.override(given).probes(list(given), [template])
+        for fact, wording, answer in probes.select("fact", "wording", "answer").iter_rows():
+            found[given[fact], wording] = answer
+    return found
 
 
 def test_answers_are_the_words_of_the_twin(compiled, words):
@@ -103,15 +115,10 @@ def test_answers_are_the_words_of_the_twin(compiled, words):
     marker = brute.corpus.token_names.index("object")
 
     def answer(relation, object_, row):
-        key = (brute.corpus.spec_hash, relation, object_, row["template"])
+        key = (brute.corpus.spec_hash, relation, row["template"])
         if key not in words:
-            holder = next(
-                fact for fact, known in brute.facts.items() if known["relation"] == relation
-            )
-            twin = brute.corpus.override({holder: object_})
-            probes = twin.probes([holder], [row["template"]])
-            words[key] = dict(probes.select("wording", "answer").iter_rows())
-        return words[key][row["wording"]]
+            words[key] = _words(brute, relation, row["template"])
+        return words[key][object_, row["wording"]]
 
     sample = plan.probes.group_by("group", maintain_order=True).head(12)
     asked = {
