@@ -410,7 +410,7 @@ SCRIPT = textwrap.dedent(
     """
     import sys
     from behemoth import Corpus
-    from behemoth.train import train
+    from behemoth.train import default_config, train
 
     config = default_config("nano", steps=60, block_length=32, batch_size=4, threads=1,
                             tensorboard=False, probe_facts=0, log_interval=1,
