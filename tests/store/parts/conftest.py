@@ -11,6 +11,7 @@ from behemoth.store.folder import Folder
 from behemoth.store.objects import Objects
 from behemoth.study.file.spec import Study
 from behemoth.study.work import local, run as runs
+from behemoth.study.work.memory_budget import Shares
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("making.py"))))
 
@@ -22,24 +23,43 @@ def made(monkeypatch):
     def made(**options):
         monkeypatch.setattr(runs, "_engine", lambda name, path, *_: making.Making(path, **options))
 
+    real = runs.shares_of
+
+    def shares_of(work, workers, memory, **others):
+        # An estimate compiles the plan of every run, which makes nothing that is looked at here.
+        if memory is None:
+            return Shares(workers, None, None)
+        return real(work, workers, memory, **others)
+
+    monkeypatch.setattr(runs, "shares_of", shares_of)
     monkeypatch.setattr(local, "gpus", lambda: 0)
     made()
     return made
 
 
-@pytest.fixture(params=["s3://corpora/st", "file://{}/store"], ids=["s3", "file"])
+@pytest.fixture
 def url(request, tmp_path):
-    if request.param.startswith("s3:"):
-        request.getfixturevalue("s3")
-    return request.param.format(tmp_path)
+    """A place in a folder; in S3 as well where a test asks for it, as requests matter to it."""
+    if getattr(request, "param", "file") == "file":
+        return f"file://{tmp_path}/store"
+    request.getfixturevalue("s3")
+    return "s3://corpora/st"
+
+
+@pytest.fixture(scope="session")
+def made_whole():
+    """Files of the study of one machine, once they are made."""
+    return {}
 
 
 @pytest.fixture
-def whole(tmp_path, files):
+def whole(made_whole, tmp_path, files):
     """The files of the study of one machine, without locks."""
-    runs.run_study(Study.parse(making.STUDY), tmp_path / "whole")
-    found = files(tmp_path / "whole")
-    return {name: data for name, data in found.items() if "/." not in f"/{name}"}
+    if not made_whole:
+        runs.run_study(Study.parse(making.STUDY), tmp_path / "whole")
+        found = files(tmp_path / "whole")
+        made_whole |= {name: data for name, data in found.items() if "/." not in f"/{name}"}
+    return made_whole
 
 
 @pytest.fixture

@@ -25,8 +25,10 @@ pytestmark = pytest.mark.usefixtures("cache")
 MAKING = Path(__file__).with_name("making.py")
 making = SimpleNamespace(**runpy.run_path(str(MAKING)))
 STUDY, part, ledger = Study.parse(making.STUDY), making.part, making.ledger
+ANYWHERE = pytest.mark.parametrize("url", ["s3", "file"], indirect=True)
 
 
+@ANYWHERE
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_parts_are_the_study_of_one_machine(url, order, whole, pulled, sends, cache):
     for number in order:
@@ -39,6 +41,7 @@ def test_parts_are_the_study_of_one_machine(url, order, whole, pulled, sends, ca
                 and not path.is_dir()]  # fmt: skip
 
 
+@ANYWHERE
 def test_parts_at_once(url, whole, pulled, made):
     together = threading.Barrier(3)
 
@@ -62,6 +65,7 @@ def shared(monkeypatch):
     return shared
 
 
+@ANYWHERE
 def test_a_model_of_several_parts_is_sent_by_the_first(url, shared, pulled, sends, monkeypatch):
     """Each of them trains it at the same time, on machines that round differently."""
     together = threading.Barrier(3)
@@ -128,6 +132,7 @@ def test_killed_it_goes_on(moved, machine, s3, killed, whole, pulled, tmp_path, 
     assert pulled(url) == whole
 
 
+@ANYWHERE
 def test_finished_units_are_sent_while_a_part_goes_on(url, whole, pulled, made, monkeypatch):
     from behemoth.store import staged
 
@@ -169,6 +174,7 @@ def test_while_a_part_is_at_work_others_leave_the_ledger_of_the_study(
     assert pulled(url) == whole
 
 
+@ANYWHERE
 def test_two_that_end_at_once_unite_what_all_have_sent(url, whole, pulled, monkeypatch):
     """The others begin and end between the last look of the first and its ledger of the study."""
     for kind in (Folder, Objects):
@@ -216,6 +222,7 @@ def fails(unit):
     return None if isinstance(unit, making.ModelUnit) else "a cosmic ray"
 
 
+@ANYWHERE
 def test_what_failed_is_tried_again_and_replaced(url, whole, pulled, made, monkeypatch):
     made(before=fails)
     for number in range(3):
@@ -336,6 +343,7 @@ def test_a_push_that_ends_after_a_part_loses_nothing_of_it(url, whole, pulled, m
     assert pulled(url) == whole
 
 
+@ANYWHERE
 def test_a_unit_that_lost_a_file_is_made_again(url, whole, pulled, monkeypatch, tmp_path):
     for number in range(3):
         part(url, number)

@@ -41,6 +41,7 @@ def test_another_version_of_the_study_is_refused(url, whole, pulled, run, tmp_pa
         part(url, 0)
 
 
+@pytest.mark.parametrize("url", ["s3", "file"], indirect=True)
 def test_two_versions_that_begin_at_once_do_not_mix(url, whole, pulled, monkeypatch):
     """The other one begins when this one has found the place empty."""
     look, looked = stored.StudyPart._look, []
