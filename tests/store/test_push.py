@@ -14,14 +14,17 @@ from behemoth.store.multipart import _begun, part_bytes
 from behemoth.support.digests import digests, unchecked
 from behemoth.train.run import read_record
 
-URLS = ["s3://corpora/mine", "memory://mine-{}", "file://{}/store"]
+URLS = {"s3": "s3://corpora/mine", "memory": "memory://mine-{}", "file": "file://{}/store"}
+ANYWHERE = pytest.mark.parametrize("url", URLS, indirect=True)
 
 
-@pytest.fixture(params=URLS, ids=["s3", "memory", "file"])
+@pytest.fixture
 def url(request, tmp_path):
-    if request.param.startswith("s3:"):
+    """A place in a folder; in the other stores as well where a test asks for it."""
+    kind = getattr(request, "param", "file")
+    if kind == "s3":
         request.getfixturevalue("s3")
-    return request.param.format(tmp_path)
+    return URLS[kind].format(tmp_path)
 
 
 @pytest.fixture
@@ -32,6 +35,7 @@ def ledger():
     return ledger
 
 
+@ANYWHERE
 def test_what_is_sent_is_what_is_there(directory, url, files, ledger):
     sent = bh.push(directory, url)
     there, place = files(directory), places.open_place("url", url)
@@ -42,12 +46,14 @@ def test_what_is_sent_is_what_is_there(directory, url, files, ledger):
     assert ledger(url).complete and ledger(url).record == "manifest.json"
 
 
+@ANYWHERE
 def test_again_sends_nothing(directory, url):
     bh.push(directory, url)
     again = bh.push(directory, url)
     assert (again.sent, again.bytes_sent, again.removed) == (0, 0, 0)
 
 
+@ANYWHERE
 def test_what_was_lost_in_the_store_is_sent_again(directory, url):
     bh.push(directory, url)
     place = places.open_place("url", url)
@@ -57,6 +63,7 @@ def test_what_was_lost_in_the_store_is_sent_again(directory, url):
     assert place.read("spec.toml") == (directory / "spec.toml").read_bytes()
 
 
+@ANYWHERE
 def test_force_sends_all_again_and_mends_what_is_damaged(directory, url):
     files = bh.push(directory, url).files
     place = places.open_place("url", url)
@@ -76,6 +83,7 @@ def test_force_sends_all_again_and_mends_what_is_damaged(directory, url):
     assert bh.push(directory, url).sent == 0
 
 
+@ANYWHERE
 def test_force_that_was_stopped_sends_what_it_has_not_sent_and_no_less(directory, url):
     """An object that was damaged meanwhile, or before a push that was never finished."""
     files = bh.push(directory, url).files
@@ -181,6 +189,7 @@ def test_the_record_is_sent_last(directory, s3, monkeypatch):
     assert all(order.index(name) > order.index(name[:-4] + "bin") for name in records)
 
 
+@ANYWHERE
 def test_another_corpus_is_replaced_by_force_alone(directory, url, tmp_path, files):
     bh.push(directory, url)
     bh.Corpus(bh.World(50, 2, 5)).write(tmp_path / "other", probes=0)

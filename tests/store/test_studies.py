@@ -62,11 +62,16 @@ def parts(tmp_path):
     return places
 
 
-@pytest.fixture(params=["s3://corpora/st", "file://{}/store"], ids=["s3", "file"])
+@pytest.fixture
 def url(request, tmp_path):
-    if request.param.startswith("s3:"):
-        request.getfixturevalue("s3")
-    return request.param.format(tmp_path)
+    """A place in a folder; in S3 as well where a test asks for it, as requests matter to it."""
+    if getattr(request, "param", "file") == "file":
+        return f"file://{tmp_path}/store"
+    request.getfixturevalue("s3")
+    return "s3://corpora/st"
+
+
+ANYWHERE = pytest.mark.parametrize("url", ["s3", "file"], indirect=True)
 
 
 def held(url):
@@ -77,6 +82,7 @@ def held(url):
     return {name: place.read(name) for name in names}
 
 
+@ANYWHERE
 def test_parts_that_are_sent_to_one_place_add_up(parts, url, tmp_path, files, run):
     for part in parts:
         told = run("push", part, url)
@@ -88,6 +94,7 @@ def test_parts_that_are_sent_to_one_place_add_up(parts, url, tmp_path, files, ru
     assert files(tmp_path / "back") == held(url)
 
 
+@ANYWHERE
 def test_what_a_unit_no_longer_has_is_removed_and_counted(parts, url, run):
     (parts[0] / "models/m0/notes.txt").write_text("mine")
     for part in parts:
@@ -165,6 +172,7 @@ def test_a_failed_unit_is_replaced_by_a_finished_one(parts, url, files):
     assert held(url) == {**files(parts[1]), **files(parts[0])}
 
 
+@ANYWHERE
 def test_a_unit_with_a_file_missing_in_the_store_is_replaced(parts, url):
     bh.push(parts[0], url)
     open_place("url", url).remove(["trials/t0/edits.parquet"])
@@ -186,6 +194,7 @@ def test_threads_check_as_the_caller_does(monkeypatch):
     assert not any(seen)
 
 
+@ANYWHERE
 def test_two_that_send_at_once_keep_each_others_entries(parts, url, monkeypatch):
     """The second begins and ends while the first is on its way."""
     from behemoth.store.folder import Folder
@@ -229,6 +238,7 @@ def test_a_failure_is_not_brought_over_what_is_finished(parts, url, files):
     assert "trials/t1/trial.json" in now
 
 
+@ANYWHERE
 def test_a_study_in_place_stays_one_while_it_is_brought(parts, url):
     """It keeps its record, and a unit that is replaced has none until it is there."""
     finish(parts[1], "trials/t0", b"another")
@@ -273,6 +283,7 @@ def test_a_finished_unit_of_the_stage_is_not_mixed_with_the_stores(parts, url):
     assert held(url) == there  # the first stays
 
 
+@ANYWHERE
 def test_two_live_copies_do_not_remove_each_others_units(parts, url, tmp_path, monkeypatch):
     def made_by(machine, unit, inside):
         monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / machine))
@@ -330,6 +341,7 @@ def test_a_push_stopped_at_a_removal_leaves_no_entry_of_what_is_gone(
     bh.pull(url, tmp_path / "back")
 
 
+@ANYWHERE
 def test_an_entry_without_its_file_is_removed_by_the_next_push(parts, url):
     (parts[0] / "models/m0/notes.txt").write_text("mine")
     bh.push(parts[0], url)
