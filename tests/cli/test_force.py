@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from dataclasses import dataclass, field
@@ -94,16 +95,29 @@ def case(name, run, tmp_path, trained):
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def originals():
+    """By command: its case, and the directory that it has written."""
+    return {}
+
+
 @pytest.fixture(params=COMMANDS)
-def made(request, run, tmp_path, trained):
+def made(request, run, originals, tmp_path_factory, trained):
     """A command that has written a directory, in which its owner keeps notes since."""
-    found = case(request.param, run, tmp_path, trained)
-    out = tmp_path / "out"
-    ran = run(*found.old, "--out", out)
-    assert ran.code == 0, ran.err
-    (out / "my_notes.txt").write_text("mine")
-    for folder in [path for path in out.iterdir() if path.is_dir()]:
-        (folder / "my_plot.png").write_text("mine")
+    if request.param not in originals:
+        place = tmp_path_factory.mktemp(request.param)
+        found, out = case(request.param, run, place, trained), place / "out"
+        ran = run(*found.old, "--out", out)
+        assert ran.code == 0, ran.err
+        (out / "my_notes.txt").write_text("mine")
+        for folder in [path for path in out.iterdir() if path.is_dir()]:
+            (folder / "my_plot.png").write_text("mine")
+        shutil.copytree(out, place / "kept")
+        originals[request.param] = found, out
+    found, out = originals[request.param]
+    # As it was written, in the same place: records name others by the way to them.
+    shutil.rmtree(out)
+    shutil.copytree(out.with_name("kept"), out)
     return found, out
 
 
