@@ -10,7 +10,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from behemoth.loading import ALLOWED, load, run_of_checkpoint
+from behemoth.loading import ALLOWED, load
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none, whole_number
 from behemoth.support.errors import renamed
@@ -106,7 +106,7 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
         return _edit(record)
     if (place / "tuning.json").is_file():
         return _tuning(place)
-    from behemoth.train.model_source import is_model
+    from behemoth.train.model_source import is_model, run_of_checkpoint
 
     # `load` refuses a model without its corpus.
     if is_model(place) and run_of_checkpoint(place) is None:

@@ -183,19 +183,12 @@ def _tuning(place: Path) -> pl.DataFrame:
 
 def _checkpoint(place: Path) -> ModelSource:
     """Load a checkpoint with the corpus of its run; refuse a model whose corpus is unknown."""
-    from behemoth.train.model_source import read_model
+    from behemoth.train.model_source import read_model, run_of_checkpoint
 
     run = run_of_checkpoint(place)
     if run is None:
         raise ArgumentError("path", f"{fspath(place)}, a model without a corpus", _MODEL)
     return read_model(place, run)
-
-
-def run_of_checkpoint(place: Path) -> Path | None:
-    """Return the run that a model directory is a checkpoint of, or None if it is of no run."""
-    folder = place.resolve().parent
-    is_one = folder.name == "checkpoints" and (folder.parent / "run.json").is_file()
-    return folder.parent if is_one else None
 
 
 def _toml(file: Path) -> Corpus | Study | dict[str, Any]:

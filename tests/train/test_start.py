@@ -8,13 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from behemoth import ArgumentError, Corpus, World
+from behemoth import ArgumentError, Corpus, Independent, World
 from behemoth.evaluate.foreign_delta import weights_id
 from behemoth.study.file.identity import model_id
 from behemoth.train import default_config, train
 from behemoth.train.errors import Interrupted
 from behemoth.train.memory_budget import file_bytes
 from behemoth.train.model_source import OPTIMISER, WEIGHTS, is_model, weights_digest
+from behemoth.train.run import read_model_source
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
             "precision": "fp32", "device": "cpu"}  # fmt: skip
@@ -224,6 +225,35 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
     refused(r"'start': got a model of \d+ tokens, allowed: one of \d+ or more", large)
     refused("'block_length': got 4096, allowed: up to 2048", block_length=4096,
             source=Corpus(World(30, 2, 6, seed=1), exposures=200))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kept(corpus, tmp_path_factory):
+    """A checkpoint of a run."""
+    place = tmp_path_factory.mktemp("runs") / "kept"
+    settings = {**SETTINGS, "steps": 2, "checkpoint_history": 3}
+    train(corpus, out=place, config=default_config("llama-nano", **settings))
+    return place / "checkpoints" / "step-00000001"
+
+
+def test_a_checkpoint_has_the_tokens_of_its_run(corpus, kept, tmp_path):
+    # As many tokens, with other meanings: 5 objects of the one relation and 7 of the other.
+    other = Corpus(World(30, [Independent(5), Independent(7)], seed=1), exposures=8)
+    assert other.vocabulary_size == corpus.vocabulary_size
+    config = default_config(start=kept, steps=1, **SETTINGS)
+    with pytest.raises(ArgumentError, match="'corpus': got one whose tokens are others than"):
+        train(other, out=tmp_path / "other", config=config)
+    with pytest.raises(ArgumentError, match="'corpus': got one whose tokens are others than"):
+        read_model_source(kept, other)
+    assert not (tmp_path / "other").exists()
+    assert train(corpus, out=tmp_path / "own", config=config).steps == 1
+
+
+def test_it_says_that_unknown_tokens_are_not_compared(corpus, kept, tmp_path):
+    start = shutil.copytree(kept, tmp_path / "start")  # a model that is in no run any more
+    config = default_config(start=start, steps=1, **SETTINGS)
+    with pytest.warns(UserWarning, match="start has no tokenizer.json, so its tokens are not"):
+        train(corpus, out=tmp_path / "run", config=config)
 
 
 def moved(place):

@@ -36,7 +36,7 @@ from .flops import peak_flops, token_flops, utilisation
 from .interrupts import interruptible
 from .memory_budget import require_room
 from .metrics import Metrics, write_parquet
-from .model_source import model_of
+from .model_source import model_of, warn_of_tokens
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
@@ -69,7 +69,10 @@ def _begun(
             end_of_document=corpus.end_of_document,
         )
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.weights]
-    model = model_of(Path(config.start), corpus, "start").load_model("cpu", dtype)
+    source = model_of(Path(config.start), corpus, "start")
+    if machine.main:
+        warn_of_tokens(source.directory)
+    model = source.load_model("cpu", dtype)
     positions = model.config.max_position_embeddings
     if config.block_length > positions:
         raise ArgumentError("block_length", config.block_length, f"up to {positions}, as the model")

@@ -7,6 +7,7 @@ it is executed (`behemoth.model.load`).
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
 __all__ = ["CONFIG", "OPTIMISER", "WEIGHTS", "ModelSource", "corpus_of", "is_model", "model_of",
-           "read_config", "read_model", "weight_files", "weights_digest"]  # fmt: skip
+           "read_config", "read_model", "run_of_checkpoint", "warn_of_tokens", "weight_files",
+           "weights_digest"]  # fmt: skip
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
@@ -204,8 +206,8 @@ def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSourc
             f"a model of {size} tokens",
             f"one of {corpus.vocabulary_size} or more, as the corpus has",
         )
-    there, here = _words(place), corpus.tokenizer_files.get(_TOKENIZER)
-    if there is not None and here is not None and there != _vocabulary(here):
+    there, here = _words(place), _vocabulary(corpus.tokenizer_files.get(_TOKENIZER))
+    if there is not None and here is not None and there != here:
         raise ArgumentError(
             "corpus",
             "one whose tokens are others than the model's",
@@ -214,14 +216,39 @@ def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSourc
     return ModelSource(place, corpus)
 
 
+def warn_of_tokens(place: Path) -> None:
+    """Warn that the tokens of a model are unknown, so that they are not compared with a corpus."""
+    if _words(place) is None:
+        warnings.warn(
+            f"{place} has no {_TOKENIZER}, so its tokens are not compared with those of the corpus",
+            stacklevel=2,
+        )
+
+
+def run_of_checkpoint(place: Path) -> Path | None:
+    """Return the run that a model directory is a checkpoint of, or None if it is of no run."""
+    folder = place.resolve().parent
+    is_one = folder.name == "checkpoints" and (folder.parent / "run.json").is_file()
+    return folder.parent if is_one else None
+
+
 def _words(place: Path) -> object:
+    """Return the vocabulary of a model; None if it is unknown."""
     file = place / _TOKENIZER
-    return _vocabulary(file.read_bytes()) if file.is_file() else None
+    if file.is_file():
+        return _vocabulary(file.read_bytes())
+    run = run_of_checkpoint(place)
+    if run is None:
+        return None
+    # A checkpoint holds only what changes between the steps; the tokens are those of its run.
+    from behemoth.corpus.corpus import Corpus
+
+    return _vocabulary(Corpus.from_spec(run).tokenizer_files.get(_TOKENIZER))
 
 
-def _vocabulary(content: bytes) -> object:
+def _vocabulary(content: bytes | None) -> object:
     """Return the vocabulary of a ``tokenizer.json``, for any type of tokenizer model."""
     try:
-        return json.loads(content)["model"]["vocab"]
+        return None if content is None else json.loads(content)["model"]["vocab"]
     except (ValueError, KeyError, TypeError):
         return None
