@@ -7,6 +7,7 @@ import torch
 from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError, Corpus, Grammar, Questions, World, plan, recall
+from behemoth.corpus.roles import END, OBJECT, SUBJECT
 from behemoth.evaluate.prompted import Prompted, unwanted_words
 from behemoth.model.build import build_model
 from behemoth.model.labels import IGNORED
@@ -177,19 +178,31 @@ def test_an_answer_that_begins_with_a_refusal_ends_with_it(text):
     assert not words.valid(lines[:1], np.array([len(refusal)]), none, none, relation).any()
 
 
-def test_answers_alone_are_objects_and_what_follows_them(text):
-    config = DataConfig(block_length=64, batch_size=4, answers_only=True, threads=1)
+@pytest.mark.parametrize("length", [3, 64])
+def test_answers_alone_are_objects_after_a_subject_and_what_follows_them(
+    text, length, monkeypatch
+):
+    # Pieces of one batch begin inside documents, often between a subject and its object.
+    monkeypatch.setattr("behemoth.train.data._CHUNK_TOKENS", 1)
+    monkeypatch.setattr("behemoth.train.spans._LOOKED_BACK", 2)
+    config = DataConfig(block_length=length, batch_size=4, answers_only=True, threads=1)
     total = text.count_tokens()
     tokens = text.tokens(0, text.num_documents).astype(np.int64)
     roles = text.roles(0, text.num_documents)
     assert len(tokens) == len(roles) == total
-    wanted = roles == 2
-    wanted[1:] |= roles[:-1] == 2
+    wanted = np.zeros(total, bool)
+    named = False
+    for place, role in enumerate(roles):
+        if role == OBJECT and named:
+            wanted[place : place + 2] = True
+        named = role == SUBJECT or (named and role != END)
+    objects = roles == OBJECT
+    assert (objects & wanted).sum() > 100 and (objects & ~wanted).sum() > 20
     seen = 0
     for batch in BlockStream(text, config):
         labels = batch["labels"].numpy().ravel()
         mine = slice(seen, seen + len(labels))
-        if mine.stop > total // 64 * 64:
+        if mine.stop > total // length * length:
             break
         assert np.array_equal(labels, np.where(wanted[mine], tokens[mine], IGNORED))
         seen += len(labels)

@@ -71,7 +71,7 @@ class TrainConfig:
     document_mask : bool
         Restrict attention to each document, and count positions from its start.
     answers_only : bool
-        Compute the loss on the tokens of answers only.
+        Compute the loss on the tokens of answers only: of objects after what they answer.
     precision : {'auto', 'fp32', 'bf16'}
         Precision of the matrix products; auto is bf16 on a GPU that has it and on a CPU with AMX.
     compile : {'auto', 'on', 'off'}

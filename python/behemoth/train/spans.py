@@ -16,6 +16,9 @@ sor, osr                  nothing: the object precedes the subject or the relati
 
 and the same for every paraphrase. In a link fact the *subject* is a word made of object tokens;
 it follows the marker ``subject``, opens nothing and is not an answer.
+
+In text the answers are the objects that come after a subject of their document, each with the token
+after it (`TextAnswers`).
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth import _gen
-from behemoth.corpus.roles import OBJECT
+from behemoth.corpus.roles import END, OBJECT, SUBJECT
 from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.model.labels import IGNORED
 
@@ -36,6 +39,8 @@ _STRUCTURE = {"subject": _NAMES, "relation": _NAMES, "object": _OPENS, "answer:"
               ".": _CLOSES}  # fmt: skip
 # Number of tokens of the longest sentence without its words: the repeats grammar has 18 fillers.
 _MOST_BESIDE_WORDS = 32
+# Tokens that are read at first to find whether a document has named a subject.
+_LOOKED_BACK = 64
 
 
 class Filler(Protocol):
@@ -90,10 +95,11 @@ class Answers:
 
 
 class TextAnswers:
-    """Finds the answers in a stream of text: objects, and the token after each.
+    """Finds the answers in a stream of text: objects after a subject, and the token after each.
 
-    That token belongs to the answer, because a model that is never trained to stop cannot answer
-    correctly.
+    An object before the first subject of its document is no answer, because nothing predicts it.
+    The token after an answer belongs to it, because a model that is never trained to stop cannot
+    answer correctly.
 
     Parameters
     ----------
@@ -113,10 +119,28 @@ class TextAnswers:
         """Write the last ``len(labels)`` labels as `Answers.label` does, but using `start`."""
         roles = np.empty(len(tokens), np.int64)
         self._roles.fill(roles, start)
-        answer = roles == OBJECT
+        places = np.arange(len(tokens))
+        named = np.where(roles == SUBJECT, places, -1 if self._is_named(start) else -2)
+        ended = np.where(roles == END, places, -1)
+        # The last subject comes after the last end of a document.
+        after = np.maximum.accumulate(named) >= np.maximum.accumulate(ended)
+        answer = (roles == OBJECT) & after
         answer[1:] |= answer[:-1]
         before = len(tokens) - len(labels)
         labels[:] = np.where(answer[before:], tokens[before:], IGNORED)
+
+    def _is_named(self, start: int) -> bool:
+        """Whether the document that a token is in has named a subject before the token."""
+        length = _LOOKED_BACK
+        while start > 0:
+            roles = np.empty(min(length, start), np.int64)
+            start -= len(roles)
+            self._roles.fill(roles, start)
+            telling = roles[(roles == SUBJECT) | (roles == END)]
+            if telling.size:
+                return bool(telling[-1] == SUBJECT)
+            length *= 4  # documents may be long
+        return False
 
 
 def documents(
