@@ -59,6 +59,40 @@ def test_behemoth_is_what_they_start(spec, small, config, tmp_path, launcher):
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
 
 
+TWICE = """
+    import sys
+    import torch.distributed as dist
+    from behemoth import Corpus
+    from behemoth.train import default_config, train
+
+    spec, out, own = sys.argv[1:]
+    if own == "own":
+        dist.init_process_group("gloo")
+    for seed in (0, 1):
+        config = default_config("pico", steps=2, batch_size=4, block_length=32, threads=1, seed=seed,
+            tensorboard=False, device="cpu", precision="fp32")
+        result = train(Corpus.from_spec(spec), out=f"{out}/{seed}", config=config)
+    if own == "own":
+        dist.barrier()
+        dist.destroy_process_group()
+    print(result.steps)
+"""
+
+
+@pytest.mark.parametrize("own", ["own", "none"])
+def test_a_process_may_train_twice(spec, tmp_path, own):
+    (tmp_path / "twice.py").write_text(textwrap.dedent(TWICE))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone",
+         "--nproc-per-node", "2", tmp_path / "twice.py", spec, tmp_path / "runs", own],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2", "2"]
+    for seed in ("0", "1"):
+        assert json.loads((tmp_path / "runs" / seed / "run.json").read_text())["world_size"] == 2
+
+
 # It starts tasks as Slurm does, with its variables, and hands a signal on to all of them.
 SRUN = """
     import os, signal, subprocess, sys

@@ -93,9 +93,11 @@ def _heeding(whole: Loop, result: TrainResult) -> TrainResult:
 
 @contextmanager
 def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
-    """Leave the process group at the end, and turn known failures into errors of our own."""
+    """Leave the process group after an error, and turn known failures into errors of our own."""
+    failed = True
     try:
         yield
+        failed = False
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise TrainError(
@@ -112,7 +114,8 @@ def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
             raise ElsewhereError("another process of the run has ended") from error
         raise
     finally:
-        machine.close()
+        if failed:
+            machine.close()
 
 
 def _open(source: str | PathLike[str], progress: ProgressLike) -> Corpus:
