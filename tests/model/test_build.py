@@ -1,5 +1,6 @@
 import pytest
 import torch
+from transformers import GPTNeoXConfig
 
 from behemoth.model.build import build_model, model_config, padded_vocabulary, shape_of
 from behemoth.model.sizes import SIZES, Size
@@ -22,6 +23,25 @@ def test_the_model_is_pythias_at_the_size_asked_for():
 def test_the_count_of_parameters_is_right():
     model = build_model(TINY, 56)
     assert sum(p.numel() for p in model.parameters()) == TINY.parameters_with(56)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"rotary_pct": 0.5, "rotary_emb_base": 500}, ("default", 0.5, 500)),
+        ({"rotary_pct": 1.0, "rope_scaling": None}, ("default", 1.0, 10_000)),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, ("linear", 0.25, 10_000)),
+        ({"attention_bias": True}, ("default", 0.25, 10_000)),
+    ],
+)
+def test_rotary_settings_of_published_configurations_are_kept(given, wanted):
+    dimensions = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                  "intermediate_size": 64}  # fmt: skip
+    published = {"model_type": "gpt_neox", **dimensions, **given}
+    found = model_config(Size.of(published), 56).rope_parameters
+    names = ("rope_type", "partial_rotary_factor", "rope_theta")
+    assert tuple(found[name] for name in names) == wanted
+    assert found == GPTNeoXConfig(**dimensions, **given).rope_parameters
 
 
 def test_weights_are_a_function_of_the_seed_and_leave_the_global_generator_alone():

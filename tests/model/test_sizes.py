@@ -1,6 +1,7 @@
 import pytest
 
 from behemoth import ArgumentError
+from behemoth.model.architectures import FAMILIES
 from behemoth.model.sizes import SIZES, Size, find_size
 
 # Of pythia-70m, -160m and -410m, without the embeddings (table 1 of the paper).
@@ -46,6 +47,18 @@ def test_sizes_of_other_families_count_what_their_models_have(name):
     assert (again.family, again.parameters, again.is_tied) == (
         size.family, size.parameters, size.is_tied
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("gpt_neox", "gpt2")])
+def test_heads_share_the_width_where_a_configuration_does_not_say(family):
+    torch = pytest.importorskip("torch")
+    from behemoth.model.build import build_model
+
+    size = Size.of({"model_type": family, "hidden_size": 64, "num_hidden_layers": 2,
+                    "num_attention_heads": 4, "intermediate_size": 96})  # fmt: skip
+    with torch.device("meta"):
+        model = build_model(size, 104)
+    assert sum(own.numel() for own in model.parameters()) == size.parameters_with(104)
 
 
 @pytest.mark.parametrize(

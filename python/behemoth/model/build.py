@@ -63,13 +63,15 @@ def model_config(
         **(_PYTHIA if size.family == "gpt_neox" else _UNDISTURBED[family.transposed]),
         **size.settings,
     }
+    if "rope_parameters" not in size.settings and not _ROTARY.isdisjoint(size.settings):
+        values.pop("rope_parameters", None)  # transformers reads the settings' own names
     values["n_inner" if size.family == "gpt2" else "intermediate_size"] = size.hidden
     if len(family.attention_inputs) > 1:
         values["num_key_value_heads"] = size.key_value_heads or size.heads
-        if size.head_width is not None:
-            values["head_dim"] = size.head_width
-            if family.mlp_post_norm is not None and family.attention_norm is not None:
-                values.setdefault("query_pre_attn_scalar", size.head_width)  # only Gemma has it
+        # Some families have a default of their own, whatever the width.
+        values["head_dim"] = size.head_width or size.width // size.heads
+        if family.mlp_post_norm is not None and family.attention_norm is not None:
+            values.setdefault("query_pre_attn_scalar", values["head_dim"])  # only Gemma has it
     return AutoConfig.for_model(size.family, **values)
 
 
@@ -84,6 +86,10 @@ _PYTHIA: dict[str, Any] = {
     "attention_dropout": 0.0,
     "hidden_dropout": 0.0,
 }
+# Names of rotary settings in the configurations that were published.
+_ROTARY = frozenset(
+    {"rotary_pct", "rotary_emb_base", "rope_scaling", "rope_theta", "partial_rotary_factor"}
+)
 # Settings without dropout: for GPT-2 (True) and for the others (False).
 _UNDISTURBED: dict[bool, dict[str, Any]] = {
     True: {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
