@@ -29,7 +29,8 @@ from .alone import alone
 __all__ = ["CONFIG", "WEIGHTS", "load_model"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_LAYER = re.compile(r"\.(?:layers|h)\.(\d+)\.")
+# Published GPT-2 have names without that of the stream: h.0.attn.c_attn.weight.
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 _CONFIG_BYTES = 1 << 20
 
 
