@@ -1,12 +1,14 @@
 """What is reckoned of memory beside what a process took: its peak, in a process of its own."""
 
+from dataclasses import replace
+
 import pytest
 
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.model.memory import training_bytes
 from behemoth.model.sizes import SIZES
-from behemoth.train.memory_budget import require_room
+from behemoth.train.memory_budget import padding_of, require_room, step_bytes
 
 FACTOR = 1.5
 
@@ -22,6 +24,10 @@ before = peak()
 bh.train(corpus, out=sys.argv[5], config=config)
 print(corpus.vocabulary_size, peak() - before)
 """
+# Documents of text vary in length, so that rows of one document each are padded.
+TEXT = "grammar.world(500, seed=1), grammar=grammar, "
+PADDED = PEAK.replace("bh.World(2000, 4, objects), ", TEXT)
+PADDED = PADDED.replace("corpus = ", "grammar = bh.Grammar.named('bios-en')\ncorpus = ", 1)
 
 
 @pytest.mark.slow
@@ -33,6 +39,66 @@ def test_a_peak_is_within_the_factor(measure, tmp_path, name, blocks, length, ob
     vocabulary, peak = measure(PEAK, name, blocks, length, objects, tmp_path / "run")
     reckoned = training_bytes(SIZES[name], vocabulary, blocks * length)
     assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objects", [50, 20_000])
+def test_a_peak_of_another_family_is_within_the_factor(measure, tmp_path, objects):
+    vocabulary, peak = measure(PEAK, "llama-nano", 32, 128, objects, tmp_path / "run")
+    reckoned = training_bytes(SIZES["llama-nano"], vocabulary, 32 * 128, padding=1)
+    assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
+
+
+@pytest.mark.slow
+def test_a_peak_with_padded_rows_is_within_the_factor(measure, tmp_path):
+    vocabulary, peak = measure(PADDED, "llama-nano", 32, 128, 0, tmp_path / "run")
+    grammar = bh.Grammar.named("bios-en")
+    text = bh.Corpus(grammar.world(500, seed=1), grammar=grammar, exposures=4)
+    own = bh.default_config("llama-nano", batch_size=32, block_length=128)
+    padding = padding_of(text, own, 32)
+    assert padding > 1.5
+    reckoned = step_bytes(own, vocabulary, 32 * 128, padding)
+    assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
+
+
+def test_logits_count_where_they_are_capped():
+    def of_a_word(size):
+        few, many = (training_bytes(size, words, 1024, weights=0) for words in (1000, 2000))
+        return many - few
+
+    assert not any(of_a_word(SIZES[name]) for name in ("nano", "llama-nano", "gemma3-nano"))
+    assert of_a_word(SIZES["gemma2-nano"]) > 4 * 1000 * 1024
+    uncapped = replace(SIZES["gemma2-nano"], settings={"final_logit_softcapping": None})
+    assert not of_a_word(uncapped)
+
+
+def test_rows_of_documents_are_padded_in_other_families_alone(corpus):
+    def takes(name, padding, **settings):
+        own = bh.default_config(name, batch_size=8, block_length=128, **settings)
+        return step_bytes(own, 1000, 1024, padding)
+
+    assert takes("llama-nano", 3) > 2 * takes("llama-nano", 1) - takes("llama-nano", 0)
+    assert takes("llama-nano", 3, document_mask=False) == takes("llama-nano", 1)
+    assert takes("nano", 3) == takes("nano", 1)
+    own = bh.default_config("llama-nano", batch_size=8, block_length=128)
+    assert 1 <= padding_of(corpus, own, 8) < 1.2  # documents of one length, some of them cut
+
+
+def test_what_is_trained_decides_the_bytes_of_a_weight(tmp_path):
+    from behemoth.model.build import build_model
+
+    build_model(SIZES["14m"], 1000).save_pretrained(tmp_path)
+    own = {"start": tmp_path, "batch_size": 1, "block_length": 8}
+    fixed = training_bytes(SIZES["14m"], 1000, 0, weights=0)
+    usual, short, low, both = (
+        step_bytes(bh.default_config(**own, **settings), 1000, 0) - fixed
+        for settings in ({}, {"weights": "bf16"}, {"lora_rank": 4},
+                         {"lora_rank": 4, "weights": "bf16"})
+    )  # fmt: skip
+    weights = SIZES["14m"].parameters_with(1000)
+    assert usual == 16 * weights and short == 20 * weights
+    assert 8 * weights < low < 12 * weights
+    assert 4 * weights < both < 7 * weights
 
 
 def config(**others):

@@ -108,3 +108,10 @@ def test_no_prompts_give_nothing(model):
 def test_what_cannot_be_is_refused(model, prompts, options):
     with pytest.raises(ArgumentError, match=r"argument '\w+': got .*, allowed: "):
         generate(model, prompts, **options)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda"])
+def test_a_device_that_is_not_there_is_refused(model, prompts, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ArgumentError, match=f"'device': got {device}, allowed: auto, cpu"):
+        generate(model, prompts, device=device)

@@ -98,7 +98,7 @@ def edit_bytes(
         rows = said.step_rows(plan)
         tokens, words = tokens + rows * (prompt + answer), words + rows * answer
     kept = said.plans_bytes(model, plans) + said.shared_bytes(model)
-    step = tokens * activation_bytes(size, vocabulary) + 4 * _LOGITS * words * vocabulary
+    step = tokens * activation_bytes(size) + 4 * _LOGITS * words * vocabulary
     if context.watch is not None and method.info.doses:
         # Evaluated between the steps. The distributions of the unedited model are kept.
         single = sum(len(plan) == 1 for plan in plans)

@@ -7,14 +7,14 @@ in docs/reliability.md, beside the estimates (tests/evaluate/test_memory_budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import limit_of, limit_text
+from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.model.sizes import Size
 
-__all__ = ["FIXED", "changes_bytes", "fitting", "halves", "pass_bytes", "row_bytes",
+__all__ = ["FIXED", "changes_bytes", "fitting", "pass_bytes", "row_bytes",
            "token_bytes"]  # fmt: skip
 
 FIXED = 96 << 20
@@ -132,14 +132,6 @@ def fitting(
         f"a model and its edits that need about {bytes_text(takes(1, 1))} of memory while {there}",
         "what fits: a smaller model, or a plan of fewer edits",
     )
-
-
-def halves(most: int) -> Iterator[int]:
-    """Yield the number, its half, and so on down to 1."""
-    while most > 1:
-        yield most
-        most //= 2
-    yield 1
 
 
 def changes_bytes(delta: EditDelta) -> int:

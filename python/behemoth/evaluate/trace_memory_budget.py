@@ -14,10 +14,10 @@ import polars as pl
 
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import limit_of, limit_text
+from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
 
-from .memory_budget import halves, token_bytes
+from .memory_budget import token_bytes
 
 if TYPE_CHECKING:
     from torch import nn

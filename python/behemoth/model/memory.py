@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
-    "LOADED", "activation_bytes", "dimensions", "is_estimated", "training_bytes", "weight_bytes",
+    "LOADED", "PADDING", "activation_bytes", "dimensions", "is_estimated", "training_bytes",
+    "weight_bytes",
 ]  # fmt: skip
 
 LOADED = 2
 """Memory for loading a model, as a multiple of its weights: the weights and the data of their file.
+"""
+
+PADDING = 2.0
+"""Places per token, as estimates count them, where each document is a padded row (`Rows`): fewer
+with templates, up to 4 if documents vary in length.
 """
 
 # Libraries that the first step loads, buffers of kernels, batches that are made in advance.
@@ -28,9 +34,12 @@ _OF_A_WEIGHT = 16
 # Numbers that a block keeps per token: per unit of width (the norm, queries, keys, values, output
 # of attention, and their gradients) and per hidden unit (before and after the activation).
 _BY_WIDTH, _BY_HIDDEN = 10, 4
-# Factors for other families: autograd keeps the results of every operation, and the logits exist
-# together with their logarithms and their gradients.
-_UNFUSED, _LOGITS = 2, 3
+# A model's own forward pass: autograd keeps the results of every operation, of which the families
+# have between 0.96 (Llama) and 1.35 (Gemma 2) times as many. If logits are capped, they exist
+# together with their logarithms and gradients; otherwise only those of a part of the tokens do.
+_UNFUSED, _LOGITS = 1.25, 3
+_SOFT_CAP = "final_logit_softcapping"
+_CAPPED = ("gemma2",)  # families whose configurations have a cap by default
 
 
 def dimensions(model: nn.Module) -> tuple[Size, int]:
@@ -39,11 +48,18 @@ def dimensions(model: nn.Module) -> tuple[Size, int]:
     return Size.of(config.to_dict(), "model"), int(config.vocab_size)
 
 
-def training_bytes(size: Size, vocabulary: int, tokens: int) -> int:
+def training_bytes(
+    size: Size,
+    vocabulary: int,
+    tokens: int,
+    *,
+    weights: int | None = None,
+    padding: float = PADDING,
+    fused: bool = True,
+) -> int:
     """Estimate the peak memory of a training step on a CPU, in bytes, beyond the process's own.
 
-    For GPT-NeoX the estimate is within a factor of 1.5, as measured; for other families it is
-    rougher.
+    The estimate is within a factor of 1.5, as measured for GPT-NeoX and Llama.
 
     Parameters
     ----------
@@ -52,23 +68,34 @@ def training_bytes(size: Size, vocabulary: int, tokens: int) -> int:
         Number of rows of the embedding and of the head.
     tokens : int
         Number of tokens of a micro-batch: blocks times their length.
+    weights : int, optional
+        Bytes of the weights and of what belongs to them; by default of float32 weights that are all
+        trained.
+    padding : float
+        Places per token; it is 1 for fused blocks.
+    fused : bool
+        Whether the blocks of a GPT-NeoX are fused.
     """
-    weights = _OF_A_WEIGHT * size.parameters_with(vocabulary)
-    return _FIXED + weights + activation_bytes(size, vocabulary) * tokens
+    if weights is None:
+        weights = _OF_A_WEIGHT * size.parameters_with(vocabulary)
+    fused = fused and size.family == "gpt_neox"
+    step = activation_bytes(size, fused=fused) * tokens * (1 if fused else padding)
+    if size.settings.get(_SOFT_CAP, size.family in _CAPPED):
+        step += 4 * _LOGITS * vocabulary * tokens
+    return _FIXED + weights + int(step)
 
 
-def activation_bytes(size: Size, vocabulary: int) -> int:
-    """Estimate the bytes that autograd keeps per token, in float32; GPT-NeoX keeps no logits.
+def activation_bytes(size: Size, *, fused: bool = True) -> int:
+    """Estimate the bytes that autograd keeps per token, in float32, without logits.
 
     Parameters
     ----------
     size : Size
-    vocabulary : int
+    fused : bool
+        Whether the blocks of a GPT-NeoX are fused; those of other families are not.
     """
     token = size.layers * (_BY_WIDTH * size.width + _BY_HIDDEN * size.hidden) + 4 * size.width
-    if size.family != "gpt_neox":
-        token = _UNFUSED * token + _LOGITS * vocabulary
-    return 4 * token
+    return int(4 * token * (1 if fused and size.family == "gpt_neox" else _UNFUSED))
 
 
 def is_estimated(model: nn.Module) -> bool:

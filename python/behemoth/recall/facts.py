@@ -85,13 +85,15 @@ def recall(
     facts: ArrayLike | None = None,
     templates: Sequence[str] | None = None,
     held_out: bool = True,
+    unseen: bool = True,
     rank: Literal["first", "sequence"] = "first",
     batch_size: int = 512,
     device: torch.device | str | None = None,
 ) -> pl.DataFrame:
     """Query a model for the objects of facts, in every wording.
 
-    Parameters, rows and errors are those of `behemoth.recall`, which also opens paths.
+    Parameters, rows and errors are those of `behemoth.recall`, which also opens paths. Without
+    `unseen`, questions about subjects that the corpus asks no questions about are left out.
     """
     model, corpus = _model_and_corpus(model, corpus, device)
     held_out = flag("held_out", held_out)
@@ -111,6 +113,8 @@ def recall(
     probes = corpus.probes(ids.ravel(), templates)  # type: ignore[arg-type]
     if not held_out:
         probes = probes.filter(~pl.col("held_out"))
+    if not unseen:
+        probes = probes.filter(pl.col("seen").fill_null(True))
     if probes.is_empty():
         return pl.DataFrame(schema=SCHEMA)
     prompts, answers = map(Ragged.of_lists, (probes["prompt"], probes["answer"]))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING, PERIOD
+from behemoth.model.device import find_device
 from behemoth.model.modes import evaluating
 from behemoth.model.prefix import cache_argument
 from behemoth.support.checks import whole_number
@@ -214,5 +215,11 @@ def decode_batch(
 
 
 def device_of(model: PreTrainedModel, device: torch.device | str | None = None) -> torch.device:
-    """Return the requested device, or by default that of the model."""
-    return next(model.parameters()).device if device is None else torch.device(device)
+    """Return the requested device, or by default that of the model.
+
+    Raises
+    ------
+    ArgumentError
+        If the device is not available.
+    """
+    return next(model.parameters()).device if device is None else find_device(str(device))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import ArgumentError
 from .text import bytes_text
 
-__all__ = ["available", "bytes_of", "limit_of", "limit_text"]
+__all__ = ["available", "bytes_of", "halves", "limit_of", "limit_text"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
@@ -53,6 +54,20 @@ def limit_of(memory: int | None) -> int | None:
     1000000000
     """
     return available() if memory is None else memory
+
+
+def halves(most: int) -> Iterator[int]:
+    """Yield the number, its half, and so on down to 1.
+
+    Examples
+    --------
+    >>> list(halves(12))
+    [12, 6, 3, 1]
+    """
+    while most > 1:
+        yield most
+        most //= 2
+    yield 1
 
 
 def limit_text(limit: int, memory: int | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from behemoth.model.device import find_device
 from behemoth.support.errors import ArgumentError
 from behemoth.support.provenance import cores, processor
 
@@ -20,6 +21,10 @@ from .config import TrainConfig
 
 # Below this number of floating-point operations compiling takes longer than it saves.
 _WORTH_COMPILING = 3e16
+
+
+# Numbers that torch reads from the environment: name, usual value and minimum.
+_LAUNCHED = (("RANK", 0, 0), ("LOCAL_RANK", 0, 0), ("MASTER_PORT", 29500, 1))
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Machine:
             name = f"cuda:{_launched('LOCAL_RANK', 0, least=0) % max(1, torch.cuda.device_count())}"
         device = find_device(name)
         if world_size > 1:
+            for variable, usual, least in _LAUNCHED:
+                _launched(variable, usual, least=least)
             from accelerate import Accelerator
 
             owns_group = not torch.distributed.is_initialized()
@@ -220,27 +227,6 @@ def _launched(name: str, default: int, *, least: int = 1) -> int:
 def device_name(device: torch.device) -> str:
     """Return the name of a GPU or the processor, such as ``NVIDIA H100 80GB HBM3``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-
-
-def find_device(name: str) -> torch.device:
-    """Return a device by its name; auto is cuda if available, else cpu.
-
-    Raises
-    ------
-    ArgumentError
-        If the device is not available.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # refuses meta, which stores no numbers
-    except (RuntimeError, AssertionError) as error:
-        there = ["auto", "cpu"]
-        there += ["cuda"] if torch.cuda.is_available() else []
-        there += ["mps"] if torch.backends.mps.is_available() else []
-        raise ArgumentError("device", name, f"{', '.join(there)} (on this machine)") from error
-    return device
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -34,10 +34,10 @@ from .dropout import drawing, seed_dropout
 from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops, utilisation
 from .interrupts import interruptible
-from .memory_budget import require_room
+from .memory_budget import ROWS, padding_of, require_recall, require_room
 from .metrics import Metrics, write_parquet
 from .model_source import model_of, warn_of_tokens
-from .probing import probed_facts, recall_by_exposures
+from .probing import MOST_FACTS, probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
 from .run import RunRecord, step_of
@@ -157,9 +157,13 @@ class Loop:
             pin_memory=machine.device.type == "cuda",
         )
         self.steps = config.total_steps(self.stream.blocks)
+        self.rows = ROWS
         if machine.device.type == "cpu":
             processes, here = machine.world_size, machine.local_world_size
-            require_room(config, corpus.vocabulary_size, processes, memory, here)
+            padding = padding_of(corpus, config, data.batch_size)
+            require_room(config, corpus.vocabulary_size, processes, memory, here, padding)
+            facts = min(MOST_FACTS, corpus.world.num_facts)
+            self.rows = require_recall(config, corpus.vocabulary_size, facts, memory, here)
         self.model = _begun(corpus, config, machine, vocabulary)
         size, rows = config.size, self.model.config.vocab_size
         shared = machine.shares(config)
@@ -389,7 +393,7 @@ class Loop:
     def _probe(self, metrics: Metrics, facts: Any) -> None:
         with self.whole.placed() as model:
             if self.machine.main:
-                frame = recall_by_exposures(model, self.corpus, facts)
+                frame = recall_by_exposures(model, self.corpus, facts, self.rows)
                 self.recall = dict(zip(frame["exposures"], frame["recall"], strict=True))
                 for row in frame.iter_rows(named=True):
                     metrics.add("recall", self.step, **row)

@@ -5,19 +5,182 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.model.memory import LOADED, training_bytes
+from behemoth.model.device import find_device
+from behemoth.model.documents import Rows
+from behemoth.model.memory import LOADED, PADDING, training_bytes
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import limit_of
+from behemoth.support.memory import halves, limit_of
 from behemoth.support.text import bytes_text
 
 from .config import TrainConfig
-from .device import find_device
+from .data import BlockStream, DataConfig
 from .model_source import weight_files
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["file_bytes", "require_room", "require_weights"]
+    from behemoth.corpus.corpus import Corpus
+
+__all__ = [
+    "ROWS", "file_bytes", "model_bytes", "padding_of", "recall_rows", "require_recall",
+    "require_room", "require_weights", "step_bytes",
+]  # fmt: skip
+
+ROWS = 512
+"""Usual number of rows per pass of recall."""
+
+# Recall: bytes of a fact (its probe and its row), and bytes of a row of a pass per word of the
+# vocabulary (the logits of its answer's tokens, and copies of them).
+_OF_A_FACT, _OF_A_WORD = 500, 32
+
+# Bytes for each weight of all that is trained: the weight, its gradient, AdamW's two moments; and
+# beside weights in bfloat16 also a copy in float32, with a gradient of its own.
+_TRAINED = {"fp32": 16, "bf16": 20}
+# Of weights that only low-rank changes reach: the weight, its value before, and its gradient.
+_CHANGED = 3
+_OF_A_NUMBER = {"fp32": 4, "bf16": 2}
+# Blocks that padding is measured on: a batch that does not fit is not made to find out.
+_SAMPLED = 256
+
+
+def step_bytes(config: TrainConfig, vocabulary: int, tokens: int, padding: float = PADDING) -> int:
+    """Estimate the peak memory of a training step on a CPU, in bytes, beyond the process's own.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    vocabulary : int
+        Number of rows of the embedding and of the head.
+    tokens : int
+        Number of tokens of a micro-batch.
+    padding : float
+        See `padding_of`.
+    """
+    return training_bytes(
+        config.size,
+        vocabulary,
+        tokens,
+        weights=_weights_bytes(config, vocabulary),
+        padding=padding if config.document_mask else 1,
+        fused=_is_fused(config),
+    )
+
+
+def model_bytes(
+    config: TrainConfig, vocabulary: int, facts: int, rows: int = ROWS, padding: float = PADDING
+) -> int:
+    """Return the peak memory of training a model on a CPU and of measuring its recall, in bytes.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    vocabulary : int
+    facts : int
+        Number of facts that recall is measured on.
+    rows : int
+        Number of rows per pass of recall.
+    padding : float
+        See `padding_of`.
+    """
+    step = step_bytes(config, vocabulary, config.held_tokens, padding)
+    return max(step, _recall_bytes(config, vocabulary, facts, rows))
+
+
+def recall_rows(config: TrainConfig, vocabulary: int, facts: int, memory: int) -> int:
+    """Return the number of rows per pass of recall that fit beside what is trained; 0 for none.
+
+    Parameters
+    ----------
+    config, vocabulary, facts
+        See `model_bytes`.
+    memory : int
+        Bytes that may be used.
+    """
+    fits = (n for n in halves(ROWS) if _recall_bytes(config, vocabulary, facts, n) <= memory)
+    return next(fits, 0)
+
+
+def require_recall(
+    config: TrainConfig,
+    vocabulary: int,
+    facts: int,
+    memory: int | None = None,
+    local_processes: int = 1,
+) -> int:
+    """Return the number of rows per pass of recall that fit on a CPU while a model is trained.
+
+    Parameters
+    ----------
+    config, vocabulary, facts
+        See `model_bytes`.
+    memory, local_processes
+        See `require_room`.
+
+    Raises
+    ------
+    ArgumentError
+        If not even one row fits.
+    """
+    free = _free_of(memory, local_processes)
+    if free is None:
+        return ROWS
+    rows = recall_rows(config, vocabulary, facts, free)
+    if not rows:
+        needed = bytes_text(_recall_bytes(config, vocabulary, facts, 1))
+        raise ArgumentError(
+            "model",
+            f"{config.size.name}, whose recall needs about {needed} of memory",
+            f"what fits into {bytes_text(free)}: a smaller model, or fewer facts",
+        )
+    return rows
+
+
+def _recall_bytes(config: TrainConfig, vocabulary: int, facts: int, rows: int) -> int:
+    # What is trained stays in memory meanwhile, with the moments of the optimiser.
+    asked = _OF_A_FACT * facts + _OF_A_WORD * vocabulary * min(rows, facts)
+    return step_bytes(config, vocabulary, 0) + asked
+
+
+def _free_of(memory: int | None, local_processes: int) -> int | None:
+    free = limit_of(memory)
+    return free if memory is not None or free is None else free // local_processes
+
+
+def padding_of(corpus: Corpus, config: TrainConfig, blocks: int) -> float:
+    """Return how many places a model computes per token, if each document is a padded row.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    config : TrainConfig
+    blocks : int
+        Number of blocks of a micro-batch.
+    """
+    if not config.document_mask or _is_fused(config):
+        return 1
+    blocks = min(blocks, _SAMPLED)
+    data = DataConfig(config.block_length, blocks, document_mask=True, prefetch=0)
+    positions = next(iter(BlockStream(corpus, data)))["position_ids"]
+    rows = Rows.of(positions)
+    return 1 if rows is None else rows.count * rows.length / positions.numel()
+
+
+def _is_fused(config: TrainConfig) -> bool:
+    return config.size.family == "gpt_neox" and config.weights == "fp32"
+
+
+def _weights_bytes(config: TrainConfig, vocabulary: int) -> int:
+    """Return the bytes of the weights, of what is trained in their place, and of its optimiser."""
+    size, rank = config.size, config.lora_rank
+    every = size.parameters_with(vocabulary)
+    if rank is None:
+        return _TRAINED[config.weights] * every
+    own = _OF_A_NUMBER[config.weights]
+    # The factors of queries, keys, values and output, of up to three matrices of an MLP.
+    heads = size.heads * (size.head_width or size.width // size.heads)
+    factors = size.layers * rank * (4 * (size.width + heads) + 3 * (size.width + size.hidden))
+    held = own * (every + (_CHANGED - 1) * size.parameters) + _TRAINED["fp32"] * factors
+    return max(held, LOADED * own * every)
 
 
 def require_room(
@@ -26,6 +189,7 @@ def require_room(
     processes: int = 1,
     memory: int | None = None,
     local_processes: int = 1,
+    padding: float = PADDING,
 ) -> None:
     """Refuse a run on a CPU that is estimated to need more memory than is available.
 
@@ -41,20 +205,20 @@ def require_room(
         has free.
     local_processes : int
         Number of processes on this machine, which share what is free.
+    padding : float
+        See `padding_of`.
 
     Raises
     ------
     ArgumentError
         If it does not fit; names the largest batch that does, or the `accumulate` this one needs.
     """
-    free = limit_of(memory)
+    free = _free_of(memory, local_processes)
     if free is None:
         return
-    if memory is None:
-        free //= local_processes
 
     def takes(blocks: int) -> int:
-        return training_bytes(config.size, vocabulary, blocks * config.block_length)
+        return step_bytes(config, vocabulary, blocks * config.block_length, padding)
 
     shares = [
         config.batch_size // (processes * times)

@@ -86,9 +86,8 @@ class ModelSource:
         CorpusError
             If the model's files are damaged.
         """
+        from behemoth.model.device import find_device
         from behemoth.model.load import load_model
-
-        from .device import find_device
 
         place: Any = find_device("auto" if device is None else str(device))
         read_config(self.directory)

@@ -13,30 +13,37 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.recall.facts import recall
 
 _CLASSES = 16  # more different numbers of exposures are grouped by powers of two
-_FACTS = 10_000
+MOST_FACTS = 10_000
+"""Number of facts that recall is measured on at most."""
 
 
-def probed_facts(corpus: Corpus, most: int = _FACTS) -> NDArray[np.uint64]:
+def probed_facts(corpus: Corpus, most: int = MOST_FACTS) -> NDArray[np.uint64]:
     """Return an exact sample of at most `most` facts, always the same for a corpus."""
     return corpus.sample_facts(most)
 
 
 def recall_by_exposures(
-    model: PreTrainedModel, corpus: Corpus, facts: NDArray[np.uint64]
+    model: PreTrainedModel, corpus: Corpus, facts: NDArray[np.uint64], batch_size: int = 512
 ) -> pl.DataFrame:
     """Measure recall in the wordings that occur in the corpus.
 
     Held-out wordings, and questions about subjects without questions in the corpus, are excluded;
     `behemoth.evaluate` measures them.
 
+    Parameters
+    ----------
+    model : PreTrainedModel
+    corpus : Corpus
+    facts : uint64[N]
+    batch_size : int
+        Number of rows per pass.
+
     Returns
     -------
     polars.DataFrame
         exposures (Int64; the minimum of a class), n, recall and log_probability (mean), sorted.
     """
-    frame = recall(model, corpus, facts=facts, held_out=False).filter(
-        pl.col("seen").fill_null(True)
-    )
+    frame = recall(model, corpus, facts=facts, held_out=False, unseen=False, batch_size=batch_size)
     classes = exposure_classes(row["exposures"] for row in corpus.exposure_classes)
     return (
         frame.with_columns(pl.col("exposures").cast(pl.Int64).replace(classes))

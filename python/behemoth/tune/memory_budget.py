@@ -19,13 +19,12 @@ from behemoth.edit.memory_budget import delta_bytes, edit_bytes
 from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.search import Choice, Searched
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
-from behemoth.evaluate.memory_budget import halves
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.model.memory import LOADED, weight_bytes
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import limit_of, limit_text
+from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
 from behemoth.train.device import find_device
 from behemoth.train.memory_budget import require_room

@@ -18,14 +18,14 @@ import polars as pl
 
 from behemoth.evaluate.linear_probes import PROBED_ROWS
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
-from behemoth.evaluate.memory_budget import changes_bytes, halves, row_bytes
+from behemoth.evaluate.memory_budget import changes_bytes, row_bytes
 from behemoth.evaluate.twin import ROWS
 from behemoth.model.architecture import Architecture
 from behemoth.model.memory import LOADED, activation_bytes, dimensions, is_estimated, weight_bytes
 from behemoth.model.sizes import Size
 from behemoth.recall.facts import DEFAULT_FACTS
 from behemoth.support.errors import ArgumentError
-from behemoth.support.memory import limit_of, limit_text
+from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
 
 from .bench import Bench, first_documents
@@ -174,7 +174,7 @@ class SuiteBudget:
 
     def _backward(self, tokens: int, predicted: int) -> int:
         """Return the bytes of a step of training on so many tokens."""
-        kept = int(_UNFUSED * activation_bytes(self._size, self._vocabulary)) * tokens
+        kept = int(_UNFUSED * activation_bytes(self._size)) * tokens
         logits = predicted * self._vocabulary
         if Architecture.of(self.model).soft_cap is None:  # then only those of a part are kept
             logits = min(logits, max(64 * self._vocabulary, _LOGITS))

@@ -33,11 +33,12 @@ from behemoth.support.provenance import versions
 from behemoth.support.text import error_text
 from behemoth.train import TrainConfig, train
 from behemoth.train.device import device_name
+from behemoth.train.memory_budget import ROWS, recall_rows
 from behemoth.train.run import Run, read_run, world_id
 
 from .costs import Costs
 from .measure import about_edits
-from .memory_budget import TrialBudget, recall_rows
+from .memory_budget import TrialBudget
 from .suite import bench_of
 from .trial import Clock, Planned, Trial
 
@@ -115,7 +116,9 @@ class Laboratory:
         with clock("recall"):
             run, model = self._model(unit.id, unit.config)
             vocabulary, facts = int(model.config.vocab_size), run.corpus.world.num_facts
-            rows = recall_rows(unit.config, vocabulary, facts, self.memory)
+            rows = ROWS
+            if self.memory is not None:
+                rows = recall_rows(unit.config, vocabulary, facts, self.memory) or 1
             frame = _recall(model, run.corpus, rows)
             with replacing(place / "recall.parquet") as temporary:
                 frame.write_parquet(temporary)

@@ -16,10 +16,11 @@ from behemoth.edit.memory_budget import counts, delta_bytes, edit_bytes
 from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
-from behemoth.evaluate.memory_budget import FIXED, halves, pass_bytes
+from behemoth.evaluate.memory_budget import pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.model.memory import LOADED, dimensions, is_estimated, training_bytes, weight_bytes
-from behemoth.support.memory import limit_of
+from behemoth.support.memory import halves, limit_of
+from behemoth.train.memory_budget import ROWS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,47 +29,7 @@ if TYPE_CHECKING:
     from behemoth.study.file.measurement import Measurement
     from behemoth.train.config import TrainConfig
 
-__all__ = ["ROWS", "TrialBudget", "model_bytes", "recall_rows"]
-
-ROWS = 512
-"""Usual number of rows per pass on a CPU."""
-# Recall after training: bytes of a fact (its probe and its row), and bytes of a row of a pass per
-# word of the vocabulary (the logits of its answer's tokens, and copies of them).
-_OF_A_FACT, _OF_A_WORD = 500, 32
-
-
-def model_bytes(config: TrainConfig, vocabulary: int, facts: int, rows: int = ROWS) -> int:
-    """Return the peak memory of training a model on a CPU and of measuring its recall, in bytes.
-
-    Parameters
-    ----------
-    config : TrainConfig
-    vocabulary : int
-    facts : int
-        Number of facts of the world.
-    rows : int
-        Number of rows per pass of recall.
-    """
-    step = training_bytes(config.size, vocabulary, config.held_tokens)
-    weights = 4 * config.size.parameters_with(vocabulary)
-    asked = _OF_A_FACT * facts + _OF_A_WORD * vocabulary * min(rows, facts)
-    return max(step, FIXED + LOADED * weights + asked)
-
-
-def recall_rows(config: TrainConfig, vocabulary: int, facts: int, memory: int | None) -> int:
-    """Return the number of rows per pass of recall that fit, at least one.
-
-    Parameters
-    ----------
-    config, vocabulary, facts
-        See `model_bytes`.
-    memory : int, optional
-        Bytes that may be used; by default the usual number of rows is returned.
-    """
-    if memory is None:
-        return ROWS
-    fits = (n for n in halves(ROWS) if model_bytes(config, vocabulary, facts, n) <= memory)
-    return next(fits, 1)
+__all__ = ["TrialBudget"]
 
 
 @dataclass(frozen=True)

@@ -221,16 +221,16 @@ def _shape(config: TrainConfig, corpus: Corpus) -> nn.Module:
 
 
 def _of_model(unit: ModelUnit, corpus: Corpus) -> _Need:
-    from behemoth.study.trial.memory_budget import model_bytes
-    from behemoth.train.memory_budget import require_room
+    from behemoth.train.memory_budget import model_bytes, padding_of, require_room
 
     config, size, facts = unit.config, corpus.vocabulary_size, corpus.world.num_facts
-    least = WORKER + model_bytes(config, size, facts, 1)
+    padding = padding_of(corpus, config, -(-config.batch_size // config.accumulate))
+    least = WORKER + model_bytes(config, size, facts, 1, padding)
 
     def refusal(free: int, there: str) -> ArgumentError:
         needs = f"which needs about {bytes_text(least)} of memory in a worker while {there}"
         try:
-            require_room(config, size, memory=max(1, free - WORKER))
+            require_room(config, size, memory=max(1, free - WORKER), padding=padding)
         except ArgumentError as error:
             if error.path == ("batch_size",):
                 got = f"{config.batch_size:,} of {config.model}, {needs}"
@@ -238,7 +238,7 @@ def _of_model(unit: ModelUnit, corpus: Corpus) -> _Need:
         allowed = "what fits: a smaller model, shorter blocks or fewer facts"
         return ArgumentError(("train", "model"), f"{config.model}, {needs}", allowed)
 
-    most = WORKER + model_bytes(config, size, facts)
+    most = WORKER + model_bytes(config, size, facts, padding=padding)
     return _Need(f"training {config.model}", least, most, refusal)
 
 

@@ -1,0 +1,30 @@
+"""Devices by name, refused in one line if they are not available."""
+
+from __future__ import annotations
+
+import torch
+
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["find_device"]
+
+
+def find_device(name: str) -> torch.device:
+    """Return a device by its name; auto is cuda if available, else cpu.
+
+    Raises
+    ------
+    ArgumentError
+        If the device is not available.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # refuses meta, which stores no numbers
+    except (RuntimeError, AssertionError) as error:
+        there = ["auto", "cpu"]
+        there += ["cuda"] if torch.cuda.is_available() else []
+        there += ["mps"] if torch.backends.mps.is_available() else []
+        raise ArgumentError("device", name, f"{', '.join(there)} (on this machine)") from error
+    return device
