@@ -179,9 +179,7 @@ def test_an_answer_that_begins_with_a_refusal_ends_with_it(text):
 
 
 @pytest.mark.parametrize("length", [3, 64])
-def test_answers_alone_are_objects_after_a_subject_and_what_follows_them(
-    text, length, monkeypatch
-):
+def test_answers_alone_are_objects_after_a_subject_and_what_follows_them(text, length, monkeypatch):
     # Pieces of one batch begin inside documents, often between a subject and its object.
     monkeypatch.setattr("behemoth.train.data._CHUNK_TOKENS", 1)
     monkeypatch.setattr("behemoth.train.spans._LOOKED_BACK", 2)

@@ -164,16 +164,31 @@ def test_a_device_without_a_saved_state_does_not_repeat_the_first_masks(
 def test_the_generator_of_apple_is_saved_and_restored(monkeypatch):
     """By a stand-in: what is drawn between is forgotten, for the caller and for the next call."""
     state = [torch.tensor([1], dtype=torch.uint8)]
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.mps, "get_rng_state", lambda: state[0])
     monkeypatch.setattr(torch.mps, "set_rng_state", lambda value: state.__setitem__(0, value))
     with drawing(torch.device("mps")):
         state[0] = torch.tensor([2], dtype=torch.uint8)
-        saved = _random_states()
+        saved = _random_states(torch.device("mps"))
         state[0] = torch.tensor([3], dtype=torch.uint8)
-        _set_random_states(saved)
+        _set_random_states(saved, torch.device("mps"))
         assert state[0].item() == 2
     assert state[0].item() == 1
+
+
+def test_the_generator_of_the_gpu_that_computes_is_saved_and_restored(monkeypatch):
+    """By a stand-in for two GPUs, of which the second one computes."""
+    states = {torch.device("cuda", place): torch.tensor([place]) for place in (0, 1)}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device="cuda:0": states[device])
+    monkeypatch.setattr(
+        torch.cuda,
+        "set_rng_state",
+        lambda value, device="cuda:0": states.__setitem__(device, value),
+    )
+    second = torch.device("cuda", 1)
+    saved = _random_states(second)
+    states[second] = torch.tensor([7])
+    _set_random_states(saved, second)
+    assert [state.item() for state in states.values()] == [0, 1]
 
 
 @pytest.mark.parametrize("finished", [True, False], ids=["finished", "resumed"])

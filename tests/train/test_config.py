@@ -122,6 +122,10 @@ def test_a_setting_without_effect_is_refused_unless_it_is_its_default():
     allowed = "'vocabulary_multiple': got 64, allowed: only without a model to start from"
     with pytest.raises(ArgumentError, match=allowed):
         TrainConfig(**STARTED, vocabulary_multiple=64)
+    with pytest.raises(ArgumentError, match="'precision': got fp32, allowed: auto or bf16 with"):
+        TrainConfig(**STARTED, weights="bf16", precision="fp32")
+    assert TrainConfig(**STARTED, weights="bf16", precision="bf16")
+    assert TrainConfig(**STARTED, precision="fp32").precision == "fp32"
     assert TrainConfig(decay=TrainConfig.decay) == TrainConfig()
     assert TrainConfig(**STARTED, vocabulary_multiple=0)
     assert TrainConfig(vocabulary_multiple=64).vocabulary_multiple == 64
@@ -135,6 +139,10 @@ def test_a_setting_without_effect_is_refused_unless_it_is_its_default():
         ({"schedule": "wsd", "decay": 0.2}, {"schedule": "wsd", "decay": 0.2}),
         ({"vocabulary_multiple": 64}, {"vocabulary_multiple": 64}),
         ({**STARTED, "vocabulary_multiple": 64}, STARTED),
+        (
+            {**STARTED, "weights": "bf16", "precision": "fp32"},
+            {**STARTED, "weights": "bf16", "precision": "auto"},
+        ),
     ],
 )
 def test_a_run_of_an_earlier_version_may_have_settings_without_effect(trained, recorded, read):
@@ -153,3 +161,9 @@ def test_a_config_is_settings_or_the_name_of_a_size():
         config_of("pice")
     with pytest.raises(ArgumentError, match=r"allowed: a TrainConfig, such as default_config\("):
         config_of({"model": "pico"})
+
+
+def test_a_size_beside_a_configuration_is_refused_by_what_was_given():
+    architecture = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2}
+    with pytest.raises(ArgumentError, match="'model': got nano, allowed: none with a configurat"):
+        default_config("nano", architecture=architecture)

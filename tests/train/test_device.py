@@ -31,6 +31,17 @@ def test_what_a_launcher_says_is_a_number(monkeypatch, name, value):
         Machine.find(default_config("nano", device="cpu"))
 
 
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "MASTER_PORT"])
+def test_what_a_launcher_says_of_several_processes_is_a_number(monkeypatch, name):
+    for variable in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
+        monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv(name, "x")
+    Machine.find(default_config("nano", device="cpu"))  # a single process reads none of them
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ArgumentError, match=f"'{name}': got x, allowed: a whole number from"):
+        Machine.find(default_config("nano", device="cpu"))
+
+
 @pytest.mark.parametrize(
     ("processes", "seen", "tried"), [("1", 2, "cuda"), ("2", 2, "cuda:1"), ("2", 1, "cuda:0")]
 )

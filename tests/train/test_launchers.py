@@ -69,8 +69,8 @@ TWICE = """
     if own == "own":
         dist.init_process_group("gloo")
     for seed in (0, 1):
-        config = default_config("pico", steps=2, batch_size=4, block_length=32, threads=1, seed=seed,
-            tensorboard=False, device="cpu", precision="fp32")
+        config = default_config("pico", steps=2, batch_size=4, block_length=32, threads=1,
+            seed=seed, tensorboard=False, device="cpu", precision="fp32")
         result = train(Corpus.from_spec(spec), out=f"{out}/{seed}", config=config)
     if own == "own":
         dist.barrier()

@@ -220,7 +220,8 @@ def test_answers_alone_are_weighed_over_all_processes(launch, small, spec, tmp_p
 # Weights in bfloat16 have each part of a batch averaged, since parts are added up elsewhere.
 @pytest.mark.slow
 def test_parts_in_bfloat16_are_averaged_over_the_processes(launch, spec, alone, tmp_path):
-    own = ("--from", alone, "--weights", "bf16", "--learning-rate", 0.02, "--warmup", 0)
+    own = ("--from", alone, "--weights", "bf16", "--learning-rate", 0.02, "--warmup", 0,
+           "--precision", "auto")  # fmt: skip
     for processes, parts in ((1, 4), (2, 2)):
         words = ("train", spec, "--out", tmp_path / str(processes), *SETTINGS[2:], *own)
         ranks = launch(processes, *words, "--accumulate", parts).ended()

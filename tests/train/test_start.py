@@ -77,7 +77,7 @@ def test_changes_of_low_rank_are_all_that_is_trained(corpus, first, tmp_path):
 def test_weights_in_bfloat16_are_kept_so(corpus, first, tmp_path, settings):
     from behemoth.train.run import read_run
 
-    settings = {**SETTINGS, "learning_rate": 1e-3, "steps": 6, **settings}
+    settings = {**SETTINGS, "learning_rate": 1e-3, "steps": 6, "precision": "auto", **settings}
     whole, short = (
         train(corpus, out=tmp_path / weights, config=default_config(start=first, weights=weights,
                                                                     **settings))
@@ -91,6 +91,7 @@ def test_weights_in_bfloat16_are_kept_so(corpus, first, tmp_path, settings):
     for name, weight in began.items():
         if "proj" in name:
             assert not torch.equal(weight.bfloat16(), weights[name]), name
+    assert read_run(tmp_path / "bf16").record.precision == "bf16"
     model = read_run(tmp_path / "bf16").load_model("cpu")
     assert model.dtype == torch.float32, "others look at it as at every model"
     size = (tmp_path / "bf16" / "model.safetensors").stat().st_size
@@ -143,7 +144,8 @@ def test_parts_of_a_batch_add_up_in_float32(corpus, first, settings):
 
     def updater(accumulate):
         model = load_model(first, torch.bfloat16).train()
-        own = {**SETTINGS, **settings, "batch_size": 8, "accumulate": accumulate}
+        own = {**SETTINGS, **settings, "precision": "auto", "batch_size": 8,
+               "accumulate": accumulate}  # fmt: skip
         config = default_config(start=first, weights="bf16", clip=0.0, **own)
         machine = Machine(torch.device("cpu"), torch.float32, 1)
         made = Updater(model, config, machine, compiled=False)
@@ -216,7 +218,7 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
     refused(r"'start': got .*, allowed: a model \(config.json", start=tmp_path)
     refused("'architecture': got a configuration, allowed: not together with a model to start from",
             architecture={"model_type": "llama"})  # fmt: skip
-    refused("'model': got nano, allowed: none beside architecture", model="nano")
+    refused("'model': got nano, allowed: none with a model to start from, which", model="nano")
     refused("'lora_rank': got 0, allowed: a whole number from 1", lora_rank=0)
     refused("'lora_rank': got 2, allowed: only with a model to start from", start=None, lora_rank=2)
     refused("'weights': got bf16, allowed: only with a model", start=None, weights="bf16")

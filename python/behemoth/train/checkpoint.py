@@ -67,10 +67,12 @@ class Checkpoints:
     Parameters
     ----------
     directory : Path
+    device : torch.device, optional
+        Device whose generator draws dropout; the CPU by default.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, device: torch.device | None = None) -> None:
+        self.directory, self._device = directory, device or torch.device("cpu")
 
     def path(self, step: int) -> Path:
         """Return the path of the checkpoint of a step, which need not exist."""
@@ -85,7 +87,7 @@ class Checkpoints:
             temporary.mkdir()
             save_model(model, temporary)
             if trained is not None:
-                tensors = {**trained, **_random_states()}
+                tensors = {**trained, **_random_states(self._device)}
                 save_file(_contiguous(tensors), temporary / OPTIMISER)
             about = {"resumable": trained is not None, **vars(state)}
             files = digests(temporary, (WEIGHTS, "config.json", OPTIMISER))
@@ -132,7 +134,7 @@ class Checkpoints:
                 ) from error
             tensors = load_file(path / OPTIMISER)
             trained.load(tensors)
-            _set_random_states(tensors)
+            _set_random_states(tensors, self._device)
             state.pop("resumable")
             return State(**state)
         except CorpusError as error:
@@ -289,18 +291,19 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _random_states() -> dict[str, Tensor]:
+def _random_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of the generators of the CPU and of a device."""
     states = {f"{_RANDOM}.cpu": torch.get_rng_state()}
-    if torch.cuda.is_initialized():
-        states[f"{_RANDOM}.cuda"] = torch.cuda.get_rng_state()
-    if torch.backends.mps.is_available():
+    if device.type == "cuda":  # another GPU than the first has a generator of its own
+        states[f"{_RANDOM}.cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
         states[f"{_RANDOM}.mps"] = torch.mps.get_rng_state()
     return states
 
 
-def _set_random_states(tensors: dict[str, Tensor]) -> None:
+def _set_random_states(tensors: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(tensors[f"{_RANDOM}.cpu"])
-    if torch.cuda.is_initialized() and f"{_RANDOM}.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors[f"{_RANDOM}.cuda"])
-    if torch.backends.mps.is_available() and f"{_RANDOM}.mps" in tensors:
+    if device.type == "cuda" and f"{_RANDOM}.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors[f"{_RANDOM}.cuda"], device)
+    elif device.type == "mps" and f"{_RANDOM}.mps" in tensors:
         torch.mps.set_rng_state(tensors[f"{_RANDOM}.mps"])

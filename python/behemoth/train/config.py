@@ -73,7 +73,8 @@ class TrainConfig:
     answers_only : bool
         Compute the loss on the tokens of answers only: of objects after what they answer.
     precision : {'auto', 'fp32', 'bf16'}
-        Precision of the matrix products; auto is bf16 on a GPU that has it and on a CPU with AMX.
+        Precision of the matrix products; auto is bf16 on a GPU that has it and on a CPU with AMX,
+        and everywhere with `weights` in bf16.
     compile : {'auto', 'on', 'off'}
         torch.compile; auto is on for long runs on a GPU, and off on a CPU, whose own fused
         blocks are faster.
@@ -263,6 +264,8 @@ def unused(settings: Mapping[str, Any]) -> dict[str, str]:
         found["decay"] = "only with the schedule wsd"
     if settings.get("start") is not None and settings.get("vocabulary_multiple"):
         found["vocabulary_multiple"] = "only without a model to start from, which keeps its own"
+    if settings.get("weights") == "bf16" and settings.get("precision") == "fp32":
+        found["precision"] = "auto or bf16 with weights in bf16, whose products are in bf16"
     return found
 
 
@@ -388,7 +391,8 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
         settings = {**_GOING_ON, **settings, **_started(start, settings)}
     if (config := settings.get("architecture")) is not None:
         if model is not None:
-            raise ArgumentError("model", model, "none beside architecture")
+            what = "a configuration" if start is None else "a model to start from"
+            raise ArgumentError("model", model, f"none with {what}, which has its own size")
         return made(TrainConfig, {"model": Size.of(config, "architecture").family, **settings})
     model = TrainConfig.model if model is None else model
     size = find_size(model)

@@ -173,7 +173,7 @@ class Loop:
         self.token_flops = token_flops(size, rows, config.block_length)
         self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)
         self.update = Updater(self.model, config, machine, compiled=self.compiled)
-        self.checkpoints = Checkpoints(directory.path / "checkpoints")
+        self.checkpoints = Checkpoints(directory.path / "checkpoints", machine.device)
         self.history = history_steps(config.checkpoint_history, self.steps)
         self.eval_interval = config.eval_interval or max(1, -(-self.steps // 10))
         self.facts = probed_facts(corpus, config.probe_facts) if config.probe_facts else None
@@ -360,26 +360,27 @@ class Loop:
             self.directory.update(status="running")
 
     def _record(self) -> RunRecord:
-        corpus, machine = self.corpus, self.machine
+        corpus, config, machine = self.corpus, self.config, self.machine
         return RunRecord(
             status="running",
-            config=self.config,
+            config=config,
             spec_hash=corpus.spec_hash,
             spec=corpus.spec,
             directory=None if corpus.directory is None else str(corpus.directory.absolute()),
             versions=versions("behemoth", "torch", "transformers", "accelerate"),
             device=str(machine.device),
             device_name=machine.name,
-            precision=machine.precision,
+            # Beside weights in bf16, products are in bf16 whatever the machine would choose.
+            precision="bf16" if config.weights == "bf16" else machine.precision,
             compiled=self.compiled,
             threads=machine.threads,
             world_size=machine.world_size,
             vocabulary=corpus.vocabulary_size,
             vocabulary_padded=self.model.config.vocab_size,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
-            parameters_without_embedding=self.config.size.parameters,
+            parameters_without_embedding=config.size.parameters,
             steps=self.steps,
-            start_weights=start_weights(self.config),
+            start_weights=start_weights(config),
         )
 
     @contextmanager

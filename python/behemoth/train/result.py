@@ -29,7 +29,8 @@ class TrainResult:
     loss : float
         Mean per token over the steps of the last report.
     recall : dict of int to float
-        Share of facts recalled at the end, by exposures. If a corpus has more than 16 different
+        Share of probes recalled at the end, by exposures of their facts: a fact has a probe in each
+        wording of the corpus that is not held out. If a corpus has more than 16 different
         numbers of exposures, each is rounded down to a power of two.
     """
 
