@@ -232,6 +232,22 @@ def test_a_directory_of_another_kind_is_refused(run, made):
     assert listing(out) == before
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_stopped_successor_of_another_kind_is_refused_as_it_is(run, name, tmp_path, trained):
+    """What it replaces was set aside; it is not moved back over what is new."""
+    found = case(name, run, tmp_path, trained)
+    out, record = tmp_path / "out", "gates.json"
+    for folder, text in ((out, "new"), (out / ".replaced-1", "old")):
+        folder.mkdir()
+        for file in (record, "page.html"):
+            (folder / file).write_text(text)
+    (out / ".unfinished").write_text(f"{record}\n")
+    before = listing(out)
+    for force in ((), ("--force",)):
+        assert run(*found.new, "--out", out, *force).code == 2
+        assert listing(out) == before
+
+
 def test_files_of_our_names_that_are_not_ours_are_not_written_over(run, made, tmp_path):
     found, out = made
     names = [path.name for path in out.iterdir() if path.is_file() and path.name != found.record]

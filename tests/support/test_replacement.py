@@ -5,6 +5,7 @@ import pytest
 from behemoth.support import locks, replacement
 from behemoth.support.locks import lock_folder
 from behemoth.support.replacement import (
+    RECORDS,
     Kind,
     clear,
     finish,
@@ -134,6 +135,28 @@ def test_killed_before_its_record_a_successor_never_was(place, contents):
     (place / "weights").write_text("half")
     recover(place, KIND)
     assert contents(place) == before
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_a_directory_of_another_kind_is_not_recovered(place, contents, unfinished):
+    with pytest.raises(ZeroDivisionError):
+        fails(place, lambda: made(place, "new"))
+    if unfinished:  # killed before its record
+        (place / "run.json").unlink()
+    else:
+        (place / ".unfinished").unlink()
+    for name in (".replacing-2", ".discarded-3"):
+        (place / name).mkdir()
+        (place / name / "weights").write_text("old")
+    before = contents(place)
+    others = [Kind(record, ("weights",)) for record in (*RECORDS, "spec.toml")]
+    for kind in others:
+        if kind.record != KIND.record:
+            recover(place, kind)
+            assert contents(place) == before, kind
+            assert foreign(place, kind) is not None, kind
+    recover(place, KIND)
+    assert contents(place) != before
 
 
 def test_what_was_going_goes(place):

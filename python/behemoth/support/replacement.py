@@ -26,7 +26,7 @@ from pathlib import Path
 from .checks import check_directory
 from .errors import ArgumentError
 from .files import left_by_writers, remove_empty_parents, sweep_folder, write_bytes
-from .kinds import held
+from .kinds import KINDS, held
 
 __all__ = [
     "RECORDS", "UNFINISHED", "Kind", "check_kind", "clear", "finish", "foreign", "is_under_way",
@@ -159,7 +159,13 @@ def is_under_way(place: Path, kind: Kind) -> bool:
 
 
 def recover(place: Path, kind: Kind) -> None:
-    """Finish or undo the moves of a killed call; the caller holds a lock."""
+    """Finish or undo the moves of a killed call; the caller holds a lock.
+
+    A directory of another kind is left as it is: what was set aside there is older than what
+    stands there now, and the caller is about to refuse it.
+    """
+    if _is_of_another(place, kind):
+        return
     for _, path in _folders(place, _GOING):
         shutil.rmtree(path)
     for _, path in _folders(place, _MOVING):
@@ -168,6 +174,15 @@ def recover(place: Path, kind: Kind) -> None:
     if not (place / kind.record).exists():
         for _, path in _folders(place, _ASIDE)[-1:]:
             _restore(place, kind, path)
+
+
+def _is_of_another(place: Path, kind: Kind) -> bool:
+    """Return whether a directory has the record of another kind, or was begun as one."""
+    if any((place / name).is_file() for name in RECORDS if name != kind.record):
+        return True
+    begun = place / UNFINISHED
+    other = {f"{name}\n".encode() for name in KINDS if name != kind.record}
+    return begun.is_file() and begun.read_bytes() in other
 
 
 def finish(place: Path) -> None:
