@@ -227,6 +227,17 @@ def test_another_corpus_is_replaced_by_force_alone(corpus, s3, stored, files, tm
     assert stored(url) == files(tmp_path / "other")
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_directory_of_another_kind_is_not_replaced(run, directory, tmp_path, files, force):
+    url = (tmp_path / "store").as_uri()
+    bh.export(directory, url, to="jsonl")
+    before = files(tmp_path / "store")
+    words = ("gen", "--facts", 60, "--out", url, *(["--force"] * force))
+    line = run(*words).refused()
+    assert f"argument '--out': got {url}, which is an export, allowed: a new place, or " in line
+    assert files(tmp_path / "store") == before
+
+
 def test_the_command_takes_a_url(s3, run, directory, stored, files, tmp_path):
     words = ("gen", "--spec", directory / "spec.toml", "--probes", 20)
     expected = run(*words, "--out", "s3://corpora/cli", "--dry-run", "--json").json()

@@ -279,7 +279,12 @@ def test_an_export_goes_there(url, directory, run, tmp_path, files, cache):
     bh.pull("s3://corpora/jsonl", tmp_path / "back")
     assert files(tmp_path / "back") == files(tmp_path / "local")
     assert run(*words, "--out", "s3://corpora/jsonl").code == 0  # again, which sends nothing
-    assert "something else (manifest.json)" in run(*words, "--out", url).refused(1)
+    kept = files(directory)
+    for force in ((), ("--force",)):
+        line = run(*words, "--out", url, *force).refused()
+        assert f"got {url}, which is a corpus, allowed: a new place, or that of an export" in line
+        bh.pull(url, tmp_path / f"pulled{len(force)}")
+        assert files(tmp_path / f"pulled{len(force)}") == kept
 
 
 def test_another_export_is_refused_before_its_work_and_jams_nothing(

@@ -41,7 +41,7 @@ _WRITTEN = (
            parse.engine, "local"),
     Option("memory", "SIZE", "Limit on memory, such as 500MB: as many threads write as fit.",
            bytes_of),
-    force("the corpus that is there", "DIR"),
+    force("the corpus that is there", "DIR", stores=True),
 )  # fmt: skip
 OPTIONS = (
     Option("out", "DIR|URL",

@@ -141,13 +141,13 @@ def flag(key: str, help: str, names: str | None = None) -> Option:  # noqa: A002
     return Option(key, None, help, names=names)
 
 
-def force(what: str, place: str) -> Option:
-    """Return the option that replaces an existing directory."""
-    return flag(
-        "force",
-        f"Replace {what}, even if the new one is the same; the old one stays in "
-        f"{place}/.replaced-1 until the new one is complete.",
+def force(what: str, place: str, *, stores: bool = False) -> Option:
+    """Return the option that replaces an existing directory; with `stores`, also at a URL."""
+    kept = (
+        f"the old one stays in {place}/.replaced-1 until the new one is complete"
+        + ", and at a URL it is not kept" * stores
     )
+    return flag("force", f"Replace {what}, even if the new one is the same; {kept}.")
 
 
 def field_options(

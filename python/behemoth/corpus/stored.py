@@ -60,7 +60,8 @@ def write_to_store(
     Raises
     ------
     ArgumentError
-        When `url` is not the URL of a store, or `force` is true for a part.
+        When `url` is not the URL of a store or holds a directory of another kind, or `force` is
+        true for a part.
     CorpusError
         When the URL contains something else, or another process of this machine is writing to it.
     StoreError
@@ -114,7 +115,7 @@ def _begun(url: str) -> tuple[Corpus, dict[str, Entry]]:
 
 def version_in_store(url: str) -> int | None:
     """Return the format version of the corpus at a URL, complete or not; None if there is none."""
-    place = target_of("out", url, MANIFEST, None).place
+    place = target_of("out", url, MANIFEST, None, same_kind=True).place
     spec = place.read("spec.toml")
     try:
         version = None if spec is None else read_toml(spec.decode()).get("format_version")
@@ -128,7 +129,7 @@ def _opened(
     corpus: Corpus, url: str, part: tuple[int, int], *, force: bool = False
 ) -> Generator[_Job]:
     """Open a place in a store for a corpus, and lock the stage of this part."""
-    target = target_of("out", url, MANIFEST, corpus.spec_hash, force=force)
+    target = target_of("out", url, MANIFEST, corpus.spec_hash, force=force, same_kind=True)
     place, ledger = target.place, target.ledger
     within = "" if part == (0, 1) else f"-part-{part[0]:05}-of-{part[1]:05}"
     stage = stage_of("out", url, within)

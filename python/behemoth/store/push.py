@@ -10,7 +10,8 @@ from pathlib import Path
 
 from behemoth.support.checks import flag, path_of
 from behemoth.support.digests import damaged
-from behemoth.support.errors import CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.kinds import KINDS
 from behemoth.support.progress import ProgressLike, task
 
 from .files import DIRECTORIES, STUDY, files_of, identity_of, in_order, record_of, unfinished
@@ -323,7 +324,13 @@ def check_forced(target: Target) -> None:
 
 
 def target_of(
-    argument: str, url: str | Place, record: str, identity: str | None, *, force: bool = False
+    argument: str,
+    url: str | Place,
+    record: str,
+    identity: str | None,
+    *,
+    force: bool = False,
+    same_kind: bool = False,
 ) -> Target:
     """Open a place to send a directory to, and refuse one that holds something else.
 
@@ -338,6 +345,8 @@ def target_of(
         None if it is not yet known.
     force : bool
         Allow the replacement of another directory.
+    same_kind : bool
+        Refuse a directory of another kind, also with `force`.
 
     Raises
     ------
@@ -360,6 +369,10 @@ def target_of(
         return Target(place, Ledger(record, identity or ""), sizes)
     first = next(iter(named.values()))
     wanted = first.identity if identity is None else identity
+    kinds = [row.record for row in named.values() if row.record != record]
+    if kinds and same_kind:
+        got = f"{place.url}, which is {KINDS[kinds[0]]}"
+        raise ArgumentError(argument, got, f"a new place, or that of {KINDS[record]}")
     other = [name for name, row in named.items() if (row.record, row.identity) != (record, wanted)]
     if other and not force:
         row = named[other[0]]

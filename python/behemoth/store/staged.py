@@ -56,7 +56,7 @@ def staged(
     same : callable
         Called with the values of a record; returns whether its directory may be resumed.
     force : bool
-        Replace another directory at the URL.
+        Replace another directory of this kind at the URL. The store keeps no old version.
     progress : callable or Progress, optional
         Called with the progress of the transfer.
 
@@ -65,7 +65,8 @@ def staged(
     ArgumentError, CorpusError, StoreError
         Before any work if the cause is known by then, otherwise when the directory is sent.
     """
-    target, identity = target_of(argument, url, record, None, force=force), digest(data)
+    target = target_of(argument, url, record, None, force=force, same_kind=True)
+    identity = digest(data)
     there = target.place.read(record) if target.replaces is None else None
     if there is None:  # nothing, or an incomplete directory
         target_of(argument, target.place, record, identity, force=force)
