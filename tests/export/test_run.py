@@ -1,6 +1,7 @@
 """What an export refuses, and what it does where there are no hard links."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export import FORMATS, export, get_format
 from behemoth.export.inspection import verify_export
 from behemoth.export.source import Source
+from behemoth.support.digests import unchecked
 
 
 @pytest.fixture
@@ -132,12 +134,41 @@ def test_shards_that_a_format_cannot_hold_are_refused(directory, to, most):
 def test_an_unfinished_corpus_is_refused(tmp_path):
     corpus = Corpus(World(subjects=300, relations=2, objects=5), exposures=20, shard_bytes=1 << 16)
     corpus.write(tmp_path / "corpus", part=(0, 2), probes=0)
-    with pytest.raises(CorpusError, match="is not complete: run the same `behemoth gen` again"):
+    with pytest.raises(CorpusError, match="shards are there; `behemoth gen` with the same"):
         export(tmp_path / "corpus", tmp_path / "out", to="olmo")
 
 
 def test_a_shard_of_another_length_is_refused(directory, tmp_path):
     shard = directory / "tokens" / "00000.bin"
     np.fromfile(shard, np.uint16)[:-11].tofile(shard)
-    with pytest.raises(CorpusError, match=r"00000.bin has 1309 tokens, and the manifest says 1320"):
+    with pytest.raises(
+        CorpusError, match=r"00000.bin has 2,618 bytes, and the manifest says 2,640"
+    ):
+        export(directory, tmp_path / "out", to="olmo")
+
+
+@pytest.mark.parametrize("to", ["jsonl", "olmo", "megatron"])
+def test_a_damaged_shard_is_not_exported_as_if_it_were_intact(directory, tmp_path, to):
+    shard = directory / "tokens" / "00000.bin"
+    tokens = np.fromfile(shard, np.uint16)
+    tokens[5] = tokens[16]
+    assert tokens.tobytes() != shard.read_bytes()
+    tokens.tofile(shard)
+    with pytest.raises(CorpusError, match=r"00000.bin is damaged: it is not what was written"):
+        export(directory, tmp_path / "out", to=to)
+    assert not (tmp_path / "out").exists()
+    with unchecked():
+        export(directory, tmp_path / "out", to=to)
+    assert verify_export(tmp_path / "out").ok  # an export of what is there
+
+
+@pytest.mark.parametrize("sums", [False, True])
+def test_a_manifest_without_its_shards_is_not_exported_as_nothing(directory, tmp_path, sums):
+    file = directory / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "shards": []}))
+    if not sums:  # a corpus of an earlier version
+        (directory / "sums.json").unlink()
+    with pytest.raises(CorpusError, match=r"manifest.json is damaged: it "):
+        export(directory, tmp_path / "out", to="olmo")
+    with pytest.raises(CorpusError, match=r"it lists 0 shards"), unchecked():
         export(directory, tmp_path / "out", to="olmo")

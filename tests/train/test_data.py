@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from behemoth import ArgumentError, Corpus, CorpusError, World
+from behemoth.support.digests import unchecked
 from behemoth.train.data import BlockDataset, BlockStream, DataConfig
 
 LENGTH, BATCH = 48, 3
@@ -80,6 +81,23 @@ def test_an_unfinished_directory_is_refused(tmp_path):
     corpus.write(tmp_path / "corpus", probes=0, part=(0, 2))
     with pytest.raises(CorpusError, match=r"not all of its .* shards are there"):
         BlockDataset(Corpus.open(tmp_path / "corpus"))
+
+
+def test_damaged_shards_are_refused_and_workers_do_not_read_them_twice(
+    rich_corpus, tmp_path, monkeypatch
+):
+    rich_corpus.write(tmp_path / "corpus", probes=0)
+    stream = BlockStream(Corpus.open(tmp_path / "corpus"), DataConfig(LENGTH, BATCH))
+    file = tmp_path / "corpus" / "tokens" / "00000.bin"
+    tokens = np.fromfile(file, np.uint16)
+    tokens[3] ^= 1
+    tokens.tofile(file)
+    ForkingPickler.loads(ForkingPickler.dumps(stream))
+    with pytest.raises(CorpusError, match=r"00000.bin is damaged"):
+        BlockStream(Corpus.open(tmp_path / "corpus"), DataConfig(LENGTH, BATCH))
+    tokens[:-1].tofile(file)
+    with unchecked(), pytest.raises(CorpusError, match=r"00000.bin has .* bytes, and the manifest"):
+        BlockDataset(Corpus.open(tmp_path / "corpus"), LENGTH)
 
 
 def test_epochs_follow_each_other(rich_corpus, everything):

@@ -726,8 +726,10 @@ class Corpus:
         """The manifest of an opened directory."""
         return read_manifest(self.require_directory())
 
-    def shard(self, index: int) -> np.memmap[Any, np.dtype[Any]]:
+    def shard(self, index: int) -> NDArray[Any]:
         """Return the tokens of a shard of an opened directory, memory-mapped read-only.
+
+        They are not compared with their digest, as `verify`, `export` and `train` do.
 
         Raises
         ------
@@ -735,6 +737,8 @@ class Corpus:
             When the corpus has no such shard.
         FileNotFoundError
             When the shard is not written yet.
+        CorpusError
+            When it ends within a token.
         """
         if not 0 <= index < self.num_shards:
             raise IndexError(f"shard {index} of {self.num_shards}")

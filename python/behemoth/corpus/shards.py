@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from behemoth.support.digests import damaged
 from behemoth.support.files import check_regular
 
 __all__ = ["SHARDS", "open_shard", "shard_file", "shard_record"]
@@ -29,8 +31,10 @@ def shard_record(shard: int) -> str:
     return f"{SHARDS}{shard:05}.json"
 
 
-def open_shard(directory: Path, shard: int, dtype: np.dtype[Any]) -> np.memmap[Any, np.dtype[Any]]:
+def open_shard(directory: Path, shard: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the tokens of a shard, memory-mapped read-only.
+
+    An empty file, which cannot be mapped, is an empty array.
 
     Parameters
     ----------
@@ -45,7 +49,12 @@ def open_shard(directory: Path, shard: int, dtype: np.dtype[Any]) -> np.memmap[A
     ------
     FileNotFoundError
         When the shard is not written yet.
+    CorpusError
+        When it ends within a token.
     """
-    path = directory / shard_file(shard)
+    path, raw = directory / shard_file(shard), dtype.newbyteorder("<")
     check_regular(path)
-    return np.memmap(path, dtype=dtype.newbyteorder("<"), mode="r")
+    size = path.stat().st_size
+    if size % raw.itemsize:
+        raise damaged(path)
+    return np.memmap(path, dtype=raw, mode="r") if size else np.empty(0, raw)

@@ -92,7 +92,7 @@ class BlockDataset(Dataset[torch.Tensor]):
     ArgumentError
         If the corpus has no complete block.
     CorpusError
-        If the directory is not complete.
+        If the directory is not complete, or a shard is damaged.
 
     Examples
     --------
@@ -160,7 +160,7 @@ class BlockStream(IterableDataset[Batch]):
         If the rank or start block is out of range, the corpus has no complete block, or
         `answers_only` is set and no sentence has its answer at the end.
     CorpusError
-        If the directory is not complete.
+        If the directory is not complete, or a shard is damaged.
     """
 
     def __init__(

@@ -1,0 +1,67 @@
+"""The check of a corpus directory before the tokens in its shards are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from behemoth._gen import digest_file
+from behemoth.support.ahead import ahead
+from behemoth.support.digests import check, checks, damaged, no_record
+from behemoth.support.errors import CorpusError
+from behemoth.support.files import check_regular
+from behemoth.support.provenance import cores
+
+from .shards import shard_file
+from .source import MANIFEST
+from .write import read_corpus_sums
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+__all__ = ["intact_manifest"]
+
+
+def intact_manifest(corpus: Corpus) -> dict[str, Any]:
+    """Return the manifest of an opened directory whose shards are those that were written.
+
+    The manifest is compared with its digest in ``sums.json``, and each shard with its digest in
+    the manifest, except within `behemoth.support.digests.unchecked`. Sizes are always compared.
+
+    Raises
+    ------
+    CorpusError
+        When the directory is not complete, or a file of it is damaged, which is named.
+    """
+    directory, manifest = corpus.require_directory(), corpus.manifest
+    if not manifest["complete"]:
+        raise CorpusError(
+            f"{directory}: not all of its {corpus.num_shards} shards are there; "
+            "`behemoth gen` with the same options writes the missing ones"
+        )
+    check(directory, read_corpus_sums(corpus, directory), MANIFEST)
+    shards: list[dict[str, Any]] = manifest["shards"]
+    if len(shards) != corpus.num_shards:
+        raise damaged(
+            directory / MANIFEST,
+            f"is damaged: it lists {len(shards)} shards, and its spec makes {corpus.num_shards}",
+        )
+    size = corpus.dtype.itemsize
+    for number, shard in enumerate(shards):
+        path, expected = directory / shard_file(number), shard["tokens"] * size
+        check_regular(path)
+        there = path.stat().st_size if path.is_file() else None
+        if there != expected:
+            what = "is not there" if there is None else f"has {there:,} bytes"
+            raise damaged(
+                path, f"{what}, and the manifest says {expected:,}; `behemoth verify` says more"
+            )
+    if checks():
+        files = [directory / shard_file(number) for number in range(len(shards))]
+        for path, shard, there in zip(
+            files, shards, ahead(digest_file, files, cores()), strict=True
+        ):
+            if "blake3" not in shard:
+                raise no_record(directory / MANIFEST, "manifest of a corpus")
+            if there != shard["blake3"]:
+                raise damaged(path)
+    return manifest
