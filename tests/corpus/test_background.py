@@ -52,6 +52,40 @@ def test_exports_are_backgrounds_as_they_lie(tmp_path, tokenizer, written, kind)
     assert others(tokenizer, tmp_path / kind) == documents_of(written)
 
 
+def test_a_corpus_with_another_tokenizer_of_the_same_size_is_refused(tmp_path, written):
+    """Its ids mean something else: the text would be garbage."""
+    train_tokenizer("stories-en", tmp_path / "bpe", vocabulary=400, documents=200)
+    with pytest.raises(bh.ArgumentError, match="corpus, with another tokenizer, allowed: the corp"):
+        others(tmp_path / "bpe", written)
+
+
+def test_a_corpus_on_another_corpus_has_its_documents(tokenizer, written):
+    assert others(tokenizer, written) == documents_of(written)
+
+
+def test_torn_tokens_of_megatron_are_refused(tmp_path, tokenizer, written):
+    export(written, tmp_path / "m", to="megatron")
+    (file,) = (tmp_path / "m").glob("*.bin")
+    assert others(tokenizer, tmp_path / "m")
+    whole = file.read_bytes()
+    for torn in (whole[:-2], whole + whole[:2]):
+        file.unlink()  # it is a link to the shard
+        file.write_bytes(torn)
+        with pytest.raises(bh.ArgumentError, match=r"bin of [0-9,]+ bytes, allowed: the [0-9,]+ b"):
+            others(tokenizer, tmp_path / "m")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"path": 3}', b"\xff"])
+def test_a_damaged_path_of_a_background_is_named(run, tmp_path, content):
+    base = ("gen", "--subjects", 20, "--relations", 2, "--objects", 5, "--probes", 0)
+    assert run(*base, "--out", tmp_path / "a").code == 0
+    assert run(*base, "--background", tmp_path / "a", "--out", tmp_path / "b").code == 0
+    (tmp_path / "b" / "background.json").write_bytes(content)
+    for verb in ("verify", "inspect"):
+        line = run(verb, tmp_path / "b").refused(1)
+        assert "background.json is damaged: it is not a valid path of a background" in line
+
+
 def test_the_ends_beside_olmos_tokens_decide(tmp_path, tokenizer):
     end = 0
     np.array([5, 6, end, 7, 8, 9, 10, end], "<u4").tofile(tmp_path / "part.npy")

@@ -203,7 +203,8 @@ class Corpus:
         self._objects: dict[int, ObjectTokens] = {}
         self._background = background
         if background is not None:
-            background.check(self.vocabulary)
+            tokenizer = None if text is None or text.tokenizer is None else text.tokenizer.digest
+            background.check(self.vocabulary, tokenizer)
         self.world = world._as(native.world)
         self.directory = None
 

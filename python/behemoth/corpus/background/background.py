@@ -32,6 +32,7 @@ import numpy as np
 from behemoth import _gen
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError
+from behemoth.support.files import check_regular
 from behemoth.support.text import toml_text
 
 from .files import found, open_files
@@ -104,13 +105,20 @@ class Background:
         """The content of `BACKGROUND_FILE`: the path as JSON."""
         return json.dumps({"path": fspath(self.path)}).encode()
 
-    def check(self, vocabulary: Mapping[str, Any]) -> None:
+    def check(self, vocabulary: Mapping[str, Any], tokenizer: str | None) -> None:
         """Refuse a corpus directory whose token ids have other meanings.
 
         Parameters
         ----------
         vocabulary : mapping
             The partition of the token ids of the corpus it is placed in.
+        tokenizer : str, optional
+            Digest of the tokenizer of that corpus. None if it has none: then `vocabulary` names
+            all its words.
+
+        Raises
+        ------
+        ArgumentError
         """
         manifest = self._manifest()
         if manifest is None:
@@ -120,6 +128,14 @@ class Background:
         if theirs != vocabulary["ranges"][: len(theirs)]:
             raise ArgumentError(
                 "background", f"{fspath(self.path)}, with another vocabulary", "the corpus's own"
+            )
+        # Of a tokenizer, the ranges state only the size.
+        grammar = manifest["spec"]["corpus"].get("grammar")
+        if tokenizer is not None and (
+            not isinstance(grammar, Mapping) or grammar.get("tokenizer") != tokenizer
+        ):
+            raise ArgumentError(
+                "background", f"{fspath(self.path)}, with another tokenizer", "the corpus's own"
             )
 
     def __getstate__(self) -> tuple[Path, int, int | None]:
@@ -161,6 +177,13 @@ def read_background(
         The token that ends a document.
     vocabulary : int, optional
         Number of token ids of the tokenizer, if there is one.
+
+    Raises
+    ------
+    ArgumentError
+        When `told` is not valid, or the path leads to no background.
+    CorpusError
+        When `BACKGROUND_FILE` is damaged.
     """
     if told is None:
         return None, None
@@ -177,8 +200,20 @@ def read_background(
             raise ArgumentError(("background", key), toml_text(value), "a path")
     path, noted = told.get("path"), beside / BACKGROUND_FILE
     if path is None and noted.is_file():
-        path = json.loads(noted.read_text(encoding="utf-8"))["path"]
+        path = _noted_path(noted)
     if not isinstance(path, str):
         raise ArgumentError("background", "no path", allowed)
     table = {key: value for key, value in told.items() if key != "path"}
     return Background(found(beside / path), end, vocabulary), table
+
+
+def _noted_path(file: Path) -> str:
+    """Return the path in a `BACKGROUND_FILE`."""
+    check_regular(file)
+    try:
+        path = json.loads(file.read_text(encoding="utf-8"))["path"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        path = None
+    if not isinstance(path, str):
+        raise no_record(file, "path of a background")
+    return path

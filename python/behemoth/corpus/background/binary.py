@@ -27,10 +27,10 @@ def read(file: Path, vocabulary: int | None) -> TokenFile:
         )
     with index.open("rb") as opened:
         megatron = opened.read(len(_MEGATRON)) == _MEGATRON
-    return _read_megatron(index) if megatron else fitted(file, index, raw_ends(index))
+    return _read_megatron(file, index) if megatron else fitted(file, index, raw_ends(index))
 
 
-def _read_megatron(index: Path) -> TokenFile:
+def _read_megatron(file: Path, index: Path) -> TokenFile:
     data = index.read_bytes()
     try:
         _, code, sequences, documents = struct.unpack_from("<QBQQ", data, len(_MEGATRON))
@@ -48,4 +48,11 @@ def _read_megatron(index: Path) -> TokenFile:
         raise ArgumentError("background", f"{fspath(index)}, type {code}", "uint16 or int32")
     if not np.array_equal(places, ends[:-1] * _WIDTHS[code]):
         raise ArgumentError("background", f"{fspath(index)}, with gaps", "contiguous sequences")
+    size, expected = file.stat().st_size, int(ends[-1]) * _WIDTHS[code]
+    if size != expected:
+        raise ArgumentError(
+            "background",
+            f"{fspath(file)} of {size:,} bytes",
+            f"the {expected:,} bytes of the sequences in {index.name}",
+        )
     return TokenFile(_WIDTHS[code], document_ends)
