@@ -172,6 +172,21 @@ def test_workers_of_a_loader_keep_the_order(rich_corpus, everything, workers, wo
     assert torch.equal(joined, wrapped(everything, 5, steps * world_size * BATCH))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("persistent", [False, True])
+def test_every_pass_over_workers_begins_where_the_stream_stands(
+    rich_corpus, everything, persistent
+):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=5)
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=2, multiprocessing_context="fork",
+        persistent_workers=persistent,
+    )  # fmt: skip
+    for batches in (3, 2, 4):
+        taken = take(loader, batches)
+        assert torch.equal(taken, wrapped(everything, 5, batches * BATCH))
+
+
 @pytest.mark.parametrize("kind", ["spec", "directory", "arrays"])
 def test_streams_travel_to_workers_that_are_not_forked(kind, rich_corpus, stored, graph):
     corpus = {"spec": rich_corpus.override({3: 1}), "directory": stored}.get(kind)

@@ -133,7 +133,8 @@ class BlockStream(IterableDataset[Batch]):
     loss.)
 
     In a `torch.utils.data.DataLoader` (``batch_size=None``) worker k of n makes every n-th
-    batch, and the loader puts them back in order.
+    batch, and the loader puts them back in order. Workers have copies of the stream: each pass
+    over the loader begins at the position of this object, also with ``persistent_workers=True``.
 
     Parameters
     ----------
@@ -184,6 +185,7 @@ class BlockStream(IterableDataset[Batch]):
         self._rank, self._world_size = rank, world_size
         self._block = whole_number("start_block", start_block)
         self._loads = 0
+        self._pass: int | None = None  # where passes begin in a worker that is kept
         self._pin_memory = pin_memory
         self._end = corpus.end_of_document
         # If threads make batches in parallel, each batch is made by one of them.
@@ -246,12 +248,17 @@ class BlockStream(IterableDataset[Batch]):
         except ArgumentError:
             raise ArgumentError("state", f"block {block!r}", "a whole number from 0") from None
         self._loads += 1
+        self._pass = None
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches from the current position on, without end."""
         loads = self._loads
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        if info is not None:
+            # A worker has made batches ahead that nobody took, each worker another number.
+            self._pass = self._block if self._pass is None else self._pass
+            self._block = self._pass
         stride = self.step_blocks * workers
         first = self._block + self.step_blocks * worker + self._rank * self.config.batch_size
         together = max(1, _CHUNK_TOKENS // (self.config.batch_size * self.config.block_length))
