@@ -6,7 +6,7 @@ import shutil
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError, Corpus, World, facts, import_, plan, verify
+from behemoth import ArgumentError, Corpus, World, export, facts, import_, plan, verify
 from behemoth.corpus.output import check_target
 
 
@@ -27,8 +27,9 @@ def test_files_of_directories_are_refused_before_the_work(tmp_path, monkeypatch)
     (tmp_path / "run").mkdir()
     shutil.copy(tmp_path / "p" / "probes.parquet", tmp_path / "run" / "metrics.parquet")
     (tmp_path / "run" / "run.json").write_text('{"files": {"metrics.parquet": "0"}}')
+    export(tmp_path / "c", tmp_path / "e", to="parquet")
     files = list(tmp_path.rglob("*.parquet"))
-    assert len(files) == 6
+    assert len(files) == 7
     before = {file: file.read_bytes() for file in files}
     (tmp_path / "link").symlink_to(tmp_path / "p")
     for file in [*files, tmp_path / "link" / "probes.parquet"]:

@@ -19,9 +19,10 @@ __all__ = ["check_target"]
 
 _RECORDS = (
     "run.json", "plan.toml", "edit.json", "delta.json", "suite.json", "trace.json", "tuning.json",
-    "model.json", "trial.json", "export.json", "zoo.json", "sums.json",
+    "model.json", "trial.json", "zoo.json", "sums.json",
 )  # fmt: skip
-"""Records with digests of the files of their directory; ``sums.json`` is that of a corpus."""
+"""Records with digests of the files of their directory; ``sums.json`` is that of a corpus or of an
+export, whose keys are the names."""
 
 _SPEC = "spec.toml"
 _OF_A_SPEC = (TABLE_FILE, EXPOSURES_FILE, *(f"{NAMES_DIRECTORY}/{kind}.parquet" for kind in KINDS))
@@ -74,7 +75,11 @@ def _listed(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
             values = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
         except (OSError, ValueError, RecursionError):
             continue  # somebody else's file of this name, or a damaged one: readers refuse it
-        if isinstance(values, dict) and isinstance(names := values.get(FILES), dict):
+        if not isinstance(values, dict):
+            continue
+        exported = record == "sums.json" and (folder / "export.json").is_file()
+        names = values if exported else values.get(FILES)
+        if isinstance(names, dict):
             yield record, tuple(names)
     if (folder / _SPEC).is_file():
         yield _SPEC, _OF_A_SPEC
