@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -227,7 +229,39 @@ def test_objects_at_hugging_face_are_removed_one_by_one(monkeypatch):
     monkeypatch.setattr(type(place), "sizes", lambda self: there)
     place.remove(["b/c", "gone", "d"])
     root = "datasets/lab/corpora/mine"
-    assert removed == [f"{root}/b/c", f"{root}/d"]
+    assert sorted(removed) == [f"{root}/b/c", f"{root}/d"]
+
+
+def test_commits_at_hugging_face_do_not_overlap(directory, tmp_path, files, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    busy, commits = threading.Lock(), []
+
+    def alone(name):
+        method = getattr(MemoryFileSystem, name)
+
+        def commit(self, *arguments, **more):
+            assert busy.acquire(blocking=False), f"{name} during another commit"
+            try:
+                commits.append(name)
+                time.sleep(0.002)  # what a request takes
+                return method(self, *arguments, **more)
+            finally:
+                busy.release()
+
+        return commit
+
+    names = ("put_file", "pipe_file", "rm_file")
+    store = type("Repository", (MemoryFileSystem,), {name: alone(name) for name in names})
+    monkeypatch.setattr("fsspec.filesystem", lambda protocol, **_: store(skip_instance_cache=True))
+    url, other = "hf://datasets/lab/corpora/mine", bh.Corpus(bh.World(50, 2, 5), exposures=3)
+    bh.push(directory, url)
+    bh.gen(other, url, probes=0, force=True)
+    assert set(commits) == set(names)
+    other.write(tmp_path / "other", probes=0)
+    bh.pull(url, tmp_path / "back")
+    assert files(tmp_path / "back") == files(tmp_path / "other")
 
 
 def test_without_names_nothing_is_listed(monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ class Objects:
         self.url = str(url)
         self._path, self._protocol = url.path, url.protocol
         self._warning, self._warned = threading.Lock(), False
+        # Each change of a Hugging Face repository is a commit, and one that was begun before
+        # another ended is refused.
+        self._changing = threading.Lock() if url.protocol == "hf" else nullcontext()
         with needed():
             import fsspec
         _check_installed(url.protocol)
@@ -72,7 +75,7 @@ class Objects:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small object."""
-        with about(self._url(name)):
+        with self._changing, about(self._url(name)):
             self._fs.pipe_file(self._at(name), data)
 
     def send(self, name: str, file: Path, moved: Moved) -> None:
@@ -83,8 +86,10 @@ class Objects:
             with about(self._url(name)):
                 send_in_parts(self._fs, self._at(name), file, moved, self._warn)
             return
-        with about(self._url(name)):
-            self._fs.put_file(str(file), self._at(name))
+        with self._changing:
+            moved(0)  # raises if another file has failed in the meantime
+            with about(self._url(name)):
+                self._fs.put_file(str(file), self._at(name))
         moved(size)
 
     def fetch(self, name: str, file: Path, size: int, moved: Moved) -> None:
@@ -109,15 +114,14 @@ class Objects:
         if not (wanted := list(names)):  # usual, and a listing may take many requests
             return
         sizes = self.sizes()
-        # Each removal from a Hugging Face repository is a commit, and commits exclude each other.
-        workers = 1 if self._protocol == "hf" else WORKERS
-        carry_out([name for name in wanted if name in sizes], self._remove, workers=workers)
+        carry_out([name for name in wanted if name in sizes], self._remove, workers=WORKERS)
 
     def _remove(self, name: str, moved: Moved) -> None:
-        moved(0)
-        # Another machine may have removed it since it was listed.
-        with about(self._url(name)), suppress(FileNotFoundError):
-            self._fs.rm_file(self._at(name))
+        with self._changing:
+            moved(0)
+            # Another machine may have removed it since it was listed.
+            with about(self._url(name)), suppress(FileNotFoundError):
+                self._fs.rm_file(self._at(name))
 
     def _warn(self, error: PermissionError) -> None:
         """Warn once that uploads to this store cannot be resumed."""
