@@ -215,6 +215,27 @@ def test_two_that_send_at_once_keep_each_others_entries(parts, url, monkeypatch)
     assert {"trials/t0/trial.json", "trials/t1/trial.json"} <= set(held(url))
 
 
+def test_entries_that_another_dropped_at_the_same_moment_are_written_again(parts, url, monkeypatch):
+    """The other read the ledger before this one wrote it, and wrote it afterwards."""
+    from behemoth.store.ledger import LEDGER
+
+    bh.push(parts[0], url)
+    place = open_place("url", url)
+    others, kind, dropped = place.read(LEDGER), type(place), []
+    write = kind.write
+
+    def written(self, name, data):
+        write(self, name, data)
+        if b'"complete": true' in data and not dropped:
+            dropped.append(name)
+            write(self, name, others)
+
+    monkeypatch.setattr(kind, "write", written)
+    bh.push(parts[1], url)
+    assert dropped == [LEDGER]
+    assert {"trials/t0/trial.json", "trials/t1/trial.json"} <= set(held(url))
+
+
 def test_a_study_is_brought_only_over_the_same(parts, url, tmp_path, files, run):
     narrow = write_study(tmp_path / "narrow", trials=("t0",))
     bh.push(narrow, url)

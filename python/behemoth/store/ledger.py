@@ -175,7 +175,8 @@ class Book:
     shared : bool
         Whether other processes may write the same ledger: before each write, what they have
         entered and struck since is read and kept. A store has no locks, so if two processes write
-        at the same moment, the changes of the first may be lost until it writes again.
+        at the same moment, the changes of the first may be lost until it writes again, which
+        `close` does if it finds them lost.
     """
 
     def __init__(
@@ -211,11 +212,13 @@ class Book:
                 self._write()
 
     def close(self, *, complete: bool) -> None:
-        """Write the ledger with all entries."""
+        """Write the ledger with all entries; a shared one that is complete, until it has them."""
         with self._lock:
             forced = self.ledger.forced and not complete
             self.ledger = replace(self.ledger, complete=complete, forced=forced)
             self._write()
+            while self._shared and complete and self._is_lost():
+                self._write()
 
     def strike(self, names: Iterable[str], *, now: bool = False) -> None:
         """Remove the entries of files; with `now`, those in the store, too, once it has begun."""
@@ -253,12 +256,21 @@ class Book:
         self._place.write(self._name, self.ledger.to_bytes())
         self._waiting, self._last = 0, time.monotonic()
 
+    def _is_lost(self) -> bool:
+        """Return whether another process, which wrote at the same moment, dropped an own entry."""
+        stored = read_ledger(self._place, self._name)
+        if stored is None or not self._is_this(stored):
+            return False
+        own = {name for name, row in self._changes.items() if row is not None}
+        return not own <= stored.files.keys()
+
+    def _is_this(self, other: Ledger) -> bool:
+        return (other.record, other.identity) == (self.ledger.record, self.ledger.identity)
+
     def _add_others(self) -> None:
         """Take over the changes that others have made since this ledger was read."""
         stored = read_ledger(self._place, self._name)
-        if stored is None or (stored.record, stored.identity) != (
-            self.ledger.record, self.ledger.identity
-        ):  # fmt: skip
+        if stored is None or not self._is_this(stored):
             return
         files = {**stored.files, **{n: row for n, row in self._changes.items() if row is not None}}
         for name, row in self._changes.items():
