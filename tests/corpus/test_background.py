@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import behemoth as bh
-from behemoth.corpus import encode_documents, train_tokenizer
+from behemoth.corpus import encode_documents, encoding, train_tokenizer
 from behemoth.export import export
 
 
@@ -130,6 +130,29 @@ def test_tokens_of_a_column_and_what_datasets_saves(tmp_path, tokenizer, written
     assert (tmp_path / "a.idx").read_bytes() == (tmp_path / "b.idx").read_bytes()
 
 
+@pytest.mark.parametrize("piece", [1, 16, 1 << 20])
+def test_chunks_of_litdata_are_read_in_pieces_of_documents(
+    tmp_path, tokenizer, written, monkeypatch, piece
+):
+    export(written, tmp_path / "l", to="litdata", block_length=64)
+    encode_documents(tmp_path / "l", tokenizer, tmp_path / "whole")
+    monkeypatch.setattr("behemoth.corpus.encoding._PIECE", piece)
+    sizes, documents = [], encoding._documents
+
+    def noted(chunks, *rest):
+        for part in documents(chunks, *rest):
+            sizes.append(len(part.flat))
+            yield part
+
+    monkeypatch.setattr("behemoth.corpus.encoding._documents", noted)
+    tokens = encode_documents(tmp_path / "l", tokenizer, tmp_path / "pieces")
+    for suffix in (".bin", ".idx"):
+        whole, pieces = ((tmp_path / f"{name}{suffix}") for name in ("whole", "pieces"))
+        assert whole.read_bytes() == pieces.read_bytes()
+    longest = max(map(len, documents_of(written)))
+    assert sum(sizes) == tokens and max(sizes) <= max(piece, 2 * longest)
+
+
 def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
     def refused(source, message, **options):
         with pytest.raises(bh.ArgumentError, match=message):
@@ -144,6 +167,15 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
     refused("lines.jsonl", "allowed: an object with 'body'", column="body")
     lines.write_text("[" * 100_000)
     refused("lines.jsonl", "got line 1 of")
+    text = "got line 2 of .*lines.jsonl, which is not UTF-8, allowed: UTF-8 text without halves"
+    lines.write_bytes(b'{"text": "a"}\n{"text": "caf\xe9"}\n')
+    refused("lines.jsonl", text)
+    lines.write_bytes(b'{"text": "a"}\n{"title": "caf\xe9", "text": "a"}\n')
+    refused("lines.jsonl", text)
+    lines.write_text('{"text": "a"}\n{"text": "\\ud800"}\n')
+    refused("lines.jsonl", text)
+    lines.write_text(json.dumps({"input_ids": [1, 2**70]}))
+    refused("lines.jsonl", "got line 1 of .* a list of token ids")
     lines.write_text("")
     refused("lines.jsonl", "without a token")
     lines.write_text('{"input_ids": [1, 2, 400]}\n')
@@ -151,9 +183,17 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     refused("bad.parquet", "allowed: a Parquet file that can be read")
     refused("", "got .jsonl and .parquet files, allowed: one kind")
+    large = pl.DataFrame({"input_ids": [[1, 2**63]]}, schema={"input_ids": pl.List(pl.UInt64)})
+    large.write_parquet(tmp_path / "bad.parquet")
+    refused("bad.parquet", "got a token of .*bad.parquet that has more than 63 bits")
+    large.write_ipc_stream(tmp_path / "bad.arrow")
+    refused("bad.arrow", "got a token of .*bad.arrow that has more than 63 bits")
+    (tmp_path / "bad.arrow").unlink()
     (tmp_path / "lit").mkdir()
     index = tmp_path / "lit" / "index.json"
     index.write_text("{}")
+    refused("lit", "index.json, allowed: a LitData index")
+    index.write_text('{"chunks": [], "config": {"data_format": [3]}}')
     refused("lit", "index.json, allowed: a LitData index")
     told = {"chunks": [{"filename": "../../x"}], "config": {"data_format": ["jpeg"]}}
     index.write_text(json.dumps(told))
@@ -161,6 +201,9 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
     told["config"]["data_format"] = ["no_header_tensor:20"]
     index.write_text(json.dumps(told))
     refused("lit", "got .*lit/x, allowed: a LitData chunk")
+    for torn in (b"\1", b"\1\0\0\0", np.array([1, 12, 13], "<u4").tobytes() + b"\0"):
+        (tmp_path / "lit" / "x").write_bytes(torn)
+        refused("lit", "got .*lit/x, allowed: a LitData chunk")
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "bad.parquet")
     lines.unlink()
     refused("bad.parquet", "got none of .*which has a, allowed: a column of text")

@@ -31,6 +31,7 @@ from .text_tokenizer import TextTokenizer, read_tokenizer
 __all__ = ["encode_documents"]
 
 _ROWS = 4_096  # documents in memory at a time
+_PIECE = 1 << 20  # tokens of a LitData chunk in memory at a time, unless a document is longer
 _COLUMNS = ("text", "input_ids")
 _ALLOWED = "files .jsonl, .parquet or .arrow, directories of them, or a directory of LitData chunks"
 # LitData's codes of the token dtypes.
@@ -162,9 +163,13 @@ def _tokens_of(rows: Sequence[Sequence[int]]) -> _Tokens:
 
 def _read_lines(file: Path, column: str | None) -> _Chunks:
     rows: list[Any] = []
-    with file.open(encoding="utf-8") as lines:
+    # Bytes that are not UTF-8 are kept as halves of surrogate pairs, so that their line is known.
+    with file.open(encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             own = _row(line, column)
+            if not _is_text(line) or (isinstance(own, str) and not _is_text(own)):
+                got = f"line {number} of {fspath(file)}, which is not UTF-8"
+                raise ArgumentError("source", got, "UTF-8 text without halves of surrogate pairs")
             if own is None:
                 wanted = repr(column) if column else " or ".join(map(repr, _COLUMNS))
                 raise ArgumentError(
@@ -186,20 +191,34 @@ def _row(line: str, column: str | None) -> str | list[int] | None:
         own = row[column or next(name for name in _COLUMNS if name in row)]
     except (ValueError, TypeError, KeyError, StopIteration, RecursionError):
         return None
-    tokens = isinstance(own, list) and all(type(token) is int for token in own)
+    tokens = isinstance(own, list) and all(
+        type(token) is int and abs(token) < 1 << 63 for token in own
+    )
     return own if tokens or isinstance(own, str) else None
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _chunk(rows: list[Any]) -> _Chunk:
     return rows if isinstance(rows[0], str) else _tokens_of(rows)
 
 
-def _of_column(series: pl.Series) -> _Chunk:
+def _of_column(series: pl.Series, file: Path) -> _Chunk:
     """Return the documents in a part of a column; nulls are skipped."""
     series = series.drop_nulls()
     if series.dtype == pl.String:
         return series.to_list()
-    lists = series.cast(pl.List(pl.Int64))
+    try:
+        lists = series.cast(pl.List(pl.Int64))
+    except pl.exceptions.PolarsError:
+        got = f"a token of {fspath(file)} that has more than 63 bits"
+        raise ArgumentError("source", got, "token ids of the tokenizer") from None
     return _Tokens(
         lists.explode(empty_as_null=False).to_numpy(), lists.list.len().to_numpy().astype(np.int64)
     )
@@ -211,7 +230,7 @@ def _parquet(file: Path, column: str | None) -> _Chunks:
         key = _column(scan.collect_schema(), column, file)
         rows = scan.select(pl.len()).collect().item()
         for first in range(0, rows, _ROWS):
-            yield _of_column(scan.select(key).slice(first, _ROWS).collect()[key])
+            yield _of_column(scan.select(key).slice(first, _ROWS).collect()[key], file)
     except (OSError, pl.exceptions.PolarsError):
         raise ArgumentError("source", fspath(file), "a Parquet file that can be read") from None
 
@@ -224,7 +243,7 @@ def _arrow(file: Path, column: str | None) -> _Chunks:
         raise ArgumentError("source", fspath(file), "a stream of Arrow that can be read") from None
     key = _column(frame.schema, column, file)
     for first in range(0, frame.height, _ROWS):
-        yield _of_column(frame[key].slice(first, _ROWS))
+        yield _of_column(frame[key].slice(first, _ROWS), file)
 
 
 def _column(schema: pl.Schema, column: str | None, file: Path) -> str:
@@ -254,7 +273,7 @@ def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
         files = [place / Path(chunk["filename"]).name for chunk in told["chunks"]]
         usable = name == "no_header_tensor" and not told["config"].get("compression")
         dtype = _LITDATA.get(int(code)) if usable else None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ArgumentError("source", fspath(place / "index.json"), "a LitData index") from None
     if dtype is None:
         raise ArgumentError(
@@ -263,16 +282,37 @@ def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
             "tokens of int32 or uint16 without compression",
         )
 
-    def read(file: Path) -> _Chunks:
-        try:
-            data = file.read_bytes()
-            (items,) = struct.unpack_from("<I", data)
-            flat = np.frombuffer(data, dtype, offset=4 * (items + 2)).astype(np.int64)
-        except (OSError, struct.error, ValueError):
-            raise ArgumentError("source", fspath(file), "a LitData chunk") from None
-        stops = np.flatnonzero(flat == end) + 1
-        if len(flat) and (not len(stops) or stops[-1] < len(flat)):
-            stops = np.append(stops, len(flat))
-        yield _Tokens(flat, np.diff(stops, prepend=0))
+    return files, lambda file: _pieces(_mapped(file, np.dtype(dtype)), end)
 
-    return files, read
+
+def _mapped(file: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the tokens of a LitData chunk, memory-mapped."""
+    try:
+        with file.open("rb") as opened:
+            (items,) = struct.unpack("<I", opened.read(4))
+        first, size = 4 * (items + 2), file.stat().st_size
+        if size < first or (size - first) % dtype.itemsize:
+            raise ValueError
+        # An empty part of a file cannot be mapped.
+        if size == first:
+            return np.empty(0, dtype)
+        return np.memmap(file, dtype, "r", offset=first)
+    except (OSError, struct.error, ValueError):
+        raise ArgumentError("source", fspath(file), "a LitData chunk") from None
+
+
+def _pieces(flat: NDArray[Any], end: int) -> _Chunks:
+    """Yield tokens in pieces of complete documents; the last one may lack its end."""
+    start, length = 0, _PIECE
+    while start < len(flat):
+        piece = np.asarray(flat[start : start + length])
+        stops = np.flatnonzero(piece == end) + 1
+        if start + len(piece) == len(flat):
+            if not len(stops) or stops[-1] < len(piece):
+                stops = np.append(stops, len(piece))
+        elif not len(stops):
+            length *= 2  # a document that is longer than a piece
+            continue
+        piece, length = piece[: stops[-1]], _PIECE
+        yield _Tokens(piece.astype(np.int64), np.diff(stops, prepend=0))
+        start += len(piece)
