@@ -7,6 +7,7 @@ from behemoth import ArgumentError, Corpus, CorpusError, World, inspect
 from behemoth.corpus import verify
 from behemoth.corpus.inspection import sample_text
 from behemoth.corpus.tokenizer import earlier_tokenizer_files, write_tokenizer
+from behemoth.support.digests import sealed
 
 
 @pytest.fixture
@@ -154,6 +155,43 @@ def test_a_manifest_that_is_damaged_or_of_another_version(written, look):
     path.write_text("{")
     with pytest.raises(CorpusError, match="manifest"):
         look(written)
+
+
+def test_a_manifest_without_the_version_that_wrote_it_is_named(written):
+    path = written / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["behemoth"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CorpusError, match=r"manifest.json is damaged: it is not a valid manifest"):
+        inspect(written)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"tokens": "3"}', b"\xff"])
+def test_the_damaged_record_of_a_shard_is_named(tmp_path, content):
+    corpus = Corpus(World(20_000, 3, 50, seed=5), shard_bytes=1 << 18)
+    corpus.write(tmp_path, part=(0, 3))
+    (tmp_path / "tokens" / "00001.json").write_bytes(content)
+    with pytest.raises(CorpusError, match=r"00001.json is damaged: it is not a valid record of a"):
+        inspect(tmp_path)
+
+
+def test_probes_without_their_number_of_facts_are_named(tmp_path):
+    Corpus(World(20, 3, 5)).write(tmp_path, probes=5)
+    path = tmp_path / "probes" / "default.parquet"
+    metadata = pl.read_parquet_metadata(path)
+    metadata = {key: value for key, value in metadata.items() if key.startswith("behemoth_")}
+    pl.read_parquet(path).write_parquet(path, metadata=metadata | {"behemoth_facts": "5.5"})
+    reasons = {row["file"]: row["reason"] for row in verify(tmp_path).bad}
+    assert reasons == {"probes/default.parquet": "contains no probes of this corpus"}
+
+
+@pytest.mark.parametrize("files", [[], None, {"manifest.json": 3}])
+def test_digests_that_are_no_mapping_are_named(tmp_path, files):
+    corpus = Corpus(World(20, 3, 5))
+    corpus.write(tmp_path, probes=5)
+    values = sealed({"spec_hash": corpus.spec_hash, "files": files})
+    (tmp_path / "sums.json").write_text(json.dumps(values))
+    assert verify(tmp_path).bad == [{"shard": None, "file": "sums.json", "reason": "is damaged"}]
 
 
 def test_a_spec_that_was_changed_in_the_manifest_is_found(written):

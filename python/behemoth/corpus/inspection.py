@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from behemoth.support.checks import whole_number
-from behemoth.support.digests import Checked
+from behemoth.support.digests import Checked, no_record
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
@@ -79,7 +79,7 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
     ArgumentError
         When it is not a corpus directory.
     CorpusError
-        When its manifest is damaged or has another version.
+        When its manifest or the record of a shard is damaged, or it has another version.
     """
     samples = whole_number("samples", samples)
     corpus = Corpus.open(directory)
@@ -114,7 +114,18 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
 
 def _records(directory: Path, shards: list[dict[str, Any]]) -> list[dict[str, Any]]:
     paths = [(directory / shard["file"]).with_suffix(".json") for shard in shards]
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    return [_record(path) for path in paths if path.is_file()]
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        sound = type(record["tokens"]) is int
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sound, record = False, {}
+    if not sound:
+        raise no_record(path, "record of a shard")
+    return record
 
 
 def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]:
@@ -266,7 +277,8 @@ def _verify_companions(
         metadata = probe_metadata(path) or {}
         facts = metadata.get("behemoth_facts", "")
         name = f"probes/{path.name}"
-        if metadata.get("behemoth_spec_hash") != corpus.spec_hash or path.stem not in templates:
+        own = metadata.get("behemoth_spec_hash") == corpus.spec_hash and path.stem in templates
+        if not own or not facts.isdecimal():
             report(name, "contains no probes of this corpus")
             continue
         try:

@@ -433,6 +433,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             all(isinstance(table, dict) for table in tables)
             and files == [shard_file(number) for number in range(len(files))]
             and isinstance(manifest["spec_hash"], str)
+            and isinstance(manifest["behemoth"], str)
             and isinstance(manifest["complete"], bool)
             # Shards have no sizes until the corpus is complete.
             and all(type(shard["bytes"]) is type(shard["tokens"]) is int

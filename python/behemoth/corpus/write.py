@@ -31,7 +31,7 @@ from behemoth.support.checks import (
     path_of,
     whole_number,
 )
-from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
+from behemoth.support.digests import FILES as _SUMMED, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.kinds import KINDS, held
@@ -405,8 +405,11 @@ def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
     if not file.is_file():
         return None
     told = read_sealed(file, "a corpus")
+    files = told.get(_SUMMED)
+    if not isinstance(files, dict) or not all(isinstance(row, str) for row in files.values()):
+        raise no_record(file, "record of a corpus")
     # Another hash: the corpus was replaced part by part.
-    return told.get(_SUMMED) if told.get("spec_hash") == corpus.spec_hash else None
+    return files if told.get("spec_hash") == corpus.spec_hash else None
 
 
 def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
