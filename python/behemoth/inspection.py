@@ -144,14 +144,13 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
 
 def _export(report: ExportInspection) -> dict[str, Any]:
     state = "" if report.complete else ", not finished"
-    counts = {"files": report.files, "bytes": report.bytes} if report.complete else {}
-    blocks = {} if report.block_length is None else {"block_length": report.block_length}
     return {
         "is": f"an export to {report.to}{state}",
-        **counts,
-        **blocks,
+        "files": report.files if report.complete else None,
+        "bytes": report.bytes if report.complete else None,
+        "block_length": report.block_length,
         "spec_hash": report.spec_hash,
-        **({} if report.plan_hash is None else {"plan_hash": report.plan_hash}),
+        "plan_hash": report.plan_hash,
         "behemoth": report.behemoth,
     }
 

@@ -98,6 +98,11 @@ def test_one_that_was_stopped_says_how_to_go_on(run, corpus, tmp_path):
     assert run("export", corpus, "--to", "chat", "--out", out).code == 0
     (out / "sums.json").unlink()
     assert "an export to chat, not finished" in run("inspect", out).out
+    found = run("inspect", out, "--json").json()
+    # Every key is there, as for one that is finished.
+    keys = ["directory", "is", "files", "bytes", "block_length", "spec_hash", "plan_hash"]
+    assert list(found) == [*keys, "behemoth"]
+    assert [name for name in found if found[name] is None] == [*keys[2:5], "plan_hash"]
     assert "is not complete: run the same" in run("verify", out).refused(1)
 
 
