@@ -19,9 +19,13 @@ def chart(record: dict) -> alt.Chart:
     frame = pl.DataFrame(
         {"exposures": [int(key) for key in recall], "recall": list(recall.values())}
     )
-    scale = alt.Scale(type="log", base=2)
+    scale, axis = alt.Scale(type="log", base=2), alt.Axis()
+    if 0 in frame["exposures"]:  # facts that are never written have no place on such an axis
+        scale = alt.Scale(type="symlog", constant=1)
+        values = frame["exposures"].to_list()
+        axis = alt.Axis(values=values, labelOverlap="greedy", labelSeparation=6)
     base = alt.Chart(frame, title=f"{record['config']['model']}: facts recalled").encode(
-        x=alt.X("exposures", scale=scale, title="exposures of a fact in the corpus"),
+        x=alt.X("exposures", scale=scale, axis=axis, title="exposures of a fact in the corpus"),
         y=alt.Y("recall", scale=alt.Scale(domain=[0, 1]), title="share recalled (exact match)"),
     )
     return (
