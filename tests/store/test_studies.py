@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from dataclasses import replace
 
@@ -186,12 +187,36 @@ def test_threads_check_as_the_caller_does(monkeypatch):
     monkeypatch.setattr(staged, "_EVERY", 0.01)
     seen = []
     with unchecked():
-        with staged.send_now_and_then(lambda: seen.append(checks())):
+        with staged.send_now_and_then(lambda progress: seen.append(checks())):
             while not seen:
                 time.sleep(0.01)
         carry_out([1, 2], lambda job, moved: seen.append(checks()), workers=2)
     carry_out([1], lambda job, moved: seen.append(not checks()), workers=1)
     assert not any(seen)
+
+
+def test_a_transfer_ends_before_the_lock_of_a_failed_study(parts, url, monkeypatch):
+    monkeypatch.setattr(staged, "_EVERY", 0.01)
+    place, begun, ended = open_place("url", url), threading.Event(), []
+
+    def slow(self, name, file, moved):
+        begun.set()
+        while True:  # until another job, or the study, has failed
+            moved(0)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(type(place), "send", slow)
+
+    def now(progress):
+        try:
+            bh.push(parts[0], url, progress=progress)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(ZeroDivisionError), staged.send_now_and_then(now):
+        begun.wait()
+        raise ZeroDivisionError
+    assert ended
 
 
 @ANYWHERE
@@ -217,8 +242,6 @@ def test_two_that_send_at_once_keep_each_others_entries(parts, url, monkeypatch)
 
 def test_entries_that_another_dropped_at_the_same_moment_are_written_again(parts, url, monkeypatch):
     """The other read the ledger before this one wrote it, and wrote it afterwards."""
-    from behemoth.store.ledger import LEDGER
-
     bh.push(parts[0], url)
     place = open_place("url", url)
     others, kind, dropped = place.read(LEDGER), type(place), []

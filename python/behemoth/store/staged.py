@@ -13,7 +13,7 @@ from pathlib import Path
 from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.locks import lock, refused
-from behemoth.support.progress import ProgressLike
+from behemoth.support.progress import Moment, ProgressLike
 
 from .cache import clear, stage_of
 from .errors import StoreError
@@ -26,6 +26,11 @@ from .units import without_begun
 __all__ = ["own_stage", "send_now_and_then", "staged", "study_in_store"]
 
 _EVERY = 30.0  # seconds between transfers of what a study has finished
+_PATIENCE = 2.0  # seconds to wait for a transfer to stop when the study has failed
+
+
+class _HaltedError(Exception):
+    """The study has failed, and a transfer of its units stops."""
 
 
 @contextmanager
@@ -127,9 +132,9 @@ def study_in_store(
             bring(place, wanted, stage, progress)
             brought = Content.read((stage / STUDY).read_bytes())
 
-        def now() -> None:
+        def now(progress: ProgressLike) -> None:
             if (stage / STUDY).is_file():
-                send(stage, url, succeeds=brought)
+                send(stage, url, succeeds=brought, progress=progress)
 
         with send_now_and_then(now):
             yield stage
@@ -138,14 +143,24 @@ def study_in_store(
 
 
 @contextmanager
-def send_now_and_then(now: Callable[[], object]) -> Generator[None]:
-    """Call `now` every 30 seconds while a study is carried out; log failures and try again."""
-    stop = threading.Event()
+def send_now_and_then(now: Callable[[ProgressLike], object]) -> Generator[None]:
+    """Call `now` every 30 seconds while a study is carried out; log failures and try again.
+
+    If the block fails, a transfer under way stops, so that it does not go on in a stage whose lock
+    another process may have. `now` passes its argument to what reports progress.
+    """
+    stop, halt = threading.Event(), threading.Event()
+
+    def look(_: Moment) -> None:
+        if halt.is_set():
+            raise _HaltedError
 
     def run() -> None:
         while not stop.wait(_EVERY):
             try:
-                now()
+                now(look)
+            except _HaltedError:
+                return
             except (CorpusError, OSError, StoreError) as error:
                 log = logging.getLogger(__name__)
                 log.warning("%s; the study continues, and sending is tried again", error)
@@ -155,9 +170,12 @@ def send_now_and_then(now: Callable[[], object]) -> Generator[None]:
     sender.start()
     try:
         yield
+    except BaseException:
+        halt.set()
+        raise
     finally:
         stop.set()
-    sender.join()
+        sender.join(_PATIENCE if halt.is_set() else None)
 
 
 @contextmanager
