@@ -213,9 +213,13 @@ def test_a_transfer_ends_before_the_lock_of_a_failed_study(parts, url, monkeypat
         finally:
             ended.append(True)
 
-    with pytest.raises(ZeroDivisionError), staged.send_now_and_then(now):
-        begun.wait()
-        raise ZeroDivisionError
+    def fail():
+        with staged.send_now_and_then(now):
+            begun.wait()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert ended
 
 
