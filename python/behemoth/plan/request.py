@@ -68,8 +68,8 @@ class EditRequest:
         theirs is correlated with. In an imported world the correlation is known from the
         ``args.json`` of the reference code (arXiv 2601.23153) or from ``import --correlated``.
     repeats : int, optional
-        Number of times the mixture contains each edited fact; 250 by default, and 1 if a share
-        of a relation is edited.
+        Number of times the mixture contains each edited fact, shared among the wordings it is
+        trained in; 250 by default, and once in each of them if a share of a relation is edited.
     same_object : int
         Maximum number of facts in the mixture with the same old object as an edit. Edits to one
         object share them, so each counts as often as there are edits.
@@ -90,8 +90,8 @@ class EditRequest:
         Number of edits that have probes; all by default, 1,000 if a share of a relation is
         edited.
     wordings : int
-        Number of written wordings of its template in which each edit is trained; the others
-        become probes.
+        Number of written wordings of its template in which each edit is trained, at most `repeats`;
+        the others become probes.
     edit_sentences : int, optional
         Train each edit in this many of its relation's sentences that state a new object (``edits``
         in a grammar's file) in place of those that the corpus is written with; probes are the
@@ -243,7 +243,12 @@ class EditRequest:
         """Number of times that the mixture contains each edited fact."""
         if self.repeats is not None:
             return self.repeats
-        return _REPEATS if self.fraction is None else 1
+        return _REPEATS if self.fraction is None else self.trained_wordings
+
+    @property
+    def trained_wordings(self) -> int:
+        """Number of wordings, or of sentences for edits, in which each edited fact is trained."""
+        return self.wordings if self.edit_sentences is None else self.edit_sentences
 
     @property
     def regular_rows(self) -> int:
