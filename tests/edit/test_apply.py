@@ -1,5 +1,6 @@
 import json
 import shutil
+import warnings
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -54,6 +55,50 @@ def test_a_plan_as_one_batch(trained, plan, tmp_path):
     assert list(record.deltas()) == [None]
     assert delta.plan_hash == plan.plan_hash
     assert delta.changes
+
+
+@dataclass(frozen=True)
+class Sees(Lora):
+    """Keeps the plans that it is given."""
+
+    seen: ClassVar[list] = []
+
+    def apply(self, model, plans, context):
+        self.seen.extend(plans)
+        return super().apply(model, plans, context)
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_independent_edits_made_together_are_not_taught_the_old_answers_of_others(
+    trained, corpus, tmp_path, sequential
+):
+    plan = compile_plan(corpus, EditRequest(edits=9, independent=True, distinct=False, repeats=2))
+    edited = set(plan.edits["fact"])
+    tied = set(plan.probes.filter(group="same_subject")["fact"])
+
+    def retained(training):
+        return set(training.filter(training["role"] != "edit")["fact"])
+
+    assert retained(plan.training) & edited and (retained(plan.training) - edited) & tied
+    Sees.seen.clear()
+    method = Sees(steps=1, rank=1)
+    done = edit(trained, plan, method, tmp_path / "e", sequential=sequential)
+    seen = [fact for each in Sees.seen for fact in retained(each.training)]
+    assert len(Sees.seen) == (9 if sequential else 1) and seen
+    assert not set(seen) & (edited | tied)
+    assert done.plan_hash == done.record.deltas()[None].plan_hash == plan.plan_hash
+    # By itself an edit keeps its whole mixture.
+    Sees.seen.clear()
+    edit(trained, plan, method, tmp_path / "single", single=True)
+    assert [each.plan_hash for each in Sees.seen] == [each.plan_hash for each in plan.singles()]
+
+
+def test_a_batch_of_independent_edits_is_warned_of(trained, plan, tmp_path):
+    with pytest.warns(UserWarning, match="each of the 3 edits .* but all are made in one batch"):
+        edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        edit(trained, plan, "lora", tmp_path / "s", settings=QUICK, single=True)
 
 
 def test_an_edit_leads_to_the_edited_model(trained, plan, tmp_path):

@@ -85,7 +85,7 @@ def test_sums_at_checkpoints_are_those_of_the_edits_in_turn(trained, plan, tmp_p
     model = run.load_model("cpu")
     context = EditContext(run.corpus, run=run.directory)
     total, applied = {}, []
-    for number, single in enumerate(plan.singles()):
+    for number, single in enumerate(plan.as_batch().singles()):
         [delta] = Lora(**LORA).apply(model, [single], context)
         for name, change in dense(delta).items():
             total[name] = total.get(name, 0) + change
@@ -150,7 +150,7 @@ def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, unstopp
 def test_a_memory_is_computed_once_for_many_edits(trained, plan, tmp_path, monkeypatch, broken):
     """Its sums are those of the deltas of all edits, each in the model while the next is made."""
     settings = {"steps": 2, "shard": 2}
-    train, facts = wise._Training.run, [single.plan_hash for single in plan.singles()]
+    train, facts = wise._Training.run, [single.plan_hash for single in plan.as_batch().singles()]
 
     def fails(self, memory, trace):
         train(self, memory, trace)
@@ -169,7 +169,7 @@ def test_a_memory_is_computed_once_for_many_edits(trained, plan, tmp_path, monke
     delta_of = wise.Wise(**settings).in_sequence(model, EditContext(run.corpus))
     one_by_one = {}
     with ExitStack() as applied:
-        for number, single in enumerate(plan.singles()):
+        for number, single in enumerate(plan.as_batch().singles()):
             delta = delta_of(single)
             applied.enter_context(delta.apply(model))
             if delta.failure is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +107,10 @@ def edit(
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
         from behemoth.plan import EditPlan
 
-        done = apply(run, progress=Bars(), **given)
+        with warnings.catch_warnings():
+            # Said below, in the words of the command line.
+            warnings.filterwarnings("ignore", "each of the .* is meant for its own model")
+            done = apply(run, progress=Bars(), **given)
         plan = EditPlan.load(given["plan"])
     if plan.request.independent and len(plan) > 1 and not (done.single or done.sequential):
         warn(

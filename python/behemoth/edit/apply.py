@@ -5,6 +5,7 @@ Each delta is written completely or not at all, so an interrupted call resumes w
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -146,7 +147,8 @@ def edit(
         stacks; by default the complete plan is one batch.
     sequential : bool
         Make the edits one after another in the order of the plan, each on the model that the
-        earlier ones left.
+        earlier ones left. Of a plan of independent edits, a sequence and a batch leave out the
+        retained facts that another edit changes or is probed with (`EditPlan.as_batch`).
     checkpoint_at : sequence of int, optional
         For a sequence: the numbers of edits after which the sum of their changes is saved, for
         `evaluate_suite`. By default 1, 10, 100 and so on; always after the last edit.
@@ -213,6 +215,7 @@ def edit(
     world = kind_of_world(source.corpus.grammar)
     method = _resolve_method(method, settings, source.directory, world)
     plan = EditPlan.of(plan)
+    _warn_of_batch(plan, single, sequential)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(plan))
     if adapter:
         _check_adapter(method, sequential)
@@ -287,6 +290,16 @@ def _checkpoints(
     if single:
         raise ArgumentError("single", True, "not with sequential edits")
     return checkpoints_of(requested, edits)
+
+
+def _warn_of_batch(plan: EditPlan, single: bool, sequential: bool) -> None:
+    """Warn if edits that are each meant for their own model are made together."""
+    if plan.request.independent and len(plan) > 1 and not (single or sequential):
+        warnings.warn(
+            f"each of the {len(plan):,} edits of this plan is meant for its own model "
+            "(independent), but all are made in one batch; see single",
+            stacklevel=3,
+        )
 
 
 def _check_adapter(method: EditMethod, sequential: bool) -> None:

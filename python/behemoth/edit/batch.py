@@ -96,12 +96,24 @@ class Order:
 
     The order depends on the plan and the seed, not on the other plans of a stack: an edit uses the
     same rows in the same order alone and among others.
+
+    Parameters
+    ----------
+    weight : float64 [n]
+    plan : EditPlan
+    seed, purpose : int
+    shared : bool
+        Whether the weights are shares of a number of repeats, which differ by 1 where they do not
+        divide it. Such rows are equal: no difference between them was asked for.
     """
 
-    def __init__(self, weight: Tensor, plan: EditPlan, seed: int, purpose: int) -> None:
+    def __init__(
+        self, weight: Tensor, plan: EditPlan, seed: int, purpose: int, *, shared: bool = False
+    ) -> None:
         key = int(plan.plan_hash[:15], 16) ^ (seed * 0x9E3779B9 + purpose)
         self._generator = torch.Generator().manual_seed(key % 2**63)
         self._weight = weight
+        self._slack = 1.0 if shared else 0.0
         self._waiting = torch.empty(0, dtype=torch.int64)
 
     def take(self, count: int) -> Tensor:
@@ -113,7 +125,7 @@ class Order:
 
     def _round(self) -> Tensor:
         # Equal weights: a permutation, so that no row repeats before all have been used once.
-        if bool((self._weight == self._weight[0]).all()):
+        if bool(self._weight.max() - self._weight.min() <= self._slack):
             return torch.randperm(len(self._weight), generator=self._generator)
         return torch.multinomial(
             self._weight, len(self._weight), replacement=True, generator=self._generator

@@ -395,7 +395,10 @@ class Answers:
         return None if own is None else own(model)
 
     def for_batch(self, edits: int) -> EditMethod:
-        """Return the method with settings for one plan of `edits` edits; by default unchanged."""
+        """Return the method with settings for one plan of `edits` edits; by default unchanged.
+
+        Edits in several wordings count once for each that a single one has in a step.
+        """
         own = self._own("for_batch")
         return self.method if own is None else own(edits)
 

@@ -128,6 +128,8 @@ def _load_work(
     require_weights(source.directory, device, memory)
     model = source.load_model(device)
     sequential = bool(record.checkpoints)
+    if not record.single:  # no edit's mixture may teach what others change
+        plan = plan.as_batch() if plan.request.independent else plan
     plans = plan.singles() if record.single or sequential else [plan]
     context = EditContext(source.corpus, seed=record.seed, run=source.directory)
     limit = answers(method).lookahead if sequential else stack_size(method, model, stack)
@@ -240,6 +242,8 @@ class _Work:
             if not first:  # only now: the first call may refuse a setting for this model
                 record.write()
             for key, delta in zip(keys, deltas, strict=True):
+                if key is None:  # of a plan of independent edits it is the plan's part
+                    delta = replace(delta, plan_hash=record.plan_hash)
                 delta.save(record.delta_place(key))
             step(done + edits, total)
         return time.perf_counter() - begin

@@ -241,13 +241,23 @@ class EditPlan:
             for edit in self.edits["edit"]
         ]
 
-    def as_batch(self) -> EditPlan:
+    def as_batch(self, *, apart: bool = True) -> EditPlan:
         """Return the plan of independent edits as one batch: without rows that retain edited facts.
 
         Rows of one edit may retain facts of others. A plan of a batch has no such rows.
+
+        Parameters
+        ----------
+        apart : bool
+            Also leave out rows that retain facts which probes tie to an edit, such as others of its
+            subject: a plan of a batch has none of them either.
         """
-        edited = self.edits["fact"].implode()
-        kept = (pl.col("role") == "edit") | ~pl.col("fact").is_in(edited)
+        from .groups import TIED
+
+        gone = [self.edits["fact"]]
+        if apart and self.request.independent:
+            gone.append(self.probes.filter(pl.col("group").is_in(TIED))["fact"])
+        kept = (pl.col("role") == "edit") | ~pl.col("fact").is_in(pl.concat(gone).implode())
         training = self.training.filter(kept)
         return EditPlan(self.request, self.spec_hash, self.edits, training, self.probes)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 
+import polars as pl
+import pytest
 import torch
 
-from behemoth.edit.batch import edit_rows_of
+from behemoth.edit.batch import Order, edit_rows_of
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.registry import get_method
 from behemoth.model.labels import IGNORED
@@ -28,6 +31,25 @@ def test_places_are_where_the_answers_tokens_are_predicted(plans, plan_of):
             assert int(whole.tokens[0, at + 1]) == token
         shown = min(len(row), whole.tokens.shape[1])
         assert row[:shown].tolist() == whole.tokens[0, :shown].tolist()
+
+
+@pytest.mark.parametrize("weights", [[84, 83, 83], [2, 1, 1]])
+def test_wordings_among_which_repeats_are_shared_occur_equally_often(plan_of, weights):
+    plan = plan_of(0)
+    rows = plan.training.filter(role="edit")[[0, 0, 0]].with_columns(
+        prompt=pl.Series([[5, 6 + i, 7] for i in range(3)]), weight=pl.Series(weights)
+    )
+    retained = plan.training.filter(pl.col("role") != "edit")
+    plan = replace(plan, training=pl.concat([rows, retained]))
+    feeder = Feeder([plan], ("answer",), 8, 2, 0, torch.device("cpu"))
+    for _ in range(20):
+        feeder.next()
+        assert sorted(feeder.taken[0].tolist()) == [0, 1, 2]
+
+
+def test_weights_of_retained_rows_are_kept(plan_of):
+    drawn = Order(torch.tensor([1.0, 2.0]), plan_of(0), 0, 1).take(3000)
+    assert abs(float(drawn.double().mean()) - 2 / 3) < 0.05
 
 
 def test_a_trace_has_a_row_before_the_first_step_and_one_after_each(model, plans, context):

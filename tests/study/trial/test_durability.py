@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 import torch
 
+from behemoth import Corpus, World
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.model.architecture import Architecture
@@ -17,6 +18,7 @@ from behemoth.study.results import Results
 from behemoth.study.trial import trial
 from behemoth.study.trial.durability import (
     as_one_batch,
+    durable_batch,
     log_steps,
     retention,
     train_on,
@@ -37,11 +39,19 @@ def test_rows_that_hold_an_edited_fact_are_left_out(corpus):
     request = EditRequest(edits=30, independent=True, repeats=2, regular=4, probes=0)
     plan = compile_plan(corpus, request)
     edited = set(plan.edits["fact"])
-    kept = plan.as_batch().training
+    kept = plan.as_batch(apart=False).training
     others = kept.filter(pl.col("role") != "edit")
     assert not edited & set(others["fact"]) and others.height
     assert edited & set(plan.training.filter(pl.col("role") != "edit")["fact"])
     assert kept.filter(pl.col("role") == "edit").height == 30
+
+
+def test_a_batch_has_as_many_rows_in_a_step_as_its_edits_alone():
+    corpus = Corpus(World(subjects=100, relations=2, objects=20), exposures=2, paraphrases=3)
+    request = EditRequest(edits=6, independent=True, wordings=3, repeats=3, regular=4, probes=0)
+    plan = compile_plan(corpus, request)
+    rows = {rows: durable_batch(get_method("ft", {"edit_rows": rows}), plan)[1] for rows in (1, 8)}
+    assert [method.edit_rows for method in rows.values()] == [6, 18]
 
 
 def test_the_frame_of_a_study(finished):

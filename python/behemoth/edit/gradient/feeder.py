@@ -83,7 +83,8 @@ class Feeder:
         self.taken: list[Tensor] = []
         """Numbers of the edit rows of the last step, by plan: int64 [edit_rows] each."""
         self._edit_order = [
-            Order(rows[0].weight, plan, seed, 0) for rows, plan in zip(edit, plans, strict=True)
+            Order(rows[0].weight, plan, seed, 0, shared=True)
+            for rows, plan in zip(edit, plans, strict=True)
         ]
         self._retain_order = [
             Order(rows.weight, plan, seed, 1) for rows, plan in zip(retain, plans, strict=True)

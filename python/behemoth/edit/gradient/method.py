@@ -153,9 +153,11 @@ class GradientMethod(Budget, ABC):
         return min(self.edit_rows, own), min(self.retain_rows, plan.training.height - own)
 
     def for_batch(self, edits: int) -> Self:
-        """Return the method with as many edit rows per step as edits, at most 256.
+        """Return the method with `edits` edit rows per step, at most 256.
 
-        Each edit then occurs as often as a single one. Retained rows grow in proportion.
+        Up to that cap each edit then occurs as often as a single one; above it, less often. Edits
+        that are trained in several wordings count as often as they have rows in a step. Retained
+        rows grow in proportion.
         """
         rows = min(_BATCH_ROWS, max(self.edit_rows, edits))
         return replace(self, edit_rows=rows, retain_rows=self.retain_rows * rows // self.edit_rows)

@@ -129,8 +129,10 @@ class TrialBudget:
     @cached_property
     def _batch(self) -> int:
         """Bytes of making the independent edits as one batch, as `durability` does."""
-        method = answers(self.method).for_batch(len(self.plan))
-        return edit_bytes(method, self.model, [self.plan.as_batch()], self.context)
+        from .durability import durable_batch
+
+        batch, method = durable_batch(self.method, self.plan)
+        return edit_bytes(method, self.model, [batch], self.context)
 
     @cached_property
     def _every(self) -> int:
