@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from behemoth import ArgumentError, Corpus, Correlated, Groups, Independent, Questions, World
 from behemoth.corpus.tokens import PERIOD
 from behemoth.plan import EditRequest, compile_plan
+from behemoth.plan.prompts import Prompts
 from behemoth.plan.sampling import Order, Pool, among, distinct, rank_within, relation_pool
 
 
@@ -215,6 +216,38 @@ def test_an_edited_fact_is_trained_in_all_of_its_wordings(reworded, words):
         assert set(rows["weight"]) == {1}
     if words.get("kind") == "censor":
         assert set(plan.training.filter(role="new_object")["weight"]) == {3}
+
+
+def test_probes_are_written_group_by_group(monkeypatch):
+    """A frame for each pair of relations took most of the time of a plan."""
+    corpus = Corpus(World(subjects=60, relations=12, objects=20), exposures=1)
+    asked = []
+    ask = Prompts.ask
+
+    def counted(self, wording, facts, *others):
+        asked.append(len(facts))
+        return ask(self, wording, facts, *others)
+
+    monkeypatch.setattr(Prompts, "ask", counted)
+    plan = compile_plan(corpus, EditRequest(edits=12, distinct=False, repeats=1))
+    assert plan.edits["relation"].n_unique() > 4 and plan.groups["same_subject"] > 100
+    roles = 5
+    assert len(asked) <= len(plan.groups) + roles
+
+
+def test_facts_of_a_table_are_sorted_by_relation_once(corpora, monkeypatch):
+    world = World.from_table(corpora["table"].world.facts().select("subject", "relation", "object"))
+    corpus = Corpus(world, exposures=2)
+    looked = []
+    arrays_of = World.arrays_of
+
+    def counted(self, facts):
+        looked.append(len(facts) == self.num_subject_facts)
+        return arrays_of(self, facts)
+
+    monkeypatch.setattr(World, "arrays_of", counted)
+    pools = [relation_pool(corpus, relation) for relation in range(world.num_relations)]
+    assert sum(pool.count for pool in pools) == world.num_subject_facts and sum(looked) == 1
 
 
 def test_more_wordings_than_rows_are_refused(reworded):

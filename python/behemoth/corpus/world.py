@@ -354,6 +354,19 @@ class World:
                 raise
             return None
 
+    def _subject_facts_in(self, relation: int) -> NDArray[np.uint64]:
+        """Return the facts of subjects in one relation, ascending: uint64[n]."""
+        facts, ends = self._by_relation
+        return facts[ends[relation] : ends[relation + 1]]
+
+    @cached_property
+    def _by_relation(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """The facts of subjects in the order of relations, and where each relation begins."""
+        relations = self.arrays_of(range(self.num_subject_facts)).relation
+        ends = np.cumsum(np.bincount(relations, minlength=self.num_relations))
+        order = np.argsort(relations, kind="stable").astype(np.uint64)
+        return order, np.append(0, ends)
+
     @cached_property
     def examples(self) -> dict[int, int]:
         """A fact of each relation that has any: the first, by relation."""

@@ -29,7 +29,7 @@ from behemoth.support.progress import Advance, ProgressLike, silent, task
 from .bystanders import Bystanders
 from .choice import Edits, choose_edits, known_facts
 from .edit_plan import EDITS, PROBES, TRAINING, EditPlan
-from .group_rows import Asked, GroupContext
+from .group_rows import Asked, GroupContext, joined
 from .groups import GROUPS, bystanding, structured
 from .prompts import REFUSED, Prompts
 from .request import EditRequest
@@ -431,7 +431,7 @@ def _probes(
     """Write the probes of all groups, sorted by edit, group and wording."""
     frames = [pl.DataFrame(schema=PROBES)]
     links = np.uint64(context.corpus.world.num_subject_facts)
-    for part in questions:
+    for part in joined(questions):  # a frame for each of thousands of parts takes most of the time
         wordings = prompts.wordings if part.group == "edited" else prompts.trained[:1]
         for wording in wordings:
             group = prompts.edited_group(wording) if part.group == "edited" else part.group

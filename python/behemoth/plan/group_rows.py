@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from .request import EditRequest
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
 
-__all__ = ["NONE", "Asked", "GroupContext", "kept"]
+__all__ = ["NONE", "Asked", "GroupContext", "joined", "kept"]
 
 NONE = -1  # no edit, no new object
 
@@ -86,6 +87,21 @@ class GroupContext:
             for relation in distinct(relations)
             if (relation >= self.corpus.world.num_relations) == links
         ]
+
+
+def joined(parts: Iterable[Asked]) -> list[Asked]:
+    """Concatenate the parts of each group, in their order; groups are in that of their first part.
+
+    Groups of the edited facts' own ties come in parts of a few facts, one for each two relations.
+    """
+    groups: dict[str, list[Asked]] = {}
+    for part in parts:
+        groups.setdefault(part.group, []).append(part)
+    arrays = [field.name for field in fields(Asked) if field.name != "group"]
+    return [
+        Asked(group, *(np.concatenate([getattr(one, name) for one in own]) for name in arrays))
+        for group, own in groups.items()
+    ]
 
 
 def kept(
