@@ -101,6 +101,22 @@ def test_a_batch_of_independent_edits_is_warned_of(trained, plan, tmp_path):
         edit(trained, plan, "lora", tmp_path / "s", settings=QUICK, single=True)
 
 
+@dataclass(frozen=True)
+class PartlyBreaks(Lora):
+    """Fails at one of a batch's edits, at two tokens of its answer."""
+
+    def apply(self, model, plans, context):
+        rows = [{"edit": 1, "failure": "no target"}, {"edit": 1, "failure": "another"}]
+        return [replace(delta, trace=rows) for delta in super().apply(model, plans, context)]
+
+
+def test_the_edits_of_a_batch_that_failed_are_named(trained, plan, tmp_path):
+    done = edit(trained, plan, PartlyBreaks(steps=2), tmp_path / "e")
+    assert done.failed == [FailedEdit(1, "no target")]
+    assert done.record.failed == (FailedEdit(1, "no target"),)
+    done.load_model("cpu")
+
+
 def test_an_edit_leads_to_the_edited_model(trained, plan, tmp_path):
     done = edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
     model = read_run(trained).load_model("cpu")

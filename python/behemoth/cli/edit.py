@@ -126,7 +126,8 @@ def edit(
         write_json(asdict(done))
     else:
         _show(done, plan, given["plan"], family)
-    if done.failed and len(done.failed) == (done.edits if done.single or done.sequential else 1):
+    # A batch fails as a whole, or some of its edits do.
+    if len(done.failed) == done.edits or any(row.edit is None for row in done.failed):
         raise typer.Exit(1)
 
 

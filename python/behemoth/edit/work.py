@@ -148,6 +148,12 @@ def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
         failed = [FailedEdit(row["edit"], row["failure"]) for row in deltas[None].trace]
     else:
         failed = [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
+        if not record.single and not failed:  # the edits of a batch that failed beside others
+            told: dict[int, str] = {}
+            for row in deltas[None].trace:
+                if row.get("failure") is not None:  # the first of those of its tokens
+                    told.setdefault(row["edit"], row["failure"])
+            failed = [FailedEdit(edit, failure) for edit, failure in told.items()]
     # Adapters of an earlier call keep their digests.
     written = EditRecord.read(record.directory)
     files = dict((written.files if written is not None else None) or {})

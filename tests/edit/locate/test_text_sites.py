@@ -113,3 +113,14 @@ def test_edits_are_at_the_last_token_of_the_name(bios, names, random_model):
         with delta.apply(model):
             after = observe(model, 0, [sites]).values_sd
         assert ((after - before).norm(dim=1) > 1e-6).all()
+
+
+@pytest.mark.parametrize("sentences", [None, 2])
+def test_other_facts_are_kept_beside_edits_of_any_sentence(bios, sentences):
+    request = EditRequest(edits=2, relation=1, distinct=False, edit_sentences=sentences, **BARE)
+    plan = compile_plan(bios, request)
+    places = Places(bios, "subject")
+    [sites] = sites_of([plan], bios, places, prefixes=0, prefix_tokens=8, kept=3, seed=0)
+    assert [len(site.kept) for site in sites] == [3] * len(sites)
+    said = {bios.decode(one.prompt) for site in sites for one in site.kept}
+    assert not said & {bios.decode(one.prompt) for site in sites for one in site.edited}

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from behemoth import ArgumentError, Corpus, World
+from behemoth.edit.cost import edit_cost
+from behemoth.edit.memory_budget import edit_bytes
 from behemoth.edit.methods import ultraedit
 from behemoth.edit.methods.ultraedit import Statistics, UltraEdit, _imagined, ridge_step
 from behemoth.edit.protocol import EditContext
@@ -139,3 +141,14 @@ def test_statistics_begin_with_rows_of_several_answers_and_an_edit_without_any_f
     bare = compile_plan(corpus, EditRequest(edits=1, relation=2, probes=0, **few))
     [nothing] = UltraEdit().apply(other, [bare], EditContext(corpus))
     assert nothing.failure == "statistics of features that never varied" and not nothing.changes
+
+
+def test_logits_are_computed_where_answers_are_predicted_only():
+    corpus = Corpus(World(subjects=200, relations=2, objects=20, seed=5), exposures=4, base=10)
+    model = build_model(find_size("pico"), 20_000)
+    request = EditRequest(edits=60, distinct=False, repeats=1, same_object=1, regular=1, probes=0)
+    plan, context = compile_plan(corpus, request), EditContext(corpus)
+    cost = edit_cost(UltraEdit(), model, [plan], context)
+    assert cost is not None and cost.memory < edit_bytes(UltraEdit(), model, [plan], context)
+    words = int(plan.training.filter(role="edit")["answer"].list.len().sum()) + 64 * 2
+    assert cost.memory < 4 * 4 * words * 20_000  # not at every token of the sentences

@@ -21,6 +21,7 @@ import polars as pl
 
 from behemoth.corpus.probes import prompt_roles, wording_frame
 from behemoth.corpus.roles import OBJECT, SUBJECT
+from behemoth.corpus.templates import EDIT, STATEMENT
 from behemoth.edit.batch import edit_frame_of, first_difference
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError
@@ -329,7 +330,12 @@ class _Bystanders:
     def _wording(
         self, relation: int, fact: int, template: str, wording: int
     ) -> dict[str, Any] | None:
-        """Return the wording of a relation's prompt: the edit's, or another of the grammar."""
+        """Return the wording of a relation's prompt: the edit's, or another of the grammar.
+
+        A sentence that states an edit has no wording for other facts, which statements are.
+        """
+        if template == EDIT.name:
+            template = STATEMENT.name
         key = (relation, template, wording)
         if key not in self._written:
             rows = [row for row in self._corpus.templates if row["name"] == template]

@@ -277,30 +277,19 @@ def _features(
     does not depend on the other rows.
     """
     import torch
-    from torch.nn import functional as F
 
-    from behemoth.model.labels import IGNORED
-    from behemoth.model.observe import with_offsets
+    from behemoth.edit.batch import deciding
+    from behemoth.edit.meta.factors import factors_of
 
     device = next(model.parameters()).device
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in modules}
     with evaluating(model):
         for first in range(0, len(rows), _CHUNK):
             some = slice(first, first + _CHUNK)
-            tokens = rows.tokens[some].to(device)
-            labels = rows.labels[some, 1:].to(device)
-            with torch.enable_grad(), with_offsets(model, modules) as seen:
-                logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
-                losses = F.cross_entropy(
-                    logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
-                ).unflatten(0, labels.shape)
-                counted = labels != IGNORED
-                loss = (losses.sum(1) / counted.sum(1)).sum()
-                added = [offset for _, offset in seen.values()]
-                gradients = torch.autograd.grad(loss, added)
-            for (name, (inputs, _)), gradient in zip(seen.items(), gradients, strict=True):
-                pair = (inputs[:, :-1][counted].double(), gradient[:, :-1][counted].double())
-                parts[name].append(pair)
+            tokens, labels = rows.tokens[some].to(device), rows.labels[some].to(device)
+            places = deciding(labels)
+            for name, (inputs, gradients) in factors_of(model, tokens, labels, modules).items():
+                parts[name].append((inputs[places].double(), gradients[places].double()))
     return {
         name: (torch.cat([pair[0] for pair in own]), torch.cat([pair[1] for pair in own]))
         for name, own in parts.items()
