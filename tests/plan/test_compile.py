@@ -250,6 +250,16 @@ def test_facts_of_a_table_are_sorted_by_relation_once(corpora, monkeypatch):
     assert sum(pool.count for pool in pools) == world.num_subject_facts and sum(looked) == 1
 
 
+def test_an_independent_edit_retains_no_fact_twice():
+    corpus = Corpus(World(subjects=400, relations=2, objects=6), exposures=1)
+    request = EditRequest(edits=4, independent=True, repeats=1, new_object=40, same_relation=150)
+    for single in compile_plan(corpus, request).singles():
+        retained = single.training.filter(pl.col("role") != "edit")
+        roles = dict(retained.group_by("role").len().iter_rows())
+        assert roles["new_object"] > 10 and roles["same_relation"] > 50
+        assert retained["fact"].is_unique().all()
+
+
 def test_more_wordings_than_rows_are_refused(reworded):
     allowed = r"allowed: up to 2, as often as each fact is trained \(repeats\)"
     with pytest.raises(ArgumentError, match=f"argument 'wordings': got 3, {allowed}"):

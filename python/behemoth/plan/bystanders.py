@@ -246,8 +246,13 @@ class Bystanders:
             )
             lengths.append(len(found[-1]))
 
+        # A batch's mixture has no fact twice; of an independent edit those that had its new object
+        # are in a part of their own.
+        once = self._request.independent and not probes and bool(self._request.new_object)
+
         def fits(edit: Index, facts: Facts) -> Mask:
-            return self.apart(edit, facts) & (facts.object != self._edits.facts.object[edit])
+            keep = self.apart(edit, facts) & (facts.object != self._edits.facts.object[edit])
+            return keep & (facts.object != self._edits.new_object[edit]) if once else keep
 
         return deal(
             edits,
