@@ -8,10 +8,12 @@ import torch
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit import get_method
+from behemoth.edit.cost import edit_cost
 from behemoth.edit.gradient.method import _COPIES
 from behemoth.edit.memory_budget import edit_bytes, fitting
 from behemoth.edit.protocol import EditContext
 from behemoth.support.text import bytes_text
+from behemoth.train.config import TrainConfig
 
 FACTOR = 2.0
 
@@ -103,6 +105,43 @@ def test_so_many_plans_as_fit_are_taken_at_once(small, name):
         counts.append(fitting(method, model, plans, context, 32, memory))
         assert edit_bytes(method, model, plans[: counts[-1]], context) <= memory
     assert 1 == counts[0] < counts[1] < counts[2] < 32
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("mend", {"facts": 8, "training_steps": 1, "training_batch": 2}),
+        ("grace", {"steps": 1}),
+        ("wise", {"steps": 1, "batch_growth": 0.0}),
+        ("memit", {"steps": 1, "samples": 500}),
+    ],
+)
+def test_memory_grows_with_the_edits_of_a_batch(small, name, settings):
+    model, _, context = small
+    method, few, many = get_method(name, settings), 16, 200
+    plans = [
+        bh.plan(
+            context.corpus, edits=edits, distinct=False, repeats=1, same_object=1, same_relation=1,
+            regular=1, probes=0,
+        )
+        for edits in (few, many)
+    ]  # fmt: skip
+    costs = [edit_cost(method, model, [plan], context) for plan in plans]
+    reckoned = [edit_bytes(method, model, [plan], context) for plan in plans]
+    grown, more = costs[1].memory - costs[0].memory, reckoned[1] - reckoned[0]
+    # What comes before the edits, such as training networks, hides a part of the growth.
+    assert 0.8 * grown <= more <= 5 * grown, f"{grown >> 10} KiB, reckoned {more >> 10}"
+
+
+def test_prefixes_count_for_models_trained_without_a_document_mask(small):
+    model, plans, context = small
+    method = get_method("memit")
+    without = dataclasses.replace(method, prefixes=0)
+    masked = edit_bytes(method, model, plans[:8], context)
+    assert masked == edit_bytes(without, model, plans[:8], context)
+    mixed = dataclasses.replace(context, trained=TrainConfig(document_mask=False))
+    assert edit_bytes(method, model, plans[:8], mixed) > masked
+    assert edit_bytes(without, model, plans[:8], mixed) == masked
 
 
 def test_what_is_refused_names_what_fits_and_that_does(small):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from behemoth.model.memory import (
@@ -35,11 +36,14 @@ __all__ = [
     "MOST_WORDINGS",
     "SENTENCE",
     "WORDINGS",
+    "EditedRows",
+    "answer_bytes",
     "counts",
     "delta_bytes",
     "edit_bytes",
     "fitting",
     "smaller",
+    "tail_bytes",
 ]
 
 SENTENCE = 8
@@ -71,6 +75,63 @@ _SMALLER: tuple[Mapping[str, Any], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class EditedRows:
+    """The edit rows of a plan, as estimates of methods that use all of them at a time count them.
+
+    Attributes
+    ----------
+    rows, tokens, answers : int
+        Rows, their tokens with padding, and the tokens of their answers.
+    """
+
+    rows: int
+    tokens: int
+    answers: int
+
+    @classmethod
+    def of(cls, plan: EditPlan, most: int | None = None) -> EditedRows:
+        """Count the edit rows of a plan, or of at most `most` of its edits.
+
+        Parameters
+        ----------
+        plan : EditPlan
+        most : int, optional
+        """
+        training = plan.training
+        own = training.filter(training["role"] == "edit")
+        lengths = own["answer"].list.len()
+        rows, answers = own.height, int(lengths.sum())
+        # A refusal ends with a period.
+        longest = int((own["prompt"].list.len() + lengths).max() or 0) + 1  # type: ignore[arg-type]
+        if most is not None and len(plan) > most:
+            rows, answers = (-(-count * most // len(plan)) for count in (rows, answers))
+        return cls(rows, rows * longest, answers)
+
+
+def answer_bytes(model: nn.Module, answers: int) -> int:
+    """Return the bytes of the logits of answer tokens, with what a loss makes of them."""
+    return 4 * _LOGITS * answers * dimensions(model)[1]
+
+
+def tail_bytes(model: nn.Module, layer: int, edited: EditedRows) -> int:
+    """Return the bytes of rows in a search for outputs of an MLP output matrix (`memory.tail`).
+
+    Parameters
+    ----------
+    model : nn.Module
+    layer : int
+        Layer of the matrix.
+    edited : EditedRows
+    """
+    size, _ = dimensions(model)
+    # Inputs and outputs of the blocks in the pass before the search, with all keys and values.
+    token = 3 * size.hidden + (2 * size.layers + 4) * size.width
+    # Of an answer token: what later blocks keep, input and output of the matrix, Adam's state.
+    place = (size.layers - layer) * ACTIVATIONS * size.width + 16 * (size.hidden + size.width)
+    return 4 * edited.tokens * token + edited.answers * place + answer_bytes(model, edited.answers)
+
+
 def edit_bytes(
     method: EditMethod, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
 ) -> int:
@@ -85,7 +146,7 @@ def edit_bytes(
     context : EditContext
         For a method that trains again: how the model was trained.
     """
-    said = answers(method)
+    said = answers(answers(method).for_model(context))
     size, vocabulary = dimensions(model)
     weights = weight_bytes(model)
     if said.effort().trainings:

@@ -402,6 +402,14 @@ class Answers:
         own = self._own("for_batch")
         return self.method if own is None else own(edits)
 
+    def for_model(self, context: EditContext) -> EditMethod:
+        """Return the method with the settings it uses for a model, as that was trained.
+
+        By default unchanged. Estimates of memory are those of these settings.
+        """
+        own = self._own("for_model")
+        return self.method if own is None else own(context)
+
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta, LowRank
 from behemoth.edit.bounds import FROM_0, Bounds, at_least
@@ -176,9 +176,14 @@ class LocateAndEdit(TargetBudget, ABC):
     def _search_bytes(self, model: nn.Module, wordings: int, edits: int) -> int:
         architecture = Architecture.of(model)
         behind = architecture.layers - self._layers(model)[-1]
-        rows = wordings * (self._prefixes() + 1) + edits * self._kept()
-        tokens = rows * (self.prefix_tokens + SENTENCE)
+        prefixes = wordings * self._prefixes()
+        tokens = prefixes * (self.prefix_tokens + SENTENCE)
+        tokens += (wordings + edits * self._kept()) * SENTENCE
         return tokens * behind * ACTIVATIONS * architecture.width
+
+    def for_model(self, context: EditContext) -> Self:
+        """Return the method with its number of prefixes: none if documents were masked."""
+        return replace(self, prefixes=self._prefixes(masked=context.training().document_mask))
 
     def _prefixes(self, *, masked: bool = False) -> int:
         """Return the number of prefixes, of a model trained with a document mask if `masked`."""

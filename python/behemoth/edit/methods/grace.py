@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least, check_values
 from behemoth.edit.memory.entries import Entries, Reach
-from behemoth.edit.memory_budget import ACTIVATIONS, MOST_WORDINGS, SENTENCE
+from behemoth.edit.memory_budget import (
+    ACTIVATIONS,
+    MOST_WORDINGS,
+    SENTENCE,
+    EditedRows,
+    tail_bytes,
+)
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Choice, Range, Searched
@@ -100,6 +106,11 @@ class Grace:
         architecture = Architecture.of(model)
         behind = architecture.layers - self.layer_of(model)
         return count * MOST_WORDINGS * SENTENCE * behind * ACTIVATIONS * architecture.width
+
+    def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of the search by the rows of the plans, all of which it takes at once."""
+        layer = self.layer_of(model)
+        return sum(tail_bytes(model, layer, EditedRows.of(plan)) for plan in plans)
 
     def place(self, model: nn.Module) -> str:
         """Return where it looks up entries, and the published place."""

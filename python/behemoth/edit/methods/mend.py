@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.bounds import ABOVE_0, at_least, check_values
+from behemoth.edit.memory_budget import ACTIVATIONS, EditedRows, answer_bytes
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Choice, Range, Searched
@@ -112,6 +113,17 @@ class Mend:
         """Return the bytes of the factors of each edit's updates."""
         shapes = [model.get_parameter(f"{name}.weight").shape for name in self.modules(model)]
         return 4 * count * 32 * sum(out + inputs for out, inputs in shapes)
+
+    def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of all updates, and of the pass of the largest plan's rows."""
+        shapes = [model.get_parameter(f"{name}.weight").shape for name in self.modules(model)]
+        factors = 4 * sum(out + inputs for out, inputs in shapes)
+        architecture = Architecture.of(model)
+        behind = architecture.layers - min(chosen_layers(model, self.layers))
+        token = 2 * factors + behind * ACTIVATIONS * architecture.width
+        rows = [EditedRows.of(plan) for plan in plans]
+        passes = (own.tokens * token + answer_bytes(model, own.answers) for own in rows)
+        return factors * sum(own.tokens for own in rows) + max(passes, default=0)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -20,6 +20,7 @@ from behemoth.edit.bounds import (
     check_values,
 )
 from behemoth.edit.memory.growing import GrowingRows
+from behemoth.edit.memory_budget import EditedRows, tail_bytes
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
@@ -138,6 +139,14 @@ class Wise:
         """Return the bytes of a copy of the matrix and its Adam state, for each plan."""
         weight = model.get_parameter(f"{self.module(model)}.weight")
         return 16 * count * weight.numel()
+
+    def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the same with a copy for each shard, and the rows of the largest shard."""
+        layer = self.layer_of(model)
+        shards = max((-(-len(plan) // self.shard) for plan in plans), default=0)
+        rows = [EditedRows.of(plan, self.shard) for plan in plans]
+        search = max((tail_bytes(model, layer, own) for own in rows), default=0)
+        return self.stack_bytes(model, len(plans) + max(shards - 1, 0)) + search
 
     def place(self, model: nn.Module) -> str:
         """Return the layer whose matrix has the copy, and the published layer."""
