@@ -90,6 +90,10 @@ def test_halves_are_of_about_equal_size_and_say_nothing_else():
     found = halves(facts)
     assert set(found.tolist()) == {0, 1} and abs(found.mean() - 0.5) < 0.02
     assert (halves(facts[5_000:]) == found[5_000:]).all()
+    for relations in range(1, 101):  # the facts of a relation are so far apart
+        found = halves(np.arange(400, dtype=np.uint64) * np.uint64(relations))
+        ends = np.flatnonzero(np.diff(found, prepend=2, append=2))
+        assert abs(found.mean() - 0.5) < 0.15 and np.diff(ends).max() < 25
 
 
 def test_an_edit_is_made_by_editors_that_saw_the_other_half(
