@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from behemoth import Corpus, Grammar
+from behemoth import Corpus, Grammar, World
+from behemoth.corpus.mixture import Scheduled
 from behemoth.edit.locate import covariance as module
 from behemoth.edit.locate.covariance import Covariance, covariances, model_hash
 from behemoth.edit.locate.layout import Layout
@@ -96,6 +97,30 @@ def test_rows_are_what_training_shows_the_model(small_corpus, mask):
             assert mine[: mine.sum()].all()
             found[tuple(row[mine].tolist())] += 1
     assert found == wanted
+
+
+def test_samples_of_a_scheduled_corpus_are_spread_over_all_of_it(network, tmp_path, monkeypatch):
+    world = World(subjects=60, relations=2, objects=12, seed=1)
+    late = Scheduled("late", window=0.25, share=0.2)
+    plain, scheduled = Corpus(world, exposures=20), Corpus(world, exposures=20, schedule=[late])
+    samples = 32 * 64
+    assert scheduled.count_tokens() > 3 * samples
+    for corpus in (plain, scheduled):
+        stream = np.empty(corpus.count_tokens() // 64 * 64, np.int64)
+        corpus.fill_tokens(stream, 0)
+        blocks = stream.reshape(-1, 64)
+        every = np.arange(32) * len(blocks) // 32 if corpus is scheduled else np.arange(32)
+        rows = LAYOUT.batches(corpus, samples)
+        taken = torch.cat([tokens[own] for tokens, own in rows]).tolist()
+        assert Counter(taken) == Counter(blocks[every].ravel().tolist())
+    # Fewer tokens than asked for are all tokens.
+    assert not LAYOUT.is_spread(scheduled, scheduled.count_tokens())
+    made = {0: Covariance(torch.eye(2), 1)}
+    monkeypatch.setattr(module, "_accumulate", lambda *_: made)
+    for corpus in (plain, scheduled):
+        covariances(network, corpus, [0], samples, LAYOUT, cache=tmp_path)
+    names = [file.stem for file in (tmp_path / "covariances").iterdir()]
+    assert sorted("-spread-" in name for name in names) == [False, True]
 
 
 def test_a_context_says_how_the_model_was_trained(trained, small_corpus):

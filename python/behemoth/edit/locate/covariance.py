@@ -88,13 +88,13 @@ def covariances(
     cache: Path | None = None,
     step: Advance = silent,
 ) -> dict[int, Covariance]:
-    """Return the covariances of layers, computed in one pass over the start of the corpus.
+    """Return the covariances of layers, computed in one pass over tokens of the corpus.
 
     Parameters
     ----------
     model : nn.Module
     corpus : Corpus
-        The tokens come from its stream, in its order.
+        The tokens are the first of its stream; with a schedule they are spread over all of it.
     layers : sequence of int
     samples : int
         Number of tokens; fewer if the corpus has fewer. Tokens whose keys are not finite are
@@ -114,6 +114,8 @@ def covariances(
     files: dict[int, Path] = {}
     if cache is not None:
         name = f"{model_hash(model)[:24]}-{corpus.spec_hash[:24]}-{layout.name}-{samples}"
+        if layout.is_spread(corpus, samples):
+            name += "-spread"
         files = {layer: cache / "covariances" / f"{name}-{layer}.safetensors" for layer in layers}
     device = next(model.parameters()).device
     kept = {layer: _load(file, device) for layer, file in files.items()}
@@ -161,7 +163,7 @@ def _accumulate(
                 sums[layer] = sums[layer] + product if layer in sums else product
                 counts[layer] += len(keys_nf)
             done += int(own_bt.sum())
-            step(done, samples)
+            step(min(done, samples), samples)
     if not all(counts.values()):
         raise ArgumentError("model", "one whose keys are not finite on any token", "finite weights")
     return {layer: Covariance(sums[layer] / counts[layer], counts[layer]) for layer in layers}

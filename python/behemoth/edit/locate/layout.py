@@ -57,8 +57,16 @@ class Layout:
         """Short text that identifies the layout, for file names."""
         return f"{'documents' if self.document_mask else 'blocks'}{self.block_length}"
 
+    def is_spread(self, corpus: Corpus, samples: int) -> bool:
+        """Return whether samples come from all parts of a corpus, and not from its start."""
+        scheduled = "schedule" in corpus.spec["corpus"]
+        return scheduled and corpus.count_tokens() > max(samples, self.block_length)
+
     def batches(self, corpus: Corpus, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the first tokens of the stream, as rows that a model reads separately.
+        """Yield tokens of the stream, as rows that a model reads separately.
+
+        They are its first ones or, of a corpus with a schedule, whose start lacks facts that are
+        written later, those of blocks that are evenly spaced.
 
         Parameters
         ----------
@@ -83,6 +91,9 @@ class Layout:
     def _blocks(self, corpus: Corpus, samples: int) -> Iterator[NDArray[np.int64]]:
         """Yield batches of blocks [B, block_length]; a remainder shorter than a block last."""
         length = self.block_length
+        if self.is_spread(corpus, samples):
+            yield from self._spread(corpus, samples)
+            return
         buffer = np.empty(_BATCH * length, dtype=np.int64)
         start = 0
         while start < samples:
@@ -96,6 +107,20 @@ class Layout:
             start += got
             if got < wanted:
                 return
+
+
+    def _spread(self, corpus: Corpus, samples: int) -> Iterator[NDArray[np.int64]]:
+        """Yield batches of blocks [B, block_length] from all parts of the stream."""
+        length = self.block_length
+        total = corpus.count_tokens() // length
+        wanted = min(total, max(1, samples // length))
+        starts = np.arange(wanted) * total // wanted * length
+        for first in range(0, wanted, _BATCH):
+            some = starts[first : first + _BATCH]
+            blocks = np.empty((len(some), length), dtype=np.int64)
+            for block, start in zip(blocks, some.tolist(), strict=True):
+                corpus.fill_tokens(block, start)
+            yield blocks
 
 
 def _rows(blocks: NDArray[np.int64], end: int) -> Iterator[tuple[Tensor, Tensor]]:

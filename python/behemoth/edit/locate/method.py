@@ -75,7 +75,8 @@ class LocateAndEdit(TargetBudget, ABC):
         Maximum number of other relations of a subject whose answers are preserved in the search for
         targets; without effect at the prompt's last token, where these have keys of their own.
     samples : int
-        Number of corpus tokens from which covariances are computed.
+        Number of corpus tokens from which covariances are computed: the first of its stream, or
+        with a schedule evenly spaced blocks of it.
     ridge : float
         Share of the covariance's mean diagonal that is added to its diagonal.
     """

@@ -69,7 +69,7 @@ class Grace:
     lookahead: ClassVar[int] = 32
     """Maximum number of edits of a sequence whose values are found in one batch."""
     usual: ClassVar[str] = "at the tokens before the answer's, the layer before the last"
-    published: ClassVar[str] = "the input's last token, layer 35 of 48"
+    published: ClassVar[str] = "the input's last token, input matrix of layer 35 of 48"
     searched: ClassVar[Searched] = {
         "learning_rate": Range(0.01, 1.0, log=True),
         "steps": Range(10, 200),
