@@ -108,7 +108,6 @@ class Layout:
             if got < wanted:
                 return
 
-
     def _spread(self, corpus: Corpus, samples: int) -> Iterator[NDArray[np.int64]]:
         """Yield batches of blocks [B, block_length] from all parts of the stream."""
         length = self.block_length

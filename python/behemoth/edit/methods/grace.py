@@ -108,7 +108,7 @@ class Grace:
         return count * MOST_WORDINGS * SENTENCE * behind * ACTIVATIONS * architecture.width
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
-        """Return the bytes of the search by the rows of the plans, all of which it takes at once."""
+        """Return the bytes of the search by the rows of the plans, which it takes at once."""
         layer = self.layer_of(model)
         return sum(tail_bytes(model, layer, EditedRows.of(plan)) for plan in plans)
 

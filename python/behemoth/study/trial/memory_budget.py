@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from behemoth.edit.memory_budget import counts, delta_bytes, edit_bytes
-from behemoth.edit.protocol import EditContext, EditMethod, answers
+from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import pass_bytes
