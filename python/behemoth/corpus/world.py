@@ -354,8 +354,14 @@ class World:
                 raise
             return None
 
-    def _subject_facts_in(self, relation: int) -> NDArray[np.uint64]:
-        """Return the facts of subjects in one relation, ascending: uint64[n]."""
+    def subject_facts_in(self, relation: int) -> NDArray[np.uint64]:
+        """Return the facts of subjects in one relation, below `num_relations`.
+
+        Returns
+        -------
+        uint64[n]
+            Ascending.
+        """
         facts, ends = self._by_relation
         return facts[ends[relation] : ends[relation + 1]]
 

@@ -172,7 +172,7 @@ def relation_pool(corpus: Corpus, relation: int) -> Pool:
         return Pool.span(first, _first_link(corpus, relation + 1))
     if world.num_subject_facts == world.num_subjects * world.num_relations:
         return Pool.span(relation, world.num_subject_facts, world.num_relations)
-    return Pool.listed(world._subject_facts_in(relation))
+    return Pool.listed(world.subject_facts_in(relation))
 
 
 def _first_link(corpus: Corpus, relation: int) -> int:
