@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.edit.protocol import check_kinds
+from behemoth.model.device import find_device
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.progress import ProgressLike
-from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_model_source
 
 from .cache import cache_place

@@ -17,11 +17,11 @@ from behemoth.edit.protocol import EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
 from behemoth.evaluate.suites.score import OBJECTIVES
+from behemoth.model.device import find_device
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_record, read_run
 
 from .memory_budget import fitting_rows, is_trained, require_twin

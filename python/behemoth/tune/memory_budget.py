@@ -21,12 +21,12 @@ from behemoth.edit.search import Choice, Searched
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.evaluate.suites.score import OBJECTIVES
+from behemoth.model.device import find_device
 from behemoth.model.memory import LOADED, weight_bytes
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
-from behemoth.train.device import find_device
 from behemoth.train.memory_budget import require_room
 from behemoth.train.run import Run, read_record
 

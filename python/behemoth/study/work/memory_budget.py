@@ -130,7 +130,7 @@ def shares_of(
 
 def _needs(work: Work) -> Iterator[_Need]:
     """Yield what each kind of unit needs that is carried out on a CPU."""
-    from behemoth.train.device import find_device
+    from behemoth.model.device import find_device
 
     models = {
         name: unit
