@@ -41,6 +41,7 @@ use crate::background::Background;
 use crate::document::Documents;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
+use crate::filler::Filler;
 use crate::grammar::{Lexicon, Shares, Wording};
 use crate::hash::Key;
 use crate::insert::Slots;
@@ -71,6 +72,13 @@ pub struct Parts {
     pub background: Option<Arc<Background>>,
 }
 
+/// What a corpus takes over from another one whose specs of it are the same.
+#[derive(Default)]
+struct Inherited {
+    exposures: Option<Arc<Exposures>>,
+    filler: Option<Arc<Filler>>,
+}
+
 /// A corpus, which can be written to disk or streamed.
 #[derive(Clone, Debug)]
 pub struct Corpus {
@@ -79,7 +87,8 @@ pub struct Corpus {
     array: Option<Arc<[u32]>>,
     vocabulary: Vocabulary,
     style: Style,
-    exposures: Exposures,
+    /// Shared with twins: an array takes 16 bytes and its share of a sort for each fact.
+    exposures: Arc<Exposures>,
     documents: Documents,
     others: Others,
     insert: Option<Arc<Slots>>,
@@ -137,6 +146,15 @@ impl Corpus {
     ///
     /// As for [`Corpus::new`], and if the parts do not fit the world or the spec.
     pub fn with_parts(world: World, spec: CorpusSpec, parts: Parts) -> Result<Corpus> {
+        Corpus::inheriting(world, spec, parts, Inherited::default())
+    }
+
+    fn inheriting(
+        world: World,
+        spec: CorpusSpec,
+        parts: Parts,
+        inherited: Inherited,
+    ) -> Result<Corpus> {
         let (world, spec) = settle(world, spec, &parts)?;
         let seed = world.seed();
         let (style, vocabulary) = match &parts.lexicon {
@@ -152,13 +170,20 @@ impl Corpus {
                 (Style::Text(Arc::new(text)), vocabulary)
             }
         };
-        let exposures = Exposures::new(
-            &spec.exposures,
-            spec.nested_exposures,
-            &world.population(),
-            parts.array.as_deref(),
-        )?;
-        let others = Others::new(&world, &spec, &parts, &vocabulary, &exposures)?;
+        let exposures = match inherited.exposures {
+            Some(exposures) => exposures,
+            None => Arc::new(Exposures::new(
+                &spec.exposures,
+                spec.nested_exposures,
+                &world.population(),
+                parts.array.as_deref(),
+            )?),
+        };
+        let filler = match inherited.filler {
+            Some(filler) => Some(filler),
+            None => others::filler(&world, &spec, &parts, &vocabulary, &exposures)?,
+        };
+        let others = Others::new(filler, &spec, &parts, &vocabulary, &exposures)?;
         let insert = insert::slots(&world, &spec, &style, &others, &exposures)?;
         let settings = spec.documents(seed, others.documents());
         let documents = Documents::new(spec.order, &settings, &world, &exposures)?;
@@ -305,7 +330,11 @@ impl Corpus {
             },
             background: self.background.clone(),
         };
-        Corpus::with_parts(world, spec, parts)
+        let inherited = Inherited {
+            exposures: Some(Arc::clone(&self.exposures)),
+            filler: self.filler_of_twins(),
+        };
+        Corpus::inheriting(world, spec, parts, inherited)
     }
 
     /// Refuses a token type that cannot hold every id.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Corpus, Parts, Progress};
+use super::{Corpus, Inherited, Parts, Progress};
 use crate::background::Taken;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
@@ -46,14 +46,14 @@ pub(super) struct Others {
 impl Others {
     /// Creates the documents of a settled spec.
     pub(super) fn new(
-        world: &World,
+        filler: Option<Arc<Filler>>,
         spec: &CorpusSpec,
         parts: &Parts,
         vocabulary: &Vocabulary,
         exposures: &Exposures,
     ) -> Result<Self> {
         let others = Others {
-            filler: filler(world, spec, parts, vocabulary)?,
+            filler,
             background: background(spec, parts, vocabulary)?,
             role: None,
         };
@@ -158,11 +158,12 @@ impl Others {
 }
 
 /// Creates the filler of a corpus, if it has one.
-fn filler(
+pub(super) fn filler(
     world: &World,
     spec: &CorpusSpec,
     parts: &Parts,
     vocabulary: &Vocabulary,
+    exposures: &Arc<Exposures>,
 ) -> Result<Option<Arc<Filler>>> {
     let Some(own) = &spec.filler else {
         return Ok(None);
@@ -186,7 +187,11 @@ fn filler(
                 twin: TwinSpec::default(),
                 ..spec.clone()
             };
-            let rest = Corpus::with_parts(world, spec, parts.clone())?;
+            let inherited = Inherited {
+                exposures: Some(Arc::clone(exposures)),
+                filler: None,
+            };
+            let rest = Corpus::inheriting(world, spec, parts.clone(), inherited)?;
             rest.token_count(0, &Progress::default())?
         }
     };
@@ -233,6 +238,17 @@ fn background(
 }
 
 impl Corpus {
+    /// Returns the filler that every twin has too, if there is one: counting the tokens of the
+    /// facts again would take as long as writing them. In earlier versions, a twin with other
+    /// objects may have more or fewer tokens of filler.
+    pub(super) fn filler_of_twins(&self) -> Option<Arc<Filler>> {
+        let is_shared = match self.world.version().rules().twin_filler {
+            TwinFiller::BesideItsOwn => false,
+            TwinFiller::BesideItsParents => true,
+        };
+        self.others.filler.clone().filter(|_| is_shared)
+    }
+
     /// Returns the number of documents with facts, those without tokens included. With an insert,
     /// this is the number of documents that sentences are inserted into, which needs a pass over
     /// all sentences if documents may have several. Progress is in sentences.

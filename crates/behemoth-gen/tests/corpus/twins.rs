@@ -3,7 +3,7 @@
 use crate::common::Known;
 use std::collections::HashSet;
 
-use behemoth_gen::{Corpus, Progress};
+use behemoth_gen::{Corpus, Progress, Spec, World};
 
 use crate::MIXED;
 use crate::common::{Sentence, all_tokens, corpus, sentences, sentences_by_document};
@@ -245,4 +245,52 @@ fn an_override_of_nothing_leaves_no_trace_in_later_twins() {
     let hash = |corpus: &Corpus| corpus.without(&[3]).unwrap().spec().hash();
     assert_eq!(same.spec().hash(), parent.spec().hash());
     assert_eq!(hash(&same), hash(parent));
+}
+
+/// An array is sorted once, and so are the facts counted beside a filler.
+#[test]
+fn what_twins_share_is_what_they_would_compute() {
+    let fields = "[world]\nsubjects = 90\nrelations = [{kind = \"independent\", objects = 1200},\
+                  {kind = \"composed\", of = 0, objects = 12}]\n[corpus]\n";
+    let filler = "filler = \"zipf:total_tokens=9000,words=50,length=30\"\n";
+    // One number for each fact, with those of links and without.
+    let arrays = [180, 1380].map(|facts| (0..facts).map(|i| i * 7 % 5).collect::<Vec<u32>>());
+    let array = "exposures = {kind = \"array\", digest = \"\"}\n";
+    for version in [1, 2, 3] {
+        for (form, numbers) in [
+            ("exposures = \"groups:1,4\"\n", None),
+            (array, Some(&arrays[0])),
+            (array, Some(&arrays[1])),
+        ] {
+            for order in ["shuffle", "bios"] {
+                let toml = format!(
+                    "format_version = {version}\n{fields}{form}{filler}order = \"{order}\"\n"
+                );
+                let of = |spec: Spec| {
+                    let world = World::of_version(spec.format_version, spec.world, None).unwrap();
+                    Corpus::new(world, spec.corpus, numbers.cloned()).unwrap()
+                };
+                let parent = of(Spec::from_toml(&toml).unwrap());
+                for twin in [
+                    parent.without(&[3, 150]).unwrap(),
+                    // Objects with words of other lengths.
+                    parent
+                        .with_overrides(&[(0, 1), (2, 1150), (8, 2)], true)
+                        .unwrap(),
+                    parent
+                        .with_overrides(&[(4, 1150)], false)
+                        .unwrap()
+                        .without(&[5])
+                        .unwrap(),
+                ] {
+                    assert!(
+                        std::ptr::eq(twin.exposures(), parent.exposures()),
+                        "sorted once"
+                    );
+                    let fresh = of(twin.spec().clone());
+                    assert!(all_tokens(&fresh) == all_tokens(&twin), "{toml}");
+                }
+            }
+        }
+    }
 }
