@@ -252,6 +252,11 @@ impl Feistel {
     }
 
     fn invert_each(&self, values: &mut [u64]) {
+        // All lanes take longer than one.
+        if let [value] = values {
+            *value = self.invert(*value);
+            return;
+        }
         for chunk in values.chunks_mut(LANES) {
             let (mut l, mut r) = self.split(chunk);
             self.rounds_back(&mut l, &mut r);
@@ -272,6 +277,10 @@ impl Feistel {
     }
 
     fn apply_each(&self, values: &mut [u64]) {
+        if let [value] = values {
+            *value = self.apply(*value);
+            return;
+        }
         for chunk in values.chunks_mut(LANES) {
             let (mut l, mut r) = self.split(chunk);
             self.rounds(&mut l, &mut r);
@@ -365,6 +374,11 @@ mod tests {
                 permutation.invert_each(&mut out);
                 assert_eq!(out[0], first);
                 permutation.apply_each(&mut out);
+                assert_eq!(out, images);
+                // One value has a path of its own.
+                permutation.invert_each(&mut out[..1]);
+                assert_eq!(out[0], first);
+                permutation.apply_each(&mut out[..1]);
                 assert_eq!(out, images);
             }
         }

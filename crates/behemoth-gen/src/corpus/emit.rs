@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::held::{BATCH, Held};
-use super::sentence::Sentence;
+use super::sentence::{Choice, Ranks, Sentence};
 use super::style::{Pen, Style, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress};
 use crate::error::Result;
@@ -158,7 +158,9 @@ impl Corpus {
         mut each: impl FnMut(Document),
     ) {
         let (mut numbers, mut facts) = ([0u64; BATCH as usize], [0u64; BATCH as usize]);
-        let (mut copies, mut ranks) = ([(0, 0); BATCH as usize], [0u64; BATCH as usize]);
+        let mut copies = [(0, 0); BATCH as usize];
+        let (mut asked, mut minorities) = ([0u64; BATCH as usize], [0u64; BATCH as usize]);
+        let mut wordings = [0u64; BATCH as usize];
         let mut first = documents.start;
         while first < documents.end {
             let count = (documents.end - first).min(BATCH) as usize;
@@ -174,7 +176,7 @@ impl Corpus {
             self.exposures
                 .locate(&mut facts[..count], &mut copies[..count]);
             if let Some(questions) = &self.questions {
-                for (rank, &fact) in ranks.iter_mut().zip(&facts[..count]) {
+                for (rank, &fact) in asked.iter_mut().zip(&facts[..count]) {
                     let (subject, relation) = self.world.subject_relation(fact);
                     // There are no questions about links; any rank will do.
                     *rank = if relation < self.world.relations() {
@@ -183,7 +185,15 @@ impl Corpus {
                         0
                     };
                 }
-                questions.subjects.invert_each(&mut ranks[..count]);
+                questions.subjects.invert_each(&mut asked[..count]);
+            }
+            if self.minority.is_some() {
+                let minorities = &mut minorities[..count];
+                self.world.minority_ranks(&facts[..count], minorities);
+            }
+            if let Choice::Exact { .. } = &self.choice {
+                wordings[..count].copy_from_slice(&numbers[..count]);
+                self.wording_ranks(&mut wordings[..count]);
             }
             for i in 0..count {
                 if let Some(other) = self.other_of(numbers[i]) {
@@ -194,8 +204,12 @@ impl Corpus {
                 if self.is_left_out(facts[i]) {
                     continue;
                 }
-                let rank = ranks[i];
-                let sentence = self.sentence(numbers[i], facts[i], copy, exposures, rank);
+                let ranks = Ranks {
+                    question: asked[i],
+                    minority: minorities[i],
+                    wording: wordings[i],
+                };
+                let sentence = self.ranked_sentence(facts[i], copy, exposures, ranks);
                 each(Document::Sentence(sentence));
             }
             first += count as u64;

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::Corpus;
-use super::sentence::{Choice, Sentence};
+use super::sentence::{Choice, Ranks, Sentence};
 use crate::document::{Holds, Place};
 use crate::permutation::Permutation;
 
@@ -38,11 +38,30 @@ impl Named {
     };
 }
 
+/// The precomputed rank of the subject of a document in the permutation that selects the subjects
+/// of questions.
+#[derive(Clone, Copy)]
+struct Asked {
+    subject: u64,
+    rank: u64,
+}
+
+impl Asked {
+    /// No precomputed rank.
+    const NONE: Asked = Asked {
+        subject: u64::MAX,
+        rank: 0,
+    };
+}
+
 /// Buffers that are reused for each document.
 #[derive(Default)]
 pub(super) struct Draft {
     places: Vec<Place>,
     order: Vec<u32>,
+    facts: Vec<u64>,
+    minorities: Vec<u64>,
+    wordings: Vec<u64>,
     /// The sentences fact by fact.
     unordered: Vec<Sentence>,
     sentences: Vec<Sentence>,
@@ -59,32 +78,41 @@ impl Corpus {
         mut each: impl FnMut(u64, Held<'_>),
     ) {
         let mut draft = Draft::default();
-        let (mut slots, mut subjects, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut slots, mut subjects) = (Vec::new(), Vec::new());
+        let (mut named, mut asked) = (Vec::new(), Vec::new());
         let width = self.documents.width();
-        // In a document of several subjects, names are looked up one by one.
+        // In a document of several subjects, names and ranks are looked up one by one.
         let names = names.filter(|_| width == 1);
+        let questions = self.questions.as_ref().filter(|_| width == 1);
         let at_once = (BATCH / width).max(1);
         let mut first = documents.start;
         while first < documents.end {
             let last = (first + at_once).min(documents.end);
             self.slots_of(first..last, &mut slots);
-            if let Some(names) = names {
+            if names.is_some() || questions.is_some() {
                 subjects.clear();
                 subjects.extend(slots.iter().map(|&slot| match self.other_of(slot) {
                     Some(_) => 0,
                     None => self.documents.entity(slot).unwrap_or(0),
                 }));
-                // The entity of a link is not a subject; any name will do.
-                let known = |&subject: &u64| {
-                    if subject < self.world.subjects() {
-                        subject
-                    } else {
-                        0
-                    }
-                };
+            }
+            // The entity of a link is not a subject; any name and any rank will do.
+            let known = |&subject: &u64| {
+                if subject < self.world.subjects() {
+                    subject
+                } else {
+                    0
+                }
+            };
+            if let Some(names) = names {
                 named.clear();
                 named.extend(subjects.iter().map(known));
                 names.apply_each(&mut named);
+            }
+            if let Some(questions) = questions {
+                asked.clear();
+                asked.extend(subjects.iter().map(known));
+                questions.subjects.invert_each(&mut asked);
             }
             let documents = (first..last).zip(slots.chunks(width as usize));
             for (at, (document, slots)) in documents.enumerate() {
@@ -92,8 +120,13 @@ impl Corpus {
                     each(document, Held::Other(other));
                     continue;
                 }
-                self.draft(slots, &mut draft);
-                let known = match (subjects.get(at), named.get(at)) {
+                let subject = subjects.get(at);
+                let of_subject = match (subject, asked.get(at)) {
+                    (Some(&subject), Some(&rank)) => Asked { subject, rank },
+                    _ => Asked::NONE,
+                };
+                self.draft(slots, of_subject, &mut draft);
+                let known = match (subject, named.get(at)) {
                     (Some(&subject), Some(&name)) => Named { subject, name },
                     _ => Named::NONE,
                 };
@@ -107,7 +140,7 @@ impl Corpus {
     pub(super) fn sentences_of<'a>(&self, document: u64, draft: &'a mut Draft) -> &'a [Sentence] {
         let mut slots = Vec::new();
         self.slots_of(document..document + 1, &mut slots);
-        self.draft(&slots, draft);
+        self.draft(&slots, Asked::NONE, draft);
         &draft.sentences
     }
 
@@ -120,23 +153,48 @@ impl Corpus {
         self.documents.slots(start, slots);
     }
 
-    fn draft(&self, slots: &[u64], draft: &mut Draft) {
+    fn draft(&self, slots: &[u64], asked: Asked, draft: &mut Draft) {
         let Draft {
             places,
             order,
+            facts,
+            minorities,
+            wordings,
             unordered,
             sentences,
         } = draft;
         self.documents
             .sentences(slots, &self.world, &self.exposures, places, order);
+        if self.minority.is_some() {
+            facts.clear();
+            facts.extend(places.iter().map(|&(fact, ..)| fact));
+            minorities.resize(facts.len(), 0);
+            self.world.minority_ranks(facts, minorities);
+        }
+        if let Choice::Exact { .. } = &self.choice {
+            let number = |&(fact, copy, _): &Place| self.exposures.sentence(fact, copy);
+            wordings.clear();
+            wordings.extend(places.iter().map(number));
+            self.wording_ranks(wordings);
+        }
+        // Facts of one subject follow each other.
+        let mut asked = asked;
         unordered.clear();
-        for &(fact, copy, exposures) in places.iter() {
-            let number = match &self.choice {
-                Choice::Exact { .. } => self.exposures.sentence(fact, copy),
-                _ => 0,
+        for (at, &(fact, copy, exposures)) in places.iter().enumerate() {
+            if let Some(questions) = &self.questions {
+                let (subject, relation) = self.world.subject_relation(fact);
+                // There are no questions about links; any rank will do.
+                if subject != asked.subject && relation < self.world.relations() {
+                    let rank = questions.subjects.invert(subject);
+                    asked = Asked { subject, rank };
+                }
+            }
+            let ranks = Ranks {
+                question: asked.rank,
+                minority: minorities.get(at).copied().unwrap_or(0),
+                wording: wordings.get(at).copied().unwrap_or(0),
             };
-            let rank = self.question_rank(fact);
-            unordered.push(self.sentence(number, fact, copy, exposures, rank));
+            unordered.push(self.ranked_sentence(fact, copy, exposures, ranks));
         }
         sentences.clear();
         sentences.extend(order.iter().map(|&at| unordered[at as usize]));

@@ -85,6 +85,14 @@ impl MinorityShare {
             rotation: Key::new(seed, "minority-copies", 0),
         }
     }
+
+    /// Returns `true` if a copy of a fact with a second object states that object; `rank` is that
+    /// of the fact among those with a second object.
+    fn states(&self, rank: u64, fact: u64, copy: u64, exposures: u64) -> bool {
+        let copies = share_of_copies(rank, exposures, self.sentences);
+        let turned = copy + multiply_high(self.rotation.hash(fact), exposures);
+        turned % exposures < copies
+    }
 }
 
 impl Choice {
@@ -132,10 +140,21 @@ impl Choice {
     }
 }
 
+/// The values of a sentence in permutations, which are evaluated for many sentences at a time. Those
+/// that the corpus has no use for may be anything.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ranks {
+    /// Of its subject, in the permutation that selects the subjects of questions.
+    pub(super) question: u64,
+    /// Of its fact, among those that may have a second object.
+    pub(super) minority: u64,
+    /// Of the sentence, in the permutation that is divided among wordings of exact shares.
+    pub(super) wording: u64,
+}
+
 impl Corpus {
     /// Returns the sentence of a copy of a fact; `rank` is the rank of its subject in the
     /// permutation that selects the subjects of questions.
-    #[inline(always)]
     pub(super) fn sentence(
         &self,
         number: u64,
@@ -144,10 +163,43 @@ impl Corpus {
         exposures: u64,
         rank: u64,
     ) -> Sentence {
+        let (mut minority, mut wording) = ([0], [number]);
+        self.world.minority_ranks(&[fact], &mut minority);
+        self.wording_ranks(&mut wording);
+        let ranks = Ranks {
+            question: rank,
+            minority: minority[0],
+            wording: wording[0],
+        };
+        self.ranked_sentence(fact, copy, exposures, ranks)
+    }
+
+    /// Replaces sentence numbers with [`Ranks::wording`]; numbers of other documents are allowed.
+    pub(super) fn wording_ranks(&self, numbers: &mut [u64]) {
+        let Choice::Exact { order, .. } = &self.choice else {
+            return;
+        };
+        for number in numbers.iter_mut().filter(|number| **number >= order.len()) {
+            *number = 0;
+        }
+        order.apply_each(numbers);
+    }
+
+    /// Returns the sentence of a copy of a fact whose ranks are known.
+    #[inline(always)]
+    pub(super) fn ranked_sentence(
+        &self,
+        fact: u64,
+        copy: u64,
+        exposures: u64,
+        ranks: Ranks,
+    ) -> Sentence {
         let (subject, relation) = self.world.subject_relation(fact);
         let mut object = self.world.object_of(fact, subject, relation);
         if let Some(minority) = &self.minority
-            && let Some(second) = self.second(minority, fact, subject, relation, copy, exposures)
+            && let Some((rank, second)) =
+                (self.world).minority_at(ranks.minority, fact, subject, relation)
+            && minority.states(rank, fact, copy, exposures)
         {
             object = second;
         }
@@ -159,7 +211,7 @@ impl Corpus {
                 let rendering = || key.hash_pair(fact, self.rendering(fact, copy));
                 relations[relation as usize].draw(rendering)
             }
-            _ => self.wording(number, fact, relation, copy, exposures, rank),
+            _ => self.wording(fact, relation, copy, exposures, ranks),
         };
         Sentence {
             fact,
@@ -203,20 +255,12 @@ impl Corpus {
         exposures: u64,
     ) -> Option<u32> {
         let (rank, object) = self.world.minority(fact, subject, relation)?;
-        let copies = share_of_copies(rank, exposures, minority.sentences);
-        let turned = copy + multiply_high(minority.rotation.hash(fact), exposures);
-        (turned % exposures < copies).then_some(object)
+        minority
+            .states(rank, fact, copy, exposures)
+            .then_some(object)
     }
 
-    fn wording(
-        &self,
-        number: u64,
-        fact: u64,
-        relation: u32,
-        copy: u64,
-        exposures: u64,
-        rank: u64,
-    ) -> usize {
+    fn wording(&self, fact: u64, relation: u32, copy: u64, exposures: u64, ranks: Ranks) -> usize {
         if let Some(questions) = &self.questions
             && relation < self.world.relations()
             && let Some(wording) = questions.wording(
@@ -224,7 +268,7 @@ impl Corpus {
                 relation,
                 copy,
                 exposures,
-                rank,
+                ranks.question,
                 self.rendering(fact, copy),
             )
         {
@@ -244,13 +288,8 @@ impl Corpus {
                 let rendering = || key.hash_pair(fact, self.rendering(fact, copy));
                 relations[relation as usize].draw(rendering)
             }
-            Choice::Exact {
-                order,
-                ends,
-                wordings,
-            } => {
-                let place = order.apply(number);
-                wordings[ends.partition_point(|&end| end <= place)]
+            Choice::Exact { ends, wordings, .. } => {
+                wordings[ends.partition_point(|&end| end <= ranks.wording)]
             }
         }
     }

@@ -71,18 +71,52 @@ impl World {
     /// Returns the rank of a fact among those with a second object, and that object. An override of
     /// the first object does not change it. In a binarised relation it is still one of all others:
     /// the other one of two would follow from the first, and bytes of existing worlds stay.
-    #[inline]
     pub(crate) fn minority(&self, fact: u64, subject: u64, relation: u32) -> Option<(u64, u32)> {
+        let mut rank = [0];
+        self.minority_ranks(&[fact], &mut rank);
+        self.minority_at(rank[0], fact, subject, relation)
+    }
+
+    /// Writes the rank of each fact among those that may have a second object: one at a time, the
+    /// latency of the permutation takes longer than the rest of the sentence. Facts that have none
+    /// have any rank, and so have all facts of a table.
+    pub(crate) fn minority_ranks(&self, facts: &[u64], ranks: &mut [u64]) {
+        let Some(Minority::Drawn {
+            order,
+            place,
+            drawn,
+            ..
+        }) = &self.shared.minority
+        else {
+            return;
+        };
+        for (rank, &fact) in ranks.iter_mut().zip(facts) {
+            let (subject, relation) = self.subject_relation(fact);
+            *rank = match place.get(relation as usize) {
+                Some(Some(place)) => subject * drawn + place,
+                _ => 0,
+            };
+        }
+        order.invert_each(ranks);
+    }
+
+    /// [`World::minority`] of a fact whose [rank](World::minority_ranks) is known.
+    #[inline]
+    pub(crate) fn minority_at(
+        &self,
+        rank: u64,
+        fact: u64,
+        subject: u64,
+        relation: u32,
+    ) -> Option<(u64, u32)> {
         match self.shared.minority.as_ref()? {
             Minority::Drawn {
-                order,
                 chosen,
                 place,
-                drawn,
                 keys,
+                ..
             } => {
-                let place = (*place.get(relation as usize)?)?;
-                let rank = order.invert(subject * drawn + place);
+                (*place.get(relation as usize)?)?;
                 if rank >= *chosen {
                     return None;
                 }
