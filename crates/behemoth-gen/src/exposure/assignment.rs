@@ -30,28 +30,42 @@ impl Assignment {
         Assignment::Permuted(Permutation::new(population.facts, seed, "exposures", 0))
     }
 
-    /// Returns the fact at a rank.
-    #[inline(always)]
-    pub(super) fn fact(&self, rank: u64) -> u64 {
+    /// Replaces ranks with the facts at them.
+    pub(super) fn facts(&self, ranks: &mut [u64]) {
         match self {
-            Assignment::Identity => rank,
-            Assignment::Permuted(permutation) => permutation.apply(rank),
+            Assignment::Identity => {}
+            Assignment::Permuted(permutation) => permutation.apply_each(ranks),
             Assignment::Latin {
                 subjects,
                 relations,
                 levels,
                 starts,
             } => {
-                let level = starts.partition_point(|start| start[0] <= rank) - 1;
-                // Levels without facts start at the same rank as the next level; the last of them
-                // is the right one.
-                let start = &starts[level];
-                let relation = start.partition_point(|&at| at <= rank) - 1;
-                let shift = (level as u64 + levels - relation as u64 % levels) % levels;
-                let place = shift + levels * (rank - start[relation]);
-                subjects.apply(place) * relations + relation as u64
+                /// Number of ranks at a time.
+                const CHUNK: usize = 64;
+                for ranks in ranks.chunks_mut(CHUNK) {
+                    let mut of = [0; CHUNK];
+                    for (rank, of) in ranks.iter_mut().zip(&mut of) {
+                        let level = starts.partition_point(|start| start[0] <= *rank) - 1;
+                        // Levels without facts start at the same rank as the next level; the last
+                        // of them is the right one.
+                        let start = &starts[level];
+                        let relation = start.partition_point(|&at| at <= *rank) - 1;
+                        let shift = (level as u64 + levels - relation as u64 % levels) % levels;
+                        *of = relation as u64;
+                        *rank = shift + levels * (*rank - start[relation]);
+                    }
+                    subjects.apply_each(ranks);
+                    for (place, relation) in ranks.iter_mut().zip(of) {
+                        *place = *place * relations + relation;
+                    }
+                }
             }
-            Assignment::Stored { fact_of_rank, .. } => fact_of_rank[rank as usize],
+            Assignment::Stored { fact_of_rank, .. } => {
+                for rank in ranks {
+                    *rank = fact_of_rank[*rank as usize];
+                }
+            }
         }
     }
 

@@ -194,23 +194,27 @@ impl Exposures {
                 *number = class.first_rank + place;
             }
         }
-        match &self.assignment {
-            Assignment::Identity => {}
-            Assignment::Permuted(permutation) if self.assigned == permutation.len() => {
-                let all = self.classes.last().map_or(0, |c| c.first_rank + c.facts);
-                if all == self.assigned {
-                    permutation.apply_each(numbers);
-                } else {
-                    // The rank of a link fact is its id.
-                    for rank in numbers.iter_mut().filter(|rank| **rank < self.assigned) {
-                        *rank = permutation.apply(*rank);
-                    }
-                }
+        self.facts(numbers);
+    }
+
+    /// Replaces ranks with their facts.
+    fn facts(&self, ranks: &mut [u64]) {
+        /// Number of ranks at a time.
+        const CHUNK: usize = 64;
+        if self.assigned == self.facts {
+            return self.assignment.facts(ranks);
+        }
+        for ranks in ranks.chunks_mut(CHUNK) {
+            let mut facts = [0; CHUNK];
+            let facts = &mut facts[..ranks.len()];
+            // The rank of a link fact is its id; any other rank will do in its place.
+            let own = |rank: u64| if rank < self.assigned { rank } else { 0 };
+            for (fact, &rank) in facts.iter_mut().zip(&*ranks) {
+                *fact = own(rank);
             }
-            _ => {
-                for rank in numbers {
-                    *rank = self.fact(*rank);
-                }
+            self.assignment.facts(facts);
+            for (rank, &fact) in ranks.iter_mut().zip(&*facts) {
+                *rank = if *rank < self.assigned { fact } else { *rank };
             }
         }
     }
@@ -227,14 +231,6 @@ impl Exposures {
             .classes
             .partition_point(|class| class.first_rank <= rank);
         &self.classes[after - 1]
-    }
-
-    #[inline(always)]
-    fn fact(&self, rank: u64) -> u64 {
-        if rank >= self.assigned {
-            return rank;
-        }
-        self.assignment.fact(rank)
     }
 
     fn rank(&self, fact: u64) -> u64 {
@@ -277,5 +273,46 @@ mod tests {
         // One by one, these would take far too long.
         let most = Exposures::new(&groups, None, &population(1 << 40), None).unwrap();
         assert_eq!(most.sentences_from(10), 4 << 40);
+    }
+
+    #[test]
+    fn many_sentences_are_located_as_one_is() {
+        let numbers: Vec<u32> = (0..120).map(|i| i % 4).collect();
+        let digest = digest_of(&numbers);
+        for (line, link_facts) in [
+            ("3", 0),
+            ("3", 20),
+            ("groups:1,0,4,7", 0),
+            ("groups:1,0,4,7", 20),
+            ("latin:2,0,1", 20),
+            ("latin:1,2,3,4,5,6,7", 0),
+            ("zipf:alpha=1,min=0,max=50", 20),
+            ("", 20),
+        ] {
+            let spec = match line {
+                "" => ExposureSpec::from(Array::new(digest.as_str())),
+                line => line.parse().unwrap(),
+            };
+            let population = Population {
+                seed: 3,
+                subjects: 20,
+                relations: 5,
+                facts: 100,
+                link_facts,
+                is_complete: true,
+            };
+            let numbers = line.is_empty().then_some(&numbers[..]);
+            let all = Exposures::new(&spec, Some(2), &population, numbers).unwrap();
+            let mut facts: Vec<u64> = (0..all.sentences()).collect();
+            let mut copies = vec![(0, 0); facts.len()];
+            all.locate(&mut facts, &mut copies);
+            for (number, (&fact, &(copy, exposures))) in (0..).zip(facts.iter().zip(&copies)) {
+                assert_eq!(all.sentence(fact, copy), number, "{line}");
+                assert_eq!(all.of(fact), exposures, "{line}");
+                let (mut one, mut place) = ([number], [(0, 0)]);
+                all.locate(&mut one, &mut place);
+                assert_eq!((one[0], place[0]), (fact, (copy, exposures)), "{line}");
+            }
+        }
     }
 }
