@@ -1,5 +1,6 @@
 //! Sentences inserted into documents without facts of their own.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::style::{Pen, Style};
 use super::{Corpus, Progress};
 use crate::error::Result;
 use crate::exposure::Exposures;
-use crate::grammar::{Mention, SentenceBuffer};
+use crate::grammar::{Lexicon, Mention, SentenceBuffer};
 use crate::insert::{Room, Slots, bits};
 use crate::spec::CorpusSpec;
 use crate::vocabulary::Token;
@@ -49,22 +50,25 @@ pub(super) fn slots(
     Ok(Some(Arc::new(slots)))
 }
 
+/// Begins of words for callers that ignore offsets.
+const ANYWHERE: Option<fn(u64) -> bool> = None;
+
 impl Corpus {
     /// Returns the copies of facts inserted into a document, given by its number among those
-    /// without facts of their own; omitted facts are excluded. `words` is the result of
-    /// [`Corpus::words_of`].
-    fn inserted(
-        &self,
+    /// without facts of their own; omitted facts are excluded. `begins` returns whether a token of
+    /// the document begins a word, if sentences are inserted at word boundaries.
+    fn inserted<'a>(
+        &'a self,
         other: u64,
-        words: Option<Vec<bool>>,
-    ) -> impl Iterator<Item = Inserted> + '_ {
+        begins: Option<impl Fn(u64) -> bool + 'a>,
+    ) -> impl Iterator<Item = Inserted> + 'a {
         let slots = self.insert.iter();
         let all =
             slots.flat_map(move |slots| slots.of(other, move || self.others.tokens_of(other)));
         all.filter_map(move |(number, spot)| {
-            let first = match &words {
+            let first = match &begins {
                 None => spot.first,
-                Some(words) => spot.at_word(|at| words[at as usize]),
+                Some(begins) => spot.at_word(begins),
             };
             let (mut fact, mut copy) = ([number], [(0, 0)]);
             self.exposures.locate(&mut fact, &mut copy);
@@ -79,25 +83,31 @@ impl Corpus {
         })
     }
 
-    /// Returns, for each token of a document, whether it begins a word, if sentences are inserted
-    /// at word boundaries; `written` is the document as written, unless the stream consists of
-    /// roles.
-    fn words_of<T: Token>(&self, other: u64, written: Option<&[T]>) -> Option<Vec<bool>> {
+    /// Returns the lexicon whose words sentences are inserted between, if they are inserted at word
+    /// boundaries.
+    fn words(&self) -> Option<&Lexicon> {
         let Style::Text(text) = &self.style else {
             return None;
         };
         self.spec.corpus.insert.filter(|insert| insert.words)?;
-        let lexicon = text.lexicon();
-        let begins = |token: u32| lexicon.begins_word(token);
-        // If they could not be read, the caller's `check_read` refuses the result.
-        if let Some(written) = written.filter(|_| self.others.role.is_none()) {
-            return Some(written.iter().map(|token| begins(token.id())).collect());
-        }
-        // The slots of a truncated or damaged document must not depend on what could not be read.
-        let mut tokens = vec![0u32; self.others.tokens_of(other) as usize];
-        self.others
-            .write_tokens(other, self.vocabulary.end_of_document(), &mut tokens);
-        Some(tokens.into_iter().map(begins).collect())
+        Some(text.lexicon())
+    }
+
+    /// Returns a function that returns whether a token of a document begins a word, if sentences
+    /// are inserted at word boundaries. The document is made when it is first asked: most documents
+    /// may have no sentence, and their tokens need not be looked at.
+    fn begins_word(&self, other: u64) -> Option<impl Fn(u64) -> bool> {
+        let lexicon = self.words()?;
+        let made = OnceCell::new();
+        Some(move |at| {
+            let tokens = made.get_or_init(|| {
+                let mut tokens = vec![0u32; self.others.tokens_of(other) as usize];
+                let end = self.vocabulary.end_of_document();
+                self.others.write_tokens(other, end, &mut tokens);
+                tokens
+            });
+            lexicon.begins_word(tokens[at as usize])
+        })
     }
 
     /// Returns how a sentence inserted at a token of a document names its subject.
@@ -111,34 +121,33 @@ impl Corpus {
 
     /// Calls `each` for every sentence inserted into a document, with the offset of its first
     /// token.
-    pub(super) fn for_each_inserted(&self, other: u64, each: impl FnMut(u64, &Sentence)) {
-        let words = self.words_of::<u32>(other, None);
-        self.for_each_at_words(other, words, each);
+    pub(super) fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u64, &Sentence)) {
+        for inserted in self.inserted(other, self.begins_word(other)) {
+            each(inserted.first, &self.sentence_of(&inserted));
+        }
     }
 
-    fn for_each_at_words(
-        &self,
-        other: u64,
-        words: Option<Vec<bool>>,
-        mut each: impl FnMut(u64, &Sentence),
-    ) {
-        for Inserted {
+    /// Returns the sentences inserted into a document, wherever in it they begin.
+    pub(super) fn sentences_inserted(&self, other: u64) -> impl Iterator<Item = Sentence> {
+        self.inserted(other, ANYWHERE)
+            .map(|inserted| self.sentence_of(&inserted))
+    }
+
+    fn sentence_of(&self, inserted: &Inserted) -> Sentence {
+        let &Inserted {
             number,
             fact,
             copy,
             exposures,
-            first,
-        } in self.inserted(other, words)
-        {
-            let rank = self.question_rank(fact);
-            each(first, &self.sentence(number, fact, copy, exposures, rank));
-        }
+            ..
+        } = inserted;
+        let rank = self.question_rank(fact);
+        self.sentence(number, fact, copy, exposures, rank)
     }
 
     /// Returns `true` if a sentence is inserted into a document.
     pub(super) fn has_inserted(&self, other: u64) -> bool {
-        // At whatever words.
-        self.inserted(other, None).next().is_some()
+        self.inserted(other, ANYWHERE).next().is_some()
     }
 
     /// Returns the number of documents that sentences are inserted into; refused if memory is
@@ -178,13 +187,29 @@ impl Corpus {
         out: &mut [T],
     ) -> usize {
         let (mut at, mut lines) = (0, SentenceBuffer::new());
+        let mut all: Vec<Inserted> = Vec::new();
         self.for_each_held(documents, None, |_, held| {
             let Held::Other(other) = held else {
                 return;
             };
             let end = at + self.emit_other(other, &mut out[at..]);
-            let words = self.words_of(other, Some(&out[at..end]));
-            self.for_each_at_words(other, words, |first, sentence| {
+            all.clear();
+            match self.words() {
+                // In a stream of roles, words are in the tokens that the document would have.
+                Some(_) if self.others.role.is_some() => {
+                    all.extend(self.inserted(other, self.begins_word(other)));
+                }
+                // Each sentence is placed in the document as it was before any other was inserted.
+                // If it could not be read, the caller's `check_read` refuses the result.
+                Some(lexicon) => {
+                    let written = &out[at..end];
+                    let begins = |token: u64| lexicon.begins_word(written[token as usize].id());
+                    all.extend(self.inserted(other, Some(begins)));
+                }
+                None => all.extend(self.inserted(other, ANYWHERE)),
+            }
+            for inserted in &all {
+                let (first, sentence) = (inserted.first, &self.sentence_of(inserted));
                 // Writing a sentence overruns its end. It is therefore written behind the document,
                 // where the next one will be written, and only its tokens are moved.
                 let made = match pen {
@@ -197,7 +222,7 @@ impl Corpus {
                     }
                 };
                 out.copy_within(end..end + made, at + first as usize);
-            });
+            }
             at = end;
         });
         at

@@ -106,12 +106,13 @@ impl Corpus {
         };
         let texts = documents.map(|document| {
             if let Some(other) = self.other(document) {
-                let (mut lines, mut sentences) = (SentenceBuffer::new(), Vec::new());
-                self.for_each_inserted(other, |_, sentence| {
-                    let count = text.write_alone(sentence, Mention::First, &mut lines, &mut tokens);
-                    sentences.push(as_text(&tokens[..count]));
+                let mut lines = SentenceBuffer::new();
+                let sentences = self.sentences_inserted(other).map(|sentence| {
+                    let first = Mention::First;
+                    let count = text.write_alone(&sentence, first, &mut lines, &mut tokens);
+                    as_text(&tokens[..count])
                 });
-                return sentences.join("\n");
+                return sentences.collect::<Vec<_>>().join("\n");
             }
             let count = written.emit_text(text, document..document + 1, &mut tokens);
             as_text(&tokens[..count])
