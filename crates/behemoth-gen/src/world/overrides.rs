@@ -66,10 +66,11 @@ impl World {
 
     /// Returns the nested object of an object, overridden links included.
     fn linked(&self, overrides: &Overrides, composed: u32, map: &NestedMap, object: u32) -> u32 {
+        // They are in the order of their composed relations.
         let links = &self.shared.links;
-        let link = links.iter().find(|link| link.composed == composed);
-        link.and_then(|link| link.fact(u64::from(object)))
-            .and_then(|fact| overrides.get(fact))
+        let link = links.binary_search_by_key(&composed, |link| link.composed);
+        let link = link.ok().and_then(|at| links[at].fact(u64::from(object)));
+        link.and_then(|fact| overrides.get(fact))
             .unwrap_or_else(|| map.get(object))
     }
 

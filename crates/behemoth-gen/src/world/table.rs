@@ -36,6 +36,8 @@ struct Stored {
     nested: Vec<Vec<u32>>,
     /// Second objects by `subject * relations + relation`, composed relations included.
     second: Vec<(u64, u32)>,
+    /// Number of relations, composed ones included.
+    relations: u64,
     missing: bool,
 }
 
@@ -145,7 +147,9 @@ impl Stored {
             Some(_) => vec![NO_OBJECT; relation.objects as usize],
             None => Vec::new(),
         };
+        let composed = spec.relations.iter().filter(|r| r.nested.is_some()).count();
         Stored {
+            relations: (spec.relations.len() + composed) as u64,
             objects: vec![vec![NO_OBJECT; subjects as usize]; spec.relations.len()],
             nested: spec.relations.iter().map(of_relation).collect(),
             second: Vec::new(),
@@ -186,8 +190,7 @@ impl Stored {
                     format!("below {} and not the first object", sizes.objects),
                 ));
             }
-            let composed = spec.relations.iter().filter(|r| r.nested.is_some()).count();
-            let dense = subject * (relations + composed) as u64 + relation as u64;
+            let dense = subject * self.relations + relation as u64;
             self.second.push((dense, row.minority));
         }
         self.add_nested(row, sizes)
