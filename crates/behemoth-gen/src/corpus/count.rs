@@ -1,7 +1,7 @@
 //! Token counts: of the corpus, of a range of documents, before each page.
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::emit::Document;
 use super::held::Held;
@@ -43,7 +43,7 @@ impl Corpus {
     /// memory is insufficient.
     pub fn document_lengths(&self, documents: Range<u64>) -> Result<Vec<u64>> {
         self.check_documents(&documents)?;
-        let writer = self.writer();
+        let writer = self.writer::<u16>();
         let mut lengths = room_for("stop", documents.end - documents.start, "documents")?;
         lengths
             .extend(documents.map(|document| self.count_tokens(&writer, document..document + 1)));
@@ -60,16 +60,17 @@ impl Corpus {
         } else {
             parent = Corpus {
                 without: None,
+                reached: Arc::default(),
                 ..self.clone()
             };
             &parent
         };
-        let tokens = whole.count_tokens(&whole.writer(), 0..documents);
+        let tokens = whole.count_tokens(&whole.writer::<u16>(), 0..documents);
         (tokens as f64 / documents as f64).max(1.0)
     }
 
     /// Counts the tokens of a range of documents without writing them.
-    pub(super) fn count_tokens(&self, pen: &Pen<'_, u16>, documents: Range<u64>) -> u64 {
+    pub(super) fn count_tokens<T: Token>(&self, pen: &Pen<'_, T>, documents: Range<u64>) -> u64 {
         if let Some(tokens) = self.document_tokens {
             return tokens * (documents.end - documents.start);
         }

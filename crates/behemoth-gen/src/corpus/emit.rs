@@ -18,6 +18,42 @@ pub(super) enum Document {
     Other(u64),
 }
 
+/// The place of a document in the stream: the number of tokens before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) document: u64,
+    pub(super) token: u64,
+}
+
+/// The tokens of some documents, from which those of others are estimated.
+#[derive(Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) documents: u64,
+    pub(super) tokens: u64,
+}
+
+impl Sample {
+    /// Returns the number of documents that have about so many tokens.
+    pub(super) fn documents(self, tokens: u64) -> u64 {
+        let documents = u128::from(tokens) * u128::from(self.documents);
+        (documents / u128::from(self.tokens.max(1))) as u64
+    }
+
+    /// Returns a number of documents that rarely have more tokens.
+    fn fewer(self, tokens: u64) -> u64 {
+        self.documents(tokens - tokens / 8)
+    }
+}
+
+/// A part of the stream to fill from.
+pub(super) struct Stretch {
+    pub(super) start: Mark,
+    /// The document after its last.
+    pub(super) end: u64,
+    /// What is known about the lengths of its documents.
+    pub(super) sample: Sample,
+}
+
 /// A reusable buffer that documents are generated into.
 pub(crate) struct Scratch<'a, T> {
     corpus: &'a Corpus,
@@ -28,7 +64,17 @@ pub(crate) struct Scratch<'a, T> {
 
 impl<'a, T: Token> Scratch<'a, T> {
     pub(crate) fn new(corpus: &'a Corpus) -> Self {
-        let documents = corpus.batch_documents();
+        Scratch::with_room(corpus, corpus.batch_documents())
+    }
+
+    /// Creates a buffer for a single call that fills `tokens` tokens: one for a complete batch would
+    /// take longer than a short call.
+    pub(super) fn for_tokens(corpus: &'a Corpus, sample: Sample, tokens: usize) -> Self {
+        let documents = sample.documents(tokens as u64).max(FEW);
+        Scratch::with_room(corpus, documents.min(corpus.batch_documents()))
+    }
+
+    fn with_room(corpus: &'a Corpus, documents: u64) -> Self {
         Scratch {
             corpus,
             tokens: vec![T::default(); corpus.room(documents as usize)],
@@ -36,29 +82,64 @@ impl<'a, T: Token> Scratch<'a, T> {
         }
     }
 
-    /// Fills `out` starting from a document, without its first `skip` tokens; returns the number of
-    /// tokens, less than the length of `out` only at the end of the corpus.
+    /// Fills `out` starting at a token, which is not before the stretch; returns the number of
+    /// tokens, less than the length of `out` only at the end of the stretch, and the beginning of a
+    /// document shortly before the token after them.
+    ///
+    /// Batches get smaller towards the end of `out`, so that few tokens are made that it has no
+    /// room for, and few are made again by a call that continues.
     pub(super) fn fill(
         &mut self,
         writer: &Pen<'_, T>,
-        document: u64,
-        skip: usize,
+        stretch: Stretch,
+        token: u64,
         out: &mut [T],
         progress: &Progress,
-    ) -> Result<usize> {
-        let (mut at, mut skip, mut next) = (0, skip, document);
-        while at < out.len() && next < self.corpus.documents() {
-            let last = (next + self.documents).min(self.corpus.documents());
-            let made = self.corpus.emit(writer, next..last, &mut self.tokens);
-            let part = &self.tokens[skip.min(made)..made];
+    ) -> Result<(usize, Mark)> {
+        let end = stretch.end;
+        let (mut sample, mut next) = (stretch.sample, stretch.start);
+        // Counting is faster than writing.
+        loop {
+            let documents = sample.fewer(token - next.token).min(end - next.document);
+            if documents < FEW {
+                break;
+            }
+            let last = next.document + documents;
+            let tokens = self.corpus.count_tokens(writer, next.document..last);
+            if next.token + tokens > token {
+                // Fewer next time, as there are more tokens for each document.
+                sample = Sample { documents, tokens };
+                continue;
+            }
+            next.document = last;
+            next.token += tokens;
+        }
+        let (mut at, mut mark) = (0, next);
+        while at < out.len() && next.document < end {
+            let rest = (token - next.token.min(token)) + (out.len() - at) as u64;
+            let documents = match end - next.document {
+                left if sample.documents(rest) >= left => left,
+                left => sample.fewer(rest).clamp(1, left),
+            };
+            let documents = documents.min(self.documents);
+            let last = next.document + documents;
+            let made = (self.corpus).emit(writer, next.document..last, &mut self.tokens);
+            let skip = token.saturating_sub(next.token).min(made as u64) as usize;
+            let part = &self.tokens[skip..made];
             let take = part.len().min(out.len() - at);
             out[at..at + take].copy_from_slice(&part[..take]);
             at += take;
-            skip = skip.saturating_sub(made);
-            next = last;
+            mark = next;
+            next.document = last;
+            next.token += made as u64;
+            sample.documents += documents;
+            sample.tokens += made as u64;
+            if next.token <= token + at as u64 {
+                mark = next;
+            }
             progress.add(take as u64)?;
         }
-        Ok(at)
+        Ok((at, mark))
     }
 
     /// Appends a range of documents to `all`; if memory is insufficient, `argument` is refused.
@@ -80,6 +161,9 @@ impl<'a, T: Token> Scratch<'a, T> {
         Ok(())
     }
 }
+
+/// Number of documents that are not worth more than one batch.
+const FEW: u64 = 8;
 
 impl Corpus {
     pub(crate) fn writer<T: Token>(&self) -> Pen<'_, T> {

@@ -28,8 +28,9 @@ mod text;
 mod threads;
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use self::emit::Mark;
 use self::facts::FactSet;
 use self::others::Others;
 use self::questions::Questions;
@@ -101,6 +102,8 @@ pub struct Corpus {
     most_tokens: usize,
     document_tokens: Option<u64>,
     index: Arc<OnceLock<Vec<u64>>>,
+    /// Where the last call that filled tokens by their offset ended, if it used the index.
+    reached: Arc<Mutex<Option<Mark>>>,
     /// The same stream as text, compiled on first use.
     written: Arc<OnceLock<Corpus>>,
 }
@@ -216,6 +219,7 @@ impl Corpus {
             sentence_key: Key::new(seed, "sentence", 0),
             document_tokens: None,
             index: Arc::default(),
+            reached: Arc::default(),
             written: Arc::default(),
         };
         corpus.check_document_size()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::emit::Scratch;
+use super::emit::{Mark, Sample, Scratch, Stretch};
 use super::style::Pen;
 use super::{Corpus, PAGE_DOCUMENTS, Progress, in_turn, threads_or_all};
 use crate::error::Result;
@@ -129,7 +129,19 @@ impl Corpus {
             (made, next) = self.fill_in_turns(out, document, threads, progress)?;
         }
         let rest = &mut out[made..];
-        made += Scratch::new(self).fill(&self.writer(), next, 0, rest, progress)?;
+        // No document is longer.
+        let sample = Sample {
+            documents: 1,
+            tokens: self.most_document_tokens(),
+        };
+        let start = Mark {
+            document: next,
+            token: 0,
+        };
+        let end = self.documents();
+        let stretch = Stretch { start, end, sample };
+        let mut scratch = Scratch::for_tokens(self, sample, rest.len());
+        made += scratch.fill(&self.writer(), stretch, 0, rest, progress)?.0;
         self.check_read()?;
         Ok(made)
     }
@@ -154,7 +166,7 @@ impl Corpus {
         pieces.resize_with(threads, Mutex::default);
         let sample = document..(document + SAMPLE).min(self.documents());
         let mut documents = sample.end - sample.start;
-        let mut tokens = self.count_tokens(&self.writer(), sample);
+        let mut tokens = self.count_tokens(&self.writer::<u16>(), sample);
         let (mut at, mut next) = (0, document);
         while out.len() - at >= SMALL && next < self.documents() {
             let wanted = ((out.len() - at) / threads).min(TOKENS) as u128;
@@ -210,7 +222,8 @@ impl Corpus {
         Ok(count)
     }
 
-    /// Fills `out` starting at a token, using the index of pages; threads take pages in turn.
+    /// Fills `out` starting at a token, using the index of pages; threads take pages in turn. A call
+    /// that continues where another ended, as blocks are read, does not start at its page.
     fn fill_tokens_indexed<T: Token>(
         &self,
         out: &mut [T],
@@ -219,7 +232,7 @@ impl Corpus {
         progress: &Progress,
     ) -> Result<()> {
         let index = self.page_index(threads, progress)?;
-        let end = token + out.len() as u64;
+        let (end, wanted) = (token + out.len() as u64, out.len());
         let first_page = index.partition_point(|&before| before <= token) - 1;
         let mut pages = Vec::new();
         let (mut rest, mut at) = (out, token);
@@ -228,19 +241,47 @@ impl Corpus {
                 break;
             }
             let (part, others) = rest.split_at_mut((index[page + 1].min(end) - at) as usize);
-            pages.push((page as u64, Mutex::new(part)));
+            pages.push((page, Mutex::new(part)));
             rest = others;
             at = index[page + 1];
         }
-        let set_up = || (self.writer::<T>(), Scratch::new(self));
+        let end_of = |page: usize| ((page as u64 + 1) * PAGE_DOCUMENTS).min(self.documents());
+        let sample = |page: usize| Sample {
+            documents: end_of(page) - page as u64 * PAGE_DOCUMENTS,
+            tokens: index[page + 1] - index[page],
+        };
+        let before = *self.reached.lock().expect("no thread panics");
+        let before = before.filter(|mark| (index[first_page]..=token).contains(&mark.token));
+        let after = Mutex::new(None);
+        // A short call takes less time than starting a thread.
+        let threads = if wanted < 2 * SMALL { 1 } else { threads };
+        let set_up = || {
+            let scratch = Scratch::for_tokens(self, sample(first_page), wanted);
+            (self.writer::<T>(), scratch)
+        };
         in_turn(threads, pages.len(), set_up, |(writer, scratch), turn| {
             let (page, part) = &pages[turn];
             let mut part = part.lock().expect("no thread panics");
-            let skip = token.saturating_sub(index[*page as usize]) as usize;
-            let first = page * PAGE_DOCUMENTS;
-            scratch.fill(writer, first, skip, &mut part, progress)?;
+            let own = Mark {
+                document: *page as u64 * PAGE_DOCUMENTS,
+                token: index[*page],
+            };
+            let stretch = Stretch {
+                start: before.filter(|_| turn == 0).unwrap_or(own),
+                end: end_of(*page),
+                sample: sample(*page),
+            };
+            let first = token.max(own.token);
+            let (_, mark) = scratch.fill(writer, stretch, first, &mut part, progress)?;
+            if turn + 1 == pages.len() {
+                *after.lock().expect("no thread panics") = Some(mark);
+            }
             Ok(())
-        })
+        })?;
+        if let Some(mark) = after.into_inner().expect("no thread panics") {
+            *self.reached.lock().expect("no thread panics") = Some(mark);
+        }
+        Ok(())
     }
 
     /// Fills `out` starting at a token, if every document has `each` tokens.

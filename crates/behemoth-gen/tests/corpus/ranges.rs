@@ -123,6 +123,32 @@ fn any_part_is_the_same_tokens() {
     }
 }
 
+/// Blocks are read one after the other, by several readers of one corpus.
+#[test]
+fn blocks_are_the_same_tokens() {
+    for (name, corpus) in corpora() {
+        let all = all_tokens(&corpus);
+        let read = |room: usize, blocks: std::ops::Range<usize>| {
+            let mut out = vec![0u32; room];
+            let own = all.chunks(room).enumerate();
+            for (block, expected) in own.skip(blocks.start).take(blocks.len()) {
+                let made = corpus
+                    .fill_tokens(&mut out, (block * room) as u64, 1, &Progress::default())
+                    .unwrap();
+                assert!(out[..made] == *expected, "{name}: block {block} of {room}");
+            }
+        };
+        for room in [17, 64, 1000, 40_000] {
+            read(room, 0..1 << 13);
+        }
+        std::thread::scope(|scope| {
+            for room in [33, 500] {
+                scope.spawn(move || read(room, 3..150));
+            }
+        });
+    }
+}
+
 #[test]
 fn ranges_outside_the_corpus_are_refused() {
     let corpus = corpus("[world]\nsubjects = 10\nrelations = 1\nobjects = 9\n");
@@ -221,6 +247,11 @@ fn documents_say_what_the_ledger_says() {
     let mut corpora = corpora();
     let joint = "order = \"bios\"\ndocuments = {subjects = 2, questions = \"after\"}";
     corpora.push(("two subjects", with(300, &format!("{joint}\n{MIXED}"))));
+    let exact = "exact_shares = true\ntemplates = {default = 3, repeats = 1}";
+    for order in ["shuffle", "bios"] {
+        let fields = format!("exposures = \"groups:2,3\"\norder = \"{order}\"\n{exact}");
+        corpora.push(("exact shares", with(300, &fields)));
+    }
     for (name, corpus) in corpora {
         let said = corpus.entries(0..corpus.documents()).unwrap();
         let place = |entry: &Entry| (entry.document, entry.place);
