@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::{Background, TokenFile};
 use crate::error::{Error, Result};
 use crate::numbers::DOCUMENT_LIMIT;
+use crate::system::is_out_of_files;
 
 /// Number of bytes per read; a multiple of all widths.
 const PIECE: usize = 1 << 20;
@@ -33,7 +34,8 @@ impl Background {
     /// # Errors
     ///
     /// Returns [`Error::Argument`] if `width` or `ends` is not allowed, there are no tokens or a
-    /// document is too long; [`Error::Corpus`] if the size of a file is not a multiple of `width`;
+    /// document is too long, or a process may not have so many files open at a time, which they
+    /// stay; [`Error::Corpus`] if the size of a file is not a multiple of `width`;
     /// and [`Error::Io`] if a file cannot be read.
     pub fn open(
         paths: &[PathBuf],
@@ -52,7 +54,7 @@ impl Background {
         let mut files = Vec::new();
         for path in paths {
             let first = scan.tokens;
-            let mut file = File::open(path).map_err(Error::io("open", path))?;
+            let mut file = File::open(path).map_err(|e| cannot_open(e, path, paths.len()))?;
             scan.file(&mut file, path, width)?;
             if scan.tokens > first {
                 let path = path.clone();
@@ -86,6 +88,18 @@ impl Background {
             failed: OnceLock::new(),
         })
     }
+}
+
+/// Returns the error of one of `files` files that could not be opened.
+fn cannot_open(error: io::Error, path: &Path, files: usize) -> Error {
+    if !is_out_of_files(&error) {
+        return Error::io("open", path)(error);
+    }
+    Error::argument(
+        "background",
+        format!("{files} files, of which all stay open"),
+        "fewer than a process may have open (`ulimit -n` raises that), or larger ones",
+    )
 }
 
 /// Fills `piece` from a file; returns the number of bytes, fewer than `piece` has only at the end.
@@ -254,6 +268,23 @@ mod tests {
             for_each_id(&bytes, width, |id| found.push(id));
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn more_files_than_may_be_open_are_counted() {
+        let of = |number| {
+            let error = io::Error::from_raw_os_error(number);
+            cannot_open(error, Path::new("a.bin"), 2000).to_string()
+        };
+        // EMFILE and EACCES, on Linux and on macOS.
+        let most = of(24);
+        assert!(
+            most.starts_with("argument 'background': got 2000 files"),
+            "{most}"
+        );
+        assert!(most.contains("ulimit -n"), "{most}");
+        assert!(of(13).starts_with("cannot open a.bin: "), "{}", of(13));
     }
 
     #[test]

@@ -10,11 +10,11 @@ mod windows;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    create_unfollowed, free_bytes, is_at, open_unfollowed, read_exact_at, rename, set_direct,
-    sync_directory, write_all_at,
+    create_unfollowed, free_bytes, is_at, is_out_of_files, open_unfollowed, read_exact_at, rename,
+    set_direct, sync_directory, write_all_at,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    create_unfollowed, free_bytes, is_at, open_unfollowed, read_exact_at, rename, set_direct,
-    sync_directory, write_all_at,
+    create_unfollowed, free_bytes, is_at, is_out_of_files, open_unfollowed, read_exact_at, rename,
+    set_direct, sync_directory, write_all_at,
 };

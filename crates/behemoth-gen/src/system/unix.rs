@@ -27,6 +27,11 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Returns `true` if a file was not opened because the process has too many open.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
+}
+
 /// Opens a file to read and write, or creates it; returns `None` if there is a link at the path.
 pub(crate) fn create_unfollowed(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();

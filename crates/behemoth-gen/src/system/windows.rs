@@ -6,6 +6,9 @@ use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
+/// `ERROR_TOO_MANY_OPEN_FILES`.
+const TOO_MANY_FILES: i32 = 4;
+
 /// `FILE_FLAG_OPEN_REPARSE_POINT`: a link is opened itself, instead of its target.
 const OPEN_LINK: u32 = 0x0020_0000;
 
@@ -26,6 +29,11 @@ pub(crate) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) 
         }
     }
     Ok(())
+}
+
+/// Returns `true` if a file was not opened because the process has too many open.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(TOO_MANY_FILES)
 }
 
 /// Writes bytes at an offset; this moves the position of the file, which no caller uses.
