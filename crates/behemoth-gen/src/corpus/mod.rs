@@ -26,6 +26,7 @@ mod stream;
 mod style;
 mod text;
 mod threads;
+mod twin;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -297,48 +298,6 @@ impl Corpus {
     /// Returns the size of a token in a shard, in bytes.
     pub fn token_bytes(&self) -> u64 {
         if self.vocabulary.fits_u16() { 2 } else { 4 }
-    }
-
-    /// Returns this corpus with other objects for some facts; see [`World::with_overrides`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`World::with_overrides`].
-    pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<Corpus> {
-        let world = self.world.with_overrides(changes, follow)?;
-        let mut spec = self.spec.corpus.clone();
-        let (overrides, follow) = world.overrides();
-        spec.twin.overrides = overrides.to_vec();
-        // False without overrides: the flag would otherwise be in the hash of later twins.
-        spec.twin.follow = follow;
-        self.twin(world, spec)
-    }
-
-    /// Returns this corpus without the sentences of some facts.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Error::Argument`] if there is no such fact.
-    pub fn without(&self, facts: &[u64]) -> Result<Corpus> {
-        let mut spec = self.spec.corpus.clone();
-        spec.twin.without.extend_from_slice(facts);
-        self.twin(self.world.clone(), spec)
-    }
-
-    fn twin(&self, world: World, spec: CorpusSpec) -> Result<Corpus> {
-        let parts = Parts {
-            array: self.array.clone(),
-            lexicon: match &self.style {
-                Style::Templates(_) => None,
-                Style::Text(text) => Some(text.lexicon().clone()),
-            },
-            background: self.background.clone(),
-        };
-        let inherited = Inherited {
-            exposures: Some(Arc::clone(&self.exposures)),
-            filler: self.filler_of_twins(),
-        };
-        Corpus::inheriting(world, spec, parts, inherited)
     }
 
     /// Refuses a token type that cannot hold every id.

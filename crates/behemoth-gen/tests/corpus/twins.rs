@@ -252,7 +252,7 @@ fn an_override_of_nothing_leaves_no_trace_in_later_twins() {
 fn what_twins_share_is_what_they_would_compute() {
     let fields = "[world]\nsubjects = 90\nrelations = [{kind = \"independent\", objects = 1200},\
                   {kind = \"composed\", of = 0, objects = 12}]\n[corpus]\n";
-    let filler = "filler = \"zipf:total_tokens=9000,words=50,length=30\"\n";
+    let filler = "filler = \"zipf:total_tokens=90000,words=50,length=30\"\n";
     // One number for each fact, with those of links and without.
     let arrays = [180, 1380].map(|facts| (0..facts).map(|i| i * 7 % 5).collect::<Vec<u32>>());
     let array = "exposures = {kind = \"array\", digest = \"\"}\n";
