@@ -1,5 +1,6 @@
 """Long calls of the engine let other threads run, and stop when they are interrupted."""
 
+import json
 import os
 import signal
 import threading
@@ -116,13 +117,16 @@ def ticks():
 
 def test_other_threads_run_while_objects_are_made(ticks):
     world = bh.World(subjects=500_000, relations=4, objects=100)
-    exposures = np.random.default_rng(0).integers(1, 9, world.num_facts)
+    exposures = np.random.default_rng(0).integers(1, 9, world.num_facts).astype(np.uint32)
     corpus = bh.Corpus(world, exposures=exposures)._native
-    facts, objects = np.array([5], np.uint64), np.array([7], np.uint32)
+    spec = json.dumps(json.loads(corpus.spec)["corpus"])
+    every = np.arange(world.num_facts, dtype=np.uint64)
+    objects = np.zeros(len(every), np.uint32)
     text = dict(_gen.GRAMMARS)["bios-en"]
     for make in (
-        lambda: corpus.without(facts),
-        lambda: corpus.override(facts, objects, False),
+        lambda: _gen.Corpus(world._native, spec, exposures),
+        lambda: corpus.without(every),
+        lambda: corpus.override(every, objects, False),
         lambda: _gen.Lexicon("bios-en", text),
     ):
         before = len(ticks)
