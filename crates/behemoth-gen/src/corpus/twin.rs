@@ -28,7 +28,7 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if there is no such fact.
+    /// Returns [`Error::Argument`](crate::error::Error::Argument) if there is no such fact.
     pub fn without(&self, facts: &[u64]) -> Result<Corpus> {
         let mut spec = self.spec.corpus.clone();
         spec.twin.without.extend_from_slice(facts);
