@@ -3,6 +3,9 @@
 Facts are numbered: first the subject facts (``subject * relations + relation``),
 then the link facts object -> nested object. A table world numbers its facts in
 the order (subject, relation).
+
+This file is longer than others because the one class is the complete interface of a world: most of
+its lines are docstrings and signatures.
 """
 
 from __future__ import annotations
