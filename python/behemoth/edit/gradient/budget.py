@@ -7,9 +7,12 @@ from typing import ClassVar, Literal
 
 from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least, check_values
 
-__all__ = ["Budget", "Optimiser"]
+__all__ = ["COUNTED_STEPS", "Budget", "Optimiser", "counted_share"]
 
 Optimiser = Literal["adam", "sgd"]
+COUNTED_STEPS = (2, 3, 4)
+"""Steps of the edits from which the cost of more steps follows (`behemoth.edit.cost`). Memory is at
+its peak in the second step, when a gradient is there beside Adam's moments."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,10 @@ class Budget:
 
     def __post_init__(self) -> None:
         check_values(self)
+
+
+def counted_share(method: object) -> float:
+    """Return how many steps of a method are made to count their cost, as a share of all of them."""
+    if not isinstance(method, Budget) or method.stop_loss is not None:
+        return 1.0
+    return min(1.0, sum(COUNTED_STEPS) / method.steps)

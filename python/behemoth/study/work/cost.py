@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.edit.gradient.budget import counted_share
 from behemoth.edit.protocol import answers
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
@@ -112,7 +113,7 @@ class Estimator:
         if self._counted.setdefault(kind, unit.id) == unit.id:
             own = effort.steps * effort.rows * _SENTENCE * flops
             one = self._seconds(own, model, GPU_RATE / 10) + self._steps(effort.steps)
-            seconds += _COUNTED * one
+            seconds += _COUNTED * one * counted_share(unit.choice.method)
         tokens = 0
         if trainings := effort.trainings * plans:
             whole = self.model(model)
