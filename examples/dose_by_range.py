@@ -7,7 +7,7 @@ edits of facts that were written at least so often and that need a step, over al
 those known before, and prints how many there are and the time ratio of one doubling of exposures,
 with 95% intervals over clusters, if doses have a Weibull distribution and if they have a log-normal
 one; the last column holds margins fixed. The lowest number is also compared below the second: the
-range in which little is learnt.
+range in which little is learnt. `--size nano` takes the edits of models of one size.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("frames", type=Path, help="the frames of a report (edits.parquet)")
     parser.add_argument("label", help="an arm of the study")
     parser.add_argument("starts", type=int, nargs="+", help="lowest exposures, two or more")
+    parser.add_argument("--size", help="edits of models of this size; by default of all")
     given = parser.parse_args()
     if len(given.starts) < 2 or given.starts != sorted(set(given.starts)):
         parser.error("starts: give two or more numbers of exposures, the lowest first")
@@ -76,9 +77,15 @@ def main() -> None:
     if not file.is_file():
         parser.error(f"frames: no edits.parquet in {given.frames}")
     every = pl.read_parquet(file)
+    for name in ("label", "size"):
+        value, allowed = getattr(given, name), sorted(set(every[name]))
+        if value is not None and value not in allowed:
+            parser.error(f"{name}: {value}, allowed: {', '.join(allowed)}")
     edits = every.filter(pl.col("label") == given.label, pl.col("exposures") > 0)
+    if given.size is not None:
+        edits = edits.filter(pl.col("size") == given.size)
     if edits.is_empty():
-        parser.error(f"label: {given.label}, allowed: {', '.join(sorted(set(every['label'])))}")
+        parser.error(f"size: {given.size}, which {given.label} did not edit")
     sys.stdout.write(table(FIRST, list(levels(edits))))
     sys.stdout.write("\n" + table(HEADS, list(ratios(edits, given.starts))))
 

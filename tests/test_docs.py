@@ -21,9 +21,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import typer
 
-from behemoth.cli.main import app
+from behemoth.cli.main import click_command
 from behemoth.study.file.spec import Study
 from behemoth.study.work import run as runs
 
@@ -114,7 +113,7 @@ def _shape(line):
 
 def _options(words):
     """Options of the command that words begin with."""
-    command = typer.main.get_command(app)
+    command = click_command()
     for word in words:
         if not hasattr(command, "commands"):
             break

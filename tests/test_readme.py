@@ -8,9 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
 
-from behemoth.cli.main import app
+from behemoth.cli.main import click_command
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -30,7 +29,7 @@ def test_python_block(block, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("line", LINES)
 def test_command_and_options_exist(line):
-    command, words = typer.main.get_command(app), shlex.split(line)
+    command, words = click_command(), shlex.split(line)
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands
         command = command.commands[words.pop(0)]

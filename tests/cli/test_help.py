@@ -3,9 +3,8 @@
 import re
 
 import pytest
-import typer
 
-from behemoth.cli.main import app
+from behemoth.cli.main import click_command
 
 
 def _commands(command, words=()):
@@ -15,7 +14,7 @@ def _commands(command, words=()):
         yield from _commands(inner, (*words, name))
 
 
-COMMANDS = dict(_commands(typer.main.get_command(app)))
+COMMANDS = dict(_commands(click_command()))
 GROUPS = [words for words, command in COMMANDS.items() if hasattr(command, "commands")]
 
 

@@ -181,9 +181,8 @@ def test_numbers_that_json_does_not_have_are_null(capsys):
 
 
 def test_every_command_takes_it(run):
-    import typer
 
-    from behemoth.cli.main import app
+    from behemoth.cli.main import click_command
 
     def leaves(command, before=()):
         below = getattr(command, "commands", {})
@@ -194,6 +193,6 @@ def test_every_command_takes_it(run):
 
     said = {tuple(word for word in command.split() if word.islower() and word[0] != "-")
             for command in KEYS}  # fmt: skip
-    for name, command in leaves(typer.main.get_command(app)):
+    for name, command in leaves(click_command()):
         assert any("--json" in option.opts for option in command.params), name
         assert name in said, name

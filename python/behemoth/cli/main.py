@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,6 +115,12 @@ def behemoth(
         typer.echo(context.get_help())
 
 
+@cache
+def click_command() -> Any:
+    """Return the Click command of all subcommands. Typer takes a twentieth of a second for it."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -138,9 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _quiet_asyncio()
     words = [word for word in words if word not in ("--debug", "--no-verify")]
     try:
-        command = typer.main.get_command(app)
         with _reading(trusting):
-            result = command.main(words, prog_name="behemoth", standalone_mode=False)
+            result = click_command().main(words, prog_name="behemoth", standalone_mode=False)
         if result == 130:  # returned by newer versions of Typer on Ctrl-C
             raise KeyboardInterrupt
         stops.close(finished=not result)
