@@ -46,6 +46,22 @@ def test_a_failed_edit_is_no_success_and_not_harmless():
         assert value(frame_of(kept), name) is None, name
 
 
+def test_a_score_is_0_where_all_edits_failed_and_missing_where_nothing_was_asked():
+    failed = {"edit": 0, "must_change": True, "exact_match": True, "log_probability_true": -0.1,
+              "failure": "loss nan at step 3"}  # fmt: skip
+    asked = [failed | {"group": group}
+             for group in ("edited", "edited_held_out", "edited_question")]  # fmt: skip
+    near = {"edit": 0, "group": "same_relation", "exact_match": True, "log_probability_old": -0.1}
+    there = frame_of(*asked, near | {"failure": failed["failure"]})
+    for name in ("score", "exact_score"):
+        assert value(there, name) == 0.0, name
+        assert value(frame_of(*asked), name) is None, name
+        assert value(there.filter(group="same_relation"), name) is None, name
+        # Edits of which some were made, and had success, but not those with neighbours.
+        made = frame_of(*({**row, "edit": 1, "failure": None} for row in asked))
+        assert value(pl.concat([there, made]), name) is None, name
+
+
 def value(frame, name, **options):
     rows = aggregate(frame, [name], filters=("all",), resamples=1, **options)
     return rows["value"].item() if len(rows) else None

@@ -20,7 +20,7 @@ from behemoth.support.errors import ArgumentError
 from .clusters import check_bootstrap, groups_of, interval, names_of, proper, weight_parts
 from .metrics import METRICS, PARAPHRASED, Mean, Metric, get_metric
 
-__all__ = ["CLUSTERS", "aggregate", "has_rows"]
+__all__ = ["CLUSTERS", "aggregate", "has_rows", "lost"]
 
 CLUSTERS = ("world", "seed")
 """Columns that identify a model: its world and its initialisation."""
@@ -75,7 +75,8 @@ def aggregate(
         (Float64; the interval is null for a single cluster, which says nothing about others, and
         if all samples agree), rows, edits, clusters (UInt32; models or subjects). Metrics without
         rows are omitted; if one that was named in `metrics` has no row at all, a `UserWarning`
-        names it and the groups of probes that it needs.
+        names it and the groups of probes that it needs. A harmonic mean lacks rows of a part if
+        all edits with such rows failed; it is 0 then if another part is 0, else omitted.
 
     Raises
     ------
@@ -134,6 +135,12 @@ def has_rows(frame: pl.DataFrame, metric: Metric) -> bool:
     return all(found) if metric.whole else any(found)
 
 
+def lost(frame: pl.DataFrame, part: Mean) -> bool:
+    """Return whether a frame has rows of a part, but only of edits that failed."""
+    asked = frame.filter(part.asked, part.value.is_not_null())
+    return asked.height > 0 and asked.filter(part.condition).is_empty()
+
+
 def _warn_of(missing: Sequence[Metric]) -> None:
     for metric in missing:
         groups = dict.fromkeys(group for part in metric.parts for group in part.groups)
@@ -162,10 +169,13 @@ def _summary(
     count = bootstrap.clusters
     found = [_sums(frame, part, count) for part in metric.parts]
     there = [part for part in found if part[2] > 0]
-    if not there or (metric.whole and len(there) < len(found)):
+    if not there:
         return None
-    ones = np.ones((1, count))
-    value = float(_combined(there, ones)[0])
+    value = float(_combined(there, np.ones((1, count)))[0])
+    missing = [part for part, own in zip(metric.parts, found, strict=True) if not own[2]]
+    # A part that is 0 makes the mean 0, whatever edits that failed would have kept.
+    if metric.whole and missing and (value != 0 or not all(lost(frame, own) for own in missing)):
+        return None
     clusters = int(np.any([counts > 0 for _, counts, _, _ in there], axis=0).sum())
     low = high = None
     if clusters > 1:

@@ -6,7 +6,8 @@ comparisons of probabilities are 0 on ties and on NaN, and comparisons of words 
 exactly the right words. A metric whose numbers change gets a new version.
 
 Rows of an edit that failed show the unedited model. They count as 0 in success, and are no rows of
-facts that must not change: an edit that was never made would otherwise look harmless.
+facts that must not change: an edit that was never made would otherwise look harmless. Where all
+edits failed, a harmonic mean of success and of what stays is 0, whatever would have stayed.
 """
 
 from __future__ import annotations
@@ -47,14 +48,17 @@ class Mean:
     must_change: bool | None = None
 
     @property
-    def condition(self) -> pl.Expr:
-        """Condition for the rows of a frame that count."""
+    def asked(self) -> pl.Expr:
+        """Condition for the rows that would count if no edit had failed."""
         inside = pl.col("group").is_in(self.groups)
         if self.must_change is None:
             return inside
-        if not self.must_change:
-            inside &= ~failed()
         return inside & (pl.col("must_change") == self.must_change)
+
+    @property
+    def condition(self) -> pl.Expr:
+        """Condition for the rows of a frame that count."""
+        return self.asked & ~failed() if self.must_change is False else self.asked
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class Metric:
     parts : tuple of Mean
         One mean, or several, of which the metric is the harmonic mean.
     whole : bool
-        Whether every part is required; otherwise only parts with rows are used.
+        Whether every part is required, except those that only have rows of edits that failed, if
+        all edits failed; otherwise only parts with rows are used.
     """
 
     name: str

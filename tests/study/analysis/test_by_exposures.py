@@ -243,3 +243,26 @@ def test_edits_that_failed_are_no_success_and_not_harmless():
     assert lost != pytest.approx(value_of(whole, "ft", 16, "damage"))
     for name in ("score", "damage", "efficacy"):
         assert value_of(found, "ft", 64, name) == value_of(whole, "ft", 64, name), name
+
+
+def test_a_level_whose_edits_all_failed_scores_0_and_is_not_left_out():
+    """A method that fails more must not score higher: that level has no neighbours to measure."""
+    suites = suites_of({trial: ("ft", "tuning", place) for place, trial in enumerate("tu")})
+    probes = pl.concat(
+        probes_of(trial, [16, 16, 64], seed=place) for place, trial in enumerate("tu")
+    )
+    scores, locals_ = [], []
+    for broken in (0, 1, 2):
+        failed = (pl.col("trial") == "u") & (pl.col("edit") < broken)
+        failure = pl.when(failed).then(pl.lit("loss nan at step 3")).alias("failure")
+        found = by_exposures("editing", suites, probes.with_columns(failure).lazy())
+        for measure, kept in (("score", scores), ("score_locality", locals_)):
+            assert value_of(found, "ft", 16, measure, "rows") == 2
+            kept.append(value_of(found, "ft", 16, measure))
+            assert value_of(found, "ft", 64, measure, "rows", minus=16) == 2, measure
+    own = by_exposures("editing", suites.filter(trial="t"), probes.lazy())
+    for measure, kept in (("score", scores), ("score_locality", locals_)):
+        assert kept[0] > kept[2] == pytest.approx(value_of(own, "ft", 16, measure) / 2), measure
+    alone = probes.filter(~pl.col("group").is_in(["same_object", "same_relation"]) | ~failed)
+    found = by_exposures("editing", suites, alone.with_columns(failure).lazy())
+    assert value_of(found, "ft", 16, "score", "rows") == 1  # it had no neighbours anyway

@@ -71,8 +71,9 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         a number of exposures from least to most, as in `levels_of`. Each is computed as the board's
         measure, from the probes of the level's edits: in a batch, bystanders belong to the edit
         that they were drawn for, but all edits act on all of them. Edits that failed count as in
-        suites: as 0 in success, and not in damage and neighbourhood. Means are over trials (rows),
-        intervals over clusters as on the board; edits: number of edits in these trials.
+        suites: as 0 in success, and not in damage and neighbourhood; where that leaves no
+        neighbourhood, and success is 0, the scores are 0. Means are over trials (rows), intervals
+        over clusters as on the board; edits: number of edits in these trials.
 
         batch is null in the rows over all plans. If plans differ in their number of edits, each
         number also has rows of its own, with batch set to it.
@@ -80,7 +81,8 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         If there are several levels, each label also has the difference of the last level and the
         first, in trials with both; minus is then the first level's least, otherwise null. That of
         score_locality is over trials that knew bystanders at both levels or at neither, as the leg
-        that only one of them has would be taken for an effect of exposures.
+        that only one of them has would be taken for an effect of exposures; and over those with a
+        score that is 0 because edits failed, which no leg changes.
 
         forgetting compares with the twin at the same level, whose numbers are those of `retrain`
         for the same model and plan; without such a trial it is missing. Labels without rows have no
@@ -106,9 +108,12 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         readings = readings.join(trials.select("trial", "model"), on="trial", maintain_order="left")
         readings = readings.join(_twins(own, readings), on=["model", "plan", "level"], how="left",
                                  maintain_order="left")  # fmt: skip
+    levels_made = rows.group_by(*_KEYS).agg(
+        pl.struct("edit").n_unique().alias("edits"), _lost_to_failures().alias("lost")
+    )
+    readings = readings.join(levels_made.drop("edits"), on=list(_KEYS), maintain_order="left")
     values = _values(suite, readings).join(trials, on="trial", maintain_order="left")
-    edits = rows.group_by(*_KEYS).agg(pl.struct("edit").n_unique().alias("edits"))
-    values = values.join(edits, on=list(_KEYS), maintain_order="left")
+    values = values.join(levels_made, on=list(_KEYS), maintain_order="left")
     sizes = trials["batch"].unique().sort().to_list()
     batches: list[tuple[int | None, pl.DataFrame]] = [(None, values)]
     if len(sizes) > 1:
@@ -148,6 +153,14 @@ def _readings(suite: str, rows: pl.DataFrame) -> pl.DataFrame:
         ]
     plans = rows.select("trial", "plan").unique()
     return pl.concat(parts).join(plans, on="trial", maintain_order="left")
+
+
+def _lost_to_failures() -> pl.Expr:
+    """Return whether all edits of some rows that have neighbours failed."""
+    part: Mean
+    (part,) = METRICS["neighbourhood"].parts
+    there = part.value.is_not_null()
+    return (part.asked & there).any() & ~(part.condition & there).any()
 
 
 def _metric(rows: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -207,6 +220,9 @@ def _derived(suite: str, readings: pl.DataFrame) -> Iterator[tuple[str, int, str
             for name, value, twin in zip(part["measure"], part["value"], twins, strict=True)
         }
         values = {name: reading.value for name, reading in found.items()} | derived(suite, found)
+        if part["lost"][0] and values.get("efficacy") == 0:
+            # A leg that is 0 makes the score 0, whatever the edits would have kept.
+            values |= {"score": 0.0, "score_locality": 0.0}
         yield from ((trial, level, name, values.get(name)) for name in shown)
 
 
@@ -220,7 +236,9 @@ def _means(
         {"least": [level.low for level in levels], "most": [level.high for level in levels]},
         schema={"least": pl.UInt64, "most": pl.UInt64},
     ).with_row_index("level")
-    first = own.filter(level=0).select("trial", value_first="value", edits_first="edits")
+    first = own.filter(level=0).select(
+        "trial", value_first="value", edits_first="edits", lost_first="lost"
+    )
     last = own.filter(level=len(levels) - 1).join(first, on="trial", maintain_order="left")
     moved = last.with_columns(
         pl.col("value") - pl.col("value_first"), pl.col("edits") + pl.col("edits_first")
@@ -229,7 +247,7 @@ def _means(
         known = values.filter(measure="damage").drop_nulls("value").group_by("trial")
         counts = known.agg(pl.col("level").is_in([0, len(levels) - 1]).sum().alias("known"))
         moved = moved.join(counts, on="trial", how="left", maintain_order="left").filter(
-            pl.col("known").fill_null(0) != 1
+            (pl.col("known").fill_null(0) != 1) | pl.col("lost") | pl.col("lost_first")
         )
     parts: list[tuple[pl.DataFrame, int | None, Range]] = [(own, None, range_of(measure))]
     if len(levels) > 1:
