@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -260,13 +260,19 @@ def mediation_rows(summary: Summary) -> Table:
                 shown.replace("-", "\u2212"),
                 f"{parts.total.rows:,}",
                 str(parts.total.clusters),
-                share.note or "",
+                "; ".join(_notes(share, parts.total)),
             ]
         )
     columns = ("~method", "facts", "#total", "#margin held fixed",
                "#within a bin of margin", "#share through the margin", "#edits", "#clusters",
                "~note")  # fmt: skip
     return Table(columns, rows)
+
+
+def _notes(*estimates: Estimate) -> Iterable[str]:
+    """Return the remarks on some estimates, each once."""
+    notes = (each.note for each in estimates if each.note)
+    return dict.fromkeys(remark for note in notes for remark in note.split("; "))
 
 
 def _time_ratio(estimate: Estimate) -> str:

@@ -1,12 +1,15 @@
+import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
+import pytest
 
+from behemoth.report.tables import mediation_rows
 from behemoth.study.analysis.contrasts import CONTRASTS, MEASURES
-from behemoth.study.analysis.headline import _median_slope, headline
+from behemoth.study.analysis.headline import _median_slope, _of_known, headline
 from behemoth.study.analysis.summary import summarise
 
 draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
@@ -162,6 +165,57 @@ def test_what_cannot_be_estimated_is_not_said_to_be_unfinished():
     assert said.verdict == "no data" and said.title == "The primary contrast cannot be estimated"
     assert "cannot be estimated from 60 edits: fewer than two levels" in said.text
     assert "finished" not in said.title + said.text and "yet" not in said.title
+
+
+def partly_about_objects(**knobs):
+    """A fifth of the edits are of facts about objects, which have no subject."""
+    frames = draw(**knobs)
+    frames.edits = frames.edits.with_columns(
+        pl.when(pl.int_range(pl.len()) % 5 > 0).then("subject_exposures").alias("subject_exposures")
+    )
+    return summarise(frames, PRIMARY, resamples=5)
+
+
+def test_the_headline_states_the_facts_that_the_ratio_leaves_out():
+    said = headline(partly_about_objects(worlds=5, edits=40, already=0.2), PRIMARY)
+    counts = (
+        r"ratios are over ([0-9]+) of ([0-9]+) edits .* need a step \(\1 of 800 over facts about"
+    )
+    found = re.search(counts, said.text)
+    assert found is not None and int(found[1]) / int(found[2]) == pytest.approx(0.8, abs=0.05)
+    said = headline(partly_about_objects(worlds=5, edits=40), PRIMARY)
+    assert "over facts about subjects and by " in said.text and "over all facts" not in said.text
+    assert "have no subject, are left out: the ratios are over 800 of 1,000 edits that" in said.text
+    assert "left out" not in words(worlds=5, edits=40).text
+
+
+def test_remarks_after_the_reason_are_no_part_of_it():
+    summary = partly_about_objects(worlds=1, edits=40)
+    row = summary.contrasts.row(0, named=True)
+    assert row["note"].startswith("one cluster: no interval; without ")
+    known = {**row, "p_family": 1.0}
+    assert _of_known(known).endswith(" over facts known before (no interval: one cluster)")
+    notes = [cells[-1] for cells in mediation_rows(summary).rows]
+    assert notes[0] == (
+        "one cluster: no interval; without 40 edits of facts about objects, which have no subject"
+    )
+
+
+def test_a_finished_study_without_a_dose_says_why_there_is_none():
+    frames = draw(worlds=3, edits=20)
+    edits = frames.edits
+    at_once = [pl.lit(0, pl.UInt32).alias("dose"), pl.lit(True).alias("reached")]
+    for reason, columns in (
+        ("none needed a step (dose 0)", at_once),
+        ("every edit broke down", [pl.lit("loss nan").alias("failure")]),
+        ("none has a dose, as of edits in batches", [pl.lit(None, pl.UInt32).alias("dose")]),
+        ("none is of a fact that is written", [pl.lit(0, pl.UInt64).alias("exposures")]),
+    ):
+        frames.edits = edits.with_columns(columns)
+        said = headline(summarise(frames, PRIMARY, resamples=5), PRIMARY)
+        assert said.title == "The primary contrast cannot be estimated", reason
+        assert f"cannot be estimated from 300 edits: {reason}" in said.text
+    assert words({"measure": "ed50", "method": "other"}).title.endswith("cannot be estimated yet")
 
 
 def test_a_ratio_beyond_the_range_of_a_float_is_words():

@@ -12,6 +12,7 @@ from behemoth.study.analysis.time_ratio import (
     curvature,
     direct_ratio,
     held_out_ratio,
+    included,
     load_interaction,
     prepared,
     time_ratio,
@@ -231,9 +232,11 @@ def test_edits_without_a_subject_are_left_out_and_counted():
     rows, held = prepared(partly)
     lost = prepared(edits)[0].height - rows.height
     assert held == ["subject_doublings"] and 0 < lost <= 2
+    assert included(partly) == (rows.height, rows.height + lost)
     found, without = time_ratio(partly), time_ratio(edits.filter(~some))
     assert (found.value, found.low, found.rows) == (without.value, without.low, without.rows)
-    said = f"without {lost} edit{'s' if lost > 1 else ''} whose subject has no exposures"
+    counted = f"without {lost} edit{'s' if lost > 1 else ''}"
+    said = f"{counted} of facts about objects, which have no subject"
     assert found.note == said == curvature(partly).note
     none = edits.with_columns(subject_exposures=pl.lit(None, pl.UInt64))
     assert prepared(none)[1] == [] and time_ratio(none).note is None

@@ -10,8 +10,8 @@ from behemoth.evaluate.dose import ed50
 
 from .estimate import cluster_keys
 
-__all__ = ["FILTERS", "already", "dose_table", "dosed", "filtered", "seeded", "timed",
-           "within_one_step"]  # fmt: skip
+__all__ = ["FILTERS", "already", "broke_down", "dose_table", "dosed", "filtered", "seeded",
+           "timed", "within_one_step"]  # fmt: skip
 
 FILTERS = ("all", "known")
 """All facts, and those that the unedited model recalled: both analyses are reported, since being

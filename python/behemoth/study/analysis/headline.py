@@ -11,9 +11,10 @@ import polars as pl
 
 from behemoth.support.text import plural_text
 
-from .dose import FILTERS, already, dosed
+from .dose import FILTERS, already, broke_down, dosed, filtered
 from .estimate import ratio_of
 from .summary import Summary
+from .time_ratio import included
 
 __all__ = ["Headline", "Verdict", "headline"]
 
@@ -29,7 +30,7 @@ class Headline:
     Attributes
     ----------
     verdict : str
-        Direction of the measure as exposures increase, over all facts.
+        Direction of the measure as exposures increase, over all facts that the contrast includes.
     title : str
         One line.
     text : str
@@ -61,9 +62,12 @@ def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
     every = stated.get("all")
     if primary is None or every is None or every["estimate"] is None:
         note = None if every is None else every["note"]
-        if every is not None and every["rows"]:  # it is not for want of trials
+        if primary is not None and every is not None:  # it is not for want of trials
+            edits = summary.edits.filter(pl.col("label") == primary["method"])
+            if not every["rows"]:
+                note = _lacking(edits, primary["measure"])
             title = "The primary contrast cannot be estimated"
-            said = f"{title} from {plural_text(every['rows'], 'edit')}"
+            said = f"{title} from {plural_text(every['rows'] or edits.height, 'edit')}"
             return Headline("no data", title, f"{said}: {note}." if note else f"{said}.")
         why = f" ({note})" if note else ""
         return Headline(
@@ -75,6 +79,20 @@ def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
     if primary["measure"] == "ed50":
         return _of_dose(summary, primary["method"], every, known)
     return _of_share(summary, primary["measure"], primary["method"], every, known)
+
+
+def _lacking(edits: pl.DataFrame, measure: str) -> str:
+    """Return why none of the edits of finished trials is in the primary contrast."""
+    written = edits.filter(pl.col("exposures") > 0)
+    if not written.height:
+        return "none is of a fact that is written"
+    if written.select(broke_down(written).all()).item():
+        return "every edit broke down"
+    if measure != "ed50":
+        return f"none has a value of {measure}"
+    if not dosed(written).height:
+        return "none has a dose, as of edits in batches and of methods whose steps are not doses"
+    return "none needed a step (dose 0)"
 
 
 def _of_dose(
@@ -89,17 +107,34 @@ def _of_dose(
         "no clear effect": f"No clear effect of exposures on the {kind} dose",
         "one cluster": f"The {kind} dose against exposures, in one cluster",
     }[verdict]
+    kept, needed = included(edits)
+    facts, some = "all facts", edits
+    if kept != needed:
+        facts, some = "facts about subjects", edits.drop_nulls("subject_exposures")
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_judged(row)} "
-        f"over all facts{_of_known(known)}. "
-        f"{_selected(summary, edits, label)} {_carried(summary, label)} {_sure(row)}"
+        f"over {facts}{_of_known(known)}. {_without_objects(edits)} "
+        f"{_selected(summary, some, label, facts)} {_carried(summary, label, facts)} {_sure(row)}"
     )
     details = (
         f"{_medians(summary, label)} {_median_slope(summary, label)} {_censored(edits)} "
-        f"{_already(summary, edits, label)} {_shape(summary, label)}{_family(summary)}"
+        f"{_already(summary, edits, label)} {_shape(summary, label, facts)}{_family(summary)}"
     )
     title += _beside(verdict, of_known)
     return Headline(verdict, title, " ".join(text.split()), " ".join(details.split()))
+
+
+def _without_objects(edits: pl.DataFrame) -> str:
+    """State how many edits the ratios leave out, if they hold the subject's exposures fixed."""
+    counts = [included(filtered(edits, name)) for name in FILTERS]
+    if all(kept == needed for kept, needed in counts):
+        return ""
+    every, known = (f"{kept:,} of {needed:,} edits" for kept, needed in counts)
+    return (
+        "The exposures of all facts of the subject are held fixed, so facts about objects, which "
+        f"have no subject, are left out: the ratios are over {every} that need a step, and over "
+        f"{known} of facts known before."
+    )
 
 
 def _beside(verdict: Verdict, known: Verdict) -> str:
@@ -127,10 +162,10 @@ def _of_known(row: dict[str, Any] | None) -> str:
     return said
 
 
-def _carried(summary: Summary, label: str) -> str:
+def _carried(summary: Summary, label: str, every: str) -> str:
     """State the shares of both effects that the margin mediates."""
     said = []
-    for name, facts in (("all", "all facts"), ("known", "facts known before")):
+    for name, facts in (("all", every), ("known", "facts known before")):
         parts = summary.mediations.get((label, name))
         share = None if parts is None else parts.share
         if share is None or share.value is None:
@@ -141,12 +176,12 @@ def _carried(summary: Summary, label: str) -> str:
         if share.low is not None and share.high is not None:
             ends = f" (95% interval {share.low:.0%} to {share.high:.0%})"
         said.append(f"{share.value:.0%}{ends} over {facts}".replace("-", "\u2212"))
-    if said[0].removesuffix("all facts") == said[1].removesuffix("facts known before"):
+    if said[0].removesuffix(every) == said[1].removesuffix("facts known before"):
         said = [f"{said[0]} and over facts known before"]
     return f"Share of the effect that the margin before the edit mediates: {'; '.join(said)}."
 
 
-def _selected(summary: Summary, edits: pl.DataFrame, label: str) -> str:
+def _selected(summary: Summary, edits: pl.DataFrame, label: str, facts: str) -> str:
     """State that edits of dose 0 are excluded from both ratios, and the ratio with them."""
     rows = already(edits)
     needed = int((~rows["already"]).sum())
@@ -155,8 +190,8 @@ def _selected(summary: Summary, edits: pl.DataFrame, label: str) -> str:
         return ""
     return (
         f"These ratios are over the edits that need a step ({needed:,} of {rows.height:,} over "
-        "all facts); if the other edits count as doses of at most one step, the ratio over all "
-        f"facts is {_ratio(row)}."
+        f"{facts}); if the other edits count as doses of at most one step, the ratio over {facts} "
+        f"is {_ratio(row)}."
     )
 
 
@@ -172,9 +207,9 @@ def _median_slope(summary: Summary, label: str) -> str:
     return f"Over all edits, each doubling multiplies ED50 by {_ratio(natural)}."
 
 
-def _shape(summary: Summary, label: str) -> str:
+def _shape(summary: Summary, label: str, every: str) -> str:
     """State the ratios of the model with Weibull doses."""
-    facts = {"all": "all facts", "known": "facts known before"}
+    facts = {"all": every, "known": "facts known before"}
     ratios = [
         f"{_ratio(row)} over {facts[name]}"
         for name in FILTERS
@@ -352,7 +387,7 @@ def _sure(row: dict[str, Any]) -> str:
 
 def _why(row: dict[str, Any]) -> str:
     """Return why there is no interval."""
-    return str(row["note"]).removesuffix(": no interval")
+    return str(row["note"]).partition(": no interval")[0]  # remarks may follow
 
 
 def _censored(edits: pl.DataFrame) -> str:

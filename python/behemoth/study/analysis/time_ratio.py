@@ -40,6 +40,7 @@ __all__ = [
     "direct_ratio",
     "dose_fits",
     "held_out_ratio",
+    "included",
     "load_interaction",
     "prepared",
     "telling",
@@ -63,8 +64,8 @@ def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     rows : polars.DataFrame
         The edits with low, high (steps), doublings (log2 exposures, centred over all rows) and
         subject_doublings (log2 of the subject's exposures, centred likewise). If that is held
-        fixed, edits without it are left out, such as those of facts about objects, which have no
-        subject; see `without_subject`.
+        fixed, edits of facts about objects are left out, as these have no subject; see `included`
+        and `without_subject`.
     held : list of str
         Columns to hold fixed: ``subject_doublings`` if it varies within models and is not
         determined by the fact's exposures, else none.
@@ -94,12 +95,17 @@ def _varies_alone(rows: pl.DataFrame) -> bool:
     return square > 1e-9 and open_ > _APART * square
 
 
+def included(edits: pl.DataFrame) -> tuple[int, int]:
+    """Return the number of rows of `prepared`, and that with the edits that it left out."""
+    return prepared(edits)[0].height, doubled(timed(edits)).height
+
+
 def without_subject(edits: pl.DataFrame, rows: pl.DataFrame, found: Estimate) -> Estimate:
     """Return an estimate from rows of `prepared` with the number of edits that those left out."""
-    lost = doubled(timed(edits)).height - rows.height
-    if not lost:
+    left_out = doubled(timed(edits)).height - rows.height
+    if not left_out:
         return found
-    said = f"without {plural_text(lost, 'edit')} whose subject has no exposures"
+    said = f"without {plural_text(left_out, 'edit')} of facts about objects, which have no subject"
     return replace(found, note=f"{found.note}; {said}" if found.note else said)
 
 
