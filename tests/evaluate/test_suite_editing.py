@@ -8,6 +8,7 @@ import torch
 
 from behemoth.delta.delta import EditDelta
 from behemoth.evaluate import SUITES
+from behemoth.evaluate.metrics import failed
 from behemoth.evaluate.suites import editing
 from behemoth.evaluate.suites.suite import MissingError
 
@@ -21,7 +22,8 @@ def measures(bench):
 def bench_of(exposures, rows=None):
     probes = pl.DataFrame({"group": ["unrelated"] * len(exposures), "exposures": exposures})
 
-    def mean(rows, value, what):
+    def mean(rows, value, what, *, made=False):
+        rows = rows.filter(~failed()) if made else rows
         if rows.is_empty():
             raise MissingError(what)
         return rows.select(value.mean()).item()

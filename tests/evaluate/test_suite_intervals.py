@@ -9,12 +9,12 @@ from scipy.stats import ks_2samp
 
 from behemoth.evaluate.clusters import resampled_weights
 from behemoth.evaluate.membership import auc
-from behemoth.evaluate.suites.bench import resampled_ratio
 from behemoth.evaluate.suites.intervals import (
     RESAMPLES,
     auc_samples,
     distance_samples,
     median_samples,
+    resampled_ratio,
 )
 
 

@@ -9,6 +9,7 @@ import torch
 
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate.suites import sequence
+from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.sequence import half_life, sampled_edits
 from behemoth.evaluate.suites.suite import MissingError
 
@@ -69,12 +70,18 @@ def test_measures_of_a_sequence_are_of_one_checkpoint():
     bench = SimpleNamespace(
         sequence=pl.DataFrame(rows, schema_overrides={"failure": pl.String}),
         edit=SimpleNamespace(checkpoints=(1, 2, 4)),
-        mean=lambda rows, value, _: rows.select(value.cast(pl.Float64).mean()).item(),
+        mean=lambda *given, **options: Bench.mean(bench, *given, **options).value,
     )  # fmt: skip
     assert sequence._hold(bench, 2) == 0.5 and sequence._efficacy(bench, 2) == 0.5
     assert sequence._first(bench, 2) == 1.0
     assert sequence._lost(bench, 2) == 0.25
     assert sequence._kl(bench, 2) == pytest.approx(0.2)
+    bench.sequence = bench.sequence.with_columns(failure=pl.lit("loss nan"), stage=pl.lit("after"))
+    for find in (sequence._lost, sequence._kl):
+        with pytest.raises(MissingError, match=r"^edits that did not fail$"):
+            find(bench, 2)
+        with pytest.raises(MissingError, match=r"^bystanders "):
+            find(bench, 3)
 
 
 def test_an_edit_holds_in_all_of_its_wordings_or_not():

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from behemoth import ArgumentError, Corpus, World
 from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
+from behemoth.evaluate.schema import SCHEMA
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.suite import (
     Found,
@@ -171,6 +173,40 @@ def test_edits_that_failed_are_counted_and_are_not_harmless(edited_run, tmp_path
     for name in names[2:]:
         assert found[name] == pytest.approx(wanted[name], rel=1e-3), name  # other stacks round
     assert wanted["efficacy"] == 1 and wanted["kl"] > 0
+
+
+def test_what_edits_that_failed_leave_unmeasured_is_not_said_to_lack_probes():
+    row = {"edit": 0, "stage": "after", "must_change": False, "known": True, "exact_match": True,
+           "link": False, "subject": 0, "kl": 0.0, "log_probability_old": -1.0,
+           "log_probability_true": -1.0, "log_probability_new": -2.0}  # fmt: skip
+    groups = ("same_relation", "unrelated")
+    frame = pl.DataFrame(
+        [dict.fromkeys(SCHEMA) | row | {"group": group} for group in groups], schema=SCHEMA
+    )
+    plan = SimpleNamespace(probes=frame.select("group", "exposures"))
+    reasons = {}
+    for failure in (None, "loss nan at step 1"):
+        own = frame.with_columns(failure=pl.lit(failure, pl.String))
+        bench = Bench(None, None, plan, {0: ...}, None, frame=own)
+        for suite, name in (("editing", "neighbourhood"), ("editing", "kl"),
+                            ("editing", "damage_unrelated"), ("editing", "exact_specificity"),
+                            ("editing", "damage_same_subject"), ("editing", "efficacy"),
+                            ("unlearning", "retain_unrelated"), ("unlearning", "model_utility"),
+                            ("unlearning", "retain_retain")):  # fmt: skip
+            measures = {each.name: each for each in SUITES[suite].measures(bench)}
+            try:
+                measures[name].find(bench)
+            except MissingError as error:
+                reasons[name, failure is None] = str(error)
+    known, some = "such facts that the model knew before", "edits that did not fail"
+    lacking = "probes of edited, which the plan does not have"
+    asked = ("neighbourhood", "kl", "damage_unrelated", "exact_specificity", "retain_unrelated",
+             "model_utility")  # fmt: skip
+    assert reasons == {(name, False): some for name in asked} | {
+        ("damage_same_subject", made): known for made in (True, False)
+    } | {("efficacy", made): lacking for made in (True, False)} | {
+        ("retain_retain", made): "probes of this group" for made in (True, False)
+    }  # fmt: skip
 
 
 def test_a_source_whose_edits_all_failed_is_refused(edited_run, tmp_path):

@@ -40,12 +40,14 @@ def damage(frame: pl.DataFrame) -> pl.DataFrame:
     return counts.with_columns(share=pl.col("lost") / pl.col("known"))
 
 
-def known_bystanders(rows: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
+def known_bystanders(
+    rows: pl.DataFrame, groups: Sequence[str], *, made: bool = True
+) -> pl.DataFrame:
     """Return the rows of some groups that were right before the edit and should stay so.
 
-    Edits that failed have none: nothing could be lost.
+    If `made` is true, edits that failed have none: nothing could be lost.
     """
-    there = ~pl.col("must_change") & ~failed()
+    there = ~pl.col("must_change") & ~failed() if made else ~pl.col("must_change")
     return rows.filter(pl.col("group").is_in(groups), pl.col("known"), there)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth.evaluate.aggregate import aggregate, has_rows
+from behemoth.evaluate.aggregate import aggregate, has_rows, lost
 from behemoth.evaluate.clusters import numbered_rows
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
@@ -21,7 +21,7 @@ from behemoth.evaluate.hints import ask_with_hints
 from behemoth.evaluate.inverse import ask_inverse
 from behemoth.evaluate.linear_probes import PROBED_ROWS, probe_objects
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_pairs
-from behemoth.evaluate.metrics import METRICS
+from behemoth.evaluate.metrics import METRICS, failed
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
 from behemoth.evaluate.source import check_plan, check_shape, check_twin, deltas_made, open_source
@@ -31,7 +31,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.train.model_source import ModelSource
 from behemoth.train.run import Run
 
-from .intervals import RESAMPLES
+from .intervals import resampled_ratio
 from .suite import Found, Measure, MissingError
 
 if TYPE_CHECKING:
@@ -42,10 +42,11 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
 
-__all__ = ["CONTINUED", "Bench", "first_documents", "of_frame", "resampled_ratio"]
+__all__ = ["CONTINUED", "Bench", "first_documents", "of_frame"]
 
 CONTINUED = 64
 """Maximum number of Adam steps of continued training."""
+_MADE = "edits that did not fail"  # where the plan has probes, but all are of edits that failed
 _DOCUMENTS = 256  # maximum number of documents of running text
 
 
@@ -325,22 +326,40 @@ class Bench:
             asked = any(own.filter(part.condition).height for part in metric.parts)
             if name == "truth_ratio" and asked:
                 raise self.lacks_truth_ratios()
+            if any(lost(own, part) for part in metric.parts):
+                raise MissingError(_MADE)
             groups = sorted({group for part in metric.parts for group in part.groups})
             raise MissingError(f"probes of {' or '.join(groups)}, which the plan does not have")
         table = aggregate(rows, [name], by=("stage",), filters=(kept,), resampled="subjects")
         row = table.row(0, named=True)
         return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")
 
-    def mean(self, rows: pl.DataFrame, value: pl.Expr, what: str) -> Found:
+    def mean(self, rows: pl.DataFrame, value: pl.Expr, what: str, *, made: bool = False) -> Found:
         """Return the mean of a value over rows, resampled by subject.
 
         The object that a link fact is about is distinct from the subject of the same number.
+
+        Parameters
+        ----------
+        rows : polars.DataFrame
+        value : polars.Expr
+        what : str
+            What is missing if there are no rows.
+        made : bool
+            Whether rows of edits that failed do not count.
+
+        Raises
+        ------
+        MissingError
+            If no rows count.
         """
         keys = [name for name in ("link", "subject") if name in rows.columns]
-        values = rows.select(*keys, value.cast(pl.Float64).alias("value"))
-        values = values.drop_nulls(["subject", "value"])
+        count = ~failed() if made else pl.lit(value=True)
+        every = rows.select(*keys, value.cast(pl.Float64).alias("value"), count.alias("count"))
+        every = every.drop_nulls(["subject", "value"])
+        values = every.filter("count")
         if values.is_empty():
-            raise MissingError(what)
+            raise MissingError(what if every.is_empty() else _MADE)
         clusters = values.select(keys).unique().sort(keys).with_row_index("cluster")
         clustered = values.join(
             clusters, on=keys, how="left", nulls_equal=True, maintain_order="left"
@@ -483,16 +502,3 @@ def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
 def numbered_subjects(facts: pl.DataFrame) -> NDArray[np.int64]:
     """Return the number of the subject, or linked object, of each row, from 0: int64[rows]."""
     return numbered_rows(facts, ("link", "subject"))
-
-
-def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:
-    """Return the ratio of two sums, with an interval from resampling their terms jointly.
-
-    There is no interval for one term, or if all samples agree.
-    """
-    from behemoth.evaluate.clusters import interval, proper, weight_parts
-
-    value = float(sums.sum() / counts.sum())
-    drawn = [(part @ sums) / (part @ counts) for part in weight_parts(len(sums), RESAMPLES, 0)]
-    low, high = proper(*interval(np.concatenate(drawn), 0.95))
-    return Found(value, low, high, len(sums), over)

@@ -16,8 +16,8 @@ from behemoth.evaluate.metrics import success
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
 
-from .bench import Bench, of_frame, resampled_ratio
-from .intervals import median_samples
+from .bench import Bench, of_frame
+from .intervals import median_samples, resampled_ratio
 from .levels import Level, levels_of
 from .suite import Found, Measure, MissingError, Suite
 
@@ -105,10 +105,11 @@ def damage_of(bench: Bench, groups: Sequence[str], level: Level | None = None) -
     """Return the share of bystanders that were right before the edit and no longer are."""
     if not bench.deltas:
         raise bench.unedited()
-    rows = known_bystanders(bench.rows, groups)
+    rows = known_bystanders(bench.rows, groups, made=False)
     if level is not None:
         rows = rows.filter(level.condition)
-    return bench.mean(rows, pl.col("exact_match").not_(), "such facts that the model knew before")
+    what = "such facts that the model knew before"
+    return bench.mean(rows, pl.col("exact_match").not_(), what, made=True)
 
 
 _DAMAGE = tuple(

@@ -1,4 +1,4 @@
-"""Bootstrap samples of statistics that are not ratios of sums, over clusters of rows.
+"""Bootstrap samples over clusters of rows: of ratios of sums, and of statistics that are none.
 
 The same clusters are drawn for the same number of clusters, so that the samples of two models may
 be subtracted.
@@ -12,10 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.evaluate.clusters import weight_parts
+from behemoth.evaluate.clusters import interval, proper, weight_parts
 from behemoth.evaluate.mann_whitney import weighted_area
 
-__all__ = ["RESAMPLES", "auc_samples", "distance_samples", "median_samples"]
+from .suite import Found
+
+__all__ = ["RESAMPLES", "auc_samples", "distance_samples", "median_samples", "resampled_ratio"]
 
 RESAMPLES = 1000
 """Number of bootstrap samples."""
@@ -88,3 +90,14 @@ def median_samples(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array(
         [np.median(generator.choice(values, len(values))) for _ in range(RESAMPLES)], np.float64
     )
+
+
+def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:
+    """Return the ratio of two sums, with an interval from resampling their terms jointly.
+
+    There is no interval for one term, or if all samples agree.
+    """
+    value = float(sums.sum() / counts.sum())
+    drawn = [(part @ sums) / (part @ counts) for part in weight_parts(len(sums), RESAMPLES, 0)]
+    low, high = proper(*interval(np.concatenate(drawn), 0.95))
+    return Found(value, low, high, len(sums), over)

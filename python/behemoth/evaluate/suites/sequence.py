@@ -17,7 +17,7 @@ from behemoth.delta.delta import EditDelta, parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
-from behemoth.evaluate.metrics import failed, more_likely, success
+from behemoth.evaluate.metrics import more_likely, success
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -150,13 +150,14 @@ def _first(bench: Bench, edits: int) -> Found:
 
 
 def _lost(bench: Bench, edits: int) -> Found:
-    rows = known_bystanders(bench.sequence.filter(after=edits), BYSTANDERS)
-    return bench.mean(rows, ~pl.col("exact_match"), "bystanders that the model knew before")
+    rows = known_bystanders(bench.sequence.filter(after=edits), BYSTANDERS, made=False)
+    what = "bystanders that the model knew before"
+    return bench.mean(rows, ~pl.col("exact_match"), what, made=True)
 
 
 def _kl(bench: Bench, edits: int) -> Found:
-    rows = bench.sequence.filter(pl.col("group").is_in(BYSTANDERS), ~failed(), after=edits)
-    return bench.mean(rows, pl.col("kl"), "bystanders in the plan")
+    rows = bench.sequence.filter(pl.col("group").is_in(BYSTANDERS), after=edits)
+    return bench.mean(rows, pl.col("kl"), "bystanders in the plan", made=True)
 
 
 def _norm(bench: Bench, edits: int) -> Found:

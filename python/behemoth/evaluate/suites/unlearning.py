@@ -16,14 +16,14 @@ from behemoth.evaluate.clusters import interval, proper
 from behemoth.evaluate.continued import continue_training
 from behemoth.evaluate.forget_quality import fact_scores, forget_quality
 from behemoth.evaluate.membership import SCORES, auc, privacy
-from behemoth.evaluate.metrics import PARAPHRASED, failed
+from behemoth.evaluate.metrics import PARAPHRASED
 from behemoth.evaluate.relearning import relearn
 from behemoth.evaluate.text_losses import document_losses, model_divergences, perplexity
 from behemoth.evaluate.twin import ROWS, parameter_distance, twin_divergences
 from behemoth.support.errors import ArgumentError
 
-from .bench import Bench, of_frame, resampled_ratio
-from .intervals import auc_samples, distance_samples
+from .bench import Bench, of_frame
+from .intervals import auc_samples, distance_samples, resampled_ratio
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE"]
@@ -111,9 +111,10 @@ def _perplexity(documents: str) -> Callable[[Bench], Found]:
     return find
 
 
-def _retained_rows(bench: Bench, group: str) -> pl.DataFrame:
-    """Return the rows of a group that must not change, of edits that did not fail."""
-    return bench.rows.filter(~failed(), group=group, must_change=False)
+def _retained(bench: Bench, group: str, value: pl.Expr) -> Found:
+    """Return the mean of a value over a group that must not change, of edits that did not fail."""
+    rows = bench.rows.filter(group=group, must_change=False)
+    return bench.mean(rows, value, "probes of this group", made=True)
 
 
 _UTILITY = (
@@ -121,11 +122,7 @@ _UTILITY = (
         Measure(
             f"retain_{group}",
             f"free generation gives the right answer where nothing must change: {group}",
-            lambda bench, group=group: bench.mean(
-                _retained_rows(bench, group),
-                pl.col("exact_match"),
-                "probes of this group",
-            ),
+            lambda bench, group=group: _retained(bench, group, pl.col("exact_match")),
             beside=True,
             before=True,
         )
@@ -135,10 +132,8 @@ _UTILITY = (
         Measure(
             f"retain_probability_{group}",
             f"p(right answer), over all of its tokens, where nothing must change: {group}",
-            lambda bench, group=group: bench.mean(
-                _retained_rows(bench, group),
-                pl.col("log_probability_true").exp(),
-                "probes of this group",
+            lambda bench, group=group: _retained(
+                bench, group, pl.col("log_probability_true").exp()
             ),
             beside=True,
             before=True,
