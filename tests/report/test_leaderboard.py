@@ -112,6 +112,12 @@ def test_the_leader_is_not_named_without_its_damage_and_its_worlds(board):
     same = text.with_columns((1 - pl.col("mean")).alias("mean"))
     alike = replace(losing(0.05), cells=pl.concat([apart.cells, same], how="vertical_relaxed"))
     assert list(provisos(alike)) == [], "one method leads in both worlds"
+    [shared] = boards(drawn({"a": [0.9, 0.91, 0.9], "b": [0.9, 0.91, 0.9], "c": [0.1] * 3}, LEGS))
+    lost = pl.col("label").replace_strict({"a": 0.05, "b": 0.26, "c": 0.9}, return_dtype=pl.Float64)
+    lost = pl.when(measure="damage").then(lost).otherwise("mean").alias("mean")
+    shared = replace(shared, measures=shared.measures.with_columns(lost))
+    assert leader(shared).startswith("a and b have the highest score")
+    assert list(provisos(shared)) == ["b loses 0.26 of the other facts that the models knew."]
 
 
 def test_a_field_of_one_is_not_won():

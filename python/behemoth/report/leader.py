@@ -54,17 +54,17 @@ def leader(board: Board) -> str:
 
 
 def provisos(board: Board) -> Iterator[str]:
-    """Yield what the name of the leading method alone would hide.
+    """Yield what the names of the leading methods alone would hide.
 
-    That is its damage, other worlds, and that methods were not run on the same plans.
+    That is their damage, other worlds, and that methods were not run on the same plans.
     """
     ranked = board.table.filter((pl.col("family") != "oracle") & pl.col("first").is_not_null())
     if ranked.is_empty():
         return
-    label = ranked["label"][0]
-    for lost in board.measures.filter(label=label, measure="damage")["mean"]:
-        if lost > BOUND:
-            yield f"{label} loses {number(lost, 2)} of the other facts that the models knew."
+    for label in ranked.filter(score=ranked["score"][0])["label"]:
+        for lost in board.measures.filter(label=label, measure="damage")["mean"]:
+            if lost > BOUND:
+                yield f"{label} loses {number(lost, 2)} of the other facts that the models knew."
     known = board.cells.filter(pl.col("label").is_in(ranked["label"].implode()), measure="score")
     worlds = known.group_by("label", "grammar").agg(pl.col("mean").mean())
     highest = worlds.sort("mean", descending=True).unique("grammar", keep="first")
