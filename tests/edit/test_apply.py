@@ -16,6 +16,7 @@ from behemoth.edit.methods.lora import Lora
 from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.frame import evaluate
+from behemoth.evaluate.suites.bench import Bench
 from behemoth.export.edited import EditedModels
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -114,6 +115,7 @@ def test_the_edits_of_a_batch_that_failed_are_named(trained, plan, tmp_path):
     done = edit(trained, plan, PartlyBreaks(steps=2), tmp_path / "e")
     assert done.failed == [FailedEdit(1, "no target")]
     assert done.record.failed == (FailedEdit(1, "no target"),)
+    assert Bench.open(tmp_path / "e", plan).failed_edits == 1
     done.load_model("cpu")
 
 

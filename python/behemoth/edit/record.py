@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.train.model_source import ModelSource
 
-__all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit", "source_of"]
+__all__ = [
+    "EDIT", "EditRecord", "FailedEdit", "check_place", "count_failed", "failures_within",
+    "read_edit", "source_of",
+]  # fmt: skip
 
 FORMAT_VERSION = 1
 _DELTA = ("delta.json", "delta.safetensors")
@@ -70,6 +73,26 @@ class FailedEdit:
 
     edit: int | None
     failure: str
+
+
+def failures_within(delta: EditDelta) -> list[FailedEdit]:
+    """Return the edits of a batch or sequence that failed, by its trace, in their order.
+
+    It goes on without them. An edit may have several rows, of which the first has its reason; a
+    batch that failed as a whole has `EditDelta.failure`, and need not have rows.
+    """
+    told: dict[int, str] = {}
+    for row in delta.trace:
+        if row.get("failure") is not None:  # the first of those of its tokens
+            told.setdefault(row["edit"], row["failure"])
+    return [FailedEdit(edit, failure) for edit, failure in told.items()]
+
+
+def count_failed(deltas: Mapping[int | None, EditDelta]) -> int:
+    """Return the number of edits that failed: single ones, or those within a batch or sequence."""
+    if None in deltas:
+        return len(failures_within(deltas[None]))
+    return sum(delta.failure is not None for delta in deltas.values())
 
 
 @made_by("bh.edit(...), or bh.load(PATH) of a directory that it wrote")

@@ -25,7 +25,7 @@ from behemoth.support.progress import Advance
 
 from .guarded import check_deltas, naming_method
 from .protocol import Deferring, EditContext, EditMethod, Lookahead, Stateful, answers
-from .record import EditRecord, FailedEdit
+from .record import EditRecord, FailedEdit, failures_within
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -258,7 +258,7 @@ class _Keeper:
         delta = EditDelta.load(place)
         if isinstance(self.delta_of, Stateful):
             self.delta_of.restore(_read(place))
-        return done, delta.changes, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
+        return done, delta.changes, failures_within(delta)
 
     def keep(self, done: int, changes: dict[str, Change], failures: list[FailedEdit]) -> None:
         """Write the sum: as a checkpoint, as the edit's delta at the end, or to resume from."""

@@ -24,7 +24,7 @@ from .gradient.method import GradientMethod
 from .guarded import apply_method
 from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers
-from .record import EDIT, EditRecord, FailedEdit, check_place
+from .record import EDIT, EditRecord, FailedEdit, check_place, failures_within
 from .sequential import carry_out_in_sequence, settle
 from .stacking import stack_size
 from .traced import is_traced
@@ -145,15 +145,11 @@ def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
     """Write the record of a complete edit, and its adapters if requested."""
     deltas = record.deltas()
     if record.checkpoints:
-        failed = [FailedEdit(row["edit"], row["failure"]) for row in deltas[None].trace]
+        failed = failures_within(deltas[None])
     else:
         failed = [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
         if not record.single and not failed:  # the edits of a batch that failed beside others
-            told: dict[int, str] = {}
-            for row in deltas[None].trace:
-                if row.get("failure") is not None:  # the first of those of its tokens
-                    told.setdefault(row["edit"], row["failure"])
-            failed = [FailedEdit(edit, failure) for edit, failure in told.items()]
+            failed = failures_within(deltas[None])
     # Adapters of an earlier call keep their digests.
     written = EditRecord.read(record.directory)
     files = dict((written.files if written is not None else None) or {})

@@ -160,7 +160,8 @@ class TrialRecord(TrialRow):
     seconds : dict of str to float
         Seconds of work by stage.
     edits, failed_edits : int
-        Number of edits, and how many of them broke down.
+        Number of edits, and how many of them broke down, also within a batch that goes on without
+        them (0 for these in records of earlier versions).
     device : str, optional
         Device it was carried out on; None if it was not carried out.
     versions : dict of str to str, optional

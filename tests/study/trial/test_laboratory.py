@@ -6,7 +6,7 @@ import pytest
 
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.results import Results
-from behemoth.study.trial import laboratory
+from behemoth.study.trial import laboratory, trial
 from behemoth.study.trial.trial import Trial
 
 
@@ -32,6 +32,22 @@ def test_a_cost_that_cannot_be_counted_leaves_the_trial(small, in_process, tmp_p
         "cost: it could not be counted: RuntimeError: no formula for this operation"
     )
     assert results.edits.collect().height == record.edits == 4
+
+
+def test_failed_edits_within_a_batch_are_counted(tiny, in_process, tmp_path, monkeypatch):
+    head, *methods = tiny.partition("[grid]")[0].split("[[method]]")
+    own = trial.apply_method
+    rows = [{"edit": 3, "failure": "no target"}] * 2  # one for each token of its answer
+
+    def some_fail(*given):
+        return [replace(delta, trace=[*delta.trace, *rows]) for delta in own(*given)]
+
+    monkeypatch.setattr(trial, "apply_method", some_fail)
+    result, _ = in_process(f"{head}[[method]]{methods[-1]}[grid]\n", tmp_path / "s")
+    assert (result.done, result.failures) == (1, [])
+    results = Results.open(tmp_path / "s")
+    [record] = [results.directory.trial_record(name) for name in results.done]
+    assert (record.status, record.edits, record.failed_edits) == ("done", 4, 1)
 
 
 def test_a_cost_is_counted_with_the_first_initialisation_alone(small, in_process, tmp_path):

@@ -14,7 +14,6 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.evaluate.aggregate import aggregate, has_rows, lost
-from behemoth.evaluate.clusters import numbered_rows
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
@@ -31,7 +30,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.train.model_source import ModelSource
 from behemoth.train.run import Run
 
-from .intervals import resampled_ratio
+from .intervals import numbered_subjects, resampled_ratio
 from .suite import Found, Measure, MissingError
 
 if TYPE_CHECKING:
@@ -226,11 +225,9 @@ class Bench:
     @property
     def failed_edits(self) -> int:
         """Number of edits that failed, alone or within a batch or sequence."""
-        if None not in self.deltas:
-            return sum(delta.failure is not None for delta in self.deltas.values())
-        # A batch or sequence goes on without the edits that its trace says have failed.
-        rows = self.deltas[None].trace
-        return len({row["edit"] for row in rows if row.get("failure") is not None})
+        from behemoth.edit.record import count_failed
+
+        return count_failed(self.deltas)
 
     @property
     def edit_hash(self) -> str | None:
@@ -497,8 +494,3 @@ def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
         beside,
         before=name != "kl",
     )
-
-
-def numbered_subjects(facts: pl.DataFrame) -> NDArray[np.int64]:
-    """Return the number of the subject, or linked object, of each row, from 0: int64[rows]."""
-    return numbered_rows(facts, ("link", "subject"))

@@ -12,12 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.evaluate.clusters import interval, proper, weight_parts
+from behemoth.evaluate.clusters import interval, numbered_rows, proper, weight_parts
 from behemoth.evaluate.mann_whitney import weighted_area
 
 from .suite import Found
 
-__all__ = ["RESAMPLES", "auc_samples", "distance_samples", "median_samples", "resampled_ratio"]
+__all__ = ["RESAMPLES", "auc_samples", "distance_samples", "median_samples", "numbered_subjects",
+           "resampled_ratio"]  # fmt: skip
 
 RESAMPLES = 1000
 """Number of bootstrap samples."""
@@ -90,6 +91,11 @@ def median_samples(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array(
         [np.median(generator.choice(values, len(values))) for _ in range(RESAMPLES)], np.float64
     )
+
+
+def numbered_subjects(facts: pl.DataFrame) -> NDArray[np.int64]:
+    """Return the number of the subject, or linked object, of each row, from 0: int64[rows]."""
+    return numbered_rows(facts, ("link", "subject"))
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from behemoth.evaluate.clusters import interval, proper, weight_parts
 from behemoth.recall.bits import saved_bits
 
-from .bench import Bench, numbered_subjects
-from .intervals import RESAMPLES
+from .bench import Bench
+from .intervals import RESAMPLES, numbered_subjects
 from .levels import Level, levels_of
 from .suite import Found, Measure, MissingError, Suite
 

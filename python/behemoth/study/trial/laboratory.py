@@ -194,7 +194,7 @@ class Laboratory:
         except Exception as error:  # what the trial measured stands without its cost
             self._run = self._twin = None  # the edit may have left the model changed
             reasons.append(f"cost: it could not be counted: {error_text(error)}")
-        record = _record_of(trial, frames["edits"]["failure"].drop_nulls(), reasons, cost)
+        record = _record_of(trial, reasons, cost)
         self.directory.write(record)
         return record
 
@@ -271,11 +271,10 @@ class Laboratory:
         return self._planned
 
 
-def _record_of(
-    trial: Trial, failures: pl.Series, reasons: Sequence[str], cost: EditCost | None
-) -> TrialRecord:
+def _record_of(trial: Trial, reasons: Sequence[str], cost: EditCost | None) -> TrialRecord:
     """Return the record of a trial, from the failures of its edits and of its parts."""
     edits, batch = len(trial.planned.plan), trial.planned.batch
+    failures = trial.failures
     all_failed = len(failures) == edits
     said = f"every edit broke down: {failures[0]}" if all_failed else "; ".join(reasons)
     return TrialRecord(

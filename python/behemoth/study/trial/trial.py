@@ -17,6 +17,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.cost import EditCost, edit_cost
 from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod
+from behemoth.edit.record import failures_within
 from behemoth.edit.stacking import most_stacked
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.edit_plan import EditPlan
@@ -104,6 +105,8 @@ class Trial:
         Number of single edits made at a time.
     rows : int, optional
         Number of rows per pass; by default the usual number of each measure.
+    failures : list of str
+        Reasons of the edits that failed, also of those of a batch that goes on without them.
     """
 
     run: Run
@@ -117,6 +120,7 @@ class Trial:
     twin: Bench | None = None
     stack: int = 1
     rows: int | None = None
+    failures: list[str] = field(default_factory=list)
     _whole: EditDelta | None = None
 
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
@@ -130,6 +134,7 @@ class Trial:
         parts: dict[str, list[pl.DataFrame]] = {}
         all_deltas: dict[int | None, EditDelta] = {}
         for deltas in self._deltas():
+            self._note_failures(deltas)
             measured = self._measure(deltas)
             for name, frame in measured.items():
                 parts.setdefault(name, []).append(frame)
@@ -146,6 +151,13 @@ class Trial:
         if any(delta.failure is None for delta in all_deltas.values()):
             frames["suites"] = self._suite(all_deltas, probes)
         return frames
+
+    def _note_failures(self, deltas: dict[int | None, EditDelta]) -> None:
+        for edit, delta in deltas.items():
+            if delta.failure is not None:
+                self.failures += [delta.failure] * (self.planned.batch if edit is None else 1)
+            elif edit is None:
+                self.failures += [each.failure for each in failures_within(delta)]
 
     def durability(self) -> tuple[pl.DataFrame, str | None]:
         """Measure durability; return the `retention` frame, and why it is empty if it is.
