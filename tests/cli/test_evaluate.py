@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from behemoth.cli.evaluate import _note_unknown, _report
+from behemoth.delta.delta import EditDelta
 from behemoth.evaluate.frame import evaluate
 from behemoth.evaluate.schema import SCHEMA
 
@@ -18,7 +20,10 @@ def test_single_edits(run, trained, plan, tmp_path):
     edit = edited(run, trained, plan, tmp_path / "e", "--single")
     out = tmp_path / "frames" / "f.parquet"
     report = run("evaluate", edit, "--plan", plan, "--out", out, "--json").json()
-    assert list(report) == ["out", "rows", "edits", "stages", "seconds", "metrics", "damaged"]
+    assert list(report) == [
+        "out", "rows", "edits", "failed_edits", "stages", "seconds", "metrics", "damaged"
+    ]  # fmt: skip
+    assert report["failed_edits"] == 0
     frame = pl.read_parquet(out)
     assert frame.schema == pl.Schema(SCHEMA)
     assert frame.height == report["rows"]
@@ -62,8 +67,24 @@ def test_probes_that_belong_to_no_edit_are_not_counted_as_one():
     frame = pl.DataFrame({"edit": [0, 1, 1, None], "stage": ["before"] * 4})
     columns = ("stage", "metric", "version", "filter", "value", "rows", "edits")
     metrics = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-    assert _report(frame, metrics, "f.parquet", 1.0)["edits"] == 2
-    assert _report(frame.tail(1), metrics, "f.parquet", 1.0)["edits"] == 0
+    assert _report(frame, metrics, "f.parquet", 1.0, 0)["edits"] == 2
+    assert _report(frame.tail(1), metrics, "f.parquet", 1.0, 0)["edits"] == 0
+
+
+def test_edits_that_failed_are_counted_alone_and_within_a_batch(run, trained, plan, tmp_path):
+    for name, words in (("s", ("--single",)), ("b", ())):
+        edit = edited(run, trained, plan, tmp_path / name, *words)
+        place = edit / ("deltas/00001" if words else "delta")
+        delta = EditDelta.load(place)
+        row = {"edit": 1, "failure": "no target"}
+        broken = {"changes": {}, "failure": "no target"} if words else {"trace": [row, row]}
+        replace(delta, **broken).save(place)
+        out = tmp_path / f"{name}.parquet"
+        ran = run("evaluate", edit, "--plan", plan, "--out", out, "--json")
+        assert ran.json()["failed_edits"] == 1, name
+        ran = run("evaluate", edit, "--plan", plan, "--out", tmp_path / f"{name}-2.parquet")
+        said = "1 edit failed: 0 in success, and not" if words else "1 edit failed\n"
+        assert said in ran.err, name
 
 
 def test_a_run_has_the_stage_before_only(run, trained, plan, tmp_path):

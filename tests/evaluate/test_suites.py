@@ -177,7 +177,7 @@ def test_edits_that_failed_are_counted_and_are_not_harmless(edited_run, tmp_path
 
 def test_what_edits_that_failed_leave_unmeasured_is_not_said_to_lack_probes():
     row = {"edit": 0, "stage": "after", "must_change": False, "known": True, "exact_match": True,
-           "link": False, "subject": 0, "kl": 0.0, "log_probability_old": -1.0,
+           "link": False, "subject": 0, "exposures": 1, "kl": 0.0, "log_probability_old": -1.0,
            "log_probability_true": -1.0, "log_probability_new": -2.0}  # fmt: skip
     groups = ("same_relation", "unrelated")
     frame = pl.DataFrame(

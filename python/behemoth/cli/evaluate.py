@@ -88,16 +88,16 @@ def evaluate(
     check_target(given["out"])  # before the slow imports
     with needed():
         from behemoth.evaluate import aggregate, damaged, evaluate as ask
-        from behemoth.evaluate.metrics import failed
+        from behemoth.evaluate.source import failed_edits
 
         begin = time.perf_counter()
         frame = ask(source, progress=Bars(), **given)
         seconds = time.perf_counter() - begin
         metrics = aggregate(frame, by=("stage",), resamples=1)
         lost = damaged(frame)
-        broken = frame.filter(failed())["edit"].drop_nulls().n_unique()
+        broken = failed_edits(source)
     if json:
-        report = _report(frame, metrics, given["out"], seconds)
+        report = _report(frame, metrics, given["out"], seconds, broken)
         write_json({**report, "damaged": lost.to_dicts()})
     else:
         _show(frame, metrics, given["out"])
@@ -198,12 +198,15 @@ def _note_unknown(frame: pl.DataFrame) -> None:
     )
 
 
-def _report(frame: pl.DataFrame, metrics: pl.DataFrame, out: str, seconds: float) -> dict[str, Any]:
+def _report(
+    frame: pl.DataFrame, metrics: pl.DataFrame, out: str, seconds: float, broken: int
+) -> dict[str, Any]:
     columns = ("stage", "metric", "version", "filter", "value", "rows", "edits")
     return {
         "out": out,
         "rows": frame.height,
         "edits": frame["edit"].drop_nulls().n_unique(),
+        "failed_edits": broken,
         "stages": sorted(frame["stage"].unique().to_list(), reverse=True),
         "seconds": seconds,
         "metrics": metrics.select(columns).to_dicts(),

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.model_source import ModelSource
 
-__all__ = ["check_plan", "check_shape", "check_twin", "deltas_made", "is_edit", "open_source"]
+__all__ = [
+    "check_plan", "check_shape", "check_twin", "deltas_made", "failed_edits", "is_edit",
+    "open_source",
+]  # fmt: skip
 
 
 def open_source(
@@ -55,6 +58,16 @@ def open_source(
 def is_edit(place: str | PathLike[str]) -> bool:
     """Return whether a directory is one of an edit, finished or not."""
     return (Path(place) / "edit.json").is_file()
+
+
+def failed_edits(place: str | PathLike[str]) -> int:
+    """Return the number of edits of a source that failed; 0 if it is not an edit directory."""
+    from behemoth.edit.record import count_failed, read_edit
+
+    path = at_hand("source", place, "a training run, a model or an edit directory")
+    if not is_edit(path):
+        return 0
+    return count_failed(read_edit(path, url_or_none(place)).deltas(changes=False))
 
 
 def check_plan(plan: EditPlan, run: ModelSource, edit: EditRecord | None) -> None:
