@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -59,6 +60,16 @@ def test_a_batch_of_independent_edits_is_warned_of(run, trained, plan, tmp_path)
     for name, others in (("single", ["--single"]), ("sequential", ["--sequential"])):
         assert "is meant for" not in run(*words_of(trained, plan, tmp_path / name, *others)).err
     assert "is meant for" not in run(*words_of(trained, joint, tmp_path / "b")).err
+
+
+def test_edits_whose_retained_facts_all_go_are_warned_of(run, trained, tmp_path):
+    plan, few = tmp_path / "plan", ("--same-object", 0, "--same-relation", 0, "--regular", 1)
+    words = ("--edits", 60, "--repeats", 1, "--probes", 1, *few, "--independent", "--litgpt")
+    warning = r"behemoth: warning: \d+ of 60 edits have no retained facts left: those of their own"
+    assert re.search(warning, run("plan", trained, *words, "--out", plan).err)
+    words = ("--method", "lora", "--set", "steps=1", "--set", "rank=1", "--out", tmp_path / "e")
+    ran = run("edit", trained, "--plan", plan, *words, "--sequential")
+    assert re.search(warning, ran.err) and not ran.code
 
 
 def test_single_edits_of_a_joint_plan_are_warned_of(run, trained, plan, tmp_path):

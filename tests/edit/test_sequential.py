@@ -85,7 +85,7 @@ def test_sums_at_checkpoints_are_those_of_the_edits_in_turn(trained, plan, tmp_p
     model = run.load_model("cpu")
     context = EditContext(run.corpus, run=run.directory)
     total, applied = {}, []
-    for number, single in enumerate(plan.as_batch().singles()):
+    for number, single in enumerate(plan.as_batch(run.corpus).singles()):
         [delta] = Lora(**LORA).apply(model, [single], context)
         for name, change in dense(delta).items():
             total[name] = total.get(name, 0) + change
@@ -150,7 +150,9 @@ def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, unstopp
 def test_a_memory_is_computed_once_for_many_edits(trained, plan, tmp_path, monkeypatch, broken):
     """Its sums are those of the deltas of all edits, each in the model while the next is made."""
     settings = {"steps": 2, "shard": 2}
-    train, facts = wise._Training.run, [single.plan_hash for single in plan.as_batch().singles()]
+    run = read_run(trained)
+    singles = plan.as_batch(run.corpus).singles()
+    train, facts = wise._Training.run, [single.plan_hash for single in singles]
 
     def fails(self, memory, trace):
         train(self, memory, trace)
@@ -164,12 +166,11 @@ def test_a_memory_is_computed_once_for_many_edits(trained, plan, tmp_path, monke
 
     monkeypatch.setattr(wise._Training, "__init__", noted)
     monkeypatch.setattr(wise._Training, "run", fails)
-    run = read_run(trained)
     model = run.load_model("cpu")
     delta_of = wise.Wise(**settings).in_sequence(model, EditContext(run.corpus))
     one_by_one = {}
     with ExitStack() as applied:
-        for number, single in enumerate(plan.as_batch().singles()):
+        for number, single in enumerate(singles):
             delta = delta_of(single)
             applied.enter_context(delta.apply(model))
             if delta.failure is None:

@@ -8,7 +8,7 @@ import behemoth as bh
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export.litgpt import export_litgpt
 from behemoth.plan import EditPlan, EditRequest, compile_plan
-from behemoth.plan.edit_plan import EDITS, PROBES, TRAINING
+from behemoth.plan.edit_plan import EDITS, PROBES, TRAINING, PlanWarning
 
 REQUEST = EditRequest(edits=4, exposures=None, seed=9, same_relation=20, regular=20)
 
@@ -189,7 +189,7 @@ def test_lines_of_independent_edits_are_those_of_one_batch(corpus, tmp_path):
     edited = set(plan.edits["fact"])
     others = plan.training.filter(pl.col("role") != "edit")
     assert edited & set(others["fact"])
-    kept = plan.as_batch().training.filter(pl.col("role") != "edit")
+    kept = plan.as_batch(corpus).training.filter(pl.col("role") != "edit")
     assert not edited & set(kept["fact"]) and kept.height
     export_litgpt(plan, corpus, tmp_path)
     lines = {
@@ -202,6 +202,77 @@ def test_lines_of_independent_edits_are_those_of_one_batch(corpus, tmp_path):
     told = {(corpus.decode(p), corpus.decode(a)) for p, a in kept.select("prompt", "answer").rows()}
     assert told < lines["train"]
     assert not told & (lines["val"] | lines["test"])
+
+
+def retained(plan):
+    return plan.training.filter(pl.col("role") != "edit")
+
+
+@pytest.mark.parametrize("probed", [None, 5, 0])
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        ("plain", {"edits": 30, "relation": 1}),
+        ("rich", {"edits": 30, "relation": 3}),
+        ("rich", {"edits": 30, "relation": 4}),
+        ("nested", {"edits": 5, "target": "object_nested"}),
+    ],
+)
+def test_a_batch_of_independent_edits_retains_what_a_plan_of_a_batch_does(
+    corpora, brute, world, words, probed
+):
+    """Whatever is probed: what an edit changes or puts in doubt follows from the world."""
+    corpus, own = corpora[world], brute(corpora[world])
+    sizes = {"same_object": 5, "same_relation": 30, "regular": 30, "repeats": 1}
+    plan = compile_plan(corpus, EditRequest(**words, **sizes, independent=True, probed=probed))
+    subjects, changed = set(), set(plan.edits["fact"])
+    for edit in plan.edits.rows(named=True):
+        if not edit["link"]:
+            subjects.add(edit["subject"])
+        twin = own.twin([edit])
+        below = own.table[edit["relation"]].get("composed") if edit["link"] else None
+        changed |= {
+            fact
+            for fact, row in own.facts.items()
+            if twin[fact] != row["object"]  # or has an object that the edited link may lead to
+            or (row["relation"], row["object"]) == (below, edit["old_object"])
+        }
+        for relation, row in enumerate(own.table):
+            if row["kind"] == "inverse" and edit["relation"] in (relation, row["of"]):
+                other = row["of"] if edit["relation"] == relation else relation
+                objects = (edit["old_object"], edit["new_object"])
+                changed |= {own.ids[other, object_] for object_ in objects}
+
+    def is_concerned(fact):
+        row = own.facts[fact]
+        return fact in changed or (not row["link"] and row["subject"] in subjects)
+
+    def concerned(frame):
+        return frame.filter(pl.col("fact").map_elements(is_concerned, pl.Boolean))
+
+    before = retained(plan)
+    gone = concerned(before)
+    batch = plan.as_batch(corpus)
+    assert gone.height and not concerned(retained(batch)).height
+    assert retained(batch).height == before.height - gone.height
+    assert batch.training.filter(role="edit").equals(plan.training.filter(role="edit"))
+
+
+def test_edits_that_lose_all_retained_facts_to_others_are_warned_of():
+    corpus = Corpus(World(subjects=40, relations=2, objects=10), exposures=2)
+    bare = {"same_object": 0, "same_relation": 1, "regular": 1, "repeats": 1}
+    plan = compile_plan(corpus, EditRequest(edits=35, relation=0, independent=True, **bare))
+    with pytest.warns(PlanWarning, match="of 35 edits have no retained facts left") as told:
+        batch = plan.as_batch(corpus)
+    none = 35 - retained(batch)["share"].n_unique()
+    assert 0 < none < 35 and str(told[0].message).startswith(f"{none} of 35 ")
+    plan.take([0, 1]).as_batch(corpus)  # no warning, which would be an error
+
+
+def test_a_batch_is_of_the_corpus_of_its_plan():
+    plan = compile_plan(Corpus(World(50, 2, 5)), EditRequest(edits=2, independent=True))
+    with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another world"):
+        plan.as_batch(Corpus(World(60, 2, 5)))
 
 
 def test_json_lines_for_litgpt(plan, corpus, tmp_path):

@@ -213,7 +213,7 @@ def test_durability_makes_independent_edits_as_one_batch(tiny):
 
     budget, lasting = with_and_without("ascent")
     method = answers(budget.method).for_batch(32)
-    batch = edit_bytes(method, budget.model, [budget.plan.as_batch(apart=False)], budget.context)
+    batch = edit_bytes(method, budget.model, [budget.plan.as_batch()], budget.context)
     assert method.edit_rows == 32
     assert lasting.least() == batch > budget.least()
     # A batch is not made again, and the training after it takes less than the edit.

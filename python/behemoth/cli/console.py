@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -77,6 +78,25 @@ def word(path: str | PathLike[str]) -> str:
 def warn(message: str) -> None:
     """Print a warning to stderr."""
     console(stderr=True).print(f"behemoth: warning: {message}")
+
+
+@contextmanager
+def saying(category: type[Warning]) -> Generator[None]:
+    """Print warnings of a category with `warn` when the work has ended or was refused.
+
+    Others are shown as Python shows them, also then.
+    """
+    told: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", category)
+            yield
+    finally:
+        for one in told:
+            if issubclass(one.category, category):
+                warn(str(one.message))
+            else:
+                warnings.showwarning(one.message, one.category, one.filename, one.lineno)
 
 
 def write_json(value: object) -> None:

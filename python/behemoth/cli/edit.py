@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
 
 from . import parse
-from .console import console, keep_interrupts, resumable, warn, word, write_json
+from .console import console, keep_interrupts, resumable, saying, warn, word, write_json
 from .methods import known_methods
 from .options import Option, command, flag, force
 from .places import check_corpus, check_plan, check_run
@@ -105,19 +104,12 @@ def edit(
         check_is_method(chosen)
         family = chosen.info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
-        from behemoth.plan import EditPlan
+        from behemoth.plan import EditPlan, PlanWarning
 
-        with warnings.catch_warnings():
-            # Said below, in the words of the command line.
-            warnings.filterwarnings("ignore", "each of the .* is meant for its own model")
+        with saying(PlanWarning):
             done = apply(run, progress=Bars(), **given)
         plan = EditPlan.load(given["plan"])
-    if plan.request.independent and len(plan) > 1 and not (done.single or done.sequential):
-        warn(
-            f"each of the {len(plan):,} edits of this plan is meant for its own model (plan "
-            "--independent), but all were made in one batch; see --single"
-        )
-    elif done.single and len(plan) > 1 and not plan.request.independent:
+    if done.single and len(plan) > 1 and not plan.request.independent:
         warn(
             f"each of the {len(plan):,} edits was made by itself, with its part of a training "
             "mixture that is meant for all of them together; see plan --independent"

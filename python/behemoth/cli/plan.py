@@ -14,7 +14,7 @@ from behemoth.support.errors import renamed
 from behemoth.support.text import plural_text
 
 from . import parse
-from .console import console, keep_interrupts, warn, word, write_json
+from .console import console, keep_interrupts, saying, warn, word, write_json
 from .options import Option, command, field_options, flag, force
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def plan(
     """
     from behemoth.corpus.source import read_source
     from behemoth.export.litgpt import export_litgpt
-    from behemoth.plan import plan as compile_plan
+    from behemoth.plan import PlanWarning, plan as compile_plan
     from behemoth.store.source import at_hand
 
     keep_interrupts()
@@ -74,7 +74,8 @@ def plan(
             warnings.simplefilter("always")
             made = compile_plan(corpus, progress=Bars(), **given)
     if litgpt:
-        export_litgpt(made, corpus, Path(out) / "litgpt")
+        with saying(PlanWarning):
+            export_litgpt(made, corpus, Path(out) / "litgpt")
     if json:
         write_json(_report(made, out))
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.edit.protocol import check_kinds
 from behemoth.model.device import find_device
-from behemoth.plan.edit_plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan, PlanWarning
 from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.progress import ProgressLike
@@ -148,7 +148,8 @@ def edit(
     sequential : bool
         Make the edits one after another in the order of the plan, each on the model that the
         earlier ones left. Of a plan of independent edits, a sequence and a batch leave out the
-        retained facts that another edit changes or is probed with (`EditPlan.as_batch`).
+        retained facts that another edit changes or puts in doubt (`EditPlan.as_batch`); a
+        `PlanWarning` says so if an edit has none left.
     checkpoint_at : sequence of int, optional
         For a sequence: the numbers of edits after which the sum of their changes is saved, for
         `evaluate_suite`. By default 1, 10, 100 and so on; always after the last edit.
@@ -296,8 +297,9 @@ def _warn_of_batch(plan: EditPlan, single: bool, sequential: bool) -> None:
     """Warn if edits that are each meant for their own model are made together."""
     if plan.request.independent and len(plan) > 1 and not (single or sequential):
         warnings.warn(
-            f"each of the {len(plan):,} edits of this plan is meant for its own model "
-            "(independent), but all are made in one batch; see single",
+            f"each of the {len(plan):,} edits of this plan is meant for its own model, but all are "
+            "made in one batch, not as single edits",
+            PlanWarning,
             stacklevel=3,
         )
 

@@ -129,7 +129,7 @@ def _load_work(
     model = source.load_model(device)
     sequential = bool(record.checkpoints)
     if not record.single:  # no edit's mixture may teach what others change
-        plan = plan.as_batch() if plan.request.independent else plan
+        plan = plan.as_batch(source.corpus) if plan.request.independent else plan
     plans = plan.singles() if record.single or sequential else [plan]
     context = EditContext(source.corpus, seed=record.seed, run=source.directory)
     limit = answers(method).lookahead if sequential else stack_size(method, model, stack)

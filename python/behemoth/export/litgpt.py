@@ -41,7 +41,7 @@ def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]
     """
     plan.check(corpus)
     columns = ("prompt", "answer")
-    training = plan.as_batch().training
+    training = plan.as_batch(corpus).training
     kept = training.filter(pl.col("role") != "edit")["fact"].implode()
     probes = plan.probes.filter(~pl.col("fact").is_in(kept))
     facts = probes["fact"].rank("dense")

@@ -9,11 +9,11 @@ from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .compile import compile_plan as compile_plan, plan as plan
-    from .edit_plan import EditPlan as EditPlan
+    from .edit_plan import EditPlan as EditPlan, PlanWarning as PlanWarning
     from .request import EditRequest as EditRequest
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
-    {"compile": "compile_plan plan", "edit_plan": "EditPlan", "request": "EditRequest"},
+    {"compile": "compile_plan plan", "edit_plan": "EditPlan PlanWarning", "request": "EditRequest"},
     verb="plan",
 )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -92,6 +93,10 @@ PLAN = Kind(
      "litgpt/train.jsonl", "litgpt/val.jsonl", "litgpt/test.jsonl"),
 )  # fmt: skip
 """Files of a plan directory; ``litgpt/`` exists if `behemoth plan --litgpt` wrote it."""
+
+
+class PlanWarning(UserWarning):
+    """Edits are made in another way than their plan is meant for. The message says what differs."""
 
 
 @made_by("bh.plan(...), or bh.load(PATH) of a directory that it wrote")
@@ -241,25 +246,60 @@ class EditPlan:
             for edit in self.edits["edit"]
         ]
 
-    def as_batch(self, *, apart: bool = True) -> EditPlan:
+    def as_batch(self, corpus: Corpus | None = None) -> EditPlan:
         """Return the plan of independent edits as one batch: without rows that retain edited facts.
 
-        Rows of one edit may retain facts of others. A plan of a batch has no such rows.
+        Rows of one edit may retain facts of others. A plan of a batch has no such rows. A
+        `PlanWarning` says so if no retained rows of an edit are left.
 
         Parameters
         ----------
-        apart : bool
-            Also leave out rows that retain facts which probes tie to an edit, such as others of its
-            subject: a plan of a batch has none of them either.
-        """
-        from .groups import TIED
+        corpus : Corpus, optional
+            The corpus of the plan. With it, rows of all facts that an edit of the batch changes or
+            puts in doubt are left out, such as others of its subject and those of inverse
+            relations: a plan of a batch has none of them either.
 
-        gone = [self.edits["fact"]]
-        if apart and self.request.independent:
-            gone.append(self.probes.filter(pl.col("group").is_in(TIED))["fact"])
-        kept = (pl.col("role") == "edit") | ~pl.col("fact").is_in(pl.concat(gone).implode())
-        training = self.training.filter(kept)
+        Raises
+        ------
+        ArgumentError
+            When the plan was made for another corpus.
+        """
+        own = pl.col("role") == "edit"
+        if corpus is None or not self.request.independent:
+            gone = self.edits["fact"]
+        else:
+            self.check(corpus)
+            gone = self._concerned(corpus)
+        training = self.training.filter(own | ~pl.col("fact").is_in(gone.implode()))
+        if corpus is not None:
+            left, before = (
+                frame.filter(~own)["share"].n_unique() for frame in (training, self.training)
+            )
+            if left < before:
+                warnings.warn(
+                    f"{before - left:,} of {len(self):,} edits have no retained facts left: those "
+                    "of their own are changed or put in doubt by edits that are made together",
+                    PlanWarning,
+                    stacklevel=2,
+                )
         return EditPlan(self.request, self.spec_hash, self.edits, training, self.probes)
+
+    def _concerned(self, corpus: Corpus) -> pl.Series:
+        """Return the retained facts that an edit concerns, if all are made as one batch."""
+        from .bystanders import Bystanders
+        from .choice import Edits
+        from .sampling import Facts
+        from .structure import Structure
+
+        facts = Facts.of(corpus, self.edits["fact"].to_numpy())
+        new = self.edits["new_object"].cast(pl.Int64).fill_null(-1).to_numpy()
+        request = replace(self.request, independent=False)
+        batch = Bystanders(
+            corpus, Structure(corpus.world), request, Edits(facts, new, said=facts[:0])
+        )
+        retained = self.training.filter(pl.col("role") != "edit")["fact"].unique()
+        untouched = batch.untouched(Facts.of(corpus, retained.to_numpy()))
+        return retained.filter(pl.Series(~untouched))
 
     def check(self, corpus: Corpus) -> None:
         """Refuse a corpus that the plan was not made for.

@@ -24,7 +24,7 @@ from .sampled_groups import (
     unrelated,
 )
 
-__all__ = ["FOLLOWING", "GROUPS", "TIED", "bystanding", "structured"]
+__all__ = ["FOLLOWING", "GROUPS", "bystanding", "structured"]
 
 GROUPS = (
     "edited",
@@ -48,15 +48,6 @@ GROUPS = (
 """All groups, in the order in which a plan lists them."""
 FOLLOWING = ("subject_nested", "correlated_followed", "implicit_remap")
 """Groups that follow from an edit, if they must change."""
-TIED = (
-    "same_subject",
-    "correlated_kept",
-    "correlated_followed",
-    "subject_nested",
-    "object_nested",
-    "new_object_nested",
-)
-"""Groups of other facts that are tied to the edited ones (`structured`)."""
 
 
 def structured(context: GroupContext) -> list[Asked]:

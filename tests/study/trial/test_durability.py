@@ -39,7 +39,7 @@ def test_rows_that_hold_an_edited_fact_are_left_out(corpus):
     request = EditRequest(edits=30, independent=True, repeats=2, regular=4, probes=0)
     plan = compile_plan(corpus, request)
     edited = set(plan.edits["fact"])
-    kept = plan.as_batch(apart=False).training
+    kept = plan.as_batch().training
     others = kept.filter(pl.col("role") != "edit")
     assert not edited & set(others["fact"]) and others.height
     assert edited & set(plan.training.filter(pl.col("role") != "edit")["fact"])
