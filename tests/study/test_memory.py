@@ -9,9 +9,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, default_config
 from behemoth.edit.memory_budget import delta_bytes, edit_bytes
 from behemoth.edit.protocol import answers
+from behemoth.model.build import build_model
+from behemoth.model.memory import weight_bytes
+from behemoth.model.sizes import SIZES
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.trial.laboratory import Laboratory
@@ -26,6 +29,7 @@ from behemoth.study.work.memory_budget import (
 from behemoth.study.work.run import estimate, run_study
 from behemoth.study.work.schedule import Work
 from behemoth.support.text import bytes_text
+from behemoth.train.memory_budget import padding_of, step_bytes
 
 FACTOR = 2.0
 
@@ -219,6 +223,28 @@ def test_durability_makes_independent_edits_as_one_batch(tiny):
     # A batch is not made again, and the training after it takes less than the edit.
     budget, lasting = with_and_without("batch")
     assert lasting.least() == budget.least()
+
+
+def test_durability_trains_as_the_model_was_trained(tiny, tmp_path):
+    """A training without a document mask pads nothing, and goes on in float32."""
+    _, budget = budget_of(Study.parse(tiny).expand(), "ascent")
+    lasting = replace(budget, measure=replace(budget.measure, durability=3))
+    words = budget.model.config.vocab_size
+    for own in (
+        default_config("llama-nano", batch_size=512, block_length=64, document_mask=False),
+        default_config("llama-nano", batch_size=512, block_length=64),
+    ):
+        padding = padding_of(budget.context.corpus, own, 512)
+        step = step_bytes(own, words, 512 * 64, padding)
+        assert padding < 1.5
+        found = replace(lasting, config=own).least()
+        assert found == 3 * weight_bytes(budget.model) + step
+    build_model(SIZES["14m"], 1000).save_pretrained(tmp_path)
+    short, long = (
+        default_config(start=tmp_path, batch_size=4, block_length=64, weights=weights)
+        for weights in ("bf16", "fp32")
+    )
+    assert replace(lasting, config=short).least() == replace(lasting, config=long).least()
 
 
 def test_more_of_anything_takes_more(tiny):

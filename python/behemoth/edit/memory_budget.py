@@ -17,12 +17,12 @@ from behemoth.model.memory import (
     activation_bytes,
     dimensions,
     is_estimated,
-    training_bytes,
     weight_bytes,
 )
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
+from behemoth.train.memory_budget import update_bytes
 
 from .protocol import EditContext, EditMethod, answers
 
@@ -151,7 +151,7 @@ def edit_bytes(
     weights = weight_bytes(model)
     if said.effort().trainings:
         training = context.training()
-        return weights + training_bytes(size, vocabulary, training.held_tokens)
+        return weights + update_bytes(training, vocabulary, context.corpus)
     tokens = words = 0
     for plan in plans:
         prompt = int(plan.training["prompt"].list.len().max() or 0)  # type: ignore[arg-type]

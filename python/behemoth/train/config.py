@@ -247,7 +247,12 @@ class TrainConfig:
     @property
     def held_tokens(self) -> int:
         """Number of tokens of an update that are in memory at a time, in a single process."""
-        return -(-self.batch_size // self.accumulate) * self.block_length
+        return self.held_blocks * self.block_length
+
+    @property
+    def held_blocks(self) -> int:
+        """Number of blocks of these tokens."""
+        return -(-self.batch_size // self.accumulate)
 
 
 def unused(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ROWS", "file_bytes", "model_bytes", "padding_of", "recall_rows", "require_recall",
-    "require_room", "require_weights", "step_bytes",
+    "require_room", "require_weights", "step_bytes", "update_bytes",
 ]  # fmt: skip
 
 ROWS = 512
@@ -65,6 +65,20 @@ def step_bytes(config: TrainConfig, vocabulary: int, tokens: int, padding: float
         padding=padding if config.document_mask else 1,
         fused=_is_fused(config),
     )
+
+
+def update_bytes(config: TrainConfig, vocabulary: int, corpus: Corpus) -> int:
+    """Return `step_bytes` of training on a corpus in a single process, with its padding.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    vocabulary : int
+        See `step_bytes`.
+    corpus : Corpus
+    """
+    padding = padding_of(corpus, config, config.held_blocks)
+    return step_bytes(config, vocabulary, config.held_tokens, padding)
 
 
 def model_bytes(

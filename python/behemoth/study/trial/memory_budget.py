@@ -8,7 +8,7 @@ after the other. Measured peaks of workers are in docs/reliability.md (tests/stu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
-from behemoth.model.memory import LOADED, dimensions, is_estimated, training_bytes, weight_bytes
+from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.memory import halves, limit_of
-from behemoth.train.memory_budget import ROWS
+from behemoth.train.memory_budget import ROWS, update_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,8 +80,7 @@ class TrialBudget:
             edit += max(0, kept - changes)
         parts = [edit, pass_bytes(self.model, self.plan.probes, changes, kept, rows)]
         if self.measure.durability:
-            step = training_bytes(*dimensions(self.model), self.config.held_tokens)
-            parts.append((LOADED + 1) * weights + step)
+            parts.append((LOADED + 1) * weights + self._lasting)
             if self.singles:  # of a batch it takes the edit that there is
                 parts.append(self._batch)
         if self.measure.suite is not None:
@@ -125,6 +124,12 @@ class TrialBudget:
                 if self.bytes_of(stack, rows) - loaded <= free:
                     return stack, None if rows == ROWS else rows
         return 1, 1
+
+    @cached_property
+    def _lasting(self) -> int:
+        """Bytes of the training that continues after the edits, on weights in float32."""
+        config, vocabulary = replace(self.config, weights="fp32"), dimensions(self.model)[1]
+        return update_bytes(config, vocabulary, self.context.corpus)
 
     @cached_property
     def _batch(self) -> int:

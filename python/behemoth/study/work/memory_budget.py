@@ -224,7 +224,7 @@ def _of_model(unit: ModelUnit, corpus: Corpus) -> _Need:
     from behemoth.train.memory_budget import model_bytes, padding_of, require_room
 
     config, size, facts = unit.config, corpus.vocabulary_size, corpus.world.num_facts
-    padding = padding_of(corpus, config, -(-config.batch_size // config.accumulate))
+    padding = padding_of(corpus, config, config.held_blocks)
     least = WORKER + model_bytes(config, size, facts, 1, padding)
 
     def refusal(free: int, there: str) -> ArgumentError:
