@@ -1,10 +1,13 @@
 """Training mixtures: each fact in one role, and each of its wordings in a row."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
 from behemoth import ArgumentError, Corpus, World
-from behemoth.plan import EditRequest, compile_plan
+from behemoth.evaluate.prompted import unwanted_words
+from behemoth.plan import EditPlan, EditRequest, compile_plan
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +54,13 @@ def test_more_wordings_than_rows_are_refused(reworded):
     allowed = r"allowed: up to 2, as often as each fact is trained \(repeats\)"
     with pytest.raises(ArgumentError, match=f"argument 'wordings': got 3, {allowed}"):
         compile_plan(reworded, EditRequest(edits=2, repeats=2, wordings=3))
+
+
+def test_earlier_plans_with_more_wordings_than_rows_are_evaluated(reworded, tmp_path):
+    """They have an edit's first wordings alone in their mixture, and are loaded as they are."""
+    made = compile_plan(reworded, EditRequest(edits=2, repeats=2, wordings=2, same_object=2))
+    old = replace(made, request=replace(made.request, repeats=1))
+    plan = EditPlan.load(old.save(tmp_path / "plan"), reworded)
+    assert plan.request.trained_wordings > plan.request.edit_rows
+    words = unwanted_words(plan, reworded)
+    assert words == unwanted_words(made, reworded) and len(words) == made.probes.height

@@ -80,9 +80,7 @@ def test_a_twin_is_reckoned_with_the_padding_of_its_text(small):
     assert padding > 2
     needed = step_bytes(config, text.vocabulary_size, 32 * 512, padding)
     require_twin(small.run, config, text, needed)
-    with pytest.raises(
-        ArgumentError, match="twin is trained with batch_size 32, which needs"
-    ):
+    with pytest.raises(ArgumentError, match="twin is trained with batch_size 32, which needs"):
         require_twin(small.run, config, text, needed - 1)
 
 

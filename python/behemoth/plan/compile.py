@@ -289,6 +289,7 @@ def compile_plan(
         request = replace(request, fraction=request.fraction or 1.0)
     structure = Structure(corpus.world)
     prompts = Prompts(corpus, structure, request)
+    _check_repeats(request)
     if table is None:
         edits = choose_edits(corpus, structure, request, known)
     else:
@@ -310,6 +311,17 @@ def compile_plan(
     step(_STEPS, _STEPS)
     frame = _edit_frame(request, edits, corpus.world.num_relations)
     return EditPlan(request, corpus.spec_hash, frame, training, probes)
+
+
+def _check_repeats(request: EditRequest) -> None:
+    """Refuse more wordings to train each fact in than the mixture has rows for them.
+
+    Not in `Prompts`: plans of earlier versions, which leave such wordings out, are evaluated.
+    """
+    if request.trained_wordings > request.edit_rows:
+        name = "wordings" if request.edit_sentences is None else "edit_sentences"
+        allowed = f"up to {request.edit_rows}, as often as each fact is trained (repeats)"
+        raise ArgumentError(name, request.trained_wordings, allowed)
 
 
 def _kept_apart(context: GroupContext, questions: list[Asked]) -> Ids:

@@ -34,8 +34,7 @@ class Prompts:
     Raises
     ------
     ArgumentError
-        When the corpus is written without a wording that the request needs, or the mixture
-        contains each edited fact fewer times than it has wordings to be trained in.
+        When the corpus is written without a wording that the request needs.
     """
 
     def __init__(self, corpus: Corpus, structure: Structure, request: EditRequest) -> None:
@@ -68,10 +67,6 @@ class Prompts:
                 request.wordings,
                 f"up to {len(written)}, the written wordings of template {written[0]['name']!r}",
             )
-        if request.trained_wordings > request.edit_rows:
-            name = "wordings" if request.edit_sentences is None else "edit_sentences"
-            allowed = f"up to {request.edit_rows}, as often as each fact is trained (repeats)"
-            raise ArgumentError(name, request.trained_wordings, allowed)
         self.trained: list[dict[str, Any]] = written[: request.wordings]
         self.edits: list[dict[str, Any]] = self.trained
         if request.edit_sentences is not None:
