@@ -10,8 +10,8 @@ from behemoth import ArgumentError
 from behemoth.edit import get_method
 from behemoth.edit.cost import edit_cost
 from behemoth.edit.gradient.method import _COPIES
-from behemoth.edit.memory_budget import edit_bytes, fitting
-from behemoth.edit.protocol import EditContext
+from behemoth.edit.memory_budget import delta_bytes, edit_bytes, fitting
+from behemoth.edit.protocol import EditContext, answers
 from behemoth.model.memory import weight_bytes
 from behemoth.support.text import bytes_text
 from behemoth.train.config import TrainConfig
@@ -133,6 +133,29 @@ def test_memory_grows_with_the_edits_of_a_batch(small, name, settings):
     grown, more = costs[1].memory - costs[0].memory, reckoned[1] - reckoned[0]
     # What comes before the edits, such as training networks, hides a part of the growth.
     assert 0.8 * grown <= more <= 5 * grown, f"{grown >> 10} KiB, reckoned {more >> 10}"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("grace", {"steps": 1}),
+        ("wise", {"steps": 1}),
+        ("mend", {"facts": 8, "training_steps": 1, "training_batch": 2}),
+    ],
+)
+def test_deltas_that_are_kept_are_counted_without_the_search_for_them(small, name, settings):
+    model, plans, context = small
+    method, plans = get_method(name, settings), plans[:4]
+    made = method.apply(model, plans, context)
+    kept = 0
+    for delta in made:
+        assert delta.failure is None
+        for change in delta.changes.values():
+            parts = change.parts() if hasattr(change, "parts") else vars(change)
+            kept += sum(part.nbytes for part in parts.values())
+    reckoned = delta_bytes(method, model, plans)
+    assert kept <= reckoned <= 3 * kept
+    assert 2 * reckoned < answers(method).plans_bytes(model, plans)
 
 
 def test_prefixes_count_for_models_trained_without_a_document_mask(small):

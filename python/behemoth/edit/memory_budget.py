@@ -170,9 +170,9 @@ def edit_bytes(
 
 
 def delta_bytes(method: EditMethod, model: nn.Module, plans: Sequence[EditPlan]) -> int:
-    """Return the bytes of the changes of some plans, at most those of dense changes of all."""
+    """Return the bytes of some plans' deltas that are kept, at most those of dense changes."""
     dense = 4 * len(plans) * sum(each.numel() for each in model.parameters())
-    return min(answers(method).plans_bytes(model, plans), dense)
+    return min(answers(method).delta_bytes(model, plans), dense)
 
 
 def fitting(

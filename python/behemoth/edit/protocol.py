@@ -360,6 +360,11 @@ class Answers:
         own = self._own("plans_bytes")
         return self.stack_bytes(model, len(plans)) if own is None else own(model, plans)
 
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of these plans' deltas once they are made; by default `plans_bytes`."""
+        own = self._own("delta_bytes")
+        return self.plans_bytes(model, plans) if own is None else own(model, plans)
+
     def shared_bytes(self, model: nn.Module) -> int:
         """Return the bytes needed for any number of plans, besides the model; by default 0."""
         own = self._own("shared_bytes")

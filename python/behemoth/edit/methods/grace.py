@@ -23,6 +23,7 @@ from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Choice, Range, Searched
 from behemoth.model.architecture import Architecture
+from behemoth.model.memory import dimensions
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import widened
 
@@ -111,6 +112,12 @@ class Grace:
         """Return the bytes of the search by the rows of the plans, which it takes at once."""
         layer = self.layer_of(model)
         return sum(tail_bytes(model, layer, EditedRows.of(plan)) for plan in plans)
+
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of the codebooks: a key, a value and a radius for each answer token."""
+        size, _ = dimensions(model)
+        entry = 8 * (size.hidden + 1) + 4 * size.width
+        return entry * sum(EditedRows.of(plan).answers for plan in plans)
 
     def place(self, model: nn.Module) -> str:
         """Return where it looks up entries, and the published place."""

@@ -111,19 +111,26 @@ class Mend:
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Return the bytes of the factors of each edit's updates."""
-        shapes = [model.get_parameter(f"{name}.weight").shape for name in self.modules(model)]
-        return 4 * count * 32 * sum(out + inputs for out, inputs in shapes)
+        return count * 32 * self._factor_bytes(model)
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
         """Return the bytes of all updates, and of the pass of the largest plan's rows."""
-        shapes = [model.get_parameter(f"{name}.weight").shape for name in self.modules(model)]
-        factors = 4 * sum(out + inputs for out, inputs in shapes)
+        factors = self._factor_bytes(model)
         architecture = Architecture.of(model)
         behind = architecture.layers - min(chosen_layers(model, self.layers))
         token = 2 * factors + behind * ACTIVATIONS * architecture.width
         rows = [EditedRows.of(plan) for plan in plans]
         passes = (own.tokens * token + answer_bytes(model, own.answers) for own in rows)
-        return factors * sum(own.tokens for own in rows) + max(passes, default=0)
+        return self.delta_bytes(model, plans) + max(passes, default=0)
+
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of all updates: factors of every token."""
+        return self._factor_bytes(model) * sum(EditedRows.of(plan).tokens for plan in plans)
+
+    def _factor_bytes(self, model: nn.Module) -> int:
+        """Return the bytes of the factors of one token's update."""
+        shapes = [model.get_parameter(f"{name}.weight").shape for name in self.modules(model)]
+        return 4 * sum(out + inputs for out, inputs in shapes)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -148,6 +148,10 @@ class Wise:
         search = max((tail_bytes(model, layer, own) for own in rows), default=0)
         return self.stack_bytes(model, len(plans) + max(shards - 1, 0)) + search
 
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of the side memories: a copy of the matrix and a threshold each."""
+        return self.stack_bytes(model, len(plans)) // 4 + 8 * len(plans)
+
     def place(self, model: nn.Module) -> str:
         """Return the layer whose matrix has the copy, and the published layer."""
         said = f"layer {self.layer_of(model)} of {Architecture.of(model).layers}"
