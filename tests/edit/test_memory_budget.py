@@ -206,6 +206,21 @@ def test_what_is_refused_names_what_fits_and_that_does(small):
         fitting(method, model, plans, context, 32, 1 << 20)
 
 
+def test_a_batch_that_does_not_fit_is_told_if_one_of_its_edits_does(small):
+    model, _, context = small
+    plan = bh.plan(context.corpus, edits=200, distinct=False, repeats=1, probes=0, regular=1)
+    method = get_method("mend", {"facts": 8, "training_steps": 1, "training_batch": 2})
+    one, every = (edit_bytes(method, model, [own], context) for own in (plan.single(0), plan))
+    with pytest.raises(ArgumentError) as caught:
+        fitting(method, model, [plan], context, 1, (one + every) // 2)
+    assert str(caught.value).endswith(
+        "allowed: one edit at a time (single, or sequential), which fits"
+    )
+    for plans, memory in (([plan], one - 1), ([plan.single(0)], one - 1)):
+        with pytest.raises(ArgumentError, match="allowed: what fits: a smaller model"):
+            fitting(method, model, plans, context, 1, memory)
+
+
 def test_fewer_at_once_make_the_same_edits(runs, tmp_path):
     run = runs("pico")
     plan = bh.plan(run, edits=4, independent=True)

@@ -147,6 +147,19 @@ def test_what_does_not_fit_is_refused_with_what_would(tiny, tmp_path):
         run_study(Study.parse(tiny), out, memory=0)
 
 
+def test_a_batch_that_does_not_fit_is_told_if_fewer_edits_do(tiny):
+    text = many(tiny).replace('name = "ft"', 'name = "grace"')  # no setting of it takes less
+    work = Work(None, Study.parse(text).expand(), None)
+    [need] = [need for need in _needs(work) if need.unit == "batch on nano"]
+    _, budget = budget_of(Study.parse(text).expand(), "batch")
+    one = WORKER + replace(budget, plan=budget.plan.single(0)).least()
+    assert one < need.least
+    assert need.refusal(one, "there is").allowed == (
+        "what fits: a smaller model, or a plan of fewer edits"
+    )
+    assert need.refusal(one - 1, "there is").allowed == "what fits: a smaller model"
+
+
 def test_settings_that_are_not_for_a_model_fail_one_trial_and_not_the_study(tiny):
     text = tiny + '\n[[method]]\nname = "wise"\nsettings = { layer = 9 }\n'
     known = Work(StudyDirectory("s"), Study.parse(tiny).expand(), None)

@@ -82,9 +82,10 @@ def warn(message: str) -> None:
 
 @contextmanager
 def saying(category: type[Warning]) -> Generator[None]:
-    """Print warnings of a category with `warn` when the work has ended or was refused.
+    """Print warnings of a category with `warn` when the work has ended.
 
-    Others are shown as Python shows them, also then.
+    Work that is refused ends with one line, its error. Other warnings are shown as Python shows
+    them, also then.
     """
     told: list[warnings.WarningMessage] = []
     try:
@@ -93,10 +94,11 @@ def saying(category: type[Warning]) -> Generator[None]:
             yield
     finally:
         for one in told:
-            if issubclass(one.category, category):
-                warn(str(one.message))
-            else:
+            if not issubclass(one.category, category):
                 warnings.showwarning(one.message, one.category, one.filename, one.lineno)
+    for one in told:
+        if issubclass(one.category, category):
+            warn(str(one.message))
 
 
 def write_json(value: object) -> None:

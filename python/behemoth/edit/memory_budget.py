@@ -203,7 +203,8 @@ def fitting(
     Raises
     ------
     ArgumentError
-        If one plan does not fit; the message names settings that would, if there are any.
+        If one plan does not fit; the message names settings that would, if there are any, and
+        whether one edit of it would.
     """
     if not is_estimated(model) or not plans:
         return most
@@ -214,19 +215,22 @@ def fitting(
     if memory is None:  # the model is loaded already, so free memory does not include it
         loaded = LOADED * weight_bytes(model)
 
-    def takes(own: EditMethod, count: int) -> int:
-        return edit_bytes(own, model, plans[:count], context) - loaded
+    def takes(own: EditMethod, some: Sequence[EditPlan]) -> int:
+        return edit_bytes(own, model, some, context) - loaded
 
     for count in counts(min(most, len(plans))):
-        if takes(method, count) <= free:
+        if takes(method, plans[:count]) <= free:
             return count
-    fits = smaller(method, lambda own: takes(own, 1) <= free)
-    there = limit_text(free, memory)
+    first = plans[0]
+    fits = smaller(method, lambda own: takes(own, [first]) <= free)
+    ways = [] if fits is None else [f"with {fits}"]
+    if len(first) > 1 and takes(method, [first.single(first.edits["edit"][0])]) <= free:
+        ways.append("one edit at a time (single, or sequential)")
     raise ArgumentError(
         "method",
-        f"{method.info.name}, which needs about {bytes_text(takes(method, 1))} of memory "
-        f"while {there}",
-        "what fits: a smaller model" if fits is None else f"with {fits}, which fits",
+        f"{method.info.name}, which needs about {bytes_text(takes(method, [first]))} of memory "
+        f"while {limit_text(free, memory)}",
+        f"{' or '.join(ways)}, which fits" if ways else "what fits: a smaller model",
     )
 
 

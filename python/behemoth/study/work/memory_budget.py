@@ -253,10 +253,22 @@ def _of_trial(trial: TrialUnit, unit: ModelUnit, budget: TrialBudget) -> _Need:
             budget.method, lambda own: WORKER + replace(budget, method=own).least() <= free
         )
         needs = f"needs about {bytes_text(least)} of memory in a worker while {there}"
-        allowed = "what fits: a smaller model" if fits is None else f"with {fits}, which fits"
+        allowed = f"with {fits}, which fits"
+        if fits is None:
+            fewer = ", or a plan of fewer edits" if _is_of_edits(budget, free) else ""
+            allowed = f"what fits: a smaller model{fewer}"
         return ArgumentError("method", f"{label} on {model}, which {needs}", allowed)
 
     return _Need(f"{label} on {model}", least, WORKER + budget.most(), refusal)
+
+
+def _is_of_edits(budget: TrialBudget, free: int) -> bool:
+    """Return whether a batch does not fit only because of the number of its edits."""
+    plan = budget.plan
+    if budget.singles or len(plan) == 1:
+        return False
+    one = replace(budget, plan=plan.single(plan.edits["edit"][0]))
+    return WORKER + one.least() <= free
 
 
 def _budget(
