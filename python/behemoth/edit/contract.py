@@ -419,7 +419,7 @@ def _answers(case: _Case) -> None:
     _must(0 < sizes[0] < sizes[1] < sizes[2], f"stack_bytes of 1, 2 and 8 plans are {sizes}")
     one = stack_size(case.method, model) == 1
     _must(one != case.method.info.stacks, "the stack size contradicts info.stacks")
-    batch = said.for_batch(100)
+    batch = said.for_batch(100, 2)
     _must(type(batch) is type(case.method), "for_batch returns another method")
     more = answers(batch).effort()
     _must(more.rows >= effort.rows, "for_batch has fewer rows per step")

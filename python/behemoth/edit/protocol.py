@@ -399,13 +399,18 @@ class Answers:
         own = self._own("place")
         return None if own is None else own(model)
 
-    def for_batch(self, edits: int) -> EditMethod:
-        """Return the method with settings for one plan of `edits` edits; by default unchanged.
+    def for_batch(self, edits: int, wordings: int = 1) -> EditMethod:
+        """Return the method with settings for one plan of many edits; by default unchanged.
 
-        Edits in several wordings count once for each that a single one has in a step.
+        Parameters
+        ----------
+        edits : int
+            Number of edits of the plan.
+        wordings : int
+            Number of wordings in which the plan trains each of them.
         """
         own = self._own("for_batch")
-        return self.method if own is None else own(edits)
+        return self.method if own is None else own(edits, wordings)
 
     def for_model(self, context: EditContext) -> EditMethod:
         """Return the method with the settings it uses for a model, as that was trained.

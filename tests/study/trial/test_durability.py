@@ -52,6 +52,8 @@ def test_a_batch_has_as_many_rows_in_a_step_as_its_edits_alone():
     plan = compile_plan(corpus, request)
     rows = {rows: durable_batch(get_method("ft", {"edit_rows": rows}), plan)[1] for rows in (1, 8)}
     assert [method.edit_rows for method in rows.values()] == [6, 18]
+    assert rows[8] == get_method("ft", {"edit_rows": 8}).for_batch(edits=6, wordings=3)
+    assert get_method("ft", {"edit_rows": 8}).for_batch(edits=40).edit_rows == 40
 
 
 def test_the_frame_of_a_study(finished):

@@ -152,14 +152,13 @@ class GradientMethod(Budget, ABC):
         own = int((plan.training["role"] == "edit").sum())
         return min(self.edit_rows, own), min(self.retain_rows, plan.training.height - own)
 
-    def for_batch(self, edits: int) -> Self:
-        """Return the method with `edits` edit rows per step, at most 256.
+    def for_batch(self, edits: int, wordings: int = 1) -> Self:
+        """Return the method with as many edit rows per step as its edits have alone, at most 256.
 
-        Up to that cap each edit then occurs as often as a single one; above it, less often. Edits
-        that are trained in several wordings count as often as they have rows in a step. Retained
-        rows grow in proportion.
+        Up to that cap each edit then occurs as often as a single one, of which a step has no more
+        rows than it has wordings; above it, less often. Retained rows grow in proportion.
         """
-        rows = min(_BATCH_ROWS, max(self.edit_rows, edits))
+        rows = min(_BATCH_ROWS, max(self.edit_rows, edits * min(self.edit_rows, wordings)))
         return replace(self, edit_rows=rows, retain_rows=self.retain_rows * rows // self.edit_rows)
 
     def apply(

@@ -76,8 +76,7 @@ def durable_batch(method: EditMethod, plan: EditPlan) -> tuple[EditPlan, EditMet
     Facts that probes tie to other edits stay among the retained ones, as in published results.
     """
     rows = int((plan.training["role"] == "edit").sum())  # of each edit as many as it has wordings
-    in_steps = min(rows, len(plan) * int(getattr(method, "edit_rows", 1)))
-    return plan.as_batch(), answers(method).for_batch(in_steps)
+    return plan.as_batch(), answers(method).for_batch(len(plan), -(-rows // len(plan)))
 
 
 def retention(
