@@ -413,6 +413,30 @@ def test_a_folder_that_only_looks_like_a_corpus_is_left_alone(run, tmp_path):
     assert listing(own) == before
 
 
+@pytest.mark.parametrize("others", [(), ("notes.txt",), ("notes.txt", "probes/own.parquet")])
+def test_a_folder_with_a_spec_of_the_users_own_is_left_alone(run, tmp_path, others):
+    own = tmp_path / "own"
+    own.mkdir()
+    spec = own / "spec.toml"
+    spec.write_text("# Mine.\n[world]\nsubjects = 30\nrelations = 2\n[corpus]\n")
+    for name in others:
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_text("mine")
+    before = listing(own)
+    for words in ((), ("--force",), ("--order", "bios", "--force")):
+        ran = run("gen", "--spec", spec, *words, "--out", own)
+        assert ran.code == 1 and "is not empty and not this corpus" in ran.err, words
+        assert listing(own) == before, words
+    # Elsewhere the spec is as good as any.
+    assert run("gen", "--spec", spec, "--out", tmp_path / "c").code == 0
+    # Also one that is byte for byte as the engine writes it.
+    if others:
+        spec.write_bytes((tmp_path / "c" / "spec.toml").read_bytes())
+        before = listing(own)
+        assert "not empty" in run("gen", "--spec", spec, "--out", own).refused(1)
+        assert listing(own) == before
+
+
 def test_a_setting_that_this_model_refuses_leaves_the_finished_edit(run, tmp_path, trained):
     run("plan", trained, "--edits", 2, "--out", tmp_path / "plan")
     words = ("edit", trained, "--plan", tmp_path / "plan", "--method", "lora", "--out")

@@ -268,7 +268,8 @@ def write(
             )
         if replaces:
             stack.enter_context(succession(out, CORPUS, force=True))
-            # The spec tells the engine that a directory with other files in it is ours.
+            # These two tell the engine that a directory with other files in it is ours.
+            (out / "tokens").mkdir(exist_ok=True)
             write_bytes(out / "spec.toml", corpus.spec_toml.encode())
         began = time.perf_counter()
         native, forced = corpus._native, force and part != (0, 1)

@@ -30,33 +30,54 @@ pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<
         Err(e) => return Err(Error::io("read", directory)(e)),
     };
     let names = entries
-        .map(|entry| entry.map(|entry| entry.file_name()))
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(Error::io("read", directory))?;
     // Another job of an array may have started here, writing the spec first; its files are not
     // foreign. The spec is therefore read after the names: for every name that was seen, the spec
     // exists by now.
     let spec = read_if_there(&directory.join(SPEC))?;
-    let begun = spec.as_deref().is_some_and(|text| is_spec_of(text, corpus));
     // A forced removal that was killed leaves the spec and some shards. Without shards it may be a
     // directory that `behemoth import` wrote, with the only copy of its table.
     let killed = directory.join(TOKENS).is_dir();
-    let is_spec = |bytes: Vec<u8>| {
-        std::str::from_utf8(&bytes).is_ok_and(|text| Spec::from_toml(text).is_ok())
+    let is_spec = |bytes: &Vec<u8>| {
+        std::str::from_utf8(bytes).is_ok_and(|text| Spec::from_toml(text).is_ok())
     };
-    if force && killed && spec.is_some_and(is_spec) {
+    if force && killed && spec.as_ref().is_some_and(is_spec) {
         return Ok(true);
     }
-    for name in names {
-        if !begun && !names::is_passing(&name.to_string_lossy()) {
-            return Err(of_something_else(directory));
+    let are_all = |is_ours: fn(&str) -> bool| names.iter().all(|name| is_ours(name));
+    let begun = match spec {
+        None => false,
+        // The engine wrote it, or a user has copied it: into a folder of the user's own, without
+        // the directory of shards that the engine makes next.
+        Some(spec) if spec == corpus.spec().to_toml().as_bytes() => {
+            killed || are_all(|name| name == SPEC || names::is_passing(name))
+        }
+        // The engine wrote it and a user has added comments, or a user wrote all of it, from which
+        // the corpus follows as well: only the record of a shard tells that it was begun here.
+        Some(spec) => killed && is_spec_of(&spec, corpus) && has_shard(directory, corpus)?,
+    };
+    if begun || are_all(names::is_passing) {
+        Ok(false)
+    } else {
+        Err(of_something_else(directory))
+    }
+}
+
+/// Returns `true` if a shard of a corpus is present.
+fn has_shard(directory: &Path, corpus: &Corpus) -> Result<bool> {
+    let hash = corpus.spec().hash();
+    for shard in 0..ShardPlan::new(corpus).count {
+        if whole(directory, shard, &hash)?.is_some() {
+            return Ok(true);
         }
     }
     Ok(false)
 }
 
 /// Returns `true` if a file of the directory is the spec of a corpus, in which a user may have
-/// written comments.
+/// written comments; one that a user wrote is the spec of the corpus that is made from it.
 pub(super) fn is_spec_of(bytes: &[u8], corpus: &Corpus) -> bool {
     if bytes == corpus.spec().to_toml().as_bytes() {
         return true;
@@ -272,6 +293,56 @@ mod tests {
         assert!(matches!(found, Found::Same), "{found:?}");
         let spec = fs::read_to_string(place.path().join(SPEC)).unwrap();
         assert_eq!(spec, other.spec().to_toml());
+    }
+
+    #[test]
+    fn a_folder_with_a_spec_of_the_users_own_is_not_a_corpus_begun_there() {
+        let corpus = corpus(1);
+        let engine = corpus.spec().to_toml();
+        let commented = format!("# Mine.\n{engine}");
+        let short = "[world]\nsubjects = 40\nseed = 1\n[corpus]\n";
+        assert_eq!(Spec::from_toml(short).unwrap().hash(), corpus.spec().hash());
+        for (spec, others, allowed) in [
+            (short, &[][..], false),
+            (short, &["notes.txt"], false),
+            (short, &["tokens/"], false),
+            (
+                short,
+                &[
+                    "tokens/",
+                    "tokens/00000.bin",
+                    "probes/",
+                    "probes/own.parquet",
+                ],
+                false,
+            ),
+            (&commented, &[], false),
+            (&commented, &["tokens/", "notes.txt"], false),
+            // A copy of what the engine writes.
+            (&engine, &[], true),
+            (&engine, &["spec.toml.0123456789abcdef.partial"], true),
+            (&engine, &["notes.txt"], false),
+            (&engine, &["probes/", "probes/own.parquet"], false),
+            (&engine, &["table.parquet"], false),
+            // Files that were added to a corpus without shards.
+            (&engine, &["tokens/", "notes.txt"], true),
+        ] {
+            let place = tempfile::TempDir::new().unwrap();
+            fs::write(place.path().join(SPEC), spec).unwrap();
+            for other in others {
+                match other.strip_suffix('/') {
+                    Some(folder) => fs::create_dir(place.path().join(folder)).unwrap(),
+                    None => fs::write(place.path().join(other), "the user's own").unwrap(),
+                }
+            }
+            let found = prepare(place.path(), &corpus, false).map_err(|error| error.to_string());
+            let refusal = format!(
+                "{}: is not empty and not this corpus; choose another directory",
+                place.path().display()
+            );
+            let expected = if allowed { Ok(false) } else { Err(refusal) };
+            assert_eq!(found, expected, "{spec} beside {others:?}");
+        }
     }
 
     #[test]
