@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,33 @@ def test_what_does_not_fit_memory_is_refused():
         "as many facts as fit in memory",
         "as many facts as fit in memory",
     ], ran.stdout
+
+
+# A list of tokens grows by doubling; near the limit it must grow by less.
+NEARLY_FULL = """
+import resource
+
+import behemoth as bh
+
+world = bh.World(subjects=5 * 10**6, relations=1, objects=10**6)
+corpus = bh.Corpus(world, templates={"default": 1, "nonsense": 1})
+expected = corpus.count_tokens(threads=1)
+corpus.tokens(0, 10**4, threads=1)
+with open("/proc/self/statm") as statm:
+    there = int(statm.read().split()[0]) * resource.getpagesize()
+size = expected * corpus.dtype.itemsize
+limit = there + size + size // 5
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+print(len(corpus.tokens(0, corpus.num_documents, threads=1)) == expected)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux only")
+def test_a_range_of_most_of_the_memory_fits():
+    ran = subprocess.run(
+        [sys.executable, "-c", NEARLY_FULL], capture_output=True, text=True, timeout=300
+    )
+    assert (ran.returncode, ran.stdout) == (0, "True\n"), ran.stderr
 
 
 # Pages of few tokens, the memory of which the allocator does not return.

@@ -24,7 +24,14 @@ pub(crate) fn zeros<T: Clone + Default>(argument: &str, count: u64, of: &str) ->
 
 /// Reserves capacity for `more` values in a list; if memory is insufficient, the list is emptied.
 pub(crate) fn make_room<T>(all: &mut Vec<T>, more: usize, argument: &str, of: &str) -> Result<()> {
-    if all.try_reserve(more).is_err() {
+    // A list grows to twice its capacity, which may not fit where the values do. Smaller steps still
+    // grow with the list, since each may copy it; the smallest is what is needed.
+    let steps = [more.max(all.len() / 8), more];
+    let fits = all.try_reserve(more).is_ok()
+        || steps
+            .into_iter()
+            .any(|step| all.try_reserve_exact(step).is_ok());
+    if !fits {
         let count = all.len() as u64 + more as u64;
         // The error itself needs a little memory.
         *all = Vec::new();
