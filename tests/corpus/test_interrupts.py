@@ -98,6 +98,31 @@ def test_a_long_call_stops_when_it_is_interrupted(corpus, call, request):
     assert time.process_time() - start < 15
 
 
+def test_one_long_document_does_not_make_the_others_slow():
+    number = 10**5
+    world = bh.World(subjects=number, relations=1, objects=100)
+    exposures = np.ones(number, np.int64)
+
+    def seconds():
+        corpus = bh.Corpus(
+            world, exposures=exposures, order="bios", templates={"default": 1, "nonsense": 1}
+        )
+        # Not the long document itself.
+        lengths = corpus._native.document_lengths(0, number)
+        start, stop = (0, number // 2) if lengths.argmax() >= number // 2 else (number // 2, number)
+
+        def once():
+            began = time.process_time()
+            corpus._native.document_lengths(start, stop)
+            return time.process_time() - began
+
+        return min(once() for _ in range(3))
+
+    alone = seconds()
+    exposures[7] = 200_000
+    assert seconds() < 2 * alone  # three to four times as much, if each is a call of its own
+
+
 @pytest.fixture
 def ticks():
     """How often another thread came to run."""

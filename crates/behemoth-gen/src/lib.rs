@@ -103,6 +103,8 @@ pub mod insert;
 pub mod labels;
 mod memory;
 mod numbers;
+#[cfg(any(feature = "python", test))]
+mod pace;
 pub mod parquet;
 pub mod permutation;
 #[cfg(feature = "python")]

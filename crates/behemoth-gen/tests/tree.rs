@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data; `lib.rs` and the binding use all of them.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "error",
     "numbers",
     "memory",
+    "pace",
     "value",
     "canonical",
     "system",

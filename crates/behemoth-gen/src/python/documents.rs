@@ -1,6 +1,7 @@
 //! Properties and content of a range of documents, with checks for Ctrl-C.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
@@ -9,12 +10,18 @@ use super::fill::lists;
 use super::threads::run;
 use crate::corpus::{Corpus, Progress};
 use crate::memory::{make_room, room_for};
+use crate::pace::Pace;
 
 /// Number of documents processed between two checks for Ctrl-C, if they have few sentences.
 const AT_ONCE: u64 = 1 << 14;
 
-/// Number of sentences processed between two checks for Ctrl-C, unless one document has more.
+/// Number of sentences in the first documents that are processed without a check for Ctrl-C, unless
+/// one document has more.
 const SENTENCES_AT_ONCE: u64 = 1 << 17;
+
+/// Number of documents that are processed at once if those before them took little time, although
+/// some may have many sentences. More would be no faster, and take longer if they are all long.
+const AT_ONCE_IF_FAST: u64 = 1 << 10;
 
 /// The same for documents of a filler, each of which may have a million tokens.
 const FILLERS_AT_ONCE: u64 = 16;
@@ -34,16 +41,34 @@ pub(super) fn of_documents<R: Send>(
     py: Python<'_>,
     corpus: &Corpus,
     documents: Range<u64>,
+    all: Vec<R>,
+    make: impl Fn(Range<u64>) -> crate::Result<Vec<R>> + Sync,
+) -> PyResult<Vec<R>> {
+    // One long document among many short ones must not make them all slow: how many documents
+    // follow is decided by the time that those before them took.
+    let most = corpus.most_document_sentences().max(1);
+    let first = (SENTENCES_AT_ONCE / most).clamp(1, AT_ONCE);
+    let pace = Pace {
+        next: first,
+        most: first.max(AT_ONCE_IF_FAST),
+    };
+    at_pace(py, corpus, documents, pace, all, make)
+}
+
+fn at_pace<R: Send>(
+    py: Python<'_>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+    mut pace: Pace,
     mut all: Vec<R>,
     make: impl Fn(Range<u64>) -> crate::Result<Vec<R>> + Sync,
 ) -> PyResult<Vec<R>> {
     corpus.check_documents(&documents)?;
-    let most = corpus.most_document_sentences().max(1);
-    let at_once = (SENTENCES_AT_ONCE / most).clamp(1, AT_ONCE);
     let mut first = documents.start;
     // At least one call, even for an empty range, so that invalid arguments are refused.
     loop {
-        let last = (first + at_once).min(documents.end);
+        let last = (first + pace.next).min(documents.end);
+        let began = Instant::now();
         py.detach(|| -> crate::Result<()> {
             let mut made = make(first..last)?;
             make_room(&mut all, made.len(), "stop", "values of documents")?;
@@ -51,6 +76,7 @@ pub(super) fn of_documents<R: Send>(
             Ok(())
         })?;
         py.check_signals()?;
+        pace.took(began.elapsed());
         first = last;
         if first == documents.end {
             return Ok(all);
@@ -64,7 +90,12 @@ pub(super) fn kinds<'py>(
     corpus: &Corpus,
     documents: Range<u64>,
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    let codes = of_documents(py, corpus, documents, Vec::new(), |piece| {
+    // No document is drafted for its kind.
+    let pace = Pace {
+        next: AT_ONCE,
+        most: AT_ONCE,
+    };
+    let codes = at_pace(py, corpus, documents, pace, Vec::new(), |piece| {
         let kinds = corpus.document_kinds(piece)?;
         Ok(kinds.iter().map(|kind| kind.code()).collect())
     })?;
