@@ -178,9 +178,13 @@ def test_a_later_override_keeps_what_followed_an_earlier_one():
     world = World(30, 2, 12, nested=4)
     follows = world.override({0: 3}, follow=True)
     with pytest.raises(ArgumentError, match="'follow': got false, allowed: true, as in the earl"):
-        follows.override({20: 1})
-    both = follows.override({20: 1}, follow=True)
+        follows.override({20: 1}, follow=False)
+    with pytest.raises(ArgumentError, match="'follow': got true, allowed: false, as in the earl"):
+        world.override({0: 3}).override({20: 1}, follow=True)
+    both = follows.override({20: 1})
+    assert both == follows.override({20: 1}, follow=True)
     assert both.objects(0, 2) == follows.objects(0, 2) == world.links(2)[3]
+    assert world.override({0: 3}).override({20: 1}).objects(0, 2) == world.objects(0, 2)
     assert follows.override({}) == follows
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from behemoth.support.checks import flag
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -149,6 +150,20 @@ def overrides(changes: Mapping[int, int], world: World) -> tuple[NDArray[Any], N
         )
     except ArgumentError as error:
         raise _refused(changes, world) or error from None
+
+
+def follows(follow: bool | None, world: World) -> bool:
+    """Return whether composed facts follow new overrides: by default as they do earlier ones.
+
+    Raises
+    ------
+    ArgumentError
+        When `follow` is neither a bool nor None.
+    """
+    if follow is not None:
+        return flag("follow", follow)
+    _, _, earlier = world._native.overrides  # false without earlier ones
+    return earlier
 
 
 def _refused(changes: Mapping[int, int], world: World) -> ArgumentError | None:

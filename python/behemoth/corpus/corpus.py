@@ -25,7 +25,7 @@ from behemoth.support.checks import flag, integral, is_url, path_of, whole_numbe
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import ProgressLike, task
 
-from .arrays import chosen_facts, fillable, overrides, whole
+from .arrays import chosen_facts, fillable, follows, overrides, whole
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
@@ -613,7 +613,7 @@ class Corpus:
 
         return probe_frame(self, facts, templates, combinations=combinations)
 
-    def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
+    def override(self, objects: Mapping[int, int], *, follow: bool | None = None) -> Corpus:
         """Return the twin in which some facts have other objects.
 
         All tokens are the same except those of the objects of these facts and, with
@@ -622,9 +622,9 @@ class Corpus:
         Parameters
         ----------
         objects : mapping of fact to object
-        follow : bool
+        follow : bool, optional
             If true, composed facts follow the new objects; otherwise they stay. One choice holds
-            for all overrides of a twin.
+            for all overrides of a twin: by default that of the earlier ones, else false.
 
         Raises
         ------
@@ -634,7 +634,7 @@ class Corpus:
         """
         facts, changed = overrides(objects, self.world)
         with renamed(override="objects"):
-            return self._twin(self._native.override(facts, changed, follow))
+            return self._twin(self._native.override(facts, changed, follows(follow, self.world)))
 
     def without(self, facts: ArrayLike) -> Corpus:
         """Return the twin without the sentences of these facts; the rest keeps its order."""

@@ -23,7 +23,7 @@ from behemoth import _gen
 from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError, renamed
 
-from .arrays import overrides, pairs, whole
+from .arrays import follows, overrides, pairs, whole
 from .fact_columns import FactArrays, fact_arrays, fact_frame, first_facts
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
@@ -447,15 +447,15 @@ class World:
         """
         return frame if self.names is None else self.names.named(frame)
 
-    def override(self, objects: Mapping[int, int], *, follow: bool = False) -> World:
+    def override(self, objects: Mapping[int, int], *, follow: bool | None = None) -> World:
         """Return the same world with other objects for some facts.
 
         Parameters
         ----------
         objects : mapping of fact to object
-        follow : bool
+        follow : bool, optional
             If true, composed facts follow the new object; otherwise they stay. One choice holds
-            for all overrides of a twin.
+            for all overrides of a twin: by default that of the earlier ones, else false.
 
         Raises
         ------
@@ -465,7 +465,7 @@ class World:
         """
         facts, changed = overrides(objects, self)
         with renamed(override="objects"):
-            return self._as(self._native.override(facts, changed, follow))
+            return self._as(self._native.override(facts, changed, follows(follow, self)))
 
     def _key(self) -> tuple[Any, ...]:
         """Return all that determines the facts; of a table the spec has the digests."""

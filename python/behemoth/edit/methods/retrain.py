@@ -39,8 +39,9 @@ class Retraining:
         Treatment of the edited facts' sentences: new objects, or omission. With auto, the facts of
         edits without a new object (refusals) are omitted, and all others are overridden.
     follow : bool
-        Whether facts that are composed of overridden ones follow them; as in the overrides of the
-        corpus, if it has any.
+        Whether facts that are composed of overridden ones follow them. In a corpus that has
+        overrides already they do as in those: true is refused if they stay, and false has no effect
+        if they follow.
     """
 
     twin: Literal["auto", "override", "without"] = "auto"
@@ -110,7 +111,7 @@ class Retraining:
         nameless = [fact for fact, value in objects.items() if value is None]
         if nameless and self.twin == "override":
             raise ArgumentError("twin", "'override' for edits without a new object", "without")
-        twin = corpus.override(new, follow=self.follow) if new else corpus
+        twin = corpus.override(new, follow=self.follow or None) if new else corpus
         return twin.without(nameless) if nameless else twin
 
 
