@@ -251,6 +251,27 @@ def test_a_checkpoint_has_the_tokens_of_its_run(corpus, kept, tmp_path):
     assert train(corpus, out=tmp_path / "own", config=config).steps == 1
 
 
+def test_a_checkpoint_of_a_run_whose_corpus_is_gone(corpus, kept, tmp_path, monkeypatch):
+    run = shutil.copytree(kept.parents[1], tmp_path / "run")
+    start = run / "checkpoints" / kept.name
+    config = default_config(start=start, steps=1, **SETTINGS)
+    built = []
+
+    def gone(place):
+        built.append(place)
+        raise ArgumentError("background.name", "tokens.bin", "a file")
+
+    monkeypatch.setattr(Corpus, "from_spec", gone)
+    other = Corpus(World(30, [Independent(5), Independent(7)], seed=1), exposures=8)
+    with pytest.raises(ArgumentError, match="'corpus': got one whose tokens are others than"):
+        train(other, out=tmp_path / "other", config=config)
+    assert built == []  # the run has a tokenizer
+    (run / "tokenizer.json").unlink()
+    with pytest.warns(UserWarning, match="00000001 has no tokenizer.json, so its tokens are not"):
+        assert train(corpus, out=tmp_path / "on", config=config).steps == 1
+    assert built == [run.resolve()]
+
+
 def test_it_says_that_unknown_tokens_are_not_compared(corpus, kept, tmp_path):
     start = shutil.copytree(kept, tmp_path / "start")  # a model that is in no run any more
     config = default_config(start=start, steps=1, **SETTINGS)

@@ -36,7 +36,7 @@ from .flops import peak_flops, token_flops, utilisation
 from .interrupts import interruptible
 from .memory_budget import ROWS, padding_of, require_recall, require_room
 from .metrics import Metrics, write_parquet
-from .model_source import model_of, warn_of_tokens
+from .model_source import model_of
 from .probing import MOST_FACTS, probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
@@ -69,9 +69,7 @@ def _begun(
             end_of_document=corpus.end_of_document,
         )
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.weights]
-    source = model_of(Path(config.start), corpus, "start")
-    if machine.main:
-        warn_of_tokens(source.directory)
+    source = model_of(Path(config.start), corpus, "start", warns=machine.main)
     model = source.load_model("cpu", dtype)
     positions = model.config.max_position_embeddings
     if config.block_length > positions:

@@ -20,7 +20,7 @@ from behemoth.model.architectures import find_family
 from behemoth.model.sizes import Size
 from behemoth.support.checks import path_of
 from behemoth.support.digests import no_record
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
 __all__ = ["CONFIG", "OPTIMISER", "WEIGHTS", "ModelSource", "corpus_of", "is_model", "model_of",
-           "read_config", "read_model", "run_of_checkpoint", "warn_of_tokens", "weight_files",
+           "read_config", "read_model", "run_of_checkpoint", "weight_files",
            "weights_digest"]  # fmt: skip
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -192,8 +192,14 @@ def corpus_of(corpus: str | PathLike[str] | Corpus) -> Corpus:
         return read_source(corpus).make_corpus()
 
 
-def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSource:
-    """Combine a model directory with a corpus; see `read_model`."""
+def model_of(
+    place: Path, corpus: Corpus, name: str = "directory", *, warns: bool = False
+) -> ModelSource:
+    """Combine a model directory with a corpus; see `read_model`.
+
+    With `warns`, it warns if the tokens of the model are unknown, and so not compared with those of
+    the corpus.
+    """
     if not is_model(place):
         raise ArgumentError(
             name, fspath(place), f"a model (a directory with {CONFIG} and safetensors)"
@@ -206,6 +212,11 @@ def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSourc
             f"one of {corpus.vocabulary_size} or more, as the corpus has",
         )
     there, here = _words(place), _vocabulary(corpus.tokenizer_files.get(_TOKENIZER))
+    if there is None and warns:
+        warnings.warn(
+            f"{place} has no {_TOKENIZER}, so its tokens are not compared with those of the corpus",
+            stacklevel=2,
+        )
     if there is not None and here is not None and there != here:
         raise ArgumentError(
             "corpus",
@@ -213,15 +224,6 @@ def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSourc
             "a corpus that was made with its tokenizer (`behemoth gen --tokenizer`)",
         )
     return ModelSource(place, corpus)
-
-
-def warn_of_tokens(place: Path) -> None:
-    """Warn that the tokens of a model are unknown, so that they are not compared with a corpus."""
-    if _words(place) is None:
-        warnings.warn(
-            f"{place} has no {_TOKENIZER}, so its tokens are not compared with those of the corpus",
-            stacklevel=2,
-        )
 
 
 def run_of_checkpoint(place: Path) -> Path | None:
@@ -233,16 +235,20 @@ def run_of_checkpoint(place: Path) -> Path | None:
 
 def _words(place: Path) -> object:
     """Return the vocabulary of a model; None if it is unknown."""
-    file = place / _TOKENIZER
-    if file.is_file():
-        return _vocabulary(file.read_bytes())
+    # A checkpoint holds only what changes between the steps; the tokens are those of its run.
     run = run_of_checkpoint(place)
+    for folder in (place, run):
+        if folder is not None and (folder / _TOKENIZER).is_file():
+            return _vocabulary((folder / _TOKENIZER).read_bytes())
     if run is None:
         return None
-    # A checkpoint holds only what changes between the steps; the tokens are those of its run.
+    # An unfinished run need not have the file, and files that its corpus needs may be gone.
     from behemoth.corpus.corpus import Corpus
 
-    return _vocabulary(Corpus.from_spec(run).tokenizer_files.get(_TOKENIZER))
+    try:
+        return _vocabulary(Corpus.from_spec(run).tokenizer_files.get(_TOKENIZER))
+    except (ArgumentError, CorpusError):
+        return None
 
 
 def _vocabulary(content: bytes | None) -> object:
