@@ -59,38 +59,77 @@ def test_behemoth_is_what_they_start(spec, small, config, tmp_path, launcher):
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
 
 
-TWICE = """
-    import sys
+OFTEN = """
+    import atexit, os, signal, sys
     import torch.distributed as dist
-    from behemoth import Corpus
+    from behemoth import ArgumentError, Corpus
     from behemoth.train import default_config, train
+    from behemoth.train.errors import ElsewhereError, Interrupted, TrainError
 
     spec, out, own = sys.argv[1:]
+    atexit.register(lambda: print("at its end:", dist.is_initialized()))
     if own == "own":
         dist.init_process_group("gloo")
-    for seed in (0, 1):
-        config = default_config("pico", steps=2, batch_size=4, block_length=32, threads=1,
-            seed=seed, tensorboard=False, device="cpu", precision="fp32")
-        result = train(Corpus.from_spec(spec), out=f"{out}/{seed}", config=config)
+    rank = int(os.environ["RANK"])
+
+    def one(name, progress=None, **settings):
+        settings = {"steps": 2, "batch_size": 4, **settings}
+        config = default_config("pico", block_length=32, threads=1, tensorboard=False,
+            log_interval=1, device="cpu", precision="fp32", **settings)
+        try:
+            said = train(Corpus.from_spec(spec), out=f"{out}/{name}", config=config,
+                progress=progress).steps
+        except (ArgumentError, TrainError, Interrupted, ZeroDivisionError) as error:
+            said = type(error).__name__
+        print(rank, name, said, dist.is_initialized(), flush=True)
+
+    def stop(moment):
+        if rank == 0 and moment.done == 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def fail(moment):
+        1 / rank
+
+    one("first")
+    one("first", seed=1)
+    one("diverged", steps=50, learning_rate=1e4, warmup=0, clip=0.0)
+    one("uneven", batch_size=5)
+    one("stopped", stop, steps=50)
+    one("second")
     if own == "own":
         dist.barrier()
         dist.destroy_process_group()
-    print(result.steps)
+    else:
+        one("alone", fail)
+        one("after")
 """
 
 
 @pytest.mark.parametrize("own", ["own", "none"])
-def test_a_process_may_train_twice(spec, tmp_path, own):
-    (tmp_path / "twice.py").write_text(textwrap.dedent(TWICE))
+def test_a_process_may_train_more_than_once(spec, tmp_path, own):
+    (tmp_path / "often.py").write_text(textwrap.dedent(OFTEN))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone",
-         "--nproc-per-node", "2", tmp_path / "twice.py", spec, tmp_path / "runs", own],
-        capture_output=True, text=True, check=False,
+         "--nproc-per-node", "2", tmp_path / "often.py", spec, tmp_path / "runs", own],
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["2", "2"]
-    for seed in ("0", "1"):
-        assert json.loads((tmp_path / "runs" / seed / "run.json").read_text())["world_size"] == 2
+    # What ends in all of them separates none.
+    wanted = {
+        "0 first 2 True", "1 first 2 True",
+        "0 first ArgumentError True", "1 first ElsewhereError True",
+        "0 diverged TrainError True", "1 diverged ElsewhereError True",
+        "0 uneven ArgumentError True", "1 uneven ArgumentError True",
+        "0 stopped Interrupted True", "1 stopped Interrupted True",
+        "0 second 2 True", "1 second 2 True",
+    }  # fmt: skip
+    if own == "none":
+        # One that fails alone leaves the others, which would wait for it.
+        wanted |= {"0 alone ZeroDivisionError False", "1 alone ElsewhereError False",
+                   "0 after TrainError False", "1 after TrainError False"}  # fmt: skip
+    assert set(done.stdout.splitlines()) == wanted | {"at its end: False"}
+    for name in ("first", "second"):
+        assert json.loads((tmp_path / "runs" / name / "run.json").read_text())["world_size"] == 2
 
 
 # It starts tasks as Slurm does, with its variables, and hands a signal on to all of them.

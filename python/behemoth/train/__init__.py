@@ -77,6 +77,7 @@ def train(
         If torch or another package of the extra `train` is not installed.
     TrainError
         If the loss diverged or memory ran out; the last good checkpoint is kept.
+        If an error of one process separated those of an earlier run that `torchrun` had started.
     Interrupted
         After Ctrl-C, SIGTERM or SIGUSR1; a checkpoint was saved. If the signal arrived after the
         last step, the run is finished and `result` is that of the run.

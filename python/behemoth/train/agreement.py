@@ -9,7 +9,7 @@ clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -37,10 +37,16 @@ class Agreement:
         Number of processes.
     rank : int
         Index of this process.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether all processes are known to have ended the run, so that none waits for another.
     """
 
     def __init__(self, processes: int, rank: int) -> None:
         self._several, self._first = processes > 1, rank == 0
+        self.ended = False
         self._group: Any = (
             dist.new_group(backend="gloo", timeout=_PATIENCE) if self._several else None
         )
@@ -65,7 +71,8 @@ class Agreement:
         said = torch.tensor([number])
         dist.broadcast(said, src=0, group=self._group)
         heard = int(said)
-        if heard == _REFUSED and not self._first:
+        self.ended = heard == _REFUSED
+        if self.ended and not self._first:
             raise ElsewhereError("the first process of the run refused it, and says why")
         return heard
 
@@ -85,6 +92,29 @@ class Agreement:
             if not told:
                 self.tell(_REFUSED)
             raise
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """End this context in all processes if an error ends it in one; all must enter it.
+
+        Raises
+        ------
+        ElsewhereError
+            In the processes without an error of their own.
+        """
+        try:
+            yield
+        except BaseException:
+            with suppress(RuntimeError):  # others that have ended are not the reason
+                self._fails(True)
+            raise
+        if self._fails(False):
+            raise ElsewhereError("another process of the run refused it, and says why")
+
+    def end(self) -> None:
+        """Wait for the other processes, all of which end the run here."""
+        self.wait()
+        self.ended = True
 
     def vote(self, *wishes: int) -> tuple[int, ...]:
         """Return the maximum of each wish over all processes; all call this in each step.
@@ -109,6 +139,15 @@ class Agreement:
             self._asked = (None, self._said(*self._asked))
         if self._several:
             dist.barrier(group=self._group)
+
+    def _fails(self, here: bool) -> bool:
+        """Return whether one of the processes fails."""
+        if not self._several:
+            return False
+        said = torch.tensor([int(here)])
+        dist.all_reduce(said, dist.ReduceOp.MAX, group=self._group)
+        self.ended = bool(said)
+        return self.ended
 
     def _heard(self) -> tuple[int, ...] | None:
         if self._asked is None:

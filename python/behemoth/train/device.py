@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from behemoth.support.provenance import cores, processor
 
 from .agreement import Agreement
 from .config import TrainConfig
+from .group import OWN
 
 # Below this number of floating-point operations compiling takes longer than it saves.
 _WORTH_COMPILING = 3e16
@@ -46,8 +46,6 @@ class Machine:
         Set if there are several processes.
     agreement : Agreement
         Exchange of numbers between the processes.
-    owns_group : bool
-        Whether the group of processes was made for this run; later ones of the process share it.
     """
 
     device: torch.device
@@ -58,7 +56,6 @@ class Machine:
     local_world_size: int = 1
     accelerator: Any = None
     agreement: Agreement = field(default_factory=lambda: Agreement(1, 0))
-    owns_group: bool = False
 
     @classmethod
     def find(cls, config: TrainConfig) -> Machine:
@@ -68,9 +65,11 @@ class Machine:
         ------
         ArgumentError
             If the device is not available, or a variable that launchers set is not a number.
+        TrainError
+            If an earlier run has left a group of processes that cannot be made again.
         """
         world_size = _launched("WORLD_SIZE", 1)
-        accelerator, owns_group = None, False
+        accelerator = None
         name = config.device
         if world_size > 1 and name == "cuda":
             # This process's own GPU, since testing another one would allocate memory on it.
@@ -82,11 +81,9 @@ class Machine:
                 _launched(variable, usual, least=least)
             from accelerate import Accelerator
 
-            owns_group = not torch.distributed.is_initialized()
-            accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+            with OWN.made():
+                accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
             device = accelerator.device
-            if owns_group:
-                atexit.register(_leave)
         rank = 0 if accelerator is None else accelerator.process_index
         processes = 1 if accelerator is None else accelerator.num_processes
         local_world_size = _launched("LOCAL_WORLD_SIZE", world_size)
@@ -99,7 +96,6 @@ class Machine:
             local_world_size=local_world_size,
             accelerator=accelerator,
             agreement=Agreement(processes, rank),
-            owns_group=owns_group,
         )
 
     @property
@@ -178,17 +174,13 @@ class Machine:
         self.agreement.wait()
 
     def close(self) -> None:
-        """Leave the group of processes after an error, so that the others do not wait for this one.
+        """Leave the group of processes after an error of this one alone, for which others wait.
 
-        After a run that ended well the group stays until the process ends, for another run: under
-        torchrun a second group would find the addresses of the first. One that was there before
-        the run is the caller's.
+        After a run that all of them have ended, well or not, the group stays until the process
+        ends, for another run. One that was there before the first run is the caller's.
         """
-        if self.owns_group:
-            from accelerate.state import AcceleratorState
-
-            self.accelerator.end_training()
-            AcceleratorState._reset_state(reset_partial_state=True)
+        if self.accelerator is not None and not self.agreement.ended:
+            OWN.leave(self.accelerator)
 
     @contextmanager
     def settings(self) -> Generator[None]:
@@ -208,12 +200,6 @@ class Machine:
             torch.set_num_threads(threads)
             if on_gpu:  # elsewhere this only loads torch's compiler, which takes two seconds
                 torch.use_deterministic_algorithms(deterministic, warn_only=warns)
-
-
-def _leave() -> None:
-    """Destroy the group of processes when this one ends, as torch asks for."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 def _launched(name: str, default: int, *, least: int = 1) -> int:

@@ -140,29 +140,31 @@ class Loop:
     ) -> None:
         self.corpus, self.config, self.machine = corpus, config, machine
         self.directory, self.progress = directory, progress
-        data = DataConfig(
-            block_length=config.block_length,
-            batch_size=machine.micro_batch(config),
-            document_mask=config.document_mask,
-            answers_only=config.answers_only,
-            prefetch=config.prefetch,
-        )
-        self.stream = BlockStream(
-            corpus,
-            data,
-            rank=machine.rank,
-            world_size=machine.world_size,
-            pin_memory=machine.device.type == "cuda",
-        )
-        self.steps = config.total_steps(self.stream.blocks)
-        self.rows = ROWS
-        if machine.device.type == "cpu":
-            processes, here = machine.world_size, machine.local_world_size
-            padding = padding_of(corpus, config, data.batch_size)
-            require_room(config, corpus.vocabulary_size, processes, memory, here, padding)
-            facts = min(MOST_FACTS, corpus.world.num_facts)
-            self.rows = require_recall(config, corpus.vocabulary_size, facts, memory, here)
-        self.model = _begun(corpus, config, machine, vocabulary)
+        # What is refused, is refused before the processes compute together, and by all of them.
+        with machine.agreement.together():
+            data = DataConfig(
+                block_length=config.block_length,
+                batch_size=machine.micro_batch(config),
+                document_mask=config.document_mask,
+                answers_only=config.answers_only,
+                prefetch=config.prefetch,
+            )
+            self.stream = BlockStream(
+                corpus,
+                data,
+                rank=machine.rank,
+                world_size=machine.world_size,
+                pin_memory=machine.device.type == "cuda",
+            )
+            self.steps = config.total_steps(self.stream.blocks)
+            self.rows = ROWS
+            if machine.device.type == "cpu":
+                processes, here = machine.world_size, machine.local_world_size
+                padding = padding_of(corpus, config, data.batch_size)
+                require_room(config, corpus.vocabulary_size, processes, memory, here, padding)
+                facts = min(MOST_FACTS, corpus.world.num_facts)
+                self.rows = require_recall(config, corpus.vocabulary_size, facts, memory, here)
+            self.model = _begun(corpus, config, machine, vocabulary)
         size, rows = config.size, self.model.config.vocab_size
         shared = machine.shares(config)
         self.whole = Whole(self.model, machine, shared=shared)
@@ -244,7 +246,8 @@ class Loop:
                 if stops:
                     if machine.main:
                         self.directory.update(status="stopped")
-                    machine.wait()  # launchers end all processes when the first one ends
+                    # Launchers end all processes when the first one ends.
+                    machine.agreement.end()
                     raise Interrupted(f"checkpoint at step {step} of {steps} saved", signal_number)
                 stretch.restart(step)
             result = self._finish(metrics)
@@ -297,7 +300,7 @@ class Loop:
             return
         if self.machine.main:
             self.directory.update(status="diverged")
-        self.machine.wait()  # launchers end all processes when the first one ends
+        self.machine.agreement.end()  # launchers end all processes when the first one ends
         if not self.machine.main:
             raise ElsewhereError("the loss diverged; the first process of the run says more")
         last = self.checkpoints.last()
@@ -413,7 +416,7 @@ class Loop:
         self._probe(metrics, probed_facts(self.corpus))
         model = self.whole.model()
         if not self.machine.main:
-            self.machine.wait()
+            self.machine.agreement.end()
             record = self.directory.record()
             return result if record is None or record.result is None else record.result
         result = replace(result, recall=self.recall)
@@ -426,5 +429,5 @@ class Loop:
         write_parquet(self.directory.path)
         self.directory.update(status="finished", result=result)
         self.checkpoints.prune(0, self.history)
-        self.machine.wait()
+        self.machine.agreement.end()
         return result

@@ -93,7 +93,7 @@ def _heeding(whole: Loop, result: TrainResult) -> TrainResult:
 
 @contextmanager
 def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
-    """Leave the process group after an error, and turn known failures into errors of our own."""
+    """Turn known failures into errors of our own, and let no other process wait for this one."""
     failed = True
     try:
         yield
