@@ -16,11 +16,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from behemoth import ArgumentError, Corpus, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.evaluate import evaluate
 from behemoth.plan import plan
 from behemoth.recall import recall
 from behemoth.train import loop, train
+from behemoth.train.device import Machine
+from behemoth.train.directory import RunDirectory
 from behemoth.train.errors import Interrupted, TrainError
 from behemoth.train.interrupts import interruptible
 from behemoth.train.run import read_run
@@ -45,6 +47,28 @@ def stop_at(step):
             raise Stop
 
     return progress
+
+
+def test_one_process_of_a_machine_compares_the_shards(small, config, tmp_path):
+    small.write(tmp_path / "corpus", probes=0)
+    corpus, told = Corpus.open(tmp_path / "corpus"), []
+    train(corpus, out=tmp_path / "run", config=config(steps=1), progress=told.append)
+    file = tmp_path / "corpus" / "tokens" / "00000.bin"
+    first = told[0]
+    assert (first.label, first.unit) == ("checking", "bytes")
+    assert first.done == first.total == file.stat().st_size
+    content = bytearray(file.read_bytes())
+    content[6] ^= 1
+    file.write_bytes(content)
+
+    def opened(local_rank):
+        machine = Machine(torch.device("cpu"), torch.float32, 1, local_rank=local_rank)
+        out = RunDirectory(tmp_path / "other")
+        return loop.Loop(corpus, config(steps=1), machine, out, None).stream
+
+    assert opened(1).blocks == small.count_tokens() // 32
+    with pytest.raises(CorpusError, match=r"00000.bin is damaged"):
+        opened(0)
 
 
 @pytest.fixture(scope="module")

@@ -231,6 +231,19 @@ def test_parts_in_bfloat16_are_averaged_over_the_processes(launch, spec, alone, 
     assert two == pytest.approx(one, abs=0.02)
 
 
+def test_a_damaged_shard_is_found_by_the_process_that_compares(launch, small, tmp_path):
+    small.write(tmp_path / "corpus", probes=0)
+    words = ("train", tmp_path / "corpus", *SETTINGS, "--steps", 1)
+    ranks = launch(2, *words, "--out", tmp_path / "run").ended()
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+    file = tmp_path / "corpus" / "tokens" / "00000.bin"
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    (first, _, said), second = launch(2, *words, "--out", tmp_path / "other").ended()
+    assert first and "00000.bin is damaged" in said
+    assert second == (1, "", "")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(launch, spec, tmp_path):
     words = ("--batch-size", 9, "--out", tmp_path / "run")
     ranks = launch(2, "train", spec, *SETTINGS, *words).ended()

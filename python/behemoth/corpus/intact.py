@@ -9,6 +9,7 @@ from behemoth.support.ahead import ahead
 from behemoth.support.digests import check, checks, damaged, no_record
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import check_regular
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 
 from .shards import shard_file
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["intact_manifest"]
 
 
-def intact_manifest(corpus: Corpus) -> dict[str, Any]:
+def intact_manifest(corpus: Corpus, progress: ProgressLike = None) -> dict[str, Any]:
     """Return the manifest of an opened directory whose shards are those that were written.
 
     The manifest is compared with its digest in ``sums.json``, and each shard with its digest in
     the manifest, except within `behemoth.support.digests.unchecked`. Sizes are always compared.
+    `progress` is told the bytes of the shards that were compared.
 
     Raises
     ------
@@ -57,11 +59,15 @@ def intact_manifest(corpus: Corpus) -> dict[str, Any]:
             )
     if checks():
         files = [directory / shard_file(number) for number in range(len(shards))]
-        for path, shard, there in zip(
-            files, shards, ahead(digest_file, files, cores()), strict=True
-        ):
-            if "blake3" not in shard:
-                raise no_record(directory / MANIFEST, "manifest of a corpus")
-            if there != shard["blake3"]:
-                raise damaged(path)
+        done, total = 0, sum(shard["tokens"] for shard in shards) * size
+        with task(progress, "checking", "bytes") as step:
+            for path, shard, there in zip(
+                files, shards, ahead(digest_file, files, cores()), strict=True
+            ):
+                if "blake3" not in shard:
+                    raise no_record(directory / MANIFEST, "manifest of a corpus")
+                if there != shard["blake3"]:
+                    raise damaged(path)
+                done += shard["tokens"] * size
+                step(done, total)
     return manifest

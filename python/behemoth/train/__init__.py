@@ -63,7 +63,8 @@ def train(
         Memory limit in bytes for training on a CPU, in addition to what the process uses
         already. A run that is estimated to need more is refused. By default the free memory.
     progress : callable or Progress, optional
-        Receiver of progress; details are a `Report`. An exception it raises stops the run.
+        Receiver of progress; details of training are a `Report`. An exception it raises stops the
+        run.
 
     Returns
     -------

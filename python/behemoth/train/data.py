@@ -24,6 +24,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import ProgressLike
 from behemoth.support.provenance import cores
 
 from .batch_buffers import BufferPool
@@ -147,6 +148,8 @@ class BlockStream(IterableDataset[Batch]):
         First block of the first micro-step, over all ranks. May lie beyond the first epoch.
     pin_memory : bool
         Make batches in page-locked memory, for asynchronous copies to a GPU.
+    progress : callable or Progress, optional
+        Receiver of the progress of comparing the shards with their digests.
 
     Attributes
     ----------
@@ -173,6 +176,7 @@ class BlockStream(IterableDataset[Batch]):
         world_size: int = 1,
         start_block: int = 0,
         pin_memory: bool = False,
+        progress: ProgressLike = None,
     ) -> None:
         config = DataConfig() if config is None else config
         rank, world_size = whole_number("rank", rank), whole_number("world_size", world_size, 1)
@@ -190,7 +194,7 @@ class BlockStream(IterableDataset[Batch]):
         self._end = corpus.end_of_document
         # If threads make batches in parallel, each batch is made by one of them.
         threads = 1 if config.prefetch else config.threads
-        self._reader = open_reader(corpus, threads)
+        self._reader = open_reader(corpus, threads, progress)
         self.blocks = _whole_blocks(self._reader.tokens, config.block_length)
         self._answers = _answers(corpus, threads) if config.answers_only else None
 

@@ -40,8 +40,8 @@ class Machine:
         Number of CPU threads of this process.
     rank, world_size : int
         Index of this process, and number of processes.
-    local_world_size : int
-        Number of processes on this machine.
+    local_rank, local_world_size : int
+        Index of this process on this machine, and number of processes on it.
     accelerator : accelerate.Accelerator, optional
         Set if there are several processes.
     agreement : Agreement
@@ -53,6 +53,7 @@ class Machine:
     threads: int
     rank: int = 0
     world_size: int = 1
+    local_rank: int = 0
     local_world_size: int = 1
     accelerator: Any = None
     agreement: Agreement = field(default_factory=lambda: Agreement(1, 0))
@@ -93,6 +94,7 @@ class Machine:
             threads=config.threads or max(1, cores() // local_world_size),
             rank=rank,
             world_size=processes,
+            local_rank=_launched("LOCAL_RANK", 0, least=0) if world_size > 1 else 0,
             local_world_size=local_world_size,
             accelerator=accelerator,
             agreement=Agreement(processes, rank),

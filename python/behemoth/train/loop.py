@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.build import build_model, padded_vocabulary
+from behemoth.support.digests import unchecked
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.progress import ProgressLike, task
@@ -149,13 +151,7 @@ class Loop:
                 answers_only=config.answers_only,
                 prefetch=config.prefetch,
             )
-            self.stream = BlockStream(
-                corpus,
-                data,
-                rank=machine.rank,
-                world_size=machine.world_size,
-                pin_memory=machine.device.type == "cuda",
-            )
+            self.stream = self._stream(data)
             self.steps = config.total_steps(self.stream.blocks)
             self.rows = ROWS
             if machine.device.type == "cpu":
@@ -184,6 +180,25 @@ class Loop:
         self.loss = float("nan")
         self.save_seconds = 0.0
         self.late_signal: int | None = None
+
+    def _stream(self, data: DataConfig) -> BlockStream:
+        """Open the corpus, whose shards one process of each machine compares with their digests."""
+        machine, stream = self.machine, None
+        opened = partial(
+            BlockStream,
+            self.corpus,
+            data,
+            rank=machine.rank,
+            world_size=machine.world_size,
+            pin_memory=machine.device.type == "cuda",
+        )
+        with machine.agreement.together():
+            if machine.local_rank == 0:
+                stream = opened(progress=self.progress if machine.main else None)
+        if stream is None:
+            with unchecked():
+                stream = opened()
+        return stream
 
     def train(self) -> TrainResult:
         """Train to the end; a signal after the last step is kept in `late_signal`."""

@@ -17,6 +17,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.intact import intact_manifest
 from behemoth.corpus.roles import role_filler
 from behemoth.support.digests import unchecked
+from behemoth.support.progress import ProgressLike
 
 
 class Reader(Protocol):
@@ -35,7 +36,7 @@ class Reader(Protocol):
         ...
 
 
-def open_reader(corpus: Corpus, threads: int) -> Reader:
+def open_reader(corpus: Corpus, threads: int, progress: ProgressLike = None) -> Reader:
     """Return a reader: of the shards if a corpus was opened from a directory, else of its spec.
 
     Parameters
@@ -43,13 +44,17 @@ def open_reader(corpus: Corpus, threads: int) -> Reader:
     corpus : Corpus
     threads : int
         Number of threads that make tokens, 0 for all cores.
+    progress : callable or Progress, optional
+        Receiver of the progress of comparing the shards with their digests.
 
     Raises
     ------
     CorpusError
         If the directory is not complete, or a shard is damaged.
     """
-    return SpecReader(corpus, threads) if corpus.directory is None else ShardReader(corpus)
+    if corpus.directory is None:
+        return SpecReader(corpus, threads)
+    return ShardReader(corpus, progress)
 
 
 class SpecReader:
@@ -98,9 +103,9 @@ class ShardReader:
     Shards are compared with their digests in the constructor.
     """
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, progress: ProgressLike = None) -> None:
         self._directory = corpus.require_directory()
-        sizes = [shard["tokens"] for shard in intact_manifest(corpus)["shards"]]
+        sizes = [shard["tokens"] for shard in intact_manifest(corpus, progress)["shards"]]
         self._starts = [0, *accumulate(sizes)]
         self.tokens = self._starts[-1]
         self._corpus = corpus
