@@ -176,7 +176,7 @@ class Book:
         Whether other processes may write the same ledger: before each write, what they have
         entered and struck since is read and kept. A store has no locks, so if two processes write
         at the same moment, the changes of the first may be lost until it writes again, which
-        `close` does if it finds them lost.
+        `close` does if it finds them lost. What is lost after that stays lost.
     """
 
     def __init__(
@@ -188,6 +188,7 @@ class Book:
         self._begun = False
         self._waiting, self._last = 0, time.monotonic()
         self._changes: dict[str, Entry | None] = {}  # by this process; None if struck
+        self._replaced: dict[str, Entry | None] = {}  # what was there before; None if nothing
 
     @property
     def began(self) -> bool:
@@ -205,6 +206,7 @@ class Book:
     def enter(self, name: str, entry: Entry, *, now: bool = False) -> None:
         """Enter a file that was sent; with `now`, the ledger in the store has it on return."""
         with self._lock:
+            self._replaced.setdefault(name, self.ledger.files.get(name))
             self.ledger.files[name] = self._changes[name] = entry
             self._waiting += entry.size
             late = time.monotonic() - self._last > _SECONDS
@@ -224,7 +226,7 @@ class Book:
         """Remove the entries of files; with `now`, those in the store, too, once it has begun."""
         with self._lock:
             for name in names:
-                self.ledger.files.pop(name, None)
+                self._replaced.setdefault(name, self.ledger.files.pop(name, None))
                 self._changes[name] = None
             if now and self._begun:
                 self._write()
@@ -243,6 +245,7 @@ class Book:
         with self._lock:
             self._changes |= {name: row for name, row in files.items() if there.get(name) != row}
             self._changes |= dict.fromkeys(there.keys() - files.keys())
+            self._replaced = {name: there.get(name) for name in self._changes} | self._replaced
 
     def force(self, names: Iterable[str]) -> None:
         """Remove the entries of files, so that all are sent, unless a push with force resumes."""
@@ -261,8 +264,14 @@ class Book:
         stored = read_ledger(self._place, self._name)
         if stored is None or not self._is_this(stored):
             return False
-        own = {name for name, row in self._changes.items() if row is not None}
-        return not own <= stored.files.keys()
+        # A row that is neither own nor what it replaced is of a process that sent the file later.
+        rows = stored.files
+        return any(
+            row is not None
+            and rows.get(name) != row
+            and rows.get(name) in (None, self._replaced[name])
+            for name, row in self._changes.items()
+        )
 
     def _is_this(self, other: Ledger) -> bool:
         return (other.record, other.identity) == (self.ledger.record, self.ledger.identity)
