@@ -3,6 +3,7 @@ import sys
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from threading import Barrier
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,8 +107,11 @@ def test_epochs_follow_each_other(rich_corpus, everything):
     assert stream.blocks == len(everything)
     assert torch.equal(take(stream, count), wrapped(everything, 0, count * BATCH))
     far = 10**6 * len(everything) + 7
-    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=far)
-    assert torch.equal(take(stream, 2), wrapped(everything, 7, 2 * BATCH))
+    for start in (far, 2**63 - 1):
+        stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=start)
+        place = start % len(everything)
+        assert torch.equal(take(stream, 2), wrapped(everything, place, 2 * BATCH))
+        assert int(stream._shared) % len(everything) == place + 2 * BATCH
 
 
 def test_a_batch_may_be_larger_than_an_epoch(everything, rich_corpus):
@@ -185,6 +189,34 @@ def test_every_pass_over_workers_begins_where_the_stream_stands(
     for batches in (3, 2, 4):
         taken = take(loader, batches)
         assert torch.equal(taken, wrapped(everything, 5, batches * BATCH))
+    stream.load_state_dict(stream.state_dict() | {"block": 30})
+    for batches in (2, 3):
+        assert torch.equal(take(loader, batches), wrapped(everything, 30, batches * BATCH))
+    take(stream, 2)  # and where batches were taken from itself
+    assert torch.equal(take(loader, 2), wrapped(everything, 30 + 2 * BATCH, 2 * BATCH))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_kept_workers_that_are_not_forked_hear_of_a_load(rich_corpus, everything, context):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=5)
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=2, multiprocessing_context=context,
+        persistent_workers=True,
+    )  # fmt: skip
+    for block in (5, 30, 11):
+        stream.load_state_dict(stream.state_dict() | {"block": block})
+        assert torch.equal(take(loader, 3), wrapped(everything, block, 3 * BATCH))
+
+
+def test_a_worker_that_is_told_its_own_position_keeps_it(rich_corpus, everything, monkeypatch):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=5)
+    state = stream.state_dict()
+    worker = SimpleNamespace(id=0, num_workers=1)
+    monkeypatch.setattr("behemoth.train.data.get_worker_info", lambda: worker)
+    stream.load_state_dict(state | {"block": 30})
+    for _ in range(2):
+        assert torch.equal(take(stream, 2), wrapped(everything, 30, 2 * BATCH))
 
 
 @pytest.mark.parametrize("kind", ["spec", "directory", "arrays"])

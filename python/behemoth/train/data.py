@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias
@@ -135,7 +136,9 @@ class BlockStream(IterableDataset[Batch]):
 
     In a `torch.utils.data.DataLoader` (``batch_size=None``) worker k of n makes every n-th
     batch, and the loader puts them back in order. Workers have copies of the stream: each pass
-    over the loader begins at the position of this object, also with ``persistent_workers=True``.
+    over the loader begins at the position of this object, also with ``persistent_workers=True``
+    and after `load_state_dict`; without shared memory, kept workers begin where it was when they
+    were started.
 
     Parameters
     ----------
@@ -189,7 +192,7 @@ class BlockStream(IterableDataset[Batch]):
         self._rank, self._world_size = rank, world_size
         self._block = whole_number("start_block", start_block)
         self._loads = 0
-        self._pass: int | None = None  # where passes begin in a worker that is kept
+        self._pass: int | None = None  # where passes begin in a worker that was told by itself
         self._pin_memory = pin_memory
         self._end = corpus.end_of_document
         # If threads make batches in parallel, each batch is made by one of them.
@@ -197,6 +200,10 @@ class BlockStream(IterableDataset[Batch]):
         self._reader = open_reader(corpus, threads, progress)
         self.blocks = _whole_blocks(self._reader.tokens, config.block_length)
         self._answers = _answers(corpus, threads) if config.answers_only else None
+        self._shared = torch.zeros(1, dtype=torch.int64)
+        with suppress(RuntimeError):
+            self._shared.share_memory_()
+        self._tell_workers()
 
     @property
     def step_blocks(self) -> int:
@@ -252,7 +259,10 @@ class BlockStream(IterableDataset[Batch]):
         except ArgumentError:
             raise ArgumentError("state", f"block {block!r}", "a whole number from 0") from None
         self._loads += 1
-        self._pass = None
+        if get_worker_info() is None:
+            self._tell_workers()
+        else:  # a loader that resumes its workers tells each of them its own position
+            self._pass = self._block
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches from the current position on, without end."""
@@ -261,8 +271,7 @@ class BlockStream(IterableDataset[Batch]):
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         if info is not None:
             # A worker has made batches ahead that nobody took, each worker another number.
-            self._pass = self._block if self._pass is None else self._pass
-            self._block = self._pass
+            self._block = int(self._shared) if self._pass is None else self._pass
         stride = self.step_blocks * workers
         first = self._block + self.step_blocks * worker + self._rank * self.config.batch_size
         together = max(1, _CHUNK_TOKENS // (self.config.batch_size * self.config.block_length))
@@ -286,7 +295,13 @@ class BlockStream(IterableDataset[Batch]):
                 batch.setdefault("labels", batch["input_ids"])
                 if loads == self._loads:
                     self._block += stride
+                    if info is None:
+                        self._tell_workers()
                 yield batch
+
+    def _tell_workers(self) -> None:
+        """Write the position where workers read it, as the same place of an epoch that fits."""
+        self._shared.fill_(self._block % ((1 << 62) // self.blocks * self.blocks))
 
     def _made_here(self, make: Callable[[int], Batch]) -> Iterator[Batch]:
         """Yield chunks 0, 1, ... in order, without end, each made when it is asked for."""
