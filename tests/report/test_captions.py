@@ -23,6 +23,7 @@ from behemoth.report.charts.slopes import slopes
 from behemoth.report.charts.tradeoff import _bottom, tradeoff
 from behemoth.report.render import exported
 from behemoth.report.style import PAPER, SCREEN, Absent, Figure
+from behemoth.report.tables import dose_rows
 from behemoth.study.analysis.summary import summarise
 
 
@@ -224,19 +225,32 @@ def test_captions_say_how_many_clusters_the_smallest_point_has():
     assert counted(frame[1:], "facts") == "n = 20 facts per point, 8 clusters"
 
 
+def two_sizes(flips):
+    """The summary of a study with models of two sizes."""
+    pico = pl.lit("pico").alias("size")
+    models = flips.models.with_columns(
+        pico, pl.col("parameters") // 6, pl.format("{}-pico", "model").alias("model")
+    )
+    odd = pl.int_range(pl.len()) % 2 == 1
+    edits = flips.edits.with_columns(pl.when(odd).then("size").otherwise(pico).alias("size"))
+    return summary_of(flips, edits=edits, models=pl.concat([flips.models, models]))
+
+
 @pytest.mark.parametrize("chart", [flip, geometry, mediation, tradeoff])
 def test_what_pools_sizes_of_models_says_so(flips, chart):
-    two = flips.edits.with_columns(
-        pl.when(pl.int_range(pl.len()) % 2 == 0)
-        .then(pl.lit("pico"))
-        .otherwise("size")
-        .alias("size")
-    )
     said = "Each point pools models of pico and nano."
-    for edits, there in ((flips.edits, False), (two, True)):
-        figure = chart(summary_of(flips, edits=edits))
+    for summary, there in ((summary_of(flips), False), (two_sizes(flips), True)):
+        figure = chart(summary)
         assert isinstance(figure, Figure)
         assert (said in figure.caption) == there
+
+
+def test_smaller_models_come_first(flips):
+    """In alphabetical order nano would come before pico, and micro before both."""
+    summary = two_sizes(flips)
+    titles = [panel.title for panel in dose(summary).panels]
+    assert [title.rpartition(", ")[2] for title in titles] == ["pico", "pico", "nano", "nano"]
+    assert [row[1] for row in dose_rows(summary).rows] == 2 * (3 * ["pico"] + 3 * ["nano"])
 
 
 def test_capacity_says_which_bits_it_counts(flips):

@@ -198,8 +198,13 @@ def dose_rows(summary: Summary) -> Table:
     every = summary.doses.filter(pl.col("filter") == "all")
     known = summary.doses.filter(pl.col("filter") == "known").drop("filter")
     both = every.join(known, on=by, how="left", suffix="_known")
-    order = {label: place for place, label in enumerate(_labels(summary))}
-    both = both.sort(pl.col("label").replace_strict(order, return_dtype=pl.Int64), *by[1:])
+    sizes = summary.models.sort("parameters", "size")["size"].unique(maintain_order=True)
+    orders = {"label": _labels(summary), "size": sizes.to_list()}
+    places = (
+        pl.col(name).replace_strict(order, range(len(order)), return_dtype=pl.Int64)
+        for name, order in orders.items()
+    )
+    both = both.sort(*places, "exposures")
     rows = [
         [
             row["label"],

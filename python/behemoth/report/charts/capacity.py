@@ -8,7 +8,7 @@ import polars as pl
 from behemoth.report.style import INK, Absent, Figure, Panel, label_colours, rows
 from behemoth.study.analysis.summary import Summary
 
-from .common import CUT, JACKKNIFE, counted, curves, first_labels
+from .common import CUT, JACKKNIFE, by_size, counted, curves, first_labels
 
 _TITLE = "Capacity: bits stored per parameter"
 
@@ -22,6 +22,7 @@ def capacity(summary: Summary) -> Figure | Absent:
     frame = frame.with_columns(
         pl.format("{}, world of {} bits per parameter", "size", offered).alias("cell")
     )
+    frame = by_size(summary, frame)
     colours = label_colours(first_labels(frame, "cell"))
     # With an axis up to 2, the curve of a world with a hundredth of a bit would be flat.
     most_offered = float(frame["offered_per_parameter"].max() or 1.0)  # type: ignore[arg-type]

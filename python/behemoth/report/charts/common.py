@@ -80,6 +80,20 @@ def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:
     return frame[column].unique(maintain_order=True).to_list()
 
 
+def sizes_of(summary: Summary, frame: pl.DataFrame) -> list[str]:
+    """Return the sizes of models of a frame, the one with the fewest parameters first."""
+    there = first_labels(frame, "size")
+    ordered = first_labels(summary.models.sort("parameters", "size"), "size")
+    return sorted(there, key=ordered.index)
+
+
+def by_size(summary: Summary, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a frame in the order of `sizes_of`."""
+    sizes = sizes_of(summary, frame)
+    place = pl.col("size").replace_strict(sizes, range(len(sizes)), return_dtype=pl.Int64)
+    return frame.sort(place, maintain_order=True)
+
+
 def methods(summary: Summary, frame: pl.DataFrame) -> list[str]:
     """Return the labels of a frame in the order of the study, which determines their colours."""
     there = set(frame["label"].to_list())
@@ -143,7 +157,7 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
 
 def pooled(summary: Summary) -> str:
     """Return a sentence on the sizes of models that a chart without them pools; empty for one."""
-    sizes = first_labels(summary.edits, "size")
+    sizes = sizes_of(summary, summary.edits)
     return f" Each point pools models of {listed_text(sizes)}." if len(sizes) > 1 else ""
 
 
@@ -259,8 +273,11 @@ def cells(frame: pl.DataFrame) -> pl.Expr:
 
 def cell_colours(summary: Summary, frame: pl.DataFrame) -> dict[str, str]:
     """Return a colour for each ``cell``, with methods in the order of the study."""
-    places = {label: place for place, label in enumerate(methods(summary, frame))}
-    ordered = frame.sort(pl.col("label").replace_strict(places, return_dtype=pl.Int64), "size")
+    orders = {"label": methods(summary, frame), "size": sizes_of(summary, frame)}
+    ordered = frame.sort(
+        pl.col(name).replace_strict(order, range(len(order)), return_dtype=pl.Int64)
+        for name, order in orders.items()
+    )
     return label_colours(first_labels(ordered, "cell"))
 
 

@@ -31,9 +31,9 @@ from .common import (
     across,
     censorable,
     counted,
-    first_labels,
     floor_of,
     methods,
+    sizes_of,
     spread,
 )
 
@@ -49,7 +49,7 @@ def dose(summary: Summary) -> Figure | Absent:
         return Absent("dose", _TITLE, why)
     labels = methods(summary, frame)
     colours = label_colours(labels)
-    sizes = first_labels(frame, "size")
+    sizes = sizes_of(summary, frame)
     floor = floor_of(float(pl.DataFrame(frame.select(pl.col("beyond").max())).item()))
     drawn = spread(frame, labels).with_columns(
         positions(dodge="dodge").alias("at"),

@@ -9,7 +9,7 @@ from behemoth.report.style import Absent, Figure, Panel, label_colours
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, counted, curves, first_labels
+from .common import JACKKNIFE, by_size, counted, curves, first_labels
 
 _TITLE = "Recall of the unedited models against exposures"
 
@@ -24,6 +24,7 @@ def recall(summary: Summary) -> Figure | Absent:
     if several:
         name = pl.format("{}, load {}", "size", "load")
     frame = frame.with_columns(name.alias("cell"))
+    frame = by_size(summary, frame)
     colours = label_colours(first_labels(frame, "cell"))
     y = alt.Y("mean:Q", title="facts recalled", scale=alt.Scale(domain=[0, 1]),
               axis=alt.Axis(format="%"))  # fmt: skip
