@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from behemoth.support.locks import holder
+from behemoth.support.locks import holder, lock_folder
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,18 @@ def test_the_holder_is_of_this_file_and_not_of_its_number_on_another_disk(
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: rows)
     told = holder(tmp_path)
     assert told.startswith(wanted) and (move != 1 or told == wanted)
+
+
+def test_a_folder_that_is_removed_while_it_is_found_is_made_again(tmp_path, monkeypatch):
+    """Several parts of a corpus begin at once, and one that is refused removes what it made."""
+    place, mkdir, raised = tmp_path / "parts", Path.mkdir, []
+
+    def found(self, *given, **named):
+        if not raised:
+            raised.append(self)
+            raise FileExistsError(17, "File exists", str(self))
+        return mkdir(self, *given, **named)
+
+    monkeypatch.setattr(Path, "mkdir", found)
+    with lock_folder(place, wait=False) as held:
+        assert held and place.is_dir() and raised == [place]

@@ -22,7 +22,6 @@ from behemoth.model.memory import (
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
-from behemoth.train.memory_budget import update_bytes
 
 from .protocol import EditContext, EditMethod, answers
 
@@ -150,6 +149,8 @@ def edit_bytes(
     size, vocabulary = dimensions(model)
     weights = weight_bytes(model)
     if said.effort().trainings:
+        from behemoth.train.memory_budget import update_bytes  # loads torch
+
         training = context.training()
         return weights + update_bytes(training, vocabulary, context.corpus)
     tokens = words = 0

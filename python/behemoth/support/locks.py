@@ -179,7 +179,13 @@ def refused(
 def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) -> Held:
     """Lock a folder until the end of `stack`; recreate it if another process removed it."""
     while True:
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            # Another process may have removed it since `mkdir` found it.
+            if os.path.lexists(path) and not path.is_dir():
+                raise
+            continue
         if os.name == "nt":  # Windows cannot open folders
             return Held(True, real=False)
         try:
