@@ -144,12 +144,12 @@ def test_sizes_have_curves_of_their_own():
                         contrasts=primary, without_retention=0)
     )  # fmt: skip
     assert [panel.title for panel in figure.panels] == [
-        "one, micro", "one, nano", "two, micro", "two, nano"
+        "one, nano", "one, micro", "two, nano", "two, micro"
     ]  # fmt: skip
     for panel in figure.panels:
         drawn = panel.chart.to_dict()["data"]["values"]
         assert len({(row["level"], row["step"]) for row in drawn}) == len(drawn) == 4
-    assert figure.finding.startswith("With two, micro, after 8 steps of training, 20% of the edits")
+    assert figure.finding.startswith("With two, nano, after 8 steps of training, 80% of the edits")
 
 
 @pytest.mark.parametrize(("stated", "label"), [(["two"], "two"), ([], "one"), (["gone"], "one")])

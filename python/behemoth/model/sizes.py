@@ -11,7 +11,7 @@ of keys and values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,3 +191,9 @@ def find_size(name: str) -> Size:
     if isinstance(name, str) and name in SIZES:
         return SIZES[name]
     raise ArgumentError.unknown("model", name, SIZES)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names of sizes in the order of `SIZES`, small ones first in a family, others last."""
+    places = {name: place for place, name in enumerate(SIZES)}
+    return sorted(names, key=lambda name: places.get(name, len(places)))

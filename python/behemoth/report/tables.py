@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.evaluate.damage import BOUND
+from behemoth.model.sizes import in_order
 from behemoth.study.analysis.contrasts import MEASURES
 from behemoth.study.analysis.estimate import Estimate, cluster_keys, ratio_of
 from behemoth.study.analysis.summary import Summary
@@ -198,8 +199,8 @@ def dose_rows(summary: Summary) -> Table:
     every = summary.doses.filter(pl.col("filter") == "all")
     known = summary.doses.filter(pl.col("filter") == "known").drop("filter")
     both = every.join(known, on=by, how="left", suffix="_known")
-    sizes = summary.models.sort("parameters", "size")["size"].unique(maintain_order=True)
-    orders = {"label": _labels(summary), "size": sizes.to_list()}
+    sizes = both["size"].unique(maintain_order=True)
+    orders = {"label": _labels(summary), "size": in_order(sizes)}
     places = (
         pl.col(name).replace_strict(order, range(len(order)), return_dtype=pl.Int64)
         for name, order in orders.items()

@@ -22,7 +22,7 @@ def capacity(summary: Summary) -> Figure | Absent:
     frame = frame.with_columns(
         pl.format("{}, world of {} bits per parameter", "size", offered).alias("cell")
     )
-    frame = by_size(summary, frame)
+    frame = by_size(frame)
     colours = label_colours(first_labels(frame, "cell"))
     # With an axis up to 2, the curve of a world with a hundredth of a bit would be flat.
     most_offered = float(frame["offered_per_parameter"].max() or 1.0)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from behemoth.model.sizes import in_order
 from behemoth.report.style import (
     INK,
     QUIET,
@@ -80,16 +81,14 @@ def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:
     return frame[column].unique(maintain_order=True).to_list()
 
 
-def sizes_of(summary: Summary, frame: pl.DataFrame) -> list[str]:
-    """Return the sizes of models of a frame, the one with the fewest parameters first."""
-    there = first_labels(frame, "size")
-    ordered = first_labels(summary.models.sort("parameters", "size"), "size")
-    return sorted(there, key=ordered.index)
+def sizes_of(frame: pl.DataFrame) -> list[str]:
+    """Return the sizes of models of a frame, small ones first; models of a user's own are last."""
+    return in_order(first_labels(frame, "size"))
 
 
-def by_size(summary: Summary, frame: pl.DataFrame) -> pl.DataFrame:
+def by_size(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of a frame in the order of `sizes_of`."""
-    sizes = sizes_of(summary, frame)
+    sizes = sizes_of(frame)
     place = pl.col("size").replace_strict(sizes, range(len(sizes)), return_dtype=pl.Int64)
     return frame.sort(place, maintain_order=True)
 
@@ -157,7 +156,7 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
 
 def pooled(summary: Summary) -> str:
     """Return a sentence on the sizes of models that a chart without them pools; empty for one."""
-    sizes = sizes_of(summary, summary.edits)
+    sizes = sizes_of(summary.edits)
     return f" Each point pools models of {listed_text(sizes)}." if len(sizes) > 1 else ""
 
 
@@ -273,7 +272,7 @@ def cells(frame: pl.DataFrame) -> pl.Expr:
 
 def cell_colours(summary: Summary, frame: pl.DataFrame) -> dict[str, str]:
     """Return a colour for each ``cell``, with methods in the order of the study."""
-    orders = {"label": methods(summary, frame), "size": sizes_of(summary, frame)}
+    orders = {"label": methods(summary, frame), "size": sizes_of(frame)}
     ordered = frame.sort(
         pl.col(name).replace_strict(order, range(len(order)), return_dtype=pl.Int64)
         for name, order in orders.items()

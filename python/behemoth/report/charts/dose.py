@@ -49,7 +49,7 @@ def dose(summary: Summary) -> Figure | Absent:
         return Absent("dose", _TITLE, why)
     labels = methods(summary, frame)
     colours = label_colours(labels)
-    sizes = sizes_of(summary, frame)
+    sizes = sizes_of(frame)
     floor = floor_of(float(pl.DataFrame(frame.select(pl.col("beyond").max())).item()))
     drawn = spread(frame, labels).with_columns(
         positions(dodge="dodge").alias("at"),

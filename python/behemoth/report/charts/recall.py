@@ -24,7 +24,7 @@ def recall(summary: Summary) -> Figure | Absent:
     if several:
         name = pl.format("{}, load {}", "size", "load")
     frame = frame.with_columns(name.alias("cell"))
-    frame = by_size(summary, frame)
+    frame = by_size(frame)
     colours = label_colours(first_labels(frame, "cell"))
     y = alt.Y("mean:Q", title="facts recalled", scale=alt.Scale(domain=[0, 1]),
               axis=alt.Axis(format="%"))  # fmt: skip

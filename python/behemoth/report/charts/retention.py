@@ -20,7 +20,7 @@ from behemoth.report.style import (
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, aims, cell_colours, cells, counted, methods, spread
+from .common import JACKKNIFE, aims, by_size, cell_colours, cells, counted, methods, spread
 
 _TITLE = "Retention: edits that hold during continued training on the corpus"
 
@@ -73,14 +73,14 @@ def _held(edits: bool, forgets: bool) -> str:
 def _finding(summary: Summary, frame: pl.DataFrame) -> str:
     """Return a sentence on what holds at the last step, at the fewest and the most exposures.
 
-    It is about the method of the primary contrast, or the first one, and its first size. Methods
+    It is about the method of the primary contrast, or the first one, and its smallest size. Methods
     and sizes are never pooled: the number of edits that survive the batch differs by exposures, so
     that pooled numbers would also compare methods.
     """
     drawn = methods(summary, frame)
     stated = summary.contrasts.filter(pl.col("role") == "primary")["label"].to_list()
     label = next((name for name in stated if name in drawn), drawn[0])
-    cell = frame.filter(pl.col("label") == label).sort("size")["cell"][0]
+    cell = by_size(frame.filter(pl.col("label") == label))["cell"][0]
     own = frame.filter(pl.col("cell") == cell)
     last = own.filter(pl.col("step") == pl.col("step").max()).sort("exposures")
     if last["exposures"].n_unique() < 2:
