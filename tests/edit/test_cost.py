@@ -120,11 +120,29 @@ def test_every_method_has_a_cost(name, contract_corpus, contract_run, tmp_path):
     assert second.flops == counted.get_total_flops() <= cost.flops
 
 
+@pytest.fixture
+def applied(monkeypatch):
+    """The steps of each edit that a method makes from now on: applied(method) -> list."""
+
+    def applied(method):
+        steps, apply = [], type(method).apply
+        monkeypatch.setattr(
+            type(method),
+            "apply",
+            lambda self, *args: steps.append(self.steps) or apply(self, *args),
+        )
+        return steps
+
+    return applied
+
+
 # One of each kind of objective; and low rank, a projection after each step, another form returned.
 @pytest.mark.parametrize(
     "name", ["ft", "lora", "ft_l", "ft_svd", "kl_min", "npo", "rmu", "pdu", "task_vector"]
 )
-def test_many_steps_cost_what_follows_from_few(name, contract_corpus, contract_run, monkeypatch):
+def test_many_steps_cost_what_follows_from_few(
+    name, contract_corpus, contract_run, applied, monkeypatch
+):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(contract_run).eval()
@@ -133,30 +151,22 @@ def test_many_steps_cost_what_follows_from_few(name, contract_corpus, contract_r
     request = EditRequest(edits=2, kind=kind, repeats=2, same_object=1, same_relation=1, regular=1)
     plans = [compile_plan(contract_corpus, request)]
     context = EditContext(contract_corpus, seed=5, run=contract_run)
-    applied = []
-    apply = type(method).apply
-    monkeypatch.setattr(
-        type(method), "apply", lambda self, *args: applied.append(self.steps) or apply(self, *args)
-    )
+    steps = applied(method)
     found = edit_cost(method, model, plans, context)
-    assert applied == [2, 3, 4]
+    assert steps == [2, 3, 4]
     monkeypatch.setattr("behemoth.edit.cost.counted_share", lambda _: 1.0)
     whole = edit_cost(method, model, plans, context)
-    assert applied == [2, 3, 4, 10]
+    assert steps == [2, 3, 4, 10]
     # How many bytes an index of labelled positions has depends on which rows a step draws.
     assert (found.flops, found.memory) == (whole.flops, pytest.approx(whole.memory, rel=1e-3))
 
 
-def test_what_stops_early_is_counted_in_full(contract_corpus, contract_run, monkeypatch):
+def test_what_stops_early_is_counted_in_full(contract_corpus, contract_run, applied):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(contract_run).eval()
     method = get_method("ft", {"steps": 10, "stop_loss": 1e-9})
     plans = [compile_plan(contract_corpus, EditRequest(edits=1, repeats=2))]
-    applied = []
-    apply = type(method).apply
-    monkeypatch.setattr(
-        type(method), "apply", lambda self, *args: applied.append(self.steps) or apply(self, *args)
-    )
+    steps = applied(method)
     edit_cost(method, model, plans, EditContext(contract_corpus, seed=5, run=contract_run))
-    assert applied == [10]
+    assert steps == [10]

@@ -199,12 +199,8 @@ def dose_rows(summary: Summary) -> Table:
     every = summary.doses.filter(pl.col("filter") == "all")
     known = summary.doses.filter(pl.col("filter") == "known").drop("filter")
     both = every.join(known, on=by, how="left", suffix="_known")
-    sizes = both["size"].unique(maintain_order=True)
-    orders = {"label": _labels(summary), "size": in_order(sizes)}
-    places = (
-        pl.col(name).replace_strict(order, range(len(order)), return_dtype=pl.Int64)
-        for name, order in orders.items()
-    )
+    orders = {"label": _labels(summary), "size": in_order(both["size"].unique(maintain_order=True))}
+    places = (pl.col(name).cast(pl.Enum(order)) for name, order in orders.items())
     both = both.sort(*places, "exposures")
     rows = [
         [

@@ -19,10 +19,9 @@ def capacity(summary: Summary) -> Figure | Absent:
     if not frame.height:
         return Absent("capacity", _TITLE, "The recall of no model has been evaluated yet.")
     offered = pl.col("offered_per_parameter")
-    frame = frame.with_columns(
+    frame = by_size(frame).with_columns(
         pl.format("{}, world of {} bits per parameter", "size", offered).alias("cell")
     )
-    frame = by_size(frame)
     colours = label_colours(first_labels(frame, "cell"))
     # With an axis up to 2, the curve of a world with a hundredth of a bit would be flat.
     most_offered = float(frame["offered_per_parameter"].max() or 1.0)  # type: ignore[arg-type]

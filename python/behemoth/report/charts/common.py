@@ -88,9 +88,7 @@ def sizes_of(frame: pl.DataFrame) -> list[str]:
 
 def by_size(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of a frame in the order of `sizes_of`."""
-    sizes = sizes_of(frame)
-    place = pl.col("size").replace_strict(sizes, range(len(sizes)), return_dtype=pl.Int64)
-    return frame.sort(place, maintain_order=True)
+    return frame.sort(pl.col("size").cast(pl.Enum(sizes_of(frame))), maintain_order=True)
 
 
 def methods(summary: Summary, frame: pl.DataFrame) -> list[str]:
@@ -272,11 +270,8 @@ def cells(frame: pl.DataFrame) -> pl.Expr:
 
 def cell_colours(summary: Summary, frame: pl.DataFrame) -> dict[str, str]:
     """Return a colour for each ``cell``, with methods in the order of the study."""
-    orders = {"label": methods(summary, frame), "size": sizes_of(frame)}
-    ordered = frame.sort(
-        pl.col(name).replace_strict(order, range(len(order)), return_dtype=pl.Int64)
-        for name, order in orders.items()
-    )
+    order = pl.Enum(methods(summary, frame))
+    ordered = by_size(frame).sort(pl.col("label").cast(order), maintain_order=True)
     return label_colours(first_labels(ordered, "cell"))
 
 

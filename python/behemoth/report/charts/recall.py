@@ -23,8 +23,7 @@ def recall(summary: Summary) -> Figure | Absent:
     name = pl.col("size")
     if several:
         name = pl.format("{}, load {}", "size", "load")
-    frame = frame.with_columns(name.alias("cell"))
-    frame = by_size(frame)
+    frame = by_size(frame.with_columns(name.alias("cell")))
     colours = label_colours(first_labels(frame, "cell"))
     y = alt.Y("mean:Q", title="facts recalled", scale=alt.Scale(domain=[0, 1]),
               axis=alt.Axis(format="%"))  # fmt: skip

@@ -107,13 +107,13 @@ def _of_dose(
         "no clear effect": f"No clear effect of exposures on the {kind} dose",
         "one cluster": f"The {kind} dose against exposures, in one cluster",
     }[verdict]
-    kept, needed = included(edits)
+    counts = {name: included(filtered(edits, name)) for name in FILTERS}
     facts, some = "all facts", edits
-    if kept != needed:
+    if len(set(counts["all"])) > 1:  # some are left out
         facts, some = "facts about subjects", edits.drop_nulls("subject_exposures")
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_judged(row)} "
-        f"over {facts}{_of_known(known)}. {_without_objects(edits)} "
+        f"over {facts}{_of_known(known)}. {_without_objects(counts)} "
         f"{_selected(summary, some, label, facts)} {_carried(summary, label, facts)} {_sure(row)}"
     )
     details = (
@@ -124,12 +124,11 @@ def _of_dose(
     return Headline(verdict, title, " ".join(text.split()), " ".join(details.split()))
 
 
-def _without_objects(edits: pl.DataFrame) -> str:
+def _without_objects(counts: Mapping[str, tuple[int, int]]) -> str:
     """State how many edits the ratios leave out, if they hold the subject's exposures fixed."""
-    counts = [included(filtered(edits, name)) for name in FILTERS]
-    if all(kept == needed for kept, needed in counts):
+    if all(kept == needed for kept, needed in counts.values()):
         return ""
-    every, known = (f"{kept:,} of {needed:,} edits" for kept, needed in counts)
+    every, known = (f"{kept:,} of {needed:,} edits" for kept, needed in counts.values())
     return (
         "The exposures of all facts of the subject are held fixed, so facts about objects, which "
         f"have no subject, are left out: the ratios are over {every} that need a step, and over "
