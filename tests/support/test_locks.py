@@ -38,3 +38,9 @@ def test_a_folder_that_is_removed_while_it_is_found_is_made_again(tmp_path, monk
     monkeypatch.setattr(Path, "mkdir", found)
     with lock_folder(place, wait=False) as held:
         assert held and place.is_dir() and raised == [place]
+
+
+def test_a_folder_below_a_link_to_nothing_is_refused(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(FileExistsError), lock_folder(tmp_path / "link" / "folder", wait=False):
+        pass

@@ -181,9 +181,10 @@ def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) ->
     while True:
         try:
             path.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            # Another process may have removed it since `mkdir` found it.
-            if os.path.lexists(path) and not path.is_dir():
+        except FileExistsError as found:
+            # The path or a folder above it is a file or a link to nothing, unless another process
+            # removed it since `mkdir` found it.
+            if os.path.lexists(found.filename) and not Path(found.filename).is_dir():
                 raise
             continue
         if os.name == "nt":  # Windows cannot open folders
