@@ -5,6 +5,7 @@ import pytest
 
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, Grammar, World
+from behemoth.plan import PlanWarning
 
 SMALL = {"repeats": 2, "same_object": 2, "same_relation": 2, "regular": 2, "probes": 1}
 
@@ -45,9 +46,9 @@ def test_a_list_of_numbers_will_do(corpus):
 def test_facts_that_are_never_written_are_warned_of():
     corpus = Corpus(World(subjects=60, relations=3, objects=12), exposures="groups:0,4")
     never = corpus.world.facts()["fact"].filter(corpus.exposures(range(180)) == 0).to_list()
-    with pytest.warns(UserWarning, match="never writes 2 of the 3 facts to edit"):
+    with pytest.warns(PlanWarning, match="never writes 2 of the 3 facts to edit"):
         bh.plan(corpus, facts=[*never[:2], (set(range(180)) - set(never)).pop()], **SMALL)
-    with pytest.warns(UserWarning, match="never writes 4 of the 4 facts to edit"):
+    with pytest.warns(PlanWarning, match="never writes 4 of the 4 facts to edit"):
         bh.plan(corpus, edits=4, exposures=0, **SMALL)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from behemoth.support.errors import renamed
 from behemoth.support.text import plural_text
 
 from . import parse
-from .console import console, keep_interrupts, saying, warn, word, write_json
+from .console import console, keep_interrupts, saying, word, write_json
 from .options import Option, command, field_options, flag, force
 
 if TYPE_CHECKING:
@@ -70,8 +69,7 @@ def plan(
     known = given.get("known")
     with renamed(spec="RUN_OR_CORPUS", directory="--out"):
         corpus = read_source(source).make_corpus()
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
+        with saying(PlanWarning):
             made = compile_plan(corpus, progress=Bars(), **given)
     if litgpt:
         with saying(PlanWarning):
@@ -80,8 +78,6 @@ def plan(
         write_json(_report(made, out))
     else:
         _show(made, source, out, corpus, to_edit=(at_hand("source", source) / "run.json").is_file())
-    for warning in told:
-        warn(str(warning.message))
     if known is not None:
         _warn(known, corpus)
 

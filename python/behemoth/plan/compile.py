@@ -28,7 +28,7 @@ from behemoth.support.progress import Advance, ProgressLike, silent, task
 
 from .bystanders import Bystanders
 from .choice import Edits, choose_edits, known_facts
-from .edit_plan import EDITS, PROBES, TRAINING, EditPlan
+from .edit_plan import EDITS, PROBES, TRAINING, EditPlan, PlanWarning
 from .group_rows import Asked, GroupContext, joined
 from .groups import GROUPS, bystanding, structured
 from .prompts import REFUSED, Prompts
@@ -149,6 +149,7 @@ def _warn_of_unwritten(edit_plan: EditPlan) -> None:
         warnings.warn(
             f"the corpus never writes {unwritten:,} of the {len(edit_plan):,} facts to edit "
             "(0 exposures): no model of it knows them",
+            PlanWarning,
             stacklevel=3,
         )
 

@@ -96,7 +96,7 @@ PLAN = Kind(
 
 
 class PlanWarning(UserWarning):
-    """Edits are made in another way than their plan is meant for. The message says what differs."""
+    """A plan, or the way in which its edits are made, is probably not what was meant, and why."""
 
 
 @made_by("bh.plan(...), or bh.load(PATH) of a directory that it wrote")
