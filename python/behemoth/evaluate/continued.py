@@ -98,7 +98,7 @@ def continue_training(
         documents = _drawn(corpus, saying, batch, generator)
         return _loss(model, [document[:most] for document in documents])
 
-    asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
+    asked = Prompted.of_old(corpus, probes)
     about = probes.select("fact", "exposures", pl.lit(False).alias("taught"))
     with delta.apply(model):
         return ask_on_the_way(model, asked, about, steps, learning_rate, loss, until, batch_size)

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.probes import probes_in
 from behemoth.corpus.tokens import PADDING
+from behemoth.delta.tiles import tiles
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.observe import outputs_of
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
-
-from .tiles import tiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

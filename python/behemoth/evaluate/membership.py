@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from behemoth.corpus.templates import is_of
+from behemoth.delta.tiles import tiles
 from behemoth.model.modes import evaluating
 from behemoth.plan.unwritten import forgotten, unwritten_pairs
 from behemoth.recall.generation import decode_batch
@@ -23,7 +24,6 @@ from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
 from .mann_whitney import weighted_area
-from .tiles import tiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -106,6 +106,13 @@ class Prompted:
             text=text_of(corpus),
         )
 
+    @classmethod
+    def of_old(cls, corpus: Corpus, probes: pl.DataFrame) -> Prompted:
+        """Convert probes that are only scored for their old answers, see `score_old`."""
+        nothing = pl.lit(None, probes.schema["old_answer"])
+        alone = probes.with_columns(nothing.alias("answer"), nothing.alias("new_answer"))
+        return cls.of(corpus, alone, [[] for _ in range(len(probes))])
+
     def __len__(self) -> int:
         """Number of probes."""
         return len(self.relation)

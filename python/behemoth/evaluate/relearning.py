@@ -20,7 +20,7 @@ from behemoth.model.plain_loss import PlainLoss
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
-from .scores import score
+from .scores import score_old
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -105,7 +105,7 @@ def relearn(
     count = min(max(1, round(share * len(facts))), len(facts) - 1)
     taught = probes["fact"].is_in(facts[order[:count]].implode())
     rows = rows_of(probes.filter(taught).with_columns(pl.lit(1).alias("weight")), "old_answer")
-    asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
+    asked = Prompted.of_old(corpus, probes)
 
     def loss() -> Tensor:
         chosen = generator.permutation(len(rows))[:batch]
@@ -159,15 +159,15 @@ def ask_on_the_way(
     try:
         for step in range(last + 1):
             if step in steps:
-                scores = score(model, asked, batch_size=batch_size)
+                match, log_probability = score_old(model, asked, batch_size=batch_size)
                 frames.append(
                     about.with_columns(
                         pl.lit(step, pl.UInt32).alias("step"),
-                        pl.Series("old_match", scores.match["old"]),
-                        pl.Series("log_probability_old", scores.log_probability["old"]),
+                        pl.Series("old_match", match),
+                        pl.Series("log_probability_old", log_probability),
                     )
                 )
-                if until is not None and scores.match["old"][rest].mean() >= until:
+                if until is not None and match[rest].mean() >= until:
                     break
             if step < last:
                 optimiser.zero_grad(set_to_none=True)

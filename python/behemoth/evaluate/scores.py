@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from behemoth.delta.tiles import tiles
 from behemoth.model.modes import evaluating
 from behemoth.recall.generation import Decoded, decode_batch
 from behemoth.recall.judging import (
@@ -29,14 +30,13 @@ from behemoth.recall.judging import (
 from behemoth.recall.ragged import Ragged
 
 from .prompted import ANSWERS, Prompted
-from .tiles import tiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.stack import StackedDeltas
 
-__all__ = ["Scores", "score", "score_pair", "score_stacked"]
+__all__ = ["Scores", "score", "score_old", "score_pair", "score_stacked"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,33 @@ def score(model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512) -> 
             _score_base(model, asked, every, scores, batch_size)
             _score_apart(model, None, asked, every, [every], scores, batch_size)
     return scores
+
+
+def score_old(
+    model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Score only the old answers, in fewer passes than `score`.
+
+    Returns
+    -------
+    match : bool[n]
+        As `Scores.match` of the old answer.
+    log_probability : float64[n]
+        As `Scores.log_probability` of it.
+    """
+    match, log_probability = np.zeros(len(asked), np.bool_), np.zeros(len(asked))
+    answers = asked.answers["old"]
+    order = np.argsort(asked.widths, kind="stable")
+    with evaluating(model), torch.no_grad():
+        for tile in tiles([order], asked.widths, batch_size):
+            own = tile.ravel()
+            decoded = _pass(model, asked, "old", own, int(asked.most[own].max()), exactly=True)
+            token = answers.padded(own, decoded.logits.shape[1], 0)
+            each = token_log_probabilities(decoded.logits, token, answers.lengths[own])
+            log_probability[own] = each.sum(1).cpu().numpy()
+            _, made, finished = _generated(asked, decoded, own)
+            match[own] = finished & matches(decoded.tokens, made, answers, own)
+    return match, log_probability
 
 
 def score_pair(
@@ -168,12 +195,19 @@ def _attached(stacked: StackedDeltas | None) -> Generator[None]:
 
 
 def _pass(
-    model: PreTrainedModel, asked: Prompted, name: str, own: NDArray[np.intp], most: int
+    model: PreTrainedModel,
+    asked: Prompted,
+    name: str,
+    own: NDArray[np.intp],
+    most: int,
+    *,
+    exactly: bool = False,
 ) -> Decoded:
     device = next(model.parameters()).device
     return decode_batch(
-        model, asked.prompts, asked.answers[name], own, most, asked.words.stop, device
-    )
+        model, asked.prompts, asked.answers[name], own, most, asked.words.stop, device,
+        exactly=exactly,
+    )  # fmt: skip
 
 
 def _score_base(
@@ -317,11 +351,7 @@ def _judge_generated(
     scores: Scores,
 ) -> None:
     tokens = decoded.tokens
-    # Each probe's own limit, not that of its batch: results must not depend on other probes.
-    lengths_said = np.minimum(decoded.lengths, asked.most[own])
-    finished = decoded.finished & (decoded.lengths < asked.most[own])
-    made = without_fillers(tokens, lengths_said, asked.filler[own])
-    made, finished = asked.words.settled(tokens, made, finished, asked.relation[own])
+    lengths_said, made, finished = _generated(asked, decoded, own)
     for name, answers in asked.answers.items():
         said_it = finished & matches(tokens, made, answers, own)
         scores.match[name][rows] = said_it & asked.there[name][own]
@@ -335,6 +365,17 @@ def _judge_generated(
         said = line[:length]
         scores.generated[row] = asked.text(said)
         scores.leaked[row] = _contains(said, asked.targets[probe])
+
+
+def _generated(
+    asked: Prompted, decoded: Decoded, own: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return numbers of generated tokens, lengths of answers, and whether these are complete."""
+    # Each probe's own limit, not that of its batch: results must not depend on other probes.
+    said = np.minimum(decoded.lengths, asked.most[own])
+    finished = decoded.finished & (decoded.lengths < asked.most[own])
+    made = without_fillers(decoded.tokens, said, asked.filler[own])
+    return said, *asked.words.settled(decoded.tokens, made, finished, asked.relation[own])
 
 
 def _contains(said: list[int], word: list[int]) -> bool:

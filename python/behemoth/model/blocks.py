@@ -77,8 +77,9 @@ class LastBlocks:
         stream_ntd : float [n, T, d]
             Input of the first block.
         calls : Calls
-            Calls recorded with a batch of the same shape. Blocks would add the keys and values of
-            these tokens to a cache among the arguments: enter `unchanged(cache)` for each call.
+            Calls recorded with rows of the same length: with as many, or with one, whose arguments
+            serve any number of rows. Blocks would add the keys and values of these tokens to a
+            cache among the arguments: enter `unchanged(cache)` for each call.
         """
         for block, (others, named) in zip(self._blocks, calls.others, strict=True):
             stream_ntd = block(stream_ntd, *others, **named)

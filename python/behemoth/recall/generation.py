@@ -148,6 +148,8 @@ def decode_batch(
     most: int,
     stop: frozenset[int],
     device: torch.device,
+    *,
+    exactly: bool = False,
 ) -> Decoded:
     """Continue one batch of prompts, and score their answers; the model is in evaluation mode.
 
@@ -165,6 +167,9 @@ def decode_batch(
         Token ids that end a continuation.
     device : torch.device
         Device of the prompts.
+    exactly : bool
+        Stop as soon as all continuations have ended or differ from their answers, which tells
+        whether they are exactly these in fewer passes.
     """
     ends = prompts.lengths[rows]
     scored = np.ones_like(ends) if answers is None else answers.lengths[rows]
@@ -196,8 +201,13 @@ def decode_batch(
     ending = torch.tensor(sorted(stop), device=device)
     token = logits[:, 0].argmax(-1)
     made = [token]
+    wanted = None
+    if exactly and answers is not None:
+        wanted = torch.from_numpy(answers.padded(rows, most, -1)).to(device)
     finished = torch.isin(token, ending)
     for step in range(most - 1):
+        if wanted is not None:
+            finished |= (token != wanted[:, step]) & (wanted[:, step] >= 0)
         if bool(finished.all()):
             break
         more: dict[str, Any] = {named: cache}

@@ -3,12 +3,12 @@
 Facts are in two halves by a hash of their number. An edit of a fact in one half is made by editors
 that were trained on facts of the other half, whatever else is edited.
 
-Shape letters: K edits, b rows of an edit, T positions.
+Shape letters: K edits, b rows of an edit, T positions, r rows of all edits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import StackedDeltas
+from behemoth.delta.tiles import tiles
 from behemoth.edit.batch import Rows, edit_rows_of, retain_rows_of
 from behemoth.edit.cache import read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
@@ -43,6 +44,7 @@ __all__ = ["TrainingSettings", "halves", "trained_editors"]
 
 _HALVES = "mixed"  # the hash of the halves, in the names of files of editors
 _POPULATION = 1 << 20  # facts of a larger world from which those to train on are drawn
+_LEAST_ROWS = 64  # rows of a pass: fewer do not repay another pass of the last blocks
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,10 @@ class _Trainer:
         # Complete groups only; edits that are left over are used in another order.
         self.size = min(settings.batch, len(self.tokens_kbt)) // self.together * self.together
         self.asked_kbt = self.labels_kbt != IGNORED
+        # Positions that decide about a row's labels, those before the last one: in biographies they
+        # are two fifths of all positions, and a third of the rows has no label.
+        place = torch.arange(self.asked_kbt.shape[2], device=device)
+        self.widths_r = (self.asked_kbt * place).amax(2).flatten().cpu().numpy()
         self._prepare()
 
     def train(self, step: Advance) -> Editors:
@@ -229,20 +235,23 @@ class _Trainer:
             for name, (inputs, gradients) in found.items()
         }
         self.last = LastBlocks(self.model, self._first_layer())
+        whole = backbone(self.model)
         count, streams, hidden = len(self.tokens_kbt), [], []
-        for start in range(0, count, self.size):
-            # In batches of a step's shape, for which the arguments of the blocks are recorded.
-            chosen = torch.arange(start, start + self.size) % count
-            with self.last.noting() as self.calls:
-                states = backbone(self.model)(
-                    input_ids=self.tokens_kbt[chosen].flatten(0, 1), use_cache=False
-                )[0]
-            own = min(self.size, count - start)
-            streams.append(self.calls.streams[0].unflatten(0, (self.size, -1))[:own])
-            states = states.unflatten(0, (self.size, -1))[:own]
-            hidden.append(self._deciding(states, self.asked_kbt[start : start + own]))
-        self.stream_kbtd, self.before_ad = torch.cat(streams), torch.cat(hidden)
-        self.number_kbt = self.asked_kbt.flatten().cumsum(0).view_as(self.asked_kbt) - 1
+        for start in range(0, count, self.settings.batch):
+            own = slice(start, start + self.settings.batch)
+            shape = self.tokens_kbt[own].shape
+            with self.last.noting() as calls:
+                states = whole(input_ids=self.tokens_kbt[own].flatten(0, 1), use_cache=False)[0]
+            streams.append(calls.streams[0])
+            edits, rows, columns = torch.nonzero(self.asked_kbt[own], as_tuple=True)
+            hidden.append(states.unflatten(0, shape[:2])[edits, rows, columns - 1])
+        self.stream_rtd, self.before_ad = torch.cat(streams), torch.cat(hidden)
+        self.asked_rt, self.labels_rt = self.asked_kbt.flatten(0, 1), self.labels_kbt.flatten(0, 1)
+        self.number_rt = (self.asked_rt.flatten().cumsum(0) - 1).view_as(self.asked_rt)
+        self.calls = {}
+        for width in set(self.widths_r.tolist()) - {0}:
+            with self.last.noting() as self.calls[width]:
+                whole(input_ids=self.tokens_kbt[0, :1, :width], use_cache=False)
 
     def _first_layer(self) -> int:
         """Return the first layer with an editor."""
@@ -252,12 +261,6 @@ class _Trainer:
             for layer, block in enumerate(blocks)
             if any(name.startswith(f"{block}.") for name in self.modules)
         )
-
-    @staticmethod
-    def _deciding(states_kbtd: Tensor, asked_kbt: Tensor) -> Tensor:
-        """Return the states at the tokens before labelled ones: [a, d]."""
-        edits, rows, columns = torch.nonzero(asked_kbt, as_tuple=True)
-        return states_kbtd[edits, rows, columns - 1]
 
     def _begin(self) -> dict[str, Editor]:
         """Return initial editors with the statistics of all edits' factors."""
@@ -276,25 +279,51 @@ class _Trainer:
         for name, (inputs, gradients) in self.factors.items():
             made = update(editors[name], inputs[chosen], gradients[chosen])
             changes[f"{name}.weight"] = self._summed(*made)
-        asked = self.asked_kbt[chosen]
+        states, found = [], []
         with StackedDeltas(self.model, changes).attached():
-            stream = self.last(self.stream_kbtd[chosen].flatten(0, 1), self.calls)
-        states = self._deciding(stream.unflatten(0, asked.shape[:2]), asked)
-        after = self._scores(self.last.normed(states))
+            for own, asked in self._passes(chosen):
+                width = asked.shape[1] - 1
+                stream = self.last(self.stream_rtd[own, :width], self.calls[width])
+                row, column = torch.nonzero(asked, as_tuple=True)
+                states.append(stream[row, column - 1])
+                found.append(torch.stack([own[row], column]))
+        rows, columns = torch.cat(found, 1)
+        after = self._scores(self.last.normed(torch.cat(states)))
+        edited = rows % self.tokens_kbt.shape[1] < self.answering
+        nll = F.nll_loss(after[edited], self.labels_rt[rows, columns][edited])
+        kept = self.number_rt[rows, columns][~edited]
+        if not len(kept):
+            return self.settings.edited * nll
         with torch.no_grad():
-            before = self._scores(self.before_ad[self.number_kbt[chosen][asked]])
-        edited = torch.nonzero(asked)[:, 1] < self.answering
-        nll = F.nll_loss(after, self.labels_kbt[chosen][asked], reduction="none")
-        divergence = (before.exp() * (before - after)).sum(1)
-        kept = divergence[~edited].mean() if bool((~edited).any()) else 0.0
-        return self.settings.edited * nll[edited].mean() + kept
+            before = self._scores(self.before_ad[kept])
+        divergence = (before.exp() * (before - after[~edited])).sum(1)
+        return self.settings.edited * nll + divergence.mean()
+
+    def _passes(self, chosen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield rows of similar width [n], as many of each group, and their labels that count.
+
+        The labels are bool [n, T + 1], for T positions of the rows: a row that fills up a group
+        has none.
+        """
+        edits = chosen.cpu().numpy()[:, None]
+        rows = edits * self.tokens_kbt.shape[1] + np.arange(self.tokens_kbt.shape[1])
+        left = self.widths_r > 0
+        groups = [own[left[own]] for own in rows.reshape(-1, self.together * rows.shape[1])]
+        for tile in tiles(groups, self.widths_r, rows.size, _LEAST_ROWS):
+            own, first = np.unique(tile, return_index=True)
+            counted = np.zeros(tile.size, np.bool_)
+            counted[first] = left[own]
+            left[own] = False
+            every = torch.from_numpy(tile.ravel()).to(self.like.device)
+            asked = self.asked_rt[every, : int(self.widths_r[own].max()) + 1]
+            yield every, asked & torch.from_numpy(counted).to(every.device)[:, None]
 
     def _summed(self, left_kot: Tensor, right_kti: Tensor) -> tuple[Tensor, ...]:
         """Return the sum of each group's updates, as `StackedDeltas` takes changes of a weight."""
         left = left_kot.unflatten(0, (-1, self.together)).transpose(1, 2).flatten(2)
         right = right_kti.unflatten(0, (-1, self.together)).flatten(1, 2)
         outputs, rank, inputs = left.shape[1], left.shape[2], right.shape[2]
-        positions = self.together * self.tokens_kbt[0].numel()
+        positions = self.together * int(self.widths_r.sum()) // len(self.tokens_kbt)
         factored = positions * rank * (outputs + inputs)
         turned = self.architecture.transposed
         if factored > (positions + rank) * outputs * inputs:  # multiplications with each

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from behemoth.evaluate.tiles import tiles
+from behemoth.delta.tiles import tiles
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 10_000])

@@ -20,7 +20,10 @@ _LEAST_ROWS = 256
 
 
 def tiles(
-    rows: Sequence[NDArray[np.intp]], widths: NDArray[np.int64], batch_size: int
+    rows: Sequence[NDArray[np.intp]],
+    widths: NDArray[np.int64],
+    batch_size: int,
+    least_rows: int = _LEAST_ROWS,
 ) -> Iterator[NDArray[np.intp]]:
     """Arrange rows in tiles.
 
@@ -32,6 +35,8 @@ def tiles(
         Length of every row.
     batch_size : int
         Maximum number of rows of a tile, unless there are more edits than that.
+    least_rows : int
+        Number of rows from which on a tile may end before a longer row.
 
     Yields
     ------
@@ -57,6 +62,6 @@ def tiles(
     for column in range(1, longest + 1):
         full = column == longest or column - first == most
         wider = not full and widest[column] > widest[column - 1]
-        if full or (wider and (column - first) * len(grid) >= _LEAST_ROWS):
+        if full or (wider and (column - first) * len(grid) >= least_rows):
             yield grid[:, first:column]
             first = column
