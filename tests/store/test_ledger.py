@@ -55,6 +55,48 @@ def test_a_file_that_another_process_has_sent_since_stays_theirs(overtaken):
     assert found == {UNIT: OTHER}
 
 
+def test_it_stays_theirs_while_another_file_is_entered_again(overtaken):
+    def change(book):
+        book.enter(UNIT, NEW)
+        book.enter("lost", NEW)
+
+    assert overtaken({UNIT: OLD}, change, {UNIT: OTHER}) == {UNIT: OTHER, "lost": NEW}
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A place, and two processes that write its ledger, which lists the old unit."""
+    place = open_place("url", f"file://{tmp_path}/store")
+    place.write(
+        ".behemoth/ledger.json", Ledger("study.json", "study", files={UNIT: OLD}).to_bytes()
+    )
+    books = [Book(place, read_ledger(place), shared=True) for _ in range(2)]
+    for book in books:
+        book.begin()
+    return place, *books
+
+
+def test_a_file_is_of_the_last_process_that_sent_it(pair):
+    place, first, last = pair
+    first.enter(UNIT, NEW, now=True)
+    last.enter(UNIT, OTHER, now=True)
+    assert read_ledger(place).files == {UNIT: OTHER}
+    first.enter("more", NEW, now=True)
+    first.close(complete=True)
+    assert read_ledger(place).files == {UNIT: OTHER, "more": NEW}
+
+
+def test_a_file_that_is_sent_after_it_was_struck_stays(pair):
+    place, first, last = pair
+    first.strike([UNIT], now=True)
+    last.enter(UNIT, OTHER, now=True)
+    first.close(complete=True)
+    assert read_ledger(place).files == {UNIT: OTHER}
+    last.strike([UNIT], now=True)
+    last.close(complete=True)
+    assert not read_ledger(place).files
+
+
 def test_the_same_file_sent_again_is_no_loss(overtaken):
     def change(book):
         book.force([UNIT])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -174,9 +175,10 @@ class Book:
     name : str
     shared : bool
         Whether other processes may write the same ledger: before each write, what they have
-        entered and struck since is read and kept. A store has no locks, so if two processes write
-        at the same moment, the changes of the first may be lost until it writes again, which
-        `close` does if it finds them lost. What is lost after that stays lost.
+        entered and struck since is read and kept. Of a file that several have sent, the ledger has
+        what the last of them entered. A store has no locks, so if two processes write at the same
+        moment, the changes of the first may be lost until it writes again, which `close` does if it
+        finds them lost. What is lost after that stays lost.
     """
 
     def __init__(
@@ -188,7 +190,9 @@ class Book:
         self._begun = False
         self._waiting, self._last = 0, time.monotonic()
         self._changes: dict[str, Entry | None] = {}  # by this process; None if struck
-        self._replaced: dict[str, Entry | None] = {}  # what was there before; None if nothing
+        self._unwritten: set[str] = set()  # changes that are not in the store yet
+        # Rows that the store had when an own change was written; None if none.
+        self._replaced: defaultdict[str, set[Entry | None]] = defaultdict(set)
 
     @property
     def began(self) -> bool:
@@ -206,8 +210,8 @@ class Book:
     def enter(self, name: str, entry: Entry, *, now: bool = False) -> None:
         """Enter a file that was sent; with `now`, the ledger in the store has it on return."""
         with self._lock:
-            self._replaced.setdefault(name, self.ledger.files.get(name))
             self.ledger.files[name] = self._changes[name] = entry
+            self._unwritten.add(name)
             self._waiting += entry.size
             late = time.monotonic() - self._last > _SECONDS
             if now or late or self._waiting > _BYTES:
@@ -226,8 +230,9 @@ class Book:
         """Remove the entries of files; with `now`, those in the store, too, once it has begun."""
         with self._lock:
             for name in names:
-                self._replaced.setdefault(name, self.ledger.files.pop(name, None))
+                self.ledger.files.pop(name, None)
                 self._changes[name] = None
+                self._unwritten.add(name)
             if now and self._begun:
                 self._write()
 
@@ -243,9 +248,10 @@ class Book:
         """
         there = {} if before is None else before.files
         with self._lock:
-            self._changes |= {name: row for name, row in files.items() if there.get(name) != row}
-            self._changes |= dict.fromkeys(there.keys() - files.keys())
-            self._replaced = {name: there.get(name) for name in self._changes} | self._replaced
+            taken: dict[str, Entry | None] = dict.fromkeys(there.keys() - files.keys())
+            taken |= {name: row for name, row in files.items() if there.get(name) != row}
+            self._changes |= taken
+            self._unwritten |= taken.keys()
 
     def force(self, names: Iterable[str]) -> None:
         """Remove the entries of files, so that all are sent, unless a push with force resumes."""
@@ -257,6 +263,7 @@ class Book:
         if self._shared:
             self._add_others()
         self._place.write(self._name, self.ledger.to_bytes())
+        self._unwritten.clear()
         self._waiting, self._last = 0, time.monotonic()
 
     def _is_lost(self) -> bool:
@@ -264,14 +271,19 @@ class Book:
         stored = read_ledger(self._place, self._name)
         if stored is None or not self._is_this(stored):
             return False
-        # A row that is neither own nor what it replaced is of a process that sent the file later.
-        rows = stored.files
         return any(
             row is not None
-            and rows.get(name) != row
-            and rows.get(name) in (None, self._replaced[name])
+            and stored.files.get(name) != row
+            and self._is_older(name, stored.files.get(name))
             for name, row in self._changes.items()
         )
+
+    def _is_older(self, name: str, there: Entry | None) -> bool:
+        """Return whether the row of a file in the store is what an own change replaces.
+
+        After the change was written, another one is of a process that sent the file later.
+        """
+        return there is None or there in self._replaced[name]
 
     def _is_this(self, other: Ledger) -> bool:
         return (other.record, other.identity) == (self.ledger.record, self.ledger.identity)
@@ -281,8 +293,15 @@ class Book:
         stored = read_ledger(self._place, self._name)
         if stored is None or not self._is_this(stored):
             return
-        files = {**stored.files, **{n: row for n, row in self._changes.items() if row is not None}}
+        files = dict(stored.files)
         for name, row in self._changes.items():
+            there = files.get(name)
+            if name in self._unwritten:
+                self._replaced[name].add(there)
+            if not self._is_older(name, there):
+                continue
             if row is None:
                 files.pop(name, None)
+            else:
+                files[name] = row
         self.ledger = replace(self.ledger, files=files)
