@@ -123,6 +123,31 @@ def test_one_long_document_does_not_make_the_others_slow():
     assert seconds() < 2 * alone  # three to four times as much, if each is a call of its own
 
 
+def test_what_else_the_interpreter_does_is_not_counted_as_work():
+    number = 200_000
+    world = bh.World(subjects=number, relations=1, objects=100)
+    corpus = bh.Corpus(world, templates={"nonsense": 1})._native
+    calls = []
+
+    def handle(*_):
+        # A handler stands for other threads, too, which keep the interpreter after a piece of work.
+        calls.append(None)
+        if len(calls) > 60:
+            pytest.fail("there are ever more pieces of work, with ever fewer documents")
+        time.sleep(0.1)
+        signal.setitimer(signal.ITIMER_REAL, 2e-4)  # within the next piece
+
+    before = signal.signal(signal.SIGALRM, handle)
+    timeout = signal.setitimer(signal.ITIMER_REAL, 2e-4)  # of pytest
+    try:
+        corpus.document_lengths(0, number)  # 13 pieces, if each has as many as it may
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *timeout)
+    assert calls
+
+
 @pytest.fixture
 def ticks():
     """How often another thread came to run."""

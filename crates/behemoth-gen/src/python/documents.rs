@@ -1,7 +1,7 @@
 //! Properties and content of a range of documents, with checks for Ctrl-C.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
@@ -68,15 +68,16 @@ fn at_pace<R: Send>(
     // At least one call, even for an empty range, so that invalid arguments are refused.
     loop {
         let last = (first + pace.next).min(documents.end);
-        let began = Instant::now();
-        py.detach(|| -> crate::Result<()> {
+        let time = py.detach(|| -> crate::Result<Duration> {
+            // Without the wait for the interpreter, which may take longer than the work.
+            let began = Instant::now();
             let mut made = make(first..last)?;
             make_room(&mut all, made.len(), "stop", "values of documents")?;
             all.append(&mut made);
-            Ok(())
+            Ok(began.elapsed())
         })?;
         py.check_signals()?;
-        pace.took(began.elapsed());
+        pace.took(time);
         first = last;
         if first == documents.end {
             return Ok(all);
