@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from behemoth.support.locks import holder, lock_folder
+from behemoth.support import locks
+from behemoth.support.locks import holder, lock, lock_folder
 
 
 @pytest.mark.parametrize(
@@ -25,19 +26,50 @@ def test_the_holder_is_of_this_file_and_not_of_its_number_on_another_disk(
     assert told.startswith(wanted) and (move != 1 or told == wanted)
 
 
-def test_a_folder_that_is_removed_while_it_is_found_is_made_again(tmp_path, monkeypatch):
-    """Several parts of a corpus begin at once, and one that is refused removes what it made."""
-    place, mkdir, raised = tmp_path / "parts", Path.mkdir, []
+@pytest.mark.parametrize("error", [FileExistsError, FileNotFoundError])
+@pytest.mark.parametrize("file", [False, True])
+def test_a_folder_that_is_removed_while_it_is_made_is_made_again(
+    tmp_path, monkeypatch, error, file
+):
+    """Several parts of a corpus begin at once, and one that is refused removes what it made.
+
+    It may remove the folder itself or the one above it, between two steps of `Path.mkdir`.
+    """
+    place, mkdir, raised = tmp_path / "new" / "parts", Path.mkdir, []
 
     def found(self, *given, **named):
         if not raised:
             raised.append(self)
-            raise FileExistsError(17, "File exists", str(self))
+            raise error(0, "", str(self))
         return mkdir(self, *given, **named)
 
     monkeypatch.setattr(Path, "mkdir", found)
-    with lock_folder(place, wait=False) as held:
+    with lock(place / "file") if file else lock_folder(place, wait=False) as held:
         assert held and place.is_dir() and raised == [place]
+
+
+def test_a_folder_that_is_removed_while_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    place, taken, removed = tmp_path / "parts", locks._taken, []
+
+    def late(descriptor, path, **named):
+        if not removed:
+            removed.append(path)
+            path.rmdir()
+        return taken(descriptor, path, **named)
+
+    monkeypatch.setattr(locks, "_taken", late)
+    monkeypatch.setattr(Path, "exists", lambda self: True)  # until just after it was asked
+    with lock_folder(place, wait=False) as held:
+        assert held and place.is_dir() and removed == [place]
+
+
+def test_in_a_working_directory_that_was_removed_no_folder_is_made(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError), lock_folder(Path("folder"), wait=False):
+        pass
 
 
 def test_a_folder_below_a_link_to_nothing_is_refused(tmp_path):

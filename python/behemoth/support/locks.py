@@ -16,6 +16,7 @@ from .errors import CorpusError
 
 # Errors of file systems without locks, or without locks on folders.
 _WITHOUT = {errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+_ATTEMPTS = 100  # to make a folder
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[He
     if path.is_dir():
         descriptor = os.open(path, os.O_RDONLY)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(path, flags, 0o644)
     try:
@@ -179,14 +180,7 @@ def refused(
 def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) -> Held:
     """Lock a folder until the end of `stack`; recreate it if another process removed it."""
     while True:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as found:
-            # The path or a folder above it is a file or a link to nothing, unless another process
-            # removed it since `mkdir` found it.
-            if os.path.lexists(found.filename) and not Path(found.filename).is_dir():
-                raise
-            continue
+        _make(path)
         if os.name == "nt":  # Windows cannot open folders
             return Held(True, real=False)
         try:
@@ -197,6 +191,28 @@ def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) ->
             attempt.callback(os.close, descriptor)
             held = _taken(descriptor, path, shared=shared, wait=wait)
             # A lock on a folder that was removed does not protect the one in its place.
-            if not held or (path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())):
+            if not held or _is_at(path, descriptor):
                 stack.push(attempt.pop_all())
                 return held
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _make(path: Path) -> None:
+    """Make a folder and those above it, which other processes may remove meanwhile.
+
+    `Path.mkdir` then says that one of them exists, or that one is missing. So it does of a link to
+    nothing and in a working directory that was removed: the number of attempts is limited.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        except (FileExistsError, FileNotFoundError):
+            if not left:
+                raise
