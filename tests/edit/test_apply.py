@@ -95,7 +95,7 @@ def test_independent_edits_made_together_are_not_taught_the_old_answers_of_other
 
 
 def test_a_batch_of_independent_edits_is_warned_of(trained, plan, tmp_path):
-    with pytest.warns(UserWarning, match="each of the 3 edits .* but all are made in one batch"):
+    with pytest.warns(UserWarning, match="each of the 3 edits .* made in one batch; `single` m"):
         edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -11,7 +11,7 @@ from math import isfinite
 from os import PathLike, fspath
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from behemoth.support.checks import is_url
 
@@ -84,21 +84,24 @@ def warn(message: str) -> None:
 def saying(category: type[Warning]) -> Generator[None]:
     """Print warnings of a category with `warn` when the work has ended.
 
-    Work that is refused ends with one line, its error. Other warnings are shown as Python shows
-    them, also then.
+    Work that is refused ends with one line, its error. Other warnings are shown at once, as Python
+    shows them.
     """
-    told: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always", category)
-            yield
-    finally:
-        for one in told:
-            if not issubclass(one.category, category):
-                warnings.showwarning(one.message, one.category, one.filename, one.lineno)
-    for one in told:
-        if issubclass(one.category, category):
-            warn(str(one.message))
+    told: list[str] = []
+    show = warnings.showwarning
+
+    def keep(message: Warning | str, of: type[Warning], *where: Any) -> None:
+        if issubclass(of, category):
+            told.append(str(message))
+        else:
+            show(message, of, *where)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", category)
+        warnings.showwarning = keep
+        yield
+    for message in told:
+        warn(message)
 
 
 def write_json(value: object) -> None:

@@ -298,7 +298,7 @@ def _warn_of_batch(plan: EditPlan, single: bool, sequential: bool) -> None:
     if plan.request.independent and len(plan) > 1 and not (single or sequential):
         warnings.warn(
             f"each of the {len(plan):,} edits of this plan is meant for its own model, but all are "
-            "made in one batch, not as single edits",
+            "made in one batch; `single` makes each by itself",
             PlanWarning,
             stacklevel=3,
         )
