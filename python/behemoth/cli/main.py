@@ -218,8 +218,11 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
         from behemoth.support.checks import in_the_way
 
-        found = in_the_way(Path(os.fsdecode(error.filename))) or "a file"
-        return f"{error.filename}: got {found}, allowed: a directory"
+        # The system names the folder that cannot be made, which may be below the file.
+        place = Path(os.fsdecode(error.filename))
+        for at in (place, *place.parents):
+            if (found := in_the_way(at)) is not None:
+                return f"{at}: got {found}, allowed: a directory"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # The engine's "not enough disk for out: ...". A short name may be in any words: o, de, is.
         named = f"for {error.filename}: " in error.strerror
