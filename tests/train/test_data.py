@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from itertools import islice
+from multiprocessing import get_context
 from multiprocessing.reduction import ForkingPickler
 from threading import Barrier
 from types import SimpleNamespace
@@ -194,6 +195,33 @@ def test_every_pass_over_workers_begins_where_the_stream_stands(
         assert torch.equal(take(loader, batches), wrapped(everything, 30, batches * BATCH))
     take(stream, 2)  # and where batches were taken from itself
     assert torch.equal(take(loader, 2), wrapped(everything, 30 + 2 * BATCH, 2 * BATCH))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_workers_begin_where_the_stream_was_when_the_pass_began(rich_corpus, everything):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=5)
+    moved = get_context("fork").Event()
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=2, multiprocessing_context="fork",
+        worker_init_fn=lambda worker: worker and moved.wait(),
+    )  # fmt: skip
+    batches = iter(loader)
+    first = next(batches)["input_ids"]
+    take(stream, 2)
+    moved.set()  # only now the second worker begins
+    taken = torch.cat([first, take(batches, 3)])
+    assert torch.equal(taken, wrapped(everything, 5, 4 * BATCH))
+
+
+def test_a_kept_worker_reads_the_position_when_a_pass_begins(rich_corpus, everything, monkeypatch):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=5)
+    worker = SimpleNamespace(id=0, num_workers=1)
+    monkeypatch.setattr("behemoth.train.data.get_worker_info", lambda: worker)
+    assert torch.equal(take(stream, 2), wrapped(everything, 5, 2 * BATCH))
+    stream._shared.fill_(30)
+    batches = iter(stream)
+    stream._shared.fill_(40)
+    assert torch.equal(take(batches, 2), wrapped(everything, 30, 2 * BATCH))
 
 
 @pytest.mark.slow

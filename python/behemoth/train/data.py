@@ -136,9 +136,10 @@ class BlockStream(IterableDataset[Batch]):
 
     In a `torch.utils.data.DataLoader` (``batch_size=None``) worker k of n makes every n-th
     batch, and the loader puts them back in order. Workers have copies of the stream: each pass
-    over the loader begins at the position of this object, also with ``persistent_workers=True``
-    and after `load_state_dict`; without shared memory, kept workers begin where it was when they
-    were started.
+    over the loader begins where this object stands at ``iter(loader)``, also with
+    ``persistent_workers=True`` and after `load_state_dict`. Kept workers read the position only
+    just after that, so leave the stream alone until the first batch; without shared memory, they
+    begin where it was when they were started.
 
     Parameters
     ----------
@@ -193,6 +194,7 @@ class BlockStream(IterableDataset[Batch]):
         self._block = whole_number("start_block", start_block)
         self._loads = 0
         self._pass: int | None = None  # where passes begin in a worker that was told by itself
+        self._kept = False  # whether a worker has begun a pass, the first where it was copied
         self._pin_memory = pin_memory
         self._end = corpus.end_of_document
         # If threads make batches in parallel, each batch is made by one of them.
@@ -200,6 +202,7 @@ class BlockStream(IterableDataset[Batch]):
         self._reader = open_reader(corpus, threads, progress)
         self.blocks = _whole_blocks(self._reader.tokens, config.block_length)
         self._answers = _answers(corpus, threads) if config.answers_only else None
+        self._told_blocks = (1 << 62) // self.blocks * self.blocks
         self._shared = torch.zeros(1, dtype=torch.int64)
         with suppress(RuntimeError):
             self._shared.share_memory_()
@@ -266,12 +269,18 @@ class BlockStream(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches from the current position on, without end."""
+        if get_worker_info() is not None:
+            # Now, and not with the first batch: the stream may move before each worker makes one.
+            if self._kept:
+                # A worker has made batches ahead that nobody took, each worker another number.
+                self._block = int(self._shared) if self._pass is None else self._pass
+            self._kept = True
+        return self._batches()
+
+    def _batches(self) -> Iterator[Batch]:
         loads = self._loads
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        if info is not None:
-            # A worker has made batches ahead that nobody took, each worker another number.
-            self._block = int(self._shared) if self._pass is None else self._pass
         stride = self.step_blocks * workers
         first = self._block + self.step_blocks * worker + self._rank * self.config.batch_size
         together = max(1, _CHUNK_TOKENS // (self.config.batch_size * self.config.block_length))
@@ -301,7 +310,7 @@ class BlockStream(IterableDataset[Batch]):
 
     def _tell_workers(self) -> None:
         """Write the position where workers read it, as the same place of an epoch that fits."""
-        self._shared.fill_(self._block % ((1 << 62) // self.blocks * self.blocks))
+        self._shared.fill_(self._block % self._told_blocks)
 
     def _made_here(self, make: Callable[[int], Batch]) -> Iterator[Batch]:
         """Yield chunks 0, 1, ... in order, without end, each made when it is asked for."""
