@@ -21,9 +21,10 @@ from behemoth.evaluate import evaluate
 from behemoth.plan import plan
 from behemoth.recall import recall
 from behemoth.train import loop, train
+from behemoth.train.agreement import Agreement
 from behemoth.train.device import Machine
 from behemoth.train.directory import RunDirectory
-from behemoth.train.errors import Interrupted, TrainError
+from behemoth.train.errors import ElsewhereError, Interrupted, TrainError
 from behemoth.train.interrupts import interruptible
 from behemoth.train.run import read_run
 
@@ -69,6 +70,25 @@ def test_one_process_of_a_machine_compares_the_shards(small, config, tmp_path):
     assert opened(1).blocks == small.count_tokens() // 32
     with pytest.raises(CorpusError, match=r"00000.bin is damaged"):
         opened(0)
+
+
+def test_who_refuses_a_run_and_who_hears_of_it_exchange_as_often(small, config, tmp_path):
+    """Otherwise one of them waits for hours for an answer."""
+
+    class Failing(Agreement):
+        exchanges = 0
+
+        def _fails(self, here):
+            self.exchanges += 1
+            return True
+
+    for blocks, error in ((3, ArgumentError), (4, ElsewhereError)):
+        agreement = Failing(1, 0)
+        machine = Machine(torch.device("cpu"), torch.float32, 1, world_size=2, agreement=agreement)
+        own = config(steps=1, batch_size=blocks)
+        with pytest.raises(error):
+            loop.Loop(small, own, machine, RunDirectory(tmp_path / "run"), None)
+        assert agreement.exchanges == 1
 
 
 @pytest.fixture(scope="module")
@@ -398,10 +418,7 @@ def test_a_checkpoint_by_the_clock_is_written_once(
     small, config, tmp_path, monkeypatch, late, saves
 ):
     """Of several processes all hear at a step what was wished at the one before."""
-    from behemoth.train import loop
-    from behemoth.train.agreement import Agreement
     from behemoth.train.checkpoint import Checkpoints
-    from behemoth.train.device import Machine
     from behemoth.train.update import Updater
 
     class Late(Agreement):

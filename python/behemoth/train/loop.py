@@ -10,7 +10,6 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,14 @@ class Loop:
                 answers_only=config.answers_only,
                 prefetch=config.prefetch,
             )
-            self.stream = self._stream(data)
+            # One process of each machine compares the shards with their digests.
+            stream = self._stream(data) if machine.local_rank == 0 else None
+        # Not nested: a process that leaves an outer block early would answer for the inner one.
+        with machine.agreement.together():
+            if stream is None:
+                with unchecked():
+                    stream = self._stream(data)
+            self.stream = stream
             self.steps = config.total_steps(self.stream.blocks)
             self.rows = ROWS
             if machine.device.type == "cpu":
@@ -182,23 +188,15 @@ class Loop:
         self.late_signal: int | None = None
 
     def _stream(self, data: DataConfig) -> BlockStream:
-        """Open the corpus, whose shards one process of each machine compares with their digests."""
-        machine, stream = self.machine, None
-        opened = partial(
-            BlockStream,
+        machine = self.machine
+        return BlockStream(
             self.corpus,
             data,
             rank=machine.rank,
             world_size=machine.world_size,
             pin_memory=machine.device.type == "cuda",
+            progress=self.progress if machine.main else None,
         )
-        with machine.agreement.together():
-            if machine.local_rank == 0:
-                stream = opened(progress=self.progress if machine.main else None)
-        if stream is None:
-            with unchecked():
-                stream = opened()
-        return stream
 
     def train(self) -> TrainResult:
         """Train to the end; a signal after the last step is kept in `late_signal`."""
