@@ -60,7 +60,7 @@ def test_behemoth_is_what_they_start(spec, small, config, tmp_path, launcher):
 
 
 OFTEN = """
-    import atexit, os, signal, sys
+    import atexit, gc, os, signal, sys
     import torch.distributed as dist
     from behemoth import ArgumentError, Corpus
     from behemoth.train import default_config, train
@@ -90,12 +90,18 @@ OFTEN = """
     def fail(moment):
         1 / rank
 
+    def held():
+        gc.collect()
+        return len(os.listdir("/dev/fd"))
+
     one("first")
+    after_one = held()
     one("first", seed=1)
     one("diverged", steps=50, learning_rate=1e4, warmup=0, clip=0.0)
     one("uneven", batch_size=5)
     one("stopped", stop, steps=50)
     one("second")
+    assert held() == after_one, (held(), after_one)
     if own == "own":
         dist.barrier()
         dist.destroy_process_group()

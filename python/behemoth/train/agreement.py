@@ -116,6 +116,12 @@ class Agreement:
         self.wait()
         self.ended = True
 
+    def close(self) -> None:
+        """Free the connections and threads of the exchange, once no process waits for another."""
+        if self._group is not None:
+            dist.destroy_process_group(self._group)
+            self._group = None
+
     def vote(self, *wishes: int) -> tuple[int, ...]:
         """Return the maximum of each wish over all processes; all call this in each step.
 

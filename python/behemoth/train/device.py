@@ -175,14 +175,19 @@ class Machine:
         """
         self.agreement.wait()
 
-    def close(self) -> None:
-        """Leave the group of processes after an error of this one alone, for which others wait.
+    def close(self, *, failed: bool) -> None:
+        """End the exchange with the other processes, at the end of a run.
 
-        After a run that all of them have ended, well or not, the group stays until the process
-        ends, for another run. One that was there before the first run is the caller's.
+        After an error of this process alone, for which the others wait, it also leaves the group of
+        processes. After a run that all of them have ended, well or not, the group stays until the
+        process ends, for another run. One that was there before the first run is the caller's.
         """
-        if self.accelerator is not None and not self.agreement.ended:
+        if self.accelerator is None:
+            return
+        if failed and not self.agreement.ended:
             OWN.leave(self.accelerator)
+        else:
+            self.agreement.close()
 
     @contextmanager
     def settings(self) -> Generator[None]:

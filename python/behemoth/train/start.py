@@ -114,8 +114,7 @@ def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
             raise ElsewhereError("another process of the run has ended") from error
         raise
     finally:
-        if failed:
-            machine.close()
+        machine.close(failed=failed)
 
 
 def _open(source: str | PathLike[str], progress: ProgressLike) -> Corpus:
