@@ -67,7 +67,11 @@ OFTEN = """
     from behemoth.train.errors import ElsewhereError, Interrupted, TrainError
 
     spec, out, own = sys.argv[1:]
-    atexit.register(lambda: print("at its end:", dist.is_initialized()))
+
+    def say(*words):  # in one piece: torchrun's processes write to one pipe, without buffers
+        os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+    atexit.register(lambda: say("at its end:", dist.is_initialized()))
     if own == "own":
         dist.init_process_group("gloo")
     rank = int(os.environ["RANK"])
@@ -81,7 +85,7 @@ OFTEN = """
                 progress=progress).steps
         except (ArgumentError, TrainError, Interrupted, ZeroDivisionError) as error:
             said = type(error).__name__
-        print(rank, name, said, dist.is_initialized(), flush=True)
+        say(rank, name, said, dist.is_initialized())
 
     def stop(moment):
         if rank == 0 and moment.done == 1:
@@ -101,7 +105,8 @@ OFTEN = """
     one("uneven", batch_size=5)
     one("stopped", stop, steps=50)
     one("second")
-    assert held() == after_one, (held(), after_one)
+    # A thread may still hold a stream, which is one; five exchanges left open are 25.
+    assert held() < after_one + 5, (held(), after_one)
     if own == "own":
         dist.barrier()
         dist.destroy_process_group()
