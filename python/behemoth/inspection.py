@@ -178,7 +178,7 @@ def _edit(record: EditRecord) -> dict[str, Any]:
         "settings": record.settings,
         "edits": len(record.edits),
         "single": record.single,
-        "failed": len(record.failed),
+        "failed": record.failed_edits,
         "seed": record.seed,
         "plan_hash": record.plan_hash,
     }

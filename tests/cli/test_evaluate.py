@@ -6,6 +6,7 @@ import pytest
 
 from behemoth.cli.evaluate import _note_unknown, _report
 from behemoth.delta.delta import EditDelta
+from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.evaluate.frame import evaluate
 from behemoth.evaluate.schema import SCHEMA
 
@@ -79,12 +80,25 @@ def test_edits_that_failed_are_counted_alone_and_within_a_batch(run, trained, pl
         row = {"edit": 1, "failure": "no target"}
         broken = {"changes": {}, "failure": "no target"} if words else {"trace": [row, row]}
         replace(delta, **broken).save(place)
+        replace(read_edit(edit), failed=(FailedEdit(1, "no target"),)).write()
         out = tmp_path / f"{name}.parquet"
         ran = run("evaluate", edit, "--plan", plan, "--out", out, "--json")
         assert ran.json()["failed_edits"] == 1, name
         ran = run("evaluate", edit, "--plan", plan, "--out", tmp_path / f"{name}-2.parquet")
         said = "1 edit failed: 0 in success, and not" if words else "1 edit failed\n"
         assert said in ran.err, name
+
+
+def test_all_edits_of_a_batch_that_failed_as_a_whole_are_counted(run, trained, plan, tmp_path):
+    edit, words = tmp_path / "e", ("--method", "ft", "--set", "learning_rate=1e30")
+    ran = run("edit", trained, "--plan", plan, *words, "--out", edit)
+    assert ran.code == 1 and "the batch failed: loss" in ran.err
+    assert repr(read_edit(edit).failed).startswith("(FailedEdit(edit=None, ")
+    assert run("inspect", edit, "--json").json()["failed"] == 2
+    words = ("evaluate", edit, "--plan", plan, "--out")
+    assert run(*words, tmp_path / "f.parquet", "--json").json()["failed_edits"] == 2
+    ran = run(*words, tmp_path / "g.parquet")
+    assert "2 edits failed: 0 in success, and not" in ran.err
 
 
 def test_a_run_has_the_stage_before_only(run, trained, plan, tmp_path):

@@ -16,6 +16,7 @@ import torch
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, World
 from behemoth.edit import edit
+from behemoth.edit.record import FailedEdit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.schema import SCHEMA
@@ -159,6 +160,8 @@ def test_edits_that_failed_are_counted_and_are_not_harmless(edited_run, tmp_path
     deltas = dict(bench.deltas)
     for number in (0, 2):
         bench.deltas[number] = replace(deltas[number], changes={}, failure="loss nan at step 1")
+    failed = tuple(FailedEdit(number, "loss nan at step 1") for number in (0, 2))
+    bench.edit = replace(bench.edit, failed=failed)
     found = take(SUITES["editing"], bench, only=names)
     assert found.failed_edits == 2 and found.to_dict()["failed_edits"] == 2
     assert repr(found).endswith("4 measures; 2 edits failed)")

@@ -104,6 +104,7 @@ def edit(
         check_is_method(chosen)
         family = chosen.info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
+        from behemoth.edit.record import count_failed
         from behemoth.plan import EditPlan, PlanWarning
 
         with saying(PlanWarning):
@@ -118,8 +119,7 @@ def edit(
         write_json(asdict(done))
     else:
         _show(done, plan, given["plan"], family)
-    # A batch fails as a whole, or some of its edits do.
-    if len(done.failed) == done.edits or any(row.edit is None for row in done.failed):
+    if count_failed(done.failed, done.edits) == done.edits:
         raise typer.Exit(1)
 
 

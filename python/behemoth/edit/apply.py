@@ -23,7 +23,7 @@ from behemoth.train.run import Run, read_model_source
 from .cache import cache_place
 from .guarded import check_is_method
 from .protocol import EditMethod, answers, settings_of
-from .record import EditRecord, FailedEdit, read_edit, source_of, told_edits
+from .record import EditRecord, FailedEdit, count_failed, read_edit, source_of, told_edits
 from .registry import get_method
 from .sequential import checkpoints_of
 from .settings import read_settings
@@ -97,7 +97,8 @@ class Edited:
         return self.record.load_model(device, dtype, edit=edit)
 
     def __repr__(self) -> str:
-        failed = f", {len(self.failed):,} failed" if self.failed else ""
+        count = count_failed(self.failed, self.edits)
+        failed = f", {count:,} failed" if count else ""
         told = told_edits(self.edits, self.single, self.method, self.sequential)
         return f"Edited({self.out!r}, {told}{failed})"
 

@@ -88,11 +88,9 @@ def failures_within(delta: EditDelta) -> list[FailedEdit]:
     return [FailedEdit(edit, failure) for edit, failure in told.items()]
 
 
-def count_failed(deltas: Mapping[int | None, EditDelta]) -> int:
-    """Return the number of edits that failed: single ones, or those within a batch or sequence."""
-    if None in deltas:
-        return len(failures_within(deltas[None]))
-    return sum(delta.failure is not None for delta in deltas.values())
+def count_failed(failed: Sequence[FailedEdit], edits: int) -> int:
+    """Return how many of so many edits failed; all of them if their batch failed as a whole."""
+    return edits if any(row.edit is None for row in failed) else len(failed)
 
 
 @made_by("bh.edit(...), or bh.load(PATH) of a directory that it wrote")
@@ -117,7 +115,7 @@ class EditRecord:
     complete : bool
         Whether all deltas exist.
     failed : tuple of FailedEdit
-        Edits that failed.
+        Edits that failed; `failed_edits` is their number.
     corpus : Path or str, optional
         For a model that is not a training run: its corpus directory or spec.
     files : dict of str, optional
@@ -174,7 +172,7 @@ class EditRecord:
                 "place": self.place or "",
                 "seed": self.seed,
                 "complete": self.complete,
-                "failed": len(self.failed),
+                "failed": self.failed_edits,
             },
         )  # fmt: skip
 
@@ -182,6 +180,11 @@ class EditRecord:
     def keys(self) -> Sequence[int | None]:
         """The keys of the deltas: numbers of single edits, or only None."""
         return self.edits if self.single else (None,)
+
+    @property
+    def failed_edits(self) -> int:
+        """Number of edits that failed: alone, within a batch or sequence, or with their batch."""
+        return count_failed(self.failed, len(self.edits))
 
     def delta_place(self, key: int | None) -> Path:
         """Return the directory of a delta."""

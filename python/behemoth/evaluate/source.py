@@ -62,12 +62,10 @@ def is_edit(place: str | PathLike[str]) -> bool:
 
 def failed_edits(place: str | PathLike[str]) -> int:
     """Return the number of edits of a source that failed; 0 if it is not an edit directory."""
-    from behemoth.edit.record import count_failed, read_edit
+    from behemoth.edit.record import read_edit
 
     path = at_hand("source", place, "a training run, a model or an edit directory")
-    if not is_edit(path):
-        return 0
-    return count_failed(read_edit(path, url_or_none(place)).deltas(changes=False))
+    return read_edit(path, url_or_none(place)).failed_edits if is_edit(path) else 0
 
 
 def check_plan(plan: EditPlan, run: ModelSource, edit: EditRecord | None) -> None:

@@ -224,10 +224,8 @@ class Bench:
 
     @property
     def failed_edits(self) -> int:
-        """Number of edits that failed, alone or within a batch or sequence."""
-        from behemoth.edit.record import count_failed
-
-        return count_failed(self.deltas)
+        """Number of edits of the edit directory that failed; 0 without one."""
+        return 0 if self.edit is None else self.edit.failed_edits
 
     @property
     def edit_hash(self) -> str | None:
