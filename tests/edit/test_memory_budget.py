@@ -10,8 +10,9 @@ from behemoth import ArgumentError
 from behemoth.edit import get_method
 from behemoth.edit.cost import edit_cost
 from behemoth.edit.gradient.method import _COPIES
-from behemoth.edit.memory_budget import delta_bytes, edit_bytes, fitting
+from behemoth.edit.memory_budget import edit_bytes, fitting
 from behemoth.edit.protocol import EditContext, answers
+from behemoth.edit.registry import method_names, method_type
 from behemoth.model.memory import weight_bytes
 from behemoth.support.text import bytes_text
 from behemoth.train.config import TrainConfig
@@ -135,27 +136,47 @@ def test_memory_grows_with_the_edits_of_a_batch(small, name, settings):
     assert 0.8 * grown <= more <= 5 * grown, f"{grown >> 10} KiB, reckoned {more >> 10}"
 
 
+def kept_by(deltas):
+    """Bytes of the tensors of deltas, none of which failed."""
+    assert all(delta.failure is None for delta in deltas)
+    changes = [change for delta in deltas for change in delta.changes.values()]
+    parts = [each.parts() if hasattr(each, "parts") else vars(each) for each in changes]
+    return sum(part.nbytes for own in parts for part in own.values())
+
+
+@pytest.mark.parametrize("name", [name for name in method_names() if name != "retrain"])
+def test_deltas_that_are_kept_are_counted_without_the_search_for_them(small, name):
+    model, plans, context = small
+    settings = {"steps": 1, "samples": 500, "facts": 8, "training_steps": 1, "training_batch": 2}
+    fields = {each.name for each in dataclasses.fields(method_type(name))}
+    method = get_method(name, {key: settings[key] for key in settings.keys() & fields})
+    if not {plan.edits["kind"].item() for plan in plans} <= method.info.kinds:
+        plans = bh.plan(context.corpus, kind="refusal", edits=4, independent=True).singles()
+    kept = kept_by(method.apply(model, plans[:4], context))
+    reckoned = answers(method).delta_bytes(model, plans[:4])
+    assert kept <= reckoned <= 3 * kept
+    assert 2 * reckoned < answers(method).plans_bytes(model, plans[:4])
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("grace", {"steps": 1}),
-        ("wise", {"steps": 1}),
-        ("mend", {"facts": 8, "training_steps": 1, "training_batch": 2}),
+        ("lora", {"rank": 16}),
+        ("ft_svd", {"part": "both", "truncation": 2}),
+        ("rome", {"token": "subject", "layers": [0]}),
+        ("memit", {"token": "subject", "layers": [0]}),
+        ("memit", {"layers": [0, 1]}),
+        ("ultraedit", {"layers": [1]}),
     ],
 )
-def test_deltas_that_are_kept_are_counted_without_the_search_for_them(small, name, settings):
-    model, plans, context = small
-    method, plans = get_method(name, settings), plans[:4]
-    made = method.apply(model, plans, context)
-    kept = 0
-    for delta in made:
-        assert delta.failure is None
-        for change in delta.changes.values():
-            parts = change.parts() if hasattr(change, "parts") else vars(change)
-            kept += sum(part.nbytes for part in parts.values())
-    reckoned = delta_bytes(method, model, plans)
-    assert kept <= reckoned <= 3 * kept
-    assert 2 * reckoned < answers(method).plans_bytes(model, plans)
+@pytest.mark.parametrize("kind", ["remap", "refusal"])
+def test_deltas_of_batches_are_counted_by_their_settings(small, name, settings, kind):
+    model, _, context = small
+    plan = bh.plan(context.corpus, kind=kind, edits=40)
+    few = {"steps": 1, "samples": 500} if name in ("rome", "memit") else {"steps": 1}
+    method = get_method(name, settings if name == "ultraedit" else {**few, **settings})
+    kept = kept_by(method.apply(model, [plan], context))
+    assert kept <= answers(method).delta_bytes(model, [plan]) <= 2 * kept
 
 
 def test_prefixes_count_for_models_trained_without_a_document_mask(small):

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError, default_config
-from behemoth.edit.memory_budget import delta_bytes, edit_bytes
+from behemoth.edit.memory_budget import edit_bytes
 from behemoth.edit.protocol import answers
 from behemoth.model.build import build_model
 from behemoth.model.memory import weight_bytes
@@ -213,7 +213,7 @@ def test_a_suite_keeps_the_edits_before_while_the_next_are_made(tiny):
     _, budget = budget_of(Study.parse(many(tiny)).expand(), "ascent")
     stack = budget.singles[:16]
     edit = edit_bytes(budget.method, budget.model, stack, budget.context)
-    others = delta_bytes(budget.method, budget.model, budget.singles[16:])
+    others = answers(budget.method).delta_bytes(budget.model, budget.singles[16:])
     assert len(budget.singles) == 32 and others > 0
     assert budget.bytes_of(16, 1) == edit  # without a suite, a stack is gone before the next one
     suite = replace(budget.measure, suite="editing")

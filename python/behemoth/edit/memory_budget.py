@@ -19,6 +19,7 @@ from behemoth.model.memory import (
     is_estimated,
     weight_bytes,
 )
+from behemoth.plan.request import REFUSALS
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
@@ -38,7 +39,6 @@ __all__ = [
     "EditedRows",
     "answer_bytes",
     "counts",
-    "delta_bytes",
     "edit_bytes",
     "fitting",
     "smaller",
@@ -82,11 +82,14 @@ class EditedRows:
     ----------
     rows, tokens, answers : int
         Rows, their tokens with padding, and the tokens of their answers.
+    longest : int
+        Tokens of the longest answer of each edit, summed over the edits.
     """
 
     rows: int
     tokens: int
     answers: int
+    longest: int
 
     @classmethod
     def of(cls, plan: EditPlan, most: int | None = None) -> EditedRows:
@@ -97,15 +100,19 @@ class EditedRows:
         plan : EditPlan
         most : int, optional
         """
-        training = plan.training
-        own = training.filter(training["role"] == "edit")
-        lengths = own["answer"].list.len()
-        rows, answers = own.height, int(lengths.sum())
+        import polars as pl
+
         # A refusal ends with a period.
-        longest = int((own["prompt"].list.len() + lengths).max() or 0) + 1  # type: ignore[arg-type]
+        ends = bool(plan.edits["kind"].is_in(REFUSALS).any())
+        answer = pl.col("answer").list.len() + int(ends)
+        own = plan.training.filter(pl.col("role") == "edit").select(
+            "edit", answer=answer, row=pl.col("prompt").list.len() + answer
+        )
+        counts = [own.height, own["answer"].sum(), own.group_by("edit").max()["answer"].sum()]
         if most is not None and len(plan) > most:
-            rows, answers = (-(-count * most // len(plan)) for count in (rows, answers))
-        return cls(rows, rows * longest, answers)
+            counts = [-(-count * most // len(plan)) for count in counts]
+        rows, answers, longest = map(int, counts)
+        return cls(rows, rows * int(own["row"].max() or 0), answers, longest)  # type: ignore[arg-type]
 
 
 def answer_bytes(model: nn.Module, answers: int) -> int:
@@ -168,12 +175,6 @@ def edit_bytes(
         kept += logits * context.watch.bystanders
         step = max(step, _WATCHED * logits * (context.watch.held_out + context.watch.bystanders))
     return _FIXED + LOADED * weights + kept + step
-
-
-def delta_bytes(method: EditMethod, model: nn.Module, plans: Sequence[EditPlan]) -> int:
-    """Return the bytes of some plans' deltas that are kept, at most those of dense changes."""
-    dense = 4 * len(plans) * sum(each.numel() for each in model.parameters())
-    return min(answers(method).delta_bytes(model, plans), dense)
 
 
 def fitting(

@@ -361,9 +361,15 @@ class Answers:
         return self.stack_bytes(model, len(plans)) if own is None else own(model, plans)
 
     def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
-        """Return the bytes of these plans' deltas once they are made; by default `plans_bytes`."""
+        """Return the bytes of these plans' deltas once they are made, without the search for them.
+
+        By default those of `plans_bytes`, and at most those of dense changes of the complete model.
+        """
         own = self._own("delta_bytes")
-        return self.plans_bytes(model, plans) if own is None else own(model, plans)
+        if own is not None:
+            return own(model, plans)
+        dense = 4 * len(plans) * sum(parameter.numel() for parameter in model.parameters())
+        return min(self.plans_bytes(model, plans), dense)
 
     def shared_bytes(self, model: nn.Module) -> int:
         """Return the bytes needed for any number of plans, besides the model; by default 0."""

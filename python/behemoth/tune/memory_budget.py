@@ -15,8 +15,8 @@ from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from behemoth.edit.memory_budget import delta_bytes, edit_bytes
-from behemoth.edit.protocol import EditContext, EditMethod
+from behemoth.edit.memory_budget import edit_bytes
+from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.edit.search import Choice, Searched
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
@@ -88,7 +88,7 @@ class TuneBudget:
         """Return the estimated peak of a score in bytes, with so many rows per pass."""
         changes = 0
         with suppress(ArgumentError):  # every trial fails with this, without a score
-            changes = delta_bytes(self._largest, self.model, [self.plan])
+            changes = answers(self._largest).delta_bytes(self.model, [self.plan])
         name = OBJECTIVES[self.objective].suite
         suite = SuiteBudget(
             name, self.model, self.run.corpus, self.plan, changes, self.twin, scored=True

@@ -142,6 +142,10 @@ class GradientMethod(Budget, ABC):
         """Return the bytes that optimisation keeps for `count` plans' changes."""
         return count * _COPIES * change_bytes(model, self.changed_names(model), self.rank)
 
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of the changes by themselves."""
+        return len(plans) * change_bytes(model, self.changed_names(model), self.rank)
+
     def step_rows(self, plan: EditPlan) -> int:
         """Return the number of a plan's rows in a step."""
         edit, retain = self._rows_of(plan)

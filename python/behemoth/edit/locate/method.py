@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta, LowRank
 from behemoth.edit.bounds import FROM_0, Bounds, at_least
-from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, WORDINGS
-from behemoth.edit.parametrise import chosen_layers
+from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, WORDINGS, EditedRows
+from behemoth.edit.parametrise import change_bytes, chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
@@ -164,11 +164,17 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
         """Return the same by the number of wordings of each plan, and of tokens in its answers."""
-        edits = sum(len(plan) for plan in plans)
-        own = [plan.training.filter(plan.training["role"] == "edit") for plan in plans]
-        whole = self.token == "subject"
-        rows = sum(each.height if whole else int(each["answer"].list.len().sum()) for each in own)
-        return self._search_bytes(model, rows, edits)
+        own = [EditedRows.of(plan) for plan in plans]
+        rows = sum(each.rows if self.token == "subject" else each.answers for each in own)
+        return self._search_bytes(model, rows, sum(map(len, plans)))
+
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of factors with a column for each key, as `sites` states them."""
+        at_subjects = self.token == "subject"
+        keys = sum(len(plan) if at_subjects else EditedRows.of(plan).longest for plan in plans)
+        architecture = Architecture.of(model)
+        names = [f"{architecture.mlp_out(layer)}.weight" for layer in self._layers(model)]
+        return change_bytes(model, names, keys)
 
     def step_rows(self, plan: EditPlan) -> int:
         """Return 1: `plans_bytes` includes the rows of the search."""

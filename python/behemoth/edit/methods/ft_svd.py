@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from behemoth.edit.parametrise import Part
+from behemoth.edit.parametrise import Part, change_bytes
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
@@ -13,9 +14,10 @@ from behemoth.support.errors import ArgumentError
 from .ft import FineTuning
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from behemoth.delta.stack import StackedDeltas
+    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class TruncatedFineTuning(FineTuning):
             raise ArgumentError("truncation", self.truncation, "at least 1")
         if self.part == "all":
             raise ArgumentError("part", "'all'", "mlp, attention, both")
+
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of the truncated changes."""
+        return len(plans) * change_bytes(model, self.changed_names(model), self.truncation)
 
     def low_rank(self) -> bool:
         """Return true: changes are truncated to a rank."""

@@ -97,6 +97,10 @@ class InContextEditing:
         kept = 8 * architecture.layers * architecture.width
         return count * (8 + kept) * max(1, self._most(model))
 
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of the contexts' tokens."""
+        return 8 * len(plans) * max(1, self._most(model))
+
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.bounds import ABOVE_0, at_least, check_values
-from behemoth.edit.parametrise import chosen_layers
+from behemoth.edit.memory_budget import EditedRows
+from behemoth.edit.parametrise import change_bytes, chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
@@ -77,6 +78,11 @@ class UltraEdit:
     def effort(self) -> Effort:
         """Return one step with the rows of the edit and of the imagined edits."""
         return Effort(1, self.imagined + 8)
+
+    def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """Return the bytes of factors with a column for each token of an answer, in every row."""
+        rank = sum(EditedRows.of(plan).answers for plan in plans)
+        return change_bytes(model, [f"{name}.weight" for name in self.modules(model)], rank)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

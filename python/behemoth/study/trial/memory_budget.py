@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from behemoth.edit.memory_budget import counts, delta_bytes, edit_bytes
-from behemoth.edit.protocol import EditContext, EditMethod
+from behemoth.edit.memory_budget import counts, edit_bytes
+from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import pass_bytes
@@ -155,4 +155,4 @@ class TrialBudget:
         )
 
     def _changes(self, plans: Sequence[EditPlan]) -> int:
-        return delta_bytes(self.method, self.model, plans)
+        return answers(self.method).delta_bytes(self.model, plans)
