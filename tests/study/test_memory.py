@@ -160,6 +160,23 @@ def test_a_batch_that_does_not_fit_is_told_if_fewer_edits_do(tiny):
     assert need.refusal(one - 1, "there is").allowed == "what fits: a smaller model"
 
 
+def test_independent_edits_that_do_not_fit_together_are_told_if_fewer_do(tiny):
+    """Each fits by itself, but `durability` makes all of them as one batch."""
+    text = tiny.replace("subjects = 20", "subjects = 320").replace("edits = 2\n", "edits = 64\n")
+    text = text.replace('"grad_ascent"', '"mend"').replace("steps = 2 ", "facts = 8 ", 1)
+    text = text.replace("[grid]", "[measure]\ndurability = 3\n[grid]")
+    expansion = Study.parse(text).expand()
+    [need] = [need for need in _needs(Work(None, expansion, None)) if need.unit == "ascent on nano"]
+    _, budget = budget_of(expansion, "ascent")
+    assert len(budget.plan) == 128
+    one = WORKER + replace(budget, plan=budget.plan.single(0), singles=budget.singles[:1]).least()
+    assert one < need.least
+    assert need.refusal(one, "there is").allowed == (
+        "what fits: a smaller model, or a plan of fewer edits"
+    )
+    assert need.refusal(one - 1, "there is").allowed == "what fits: a smaller model"
+
+
 def test_settings_that_are_not_for_a_model_fail_one_trial_and_not_the_study(tiny):
     text = tiny + '\n[[method]]\nname = "wise"\nsettings = { layer = 9 }\n'
     known = Work(StudyDirectory("s"), Study.parse(tiny).expand(), None)

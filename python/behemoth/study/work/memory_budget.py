@@ -263,11 +263,14 @@ def _of_trial(trial: TrialUnit, unit: ModelUnit, budget: TrialBudget) -> _Need:
 
 
 def _is_of_edits(budget: TrialBudget, free: int) -> bool:
-    """Return whether a batch does not fit only because of the number of its edits."""
+    """Return whether a trial does not fit only because of the number of its edits.
+
+    Independent edits count for a suite, which keeps all of them, and for the batch of `durability`.
+    """
     plan = budget.plan
-    if budget.singles or len(plan) == 1:
+    if len(plan) == 1:
         return False
-    one = replace(budget, plan=plan.single(plan.edits["edit"][0]))
+    one = replace(budget, plan=plan.single(plan.edits["edit"][0]), singles=budget.singles[:1])
     return WORKER + one.least() <= free
 
 
