@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from behemoth.edit.cost import edit_cost
+from behemoth.edit.methods.ft import FineTuning
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo
 from behemoth.edit.registry import get_method, method_names
 from behemoth.plan import EditRequest, compile_plan
@@ -159,6 +160,30 @@ def test_many_steps_cost_what_follows_from_few(
     assert steps == [2, 3, 4, 10]
     # How many bytes an index of labelled positions has depends on which rows a step draws.
     assert (found.flops, found.memory) == (whole.flops, pytest.approx(whole.memory, rel=1e-3))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheduled(FineTuning):
+    """A method of another package whose steps other settings depend on."""
+
+    warm_up: int = 5
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.warm_up >= self.steps:
+            raise ValueError("warm_up")
+
+
+def test_what_cannot_take_fewer_steps_is_counted_in_full(contract_corpus, contract_run, applied):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(contract_run).eval()
+    method = Scheduled(steps=10)
+    plans = [compile_plan(contract_corpus, EditRequest(edits=1, repeats=2))]
+    steps = applied(method)
+    context = EditContext(contract_corpus, seed=5, run=contract_run)
+    assert edit_cost(method, model, plans, context) is not None
+    assert steps == [10]
 
 
 def test_what_stops_early_is_counted_in_full(contract_corpus, contract_run, applied):

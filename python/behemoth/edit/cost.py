@@ -54,7 +54,7 @@ class EditCost:
 def edit_cost(
     method: EditMethod, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
 ) -> EditCost | None:
-    """Apply a method once more and count its cost.
+    """Count the cost of a method's edits, on edits that are made once more for that.
 
     Parameters
     ----------
@@ -69,8 +69,10 @@ def edit_cost(
     -------
     EditCost or None
         None for a method that trains a model from its initial weights, since it would take as long
-        again, and for an edit that broke down, since it ends early. A method with `stop_loss` ends
-        early as well, so its count is that of these edits only.
+        again, and for an edit that breaks down while it is counted, since it ends early. Of a
+        gradient method only the first steps are made, and the cost is that of all of them, even if
+        these edits would break down in a later one. With `stop_loss` a method ends early as well,
+        so its count is that of these edits only.
     """
     if answers(method).effort().trainings:
         return None
@@ -87,7 +89,10 @@ def _of_few_steps(
     """
     if not isinstance(method, Budget) or counted_share(method) == 1:
         return None
-    shorter = [cast("EditMethod", replace(method, steps=steps)) for steps in COUNTED_STEPS]
+    try:
+        shorter = [cast("EditMethod", replace(method, steps=steps)) for steps in COUNTED_STEPS]
+    except Exception:  # a method of another package may allow other steps only
+        return None
     few = [_counted(short, model, plans, context) for short in shorter]
     costs = [cost for cost in few if cost is not None]
     if len(costs) < len(few):

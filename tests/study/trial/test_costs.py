@@ -50,9 +50,10 @@ def test_an_edit_that_breaks_down_has_no_cost(finished):
     request = EditRequest(edits=1, repeats=2, regular=2, probes=0)
     plan, model = compile_plan(run.corpus, request), run.load_model("cpu")
     context = EditContext(run.corpus)
-    for rate, counted in ((1e-3, True), (1e30, False)):
-        method = get_method("ft", {"steps": 4, "learning_rate": rate})
-        assert (edit_cost(method, model, [plan], context) is not None) is counted
+    for steps in (4, 40):  # counted in full, and by a few steps
+        for rate, counted in ((1e-3, True), (1e30, False)):
+            method = get_method("ft", {"steps": steps, "learning_rate": rate})
+            assert (edit_cost(method, model, [plan], context) is not None) is counted
 
 
 def test_methods_that_stop_early_are_counted_in_every_trial(finished):
