@@ -84,8 +84,15 @@ def main() -> None:
     edits = every.filter(pl.col("label") == given.label, pl.col("exposures") > 0)
     if given.size is not None:
         edits = edits.filter(pl.col("size") == given.size)
+    if edits.is_empty() and given.size is not None:
+        parser.error(f"size: {given.size}, of which {given.label} edited no written fact")
     if edits.is_empty():
-        parser.error(f"size: {given.size}, which {given.label} did not edit")
+        parser.error(f"label: {given.label}, which edited no written fact")
+    first, second = given.starts[:2]
+    written = sorted(set(edits["exposures"]))
+    if not any(first <= level < second for level in written):
+        found = ", ".join(map(str, written))
+        parser.error(f"starts: no fact has {first} to {second - 1} exposures; there are {found}")
     sys.stdout.write(table(FIRST, list(levels(edits))))
     sys.stdout.write("\n" + table(HEADS, list(ratios(edits, given.starts))))
 

@@ -74,9 +74,22 @@ def test_a_doubling_counts_only_within_the_range():
         (("LoRA, rank 1", 2), "starts: give two or more"),
         (("LoRA, rank 1", 32, 2), "the lowest first"),
         (("rome", 2, 32), "label: rome, allowed: LoRA"),
+        (("LoRA, rank 1", 1, 2), "starts: no fact has 1 to 1 exposures; there are 2, 4, 8"),
+        (("LoRA, rank 1", 10, 12, 32), "starts: no fact has 10 to 11 exposures; there are 2"),
     ],
 )
 def test_refusals(given, said):
     done = ran(FRAMES, *given)
     assert done.returncode == 2 and said in done.stderr
     assert "frames: no edits.parquet" in ran(PAGE.parent, "x", 2, 32).stderr
+
+
+def test_an_arm_without_written_facts_is_refused_by_its_name(tmp_path):
+    rows = {"label": ["x", "y"], "size": ["pico", "nano"], "exposures": [0, 2]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "edits.parquet")
+    for more, said in (
+        ((), "error: label: x, which edited no written fact\n"),
+        (("--size", "nano"), "error: size: nano, of which x edited no written fact\n"),
+    ):
+        done = ran(tmp_path, "x", 2, 32, *more)
+        assert done.returncode == 2 and done.stderr.endswith(said)
