@@ -118,6 +118,11 @@ def test_the_leader_is_not_named_without_its_damage_and_its_worlds(board):
     shared = replace(shared, measures=shared.measures.with_columns(lost))
     assert leader(shared).startswith("a and b have the highest score")
     assert list(provisos(shared)) == ["b loses 0.26 of the other facts that the models knew."]
+    [single] = boards(drawn({"a": [0.9], "b": [0.1]}, LEGS))
+    lost = pl.when(measure="damage").then(0.5).otherwise("mean").alias("mean")
+    single = replace(single, measures=single.measures.with_columns(lost))
+    assert "no method is ranked" in leader(single)
+    assert list(provisos(single)) == ["a loses 0.50 of the other facts that the models knew."]
 
 
 def test_a_field_of_one_is_not_won():

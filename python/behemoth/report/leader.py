@@ -18,26 +18,23 @@ __all__ = ["leader", "provisos"]
 
 def leader(board: Board) -> str:
     """Return a sentence that names the leading methods, and those tied with them."""
-    table = board.table.filter((pl.col("family") != "oracle") & pl.col("score").is_not_null())
+    table, apart = _compared(board)
     if table.is_empty():
         return "no method has a score yet."
-    ranked = table.filter(pl.col("first").is_not_null())
-    best = (table if ranked.is_empty() else ranked).row(0, named=True)
+    best = table.row(0, named=True)
     score = number(best["score"], 2)
-    if table.height == 1:
+    if table.height == 1 and not apart:
         return f"{best['label']} is the only method with a score ({score})."
-    shared = (table if ranked.is_empty() else ranked).filter(score=best["score"])["label"].to_list()
+    shared = table.filter(score=best["score"])["label"].to_list()
     have = f"{listed_text(shared)} {'has' if len(shared) == 1 else 'have'} the highest score"
     said = f"{have}, {score}"
-    if ranked.is_empty():
+    if best["first"] is None:
         return f"{said}; without intervals no method is ranked."
-    apart = table.filter(pl.col("first").is_null())["label"].to_list()
     if apart:
         said = f"{have} of the ranked methods, {score}"
     without = f" Not ranked: {', '.join(apart)}." if apart else ""
-    if ranked.height == 1:
+    if table.height == 1:
         return f"{best['label']} is the only ranked method, with a score of {score}.{without}"
-    table = ranked
     tied = table.filter((pl.col("first") == 1) & ~pl.col("label").is_in(shared))["label"]
     alone = len(shared) == 1
     if tied.is_empty() and table.height == len(shared):
@@ -58,14 +55,14 @@ def provisos(board: Board) -> Iterator[str]:
 
     That is their damage, other worlds, and that methods were not run on the same plans.
     """
-    ranked = board.table.filter((pl.col("family") != "oracle") & pl.col("first").is_not_null())
-    if ranked.is_empty():
+    table, _ = _compared(board)
+    if table.is_empty():
         return
-    for label in ranked.filter(score=ranked["score"][0])["label"]:
+    for label in table.filter(score=table["score"][0])["label"]:
         for lost in board.measures.filter(label=label, measure="damage")["mean"]:
-            if lost > BOUND:
+            if lost is not None and lost > BOUND:
                 yield f"{label} loses {number(lost, 2)} of the other facts that the models knew."
-    known = board.cells.filter(pl.col("label").is_in(ranked["label"].implode()), measure="score")
+    known = board.cells.filter(pl.col("label").is_in(table["label"].implode()), measure="score")
     worlds = known.group_by("label", "grammar").agg(pl.col("mean").mean())
     highest = worlds.sort("mean", descending=True).unique("grammar", keep="first")
     if highest["label"].n_unique() > 1:
@@ -80,3 +77,15 @@ def provisos(board: Board) -> Iterator[str]:
             "Scores are over all plans, and methods differ in the numbers of edits of theirs: "
             "compare within a number."
         )
+
+
+def _compared(board: Board) -> tuple[pl.DataFrame, list[str]]:
+    """Return the rows of the methods that are compared, and the names of others with a score.
+
+    They are the ranked methods, or all with a score if none is ranked.
+    """
+    table = board.table.filter((pl.col("family") != "oracle") & pl.col("score").is_not_null())
+    ranked = table.filter(pl.col("first").is_not_null())
+    if ranked.is_empty():
+        return table, []
+    return ranked, table.filter(pl.col("first").is_null())["label"].to_list()
