@@ -364,6 +364,10 @@ def test_the_suite_of_a_sequence(edited_run, tmp_path):
     assert found["hold_after_1"] == one["exact_match"].mean()
     first = found.table().filter(measure="hold_after_1").row(0, named=True)
     assert (first["count"], first["low"], first["high"]) == (1, None, None), "one edit is no range"
+    versions = {taken.name: taken.version for taken in found.measures}
+    assert {name for name, version in versions.items() if version == 2} == {
+        f"{name}_after_{edits}" for name in ("hold", "efficacy", "first") for edits in (1, 6)
+    }
     assert found["norm_after_6"] > found["norm_after_1"] > 0
     # The last checkpoint is what `evaluate` asks of the edit as a whole.
     whole = bh.evaluate(out, plan).filter(stage="after", group="edited").sort("probe")

@@ -32,10 +32,10 @@ _HOLDS = success(pl.col("exact_match")).min().alias("holds")
 def _measures(bench: Bench) -> Sequence[Measure]:
     after = () if bench.edit is None else bench.edit.checkpoints
     kinds: tuple[tuple[str, int, str, Callable[[Bench, int], Found]], ...] = (
-        # 1 of the first and third: a mean over wordings, of which an edit then held in a share
+        # 1 of the first three: means over wordings, of which an edit may have several
         ("hold", 2, "share of the edits made so far whose new object is generated, in each wording "
          "that they were made in", _hold),
-        ("efficacy", 1, "share of those edits with p(new) > p(old)", _efficacy),
+        ("efficacy", 2, "share of those edits with p(new) > p(old)", _efficacy),
         ("first", 2, "share of the edits made by the first checkpoint that still hold", _first),
         ("lost", 1, "share of the known bystanders that are no longer generated", _lost),
         ("kl", 1, "KL(unedited || edited) in nats on bystanders", _kl),
