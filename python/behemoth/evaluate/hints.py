@@ -16,7 +16,7 @@ from behemoth.corpus.tokens import PERIOD
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
-from .scores import score
+from .scores import score_old
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -113,9 +113,9 @@ def ask_with_hints(
         When no fact has a hint.
     """
     probes = hinted(plan)
-    asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
-    scores = score(model, asked, batch_size=batch_size)
+    asked = Prompted.of_old(corpus, probes)
+    match, log_probability = score_old(model, asked, batch_size=batch_size)
     return probes.with_columns(
-        pl.Series("old_match", scores.match["old"]),
-        pl.Series("log_probability_old", scores.log_probability["old"]),
+        pl.Series("old_match", match),
+        pl.Series("log_probability_old", log_probability),
     ).select(pl.col(name).cast(dtype) for name, dtype in HINTED.items())

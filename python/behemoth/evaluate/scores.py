@@ -110,17 +110,15 @@ def score_old(
         As `Scores.log_probability` of it.
     """
     match, log_probability = np.zeros(len(asked), np.bool_), np.zeros(len(asked))
-    answers = asked.answers["old"]
     order = np.argsort(asked.widths, kind="stable")
     with evaluating(model), torch.no_grad():
         for tile in tiles([order], asked.widths, batch_size):
             own = tile.ravel()
             decoded = _pass(model, asked, "old", own, int(asked.most[own].max()), exactly=True)
-            token = answers.padded(own, decoded.logits.shape[1], 0)
-            each = token_log_probabilities(decoded.logits, token, answers.lengths[own])
+            _, each = _answered(asked, "old", decoded, own)
             log_probability[own] = each.sum(1).cpu().numpy()
             _, made, finished = _generated(asked, decoded, own)
-            match[own] = finished & matches(decoded.tokens, made, answers, own)
+            match[own] = finished & matches(decoded.tokens, made, asked.answers["old"], own)
     return match, log_probability
 
 
@@ -252,9 +250,7 @@ def _score_apart(
             own = probes[flat]
             with _attached(stacked):
                 decoded = _pass(model, asked, name, own, 1)
-            answers = asked.answers[name]
-            token = answers.padded(own, decoded.logits.shape[1], 0)
-            each = token_log_probabilities(decoded.logits, token, answers.lengths[own])
+            _, each = _answered(asked, name, decoded, own)
             kept = apart[own]
             scores.log_probability[name][flat[kept]] = each.sum(1).cpu().numpy()[kept]
 
@@ -268,10 +264,8 @@ def _judge(
     reference: Tensor | None,
 ) -> Tensor:
     """Write the results of one pass over probes `own` to positions `rows` of the scores."""
-    logits = decoded.logits
-    old = asked.answers["old"]
-    token, lengths = old.padded(own, logits.shape[1], 0), old.lengths[own]
-    each = token_log_probabilities(logits, token, lengths)
+    logits, lengths = decoded.logits, asked.answers["old"].lengths[own]
+    token, each = _answered(asked, "old", decoded, own)
     total = each.sum(1)
     last = each.gather(1, torch.from_numpy(lengths - 1).to(each.device)[:, None])[:, 0]
     scores.log_probability["old"][rows] = total.cpu().numpy()
@@ -295,6 +289,15 @@ def _judge(
         scores.divergence[rows] = divergence.clamp_min(0.0).cpu().numpy()
     _judge_generated(asked, decoded, own, rows, scores)
     return at_word
+
+
+def _answered(
+    asked: Prompted, name: str, decoded: Decoded, own: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], Tensor]:
+    """Return the tokens of answers and their log-probabilities: [n, A] each."""
+    answers = asked.answers[name]
+    token = answers.padded(own, decoded.logits.shape[1], 0)
+    return token, token_log_probabilities(decoded.logits, token, answers.lengths[own])
 
 
 def _place_objects(
