@@ -81,12 +81,8 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def saying(category: type[Warning]) -> Generator[None]:
-    """Print warnings of a category with `warn` when the work has ended.
-
-    Work that is refused ends with one line, its error. Other warnings are shown at once, as Python
-    shows them.
-    """
+def collecting(category: type[Warning]) -> Generator[list[str]]:
+    """Collect the messages of warnings of a category; others are shown at once, as by Python."""
     told: list[str] = []
     show = warnings.showwarning
 
@@ -99,6 +95,16 @@ def saying(category: type[Warning]) -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("always", category)
         warnings.showwarning = keep
+        yield told
+
+
+@contextmanager
+def saying(category: type[Warning]) -> Generator[None]:
+    """Print warnings of a category with `warn` when the work has ended.
+
+    Work that is refused ends with one line, its error.
+    """
+    with collecting(category) as told:
         yield
     for message in told:
         warn(message)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from behemoth.support.process import prepare
 from behemoth.support.text import bytes_text, clock_text, count_text, plural_text
 
 from . import parse
-from .console import console, keep_interrupts, resumable, word, write_json
+from .console import collecting, console, keep_interrupts, resumable, word, write_json
 from .options import Option, command, flag, offering
 
 if TYPE_CHECKING:
@@ -336,13 +335,11 @@ def _broken_methods() -> Generator[None]:
     """Print a line on stderr about each method of a family that cannot be loaded."""
     from behemoth.edit.errors import MethodWarning
 
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", MethodWarning)
+    with collecting(MethodWarning) as told:
         try:
             yield
         finally:  # a study may be refused because of what is left out
-            lines = [str(one.message) for one in told if issubclass(one.category, MethodWarning)]
-            for line in dict.fromkeys(lines):
+            for line in dict.fromkeys(told):
                 console(stderr=True).print(line)
 
 
