@@ -191,6 +191,7 @@ class _Trainer:
         # are two fifths of all positions, and a third of the rows has no label.
         place = torch.arange(self.asked_kbt.shape[2], device=device)
         self.widths_r = (self.asked_kbt * place).amax(2).flatten().cpu().numpy()
+        self.positions = self.together * int(self.widths_r.sum()) // len(self.tokens_kbt)
         self._prepare()
 
     def train(self, step: Advance) -> Editors:
@@ -323,10 +324,9 @@ class _Trainer:
         left = left_kot.unflatten(0, (-1, self.together)).transpose(1, 2).flatten(2)
         right = right_kti.unflatten(0, (-1, self.together)).flatten(1, 2)
         outputs, rank, inputs = left.shape[1], left.shape[2], right.shape[2]
-        positions = self.together * int(self.widths_r.sum()) // len(self.tokens_kbt)
-        factored = positions * rank * (outputs + inputs)
+        factored = self.positions * rank * (outputs + inputs)
         turned = self.architecture.transposed
-        if factored > (positions + rank) * outputs * inputs:  # multiplications with each
+        if factored > (self.positions + rank) * outputs * inputs:  # multiplications with each
             dense = torch.bmm(left, right)
             return (dense.mT if turned else dense,)
         return (right.mT, left.mT) if turned else (left, right)
