@@ -136,7 +136,7 @@ def notes(place):
 
 
 def test_every_record_is_known_to_all():
-    from behemoth.corpus.write import CORPUS
+    from behemoth.corpus.sums import CORPUS
     from behemoth.edit.record import EDIT
     from behemoth.plan.edit_plan import PLAN
     from behemoth.train.directory import RUN

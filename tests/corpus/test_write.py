@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from behemoth import ArgumentError, Corpus, CorpusError, World, finish_corpus, gen
-from behemoth.corpus import write
+from behemoth.corpus import sums
 from behemoth.corpus.write import estimate
 
 
@@ -105,17 +105,17 @@ def test_finishing_keeps_the_probes_that_are_there(tmp_path, sharded):
 
 def test_a_part_that_completes_the_shards_while_another_writes_sums(tmp_path, sharded, monkeypatch):
     out = tmp_path / "corpus"
-    digests = write.digests
+    digests = sums.digests
 
     def late(*arguments):
         found = digests(*arguments)
-        monkeypatch.setattr(write, "digests", digests)
+        monkeypatch.setattr(sums, "digests", digests)
         sharded.write(out, part=(1, 2), probes=7)
         return found
 
-    monkeypatch.setattr(write, "digests", late)
+    monkeypatch.setattr(sums, "digests", late)
     sharded.write(out, part=(0, 2), probes=7)
-    assert "manifest.json" in write.read_corpus_sums(sharded, out)
+    assert "manifest.json" in sums.read_corpus_sums(sharded, out)
 
 
 def test_finishing_names_what_is_damaged_and_what_is_no_corpus(tmp_path, sharded):

@@ -11,7 +11,8 @@ from behemoth.support.progress import ProgressLike
 
 from .source import MANIFEST, read_source
 from .spec import PROBED_FACTS
-from .write import Written, read_corpus_sums, write
+from .sums import read_corpus_sums
+from .write import Written, write
 
 __all__ = ["finish_corpus"]
 

@@ -194,7 +194,7 @@ def verify(
     CorpusError
         When its manifest is damaged or has another version.
     """
-    from .write import CORPUS
+    from .sums import CORPUS
 
     corpus = Corpus.open(directory)
     for name in CORPUS.own(Path(directory)):
@@ -227,7 +227,7 @@ def _verify_sums(
 ) -> list[str]:
     """Compare the files beside the shards with their digests; return records without digests."""
     from .probes import written_templates
-    from .write import read_corpus_sums
+    from .sums import read_corpus_sums
 
     try:
         files = read_corpus_sums(corpus, directory)

@@ -14,7 +14,7 @@ from behemoth.support.provenance import cores
 
 from .shards import shard_file
 from .source import MANIFEST
-from .write import read_corpus_sums
+from .sums import read_corpus_sums
 
 if TYPE_CHECKING:
     from .corpus import Corpus

@@ -37,7 +37,8 @@ from behemoth.support.toml import read_toml
 from .shards import SHARDS, shard_file, shard_record
 from .source import MANIFEST, SUMS, read_source, spec_hash_of
 from .spec import PROBED_FACTS
-from .write import CORPUS, Written, check_written, write_companions, write_corpus_sums
+from .sums import CORPUS, write_corpus_sums
+from .write import Written, check_written, write_companions
 
 if TYPE_CHECKING:
     from .corpus import Corpus

@@ -31,14 +31,13 @@ from behemoth.support.checks import (
     path_of,
     whole_number,
 )
-from behemoth.support.digests import FILES as _SUMMED, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import as_json, replacing, write_bytes
+from behemoth.support.files import replacing, write_bytes
 from behemoth.support.kinds import KINDS, held
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
-from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
+from behemoth.support.replacement import finish, foreign, recover, succeeds, succession
 from behemoth.support.text import bytes_text
 
 from .background import BACKGROUND_FILE
@@ -47,26 +46,13 @@ from .source import (
     EXPOSURES_FILE,
     GRAMMAR_FILE,
     MANIFEST,
-    SUMS,
     TABLE_FILE,
     TOKENIZER_DIRECTORY,
-    read_manifest,
     read_source,
     spec_hash_of,
 )
 from .spec import PROBED_FACTS
-from .tokenizer import FILES
-
-CORPUS = Kind(
-    MANIFEST,
-    (
-        "spec.toml", TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE,
-        "names/*.parquet", "tokens/[0-9]*.bin", "tokens/[0-9]*.json", "tokens/[0-9]*.partial",
-        "tokens/[0-9]*.lock", SUMS,
-        *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
-    ),
-)  # fmt: skip
-"""The files that a corpus directory owns."""
+from .sums import CORPUS, read_corpus_sums, write_corpus_sums
 
 _PATIENCE = 3.0  # seconds to wait for other parts that begin at the same time
 
@@ -390,59 +376,6 @@ def write_companions(
     with task(progress, "probes", "probes") as step:
         write_probes(corpus, out / "probes", probes, step, combinations=combinations)
     write_corpus_sums(corpus, out, begin=True)
-
-
-def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
-    """Return the digests in ``sums.json`` by file name; None if it is missing.
-
-    They cover the files of a corpus directory except its shards and its tokenizer.
-
-    Raises
-    ------
-    CorpusError
-        When ``sums.json`` is damaged.
-    """
-    file = out / SUMS
-    if not file.is_file():
-        return None
-    told = read_sealed(file, "a corpus")
-    files = told.get(_SUMMED)
-    if not isinstance(files, dict) or not all(isinstance(row, str) for row in files.values()):
-        raise no_record(file, "record of a corpus")
-    # Another hash: the corpus was replaced part by part.
-    return files if told.get("spec_hash") == corpus.spec_hash else None
-
-
-def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
-    """Write ``sums.json``: the digests of all files except the shards, which have records.
-
-    The tokenizer is excluded, too.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    out : Path
-    begin : bool
-        If true, also create the file if it is missing, after all companions were written.
-    """
-    there = read_corpus_sums(corpus, out)
-    if there is None and not begin:
-        return
-    own = [path for path in CORPUS.own(out) if path.parts[0] not in ("tokens", "tokenizer", SUMS)]
-    complete = _is_complete(out)
-    files = digests(out, [path for path in own if complete or path.name != MANIFEST])
-    # A complete manifest depends only on spec and shards: if it changes later, it is damaged.
-    if there is not None and MANIFEST in there:
-        files[MANIFEST] = there[MANIFEST]
-    write_bytes(out / SUMS, as_json(sealed({"spec_hash": corpus.spec_hash, _SUMMED: files})))
-    # Another part may have completed the manifest since, and found no sums to add it to.
-    if not complete and _is_complete(out):
-        write_corpus_sums(corpus, out)
-
-
-def _is_complete(out: Path) -> bool:
-    """Return whether all shards of a corpus are written."""
-    return (out / MANIFEST).is_file() and read_manifest(out)["complete"]
 
 
 def estimate(
