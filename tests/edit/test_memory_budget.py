@@ -16,7 +16,7 @@ from behemoth.edit.registry import method_names, method_type
 from behemoth.model.memory import weight_bytes
 from behemoth.support.text import bytes_text
 from behemoth.train.config import TrainConfig
-from behemoth.train.memory_budget import padding_of, step_bytes
+from behemoth.train.memory_budget import step_bytes
 
 FACTOR = 2.0
 
@@ -192,22 +192,14 @@ def test_prefixes_count_for_models_trained_without_a_document_mask(small):
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_training_again_takes_what_the_training_took(small, masked):
-    """Rows of documents are padded as those of the corpus are, and only with a mask."""
+    """Rows of documents are padded, and only with a mask."""
     model, plans, context = small
     words = model.config.vocab_size
     trained = bh.default_config("llama-nano", batch_size=64, block_length=64, document_mask=masked)
     reckoned = edit_bytes(
         get_method("retrain", {}), model, plans[:1], dataclasses.replace(context, trained=trained)
     )
-    padding = padding_of(context.corpus, trained, 64)
-    assert (1 < padding < 1.5) == masked
-    step = step_bytes(trained, words, 64 * 64, padding)
-    assert (
-        reckoned
-        == weight_bytes(model) + step
-        < weight_bytes(model)
-        + step_bytes(dataclasses.replace(trained, document_mask=True), words, 64 * 64)
-    )
+    assert reckoned == weight_bytes(model) + step_bytes(trained, words, 64 * 64)
 
 
 def test_what_is_refused_names_what_fits_and_that_does(small):

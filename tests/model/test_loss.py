@@ -107,27 +107,42 @@ def test_the_same_batch_gives_the_same_bits(model):
 
 
 def test_documents_become_rows_and_come_back():
-    positions = torch.tensor([[0, 1, 2, 0, 1], [0, 0, 1, 2, 3]])
+    positions = torch.tensor([[0, 1, 2, 0, 1, 2, 3, 0], [0, 0, 1, 2, 3, 4, 5, 6]])
     rows = Rows.of(positions)
-    assert (rows.count, rows.length) == (4, 4)
-    tokens = torch.arange(10)
-    laid = tokens[rows.tokens].view(4, 4)
-    assert laid[0, :3].tolist() == [0, 1, 2]
-    assert laid[3].tolist() == [6, 7, 8, 9]
-    assert torch.equal(laid.flatten()[rows.places], tokens)
+    assert rows.shapes == ((2, 1), (2, 4), (1, 7))
+    tokens = torch.arange(16)
+    laid = tokens[rows.tokens]
+    assert [group.tolist() for group in rows.groups(laid)] == [
+        [[7], [8]], [[0, 1, 2, 0], [3, 4, 5, 6]], [[9, 10, 11, 12, 13, 14, 15]],
+    ]  # fmt: skip
+    assert torch.equal(laid[rows.places], tokens)
 
 
-def test_documents_too_uneven_are_left_to_a_mask():
-    assert Rows.of(torch.tensor([[0] * 100 + list(range(100))])) is None
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_are_documents_of_similar_lengths_with_little_padding(seed):
+    generator = torch.Generator().manual_seed(seed)
+    most = [1, 2, 12, 40, 128, 512, 3, 70][seed]
+    blocks = torch.randint(1, most + 1, (600,), generator=generator).tolist()
+    positions = torch.cat([torch.arange(length) for length in blocks])[None]
+    rows = Rows.of(positions)
+    laid = torch.where(torch.bincount(rows.places, minlength=len(rows.tokens)) == 1, 1, 0)
+    for group in rows.groups(laid):
+        lengths = group.sum(1)  # 1 marks a token, and padding is on the right
+        assert all(row[:length].all() for row, length in zip(group, lengths, strict=True))
+        assert lengths.max() == group.shape[1]
+    assert torch.equal(positions[0, rows.tokens][rows.places], positions[0])
+    assert len(rows.tokens) <= 1.4 * positions.numel()
+    assert len(rows.shapes) <= 16
 
 
 @pytest.mark.parametrize("kind", ["all", "documents", "uneven documents"])
 @pytest.mark.parametrize("name", [name for name in SIZES if name.endswith("-nano")])
-def test_the_loss_of_other_families_is_that_of_documents_by_themselves(name, kind):
+@pytest.mark.parametrize("in_rows", [True, False], ids=["rows", "positions"])
+def test_the_loss_of_other_families_is_that_of_documents_by_themselves(name, kind, in_rows):
     model = build_model(SIZES[name], VOCABULARY, seed=1)
     parts = batch(kind)
-    loss = training_loss(model)(parts)
     assert type(training_loss(model)) is PlainLoss
+    loss = PlainLoss(model, in_rows=in_rows)(parts)
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()

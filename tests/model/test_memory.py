@@ -8,7 +8,7 @@ import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.model.memory import training_bytes
 from behemoth.model.sizes import SIZES
-from behemoth.train.memory_budget import padding_of, require_room, step_bytes
+from behemoth.train.memory_budget import require_room, step_bytes
 
 FACTOR = 1.5
 
@@ -45,19 +45,15 @@ def test_a_peak_is_within_the_factor(measure, tmp_path, name, blocks, length, ob
 @pytest.mark.parametrize("objects", [50, 20_000])
 def test_a_peak_of_another_family_is_within_the_factor(measure, tmp_path, objects):
     vocabulary, peak = measure(PEAK, "llama-nano", 32, 128, objects, tmp_path / "run")
-    reckoned = training_bytes(SIZES["llama-nano"], vocabulary, 32 * 128, padding=1)
+    reckoned = training_bytes(SIZES["llama-nano"], vocabulary, 32 * 128)
     assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
 
 
 @pytest.mark.slow
 def test_a_peak_with_padded_rows_is_within_the_factor(measure, tmp_path):
     vocabulary, peak = measure(PADDED, "llama-nano", 32, 128, 0, tmp_path / "run")
-    grammar = bh.Grammar.named("bios-en")
-    text = bh.Corpus(grammar.world(500, seed=1), grammar=grammar, exposures=4)
     own = bh.default_config("llama-nano", batch_size=32, block_length=128)
-    padding = padding_of(text, own, 32)
-    assert padding > 1.5
-    reckoned = step_bytes(own, vocabulary, 32 * 128, padding)
+    reckoned = step_bytes(own, vocabulary, 32 * 128)
     assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
 
 
@@ -72,16 +68,13 @@ def test_logits_count_where_they_are_capped():
     assert not of_a_word(uncapped)
 
 
-def test_rows_of_documents_are_padded_in_other_families_alone(corpus):
-    def takes(name, padding, **settings):
+def test_rows_of_documents_are_padded_in_other_families_alone():
+    def takes(name, **settings):
         own = bh.default_config(name, batch_size=8, block_length=128, **settings)
-        return step_bytes(own, 1000, 1024, padding)
+        return step_bytes(own, 1000, 1024)
 
-    assert takes("llama-nano", 3) > 2 * takes("llama-nano", 1) - takes("llama-nano", 0)
-    assert takes("llama-nano", 3, document_mask=False) == takes("llama-nano", 1)
-    assert takes("nano", 3) == takes("nano", 1)
-    own = bh.default_config("llama-nano", batch_size=8, block_length=128)
-    assert 1 <= padding_of(corpus, own, 8) < 1.2  # documents of one length, some of them cut
+    assert takes("llama-nano") > takes("llama-nano", document_mask=False)
+    assert takes("nano") == takes("nano", document_mask=False)
 
 
 def test_what_is_trained_decides_the_bytes_of_a_weight(tmp_path):

@@ -29,7 +29,7 @@ from behemoth.study.work.memory_budget import (
 from behemoth.study.work.run import estimate, run_study
 from behemoth.study.work.schedule import Work
 from behemoth.support.text import bytes_text
-from behemoth.train.memory_budget import padding_of, step_bytes
+from behemoth.train.memory_budget import step_bytes
 
 FACTOR = 2.0
 
@@ -264,9 +264,7 @@ def test_durability_trains_as_the_model_was_trained(tiny, tmp_path):
         default_config("llama-nano", batch_size=512, block_length=64, document_mask=False),
         default_config("llama-nano", batch_size=512, block_length=64),
     ):
-        padding = padding_of(budget.context.corpus, own, 512)
-        step = step_bytes(own, words, 512 * 64, padding)
-        assert padding < 1.5
+        step = step_bytes(own, words, 512 * 64)
         found = replace(lasting, config=own).least()
         assert found == 3 * weight_bytes(budget.model) + step
     build_model(SIZES["14m"], 1000).save_pretrained(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit.registry import get_method
-from behemoth.train.memory_budget import padding_of, step_bytes
+from behemoth.train.memory_budget import step_bytes
 from behemoth.tune import tune
 from behemoth.tune.asked import Asked, searched_by
 from behemoth.tune.memory_budget import TuneBudget, fitting_rows, require_twin
@@ -71,14 +71,12 @@ def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(
     assert peak <= reckoned <= FACTOR * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
 
 
-def test_a_twin_is_reckoned_with_the_padding_of_its_text(small):
-    """Here each token takes more than two places; its training would be refused later."""
+def test_a_twin_is_reckoned_with_rows_of_documents(small):
+    """Otherwise its training would be refused later."""
     grammar = bh.Grammar.named("bios-en")
     text = bh.Corpus(grammar.world(100, seed=1), grammar=grammar, exposures=4)
     config = bh.default_config("llama-nano", batch_size=32, block_length=512, device="cpu")
-    padding = padding_of(text, config, 32)
-    assert padding > 2
-    needed = step_bytes(config, text.vocabulary_size, 32 * 512, padding)
+    needed = step_bytes(config, text.vocabulary_size, 32 * 512)
     require_twin(small.run, config, text, needed)
     with pytest.raises(ArgumentError, match="twin is trained with batch_size 32, which needs"):
         require_twin(small.run, config, text, needed - 1)

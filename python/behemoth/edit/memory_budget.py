@@ -156,10 +156,10 @@ def edit_bytes(
     size, vocabulary = dimensions(model)
     weights = weight_bytes(model)
     if said.effort().trainings:
-        from behemoth.train.memory_budget import update_bytes  # loads torch
+        from behemoth.train.memory_budget import step_bytes  # loads torch
 
         training = context.training()
-        return weights + update_bytes(training, vocabulary, context.corpus)
+        return weights + step_bytes(training, vocabulary, training.held_tokens)
     tokens = words = 0
     for plan in plans:
         prompt = int(plan.training["prompt"].list.len().max() or 0)  # type: ignore[arg-type]

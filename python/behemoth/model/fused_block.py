@@ -42,18 +42,19 @@ class Angles:
 
     Parameters
     ----------
-    cosine, sine : float32[T, H * 2 * rotated] tensor
-        For each head the values of its query, then of its key. Dimension i is rotated together
-        with dimension i + rotated / 2; the sines of the first are negated.
+    cosine, sine : float32[T or B * T, H * 2 * rotated] tensor
+        For each head the values of its query, then of its key; of the positions of one block, which
+        all blocks share, or of all tokens. Dimension i is rotated together with dimension
+        i + rotated / 2; the sines of the first are negated.
     """
 
     cosine: Tensor
     sine: Tensor
 
     @classmethod
-    def of(cls, length: int, frequencies: Tensor, heads: int) -> Angles:
-        """Return the angles of positions 0 to `length`, exclusive."""
-        angles = torch.arange(length)[:, None] * frequencies
+    def of(cls, positions: Tensor, frequencies: Tensor, heads: int) -> Angles:
+        """Return the angles of positions, int64[T or B * T]."""
+        angles = positions[:, None] * frequencies
         cosine, sine = angles.cos(), angles.sin()
         return cls(
             torch.cat((cosine, cosine), 1).repeat(1, 2 * heads),
@@ -69,20 +70,20 @@ def rotate(mixed: Tensor, angles: Angles, sign: int) -> None:
 
     Parameters
     ----------
-    mixed : [B, T, H, 3, head] tensor
+    mixed : [N, H, 3, head] tensor
     angles : Angles
     sign : 1 or -1
         -1 rotates back.
     """
-    count, length, heads = mixed.shape[:3]
-    rotated = angles.cosine.shape[1] // (2 * heads)
-    turned = mixed[:, :, :, :2, :rotated]
-    flat = torch.empty(turned.shape, dtype=torch.float32).copy_(turned)
-    other = flat.roll(rotated // 2, -1).view(count, length, -1)
-    flat.view(count, length, -1).mul_(angles.cosine[:length])
+    rotated = angles.cosine.shape[1] // (2 * mixed.shape[1])
+    turned = mixed[:, :, :2, :rotated]
+    copy = torch.empty(turned.shape, dtype=torch.float32).copy_(turned)
+    flat = copy.view(-1, *angles.cosine.shape)
+    other = copy.roll(rotated // 2, -1).view_as(flat)
+    flat.mul_(angles.cosine)
     # `addcmul_` takes three times as long as these two.
-    flat.view(count, length, -1).add_(other.mul_(angles.sine[:length]), alpha=sign)
-    turned.copy_(flat)
+    flat.add_(other.mul_(angles.sine), alpha=sign)
+    turned.copy_(copy)
 
 
 class FusedBlock(Function):
@@ -92,7 +93,7 @@ class FusedBlock(Function):
 
     Inputs: stream float32[B, T, D]; weights and biases of `Architecture.attention_inputs` [3 D, D],
     `attention_out` [D, D], `mlp_inputs` [F, D] and `mlp_out` [D, F], with one output bias, the sum
-    of those of `attention_out` and `mlp_out`; angles of T positions; rows, if attention stays
+    of those of `attention_out` and `mlp_out`; angles of the positions; rows, if attention stays
     inside documents. The dtype of the weights is that of the matrix products.
     """
 
@@ -113,27 +114,34 @@ class FusedBlock(Function):
         epsilon: float,
     ) -> Tensor:
         """Return the stream after the block: float32[B, T, D]."""
-        count, length, width = stream.shape
+        width = stream.shape[2]
         normed, mean, deviation = torch.native_layer_norm(stream, [width], None, None, epsilon)
         normed = normed.view(-1, width).to(mlp_in.dtype)
         mixed = torch.addmm(attention_in_bias, normed, attention_in.t())
-        if rows is not None:
-            count, length, mixed = rows.count, rows.length, mixed.index_select(0, rows.tokens)
-        mixed = mixed.view(count, length, heads, 3, -1)
+        mixed = mixed.view(-1, heads, 3, width // heads)
         rotate(mixed, angles, 1)
-        states = mixed if length >= _SHORTEST else mixed.float()
-        attended, normaliser = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            *_by_head(states), 0.0, True
-        )
-        joined = attended.transpose(1, 2).reshape(-1, width).to(mlp_in.dtype)
+        if rows is not None:
+            mixed = mixed.index_select(0, rows.tokens)
+        states = _groups(mixed, rows, stream.shape)
+        joined = torch.empty(len(mixed), heads, width // heads, dtype=mlp_in.dtype)
+        attended: list[Tensor] = []
+        normalisers: list[Tensor] = []
+        for group, target in zip(states, _groups(joined, rows, stream.shape), strict=True):
+            output, normaliser = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                *_by_head(group if group.shape[1] >= _SHORTEST else group.float()), 0.0, True
+            )
+            target.copy_(output.transpose(1, 2))
+            attended.append(output)
+            normalisers.append(normaliser)
+        joined = joined.view(-1, width)
         if rows is not None:
             joined = joined.index_select(0, rows.places)
         hidden = torch.addmm(mlp_in_bias, normed, mlp_in.t())
         active = torch.ops.aten.gelu(hidden)
         written = torch.addmm(bias_out, joined, attention_out.t()).addmm_(active, mlp_out.t())
         ctx.save_for_backward(
-            stream, mean, deviation, normed, mixed, attended, normaliser, joined, hidden, active,
-            attention_in, attention_out, mlp_in, mlp_out,
+            stream, mean, deviation, normed, mixed, joined, hidden, active,
+            attention_in, attention_out, mlp_in, mlp_out, *attended, *normalisers,
         )  # fmt: skip
         ctx.rows, ctx.angles = rows, angles
         return written.view_as(stream) + stream
@@ -145,8 +153,8 @@ class FusedBlock(Function):
     ) -> tuple[Tensor | None, ...]:
         """Return the gradients of the inputs, in their order."""
         (
-            stream, mean, deviation, normed, mixed, attended, normaliser, joined, hidden, active,
-            attention_in, attention_out, mlp_in, mlp_out,
+            stream, mean, deviation, normed, mixed, joined, hidden, active,
+            attention_in, attention_out, mlp_in, mlp_out, *outputs,
         ) = ctx.saved_tensors  # fmt: skip
         rows: Rows | None = ctx.rows
         width = stream.shape[2]
@@ -154,20 +162,25 @@ class FusedBlock(Function):
         to_hidden = torch.ops.aten.gelu_backward(written @ mlp_out, hidden)
         from_attended = (written @ attention_out).float()
         if rows is not None:
-            spread = from_attended.new_zeros(len(rows.tokens), width)
+            spread = from_attended.new_zeros(len(mixed), width)
             from_attended = spread.index_copy_(0, rows.places, from_attended)
-        count, length, heads, _, head = mixed.shape
-        to_states = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            from_attended.view(count, length, heads, head).transpose(1, 2),
-            *_by_head(mixed.float()), attended.float(), normaliser, 0.0, True,
-        )  # fmt: skip
+        from_attended = from_attended.view(len(mixed), *mixed.shape[1::2])
         to_mixed = torch.empty_like(mixed)
-        for target, part in zip(_by_head(to_mixed), to_states, strict=True):
-            target.copy_(part)
-        rotate(to_mixed, ctx.angles, -1)
-        to_mixed = to_mixed.view(-1, 3 * width)
+        groups = (_groups(each, rows, stream.shape) for each in (mixed, from_attended, to_mixed))
+        attended, normalisers = outputs[: len(outputs) // 2], outputs[len(outputs) // 2 :]
+        for states, from_output, to_group, output, normaliser in zip(
+            *groups, attended, normalisers, strict=True
+        ):
+            to_states = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                from_output.transpose(1, 2), *_by_head(states.float()), output.float(), normaliser,
+                0.0, True,
+            )  # fmt: skip
+            for target, part in zip(_by_head(to_group), to_states, strict=True):
+                target.copy_(part)
         if rows is not None:
             to_mixed = to_mixed.index_select(0, rows.places)
+        rotate(to_mixed, ctx.angles, -1)
+        to_mixed = to_mixed.view(-1, 3 * width)
         from_normed = (to_hidden @ mlp_in).addmm_(to_mixed, attention_in).view_as(stream).float()
         to_stream, _, _ = torch.ops.aten.native_layer_norm_backward(
             from_normed, stream, [width], mean, deviation, None, None, [True, False, False]
@@ -178,6 +191,11 @@ class FusedBlock(Function):
             to_hidden.t() @ normed, to_hidden.sum(0), written.t() @ active, written.sum(0),
             None, None, None, None,
         )  # fmt: skip
+
+
+def _groups(laid: Tensor, rows: Rows | None, blocks: torch.Size) -> list[Tensor]:
+    """Return views of [P, ...] as the groups of `rows`, or as the blocks [B, T, ...]."""
+    return [laid.unflatten(0, blocks[:2])] if rows is None else rows.groups(laid)
 
 
 def _by_head(mixed: Tensor) -> tuple[Tensor, ...]:

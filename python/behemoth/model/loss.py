@@ -150,9 +150,8 @@ class TrainingLoss(nn.Module):
     ) -> Tensor:
         dtype = self._dtype
         rows = None if positions is None else Rows.of(positions)
-        if positions is not None and rows is None:
-            return self._composed(stream, positions, documents, frequencies)
-        angles = Angles.of(stream.shape[1], frequencies, self._names.heads)
+        place = torch.arange(stream.shape[1]) if positions is None else positions.flatten()
+        angles = Angles.of(place, frequencies, self._names.heads)
         for block in self._blocks:
             attention_in, attention_in_bias = _folded(block.attention_in, block.attention_norm)
             mlp_in, mlp_in_bias = _folded(block.mlp_in, block.mlp_norm)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
-    "LOADED", "PADDING", "activation_bytes", "dimensions", "is_estimated", "training_bytes",
+    "LOADED", "activation_bytes", "dimensions", "is_estimated", "training_bytes",
     "weight_bytes",
 ]  # fmt: skip
 
@@ -22,11 +22,9 @@ LOADED = 2
 """Memory for loading a model, as a multiple of its weights: the weights and the data of their file.
 """
 
-PADDING = 2.0
-"""Places per token, as estimates count them, where each document is a padded row (`Rows`): fewer
-with templates, up to 4 if documents vary in length.
-"""
-
+# Places per token where each document is a padded row (`Rows`): 1.02 if all have one length, 1.1
+# to 1.3 if lengths vary.
+_PADDING = 1.25
 # Libraries that the first step loads, buffers of kernels, batches that are made in advance.
 _FIXED = 96 << 20
 # A weight, its gradient and AdamW's two moments, in float32.
@@ -54,7 +52,7 @@ def training_bytes(
     tokens: int,
     *,
     weights: int | None = None,
-    padding: float = PADDING,
+    rows: bool = True,
     fused: bool = True,
 ) -> int:
     """Estimate the peak memory of a training step on a CPU, in bytes, beyond the process's own.
@@ -71,15 +69,15 @@ def training_bytes(
     weights : int, optional
         Bytes of the weights and of what belongs to them; by default of float32 weights that are all
         trained.
-    padding : float
-        Places per token; it is 1 for fused blocks.
+    rows : bool
+        Whether each document is a row of its own. In fused blocks it makes no difference.
     fused : bool
         Whether the blocks of a GPT-NeoX are fused.
     """
     if weights is None:
         weights = _OF_A_WEIGHT * size.parameters_with(vocabulary)
     fused = fused and size.family == "gpt_neox"
-    step = activation_bytes(size, fused=fused) * tokens * (1 if fused else padding)
+    step = activation_bytes(size, fused=fused) * tokens * (_PADDING if rows and not fused else 1)
     if size.settings.get(_SOFT_CAP, size.family in _CAPPED):
         step += 4 * _LOGITS * vocabulary * tokens
     return _FIXED + weights + int(step)

@@ -1,8 +1,8 @@
 """The loss of a batch through a model's own forward pass, for models without fused blocks.
 
 If attention stays inside documents, each document is a separate row (`Rows`), so that no mask
-is needed and positions, rotary or learnt, begin at 0 in each; if that would be mostly padding,
-the model is called with positions, from which transformers separates documents.
+is needed and positions, rotary or learnt, begin at 0 in each. Otherwise the model is called once,
+with positions, from which transformers separates documents.
 """
 
 from __future__ import annotations
@@ -31,18 +31,27 @@ class PlainLoss(nn.Module):
     dtype : torch.dtype
         dtype of the matrix products: float32, or bfloat16 by autocast.
     compiled : bool
-        If true, use `torch.compile` up to the last norm; documents are then separated by positions.
+        If true, use `torch.compile` up to the last norm.
+    in_rows : bool
+        Whether documents are rows, which are as many calls of the model as there are groups of
+        lengths: false for a model that several processes hold in parts, as all of them must call
+        it equally often. A compiled model, whose shapes do not vary, never has rows.
     """
 
     def __init__(
-        self, model: nn.Module, dtype: torch.dtype = torch.float32, *, compiled: bool = False
+        self,
+        model: nn.Module,
+        dtype: torch.dtype = torch.float32,
+        *,
+        compiled: bool = False,
+        in_rows: bool = True,
     ) -> None:
         super().__init__()
         self.model = model
         self._names, self._dtype = Architecture.of(model), dtype
         # A tuple prevents that modules are registered twice.
         self._parts = (backbone(model), model.get_submodule(self._names.head))
-        self._compiled = compiled
+        self._in_rows = in_rows and not compiled
         self._through = torch.compile(self._run, dynamic=False) if compiled else self._run
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -55,13 +64,13 @@ class PlainLoss(nn.Module):
             ``position_ids``, with which attention stays inside documents.
         """
         ids, positions = batch["input_ids"], batch.get("position_ids")
-        rows = None if positions is None or self._compiled else Rows.of(positions)
+        rows = Rows.of(positions) if positions is not None and self._in_rows else None
         if rows is None:
             stream = self._through(ids, positions)
         else:
-            laid = ids.flatten()[rows.tokens].view(rows.count, rows.length)
-            stream = self._through(laid, None).flatten(0, 1).index_select(0, rows.places)
-            stream = stream.view(*ids.shape, -1)
+            laid = ids.flatten().index_select(0, rows.tokens)
+            streams = [self._through(group, None).flatten(0, 1) for group in rows.groups(laid)]
+            stream = torch.cat(streams).index_select(0, rows.places).view(*ids.shape, -1)
         hidden, labels = predicting(stream, ids, batch["labels"])
         head = self._parts[1]
         # A head with a hook, such as an editing memory, computes more than its weight does.

@@ -35,7 +35,7 @@ from .dropout import drawing, seed_dropout
 from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops, utilisation
 from .interrupts import interruptible
-from .memory_budget import ROWS, padding_of, require_recall, require_room
+from .memory_budget import ROWS, require_recall, require_room
 from .metrics import Metrics, write_parquet
 from .model_source import model_of
 from .probing import MOST_FACTS, probed_facts, recall_by_exposures
@@ -162,8 +162,7 @@ class Loop:
             self.rows = ROWS
             if machine.device.type == "cpu":
                 processes, here = machine.world_size, machine.local_world_size
-                padding = padding_of(corpus, config, data.batch_size)
-                require_room(config, corpus.vocabulary_size, processes, memory, here, padding)
+                require_room(config, corpus.vocabulary_size, processes, memory, here)
                 facts = min(MOST_FACTS, corpus.world.num_facts)
                 self.rows = require_recall(config, corpus.vocabulary_size, facts, memory, here)
             self.model = _begun(corpus, config, machine, vocabulary)

@@ -6,25 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from behemoth.model.device import find_device
-from behemoth.model.documents import Rows
-from behemoth.model.memory import LOADED, PADDING, training_bytes
-from behemoth.support.digests import unchecked
+from behemoth.model.memory import LOADED, training_bytes
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import halves, limit_of
 from behemoth.support.text import bytes_text
 
 from .config import TrainConfig
-from .data import BlockStream, DataConfig
 from .model_source import weight_files
 
 if TYPE_CHECKING:
     import torch
 
-    from behemoth.corpus.corpus import Corpus
 
 __all__ = [
-    "ROWS", "file_bytes", "model_bytes", "padding_of", "recall_rows", "require_recall",
-    "require_room", "require_weights", "step_bytes", "update_bytes",
+    "ROWS", "file_bytes", "model_bytes", "recall_rows", "require_recall", "require_room",
+    "require_weights", "step_bytes",
 ]  # fmt: skip
 
 ROWS = 512
@@ -40,11 +36,9 @@ _TRAINED = {"fp32": 16, "bf16": 20}
 # Of weights that only low-rank changes reach: the weight, its value before, and its gradient.
 _CHANGED = 3
 _OF_A_NUMBER = {"fp32": 4, "bf16": 2}
-# Blocks that padding is measured on: a batch that does not fit is not made to find out.
-_SAMPLED = 256
 
 
-def step_bytes(config: TrainConfig, vocabulary: int, tokens: int, padding: float = PADDING) -> int:
+def step_bytes(config: TrainConfig, vocabulary: int, tokens: int) -> int:
     """Estimate the peak memory of a training step on a CPU, in bytes, beyond the process's own.
 
     Parameters
@@ -54,36 +48,18 @@ def step_bytes(config: TrainConfig, vocabulary: int, tokens: int, padding: float
         Number of rows of the embedding and of the head.
     tokens : int
         Number of tokens of a micro-batch.
-    padding : float
-        See `padding_of`.
     """
     return training_bytes(
         config.size,
         vocabulary,
         tokens,
         weights=_weights_bytes(config, vocabulary),
-        padding=padding if config.document_mask else 1,
+        rows=config.document_mask,
         fused=_is_fused(config),
     )
 
 
-def update_bytes(config: TrainConfig, vocabulary: int, corpus: Corpus) -> int:
-    """Return `step_bytes` of training on a corpus in a single process, with its padding.
-
-    Parameters
-    ----------
-    config : TrainConfig
-    vocabulary : int
-        See `step_bytes`.
-    corpus : Corpus
-    """
-    padding = padding_of(corpus, config, config.held_blocks)
-    return step_bytes(config, vocabulary, config.held_tokens, padding)
-
-
-def model_bytes(
-    config: TrainConfig, vocabulary: int, facts: int, rows: int = ROWS, padding: float = PADDING
-) -> int:
+def model_bytes(config: TrainConfig, vocabulary: int, facts: int, rows: int = ROWS) -> int:
     """Return the peak memory of training a model on a CPU and of measuring its recall, in bytes.
 
     Parameters
@@ -94,10 +70,8 @@ def model_bytes(
         Number of facts that recall is measured on.
     rows : int
         Number of rows per pass of recall.
-    padding : float
-        See `padding_of`.
     """
-    step = step_bytes(config, vocabulary, config.held_tokens, padding)
+    step = step_bytes(config, vocabulary, config.held_tokens)
     return max(step, _recall_bytes(config, vocabulary, facts, rows))
 
 
@@ -161,26 +135,6 @@ def _free_of(memory: int | None, local_processes: int) -> int | None:
     return free if memory is not None or free is None else free // local_processes
 
 
-def padding_of(corpus: Corpus, config: TrainConfig, blocks: int) -> float:
-    """Return how many places a model computes per token, if each document is a padded row.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    config : TrainConfig
-    blocks : int
-        Number of blocks of a micro-batch.
-    """
-    if not config.document_mask or _is_fused(config):
-        return 1
-    blocks = min(blocks, _SAMPLED)
-    data = DataConfig(config.block_length, blocks, document_mask=True, prefetch=0)
-    with unchecked():  # the stream of the run itself compares the shards with their digests
-        positions = next(iter(BlockStream(corpus, data)))["position_ids"]
-    rows = Rows.of(positions)
-    return 1 if rows is None else rows.count * rows.length / positions.numel()
-
-
 def _is_fused(config: TrainConfig) -> bool:
     return config.size.family == "gpt_neox" and config.weights == "fp32"
 
@@ -205,7 +159,6 @@ def require_room(
     processes: int = 1,
     memory: int | None = None,
     local_processes: int = 1,
-    padding: float = PADDING,
 ) -> None:
     """Refuse a run on a CPU that is estimated to need more memory than is available.
 
@@ -221,8 +174,6 @@ def require_room(
         has free.
     local_processes : int
         Number of processes on this machine, which share what is free.
-    padding : float
-        See `padding_of`.
 
     Raises
     ------
@@ -234,7 +185,7 @@ def require_room(
         return
 
     def takes(blocks: int) -> int:
-        return step_bytes(config, vocabulary, blocks * config.block_length, padding)
+        return step_bytes(config, vocabulary, blocks * config.block_length)
 
     shares = [
         config.batch_size // (processes * times)

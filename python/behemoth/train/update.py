@@ -43,7 +43,7 @@ class Updater:
         self.config, self.machine = config, machine
         if machine.shares(config):
             # Calls the model's own blocks, which gather their parameters when they are called.
-            self.module: nn.Module = PlainLoss(model, machine.dtype)
+            self.module: nn.Module = PlainLoss(model, machine.dtype, in_rows=False)
             shard_model(model, self.module, machine)
             self.trained = trained(model, config)
         else:

@@ -27,7 +27,7 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
-from behemoth.train.memory_budget import padding_of, require_room
+from behemoth.train.memory_budget import require_room
 from behemoth.train.run import Run, read_record
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ def require_twin(run: Run, config: TrainConfig, corpus: Corpus, memory: int | No
     if find_device(config.device).type != "cpu":
         return
     try:
-        padding = padding_of(corpus, config, config.held_blocks)
-        require_room(config, corpus.vocabulary_size, memory=memory, padding=padding)
+        require_room(config, corpus.vocabulary_size, memory=memory)
     except ArgumentError as error:
         raise ArgumentError(
             "on",

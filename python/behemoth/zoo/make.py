@@ -29,7 +29,7 @@ from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import check_kind, finish, recover, succeeds, succession
 from behemoth.train import train
 from behemoth.train.config import TrainConfig, default_config
-from behemoth.train.memory_budget import padding_of, require_room
+from behemoth.train.memory_budget import require_room
 from behemoth.train.run import read_run
 
 from .card import model_card, zoo_card
@@ -183,8 +183,7 @@ class _Work:
             corpus = self._corpus(world)
             for model in self.size.models:
                 config = self._config(model, 0)
-                padding = padding_of(corpus, config, config.held_blocks)
-                require_room(config, corpus.vocabulary_size, memory=self.memory, padding=padding)
+                require_room(config, corpus.vocabulary_size, memory=self.memory)
 
     def carry_out(self, progress: ProgressLike) -> ZooRecord:
         """Make the missing parts and the record, and write the record."""

@@ -20,7 +20,7 @@ from behemoth.evaluate.memory_budget import pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.memory import halves, limit_of
-from behemoth.train.memory_budget import ROWS, update_bytes
+from behemoth.train.memory_budget import ROWS, step_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,7 +129,7 @@ class TrialBudget:
     def _lasting(self) -> int:
         """Bytes of the training that continues after the edits, on weights in float32."""
         config, vocabulary = replace(self.config, weights="fp32"), dimensions(self.model)[1]
-        return update_bytes(config, vocabulary, self.context.corpus)
+        return step_bytes(config, vocabulary, config.held_tokens)
 
     @cached_property
     def _batch(self) -> int:

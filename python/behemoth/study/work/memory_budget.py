@@ -221,16 +221,15 @@ def _shape(config: TrainConfig, corpus: Corpus) -> nn.Module:
 
 
 def _of_model(unit: ModelUnit, corpus: Corpus) -> _Need:
-    from behemoth.train.memory_budget import model_bytes, padding_of, require_room
+    from behemoth.train.memory_budget import model_bytes, require_room
 
     config, size, facts = unit.config, corpus.vocabulary_size, corpus.world.num_facts
-    padding = padding_of(corpus, config, config.held_blocks)
-    least = WORKER + model_bytes(config, size, facts, 1, padding)
+    least = WORKER + model_bytes(config, size, facts, 1)
 
     def refusal(free: int, there: str) -> ArgumentError:
         needs = f"which needs about {bytes_text(least)} of memory in a worker while {there}"
         try:
-            require_room(config, size, memory=max(1, free - WORKER), padding=padding)
+            require_room(config, size, memory=max(1, free - WORKER))
         except ArgumentError as error:
             if error.path == ("batch_size",):
                 got = f"{config.batch_size:,} of {config.model}, {needs}"
@@ -238,7 +237,7 @@ def _of_model(unit: ModelUnit, corpus: Corpus) -> _Need:
         allowed = "what fits: a smaller model, shorter blocks or fewer facts"
         return ArgumentError(("train", "model"), f"{config.model}, {needs}", allowed)
 
-    most = WORKER + model_bytes(config, size, facts, padding=padding)
+    most = WORKER + model_bytes(config, size, facts)
     return _Need(f"training {config.model}", least, most, refusal)
 
 
