@@ -39,6 +39,18 @@ def test_intervals_are_as_wide_as_models_differ_not_as_facts_do():
     assert apart["high"].item() == pytest.approx(0.8, abs=0.05)
 
 
+@pytest.mark.exact
+def test_the_last_digits_are_the_same_in_every_call():
+    generator = np.random.default_rng(0)
+    frame = frame_of(
+        {"world": "w", "seed": 0, "edit": edit, "subject": edit % 7, "link": False, "kl": kl,
+         "group": "unrelated", "must_change": False}
+        for edit, kl in enumerate(generator.random(300))
+    )  # fmt: skip
+    tables = [aggregate(frame, ["kl"], filters=("all",), resampled="subjects") for _ in range(20)]
+    assert len({table.select("value", "low", "high").row(0) for table in tables}) == 1
+
+
 def test_of_a_single_model_nothing_is_known_about_others():
     row = aggregate(models([0.3]), ["exact_efficacy"], filters=("all",))
     assert row.select("value", "low", "high", "clusters").row(0) == (0.3, None, None, 1)

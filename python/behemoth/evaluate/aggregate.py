@@ -100,7 +100,9 @@ def aggregate(
     rows = []
     for key, part in groups_of(frame, by):
         clusters = part.select(keys).unique().sort(keys).with_row_index("cluster")
-        marked = part.join(clusters, on=list(keys), how="left", nulls_equal=True)
+        marked = part.join(
+            clusters, on=list(keys), how="left", nulls_equal=True, maintain_order="left"
+        )
         bootstrap = _Bootstrap(len(clusters), resamples, level, seed)
         for name in filters:
             kept = marked if name == "all" else marked.filter(pl.col("known"))
@@ -206,7 +208,7 @@ def _sums(frame: pl.DataFrame, part: Mean, clusters: int) -> _Sums:
         frame.filter(part.condition)
         .select("cluster", *_UNITS, part.value.alias("value"))
         .drop_nulls("value")
-        .group_by("cluster", *_UNITS)
+        .group_by("cluster", *_UNITS, maintain_order=True)
         .agg(pl.col("value").mean(), pl.len().alias("rows"))
         .with_columns(share=pl.col("rows") / pl.col("rows").sum().over(_UNITS))
     )
