@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
+    from .unedited import Unedited
+
 __all__ = ["change_in_place", "evaluate_changed"]
 
 
@@ -48,6 +50,7 @@ def evaluate_changed(
     change: Callable[[nn.Module], AppliedDelta],
     *,
     batch_size: int | None = None,
+    unedited: Unedited | None = None,
 ) -> pl.DataFrame:
     """Evaluate an edited model after a further change of its matrices.
 
@@ -61,7 +64,7 @@ def evaluate_changed(
         The delta of the complete plan.
     change : callable
         Changes the model in place; returns a context manager that undoes the change.
-    batch_size : int, optional
+    batch_size, unedited
         See `evaluate_model`.
 
     Returns
@@ -90,5 +93,7 @@ def evaluate_changed(
     for name, value in changed.items():
         changes[name] = Dense(value.float() - own[name].detach().float())
     whole = replace(delta, changes=changes)
-    frame = evaluate_model(model, corpus, plan, {None: whole}, batch_size=batch_size)
+    frame = evaluate_model(
+        model, corpus, plan, {None: whole}, batch_size=batch_size, unedited=unedited
+    )
     return frame.filter(pl.col("stage") == "after")

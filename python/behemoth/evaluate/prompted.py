@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth._gen import digest
 from behemoth.corpus.corpus import Corpus
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.prompts import Prompts
@@ -116,6 +118,16 @@ class Prompted:
     def __len__(self) -> int:
         """Number of probes."""
         return len(self.relation)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of all that is asked: of one corpus, equal ones have equal scores."""
+        texts = (self.prompts, *self.answers.values())
+        arrays = (
+            *(each for text in texts for each in (text.flat, text.lengths)),
+            *self.there.values(), self.relation, self.marked, self.filler, self.most,
+        )  # fmt: skip
+        return digest(b"".join([*(own.tobytes() for own in arrays), repr(self.targets).encode()]))
 
     @property
     def comparable(self) -> NDArray[np.bool_]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import AppliedDelta, EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
+    from .unedited import Unedited
+
 __all__ = ["evaluate_pruned", "prune"]
 
 
@@ -71,6 +73,7 @@ def evaluate_pruned(
     shares: Sequence[float] = (0.1, 0.3),
     groups: Collection[str] | None = None,
     batch_size: int | None = None,
+    unedited: Unedited | None = None,
 ) -> pl.DataFrame:
     """Evaluate an edited model without its smallest weights.
 
@@ -86,7 +89,7 @@ def evaluate_pruned(
         Shares of weights to cut, see `prune`.
     groups : collection of str, optional
         Groups of probes to evaluate (`EditPlan.asking`); all by default.
-    batch_size : int, optional
+    batch_size, unedited
         See `evaluate_model`.
 
     Returns
@@ -98,7 +101,13 @@ def evaluate_pruned(
     plan = plan if groups is None else plan.asking(groups)
     return pl.concat(
         evaluate_changed(
-            model, corpus, plan, delta, partial(prune, share=share), batch_size=batch_size
+            model,
+            corpus,
+            plan,
+            delta,
+            partial(prune, share=share),
+            batch_size=batch_size,
+            unedited=unedited,
         ).with_columns(pl.lit(share, pl.Float64).alias("share"))
         for share in shares
     )

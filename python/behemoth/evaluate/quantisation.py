@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import AppliedDelta, EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
+    from .unedited import Unedited
+
 __all__ = ["evaluate_quantised", "quantise"]
 
 
@@ -76,6 +78,7 @@ def evaluate_quantised(
     bits: Sequence[int] = (8, 4),
     groups: Collection[str] | None = None,
     batch_size: int | None = None,
+    unedited: Unedited | None = None,
 ) -> pl.DataFrame:
     """Evaluate an edited model with rounded weights.
 
@@ -91,7 +94,7 @@ def evaluate_quantised(
         Numbers of bits, see `quantise`.
     groups : collection of str, optional
         Groups of probes to evaluate (`EditPlan.asking`); all by default.
-    batch_size : int, optional
+    batch_size, unedited
         See `evaluate_model`.
 
     Returns
@@ -104,12 +107,15 @@ def evaluate_quantised(
     from .frame import evaluate_model
 
     plan = plan if groups is None else plan.asking(groups)
-    whole = evaluate_model(model, corpus, plan, {None: delta}, batch_size=batch_size)
+    whole = evaluate_model(
+        model, corpus, plan, {None: delta}, batch_size=batch_size, unedited=unedited
+    )
     after = whole.filter(pl.col("stage") == "after")
     frames = [after.with_columns(pl.lit(32, pl.UInt32).alias("bits"))]
     for count in bits:
         frame = evaluate_changed(
-            model, corpus, plan, delta, partial(quantise, bits=count), batch_size=batch_size
-        )
+            model, corpus, plan, delta, partial(quantise, bits=count), batch_size=batch_size,
+            unedited=unedited,
+        )  # fmt: skip
         frames.append(frame.with_columns(pl.lit(count, pl.UInt32).alias("bits")))
     return pl.concat(frames)

@@ -19,7 +19,7 @@ from behemoth.model.modes import evaluating
 from behemoth.recall.sequence_rank import sequence_ranks, wrong_probabilities
 
 from .prompted import Prompted
-from .scores import Scores
+from .row_scores import Scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from behemoth.delta.tiles import tiles
+from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
-from behemoth.recall.generation import Decoded, decode_batch
+from behemoth.model.observe import inputs_of
+from behemoth.recall.generation import Decoded, decode_batch, places_of
 from behemoth.recall.judging import (
     among_objects,
     matches,
@@ -29,61 +31,37 @@ from behemoth.recall.judging import (
 )
 from behemoth.recall.ragged import Ragged
 
-from .prompted import ANSWERS, Prompted
+from .prompted import Prompted
+from .row_scores import Scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.stack import StackedDeltas
 
-__all__ = ["Scores", "score", "score_old", "score_pair", "score_stacked"]
+    from .unedited import Unedited
+
+__all__ = ["score", "score_old", "score_pair", "score_stacked"]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores of m rows, one per probe or one per (edit, probe).
+class _Found:
+    """What was found of a model without edits, enough to make its logits again.
 
     Attributes
     ----------
-    log_probability : dict of str to float64[m]
-        Natural logarithm, of all tokens of an answer; by name of `ANSWERS`, and ``wrong``: of the
-        mean probability of the relation's other objects, if a word is one token.
-    match : dict of str to bool[m]
-        Whether the free generation is exactly that answer.
-    rank : uint32[m]
-        Rank of the true object among those of its relation, 0 if the true answer is not an object.
-    extraction : float64[m]
-        Extraction strength of the old answer.
-    valid, leaked : bool[m]
-        Whether the generation is an object of the relation; whether it contains the edit's new
-        object where it must not.
-    generated : list of str
-    divergence : float64[m]
-        KL(base || model) in nats, where the object's word begins.
+    scores : Scores
+        Scores of n probes.
+    states : list of float[b, T, D] tensors
+        What the head was given in each pass over some of them.
     """
 
-    log_probability: dict[str, NDArray[np.float64]]
-    match: dict[str, NDArray[np.bool_]]
-    rank: NDArray[np.uint32]
-    extraction: NDArray[np.float64]
-    valid: NDArray[np.bool_]
-    leaked: NDArray[np.bool_]
-    divergence: NDArray[np.float64]
-    generated: list[str] = field(default_factory=list)
+    scores: Scores
+    states: list[Tensor]
 
-    @classmethod
-    def empty(cls, rows: int) -> Scores:
-        """Allocate scores for a number of rows."""
-        return cls(
-            {name: np.full(rows, np.nan) for name in (*ANSWERS, "wrong")},
-            {name: np.zeros(rows, np.bool_) for name in ANSWERS},
-            np.zeros(rows, np.uint32),
-            np.zeros(rows, np.float64),
-            np.zeros(rows, np.bool_),
-            np.zeros(rows, np.bool_),
-            np.zeros(rows, np.float64),
-            [""] * rows,
-        )
+    @property
+    def nbytes(self) -> int:
+        return self.scores.nbytes + sum(own.nbytes for own in self.states)
 
 
 def score(model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512) -> Scores:
@@ -150,6 +128,7 @@ def score_stacked(
     after: Scores,
     *,
     batch_size: int = 512,
+    unedited: Unedited | None = None,
 ) -> None:
     """Score rows of K edited models in shared passes, and their probes without edits.
 
@@ -169,6 +148,8 @@ def score_stacked(
         Output with edits, by row.
     batch_size : int
         Number of rows per pass.
+    unedited : Unedited, optional
+        What is known of the model without edits, which is then not asked again.
     """
     widths = asked.widths[probes]
     every = np.unique(np.concatenate([probes[own] for own in rows]))
@@ -177,12 +158,12 @@ def score_stacked(
             flat = tile.ravel()
             own = probes[flat]
             base = np.unique(own)
-            reference = _score_base(model, asked, base, before, batch_size)
+            reference = _score_base(model, asked, base, before, batch_size, unedited)
             with _attached(stacked):
                 decoded = _pass(model, asked, "old", own, int(asked.most[own].max()))
             place = torch.from_numpy(np.searchsorted(base, own)).to(reference.device)
             _judge(asked, decoded, own, flat, after, reference[place])
-        _score_apart(model, None, asked, np.arange(len(asked)), [every], before, batch_size)
+        _score_apart_base(model, asked, every, before, batch_size, unedited)
         _score_apart(model, stacked, asked, probes, rows, after, batch_size)
 
 
@@ -214,17 +195,87 @@ def _score_base(
     base: NDArray[np.intp],
     scores: Scores,
     batch_size: int,
+    unedited: Unedited | None = None,
 ) -> Tensor:
     """Score probes, in ascending order; return log-probabilities where the word begins: [n, V]."""
     order = base[np.argsort(asked.widths[base], kind="stable")]
-    parts: list[Tensor] = []
-    for tile in tiles([order], asked.widths, batch_size):
-        own = tile.ravel()
-        decoded = _pass(model, asked, "old", own, int(asked.most[own].max()))
-        parts.append(_judge(asked, decoded, own, own, scores, None))
+    passes = [tile.ravel() for tile in tiles([order], asked.widths, batch_size)]
+    if unedited is None:
+        parts = [_score_pass(model, asked, own, scores) for own in passes]
+    else:
+        # Other rows in a pass may round differently: the same pass is the same question.
+        question = ("probes", asked.fingerprint, base.tobytes(), batch_size)
+        known = unedited.find(question, _Found)
+        if known is None:
+            states, parts = list[Tensor](), list[Tensor]()
+            for own in passes:
+                with inputs_of(_head(model)) as inputs:
+                    parts.append(_score_pass(model, asked, own, scores))
+                states.append(inputs[0])  # of the prompts; the others are of generated tokens
+            unedited.keep(question, _Found(scores.of(base), states))
+        else:
+            scores.put(base, known.scores)
+            parts = [
+                _at_word(asked, _logits(model, asked, own, states), own)
+                for own, states in zip(passes, known.states, strict=True)
+            ]
     found = torch.cat(parts)
     back = torch.from_numpy(np.argsort(order, kind="stable")).to(found.device)
     return found[back]
+
+
+def _score_pass(
+    model: PreTrainedModel, asked: Prompted, own: NDArray[np.intp], scores: Scores
+) -> Tensor:
+    decoded = _pass(model, asked, "old", own, int(asked.most[own].max()))
+    return _judge(asked, decoded, own, own, scores, None)
+
+
+def _head(model: PreTrainedModel) -> nn.Module:
+    return model.get_submodule(Architecture.of(model).head)
+
+
+def _logits(
+    model: PreTrainedModel, asked: Prompted, own: NDArray[np.intp], states: Tensor
+) -> Tensor:
+    """Return the logits of a pass over probes, as `decode_batch` does: [n, A, V]."""
+    logits = Architecture.of(model).logits(_head(model), states)
+    longest = int(asked.answers["old"].lengths[own].max())
+    places = torch.from_numpy(places_of(asked.prompts.lengths[own], longest, logits.shape[1]))
+    rows = torch.arange(len(own), device=logits.device)[:, None]
+    return logits[rows, places.to(logits.device)].float()
+
+
+def _at_word(asked: Prompted, logits: Tensor, own: NDArray[np.intp]) -> Tensor:
+    """Return log-probabilities where the object's word begins, from logits [n, A, V]: [n, V].
+
+    In float64: the terms of a small divergence cancel, and float32 would leave about 1e-7.
+    """
+    start = torch.from_numpy(asked.marked[own])
+    return logits[torch.arange(len(own)), start].double().log_softmax(1)
+
+
+def _score_apart_base(
+    model: PreTrainedModel,
+    asked: Prompted,
+    every: NDArray[np.intp],
+    before: Scores,
+    batch_size: int,
+    unedited: Unedited | None,
+) -> None:
+    """Score the answers of probes that need passes of their own, with the model without edits."""
+    names = ("true", "new")
+    question = ("apart", asked.fingerprint, every.tobytes(), batch_size)
+    known = None if unedited is None else unedited.find(question, np.ndarray)
+    if known is None:
+        _score_apart(model, None, asked, np.arange(len(asked)), [every], before, batch_size)
+        if unedited is not None:
+            values = [before.log_probability[name][every] for name in names]
+            unedited.keep(question, np.stack(values))
+        return
+    for name, values in zip(names, known, strict=True):
+        own = asked.apart[name][every]
+        before.log_probability[name][every[own]] = values[own]
 
 
 def _score_apart(
@@ -277,9 +328,7 @@ def _judge(
         mine = at_last.gather(1, torch.from_numpy(ends).to(logits.device)[:, None])[:, 0]
         value = (total - last) + (mine - at_last.logsumexp(1)).double()
         scores.log_probability[name][rows[kept]] = value.cpu().numpy()[kept]
-    start = torch.from_numpy(asked.marked[own])
-    # In float64: the terms of a small divergence cancel, and float32 would leave about 1e-7.
-    at_word = logits[torch.arange(len(own)), start].double().log_softmax(1)
+    at_word = _at_word(asked, logits, own)
     _place_objects(asked, own, rows, scores, at_word, total - last)
     if reference is not None:
         # Terms with base probability 0 count 0, whatever their probability in the edited model.

@@ -11,8 +11,8 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.train.run import world_id
 
 from .prompted import ANSWERS, Prompted
+from .row_scores import Scores
 from .schema import SCHEMA
-from .scores import Scores
 
 __all__ = ["finish", "laid_out"]
 

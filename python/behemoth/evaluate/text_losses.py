@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from behemoth._gen import digest
 from behemoth.corpus.tokens import PADDING
 from behemoth.delta.context import positions_left
 from behemoth.model.architecture import Architecture
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
+
+    from .unedited import Unedited
 
 __all__ = ["document_divergences", "document_losses", "model_divergences", "perplexity"]
 
@@ -56,16 +59,29 @@ def document_losses(
 
 
 def document_divergences(
-    model: PreTrainedModel, delta: EditDelta, documents: Sequence[NDArray[np.integer]]
+    model: PreTrainedModel,
+    delta: EditDelta,
+    documents: Sequence[NDArray[np.integer]],
+    unedited: Unedited | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return KL(unedited || edited) over documents, in nats.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The model without the edit.
+    delta : EditDelta
+    documents : sequence of int[tokens]
+        Documents; they are truncated to the maximum length of the edited model.
+    unedited : Unedited, optional
+        What is known of the model without edits.
 
     Returns
     -------
     float64[n], int64[n]
         The sum over the predicted tokens of each document, and the number of these tokens.
     """
-    return _compared(model, model, documents, delta)
+    return _compared(model, model, documents, delta, unedited)
 
 
 def model_divergences(
@@ -93,13 +109,15 @@ def _compared(
     model: PreTrainedModel,
     documents: Sequence[NDArray[np.integer]],
     delta: EditDelta | None,
+    unedited: Unedited | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the divergence of a model from a reference, with a delta applied if there is one."""
 
     def divergences(tokens: Tensor, inside: Tensor) -> Tensor:
-        before = torch.cat([*_logits(reference, tokens, inside)])
+        states = _known_states(reference, tokens, inside, unedited)
+        before = torch.cat([*_logits(reference, states)])
         with nullcontext() if delta is None else delta.apply(model):
-            return _divergences(before, _logits(model, tokens, inside))
+            return _divergences(before, _logits(model, _states(model, tokens, inside)))
 
     # The logits of the reference's pass are kept until those of the model exist.
     most = max(64, _WAITING // model.config.vocab_size)
@@ -164,7 +182,7 @@ def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
     """Return the losses of the predicted tokens, in order: float64 [predicted]."""
     wanted = tokens[:, 1:][inside][:, None]
     found, first = [wanted.new_empty(0, dtype=torch.float64)], 0
-    for logits in _logits(model, tokens, inside):
+    for logits in _logits(model, _states(model, tokens, inside)):
         own = wanted[first : first + len(logits)]
         found.append((logits.logsumexp(1) - logits.gather(1, own)[:, 0]).double())
         first += len(logits)
@@ -191,7 +209,27 @@ def _divergences(before_pv: Tensor, edited: Iterator[Tensor]) -> Tensor:
     return torch.cat(found)
 
 
-def _logits(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Iterator[Tensor]:
+def _known_states(
+    model: PreTrainedModel, tokens: Tensor, inside: Tensor, unedited: Unedited | None
+) -> Tensor:
+    """Return `_states` of a model without edits, which may be known."""
+    if unedited is None:
+        return _states(model, tokens, inside)
+    batch = (each.cpu().numpy().tobytes() for each in (tokens, inside))
+    question = ("text", *tokens.shape, *map(digest, batch))
+    known = unedited.find(question, Tensor)
+    if known is None:
+        known = _states(model, tokens, inside)
+        unedited.keep(question, known)
+    return known
+
+
+def _states(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
+    """Return what the head is given for the predicted tokens, in order: float [predicted, D]."""
+    return backbone(model)(input_ids=tokens, use_cache=False)[0][:, :-1][inside]
+
+
+def _logits(model: PreTrainedModel, states: Tensor) -> Iterator[Tensor]:
     """Yield the logits of the predicted tokens, in order, some rows at a time: float [rows, V].
 
     Logits of padding are not computed, and only those of a few rows are in memory at a time: with a
@@ -199,7 +237,6 @@ def _logits(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Iterator[
     """
     architecture = Architecture.of(model)
     head = model.get_submodule(architecture.head)
-    states = backbone(model)(input_ids=tokens, use_cache=False)[0][:, :-1][inside]
     rows = max(64, _LOGITS // model.config.vocab_size)
     for part in states.split(rows):
         yield architecture.logits(head, part).float()

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-__all__ = ["outputs_of", "watching", "with_offsets"]
+__all__ = ["inputs_of", "outputs_of", "watching", "with_offsets"]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -26,6 +26,21 @@ def watching(module: nn.Module) -> Generator[dict[str, Tensor]]:
         seen["output"] = _first(output)
 
     handle = module.register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def inputs_of(module: nn.Module) -> Generator[list[Tensor]]:
+    """Keep the input of each call of a module, in order, while entered."""
+    seen: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0])
+
+    handle = module.register_forward_pre_hook(keep)
     try:
         yield seen
     finally:

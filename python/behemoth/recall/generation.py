@@ -193,8 +193,7 @@ def decode_batch(
         logits_to_keep=torch.arange(base, beyond, device=device),
         **{named: cache},
     ).logits
-    places = stops[:, None] - 1 - base + torch.arange(longest, device=device)
-    places = places.clamp(max=logits.shape[1] - 1)
+    places = torch.from_numpy(places_of(ends, longest, logits.shape[1])).to(device)
     logits = logits[torch.arange(len(rows), device=device)[:, None], places].float()
     padded = bool((ends < width).any())
     mask = (torch.arange(width, device=device) < stops[:, None]).long() if padded else None
@@ -222,6 +221,22 @@ def decode_batch(
     ended = np.logical_or.reduce(ends_here, axis=1)
     lengths = np.where(ended, ends_here.argmax(1), generated.shape[1])
     return Decoded(rows, generated, lengths, ended, logits)
+
+
+def places_of(ends: NDArray[np.int64], longest: int, computed: int) -> NDArray[np.int64]:
+    """Return where the logits of each token of the answers are among those of a pass: int64[B, A].
+
+    Parameters
+    ----------
+    ends : int64[B]
+        Lengths of the prompts.
+    longest : int
+        Number of tokens of the longest answer.
+    computed : int
+        Number of positions with logits; the first is the last token of the shortest prompt.
+    """
+    places = (ends - ends.min())[:, None] + np.arange(longest)
+    return np.minimum(places, computed - 1)
 
 
 def device_of(model: PreTrainedModel, device: torch.device | str | None = None) -> torch.device:

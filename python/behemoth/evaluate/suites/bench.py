@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
+    from behemoth.evaluate.unedited import Unedited
 
 __all__ = ["CONTINUED", "Bench", "first_documents", "of_frame"]
 
@@ -79,6 +80,8 @@ class Bench:
     in_trial : bool
         Whether it belongs to a trial of a study or of a tuning. Trials take only measures with
         `in_trials`, of the twin only those that need no edit, and of the unedited model none.
+    findings : Unedited, optional
+        What is known of the model without the edit, by the benches of other edits of it.
 
     Attributes
     ----------
@@ -101,12 +104,13 @@ class Bench:
         facts: ArrayLike | None = None,
         batch_size: int | None = None,
         in_trial: bool = False,
+        findings: Unedited | None = None,
     ) -> None:
         self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
         self.continued, self._facts, self.batch_size = continued, facts, batch_size
         self._frame, self._taken = frame, dict[str, Found]()
-        self.in_trial = in_trial
+        self.in_trial, self.findings = in_trial, findings
 
     @classmethod
     def open(
@@ -290,6 +294,7 @@ class Bench:
             seed=self.run.seed,
             wrong=self.wrong,
             batch_size=self.batch_size,
+            unedited=self.findings,
         )
 
     def rows_of(self, usual: int) -> int:
@@ -425,7 +430,7 @@ class Bench:
         """Rows of facts to be forgotten, with rounded weights of the edited model, by bits."""
         return evaluate_quantised(
             self.model, self.run.corpus, self.plan, self.change, groups=("forget",),
-            batch_size=self.batch_size,
+            batch_size=self.batch_size, unedited=self.findings,
         )  # fmt: skip
 
     @cached_property
@@ -433,7 +438,7 @@ class Bench:
         """Rows of facts to be forgotten, without the edited model's smallest weights, by share."""
         return evaluate_pruned(
             self.model, self.run.corpus, self.plan, self.change, groups=("forget",),
-            batch_size=self.batch_size,
+            batch_size=self.batch_size, unedited=self.findings,
         )  # fmt: skip
 
     @cached_property

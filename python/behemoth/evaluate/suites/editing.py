@@ -146,7 +146,9 @@ def _damage_by_exposures(bench: Bench) -> Sequence[Measure]:
 def _divergence(documents: str) -> Callable[[Bench], Found]:
     def find(bench: Bench) -> Found:
         delta = bench.delta
-        sums, counts = document_divergences(bench.model, delta, getattr(bench, documents))
+        sums, counts = document_divergences(
+            bench.model, delta, getattr(bench, documents), bench.findings
+        )
         return resampled_ratio(sums, counts, "documents")
 
     return find

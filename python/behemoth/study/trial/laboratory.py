@@ -1,7 +1,7 @@
 """The two units of work: train a model, and carry out a trial on it.
 
-A `Laboratory` carries them out in one process. It keeps the last model and plan, since the next
-trial is usually another method with the same ones.
+A `Laboratory` carries them out in one process. It keeps the last model and plan, and what trials
+found of the unedited model, since the next one is usually another method with the same ones.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.edit.protocol import EditContext, Watch, check_kinds
+from behemoth.evaluate.unedited import Unedited
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
@@ -69,7 +70,7 @@ class Laboratory:
 
     def __init__(self, directory: StudyDirectory, memory: int | None = None) -> None:
         self.directory, self.memory = directory, memory
-        self._run: tuple[str, Run, PreTrainedModel] | None = None
+        self._run: tuple[str, Run, PreTrainedModel, Unedited] | None = None
         self._planned: Planned | None = None
         self._costs = Costs(directory.cache / "costs")
         self._twin: tuple[str, str, Bench] | None = None
@@ -114,7 +115,7 @@ class Laboratory:
         # The clock has only the last session of a training that was stopped and resumed.
         clock.add("train", max(0.0, result.seconds - clock.seconds["train"]))
         with clock("recall"):
-            run, model = self._model(unit.id, unit.config)
+            run, model, _ = self._model(unit.id, unit.config)
             vocabulary, facts = int(model.config.vocab_size), run.corpus.world.num_facts
             rows = ROWS
             if self.memory is not None:
@@ -202,7 +203,7 @@ class Laboratory:
         """Load what a trial needs, and divide its work so that it fits into memory."""
         clock = Clock()
         with clock("load"):
-            run, model = self._model(unit.model, None)
+            run, model, findings = self._model(unit.model, None)
         with clock("plan"):
             planned = self._plan(unit.plan, run.corpus)
         method = unit.choice.method
@@ -228,17 +229,20 @@ class Laboratory:
             if twin is not None:
                 twin.batch_size = rows
         return Trial(
-            run, model, method, planned, context, unit, clock, step, twin, stack=stack, rows=rows
-        )
+            run, model, method, planned, context, unit, clock, step, twin,
+            stack=stack, rows=rows, findings=findings,
+        )  # fmt: skip
 
-    def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, PreTrainedModel]:
+    def _model(
+        self, name: str, config: TrainConfig | None
+    ) -> tuple[Run, PreTrainedModel, Unedited]:
         if self._run is None or self._run[0] != name:
             self._run = self._twin = None
             run = read_run(self.directory.model(name))
             config = run.config if config is None else config
             device = None if config.device == "auto" else config.device
             model: Any = run.load_model(device)
-            self._run = name, run, model
+            self._run = name, run, model, Unedited()
         return self._run[1:]
 
     def _twin_bench(self, name: str, planned: Planned, run: Run) -> Bench:

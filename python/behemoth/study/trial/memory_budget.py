@@ -18,6 +18,7 @@ from behemoth.edit.stacking import stack_size
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
 from behemoth.evaluate.memory_budget import pass_bytes
 from behemoth.evaluate.suites.memory_budget import SuiteBudget
+from behemoth.evaluate.unedited import KEPT
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.memory import halves, limit_of
 from behemoth.train.memory_budget import ROWS, step_bytes
@@ -87,7 +88,7 @@ class TrialBudget:
             # Without a smaller number, each measure of a suite takes its own.
             usual = MEMBERSHIP_ROWS if rows == ROWS else rows
             parts.append(self._suite.bytes_of(usual, changes))
-        return max(parts) + (LOADED * weights if self.twin else 0)
+        return max(parts) + (LOADED * weights if self.twin else 0) + KEPT
 
     def least(self) -> int:
         """Return the estimated peak in bytes, with one edit at a time and one row per pass."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
+    from behemoth.evaluate.unedited import Unedited
 
 __all__ = ["bench_of", "suite_frame"]
 
@@ -32,6 +33,7 @@ def bench_of(
     frame: pl.DataFrame | None = None,
     continued: int = CONTINUED,
     batch_size: int | None = None,
+    findings: Unedited | None = None,
 ) -> Bench:
     """Return a bench for a model that is already in memory.
 
@@ -48,12 +50,12 @@ def bench_of(
         Bench of the twin; values computed for one method are reused for the next.
     frame : polars.DataFrame, optional
         Frame returned by `evaluate_model` for these deltas.
-    continued, batch_size
+    continued, batch_size, findings
         See `Bench`.
     """
     return Bench(
         run.directory, run, plan, deltas, lambda: model, None, twin,
-        frame=frame, continued=continued, batch_size=batch_size, in_trial=True,
+        frame=frame, continued=continued, batch_size=batch_size, in_trial=True, findings=findings,
     )  # fmt: skip
 
 

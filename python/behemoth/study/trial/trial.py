@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.evaluate.suites.bench import Bench
+    from behemoth.evaluate.unedited import Unedited
 
 __all__ = ["Clock", "Planned", "Trial"]
 
@@ -105,6 +106,8 @@ class Trial:
         Number of single edits made at a time.
     rows : int, optional
         Number of rows per pass; by default the usual number of each measure.
+    findings : Unedited, optional
+        What is known of the unedited model, and what this trial finds.
     failures : list of str
         Reasons of the edits that failed, also of those of a batch that goes on without them.
     """
@@ -120,6 +123,7 @@ class Trial:
     twin: Bench | None = None
     stack: int = 1
     rows: int | None = None
+    findings: Unedited | None = None
     failures: list[str] = field(default_factory=list)
     _whole: EditDelta | None = None
 
@@ -202,6 +206,7 @@ class Trial:
             bench = bench_of(
                 self.run, self.model, self.planned.plan, deltas, self.twin,
                 frame=probes, continued=self.unit.measure.continued, batch_size=self.rows,
+                findings=self.findings,
             )  # fmt: skip
             frame = suite_frame(self.unit.measure.suite, bench)
         return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
@@ -253,7 +258,7 @@ class Trial:
         with self.clock("evaluate"):
             probes = evaluate_model(
                 model, self.run.corpus, plan, deltas, run=self.unit.model, seed=self.run.seed,
-                stack=most_stacked(model), batch_size=self.rows,
+                stack=most_stacked(model), batch_size=self.rows, unedited=self.findings,
             ).with_columns(pl.lit(self.unit.plan.id).alias("plan"))  # fmt: skip
         with self.clock("geometry"):
             table = pl.DataFrame(schema=SHAPES)
