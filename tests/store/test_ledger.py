@@ -86,6 +86,42 @@ def test_a_file_is_of_the_last_process_that_sent_it(pair):
     assert read_ledger(place).files == {UNIT: OTHER, "more": NEW}
 
 
+def test_a_file_that_the_other_sends_as_it_was_before_stays_theirs(pair):
+    place, first, last = pair
+    first.enter(UNIT, NEW)
+    last.enter(UNIT, OLD, now=True)
+    first.enter("more", NEW)
+    first.close(complete=True)
+    assert read_ledger(place).files == {UNIT: OLD, "more": NEW}
+
+
+def test_a_struck_file_that_the_other_sends_as_it_was_before_stays_theirs(pair):
+    place, first, last = pair
+    first.strike([UNIT], now=True)
+    first.enter("more", NEW, now=True)  # reads that it is gone
+    last.enter(UNIT, OLD, now=True)
+    first.close(complete=True)
+    assert read_ledger(place).files == {UNIT: OLD, "more": NEW}
+
+
+def test_what_a_close_has_read_counts_as_written(pair):
+    place, first, last = pair
+    first.enter("more", NEW)
+    first.strike([UNIT])
+    first.close(complete=True)
+    last.enter(UNIT, OLD, now=True)
+    first.close(complete=True)
+    assert read_ledger(place).files == {UNIT: OLD, "more": NEW}
+
+
+def test_an_entry_that_replaces_another_does_not_wait_for_more(pair):
+    place, first, last = pair
+    first.enter(UNIT, NEW)
+    last.enter(UNIT, OTHER, now=True)
+    first.close(complete=True)
+    assert read_ledger(place).files == {UNIT: OTHER}
+
+
 def test_a_file_that_is_sent_after_it_was_struck_stays(pair):
     place, first, last = pair
     first.strike([UNIT], now=True)

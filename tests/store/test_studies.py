@@ -226,10 +226,7 @@ def test_a_transfer_ends_before_the_lock_of_a_failed_study(parts, url, monkeypat
 @ANYWHERE
 def test_two_that_send_at_once_keep_each_others_entries(parts, url, monkeypatch):
     """The second begins and ends while the first is on its way."""
-    from behemoth.store.folder import Folder
-    from behemoth.store.objects import Objects
-
-    kind = Objects if url.startswith("s3") else Folder
+    kind = type(open_place("url", url))
     send, sent = kind.send, []
 
     def meanwhile(self, name, file, moved):
@@ -362,10 +359,7 @@ def test_a_push_stopped_at_a_removal_leaves_no_entry_of_what_is_gone(
     parts, url, tmp_path, monkeypatch, what
 ):
     """Else another machine completes a ledger that lists it, and every pull fails."""
-    from behemoth.store.folder import Folder
-    from behemoth.store.objects import Objects
-
-    kind = Objects if url.startswith("s3") else Folder
+    kind = type(open_place("url", url))
     if what == "a failed unit":
         finish(parts[1], "trials/t0", status="failed", reason="a cosmic ray")
         bh.push(parts[1], url)
@@ -387,6 +381,29 @@ def test_a_push_stopped_at_a_removal_leaves_no_entry_of_what_is_gone(
     bh.push(parts[1], url)  # the other machine, which completes the ledger
     held(url)
     bh.pull(url, tmp_path / "back")
+
+
+@ANYWHERE
+def test_what_another_machine_sends_after_a_removal_stays_in_the_ledger(parts, url, monkeypatch):
+    for part in parts:
+        finish(part, "models/m0")
+        (part / "models/m0/notes.txt").write_text("mine")
+    bh.push(parts[0], url)
+    (parts[0] / "models/m0/notes.txt").unlink()
+    (parts[1] / "models/m0/notes.txt").write_text("theirs")
+    kind = type(open_place("url", url))
+    remove, removed = kind.remove, []
+
+    def meanwhile(self, names):
+        remove(self, names)
+        if names and not removed:
+            removed.extend(names)
+            bh.push(parts[1], url)
+
+    monkeypatch.setattr(kind, "remove", meanwhile)
+    bh.push(parts[0], url)
+    assert removed == ["models/m0/notes.txt"]
+    assert held(url)["models/m0/notes.txt"] == b"theirs"
 
 
 @ANYWHERE

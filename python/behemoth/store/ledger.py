@@ -176,9 +176,10 @@ class Book:
     shared : bool
         Whether other processes may write the same ledger: before each write, what they have
         entered and struck since is read and kept. Of a file that several have sent, the ledger has
-        what the last of them entered. A store has no locks, so if two processes write at the same
-        moment, the changes of the first may be lost until it writes again, which `close` does if it
-        finds them lost. What is lost after that stays lost.
+        what the last of them entered; for this, an entry that replaces another is written at once,
+        and read again. A store has no locks, so if two processes write at the same moment, the
+        changes of the first may be lost until it writes again, which `close` does if it finds them
+        lost. What is lost after that stays lost.
     """
 
     def __init__(
@@ -191,7 +192,8 @@ class Book:
         self._waiting, self._last = 0, time.monotonic()
         self._changes: dict[str, Entry | None] = {}  # by this process; None if struck
         self._unwritten: set[str] = set()  # changes that are not in the store yet
-        # Rows that the store had when an own change was written; None if none.
+        # Rows that the store had when an own change was written, until it was read from there; None
+        # if none.
         self._replaced: defaultdict[str, set[Entry | None]] = defaultdict(set)
 
     @property
@@ -210,12 +212,16 @@ class Book:
     def enter(self, name: str, entry: Entry, *, now: bool = False) -> None:
         """Enter a file that was sent; with `now`, the ledger in the store has it on return."""
         with self._lock:
+            # Written later, it would win over an entry that another process makes in between.
+            replaces = self._shared and self.ledger.files.get(name, entry) != entry
             self.ledger.files[name] = self._changes[name] = entry
             self._unwritten.add(name)
             self._waiting += entry.size
             late = time.monotonic() - self._last > _SECONDS
-            if now or late or self._waiting > _BYTES:
+            if now or late or replaces or self._waiting > _BYTES:
                 self._write()
+            if replaces and (stored := read_ledger(self._place, self._name)) is not None:
+                self._confirm(stored)
 
     def close(self, *, complete: bool) -> None:
         """Write the ledger with all entries; a shared one that is complete, until it has them."""
@@ -271,6 +277,7 @@ class Book:
         stored = read_ledger(self._place, self._name)
         if stored is None or not self._is_this(stored):
             return False
+        self._confirm(stored)
         return any(
             row is not None
             and stored.files.get(name) != row
@@ -281,9 +288,16 @@ class Book:
     def _is_older(self, name: str, there: Entry | None) -> bool:
         """Return whether the row of a file in the store is what an own change replaces.
 
-        After the change was written, another one is of a process that sent the file later.
+        After the change was written, another one is of a process that sent the file later. So is
+        any once the change was read from the store, except that a missing row may still be lost.
         """
         return there is None or there in self._replaced[name]
+
+    def _confirm(self, stored: Ledger) -> None:
+        """Forget what own changes replaced where the store has them; it is of others now."""
+        for name, row in self._changes.items():
+            if name not in self._unwritten and stored.files.get(name) == row:
+                self._replaced.pop(name, None)
 
     def _is_this(self, other: Ledger) -> bool:
         return (other.record, other.identity) == (self.ledger.record, self.ledger.identity)
@@ -293,6 +307,7 @@ class Book:
         stored = read_ledger(self._place, self._name)
         if stored is None or not self._is_this(stored):
             return
+        self._confirm(stored)
         files = dict(stored.files)
         for name, row in self._changes.items():
             there = files.get(name)

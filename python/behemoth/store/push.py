@@ -431,5 +431,6 @@ def _remove_left_over(
             book.strike(gone, now=True)
         book.begin()
         place.remove(gone)
-        book.strike(gone)  # after the removal, so that the next call goes on with it
+        if not merges:  # after the removal, so that the next call goes on with it
+            book.strike(gone)
     return gone
