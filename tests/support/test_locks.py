@@ -48,6 +48,22 @@ def test_a_folder_that_is_removed_while_it_is_made_is_made_again(
         assert held and place.is_dir() and raised == [place]
 
 
+def test_the_folder_of_a_file_that_is_removed_before_the_file_is_made_is_made_again(
+    tmp_path, monkeypatch
+):
+    place, make, removed = tmp_path / "new" / "parts", locks._make, []
+
+    def gone(path):
+        make(path)
+        if not removed:
+            removed.append(path)
+            path.rmdir()
+
+    monkeypatch.setattr(locks, "_make", gone)
+    with lock(place / "file") as held:
+        assert held and (place / "file").is_file() and removed == [place]
+
+
 def test_a_folder_that_is_removed_while_it_is_locked_is_made_again(tmp_path, monkeypatch):
     place, taken, removed = tmp_path / "parts", locks._taken, []
 
@@ -69,6 +85,12 @@ def test_in_a_working_directory_that_was_removed_no_folder_is_made(tmp_path, mon
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(FileNotFoundError), lock_folder(Path("folder"), wait=False):
+        pass
+
+
+def test_a_file_in_a_folder_that_is_always_removed_ends_in_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_make", lambda path: None)
+    with pytest.raises(FileNotFoundError), lock(tmp_path / "new" / "file"):
         pass
 
 

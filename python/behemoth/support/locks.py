@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 from collections.abc import Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,21 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[He
     if path.is_dir():
         descriptor = os.open(path, os.O_RDONLY)
     else:
-        _make(path.parent)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = _opened_file(path)
     try:
         yield _taken(descriptor, path, shared=shared, wait=wait)
     finally:
         os.close(descriptor)
+
+
+def _opened_file(path: Path) -> int:
+    """Open a file that is created, in a folder that other processes may remove meanwhile."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    for _ in range(_ATTEMPTS):
+        _make(path.parent)
+        with suppress(FileNotFoundError):  # the folder was removed again
+            return os.open(path, flags, 0o644)
+    return os.open(path, flags, 0o644)  # whose error says what is missing
 
 
 def _taken(descriptor: int, path: Path, *, shared: bool, wait: bool) -> Held:
