@@ -117,7 +117,11 @@ class Agreement:
         self.ended = True
 
     def close(self) -> None:
-        """Free the connections and threads of the exchange, once no process waits for another."""
+        """Free the connections and threads of the exchange; processes that wait in it then fail.
+
+        They are told that the connection is closed, which a run reports as an `ElsewhereError`.
+        """
+        self._asked = None  # a vote that is under way holds the connections, too
         if self._group is not None:
             dist.destroy_process_group(self._group)
             self._group = None

@@ -180,14 +180,14 @@ class Machine:
 
         After an error of this process alone, for which the others wait, it also leaves the group of
         processes. After a run that all of them have ended, well or not, the group stays until the
-        process ends, for another run. One that was there before the first run is the caller's.
+        process ends, for another run. One that was there before the first run is the caller's, and
+        stays: others that average gradients in it wait until its own limit.
         """
         if self.accelerator is None:
             return
+        self.agreement.close()  # first: in the caller's group it is all that frees the others
         if failed and not self.agreement.ended:
             OWN.leave(self.accelerator)
-        else:
-            self.agreement.close()
 
     @contextmanager
     def settings(self) -> Generator[None]:
