@@ -88,11 +88,13 @@ def main() -> None:
         parser.error(f"size: {given.size}, of which {given.label} edited no written fact")
     if edits.is_empty():
         parser.error(f"label: {given.label}, which edited no written fact")
-    first, second = given.starts[:2]
+    first, second, last = *given.starts[:2], given.starts[-1]
     written = sorted(set(edits["exposures"]))
+    found = ", ".join(map(str, written))
     if not any(first <= level < second for level in written):
-        found = ", ".join(map(str, written))
         parser.error(f"starts: no fact has {first} to {second - 1} exposures; there are {found}")
+    if last > written[-1]:
+        parser.error(f"starts: no fact has {last} exposures or more; there are {found}")
     sys.stdout.write(table(FIRST, list(levels(edits))))
     sys.stdout.write("\n" + table(HEADS, list(ratios(edits, given.starts))))
 

@@ -76,6 +76,7 @@ def test_a_doubling_counts_only_within_the_range():
         (("rome", 2, 32), "label: rome, allowed: LoRA"),
         (("LoRA, rank 1", 1, 2), "starts: no fact has 1 to 1 exposures; there are 2, 4, 8"),
         (("LoRA, rank 1", 10, 12, 32), "starts: no fact has 10 to 11 exposures; there are 2"),
+        (("LoRA, rank 1", 2, 1000), "starts: no fact has 1000 exposures or more; there are 2, 4"),
     ],
 )
 def test_refusals(given, said):
