@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta, LowRank
 from behemoth.edit.bounds import FROM_0, Bounds, at_least
-from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, WORDINGS, EditedRows
+from behemoth.edit.memory_budget import (
+    ACTIVATIONS,
+    SENTENCE,
+    WORDINGS,
+    EditedRows,
+    longest_answers,
+)
 from behemoth.edit.parametrise import change_bytes, chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
@@ -171,7 +177,7 @@ class LocateAndEdit(TargetBudget, ABC):
     def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
         """Return the bytes of factors with a column for each key, as `sites` states them."""
         at_subjects = self.token == "subject"
-        keys = sum(len(plan) if at_subjects else EditedRows.of(plan).longest for plan in plans)
+        keys = sum(len(plan) if at_subjects else longest_answers(plan) for plan in plans)
         architecture = Architecture.of(model)
         names = [f"{architecture.mlp_out(layer)}.weight" for layer in self._layers(model)]
         return change_bytes(model, names, keys)
