@@ -51,7 +51,7 @@ def open_source(
     with renamed(directory=name):
         if not is_edit(path):
             return path, read_model_source(path, corpus), None
-        edit = read_edit(path, url_or_none(place))
+        edit = _with_failures(read_edit(path, url_or_none(place)))
         return path, edit.open_run(corpus), edit
 
 
@@ -65,7 +65,9 @@ def failed_edits(place: str | PathLike[str]) -> int:
     from behemoth.edit.record import read_edit
 
     path = at_hand("source", place, "a training run, a model or an edit directory")
-    return read_edit(path, url_or_none(place)).failed_edits if is_edit(path) else 0
+    if not is_edit(path):
+        return 0
+    return _with_failures(read_edit(path, url_or_none(place))).failed_edits
 
 
 def check_plan(plan: EditPlan, run: ModelSource, edit: EditRecord | None) -> None:
@@ -129,6 +131,20 @@ def check_shape(path: Path, twin: ModelSource, run: ModelSource) -> None:
     if _shape("twin", twin) != _shape("source", run):
         allowed = f"a twin of the run, trained as {run.directory} was"
         raise ArgumentError("twin", f"{path}, a model of another size", allowed)
+
+
+def _with_failures(edit: EditRecord) -> EditRecord:
+    """Return a record with the edits that failed beside others of their batch.
+
+    Records of earlier versions do not name them, unlike the trace of the delta.
+    """
+    from behemoth.delta.delta import EditDelta
+    from behemoth.edit.record import failures_within
+
+    if edit.single or edit.failed:
+        return edit
+    delta = EditDelta.load_record(edit.delta_place(None))
+    return replace(edit, failed=tuple(failures_within(delta)))
 
 
 def _shape(name: str, source: ModelSource) -> tuple[Size, object]:
