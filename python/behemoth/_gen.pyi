@@ -272,8 +272,11 @@ class Decoder:
         Ends may be equal, but must not decrease.
         """
 
-    def joined(self, tokens: _Tokens, ends: _U64) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-        """Decode documents like `texts`; return the joined UTF-8 and the end of each text in it."""
+    def write_parquet(self, path: str | PathLike[str], tokens: _Tokens) -> str:
+        """Write a Parquet file of complete documents, as `parquet_documents` returns it.
+
+        Returns the BLAKE3 digest of the file, as 64 hexadecimal digits.
+        """
 
 @final
 class Background:

@@ -1,6 +1,7 @@
 """Text by tables of bytes is the text that a token at a time gives, for every kind of tokenizer."""
 
 import numpy as np
+import polars as pl
 import pytest
 import tokenizers
 from tokenizers import AddedToken, Tokenizer, decoders, models
@@ -72,14 +73,16 @@ def documents_of(tokens, end):
     return [piece[:-1] for piece in np.split(tokens, ends)[: len(ends)]], ends.astype(np.uint64)
 
 
-def check(decoder, decode, tokens, end):
-    """Hold texts and lines to those of single documents."""
+def check(decoder, decode, tokens, end, folder):
+    """Hold texts, lines and the texts of a Parquet file to those of single documents."""
     documents, ends = documents_of(tokens, end)
     expected = [decode(document.tolist()) for document in documents]
     assert decoder.texts(tokens, ends) == expected
-    joined, stops = decoder.joined(tokens, ends)
-    assert bytes(joined) == "".join(expected).encode()
-    assert stops.tolist() == np.cumsum([len(text.encode()) for text in expected]).tolist()
+    file = folder / "documents.parquet"
+    assert decoder.write_parquet(file, tokens[: int(ends[-1])]) == _gen.digest_file(file)
+    frame = pl.read_parquet(file)
+    assert frame["text"].to_list() == expected
+    assert [row[:-1] for row in frame["input_ids"].to_list()] == [row.tolist() for row in documents]
     lines = "".join(f"{' '.join(text.splitlines())}\n" for text in expected)
     assert bytes(decoder.lines(tokens)) == lines.encode()
 
@@ -89,7 +92,7 @@ def check(decoder, decode, tokens, end):
     [(byte_level, True), (pieces, True), (word_pieces, True), (words, True),
      (byte_fallback, False), (suffixes, False)],
 )  # fmt: skip
-def test_tokenizers_of_others(make, native):
+def test_tokenizers_of_others(make, native, tmp_path):
     tokenizer = text_tokenizer(make())
     decoder = text_decoder(tokenizer, tokenizer.end_of_document)
     assert isinstance(decoder, _gen.Decoder) == native
@@ -97,28 +100,28 @@ def test_tokenizers_of_others(make, native):
     for dtype in (np.uint16, np.uint32):
         tokens = random.integers(0, tokenizer.size, 6000).astype(dtype)
         tokens[random.random(len(tokens)) < 0.1] = tokenizer.end_of_document
-        check(decoder, tokenizer.decode, tokens, tokenizer.end_of_document)
+        check(decoder, tokenizer.decode, tokens, tokenizer.end_of_document, tmp_path)
     nothing = np.empty(0, np.uint16)
     assert len(decoder.lines(nothing)) == 0
     assert decoder.texts(nothing, np.empty(0, np.uint64)) == []
 
 
-def test_a_table_that_the_library_does_not_agree_with_is_not_used(monkeypatch):
+def test_a_table_that_the_library_does_not_agree_with_is_not_used(monkeypatch, tmp_path):
     monkeypatch.setattr("behemoth.corpus.decoding._bytes_of", lambda name: b"?")
     tokenizer = text_tokenizer(byte_level())
     end = tokenizer.end_of_document
     decoder = text_decoder(tokenizer, end)
     assert not isinstance(decoder, _gen.Decoder)
-    check(decoder, tokenizer.decode, np.array([70, 80, end, 90, end], np.uint16), end)
+    check(decoder, tokenizer.decode, np.array([70, 80, end, 90, end], np.uint16), end, tmp_path)
 
 
 @pytest.mark.parametrize("grammar", [None, "bios-en"])
 @pytest.mark.parametrize("filler", [None, "zipf:tokens=2000"])
-def test_corpora(grammar, filler):
+def test_corpora(grammar, filler, tmp_path):
     world = bh.World(40, 3, 6) if grammar is None else bh.Grammar.named(grammar).world(40)
     corpus = bh.Corpus(world, exposures=3, order="bios", filler=filler, grammar=grammar)
     tokens = corpus.tokens(0, corpus.num_documents)
-    check(corpus.decoder, corpus.decode, tokens, corpus.end_of_document)
+    check(corpus.decoder, corpus.decode, tokens, corpus.end_of_document, tmp_path)
     documents, _ = documents_of(tokens, corpus.end_of_document)
     # Half of the documents, so that the others are looked for in their own places.
     start = corpus.num_documents // 2
@@ -126,11 +129,15 @@ def test_corpora(grammar, filler):
     assert corpus.texts(start, corpus.num_documents) == texts[start:]
 
 
-def test_tokens_that_there_are_not_are_refused():
+def test_tokens_that_there_are_not_are_refused(tmp_path):
     decoder = bh.Corpus(bh.World(5, 1, 2)).decoder
     for call in (decoder.lines, lambda t: decoder.texts(t, np.array([2], np.uint64))):
         with pytest.raises(ArgumentError, match="ids below"):
             call(np.array([60_000, 0], np.uint16))
+    with pytest.raises(ArgumentError, match="'tokens': got 2 tokens after the last end"):
+        decoder.write_parquet(tmp_path / "open.parquet", np.array([1, 0, 1, 1], np.uint16))
+    with pytest.raises(FileNotFoundError):
+        decoder.write_parquet(tmp_path / "none" / "a.parquet", np.array([1, 0], np.uint16))
     with pytest.raises(TypeError, match="uint16 or uint32"):
         decoder.lines(np.array([1.0, 0.0]))
 

@@ -9,7 +9,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from behemoth import Corpus, Documents, Grammar, World
+from behemoth._gen import digest_file
 from behemoth.export import FORMATS, export, get_format
+from behemoth.export.inspection import read_export_sums
 
 BLOCK = 100
 
@@ -129,6 +131,8 @@ def test_parquet_has_the_text_and_the_tokens_of_each_document(exported, corpus, 
     out, tokens = exported("parquet")
     files = sorted(out.glob("*.parquet"))
     assert len(files) > len(list((corpus[0] / "tokens").glob("*.bin")))
+    sums = read_export_sums(out)  # of what was to be written, computed before it was
+    assert [sums[file.name]["blake3"] for file in files] == list(map(digest_file, files))
     frame = pl.concat([pl.read_parquet(file) for file in files])
     assert frame["input_ids"].explode().to_list() == tokens.tolist()
     assert (frame["input_ids"].list.last() == 0).all()

@@ -72,7 +72,7 @@ impl Table {
 
     /// Appends a token; returns whether it is odd.
     #[inline(always)]
-    fn write(&self, token: u32, out: &mut Out) -> Result<bool> {
+    fn write(&self, token: u32, out: &mut Bytes) -> Result<bool> {
         let Some(piece) = self.pieces.get(token as usize) else {
             let allowed = format!("ids below {}", self.pieces.len());
             return Err(Error::argument("tokens", token, allowed));
@@ -88,18 +88,35 @@ impl Table {
 }
 
 /// A growing buffer of bytes with space for a slot at its end.
-struct Out {
+pub(crate) struct Bytes {
     bytes: Vec<u8>,
     length: usize,
 }
 
-impl Out {
+impl Bytes {
     /// Creates a buffer for a number of tokens of about six bytes each.
     fn new(tokens: usize) -> Self {
-        Out {
-            bytes: vec![0; tokens * 6 + SLOT],
+        Bytes::with_room(tokens * 6)
+    }
+
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Bytes {
+            bytes: vec![0; bytes + SLOT],
             length: 0,
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn written_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+
+    /// Forgets what was written after the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
     }
 
     #[inline(always)]
@@ -117,7 +134,7 @@ impl Out {
         self.bytes.resize(size, 0);
     }
 
-    fn long(&mut self, bytes: &[u8]) {
+    pub(crate) fn long(&mut self, bytes: &[u8]) {
         if self.bytes.len() < self.length + bytes.len() {
             self.grow(bytes.len());
         }
@@ -181,7 +198,7 @@ impl Decoder {
     ///
     /// Returns [`Error::Argument`] if a token is not in the table.
     pub fn lines<T: Token + Into<u32>>(&self, tokens: &[T]) -> Result<Vec<u8>> {
-        let mut out = Out::new(tokens.len());
+        let mut out = Bytes::new(tokens.len());
         let mut at = 0;
         let mut last = 0;
         while let Some(&token) = tokens.get(at) {
@@ -211,6 +228,35 @@ impl Decoder {
         Ok(out.finish())
     }
 
+    /// Appends the first of the documents in `tokens`, without its end; returns the number of its
+    /// tokens, its end among them.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if it does not end, or a token is not in the table.
+    pub(crate) fn document<T: Token + Into<u32>>(
+        &self,
+        tokens: &[T],
+        out: &mut Bytes,
+    ) -> Result<usize> {
+        let begin = out.length;
+        let mut odd = false;
+        let mut table = &self.opening;
+        for (at, &token) in tokens.iter().enumerate() {
+            let token: u32 = token.into();
+            if token == self.end {
+                if odd {
+                    out.replace_invalid(begin);
+                }
+                return Ok(at + 1);
+            }
+            odd |= table.write(token, out)?;
+            table = &self.within;
+        }
+        let got = format!("{} tokens after the last end", tokens.len());
+        Err(Error::argument("tokens", got, "complete documents"))
+    }
+
     /// Decodes ranges of tokens to texts; returns them joined, with the end offset of each in bytes.
     ///
     /// # Errors
@@ -223,7 +269,7 @@ impl Decoder {
         ranges: impl Iterator<Item = Range<usize>>,
     ) -> Result<(String, Vec<u64>)> {
         let mut ends = Vec::new();
-        let mut out = Out::new(tokens.len());
+        let mut out = Bytes::new(tokens.len());
         for range in ranges {
             let Some(own) = tokens.get(range.clone()) else {
                 let got = format!("tokens {} to {}", range.start, range.end);

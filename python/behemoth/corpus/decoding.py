@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,10 +53,14 @@ class Decoder(Protocol):
         """
         ...
 
-    def joined(
-        self, tokens: NDArray[Any], ends: NDArray[np.uint64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-        """Return the texts of `texts` as UTF-8, joined, and the end of each in bytes."""
+    def write_parquet(self, path: Path, tokens: NDArray[Any]) -> str:
+        """Write a Parquet file of complete documents: their texts, and their tokens with the ends.
+
+        Returns
+        -------
+        str
+            BLAKE3 digest of the file.
+        """
         ...
 
 
@@ -112,11 +117,13 @@ class _Library:
         documents = [ids[a : max(a, b - 1)] for a, b in pairwise([0, *stops])]
         return self._tokenizer.decode_batch(documents)
 
-    def joined(
-        self, tokens: NDArray[Any], ends: NDArray[Any]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    def write_parquet(self, path: Path, tokens: NDArray[Any]) -> str:
+        ends = (np.flatnonzero(tokens == self._end) + 1).astype(np.uint64)
         texts = [text.encode() for text in self.texts(tokens, ends)]
-        return np.frombuffer(b"".join(texts), np.uint8), _ends(map(len, texts))
+        joined = np.frombuffer(b"".join(texts), np.uint8)
+        file = _gen.parquet_documents(joined, _ends(map(len, texts)), tokens, ends)
+        path.write_bytes(file.data)
+        return _gen.digest(file)
 
 
 def _table(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]] | None:

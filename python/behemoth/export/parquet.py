@@ -1,9 +1,10 @@
 """Parquet: one row per document with its text and its tokens; ``datasets`` loads it.
 
 Columns: ``text`` (String, as `Corpus.decode` returns it, without the end-of-document token) and
-``input_ids`` (List of UInt16 or UInt32, with it). A file has about four million tokens, because
-files are made in memory, in the engine: frames of polars took two to four times as long, to make
-strings of Python and to compress the tokens.
+``input_ids`` (List of UInt16 or UInt32, with it). A file has about four million tokens. Files are
+made in the engine: frames of polars took two to four times as long, to make strings of Python and
+to compress the tokens. A thread writes and syncs the file that it makes, so that the disk works
+while other files are made, and hashes it while its bytes are in the processor's cache.
 """
 
 from __future__ import annotations
@@ -11,19 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from behemoth import _gen
 from behemoth.support.ahead import ahead
 from behemoth.support.files import replacing
 from behemoth.support.provenance import cores
 
+from .inspection import identity
 from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, Tokens
 
 _PIECE = 1 << 22  # tokens of a file
-_THREADS = 8  # at most: each has a file in memory, about 100 MB
+_SYNCING = 2  # more threads than cores: a thread that waits for the disk needs none
+_THREADS = 8  # at most: each has some megabytes, or 100 MB if a tokenizer's library decodes
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
@@ -33,17 +32,16 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
             if not target.exists():
                 yield target, tokens
 
-    decoder, end = source.corpus.decoder, shard.end_of_document
+    decoder = source.corpus.decoder
 
-    def made(piece: tuple[Path, Tokens]) -> tuple[Path, NDArray[np.uint8]]:
+    def made(piece: tuple[Path, Tokens]) -> tuple[Path, str]:
         target, tokens = piece
-        ends = (np.flatnonzero(tokens == end) + 1).astype(np.uint64)
-        texts, text_ends = decoder.joined(tokens, ends)
-        return target, _gen.parquet_documents(texts, text_ends, tokens, ends)
-
-    for target, file in ahead(made, missing(), min(cores(), _THREADS)):
         with replacing(target) as temporary:
-            temporary.write_bytes(file.data)
+            digest = decoder.write_parquet(temporary, tokens)
+        return target, digest
+
+    for target, digest in ahead(made, missing(), min(cores() + _SYNCING, _THREADS)):
+        source.digests[identity(target.stat())] = digest
 
 
 FORMAT = Format(

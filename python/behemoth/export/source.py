@@ -117,7 +117,8 @@ class Source:
     shards : list of Shard
     tokens : int
     digests : dict
-        BLAKE3 of the shards, by the `identity` of the file; empty within `unchecked`.
+        BLAKE3 of the shards, by the `identity` of the file; empty within `unchecked`. A format adds
+        those of files that it hashed while it made them.
 
     Raises
     ------

@@ -69,16 +69,16 @@ fn write_element(fields: &mut Fields<'_>, element: &Element) {
     }
 }
 
-/// Appends the metadata of a file, its length and the closing magic number.
-pub(super) fn write_footer(out: &mut Vec<u8>, columns: &[Column; 2], rows: usize, bits: usize) {
-    let begin = out.len();
+/// Returns the metadata of a file, its length and the closing magic number.
+pub(super) fn footer(columns: &[Column; 2], rows: usize, bits: usize) -> Vec<u8> {
+    let mut out = Vec::new();
     let about: [(i32, &[&str]); 2] = [
         (code::BYTE_ARRAY, &["text"]),
         (code::INT32, &["input_ids", "list", "element"]),
     ];
     let described: Vec<_> = about.iter().zip(columns).collect();
     let sum = |size: fn(&Column) -> usize| columns.iter().map(size).sum::<usize>() as i64;
-    Fields::write(out, |file| {
+    Fields::write(&mut out, |file| {
         file.i32(1, 1);
         file.structs(2, &schema(bits), write_element);
         file.i64(3, rows as i64);
@@ -104,7 +104,8 @@ pub(super) fn write_footer(out: &mut Vec<u8>, columns: &[Column; 2], rows: usize
         });
         file.text(6, "behemoth-gen");
     });
-    let length = (out.len() - begin) as u32;
+    let length = out.len() as u32;
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(super::MAGIC);
+    out
 }

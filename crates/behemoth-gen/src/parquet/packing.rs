@@ -28,21 +28,50 @@ pub(super) fn level_bits(out: &mut Vec<u8>, count: usize, starts: impl Iterator<
 /// bits.
 pub(super) fn indices<T: Token + Into<u32>>(out: &mut Vec<u8>, tokens: &[T], bits: u32) {
     packed_header(out, tokens.len());
-    let stop = out.len() + tokens.len().div_ceil(8) * bits as usize;
-    out.reserve(stop + 8 - out.len());
-    let (mut held, mut filled) = (0u64, 0);
-    for &token in tokens {
-        let id: u32 = token.into();
-        held |= u64::from(id) << filled;
-        filled += bits;
-        if filled >= 32 {
-            out.extend_from_slice(&(held as u32).to_le_bytes());
-            held >>= 32;
-            filled -= 32;
-        }
+    let first = out.len();
+    let group = bits as usize;
+    let stop = first + tokens.len().div_ceil(8) * group;
+    // Each group of eight is written as whole words, the last of which reach beyond it.
+    out.resize(stop + 32, 0);
+    let mut rest = &mut out[first..];
+    let groups = tokens.chunks_exact(8);
+    let last = groups.remainder();
+    for ids in groups {
+        let ids: &[T; 8] = ids.try_into().expect("chunks of eight");
+        rest = pack(rest, ids, bits);
     }
-    out.extend_from_slice(&held.to_le_bytes());
-    out.resize(stop, 0);
+    if !last.is_empty() {
+        let mut ids = [T::default(); 8];
+        ids[..last.len()].copy_from_slice(last);
+        pack(rest, &ids, bits);
+    }
+    out.truncate(stop);
+}
+
+/// Packs eight ids at the beginning of `out`, which has 32 bytes; returns what follows them.
+#[inline(always)]
+fn pack<'a, T: Token + Into<u32>>(out: &'a mut [u8], ids: &[T; 8], bits: u32) -> &'a mut [u8] {
+    let pair = |at: usize| {
+        let (low, high): (u32, u32) = (ids[at].into(), ids[at + 1].into());
+        u64::from(low) | u64::from(high) << bits
+    };
+    if bits <= 16 {
+        let four = |at: usize| pair(at) | pair(at + 2) << (2 * bits);
+        let eight = u128::from(four(0)) | u128::from(four(4)) << (4 * bits);
+        out[..16].copy_from_slice(&eight.to_le_bytes());
+    } else {
+        let four = |at: usize| u128::from(pair(at)) | u128::from(pair(at + 2)) << (2 * bits);
+        let (low, high) = (four(0), four(4));
+        out[..16].copy_from_slice(&low.to_le_bytes());
+        // The first four ids end within a byte if their number of bits is odd: then below 128.
+        let ended = bits / 2;
+        let second = match bits % 2 {
+            0 => high,
+            _ => high << 4 | low >> (8 * ended),
+        };
+        out[ended as usize..][..16].copy_from_slice(&second.to_le_bytes());
+    }
+    &mut out[bits as usize..]
 }
 
 /// Appends the header of packed numbers, which are counted in groups of eight.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::code;
 use super::thrift::Fields;
+use super::words::Words;
 use crate::error::{Error, Result};
 
 /// One written column, as the footer describes it.
@@ -19,22 +20,59 @@ pub(super) struct Column {
     pub(super) plain: usize,
 }
 
-/// A column that is being written.
-pub(super) struct Pages<'a> {
-    pub(super) out: &'a mut Vec<u8>,
-    begin: usize,
-    codec: i32,
-    plain: usize,
+/// Where the bytes of a file go, in order.
+pub(super) struct Output<'a> {
+    /// The number of bytes so far.
+    pub(super) length: usize,
+    take: &'a mut dyn FnMut(&[u8]) -> Result<()>,
 }
 
-impl<'a> Pages<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>, codec: i32) -> Self {
-        let begin = out.len();
+impl<'a> Output<'a> {
+    pub(super) fn new(take: &'a mut dyn FnMut(&[u8]) -> Result<()>) -> Self {
+        Output { length: 0, take }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.length += bytes.len();
+        (self.take)(bytes)
+    }
+}
+
+/// How pages are stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Storage {
+    Plain,
+    Compressed,
+    /// Compressed as words if they have some.
+    Words,
+}
+
+/// A column that is being written.
+pub(super) struct Pages<'a, 'b> {
+    pub(super) out: &'a mut Output<'b>,
+    begin: usize,
+    storage: Storage,
+    plain: usize,
+    /// For the header of a page and for its compressed bytes; fresh memory for each page would cost
+    /// about as much as its packing.
+    header: Vec<u8>,
+    stored: Vec<u8>,
+    encoder: snap::raw::Encoder,
+    words: Words,
+}
+
+impl<'a, 'b> Pages<'a, 'b> {
+    pub(super) fn new(out: &'a mut Output<'b>, storage: Storage) -> Self {
+        let begin = out.length;
         Pages {
             out,
             begin,
-            codec,
+            storage,
             plain: 0,
+            header: Vec::new(),
+            stored: Vec::new(),
+            encoder: snap::raw::Encoder::new(),
+            words: Words::new(),
         }
     }
 
@@ -63,26 +101,30 @@ impl<'a> Pages<'a> {
     }
 
     fn page(&mut self, page: &[u8], kind: i32, about: impl FnOnce(&mut Fields<'_>)) -> Result<()> {
-        let compressed;
-        let stored = if self.codec == code::SNAPPY {
-            let made = snap::raw::Encoder::new().compress_vec(page);
-            compressed = made.map_err(|_| too_large(page.len()))?;
-            &compressed
-        } else {
-            page
-        };
         let size = |bytes: usize| i32::try_from(bytes).map_err(|_| too_large(bytes));
-        let (plain_size, stored_size) = (size(page.len())?, size(stored.len())?);
-        let begin = self.out.len();
-        Fields::write(self.out, |header| {
+        let plain_size = size(page.len())?;
+        let stored = if self.storage == Storage::Plain {
+            page
+        } else if self.storage == Storage::Words && Words::suit(page) {
+            self.words.compress(page)
+        } else {
+            let room = snap::raw::max_compress_len(page.len());
+            self.stored.resize(room.max(self.stored.len()), 0);
+            let made = self.encoder.compress(page, &mut self.stored);
+            let length = made.map_err(|_| too_large(page.len()))?;
+            &self.stored[..length]
+        };
+        let stored_size = size(stored.len())?;
+        self.header.clear();
+        Fields::write(&mut self.header, |header| {
             header.i32(1, kind);
             header.i32(2, plain_size);
             header.i32(3, stored_size);
             about(header);
         });
-        self.plain += self.out.len() - begin + page.len();
-        self.out.extend_from_slice(stored);
-        Ok(())
+        self.plain += self.header.len() + page.len();
+        self.out.write(&self.header)?;
+        self.out.write(stored)
     }
 
     pub(super) fn finish(
@@ -92,12 +134,15 @@ impl<'a> Pages<'a> {
         dictionary: Option<usize>,
     ) -> Column {
         Column {
-            codec: self.codec,
+            codec: match self.storage {
+                Storage::Plain => code::UNCOMPRESSED,
+                Storage::Compressed | Storage::Words => code::SNAPPY,
+            },
             encodings,
             values,
             first: dictionary.unwrap_or(self.begin),
             dictionary: dictionary.map(|_| self.begin),
-            compressed: self.out.len() - self.begin,
+            compressed: self.out.length - self.begin,
             plain: self.plain,
         }
     }

@@ -1,5 +1,9 @@
 //! `behemoth._gen.Decoder`.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -8,9 +12,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use super::arguments::slice;
 use crate::decode::Decoder as Engine;
 use crate::error::Error;
-
-/// Joined UTF-8, and the end of each text in it.
-type Joined<'py> = (Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u64>>);
+use crate::parquet;
 
 /// A decoder of documents to text.
 #[pyclass(module = "behemoth._gen", frozen)]
@@ -84,15 +86,27 @@ impl Decoder {
         PyList::new(py, texts)
     }
 
-    /// Decodes documents like `texts`, to the joined UTF-8 and the end of each text in it.
-    fn joined<'py>(
+    /// Writes a Parquet file of documents; returns its BLAKE3 digest as 64 hexadecimal digits.
+    fn write_parquet(
         &self,
-        py: Python<'py>,
-        tokens: &Bound<'py, PyUntypedArray>,
-        ends: PyReadonlyArray1<'py, u64>,
-    ) -> PyResult<Joined<'py>> {
-        let (text, ends) = self.decoded(py, tokens, slice(&ends)?)?;
-        Ok((text.into_bytes().into_pyarray(py), ends.into_pyarray(py)))
+        py: Python<'_>,
+        path: PathBuf,
+        tokens: &Bound<'_, PyUntypedArray>,
+    ) -> PyResult<String> {
+        let failed = |error| Error::io("write", &path)(error);
+        with_tokens!(tokens, |tokens| {
+            let digest = py.detach(|| {
+                let mut file = File::create(&path).map_err(failed)?;
+                // Hashed while they are in the cache: a file that is read again takes twice as long.
+                let mut hasher = blake3::Hasher::new();
+                parquet::decoded(&self.inner, tokens, &mut |bytes| {
+                    hasher.update(bytes);
+                    file.write_all(bytes).map_err(failed)
+                })?;
+                Ok::<_, Error>(hasher.finalize())
+            })?;
+            Ok(digest.to_hex().to_string())
+        })
     }
 }
 
