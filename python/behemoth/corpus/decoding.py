@@ -121,8 +121,8 @@ class _Library:
         ends = (np.flatnonzero(tokens == self._end) + 1).astype(np.uint64)
         texts = [text.encode() for text in self.texts(tokens, ends)]
         joined = np.frombuffer(b"".join(texts), np.uint8)
-        file = _gen.parquet_documents(joined, _ends(map(len, texts)), tokens, ends)
-        path.write_bytes(file.data)
+        file = _gen.parquet_documents(joined, _ends(map(len, texts)), tokens, ends).tobytes()
+        path.write_bytes(file)
         return _gen.digest(file)
 
 
