@@ -19,11 +19,11 @@ def bench_of(rows, *, objects=16):
     frame = pl.DataFrame(
         [
             {"fact": fact, "link": False, "subject": fact, "relation": 0, "exposures": exposures,
-             "log_probability": value, "held_out": False, "exact_match": True,
+             "log_probability": value, "held_out": False, "seen": None, "exact_match": True,
              "valid_object": True}
             for fact, (exposures, value) in enumerate(rows)
         ],
-        schema_overrides={"log_probability": pl.Float64},
+        schema_overrides={"log_probability": pl.Float64, "seen": pl.Boolean},
     )  # fmt: skip
     world = SimpleNamespace(relation_table=[{"relation": 0, "objects": objects}])
     run = SimpleNamespace(corpus=SimpleNamespace(world=world), parameters_without_embedding=100)
@@ -110,3 +110,23 @@ def test_recall_of_written_facts_excludes_those_that_are_never_written():
     found = measures(bench)
     assert found["recall"].find(bench) == 0.5 and found["recall_written"].find(bench) == 1.0
     assert "never written" in found["recall"].meaning
+
+
+def test_questions_that_the_corpus_does_not_ask_are_no_written_wordings():
+    bench = bench_of([(4, 0.0), (4, 0.0)])
+    bench.mean = lambda rows, value, _: rows.select(value.mean()).item()
+    wrong = {"exact_match": pl.lit(False), "valid_object": pl.lit(False),
+             "log_probability": pl.lit(-9.0)}  # fmt: skip
+    unasked = bench.recall.with_columns(seen=pl.lit(False), **wrong)
+    also = unasked.with_columns(held_out=pl.lit(True))
+    asked = bench.recall.with_columns(seen=pl.lit(True))
+    bits = measures(bench)["bits_per_fact"].find(bench).value
+    bench.recall = pl.concat([bench.recall, asked, unasked, also])
+    found = measures(bench)
+    for name in ("recall", "recall_written", "recall_exposures_4", "valid_object"):
+        assert found[name].find(bench) == 1.0, name
+    assert found["bits_per_fact"].find(bench).value == pytest.approx(bits)
+    assert found["recall_unasked"].find(bench) == 0.0
+    assert found["recall_held_out"].find(bench) is None
+    bench.recall = bench.recall.vstack(asked.with_columns(held_out=pl.lit(True)))
+    assert found["recall_held_out"].find(bench) == 1.0

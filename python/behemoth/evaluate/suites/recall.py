@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -26,30 +26,47 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "recall",
             "free generation gives the object, in written wordings; over all facts, "
             "including those that are never written",
-            _recall(False),
+            lambda bench: _recall(bench, _written(), "wordings of this kind"),
+            version=2,  # 1: with questions that the corpus does not ask
             beside=True,
         ),
         Measure(
             "recall_held_out",
             "the same in wordings that are never written",
-            _recall(True),
+            lambda bench: _recall(bench, _asked() & pl.col("held_out"), "wordings of this kind"),
+            version=2,
+            beside=True,
+        ),
+        Measure(
+            "recall_unasked",
+            "free generation answers questions about subjects that the corpus asks no questions "
+            "about (arXiv 2309.14316)",
+            lambda bench: _recall(bench, ~_asked(), "subjects that the corpus does not ask about"),
             beside=True,
         ),
         Measure(
             "valid_object",
-            "free generation gives some object of the relation",
-            lambda bench: bench.mean(bench.recall, pl.col("valid_object"), "probes"),
+            "free generation gives some object of the relation, in all wordings but questions "
+            "about subjects that the corpus asks no questions about",
+            lambda bench: bench.mean(
+                bench.recall.filter(_asked()), pl.col("valid_object"), "probes"
+            ),
+            version=2,
         ),
-        Measure("recall_written", "recall of facts that are written at all", _recall_written),
+        Measure(
+            "recall_written",
+            "recall of facts that are written at all",
+            lambda bench: _recall(bench, _written() & (pl.col("exposures") > 0), "written facts"),
+            version=2,
+        ),
         *(
             Measure(
                 f"recall_exposures_{level.name}",
                 f"recall of facts written {level.text} times",
-                lambda bench, level=level: bench.mean(
-                    bench.recall.filter(~pl.col("held_out"), level.condition),
-                    pl.col("exact_match"),
-                    "probes in written wordings",
+                lambda bench, level=level: _recall(
+                    bench, _written() & level.condition, "probes in written wordings"
                 ),
+                version=2,
             )
             for level in levels
         ),
@@ -58,13 +75,16 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "mean over written facts of log2(objects) + log2 p(object); numbers of exposures whose "
             "own mean is negative count as 0 (arXiv 2404.05405, section 2)",
             _bits,
-            version=2,  # 1: clipped over all exposures together, without facts that are not finite
+            # 1: clipped over all exposures together, without facts that are not finite; 2: with
+            # questions that the corpus does not ask
+            version=3,
         ),
         *(
             Measure(
                 f"bits_exposures_{level.name}",
                 f"bits_per_fact of facts written {level.text} times",
                 lambda bench, level=level: _bits(bench, level),
+                version=2,
             )
             for level in levels
             if level.low > 0
@@ -73,22 +93,26 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "bits_per_parameter",
             "total over all written facts, per parameter without the embeddings",
             _bits_per_parameter,
-            version=2,
+            version=3,
         ),
     )
 
 
-def _recall(held_out: bool) -> Callable[[Bench], Found]:
-    def find(bench: Bench) -> Found:
-        rows = bench.recall.filter(held_out=held_out)
-        return bench.mean(rows, pl.col("exact_match"), "wordings of this kind")
+def _asked() -> pl.Expr:
+    """Return what holds for all rows but questions that the corpus does not ask of their subject.
 
-    return find
+    A grammar has questions even if no corpus of it asks any: they are probes of knowledge that is
+    extracted in a form that the model has never seen, and no written wordings.
+    """
+    return pl.col("seen").fill_null(True)
 
 
-def _recall_written(bench: Bench) -> Found:
-    rows = bench.recall.filter(~pl.col("held_out"), pl.col("exposures") > 0)
-    return bench.mean(rows, pl.col("exact_match"), "written facts")
+def _written() -> pl.Expr:
+    return _asked() & ~pl.col("held_out")
+
+
+def _recall(bench: Bench, rows: pl.Expr, needs: str) -> Found:
+    return bench.mean(bench.recall.filter(rows), pl.col("exact_match"), needs)
 
 
 def _bits(bench: Bench, level: Level | None = None) -> Found:
@@ -100,7 +124,7 @@ def _bits(bench: Bench, level: Level | None = None) -> Found:
     count = pl.col("relation").replace_strict(objects, return_dtype=pl.Float64)
     facts = (
         bench.recall.filter(
-            ~pl.col("held_out"),
+            _written(),
             pl.col("exposures") > 0,
             pl.lit(True) if level is None else level.condition,
         )
