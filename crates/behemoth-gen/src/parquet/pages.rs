@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::code;
 use super::thrift::Fields;
-use super::words::Words;
 use crate::error::{Error, Result};
 
 /// One written column, as the footer describes it.
@@ -43,8 +42,6 @@ impl<'a> Output<'a> {
 pub(super) enum Storage {
     Plain,
     Compressed,
-    /// Compressed as words if they have some.
-    Words,
 }
 
 /// A column that is being written.
@@ -58,7 +55,6 @@ pub(super) struct Pages<'a, 'b> {
     header: Vec<u8>,
     stored: Vec<u8>,
     encoder: snap::raw::Encoder,
-    words: Words,
 }
 
 impl<'a, 'b> Pages<'a, 'b> {
@@ -72,7 +68,6 @@ impl<'a, 'b> Pages<'a, 'b> {
             header: Vec::new(),
             stored: Vec::new(),
             encoder: snap::raw::Encoder::new(),
-            words: Words::new(),
         }
     }
 
@@ -105,8 +100,6 @@ impl<'a, 'b> Pages<'a, 'b> {
         let plain_size = size(page.len())?;
         let stored = if self.storage == Storage::Plain {
             page
-        } else if self.storage == Storage::Words && Words::suit(page) {
-            self.words.compress(page)
         } else {
             let room = snap::raw::max_compress_len(page.len());
             self.stored.resize(room.max(self.stored.len()), 0);
@@ -136,7 +129,7 @@ impl<'a, 'b> Pages<'a, 'b> {
         Column {
             codec: match self.storage {
                 Storage::Plain => code::UNCOMPRESSED,
-                Storage::Compressed | Storage::Words => code::SNAPPY,
+                Storage::Compressed => code::SNAPPY,
             },
             encodings,
             values,
