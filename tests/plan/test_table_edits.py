@@ -115,6 +115,36 @@ def test_relations_of_a_grammar_have_their_keys():
         bh.plan(corpus, facts={"subject": [2], "relation": ["shoes"]}, **SMALL)
 
 
+def test_the_edits_of_a_plan_are_the_same_edits_as_a_table(corpus):
+    plan = bh.plan(corpus, edits=8, seed=3, **SMALL)
+    again = bh.plan(corpus, facts=plan.edits, seed=4, **SMALL)
+    assert again.edits.equals(plan.edits)
+    other = {"fact": [23, 28], "new_object": [3, None]}
+    named = {"fact": [23, 28], "object": [3, None]}
+    plans = [bh.plan(corpus, facts=facts, **SMALL) for facts in (other, named)]
+    assert plans[0].plan_hash == plans[1].plan_hash
+
+
+@pytest.mark.parametrize("name", ["target", "target_new", "Object", "new object", "objcet"])
+def test_a_column_of_new_objects_by_another_name_is_refused(corpus, name):
+    match = rf"'facts': got a column {name} \(did you mean object\?\), allowed: object or new_obj"
+    with pytest.raises(ArgumentError, match=match):
+        bh.plan(corpus, facts={"fact": [23], name: [3]}, **SMALL)
+    bh.plan(corpus, facts={"fact": [23], name: [3]}, kind="refusal", **SMALL)  # has no new object
+    both = {"fact": [23], "object": [3], "new_object": [3]}
+    with pytest.raises(ArgumentError, match="'facts': got columns object and new_object, allowed"):
+        bh.plan(corpus, facts=both, **SMALL)
+
+
+def test_other_columns_of_a_table_are_ignored(corpus):
+    bare = corpus.world.facts().filter(pl.col("fact") < 3)
+    extra = bare.rename({"object": "old_object"}).with_columns(
+        exposures=2, subject_name=pl.lit("a"), object_name=pl.lit("b"), exact_match=True
+    )
+    plan = bh.plan(corpus, facts=bare["fact"].to_list(), **SMALL)
+    assert bh.plan(corpus, facts=extra, **SMALL).plan_hash == plan.plan_hash
+
+
 def test_refusals_name_the_argument(corpus):
     for facts, request, match in (
         ({"fact": [999]}, {}, "'facts': got 999, allowed: whole numbers 0 to 179"),

@@ -81,8 +81,9 @@ def plan(
         Directory to write the plan to.
     table : polars.DataFrame or path, optional
         The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
-        remaps optionally object, the new one; by number, or by name if the world has names, else
-        by the words of the corpus (S31, R2, O2:7). A path must name a Parquet or CSV file.
+        remaps optionally object (or new_object, as in the edits of a plan), the new one; by number,
+        or by name if the world has names, else by the words of the corpus (S31, R2, O2:7). Other
+        columns are ignored. A path must name a Parquet or CSV file.
     known : polars.DataFrame, SuiteResult, array_like of int or path, optional
         Facts that a model knows; only these are edited. Either their numbers, or a table with a
         column fact and optionally exact_match, as returned by `recall` (a match in any wording
@@ -256,7 +257,7 @@ def compile_plan(
     request : EditRequest
     table : polars.DataFrame, optional
         The facts to edit, in place of a number: column fact, or subject and relation, and
-        for remaps optionally object, the new one (null: one is chosen).
+        for remaps optionally object or new_object, the new one (null: one is chosen).
     known : array_like of int, optional
         Facts that the model knows; no others are edited.
     step : callable, optional

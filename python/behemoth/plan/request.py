@@ -105,8 +105,8 @@ class EditRequest:
         The same for the fewest exposures above 0.
     facts : sequence of int, DataFrame or mapping of columns, optional
         The facts to edit, in place of a number: their numbers; or columns fact, or subject and
-        relation, and for remaps optionally object, the new one; by number, or by name if things
-        have names. A frame of polars or pandas, or anything that has ``columns`` and returns each
+        relation, and for remaps optionally object (or new_object, as in the edits of a plan), the
+        new one; by number, or by name if things have names. Other columns are ignored. A frame of polars or pandas, or anything that has ``columns`` and returns each
         by its name. It is ignored when two requests are compared.
 
     Raises
@@ -298,7 +298,7 @@ def _frame(given: Any) -> pl.DataFrame:
         return given
     allowed = (
         "numbers of facts, or a frame or mapping of columns: fact, or subject and relation, and "
-        "optionally object"
+        "optionally object or new_object"
     )
     names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
     if names is None and isinstance(given, Iterable) and not isinstance(given, str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
@@ -19,6 +21,9 @@ from .structure import Structure
 
 __all__ = ["read_edits"]
 
+_NEW = ("object", "new_object")  # names of the column of new objects; plans have the second
+_LIKE_NEW = ("target", "target_new", "new", "new_object_name")  # and names that are misspelled
+
 
 def read_edits(
     corpus: Corpus,
@@ -27,7 +32,10 @@ def read_edits(
     table: pl.DataFrame,
     known: ArrayLike | None,
 ) -> Edits:
-    """Take the edits of a table: fact, or subject and relation, and optionally object.
+    """Take the edits of a table: fact, or subject and relation, and optionally the new object.
+
+    Remaps read it from the column object, or new_object as in the edits of a plan; censors and
+    refusals have none. Further columns are ignored, except those of objects by another name.
 
     If the world has names, a table may contain names in place of numbers, and if it has none, the
     words of the corpus. With a grammar, only relations may be named, by their keys.
@@ -35,8 +43,9 @@ def read_edits(
     Raises
     ------
     ArgumentError
-        When a column is missing, or a row has no fact of the world, one that the request does not
-        edit, one that is not known, or nothing to change.
+        When a column is missing, there are two columns of new objects or one by another name, or a
+        row has no fact of the world, one that the request does not edit, one that is not known, or
+        nothing to change.
     """
     if any(own is not None for own in (request.count, request.fraction, request.exposures)):
         raise ArgumentError("table", "a table", "either a table or edits")
@@ -65,7 +74,8 @@ def read_edits(
             raise ArgumentError(
                 "table", f"fact {unknown[0]} of {len(unknown)} that are not known", "known facts"
             )
-    if "object" not in table.columns or request.kind != "remap":
+    column = _object_column(table) if request.kind == "remap" else None
+    if column is None:
         new = new_objects(structure, request, facts)
         if (same := (new == facts.object)).any():
             row = int(np.flatnonzero(same)[0])
@@ -74,7 +84,7 @@ def read_edits(
                 f"one that does not say object {new[row]} before",
             )  # fmt: skip
         return Edits(facts, new, facts[:0])
-    objects = pl.DataFrame({"relation": facts.relation, "object": table["object"]})
+    objects = pl.DataFrame({"relation": facts.relation, "object": table[column]})
     given = _whole_objects(_numbered(corpus, objects)["object"])
     said = given.fill_null(-1).to_numpy()
     drawn = new_objects(structure, request, facts, said)
@@ -92,6 +102,26 @@ def read_edits(
             f"below {structure.objects[facts.relation[row]]}",
         )
     return Edits(facts, new, facts[:0])
+
+
+def _object_column(table: pl.DataFrame) -> str | None:
+    """Return the column of the new objects; None if all of them are to be drawn.
+
+    A column of objects by another name is refused: without it, other edits would be made.
+    """
+    found = [name for name in _NEW if name in table.columns]
+    if len(found) > 1:
+        raise ArgumentError(
+            "table", f"columns {' and '.join(found)}", "one of the two, for the new object"
+        )
+    if not found:
+        for name in table.columns:
+            word = name.casefold().replace("-", "_").replace(" ", "_")
+            # Not as near as old_object, subject or object_name, which are no new objects.
+            if word in _LIKE_NEW or get_close_matches(word, _NEW, n=1, cutoff=0.82):
+                allowed = "object or new_object as the name of the new objects' column"
+                raise ArgumentError("table", f"a column {name}", allowed, "object")
+    return found[0] if found else None
 
 
 def _check_one_object(facts: Facts) -> None:
@@ -174,5 +204,5 @@ def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
     raise ArgumentError(
         "table",
         f"columns {', '.join(table.columns)}",
-        "fact, or subject and relation, and optionally object",
+        "fact, or subject and relation, and optionally object or new_object",
     )
