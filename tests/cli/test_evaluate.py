@@ -43,6 +43,25 @@ def test_single_edits(run, trained, plan, tmp_path):
     assert again.select(keys.columns).sort(keys.columns).equals(keys.sort(keys.columns))
 
 
+def test_a_frame_of_another_edit_is_replaced_only_by_force(run, trained, plan, tmp_path):
+    one = edited(run, trained, plan, tmp_path / "one", "--single")
+    two = edited(run, trained, plan, tmp_path / "two", "--single", "--seed", 9)
+    out = tmp_path / "f.parquet"
+    words = ("--plan", plan, "--out", out)
+    run("evaluate", one, *words, "--json").json()
+    before = out.read_bytes()
+    for other in (two, trained):
+        message = run("evaluate", other, *words).refused(2)
+        assert "which holds an evaluation of another model, edit or plan, allowed: ano" in message
+    message = run("facts", trained, "--out", out).refused(2)
+    assert "which holds an evaluation, allowed: another file, or --force" in message
+    assert out.read_bytes() == before
+    run("evaluate", one, *words, "--stack", 1, "--json").json()
+    run("evaluate", two, *words, "--force", "--json").json()
+    assert out.read_bytes() != before
+    assert "which holds an evaluation of ano" in run("evaluate", one, *words).refused(2)
+
+
 def test_a_batch(run, trained, plan, tmp_path):
     edit = edited(run, trained, plan, tmp_path / "e")
     ran = run("evaluate", edit, "--plan", plan, "--out", tmp_path / "f.parquet")

@@ -19,6 +19,25 @@ def test_a_frame_is_written_anywhere_and_replaced(tmp_path):
             assert pl.read_parquet(tmp_path / name).height == facts_written
 
 
+def test_another_result_is_replaced_only_by_force(tmp_path):
+    corpus = Corpus(World(20, 3, 10))
+    other = corpus.override({0: (corpus.world.objects(0, 0) + 1) % 10})
+    corpus.write(tmp_path / "c", probes=0)
+    other.write(tmp_path / "twin", probes=0)
+    out = tmp_path / "f.parquet"
+    facts(tmp_path / "c", out)
+    said = re.escape(f"argument 'out': got {str(out)!r}, which holds facts of another corpus, all")
+    with pytest.raises(ArgumentError, match=said):
+        facts(tmp_path / "twin", out)
+    assert pl.read_parquet(out).drop("exposures").equals(corpus.world.facts())
+    facts(tmp_path / "twin", out, force=True)
+    assert pl.read_parquet(out).drop("exposures").equals(other.world.facts())
+    pl.DataFrame({"mine": [1]}).write_parquet(out)
+    with pytest.raises(ArgumentError, match="which holds something else, allowed: another file,"):
+        facts(tmp_path / "c", out)
+    assert pl.read_parquet(out).columns == ["mine"]
+
+
 def test_files_of_directories_are_refused_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_text("subject,relation,object\n0,0,1\n1,0,0\n")
     import_(tmp_path / "t.csv", tmp_path / "spec")

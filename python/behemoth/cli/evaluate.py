@@ -37,6 +37,8 @@ OPTIONS = (
     CORPUS,
     DEVICE,
     MEMORY,
+    flag("force", "Replace the suite in DIR, or a FRAME.parquet that holds anything but an "
+         "evaluation of the same weights and plan."),
 )  # fmt: skip
 
 SUITE = (
@@ -47,7 +49,6 @@ SUITE = (
            parse.sample),
     Option("measures", "NAME,...", "Only these measures of the suite [all].",
            parse.names("measures", "efficacy,kl")),
-    flag("force", "Replace the suite in DIR."),
 )  # fmt: skip
 """Options of suites only."""
 
@@ -78,7 +79,7 @@ def evaluate(
     if suite is not None:
         _take(source, suite, given, json)
         return
-    for name in ("twin", "facts", "measures", "force"):
+    for name in ("twin", "facts", "measures"):
         if name in given:
             allowed = "only with --suite editing, unlearning, sequence or recall"
             raise ArgumentError(name, given[name], allowed)

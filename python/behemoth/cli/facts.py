@@ -13,11 +13,12 @@ from behemoth.support.text import bytes_text
 
 from . import parse
 from .console import console, keep_interrupts, write_json
-from .options import Option, command
+from .options import Option, command, flag
 
 OPTIONS = (
     Option("out", "F.parquet", "File to write.", required="a Parquet file to write"),
     Option("range", "a:b", "Facts a to b, b excluded [all].", parse.span),
+    flag("force", "Replace F.parquet if it holds anything but facts of the same corpus."),
 )
 
 
@@ -40,9 +41,10 @@ def facts(
     from behemoth.corpus import facts as write
 
     start, stop = given.get("range", (0, None))
+    force = given.get("force", False)
     keep_interrupts()
     with renamed(**{"start, stop": "--range"}):
-        written = write(source, given["out"], start=start, stop=stop, progress=Bars())
+        written = write(source, given["out"], start=start, stop=stop, force=force, progress=Bars())
     if json:
         write_json(asdict(written))
     else:

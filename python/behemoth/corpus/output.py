@@ -1,13 +1,18 @@
-"""The Parquet file that a user names for a result: it must not replace a file of a directory."""
+"""The Parquet file that a user names for a result.
+
+It must not replace a file of a directory, nor, unless that is forced, another result.
+"""
 
 from __future__ import annotations
 
 import json
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 
+from behemoth._gen import digest
 from behemoth.support.checks import check_permission, path_of
 from behemoth.support.digests import FILES
 from behemoth.support.errors import ArgumentError
@@ -15,7 +20,10 @@ from behemoth.support.errors import ArgumentError
 from .names import KINDS, NAMES_DIRECTORY
 from .source import EXPOSURES_FILE, TABLE_FILE
 
-__all__ = ["check_target"]
+__all__ = ["Origin", "check_target"]
+
+_ORIGIN = "behemoth_origin"
+"""Key of a frame's origin in the metadata of its file."""
 
 _RECORDS = (
     "run.json", "plan.toml", "edit.json", "delta.json", "suite.json", "trace.json", "tuning.json",
@@ -27,6 +35,59 @@ export, whose keys are the names."""
 _SPEC = "spec.toml"
 _OF_A_SPEC = (TABLE_FILE, EXPOSURES_FILE, *(f"{NAMES_DIRECTORY}/{kind}.parquet" for kind in KINDS))
 """Files that a spec reads; it has one digest of their contents and does not name them."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a frame is and what it was computed from; stored in the file.
+
+    A file may be replaced by a frame of the same origin, which holds the same or another part of
+    it.
+
+    Parameters
+    ----------
+    kind : str
+        What the frame holds, such as ``an evaluation``.
+    hashes : tuple of str
+        Hashes of what it was computed from.
+    """
+
+    kind: str
+    hashes: tuple[str, ...]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the Parquet file."""
+        return {_ORIGIN: f"{self.kind}: {digest(' '.join(self.hashes).encode())}"}
+
+    def check(self, path: Path, of: str, *, force: bool) -> None:
+        """Refuse to replace a file that holds something else, unless `force` is set.
+
+        Parameters
+        ----------
+        path : Path
+            The file to write, after `check_target`.
+        of : str
+            What a frame of this kind and another origin is of, such as ``another corpus``.
+        force : bool
+
+        Raises
+        ------
+        ArgumentError
+        """
+        if force or path.is_symlink() or not path.is_file():  # a link is replaced, not followed
+            return
+        import polars as pl
+
+        try:
+            found = pl.read_parquet_metadata(path).get(_ORIGIN)
+        except pl.exceptions.PolarsError:  # a damaged file: nobody knows what it was
+            found = None
+        if found != self.metadata[_ORIGIN]:
+            kind = None if found is None else found.partition(":")[0]
+            held = f"{kind} of {of}" if kind == self.kind else kind or "something else"
+            got = f"{fspath(path)!r}, which holds {held}"
+            raise ArgumentError("out", got, "another file, or force=True")
 
 
 def check_target(out: str | PathLike[str]) -> Path:

@@ -74,6 +74,7 @@ def facts(
     *,
     start: int = 0,
     stop: int | None = None,
+    force: bool = False,
     progress: ProgressLike = None,
 ) -> FactsWritten: ...
 
@@ -84,6 +85,7 @@ def facts(
     *,
     start: int = 0,
     stop: int | None = None,
+    force: bool = False,
     progress: ProgressLike = None,
 ) -> FactsWritten | pl.DataFrame:
     """Return the facts of a corpus directory or a spec as a table, or write them to a file.
@@ -96,9 +98,12 @@ def facts(
     source : path
         Corpus directory, spec directory or spec TOML.
     out : path, optional
-        Parquet file to write; an existing one is replaced. By default the table is returned.
+        Parquet file to write; one with facts of the same corpus is replaced. By default the table
+        is returned.
     start, stop : int
         Range of fact ids, `stop` excluded; all by default.
+    force : bool
+        Replace a Parquet file that holds something else.
     progress : callable or Progress, optional
         Receiver of progress reports; an error that it raises stops the work.
 
@@ -112,21 +117,25 @@ def facts(
     ------
     ArgumentError
         When `source` is not a spec, `out` is a directory, another kind of file, a name that does
-        not end in ``.parquet`` or a file of a corpus, a run or a plan, or the range is not within
-        the facts.
+        not end in ``.parquet`` or a file of a corpus, a run or a plan, or holds another result and
+        `force` is not set, or the range is not within the facts.
     """
     import polars as pl
 
     from behemoth.support.parquet import sink_parquet
 
-    from .output import check_target
+    from .output import Origin, check_target
 
+    force = flag("force", force)
     began = time.perf_counter()
     path = None if out is None else check_target(out)
     start = whole_number("start", start)
     # The world of the corpus, and not of the spec alone, includes the overrides of a twin.
     with renamed(spec="source"):
         corpus = read_source(source).make_corpus()
+    origin = Origin("facts", (corpus.spec_hash,))
+    if path is not None:
+        origin.check(path, "another corpus", force=force)
     world = corpus.world
     end = world.num_facts if stop is None else whole_number("stop", stop)
     if not start <= end <= world.num_facts:
@@ -151,7 +160,7 @@ def facts(
         with task(progress, "making", "facts") as step:
             return pl.concat([table(start, start), *chunks()])
     with task(progress, "writing", "facts") as step, replacing(path) as temporary:
-        sink_parquet(chunks, table(0, 0), temporary)
+        sink_parquet(chunks, table(0, 0), temporary, origin.metadata)
     seconds = time.perf_counter() - began
     return FactsWritten(fspath(path), end - start, path.stat().st_size, seconds)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,11 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.output import check_target
+from behemoth.corpus.output import Origin, check_target
 from behemoth.delta.stack import stack_deltas
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.sequence_rank import check_rank
-from behemoth.support.checks import whole_number
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.progress import ProgressLike, task
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
+    from behemoth.edit.record import EditRecord
+    from behemoth.train.model_source import ModelSource
 
     from .unedited import Unedited
 
@@ -60,6 +61,7 @@ def evaluate(
     batch_size: int | None = None,
     device: torch.device | str | None = None,
     out: str | PathLike[str] | None = None,
+    force: bool = False,
     memory: int | None = None,
     progress: ProgressLike = None,
 ) -> pl.DataFrame:
@@ -87,7 +89,10 @@ def evaluate(
     device : optional
         Device of the model; by default a GPU if there is one.
     out : path, optional
-        Parquet file to which the frame is also written.
+        Parquet file to which the frame is also written; one of the same weights (of the model and
+        of the edit) and the same plan is replaced.
+    force : bool
+        Replace a Parquet file that holds something else.
     memory : int, optional
         Memory that may be used on a CPU, in bytes, in addition to what the process already uses:
         rows and edits per pass are limited to what fits, and an evaluation that cannot fit is
@@ -129,7 +134,8 @@ def evaluate(
     ------
     ArgumentError
         When the plan is for another world or is not the edit's plan, there is no run, or `out` is a
-        directory, a name that does not end in ``.parquet``, or a file of one of behemoth's.
+        directory, a name that does not end in ``.parquet``, a file of one of behemoth's, or holds
+        another result and `force` is not set.
 
     Examples
     --------
@@ -140,8 +146,8 @@ def evaluate(
     >>> frame.filter(group="edited").select("edit", "stage").rows()
     [(0, 'before'), (1, 'before'), (0, 'after'), (1, 'after')]
     """
-    if out is not None:
-        check_target(out)
+    force = flag("force", force)
+    target = None if out is None else check_target(out)
     edit_plan = EditPlan.of(plan)
     _, run, edit = open_source("source", source, corpus)
     stack = whole_number("stack", stack, 1)
@@ -151,6 +157,10 @@ def evaluate(
         memory = whole_number("memory", memory, 1)
     check_plan(edit_plan, run, edit)
     check_rank(rank, run.corpus)
+    origin = None
+    if target is not None:
+        origin = _origin(run, edit, edit_plan)
+        origin.check(target, "another model, edit or plan", force=force)
     require_weights(run.directory, device, memory, "source")
     deltas = {} if edit is None else edit.deltas()
     model = run.load_model(device)
@@ -168,10 +178,19 @@ def evaluate(
         progress=progress,
     )
     frame = run.corpus.world.named(frame)
-    if out is not None:
-        with replacing(Path(out)) as temporary:
-            frame.write_parquet(temporary)
+    if target is not None and origin is not None:
+        with replacing(target) as temporary:
+            frame.write_parquet(temporary, metadata=origin.metadata)
     return frame
+
+
+def _origin(run: ModelSource, edit: EditRecord | None, plan: EditPlan) -> Origin:
+    """Return the origin of the frame of a model or an edit: its weights and the plan."""
+    if edit is None:
+        weights = run.weights_digest()
+    else:
+        weights = edit.models_hash(run.directory, edit.keys)
+    return Origin("an evaluation", (weights, plan.plan_hash))
 
 
 def evaluate_model(
