@@ -48,7 +48,8 @@ def train(
     ----------
     source : path or Corpus
         A corpus directory, or a corpus opened from one, whose shards are read; or a spec TOML,
-        spec directory or other corpus, whose tokens are generated during training.
+        spec directory or other corpus, whose tokens are generated during training. A run is
+        refused: its ``spec.toml`` is its corpus, and `config.start` names weights to go on from.
     out : path
         The run directory. An existing run of the same corpus and settings is resumed, and a
         finished one is left as it is.
@@ -73,7 +74,7 @@ def train(
     Raises
     ------
     ArgumentError
-        If a setting is not allowed, or `out` holds a run of other settings.
+        If a setting is not allowed, `source` is a run, or `out` holds a run of other settings.
     MissingExtraError
         If torch or another package of the extra `train` is not installed.
     TrainError

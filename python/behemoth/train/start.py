@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from os import PathLike
+from os import PathLike, fspath
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
 from behemoth.store.source import at_hand
 from behemoth.support.checks import flag, path_of, whole_number
-from behemoth.support.errors import CorpusError, renamed
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import ProgressLike
 
 from .checkpoint import Checkpoints, history_steps
@@ -20,7 +20,7 @@ from .directory import RunDirectory
 from .errors import ElsewhereError, Interrupted, TrainError
 from .loop import Loop
 from .result import TrainResult
-from .run import RunRecord
+from .run import RECORD, RunRecord
 
 __all__ = ["run"]
 
@@ -120,6 +120,13 @@ def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
 def _open(source: str | PathLike[str], progress: ProgressLike) -> Corpus:
     allowed = "a Corpus, or the path of a corpus directory, a spec directory or a spec TOML"
     place = at_hand("source", source, allowed, progress)
+    # A run has the spec of its corpus, so a model would be trained from scratch in silence.
+    if (place / RECORD).is_file():
+        allowed = (
+            f"a corpus or a spec, such as {fspath(source)}/spec.toml for a new model; to go on from "
+            "the weights of a run, name it in start (--from)"
+        )
+        raise ArgumentError("source", f"{fspath(source)}, which is a run", allowed)
     with renamed(spec="source", directory="source"):
         return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
 
