@@ -45,6 +45,8 @@ def train(**wrong):
         (lambda: bh.plan(CORPUS, exposures=-4), "exposures", "a whole number from 0, or a list"),
         (lambda: bh.plan(CORPUS, table=3), "table", "a polars.DataFrame, or the path of one"),
         (lambda: bh.plan(CORPUS, edits=2, out=3), "out", "a path"),
+        (lambda: bh.plan(CORPUS, edits=3, kown=3), "kown", "edits, .*, table, known, force"),
+        (lambda: bh.edit("run", "plan", "memitt"), "method", ".*memit"),
         (lambda: bh.plan(CORPUS, edits=2, out="p", force=None), "force", "True or False"),
         (lambda: bh.plan(CORPUS, edits=2, distinct="no"), "distinct", "True or False"),
         (lambda: bh.plan(CORPUS, edits=2, wordings=None), "wordings", "a whole number from 1"),

@@ -10,6 +10,7 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found, url_or_none
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
+from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.toml import read_toml
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ def _toml(file: Path) -> Corpus | Study | dict[str, Any]:
         table = read_toml(file.read_text(encoding="utf-8"))
     except ValueError:  # from TOML and from UTF-8; the reader below reports it
         table = {}
+    if is_grammar(table):
+        raise ArgumentError("path", as_grammar(file), ALLOWED)
     if "settings" in table and "name" in table:
         return table
     if "name" in table or "method" in table:

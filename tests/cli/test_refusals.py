@@ -33,6 +33,19 @@ edits = 2
 name = "lora"
 settings = { steps = 3 }
 """
+GRAMMAR = """
+name = "sailors"
+language = "en"
+[lists]
+first = ["Ada", "Bruno", "Chloe", "Dev", "Esra"]
+port = ["Bergen", "Cadiz"]
+[subject]
+name = "{first}"
+[relations.port]
+name = "home port"
+objects = "{port}"
+statements = ["{subject} sails from {object}."]
+"""
 FILES = {
     "notes.txt": "mine\n",
     "full/notes.txt": "mine\n",
@@ -41,6 +54,7 @@ FILES = {
     "badrun/run.json": "{}",
     "badplan/plan.toml": "x =",
     "broken.toml": "[world\n",
+    "grammar.toml": GRAMMAR,
     "broken.parquet": "PAR1half",
     "broken.jsonl": "{\n",
     "wrongkey.toml": "[world]\nsubjetcs = 5\n",

@@ -18,6 +18,7 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found, is_url
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
+from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.text import listed_text, toml_text
 from behemoth.support.toml import no_toml, read_toml
 
@@ -210,7 +211,27 @@ class Source:
         background, table = read_background(told, self.directory or Path(), end, size)
         if table is not None:
             spec = {**spec, "background": table}
-        return Corpus.from_arrays(made, spec, array, text, background)
+        with self._sized(text):
+            return Corpus.from_arrays(made, spec, array, text, background)
+
+    @contextmanager
+    def _sized(self, text: Text | None) -> Generator[None]:
+        """Name what was given of a world that does not fit its grammar, not the default relations.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        try:
+            yield
+        except ArgumentError as error:
+            given = [key for key in ("objects", "nested", "correlated") if key in self.world]
+            if text is None or not given or "relations" in self.world or error.name != "relations":
+                raise
+            name = text.grammar.name
+            allowed = f"none: the grammar '{name}' determines the relations and their objects"
+            with self._of_file("world"):
+                raise ArgumentError(given[0], self.world[given[0]], allowed) from None
 
     def _read_text(self) -> Text | None:
         """Read the grammar and the tokenizer that the spec names: beside it, or by name or path."""
@@ -392,6 +413,8 @@ def read_source(path: str | PathLike[str]) -> Source:
         spec = read_toml(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
         raise no_toml("spec", fspath(file), error) from None
+    if is_grammar(spec):
+        raise ArgumentError("spec", as_grammar(file), _ALLOWED)
     for key, value in spec.items():
         if key not in _SPEC_KEYS:
             got, names = f"{key} in {fspath(file)!r}", ", ".join(_SPEC_KEYS)

@@ -24,7 +24,7 @@ from .cache import cache_place
 from .guarded import check_is_method
 from .protocol import EditMethod, answers, settings_of
 from .record import EditRecord, FailedEdit, count_failed, read_edit, source_of, told_edits
-from .registry import get_method
+from .registry import get_method, method_type
 from .sequential import checkpoints_of
 from .settings import read_settings
 from .traced import at_traced_place
@@ -203,6 +203,8 @@ def edit(
     seed = whole_number("seed", seed)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
+    if isinstance(method, str):
+        method_type(method)  # refuses an unknown name before anything else is asked for
     if out is None:
         allowed = "a directory for the differences (`load_model` of the result applies them)"
         raise ArgumentError("out", None, allowed)

@@ -121,7 +121,7 @@ def plan(
     """
     place = None if out is None else path_of("out", out)
     force = flag("force", force)
-    check_keys(request, [field.name for field in fields(EditRequest)])
+    check_keys(request, _NAMES)
     relation = request.get("relation")
     by_name = isinstance(relation, str)
     # What can be refused without the corpus is refused before it is read.
@@ -189,6 +189,7 @@ _ASKED = [
     for field in fields(EditRequest)
 ]
 _OWN = inspect.signature(plan)
+_NAMES = (*(row.name for row in _ASKED), *list(_OWN.parameters)[1:-1])
 vars(plan)["__signature__"] = _OWN.replace(
     parameters=[*list(_OWN.parameters.values())[:-1], *_ASKED]
 )

@@ -1,10 +1,12 @@
-"""What a directory is, by the record in it; for refusals of a directory of another kind."""
+"""What a directory is, by the record in it, or a TOML file; for refusals of one of another kind."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from os import PathLike, fspath
 from pathlib import Path
 
-__all__ = ["KINDS", "held", "kind_of"]
+__all__ = ["KINDS", "as_grammar", "held", "is_grammar", "kind_of"]
 
 KINDS = {
     "manifest.json": "a corpus",
@@ -50,3 +52,13 @@ def held(place: Path, other: str) -> str:
     """
     kind = KINDS.get(other) or kind_of(place)
     return f"{place}, which {f'is {kind}' if kind else f'holds something else ({other})'}"
+
+
+def is_grammar(table: Mapping[str, object]) -> bool:
+    """Return whether the contents of a TOML file are those of a grammar."""
+    return "subject" in table and "relations" in table
+
+
+def as_grammar(file: str | PathLike[str]) -> str:
+    """Return the text of a grammar for the error of a reader of other files."""
+    return f"{fspath(file)}, a grammar (for `behemoth grammar check` and `behemoth gen --grammar`)"

@@ -37,6 +37,7 @@ from behemoth.support.calls import made_by
 from behemoth.support.checks import flag
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
+from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.text import listed_text
 from behemoth.support.toml import no_toml, read_toml, written_toml
 
@@ -150,6 +151,8 @@ class Study:
             table = read_toml(text)
         except ValueError as error:
             raise no_toml("source", file, error) from None
+        if is_grammar(table):
+            raise ArgumentError("source", as_grammar(file), "a study (TOML)")
         check_keys(table, _KEYS)
         for name in ("name", "question"):
             if not isinstance(table.get(name, ""), str):
