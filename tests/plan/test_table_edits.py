@@ -1,5 +1,7 @@
 """Edits that a frame gives, in the request itself."""
 
+import re
+
 import polars as pl
 import pytest
 
@@ -113,6 +115,29 @@ def test_relations_of_a_grammar_have_their_keys():
     assert plan.edits.select("subject", "relation").rows() == [(2, 1)]
     with pytest.raises(ArgumentError, match="'facts': got 'shoes' as relation, allowed: "):
         bh.plan(corpus, facts={"subject": [2], "relation": ["shoes"]}, **SMALL)
+
+
+def test_objects_of_a_grammar_have_their_names():
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(grammar.world(40), grammar=grammar)
+    rows = corpus.world.facts().unique("relation", maintain_order=True)  # one is a link fact
+    table = corpus.world.relation_table
+    assert table[rows["relation"][-1]]["link"]
+    numbers, names = [], []
+    for relation, own in rows.select("relation", "object").rows():
+        named = table[relation]["composed"] if table[relation]["link"] else relation
+        numbers.append((own + 1) % table[relation]["objects"])
+        names.append(grammar.objects(named, numbers[-1:])[0])
+    for column in ("object", "new_object"):
+        plan = bh.plan(corpus, facts={"fact": rows["fact"], column: [*names[:-1], None]}, **SMALL)
+        assert plan.edits["new_object"].to_list()[:-1] == numbers[:-1]
+    link = bh.plan(corpus, facts={"fact": rows["fact"][-1:], "object": names[-1:]}, **SMALL)
+    assert link.edits["new_object"].to_list() == numbers[-1:]
+    near = re.escape("'Lagoss' as object (did you mean Lagos?), allowed: the name of one of the")
+    with pytest.raises(ArgumentError, match=near):
+        bh.plan(corpus, facts={"subject": [2], "relation": [1], "object": ["Lagoss"]}, **SMALL)
+    with pytest.raises(ArgumentError, match="'Ada' as subject, allowed: a whole number: "):
+        bh.plan(corpus, facts={"subject": ["Ada"], "relation": [1]}, **SMALL)
 
 
 def test_the_edits_of_a_plan_are_the_same_edits_as_a_table(corpus):

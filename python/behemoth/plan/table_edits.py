@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.number_words import NumberWords
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.errors import ArgumentError, nearest, renamed
 
 from .choice import Edits, known_facts
 from .objects import new_objects
@@ -23,6 +24,7 @@ __all__ = ["read_edits"]
 
 _NEW = ("object", "new_object")  # names of the column of new objects; plans have the second
 _LIKE_NEW = ("target", "target_new", "new", "new_object_name")  # and names that are misspelled
+_SEVERAL = -1  # in place of the number of an object whose name others have as well
 
 
 def read_edits(
@@ -38,7 +40,8 @@ def read_edits(
     refusals have none. Further columns are ignored, except those of objects by another name.
 
     If the world has names, a table may contain names in place of numbers, and if it has none, the
-    words of the corpus. With a grammar, only relations may be named, by their keys.
+    words of the corpus. With a grammar, relations may be named by their keys and objects by its
+    words; subjects are numbers.
 
     Raises
     ------
@@ -175,14 +178,46 @@ def _numbered(corpus: Corpus, table: pl.DataFrame) -> pl.DataFrame:
                 raise ArgumentError("table", f"{name!r} as relation", ", ".join(keys))
         place = pl.col("relation").replace_strict(keys, range(len(keys)), return_dtype=pl.Int64)
         table = table.with_columns(place)
-    for column, dtype in table.schema.items():
-        if dtype == pl.String:
-            row = table[column].is_not_null().arg_max() or 0
-            got = f"{table[column][row]!r} as {column}"
-            raise ArgumentError(
-                "table", got, "whole numbers: the things of this world have no names"
-            )
+    if table.schema.get("object") == pl.String:
+        objects = _objects_of_grammar(corpus, corpus.grammar, table)
+        table = table.with_columns(pl.Series("object", objects, pl.Int64))
+    if table.schema.get("subject") == pl.String:
+        row = table["subject"].is_not_null().arg_max() or 0
+        # A grammar names a subject from its number, and has no way back.
+        allowed = "a whole number: Corpus.probes has it beside each prompt, which contains the name"
+        raise ArgumentError("table", f"{table['subject'][row]!r} as subject", allowed)
     return table
+
+
+def _objects_of_grammar(corpus: Corpus, grammar: Grammar, table: pl.DataFrame) -> list[int | None]:
+    """Return the numbers of the objects that a table names in the words of a grammar."""
+    relations = corpus.world.relation_table
+    of_relations: dict[int, dict[str, int]] = {}
+    numbers: list[int | None] = []
+    for relation, name in zip(table["relation"], table["object"], strict=True):
+        row = relations[relation]
+        # The object of a link fact is one of the composed relation.
+        named = row["composed"] if row["link"] else relation
+        if named not in of_relations:
+            of_relations[named] = _numbers_of_names(grammar, named, relations[named]["objects"])
+        known = of_relations[named]
+        number = None if name is None else known.get(name)
+        if name is not None and number is None:
+            allowed = f"the name of one of the {len(known):,} objects of the relation, or a number"
+            raise ArgumentError("table", f"{name!r} as object", allowed, nearest(name, known))
+        if number == _SEVERAL:
+            got = f"{name!r} as object, which is the name of several"
+            raise ArgumentError("table", got, "the number of one")
+        numbers.append(number)
+    return numbers
+
+
+def _numbers_of_names(grammar: Grammar, relation: int, objects: int) -> dict[str, int]:
+    """Return the number of each name of a relation's objects."""
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(grammar.objects(relation, range(objects))):
+        numbers[name] = number if name not in numbers else _SEVERAL
+    return numbers
 
 
 def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
