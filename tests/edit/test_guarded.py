@@ -13,6 +13,7 @@ from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.delta.module import Codebook
 from behemoth.edit import MethodError, check_method, edit
+from behemoth.edit.guarded import NOT_FROZEN
 from behemoth.edit.protocol import MethodInfo, settings_of
 from behemoth.edit.registry import get_method
 from behemoth.plan.compile import compile_plan
@@ -199,6 +200,10 @@ class Loose:
     apply = Faulty.apply
 
 
+class Undecorated(Faulty):
+    margin: float = 2.0
+
+
 @dataclass(frozen=True)
 class Idle:
     info = Faulty.info
@@ -210,10 +215,11 @@ class Idle:
     [
         (
             NoMethod(),
-            "an object of NoMethod, which is no frozen dataclass, has no `info` that is a "
-            "MethodInfo and has no `apply`",
+            f"an object of NoMethod, which is {NOT_FROZEN}, has no `info` that is a MethodInfo and "
+            "has no `apply`",
         ),
-        (Loose(), "an object of Loose, which is no frozen dataclass"),
+        (Loose(), f"an object of Loose, which is {NOT_FROZEN}"),
+        (Undecorated(), f"an object of Undecorated, which is {NOT_FROZEN}"),
         (Idle(), "an object of Idle, which has no `apply`"),
         (
             doing(info={"name": "a"}),

@@ -159,10 +159,50 @@ def test_the_command_names_a_class_without_settings(run, plugin):
     ran = run("methods", "--check", "jolt", "--json")
     assert ran.code == 1, ran.err
     broken = [row["broken"] for row in json.loads(ran.out)["promises"] if row["broken"]]
-    assert broken == ["it is not a frozen dataclass whose fields are its settings"]
+    assert broken == [
+        "it is no frozen dataclass (`@dataclass(frozen=True)` above its class), whose fields are "
+        "its settings"
+    ]
     with pytest.raises(ArgumentError, match="argument 'size': got an unknown setting of jolt"):
         get_method("jolt", {"size": 2.0})
-    assert "which is no frozen dataclass, allowed: a method" in run("methods", "jolt").refused()
+    assert "which is no frozen dataclass (`@dataclass(" in run("methods", "jolt").refused()
+
+
+FORGOTTEN = """
+from behemoth.edit.methods.ft import FineTuning
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.protocol import MethodInfo
+from dataclasses import dataclass, replace
+
+
+class Jolt(FineTuning):
+    margin: float = 2.0
+    steps: int = 60
+    info = replace(FineTuning.info, name="jolt")
+
+
+@dataclass(frozen=True)
+class Lacking(GradientMethod):
+    info = replace(FineTuning.info, name="lacking")
+"""
+
+
+def test_a_subclass_is_no_dataclass_by_its_base(run, plugin):
+    """Its annotations are no settings, and its defaults those of the base."""
+    plugin(FORGOTTEN)
+    ran = run("methods", "--check", "jolt")
+    assert ran.code == 1
+    assert "broken: a frozen dataclass with `info` and `apply`, under its name: it is no" in ran.err
+    assert "it is no frozen dataclass (`@dataclass(frozen=True)`" in run("methods").err
+    assert "which is no frozen dataclass" in run("methods", "jolt").refused()
+
+
+def test_a_class_without_an_objective_is_named(run, plugin):
+    plugin(FORGOTTEN, "lacking = behemoth_jolt:Lacking")
+    said = "method lacking cannot be loaded: it lacks `objective`"
+    assert said in run("methods").err
+    assert said in run("methods", "--check", "lacking").refused(1)
+    assert said in run("methods", "lacking").refused(1)
 
 
 def test_a_method_that_is_not_there_has_no_promises(run):
@@ -263,7 +303,7 @@ def test_a_board_leaves_out_a_class_without_settings(run, plugin, study):
     plugin(PLUGIN.replace("@dataclass(frozen=True)", "").replace("settings_of(self)", "{}"))
     ran = run("study", "run", study, "--dry-run", "--json")
     assert ran.code == 0 and "jolt" not in json.loads(ran.out)["labels"]
-    assert "method jolt cannot be loaded: it is no frozen dataclass" in ran.err
+    assert "method jolt cannot be loaded: it is no frozen dataclass (`@" in ran.err
 
 
 def test_trials_of_a_method_that_broke_are_not_dropped(run, plugin, study, tmp_path):

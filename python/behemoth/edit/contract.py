@@ -24,7 +24,7 @@ from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import error_text
 
 from .errors import MethodError
-from .guarded import check_deltas, check_is_method, is_frozen
+from .guarded import NOT_FROZEN, check_deltas, check_is_method, is_frozen
 from .protocol import EditContext, EditMethod, MethodInfo, answers
 from .registry import get_method, method_type
 from .stacking import stack_size
@@ -286,7 +286,7 @@ def _protocol(case: _Case) -> None:
     method = case.method
     _need(isinstance(method, EditMethod), "it has no `info` or no `apply`")
     _need(isinstance(method.info, MethodInfo), "its `info` is no MethodInfo")
-    _must(is_frozen(type(method)), "it is not a frozen dataclass whose fields are its settings")
+    _must(is_frozen(type(method)), f"it is {NOT_FROZEN}, whose fields are its settings")
     said = method.info.name
     _must(said == case.name, f"info.name is {said!r}, but it is registered as {case.name!r}")
 

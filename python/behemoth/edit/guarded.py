@@ -27,20 +27,25 @@ if TYPE_CHECKING:
 
     from .protocol import EditContext, EditMethod
 
-__all__ = ["apply_method", "check_deltas", "check_is_method", "is_frozen", "naming_method",
-           "one_for_each"]  # fmt: skip
+__all__ = ["NOT_FROZEN", "apply_method", "check_deltas", "check_is_method", "is_frozen",
+           "naming_method", "one_for_each"]  # fmt: skip
 
 _METHOD = (
     "a method, or the name of one; a method is an object of a frozen dataclass with `info`, a "
     "MethodInfo, and `apply` (docs/adding-a-method.md)"
 )
+NOT_FROZEN = "no frozen dataclass (`@dataclass(frozen=True)` above its class)"
 # These state what is wrong, or which file, and callers tell them apart.
 _KEPT = (ArgumentError, CorpusError, MethodError, MissingExtraError, OSError, TrainError)
 
 
 def is_frozen(kind: type) -> bool:
-    """Return whether a class is a frozen dataclass, as those of methods are."""
-    frozen: Any = getattr(kind, "__dataclass_params__", None)
+    """Return whether a class is a frozen dataclass, as those of methods are.
+
+    A subclass of one is not by itself: without the decorator its annotations are no settings, and
+    the defaults that it states are not used.
+    """
+    frozen: Any = vars(kind).get("__dataclass_params__")
     return frozen is not None and frozen.frozen
 
 
@@ -58,7 +63,7 @@ def check_is_method(method: object) -> None:
         raise ArgumentError("method", f"the class {name}", f"a method, such as {name}(), or a name")
     kind, lacking = type(method), list[str]()
     if not is_frozen(kind):
-        lacking.append("is no frozen dataclass")
+        lacking.append(f"is {NOT_FROZEN}")
     if not isinstance(getattr(method, "info", None), MethodInfo):
         lacking.append("has no `info` that is a MethodInfo")
     if not callable(getattr(method, "apply", None)):

@@ -11,11 +11,11 @@ from typing import Any
 
 from behemoth.support.errors import ArgumentError, check_keys
 from behemoth.support.fields import made
-from behemoth.support.text import error_text
+from behemoth.support.text import error_text, listed_text
 
 from .errors import MethodError
 from .foreign_settings import own_name
-from .guarded import is_frozen
+from .guarded import NOT_FROZEN, is_frozen
 from .protocol import EditMethod, MethodInfo
 
 __all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "loadable_methods",
@@ -158,9 +158,10 @@ def loadable_methods(
             if not isinstance(info, MethodInfo):
                 raise AttributeError(f"its info is a {type(info).__name__}, not a MethodInfo")
             if not is_frozen(kind):
-                raise AttributeError("it is no frozen dataclass")
+                raise AttributeError(f"it is {NOT_FROZEN}")
             if not callable(getattr(kind, "apply", None)):
                 raise AttributeError("it has no `apply`")
+            _check_concrete(name, kind)
         except MethodError as error:
             skipped(name, str(error))
         except (AttributeError, ImportError) as error:
@@ -169,6 +170,13 @@ def loadable_methods(
             skipped(name, str(_unloadable(name, error)))
         else:
             yield name, kind, info
+
+
+def _check_concrete(name: str, kind: type) -> None:
+    """Refuse a class that lacks what its base class leaves to it, such as `objective`."""
+    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+        lacks = listed_text([f"`{method}`" for method in missing])
+        raise _unloadable(name, AttributeError(f"it lacks {lacks}"))
 
 
 def check_settings(settings: Mapping[str, object], name: str) -> None:
@@ -209,11 +217,14 @@ def get_method(
     ------
     ArgumentError
         For an unknown name or setting, or a value that the method does not allow.
+    MethodError
+        If the method is of another package, and cannot be imported or has no `objective`.
     """
     kind = method_type(name)
     if not isinstance(settings, Mapping | None):
         raise ArgumentError("settings", settings, "a mapping of names to values")
     check_settings(settings or {}, name)
+    _check_concrete(name, kind)
     if not is_dataclass(kind):
         return kind()
     try:

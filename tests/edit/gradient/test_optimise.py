@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -269,3 +269,61 @@ def test_every_method_does_without_retained_rows(name, model, plan_of, context):
             float((held[parameter] - change).norm()) > 1e-6 * float(change.norm())
             for parameter, change in without.items()
         ), "the weight is for something"
+
+
+def with_objective(loss, columns=("answer",), number=1):
+    """A gradient method with this loss."""
+
+    class Given:
+        needs_reference, observe, positions = False, (), "answers"
+
+        def __call__(self, step):
+            return loss(step)
+
+    Given.columns = columns
+    members = {"objective": lambda *_: Given(), "columns": number}
+    return dataclass(frozen=True)(type("Own", (type(get_method("ft")),), members))(steps=2)
+
+
+def by_plan(step):
+    return step.nll().mean(-1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "got"),
+    [
+        (lambda step: step.nll().mean(), r"losses of shape \[\]"),
+        (lambda step: step.nll().mean(0), r"losses of shape \[[0-9]+\]"),
+        (lambda step: step.nll(), r"losses of shape \[3, [0-9]+\]"),
+        (lambda step: None, "NoneType"),
+    ],
+)
+def test_an_objective_returns_one_loss_per_plan(model, plans, context, loss, got):
+    allowed = r"one loss per plan, of shape \[3\]"
+    with pytest.raises(ArgumentError, match=f"'objective': got {got}, allowed: {allowed}$"):
+        with_objective(loss).apply(model, plans, context)
+
+
+@pytest.mark.parametrize(
+    ("columns", "number", "message"),
+    [
+        (("answers",), 1, r"got answers \(did you mean answer\?\), allowed: answer, old_answer$"),
+        ("answer", 1, "got answer, allowed: a tuple, such as"),
+        ((), 1, "got none, allowed: a tuple, such as"),
+        (
+            ("answer", "old_answer"),
+            1,
+            r"got 1 of ft, allowed: 2, as its objective has \(answer, old_answer\)$",
+        ),
+        (("answer",), 2, r"got 2 of ft, allowed: 1, as its objective has \(answer\)$"),
+    ],
+)
+def test_the_columns_of_an_objective_are_checked(model, plans, context, columns, number, message):
+    """Memory and time are estimated with the method's number."""
+    with pytest.raises(ArgumentError, match=f"'columns': {message}"):
+        with_objective(by_plan, columns, number).apply(model, plans, context)
+
+
+def test_two_columns_that_the_method_states_are_taken(model, plans, context):
+    method = with_objective(by_plan, ("answer", "old_answer"), 2)
+    assert all(delta.failure is None for delta in method.apply(model, plans, context))

@@ -34,6 +34,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import part_of
 
 from .budget import Budget
+from .objectives import ANSWERS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -191,10 +192,25 @@ class GradientMethod(Budget, ABC):
 
         stacked = self.stacked(model, len(plans), context.seed)
         objective = self.objective(model, plans, context)
+        self._check_columns(objective.columns)
         outcomes = optimise(
             model, stacked, plans, objective, self, context, self.project, self.as_returned
         )
         return deltas_of(self, plans, outcomes, context)
+
+    def _check_columns(self, columns: Sequence[str]) -> None:
+        """Refuse columns of an objective that no row has, or of which the method counts others.
+
+        Memory and time are estimated by the method's number, before there is an objective.
+        """
+        if isinstance(columns, str) or not columns:
+            raise ArgumentError("columns", columns or "none", "a tuple, such as ('answer',)")
+        for column in columns:
+            if column not in ANSWERS:
+                raise ArgumentError.unknown("columns", column, ANSWERS)
+        if len(columns) != self.columns:
+            allowed = f"{len(columns)}, as its objective has ({', '.join(columns)})"
+            raise ArgumentError("columns", f"{self.columns} of {self.info.name}", allowed)
 
 
 def deltas_of(

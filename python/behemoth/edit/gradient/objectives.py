@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from .step import Step
 
-__all__ = ["FORGETTING_KINDS", "AnswerLikelihood", "Forgetting", "Positions", "by_row", "retained"]
+__all__ = ["ANSWERS", "FORGETTING_KINDS", "AnswerLikelihood", "Forgetting", "Positions", "by_row",
+           "retained"]  # fmt: skip
+
+ANSWERS = ("answer", "old_answer")
+"""Columns of a plan's training rows that an objective can take the edit's rows with."""
 
 FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})
 """Kinds of edits whose old answers can be forgotten; the new answers are not used."""

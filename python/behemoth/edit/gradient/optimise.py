@@ -21,6 +21,7 @@ from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.protocol import EditContext
 from behemoth.model.modes import evaluating, frozen
 from behemoth.plan.edit_plan import EditPlan
+from behemoth.support.errors import ArgumentError
 
 from .budget import Budget
 from .feeder import Feeder
@@ -73,6 +74,11 @@ def optimise(
     -------
     list of Outcome
         In the order of the plans.
+
+    Raises
+    ------
+    ArgumentError
+        For a plan without edit rows, and if the objective does not return one loss per plan.
     """
     device = next(model.parameters()).device
     feeder = Feeder(
@@ -99,7 +105,7 @@ def optimise(
             fed = feeder.next()
             with torch.no_grad() if last else nullcontext():
                 step = forward(model, stacked, fed, feeder, objective)
-                losses = objective(step)
+                losses = _one_for_each(objective(step), len(plans))
             live = [outcome is None for outcome in outcomes]
             shown = step.logits.detach()
             if as_returned is not None:
@@ -131,6 +137,15 @@ def optimise(
         outcome or Outcome(leaving.unstack(k), budget.steps, log.rows[k])
         for k, outcome in enumerate(outcomes)
     ]
+
+
+def _one_for_each(losses: object, plans: int) -> Tensor:
+    """Refuse what an objective returned if it is not one loss for each plan."""
+    if isinstance(losses, Tensor) and losses.shape == (plans,):
+        return losses
+    shape = isinstance(losses, Tensor)
+    got = f"losses of shape {list(losses.shape)}" if shape else type(losses).__name__
+    raise ArgumentError("objective", got, f"one loss per plan, of shape [{plans}]")
 
 
 def _is_done(
