@@ -57,6 +57,35 @@ def test_each_kind_is_described_as_the_command_does(made, run, name, what, rows)
     assert run("inspect", made / name, "--json").json() == found
 
 
+def test_a_suite_is_shown_as_evaluate_shows_it(made, run, monkeypatch):
+    """With intervals and what was not taken, not as values in one paragraph."""
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = run("inspect", made / "suite").out.splitlines()
+    assert shown[0] == f"{made / 'suite'}: {bh.inspect(made / 'suite')['is']}"
+    again = made / "again"
+    words = ("--suite", "recall", "--facts", 20, "--out", again)
+    first, *table = run("evaluate", bh.load(made / "suite").source, *words).out.splitlines()
+    assert first.startswith(f"{again}: suite recall of ")
+    assert table[0].split() == ["measure", "value", "95%", "n", "over"]
+    assert shown[-len(table) :] == table and shown[-len(table) - 1] == ""
+
+
+def test_the_tables_of_two_suites_join(made):
+    one = other = bh.load(made / "suite").table().select("measure", "value", "low", "high")
+    both = one.join(other, on="measure", suffix="_other", maintain_order="left")
+    assert both.columns == ["measure", "value", "low", "high", "value_other", "low_other",
+                            "high_other"]  # fmt: skip
+    assert both["measure"].equals(one["measure"])
+
+
+def test_a_report_of_a_suite_is_that_of_inspect(made, run):
+    said = run("study", "report", made / "suite").refused()
+    assert said.endswith(
+        "suite, which is a suite, allowed: a study (a directory that holds study.json); "
+        "`behemoth inspect` shows the measures of a suite"
+    )
+
+
 def test_a_corpus_and_a_run_have_types_of_their_own(made, trained):
     corpus = bh.inspect(made / "corpus", samples=1)
     assert (corpus.facts, len(corpus.samples), corpus.complete) == (40, 1, True)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from behemoth.train.model_source import ModelSource
     from behemoth.zoo import Zoo
 
-__all__ = ["inspect"]
+__all__ = ["SUITE", "inspect"]
+
+SUITE = "a suite of measures"
+"""How the description of a suite begins."""
 
 
 def inspect(
@@ -200,7 +203,7 @@ def _delta(delta: EditDelta) -> dict[str, Any]:
 def _suite(result: SuiteResult) -> dict[str, Any]:
     values = {taken.name: taken.found for taken in result.measures}
     return {
-        "is": f"a suite of measures, {result.suite}",
+        "is": f"{SUITE}, {result.suite}",
         "source": result.source,
         "stage": result.stage,
         "twin": result.twin,

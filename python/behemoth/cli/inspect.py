@@ -15,6 +15,7 @@ from .console import console, values_table, write_json
 from .options import Option, command
 from .show_found import show_found
 from .show_run import show_run
+from .show_suite import show_measures
 
 if TYPE_CHECKING:
     from behemoth.corpus.inspection import Inspection
@@ -39,11 +40,12 @@ def inspect(
     """Describe a directory or a file.
 
     For a corpus: its spec and counts, decoded sample sentences, and how often facts are written;
-    for a run: its settings, progress and recall; for other directories: their counts, values and
-    progress; for a file: what it contains.
+    for a run: its settings, progress and recall; for a suite: the table that `evaluate` printed;
+    for other directories: their counts, values and progress; for a file: what it contains.
     """
     from behemoth import inspect as inspected
     from behemoth.corpus.inspection import Inspection
+    from behemoth.inspection import SUITE
     from behemoth.train.inspection import RunInspection
 
     found = inspected(directory, progress=Bars(), **given)
@@ -53,8 +55,22 @@ def inspect(
         _show(found)
     elif isinstance(found, RunInspection):
         show_run(found)
+    elif found["is"].startswith(SUITE):
+        _show_suite(directory, found)
     else:
         show_found(directory, found)
+
+
+def _show_suite(directory: str, found: dict[str, Any]) -> None:
+    from behemoth import load
+    from behemoth.evaluate import SuiteResult
+
+    shown = ("measures", "not_taken")  # in the table, with all that belongs to a value
+    show_found(directory, {name: value for name, value in found.items() if name not in shown})
+    suite = load(directory)
+    assert isinstance(suite, SuiteResult)
+    console().print()
+    show_measures(suite)
 
 
 def _show(report: Inspection) -> None:

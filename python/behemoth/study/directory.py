@@ -29,7 +29,7 @@ from behemoth.support.checks import as_found, check_directory, path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.kinds import held
+from behemoth.support.kinds import held, kind_of
 from behemoth.support.locks import Held, lock, refused
 from behemoth.support.replacement import Kind, clear
 
@@ -158,9 +158,10 @@ class StudyDirectory:
         """
         file = self.path / RECORD
         if not file.is_file():
-            raise ArgumentError(
-                "path", as_found(self.path), "a study (a directory that holds study.json)"
-            )
+            allowed = "a study (a directory that holds study.json)"
+            if kind_of(self.path) == "a suite":
+                allowed += "; `behemoth inspect` shows the measures of a suite"
+            raise ArgumentError("path", as_found(self.path), allowed)
         about = read_sealed(file, "a study", FORMAT)
         try:
             return StudyRecord.from_dict(_without_version(about))
