@@ -79,6 +79,34 @@ def test_check_warns_of_what_is_ambiguous(run, tmp_path):
     assert found.json()["ambiguities"] == [told] and found.err == ""
 
 
+def test_check_names_relations_without_held_out_probes(run, tmp_path):
+    """A suite then says of its measures in held-out wordings that these are missing."""
+    file = tmp_path / "mine.toml"
+    text = (
+        'name = "mine"\n[lists]\nfirst = ["Ada", "Bo"]\nspice = ["mace", "dill"]\n'
+        '[subject]\nname = "{first}"\n[relations.spice]\nobjects = "{spice}"\n'
+        'statements = ["{subject} sells {object}.", "{object} is sold by {subject}.", HELD]\n'
+        '[relations.origin]\nobjects = "{spice}"\nstatements = ["{subject} likes {object}."]\n'
+    )
+    first = '{text = "{object} is what {subject} offers.", held_out = true}'
+    second = '{text = "{object}: the spice of {subject}.", held_out = true}'
+    last = '{text = "The spice of {subject} is {object}.", held_out = true}'
+    for held, said in ((first, ["spice"]), (f"{first}, {second}", ["spice"]), (last, []),
+                       (f"{first}, {last}", [])):  # fmt: skip
+        file.write_text(text.replace("HELD", held))
+        ran = run("grammar", "check", file)
+        assert ran.code == 0 and ran.err == ""
+        line = "no held-out statement of spice can be a probe: the object stands before the subject"
+        assert (line in ran.out.splitlines()) == bool(said)
+        assert run("grammar", "check", file, "--json").json()["not_probed"] == said
+
+
+def test_stories_name_their_objects_first(run):
+    found = run("grammar", "check", "stories-en", "--json").json()["not_probed"]
+    assert found == ["birth_date", "university", "field", "employer"]
+    assert run("grammar", "check", "bios-en", "--json").json()["not_probed"] == []
+
+
 def test_show_writes_a_grammar_to_start_from(run, tmp_path):
     for name in GRAMMARS:
         ran = run("grammar", "show", name)

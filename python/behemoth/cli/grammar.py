@@ -9,6 +9,7 @@ import typer
 
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
+from behemoth.support.text import listed_text
 
 from .console import console, values_table, warn, write_json
 from .options import Option, command, offering
@@ -148,6 +149,11 @@ def _show(found: GrammarCheck) -> None:
     out.print(table)
     for row in found.joint:
         out.print(f"{row['statements']} joint statements of {', '.join(row['relations'])}")
+    if found.not_probed:
+        out.print(
+            f"no held-out statement of {listed_text(found.not_probed)} can be a probe: the object "
+            "stands before the subject"
+        )
     for text in found.samples:
         out.print(f"\n{text}")
     for line in found.ambiguities:

@@ -155,18 +155,22 @@ class Grammar:
         """Return a line for each place where two facts or the beginnings of answers read alike."""
         return self._lexicon.ambiguities()
 
-    def samples(self, documents: int = 3, *, seed: int = 0) -> list[str]:
-        """Return the first documents of a small corpus that states each subject fact once."""
+    def sample_corpus(self, *, seed: int = 0) -> Corpus:
+        """Return a small corpus that states each subject fact once."""
         from .corpus import Corpus
 
         subjects = min(self.facts["names"], 1_000)
         has_links = any(relation["kind"] == "composed" for relation in self.relations)
-        corpus = Corpus(
+        return Corpus(
             self.world(subjects, seed=seed),
             order="bios",
             nested_exposures=0 if has_links else None,
             grammar=self,
         )
+
+    def samples(self, documents: int = 3, *, seed: int = 0) -> list[str]:
+        """Return the first documents of a small corpus that states each subject fact once."""
+        corpus = self.sample_corpus(seed=seed)
         found: list[str] = []
         # Documents of links exist, but are empty.
         for first in range(0, corpus.num_documents, 64):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -10,6 +10,7 @@ from .corpus import Corpus
 from .grammar import Grammar, Text
 from .spec import Documents, Questions
 from .text_tokenizer import read_tokenizer
+from .wordings import probed, usable
 
 __all__ = ["GrammarCheck", "check_grammar"]
 
@@ -45,6 +46,9 @@ class GrammarCheck:
         Number of token ids of the tokenizer that it was compiled with.
     documents : int
         Number of documents that were compared with that tokenizer.
+    not_probed : list of str
+        Relations that have held-out statements of which none can be a probe, since the object
+        stands before the subject in each.
     """
 
     file: str
@@ -60,6 +64,7 @@ class GrammarCheck:
     samples: list[str]
     vocabulary: int | None = None
     documents: int = 0
+    not_probed: list[str] = field(default_factory=list[str])
 
 
 def check_grammar(
@@ -104,7 +109,23 @@ def check_grammar(
         samples=made.samples(samples, seed=seed),
         vocabulary=None if text is None else text.lexicon.vocabulary_size,
         documents=checked,
+        not_probed=_not_probed(made),
     )
+
+
+def _not_probed(grammar: Grammar) -> list[str]:
+    """Return the relations that have held-out statements of which none can be a prompt."""
+    relations = grammar.facts["relations"]
+    if not any(relation["held_out_statements"] for relation in relations):
+        return []
+    corpus = grammar.sample_corpus()
+    rows = [row for row in probed(corpus).get("statement", []) if row["held_out"]]
+    able = usable(corpus, rows).any(axis=0)
+    return [
+        relation["key"]
+        for number, relation in enumerate(relations)
+        if relation["held_out_statements"] and not able[number]
+    ]
 
 
 def _check(text: Text, documents: int, seed: int) -> int:
