@@ -410,6 +410,23 @@ def test_streams_that_cannot_be_are_refused(corpus, options):
         BlockStream(corpus, **options)
 
 
+@pytest.mark.parametrize("kind", [BlockStream, BlockDataset])
+def test_what_is_no_corpus_is_refused(kind):
+    allowed = "a Corpus, such as bh.Corpus.open"
+    with pytest.raises(ArgumentError, match=f"argument 'corpus': got corpus, allowed: {allowed}"):
+        kind("corpus")
+    with pytest.raises(ArgumentError, match="argument 'corpus': got nothing, allowed: a Corpus"):
+        kind(None)
+
+
+@pytest.mark.parametrize("config", [{"block_length": 32}, 32])
+def test_a_config_that_is_none_is_refused(corpus, config):
+    with pytest.raises(
+        ArgumentError, match=r"'config': got .*32.*, allowed: a DataConfig, such as"
+    ):
+        BlockStream(corpus, config)
+
+
 def test_blocks_longer_than_the_corpus_are_refused(corpus):
     with pytest.raises(ArgumentError, match="argument 'block_length': got 100000, allowed: up to"):
         BlockDataset(corpus, 100_000)

@@ -120,11 +120,11 @@ def _not_probed(grammar: Grammar) -> list[str]:
         return []
     corpus = grammar.sample_corpus()
     rows = [row for row in probed(corpus).get("statement", []) if row["held_out"]]
-    able = usable(corpus, rows).any(axis=0)
+    able = usable(corpus, rows)
     return [
         relation["key"]
         for number, relation in enumerate(relations)
-        if relation["held_out_statements"] and not able[number]
+        if relation["held_out_statements"] and not able[:, number].any()
     ]
 
 

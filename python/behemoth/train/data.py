@@ -92,7 +92,7 @@ class BlockDataset(Dataset[torch.Tensor]):
     Raises
     ------
     ArgumentError
-        If the corpus has no complete block.
+        If it is no corpus, or one without a complete block.
     CorpusError
         If the directory is not complete, or a shard is damaged.
 
@@ -105,6 +105,7 @@ class BlockDataset(Dataset[torch.Tensor]):
     """
 
     def __init__(self, corpus: Corpus, block_length: int = 512) -> None:
+        _check_corpus(corpus)
         config = DataConfig(block_length=block_length)
         self._reader = open_reader(corpus, config.threads)
         self._length = config.block_length
@@ -165,8 +166,9 @@ class BlockStream(IterableDataset[Batch]):
     Raises
     ------
     ArgumentError
-        If the rank or start block is out of range, the corpus has no complete block, or
-        `answers_only` is set and no sentence has its answer at the end.
+        If the corpus or config is of another type, the rank or start block is out of range, the
+        corpus has no complete block, or `answers_only` is set and no sentence has its answer at
+        the end.
     CorpusError
         If the directory is not complete, or a shard is damaged.
     """
@@ -182,6 +184,9 @@ class BlockStream(IterableDataset[Batch]):
         pin_memory: bool = False,
         progress: ProgressLike = None,
     ) -> None:
+        _check_corpus(corpus)
+        if not isinstance(config, DataConfig | None):
+            raise ArgumentError("config", config, "a DataConfig, such as DataConfig(batch_size=8)")
         config = DataConfig() if config is None else config
         rank, world_size = whole_number("rank", rank), whole_number("world_size", world_size, 1)
         if rank >= world_size:
@@ -390,6 +395,11 @@ class BlockStream(IterableDataset[Batch]):
                 place = labels[at - context : end - context]
                 self._answers.label(ids[at - before : end], place, first * length - before)
             done += part
+
+
+def _check_corpus(corpus: object) -> None:
+    if not isinstance(corpus, Corpus):
+        raise ArgumentError("corpus", corpus, "a Corpus, such as bh.Corpus.open(DIR)")
 
 
 def _whole_blocks(tokens: int, length: int) -> int:
