@@ -131,10 +131,10 @@ def test_a_few_methods_of_a_study_are_the_study_of_these(run, study, in_process,
 
 
 def test_when_all_trials_fail_the_run_failed(run, study, in_process, tmp_path):
-    study.write_text(STUDY.replace("edits = 2", "edits = 200"))
+    study.write_text(STUDY.replace("edits = 2", "relation = 0\nedits = 20"))
     ran = run("study", "run", study, "--out", tmp_path / "s")
     assert ran.code == 1
-    assert "2 failed (lora, steps 3): ArgumentError: argument 'edits': got 200" in ran.err
+    assert "2 failed (lora, steps 3): ArgumentError: argument 'edits': got 20," in ran.err
 
 
 def test_presets(run):

@@ -421,9 +421,7 @@ def test_what_is_no_corpus_is_refused(kind):
 
 @pytest.mark.parametrize("config", [{"block_length": 32}, 32])
 def test_a_config_that_is_none_is_refused(corpus, config):
-    with pytest.raises(
-        ArgumentError, match=r"'config': got .*32.*, allowed: a DataConfig, such as"
-    ):
+    with pytest.raises(ArgumentError, match=r"'config': got .*32.*, allowed: a DataConfig, such"):
         BlockStream(corpus, config)
 
 

@@ -105,6 +105,21 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         ('model = "nano"', 'model = "nan"', "argument 'train.model': got nan.*did you mean nano"),
         ("edits = 2", "edits = 0", "argument 'plan.edits': got 0, allowed"),
         ("edits = 2", "", "argument 'plan.edits': got nothing, allowed: the number"),
+        (
+            "exposures = [1, 8]",
+            "exposures = [8, 63]",
+            "argument 'plan.exposures': got 63, allowed: levels of the corpus: 1, 8$",
+        ),
+        (
+            "edits = 2\nexposures = [1, 8]",
+            "edits = 4000",
+            "argument 'plan.edits': got 4000, allowed: up to 40, the facts that the corpus states",
+        ),
+        (
+            "edits = 2\nexposures",
+            "edits = 21\nexposures",
+            "argument 'plan.edits': got 21, allowed: up to 20, the facts of 1 exposures",
+        ),
         ("probes = 2", "prbes = 2", "argument 'plan.prbes': got an unknown key"),
         ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got question_ref"),
         (

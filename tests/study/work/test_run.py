@@ -72,7 +72,7 @@ def test_a_trial_that_fails_is_recorded_and_the_rest_goes_on(tiny, in_process, t
 
 
 def test_a_plan_that_cannot_be_made_says_why(tiny, in_process, tmp_path):
-    text = tiny.replace("edits = 2", "edits = 200").replace("[0, 1]", "[0]")
+    text = tiny.replace("edits = 2", "relation = 0\nedits = 20").replace("[0, 1]", "[0]")
     result, _ = in_process(text, tmp_path / "s")
     assert (result.done, result.failed, result.trained) == (0, 4, 1)
     assert all(row.reason.startswith("ArgumentError: argument") for row in result.failures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import fspath
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,7 @@ class _Point:
             choice = choice.at(kind_of_world(self.corpus.grammar))
             with within("plan"):
                 request = _request({**self.tables["plan"], **choice.plan}, choice)
+                _check_facts(self._facts_of, request)
             if request.count is None:  # the facts of a rule are not chosen by exposures
                 plan = PlanUnit.of(self.corpus, request)
             else:
@@ -238,6 +240,11 @@ class _Point:
         """The corpus in which edits are chosen: without rotation and swaps."""
         return self.corpus if self.first is None else self.first
 
+    @cached_property
+    def _facts_of(self) -> dict[int, int]:
+        """Number of facts by their exposures in that corpus."""
+        return {row["exposures"]: row["facts"] for row in self._origin.exposure_classes}
+
     def _chosen(self, plan: PlanUnit) -> Edits:
         """Return the edits of a plan, those of facts whose exposures did not move included."""
         with within("plan"):
@@ -262,6 +269,28 @@ def _make(unit: CorpusUnit, made: dict[str, Corpus]) -> Corpus:
     if key not in made:
         made[key] = unit.make()
     return made[key]
+
+
+def _check_facts(facts_of: Mapping[int, int], request: EditRequest) -> None:
+    """Refuse levels that a corpus does not have, and more edits than it has facts.
+
+    Which facts are candidates is known when a plan is compiled, after a model has been trained: a
+    plan of more than all of them is refused before that.
+    """
+    if request.count is None:
+        return
+    for level in request.exposures or ():
+        if not (facts := facts_of.get(level)):
+            levels = sorted(level for level, facts in facts_of.items() if facts)
+            shown = ", ".join(map(str, levels[:12])) + (", ..." if len(levels) > 12 else "")
+            raise ArgumentError("exposures", level, f"levels of the corpus: {shown}")
+        if request.count > facts:
+            allowed = f"up to {facts:,}, the facts of {level} exposures"
+            raise ArgumentError(request.counted, request.count, allowed)
+    written = sum(facts for level, facts in facts_of.items() if level)
+    if request.exposures is None and request.count > written:
+        allowed = f"up to {written:,}, the facts that the corpus states"
+        raise ArgumentError(request.counted, request.count, allowed)
 
 
 def _request(values: dict[str, Any], choice: MethodChoice) -> EditRequest:
