@@ -463,5 +463,9 @@ def test_the_command_says_what_it_chose(ran, tmp_path, run):
     assert set(legs) == {"efficacy", "paraphrase", "neighbourhood"}
     shown = [f"{name} {'not taken' if one is None else f'{one:.3f}'}" for name, one in legs.items()]
     assert f"  harmonic mean of {', '.join(shown)}" in said.out
+    for name, one in answers(get_method("ft_l")).searched().items():
+        value = report["settings"][name]
+        value = f"{value:.3g}" if isinstance(value, float) else value
+        assert f"  {name} = {value} (searched: {one.low:g} to {one.high:g})\n" in said.out
     assert ("nothing to choose by: " in said.err) == (report["flat"] is not None)
     assert "argument '--on': got nothing" in run("tune", "ft_l", "--out", "x").refused()

@@ -19,6 +19,7 @@ from .options import Option, command
 from .places import check_plan, check_run
 
 if TYPE_CHECKING:
+    from behemoth.edit.search import Searched
     from behemoth.tune import Tuned
 
 OPTIONS = (
@@ -52,8 +53,9 @@ def tune(
 ) -> None:
     """Choose settings of a method by trials on a plan of its own.
 
-    The score is that of the leaderboard. DIR contains best.toml for `behemoth edit --set` and for
-    studies, curve.parquet with every trial, and the plan that the trials used.
+    The score is that of the leaderboard. The settings that were varied are shown with the values
+    that they were chosen from; the others keep their defaults. DIR contains best.toml for `behemoth
+    edit --set` and for studies, curve.parquet with every trial, and the plan that the trials used.
     """
     keep_interrupts()
     prepare()
@@ -62,13 +64,16 @@ def tune(
         check_plan("apart", given.get("apart"))
         if "twin" in given:
             check_run("twin", given["twin"])
+        from behemoth.edit.registry import get_method
         from behemoth.tune import tune as choose
+        from behemoth.tune.asked import searched_by
 
         done = choose(method, progress=Bars(), **given)
-    write_json(asdict(done)) if json else _show(done, given["on"])
+        searched = searched_by(get_method(method))
+    write_json(asdict(done)) if json else _show(done, searched, given["on"])
 
 
-def _show(done: Tuned, run: str) -> None:
+def _show(done: Tuned, searched: Searched, run: str) -> None:
     screen = console()
     default = f"{done.default_score:.3f} by default"
     if done.default_steps is not None:
@@ -84,7 +89,7 @@ def _show(done: Tuned, run: str) -> None:
         screen.print(f"  harmonic mean of {', '.join(legs)}")
     for name, value in done.settings.items():
         shown = f"{value:.3g}" if isinstance(value, float) else value
-        screen.print(f"  {name} = {shown}")
+        screen.print(f"  {name} = {shown} (searched: {searched[name].text()})")
     messages = console(stderr=True)
     if done.flat is not None:
         messages.print(f"nothing to choose by: {done.flat}")

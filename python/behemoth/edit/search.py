@@ -35,6 +35,10 @@ class Range:
         if not self.low < self.high or (self.log and self.low <= 0):
             raise ArgumentError("low", self.low, f"below {self.high}, and above 0 with log")
 
+    def text(self) -> str:
+        """Return the values in words."""
+        return f"{self.low:g} to {self.high:g}"
+
     @property
     def whole(self) -> bool:
         """Whether the range has integers only."""
@@ -56,6 +60,10 @@ class Choice:
     def __post_init__(self) -> None:
         if len(self.values) < 2:
             raise ArgumentError("values", self.values, "two or more")
+
+    def text(self) -> str:
+        """Return the values in words."""
+        return ", ".join("none" if value is None else str(value) for value in self.values)
 
 
 Searched = Mapping[str, Range | Choice]
