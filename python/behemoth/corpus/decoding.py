@@ -24,6 +24,9 @@ from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
 
 __all__ = ["Decoder", "table_decoder", "text_decoder"]
 
+_AT_ONCE = (
+    1 << 18
+)  # tokens that a library decodes at once: their lists of Python take 40 bytes each
 _LOCAL = {None, "Metaspace", "WordPiece", "Fuse"}  # decoders that ignore neighbouring tokens
 
 
@@ -118,10 +121,19 @@ class _Library:
         return self._tokenizer.decode_batch(documents)
 
     def write_parquet(self, path: Path, tokens: NDArray[Any]) -> str:
-        ends = (np.flatnonzero(tokens == self._end) + 1).astype(np.uint64)
-        texts = [text.encode() for text in self.texts(tokens, ends)]
-        joined = np.frombuffer(b"".join(texts), np.uint8)
-        file = _gen.parquet_documents(joined, _ends(map(len, texts)), tokens, ends).tobytes()
+        ends = np.flatnonzero(tokens == self._end) + 1
+        parts = np.searchsorted(ends, range(_AT_ONCE, len(tokens), _AT_ONCE))
+        joined, lengths, begin = bytearray(), list[int](), 0
+        for part in np.split(ends, parts):
+            if len(part):
+                decoded = self.texts(tokens[begin : part[-1]], part - begin)
+                texts = [text.encode() for text in decoded]
+                joined += b"".join(texts)
+                lengths += map(len, texts)
+                begin = int(part[-1])
+        text = np.frombuffer(joined, np.uint8)
+        made = _gen.parquet_documents(text, _ends(lengths), tokens, ends.astype(np.uint64))
+        file = made.tobytes()
         path.write_bytes(file)
         return _gen.digest(file)
 

@@ -175,9 +175,11 @@ def write_export_sums(
     place : Path
     files : iterable of Path
     known : mapping
-        Known digests of shards by `identity`, for files that are hard links to them.
+        Known digests by `identity`: of shards, for files that are hard links to them, and of files
+        that were hashed while they were made.
     made : container of Path
-        Files that did not exist before and were written by this call; they are hashed again.
+        Files that did not exist before and were written by this call: an earlier list does not hold
+        for them.
     """
     there = read_export_sums(place) if (place / SUMS).is_file() else {}
 

@@ -22,7 +22,7 @@ from .source import Shard, Source, Tokens
 
 _PIECE = 1 << 22  # tokens of a file
 _SYNCING = 2  # more threads than cores: a thread that waits for the disk needs none
-_THREADS = 8  # at most: each has some megabytes, or 100 MB if a tokenizer's library decodes
+_THREADS = 8  # at most: each has some megabytes, or the file if a tokenizer's library decodes
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:

@@ -1,6 +1,7 @@
 //! Tables of the bytes of tokens, as built from external tokenizer files.
 
 use behemoth_gen::decode::Decoder;
+use behemoth_gen::parquet;
 
 use super::bytes::Bytes;
 use super::refused;
@@ -33,9 +34,33 @@ pub fn decode(data: &[u8]) -> bool {
         Err(error) => assert!(!refused(&error)),
         Ok((text, ends)) => assert_eq!(ends, [text.len() as u64]),
     }
+    if tokens.last() == Some(&0) {
+        check_parquet(&decoder, &tokens);
+    }
     let beyond = whole.start..whole.end + 1;
     assert!(decoder.joined(&tokens, [beyond].into_iter()).is_err());
     is_decoded
+}
+
+/// A file of documents that are decoded page by page is that of their texts.
+fn check_parquet(decoder: &Decoder, tokens: &[u32]) {
+    let ends = || (1..=tokens.len()).filter(|&end| tokens[end - 1] == 0);
+    let begins = std::iter::once(0).chain(ends());
+    let documents = begins.zip(ends()).map(|(begin, end)| begin..end - 1);
+    let mut file = Vec::new();
+    let made = parquet::decoded(decoder, tokens, &mut |bytes| {
+        file.extend_from_slice(bytes);
+        Ok(())
+    });
+    match decoder.joined(tokens, documents) {
+        Err(_) => assert!(made.is_err()),
+        Ok((text, text_ends)) => {
+            made.expect("documents that are decoded");
+            let ends: Vec<u64> = ends().map(|end| end as u64).collect();
+            let whole = parquet::documents((&text, &text_ends), (tokens, &ends));
+            assert!(file == whole.expect("documents"));
+        }
+    }
 }
 
 type Bytewise<'a> = (&'a [u8], Vec<u64>);
