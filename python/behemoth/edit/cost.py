@@ -91,11 +91,9 @@ def _of_few_steps(
         return None
     try:
         shorter = [cast("EditMethod", replace(method, steps=steps)) for steps in COUNTED_STEPS]
-        few = [_counted(short, model, plans, context) for short in shorter]
-    except (
-        Exception
-    ):  # a method of another package may allow other steps only, from `apply` on, too
+    except Exception:  # a method of another package may allow other steps only
         return None
+    few = [_counted(short, model, plans, context) for short in shorter]
     costs = [cost for cost in few if cost is not None]
     if len(costs) < len(few):
         return None
