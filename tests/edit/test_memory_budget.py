@@ -199,7 +199,10 @@ def test_training_again_takes_what_the_training_took(small, masked):
     reckoned = edit_bytes(
         get_method("retrain", {}), model, plans[:1], dataclasses.replace(context, trained=trained)
     )
-    assert reckoned == weight_bytes(model) + step_bytes(trained, words, 64 * 64)
+    step = step_bytes(trained, words, 64 * 64)
+    assert reckoned == weight_bytes(model) + step
+    other = dataclasses.replace(trained, document_mask=not masked)
+    assert (step > step_bytes(other, words, 64 * 64)) == masked
 
 
 def test_what_is_refused_names_what_fits_and_that_does(small):

@@ -262,7 +262,7 @@ def test_durability_trains_as_the_model_was_trained(tiny, tmp_path):
     """A training without a document mask pads nothing, and goes on in float32."""
     _, budget = budget_of(Study.parse(tiny).expand(), "ascent")
     lasting = replace(budget, measure=replace(budget.measure, durability=3))
-    words = budget.model.config.vocab_size
+    words, steps = budget.model.config.vocab_size, list[int]()
     for own in (
         default_config("llama-nano", batch_size=512, block_length=64, document_mask=False),
         default_config("llama-nano", batch_size=512, block_length=64),
@@ -270,6 +270,8 @@ def test_durability_trains_as_the_model_was_trained(tiny, tmp_path):
         step = step_bytes(own, words, 512 * 64)
         found = replace(lasting, config=own).least()
         assert found == 3 * weight_bytes(budget.model) + step + KEPT
+        steps.append(step)
+    assert steps[0] < steps[1]
     build_model(SIZES["14m"], 1000).save_pretrained(tmp_path)
     short, long = (
         default_config(start=tmp_path, batch_size=4, block_length=64, weights=weights)

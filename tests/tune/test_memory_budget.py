@@ -77,6 +77,8 @@ def test_a_twin_is_reckoned_with_rows_of_documents(small):
     text = bh.Corpus(grammar.world(100, seed=1), grammar=grammar, exposures=4)
     config = bh.default_config("llama-nano", batch_size=32, block_length=512, device="cpu")
     needed = step_bytes(config, text.vocabulary_size, 32 * 512)
+    unmasked = replace(config, document_mask=False)
+    assert needed > step_bytes(unmasked, text.vocabulary_size, 32 * 512)
     require_twin(small.run, config, text, needed)
     with pytest.raises(ArgumentError, match="twin is trained with batch_size 32, which needs"):
         require_twin(small.run, config, text, needed - 1)

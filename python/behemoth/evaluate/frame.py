@@ -157,12 +157,12 @@ def evaluate(
         memory = whole_number("memory", memory, 1)
     check_plan(edit_plan, run, edit)
     check_rank(rank, run.corpus)
-    origin = None
-    if target is not None:
-        origin = _origin(run, edit, edit_plan)
-        origin.check(target, "another model, edit or plan", force=force)
     require_weights(run.directory, device, memory, "source")
     deltas = {} if edit is None else edit.deltas()
+    origin = None
+    if target is not None:  # after the deltas, which refuse what is damaged
+        origin = _origin(run, edit, edit_plan)
+        origin.check(target, "another model, edit or plan", force=force)
     model = run.load_model(device)
     stack, batch_size = fitting(model, edit_plan.probes, deltas, stack, batch_size, memory)
     frame = evaluate_model(

@@ -39,19 +39,21 @@ class Rows:
     places: Tensor
 
     @classmethod
-    def of(cls, positions: Tensor) -> Rows:
+    def of(cls, positions: Tensor, *, grouped: bool = True) -> Rows:
         """Lay out the documents of a batch.
 
         Parameters
         ----------
         positions : int64[B, T] tensor
             Position of each token in its document; each block begins with 0.
+        grouped : bool
+            If false, there is a single group.
         """
         flat = positions.flatten()
         starts = flat == 0
         begins = starts.nonzero()[:, 0]
         lengths, order = torch.diff(begins, append=begins.new_tensor([len(flat)])).sort(stable=True)
-        shapes = _shapes(lengths.tolist())
+        shapes = _shapes(lengths.tolist()) if grouped else ((len(lengths), int(lengths[-1])),)
         size = torch.tensor([length for count, length in shapes for _ in range(count)])
         first = torch.empty_like(begins)
         first[order] = (size.cumsum(0) - size).to(first.device)

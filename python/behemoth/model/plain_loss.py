@@ -64,10 +64,11 @@ class PlainLoss(nn.Module):
             ``position_ids``, with which attention stays inside documents.
         """
         ids, positions = batch["input_ids"], batch.get("position_ids")
-        rows = Rows.of(positions) if positions is not None and self._in_rows else None
-        if rows is None:
+        if positions is None or not self._in_rows:
             stream = self._through(ids, positions)
         else:
+            # On a GPU a call of a small model costs more than the padding that it would save.
+            rows = Rows.of(positions, grouped=ids.device.type == "cpu")
             laid = ids.flatten().index_select(0, rows.tokens)
             streams = [self._through(group, None).flatten(0, 1) for group in rows.groups(laid)]
             stream = torch.cat(streams).index_select(0, rows.places).view(*ids.shape, -1)

@@ -123,8 +123,8 @@ def _open(source: str | PathLike[str], progress: ProgressLike) -> Corpus:
     # A run has the spec of its corpus, so a model would be trained from scratch in silence.
     if (place / RECORD).is_file():
         allowed = (
-            f"a corpus or a spec, such as {fspath(source)}/spec.toml for a new model; to go on "
-            "from the weights of a run, name it in start (--from)"
+            "a corpus or a spec, such as the spec.toml of a run for another model on its corpus; "
+            "to go on from the weights of a run, name it in start (--from)"
         )
         raise ArgumentError("source", f"{fspath(source)}, which is a run", allowed)
     with renamed(spec="source", directory="source"):

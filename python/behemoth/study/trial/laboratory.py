@@ -70,10 +70,11 @@ class Laboratory:
 
     def __init__(self, directory: StudyDirectory, memory: int | None = None) -> None:
         self.directory, self.memory = directory, memory
-        self._run: tuple[str, Run, PreTrainedModel, Unedited] | None = None
+        self._run: tuple[str, Run, PreTrainedModel] | None = None
         self._planned: Planned | None = None
         self._costs = Costs(directory.cache / "costs")
         self._twin: tuple[str, str, Bench] | None = None
+        self._found: tuple[str, str, Unedited] | None = None
 
     def train(self, unit: ModelUnit, step: Advance = silent) -> ModelRecord:
         """Train a model, or resume its training, and evaluate its recall of all facts.
@@ -103,7 +104,7 @@ class Laboratory:
     def _train(self, unit: ModelUnit, place: Path, step: Advance) -> ModelRecord:
         clock = Clock()
         corpus = unit.corpus.make()
-        self._run = self._twin = None  # training needs their memory
+        self._run = self._twin = self._found = None  # training needs their memory
         with clock("train"):
             result = train(
                 corpus,
@@ -193,7 +194,8 @@ class Laboratory:
             if unit.counted:
                 cost = self._costs.of(trial.kind, trial.cost)
         except Exception as error:  # what the trial measured stands without its cost
-            self._run = self._twin = None  # the edit may have left the model changed
+            # The edit may have left the model changed.
+            self._run = self._twin = self._found = None
             reasons.append(f"cost: it could not be counted: {error_text(error)}")
         record = _record_of(trial, reasons, cost)
         self.directory.write(record)
@@ -203,7 +205,7 @@ class Laboratory:
         """Load what a trial needs, and divide its work so that it fits into memory."""
         clock = Clock()
         with clock("load"):
-            run, model, findings = self._model(unit.model, None)
+            run, model = self._model(unit.model, None)
         with clock("plan"):
             planned = self._plan(unit.plan, run.corpus)
         method = unit.choice.method
@@ -230,20 +232,24 @@ class Laboratory:
                 twin.batch_size = rows
         return Trial(
             run, model, method, planned, context, unit, clock, step, twin,
-            stack=stack, rows=rows, findings=findings,
+            stack=stack, rows=rows, findings=self._findings(unit.model, planned),
         )  # fmt: skip
 
-    def _model(
-        self, name: str, config: TrainConfig | None
-    ) -> tuple[Run, PreTrainedModel, Unedited]:
+    def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, PreTrainedModel]:
         if self._run is None or self._run[0] != name:
-            self._run = self._twin = None
+            self._run = self._twin = self._found = None
             run = read_run(self.directory.model(name))
             config = run.config if config is None else config
             device = None if config.device == "auto" else config.device
             model: Any = run.load_model(device)
-            self._run = name, run, model, Unedited()
+            self._run = name, run, model
         return self._run[1:]
+
+    def _findings(self, name: str, planned: Planned) -> Unedited:
+        """Return what is kept of the model without edits, whom methods of a plan ask the same."""
+        if self._found is None or self._found[:2] != (name, planned.id):
+            self._found = name, planned.id, Unedited()
+        return self._found[2]
 
     def _twin_bench(self, name: str, planned: Planned, run: Run) -> Bench:
         """Return the bench of the twin, which is evaluated in the same way for all methods."""
