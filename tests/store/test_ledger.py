@@ -2,34 +2,68 @@
 
 import pytest
 
-from behemoth.store.ledger import Book, Entry, Ledger, read_ledger
+from behemoth._gen import digest
+from behemoth.store.ledger import LEDGER, Book, Entry, Ledger, read_ledger
 from behemoth.store.place import open_place
 
-OLD, NEW, OTHER = Entry(3, "a"), Entry(3, "b"), Entry(4, "c")
+CONTENTS = {Entry(len(data), digest(data)): data for data in (b"old", b"new", b"other")}
+OLD, NEW, OTHER = CONTENTS
 UNIT = "trials/t/trial.json"
 
 
-@pytest.fixture
-def overtaken(tmp_path, monkeypatch):
-    """Close a ledger once another process has replaced what was written: overtaken(book, files)."""
-    place = open_place("url", f"file://{tmp_path}/store")
+class Machine:
+    """A process that changes the objects of a study and its ledger."""
 
-    def overtaken(before, change, files):
-        ledger = Ledger("study.json", "study", files=dict(before))
-        place.write(".behemoth/ledger.json", ledger.to_bytes())
-        book = Book(place, ledger, shared=True)
-        book.begin()
-        change(book)
+    def __init__(self, place):
+        self.place, self.book = place, Book(place, read_ledger(place), shared=True)
+        self.book.begin()
+
+    def send(self, name, entry, *, now=False):
+        self.place.write(name, CONTENTS[entry])
+        self.book.enter(name, entry, now=now)
+
+    def remove(self, name):
+        self.book.strike([name], now=True)
+        self.place.remove([name])
+
+    def close(self):
+        self.book.close(complete=True)
+
+
+def write_ledger(place, files):
+    place.write(LEDGER, Ledger("study.json", "study", files=files).to_bytes())
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A place whose ledger lists the old unit."""
+    place = open_place("url", f"file://{tmp_path}/store")
+    place.write(UNIT, CONTENTS[OLD])
+    write_ledger(place, {UNIT: OLD})
+    return place
+
+
+@pytest.fixture
+def overtaken(place, monkeypatch):
+    """Close a ledger once another process has replaced what was written: overtaken(change, files).
+
+    The objects are as `change` leaves them.
+    """
+
+    def overtaken(change, files):
+        machine = Machine(place)
+        change(machine)
         write, written = place.write, []
 
         def late(name, data):
             write(name, data)
-            if not written:
-                write(name, Ledger("study.json", "study", True, files).to_bytes())
             written.append(name)
+            if len(written) == 1:
+                write(name, Ledger("study.json", "study", True, files).to_bytes())
 
-        monkeypatch.setattr(place, "write", late)
-        book.close(complete=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(place, "write", late)
+            machine.close()
         assert len(written) <= 2
         return read_ledger(place).files
 
@@ -37,112 +71,168 @@ def overtaken(tmp_path, monkeypatch):
 
 
 def test_a_replaced_file_is_entered_again(overtaken):
-    def change(book):
-        book.strike([UNIT], now=True)
-        book.enter(UNIT, NEW)
+    def change(machine):
+        machine.remove(UNIT)
+        machine.send(UNIT, NEW)
 
-    found = overtaken({UNIT: OLD}, change, {UNIT: OLD, "theirs": OTHER})
+    found = overtaken(change, {UNIT: OLD, "theirs": OTHER})
     assert found == {UNIT: NEW, "theirs": OTHER}
 
 
 def test_a_new_file_is_entered_again(overtaken):
-    found = overtaken({UNIT: OLD}, lambda book: book.enter("new", NEW), {UNIT: OLD})
+    found = overtaken(lambda machine: machine.send("new", NEW), {UNIT: OLD})
     assert found == {UNIT: OLD, "new": NEW}
 
 
-def test_a_file_that_another_process_has_sent_since_stays_theirs(overtaken):
-    found = overtaken({UNIT: OLD}, lambda book: book.enter(UNIT, NEW), {UNIT: OTHER})
-    assert found == {UNIT: OTHER}
+def test_a_removed_file_is_struck_again(overtaken):
+    assert not overtaken(lambda machine: machine.remove(UNIT), {UNIT: OLD})
 
 
-def test_it_stays_theirs_while_another_file_is_entered_again(overtaken):
-    def change(book):
-        book.enter(UNIT, NEW)
-        book.enter("lost", NEW)
+@pytest.mark.parametrize("theirs", [OTHER, OLD])
+def test_a_file_that_another_process_has_sent_since_stays_theirs(overtaken, place, theirs):
+    def change(machine):
+        machine.send(UNIT, NEW)
+        machine.send("lost", NEW)
+        place.write(UNIT, CONTENTS[theirs])
 
-    assert overtaken({UNIT: OLD}, change, {UNIT: OTHER}) == {UNIT: OTHER, "lost": NEW}
+    assert overtaken(change, {UNIT: theirs}) == {UNIT: theirs, "lost": NEW}
+
+
+def test_a_file_that_another_process_has_removed_since_is_not_entered_again(overtaken, place):
+    def change(machine):
+        machine.send("gone", NEW)
+        place.remove(["gone"])
+
+    assert overtaken(change, {UNIT: OLD}) == {UNIT: OLD}
 
 
 @pytest.fixture
-def pair(tmp_path):
-    """A place, and two processes that write its ledger, which lists the old unit."""
-    place = open_place("url", f"file://{tmp_path}/store")
-    place.write(
-        ".behemoth/ledger.json", Ledger("study.json", "study", files={UNIT: OLD}).to_bytes()
-    )
-    books = [Book(place, read_ledger(place), shared=True) for _ in range(2)]
-    for book in books:
-        book.begin()
-    return place, *books
+def pair(place):
+    """Two processes that write the ledger of the place."""
+    return Machine(place), Machine(place)
 
 
-def test_a_file_is_of_the_last_process_that_sent_it(pair):
-    place, first, last = pair
-    first.enter(UNIT, NEW, now=True)
-    last.enter(UNIT, OTHER, now=True)
-    assert read_ledger(place).files == {UNIT: OTHER}
-    first.enter("more", NEW, now=True)
-    first.close(complete=True)
-    assert read_ledger(place).files == {UNIT: OTHER, "more": NEW}
+@pytest.mark.parametrize("removes", [False, True], ids=["kept", "removed"])
+@pytest.mark.parametrize("name", [UNIT, "more"])
+@pytest.mark.parametrize("theirs", [OTHER, OLD])
+@pytest.mark.parametrize("now", [False, True], ids=["waits", "now"])
+def test_a_file_is_of_the_last_process_that_sent_it(place, pair, removes, name, theirs, now):
+    first, last = pair
+    if removes:
+        first.remove(UNIT)
+    first.send(name, NEW, now=now)
+    last.send(name, theirs, now=True)
+    first.send("next", NEW, now=now)
+    first.close()
+    assert read_ledger(place).files[name] == theirs
+    last.close()
+    assert read_ledger(place).files[name] == theirs
+    assert read_ledger(place).files["next"] == NEW
 
 
-def test_a_file_that_the_other_sends_as_it_was_before_stays_theirs(pair):
-    place, first, last = pair
-    first.enter(UNIT, NEW)
-    last.enter(UNIT, OLD, now=True)
-    first.enter("more", NEW)
-    first.close(complete=True)
-    assert read_ledger(place).files == {UNIT: OLD, "more": NEW}
+@pytest.mark.parametrize("name", [UNIT, "more"])
+def test_the_last_that_sent_a_file_need_not_be_the_last_that_enters_it(place, pair, name):
+    first, last = pair
+    first.send(name, NEW)
+    place.write(name, CONTENTS[OTHER])
+    place.write(name, CONTENTS[NEW])  # the first is slower
+    last.book.enter(name, OTHER, now=True)
+    assert read_ledger(place).files[name] == (OTHER if name == "more" else NEW)
+    first.close()
+    last.close()
+    assert read_ledger(place).files[name] == NEW
 
 
-def test_a_struck_file_that_the_other_sends_as_it_was_before_stays_theirs(pair):
-    place, first, last = pair
-    first.strike([UNIT], now=True)
-    first.enter("more", NEW, now=True)  # reads that it is gone
-    last.enter(UNIT, OLD, now=True)
-    first.close(complete=True)
-    assert read_ledger(place).files == {UNIT: OLD, "more": NEW}
+def test_what_was_read_back_and_is_lost_then_is_entered_again(place, pair):
+    first, _ = pair
+    first.send(UNIT, NEW, now=True)
+    first.send("more", NEW, now=True)  # reads that the unit is entered
+    write_ledger(place, {UNIT: OLD})  # by another that read the ledger before
+    first.close()
+    assert read_ledger(place).files == {UNIT: NEW, "more": NEW}
 
 
-def test_what_a_close_has_read_counts_as_written(pair):
-    place, first, last = pair
-    first.enter("more", NEW)
-    first.strike([UNIT])
-    first.close(complete=True)
-    last.enter(UNIT, OLD, now=True)
-    first.close(complete=True)
-    assert read_ledger(place).files == {UNIT: OLD, "more": NEW}
+def test_a_strike_that_was_read_back_and_is_lost_then_is_made_again(place, pair):
+    first, _ = pair
+    first.remove(UNIT)
+    first.send("more", NEW, now=True)
+    write_ledger(place, {UNIT: OLD})
+    first.close()
+    assert read_ledger(place).files == {"more": NEW}
 
 
-def test_an_entry_that_replaces_another_does_not_wait_for_more(pair):
-    place, first, last = pair
-    first.enter(UNIT, NEW)
-    last.enter(UNIT, OTHER, now=True)
-    first.close(complete=True)
-    assert read_ledger(place).files == {UNIT: OTHER}
+@pytest.mark.parametrize("theirs", [OTHER, OLD])
+@pytest.mark.parametrize("more", [False, True], ids=["at once", "later"])
+def test_a_removed_file_that_the_other_sends_stays_theirs(place, pair, theirs, more):
+    first, last = pair
+    first.remove(UNIT)
+    if more:
+        first.send("more", NEW, now=True)
+    last.send(UNIT, theirs, now=True)
+    first.close()
+    assert read_ledger(place).files[UNIT] == theirs
+    last.remove(UNIT)
+    last.close()
+    assert UNIT not in read_ledger(place).files
 
 
-def test_a_file_that_is_sent_after_it_was_struck_stays(pair):
-    place, first, last = pair
-    first.strike([UNIT], now=True)
-    last.enter(UNIT, OTHER, now=True)
-    first.close(complete=True)
-    assert read_ledger(place).files == {UNIT: OTHER}
-    last.strike([UNIT], now=True)
-    last.close(complete=True)
+def test_a_file_that_is_removed_after_the_other_sent_it_is_not_listed(place, pair):
+    first, last = pair
+    first.book.strike([UNIT], now=True)
+    last.send(UNIT, OLD, now=True)
+    place.remove([UNIT])
+    first.close()
+    last.close()
     assert not read_ledger(place).files
 
 
+def test_nothing_is_looked_at_while_nobody_else_writes(place, monkeypatch):
+    for operation in ("sizes", "fetch"):
+        monkeypatch.setattr(place, operation, lambda *_: pytest.fail("a request"))
+    machine = Machine(place)
+    machine.book.strike([UNIT], now=True)
+    machine.send(UNIT, NEW)
+    machine.send(UNIT, OTHER, now=True)
+    machine.send("more", NEW)
+    machine.close()
+    assert read_ledger(place).files == {UNIT: OTHER, "more": NEW}
+
+
+def test_an_object_is_read_only_if_its_size_does_not_tell(place, pair, monkeypatch):
+    first, last = pair
+    monkeypatch.setattr(place, "fetch", lambda *_: pytest.fail("read"))
+    for machine, name in ((first, UNIT), (first, "more"), (last, "theirs")):
+        machine.send(name, NEW, now=True)
+    last.send("theirs", OTHER)
+    write_ledger(place, {UNIT: OTHER, "theirs": NEW})
+    first.close()
+    last.close()
+    assert read_ledger(place).files == {UNIT: NEW, "more": NEW, "theirs": OTHER}
+
+
+def test_a_push_with_force_sends_what_another_lists_again(place):
+    machine = Machine(place)
+    machine.book.force([UNIT])
+    machine.send("more", NEW, now=True)
+    write_ledger(place, {UNIT: OLD})  # the object may be damaged
+    machine.send("most", NEW, now=True)
+    assert UNIT not in machine.book.ledger.files
+    machine.send(UNIT, OLD)
+    machine.close()
+    assert read_ledger(place).files == {UNIT: OLD, "more": NEW, "most": NEW}
+
+
 def test_the_same_file_sent_again_is_no_loss(overtaken):
-    def change(book):
-        book.force([UNIT])
-        book.enter(UNIT, OLD)
+    def change(machine):
+        machine.book.force([UNIT])
+        machine.send(UNIT, OLD)
 
-    assert overtaken({UNIT: OLD}, change, {UNIT: OLD}) == {UNIT: OLD}
+    assert overtaken(change, {UNIT: OLD}) == {UNIT: OLD}
 
 
-def test_a_unit_taken_over_from_a_part_is_entered_again(overtaken):
-    def change(book):
-        book.take({UNIT: NEW}, Ledger("study.json", "study", files={UNIT: OLD}))
+def test_a_unit_taken_over_from_a_part_is_entered_again(overtaken, place):
+    def change(machine):
+        place.write(UNIT, CONTENTS[NEW])  # by the part
+        machine.book.take({UNIT: NEW}, read_ledger(place))
 
-    assert overtaken({UNIT: OLD}, change, {UNIT: OLD}) == {UNIT: NEW}
+    assert overtaken(change, {UNIT: OLD}) == {UNIT: NEW}

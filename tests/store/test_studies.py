@@ -384,13 +384,16 @@ def test_a_push_stopped_at_a_removal_leaves_no_entry_of_what_is_gone(
 
 
 @ANYWHERE
-def test_what_another_machine_sends_after_a_removal_stays_in_the_ledger(parts, url, monkeypatch):
+@pytest.mark.parametrize("theirs", ["theirs", "mine"])
+def test_what_another_machine_sends_after_a_removal_stays_in_the_ledger(
+    parts, url, monkeypatch, theirs
+):
     for part in parts:
         finish(part, "models/m0")
         (part / "models/m0/notes.txt").write_text("mine")
     bh.push(parts[0], url)
     (parts[0] / "models/m0/notes.txt").unlink()
-    (parts[1] / "models/m0/notes.txt").write_text("theirs")
+    (parts[1] / "models/m0/notes.txt").write_text(theirs)
     kind = type(open_place("url", url))
     remove, removed = kind.remove, []
 
@@ -403,7 +406,7 @@ def test_what_another_machine_sends_after_a_removal_stays_in_the_ledger(parts, u
     monkeypatch.setattr(kind, "remove", meanwhile)
     bh.push(parts[0], url)
     assert removed == ["models/m0/notes.txt"]
-    assert held(url)["models/m0/notes.txt"] == b"theirs"
+    assert held(url)["models/m0/notes.txt"] == theirs.encode()
 
 
 @ANYWHERE

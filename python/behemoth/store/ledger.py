@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from behemoth._gen import digest_file
@@ -175,11 +175,12 @@ class Book:
     name : str
     shared : bool
         Whether other processes may write the same ledger: before each write, what they have
-        entered and struck since is read and kept. Of a file that several have sent, the ledger has
-        what the last of them entered; for this, an entry that replaces another is written at once,
-        and read again. A store has no locks, so if two processes write at the same moment, the
-        changes of the first may be lost until it writes again, which `close` does if it finds them
-        lost. What is lost after that stays lost.
+        entered and struck since is read and kept. If the store's row of a file is neither the own
+        one nor the one that it replaces, the object in the store decides by its size, and by its
+        digest where both entries have that size. A store has no locks, so if two processes write
+        at the same moment, the changes of the first are missing until it writes again, which
+        `close` does if it finds them missing. What is overwritten after that stays so, and so does
+        an entry of a new file that another process has removed before the entry was written.
     """
 
     def __init__(
@@ -191,10 +192,8 @@ class Book:
         self._begun = False
         self._waiting, self._last = 0, time.monotonic()
         self._changes: dict[str, Entry | None] = {}  # by this process; None if struck
-        self._unwritten: set[str] = set()  # changes that are not in the store yet
-        # Rows that the store had when an own change was written, until it was read from there; None
-        # if none.
-        self._replaced: defaultdict[str, set[Entry | None]] = defaultdict(set)
+        # Changes that are not in the store yet, each with the row that they replace there.
+        self._unwritten: dict[str, Entry | None] = {}
 
     @property
     def began(self) -> bool:
@@ -212,16 +211,14 @@ class Book:
     def enter(self, name: str, entry: Entry, *, now: bool = False) -> None:
         """Enter a file that was sent; with `now`, the ledger in the store has it on return."""
         with self._lock:
-            # Written later, it would win over an entry that another process makes in between.
-            replaces = self._shared and self.ledger.files.get(name, entry) != entry
+            before = self._unwritten.setdefault(name, self.ledger.files.get(name))
             self.ledger.files[name] = self._changes[name] = entry
-            self._unwritten.add(name)
             self._waiting += entry.size
             late = time.monotonic() - self._last > _SECONDS
+            # Written later, it would also replace that entry if another process had sent it again.
+            replaces = self._shared and before not in (None, entry)
             if now or late or replaces or self._waiting > _BYTES:
                 self._write()
-            if replaces and (stored := read_ledger(self._place, self._name)) is not None:
-                self._confirm(stored)
 
     def close(self, *, complete: bool) -> None:
         """Write the ledger with all entries; a shared one that is complete, until it has them."""
@@ -229,16 +226,15 @@ class Book:
             forced = self.ledger.forced and not complete
             self.ledger = replace(self.ledger, complete=complete, forced=forced)
             self._write()
-            while self._shared and complete and self._is_lost():
+            while self._shared and complete and self._unite():
                 self._write()
 
     def strike(self, names: Iterable[str], *, now: bool = False) -> None:
         """Remove the entries of files; with `now`, those in the store, too, once it has begun."""
         with self._lock:
             for name in names:
-                self.ledger.files.pop(name, None)
+                self._unwritten.setdefault(name, self.ledger.files.pop(name, None))
                 self._changes[name] = None
-                self._unwritten.add(name)
             if now and self._begun:
                 self._write()
 
@@ -257,7 +253,7 @@ class Book:
             taken: dict[str, Entry | None] = dict.fromkeys(there.keys() - files.keys())
             taken |= {name: row for name, row in files.items() if there.get(name) != row}
             self._changes |= taken
-            self._unwritten |= taken.keys()
+            self._unwritten |= {name: there.get(name) for name in taken}
 
     def force(self, names: Iterable[str]) -> None:
         """Remove the entries of files, so that all are sent, unless a push with force resumes."""
@@ -267,56 +263,49 @@ class Book:
 
     def _write(self) -> None:
         if self._shared:
-            self._add_others()
+            self._unite()
         self._place.write(self._name, self.ledger.to_bytes())
         self._unwritten.clear()
         self._waiting, self._last = 0, time.monotonic()
 
-    def _is_lost(self) -> bool:
-        """Return whether another process, which wrote at the same moment, dropped an own entry."""
-        stored = read_ledger(self._place, self._name)
-        if stored is None or not self._is_this(stored):
-            return False
-        self._confirm(stored)
-        return any(
-            row is not None
-            and stored.files.get(name) != row
-            and self._is_older(name, stored.files.get(name))
-            for name, row in self._changes.items()
-        )
+    def _unite(self) -> bool:
+        """Take over what others have changed; return whether the store lacks own changes.
 
-    def _is_older(self, name: str, there: Entry | None) -> bool:
-        """Return whether the row of a file in the store is what an own change replaces.
-
-        After the change was written, another one is of a process that sent the file later. So is
-        any once the change was read from the store, except that a missing row may still be lost.
+        Own changes of objects that others have sent or removed since are forgotten.
         """
-        return there is None or there in self._replaced[name]
-
-    def _confirm(self, stored: Ledger) -> None:
-        """Forget what own changes replaced where the store has them; it is of others now."""
-        for name, row in self._changes.items():
-            if name not in self._unwritten and stored.files.get(name) == row:
-                self._replaced.pop(name, None)
-
-    def _is_this(self, other: Ledger) -> bool:
-        return (other.record, other.identity) == (self.ledger.record, self.ledger.identity)
-
-    def _add_others(self) -> None:
-        """Take over the changes that others have made since this ledger was read."""
         stored = read_ledger(self._place, self._name)
-        if stored is None or not self._is_this(stored):
-            return
-        self._confirm(stored)
-        files = dict(stored.files)
-        for name, row in self._changes.items():
-            there = files.get(name)
-            if name in self._unwritten:
-                self._replaced[name].add(there)
-            if not self._is_older(name, there):
-                continue
-            if row is None:
-                files.pop(name, None)
-            else:
-                files[name] = row
+        own = (self.ledger.record, self.ledger.identity)
+        if stored is None or (stored.record, stored.identity) != own:
+            return False
+        there = stored.files
+        disputed = [name for name in self._changes if self._is_disputed(name, there.get(name))]
+        sizes = self._place.sizes() if disputed else {}
+        for name in disputed:
+            if not self._is_object(name, there.get(name), sizes.get(name)):
+                del self._changes[name]
+        rows = {**there, **self._changes}
+        files = {name: row for name, row in rows.items() if row is not None}
         self.ledger = replace(self.ledger, files=files)
+        return files != there
+
+    def _is_disputed(self, name: str, there: Entry | None) -> bool:
+        """Return whether the row in the store is neither the own one nor the one it replaces."""
+        row = self._changes[name]
+        if row is None and (name in self._unwritten or self.ledger.forced):
+            return False  # the object may still be there: who strikes removes it, or sends it again
+        return there != row and there != self._unwritten.get(name, row)
+
+    def _is_object(self, name: str, there: Entry | None, size: int | None) -> bool:
+        """Return whether an object of this size, or none, is as an own change states.
+
+        It is read only if its size is that of the own entry and of that in the store.
+        """
+        row = self._changes[name]
+        if row is None or size is None or size != row.size:
+            return row is None and size is None
+        if there is None or there.size != size:
+            return True
+        with TemporaryDirectory(prefix="behemoth-ledger-") as folder:
+            file = Path(folder) / "object"
+            self._place.fetch(name, file, size, lambda _: None)
+            return row.matches(file)
