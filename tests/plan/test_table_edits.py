@@ -1,6 +1,7 @@
 """Edits that a frame gives, in the request itself."""
 
 import re
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -94,6 +95,51 @@ def test_names_will_do_where_there_are_names():
     assert named["new_object_name"][0] == "o4"
 
 
+@pytest.mark.parametrize("coded", [pl.Categorical(), pl.Enum([f"o{n}" for n in range(5)])])
+def test_names_may_be_categories(coded):
+    """As in a Parquet file of pandas; their codes are no numbers of objects."""
+    columns = ("subject", "relation", "object")
+    rows = [(f"p{subject}", "home", f"o{subject % 5}") for subject in range(30)]
+    corpus = Corpus(World.from_table(pl.DataFrame(rows, schema=columns, orient="row")))
+    text = pl.DataFrame({"subject": ["p7", "p3"], "relation": "home", "object": ["o4", "o1"]})
+    as_text = bh.plan(corpus, facts=text, **SMALL)
+    assert corpus.world.named(as_text.edits)["new_object_name"].to_list() == ["o4", "o1"]
+    coded_objects = text.with_columns(pl.col("object").cast(coded))
+    all_coded = coded_objects.with_columns(pl.col("subject", "relation").cast(pl.Categorical))
+    for facts in (coded_objects, all_coded):
+        assert bh.plan(corpus, facts=facts, **SMALL).plan_hash == as_text.plan_hash
+
+
+@pytest.mark.parametrize("column", ["object", "new_object"])
+@pytest.mark.parametrize(
+    ("objects", "kind"),
+    [
+        (pl.Series([True, False]), "Boolean"),
+        (pl.Series([3, 4]).cast(pl.Date), "Date"),
+        (pl.Series([[3], [4]]), "List(Int64)"),
+    ],
+)
+def test_new_objects_that_are_neither_numbers_nor_names_are_refused(corpus, column, objects, kind):
+    match = re.escape(f"got {kind} in column {column}, allowed: whole numbers or names")
+    with pytest.raises(ArgumentError, match=match):
+        bh.plan(corpus, facts=pl.DataFrame({"fact": [23, 28], column: objects}), **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "got"),
+    [
+        (pl.UInt64, 2**64 - 1, str(2**64 - 1)),
+        (pl.Decimal(10, 2), Decimal("1.50"), "Decimal('1.50')"),
+        (pl.Float64, float("inf"), "inf"),
+    ],
+)
+def test_new_objects_that_are_no_whole_number_of_64_bits_are_refused(corpus, kind, value, got):
+    objects = pl.Series([None, value], dtype=kind)
+    match = re.escape(f"got object {got} in row 1, allowed: a whole number below 2^63")
+    with pytest.raises(ArgumentError, match=match):
+        bh.plan(corpus, facts=pl.DataFrame({"fact": [23, 28], "object": objects}), **SMALL)
+
+
 def test_the_words_of_the_corpus_will_do_where_there_are_no_names(corpus):
     words = {"subject": ["S7", "S9"], "relation": ["R2", "R1"], "object": ["O2:3", None]}
     numbers = {"subject": [7, 9], "relation": [2, 1], "object": [3, None]}
@@ -150,7 +196,9 @@ def test_the_edits_of_a_plan_are_the_same_edits_as_a_table(corpus):
     assert plans[0].plan_hash == plans[1].plan_hash
 
 
-@pytest.mark.parametrize("name", ["target", "target_new", "Object", "new object", "objcet"])
+@pytest.mark.parametrize(
+    "name", ["target", "target_new", "object_new", "Object", "new object", "objcet"]
+)
 def test_a_column_of_new_objects_by_another_name_is_refused(corpus, name):
     match = rf"'facts': got a column {name} \(did you mean object\?\), allowed: object or new_obj"
     with pytest.raises(ArgumentError, match=match):
@@ -168,6 +216,13 @@ def test_other_columns_of_a_table_are_ignored(corpus):
     )
     plan = bh.plan(corpus, facts=bare["fact"].to_list(), **SMALL)
     assert bh.plan(corpus, facts=extra, **SMALL).plan_hash == plan.plan_hash
+    # Joined with what is known of relations, among it how many objects they have.
+    relations = pl.DataFrame(corpus.world.relation_table)
+    joined = extra.join(
+        relations.cast({"relation": extra.schema["relation"]}), on="relation", maintain_order="left"
+    )
+    assert "objects" in joined.columns
+    assert bh.plan(corpus, facts=joined, **SMALL).plan_hash == plan.plan_hash
 
 
 def test_refusals_name_the_argument(corpus):

@@ -23,7 +23,8 @@ from .structure import Structure
 __all__ = ["read_edits"]
 
 _NEW = ("object", "new_object")  # names of the column of new objects; plans have the second
-_LIKE_NEW = ("target", "target_new", "new", "new_object_name")  # and names that are misspelled
+_LIKE_NEW = ("target", "target_new", "new", "new_object_name", "object_new")  # beside misspellings
+_NUMBER_OF = "objects"  # near to `object`, but in `World.relation_table` how many a relation has
 _SEVERAL = -1  # in place of the number of an object whose name others have as well
 
 
@@ -37,7 +38,7 @@ def read_edits(
     """Take the edits of a table: fact, or subject and relation, and optionally the new object.
 
     Remaps read it from the column object, or new_object as in the edits of a plan; censors and
-    refusals have none. Further columns are ignored, except those of objects by another name.
+    refusals have none. Further columns are ignored, except those of new objects by another name.
 
     If the world has names, a table may contain names in place of numbers, and if it has none, the
     words of the corpus. With a grammar, relations may be named by their keys and objects by its
@@ -46,14 +47,15 @@ def read_edits(
     Raises
     ------
     ArgumentError
-        When a column is missing, there are two columns of new objects or one by another name, or a
-        row has no fact of the world, one that the request does not edit, one that is not known, or
-        nothing to change.
+        When a column is missing, there are two columns of new objects or one by another name, new
+        objects are neither numbers nor names, or a row has no fact of the world, one that the
+        request does not edit, one that is not known, or nothing to change.
     """
     if any(own is not None for own in (request.count, request.fraction, request.exposures)):
         raise ArgumentError("table", "a table", "either a table or edits")
     if request.correlated_only:
         raise ArgumentError("correlated_only", True, "not with a table, which names the facts")
+    table = _as_text(table)
     ids = _table_facts(corpus, table)
     facts = Facts.of(corpus, ids)
     if len(distinct(ids)) < len(ids) or not len(ids):
@@ -88,7 +90,7 @@ def read_edits(
             )  # fmt: skip
         return Edits(facts, new, facts[:0])
     objects = pl.DataFrame({"relation": facts.relation, "object": table[column]})
-    given = _whole_objects(_numbered(corpus, objects)["object"])
+    given = _whole_objects(_numbered(corpus, objects)["object"], column)
     said = given.fill_null(-1).to_numpy()
     drawn = new_objects(structure, request, facts, said)
     new = np.where(given.is_not_null().to_numpy(), said, drawn)
@@ -107,6 +109,14 @@ def read_edits(
     return Edits(facts, new, facts[:0])
 
 
+def _as_text(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with names as strings; a categorical would become its codes as a number."""
+    coded = [
+        name for name, kind in table.schema.items() if isinstance(kind, pl.Categorical | pl.Enum)
+    ]
+    return table.with_columns(pl.col(coded).cast(pl.String))
+
+
 def _object_column(table: pl.DataFrame) -> str | None:
     """Return the column of the new objects; None if all of them are to be drawn.
 
@@ -121,6 +131,8 @@ def _object_column(table: pl.DataFrame) -> str | None:
         for name in table.columns:
             word = name.casefold().replace("-", "_").replace(" ", "_")
             # Not as near as old_object, subject or object_name, which are no new objects.
+            if word == _NUMBER_OF:
+                continue
             if word in _LIKE_NEW or get_close_matches(word, _NEW, n=1, cutoff=0.82):
                 allowed = "object or new_object as the name of the new objects' column"
                 raise ArgumentError("table", f"a column {name}", allowed, "object")
@@ -138,15 +150,20 @@ def _check_one_object(facts: Facts) -> None:
         )
 
 
-def _whole_objects(objects: pl.Series) -> pl.Series:
+def _whole_objects(objects: pl.Series, column: str) -> pl.Series:
     """Return the numbers of the new objects as Int64, with null where one is to be drawn."""
-    if objects.dtype.is_float():  # so are whole numbers beside a missing one, in some tables
+    kind = objects.dtype
+    if not kind.is_numeric() and kind != pl.Null:  # a cast would number dates and truth values
+        raise ArgumentError("table", f"{kind} in column {column}", "whole numbers or names")
+    if kind.is_float():  # so are whole numbers beside a missing one, in some tables
         objects = objects.fill_nan(None)
-        if (bad := (objects != objects.floor()) | (objects.abs() >= 2.0**63)).any():
-            row = bad.fill_null(False).arg_max() or 0
-            got = f"object {objects[row]!r} in row {row}"
-            raise ArgumentError("table", got, "a whole number")
-    return objects.cast(pl.Int64)
+    numbers = objects.cast(pl.Int64, strict=False)  # without fractions; null beyond 64 bits
+    bad = objects.is_not_null() & (numbers.is_null() | (numbers != objects))
+    if bad.any():
+        row = bad.arg_max() or 0
+        got = f"object {objects[row]!r} in row {row}"
+        raise ArgumentError("table", got, "a whole number below 2^63")
+    return numbers
 
 
 def _check_target(structure: Structure, request: EditRequest, facts: Facts) -> None:
