@@ -97,7 +97,7 @@ def test_the_default_score_states_the_steps_it_was_obtained_with(tuned, ran, run
 
 def test_defaults_that_fit_state_no_steps(ran, tmp_path):
     done = tune("ft", ran, tmp_path / "t", trials=1, edits=2, rows=10_000)
-    assert done.default_steps is None
+    assert done.default_steps is None and done.most_steps is None
     assert "default_steps" not in (tmp_path / "t" / "best.toml").read_text()
 
 
@@ -458,7 +458,7 @@ def test_the_command_says_what_it_chose(ran, tmp_path, run):
     said = run("tune", "ft_l", *words)
     assert said.code == 0 and "ft_l, 2 trials (2 in this run), score" in said.out
     report = run("tune", "ft_l", *words, "--json").json()
-    assert report["carried_out"] == 0
+    assert (report["carried_out"], report["most_steps"]) == (0, 1)
     legs = report["legs"]
     assert set(legs) == {"efficacy", "paraphrase", "neighbourhood"}
     shown = [f"{name} {'not taken' if one is None else f'{one:.3f}'}" for name, one in legs.items()]
@@ -466,6 +466,8 @@ def test_the_command_says_what_it_chose(ran, tmp_path, run):
     for name, one in answers(get_method("ft_l")).searched().items():
         value = report["settings"][name]
         value = f"{value:.3g}" if isinstance(value, float) else value
-        assert f"  {name} = {value} (searched: {one.low:g} to {one.high:g})\n" in said.out
+        # 16 rows are one step, below the fewest that are searched.
+        lowered = "; --rows allows up to 1" if name == "steps" else ""
+        assert f"  {name} = {value} (searched: {one.low:g} to {one.high:g}{lowered})\n" in said.out
     assert ("nothing to choose by: " in said.err) == (report["flat"] is not None)
     assert "argument '--on': got nothing" in run("tune", "ft_l", "--out", "x").refused()

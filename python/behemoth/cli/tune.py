@@ -89,7 +89,10 @@ def _show(done: Tuned, searched: Searched, run: str) -> None:
         screen.print(f"  harmonic mean of {', '.join(legs)}")
     for name, value in done.settings.items():
         shown = f"{value:.3g}" if isinstance(value, float) else value
-        screen.print(f"  {name} = {shown} (searched: {searched[name].text()})")
+        between = searched[name].text()
+        if name == "steps" and done.most_steps is not None:
+            between += f"; --rows allows up to {done.most_steps:,}"
+        screen.print(f"  {name} = {shown} (searched: {between})")
     messages = console(stderr=True)
     if done.flat is not None:
         messages.print(f"nothing to choose by: {done.flat}")

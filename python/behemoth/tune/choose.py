@@ -62,6 +62,9 @@ class Tuned:
     default_steps : int, optional
         Number of steps that `default_score` was obtained with, if `rows` allowed fewer than the
         default.
+    most_steps : int, optional
+        Largest number of steps that `rows` allowed with these settings, if larger ones are in the
+        search space; they were lowered to it.
     trial, trials : int
         Number of the trial with the chosen settings, and number of all trials.
     carried_out : int
@@ -81,6 +84,7 @@ class Tuned:
     score: float
     default_score: float
     default_steps: int | None
+    most_steps: int | None
     trial: int
     trials: int
     carried_out: int
@@ -224,6 +228,7 @@ def _conclude(
         score=best.score,
         default_score=done[0].score,
         default_steps=default_steps,
+        most_steps=_lowered_to(asked, best.settings),
         trial=best.number,
         trials=len(done),
         carried_out=carried_out,
@@ -383,11 +388,26 @@ def _why_failed(error: Exception) -> str:
 
 def _below(method: EditMethod, rows: int) -> EditMethod:
     """Return the method, with fewer steps if its steps would need more rows than allowed."""
-    effort = answers(method).effort()
-    most = max(1, rows // max(1, effort.rows))
-    if effort.steps <= most or "steps" not in settings_of(method):
+    most = _most_steps(method, rows)
+    if answers(method).effort().steps <= most or "steps" not in settings_of(method):
         return method
     return replace(method, steps=most)  # type: ignore[type-var]
+
+
+def _most_steps(method: EditMethod, rows: int) -> int:
+    """Return the number of a method's steps that do not need more rows than allowed, at least 1."""
+    return max(1, rows // max(1, answers(method).effort().rows))
+
+
+def _lowered_to(asked: Asked, settings: Mapping[str, Any]) -> int | None:
+    """Return how many steps `rows` allows with the settings of a trial, if more are searched."""
+    one = asked.searched.get("steps")
+    if one is None:
+        return None
+    most = _most_steps(replace(asked.method, **settings), asked.rows)  # type: ignore[type-var]
+    searched = (one.high,) if isinstance(one, Range) else one.values
+    more = any(isinstance(value, int | float) and value > most for value in searched)
+    return most if more else None
 
 
 def _is_finite(reading: Reading) -> bool:
