@@ -70,6 +70,19 @@ def test_a_suite_is_shown_as_evaluate_shows_it(made, run, monkeypatch):
     assert shown[-len(table) :] == table and shown[-len(table) - 1] == ""
 
 
+@pytest.mark.parametrize("json", [False, True])
+def test_a_suite_is_read_once(made, run, monkeypatch, json):
+    own, calls = bh.SuiteResult.load, []
+
+    def load(path):
+        calls.append(path)
+        return own(path)
+
+    monkeypatch.setattr(bh.SuiteResult, "load", load)
+    run("inspect", made / "suite", *["--json"] * json)
+    assert len(calls) == 1
+
+
 def test_the_tables_of_two_suites_join(made):
     one = other = bh.load(made / "suite").table().select("measure", "value", "low", "high")
     both = one.join(other, on="measure", suffix="_other", maintain_order="left")

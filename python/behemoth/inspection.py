@@ -15,6 +15,7 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none, whole_number
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
+from behemoth.support.kinds import kind_of
 from behemoth.support.progress import ProgressLike
 
 if TYPE_CHECKING:
@@ -32,10 +33,21 @@ if TYPE_CHECKING:
     from behemoth.train.model_source import ModelSource
     from behemoth.zoo import Zoo
 
-__all__ = ["SUITE", "inspect"]
+__all__ = ["SuiteDescription", "inspect"]
 
-SUITE = "a suite of measures"
-"""How the description of a suite begins."""
+
+class SuiteDescription(dict[str, Any]):
+    """The description of a suite, with the suite, whose table shows more than the values.
+
+    Parameters
+    ----------
+    values : dict
+    result : SuiteResult
+    """
+
+    def __init__(self, values: dict[str, Any], result: SuiteResult) -> None:
+        super().__init__(values)
+        self.result = result
 
 
 def inspect(
@@ -93,11 +105,16 @@ def inspect(
 
         return replace(inspect_corpus(place, samples=samples), directory=named)
     with needed(), renamed(path="directory"):
+        if kind_of(place) == "a suite":
+            from behemoth.evaluate import SuiteResult
+
+            result = SuiteResult.load(place)
+            return SuiteDescription({"directory": named, **_suite(result)}, result)
         return {"directory": named, **_described(place, url_or_none(directory))}
 
 
 def _described(place: Path, url: str | None) -> dict[str, Any]:
-    """Describe what is neither a corpus nor a run; the first value is its kind."""
+    """Describe what is no corpus, run or suite; the first value is its kind."""
     from behemoth.edit.record import EditRecord
     from behemoth.export.inspection import inspect_export, is_export
 
@@ -116,7 +133,7 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
         return _model(place)
     import polars as pl
 
-    from behemoth import EditDelta, EditPlan, Results, Study, SuiteResult, Zoo
+    from behemoth import EditDelta, EditPlan, Results, Study, Zoo
     from behemoth.corpus.text_tokenizer import TextTokenizer
     from behemoth.edit.traced import TraceRecord
     from behemoth.train.model_source import ModelSource
@@ -136,8 +153,6 @@ def _described(place: Path, url: str | None) -> dict[str, Any]:
         return _zoo(found)
     if isinstance(found, EditDelta):
         return _delta(found)
-    if isinstance(found, SuiteResult):
-        return _suite(found)
     if isinstance(found, TextTokenizer):
         return _tokenizer(found)
     if isinstance(found, ModelSource):
@@ -203,7 +218,7 @@ def _delta(delta: EditDelta) -> dict[str, Any]:
 def _suite(result: SuiteResult) -> dict[str, Any]:
     values = {taken.name: taken.found for taken in result.measures}
     return {
-        "is": f"{SUITE}, {result.suite}",
+        "is": f"a suite of measures, {result.suite}",
         "source": result.source,
         "stage": result.stage,
         "twin": result.twin,

@@ -19,6 +19,7 @@ from .show_suite import show_measures
 
 if TYPE_CHECKING:
     from behemoth.corpus.inspection import Inspection
+    from behemoth.inspection import SuiteDescription
 
 _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classes
 
@@ -45,7 +46,7 @@ def inspect(
     """
     from behemoth import inspect as inspected
     from behemoth.corpus.inspection import Inspection
-    from behemoth.inspection import SUITE
+    from behemoth.inspection import SuiteDescription
     from behemoth.train.inspection import RunInspection
 
     found = inspected(directory, progress=Bars(), **given)
@@ -55,22 +56,17 @@ def inspect(
         _show(found)
     elif isinstance(found, RunInspection):
         show_run(found)
-    elif found["is"].startswith(SUITE):
+    elif isinstance(found, SuiteDescription):
         _show_suite(directory, found)
     else:
         show_found(directory, found)
 
 
-def _show_suite(directory: str, found: dict[str, Any]) -> None:
-    from behemoth import load
-    from behemoth.evaluate import SuiteResult
-
+def _show_suite(directory: str, found: SuiteDescription) -> None:
     shown = ("measures", "not_taken")  # in the table, with all that belongs to a value
     show_found(directory, {name: value for name, value in found.items() if name not in shown})
-    suite = load(directory)
-    assert isinstance(suite, SuiteResult)
     console().print()
-    show_measures(suite)
+    show_measures(found.result)
 
 
 def _show(report: Inspection) -> None:
