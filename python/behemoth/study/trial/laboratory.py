@@ -116,7 +116,7 @@ class Laboratory:
         # The clock has only the last session of a training that was stopped and resumed.
         clock.add("train", max(0.0, result.seconds - clock.seconds["train"]))
         with clock("recall"):
-            run, model, _ = self._model(unit.id, unit.config)
+            run, model = self._model(unit.id, unit.config)
             vocabulary, facts = int(model.config.vocab_size), run.corpus.world.num_facts
             rows = ROWS
             if self.memory is not None:
