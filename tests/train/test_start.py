@@ -231,7 +231,7 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
 
 def test_a_run_is_no_corpus_to_train_on(first, tmp_path):
     config = default_config(**{**SETTINGS, "steps": 1})
-    with pytest.raises(ArgumentError, match=r"'source': got .*, which is a run, .* the spec\.toml of"):
+    with pytest.raises(ArgumentError, match=r"which is a run, .* the spec\.toml of"):
         train(first, out=tmp_path / "new", config=config)
     assert not (tmp_path / "new").exists()
     train(first / "spec.toml", out=tmp_path / "new", config=config)
