@@ -385,9 +385,7 @@ def test_a_push_stopped_at_a_removal_leaves_no_entry_of_what_is_gone(
 
 @ANYWHERE
 @pytest.mark.parametrize("theirs", ["theirs", "mine"])
-def test_what_another_machine_sends_after_a_removal_stays_in_the_ledger(
-    parts, url, monkeypatch, theirs
-):
+def test_what_another_machine_sends_after_a_removal_stays_listed(parts, url, monkeypatch, theirs):
     for part in parts:
         finish(part, "models/m0")
         (part / "models/m0/notes.txt").write_text("mine")

@@ -24,9 +24,8 @@ from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
 
 __all__ = ["Decoder", "table_decoder", "text_decoder"]
 
-_AT_ONCE = (
-    1 << 18
-)  # tokens that a library decodes at once: their lists of Python take 40 bytes each
+# Tokens that a library decodes at once: their lists of Python take 40 bytes each.
+_AT_ONCE = 1 << 18
 _LOCAL = {None, "Metaspace", "WordPiece", "Fuse"}  # decoders that ignore neighbouring tokens
 
 

@@ -105,7 +105,7 @@ def optimise(
             fed = feeder.next()
             with torch.no_grad() if last else nullcontext():
                 step = forward(model, stacked, fed, feeder, objective)
-                losses = _one_for_each(objective(step), len(plans))
+                losses = _losses_of(objective(step), len(plans))
             live = [outcome is None for outcome in outcomes]
             shown = step.logits.detach()
             if as_returned is not None:
@@ -139,7 +139,7 @@ def optimise(
     ]
 
 
-def _one_for_each(losses: object, plans: int) -> Tensor:
+def _losses_of(losses: object, plans: int) -> Tensor:
     """Refuse what an objective returned if it is not one loss for each plan."""
     if isinstance(losses, Tensor) and losses.shape == (plans,):
         return losses
