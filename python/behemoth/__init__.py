@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .evaluate import (
         SuiteResult as SuiteResult,
         ask as ask,
+        compare as compare,
         evaluate as evaluate,
         evaluate_suite as evaluate_suite,
         trace as trace,
@@ -69,7 +70,7 @@ __all__, __dir__, __getattr__ = lazy(
         "delta": "EditDelta",
         "edit": "EditRecord get_method",
         "edit.registry": "methods",
-        "evaluate": "SuiteResult ask evaluate_suite trace",
+        "evaluate": "SuiteResult ask compare evaluate_suite trace",
         "inspection": "inspect",
         "loading": "load",
         "plan": "EditPlan EditRequest",

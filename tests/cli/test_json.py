@@ -87,6 +87,7 @@ COMMANDS = {
     "evaluate": "evaluate edit --plan plan --out e.parquet",
     "evaluate --suite": "evaluate edit --plan plan --out suite --suite editing",
     "inspect SUITE": "inspect suite",
+    "compare": "compare suite ./suite",
     "ask": "ask edit 'subject S1 has'",
     "methods": "methods",
     "methods NAME": "methods lora",

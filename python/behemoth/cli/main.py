@@ -21,6 +21,7 @@ import typer
 
 from behemoth.cli import (
     ask,
+    compare,
     edit,
     evaluate,
     export,
@@ -69,6 +70,7 @@ app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("ask")(ask.ask)
 app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .pruning import evaluate_pruned as evaluate_pruned, prune as prune
     from .quantisation import evaluate_quantised as evaluate_quantised, quantise as quantise
     from .relearning import relearn as relearn
+    from .suites.compare import compare as compare
     from .suites.run import SUITES as SUITES, evaluate_suite as evaluate_suite
     from .suites.suite import SuiteResult as SuiteResult
     from .trace import Traced as Traced, trace as trace, trace_model as trace_model
@@ -49,6 +50,7 @@ __all__, __dir__, __getattr__ = lazy(
         "pruning": "evaluate_pruned prune",
         "quantisation": "evaluate_quantised quantise",
         "relearning": "relearn",
+        "suites.compare": "compare",
         "suites.run": "SUITES evaluate_suite",
         "suites.suite": "SuiteResult",
         "trace": "Traced trace trace_model",
