@@ -87,13 +87,13 @@ def _draw(found: Traced, out: Path) -> str | None:
 
     try:
         with needed():
-            from behemoth.report.render import png, svg
+            from behemoth.report.render import exported, png, svg
             from behemoth.report.tracing import tracing
     except MissingExtraError as error:
         return str(error)
-    figure = tracing(found.summary)
-    write_bytes(out / "trace.svg", svg(figure).encode())
-    write_bytes(out / "trace.png", png(figure))
+    spec = exported(tracing(found.summary))
+    write_bytes(out / "trace.svg", svg(spec).encode())
+    write_bytes(out / "trace.png", png(spec))
     return None
 
 

@@ -75,7 +75,7 @@ def fact_scores(frame: pl.DataFrame, score: str = "truth_ratio") -> pl.DataFrame
     return (
         rows.select("fact", expressions[score].alias("value"))
         .drop_nulls("value")
-        .group_by("fact")
+        .group_by("fact", maintain_order=True)
         .agg(pl.col("value").mean())
         .sort("fact")
     )

@@ -75,7 +75,7 @@ def finish(
     about = plan.edits.select("edit", pl.col("exposures").alias("edit_exposures"))
     knows = (
         frame.filter((pl.col("stage") == "before") & (pl.col("group") == "edited"))
-        .group_by("edit")
+        .group_by("edit", maintain_order=True)
         .agg(pl.col("known").any().alias("edit_known"))
     )
     return (

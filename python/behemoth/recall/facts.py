@@ -185,7 +185,7 @@ def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") 
     """
     names = [by] if isinstance(by, str) else list(by)
     return (
-        frame.group_by(names)
+        frame.group_by(names, maintain_order=True)
         .agg(
             pl.len().cast(pl.UInt32).alias("n"),
             pl.col("exact_match").mean().alias("recall"),

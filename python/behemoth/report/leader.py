@@ -63,7 +63,7 @@ def provisos(board: Board) -> Iterator[str]:
             if lost is not None and lost > BOUND:
                 yield f"{label} loses {number(lost, 2)} of the other facts that the models knew."
     known = board.cells.filter(pl.col("label").is_in(table["label"].implode()), measure="score")
-    worlds = known.group_by("label", "grammar").agg(pl.col("mean").mean())
+    worlds = known.group_by("label", "grammar", maintain_order=True).agg(pl.col("mean").mean())
     highest = worlds.sort("mean", descending=True).unique("grammar", keep="first")
     if highest["label"].n_unique() > 1:
         each = [
@@ -71,7 +71,7 @@ def provisos(board: Board) -> Iterator[str]:
             for row in highest.sort("grammar", nulls_last=False).iter_rows(named=True)
         ]
         yield f"By kind of world, the highest are {' and '.join(each)}."
-    sizes = known.group_by("label").agg(pl.col("edits").unique().sort())
+    sizes = known.group_by("label", maintain_order=True).agg(pl.col("edits").unique().sort())
     if sizes["edits"].n_unique() > 1:
         yield (
             "Scores are over all plans, and methods differ in the numbers of edits of theirs: "

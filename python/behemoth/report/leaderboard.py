@@ -190,7 +190,7 @@ def leaderboard_of(
     index = results.index.select("label", "method", "settings").unique().sort("settings").collect()
     # One method may have several labels, such as retraining for each kind of edit, and one label
     # several settings, by kind of world.
-    by_label = index.group_by("label", "method").agg("settings").iter_rows()
+    by_label = index.group_by("label", "method", maintain_order=True).agg("settings").iter_rows()
     apart = {(method, *settings) for _, method, settings in by_label}
     models = results.models.collect()
     counts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -15,8 +16,12 @@ _VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 _PNG_SCALE = 2.5
 
 
+@cache
 def javascript(snippet: str) -> str:
-    """Return a bundle of Vega, Vega-Lite, Vega-Embed and a snippet that may use ``vegaEmbed``."""
+    """Return a bundle of Vega, Vega-Lite, Vega-Embed and a snippet that may use ``vegaEmbed``.
+
+    A bundle takes more than a second.
+    """
     return vl_convert.javascript_bundle(snippet, vl_version=_VERSION)
 
 
@@ -85,16 +90,16 @@ def _with_legend(spec: dict[str, Any], figure: Figure) -> None:
     walk(spec.get("concat", []))
 
 
-def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file."""
-    return vl_convert.vegalite_to_png(exported(figure), vl_version=_VERSION, scale=_PNG_SCALE)
+def png(spec: dict[str, Any]) -> bytes:
+    """Return an exported figure as a PNG file."""
+    return vl_convert.vegalite_to_png(spec, vl_version=_VERSION, scale=_PNG_SCALE)
 
 
-def svg(figure: Figure, style: Style = SCREEN) -> str:
-    """Return the figure as an SVG file."""
-    return vl_convert.vegalite_to_svg(exported(figure, style), vl_version=_VERSION)
+def svg(spec: dict[str, Any]) -> str:
+    """Return an exported figure as an SVG file."""
+    return vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)
 
 
-def pdf(figure: Figure, style: Style = SCREEN) -> bytes:
-    """Return the figure as a PDF file in which text stays text."""
-    return vl_convert.vegalite_to_pdf(exported(figure, style), vl_version=_VERSION)
+def pdf(spec: dict[str, Any]) -> bytes:
+    """Return an exported figure as a PDF file in which text stays text."""
+    return vl_convert.vegalite_to_pdf(spec, vl_version=_VERSION)

@@ -304,7 +304,7 @@ def failure_table(
     ]
     edits = (
         summary.edits.filter(pl.col("failure").is_not_null())
-        .group_by("label", "failure")
+        .group_by("label", "failure", maintain_order=True)
         .len()
         .sort("len", descending=True)
     )

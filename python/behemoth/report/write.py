@@ -33,7 +33,7 @@ from .leaderboard import leaderboard_of, render_leaderboard
 from .meta_evaluation import meta_evaluation_of, render_meta_evaluation
 from .page import COMMAND, Page, render
 from .places import places_of
-from .render import pdf, png, svg
+from .render import exported, pdf, png, svg
 from .selection import drawn_methods
 from .style import STYLES, Figure
 from .tables import (
@@ -210,11 +210,12 @@ def _about(results: Results) -> dict[str, Any]:
 
 def _write_figure(figure: Figure, place: Path, style: str) -> None:
     file = place / "charts" / figure.name
+    spec = exported(figure, STYLES[style])
     if style == "paper":
-        write_bytes(file.with_suffix(".pdf"), pdf(figure, STYLES[style]))
+        write_bytes(file.with_suffix(".pdf"), pdf(spec))
     else:
-        write_bytes(file.with_suffix(".png"), png(figure))
-    write_bytes(file.with_suffix(".svg"), svg(figure, STYLES[style]).encode())
+        write_bytes(file.with_suffix(".png"), png(spec))
+    write_bytes(file.with_suffix(".svg"), svg(spec).encode())
     _parquet(place / "frames" / f"figure_{figure.name}.parquet", figure.frame)
 
 

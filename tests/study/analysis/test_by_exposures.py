@@ -266,3 +266,15 @@ def test_a_level_whose_edits_all_failed_scores_0_and_is_not_left_out():
     alone = probes.filter(~pl.col("group").is_in(["same_object", "same_relation"]) | ~failed)
     found = by_exposures("editing", suites, alone.with_columns(failure).lazy())
     assert value_of(found, "ft", 16, "score", "rows") == 1  # it had no neighbours anyway
+
+
+def test_the_same_trials_have_the_same_board_to_the_bit():
+    trials = {f"t{seed}": ("a", "f", seed) for seed in range(8)}
+    probes = pl.concat([probes_of(trial, [16, 64] * 5, seed=at) for at, trial in enumerate(trials)])
+    suites = pl.concat(
+        [suites_of(trials), suites_of(trials, measure="damage_unrelated", value=0.1)]
+    )
+    first, *others = (boards(suites, probes=probes.lazy())[0] for _ in range(4))
+    assert first.exposures.height > 10
+    for name in ("table", "cells", "measures", "trials", "exposures"):
+        assert all(getattr(first, name).equals(getattr(other, name)) for other in others), name

@@ -194,7 +194,7 @@ def _norm(bench: Bench) -> Found:
     ]
     sums = (
         rows.with_columns(pl.Series("own", norms, pl.Float64))
-        .group_by("edit")
+        .group_by("edit", maintain_order=True)
         .agg(pl.col("norm").pow(2).sum().sqrt(), pl.col("own").sum().sqrt())
     )
     shares = (sums["norm"] / sums["own"]).to_list()

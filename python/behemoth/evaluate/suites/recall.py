@@ -130,7 +130,7 @@ def _bits(bench: Bench, level: Level | None = None) -> Found:
         )
         .with_columns(count.alias("objects"))
         .with_columns(saved_bits().alias("bits"))
-        .group_by("fact", "link", "subject", "exposures")
+        .group_by("fact", "link", "subject", "exposures", maintain_order=True)
         .agg(pl.col("bits").mean())
         .sort("exposures", "fact")
     )

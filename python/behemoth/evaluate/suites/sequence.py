@@ -184,7 +184,9 @@ def _half_life(bench: Bench) -> Found:
     rows = bench.sequence.filter(group="edited", stage="after").filter(
         pl.col("place") < pl.col("after")
     )
-    held = rows.group_by("place", "after").agg((_HOLDS == 1).alias("exact_match"))
+    held = rows.group_by("place", "after", maintain_order=True).agg(
+        (_HOLDS == 1).alias("exact_match")
+    )
     again = _seen_again(held)
     if again.is_empty():
         raise MissingError("edits that held at one checkpoint and are seen again at a later one")
@@ -216,7 +218,7 @@ def half_life(held: pl.DataFrame) -> float | None:
         _seen_again(held)
         # There are few edits for each number: numbers are pooled by power of two.
         .with_columns((pl.col("since") + 1).log(2).floor().alias("bin"))
-        .group_by("bin")
+        .group_by("bin", maintain_order=True)
         .agg(pl.col("since").cast(pl.Float64).mean(), pl.col("exact_match").cast(pl.Float64).mean())
         .sort("bin")
     )

@@ -274,7 +274,7 @@ def _continued(bench: Bench) -> Found:
 
 def _half_back(frame: pl.DataFrame) -> Found:
     """Return the first recorded step after which half of the facts are generated again."""
-    shares = frame.group_by("step").agg(pl.col("old_match").mean())
+    shares = frame.group_by("step", maintain_order=True).agg(pl.col("old_match").mean())
     back = shares.filter(pl.col("old_match") >= _HALF)["step"]
     # Infinity if the last recorded step does not suffice.
     steps = float("inf") if back.is_empty() else float(back.min())  # type: ignore[arg-type]
@@ -304,7 +304,9 @@ def _linear(bench: Bench, forgotten: bool) -> Found:
     # The layer is chosen on every other fact that stays, and the control uses the rest: when it was
     # chosen on the reported facts, forgotten facts scored below their control by chance.
     number = pl.col("fact").rank("dense") % 2
-    best = stay.filter(number == 1).group_by("layer").agg(pl.col("match").mean())
+    best = (
+        stay.filter(number == 1).group_by("layer", maintain_order=True).agg(pl.col("match").mean())
+    )
     layer = best.sort("match", "layer")["layer"][-1]
     rows = bench.linear_probes.filter(forgotten=forgotten, layer=layer)
     if not forgotten:

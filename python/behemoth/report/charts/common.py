@@ -199,7 +199,7 @@ def curves(
 
 def over_all(frame: pl.DataFrame, measure: str, by: str) -> pl.DataFrame:
     """Return means of a measure by one column, weighted by rows, in ascending order, and rows."""
-    mine = frame.filter(pl.col("measure") == measure).group_by(by)
+    mine = frame.filter(pl.col("measure") == measure).group_by(by, maintain_order=True)
     total = pl.col("rows").sum()
     return mine.agg((pl.col("mean") * pl.col("rows")).sum() / total, total).sort("mean", by)
 

@@ -28,7 +28,8 @@ def damage(summary: Summary) -> Figure | Absent:
     colours = cell_colours(summary, frame)
     by_kl = (
         frame.filter(pl.col("measure") == "kl")
-        .group_by("group").agg(pl.col("mean").mean()).sort("mean", descending=True)["group"]
+        .group_by("group", maintain_order=True).agg(pl.col("mean").mean())
+        .sort("mean", descending=True)["group"]
     )  # fmt: skip
     # A group whose KL is NaN everywhere has no mean of it, but a share that is lost.
     order = list(dict.fromkeys([*by_kl, *frame["group"]]))

@@ -108,7 +108,7 @@ def by_exposures(suite: str, suites: pl.DataFrame, probes: pl.LazyFrame) -> pl.D
         readings = readings.join(trials.select("trial", "model"), on="trial", maintain_order="left")
         readings = readings.join(_twins(own, readings), on=["model", "plan", "level"], how="left",
                                  maintain_order="left")  # fmt: skip
-    levels_made = rows.group_by(*_KEYS).agg(
+    levels_made = rows.group_by(*_KEYS, maintain_order=True).agg(
         pl.struct("edit").n_unique().alias("edits"), _lost_to_failures().alias("lost")
     )
     readings = readings.join(levels_made.drop("edits"), on=list(_KEYS), maintain_order="left")
@@ -168,8 +168,8 @@ def _metric(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     part: Mean
     (part,) = METRICS[name].parts
     some = rows.filter(part.condition).with_columns(part.value.alias("value")).drop_nulls("value")
-    edits = some.group_by(*_KEYS, "edit").agg(pl.col("value").mean())
-    return edits.group_by(_KEYS).agg(
+    edits = some.group_by(*_KEYS, "edit", maintain_order=True).agg(pl.col("value").mean())
+    return edits.group_by(_KEYS, maintain_order=True).agg(
         pl.lit(name).alias("measure").first(), pl.col("value").mean()
     )  # fmt: skip
 
@@ -177,7 +177,7 @@ def _metric(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 def _over_rows(rows: pl.DataFrame, value: pl.Expr, name: str) -> pl.DataFrame:
     """Return the mean of a value over rows, as `Bench.mean` has it."""
     some = rows.with_columns(value.alias("value")).drop_nulls(["subject", "value"])
-    return some.group_by(_KEYS).agg(
+    return some.group_by(_KEYS, maintain_order=True).agg(
         pl.lit(name).alias("measure").first(), pl.col("value").mean()
     )  # fmt: skip
 
@@ -193,7 +193,7 @@ def _twins(own: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
         readings.filter(
             pl.col("trial").is_in(retrained["trial"].implode()), measure="forget_probability"
         )
-        .group_by("model", "plan", "level")
+        .group_by("model", "plan", "level", maintain_order=True)
         .agg(pl.col("value").first().alias("twin"))
     )
 
@@ -244,7 +244,11 @@ def _means(
         pl.col("value") - pl.col("value_first"), pl.col("edits") + pl.col("edits_first")
     )
     if measure == "score_locality":
-        known = values.filter(measure="damage").drop_nulls("value").group_by("trial")
+        known = (
+            values.filter(measure="damage")
+            .drop_nulls("value")
+            .group_by("trial", maintain_order=True)
+        )
         counts = known.agg(pl.col("level").is_in([0, len(levels) - 1]).sum().alias("known"))
         moved = moved.join(counts, on="trial", how="left", maintain_order="left").filter(
             (pl.col("known").fill_null(0) != 1) | pl.col("lost") | pl.col("lost_first")
@@ -255,7 +259,7 @@ def _means(
     return pl.concat(
         estimated(rows, measure, ("label", "level"), within=within)
         .join(
-            rows.group_by("label", "level").agg(pl.col("edits").sum()),
+            rows.group_by("label", "level", maintain_order=True).agg(pl.col("edits").sum()),
             on=["label", "level"],
             maintain_order="left",
         )

@@ -37,14 +37,14 @@ def capacity_by_model(recall: pl.DataFrame) -> pl.DataFrame:
     keys = ["model", "size", "world", "seed", "rotation", "parameters"]
     per = pl.col("parameters").cast(pl.Float64)
     return (
-        recall.group_by(*keys, "exposures")
+        recall.group_by(*keys, "exposures", maintain_order=True)
         .agg(
             pl.len().cast(pl.UInt32).alias("facts"),
             (stored_bits() * pl.len()).alias("bits"),
             pl.col("objects").cast(pl.Float64).log(2).sum().alias("offered"),
             pl.col("exact_match").cast(pl.Float64).sum().alias("recall"),
         )
-        .group_by(keys)
+        .group_by(keys, maintain_order=True)
         .agg(pl.col("facts", "bits", "offered", "recall").sum())
         .with_columns(pl.col("recall") / pl.col("facts"))
         .with_columns(

@@ -75,7 +75,7 @@ def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
         "seed",
         "edit_exposures",
     ]
-    return rows.group_by(keys).agg(
+    return rows.group_by(keys, maintain_order=True).agg(
         pl.col("kl").mean(),
         pl.col("lost").mean(),
         pl.col("known").any(),

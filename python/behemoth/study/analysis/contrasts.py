@@ -191,9 +191,9 @@ def _of_dose(edits: pl.DataFrame, models: pl.DataFrame) -> dict[str, Estimate]:
 def _of_damage(damage: pl.DataFrame, of_edits: pl.DataFrame) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     # One value per edit and level of the bystanders, as edits are the units.
-    levels = damage.group_by("trial", "edit", "model", *cluster_keys(damage), "exposures").agg(
-        pl.col("kl", "lost").mean()
-    )
+    levels = damage.group_by(
+        "trial", "edit", "model", *cluster_keys(damage), "exposures", maintain_order=True
+    ).agg(pl.col("kl", "lost").mean())
     for measure in ("kl", "lost"):
         if of_edits[measure].drop_nulls().len():
             found[measure] = linear_slope(of_edits, measure, exposures="edit_exposures")

@@ -251,10 +251,10 @@ def means(
     kept = frame.with_columns(pl.col(value).cast(pl.Float64).fill_nan(None)).drop_nulls(value)
     first = pl.col(value).mean().alias("_value")
     if units:
-        kept = kept.group_by(*by, *clusters, *units).agg(first)
+        kept = kept.group_by(*by, *clusters, *units, maintain_order=True).agg(first)
     else:
         kept = kept.with_columns(pl.col(value).alias("_value"))
-    sums = kept.group_by(*by, *clusters).agg(
+    sums = kept.group_by(*by, *clusters, maintain_order=True).agg(
         pl.col("_value").sum(), pl.col("_value").abs().sum().alias("_size"), pl.len().alias("_rows")
     )
     total, number = pl.col("_value").sum(), pl.col("_rows").sum()
@@ -262,7 +262,7 @@ def means(
     whole = total.over(by) / number.over(by)
     table = (
         sums.with_columns(whole.alias("mean"), ((left_out - whole) ** 2).alias("_moved"))
-        .group_by(by)
+        .group_by(by, maintain_order=True)
         .agg(
             pl.col("mean").first(),
             pl.col("_moved").sum(),

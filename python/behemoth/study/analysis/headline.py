@@ -307,7 +307,11 @@ def _of_share(
         "one cluster": f"The {measure} of edits against exposures, in one cluster",
     }[verdict]
     asked = edits.drop_nulls(measure)  # a level may have no edit that was
-    table = asked.group_by("exposures").agg(pl.col(measure).mean()).sort("exposures")
+    table = (
+        asked.group_by("exposures", maintain_order=True)
+        .agg(pl.col(measure).mean())
+        .sort("exposures")
+    )
     first, last = table.row(0, named=True), table.row(-1, named=True)
     text = (
         f"With {label}, each doubling of exposures multiplies the odds of {measure} by "

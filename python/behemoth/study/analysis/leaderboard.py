@@ -286,7 +286,7 @@ def _unvaried(own: pl.DataFrame, table: pl.DataFrame) -> dict[str, float]:
     Those are the ends of its range.
     """
     scores = own.filter(pl.col("measure") == "score", pl.col("value").is_in([0.0, 1.0]))
-    ends = scores.group_by("label", "value").len()
+    ends = scores.group_by("label", "value", maintain_order=True).len()
     found = table.join(ends, on="label", maintain_order="left").filter(
         pl.col("len") == pl.col("trials"),
         pl.col("clusters") >= FEWEST,
@@ -359,7 +359,7 @@ def boards(
         own = rows.filter(pl.col("suite") == suite)
         if own.is_empty():  # nothing of it could be taken, and so there is nothing to compare
             continue
-        twins = own.group_by("label", "measure").agg(pl.col("twin").mean())
+        twins = own.group_by("label", "measure", maintain_order=True).agg(pl.col("twin").mean())
         every = pl.concat(
             estimated(own, name, ("label", "measure")) for name in own["measure"].unique().sort()
         )

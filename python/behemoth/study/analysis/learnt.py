@@ -52,9 +52,11 @@ def learnt(edits: pl.DataFrame, suites: pl.DataFrame, recall: pl.DataFrame) -> p
     )
     by = ["suite", "grammar", "planned"]
     models = facts.select(*by, "model").unique().join(recalled(recall), on="model", how="left")
-    means = models.group_by(by).agg(pl.len().alias("models"), pl.col("recall").mean())
+    means = models.group_by(by, maintain_order=True).agg(
+        pl.len().alias("models"), pl.col("recall").mean()
+    )
     return (
-        facts.group_by(by)
+        facts.group_by(by, maintain_order=True)
         .agg(
             pl.col("known").sum(),
             pl.len().alias("facts"),
@@ -70,4 +72,6 @@ def learnt(edits: pl.DataFrame, suites: pl.DataFrame, recall: pl.DataFrame) -> p
 def recalled(recall: pl.DataFrame) -> pl.DataFrame:
     """Return each model's share of recalled facts, among facts with exposures: model, recall."""
     written = recall.filter(pl.col("exposures") > 0)
-    return written.group_by("model").agg(pl.col("exact_match").mean().alias("recall"))
+    return written.group_by("model", maintain_order=True).agg(
+        pl.col("exact_match").mean().alias("recall")
+    )

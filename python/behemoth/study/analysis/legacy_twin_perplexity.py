@@ -31,7 +31,7 @@ def on_one_text(suites: pl.DataFrame) -> pl.DataFrame:
     old = (pl.col("measure") == _MEASURE) & (pl.col("version") == _FIRST)
     twins = (
         suites.filter(old, pl.col("family") == "oracle", pl.col("value").is_not_null())
-        .group_by(key)
+        .group_by(key, maintain_order=True)
         .agg(
             # Several plans of one model and size cannot be distinguished here.
             pl.when(pl.len() == 1).then(pl.col("value").first()).alias("_twin")

@@ -310,7 +310,11 @@ def matched_table(
             *(pl.lit(None, MATCHED[name]).alias(name) for name in _SAME if name not in there),
         )
         .join(of_edits.select(*keys, "kl"), on=keys, how="left")
-        .join(follows.group_by(keys).agg(pl.col("follows").mean()), on=keys, how="left")
+        .join(
+            follows.group_by(keys, maintain_order=True).agg(pl.col("follows").mean()),
+            on=keys,
+            how="left",
+        )
     )
     rows: list[dict[str, Any]] = []
     for same, part in frame.group_by(_SAME, maintain_order=True):

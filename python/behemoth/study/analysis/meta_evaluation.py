@@ -118,7 +118,7 @@ def readings(results: Results) -> pl.DataFrame:
         schema={"trial": pl.String, "block": pl.String},
         orient="row",
     )
-    edits = results.edits.group_by("trial").agg(
+    edits = results.edits.group_by("trial", maintain_order=True).agg(
         pl.col("norm").max(),
         pl.when(pl.col("exposures").n_unique() == 1)
         .then(pl.col("exposures").first())
@@ -128,7 +128,7 @@ def readings(results: Results) -> pl.DataFrame:
     edited = (pl.col("group") == "edited") & (pl.col("stage") == "after")
     refusals = (
         results.probes.filter(edited)
-        .group_by("trial")
+        .group_by("trial", maintain_order=True)
         .agg(
             pl.col("log_probability_true").exp().mean().alias("refusals"),
             pl.col("log_probability_old").exp().mean().alias("old"),
@@ -243,7 +243,7 @@ def _blocks(rows: pl.DataFrame) -> Iterator[_Block]:
         trials = own.unique("trial", maintain_order=True)
         order = {trial: place for place, trial in enumerate(trials["trial"])}
         values = {}
-        for (measure,), some in own.group_by("measure"):
+        for (measure,), some in own.group_by("measure", maintain_order=True):
             found = np.full(len(order), np.nan)
             found[[order[trial] for trial in some["trial"]]] = some["value"].to_numpy()
             values[str(measure)] = found

@@ -84,7 +84,7 @@ def methods_of(
         - ..._low, ..._high: 95 % intervals by the cluster jackknife, null for one cluster.
     """
     labels = edits["label"].unique(maintain_order=True)
-    table = edits.group_by("label").agg(
+    table = edits.group_by("label", maintain_order=True).agg(
         pl.col("trial").n_unique().cast(pl.UInt32).alias("trials"),
         pl.len().cast(pl.UInt32).alias("edits"),
         pl.struct(cluster_keys(edits)).n_unique().cast(pl.UInt32).alias("clusters"),
@@ -93,11 +93,11 @@ def methods_of(
     )
     unmeasured = (
         of_edits.filter(pl.col("unmeasured") > 0)
-        .group_by("label")
+        .group_by("label", maintain_order=True)
         .agg(pl.len().alias("unmeasured"))
     )
     doses = dose_table(edits, by=("label",), resamples=1).filter(pl.col("filter") == "all")
-    trials = edits.group_by("trial", "label").agg(pl.len().alias("edits"))
+    trials = edits.group_by("trial", "label", maintain_order=True).agg(pl.len().alias("edits"))
     table = (
         _with_means(table, edits, probes, of_edits)
         .join(doses.select("label", "ed50", "censored", "beyond"), on="label", how="left")
@@ -149,7 +149,7 @@ def _seconds(trials: pl.DataFrame, seconds: Mapping[str, float]) -> pl.DataFrame
         pl.col("trial").replace_strict(dict(seconds), default=None, return_dtype=pl.Float64)
         .alias("spent")
     )  # fmt: skip
-    return spent.drop_nulls("spent").group_by("label").agg(
+    return spent.drop_nulls("spent").group_by("label", maintain_order=True).agg(
         (pl.col("spent").sum() / pl.col("edits").sum()).alias("seconds")
     )  # fmt: skip
 
@@ -174,7 +174,7 @@ def operations(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> 
     schema = {"trial": pl.String, "flops": pl.Float64, "memory": pl.Float64}
     rows = [(trial, flops, float(memory)) for trial, (flops, memory) in costs.items()]
     counted = trials.join(pl.DataFrame(rows, schema, orient="row"), on="trial")
-    return counted.group_by("label").agg(
+    return counted.group_by("label", maintain_order=True).agg(
         (pl.col("flops") * pl.col("edits")).sum() / pl.col("edits").sum(), pl.col("memory").max()
     )
 
@@ -182,7 +182,7 @@ def operations(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> 
 def _held_out(edits: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:
     """Add whether each held-out wording of an edited fact shows the edit: held_out, 0 or 1."""
     keys = cluster_keys(edits)
-    goals = edits.group_by("trial", *keys).agg(
+    goals = edits.group_by("trial", *keys, maintain_order=True).agg(
         (pl.col("dose_kind") == "forget").any().alias("forgets")
     )
     asked = (

@@ -104,7 +104,7 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
     if not rows.height:
         return Estimate(None, note="no rows")
     keys: list[str] = [*cluster_keys(rows), *(["model"] if "model" in rows.columns else [])]
-    table = rows.group_by(*keys, "doublings").agg(
+    table = rows.group_by(*keys, "doublings", maintain_order=True).agg(
         pl.col(outcome).cast(pl.Float64).sum().alias("events"),
         pl.len().cast(pl.Float64).alias("risk"),
     ).sort(*keys, "doublings")  # fmt: skip

@@ -197,7 +197,9 @@ def summarise(
 
 def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
     by = ("label", "exposures")
-    broken = edits.group_by(by).agg(broke_down(edits).sum().cast(pl.UInt32).alias("broken"))
+    broken = edits.group_by(by, maintain_order=True).agg(
+        broke_down(edits).sum().cast(pl.UInt32).alias("broken")
+    )
     success = means(edits, "success", by, within=(0.0, 1.0))
     damaged = of_edits.with_columns(pl.col("edit_exposures").alias("exposures"))
     kl = means(damaged, "kl", by, within=(0.0, float("inf")))
@@ -228,8 +230,12 @@ def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
 def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
     if "retain_rows" not in edits.columns:
         edits = edits.with_columns(pl.lit(None, pl.Int64).alias("retain_rows"))
-    about = edits.group_by("label", "rank", "part", "retain_rows").agg(pl.col("success").mean())
-    damaged = of_edits.group_by("label").agg(pl.col("kl").mean(), pl.col("lost").mean())
+    about = edits.group_by("label", "rank", "part", "retain_rows", maintain_order=True).agg(
+        pl.col("success").mean()
+    )
+    damaged = of_edits.group_by("label", maintain_order=True).agg(
+        pl.col("kl").mean(), pl.col("lost").mean()
+    )
     doses = dose_table(edits, by=("label",), resamples=1)  # without intervals
     doses = doses.filter(pl.col("filter") == "all").drop("filter", "reached", "low", "high")
     return (

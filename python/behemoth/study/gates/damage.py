@@ -123,7 +123,11 @@ class Damage:
         kept = probes.filter(
             (pl.col("stage") == "after") & ~pl.col("must_change") & pl.col("failure").is_null()
         )
-        by = kept.group_by("edit", "group").agg(pl.col("kl").mean()).drop_nulls("kl")
+        by = (
+            kept.group_by("edit", "group", maintain_order=True)
+            .agg(pl.col("kl").mean())
+            .drop_nulls("kl")
+        )
         return {"closeness": closeness(by), "sequence": self._followed(bench)}
 
     def _followed(self, bench: Bench) -> list[dict[str, float]]:

@@ -79,7 +79,7 @@ class Dilution:
         for ratio in self.ratios:
             table = (
                 bench.recall(str(ratio))
-                .group_by("exposures")
+                .group_by("exposures", maintain_order=True)
                 .agg(pl.col("exact_match").cast(pl.Float64).mean())
                 .sort("exposures")
             )

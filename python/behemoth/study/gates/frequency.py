@@ -43,7 +43,11 @@ def trend(edits: pl.DataFrame) -> dict[str, Any]:
     rows = dosed(edits).with_columns(
         pl.when("reached").then(pl.col("dose").cast(pl.Float64)).otherwise(float("inf"))
     )
-    by = rows.group_by("exposures").agg(pl.col("dose").median(), pl.len()).sort("exposures")
+    by = (
+        rows.group_by("exposures", maintain_order=True)
+        .agg(pl.col("dose").median(), pl.len())
+        .sort("exposures")
+    )
     found: dict[str, Any] = {
         "exposures": by["exposures"].to_list(),
         "ed50": [value if np.isfinite(value) else None for value in by["dose"]],

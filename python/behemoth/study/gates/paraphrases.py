@@ -208,7 +208,11 @@ def _stored(model: Any, corpus: Corpus, spans: pl.DataFrame) -> float:
     """
     import torch
 
-    names = spans.filter(pl.col("role") == "subject").group_by("document").agg(pl.col("end").min())
+    names = (
+        spans.filter(pl.col("role") == "subject")
+        .group_by("document", maintain_order=True)
+        .agg(pl.col("end").min())
+    )
     objects = (
         spans.filter(pl.col("role") == "object")
         .join(names.rename({"end": "named"}), on="document")

@@ -138,7 +138,7 @@ class Plateau:
             begin, end = plateau(loss, chance)
             probed = (
                 metrics.filter(pl.col("kind") == "recall")
-                .group_by("step")
+                .group_by("step", maintain_order=True)
                 .agg((pl.col("recall") * pl.col("n")).sum() / pl.col("n").sum())
                 .sort("step")
             )

@@ -113,7 +113,7 @@ class RecallThreshold:
             curve = [
                 [int(level), float(recall)]
                 for level, recall in bench.recall(size)
-                .group_by("exposures")
+                .group_by("exposures", maintain_order=True)
                 .agg(pl.col("exact_match").cast(pl.Float64).mean())
                 .sort("exposures")
                 .iter_rows()

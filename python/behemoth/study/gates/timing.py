@@ -92,7 +92,7 @@ class Timing:
         facts = frame.filter(pl.col("exposures") == self.exposures)
         last = (
             corpus.ledger(facts["fact"].to_numpy())
-            .group_by("fact")
+            .group_by("fact", maintain_order=True)
             .agg(pl.col("document").max().alias("last"), pl.col("document").min().alias("first"))
             .with_columns(pl.col("first", "last") / corpus.num_documents)
         )
@@ -105,7 +105,7 @@ class Timing:
             ).alias("window")
         )  # fmt: skip
         table = (
-            rows.group_by("window")
+            rows.group_by("window", maintain_order=True)
             .agg(
                 pl.col("exact_match").cast(pl.Float64).mean().alias("recall"),
                 pl.col("log_probability").mean(),

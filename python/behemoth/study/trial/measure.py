@@ -62,7 +62,7 @@ def _subject_exposures(edits: pl.DataFrame, corpus: Corpus) -> Any:
     every = world.facts(0, world.num_subject_facts)
     totals = (
         every.with_columns(pl.Series("exposures", corpus.exposures(every["fact"].to_numpy())))
-        .group_by("subject")
+        .group_by("subject", maintain_order=True)
         .agg(pl.col("exposures").sum())
     )
     return edits.join(totals, on="subject", how="left", maintain_order="left", suffix="_all")[
@@ -77,7 +77,9 @@ def _recency(facts: Any, corpus: Corpus) -> list[float | None]:
     ends = np.cumsum(exposures, dtype=np.uint64) // np.uint64(_LEDGER_ROWS)
     for part in np.unique(ends):
         part_last = (
-            corpus.ledger(facts[ends == part]).group_by("fact").agg(pl.col("document").max())
+            corpus.ledger(facts[ends == part])
+            .group_by("fact", maintain_order=True)
+            .agg(pl.col("document").max())
         )
         last.update(part_last.iter_rows())
     documents = corpus.num_documents
@@ -252,10 +254,10 @@ def _evaluated(probes: pl.DataFrame, forgets: bool) -> pl.DataFrame:
     after = edited.filter(pl.col("stage") == "after")
     forgotten = (~pl.col("old_match")).mean()
     return (
-        before.group_by("edit")
+        before.group_by("edit", maintain_order=True)
         .agg(pl.col("edit_known").any().alias("known"), (old - new).mean().alias("asked"))
         .join(
-            after.group_by("edit").agg(
+            after.group_by("edit", maintain_order=True).agg(
                 # The right answer of a refusal has no new object.
                 (forgotten if forgets else more_likely("true", "old").mean()).alias("efficacy"),
                 (forgotten if forgets else pl.col("exact_match").mean()).alias("success"),
@@ -270,7 +272,7 @@ def _shape_of(shapes: pl.DataFrame) -> pl.DataFrame:
     """Return the norm over all parameters, and the mean effective rank, by edit."""
     weight = pl.col("norm") / pl.col("norm").sum()
     known = pl.col("effective_rank").is_not_null().all()
-    return shapes.group_by("edit").agg(
+    return shapes.group_by("edit", maintain_order=True).agg(
         # The norm of a codebook is null, not 0.
         pl.when(pl.col("norm").is_not_null().any()).then(pl.col("norm").pow(2).sum().sqrt()),
         pl.when(known & (pl.col("norm").sum() > 0))
