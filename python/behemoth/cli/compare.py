@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,21 +51,42 @@ def _show(found: pl.DataFrame) -> None:
     from rich.table import Table
 
     names = found["name"].unique(maintain_order=True).to_list()
-    measures = found["measure"].unique(maintain_order=True).to_list()
+    every = found["measure"].unique(maintain_order=True).to_list()
     rows = {(row["measure"], row["name"]): row for row in found.iter_rows(named=True)}
+    measures = [m for m in every if any(rows[m, name]["value"] is not None for name in names)]
+    screen = console()
+    columns = _columns(rows, measures, names, _value)
+    wide = sum(2 + max(map(len, (head, *cells))) for head, cells in columns.items()) - 2
+    if not screen.is_terminal:
+        screen.width = max(screen.width, wide)
+    if wide > screen.width:  # an interval on a second line is hard to read
+        columns = _columns(rows, measures, names, lambda row: _text(row["value"]))
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for head in columns:
+        table.add_column(head, overflow="fold")
+    table.columns[0].min_width = max(map(len, measures), default=0)
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
+    screen.print(table)
+    if wide > screen.width:
+        screen.print(f"\nwith intervals in a terminal of {wide} columns, or by --json")
+    if len(measures) < len(every):
+        screen.print(f"\nTaken by none: {', '.join(m for m in every if m not in measures)}")
+
+
+def _columns(
+    rows: dict[tuple[str, str], dict[str, Any]],
+    measures: list[str],
+    names: list[str],
+    shown: Callable[[dict[str, Any]], str],
+) -> dict[str, list[str]]:
     columns = {"measure": measures}
     for beside in ("before", "twin"):
         texts = {name: [_text(rows[m, name][beside]) for m in measures] for name in names}
         columns |= _beside(beside, texts)
     for name in names:
-        columns[name] = [_value(rows[measure, name]) for measure in measures]
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for head in columns:
-        table.add_column(head, overflow="fold")
-    table.columns[0].min_width = max(map(len, measures))
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
-    console().print(table)
+        columns[name] = [shown(rows[measure, name]) or "-" for measure in measures]
+    return columns
 
 
 def _beside(head: str, texts: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -77,8 +99,6 @@ def _beside(head: str, texts: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _value(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return "-"
     between = "" if row["low"] is None else f" ({_text(row['low'])} to {_text(row['high'])})"
     return _text(row["value"]) + between
 
