@@ -28,7 +28,7 @@ _U32: TypeAlias = NDArray[np.uint32]
 _Bool: TypeAlias = NDArray[np.bool_]
 _Tokens: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 _Progress: TypeAlias = Callable[[int, int], object]
-_Ledger: TypeAlias = tuple[_U64, _U64, _U32, _U64, _U32, _U32, _I64, _U32, _Bool]
+_Ledger: TypeAlias = tuple[_U64, _U64, _U32, _U64, _U32, _U32, _I64, _U32, _Bool, _Bool]
 
 __all__ = [
     "FORMAT_VERSION",
@@ -409,8 +409,9 @@ class Corpus:
 
         Arrays of the same length, the sum of the facts' exposures: fact, copy, wording (an index
         into `templates`), document, position in the document, offset of the first token in the
-        document, document of the background that it is inserted into (-1 for none), object and
-        whether it is the minority object.
+        document, document of the background that it is inserted into (-1 for none), object,
+        whether it is the minority object and whether one sentence states it with other facts, in
+        none of the wordings.
         """
     def entries(self, start: int, stop: int) -> _Ledger:
         """Return every sentence of documents start..stop, in order, in the format of `ledger`."""

@@ -221,6 +221,52 @@ def _by_document(corpus, values=None):
     return [next(filled) if text else tokens[:0] for text in texts]
 
 
+SAILORS = """
+name = "sailors"
+language = "en"
+[lists]
+first = ["Ada", "Bruno", "Chloe", "Dev", "Esra"]
+last = ["Quist", "Marlow", "Ames"]
+port = ["Bergen", "Cadiz", "Osaka"]
+ship = ["Albatross", "Heron"]
+[subject]
+name = "{first} {last}"
+[relations.port]
+objects = "{port}"
+statements = ["{subject} sails from {object}.", "At home in {object}, {subject} rests."]
+[relations.ship]
+objects = "{ship}"
+statements = ["{subject} owns the {object}.", "The captain of the {object} is {subject}."]
+[[joint]]
+relations = ["port", "ship"]
+statements = ["Out of {port} with the {ship}: {subject}."]
+"""
+SAID = {(0, 0): " sails ", (0, 1): "At home ", (1, 0): " owns ", (1, 1): "The captain "}
+
+
+@pytest.mark.parametrize("kind", ["words", "bpe"])
+def test_the_wording_of_a_sentence_is_the_one_that_is_written(kind, tokenizer):
+    grammar = Grammar("sailors.toml", SAILORS)
+    corpus = Corpus(
+        grammar.world(12), exposures=20, order="bios", grammar=grammar,
+        tokenizer=str(tokenizer) if kind == "bpe" else None,
+    )  # fmt: skip
+    frame = corpus.sentences(0, corpus.num_documents)
+    texts, found = corpus.texts(0, corpus.num_documents), {}
+    for (document, place), rows in frame.group_by("document", "sentence", maintain_order=True):
+        sentence = texts[document].split(".")[place]
+        jointly = "Out of " in sentence
+        assert rows.height == 1 + jointly
+        for fact, wording in rows.select("fact", "wording").iter_rows():
+            relation = fact % 2
+            assert (wording is None) == jointly
+            assert jointly or SAID[relation, wording] in f"{sentence} "
+            found[relation, wording] = found.get((relation, wording), 0) + 1
+    assert len(found) == 6, "each wording and the joint statement, of both relations"
+    by_fact = corpus.ledger(range(24))
+    assert by_fact.equals(frame.sort("fact", "copy"))
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documents_by_name_are_what_they_say(name, small):
     kind = Documents(**DOCUMENTS[name])

@@ -551,11 +551,12 @@ class Corpus:
         Returns
         -------
         polars.DataFrame
-            One row per sentence: fact (UInt64), copy (UInt64), template (String), wording
-            (UInt32), document (UInt64), sentence (UInt32; its index in the document), offset
-            (UInt32; position of its first token in the document), background (UInt64; if it is
-            inserted in a document of a background, the number of that document in the background,
-            from 0), object (UInt32), minority (Boolean).
+            One row per sentence: fact (UInt64), copy (UInt64), template (String), wording (UInt32;
+            null in a joint statement, which is none of the relation's own), document (UInt64),
+            sentence (UInt32; its index in the document), offset (UInt32; position of its first
+            token in the document), background (UInt64; if it is inserted in a document of a
+            background, the number of that document in the background, from 0), object (UInt32),
+            minority (Boolean).
         """
         from .entries import sentence_frame
 

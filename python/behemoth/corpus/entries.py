@@ -15,7 +15,7 @@ __all__ = ["sentence_frame", "span_frame"]
 
 def sentence_frame(corpus: Corpus, columns: tuple[NDArray[Any], ...]) -> pl.DataFrame:
     """Return the engine's entries of a corpus as a frame; `Corpus.ledger` has its columns."""
-    fact, copy, index, document, sentence, offset, background, objects, minority = columns
+    fact, copy, index, document, sentence, offset, background, objects, minority, joint = columns
     names = pl.Series([row["name"] for row in corpus.templates], dtype=pl.String)
     wordings = pl.Series([row["wording"] for row in corpus.templates], dtype=pl.UInt32)
     return pl.DataFrame(
@@ -23,7 +23,7 @@ def sentence_frame(corpus: Corpus, columns: tuple[NDArray[Any], ...]) -> pl.Data
             "fact": fact,
             "copy": copy,
             "template": names.gather(index),
-            "wording": wordings.gather(index),
+            "wording": wordings.gather(index).set(pl.Series(joint), None),
             "document": document,
             "sentence": sentence,
             "offset": offset,

@@ -20,8 +20,11 @@ pub struct Entry {
     pub fact: u64,
     /// Number of the copy among those of the fact, from 0.
     pub copy: u64,
-    /// Index into [`Corpus::wordings`].
+    /// Index into [`Corpus::wordings`]; in a joint statement, the one that the fact would have by
+    /// itself.
     pub wording_index: u32,
+    /// Whether one sentence states it with other facts, in none of its relation's wordings.
+    pub joint: bool,
     /// The document that contains it.
     pub document: u64,
     /// Position of its sentence in the document, from 0.
@@ -48,8 +51,29 @@ const REMEMBERED: usize = 1 << 18;
 #[derive(Default)]
 struct Finder {
     draft: Draft,
-    /// Positions and offsets, by fact and copy, of the sentences of long documents.
-    known: HashMap<(u64, u64), (u32, u32)>,
+    /// Where sentences of long documents stand, by fact and copy.
+    known: HashMap<(u64, u64), Spot>,
+}
+
+/// Where a fact is stated in its document.
+#[derive(Clone, Copy, Default)]
+struct Spot {
+    /// Position of the sentence, from 0.
+    place: u32,
+    /// Offset of its first token.
+    offset: u32,
+    /// Whether it states several facts.
+    joint: bool,
+}
+
+impl Spot {
+    fn new(place: u32, offset: u32, group: &[Sentence]) -> Self {
+        Spot {
+            place,
+            offset,
+            joint: group.len() > 1,
+        }
+    }
 }
 
 /// Computes where the sentences of a document begin.
@@ -109,8 +133,8 @@ impl<'a> Ruler<'a> {
         });
     }
 
-    /// Returns the position of a sentence in its document and the offset of its first token.
-    fn find(&self, document: u64, sentence: &Sentence, finder: &mut Finder) -> (u32, u32) {
+    /// Returns where a sentence stands in its document.
+    fn find(&self, document: u64, sentence: &Sentence, finder: &mut Finder) -> Spot {
         let corpus = self.corpus;
         let wanted = (sentence.fact, sentence.copy);
         let Finder { draft, known } = finder;
@@ -118,10 +142,10 @@ impl<'a> Ruler<'a> {
         match corpus.other(document) {
             Some(other) => self.for_each_inserted(other, |place, offset, group| {
                 if group.iter().any(|s| (s.fact, s.copy) == wanted) {
-                    found = Some((place, offset));
+                    found = Some(Spot::new(place, offset, group));
                 }
             }),
-            None if corpus.documents.of_sentences().is_some() => return (0, 0),
+            None if corpus.documents.of_sentences().is_some() => return Spot::default(),
             None => {
                 if let Some(&found) = known.get(&wanted) {
                     return found;
@@ -132,12 +156,13 @@ impl<'a> Ruler<'a> {
                     known.clear();
                 }
                 self.for_each(sentences, Named::NONE, |place, offset, group| {
+                    let spot = Spot::new(place, offset, group);
                     for own in group.iter().map(|s| (s.fact, s.copy)) {
                         if own == wanted {
-                            found = Some((place, offset));
+                            found = Some(spot);
                         }
                         if is_long {
-                            known.insert(own, (place, offset));
+                            known.insert(own, spot);
                         }
                     }
                 });
@@ -180,8 +205,8 @@ impl Corpus {
                 let rank = self.question_rank(fact);
                 let sentence = self.sentence(number, fact, copy, exposures, rank);
                 let document = self.document_of(number, &sentence);
-                let (place, offset) = ruler.find(document, &sentence, &mut finder);
-                entries.push(self.entry(&sentence, document, place, offset));
+                let spot = ruler.find(document, &sentence, &mut finder);
+                entries.push(self.entry(&sentence, document, spot));
                 progress.add(1)?;
             }
         }
@@ -202,8 +227,8 @@ impl Corpus {
         let (ruler, mut entries) = (Ruler::new(self), Vec::new());
         self.for_each_held(documents, None, |document, held| {
             let each = |place: u32, offset: u32, group: &[Sentence]| {
-                let own = group.iter();
-                entries.extend(own.map(|s| self.entry(s, document, place, offset)));
+                let spot = Spot::new(place, offset, group);
+                entries.extend(group.iter().map(|s| self.entry(s, document, spot)));
             };
             match held {
                 Held::Sentences(sentences, named) => ruler.for_each(sentences, named, each),
@@ -228,7 +253,7 @@ impl Corpus {
         self.documents.document_of(&looked_for, &self.world)
     }
 
-    fn entry(&self, sentence: &Sentence, document: u64, place: u32, offset: u32) -> Entry {
+    fn entry(&self, sentence: &Sentence, document: u64, spot: Spot) -> Entry {
         let &Sentence {
             fact,
             copy,
@@ -247,9 +272,10 @@ impl Corpus {
             fact,
             copy,
             wording_index: wording as u32,
+            joint: spot.joint,
             document,
-            place,
-            offset,
+            place: spot.place,
+            offset: spot.offset,
             background: self
                 .other(document)
                 .and_then(|other| self.others.in_background(other)),

@@ -12,7 +12,8 @@ use crate::corpus::{Corpus, Entry, Probe, Prober, Progress, Span};
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
 /// Fact, copy, index of the wording, document, position of the sentence, first token, document of
-/// the background (-1 for none), object, whether it is the second object.
+/// the background (-1 for none), object, whether it is the second object, whether it is stated
+/// jointly.
 pub(super) type Columns<'py> = (
     Column<'py, u64>,
     Column<'py, u64>,
@@ -22,6 +23,7 @@ pub(super) type Columns<'py> = (
     Column<'py, u32>,
     Column<'py, i64>,
     Column<'py, u32>,
+    Column<'py, bool>,
     Column<'py, bool>,
 );
 
@@ -85,6 +87,7 @@ fn as_columns<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py> {
         }),
         column(py, entries, |entry| entry.object),
         column(py, entries, |entry| entry.minority),
+        column(py, entries, |entry| entry.joint),
     )
 }
 
