@@ -36,7 +36,9 @@ def test_each_measure_has_a_row_for_each_suite(tmp_path):
         "efficacy", "kl", "dose", "portability",
     ]  # fmt: skip
     assert found["name"].to_list() == ["rome", "lora"] * 4
-    assert found.columns == ["measure", "name", *result(ROME).table().columns[1:]]
+    assert found.columns == [
+        "measure", "name", "source", "plan_hash", *result(ROME).table().columns[1:],
+    ]  # fmt: skip
     assert values(found) == {
         ("efficacy", "rome"): 0.9, ("efficacy", "lora"): 0.7, ("kl", "rome"): 0.3,
         ("kl", "lora"): 0.2, ("dose", "rome"): None, ("dose", "lora"): None,

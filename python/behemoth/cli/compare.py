@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -15,6 +15,9 @@ from .options import Option, command
 
 if TYPE_CHECKING:
     import polars as pl
+
+_Column: TypeAlias = tuple[str, list[str]]
+_GAP = 2  # between columns
 
 OPTIONS = (
     Option("measures", "NAME,...", "Only these measures, in this order [all].",
@@ -48,59 +51,80 @@ def compare(
 
 def _show(found: pl.DataFrame) -> None:
     """Print a row for each measure, with a column for each suite and those of what is beside."""
-    from rich.table import Table
-
     names = found["name"].unique(maintain_order=True).to_list()
     every = found["measure"].unique(maintain_order=True).to_list()
     rows = {(row["measure"], row["name"]): row for row in found.iter_rows(named=True)}
     measures = [m for m in every if any(rows[m, name]["value"] is not None for name in names)]
+    shared: list[_Column] = [("measure", measures)]
+    own: dict[str, list[_Column]] = {name: [] for name in names}
+    for key in ("before", "twin"):
+        texts = {name: [_text(rows[m, name][key]) for m in measures] for name in names}
+        if (column := _of_all(key, texts)) is not None:
+            shared += [column] if any(column[1]) else []
+        else:
+            for name, cells in texts.items():
+                own[name].append((f"{key} {name}", cells))
+    values = [[*own[name], (name, [_value(rows[m, name]) for m in measures])] for name in names]
     screen = console()
-    columns = _columns(rows, measures, names, _value)
-    wide = sum(2 + max(map(len, (head, *cells))) for head, cells in columns.items()) - 2
-    if not screen.is_terminal:
-        screen.width = max(screen.width, wide)
-    if wide > screen.width:  # an interval on a second line is hard to read
-        columns = _columns(rows, measures, names, lambda row: _text(row["value"]))
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for head in columns:
-        table.add_column(head, overflow="fold")
-    table.columns[0].min_width = max(map(len, measures), default=0)
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
-    screen.print(table)
-    if wide > screen.width:
+    wide = _width([*shared, *chain(*values)])
+    fits = wide <= screen.width or not screen.is_terminal
+    if not fits:  # an interval on a second line is hard to read
+        values = [
+            [*own[name], (name, [_text(rows[m, name]["value"]) or "-" for m in measures])]
+            for name in names
+        ]
+    room = max(screen.width, wide) if fits else screen.width
+    for at, block in enumerate(_blocks(shared, values, room)):
+        if at:
+            screen.print()
+        _print(block)
+    if not fits:
         screen.print(f"\nwith intervals in a terminal of {wide} columns, or by --json")
     if len(measures) < len(every):
         screen.print(f"\nTaken by none: {', '.join(m for m in every if m not in measures)}")
+    plans = found.select("name", "plan_hash").unique(maintain_order=True)
+    if plans["plan_hash"].n_unique() > 1:
+        each = ", ".join(f"{name} by {(plan or 'none')[:12]}" for name, plan in plans.iter_rows())
+        screen.print(f"\nThese are of different plans, and so of different facts: {each}")
 
 
-def _columns(
-    rows: dict[tuple[str, str], dict[str, Any]],
-    measures: list[str],
-    names: list[str],
-    shown: Callable[[dict[str, Any]], str],
-) -> dict[str, list[str]]:
-    columns = {"measure": measures}
-    for beside in ("before", "twin"):
-        texts = {name: [_text(rows[m, name][beside]) for m in measures] for name in names}
-        columns |= _beside(beside, texts)
-    for name in names:
-        columns[name] = [shown(rows[measure, name]) or "-" for measure in measures]
-    return columns
+def _of_all(head: str, texts: dict[str, list[str]]) -> _Column | None:
+    """Return the column of the unedited model or the twin if all suites say the same."""
+    each = [{cell for cell in cells if cell} for cells in zip(*texts.values(), strict=True)]
+    return (head, ["".join(cells) for cells in each]) if all(len(c) <= 1 for c in each) else None
 
 
-def _beside(head: str, texts: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return the columns of the unedited model or the twin: one if all suites say the same."""
-    told = {name: cells for name, cells in texts.items() if any(cells)}
-    each = [{cell for cell in cells if cell} for cells in zip(*told.values(), strict=True)]
-    if all(len(cells) <= 1 for cells in each):
-        return {head: ["".join(cells) for cells in each]} if told else {}
-    return {f"{head} {name}": cells for name, cells in told.items()}
+def _blocks(shared: list[_Column], values: list[list[_Column]], room: int) -> list[list[_Column]]:
+    """Return the columns of as many tables as need to be below each other."""
+    blocks: list[list[_Column]] = []
+    for own in values:
+        if blocks and _width([*blocks[-1], *own]) <= room:
+            blocks[-1] += own
+        else:
+            blocks.append([*shared, *own])
+    return blocks
+
+
+def _width(columns: list[_Column]) -> int:
+    return sum(_GAP + max(map(len, (head, *cells))) for head, cells in columns) - _GAP
+
+
+def _print(columns: list[_Column]) -> None:
+    from rich.table import Table
+
+    screen = console()
+    screen.width = max(screen.width, _width(columns))
+    table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, _GAP, 0, 0))
+    for head, _ in columns:
+        table.add_column(head, no_wrap=True)
+    for cells in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*cells)
+    screen.print(table)
 
 
 def _value(row: dict[str, Any]) -> str:
     between = "" if row["low"] is None else f" ({_text(row['low'])} to {_text(row['high'])})"
-    return _text(row["value"]) + between
+    return (_text(row["value"]) or "-") + between
 
 
 def _text(value: float | None) -> str:

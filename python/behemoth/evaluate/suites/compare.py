@@ -40,9 +40,9 @@ def compare(suites: Suites, *, measures: Sequence[str] | None = None) -> pl.Data
     Returns
     -------
     polars.DataFrame
-        A row for each measure and suite: columns measure and name, and the others of
-        `SuiteResult.table`. A suite that has not taken a measure has no value; ``missing`` states
-        what it needs, if the suite asked for it.
+        A row for each measure and suite: columns measure, name, source and plan_hash (of the
+        suite), and the others of `SuiteResult.table`. A suite that has not taken a measure has no
+        value; ``missing`` states what it needs, if the suite asked for it.
 
     Raises
     ------
@@ -69,7 +69,14 @@ def compare(suites: Suites, *, measures: Sequence[str] | None = None) -> pl.Data
         if result.suite != own[0].suite:
             got = f"suite {own[0].suite} and, in {name}, {result.suite}"
             raise ArgumentError("suites", got, "results of one suite")
-    tables = [result.table().with_columns(name=pl.lit(name)) for name, result in found.items()]
+    tables = [
+        result.table().with_columns(
+            name=pl.lit(name),
+            source=pl.lit(result.source),
+            plan_hash=pl.lit(result.plan_hash, pl.String),
+        )
+        for name, result in found.items()
+    ]
     both = pl.concat(tables)
     taken = both["measure"].unique(maintain_order=True).to_list()
     chosen = taken if measures is None else list(measures)
@@ -78,8 +85,11 @@ def compare(suites: Suites, *, measures: Sequence[str] | None = None) -> pl.Data
     for measure in chosen:
         if measure not in taken:
             raise ArgumentError.unknown("measures", measure, taken)
-    rows = pl.DataFrame({"measure": chosen}).join(pl.DataFrame({"name": list(found)}), how="cross")
-    rows = rows.join(both, on=["measure", "name"], how="left", maintain_order="left")
+    of = both.select("name", "source", "plan_hash").unique(maintain_order=True)
+    rows = pl.DataFrame({"measure": chosen}).join(of, how="cross", maintain_order="left_right")
+    rows = rows.join(
+        both.drop("source", "plan_hash"), on=["measure", "name"], how="left", maintain_order="left"
+    )
     _check_versions(rows)
     return rows
 
