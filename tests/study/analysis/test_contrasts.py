@@ -123,11 +123,54 @@ def test_what_needs_no_step_is_counted_apart():
     said = words(worlds=4, already=0.2, edits=100)
     assert "needed no step (dose 0); each doubling multiplies the odds of that by" in said.details
     assert "These ratios are over the edits that need a step (1," in said.text
-    assert " of 2,000 over all facts); if the other edits count as doses of at most" in said.text
+    assert " of 2,000 over all facts); if edits that need none count as doses of at" in said.text
     assert "Over all edits, each doubling multiplies ED50 by 1." in said.details
     every = words(worlds=4)
     assert "Every edit needed at least one step." in every.details
     assert "need a step" not in every.text
+
+
+def test_the_headline_counts_the_edits_that_the_ratios_are_over():
+    """As the table of contrasts: models in which no edit reaches its dose are not in the fit."""
+    for already in (0.2, 0.0):  # also where every edit needs a step
+        frames = draw(worlds=4, already=already, edits=40)
+        lost = (pl.col("world_seed") == 0) & (pl.col("dose") > 0)
+        frames.edits = frames.edits.with_columns(reached=pl.col("reached") & ~lost)
+        summary = summarise(frames, PRIMARY, resamples=5)
+        said = headline(summary, PRIMARY)
+        rows, known = summary.contrasts.filter(role="primary")["rows"]
+        assert rows <= 600 and known < rows
+        assert f"information on them ({rows} of 800 over all facts and {known} of" in said.text
+        assert "jackknife over the 3 of 4 clusters that carry information on this ra" in said.text
+        assert said.text.endswith("or are all of facts with the same exposures.")
+        assert "information" not in words(worlds=4, already=already).text
+
+
+def test_the_ratio_over_all_facts_states_its_edits():
+    frames = draw(worlds=4, already=0.2, edits=40)
+    at_once = pl.when(world_seed=0).then(0).otherwise("dose").alias("dose")
+    frames.edits = frames.edits.with_columns(at_once)
+    summary = summarise(frames, PRIMARY, resamples=5)
+    [rows] = summary.contrasts.filter(contrast="dose_whole", filter="all")["rows"]
+    said = headline(summary, PRIMARY).text
+    assert rows == 600 and "the ratio over all facts (600 edits, in models that carry inf" in said
+
+
+def test_one_informative_cluster_of_two_is_not_said_to_be_the_only_one():
+    frames = draw(worlds=2)
+    lost = pl.col("world_seed") == 1
+    frames.edits = frames.edits.with_columns(
+        reached=pl.col("reached") & ~lost,
+        success=pl.when(lost).then(0.0).otherwise("success"),
+        efficacy=pl.when(lost).then(0.0).otherwise("efficacy"),
+    )
+    for primary in (PRIMARY, {**PRIMARY, "measure": "success"}):
+        said = headline(summarise(frames, primary, resamples=5), primary)
+        assert said.verdict == "one cluster" and said.title.endswith(" in one of 2 clusters")
+        assert "(no interval: one of 2 clusters carries information on it)" in said.text
+        assert "because only one of 2 clusters of (world, initialisation) carries info" in said.text
+        assert "there is one cluster" not in said.text
+    assert words(worlds=1).title.endswith(", in one cluster")
 
 
 def test_the_factor_on_ed50_is_a_power_of_two():
@@ -178,14 +221,12 @@ def partly_about_objects(**knobs):
 
 def test_the_headline_states_the_facts_that_the_ratio_leaves_out():
     said = headline(partly_about_objects(worlds=5, edits=40, already=0.2), PRIMARY)
-    counts = (
-        r"ratios are over ([0-9]+) of ([0-9]+) edits .* need a step \(\1 of 800 over facts about"
-    )
+    counts = r"there remain ([0-9]+) of ([0-9]+) edits .* need a step \(\1 of 800 over facts about"
     found = re.search(counts, said.text)
     assert found is not None and int(found[1]) / int(found[2]) == pytest.approx(0.8, abs=0.05)
     said = headline(partly_about_objects(worlds=5, edits=40), PRIMARY)
     assert "over facts about subjects and by " in said.text and "over all facts" not in said.text
-    assert "have no subject, are left out: the ratios are over 800 of 1,000 edits that" in said.text
+    assert "have no subject, are left out: there remain 800 of 1,000 edits that need a" in said.text
     assert "left out" not in words(worlds=5, edits=40).text
 
 
@@ -194,7 +235,7 @@ def test_remarks_after_the_reason_are_no_part_of_it():
     row = summary.contrasts.row(0, named=True)
     assert row["note"].startswith("one cluster: no interval; without ")
     known = {**row, "p_family": 1.0}
-    assert _of_known(known).endswith(" over facts known before (no interval: one cluster)")
+    assert _of_known(known, 1).endswith(" over facts known before (no interval: one cluster)")
     notes = [cells[-1] for cells in mediation_rows(summary).rows]
     assert notes[0] == (
         "one cluster: no interval; without 40 edits of facts about objects, which have no subject"
@@ -272,7 +313,9 @@ def test_what_is_behind_a_closed_gate_is_not_tested():
 
 def test_a_level_without_a_measurement_is_not_in_the_headline():
     outcomes = {"exposures": [1, 4, 16], "success": [None, 1.0, 0.0]}
-    edits = pl.DataFrame({"label": ["one"] * 3, **outcomes})
+    edits = pl.DataFrame(
+        {"label": ["one"] * 3, "known": [True] * 3, "world": ["w"] * 3, "seed": [0] * 3, **outcomes}
+    )
     row = {"filter": "all", "role": "primary", "estimate": -0.1, "low": None, "high": None,
            "p_family": 1.0, "clusters": 1, "note": "one cluster: no interval"}  # fmt: skip
     summary = SimpleNamespace(edits=edits, contrasts=pl.DataFrame([row]))

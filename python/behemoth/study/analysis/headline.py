@@ -12,7 +12,7 @@ import polars as pl
 from behemoth.support.text import plural_text
 
 from .dose import FILTERS, already, broke_down, dosed, filtered
-from .estimate import ratio_of
+from .estimate import cluster_of, ratio_of
 from .summary import Summary
 from .time_ratio import included
 
@@ -20,6 +20,11 @@ __all__ = ["Headline", "Verdict", "headline"]
 
 _LEVEL = 0.05  # family-wise level
 _MOST_DIGITS = 6  # decimal places of an interval
+_NO_INFORMATION = (
+    "A model carries no information on a ratio if none of its edits needs a step, or if those that "
+    "do all miss their dose, all reach it at the first step, or are all of facts with the same "
+    "exposures."
+)
 Verdict = Literal["rises", "falls", "no clear effect", "one cluster", "no data"]
 
 
@@ -101,11 +106,12 @@ def _of_dose(
     edits = summary.edits.filter((pl.col("label") == label) & (pl.col("exposures") > 0))
     kind = "unlearning" if (edits["dose_kind"] == "forget").any() else "edit"
     verdict, of_known = _verdict(row), _verdict(known)
+    ran = _ran(edits)
     title = {
         "rises": f"Facts that were written more often need a higher {kind} dose",
         "falls": f"Facts that were written more often need a lower {kind} dose",
         "no clear effect": f"No clear effect of exposures on the {kind} dose",
-        "one cluster": f"The {kind} dose against exposures, in one cluster",
+        "one cluster": f"The {kind} dose against exposures, in {_one_of(ran['all'])}",
     }[verdict]
     counts = {name: included(filtered(edits, name)) for name in FILTERS}
     facts, some = "all facts", edits
@@ -113,9 +119,12 @@ def _of_dose(
         facts, some = "facts about subjects", edits.drop_nulls("subject_exposures")
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_judged(row)} "
-        f"over {facts}{_of_known(known)}. {_without_objects(counts)} "
-        f"{_selected(summary, some, label, facts)} {_carried(summary, label, facts)} {_sure(row)}"
+        f"over {facts}{_of_known(known, ran['known'])}. {_without_objects(counts)} "
+        f"{_selected(summary, some, label, facts, counts)} {_carried(summary, label, facts)} "
+        f"{_sure(row, ran['all'])}"
     )
+    if " information on " in text:
+        text += f" {_NO_INFORMATION}"
     details = (
         f"{_medians(summary, label)} {_median_slope(summary, label)} {_censored(edits)} "
         f"{_already(summary, edits, label)} {_shape(summary, label, facts)}{_family(summary)}"
@@ -131,8 +140,8 @@ def _without_objects(counts: Mapping[str, tuple[int, int]]) -> str:
     every, known = (f"{kept:,} of {needed:,} edits" for kept, needed in counts.values())
     return (
         "The exposures of all facts of the subject are held fixed, so facts about objects, which "
-        f"have no subject, are left out: the ratios are over {every} that need a step, and over "
-        f"{known} of facts known before."
+        f"have no subject, are left out: there remain {every} that need a step, and {known} of "
+        "facts known before."
     )
 
 
@@ -148,14 +157,17 @@ def _beside(verdict: Verdict, known: Verdict) -> str:
     }.get(known, "; for facts known before, there is no estimate")
 
 
-def _of_known(row: dict[str, Any] | None) -> str:
-    """Return the rest of the sentence on the primary contrast: over facts known before."""
+def _of_known(row: dict[str, Any] | None, ran: int) -> str:
+    """Return the rest of the sentence on the primary contrast: over facts known before.
+
+    Their edits are of `ran` clusters.
+    """
     if row is None or row["estimate"] is None:
         note = f" ({row['note']})" if row is not None and row["note"] else ""
         return f"; over facts known before, there is no estimate{note}"
     said = f" and by {_judged(row)} over facts known before"
     if row["low"] is None:
-        return f"{said} (no interval: {_why(row)})"
+        return f"{said} (no interval: {_why(row, ran)})"
     if not row["low"] <= 0 <= row["high"] and row["p_family"] > _LEVEL:
         return f"{said} (not tested, because the contrast over all facts is not significant)"
     return said
@@ -180,17 +192,47 @@ def _carried(summary: Summary, label: str, every: str) -> str:
     return f"Share of the effect that the margin before the edit mediates: {'; '.join(said)}."
 
 
-def _selected(summary: Summary, edits: pl.DataFrame, label: str, facts: str) -> str:
-    """State that edits of dose 0 are excluded from both ratios, and the ratio with them."""
-    rows = already(edits)
-    needed = int((~rows["already"]).sum())
-    row = _contrast(summary, label, "dose_whole")
-    if needed == rows.height or row is None or row["estimate"] is None:
+def _selected(
+    summary: Summary,
+    edits: pl.DataFrame,
+    label: str,
+    facts: str,
+    counts: Mapping[str, tuple[int, int]],
+) -> str:
+    """State which edits both ratios are over, and the ratio with edits of dose 0.
+
+    `counts` are those of `included`, from which the fits leave out models without information.
+    """
+    rows = {name: already(filtered(edits, name)).height for name in FILTERS}
+    kept = {
+        name: row["rows"]
+        for name in FILTERS
+        if (row := _contrast(summary, label, "dose", name)) and row["estimate"] is not None
+    }
+    needed, every = counts["all"][0], rows["all"]
+    if any(count < counts[name][0] for name, count in kept.items()):
+        which = {"all": facts, "known": "facts known before"}
+        said = (f"{count:,} of {rows[name]:,} over {which[name]}" for name, count in kept.items())
+        text = (
+            "These ratios are over the edits that need a step, in models that carry information "
+            f"on them ({' and '.join(said)})"
+        )
+    elif needed < every:
+        text = (
+            "These ratios are over the edits that need a step "
+            f"({needed:,} of {every:,} over {facts})"
+        )
+    else:
         return ""
+    row = _contrast(summary, label, "dose_whole")
+    if row is None or row["estimate"] is None:
+        return f"{text}."
+    some = ""
+    if row["rows"] < every:
+        some = f" ({row['rows']:,} edits, in models that carry information on it)"
     return (
-        f"These ratios are over the edits that need a step ({needed:,} of {rows.height:,} over "
-        f"{facts}); if the other edits count as doses of at most one step, the ratio over {facts} "
-        f"is {_ratio(row)}."
+        f"{text}; if edits that need none count as doses of at most one step, the ratio over "
+        f"{facts}{some} is {_ratio(row)}."
     )
 
 
@@ -299,12 +341,12 @@ def _of_share(
     known: dict[str, Any] | None,
 ) -> Headline:
     edits = summary.edits.filter((pl.col("label") == label) & (pl.col("exposures") > 0))
-    verdict = _verdict(row)
+    verdict, ran = _verdict(row), _ran(edits)
     title = {
         "rises": f"Edits of facts that were written more often have more {measure}",
         "falls": f"Edits of facts that were written more often have less {measure}",
         "no clear effect": f"No clear effect of exposures on the {measure} of edits",
-        "one cluster": f"The {measure} of edits against exposures, in one cluster",
+        "one cluster": f"The {measure} of edits against exposures, in {_one_of(ran['all'])}",
     }[verdict]
     asked = edits.drop_nulls(measure)  # a level may have no edit that was
     table = (
@@ -315,10 +357,16 @@ def _of_share(
     first, last = table.row(0, named=True), table.row(-1, named=True)
     text = (
         f"With {label}, each doubling of exposures multiplies the odds of {measure} by "
-        f"{_judged(row)} over all facts{_of_known(known)}. {_sure(row)} "
+        f"{_judged(row)} over all facts{_of_known(known, ran['known'])}. "
+        f"{_sure(row, ran['all'])} "
         f"Over all facts, {measure} is {first[measure]:.1%} at {_times(first['exposures'])} and "
         f"{last[measure]:.1%} at {last['exposures']:,}."
     )
+    if " information on " in text:
+        text += (
+            " A model carries none if all of its edits have the same outcome, or are of facts with "
+            "the same exposures."
+        )
     return Headline(verdict, title + _beside(verdict, _verdict(known)), text)
 
 
@@ -373,23 +421,45 @@ def _judged(row: dict[str, Any]) -> str:
     return f"{_ratio(row)[:-1]}, which includes 1)" if held else _ratio(row)
 
 
-def _sure(row: dict[str, Any]) -> str:
+def _ran(edits: pl.DataFrame) -> dict[str, int]:
+    """Return the number of clusters of some edits by filter, with or without information."""
+    return {name: len(set(cluster_of(filtered(edits, name)).tolist())) for name in FILTERS}
+
+
+def _one_of(ran: int) -> str:
+    return "one cluster" if ran < 2 else f"one of {ran} clusters"
+
+
+def _sure(row: dict[str, Any], ran: int) -> str:
+    """State whether there are intervals, of a contrast whose edits are of `ran` clusters."""
     clusters = row["clusters"]
+    if clusters < 2 <= ran:
+        return (
+            f"There is no interval, because only one of {ran} clusters of (world, initialisation) "
+            "carries information on this ratio: the result says nothing about other worlds or "
+            "initialisations."
+        )
     if clusters < 2:
         return (
             "There is no interval, because there is one cluster (one world with one "
             "initialisation): the result says nothing about other worlds or initialisations."
         )
+    over = f"{clusters} clusters"
+    if clusters < ran:
+        over = f"the {clusters} of {ran} clusters that carry information on this ratio"
     if row["low"] is None:
-        return f"There is no interval over {clusters} clusters ({_why(row)})."
+        return f"There is no interval over {over} ({_why(row, ran)})."
+    of = " of (world, initialisation)" if clusters == ran else ""
     return (
-        f"Intervals are of the jackknife over {clusters} clusters of (world, initialisation), with "
+        f"Intervals are of the jackknife over {over}{of}, with "
         f"Student's t and {clusters - 1} degree{'s' if clusters > 2 else ''} of freedom."
     )
 
 
-def _why(row: dict[str, Any]) -> str:
+def _why(row: dict[str, Any], ran: int) -> str:
     """Return why there is no interval."""
+    if row["clusters"] < 2 <= ran:
+        return f"one of {ran} clusters carries information on it"
     return str(row["note"]).partition(": no interval")[0]  # remarks may follow
 
 
