@@ -278,8 +278,10 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
             "better. Intervals are 95% intervals of the cluster jackknife, which leaves out each "
             "(world seed, initialisation) in turn, with Student's t on clusters \u2212 1 degrees "
             "of freedom. There is no interval with one cluster, if leaving out a cluster changes "
-            "nothing, or if the estimate needs one of the clusters. “Known before”: the unedited "
-            "model recalled the fact, which itself depends on exposures.",
+            "nothing, or if the estimate needs one of the clusters. The factor on ED50 is not "
+            "given if ED50 is censored at a level that it depends on, and an ED50 of 0 counts as "
+            "half a step; notes name these levels. “Known before”: the unedited model recalled the "
+            "fact, which itself depends on exposures.",
             contrast_table(summary) if summary.contrasts.height else None,
         ),
         (

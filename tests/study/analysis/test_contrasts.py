@@ -176,11 +176,27 @@ def test_one_informative_cluster_of_two_is_not_said_to_be_the_only_one():
 def test_the_factor_on_ed50_is_a_power_of_two():
     """Of the contrasts that of ED50 alone is in doublings: one and a half of them is 2.83."""
     row = {"label": "ft", "contrast": "ed50", "filter": "all", "estimate": 1.5, "low": 1.0,
-           "high": 2.0}  # fmt: skip
+           "high": 2.0, "note": None}  # fmt: skip
     said = _median_slope(SimpleNamespace(contrasts=pl.DataFrame([row])), "ft")
     assert said == (
         "Over all edits, each doubling multiplies ED50 by 2.83 (95% interval 2.00 to 4.00)."
     )
+
+
+def test_the_headline_says_what_the_factor_on_ed50_rests_on():
+    half = "ED50 of 0 at 1 exposure counts as half a step"
+    row = {"label": "ft", "contrast": "ed50", "filter": "all", "estimate": 1.0, "low": None,
+           "high": None}  # fmt: skip
+    for note, ending in (
+        (half, f"by 2.00; {half}."),
+        (f"one cluster: no interval; {half}", f"by 2.00; {half}."),
+        ("one cluster: no interval", "by 2.00."),
+    ):
+        table = pl.DataFrame([{**row, "note": note}])
+        assert _median_slope(SimpleNamespace(contrasts=table), "ft").endswith(ending)
+    said = words(worlds=4, base=0.04, slope=-0.3, edits=100).details
+    assert "multiplies ED50" not in said
+    assert "not known (ED50 is censored at 64 and 256 exposures: the factor is at least" in said
 
 
 def test_a_title_does_not_hide_what_known_facts_say():

@@ -239,13 +239,18 @@ def _selected(
 def _median_slope(summary: Summary, label: str) -> str:
     """State the factor on ED50 per doubling, which includes edits of dose 0."""
     row = _contrast(summary, label, "ed50")
-    if row is None or row["estimate"] is None:
+    if row is None:
         return ""
+    if row["estimate"] is None:
+        return f"The factor on ED50 per doubling over all edits is not known ({row['note']})."
     natural = {
         name: None if row[name] is None else row[name] * math.log(2)
         for name in ("estimate", "low", "high")
     }
-    return f"Over all edits, each doubling multiplies ED50 by {_ratio(natural)}."
+    # The note has the reason for no interval first.
+    remark = (row["note"] or "").rpartition("no interval")[2].removeprefix("; ")
+    remark = f"; {remark}" if remark else ""
+    return f"Over all edits, each doubling multiplies ED50 by {_ratio(natural)}{remark}."
 
 
 def _shape(summary: Summary, label: str, every: str) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from behemoth.evaluate.clusters import numbered_rows
 from behemoth.evaluate.dose import ed50
+from behemoth.support.text import listed_text
 
 from .binomial import binomial
 from .dose import dosed
@@ -59,22 +60,63 @@ def of_levels(found: Estimate, rows: pl.DataFrame) -> Estimate:
 def log_dose_slope(edits: pl.DataFrame) -> Estimate:
     """Return the doublings of ED50 per doubling of exposures: its elasticity.
 
-    Least squares of log2 ED50 on log2 exposures over the levels; a censored level counts with
-    the last possible dose, which biases the slope towards no effect.
+    Least squares of log2 ED50 on log2 exposures over the levels. There is no estimate if ED50 is
+    censored at a level that the slope depends on; the note then gives the bound, if there is one.
+    An ED50 of 0 has no logarithm and counts as half a step, which the note states.
     """
     rows = doubled(dosed(edits))
-    cluster = cluster_of(rows)
+    whole = _medians(rows)
 
     def fit(chosen: NDArray[np.bool_]) -> list[float]:
-        part = rows.filter(pl.Series(chosen)).drop("world", "seed")
-        if levels(part) < 2:
-            return [np.nan]
-        table = ed50(part, by=("doublings",))
-        dose = np.maximum(table["ed50"].fill_null(table["beyond"]).to_numpy(), _FLOOR)
-        return [float(np.polyfit(table["doublings"].to_numpy(), np.log2(dose), 1)[0])]
+        table = _medians(rows.filter(pl.Series(chosen)))
+        return [np.nan if _deciding(table).any() else _elasticity(table)]
 
-    found = jackknife(fit, cluster, scale=1.0)[0]  # doublings
-    return of_levels(found, rows)
+    found = jackknife(fit, cluster_of(rows), scale=1.0)[0]  # doublings
+    if whole.height < 2:
+        return of_levels(found, rows)
+    if found.value is None:
+        found = replace(found, note=_bound(whole))
+    none = whole.filter(pl.col("ed50") == 0)
+    if none.is_empty():
+        return found
+    half = f"ED50 of 0 at {_exposures(none)} counts as half a step"
+    return replace(found, note=f"{found.note}; {half}" if found.note else half)
+
+
+def _medians(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ED50 by level of exposures: exposures, doublings and the columns of `ed50`."""
+    return ed50(rows.drop("world", "seed"), by=("exposures", "doublings"))
+
+
+def _elasticity(table: pl.DataFrame) -> float:
+    """Return the slope of rows of `_medians`, with censored levels at the last possible dose."""
+    if table.height < 2:
+        return np.nan
+    dose = np.maximum(table["ed50"].fill_null(table["beyond"]).to_numpy(), _FLOOR)
+    return float(np.polyfit(table["doublings"].to_numpy(), np.log2(dose), 1)[0])
+
+
+def _deciding(table: pl.DataFrame) -> NDArray[np.float64]:
+    """Return the weight in the slope of each censored level that has one: float64 [levels]."""
+    weight = (table["doublings"] - table["doublings"].mean()).to_numpy()
+    return np.where(table["censored"].to_numpy() & (np.abs(weight) > 1e-9), weight, 0.0)
+
+
+def _bound(table: pl.DataFrame) -> str:
+    """Return at which levels ED50 is censored, and what it says of the factor on ED50."""
+    if table["censored"].all():
+        return "ED50 is censored at every level"
+    weight = _deciding(table)
+    said = f"ED50 is censored at {_exposures(table.filter(pl.Series(weight != 0)))}"
+    if (weight > 0).any() and (weight < 0).any():
+        return said
+    side = "least" if (weight > 0).any() else "most"
+    return f"{said}: the factor is at {side} {2 ** _elasticity(table):.3g}"
+
+
+def _exposures(table: pl.DataFrame) -> str:
+    many = [f"{level:,}" for level in table["exposures"]]
+    return f"{listed_text(many)} exposure{'' if many == ['1'] else 's'}"
 
 
 def varying(values: NDArray[np.float64], model: NDArray[np.int64]) -> NDArray[np.bool_]:
