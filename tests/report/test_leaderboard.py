@@ -125,6 +125,37 @@ def test_the_leader_is_not_named_without_its_damage_and_its_worlds(board):
     assert list(provisos(single)) == ["a loses 0.50 of the other facts that the models knew."]
 
 
+@pytest.mark.parametrize(
+    ("tokens", "text", "said"),
+    [
+        ((0.9, 0.9, 0.1), (0.1, 0.2, 0.3),
+         "the highest are a and b for plain tokens (0.90) and c for bios-en (0.30)"),
+        ((0.9, 0.5, 0.1), (0.0, 0.0, 0.0),
+         "the highest is a for plain tokens (0.90); all compared methods have 0 for bios-en"),
+        ((0.9, 0.9, 0.1), (0.0, 0.0, 0.0),
+         "the highest are a and b for plain tokens (0.90); all compared methods have 0 for "
+         "bios-en"),
+        ((0.9, 0.5, 0.1), (None, 0.3, None),
+         "the highest is a for plain tokens (0.90); b is the only one for bios-en (0.30)"),
+        ((0.0, 0.0, 0.0), (0.4, 0.4, 0.4), None),
+        ((0.9, 0.9, 0.1), (0.4, 0.4, 0.3), None),
+    ],
+)  # fmt: skip
+def test_ties_within_a_kind_of_world_have_no_winner(tokens, text, said):
+    [board] = boards(
+        drawn({"a": [0.9, 0.91, 0.9], "b": [0.8, 0.81, 0.8], "c": [0.7, 0.71, 0.7]}, LEGS)
+    )
+    rows = [
+        {"label": label, "measure": "score", "grammar": grammar, "mean": score, "edits": 4}
+        for grammar, scores in ((None, tokens), ("bios-en", text))
+        for label, score in zip("abc", scores, strict=True)
+        if score is not None
+    ]
+    worlds = replace(board, cells=pl.DataFrame(rows, infer_schema_length=None))
+    every = [each for each in provisos(worlds) if each.startswith("By kind of world")]
+    assert every == ([] if said is None else [f"By kind of world, {said}."])
+
+
 def test_a_field_of_one_is_not_won():
     values = {"a": [0.9, 0.9001, 0.9], "retrain": [1.0, 0.99, 1.0]}
     for own in (values, {"a": values["a"]}):

@@ -64,19 +64,36 @@ def provisos(board: Board) -> Iterator[str]:
                 yield f"{label} loses {number(lost, 2)} of the other facts that the models knew."
     known = board.cells.filter(pl.col("label").is_in(table["label"].implode()), measure="score")
     worlds = known.group_by("label", "grammar", maintain_order=True).agg(pl.col("mean").mean())
-    highest = worlds.sort("mean", descending=True).unique("grammar", keep="first")
-    if highest["label"].n_unique() > 1:
-        each = [
-            f"{row['label']} for {world_name(row['grammar'])} ({number(row['mean'], 2)})"
-            for row in highest.sort("grammar", nulls_last=False).iter_rows(named=True)
-        ]
-        yield f"By kind of world, the highest are {' and '.join(each)}."
+    yield from _by_world(worlds.sort("grammar", nulls_last=False, maintain_order=True))
     sizes = known.group_by("label", maintain_order=True).agg(pl.col("edits").unique().sort())
     if sizes["edits"].n_unique() > 1:
         yield (
             "Scores are over all plans, and methods differ in the numbers of edits of theirs: "
             "compare within a number."
         )
+
+
+def _by_world(scores: pl.DataFrame) -> Iterator[str]:
+    """Yield which methods have the highest score by kind of world, if they are not the same.
+
+    A kind in which all methods have the same score has no highest.
+    """
+    leading, highest, alike = set[tuple[str, ...]](), list[str](), list[str]()
+    for kind in scores.partition_by("grammar", maintain_order=True):
+        best = kind.sort("mean", descending=True).row(0, named=True)
+        shared = kind.filter(mean=best["mean"])["label"].to_list()
+        leading.add(tuple(sorted(shared)))
+        world, score = world_name(best["grammar"]), number(best["mean"], 2)
+        if len(shared) < kind.height:
+            highest.append(f"{listed_text(shared)} for {world} ({score})")
+        elif kind.height > 1:
+            alike.append(f"all compared methods have {score} for {world}")
+        else:
+            alike.append(f"{shared[0]} is the only one for {world} ({score})")
+    if len(leading) > 1:
+        are = "is" if len(highest) == 1 and " and " not in highest[0] else "are"
+        said = [f"the highest {are} {' and '.join(highest)}"] if highest else []
+        yield f"By kind of world, {'; '.join(said + alike)}."
 
 
 def _compared(board: Board) -> tuple[pl.DataFrame, list[str]]:
