@@ -61,10 +61,10 @@ def test_what_counts_is_said_by_what_the_methods_are_for(flips, forgets, held, s
 
 def test_what_the_tradeoff_does_not_draw_is_counted(flips):
     """At 1 exposure every edit of method one breaks down; at 4 method two changes no bystander."""
+    gone = (pl.col("label") == "one") & (pl.col("exposures") == 1)
     edits = flips.edits.with_columns(
-        failure=pl.when((pl.col("label") == "one") & (pl.col("exposures") == 1))
-        .then(pl.lit("the loss is not finite"))
-        .otherwise("failure")
+        failure=pl.when(gone).then(pl.lit("the loss is not finite")).otherwise("failure"),
+        success=pl.when(gone).then(0.0).otherwise("success"),  # as in `Results.edits`
     )
     broken = edits.filter(pl.col("failure").is_not_null()).select("trial", "edit").collect()
     assert broken.height == 2 * 10
@@ -82,7 +82,7 @@ def test_what_the_tradeoff_does_not_draw_is_counted(flips):
         "Not drawn: 1 point with a KL of 0, which has no logarithm; 1 point in which every edit "
         "failed."
     )
-    # Half of the others had success, and of these ten edits none, whatever was asked of them.
+    # Half of the others had success, and of these ten edits none.
     one = summary.methods.filter(label="one")["success"].item()
     assert one == pytest.approx(0.5 * 2 / 3)
 

@@ -60,6 +60,24 @@ def test_twins_have_the_same_edits_at_other_exposures(results):
     assert first["exposures"].to_list() != second["exposures"].to_list()
 
 
+def test_edits_that_failed_have_no_success(finished, tmp_path):
+    """The unedited model may not generate the old answer, which is no success of unlearning."""
+    results = copied(finished, tmp_path)
+    for trial in results.done:
+        place = results.directory.trial(trial)
+        failed = pl.when(edit=0).then(pl.lit("loss nan")).alias("failure")
+        seeming = [pl.lit(1.0).alias(name) for name in ("efficacy", "success")]
+        edits = pl.read_parquet(place / "edits.parquet").with_columns(failed, *seeming)
+        edits.write_parquet(place / "edits.parquet")
+        record = json.loads((place / "trial.json").read_text())
+        del record["files"], record["blake3"]  # so that it is taken as it is
+        (place / "trial.json").write_text(json.dumps(record))
+    edits = Results.open(results).edits.collect()
+    assert edits["failure"].count() == 8 < edits.height
+    for name in ("efficacy", "success"):
+        assert edits[name].to_list() == edits["failure"].is_null().cast(pl.Float64).to_list()
+
+
 def test_labels_are_those_of_the_study_now(finished, tmp_path):
     import shutil
 

@@ -374,8 +374,16 @@ class Results:
 
     @property
     def edits(self) -> pl.LazyFrame:
-        """One row per edit; columns as in `behemoth.study.schemas.EDITS`."""
-        return self._frame("edits")
+        """One row per edit; columns as in `behemoth.study.schemas.EDITS`.
+
+        efficacy and success are 0 for edits that failed. Their trials evaluated the unedited model,
+        which may not generate the old answer either, and so may seem to have forgotten it.
+        """
+        failed = pl.col("failure").is_not_null()
+        return self._frame("edits").with_columns(
+            pl.when(failed).then(0.0).otherwise(name).alias(name)
+            for name in ("efficacy", "success")
+        )
 
     @property
     def probes(self) -> pl.LazyFrame:

@@ -8,7 +8,6 @@ import pytest
 
 from behemoth.study.analysis import summary
 from behemoth.study.analysis.collateral import damage, damage_of_edits
-from behemoth.study.analysis.dose import scored
 
 draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
 LEVELS = (4, 64)
@@ -32,7 +31,7 @@ def test_costs_at_the_flip_are_of_edits_that_took_steps_and_got_there():
 def test_the_tradeoff_sets_success_beside_what_it_costs():
     edits, of_edits = drawn()
     broken = pl.when(pl.col("edit") % 5 == 0).then(pl.lit("loss nan")).alias("failure")
-    edits = scored(edits.with_columns(broken))
+    edits = edits.with_columns(broken)
     for row in summary._tradeoff(edits, of_edits).iter_rows(named=True):
         own = edits.filter(exposures=row["exposures"])
         assert row["success"] == pytest.approx(own["success"].mean())
@@ -41,17 +40,6 @@ def test_the_tradeoff_sets_success_beside_what_it_costs():
         beside = of_edits.filter(edit_exposures=row["exposures"])
         for measure in ("kl", "lost"):
             assert row[measure] == pytest.approx(beside[measure].mean())
-
-
-def test_an_edit_that_broke_down_has_no_success():
-    edits = drawn()[0].with_columns(
-        pl.lit(1.0).alias("success"), pl.lit(1.0).alias("efficacy"),
-        pl.when(pl.col("edit") % 4 == 0).then(pl.lit("loss nan")).alias("failure"),
-    )  # fmt: skip
-    found = scored(edits)
-    for name in ("success", "efficacy"):
-        assert found[name].mean() == 0.75
-        assert found.filter(pl.col("failure").is_not_null())[name].sum() == 0
 
 
 def test_settings_have_the_numbers_of_their_own_label():

@@ -35,17 +35,6 @@ def broke_down(edits: pl.DataFrame) -> pl.Expr:
     return pl.col("failure").is_not_null() if there else pl.lit(value=False)
 
 
-def scored(edits: pl.DataFrame) -> pl.DataFrame:
-    """Return the edits with efficacy and success set to 0 for those that broke down.
-
-    For these the unedited model was evaluated, which may not have generated the old object either.
-    """
-    return edits.with_columns(
-        pl.when(broke_down(edits)).then(0.0).otherwise(pl.col(name)).alias(name)
-        for name in ("efficacy", "success")
-    )
-
-
 def already(edits: pl.DataFrame) -> pl.DataFrame:
     """Add ``already`` to edits with a dose: whether they needed no step (dose 0, reached)."""
     return dosed(edits).with_columns(((pl.col("dose") == 0) & pl.col("reached")).alias("already"))

@@ -16,7 +16,7 @@ from .cases import Case, cases_of
 from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
-from .dose import FILTERS, broke_down, dose_table, dosed, filtered, scored
+from .dose import FILTERS, broke_down, dose_table, dosed, filtered
 from .estimate import means, means_of
 from .matched import matched_table
 from .mediation import Mediation, mediation
@@ -36,7 +36,7 @@ class Summary:
     Attributes
     ----------
     edits : polars.DataFrame
-        The `edits` frame of the study, with efficacy and success 0 for edits that broke down.
+        The `edits` frame of the study.
     models : polars.DataFrame
         One row per trained model.
     methods : polars.DataFrame
@@ -146,7 +146,7 @@ def summarise(
     step : callable, optional
         Called with (methods done, methods).
     """
-    edits = scored(frames.edits.collect())
+    edits = frames.edits.collect()
     recall, models = frames.recall.collect(), frames.models.collect()
     retention = frames.retention.collect()
     bystanders = damage(frames.probes)

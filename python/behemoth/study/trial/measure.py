@@ -183,7 +183,7 @@ def edit_frame(
         - dose_kind to kl_at_flip: see `dose_of`; except for the kind and the limit they are null
           for batches, whose steps train all edits together.
         - failure: why the edit broke down, null if it did not. If it did, the following columns
-          describe the unedited model.
+          describe the unedited model; `Results.edits` has efficacy and success as 0.
         - efficacy: share of trained wordings with p(new) > p(old) after the edit, new being the
           answer that is to be given, also a refusal; if the method
           is to forget (`MethodInfo.forgets`), the share whose old answer is no longer generated.
