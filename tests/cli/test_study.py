@@ -70,7 +70,7 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     report = run("study", "run", study, "--out", tmp_path / "s", "--dry-run", "--json").json()
     assert (report["models"], report["plans"], report["trials"]) == (1, 1, 2)
     assert (report["tokens"], report["edits"], report["steps"]) == (640, 8, 20)
-    assert (report["grid"], report["tuned_here"]) == ({}, [])
+    assert (report["grid"], report["pooled"], report["tuned_here"]) == ({}, {}, [])
     assert not (tmp_path / "s").exists()
     ran = run("study", "run", study, "--dry-run", "--workers", 3)
     assert "1 model, 1 plan of edits, 2 trials" in ran.out
@@ -82,6 +82,9 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     assert "grid: world.seed 2 x train.learning_rate 2" in ran.out
     axes = run("study", "run", study, "--dry-run", "--json").json()["grid"]
     assert axes == {"world.seed": [0, 1], "train.learning_rate": [1e-3, 2e-3]}
+    assert "tables of the report pool over train.learning_rate (0.001 and 0.002)\n" in ran.out
+    pooled = run("study", "run", study, "--dry-run", "--json").json()["pooled"]
+    assert pooled == {"train.learning_rate": [1e-3, 2e-3]}
     pairs = "".join(f'[[grid]]\n"world.seed" = [{n}]\n"train.seed" = [{n}]\n' for n in (3, 4))
     study.write_text(STUDY + pairs)
     ran = run("study", "run", study, "--dry-run")

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -178,3 +179,24 @@ def test_importing_the_report_loads_nothing_heavy():
     script = "import sys, behemoth.report; sys.stdout.write(' '.join(sys.modules))"
     loaded = set(subprocess.check_output([sys.executable, "-c", script], text=True).split())
     assert not loaded & {"altair", "vl_convert", "pandas", "statsmodels", "torch", "polars"}
+
+
+def test_axes_that_no_table_separates_are_named_at_the_front(draw, write_study, tmp_path):
+    place = write_study(tmp_path / "s", draw(edits=4, probes=1, labels=("a",)),
+                        {"measure": "ed50", "method": "a"})  # fmt: skip
+    record = place / "study.json"
+    about = json.loads(record.read_text())
+    about["points"] = [{"train.steps": 4, "train.seed": 0}, {"train.steps": 8, "train.seed": 0}]
+    for number, model in enumerate(about["models"]):
+        model |= {"corpus": {"world": {}, "corpus": {}}}
+        model |= {"config": {"steps": 4 + 4 * (number % 2), "seed": number}}
+    record.write_text(json.dumps(about))
+    text = write_report(place, resamples=5).read_text()
+    said = "Tables and figures pool over train.steps (4 and 8), which none of them separates"
+    assert text.index(said) < text.index('class="headline"')
+    last = 'axes of the grid that tables pool over</td><td class="wrap">train.steps (4 and 8)</td>'
+    assert text.index("What was run</h2>") < text.index(last)
+    assert "pool over" not in write_report(
+        write_study(tmp_path / "t", draw(edits=4, probes=1, labels=("a",)),
+                    {"measure": "ed50", "method": "a"}), resamples=5,
+    ).read_text()  # fmt: skip

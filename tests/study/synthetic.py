@@ -135,7 +135,7 @@ def draw(
     seconds = dict.fromkeys(pl.concat(tables["edits"])["trial"].unique(), 30.0)
     costs = dict.fromkeys(seconds, (2.5e9, 3 * 2**20))
     return SimpleNamespace(**frames, edit_seconds=seconds, edit_costs=costs, failures=[],
-                           without_retention=[])  # fmt: skip
+                           without_retention=[], pooled={})  # fmt: skip
 
 
 def _with(table, about):

@@ -40,6 +40,24 @@ def test_a_notebook_shows_what_was_done(results):
     assert "LoRA, rank 1, LoRA, rank 4, ascent, batch" in shown
 
 
+def test_every_frame_of_trials_joins_the_axes_of_the_grid(results):
+    grid = results.grid.collect()
+    assert grid.schema == {"trial": pl.String, "corpus.rotation": pl.Int64}
+    assert grid["trial"].to_list() == results.done and results.pooled == {}
+    joined = results.edits.join(results.grid, on="trial", how="left").collect()
+    assert joined["corpus.rotation"].to_list() == joined["rotation"].to_list()
+
+
+def test_axes_of_plans_are_those_of_the_compiled_plans(tiny, in_process, tmp_path):
+    text = tiny[: tiny.index('[[method]]\nname = "grad_ascent"')]
+    in_process(f'{text}[grid]\n"plan.repeats" = [2, 3]\n"train.steps" = [5, 6]', tmp_path / "s")
+    results = Results.open(tmp_path / "s")
+    assert results.pooled == {"plan.repeats": [2, 3], "train.steps": [5, 6]}
+    axes = ["plan.repeats", "train.steps"]
+    split = results.edits.join(results.grid, on="trial").group_by("label", *axes).len().collect()
+    assert split.height == 8 and set(split["plan.repeats"]) == {2, 3}
+
+
 def test_frames_of_models(results):
     models = results.models.collect()
     assert dict(models.schema) == MODELS and models["rotation"].to_list() == [0, 1]
@@ -96,10 +114,20 @@ def test_a_study_that_has_only_begun_has_empty_frames(finished, tmp_path):
     StudyDirectory(tmp_path / "s").begin("", StudyDirectory(finished[0]).read())
     results = Results.open(tmp_path / "s")
     assert results.done == [] and len(results.missing) == 8 and results.failures == []
-    for name in ("models", "index", "edits", "probes", "geometry", "retention", "traces", "recall"):
+    for name in (
+        "models",
+        "index",
+        "grid",
+        "edits",
+        "probes",
+        "geometry",
+        "retention",
+        "traces",
+        "recall",
+    ):
         assert getattr(results, name).collect().height == 0
     full = Results.open(finished[0])
-    for name in ("edits", "probes", "geometry", "retention", "traces", "recall", "models"):
+    for name in ("edits", "probes", "geometry", "retention", "traces", "recall", "models", "grid"):
         assert getattr(results, name).collect_schema() == getattr(full, name).collect_schema()
 
 

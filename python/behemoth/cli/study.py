@@ -368,6 +368,10 @@ def _show_estimate(found: Estimate, study: Study) -> None:
         crossed = math.prod(map(len, found.grid.values())) == len(study.points)
         points = f"{plural_text(len(study.points), 'point')} of "
         screen.print(f"grid: {' x '.join(sizes) if crossed else points + ', '.join(sizes)}")
+    if found.pooled:
+        from behemoth.study.file.axes import pooled_text
+
+        screen.print(f"tables of the report pool over {pooled_text(found.pooled)}")
     if study.contrasts:
         screen.print(f"primary: {study.primary.measure} of {study.primary.method}")
     screen.print(

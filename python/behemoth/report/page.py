@@ -58,7 +58,7 @@ class Page:
     made : str
         Date and time of the report.
     state : str
-        Missing and failed trials; empty if all trials are done.
+        Missing and failed trials, and axes of the grid over which tables pool; empty without any.
     headline : Headline
     stated : str
         The primary contrast, in words.

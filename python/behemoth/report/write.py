@@ -13,6 +13,7 @@ import polars as pl
 from behemoth.study.analysis.estimate import cluster_of
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
+from behemoth.study.file.axes import pooled_text
 from behemoth.study.results import Results
 from behemoth.support.checks import (
     check_directory,
@@ -225,7 +226,17 @@ def _parquet(file: Path, frame: pl.DataFrame) -> None:
 
 
 def _state(results: Results) -> str:
-    """Return a sentence on missing and failed trials; empty if there are none."""
+    """Return sentences on missing and failed trials, and on pooled axes; empty without any."""
+    said = [_incomplete(results)]
+    if pooled := results.pooled:
+        said.append(
+            f"Tables and figures pool over {pooled_text(pooled)}, which none of them separates; "
+            "Results.grid has them by trial."
+        )
+    return " ".join(filter(None, said))
+
+
+def _incomplete(results: Results) -> str:
     done, failed, missing = len(results.done), len(results.failures), len(results.missing)
     without = len(results.without_model)
     total = done + failed + missing + without
@@ -325,12 +336,14 @@ def _made_with(results: Results) -> list[tuple[str, str]]:
     without = len(results.without_model)
     devices = results.models.collect()["device"].drop_nulls().unique().sort().to_list()
     seconds = sorted(results.seconds.items(), key=lambda item: -item[1])
+    pooled = results.pooled
     return [
         (
             "trials",
             f"{done:,} done, {failed:,} failed, {missing:,} not run yet"
             + (f", {without:,} without their model" if without else ""),
         ),
+        *([("axes of the grid that tables pool over", pooled_text(pooled))] if pooled else []),
         ("devices of training", ", ".join(devices) or "not recorded"),
         ("devices and versions of trials", "; ".join(results.made_on) or "not recorded"),
         ("seconds of work", "; ".join(f"{name} {value:,.0f}" for name, value in seconds)),

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.plan.directory import edits_in
+from behemoth.plan.edit_plan import read_head
 from behemoth.store.source import at_hand
 from behemoth.support.calls import made_by
 from behemoth.support.digests import check
@@ -21,6 +22,8 @@ from behemoth.support.parquet import check_rows
 from behemoth.support.provenance import listed
 
 from .directory import RECALL as RECALL_FILE, StudyDirectory
+from .file.axes import axes_frame, axes_of, pooled_axes
+from .file.grid import grid_axes
 from .records import FOREIGN, ModelRecord, StudyRecord, TrialRecord
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, SUITES, TRACES
 
@@ -248,6 +251,31 @@ class Results:
         sizes = {name: edits_in(self.directory.plan(name)) for name in names}
         return {name: size for name, size in sizes.items() if size is not None}
 
+    @cached_property
+    def _axes(self) -> dict[str, dict[str, Any]]:
+        """Values of the axes of the grid by finished trial."""
+        names = list(grid_axes(self.about.points))
+        plans = {trial.plan for trial in self.about.trials} if names else set()
+        heads = {name: read_head(self.directory.plan(name)) or {} for name in plans}
+        models = {model["id"]: model for model in self.about.models}
+        done = set(self.done)
+        return {
+            row.id: axes_of(names, row, models[row.model], heads[row.plan].get("request", {}))
+            for row in (self.about.trials if names else ())
+            if row.id in done
+        }
+
+    @property
+    def pooled(self) -> dict[str, list[Any]]:
+        """Axes of the grid that no table of the report separates, with their values.
+
+        Seeds, sizes, numbers of subjects, rotations, swaps and exposures, which tables or intervals
+        know, are not among them; `grid` has all axes.
+        """
+        sizes = {name: record.size for name, record in self._model_records.items()}
+        rows = (row for row in self.about.trials if row.id in self._axes)
+        return pooled_axes((row, sizes[row.model], self._axes[row.id]) for row in rows)
+
     @property
     def made_on(self) -> list[str]:
         """Devices and package versions its trials were carried out with, each pair once."""
@@ -371,6 +399,16 @@ class Results:
         return (
             pl.DataFrame(rows, schema=schema).lazy().join(of_model, on="model").select(list(INDEX))
         )
+
+    @property
+    def grid(self) -> pl.LazyFrame:
+        """One row per finished trial: ``trial``, and a column for each axis of the grid.
+
+        Columns have the dotted names of the axes, such as ``plan.repeats``, and the values that the
+        trial was carried out with: null where neither the study nor a default sets one, JSON where
+        values are lists or tables. Every frame of trials joins it by ``trial``.
+        """
+        return axes_frame(grid_axes(self.about.points), self._axes).lazy()
 
     @property
     def edits(self) -> pl.LazyFrame:

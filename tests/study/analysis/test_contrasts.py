@@ -41,6 +41,22 @@ def test_roles_in_their_order():
     assert whole <= set(some.filter(filter="all", role="descriptive")["contrast"])
 
 
+def test_a_load_that_only_a_pooled_axis_changes_is_not_in_the_family():
+    """Worlds with other correlations have other bits, as many facts, and no load to compare."""
+    frames = draw(labels=("lora rank 1",), loads=(1, 4), edits=8)
+    axis = "world.correlated.strength"
+    frames.index = frames.edits.unique("trial")
+    frames.grid = frames.index.select(
+        "trial", pl.col("model").str.ends_with("-4").cast(pl.Float64).alias(axis)
+    )
+    plain = summarise(frames, PRIMARY, resamples=5).contrasts
+    assert plain.filter(contrast="dose_load", role="family").height == 1
+    frames.pooled = {axis: [0.0, 1.0]}
+    assert summarise(frames, PRIMARY, resamples=5).contrasts.filter(contrast="dose_load").is_empty()
+    frames.pooled = {"plan.repeats": [4, 8]}  # a plan changes no load
+    assert summarise(frames, PRIMARY, resamples=5).contrasts.equals(plain)
+
+
 def test_models_of_the_dose_have_a_likelihood():
     table = sum_up(edits=20).contrasts
     fitted = table.filter(pl.col("log_likelihood").is_not_null())

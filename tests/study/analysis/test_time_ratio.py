@@ -282,6 +282,12 @@ def test_the_load_changes_it():
     found = load_interaction(frames.edits.collect(), frames.models.collect())
     assert found.value == pytest.approx(0.05, abs=0.02)
     assert found.clear
+    # If the load differs with something else alone, its effect is not told from that one's.
+    models = frames.models.collect()
+    apart = models.with_columns(pl.col("load").round(3).cast(pl.String).alias("apart"))
+    assert load_interaction(frames.edits.collect(), apart) is None
+    both = models.with_columns(pl.col("world_seed").cast(pl.String).alias("apart"))
+    assert load_interaction(frames.edits.collect(), both).value == pytest.approx(found.value)
     one = draw(probes=0)
     assert load_interaction(one.edits.collect(), one.models.collect()) is None
 

@@ -100,7 +100,7 @@ def contrasts(
     damage, of_edits : polars.DataFrame
         Frames returned by `damage` and `damage_of_edits`.
     models : polars.DataFrame
-        The `models` frame of the study, for their load.
+        The `models` frame of the study, for their load; see `load_interaction`.
     primary : mapping, optional
         ``measure`` (ed50, efficacy or success) and ``method`` (a label), as specified by the study.
         ed50 is tested by the time ratio of the dose.

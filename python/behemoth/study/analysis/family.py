@@ -22,7 +22,8 @@ GATES = ("all", "known")
 """Filters of the primary contrast, in the order in which they are tested."""
 REST = ("dose_curvature", "dose_within_fact", "dose_margin", "dose_load")
 """Contrasts of the dose tested after both gates, over all facts. A study without twins, or with one
-load, has fewer: its design determines this, not its results."""
+load among models that differ in nothing else, has fewer: its design determines this, not its
+results."""
 
 
 def gatekept(gates: Sequence[float | None], rest: Sequence[float | None]) -> list[float]:

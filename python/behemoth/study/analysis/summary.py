@@ -175,7 +175,9 @@ def summarise(
         ),
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
-        contrasts=contrasts(edits, bystanders, of_edits, models, primary, step=step),
+        contrasts=contrasts(
+            edits, bystanders, of_edits, _apart(models, frames), primary, step=step
+        ),
         mediations=mediations,
         recall=recall_by_exposures(recall),
         capacity=capacity_by_exposures(recall),
@@ -193,6 +195,17 @@ def summarise(
         cases=cases_of(frames),
         without_retention=len(frames.without_retention),
     )
+
+
+def _apart(models: pl.DataFrame, frames: Results) -> pl.DataFrame:
+    """Add the column ``apart``: the values of the pooled axes that models differ in, if any."""
+    names = [name for name in frames.pooled if not name.startswith(("plan.", "measure."))]
+    if not names:
+        return models
+    of_trial = frames.index.select("trial", "model").join(frames.grid, on="trial")
+    of_model = of_trial.select("model", *names).collect().unique("model", maintain_order=True)
+    values = of_model.select("model", pl.struct(names).struct.json_encode().alias("apart"))
+    return models.join(values, on="model", how="left", maintain_order="left")
 
 
 def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:

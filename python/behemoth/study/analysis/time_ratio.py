@@ -283,24 +283,35 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
     ----------
     edits : polars.DataFrame
     models : polars.DataFrame
-        Columns model and load: bits of the world / (2 x parameters).
+        Columns model and load: bits of the world / (2 x parameters); optionally apart, what else
+        models differ in.
 
     Returns
     -------
     Estimate or None
-        None if the loads of the study differ by a factor of less than 1.2.
+        None if the loads of models that do not differ in `apart` differ by a factor of less than
+        1.2.
     """
     if "model" not in edits.columns:
         return None
-    whole, held = prepared(edits.join(models.select("model", "load"), on="model", how="left"))
+    of_model = models.select("model", "load", pl.col("^apart$"))
+    whole, held = prepared(edits.join(of_model, on="model", how="left"))
     rows = whole.filter(pl.col("load") > 0)
     if not rows.height:
         return None
-    ends = [float(rows.select(getattr(pl.col("load"), end)()).item()) for end in ("min", "max")]
-    if ends[1] < _SEVERAL * ends[0]:
+    # Worlds that differ in an axis of the grid may have other bits per fact (how strongly relations
+    # are correlated), or other facts (tables). The load then differs, too, but what it changed
+    # could not be told from what the axis did: loads are compared, and centred, within its values.
+    groups = ["apart"] if "apart" in rows.columns else []
+
+    def within(value: pl.Expr) -> pl.Expr:
+        return value.over(groups) if groups else value
+
+    spread = within(pl.col("load").max()) / within(pl.col("load").min())
+    if rows.select(spread.max()).item() < _SEVERAL:
         return None
     load = pl.col("load").log(2)
-    product = (pl.col("doublings") * (load - load.mean())).alias("product")
+    product = (pl.col("doublings") * (load - within(load.mean()))).alias("product")
     found = dose_fits(rows.with_columns(product), ["product", "doublings", *held])[0]
     return without_subject(edits, whole, found)
 

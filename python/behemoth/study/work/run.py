@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from behemoth._gen import FORMAT_VERSION
 from behemoth.study.directory import StudyDirectory
+from behemoth.study.file.axes import axes_of, pooled_axes
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.grid import grid_axes
 from behemoth.study.file.spec import Study, read_study
@@ -99,6 +100,8 @@ class Estimate:
     grid : dict of str to list
         Values of the study's grid by dotted name, such as ``{"world.seed": [0, 1]}``; of several
         grids together.
+    pooled : dict of str to list
+        Those of its axes that no table of the report separates: see `Results.pooled`.
     tuned_here : list of str
         Labels of the methods that were tuned on a world of the study: see `behemoth.study.tuned`.
     facts : list of int
@@ -123,6 +126,7 @@ class Estimate:
     memory: int | None
     labels: dict[str, int]
     grid: dict[str, list[Any]]
+    pooled: dict[str, list[Any]]
     tuned_here: list[str]
     facts: list[int]
     loads: list[float]
@@ -401,7 +405,7 @@ def estimate(
     _check(engine, workers, threads, part, memory)
     directory = None if out is None else StudyDirectory(out)
     study, expansion, threads = _expanded(study, directory, threads)
-    tuned = tuned_here(expansion)
+    tuned, pooled = tuned_here(expansion), _pooled(study, expansion)
     expansion = expansion.part(*part)
     work = Work(directory, expansion, None)
     costs = work.costs
@@ -431,10 +435,26 @@ def estimate(
         memory=shares.worker_peak,
         labels=labels,
         grid=grid_axes(study.points),
+        pooled=pooled,
         tuned_here=tuned,
         facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
         loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
         facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in worlds}),
+    )
+
+
+def _pooled(study: Study, expansion: Expansion) -> dict[str, list[Any]]:
+    """Return the axes over which the tables of a report of the complete study will pool."""
+    names = list(grid_axes(study.points))
+    models = {name: unit.to_dict() for name, unit in expansion.models.items()} if names else {}
+    rows = ((trial.row(), trial.plan.request) for trial in expansion.trials if names)
+    return pooled_axes(
+        (
+            row,
+            expansion.models[row.model].config.model,
+            axes_of(names, row, models[row.model], request.to_dict()),
+        )
+        for row, request in rows
     )
 
 
