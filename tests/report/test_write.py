@@ -200,3 +200,26 @@ def test_axes_that_no_table_separates_are_named_at_the_front(draw, write_study, 
         write_study(tmp_path / "t", draw(edits=4, probes=1, labels=("a",)),
                     {"measure": "ed50", "method": "a"}), resamples=5,
     ).read_text()  # fmt: skip
+
+
+def test_what_was_run_has_the_settings_of_each_method(draw, write_study, tmp_path):
+    place = write_study(tmp_path / "s", draw(edits=4, probes=1, labels=("a", "b", "c", "d"),
+                        settings={"a": {"rank": 4, "part": "mlp"}}),
+                        {"measure": "ed50", "method": "a"})  # fmt: skip
+    record = place / "study.json"
+    about = json.loads(record.read_text())
+    tuning = {"trials": 8, "seconds": 75}
+    about["methods"] = [
+        {"label": "a", "settings": {}, "whence": "tuned", "tuning": tuning},
+        {"label": "b", "settings": {}, "whence": "default"},
+        {"label": "c", "worlds": {"text": {"settings": {"steps": 3}, "whence": "given"}}},
+    ]
+    record.write_text(json.dumps(about))
+    text = write_report(place, resamples=5).read_text()
+    rows = dict(re.findall(r">settings of (.)</td><td[^>]*>([^<]*)", text))
+    assert rows == {
+        "a": "rank = 4, part = mlp (tuned, 8 trials, 1 min 15 s)",
+        "b": "none (default)",
+        "c": "settings on text (by hand): steps = 3",
+        "d": "none",
+    }

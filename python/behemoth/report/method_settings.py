@@ -1,14 +1,17 @@
-"""The settings of a method on a board, where they come from, and what choosing them cost."""
+"""The settings of methods, where they come from, and what choosing them cost."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from behemoth.study.results import Results
 
 from .board_cells import NOTHING
 from .tables import duration
 
-__all__ = ["of_worlds", "origin", "settings_text"]
+__all__ = ["of_worlds", "origin", "settings_rows", "settings_text"]
 
 _ORIGINS = {"default": "default", "given": "by hand"}
 
@@ -32,6 +35,30 @@ def settings_text(settings: Mapping[str, Any]) -> str:
         for key, value in settings.items()
         if value is not None
     )
+
+
+def settings_rows(results: Results) -> list[tuple[str, str]]:
+    """Return the settings of each method of a study, with their origin where it is recorded."""
+    chosen = {each["label"]: each for each in results.about.methods}
+    index = results.index.select("label", "settings").unique(maintain_order=True).collect()
+    rows: list[tuple[str, str]] = []
+    for label, settings in index.unique("label", maintain_order=True).iter_rows():
+        own = chosen.get(label, {})
+        if own.get("worlds"):
+            said = of_worlds(own["worlds"])
+        else:
+            said = settings_text(json.loads(settings)) or "none"
+            said += f" ({_whence(own)})" if own else ""
+        rows.append((f"settings of {label}", said))
+    return rows
+
+
+def _whence(own: Mapping[str, Any]) -> str:
+    """Return the origin of settings (`MethodChoice.to_dict`), with the cost of tuning them."""
+    whose = f", behemoth's, on {own['world']}" if "world" in own else ""
+    tuning = own.get("tuning")
+    cost = f", {_spent(tuning['trials'], tuning['seconds'])}" if tuning else ""
+    return f"{_ORIGINS.get(own['whence'], own['whence'])}{whose}{cost}"
 
 
 def of_worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:

@@ -32,6 +32,7 @@ from behemoth.support.text import listed_text
 from .charts import CHARTS
 from .leaderboard import leaderboard_of, render_leaderboard
 from .meta_evaluation import meta_evaluation_of, render_meta_evaluation
+from .method_settings import settings_rows
 from .page import COMMAND, Page, render
 from .places import places_of
 from .render import exported, pdf, png, svg
@@ -325,6 +326,7 @@ def _run(results: Results, summary: Summary) -> list[tuple[str, str]]:
     return [
         done,
         ("methods", "; ".join(summary.edits["label"].unique(maintain_order=True).to_list())),
+        *settings_rows(results),
         ("exposures of edited facts", ", ".join(f"{level:,}" for level in levels)),
         *rest,
     ]

@@ -2,7 +2,7 @@
 
 ::
 
-    STUDY/study.toml     the study file, unchanged
+    STUDY/study.toml     the study file, with the settings of files that it names written into it
     STUDY/study.json     the models and trials of the study, with their labels
     STUDY/models/ID/     a training run, recall.parquet and, once finished, model.json
     STUDY/plans/ID/      a plan of edits

@@ -26,9 +26,10 @@ from behemoth.support.fields import made
 from .grid import SECTIONS, check_size, table_of
 from .measurement import Measurement
 
-__all__ = ["MethodChoice", "named_tables", "read_methods"]
+__all__ = ["MethodChoice", "named_tables", "read_methods", "settings_file"]
 
-_KEYS = ("name", "family", "without", "label", "settings", "grid", "plan", "measure", "where")
+_KEYS = ("name", "family", "without", "label", "settings", "tuning", "grid", "plan", "measure",
+         "where")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def named_tables(
         return [(name, table)] if among is None or name in among else []
     if family not in get_args(Family):
         raise ArgumentError.unknown("family", family, get_args(Family))
-    for key in ("name", "label"):
+    for key in ("name", "label", "tuning"):
         if key in table:
             raise ArgumentError(key, table[key], "none with a family, whose methods have their own")
     without = table.get("without", [])
@@ -234,7 +235,7 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
     label = table.get("label")
     if label is not None and (not isinstance(label, str) or not label):
         raise ArgumentError("label", label, "a text")
-    source = table.get("settings", {})
+    source, told = table.get("settings", {}), _told(table)
     plan = _fields_of("plan", table, EditRequest)
     measure = _fields_of("measure", table, Measurement)
     where = table_of("where", table.get("where", {}))
@@ -262,6 +263,7 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
         choice = partial(MethodChoice, name, called, plan=plan, where=where, measure=measure)
         if not tuned:
             method, tuning = _method(name, {} if tuned == [] else source, own, directory)
+            tuning = tuning if told is None or own else told
             world = None if tuning is None or tuned == [] else world_in(source)
             found.append(choice(method=method, tuning=tuning, world=world))
             continue
@@ -272,6 +274,16 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
             by_world[world] = choice(method=method, tuning=tuning, world=world)
         found.append(choice(method=get_method(name), worlds=by_world))
     return found
+
+
+def _told(table: Mapping[str, Any]) -> Tuning | None:
+    """Return how settings in a table were tuned; a file of settings states it itself."""
+    if "tuning" not in table:
+        return None
+    if not isinstance(table.get("settings"), Mapping):
+        raise ArgumentError("tuning", table["tuning"], "only with a table of settings")
+    with within("tuning"):
+        return made(Tuning, table_of((), table["tuning"]))
 
 
 def _method(
@@ -302,5 +314,10 @@ def _settings(
         return table_of("settings", value), None
     if value.startswith(PREFIX):
         return read_settings(value, name), read_tuning(value, name)
-    file = (directory or Path()) / value.replace("{method}", name)
+    file = settings_file(value, name, directory)
     return read_settings(file, name), read_tuning(file, name)
+
+
+def settings_file(value: str, name: str, directory: Path | None) -> Path:
+    """Return the file that the text of a key ``settings`` names for a method."""
+    return (directory or Path()) / value.replace("{method}", name)

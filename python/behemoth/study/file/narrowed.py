@@ -17,7 +17,7 @@ from behemoth.support.toml import read_toml
 
 from .method import named_tables
 
-__all__ = ["is_method", "narrowed", "parts_of"]
+__all__ = ["alone", "cut", "is_method", "narrowed", "parts_of"]
 
 _HEADER = re.compile(r"^[ \t]*\[.*\][ \t]*(#.*)?$", re.MULTILINE)
 _METHOD = re.compile(r"[ \t]*\[\[[ \t]*method[ \t]*\]\]")
@@ -54,9 +54,9 @@ def narrowed(text: str, names: Collection[str]) -> str:
         if own is None:
             parts.append(part)
             continue
-        body, between = _cut(part)
+        body, between = cut(part)
         for name, said in named_tables(own, names):
-            kept.append(own if "family" not in own else _alone(name, said))
+            kept.append(own if "family" not in own else alone(name, said))
             parts.append(f"{body if 'family' not in own else _rewritten(body, kept[-1])}\n")
         parts.append(between)
     found = "".join(parts)
@@ -82,7 +82,7 @@ def is_method(part: str) -> bool:
     return _METHOD.match(part) is not None
 
 
-def _cut(part: str) -> tuple[str, str]:
+def cut(part: str) -> tuple[str, str]:
     """Return a table, and the comments and empty lines after it."""
     body = part.removesuffix("\n")
     while found := _LEFT.search(body):
@@ -90,7 +90,7 @@ def _cut(part: str) -> tuple[str, str]:
     return body, part[len(body) + 1 :]
 
 
-def _alone(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+def alone(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """Return the table of one method of a family, with the label that it has in the family."""
     own = {key: value for key, value in table.items() if key not in ("family", "without", "label")}
     # Without a label the settings would become part of it.

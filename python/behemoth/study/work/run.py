@@ -16,6 +16,7 @@ from behemoth.study.file.axes import axes_of, pooled_axes
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.grid import grid_axes
 from behemoth.study.file.spec import Study, read_study
+from behemoth.study.file.with_settings import with_settings
 from behemoth.study.results import Failure, Results
 from behemoth.study.saturation import facts_per_object, load_of
 from behemoth.study.tuned import tuned_here, tuned_text
@@ -362,7 +363,10 @@ def _run_in_store(
 def _expanded(
     study: Study, directory: StudyDirectory | None, threads: int | None
 ) -> tuple[Study, Expansion, int]:
-    """Return a study in the version and with the threads that its directory was started with."""
+    """Return a study in the version and with the threads that its directory was started with.
+
+    Its text has the settings of files written into it, as its directory keeps it.
+    """
     begun = None
     if directory is not None:
         directory.check(study.name)
@@ -373,6 +377,7 @@ def _expanded(
     if study.format_version is None:  # the file of the study may name one
         version = FORMAT_VERSION if begun is None else begun.corpus_version
         study = replace(study, format_version=version)
+    study = replace(study, text=with_settings(study.text, study.directory))
     return study, study.expand(threads), threads
 
 
