@@ -55,11 +55,12 @@ def test_a_run_and_the_same_again(run, study, in_process, tmp_path):
     report = run("study", "run", study, "--out", out, "--json").json()
     assert list(report) == [
         "out", "name", "models", "trials", "done", "failed", "trained", "carried_out",
-        "failures", "seconds", "working_seconds", "tuned_here",
+        "done_before", "failures", "seconds", "working_seconds", "tuned_here",
     ]  # fmt: skip
     assert (report["done"], report["trained"], report["carried_out"]) == (2, 1, 2)
     ran = run("study", "run", study, "--out", out)
     assert ran.code == 0 and f"{out}: 2 of 2 trials done on 1 model" in ran.out
+    assert ran.out.endswith("; 0 trials carried out, 2 were there\n")
     assert ran.err == f"next: behemoth study report {out}\n"  # and no bars: it is no terminal
     # A study's own directory will do in the place of its file.
     assert run("study", "run", out, "--out", out, "--json").json()["carried_out"] == 0
@@ -118,6 +119,30 @@ def test_a_dry_run_is_of_the_part_and_the_engine_that_are_given(run, study):
     assert "0 models" in run(*words, "1/2").out
     ray = ("--engine", "ray", "--memory", "8GB")
     assert "got 8GB, allowed: only with the local engine" in run(*words[:-1], *ray).refused()
+
+
+def test_a_run_says_what_was_new(run, study, in_process, tmp_path):
+    out = tmp_path / "s"
+    assert "there" not in run("study", "run", study, "--out", out).out
+    study.write_text(STUDY.replace("steps = 2", "steps = 4"))
+    ran = run("study", "run", study, "--out", out)
+    assert ran.out.endswith("; 1 trial carried out, 1 was there\n")
+
+
+def test_a_part_leads_to_the_other_parts_until_all_are_there(run, study, in_process, tmp_path):
+    study.write_text(f'{STUDY}[grid]\n"train.seed" = [0, 1, 2]\n')
+    words = ("study", "run", study, "--out", tmp_path / "s", "--part")
+    merge = f"behemoth study merge {tmp_path / 's'} OTHER... --out STUDY\n"
+    ran = run(*words, "1/2")
+    assert "2 of 6 trials done" in ran.out
+    where = "in this directory; or elsewhere, and then: "
+    assert ran.err == f"next: the other part (--part 0/2), {where}{merge}"
+    ran = run(*words, "1/3")
+    assert "; 0 trials carried out, 2 were there" in ran.out
+    assert ran.err == f"next: other parts (--part 0/3, 2/3), {where}{merge}"
+    ran = run(*words, "0/2")
+    assert ran.out.endswith("; 4 trials carried out, 2 were there\n")
+    assert ran.err == f"next: behemoth study report {tmp_path / 's'}\n"
 
 
 def test_a_few_methods_of_a_study_are_the_study_of_these(run, study, in_process, tmp_path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.checks import is_url
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 from behemoth.support.memory import bytes_of
@@ -146,7 +147,7 @@ def run(
             write_json(asdict(found)) if json else _show_estimate(found, study)
             return
         result = run_study(study, out, progress=Bars(), **given)
-    write_json(asdict(result)) if json else _show_result(result)
+    write_json(asdict(result)) if json else _show_result(result, given.get("part"))
     if result.failed and not result.done:
         raise typer.Exit(1)
 
@@ -393,16 +394,37 @@ def _span(values: Sequence[float], form: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _show_result(result: StudyResult) -> None:
+def _show_result(result: StudyResult, part: tuple[int, int] | None) -> None:
     screen = console()
+    there = (
+        f"; {plural_text(result.carried_out, 'trial')} carried out, "
+        f"{result.done_before:,} {'was' if result.done_before == 1 else 'were'} there"
+    )
     screen.print(
         f"{result.out}: {result.done:,} of {result.trials:,} trials done on "
         f"{plural_text(result.models, 'model')}, {clock_text(result.seconds)}"
+        + (there if result.done_before else "")
     )
     messages = console(stderr=True)
     for reason, labels in _grouped(result.failures).items():
         messages.print(f"{len(labels)} failed ({labels[0]}): {reason}")
-    messages.print(f"next: behemoth study report {word(result.out)}")
+    messages.print(f"next: {_next(result, part)}")
+
+
+def _next(result: StudyResult, part: tuple[int, int] | None) -> str:
+    """Return what to do after a run: carry out the other parts if trials are missing, or report."""
+    if part is None or result.done + result.failed >= result.trials:
+        return f"behemoth study report {word(result.out)}"
+    own, count = part
+    others = [f"{number}/{count}" for number in range(count) if number != own]
+    shown = ", ".join([*others[:3], *(["..."] if len(others) > 3 else [])])
+    said = f"{'the other part' if count == 2 else 'other parts'} (--part {shown})"
+    if is_url(result.out):
+        return f"{said}, at this URL"
+    return (
+        f"{said}, in this directory; or elsewhere, and then: "
+        f"behemoth study merge {word(result.out)} OTHER... --out STUDY"
+    )
 
 
 _COLOURS = {"reproduced": "green", "not reproduced": "red", "not decidable at this size": "yellow"}

@@ -48,6 +48,8 @@ class StudyResult:
         Number of trials with results, and of trials that failed, in this run or before.
     trained, carried_out : int
         Number of models trained and trials carried out in this run.
+    done_before : int
+        Number of trials of the study that were done before this run.
     failures : list of Failure
     seconds : float
         Duration of this run.
@@ -65,6 +67,7 @@ class StudyResult:
     failed: int
     trained: int
     carried_out: int
+    done_before: int
     failures: list[Failure]
     seconds: float
     working_seconds: float
@@ -295,6 +298,8 @@ def run_study(
         directory.begin(definition.text, record_of(definition, expansion, threads, directory))
         if tuned := tuned_here(expansion):
             logging.getLogger(__name__).warning("%s", tuned_text(tuned))
+        ready = (trial.id for trial in expansion.trials if trial.id not in work.trials)
+        before = sum(work.is_done("trial", name) for name in ready)  # of all parts
         began = time.perf_counter()
         if work.models or work.trials:
             with_engine = _engine(engine, directory.path, workers, threads, part, shares)
@@ -312,6 +317,7 @@ def run_study(
             failed=len(results.failures),
             trained=work.trained,
             carried_out=work.carried_out,
+            done_before=before,
             failures=results.failures,
             seconds=time.perf_counter() - began,
             working_seconds=work.working,
