@@ -165,6 +165,15 @@ def test_when_all_trials_fail_the_run_failed(run, study, in_process, tmp_path):
     assert "2 failed (lora, steps 3): ArgumentError: argument 'edits': got 20," in ran.err
 
 
+def test_when_some_trials_fail_the_run_has_results(run, study, in_process, tmp_path):
+    own = 'name = "ft"\nplan = { relation = 0, edits = 20, exposures = [8], independent = true }\n'
+    study.write_text(STUDY.replace('name = "ft"\n', own))
+    ran = run("study", "run", study, "--out", tmp_path / "s")
+    assert ran.code == 0 and "1 of 2 trials done" in ran.out and "1 failed (ft" in ran.err
+    help_text = " ".join(run("study", "run", "--help").out.split())
+    assert "The exit code is 0 if trials are done, also beside others that failed" in help_text
+
+
 def test_presets(run):
     rows = run("study", "presets", "--json").json()["presets"]
     assert [row["name"] for row in rows] == list(preset_names())

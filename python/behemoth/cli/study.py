@@ -129,6 +129,9 @@ def run(
 
     Running it again resumes where it stopped; failed units are tried again, and if the file of the
     study has changed, only new units are run.
+
+    The exit code is 0 if trials are done, also beside others that failed, which are listed; it is 1
+    if trials failed and none is done.
     """
     out = given.pop("out", None)
     dry = given.pop("dry_run", False)
