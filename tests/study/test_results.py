@@ -1,4 +1,6 @@
 import json
+import runpy
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -56,6 +58,18 @@ def test_axes_of_plans_are_those_of_the_compiled_plans(tiny, in_process, tmp_pat
     axes = ["plan.repeats", "train.steps"]
     split = results.edits.join(results.grid, on="trial").group_by("label", *axes).len().collect()
     assert split.height == 8 and set(split["plan.repeats"]) == {2, 3}
+
+
+def test_the_index_is_in_the_order_of_the_study(tmp_path):
+    """That of a join changes with the threads at work: a merged study would have another one."""
+    made = runpy.run_path(str(Path(__file__).parent / "synthetic.py"))
+    frames = made["draw"](worlds=40, labels=("a", "b"), edits=1, probes=0, levels=(1,))
+    frames.probes = frames.retention
+    made["write"](tmp_path, frames, primary={"measure": "ed50", "method": "a"})
+    results = Results.open(tmp_path)
+    trials = [row.id for row in results.about.trials]
+    for _ in range(20):
+        assert results.index.collect()["trial"].to_list() == trials
 
 
 def test_frames_of_models(results):

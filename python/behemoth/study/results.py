@@ -369,7 +369,7 @@ class Results:
 
     @cached_property
     def index(self) -> pl.LazyFrame:
-        """One row per finished trial, columns as in `INDEX`.
+        """One row per finished trial in the order of the study, columns as in `INDEX`.
 
         settings: all settings of the method, as JSON; those in which arms usually differ (rank,
         part, optimiser, learning_rate, retain_rows) also have their own columns, null if the
@@ -396,9 +396,9 @@ class Results:
         if not rows:
             return pl.LazyFrame(schema=INDEX)
         schema = {name: INDEX[name] for name in rows[0]}
-        return (
-            pl.DataFrame(rows, schema=schema).lazy().join(of_model, on="model").select(list(INDEX))
-        )
+        of_trial = pl.DataFrame(rows, schema=schema).lazy()
+        joined = of_trial.join(of_model, on="model", maintain_order="left")
+        return joined.select(list(INDEX))
 
     @property
     def grid(self) -> pl.LazyFrame:
