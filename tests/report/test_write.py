@@ -192,7 +192,7 @@ def test_axes_that_no_table_separates_are_named_at_the_front(draw, write_study, 
         model |= {"config": {"steps": 4 + 4 * (number % 2), "seed": number}}
     record.write_text(json.dumps(about))
     text = write_report(place, resamples=5).read_text()
-    said = "Tables and figures pool over train.steps (4 and 8), which none of them separates"
+    said = "Tables and figures pool over train.steps (4 and 8) and name none of these values"
     assert text.index(said) < text.index('class="headline"')
     last = 'axes of the grid that tables pool over</td><td class="wrap">train.steps (4 and 8)</td>'
     assert text.index("What was run</h2>") < text.index(last)

@@ -231,7 +231,7 @@ def _state(results: Results) -> str:
     said = [_incomplete(results)]
     if pooled := results.pooled:
         said.append(
-            f"Tables and figures pool over {pooled_text(pooled)}, which none of them separates; "
+            f"Tables and figures pool over {pooled_text(pooled)} and name none of these values; "
             "Results.grid has them by trial."
         )
     return " ".join(filter(None, said))
