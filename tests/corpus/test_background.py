@@ -6,6 +6,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import tokenizers
 
 import behemoth as bh
 from behemoth.corpus import encode_documents, encoding, train_tokenizer
@@ -128,6 +129,35 @@ def test_tokens_of_a_column_and_what_datasets_saves(tmp_path, tokenizer, written
     encode_documents(tmp_path / "rows.parquet", tokenizer, tmp_path / "b")
     assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
     assert (tmp_path / "a.idx").read_bytes() == (tmp_path / "b.idx").read_bytes()
+
+
+def test_the_end_of_a_document_within_a_text_is_text(tmp_path, tokenizer):
+    pages = ["A token <|endoftext|> ends a document.", "No more.<|endoftext|>"]
+    lines = "".join(json.dumps({"text": page}) + "\n" for page in pages)
+    (tmp_path / "pages.jsonl").write_text(lines)
+    tokens = encode_documents(tmp_path / "pages.jsonl", tokenizer, tmp_path / "pages")
+    reader = bh.Corpus(bh.Grammar.named("bios-en").world(5), grammar="bios-en", tokenizer=tokenizer)
+    written = np.fromfile(tmp_path / "pages.bin", np.uint16)
+    stops = np.fromfile(tmp_path / "pages.idx", np.uint64).tolist()
+    end = reader.end_of_document
+    assert tokens == len(written) and (np.flatnonzero(written == end) + 1).tolist() == stops
+    # The end at the end of a text is the document's own, so both have one each.
+    assert reader.decode(written) == f"{pages[0]}<|endoftext|>{pages[1]}"
+
+
+def test_the_end_of_a_document_that_is_a_piece_of_text_is_refused(tmp_path):
+    model = tokenizers.models.WordLevel({"a": 0, "<e>": 1, "?": 2}, unk_token="?")
+    made = tokenizers.Tokenizer(model)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    made.add_special_tokens(["<e>"])
+    made.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<e>"}')
+    pl.DataFrame({"text": ["a", "a a", "a <e> a"]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(
+        bh.ArgumentError, match=r"got document 3 of .*a.parquet, whose text has <e>"
+    ):
+        encode_documents(tmp_path / "a.parquet", tmp_path, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.parametrize("piece", [1, 16, 1 << 20])

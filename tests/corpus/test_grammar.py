@@ -105,6 +105,25 @@ def test_what_is_missing_at_the_top_is_missing_from_the_first_line_on(text, said
     assert refusal(text, "mine.toml") == ("mine.toml", 1, "", said)
 
 
+def test_words_that_tokenizers_reserve_are_refused(tmp_path):
+    """A text that says the end of a document would be cut in two by whoever encodes it."""
+    for word, old in (("<|endoftext|>", '"Rio"'), ("<|padding|>", '"Lima"')):
+        grammar = Grammar("mine.toml", SMALL.replace(old, f"'the # {word}'"))
+        (tmp_path / "mine.toml").write_text(grammar.source)
+        line = SMALL[: SMALL.index(old)].count("\n") + 1
+        said = rf"mine.toml, line {line}': got 'the # {re.escape(word)}', allowed: text without <"
+        corpus = Corpus(grammar.world(6), grammar=grammar, nested_exposures=0)
+        for use in (
+            lambda: Grammar.named(tmp_path / "mine.toml"),
+            lambda given=grammar: check_grammar(given),
+            lambda given=corpus: given.write(tmp_path / "corpus"),
+        ):
+            with pytest.raises(ArgumentError, match=said):
+                use()
+    (tmp_path / "mine.toml").write_text(SMALL + "# no it's not <|endoftext|>")
+    assert Grammar.named(tmp_path / "mine.toml").facts["names"] == 6
+
+
 def test_a_file_that_is_none_is_refused(tmp_path):
     with pytest.raises(
         ArgumentError, match=r"got bios-fr, which does not exist \(did you mean bios-\w\w"

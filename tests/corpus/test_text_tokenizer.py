@@ -137,6 +137,20 @@ def test_words_of_a_filler_are_those_that_the_tokenizer_has(kind, places):
     assert len(said) == 60 and all(word.isalpha() and word.islower() for word in said)
 
 
+def test_a_grammar_that_says_the_end_of_a_document_is_refused(places, tmp_path):
+    for kind, end in (("BPE", "</s>"), ("Unigram", "<eos>")):
+        tokenizer = Tokenizer.from_file(str(places[kind] / "tokenizer.json"))
+        tokenizer.add_special_tokens([end])
+        place = save(tokenizer, tmp_path / kind)
+        (place / "tokenizer_config.json").write_text(json.dumps({"eos_token": end}))
+        source = Grammar.named("bios-en").source.replace('"Boston"', f'"Boston{end}"')
+        grammar = Grammar("mine.toml", source)
+        with pytest.raises(
+            ArgumentError, match=f"mine.toml, line .*': got .*{end}.* and {end}, which"
+        ):
+            check_grammar(grammar, place)
+
+
 def test_check_grammar_compares_documents(places):
     found = check_grammar("bios-en", places["Unigram"], documents=30)
     assert found.documents == 30

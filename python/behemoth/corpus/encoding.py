@@ -4,6 +4,10 @@ The inputs are JSON lines, Parquet, Arrow (as `datasets` saves it to disk) and c
 The output, ``NAME.bin`` beside ``NAME.idx``, is read in place whenever a corpus is made, so all
 tokens must be on the disk; a background of a hundred billion tokens is better left in a format
 that is read directly (`behemoth.corpus.background`).
+
+Text is only text: names of special tokens in it, such as ``<|endoftext|>`` on a page about
+tokenizers, are encoded as their letters. Only the name of the end of document at the end of a text
+is its end.
 """
 
 from __future__ import annotations
@@ -72,7 +76,8 @@ def encode_documents(
     Raises
     ------
     ArgumentError
-        When there is nothing to read, a token is not in the tokenizer, or an output file exists.
+        When there is nothing to read, a token is not in the tokenizer, the tokenizer has no other
+        tokens for a text with the name of its end of document, or an output file exists.
     """
     made = tokenizer if isinstance(tokenizer, TextTokenizer) else read_tokenizer(tokenizer)
     place = path_of("source", source, _ALLOWED)
@@ -138,11 +143,20 @@ def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Rea
 
 def _documents(chunks: _Chunks, tokenizer: TextTokenizer, file: Path) -> Iterator[_Tokens]:
     """Yield documents as tokens, with their ends of document."""
-    end = tokenizer.end_of_document
+    end, before = tokenizer.end_of_document, 0
     for chunk in chunks:
         if not isinstance(chunk, _Tokens):
-            chunk = _tokens_of([one.ids for one in tokenizer.encode(chunk)])
+            texts = [text.removesuffix(tokenizer.end) for text in chunk]
+            chunk = _tokens_of([one.ids for one in tokenizer.encode_plain(texts)])
+            if (cut := np.flatnonzero(chunk.flat == end)).size:
+                number = before + np.searchsorted(np.cumsum(chunk.lengths), cut[0], "right") + 1
+                raise ArgumentError(
+                    "source",
+                    f"document {number} of {fspath(file)}, whose text has {tokenizer.end}",
+                    "text without it, because this tokenizer has no other tokens for it",
+                )
         flat, lengths = chunk.flat, chunk.lengths
+        before += len(lengths)
         if len(flat) and not 0 <= flat.min() <= flat.max() < tokenizer.size:
             bad = flat.min() if flat.min() < 0 else flat.max()
             raise ArgumentError(

@@ -8,6 +8,7 @@ tokenizer; this module loads grammars. docs/worlds.md lists the keys of a file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth import _gen
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest
+from behemoth.support.text import listed_text
 from behemoth.support.toml import not_utf8
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
@@ -89,7 +91,7 @@ class Grammar:
         Raises
         ------
         ArgumentError
-            When it is neither, or the file is not a valid grammar.
+            When it is neither, or the file is not a valid grammar, or it says a special token.
         """
         for known, source in _gen.GRAMMARS:
             if known == name:
@@ -100,9 +102,35 @@ class Grammar:
             near = nearest(fspath(name), GRAMMARS)
             raise ArgumentError("grammar", as_found(name), names, near)
         try:
-            return cls(fspath(name), file.read_text(encoding="utf-8"))
+            made = cls(fspath(name), file.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             raise not_utf8("grammar", fspath(name), error) from None
+        made.check_words()
+        return made
+
+    def check_words(self, *more: str) -> None:
+        """Refuse text that a tokenizer would read as a special token, which comments may name.
+
+        Grammars of existing corpora are not checked, so that these stay readable.
+
+        Parameters
+        ----------
+        more : str
+            Special tokens beside those of a grammar's own words.
+
+        Raises
+        ------
+        ArgumentError
+            With file and line.
+        """
+        words = list(dict.fromkeys([*_gen.SPECIAL_WORDS, *more]))
+        if not any(word in self.source for word in words):
+            return
+        for found in _STRING.finditer(self.source):
+            if found[0][0] != "#" and any(word in found[0] for word in words):
+                line = self.source.count("\n", 0, found.start()) + 1
+                allowed = f"text without {listed_text(words)}, which tokenizers reserve"
+                raise ArgumentError(f"{self.file}, line {line}", found[0], allowed)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -191,6 +219,13 @@ def _parsed(file: str, source: str) -> _gen.Lexicon:
     return _gen.Lexicon(file, source)
 
 
+# A string or a comment of TOML. The text is matched, not parsed, because the engine reads TOML 1.1
+# and Python 1.0.
+_STRING = re.compile(
+    r'"""[\s\S]*?"""|' r"'''[\s\S]*?'''|" r'"(?:[^"\\\n]|\\.)*"|' r"'[^'\n]*'|#[^\n]*"
+)
+
+
 @dataclass(frozen=True)
 class Text:
     """A grammar and the tokenizer of its text.
@@ -248,8 +283,10 @@ class Text:
         Raises
         ------
         ArgumentError
-            With the text around the first token that differs.
+            With the text around the first token that differs, or with the line that has a special
+            token.
         """
+        self.grammar.check_words(*(() if self.tokenizer is None else (self.tokenizer.end,)))
         if self.tokenizer is None:
             return  # its tokens are the words that the text is composed of
         if corpus.spec["corpus"].get("filler") is not None:

@@ -97,6 +97,7 @@ def check_grammar(
         a document differ from the tokenizer's.
     """
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
+    made.check_words()
     facts = made.facts
     text = None if tokenizer is None else Text(made, read_tokenizer(tokenizer))
     checked = 0 if text is None else _check(text, documents, seed)

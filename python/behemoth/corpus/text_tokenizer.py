@@ -52,6 +52,16 @@ class TextTokenizer:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
+        return self._read()
+
+    @cached_property
+    def _plain(self) -> Tokenizer:
+        # Its own object, because the setting holds for all calls.
+        tokenizer = self._read()
+        tokenizer.encode_special_tokens = True
+        return tokenizer
+
+    def _read(self) -> Tokenizer:
         with needed():
             from tokenizers import Tokenizer
         try:
@@ -107,6 +117,13 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Encode texts without special tokens for their beginning or end."""
         return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def encode_plain(self, texts: Sequence[str]) -> list[Encoding]:
+        """Encode texts in which names of special tokens are text like any other.
+
+        A tokenizer that has such a name among its ordinary pieces still returns that token.
+        """
+        return self._plain.encode_batch(list(texts), add_special_tokens=False)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Write tokens as text."""
