@@ -87,6 +87,29 @@ def test_a_damaged_path_of_a_background_is_named(run, tmp_path, content):
         assert "background.json is damaged: it is not a valid path of a background" in line
 
 
+def test_a_corpus_whose_background_moved_is_not_damaged(run, tmp_path):
+    base = ("gen", "--subjects", 20, "--relations", 2, "--objects", 5)
+    project, moved = tmp_path / "project", tmp_path / "moved"
+    among, pages = moved / "among", moved / "pages"
+    assert run(*base, "--out", project / "pages").code == 0
+    mixed = ("--background", project / "pages", "--background-tokens", 100)
+    assert run(*base, *mixed, "--out", project / "among").code == 0
+    project.rename(moved)
+    # A project that moves as a whole is complete.
+    assert "all intact" in run("verify", among).out
+    assert bh.Corpus.open(among).count_tokens() == 540
+    pages.rename(tmp_path / "elsewhere")
+    for verb in ("verify", "inspect"):
+        line = run(verb, among).refused(1)
+        assert "damaged" not in line and f"has moved from {project / 'pages'}: put it" in line
+    # The command that the line says.
+    repair = (
+        line.partition("`behemoth ")[2].rstrip("`").replace("PATH", str(tmp_path / "elsewhere"))
+    )
+    assert run(*repair.split()).code == 0
+    assert "all intact" in run("verify", among).out
+
+
 def test_the_ends_beside_olmos_tokens_decide(tmp_path, tokenizer):
     end = 0
     np.array([5, 6, end, 7, 8, 9, 10, end], "<u4").tofile(tmp_path / "part.npy")

@@ -31,14 +31,14 @@ import numpy as np
 
 from behemoth import _gen
 from behemoth.support.digests import no_record
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
 from behemoth.support.text import toml_text
 
 from .files import found, open_files
 
 BACKGROUND_FILE = "background.json"
-"""File of a corpus directory with the path of its background."""
+"""File of a corpus directory with the absolute path of its background."""
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ def read_background(
     Parameters
     ----------
     told : mapping, str or None
-        ``path`` (in a corpus directory by default the path in `BACKGROUND_FILE`), ``digest``,
-        ``tokens``; or the path alone.
+        ``path`` (in a corpus directory by default the path in `BACKGROUND_FILE` or, if nothing is
+        there, its name beside the directory), ``digest``, ``tokens``; or the path alone.
     beside : Path
         Folder of the spec, which a path is relative to.
     end : int
@@ -183,7 +183,7 @@ def read_background(
     ArgumentError
         When `told` is not valid, or the path leads to no background.
     CorpusError
-        When `BACKGROUND_FILE` is damaged.
+        When `BACKGROUND_FILE` is damaged, or there is nothing at either of its two places.
     """
     if told is None:
         return None, None
@@ -200,11 +200,30 @@ def read_background(
             raise ArgumentError(("background", key), toml_text(value), "a path")
     path, noted = told.get("path"), beside / BACKGROUND_FILE
     if path is None and noted.is_file():
-        path = _noted_path(noted)
+        path = _noted_place(noted, told.get("tokens"))
     if not isinstance(path, str):
         raise ArgumentError("background", "no path", allowed)
     table = {key: value for key, value in told.items() if key != "path"}
     return Background(found(beside / path), end, vocabulary), table
+
+
+def _noted_place(file: Path, tokens: Any) -> str:
+    """Return where the background in a `BACKGROUND_FILE` is now.
+
+    A project that was moved, or fetched, has it beside the directory.
+    """
+    from behemoth.corpus.source import MANIFEST  # which reads backgrounds
+
+    noted, directory = Path(_noted_path(file)), file.parent
+    for place in (noted, directory.absolute().parent / noted.name):
+        if found(place).exists():
+            return fspath(place)
+    said = f"{directory}: its background has moved from {noted}: put it there or beside {directory}"
+    if (directory / MANIFEST).is_file():  # a run has no command that writes its path
+        number = "" if tokens is None else f" --background-tokens {tokens}"
+        repair = f"gen --spec {directory} --background PATH{number} --out {directory}"
+        said += f", or write its new path: `behemoth {repair}`"
+    raise CorpusError(said)
 
 
 def _noted_path(file: Path) -> str:
