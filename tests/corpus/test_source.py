@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from behemoth import ArgumentError, Corpus, CorpusError, World, verify
+from behemoth import (
+    ArgumentError,
+    Corpus,
+    CorpusError,
+    Grammar,
+    World,
+    finish_corpus,
+    inspect,
+    verify,
+)
 from behemoth._gen import FORMAT_VERSION, digest
 from behemoth.corpus.source import read_source
 
@@ -227,3 +236,18 @@ def test_a_table_may_be_told_more_of(tmp_path):
 def test_what_a_table_may_not_be(tmp_path, told, more, message):
     with pytest.raises(ArgumentError, match=message):
         Corpus.from_spec(table_spec(tmp_path, told, more))
+
+
+def test_a_corpus_whose_part_0_has_not_run_says_so(tmp_path):
+    """Part 0 writes what the spec refers to: without it, nothing is damaged."""
+    grammar = Grammar("mine", Grammar.named("bios-en").source.replace('"bios-en"', '"mine"'))
+    bios = Corpus(grammar.world(40), order="bios", grammar=grammar)
+    array = Corpus(World(subjects=30, relations=1, objects=5), exposures=[1] * 30)
+    for name, corpus, lacking in (("a", bios, "grammar.toml"), ("b", array, "exposures.parquet")):
+        place = tmp_path / name
+        corpus.write(place, part=(1, 2))
+        for look in (finish_corpus, verify, inspect, Corpus.open):
+            with pytest.raises(CorpusError, match=f": part 0, which writes {lacking}, has not fin"):
+                look(place)
+        corpus.write(place, part=(0, 2))
+        assert finish_corpus(place).complete and verify(place).ok

@@ -22,7 +22,7 @@ from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.text import listed_text, toml_text
 from behemoth.support.toml import no_toml, read_toml
 
-from .background import read_background
+from .background import BACKGROUND_FILE, read_background
 from .shards import shard_file
 from .tokens import END_OF_DOCUMENT
 
@@ -175,17 +175,46 @@ class Source:
         ArgumentError
             When the specs are invalid.
         CorpusError
-            When a corpus directory's specs and arrays do not match its manifest.
+            When a corpus directory's specs and arrays do not match its manifest, or its part 0,
+            which writes them, has not finished.
         """
         if self.manifest is None:
             return self._make_corpus(world)
         try:
             corpus = self._make_corpus(world)
         except ArgumentError as error:
+            if (lacking := self._unwritten()) is not None:
+                raise CorpusError(
+                    f"{self.directory}: part 0, which writes {lacking}, has not finished; "
+                    "`behemoth gen --part 0/N` with the options of the other parts does"
+                ) from None
             raise CorpusError(f"{self.directory} is damaged: {error}") from None
         if self.manifest["spec_hash"] != corpus.spec_hash:
             raise CorpusError(f"{self.directory} is damaged: spec and hash do not agree")
         return corpus
+
+    def _unwritten(self) -> str | None:
+        """Return the first file the specs refer to that part 0 has not written; None without one.
+
+        The digests come last of what part 0 writes.
+        """
+        directory, spec = self.directory or Path(), self.corpus
+        grammar, exposures = spec.get("grammar"), spec.get("exposures")
+        needed = {
+            TABLE_FILE: "table" in self.world,
+            EXPOSURES_FILE: isinstance(exposures, Mapping) and exposures.get("kind") == "array",
+            GRAMMAR_FILE: grammar is not None,
+            f"{TOKENIZER_DIRECTORY}/tokenizer.json": (
+                isinstance(grammar, Mapping) and grammar.get("tokenizer", WORDS) != WORDS
+            ),
+            BACKGROUND_FILE: spec.get("background") is not None,
+        }
+        if (directory / SUMS).is_file():
+            return None
+        absent = (
+            name for name, needs in needed.items() if needs and not (directory / name).exists()
+        )
+        return next(absent, None)
 
     def _make_corpus(self, world: World | None) -> Corpus:
         with self._of_file("corpus"):
