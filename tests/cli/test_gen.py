@@ -231,6 +231,21 @@ def test_running_again_says_that_it_is_finished(run, tmp_path, contents):
     assert contents(tmp_path / "c") == hashes
 
 
+@pytest.mark.parametrize(
+    "lost", ["sums.json", "tokenizer/tokenizer.json", "probes/default.parquet"]
+)
+def test_what_is_written_beside_finished_shards_is_said(run, tmp_path, lost):
+    out = tmp_path / "c"
+    words = ("gen", "--facts", 1200, "--out", out)
+    run(*words)
+    for path in [out / lost, *((out / "tokenizer").iterdir() if lost == "sums.json" else ())]:
+        path.unlink()
+    again = ("gen", "--finish", out) if lost == "sums.json" else words
+    said = "is finished: all shards were there, other files were missing or have changed"
+    assert said in " ".join(run(*again).err.split())
+    assert "is already finished" in run(*again).err
+
+
 def test_parts_make_the_same_bytes(run, tmp_path, contents):
     spec = tmp_path / "spec.toml"
     spec.write_text("[world]\nsubjects = 20000\nrelations = 3\n[corpus]\nshard_bytes = 262144\n")

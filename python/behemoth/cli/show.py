@@ -36,7 +36,7 @@ def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> Non
 
 
 def headline(written: Written, part: tuple[int, int]) -> str | None:
-    """Return a line on what the counts do not say: shards that were there or are not, a part.
+    """Return a line on what the counts do not say: files that were there or are not, a part.
 
     None if this call wrote all of a corpus, which the counts say.
     """
@@ -45,6 +45,10 @@ def headline(written: Written, part: tuple[int, int]) -> str | None:
     name = written.out if part == (0, 1) else f"part {part[0]}/{part[1]} of {written.out}"
     if written.shards_written == written.shards_present == 0:
         return f"{name} has no shards: the corpus has {written.shards} in all"
+    if written.shards_written == 0 and written.files_written:
+        return (
+            f"{name} is finished: all shards were there, other files were missing or have changed"
+        )
     if written.shards_written == 0:
         return f"{name} is already finished; --force rewrites it"
     if written.shards_present:

@@ -203,6 +203,8 @@ class _Job:
         shards = range(index * count // parts, (index + 1) * count // parts)
         # A part without shards: the engine only checks and begins the directory.
         corpus._native.write(fspath(self.stage), 1, (0, 2 * count), False, None)
+        # Files of the stage are new in every call, those of the store only without digests.
+        files_written = companions is not None and SUMS not in self.ledger.files
         if companions is not None:
             write_companions(corpus, self.stage, *companions, progress)
             self._send_beside(final=False)
@@ -236,6 +238,7 @@ class _Job:
             shards_locked=0,
             shards=count,
             complete=complete,
+            files_written=files_written,
         )
 
     def _begin(self) -> None:

@@ -90,6 +90,8 @@ class Written:
         process is writing, and of all shards of the corpus.
     complete : bool
         Whether all shards of the corpus exist.
+    files_written : bool
+        Whether this call wrote other files, such as the tokenizer and probes.
     """
 
     out: str
@@ -106,6 +108,7 @@ class Written:
     shards_locked: int
     shards: int
     complete: bool
+    files_written: bool = False
 
     def __fspath__(self) -> str:
         return self.out
@@ -265,8 +268,11 @@ def write(
             # The engine's total is an estimate if documents vary in length.
             step(summary["bytes"], summary["bytes"])
         seconds = time.perf_counter() - began
-        if part[0] == 0 and companions:
-            write_companions(corpus, out, probes, combinations, progress)
+        files_written = (
+            part[0] == 0
+            and companions
+            and write_companions(corpus, out, probes, combinations, progress)
+        )
         if summary["complete"]:
             write_corpus_sums(corpus, out)
             finish(out)
@@ -287,6 +293,7 @@ def write(
         shards_locked=summary["shards_locked"],
         shards=corpus.num_shards,
         complete=summary["complete"],
+        files_written=files_written,
     )
 
 
@@ -351,11 +358,19 @@ def write_companions(
     probes: int | Literal["all"],
     combinations: bool,
     progress: ProgressLike = None,
-) -> None:
-    """Write the missing files of a corpus other than shards, manifest and spec."""
+) -> bool:
+    """Write the missing files of a corpus other than shards, manifest and spec.
+
+    Returns
+    -------
+    bool
+        Whether a file was missing, or other than it should be.
+    """
     from .names import write_names
     from .probes import write_probes
 
+    sums = read_corpus_sums(corpus, out) or {}
+    there = {name: digest for name, digest in sums.items() if (out / name).is_file()}
     if (table := corpus.world.table_columns) is not None:
         _write_columns(out / TABLE_FILE, table)
     if corpus.world.names is not None:
@@ -366,16 +381,23 @@ def write_companions(
         _write_if_new(out / GRAMMAR_FILE, corpus.grammar.source.encode())
     if corpus.background is not None:
         _write_if_new(out / BACKGROUND_FILE, corpus.background.note)
-    for name, data in corpus.tokenizer_files.items():
+    # The sums do not cover the tokenizer.
+    tokenizer = [
         _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
-    for name, digest in (read_corpus_sums(corpus, out) or {}).items():
-        path = out / name
+        for name, data in corpus.tokenizer_files.items()
+    ]
+    for name, digest in sums.items():
         # Damaged probe files are written again; for others the decision rests on their metadata.
-        if name.startswith("probes/") and path.is_file() and digest_file(path) != digest:
-            path.unlink()
+        if name.startswith("probes/") and name in there and digest_file(out / name) != digest:
+            (out / name).unlink()
+            del there[name]
     with task(progress, "probes", "probes") as step:
         write_probes(corpus, out / "probes", probes, step, combinations=combinations)
     write_corpus_sums(corpus, out, begin=True)
+    after = read_corpus_sums(corpus, out) or {}
+    return any(tokenizer) or any(
+        there.get(name) != digest for name, digest in after.items() if name != MANIFEST
+    )
 
 
 def estimate(
@@ -425,9 +447,11 @@ def estimate(
     )
 
 
-def _write_if_new(path: Path, data: bytes) -> None:
-    if not (path.is_file() and path.read_bytes() == data):
+def _write_if_new(path: Path, data: bytes) -> bool:
+    is_new = not (path.is_file() and path.read_bytes() == data)
+    if is_new:
         write_bytes(path, data)
+    return is_new
 
 
 def _write_columns(path: Path, columns: dict[str, np.ndarray[Any, Any]]) -> None:
