@@ -648,10 +648,17 @@ class Corpus:
 
         The number of sentences and the number of facts at each level stay the same.
 
+        The twin has exposures per fact. In order ``shuffle`` these number sentences otherwise than
+        exposures in groups, of a Latin square or of Zipf's law, so that nearly every sentence of
+        the other facts stands in another document, also without any pair. The exact counterpart is
+        therefore ``corpus.exchanged([])``: beside it, only sentences of these facts and of those
+        numbered between the two of a pair stand elsewhere. In order ``bios``, and if all exposures
+        of `corpus` are one number or per fact, `corpus` itself is the counterpart.
+
         Parameters
         ----------
         pairs : uint64[n, 2]
-            Subject facts, each at most once.
+            Subject facts, each at most once; none for the counterpart.
 
         Raises
         ------

@@ -131,8 +131,9 @@ class Insert:
         Maximum number of sentences in a document, one in each of as many equal parts.
     words : bool
         With a grammar: if true, a sentence begins at the next beginning of a word of the document
-        that leaves room, with the tokens it has there, a space before it. Otherwise it begins at
-        any token, with the tokens that it has at the beginning of a document.
+        that leaves room, or else at the last one before, with the tokens it has there, a space
+        before it; if no word begins where there is room, it begins within one. If false, it begins
+        at any token, with the tokens that it has at the beginning of a document.
 
     Examples
     --------

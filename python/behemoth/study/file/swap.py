@@ -1,11 +1,12 @@
-"""Twins in which some edited facts have swapped their exposures, and everything else is the same.
+"""Twins in which some edited facts have swapped their exposures, and all other counts are the same.
 
 ``corpus.swap = 16`` takes 16 of the edits that ``[plan]`` chooses, of all levels in turn, and swaps
 the exposures of each with those of another fact of its subject, half of all levels away. So the
 subject's total and the number of facts at each level stay the same, and a fact can be compared with
-itself between two corpora that are nearly the same. With an even number of levels, half of the
-facts go up and half go down; with three, each level rises by one, and the highest falls to the
-lowest. The edits of such a corpus are these facts alone, and partners that are edits themselves.
+itself between two corpora. Their other facts have the same exposures, but in order ``shuffle`` not
+the same places (`behemoth.Corpus.exchanged`). With an even number of levels, half of the facts go
+up and half go down; with three, each level rises by one, and the highest falls to the lowest. The
+edits of such a corpus are these facts alone, and partners that are edits themselves.
 """
 
 from __future__ import annotations
