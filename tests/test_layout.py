@@ -120,6 +120,19 @@ def test_what_is_private_is_used_in_its_own_package_alone(file, private):
     assert not {name for name in used if package not in private.get(name, {package})}
 
 
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+def test_polars_takes_a_path_as_it_stands_and_as_no_pattern(file):
+    """Without glob=False, a `*` in a path reads other files too, and a `[` finds none."""
+    patterns = [
+        node.lineno
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and re.fullmatch(r"pl\.(read|scan)_(parquet|csv)", ast.unparse(node.func))
+        and "glob=False" not in map(ast.unparse, node.keywords)
+    ]
+    assert not patterns
+
+
 def test_design_has_the_packages_in_this_order():
     tree = (PACKAGE.parents[1] / "DESIGN.md").read_text(encoding="utf-8").split("```")[1]
     packages = list(dict.fromkeys(name.partition(".")[0] for name in ORDER))

@@ -240,7 +240,7 @@ def _of_column(series: pl.Series, file: Path) -> _Chunk:
 
 def _parquet(file: Path, column: str | None) -> _Chunks:
     try:
-        scan = pl.scan_parquet(file)
+        scan = pl.scan_parquet(file, glob=False)
         key = _column(scan.collect_schema(), column, file)
         rows = scan.select(pl.len()).collect().item()
         for first in range(0, rows, _ROWS):

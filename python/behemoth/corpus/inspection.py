@@ -282,7 +282,7 @@ def _verify_companions(
             report(name, "contains no probes of this corpus")
             continue
         try:
-            rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+            rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
         except pl.exceptions.PolarsError:
             report(name, "cannot be read")
             continue

@@ -228,7 +228,12 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
             # Only numbers, possibly millions: parsed as integers, not as text.
             schema = pl.Schema(dict.fromkeys(_COLUMNS, pl.Int64()))
             frame = pl.read_csv(
-                path, separator=" ", has_header=False, null_values=["None"], schema=schema
+                path,
+                separator=" ",
+                has_header=False,
+                null_values=["None"],
+                schema=schema,
+                glob=False,
             )
             numbered = _number(frame, fspath(table), correlated).frame
             return Table(numbered, reference=True, notes=read_notes(path))
@@ -276,7 +281,9 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
             f"{', '.join(_REQUIRED)} and optionally {', '.join(_OPTIONAL)}",
         )
     # Everything as text first: only the complete column shows whether it has ids or names.
-    frame = pl.read_csv(path, separator=separator, has_header=header, infer_schema=False)
+    frame = pl.read_csv(
+        path, separator=separator, has_header=header, infer_schema=False, glob=False
+    )
     return frame.rename(dict(zip(frame.columns, cells if header else _COLUMNS, strict=False)))
 
 

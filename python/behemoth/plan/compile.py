@@ -208,7 +208,7 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     if not file.is_file():
         raise ArgumentError(name, as_found(path, "a directory"), allowed)
     try:
-        return pl.read_csv(file) if file.suffix == ".csv" else read_parquet(file)
+        return pl.read_csv(file, glob=False) if file.suffix == ".csv" else read_parquet(file)
     except pl.exceptions.PolarsError:
         kind = "CSV" if file.suffix == ".csv" else "Parquet"
         raise ArgumentError(name, as_found(path, f"not a valid {kind} file"), allowed) from None

@@ -42,6 +42,8 @@ def edits_in(place: Path) -> int | None:
         return None
     try:
         check_regular(place / "edits.parquet")
-        return pl.scan_parquet(place / "edits.parquet").select(pl.len()).collect().item()
+        return (
+            pl.scan_parquet(place / "edits.parquet", glob=False).select(pl.len()).collect().item()
+        )
     except (pl.exceptions.PolarsError, OSError, CorpusError):
         return None

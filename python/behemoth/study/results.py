@@ -461,7 +461,7 @@ class Results:
         for name, record in self._model_records.items():
             self._check(name, self.directory.model(name), record.files, RECALL_FILE)
         parts = [
-            pl.scan_parquet(file).with_columns(pl.lit(name).alias("model"))
+            pl.scan_parquet(file, glob=False).with_columns(pl.lit(name).alias("model"))
             for name in self._edited_models
             if (file := self.directory.model(name) / RECALL_FILE).is_file()
         ]
@@ -490,7 +490,7 @@ class Results:
             self._check(trial, place, record.files, f"{name}.parquet")
         files = [self.directory.trial(trial) / f"{name}.parquet" for trial in self.done]
         files = [file for file in files if file.is_file()]
-        frame = pl.scan_parquet(files) if files else pl.LazyFrame(schema=schema)
+        frame = pl.scan_parquet(files, glob=False) if files else pl.LazyFrame(schema=schema)
         clash = [column for column in INDEX if column in schema and column != "trial"]
         index = self.index.rename({column: f"method_{column}" for column in clash})
         return frame.join(index, on="trial", how="left", maintain_order="left")

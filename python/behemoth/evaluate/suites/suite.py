@@ -325,7 +325,7 @@ class SuiteResult:
                 check(file.parent, values.get(FILES), FRAME)
                 own = ("suite", "source", "plan_hash", "twin", "stage", "seconds", "versions")
                 measures = tuple(map(_taken, values["measures"]))
-                frame = pl.read_parquet(file.with_name(FRAME))
+                frame = pl.read_parquet(file.with_name(FRAME), glob=False)
                 return cls(
                     **{name: values[name] for name in own},
                     edit_hash=values.get("edit_hash"),

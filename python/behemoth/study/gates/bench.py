@@ -203,12 +203,12 @@ class Bench:
     def recall(self, name: str) -> pl.DataFrame:
         """Return the recall of all facts of a model; see `behemoth.study.schemas.RECALL`."""
         check(self._model(name), self.model(name).files, RECALL)
-        return pl.read_parquet(self._model(name) / RECALL)
+        return pl.read_parquet(self._model(name) / RECALL, glob=False)
 
     def metrics(self, name: str) -> pl.DataFrame:
         """Return the metrics of a model's training; see `behemoth.train.metrics`."""
         self.model(name)
-        return pl.read_parquet(self._model(name) / "metrics.parquet")
+        return pl.read_parquet(self._model(name) / "metrics.parquet", glob=False)
 
     def run(self, name: str) -> Run:
         """Return the training run of a model, with its corpus."""
@@ -241,7 +241,7 @@ class Bench:
         """Return a frame of a trial."""
         place = self.directory.trial(self.units.trials[name].id)
         check(place, self.trial(name).files, f"{kind}.parquet")
-        return pl.read_parquet(place / f"{kind}.parquet")
+        return pl.read_parquet(place / f"{kind}.parquet", glob=False)
 
     def about(self, name: str) -> dict[str, Any]:
         """Return size, training length and recall of a model, as plain values."""
