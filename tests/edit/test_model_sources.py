@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -117,6 +118,22 @@ def test_an_edit_of_a_model_that_was_edited(llama, spec, plan, tmp_path):
     found = bh.evaluate_suite(tmp_path / "once", "editing", plan, corpus=Corpus.from_spec(spec))
     [norm] = [taken.missing for taken in found.measures if taken.name == "norm"]
     assert norm.startswith("an edit: this is a model by itself, which does not say")
+
+
+def test_an_edit_whose_model_was_moved_away_says_so(llama, spec, plan, tmp_path, run):
+    model, out = tmp_path / "model", tmp_path / "edit"
+    shutil.copytree(llama, model)
+    bh.edit(model, plan, "ft", out=out, corpus=spec, settings={"steps": 1})
+    model.rename(tmp_path / "elsewhere")
+    said = (
+        f"got {out}, an edit of {model}, which does not exist, allowed: "
+        "an edit and its model where they were when it was made (move them back)"
+    )
+    words = ("--plan", plan, "--out", tmp_path / "frame.parquet")
+    assert run("evaluate", out, *words).refused() == f"argument 'RUN_OR_EDIT': {said}"
+    assert run("ask", out, "S1").refused() == f"argument 'SOURCE': {said}"
+    with pytest.raises(ArgumentError, match=r"'directory': got .*edit, an edit of .*model, which"):
+        bh.load(out).load_model()
 
 
 def test_its_edit_is_found_again_and_goes_on(llama, spec, plan, tmp_path):

@@ -312,8 +312,14 @@ class EditRecord:
         ArgumentError
             If the model is missing, or its weights have changed since.
         """
-        from behemoth.train.run import read_model_source
+        from behemoth.train.run import read_model_source, run_place
 
+        try:
+            run_place(self.run, model=True)
+        except ArgumentError as error:  # of a path that the caller never named
+            got = f"{self.directory}, an edit of {error.got}"
+            allowed = "an edit and its model where they were when it was made (move them back)"
+            raise ArgumentError("directory", got, allowed) from None
         run = read_model_source(self.run, self.corpus if corpus is None else corpus)
         if self.weights is not None and run.weights_digest() != self.weights:
             raise ArgumentError(
