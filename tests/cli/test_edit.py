@@ -96,6 +96,25 @@ def test_edits_short_of_their_goal_are_warned_of(run, trained, tmp_path):
     assert ran.code == 0 and "old answer" not in ran.err
 
 
+def test_a_sequence_that_loses_its_edits_is_warned_of(run, trained, tmp_path, monkeypatch, never):
+    from behemoth.evaluate.suites import sequence
+
+    plan = tmp_path / "plan"
+    words = ("--most-frequent", 4, "--relation", 0, "--repeats", 2, "--probes", 1)
+    assert run("plan", trained, *words, "--out", plan).code == 0
+    words = ("edit", trained, "--plan", plan, "--sequential", "--set", "steps=1", "--method")
+    warning = "warning: after the last edit the model gives the new answers of 0 of 4 edits"
+    lost = ("lora", "--set", "learning_rate=1", "--out", tmp_path / "e")
+    for _ in range(2):  # of a sequence that is there as well
+        ran = run(*words, *lost)
+        assert ran.code == 0 and warning in " ".join(ran.err.split())
+    monkeypatch.setattr(sequence, "count_held", lambda *_: (2, 4))
+    assert "after the last edit" not in run(*words, *lost).err
+    monkeypatch.setattr(sequence, "count_held", never)
+    assert run(*words, *lost, "--json").code == 0
+    assert run(*words, "grad_ascent", "--out", tmp_path / "u").code == 0  # has no new answers
+
+
 def test_unlearning_short_of_its_goal_is_warned_of(run, trained, plan, tmp_path):
     out = tmp_path / "e"
     words = ("edit", trained, "--plan", plan, "--method", "npo", "--set", "steps=1", "--out", out)

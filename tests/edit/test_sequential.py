@@ -20,6 +20,7 @@ from behemoth.edit.protocol import EditContext, answers
 from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.sequential import Sums, checkpoints_of
 from behemoth.evaluate import evaluate_suite
+from behemoth.evaluate.suites.sequence import count_held
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.train.run import read_run
@@ -340,6 +341,7 @@ def test_a_sequence_whose_first_edits_fail_can_be_asked(
         return
     found = evaluate_suite(tmp_path / "e", "sequence", plan)
     assert found.failed_edits == 1
+    assert count_held(read_edit(tmp_path / "e"), plan)[1] == 4
     missing = {taken.name: taken.missing for taken in found.measures}
     assert missing["norm_after_1"] == "an edit that changed weights"
     assert missing["hold_after_1"] is None and found["hold_after_1"] == 0

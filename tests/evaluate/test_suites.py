@@ -21,6 +21,7 @@ from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.schema import SCHEMA
 from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.sequence import count_held
 from behemoth.evaluate.suites.suite import (
     Found,
     MissingError,
@@ -375,6 +376,8 @@ def test_the_suite_of_a_sequence(edited_run, tmp_path):
     assert whole["log_probability_new"].to_list() == pytest.approx(
         last["log_probability_new"].to_list(), rel=1e-5
     )
+    held = last.group_by("edit").agg(pl.col("exact_match").all())["exact_match"].sum()
+    assert count_held(out.record, bh.EditPlan.of(plan)) == (held, 6)
     with pytest.raises(ArgumentError, match=r"argument 'source': got .*edits made one after"):
         evaluate_suite(edited, "sequence", plan)
 

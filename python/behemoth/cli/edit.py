@@ -110,6 +110,11 @@ def edit(
         with saying(PlanWarning):
             done = apply(run, progress=Bars(), **given)
         plan = EditPlan.load(given["plan"])
+        forgets = chosen.info.forgets(nameless=plan.edits["new_object"].has_nulls())
+        all_failed = count_failed(done.failed, done.edits) == done.edits
+        lost = None
+        if done.sequential and not (json or forgets or all_failed):
+            lost = _lost(done, plan, given.get("device"), given.get("memory"))
     if done.single and len(plan) > 1 and not plan.request.independent:
         warn(
             f"each of the {len(plan):,} edits was made by itself, with its part of a training "
@@ -118,12 +123,12 @@ def edit(
     if json:
         write_json(asdict(done))
     else:
-        _show(done, plan, given["plan"], family)
-    if count_failed(done.failed, done.edits) == done.edits:
+        _show(done, plan, given["plan"], family, lost)
+    if all_failed:
         raise typer.Exit(1)
 
 
-def _show(done: Edited, plan: EditPlan, place: str, family: str) -> None:
+def _show(done: Edited, plan: EditPlan, place: str, family: str, lost: str | None) -> None:
     batch = "edits one after another" if done.sequential else "edits in one batch"
     kind = "single edits" if done.single else batch
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
@@ -136,6 +141,8 @@ def _show(done: Edited, plan: EditPlan, place: str, family: str) -> None:
         messages.print(f"{which} failed: {row.failure}")
     if not done.sequential and (short := _short_of_goal(done, plan)):
         warn(f"{short}; see `behemoth tune {done.method}`")
+    if lost:
+        warn(lost)
     if done.sequential:
         others = "--suite sequence --out DIR"
     elif family == "unlearning" and not done.single:
@@ -160,3 +167,17 @@ def _short_of_goal(done: Edited, plan: EditPlan) -> str | None:
     if None in deltas:
         return f"{still}, on average over {done.edits:,} edits"
     return f"{still} in {len(missed):,} of {len(found):,} edits"
+
+
+def _lost(done: Edited, plan: EditPlan, device: str | None, memory: int | None) -> str | None:
+    """Say that most edits of a sequence are lost at its end; None if they are not.
+
+    Their traces do not tell: they are of the model as it was when each edit was made.
+    """
+    from behemoth.evaluate.suites.sequence import count_held
+
+    held, asked = count_held(done.record, plan, device, memory)
+    if 2 * held >= asked:
+        return None
+    told = "edits" if asked == done.edits - len(done.failed) else "sampled edits"
+    return f"after the last edit the model gives the new answers of {held:,} of {asked:,} {told}"

@@ -8,6 +8,7 @@ length of the sequence.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,12 +18,19 @@ from behemoth.delta.delta import EditDelta, parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
+from behemoth.evaluate.memory_budget import fitting
 from behemoth.evaluate.metrics import more_likely, success
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
 
-__all__ = ["SAMPLE", "SUITE", "half_life", "sampled_edits", "sequence_frame"]
+if TYPE_CHECKING:
+    import torch
+
+    from behemoth.edit.record import EditRecord
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["SAMPLE", "SUITE", "count_held", "half_life", "sampled_edits", "sequence_frame"]
 
 SAMPLE = 256
 """Maximum number of edits that are evaluated."""
@@ -82,6 +90,41 @@ def sampled_edits(total: int, most: int = SAMPLE) -> NDArray[np.int64]:
         return np.arange(total)
     early = np.geomspace(1, total, most // 2).astype(np.int64) - 1
     return np.union1d(early, np.linspace(0, total - 1, most - most // 2).astype(np.int64))
+
+
+def count_held(
+    edit: EditRecord,
+    plan: EditPlan,
+    device: torch.device | str | None = None,
+    memory: int | None = None,
+) -> tuple[int, int]:
+    """Count the edits of a sequence that hold after its last one, and those that were asked.
+
+    A sample of the edits that did not fail is asked. An edit holds if its new object is generated
+    in each wording that it was made in.
+
+    Parameters
+    ----------
+    edit : EditRecord
+        A sequence, of which not all edits failed.
+    plan : EditPlan
+    device, memory
+        See `evaluate`.
+
+    Raises
+    ------
+    ArgumentError
+        See `EditRecord.open_run`; and if memory does not suffice for one row.
+    """
+    failed = {row.edit for row in edit.failed}
+    made = [number for number in edit.edits if number not in failed]
+    asked = plan.take(made[place] for place in sampled_edits(len(made))).asking(("edited",))
+    run, deltas = edit.open_run(), edit.deltas()
+    model = run.load_model(device)
+    _, batch_size = fitting(model, asked.probes, deltas, 1, None, memory)
+    rows = evaluate_model(model, run.corpus, asked, deltas, batch_size=batch_size)
+    holds = rows.filter(stage="after").group_by("edit").agg(_HOLDS)["holds"]
+    return int(holds.sum()), len(holds)
 
 
 def sequence_frame(bench: Bench) -> pl.DataFrame:
