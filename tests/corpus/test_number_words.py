@@ -36,9 +36,12 @@ def test_other_words_are_refused():
     assert words.relation("R2") == 2
     assert [words.relation(word) for word in ("R3", "r2", "2", "R02", "S2", "")] == [None] * 6
     for row, match in (
-        (("S40", "R2", "O2:7"), "got 'S40' as subject in row 0, allowed: .*, such as S0"),
-        (("S31", "R3", "O2:7"), "got 'R3' as relation in row 0, allowed: .*, such as R0"),
-        (("S31", "R1", "O2:7"), "got 'O2:7' as object in row 0, allowed: .*, such as O1:0"),
+        (("S40", "R2", "O2:7"), "got 'S40' as subject in row 0 .from 0., allowed: .*, such as S0"),
+        (("S31", "R3", "O2:7"), "got 'R3' as relation in row 0 .from 0., allowed: .*, such as R0"),
+        (
+            ("S31", "R1", "O2:7"),
+            "got 'O2:7' as object in row 0 .from 0., allowed: .*, such as O1:0",
+        ),
     ):
         frame = pl.DataFrame([row], schema=["subject", "relation", "object"], orient="row")
         with pytest.raises(ArgumentError, match=match):

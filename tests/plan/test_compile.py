@@ -430,11 +430,11 @@ def test_what_cannot_be_done_is_refused(corpus, words, message):
 @pytest.mark.parametrize(
     ("rows", "words", "message"),
     [
-        ({"fact": [1, 1]}, {}, "got 2 rows of 1 facts, allowed: at least one fact, and each once"),
-        ({"fact": []}, {}, "got 0 rows"),
+        ({"fact": [1, 1]}, {}, "got fact 1 in rows 0 and 1 .from 0., allowed: each fact once"),
+        ({"fact": []}, {}, "got no rows"),
         ({"fact": [15_000]}, {}, "got 15000, allowed: whole numbers 0 to 14999"),
         ({"x": [1]}, {}, "got columns x, allowed: fact, or subject and relation"),
-        ({"fact": [1], "object": [60]}, {}, "got object 60 in row 0, allowed: another than"),
+        ({"fact": [1], "object": [60]}, {}, "got object 60 in row 0 .from 0., allowed: an"),
         ({"fact": [1]}, {"edits": 1}, "got a table, allowed: either a table or edits"),
         ({"fact": [1]}, {"relation": 3}, "got a fact of relation 1, allowed: those of relation 3"),
         ({"subject": [3000], "relation": [0]}, {}, "subject"),
@@ -448,7 +448,7 @@ def test_tables_that_are_none(corpus, rows, words, message):
 def test_an_object_that_is_the_fact_s_own_is_no_edit(corpus):
     own = int(corpus.world.facts_of([1])["object"][0])
     with pytest.raises(
-        ArgumentError, match=f"got object {own} in row 0, allowed: another than {own}"
+        ArgumentError, match=f"got object {own} in row 0 .from 0., allowed: another than {own}"
     ):
         compile_plan(corpus, EditRequest(), table=pl.DataFrame({"fact": [1], "object": [own]}))
 

@@ -95,6 +95,21 @@ def test_names_will_do_where_there_are_names():
     assert named["new_object_name"][0] == "o4"
 
 
+def test_refusals_say_the_names_that_the_world_has():
+    rows = {"subject": ["Jon Snow", "Arya"], "relation": "lives in", "object": ["Kyoto", "Rome"]}
+    corpus = Corpus(World.from_table(pl.DataFrame(rows)))
+    jon, arya = (dict(zip(rows, own, strict=True)) for own in pl.DataFrame(rows).rows())
+    for facts, match in (
+        ([{**arya, "object": "Kyoto"}, jon], "object 'Kyoto' in row 1 (from 0), allowed: another "
+         "than 'Kyoto', the fact's own"),
+        ([arya, jon, jon], "fact 'Jon Snow', 'lives in' in rows 1 and 2 (from 0), allowed: each f"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=re.escape(f"got {match}")):
+            bh.plan(corpus, facts=pl.DataFrame(facts), **SMALL)
+    with pytest.raises(ArgumentError, match="got fact 'Arya', 'lives in' of 1 that are not known"):
+        bh.plan(corpus, facts=pl.DataFrame([arya]), known=[1], **SMALL)
+
+
 @pytest.mark.parametrize("coded", [pl.Categorical(), pl.Enum([f"o{n}" for n in range(5)])])
 def test_names_may_be_categories(coded):
     """As in a Parquet file of pandas; their codes are no numbers of objects."""
@@ -135,7 +150,7 @@ def test_new_objects_that_are_neither_numbers_nor_names_are_refused(corpus, colu
 )
 def test_new_objects_that_are_no_whole_number_of_64_bits_are_refused(corpus, kind, value, got):
     objects = pl.Series([None, value], dtype=kind)
-    match = re.escape(f"got object {got} in row 1, allowed: a whole number below 2^63")
+    match = re.escape(f"got object {got} in row 1 (from 0), allowed: a whole number below 2^63")
     with pytest.raises(ArgumentError, match=match):
         bh.plan(corpus, facts=pl.DataFrame({"fact": [23, 28], "object": objects}), **SMALL)
 
@@ -149,7 +164,7 @@ def test_the_words_of_the_corpus_will_do_where_there_are_no_names(corpus):
     assert one.edits["new_object"].to_list() == [3]
     by_word = bh.plan(corpus, edits=2, relation="R2", **SMALL)
     assert by_word.plan_hash == bh.plan(corpus, edits=2, relation=2, **SMALL).plan_hash
-    with pytest.raises(ArgumentError, match="'facts': got 'O1:3' as object in row 0, allowed: "):
+    with pytest.raises(ArgumentError, match=r"'facts': got 'O1:3' as object in row 0 .from 0."):
         bh.plan(corpus, facts={**words, "object": ["O1:3", None]}, **SMALL)
 
 
@@ -228,22 +243,22 @@ def test_other_columns_of_a_table_are_ignored(corpus):
 def test_refusals_name_the_argument(corpus):
     for facts, request, match in (
         ({"fact": [999]}, {}, "'facts': got 999, allowed: whole numbers 0 to 179"),
-        ({"fact": [7, None]}, {}, "'facts': got no number in row 1, allowed: whole numbers 0 to"),
-        ({"fact": ["7", "nan"]}, {}, "'facts': got no number in row 1, allowed: whole numbers 0 "),
-        ({"subject": [1, None], "relation": [0, 0]}, {}, "'facts': got no subject in row 1, allow"),
+        ({"fact": [7, None]}, {}, "'facts': got no number in row 1 .from 0., allowed: whole"),
+        ({"fact": ["7", "nan"]}, {}, "'facts': got no number in row 1 .from 0., allowed: who"),
+        ({"subject": [1, None], "relation": [0, 0]}, {}, "'facts': got no subject in row 1 "),
         ({"subject": [1], "relation": [-1]}, {}, "'facts': got -1, allowed: whole numbers 0 to"),
-        ({"fact": [1, 1]}, {}, "'facts': got 2 rows of 1 facts"),
+        ({"fact": [1, 1]}, {}, "'facts': got fact 1 in rows 0 and 1 .from 0., allowed: each"),
         ({"subject": [1]}, {}, "'facts': got columns subject, allowed: fact, or subject and"),
         ({"subject": ["Ada"], "relation": [0]}, {}, "'facts': got 'Ada' as subject"),
         (
             {"fact": [1, 2], "object": [None, -3]},
             {},
-            "'facts': got object -3 in row 1, allowed: an",
+            "'facts': got object -3 in row 1 .from 0., allowed: an",
         ),
         (
             {"fact": [1, 2], "object": [None, -1]},
             {},
-            "'facts': got object -1 in row 1, allowed: an",
+            "'facts': got object -1 in row 1 .from 0., allowed: an",
         ),
         ({"fact": [1]}, {"edits": 2}, "'facts': got a table, allowed: either a table or edits"),
         ({"fact": [1]}, {"table": pl.DataFrame({"fact": [2]})}, "'table': got a table beside"),
@@ -287,5 +302,5 @@ def test_whole_objects_beside_a_missing_one_are_numbers(corpus):
         plan = bh.plan(corpus, table=table, **SMALL)
         assert plan.edits["new_object"][0] == new and plan.edits["new_object"].null_count() == 0
     table = pl.DataFrame({"fact": [1, 2], "object": [None, 1.5]})
-    with pytest.raises(ArgumentError, match=r"'table': got object 1\.5 in row 1, allowed: a whole"):
+    with pytest.raises(ArgumentError, match=r"'table': got object 1\.5 in row 1 .from 0., all"):
         bh.plan(corpus, table=table, **SMALL)

@@ -83,7 +83,7 @@ def _no_number(array: NDArray[Any]) -> str:
         else:
             told = None if isinstance(value, Integral) else repr(value)
         if told is not None:
-            return f"{told} in row {row}"
+            return f"{told} in row {row} (from 0)"
     return f"an array of {array.dtype}"
 
 

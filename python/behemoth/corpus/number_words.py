@@ -70,9 +70,8 @@ class NumberWords:
             if word is not None and number is None:
                 first = " ".join(digit_names(part)[0] for part in self._parts.get(prefix, ()))
                 such = f", or a word of the corpus, such as {first}" if first else ""
-                raise ArgumentError(
-                    "table", f"{word!r} as {column} in row {row}", f"a whole number{such}"
-                )
+                got = f"{word!r} as {column} in row {row} (from 0)"
+                raise ArgumentError("table", got, f"a whole number{such}")
             numbers.append(number)
         return numbers
 

@@ -310,9 +310,8 @@ def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None)
     for name in _REQUIRED:
         if frame[name].null_count():
             row = frame[name].is_null().arg_max()
-            raise ArgumentError(
-                "table", f"no {name} in row {row} of {where}", "a value in every row"
-            )
+            got = f"no {name} in row {row} (from 0) of {where}"
+            raise ArgumentError("table", got, "a value in every row")
     names: dict[str, pl.DataFrame] = {}
     frame = _factorise(frame, ["subject"], "subjects", names)
     frame = _factorise(frame, ["relation"], "relations", names)

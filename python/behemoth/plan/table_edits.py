@@ -12,6 +12,7 @@ from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.number_words import NumberWords
+from behemoth.corpus.world import World
 from behemoth.support.errors import ArgumentError, nearest, renamed
 
 from .choice import Edits, known_facts
@@ -57,27 +58,30 @@ def read_edits(
         raise ArgumentError("correlated_only", True, "not with a table, which names the facts")
     table = _as_text(table)
     ids = _table_facts(corpus, table)
-    facts = Facts.of(corpus, ids)
-    if len(distinct(ids)) < len(ids) or not len(ids):
-        raise ArgumentError(
-            "table",
-            f"{len(ids)} rows of {len(distinct(ids))} facts",
-            "at least one fact, and each once",
-        )
+    facts, world = Facts.of(corpus, ids), corpus.world
+    if not len(ids):
+        raise ArgumentError("table", "no rows", "at least one fact")
+    if (again := ~pl.Series(ids).is_first_distinct()).any():
+        row = again.arg_max() or 0
+        first = int(np.flatnonzero(ids == ids[row])[0])
+        got = f"{_fact(world, facts, row)} in rows {first} and {row} (from 0)"
+        raise ArgumentError("table", got, "each fact once")
     if request.relation is not None and (facts.relation != request.relation).any():
+        other = facts.relation[facts.relation != request.relation][0]
         raise ArgumentError(
             "table",
-            f"a fact of relation {facts.relation[facts.relation != request.relation][0]}",
-            f"those of relation {request.relation}",
+            f"a fact of relation {_name(world, 'relation', other, other)}",
+            f"those of relation {_name(world, 'relation', request.relation, request.relation)}",
         )
     _check_target(structure, request, facts)
     if request.to == "one":
         _check_one_object(facts)
     if known is not None:
-        unknown = ids[~among(ids, known_facts(corpus, known))]
+        unknown = np.flatnonzero(~among(ids, known_facts(corpus, known)))
         if len(unknown):
+            first = _fact(world, facts, int(unknown[0]))
             raise ArgumentError(
-                "table", f"fact {unknown[0]} of {len(unknown)} that are not known", "known facts"
+                "table", f"{first} of {len(unknown)} that are not known", "known facts"
             )
     column = _object_column(table) if request.kind == "remap" else None
     if column is None:
@@ -85,8 +89,9 @@ def read_edits(
         if (same := (new == facts.object)).any():
             row = int(np.flatnonzero(same)[0])
             raise ArgumentError(
-                "table", f"fact {facts.fact[row]} in row {row}",
-                f"one that does not say object {new[row]} before",
+                "table", f"{_fact(world, facts, row)} in row {row} (from 0)",
+                f"one that does not say object "
+                f"{_name(world, 'object', facts.relation[row], new[row])} before",
             )  # fmt: skip
         return Edits(facts, new, facts[:0])
     objects = pl.DataFrame({"relation": facts.relation, "object": table[column]})
@@ -100,13 +105,33 @@ def read_edits(
         bad |= mine & ~np.isin(new, structure.choices(int(relation)))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
+        relation, said = facts.relation[row], table[column][row]
+        got, own, below = new[row], facts.object[row], f", below {structure.objects[relation]}"
+        if isinstance(said, str):  # a name, or a word of the corpus
+            own = repr(said) if got == own else _name(world, "object", relation, own)
+            got, below = repr(said), ""
         raise ArgumentError(
             "table",
-            f"object {new[row]} in row {row}",
-            f"another than {facts.object[row]}, the fact's own, "
-            f"below {structure.objects[facts.relation[row]]}",
+            f"object {got} in row {row} (from 0)",
+            f"another than {own}, the fact's own{below}",
         )
     return Edits(facts, new, facts[:0])
+
+
+def _name(world: World, column: str, relation: int, number: int) -> str:
+    """Return the name of a subject, relation or object for an error; without one, its number."""
+    own = world.named(pl.DataFrame({"relation": [int(relation)], column: [int(number)]}))
+    name = own[f"{column}_name"][0] if f"{column}_name" in own.columns else None
+    return f"{number}" if name is None else repr(name)
+
+
+def _fact(world: World, facts: Facts, row: int) -> str:
+    """Return a fact of a table for an error, by its names if the world has names."""
+    if world.names is None:
+        return f"fact {facts.fact[row]}"
+    relation = int(facts.relation[row])
+    subject = _name(world, "subject", relation, int(facts.subject[row]))
+    return f"fact {subject}, {_name(world, 'relation', relation, relation)}"
 
 
 def _as_text(table: pl.DataFrame) -> pl.DataFrame:
@@ -161,7 +186,7 @@ def _whole_objects(objects: pl.Series, column: str) -> pl.Series:
     bad = objects.is_not_null() & (numbers.is_null() | (numbers != objects))
     if bad.any():
         row = bad.arg_max() or 0
-        got = f"object {objects[row]!r} in row {row}"
+        got = f"object {objects[row]!r} in row {row} (from 0)"
         raise ArgumentError("table", got, "a whole number below 2^63")
     return numbers
 
@@ -173,10 +198,11 @@ def _check_target(structure: Structure, request: EditRequest, facts: Facts) -> N
     allowed = structure.targets(request)
     other = facts.relation[~np.isin(facts.relation, np.array(allowed, np.uint32))]
     if len(other):
-        kinds = ", ".join(map(str, allowed))
+        names = [_name(structure.world, "relation", own, own) for own in (other[0], *allowed)]
+        kinds = ", ".join(names[1:])
         raise ArgumentError(
             "table",
-            f"a fact of relation {other[0]}",
+            f"a fact of relation {names[0]}",
             f"those of target '{request.target}': of relations {kinds}",
         )
 
@@ -248,9 +274,8 @@ def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
             if table.schema[column].is_float():
                 missing |= table[column].is_nan()
             if missing.any():
-                raise ArgumentError(
-                    "table", f"no {column} in row {missing.arg_max()}", f"a {column} in every row"
-                )
+                got = f"no {column} in row {missing.arg_max()} (from 0)"
+                raise ArgumentError("table", got, f"a {column} in every row")
         with renamed(subjects="table", relations="table"):
             return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
     raise ArgumentError(
