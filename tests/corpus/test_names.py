@@ -286,3 +286,17 @@ def test_names_beside_numbers_must_agree(tmp_path):
 def _csv(place):
     (place / "t.csv").write_text("subject,relation,object\nAnn,likes,tea\nBob,likes,rum\n")
     return place / "t.csv"
+
+
+def test_a_name_of_several_words_is_read_in_one_and_hinted_at():
+    rows = {"subject": ["Ada Lovelace", "Jon"], "relation": "lives in", "object": "New York"}
+    corpus = Corpus(World.from_table(pl.DataFrame(rows)))
+    assert corpus.decode(corpus.encode("Ada_Lovelace lives_in")) == "Ada_Lovelace lives_in"
+    for text, got in (
+        ("Ada Lovelace lives_in", r"Ada \(did you mean Ada_Lovelace\?\)"),
+        ("Jon lives in New York", r"lives \(did you mean lives_in\?\)"),
+        ("Jon lives_in New  York", r"New \(did you mean New_York\?\)"),
+        ("Ada Love", "Ada"),
+    ):
+        with pytest.raises(ArgumentError, match=f"'text': got {got}, allowed: words of the corpus"):
+            corpus.encode(text)

@@ -62,9 +62,13 @@ class _Words:
             if token == unknown:
                 word, allowed = text[start:end].strip(), "words of the corpus"
                 inside = self._reader.token_to_id(f" {word}") is not None
+                # A name of several words is one token, in which they are joined.
+                rest = "_".join([*text[start:].split(), ""])
+                joined = (own for own in self.names if "_" in own and rest.startswith(f"{own}_"))
                 raise ArgumentError(
-                    "text", word, f"{allowed} that can begin a text" if inside else allowed
-                )
+                    "text", word, f"{allowed} that can begin a text" if inside else allowed,
+                    max(joined, key=len, default=None),
+                )  # fmt: skip
         return read.ids
 
 
