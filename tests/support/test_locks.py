@@ -1,6 +1,7 @@
 """Who holds a lock, as far as the kernel tells."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,21 @@ def test_a_folder_below_a_link_to_nothing_is_refused(tmp_path):
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(FileExistsError), lock_folder(tmp_path / "link" / "folder", wait=False):
         pass
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_folder_is_not_removed_under_another_lock(tmp_path, shared):
+    place = tmp_path / "made"
+    with ExitStack() as first, ExitStack() as second:
+        assert first.enter_context(lock_folder(place, shared=True))
+        ours = second.enter_context(lock_folder(place, shared=shared, wait=False))
+        assert bool(ours) == shared
+        first.close()
+        assert place.is_dir() == shared, "the other still relies on it"
+
+
+def test_an_empty_folder_is_gone_with_its_only_lock(tmp_path):
+    for shared in (True, False):
+        with lock_folder(tmp_path / "a" / "b", shared=shared):
+            assert (tmp_path / "a" / "b").is_dir()
+        assert not (tmp_path / "a").exists()

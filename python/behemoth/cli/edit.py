@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
@@ -176,7 +177,10 @@ def _lost(done: Edited, plan: EditPlan, device: str | None, memory: int | None) 
     """
     from behemoth.evaluate.suites.sequence import count_held
 
-    held, asked = count_held(done.record, plan, device, memory)
+    try:
+        held, asked = count_held(done.record, plan, device, memory)
+    except ArgumentError:  # the edit is there; the memory does not suffice to ask it
+        return None
     if 2 * held >= asked:
         return None
     told = "edits" if asked == done.edits - len(done.failed) else "sampled edits"

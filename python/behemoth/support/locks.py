@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import platform
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,15 +131,27 @@ def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Gener
         yield Held(True, real=False)
         return
     made = [place for place in (path, *path.parents) if not place.exists()]
-    try:
-        with ExitStack() as stack:
-            yield _locked_folder(path, stack, shared=shared, wait=wait)
-    finally:
-        for place in made:
-            try:
-                place.rmdir()
-            except OSError:
-                break
+    with ExitStack() as stack:
+        held, descriptor = _locked_folder(path, stack, shared=shared, wait=wait)
+        try:
+            yield held
+        finally:
+            # Before the lock is released: whoever takes it next sees that the folder is gone.
+            if made and _is_alone(held, descriptor, shared=shared):
+                _remove_empty(made)
+
+
+def _is_alone(held: Held, descriptor: int, *, shared: bool) -> bool:
+    """Return whether nobody else has the lock of a folder; a shared one becomes exclusive."""
+    return bool(held) and (not shared or bool(lock_descriptor(descriptor, wait=False)))
+
+
+def _remove_empty(places: Sequence[Path]) -> None:
+    for place in places:
+        try:
+            place.rmdir()
+        except OSError:
+            return
 
 
 @contextmanager
@@ -185,12 +197,15 @@ def refused(
         yield
 
 
-def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) -> Held:
-    """Lock a folder until the end of `stack`; recreate it if another process removed it."""
+def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) -> tuple[Held, int]:
+    """Lock a folder until the end of `stack`; recreate it if another process removed it.
+
+    Returns the lock and its descriptor, -1 on Windows.
+    """
     while True:
         _make(path)
         if os.name == "nt":  # Windows cannot open folders
-            return Held(True, real=False)
+            return Held(True, real=False), -1
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
@@ -201,7 +216,7 @@ def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) ->
             # A lock on a folder that was removed does not protect the one in its place.
             if not held or _is_at(path, descriptor):
                 stack.push(attempt.pop_all())
-                return held
+                return held, descriptor
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -254,7 +254,12 @@ def _move(paths: Iterable[Path], source: Path, target: Path) -> None:
 def _folders(place: Path, *kinds: str) -> list[tuple[int, Path]]:
     """Return the folders of set-aside files with their numbers, in ascending order."""
     found: list[tuple[int, Path]] = []
-    for path in place.iterdir() if place.is_dir() else ():
+    try:
+        paths = list(place.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        # Another call may just have removed the empty folder that it had made for its lock.
+        return found
+    for path in paths:
         match = _NAME.fullmatch(path.name)
         # A file or a link with this name is not ours; the target of a link stays untouched.
         if match is not None and _is_folder(path) and (not kinds or match[1] in kinds):

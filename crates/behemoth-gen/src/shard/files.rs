@@ -10,6 +10,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::names;
 use crate::error::{Error, Result};
@@ -18,6 +20,10 @@ use crate::system::{self, is_at};
 /// Maximum number of attempts to create a file that is gone each time it is locked: each means that
 /// another process has just removed or renamed it.
 const TURNS: usize = 100;
+
+/// A tick of the time in which a sweep is done with a file. A lock that is held for [`TURNS`] of
+/// them is a claim.
+const SWEEP: Duration = Duration::from_millis(1);
 
 /// Tries to lock a file; returns whether this process has the lock, or `None` if the file system
 /// has no locks.
@@ -177,8 +183,12 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Claims a shard; returns `None` if another process has claimed it.
+    ///
+    /// A sweep locks a new claim for a moment if it takes it for a leftover, and removes it. Taken
+    /// for a claim, the lock left a shard to a process that there was not.
     pub(super) fn take(shard: &Path) -> Result<Option<Self>> {
         let path = shard.with_file_name(names::lock(&file_name(shard)));
+        let mut is_locked = false;
         for _ in 0..TURNS {
             // Not followed, not truncated, never written to: an existing file is not changed.
             let opened = system::create_unfollowed(&path).map_err(Error::io("create", &path))?;
@@ -188,12 +198,17 @@ impl Claim {
                 continue;
             };
             // Without locks, two jobs may both write the shard, with the same bytes.
-            if try_lock(&file) == Some(false) {
-                return Ok(None);
+            is_locked = try_lock(&file) == Some(false);
+            if is_locked {
+                thread::sleep(SWEEP);
+                continue;
             }
             if is_at(&file, &path).map_err(Error::io("read", &path))? {
                 return Ok(Some(Claim { _file: file, path }));
             }
+        }
+        if is_locked {
+            return Ok(None);
         }
         Err(Error::corpus(
             path,
@@ -237,6 +252,8 @@ fn remove_unlocked(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn directory() -> tempfile::TempDir {
@@ -315,5 +332,28 @@ mod tests {
         assert!(!left.exists(), "left by a run that was killed");
         drop(claim);
         assert!(Claim::take(&target).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_sweep_at_the_same_time_is_no_claim() {
+        let directory = directory();
+        let place = [directory.path().to_path_buf()];
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_done.load(Ordering::Relaxed) {
+                        sweep(&place);
+                    }
+                });
+            }
+            let taken = |shard: usize| {
+                let target = directory.path().join(format!("{shard:05}.bin"));
+                Claim::take(&target).is_ok_and(|claim| claim.is_some())
+            };
+            let all = (0..2_000).all(taken);
+            is_done.store(true, Ordering::Relaxed);
+            assert!(all);
+        });
     }
 }
