@@ -265,7 +265,7 @@ class Results:
             if row.id in done
         }
 
-    @property
+    @cached_property
     def pooled(self) -> dict[str, list[Any]]:
         """Axes of the grid that no table of the report separates, with their values.
 

@@ -16,11 +16,12 @@ import polars as pl
 from behemoth.study.records import TrialRow
 from behemoth.support.text import listed_text
 
+from .expand import Expansion
 from .grid import ROTATION, rotated
 from .identity import canonical
 from .swap import SWAP
 
-__all__ = ["axes_frame", "axes_of", "pooled_axes", "pooled_text"]
+__all__ = ["axes_frame", "axes_of", "pooled_axes", "pooled_beforehand", "pooled_text"]
 
 # Worlds and initialisations are the clusters of all intervals, rotations and swaps are twins within
 # them, sizes and exposures have rows of their own, and the number of facts is the load.
@@ -139,6 +140,22 @@ def pooled_axes(
                 within.setdefault((name, canonical(apart)), set()).add(key)
     several = {name for (name, _), keys in within.items() if len(keys) > 1}
     return {name: list(values.values()) for name, values in found.items() if name in several}
+
+
+def pooled_beforehand(names: Sequence[str], expansion: Expansion) -> dict[str, list[Any]]:
+    """Return the `pooled_axes` of a complete study that has not run, of axes with these names."""
+    if not names:
+        return {}
+    models = {name: unit.to_dict() for name, unit in expansion.models.items()}
+    rows = ((trial.row(), trial.plan.request) for trial in expansion.trials)
+    return pooled_axes(
+        (
+            row,
+            expansion.models[row.model].config.model,
+            axes_of(names, row, models[row.model], request.to_dict()),
+        )
+        for row, request in rows
+    )
 
 
 def pooled_text(pooled: Mapping[str, Sequence[Any]]) -> str:

@@ -17,7 +17,7 @@ from behemoth.support.toml import read_toml
 
 from .method import named_tables
 
-__all__ = ["alone", "cut", "is_method", "narrowed", "parts_of"]
+__all__ = ["alone", "cut", "is_method", "narrowed", "parts_of", "reads_as"]
 
 _HEADER = re.compile(r"^[ \t]*\[.*\][ \t]*(#.*)?$", re.MULTILINE)
 _METHOD = re.compile(r"[ \t]*\[\[[ \t]*method[ \t]*\]\]")
@@ -60,11 +60,7 @@ def narrowed(text: str, names: Collection[str]) -> str:
             parts.append(f"{body if 'family' not in own else _rewritten(body, kept[-1])}\n")
         parts.append(between)
     found = "".join(parts)
-    try:
-        same = read_toml(found) == {**table, "method": kept}
-    except ValueError:
-        same = False
-    if not same:
+    if not reads_as(found, {**table, "method": kept}):
         allowed = "none, as the [[method]] tables of the file are not each in lines of their own"
         raise ArgumentError("methods", ",".join(names), allowed)
     return found
@@ -75,6 +71,14 @@ def parts_of(text: str) -> list[str]:
     starts = [found.start() for found in _HEADER.finditer(text) if not _WITHIN.match(found[0])]
     edges = [0, *starts, len(text)]
     return [text[begin:end] for begin, end in pairwise(edges)]
+
+
+def reads_as(text: str, table: Mapping[str, Any]) -> bool:
+    """Return whether a text is TOML of a table: whether cutting and pasting it went well."""
+    try:
+        return read_toml(text) == table
+    except ValueError:
+        return False
 
 
 def is_method(part: str) -> bool:

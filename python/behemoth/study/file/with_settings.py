@@ -16,7 +16,7 @@ from behemoth.edit.tuned import PREFIX
 from behemoth.support.toml import read_toml, written_toml
 
 from .method import named_tables, settings_file
-from .narrowed import alone, cut, is_method, parts_of
+from .narrowed import alone, cut, is_method, parts_of, reads_as
 
 __all__ = ["with_settings"]
 
@@ -58,11 +58,7 @@ def with_settings(text: str, directory: Path | None) -> str:
     for place, own, tables in zip(places, given, found, strict=False):  # compared below
         parts[place] = _rewritten(parts[place], own, tables)
     new = "".join(parts)
-    try:
-        same = read_toml(new) == wanted
-    except ValueError:
-        same = False
-    if same:
+    if reads_as(new, wanted):
         return new
     told = [_comment(source) for tables in found for source, _ in tables if source]
     return "\n".join([*told, written_toml(wanted)])

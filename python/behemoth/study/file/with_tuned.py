@@ -15,7 +15,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.toml import read_toml
 
 from .method import named_tables
-from .narrowed import is_method, parts_of
+from .narrowed import is_method, parts_of, reads_as
 
 __all__ = ["with_tuned"]
 
@@ -55,11 +55,7 @@ def with_tuned(text: str) -> str:
         if own != new:
             parts[place] = _inserted(parts[place])
     found = "".join(parts)
-    try:
-        same = read_toml(found) == {**table, "method": wanted}
-    except ValueError:
-        same = False
-    if not same:
+    if not reads_as(found, {**table, "method": wanted}):
         allowed = "a file with each [[method]] table, and its name or family, in lines of their own"
         raise ArgumentError("tuned", f"study {table['name']}", allowed)
     return found

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from behemoth._gen import FORMAT_VERSION
 from behemoth.study.directory import StudyDirectory
-from behemoth.study.file.axes import axes_of, pooled_axes
+from behemoth.study.file.axes import pooled_beforehand
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.grid import grid_axes
 from behemoth.study.file.spec import Study, read_study
@@ -416,7 +416,8 @@ def estimate(
     _check(engine, workers, threads, part, memory)
     directory = None if out is None else StudyDirectory(out)
     study, expansion, threads = _expanded(study, directory, threads)
-    tuned, pooled = tuned_here(expansion), _pooled(study, expansion)
+    axes, tuned = grid_axes(study.points), tuned_here(expansion)
+    pooled = pooled_beforehand(list(axes), expansion)
     expansion = expansion.part(*part)
     work = Work(directory, expansion, None)
     costs = work.costs
@@ -445,27 +446,12 @@ def estimate(
         workers=count,
         memory=shares.worker_peak,
         labels=labels,
-        grid=grid_axes(study.points),
+        grid=axes,
         pooled=pooled,
         tuned_here=tuned,
         facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
         loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
         facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in worlds}),
-    )
-
-
-def _pooled(study: Study, expansion: Expansion) -> dict[str, list[Any]]:
-    """Return the axes over which the tables of a report of the complete study will pool."""
-    names = list(grid_axes(study.points))
-    models = {name: unit.to_dict() for name, unit in expansion.models.items()} if names else {}
-    rows = ((trial.row(), trial.plan.request) for trial in expansion.trials if names)
-    return pooled_axes(
-        (
-            row,
-            expansion.models[row.model].config.model,
-            axes_of(names, row, models[row.model], request.to_dict()),
-        )
-        for row, request in rows
     )
 
 
