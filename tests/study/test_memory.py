@@ -19,6 +19,7 @@ from behemoth.model.sizes import SIZES
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.trial.laboratory import Laboratory
+from behemoth.study.work.estimate import estimate
 from behemoth.study.work.memory_budget import (
     WORKER,
     _budget,
@@ -27,7 +28,7 @@ from behemoth.study.work.memory_budget import (
     _shape,
     shares_of,
 )
-from behemoth.study.work.run import estimate, run_study
+from behemoth.study.work.run import run_study
 from behemoth.study.work.schedule import Work
 from behemoth.support.text import bytes_text
 from behemoth.train.memory_budget import step_bytes

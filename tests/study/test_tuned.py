@@ -6,7 +6,7 @@ from behemoth.study.file import spec
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.tuned import tuned_here, tuned_text
 from behemoth.study.work import run as work
-from behemoth.study.work.run import estimate
+from behemoth.study.work.estimate import estimate
 from behemoth.train.run import world_id
 
 TEXT = """

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from behemoth.study.file.spec import Study
     from behemoth.study.gates import GatesResult, Held
     from behemoth.study.results import Failure
-    from behemoth.study.work.run import Estimate, StudyResult
+    from behemoth.study.work.estimate import Estimate
+    from behemoth.study.work.run import StudyResult
 
 app = typer.Typer(
     help="Run grids of trials, and report on them.",
@@ -139,7 +140,7 @@ def run(
         keep_interrupts()
         prepare()
         from behemoth.study import read_study, run_study
-        from behemoth.study.work.run import estimate
+        from behemoth.study.work.estimate import estimate
 
         own = {key: given.pop(key) for key in ("size", "methods", "tuned") if key in given}
         with _broken_methods():

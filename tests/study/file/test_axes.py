@@ -6,7 +6,7 @@ import pytest
 from behemoth.study.file.axes import axes_frame, axes_of, pooled_axes, pooled_text
 from behemoth.study.file.presets import preset_names, preset_sizes
 from behemoth.study.file.spec import Study, read_study
-from behemoth.study.work.run import estimate
+from behemoth.study.work.estimate import estimate
 
 
 def values(study):

@@ -7,7 +7,7 @@ import pytest
 from behemoth import ArgumentError
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.file.with_settings import with_settings
-from behemoth.study.work.run import estimate
+from behemoth.study.work.estimate import estimate
 
 HEAD = """
 name = "tiny" # a study

@@ -15,8 +15,8 @@ from behemoth.study.file.presets import preset_text
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.file.units import unit_from_dict
 from behemoth.study.schemas import SUITES
+from behemoth.study.work.estimate import estimate
 from behemoth.study.work.record import record_of
-from behemoth.study.work.run import estimate
 
 HEAD = """
 name = "board"

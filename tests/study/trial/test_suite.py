@@ -8,7 +8,7 @@ from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
-from behemoth.study.work.run import estimate
+from behemoth.study.work.estimate import estimate
 
 TEXT = """
 name = "suites"

@@ -5,7 +5,7 @@ import pytest
 from behemoth.study.file.spec import Study
 from behemoth.study.trial.laboratory import compile_unit
 from behemoth.study.work.cost import START, Estimator
-from behemoth.study.work.run import estimate
+from behemoth.study.work.estimate import estimate
 
 SUITES = """
 [measure]

@@ -8,7 +8,8 @@ from behemoth import ArgumentError, Corpus
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
 from behemoth.study.records import StudyRecord
-from behemoth.study.work.run import estimate, run_study
+from behemoth.study.work.estimate import estimate
+from behemoth.study.work.run import run_study
 from behemoth.study.work.schedule import Work
 from behemoth.support.locks import lock
 
@@ -127,7 +128,7 @@ def test_a_study_interrupted_while_it_starts_is_begun_again(tiny, monkeypatch, t
 
     study, place = Study.parse(tiny), tmp_path / "s"
     with monkeypatch.context() as patch:
-        patch.setattr("behemoth.study.work.run._shares", interrupted)
+        patch.setattr("behemoth.study.work.run.divided_memory", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_study(study, place)
         assert {file.name for file in place.iterdir()} == {".lock", ".workers.lock"}
@@ -147,18 +148,6 @@ def test_a_directory_of_something_else_is_refused(tiny, finished, tmp_path):
     with pytest.raises(ArgumentError, match="the study 'tiny' and not 'other'"):
         run_study(other, finished[0])
     assert (tmp_path / "thing").read_text() == "x"
-
-
-def test_estimates(tiny, finished):
-    study = Study.parse(tiny)
-    found = estimate(study, workers=2)
-    assert (found.models, found.plans, found.trials, found.workers) == (2, 4, 8, 2)
-    assert found.tokens == 2 * 5 * 4 * 32
-    assert found.edits == 8 * 4 and found.steps == 2 * 4 * (3 + 3 + 2 + 2)
-    assert found.labels["ascent"] == 2 and found.seconds > 0
-    whole = Study.parse((finished[0] / "study.toml").read_text())
-    again = estimate(whole, finished[0])
-    assert (again.models_done, again.trials_done, again.tokens, again.edits) == (2, 8, 0, 0)
 
 
 def test_a_failure_is_not_written_over_what_another_part_has_made(finished, tiny):

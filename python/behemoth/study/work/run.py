@@ -10,29 +10,21 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
 
-from behemoth._gen import FORMAT_VERSION
 from behemoth.study.directory import StudyDirectory
-from behemoth.study.file.axes import pooled_beforehand
-from behemoth.study.file.expand import Expansion
-from behemoth.study.file.grid import grid_axes
 from behemoth.study.file.spec import Study, read_study
-from behemoth.study.file.with_settings import with_settings
 from behemoth.study.results import Failure, Results
-from behemoth.study.saturation import facts_per_object, load_of
 from behemoth.study.tuned import tuned_here, tuned_text
-from behemoth.support.checks import flag, is_url, part_of, path_of, whole_number
+from behemoth.support.checks import flag, is_url, path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.progress import ProgressLike
 
-from .cost import START
-from .engine import Engine, check_sizes
-from .memory_budget import Shares, shares_of
+from .engine import Engine
+from .memory_budget import Shares
+from .prepare import check_run, divided_memory, expanded
 from .record import record_of
 from .schedule import Status, Work
 
-__all__ = ["Estimate", "Status", "StudyResult", "estimate", "run_study"]
-
-ENGINES = ("local", "ray")
+__all__ = ["Status", "StudyResult", "run_study", "study"]
 
 
 @dataclass(frozen=True)
@@ -72,69 +64,6 @@ class StudyResult:
     seconds: float
     working_seconds: float
     tuned_here: list[str]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Estimate of what a study would do, as printed by ``--dry-run``.
-
-    Attributes
-    ----------
-    name, question : str
-    models, plans, trials : int
-        Number of each; all trials of a model or plan share it.
-    twins : int
-        Number of the models that other models are compared with: trained in the same way, without
-        the plan's facts.
-    models_done, trials_done : int
-        Number of models and trials that are already finished.
-    tokens : int
-        Training tokens of the models that are not finished.
-    edits : int
-        Edits of the trials that are not finished.
-    steps : int
-        Maximum number of steps of these edits together.
-    seconds : float
-        Estimated duration with `workers` workers.
-    workers : int
-    memory : int or None
-        Estimated peak memory of a worker in bytes; None if nothing is left to do, and on a GPU.
-    labels : dict of str to int
-        Number of trials by label of the method.
-    grid : dict of str to list
-        Values of the study's grid by dotted name, such as ``{"world.seed": [0, 1]}``; of several
-        grids together.
-    pooled : dict of str to list
-        Those of its axes that no table of the report separates: see `Results.pooled`.
-    tuned_here : list of str
-        Labels of the methods that were tuned on a world of the study: see `behemoth.study.tuned`.
-    facts : list of int
-        Numbers of facts of the worlds, each number once.
-    loads, facts_per_object : list of float
-        Values of the models, each once: see `behemoth.study.saturation`.
-    """
-
-    name: str
-    question: str
-    models: int
-    twins: int
-    plans: int
-    trials: int
-    models_done: int
-    trials_done: int
-    tokens: int
-    edits: int
-    steps: int
-    seconds: float
-    workers: int
-    memory: int | None
-    labels: dict[str, int]
-    grid: dict[str, list[Any]]
-    pooled: dict[str, list[Any]]
-    tuned_here: list[str]
-    facts: list[int]
-    loads: list[float]
-    facts_per_object: list[float]
 
 
 def study(
@@ -273,13 +202,13 @@ def run_study(
     """
     with renamed(source="study"):
         definition = study if isinstance(study, Study) else read_study(study)
-    _check(engine, workers, threads, part, memory)
+    check_run(engine, workers, threads, part, memory)
     if is_url(out):
         return _run_in_store(definition, str(out), engine, workers, threads, part, memory, progress)
     from .local import wait_for_workers
 
     directory = StudyDirectory(path_of("out", out))
-    definition, expansion, threads = _expanded(definition, directory, threads)
+    definition, expansion, threads = expanded(definition, directory, threads)
     new = not directory.path.exists()
     directory.path.mkdir(parents=True, exist_ok=True)
     # Parts share a directory; a unit of two parts is carried out by one, and the other waits.
@@ -288,7 +217,7 @@ def run_study(
             wait_for_workers(directory.path)  # they still hold memory
         work = Work(directory, expansion.part(*part), progress)
         try:  # before anything is written: a study that does not fit into memory is refused
-            shares = _shares(work, workers, threads, memory) if engine == "local" else None
+            shares = divided_memory(work, workers, threads, memory) if engine == "local" else None
         except ArgumentError:
             if new and part[1] == 1:
                 for name in (".lock", ".workers.lock"):
@@ -349,9 +278,9 @@ def _run_in_store(
         return replace(result, out=url)
     with part_in_store("out", url, study.name, part, progress=progress) as staged:
         directory = StudyDirectory(staged.path)
-        study, expansion, threads = _expanded(study, directory, threads)
+        study, expansion, threads = expanded(study, directory, threads)
         # Before the store knows of the part, which others would then take for one at work.
-        _shares(Work(directory, expansion.part(*part), None), workers, threads, memory)
+        divided_memory(Work(directory, expansion.part(*part), None), workers, threads, memory)
         directory.begin(study.text, record_of(study, expansion, threads, directory))
         staged.begin(*expansion.units_of(*part))
         result = run_study(
@@ -364,132 +293,6 @@ def _run_in_store(
             progress=progress,
         )
     return replace(result, out=url)
-
-
-def _expanded(
-    study: Study, directory: StudyDirectory | None, threads: int | None
-) -> tuple[Study, Expansion, int]:
-    """Return a study in the version and with the threads that its directory was started with.
-
-    Its text has the settings of files written into it, as its directory keeps it.
-    """
-    begun = None
-    if directory is not None:
-        directory.check(study.name)
-        if (directory.path / "study.json").is_file():
-            begun = directory.read()
-    if threads is None:
-        threads = 1 if begun is None else begun.threads
-    if study.format_version is None:  # the file of the study may name one
-        version = FORMAT_VERSION if begun is None else begun.corpus_version
-        study = replace(study, format_version=version)
-    study = replace(study, text=with_settings(study.text, study.directory))
-    return study, study.expand(threads), threads
-
-
-def estimate(
-    study: Study,
-    out: str | PathLike[str] | None = None,
-    *,
-    engine: Literal["local", "ray"] = "local",
-    workers: int | None = None,
-    threads: int | None = None,
-    part: tuple[int, int] = (0, 1),
-    memory: int | None = None,
-) -> Estimate:
-    """Estimate what `run_study` would do, without doing it.
-
-    Parameters
-    ----------
-    study : Study
-    out, engine, workers, threads, part
-        See `run_study`; without `out` nothing counts as finished. The time is that of workers on
-        this machine.
-    memory : int, optional
-        See `run_study`; by default nothing is refused, whatever the machine has free.
-
-    Raises
-    ------
-    ArgumentError
-        As in `run_study`.
-    """
-    _check(engine, workers, threads, part, memory)
-    directory = None if out is None else StudyDirectory(out)
-    study, expansion, threads = _expanded(study, directory, threads)
-    axes, tuned = grid_axes(study.points), tuned_here(expansion)
-    pooled = pooled_beforehand(list(axes), expansion)
-    expansion = expansion.part(*part)
-    work = Work(directory, expansion, None)
-    costs = work.costs
-    units = [*work.models, *work.trials]
-    models = [costs.model(unit) for unit in work.models.values()]
-    trials = [costs.trial(unit, expansion.models[unit.model]) for unit in work.trials.values()]
-    labels: dict[str, int] = {}
-    for trial in expansion.trials:
-        labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
-    worlds = [(costs.corpus(unit), unit.config.size) for unit in expansion.models.values()]
-    shares = _shares(work, workers, threads, memory, limited=False)
-    count = shares.workers
-    return Estimate(
-        name=study.name,
-        question=study.question,
-        models=len(expansion.models),
-        twins=len({trial.twin for trial in expansion.trials if trial.twin is not None}),
-        plans=len(expansion.plans),
-        trials=len(expansion.trials),
-        models_done=len(expansion.models) - len(work.models),
-        trials_done=len(expansion.trials) - len(work.trials),
-        tokens=sum(cost.tokens for cost in models),
-        edits=sum(cost.edits for cost in trials),
-        steps=sum(cost.edits * cost.steps for cost in trials),
-        seconds=sum(cost.seconds for cost in [*models, *trials]) / count + START * bool(units),
-        workers=count,
-        memory=shares.worker_peak,
-        labels=labels,
-        grid=axes,
-        pooled=pooled,
-        tuned_here=tuned,
-        facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
-        loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
-        facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in worlds}),
-    )
-
-
-def _check(
-    engine: str,
-    workers: int | None,
-    threads: int | None,
-    part: tuple[int, int],
-    memory: int | None,
-) -> None:
-    part_of(part)
-    if engine not in ENGINES:
-        raise ArgumentError.unknown("engine", engine, ENGINES)
-    check_sizes(workers, threads)
-    if memory is not None:
-        whole_number("memory", memory, 1)
-        if engine != "local":
-            allowed = "only with the local engine: tasks of a cluster see what their node has free"
-            raise ArgumentError("memory", memory, allowed)
-
-
-def _shares(
-    work: Work,
-    workers: int | None,
-    threads: int,
-    memory: int | None,
-    *,
-    limited: bool = True,
-) -> Shares:
-    """Divide the memory and determine the number of workers."""
-    from behemoth.support.provenance import cores
-
-    from .local import gpus
-
-    usual = workers or gpus() or max(1, cores() // threads)
-    if limited:  # a dry run tells of the machine, also where there are fewer units
-        usual = min(usual, max(1, len(work.models), len(work.trials)))
-    return shares_of(work, usual, memory, given=workers, limited=limited)
 
 
 def _engine(
