@@ -92,7 +92,7 @@ def inspect(
     >>> bh.inspect("run").status
     'finished'
     """
-    from behemoth.corpus.source import MANIFEST
+    from behemoth.corpus.manifest import MANIFEST
     from behemoth.train.inspection import inspect_run, is_run
 
     samples = whole_number("samples", samples)

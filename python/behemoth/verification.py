@@ -72,7 +72,7 @@ def verify(
             return replace(stored, directory=fspath(directory))
     else:
         place = path_of("directory", directory, _ALLOWED)
-    from behemoth.corpus.source import MANIFEST
+    from behemoth.corpus.manifest import MANIFEST
     from behemoth.export.inspection import RECORD as EXPORT
 
     if not any((place / record).is_file() for record in (*_KINDS, EXPORT, MANIFEST)):

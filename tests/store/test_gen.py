@@ -10,7 +10,7 @@ import pytest
 
 import behemoth as bh
 from behemoth.corpus import stored as stored_corpora
-from behemoth.corpus.source import MANIFEST
+from behemoth.corpus.manifest import MANIFEST
 from behemoth.store import place as places
 from behemoth.store.ledger import Entry, Ledger
 

@@ -30,11 +30,12 @@ from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
 from .lettering import Lettering, lettering_of
+from .manifest import read_manifest
 from .mixture import Filler, Insert, Scheduled
 from .native import native_corpus, split_exposures
 from .objects import ObjectTokens
 from .shards import open_shard
-from .source import read_manifest, read_source
+from .source import read_source
 from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template
 from .tokens import END_OF_DOCUMENT
 from .twins import exchanged, remade, without_insert

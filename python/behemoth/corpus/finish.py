@@ -9,7 +9,8 @@ from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import ProgressLike
 
-from .source import MANIFEST, read_source
+from .manifest import MANIFEST
+from .source import read_source
 from .spec import PROBED_FACTS
 from .sums import read_corpus_sums
 from .write import Written, write

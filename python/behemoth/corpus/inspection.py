@@ -18,7 +18,7 @@ from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
 
 from .corpus import Corpus
-from .source import MANIFEST, SUMS
+from .manifest import MANIFEST, SUMS
 from .tokenizer import earlier_tokenizer_files
 
 

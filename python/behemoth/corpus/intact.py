@@ -12,8 +12,8 @@ from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 
+from .manifest import MANIFEST
 from .shards import shard_file
-from .source import MANIFEST
 from .sums import read_corpus_sums
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from behemoth.support.checks import check_permission, path_of
 from behemoth.support.digests import FILES
 from behemoth.support.errors import ArgumentError
 
+from .manifest import EXPOSURES_FILE, TABLE_FILE
 from .names import KINDS, NAMES_DIRECTORY
-from .source import EXPOSURES_FILE, TABLE_FILE
 
 __all__ = ["Origin", "check_target"]
 

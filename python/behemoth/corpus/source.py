@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,14 +15,22 @@ from numpy.typing import NDArray
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found, is_url
-from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
 from behemoth.support.kinds import as_grammar, is_grammar
-from behemoth.support.text import listed_text, toml_text
+from behemoth.support.text import toml_text
 from behemoth.support.toml import no_toml, read_toml
 
 from .background import BACKGROUND_FILE, read_background
-from .shards import shard_file
+from .manifest import (
+    EXPOSURES_FILE,
+    GRAMMAR_FILE,
+    MANIFEST,
+    SUMS,
+    TABLE_FILE,
+    TOKENIZER_DIRECTORY,
+    read_manifest,
+    versions_text,
+)
 from .tokens import END_OF_DOCUMENT
 
 if TYPE_CHECKING:
@@ -34,12 +41,6 @@ if TYPE_CHECKING:
     from .names import Names
     from .world import World
 
-MANIFEST = "manifest.json"
-SUMS = "sums.json"
-TABLE_FILE = "table.parquet"
-EXPOSURES_FILE = "exposures.parquet"
-GRAMMAR_FILE = "grammar.toml"
-TOKENIZER_DIRECTORY = "tokenizer"
 WORDS = "words-v1"
 """Name of the tokenizer of a grammar's own words in a spec."""
 _ALLOWED = "a spec TOML, a spec directory or a corpus directory"
@@ -452,66 +453,9 @@ def read_source(path: str | PathLike[str]) -> Source:
             raise ArgumentError(key, toml_text(value), "a table")
     version = spec.get("format_version")
     if version is not None and (type(version) is not int or version not in FORMAT_VERSIONS):
-        raise ArgumentError("format_version", toml_text(version), _versions())
+        raise ArgumentError("format_version", toml_text(version), versions_text())
     corpus = spec.get("corpus", {})
     if "grammar" in spec:  # as people write it; normalised specs have it in [corpus]
         corpus = {**corpus, "grammar": spec["grammar"]}
     told = frozenset((table, key) for table in _SPEC_TABLES for key in spec.get(table, {}))
     return Source(spec.get("world", {}), corpus, file.parent, None, version, fspath(file), told)
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """Read the manifest of a corpus directory.
-
-    Raises
-    ------
-    ArgumentError
-        When the manifest is missing.
-    CorpusError
-        When it cannot be read, or has an unsupported format version.
-    """
-    file = directory / MANIFEST
-    if not file.is_file():
-        raise ArgumentError(
-            "directory", as_found(directory), "a corpus directory (with manifest.json)"
-        )
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        version = manifest["format_version"]
-        tables = [manifest["spec"]["world"], manifest["spec"]["corpus"]]
-        # Only the usual shard names are accepted: others might lead out of the directory.
-        files = [shard["file"] for shard in manifest["shards"]]
-        sound = (
-            all(isinstance(table, dict) for table in tables)
-            and files == [shard_file(number) for number in range(len(files))]
-            and isinstance(manifest["spec_hash"], str)
-            and isinstance(manifest["behemoth"], str)
-            and isinstance(manifest["complete"], bool)
-            # Shards have no sizes until the corpus is complete.
-            and all(type(shard["bytes"]) is type(shard["tokens"]) is int
-                    for shard in manifest["shards"] if manifest["complete"])
-        )  # fmt: skip
-        if not sound:
-            raise ValueError
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise no_record(file, "manifest of a corpus") from None
-    if version not in FORMAT_VERSIONS:
-        raise CorpusError(
-            f"{fspath(file)}: format version {version}, and this version of behemoth reads "
-            f"and writes {_versions()}"
-        )
-    return manifest
-
-
-def _versions() -> str:
-    return listed_text(FORMAT_VERSIONS)
-
-
-def spec_hash_of(directory: Path) -> str | None:
-    """Return the spec hash of the corpus in a directory, of whatever version, or None."""
-    try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        known = isinstance(manifest["format_version"], int)
-        return str(manifest["spec_hash"]) if known else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -34,8 +34,9 @@ from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 from behemoth.support.toml import read_toml
 
+from .manifest import MANIFEST, SUMS, spec_hash_of
 from .shards import SHARDS, shard_file, shard_record
-from .source import MANIFEST, SUMS, read_source, spec_hash_of
+from .source import read_source
 from .spec import PROBED_FACTS
 from .sums import CORPUS, write_corpus_sums
 from .write import Written, check_written, write_companions

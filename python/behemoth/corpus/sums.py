@@ -10,7 +10,7 @@ from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind
 
 from .background import BACKGROUND_FILE
-from .source import EXPOSURES_FILE, GRAMMAR_FILE, MANIFEST, SUMS, TABLE_FILE, read_manifest
+from .manifest import EXPOSURES_FILE, GRAMMAR_FILE, MANIFEST, SUMS, TABLE_FILE, read_manifest
 from .tokenizer import FILES
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from behemoth.support.locks import lock_folder
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import Kind, check_kind, is_under_way, recover, succession
 
-from .source import TABLE_FILE, read_source
+from .manifest import TABLE_FILE
+from .source import read_source
 
 if TYPE_CHECKING:
     import polars as pl

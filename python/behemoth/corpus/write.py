@@ -42,15 +42,15 @@ from behemoth.support.text import bytes_text
 
 from .background import BACKGROUND_FILE
 from .corpus import Corpus
-from .source import (
+from .manifest import (
     EXPOSURES_FILE,
     GRAMMAR_FILE,
     MANIFEST,
     TABLE_FILE,
     TOKENIZER_DIRECTORY,
-    read_source,
     spec_hash_of,
 )
+from .source import read_source
 from .spec import PROBED_FACTS
 from .sums import CORPUS, read_corpus_sums, write_corpus_sums
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from behemoth.corpus.background import BACKGROUND_FILE
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
+from behemoth.corpus.manifest import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError

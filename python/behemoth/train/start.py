@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from os import PathLike, fspath
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.source import MANIFEST
+from behemoth.corpus.manifest import MANIFEST
 from behemoth.store.source import at_hand
 from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed

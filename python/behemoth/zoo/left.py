@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from behemoth.corpus.inspection import verify as verify_corpus
-from behemoth.corpus.source import SUMS
+from behemoth.corpus.manifest import SUMS
 from behemoth.support.digests import Checked
 from behemoth.support.errors import CorpusError
 from behemoth.train.run import read_record

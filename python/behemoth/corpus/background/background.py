@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from behemoth import _gen
+from behemoth.corpus.manifest import MANIFEST, read_manifest
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
@@ -79,8 +80,6 @@ class Background:
 
     def _manifest(self) -> dict[str, Any] | None:
         """Return the manifest of a corpus directory; None for other files."""
-        from behemoth.corpus.source import MANIFEST, read_manifest  # which reads backgrounds
-
         file = self.path / MANIFEST
         if not file.is_file():
             return None
@@ -212,8 +211,6 @@ def _noted_place(file: Path, tokens: Any) -> str:
 
     A project that was moved, or fetched, has it beside the directory.
     """
-    from behemoth.corpus.source import MANIFEST  # which reads backgrounds
-
     noted, directory = Path(_noted_path(file)), file.parent
     for place in (noted, directory.absolute().parent / noted.name):
         if found(place).exists():
