@@ -8,7 +8,10 @@ from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError, Corpus, Grammar, Questions, World, plan, recall
 from behemoth.corpus.roles import END, OBJECT, SUBJECT
+from behemoth.corpus.text_tokenizer import read_tokenizer
+from behemoth.corpus.tokenizer_training import train_tokenizer
 from behemoth.evaluate.prompted import Prompted, unwanted_words
+from behemoth.evaluate.scores import _contains
 from behemoth.model.build import build_model
 from behemoth.model.labels import IGNORED
 from behemoth.model.sizes import find_size
@@ -52,7 +55,7 @@ def test_the_tokens_of_an_object_are_its_name(text):
 def test_an_answer_ends_where_the_longest_name_does(text):
     words = words_of(text)
     cities = text.object_tokens(1)
-    name, more = cities.of(7), text.tokens(0, 1)[:3].tolist()
+    name, more = cities.of(7), text.tokens(0, 1)[1:4].tolist()  # within a sentence
     rows = [name + more, more + name, name]
     width = max(map(len, rows))
     tokens = np.array([row + [0] * (width - len(row)) for row in rows])
@@ -229,3 +232,61 @@ def test_evaluations_and_recall_write_one_text(text):
     asked = Prompted.of(text, own.probes, unwanted_words(own, text))
     tokens = text.tokens(0, 12).tolist()
     assert asked.text(tokens) == text.decode(tokens)
+
+
+@pytest.fixture(scope="module")
+def in_pieces(tmp_path_factory):
+    """A corpus with a tokenizer that splits most names, their words, the tokenizer, its place."""
+    place = tmp_path_factory.mktemp("pieces") / "bpe"
+    train_tokenizer("bios-en", place, vocabulary=500, documents=200)
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(grammar.world(40, seed=1), exposures=4, grammar=grammar, tokenizer=place)
+    return corpus, words_of(corpus), read_tokenizer(place), place
+
+
+@pytest.mark.parametrize(
+    ("rest", "ends"),
+    [("", True), (".", True), (", and", True), (" also", True), ("'s", True), ("-", True),
+     ("ooters.", False), ("1", False), ("é.", False)],
+)  # fmt: skip
+def test_a_name_that_goes_on_within_its_word_is_not_said(in_pieces, rest, ends):
+    corpus, words, tokenizer, _ = in_pieces
+    cities = corpus.object_tokens(1)
+    names = corpus.grammar.objects(1, range(len(cities.lengths)))
+    chosen = next(number for number, name in enumerate(names) if name.isalpha())
+    name = cities.of(chosen)
+    more = tokenizer.encode([rest])[0].ids
+    line = np.array([[*name, *more]], np.int64)
+    given = line, np.array([line.size]), np.zeros(1, np.bool_), np.ones(1, np.uint32)
+    made, finished = words.settled(*given)
+    assert corpus.decode(line[0]).strip() == names[chosen] + rest
+    assert (made.tolist(), finished.tolist()) == ([len(name) if ends else line.size], [ends])
+    # An edit's object counts as leaked by the same rule.
+    assert _contains([*more, *name, *more], name, words) is ends
+
+
+def test_a_shorter_name_may_end_where_a_longer_one_goes_on(in_pieces):
+    _, _, tokenizer, place = in_pieces
+    long = Grammar(
+        "towns",
+        'name = "towns"\nlanguage = "en"\nabout = "Towns."\n[lists]\nfirst = ["Ada", "Bo"]\n'
+        'town = ["York", "York Bay"]\n[subject]\nname = "{first}"\n[relations.home]\n'
+        'name = "home"\nobjects = "{town}"\nstatements = ["{subject} lives in {object}."]\n',
+    )
+    towns = Corpus(long.world(2), exposures=1, grammar=long, tokenizer=place)
+    words = words_of(towns)
+    relation = np.zeros(1, np.uint32)
+    for said, length in (("York Bay.", 1), ("York Bayou.", 0)):
+        line = tokenizer.encode([said])[0].ids
+        made, finished = words.settled(
+            np.array([line], np.int64), np.array([len(line)]), np.zeros(1, np.bool_), relation
+        )
+        assert finished.all() and made[0] == len(towns.object_tokens(0).of(length))
+
+
+def test_a_grammar_may_write_letters_after_its_objects():
+    grammar = Grammar.named("bios-en")
+    assert grammar.objects_end_words
+    endings = grammar.source.replace("in {object}.", "in {object}town.", 1)
+    assert endings != grammar.source
+    assert not Grammar("endings", endings).objects_end_words

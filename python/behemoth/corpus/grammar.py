@@ -142,6 +142,16 @@ class Grammar:
         """
         return json.loads(self._lexicon.facts)
 
+    @cached_property
+    def objects_end_words(self) -> bool:
+        """Whether no sentence writes a letter or digit right after an object.
+
+        One may in a language without spaces, or with endings.
+        """
+        keys = (relation["key"] for relation in self.facts["relations"])
+        holes = "|".join(map(re.escape, ["object", *keys]))
+        return re.search(rf"\{{(?:{holes})\}}[^\W_]", self.source) is None
+
     @property
     def name(self) -> str:
         """The name in the grammar's text."""

@@ -6,6 +6,7 @@ the tokenizer's tokens of its name after a space, and are looked up.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,11 @@ class ObjectTokens:
         """The first tokens of objects, each once, in ascending order."""
         return np.unique(self.flat[self._starts]).astype(np.int64)
 
-    def longest(self, tokens: list[int]) -> int:
-        """Return the length of the longest object that is a prefix of `tokens`; 0 if none is."""
+    def prefixes(self, tokens: list[int]) -> Iterator[int]:
+        """Yield the lengths of the objects that `tokens` begins with, the longest first."""
         known = self.numbers
         most = min(len(tokens), int(self.lengths.max()))
-        return next((n for n in range(most, 0, -1) if tuple(tokens[:n]) in known), 0)
+        return (n for n in range(most, 0, -1) if tuple(tokens[:n]) in known)
 
 
 def _example(corpus: Corpus, relation: int) -> NDArray[np.uint64]:

@@ -120,8 +120,10 @@ def evaluate(
           thousandth; else null).
         - rank: rank of the true object among those of its relation, by its first token or by its
           complete name; 1 is best, ties count against it; null for refusals.
-        - generated: greedy, up to "." or the end. exact_match, old_match, new_match: whether it is
-          exactly the true, old, new answer (no partial credit). valid_object: whether it is an
+        - generated: greedy, up to "." or the end; with a grammar up to the end, and no more tokens
+          than one beyond the longest object. exact_match, old_match, new_match: whether it is
+          exactly the true, old, new answer (no partial credit); with a grammar, whether that is the
+          longest object that it begins with, and a word ends there. valid_object: whether it is an
           object of the relation. leaked: whether it contains the edit's new object although that is
           not the answer; null without such an object.
         - extraction_strength: of the old answer (Wang et al., 2024).

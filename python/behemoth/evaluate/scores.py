@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.stack import StackedDeltas
+    from behemoth.recall.words import Words
 
     from .unedited import Unedited
 
@@ -416,7 +417,7 @@ def _judge_generated(
     ):
         said = line[:length]
         scores.generated[row] = asked.text(said)
-        scores.leaked[row] = _contains(said, asked.targets[probe])
+        scores.leaked[row] = _contains(said, asked.targets[probe], asked.words)
 
 
 def _generated(
@@ -430,8 +431,9 @@ def _generated(
     return said, *asked.words.settled(decoded.tokens, made, finished, asked.relation[own])
 
 
-def _contains(said: list[int], word: list[int]) -> bool:
+def _contains(said: list[int], word: list[int], words: Words) -> bool:
     size = len(word)
     return size > 0 and any(
-        said[place : place + size] == word for place in range(len(said) - size + 1)
+        said[place : place + size] == word and words.ends_at(said, place + size)
+        for place in range(len(said) - size + 1)
     )

@@ -5,7 +5,8 @@ document, is the object's word and nothing else (for a question: the marker and 
 is no partial credit. Only the fillers that the repeats grammar writes after an object (copies of
 the filler before its marker) are removed before the comparison. With a text grammar a sentence may
 continue after its object in many ways; there a probe is right if the longest object name that the
-continuation begins with is that of the right object.
+continuation begins with is that of the right object, and its last word ends there ("Colombooters"
+is not "Colombo"), unless the grammar writes letters right after objects itself.
 """
 
 from __future__ import annotations

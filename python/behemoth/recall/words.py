@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,6 +62,10 @@ class Words(Protocol):
         relations: NDArray[np.uint32],
     ) -> NDArray[np.bool_]:
         """Return whether a row's first `lengths` tokens are a word, after `marker` if `marked`."""
+        ...
+
+    def ends_at(self, line: list[int], length: int) -> bool:
+        """Return whether a word ends after so many tokens of a line."""
         ...
 
 
@@ -153,17 +158,26 @@ class TemplateWords:
             found[chosen] &= fits & (value < self._objects[relation])
         return found
 
+    def ends_at(self, line: list[int], length: int) -> bool:
+        """Return True: each token is a digit or a word of its own."""
+        return True
+
 
 class TextWords:
     """Names in the tokens of a tokenizer.
 
     A sentence may continue after its object in many ways, so an answer is judged by its beginning:
-    it ends with the longest object name that it begins with, or with a refusal.
+    it ends with the longest object name that it begins with, or with a refusal. Unless the grammar
+    itself writes letters right after an object, the name must end a word: a model that says
+    "Colombooters" has not said "Colombo".
     """
 
     def __init__(self, corpus: Corpus) -> None:
         self._objects = corpus.object_tokens
-        self._refusals = refusal_answers(corpus)
+        self._refusals = sorted(refusal_answers(corpus), key=len, reverse=True)
+        self._text = text_of(corpus)
+        assert corpus.grammar is not None
+        self._ends_words = corpus.grammar.objects_end_words
         self.stop = frozenset({corpus.end_of_document})
         table = corpus.world.relation_table
         self.single = np.array([self._is_single(row["relation"]) for row in table])
@@ -197,21 +211,27 @@ class TextWords:
         relations: NDArray[np.uint32],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """End answers after a name or a refusal; others keep their length and are incomplete."""
+        rows = zip(relations.tolist(), tokens.tolist(), lengths.tolist(), strict=True)
         found = np.array(
-            [
-                self._objects(relation).longest(line[:length]) or self._refused(line[:length])
-                for relation, line, length in zip(
-                    relations.tolist(), tokens.tolist(), lengths.tolist(), strict=True
-                )
-            ],
-            np.int64,
+            [self._answered(relation, line[:length]) for relation, line, length in rows], np.int64
         )
         return np.where(found > 0, found, lengths), found > 0
 
-    def _refused(self, line: list[int]) -> int:
-        """Return the length of the longest refusal that a line begins with, or 0."""
-        own = (len(t) for t in self._refusals if tuple(line[: len(t)]) == t)
-        return max(own, default=0)
+    def _answered(self, relation: int, line: list[int]) -> int:
+        """Return the length of the longest name, else refusal, that a line begins with, or 0."""
+        refusals = (len(own) for own in self._refusals if tuple(line[: len(own)]) == own)
+        lengths = chain(self._objects(relation).prefixes(line), refusals)
+        return next((length for length in lengths if self.ends_at(line, length)), 0)
+
+    def ends_at(self, line: list[int], length: int) -> bool:
+        """Return whether a word ends after so many tokens of a line.
+
+        The line is decoded as a whole, since a token may hold a part of a letter.
+        """
+        if not self._ends_words or length == len(line):
+            return True
+        rest = self._text(line).removeprefix(self._text(line[:length]))
+        return not rest[:1].isalnum()
 
     def valid(
         self,
