@@ -71,6 +71,57 @@ def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(run_of, edite
     assert Bench.open(edited, None, most).twin is not None, "without a plan there is no such fact"
 
 
+def test_a_twin_has_not_started_from_a_model_that_learned_the_facts(run_of, edited_run, tmp_path):
+    run, _, plan, edited = edited_run
+    corpus = bh.load(run).corpus
+    facts = plan.edits["fact"].to_list()
+    clean = corpus.without(facts)
+    twin = run_of(tmp_path / "twin", clean, 2)
+
+    def opened(*start):
+        specs = [one.spec for one in start]
+        replace(read_record(twin), start_corpora=specs).write(twin)
+        return Bench.open(edited, plan, twin).twin
+
+    def refused(place, count):
+        with pytest.raises(ArgumentError) as error:
+            Bench.open(edited, plan, place)
+        assert str(error.value) == (
+            f"argument 'twin': got {place}, whose start has read {count} of the 6 facts of the "
+            "plan, allowed: a run without a start (--from), or from a model that has not read "
+            "these facts"
+        )
+
+    assert opened() and opened(clean, Corpus(World(90, 3, 10, seed=1)))
+    with pytest.raises(ArgumentError):
+        opened(clean, corpus)  # what its start had started from
+    refused(twin, 6)
+    with pytest.raises(ArgumentError):
+        opened(corpus.without(facts[1:]), corpus.without(facts[:-1]))
+    refused(twin, 2)
+    assert Bench.open(edited, None, twin).twin is not None
+    # An edit by retrain starts from where the run started.
+    on = run_of(tmp_path / "on", corpus, 1)
+    replace(read_record(on), start_corpora=[corpus.spec]).write(on)
+    retrained = shutil.copytree(edited, tmp_path / "retrained")
+    record = json.loads((retrained / "edit.json").read_text())
+    record |= {"method": "retrain", "run": str(on)}
+    del record[SEAL]
+    (retrained / "edit.json").write_bytes(as_json(sealed(record)))
+    refused(retrained, 6)
+
+
+def test_a_start_of_which_only_the_world_is_known_is_told(run_of, edited_run, tmp_path, caplog):
+    run, _, plan, edited = edited_run
+    corpus = bh.load(run).corpus
+    twin = run_of(tmp_path / "twin", corpus.without(plan.edits["fact"]), 2)
+    array = Corpus(corpus.world, exposures=np.arange(270) % 3)
+    replace(read_record(twin), start_corpora=[array.spec]).write(twin)
+    assert Bench.open(edited, plan, twin).twin is not None
+    told = f"{twin}: its start has read facts of this world, and which of them is not recorded"
+    assert caplog.messages == [told]
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_damaged_twin_is_refused_before_any_measure(edited_run, tmp_path, name):
     run, twin, plan, _ = edited_run

@@ -21,7 +21,7 @@ from behemoth.evaluate.suites.score import Reading
 from behemoth.support.digests import unchecked
 from behemoth.support.locks import lock
 from behemoth.train.errors import TrainError
-from behemoth.train.run import world_id
+from behemoth.train.run import read_record, world_id
 from behemoth.tune import tune
 from behemoth.tune.asked import twin_config
 from behemoth.tune.choose import _why_undecided
@@ -199,6 +199,9 @@ def test_a_twin_serves_all_tunings_with_its_plan(ran, tmp_path):
         tune("rmu", ran, tmp_path / "other", **few)
     with pytest.raises(ArgumentError, match="first/twin, trained on another corpus, allowed: a "):
         tune("npo", ran, tmp_path / "t", **few, seed=1, twin=twin)
+    replace(read_record(twin), start_corpora=[bh.load(ran).corpus.spec]).write(twin)
+    with pytest.raises(ArgumentError, match=r"'twin': got .*first/twin, whose start has read \d+ "):
+        tune("npo", ran, tmp_path / "t", **few, twin=twin)
 
 
 def test_facts_of_a_plan_are_left_alone(ran, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,9 +13,12 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.train.model_source import read_config
-from behemoth.train.run import read_model_source, world_id
+from behemoth.train.run import Run, read_model_source, world_id
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
     from behemoth.train.model_source import ModelSource
 
 __all__ = [
-    "check_plan", "check_shape", "check_twin", "deltas_made", "failed_edits", "is_edit",
-    "open_source",
+    "check_plan", "check_shape", "check_start", "check_twin", "deltas_made", "failed_edits",
+    "is_edit", "open_source",
 ]  # fmt: skip
 
 
@@ -80,16 +84,18 @@ def check_plan(plan: EditPlan, run: ModelSource, edit: EditRecord | None) -> Non
 
 
 def check_twin(
-    path: Path, twin: Corpus, edit: EditRecord | None, corpus: Corpus, plan: EditPlan | None
+    path: Path, source: ModelSource, edit: EditRecord | None, corpus: Corpus, plan: EditPlan | None
 ) -> None:
     """Refuse a twin of another world, or one that learned the facts that a plan edits.
+
+    It learned them from its corpus, or from one that the model which it started from had read.
 
     Parameters
     ----------
     path : Path
         Directory of the twin, for errors.
-    twin : Corpus
-        Corpus of the twin, or of the run that its edit was made on.
+    source : ModelSource
+        The twin, or the run that its edit was made on.
     edit : EditRecord, optional
         Edit that made the twin.
     corpus : Corpus
@@ -101,6 +107,7 @@ def check_twin(
     ------
     ArgumentError
     """
+    twin = source.corpus
     if world_id(twin) != world_id(corpus):
         raise ArgumentError("twin", f"{path}, of another world", "a twin of the run")
     # The same world in another grammar has other tokens.
@@ -118,6 +125,42 @@ def check_twin(
             "twin",
             f"{path}, whose corpus writes {learned:,} of the {len(plan):,} facts of the plan",
             "a run on a corpus without these facts, or with other objects for them",
+        )
+    if plan is not None:
+        check_start(path, source, corpus, plan)
+
+
+def check_start(path: Path, source: ModelSource, corpus: Corpus, plan: EditPlan) -> None:
+    """Refuse a twin that started from a model known to have read the facts that a plan edits.
+
+    Parameters
+    ----------
+    path, source, corpus, plan
+        See `check_twin`.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    from behemoth.train.started import objects_read  # loads numpy
+
+    if not isinstance(source, Run):
+        return
+    read = set[int]()
+    facts, objects = _edited(corpus, plan)
+    for there in objects_read(source.record.start_corpora, corpus, facts):
+        if there is None:
+            logging.getLogger(__name__).warning(
+                "%s: its start has read facts of this world, and which of them is not recorded",
+                path,
+            )
+        else:
+            read.update(facts[there == objects].tolist())
+    if read:
+        raise ArgumentError(
+            "twin",
+            f"{path}, whose start has read {len(read):,} of the {len(plan):,} facts of the plan",
+            "a run without a start (--from), or from a model that has not read these facts",
         )
 
 
@@ -161,11 +204,19 @@ def _lettering(corpus: Corpus) -> tuple[object, ...]:
 
 def _learned(twin: Corpus, corpus: Corpus, plan: EditPlan) -> int:
     """Return the number of edits whose facts a corpus writes with the objects that they had."""
-    facts = plan.edits["fact"].to_numpy()
-    objects, here = (one.world.facts_of(facts)["object"] for one in (twin, corpus))
+    from behemoth.train.started import objects_written  # loads numpy
+
+    facts, objects = _edited(corpus, plan)
+    return int((objects_written(twin, facts) == objects).sum())
+
+
+def _edited(corpus: Corpus, plan: EditPlan) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """Return the facts that edits change, [n], and the objects that they have, [n]."""
+    facts = plan.edits["fact"]
+    objects = corpus.world.facts_of(facts.to_numpy())["object"]
     # An edit to the object that the fact had already leaves nothing to override.
-    same = (objects == here) & (plan.edits["new_object"] != here).fill_null(True)
-    return int((same.to_numpy() & (twin.exposures(facts) > 0)).sum())
+    changed = (plan.edits["new_object"] != objects).fill_null(True)
+    return facts.filter(changed).to_numpy(), objects.filter(changed).to_numpy()
 
 
 def deltas_made(edit: EditRecord) -> dict[int | None, EditDelta]:

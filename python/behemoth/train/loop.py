@@ -44,6 +44,7 @@ from .result import TrainResult
 from .run import RunRecord, step_of
 from .schedule import learning_rate
 from .sharding import Whole
+from .started import corpora_of_start
 from .update import Updater
 
 # A loss does not recover once it is twice its first value and at least 2 nats above it. The second
@@ -394,6 +395,7 @@ class Loop:
             parameters_without_embedding=config.size.parameters,
             steps=self.steps,
             start_weights=start_weights(config),
+            start_corpora=corpora_of_start(config),
         )
 
     @contextmanager

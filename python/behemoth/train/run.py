@@ -86,6 +86,9 @@ class RunRecord:
     start_weights : str, optional
         BLAKE3 of the weights of the model in `start`, as they were when the run began; missing
         without a start, and in records of earlier versions.
+    start_corpora : list of dict, optional
+        Specs of the corpora that the model in `start` has read: see `corpora_of_start`. Missing if
+        they are not known, and in records of earlier versions.
     result : TrainResult, optional
         Result of a finished run.
     files : dict of str, optional
@@ -110,6 +113,7 @@ class RunRecord:
     parameters_without_embedding: int
     steps: int
     start_weights: str | None = None
+    start_corpora: list[dict[str, Any]] | None = None
     result: TrainResult | None = None
     files: dict[str, str] | None = None
 
@@ -137,9 +141,9 @@ class RunRecord:
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values for JSON, without start weights, result and files that are None."""
+        """Return the values for JSON, without those of the start, result and files if None."""
         values = asdict(self)
-        for name in ("start_weights", "result", "files"):
+        for name in ("start_weights", "start_corpora", "result", "files"):
             if values[name] is None:
                 del values[name]
         return values

@@ -21,6 +21,7 @@ from .errors import ElsewhereError, Interrupted, TrainError
 from .loop import Loop
 from .result import TrainResult
 from .run import RECORD, RunRecord
+from .started import warn_of_start
 
 __all__ = ["run"]
 
@@ -70,6 +71,7 @@ def run(
             machine.agreement.tell(vocabulary or 0)
             # Built before anything is written or set aside, so that a refusal changes nothing.
             whole = Loop(corpus, config, machine, directory, progress, memory, vocabulary)
+            warn_of_start(corpus, config)
             with directory.begun(replaces=replaces):
                 try:
                     result = whole.train()

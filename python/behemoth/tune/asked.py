@@ -16,6 +16,7 @@ from behemoth.edit.errors import MethodError
 from behemoth.edit.protocol import EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
+from behemoth.evaluate.source import check_start
 from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.model.device import find_device
 from behemoth.plan.compile import compile_plan
@@ -175,6 +176,7 @@ def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -
             f"{fspath(twin)}, trained on another corpus",
             "a run on the corpus of the tuned run without the facts that this plan edits",
         )
+    check_start(found.directory, found, run.corpus, plan)
     return found
 
 

@@ -30,8 +30,9 @@ class Retraining:
     """Retrain in the same way on the corpus in which the edits were always true.
 
     The twin corpus equals the run's token by token, except for the sentences of the edited facts,
-    which have the new object or are omitted. Seed, order, steps and schedule are the run's. If such
-    a run exists already, as the twins of a study do, it is reused.
+    which have the new object or are omitted. Seed, order, steps and schedule are the run's, and so
+    is the model that it started from, if any: training warns if that is known to have read the
+    facts. If such a run exists already, as the twins of a study do, it is reused.
 
     Attributes
     ----------

@@ -157,7 +157,7 @@ class Bench:
         device: torch.device | str | None,
     ) -> Bench:
         path, source, edit = open_source("twin", twin)
-        check_twin(path, source.corpus, edit, run.corpus, plan)
+        check_twin(path, source, edit, run.corpus, plan)
         check_shape(path, source, run)
         # Damage is refused here: the twin is loaded only by the first measure that needs it.
         source.check_files()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.results import Failure, Results
+from behemoth.study.started import start_text, twins_from
 from behemoth.study.tuned import tuned_here, tuned_text
 from behemoth.support.checks import flag, is_url, path_of
 from behemoth.support.errors import ArgumentError, renamed
@@ -227,6 +228,8 @@ def run_study(
         directory.begin(definition.text, record_of(definition, expansion, threads, directory))
         if tuned := tuned_here(expansion):
             logging.getLogger(__name__).warning("%s", tuned_text(tuned))
+        if (start := twins_from(expansion)) is not None:
+            logging.getLogger(__name__).warning("%s", start_text(start))
         ready = (trial.id for trial in expansion.trials if trial.id not in work.trials)
         before = sum(work.is_done("trial", name) for name in ready)  # of all parts
         began = time.perf_counter()

@@ -1,0 +1,90 @@
+"""A study says it if its twins start from a model that has read the facts."""
+
+import pytest
+
+from behemoth import Corpus, World
+from behemoth.study.file.spec import Study
+from behemoth.study.started import start_text, twins_from
+from behemoth.study.work import run as work
+from behemoth.train import default_config, train
+
+TEXT = """
+name = "tiny"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = 4
+[train]
+steps = 5
+block_length = 32
+start = "START"
+[plan]
+edits = 2
+kind = "refusal"
+distinct = false
+[measure]
+suite = "unlearning"
+twin = true
+[[method]]
+name = "grad_ascent"
+"""
+
+
+@pytest.fixture(scope="module")
+def start_on(tmp_path_factory):
+    """Train a model on a corpus: start_on(corpus) -> its directory."""
+
+    def start_on(corpus):
+        place = tmp_path_factory.mktemp("starts") / "start"
+        config = default_config(
+            "pico", steps=1, batch_size=2, block_length=32, threads=1, tensorboard=False
+        )
+        train(corpus, out=place, config=config)
+        return place
+
+    return start_on
+
+
+@pytest.fixture(scope="module")
+def knowing(start_on):
+    """A model that has read the facts of the study."""
+    return start_on(Corpus(World(20, 2, 5), exposures=1))
+
+
+def expanded(text, start):
+    return Study.parse(text.replace("START", str(start))).expand()
+
+
+def test_twins_that_start_from_a_model_of_their_facts_are_found(knowing, start_on):
+    alone = TEXT.replace("twin = true", "twin = false")
+    assert twins_from(expanded(TEXT, knowing)) == str(knowing)
+    assert twins_from(expanded(alone, knowing)) is None
+    oracle = alone.replace("grad_ascent", "retrain")
+    assert twins_from(expanded(oracle, knowing)) == str(knowing)
+    assert twins_from(expanded(TEXT, start_on(Corpus(World(20, 2, 5, seed=1))))) is None
+    (knowing / "run.json").rename(knowing / "aside")
+    assert twins_from(expanded(TEXT, knowing)) is None, "what it has read is not known"
+    (knowing / "aside").rename(knowing / "run.json")
+    assert twins_from(Study.parse(TEXT.replace('start = "START"\n', "")).expand()) is None
+
+
+def test_a_run_says_it_before_the_first_unit(knowing, tmp_path, monkeypatch, caplog):
+    class Stopping:
+        """An engine that does nothing."""
+
+        slots = 1
+
+        def __init__(self, *_):
+            assert caplog.messages == [start_text(str(knowing))]
+
+        def submit(self, slot, unit):
+            raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(work, "_engine", Stopping)
+    with pytest.raises(KeyboardInterrupt):
+        work.run_study(Study.parse(TEXT.replace("START", str(knowing))), tmp_path / "out")
