@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from behemoth.train.started import corpora_of_start, objects_read, objects_written
 
 from .file.expand import Expansion
 
 __all__ = ["start_text", "twins_from"]
+
+_FACTS = 1 << 16  # number of facts that are compared; of more, a sample
 
 
 def twins_from(expansion: Expansion) -> str | None:
@@ -27,7 +27,7 @@ def twins_from(expansion: Expansion) -> str | None:
         if (specs := corpora_of_start(unit.config)) is None:
             continue
         corpus = unit.corpus.make()
-        facts = np.arange(corpus.world.num_facts, dtype=np.uint64)
+        facts = corpus.sample_facts(_FACTS)
         written = objects_written(corpus, facts)
         for there in objects_read(specs, corpus, facts):
             if there is None or ((there == written) & (there >= 0)).any():
