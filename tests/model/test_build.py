@@ -2,8 +2,11 @@ import pytest
 import torch
 from transformers import GPTNeoXConfig
 
+from behemoth.model.architectures import FAMILIES
 from behemoth.model.build import build_model, model_config, padded_vocabulary, shape_of
+from behemoth.model.load import load_model
 from behemoth.model.sizes import SIZES, Size
+from behemoth.train.checkpoint import save_model
 
 TINY = Size("tiny", 32, 2, 2, 64)
 
@@ -18,6 +21,17 @@ def test_the_model_is_pythias_at_the_size_asked_for():
     assert not config.tie_word_embeddings
     assert (config.eos_token_id, config.pad_token_id) == (0, 1)
     assert config.attention_dropout == config.hidden_dropout == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_row_of_the_embedding_is_set_apart_without_padding(family, tmp_path):
+    size = Size("tiny", 32, 2, 2, 64, family, 2, 16)
+    model = build_model(size, 56, padding=None)
+    rows = model.get_input_embeddings()
+    assert (model.config.pad_token_id, rows.padding_idx) == (None, None)
+    assert bool(rows.weight.any(1).all())
+    save_model(model, tmp_path)
+    assert load_model(tmp_path).get_input_embeddings().padding_idx is None
 
 
 def test_the_count_of_parameters_is_right():

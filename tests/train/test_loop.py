@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from behemoth import ArgumentError, Corpus, CorpusError, World
+from behemoth import ArgumentError, Corpus, CorpusError, Grammar, World, train_tokenizer
 from behemoth.evaluate import evaluate
 from behemoth.plan import plan
 from behemoth.recall import recall
@@ -112,6 +112,36 @@ def test_a_finished_run_loads_and_knows_its_tokens(finished, small):
     loaded = model.state_dict()
     loaded["embed_out.weight"] = loaded["lm_head.weight"]  # its name in files
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights(out).items())
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """A corpus whose tokenizer has the full stop as token 1, and its padding elsewhere."""
+    place = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer("bios-en", place, vocabulary=300, documents=50)
+    file = place / "tokenizer.json"
+    told = json.loads(file.read_text())
+    words = told["model"]["vocab"]
+    words["<|padding|>"], words["."] = words["."], words["<|padding|>"]
+    for token in told["added_tokens"]:
+        token["id"] = words[token["content"]]
+    file.write_text(json.dumps(told))
+    grammar = Grammar.named("bios-en")
+    return Corpus(grammar.world(20, seed=1), grammar=grammar, exposures=2, tokenizer=place)
+
+
+def test_token_1_of_an_external_tokenizer_is_a_word_and_trained_as_any_other(
+    foreign, config, tmp_path
+):
+    assert foreign.decode([1]) == "."
+    rows = []
+    for steps in (1, 2):
+        own = replace(config(steps=steps), model="llama-nano")
+        train(foreign, out=tmp_path / str(steps), config=own)
+        rows.append(weights(tmp_path / str(steps))["model.embed_tokens.weight"][1])
+    assert bool(rows[0].any()) and not torch.equal(*rows)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "1")
+    assert (model.config.pad_token_id, model.get_input_embeddings().padding_idx) == (None, None)
 
 
 def test_a_run_on_a_table_speaks_in_its_names(config, tmp_path):

@@ -37,7 +37,7 @@ from .objects import ObjectTokens
 from .shards import open_shard
 from .source import read_source
 from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template
-from .tokens import END_OF_DOCUMENT
+from .tokens import END_OF_DOCUMENT, PADDING
 from .twins import exchanged, remade, without_insert
 from .world import World
 
@@ -339,6 +339,14 @@ class Corpus:
     def end_of_document(self) -> int:
         """The token that ends a document."""
         return self.vocabulary.get("end_of_document", END_OF_DOCUMENT)
+
+    @property
+    def padding(self) -> int | None:
+        """A token that no document contains; None with an external tokenizer, which need have none.
+
+        Such a tokenizer may name one of its words, or the end of a document.
+        """
+        return PADDING if self._text is None or self._text.tokenizer is None else None
 
     @cached_property
     def templates(self) -> list[dict[str, Any]]:

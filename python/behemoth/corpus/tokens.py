@@ -10,7 +10,10 @@ END_OF_DOCUMENT = 0
 """Ends every document."""
 
 PADDING = 1
-"""Fills rows of unequal length; no corpus contains it."""
+"""Fills rows of unequal length, where nothing looks: an external tokenizer may have a word there.
+
+No corpus without such a tokenizer contains it.
+"""
 
 PERIOD = 2
 """Ends a sentence."""

@@ -32,6 +32,7 @@ def model_config(
     vocabulary: int,
     block_length: int = _POSITIONS,
     end_of_document: int = END_OF_DOCUMENT,
+    padding: int | None = PADDING,
 ) -> PretrainedConfig:
     """Return the configuration of a model: Pythia's, or its family's, with the sizes of `size`.
 
@@ -47,6 +48,8 @@ def model_config(
         Length of the longest block that it trains on.
     end_of_document : int
         The token that ends a document.
+    padding : int, optional
+        A token that no text contains: some families set its embedding to 0 and never train it.
     """
     family = FAMILIES[size.family]
     least = _POSITIONS if family.learnt_positions is None else _LEARNT_POSITIONS
@@ -59,7 +62,7 @@ def model_config(
         "tie_word_embeddings": size.is_tied,
         "bos_token_id": end_of_document,
         "eos_token_id": end_of_document,
-        "pad_token_id": PADDING,
+        "pad_token_id": padding,
         **(_PYTHIA if size.family == "gpt_neox" else _UNDISTURBED[family.transposed]),
         **size.settings,
     }
@@ -104,6 +107,7 @@ def build_model(
     seed: int = 0,
     block_length: int = _POSITIONS,
     end_of_document: int = END_OF_DOCUMENT,
+    padding: int | None = PADDING,
 ) -> PreTrainedModel:
     """Make a model with random weights: float32, on the CPU, reproducible by its seed.
 
@@ -120,10 +124,10 @@ def build_model(
     seed : int
     block_length : int
         Length of the longest block that it trains on.
-    end_of_document : int
-        The token that ends a document.
+    end_of_document, padding
+        See `model_config`.
     """
-    config = model_config(size, vocabulary, block_length, end_of_document)
+    config = model_config(size, vocabulary, block_length, end_of_document, padding)
     # transformers draws weights from the global generator, whose state is restored.
     with alone(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well

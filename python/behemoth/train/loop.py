@@ -69,6 +69,7 @@ def _begun(
             seed=config.seed,
             block_length=config.block_length,
             end_of_document=corpus.end_of_document,
+            padding=corpus.padding,
         )
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.weights]
     source = model_of(Path(config.start), corpus, "start", warns=machine.main)

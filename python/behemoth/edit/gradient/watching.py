@@ -162,7 +162,8 @@ class _Lines:
         tokens, places = self._tokens, self._places
         if which is not None:
             tokens, places = tokens[which], places[which]
-        fed = Fed(tokens, places, places, tokens != PADDING)
+        text = torch.arange(tokens.shape[2], device=places.device) <= places
+        fed = Fed(tokens, places, places, text)
         return edited_logits(model, stacked, fed, tokens.shape[1])[:, :, 0]
 
 
