@@ -55,6 +55,20 @@ def test_it_says_what_the_edited_model_says(edits, trained, plan, tmp_path, name
     assert verify_export(out).files == done.files + 3  # the tokenizer's
 
 
+def test_how_the_model_generates_is_what_its_maker_says(trained, plan, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(trained / name, model / name)
+    # transformers reads this, and refuses to write it.
+    said = {"eos_token_id": [0, 2], "pad_token_id": 3, "temperature": 0.5, "do_sample": False}
+    (model / "generation_config.json").write_text(json.dumps(said))
+    spec = trained / "spec.toml"
+    bh.edit(model, plan, "lora", tmp_path / "edit", settings=SETTINGS, corpus=spec)
+    export(tmp_path / "edit", tmp_path / "out", to="hf")
+    assert json.loads((tmp_path / "out" / "generation_config.json").read_text()) == said
+
+
 def test_the_tokenizer_lies_beside_the_weights(edits, trained, plan, tmp_path):
     export(edits / "batch", tmp_path / "out", to="hf")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")

@@ -106,6 +106,8 @@ def test_a_finished_run_loads_and_knows_its_tokens(finished, small):
     assert model.config.vocab_size % 8 == 0
     assert (model.config.eos_token_id, model.config.pad_token_id) == (0, 1)
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (0, 1)
+    said = model.generation_config
+    assert (said.bos_token_id, said.eos_token_id, said.pad_token_id) == (0, 0, 1)
     text = small.decode(small.tokens(0, 2))
     assert tokenizer(text)["input_ids"] == small.tokens(0, 2).tolist()
     assert model.dtype == torch.float32
@@ -142,6 +144,27 @@ def test_token_1_of_an_external_tokenizer_is_a_word_and_trained_as_any_other(
     assert bool(rows[0].any()) and not torch.equal(*rows)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "1")
     assert (model.config.pad_token_id, model.get_input_embeddings().padding_idx) == (None, None)
+
+
+def test_generation_has_the_special_tokens_that_the_tokenizer_names(foreign, config, tmp_path):
+    own = foreign.text_settings.tokenizer
+    padding = own.names.index("<|padding|>")
+    assert padding != 1
+    cases = (
+        ({}, {"pad_token_id": foreign.end_of_document}),
+        ({"pad_token": {"content": "<|padding|>"}}, {"pad_token_id": padding}),
+        ({"bos_token": "."}, {"pad_token_id": foreign.end_of_document, "bos_token_id": 1}),
+    )
+    for number, (given, wanted) in enumerate(cases):
+        told = {"eos_token": own.end, **given}
+        files = {**own.files, "tokenizer_config.json": json.dumps(told).encode()}
+        text = replace(foreign.text_settings, tokenizer=replace(own, files=files))
+        corpus = Corpus.from_arrays(foreign.world, foreign.spec["corpus"], text=text)
+        out = tmp_path / str(number)
+        train(corpus, out=out, config=config(steps=1))
+        found = json.loads((out / "generation_config.json").read_text())
+        del found["transformers_version"]
+        assert found == {"eos_token_id": foreign.end_of_document, **wanted}
 
 
 def test_a_run_on_a_table_speaks_in_its_names(config, tmp_path):

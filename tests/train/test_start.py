@@ -48,6 +48,17 @@ def test_a_run_goes_on_from_the_weights_of_another(corpus, first, tmp_path):
     assert began.loss < drawn.loss - 0.5
 
 
+def test_how_the_model_generates_is_what_its_maker_says(corpus, first, tmp_path):
+    shutil.copytree(first, tmp_path / "model")
+    # transformers reads this, and refuses to write it.
+    said = {"eos_token_id": [0, 2], "pad_token_id": 3, "temperature": 0.5, "do_sample": False}
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps(said))
+    (tmp_path / "model" / "run.json").unlink()
+    config = default_config(start=tmp_path / "model", steps=1, **SETTINGS)
+    train(corpus, out=tmp_path / "on", config=config)
+    assert json.loads((tmp_path / "on" / "generation_config.json").read_text()) == said
+
+
 def test_the_command_and_a_checkpoint(run, corpus, first, tmp_path):
     spec = tmp_path / "spec.toml"
     spec.write_text(corpus.spec_toml)

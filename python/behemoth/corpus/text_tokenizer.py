@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,11 @@ class TextTokenizer:
         if token is None:
             raise ArgumentError("tokenizer", f"no token {self.end!r}", "one with that token")
         return token
+
+    def special(self, name: str) -> int | None:
+        """Return the id of a token that its configuration names, such as ``"pad_token"``."""
+        told = _special(json.loads(self.files.get("tokenizer_config.json", b"{}")), name)
+        return None if told is None else self._tokenizer.token_to_id(told)
 
     @cached_property
     def names(self) -> list[str]:
@@ -203,8 +208,7 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
         added = [token["content"] for token in whole.get("added_tokens", [])]
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ArgumentError("tokenizer", fspath(place), "files that are JSON") from None
-    named = config.get("eos_token")
-    end = named.get("content") if isinstance(named, dict) else named
+    end = _special(config, "eos_token")
     usual = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "[SEP]")
     end = end or next((token for token in usual if token in added), None)
     if end is None:
@@ -214,6 +218,11 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
             "a tokenizer_config.json with eos_token beside it",
         )
     return TextTokenizer(files, end)
+
+
+def _special(config: Mapping[str, Any], name: str) -> str | None:
+    named = config.get(name)
+    return named.get("content") if isinstance(named, dict) else named
 
 
 def word_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from behemoth.support.files import replacing, write_bytes
+from behemoth.support.files import write_bytes
 from behemoth.support.progress import ProgressLike, task
+from behemoth.train.model_source import GENERATION, generation_of
 
 from .edited import EditedModels
 from .model_card import CARD, model_card
@@ -19,7 +20,7 @@ from .protocol import ModelFormat
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_WEIGHTS = ("model.safetensors", "config.json", "generation_config.json")
+_WEIGHTS = ("model.safetensors", "config.json", GENERATION)
 
 
 def _write(models: EditedModels, out: Path, progress: ProgressLike) -> None:
@@ -30,18 +31,18 @@ def _write(models: EditedModels, out: Path, progress: ProgressLike) -> None:
             if not all((place / name).is_file() for name in _WEIGHTS):
                 model = models.run.load_model("cpu") if model is None else model
                 with models.delta(folder).apply(model):
-                    _save(model, place)
+                    _save(model, generation_of(models.run.directory), place)
             if not (place / CARD).is_file():  # it names the version that wrote it
                 write_bytes(place / CARD, model_card(models, key).encode())
             step(number + 1, len(models.deltas))
 
 
-def _save(model: Any, place: Path) -> None:
+def _save(model: Any, generation: bytes | None, place: Path) -> None:
     from behemoth.train.checkpoint import save_model
 
     save_model(model, place)
-    with replacing(place / "generation_config.json") as file:
-        model.generation_config.save_pretrained(file.parent)
+    own: bytes = model.generation_config.to_json_string().encode()
+    write_bytes(place / GENERATION, own if generation is None else generation)
 
 
 FORMAT = ModelFormat(

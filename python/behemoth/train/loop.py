@@ -18,11 +18,10 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.tokens import PADDING
 from behemoth.model.build import build_model, padded_vocabulary
 from behemoth.support.digests import unchecked
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing
+from behemoth.support.files import write_bytes
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import versions
 
@@ -37,7 +36,7 @@ from .flops import peak_flops, token_flops, utilisation
 from .interrupts import interruptible
 from .memory_budget import ROWS, require_recall, require_room
 from .metrics import Metrics, write_parquet
-from .model_source import model_of
+from .model_source import GENERATION, generation_of, model_of
 from .probing import MOST_FACTS, probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
@@ -78,6 +77,21 @@ def _begun(
     if config.block_length > positions:
         raise ArgumentError("block_length", config.block_length, f"up to {positions}, as the model")
     return model
+
+
+def _generation(corpus: Corpus, config: TrainConfig) -> bytes:
+    """Return the ``generation_config.json`` of the model in `start`, or that of the tokens."""
+    given = None if config.start is None else generation_of(Path(config.start))
+    if given is not None:
+        return given
+    end, text = corpus.end_of_document, corpus.text_settings
+    if text is None or text.tokenizer is None:
+        first, padding = end, corpus.padding
+    else:
+        first, padding = (text.tokenizer.special(name) for name in ("bos_token", "pad_token"))
+    ids = {"bos_token_id": first, "eos_token_id": end,
+           "pad_token_id": end if padding is None else padding}  # fmt: skip
+    return GenerationConfig(**ids).to_json_string().encode()
 
 
 class _Stretch:
@@ -168,6 +182,7 @@ class Loop:
                 facts = min(MOST_FACTS, corpus.world.num_facts)
                 self.rows = require_recall(config, corpus.vocabulary_size, facts, memory, here)
             self.model = _begun(corpus, config, machine, vocabulary)
+            self.generation = _generation(corpus, config)
         size, rows = config.size, self.model.config.vocab_size
         shared = machine.shares(config)
         self.whole = Whole(self.model, machine, shared=shared)
@@ -436,10 +451,7 @@ class Loop:
             return result if record is None or record.result is None else record.result
         result = replace(result, recall=self.recall)
         save_model(model, self.directory.path)
-        end = self.corpus.end_of_document
-        ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": PADDING}
-        with replacing(self.directory.path / "generation_config.json") as file:
-            GenerationConfig(**ids).save_pretrained(file.parent)
+        write_bytes(self.directory.path / GENERATION, self.generation)
         self.directory.write_tokenizer(self.corpus)
         write_parquet(self.directory.path)
         self.directory.update(status="finished", result=result)

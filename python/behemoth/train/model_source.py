@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CONFIG", "OPTIMISER", "WEIGHTS", "ModelSource", "corpus_of", "is_model", "model_of",
-           "read_config", "read_model", "run_of_checkpoint", "weight_files",
-           "weights_digest"]  # fmt: skip
+__all__ = ["CONFIG", "GENERATION", "OPTIMISER", "WEIGHTS", "ModelSource", "corpus_of",
+           "generation_of", "is_model", "model_of", "read_config", "read_model",
+           "run_of_checkpoint", "weight_files", "weights_digest"]  # fmt: skip
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, GENERATION, WEIGHTS = "config.json", "generation_config.json", "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
 """File of a checkpoint that training can resume from, beside the weights."""
 _TOKENIZER = "tokenizer.json"
@@ -231,6 +231,17 @@ def run_of_checkpoint(place: Path) -> Path | None:
     folder = place.resolve().parent
     is_one = folder.name == "checkpoints" and (folder.parent / "run.json").is_file()
     return folder.parent if is_one else None
+
+
+def generation_of(place: Path) -> bytes | None:
+    """Return the ``generation_config.json`` of a model, or None without one.
+
+    It is copied and not read: transformers refuses to write some that are published.
+    """
+    for folder in (place, run_of_checkpoint(place)):
+        if folder is not None and (folder / GENERATION).is_file():
+            return (folder / GENERATION).read_bytes()
+    return None
 
 
 def _words(place: Path) -> object:
