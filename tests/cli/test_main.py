@@ -79,3 +79,26 @@ def test_an_error_of_the_disk_has_its_name_once(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr("behemoth.corpus.gen", failing)
     assert run("gen", "--facts", 12, "--out", tmp_path / "c").refused(1) == said
+
+
+def test_a_stop_while_a_package_is_imported_is_a_stop(run, tmp_path, monkeypatch):
+    """Python 3.11 raises a RuntimeError from it where a class is made."""
+
+    def failing(*_, **__):
+        try:
+            raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+        except RuntimeError as error:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch") from error
+
+    monkeypatch.setattr("behemoth.corpus.gen", failing)
+    monkeypatch.setattr("behemoth.cli.trace.check_run", failing)
+    out = tmp_path / "c"
+    for words in (("gen", "--facts", 12), ("trace", "run", "--plan", "p")):
+        ran = run(*words, "--out", out)
+        assert ran.err == "behemoth: stopped: run the same command again, which starts over\n"
+        assert ran.code == 130
+    out.mkdir()
+    (out / "begun").touch()
+    ran = run("gen", "--facts", 12, "--out", out)
+    assert ran.err == f"behemoth: stopped: run the same command again to resume {out}\n"
+    assert ran.code == 130

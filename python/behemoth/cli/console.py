@@ -14,6 +14,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from behemoth.support.checks import is_url
+from behemoth.support.signals import stop_behind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,7 +151,10 @@ def resumable(out: str, begun: Callable[[], bool] | None = None) -> Generator[No
     """
     try:
         yield
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, Exception) as error:
+        stop = stop_behind(error)
+        if stop is None:
+            raise
         if not str(stop) and not (begun or partial(_is_begun, out))():
             raise
         what = f"{stop}; " if str(stop) else ""

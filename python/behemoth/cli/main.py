@@ -44,7 +44,7 @@ from behemoth.cli import (
     zoo,
 )
 from behemoth.support.errors import nearest
-from behemoth.support.signals import Stops
+from behemoth.support.signals import Stops, stop_behind
 
 from .console import Stopped
 from .parse import suggestion
@@ -157,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         return _stopped(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", stops, stop)
     except Exception as error:
-        if type(error).__name__ == "Abort":  # raised by older versions of Typer on Ctrl-C
+        # Older versions of Typer raise Abort on Ctrl-C.
+        if stop_behind(error) is not None or type(error).__name__ == "Abort":
             return _stopped(_STOPPED, stops, error)
         stops.close(finished=False)
         if _is_told_elsewhere(error):

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Any
 
-__all__ = ["Stops", "Terminated"]
+__all__ = ["Stops", "Terminated", "stop_behind"]
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
 _ALARM = getattr(signal, "SIGALRM", None)  # None on Windows
@@ -84,6 +84,17 @@ class Stops:
             number = getattr(stop, "signal_number", None)
             stop = stop.__cause__ or stop.__context__
         return 128 + (signal.SIGINT if number is None else number)
+
+
+def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the stop that an error is or that caused it, or None.
+
+    Until 3.12, Python replaces a stop within ``__set_name__``, as while torch is imported, by a
+    RuntimeError, and transformers that by a ModuleNotFoundError.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error
 
 
 def _is_stopping() -> bool:
