@@ -67,6 +67,7 @@ def test_how_the_model_generates_is_what_its_maker_says(trained, plan, tmp_path)
     bh.edit(model, plan, "lora", tmp_path / "edit", settings=SETTINGS, corpus=spec)
     export(tmp_path / "edit", tmp_path / "out", to="hf")
     assert json.loads((tmp_path / "out" / "generation_config.json").read_text()) == said
+    assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
 
 
 def test_the_tokenizer_lies_beside_the_weights(edits, trained, plan, tmp_path):

@@ -57,6 +57,7 @@ def test_how_the_model_generates_is_what_its_maker_says(corpus, first, tmp_path)
     config = default_config(start=tmp_path / "model", steps=1, **SETTINGS)
     train(corpus, out=tmp_path / "on", config=config)
     assert json.loads((tmp_path / "on" / "generation_config.json").read_text()) == said
+    assert str(tmp_path) not in (tmp_path / "on" / "config.json").read_text()
 
 
 def test_the_command_and_a_checkpoint(run, corpus, first, tmp_path):

@@ -194,7 +194,8 @@ def save_model(model: PreTrainedModel, directory: Path) -> None:
     """Write weights and configuration in the format of `AutoModelForCausalLM.from_pretrained`.
 
     The head has its published name: under that of its module, transformers before 5 found no head,
-    and continued with random weights after a warning.
+    and continued with random weights after a warning. The configuration does not name the place
+    that the model was loaded from, which means nothing to others.
     """
     stored = _stored_names(model)
     weights = {stored.get(name, name): tensor for name, tensor in _untied(model).items()}
@@ -202,6 +203,7 @@ def save_model(model: PreTrainedModel, directory: Path) -> None:
         save_file(_contiguous(weights), file, metadata={"format": "pt"})
     config = json.loads(model.config.to_json_string(use_diff=False))
     config |= {"architectures": [type(model).__name__]}
+    config.pop("_name_or_path", None)
     text = json.dumps(config, indent=2, sort_keys=True)
     write_bytes(directory / "config.json", (text + "\n").encode())
 
