@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import pytest
 
@@ -92,6 +93,14 @@ def test_edits_short_of_their_goal_are_warned_of(run, trained, tmp_path):
     ran = run(*words, "learning_rate=1e-9", "--out", tmp_path / "e")
     said = f"{warning} likelier than the new one in 2 of 2 edits; see `behemoth tune lora`"
     assert said in " ".join(ran.err.split())
+    model = tmp_path / "model"  # of another origin, which cannot be tuned on
+    model.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(trained / name, model / name)
+    words_there = ("edit", model, "--corpus", trained / "spec.toml", *words[2:])
+    ran = run(*words_there, "learning_rate=1e-9", "--out", tmp_path / "there")
+    there = said.replace("tune", "methods")
+    assert there in " ".join(ran.err.split())
     ran = run(*words, "learning_rate=1e-2", "--set", "steps=30", "--out", tmp_path / "f")
     assert ran.code == 0 and "old answer" not in ran.err
 

@@ -141,7 +141,9 @@ def _show(done: Edited, plan: EditPlan, place: str, family: str, lost: str | Non
         which = "the batch" if row.edit is None else f"edit {row.edit}"
         messages.print(f"{which} failed: {row.failure}")
     if not done.sequential and (short := _short_of_goal(done, plan)):
-        warn(f"{short}; see `behemoth tune {done.method}`")
+        # Trials of settings are of training runs, and not of models of another origin.
+        verb = "tune" if done.record.corpus is None else "methods"
+        warn(f"{short}; see `behemoth {verb} {done.method}`")
     if lost:
         warn(lost)
     if done.sequential:
