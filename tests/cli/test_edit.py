@@ -152,6 +152,10 @@ def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):
     ran = run(*words)
     assert ran.code == 1
     assert "edit 0 failed: loss" in ran.err and "edit 1 failed: loss" in ran.err
+    assert "next: " not in ran.err  # there is nothing to evaluate
+    words = words_of(trained, plan, tmp_path / "b", "--set", "learning_rate=1e30")
+    ran = run(*words)
+    assert ran.code == 1 and "the batch failed: loss" in ran.err and "next: " not in ran.err
 
 
 @pytest.mark.parametrize(

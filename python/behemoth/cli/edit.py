@@ -124,12 +124,14 @@ def edit(
     if json:
         write_json(asdict(done))
     else:
-        _show(done, plan, given["plan"], family, lost)
+        _show(done, plan, lost)
+        if not all_failed:
+            _say_next(done, given["plan"], family)
     if all_failed:
         raise typer.Exit(1)
 
 
-def _show(done: Edited, plan: EditPlan, place: str, family: str, lost: str | None) -> None:
+def _show(done: Edited, plan: EditPlan, lost: str | None) -> None:
     batch = "edits one after another" if done.sequential else "edits in one batch"
     kind = "single edits" if done.single else batch
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
@@ -146,13 +148,17 @@ def _show(done: Edited, plan: EditPlan, place: str, family: str, lost: str | Non
         warn(f"{short}; see `behemoth {verb} {done.method}`")
     if lost:
         warn(lost)
+
+
+def _say_next(done: Edited, plan: str, family: str) -> None:
     if done.sequential:
         others = "--suite sequence --out DIR"
     elif family == "unlearning" and not done.single:
         others = "--suite unlearning --twin TWIN --out DIR"
     else:
         others = "--out FRAME.parquet"
-    messages.print(f"next: behemoth evaluate {word(done.out)} --plan {word(place)} {others}")
+    command = f"behemoth evaluate {word(done.out)} --plan {word(plan)} {others}"
+    console(stderr=True).print(f"next: {command}")
 
 
 def _short_of_goal(done: Edited, plan: EditPlan) -> str | None:

@@ -34,7 +34,7 @@ OPTIONS = (
     Option("table", "F.parquet|F.csv",
            "The facts to edit, in place of --edits: columns fact, or subject and relation, "
            "and for remaps optionally object or new_object, the new one; by number, or by name if "
-           "things have names."),
+           "things have names (with a grammar, subjects by number only)."),
     Option("known", "F.parquet|F.csv",
            "Edit only facts that a model knows: a column fact and optionally, as in recall "
            "frames, exact_match (recalled in any one wording is enough)."),

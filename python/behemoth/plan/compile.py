@@ -82,9 +82,10 @@ def plan(
     table : polars.DataFrame or path, optional
         The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
         remaps optionally object (or new_object, as in the edits of a plan), the new one; by number,
-        or by name if the world has names, else by the words of the corpus (S31, R2, O2:7). Other
-        columns are ignored; for remaps without one for the new object, a column that seems to be
-        it (target_new, objcet) is refused. A path must name a Parquet or CSV file.
+        or by name if the world has names, else by the words of the corpus (S31, R2, O2:7; with a
+        grammar, subjects by number only). Other columns are ignored; for remaps without one for the
+        new object, a column that seems to be it (target_new, objcet) is refused. A path must name a
+        Parquet or CSV file.
     known : polars.DataFrame, SuiteResult, array_like of int or path, optional
         Facts that a model knows; only these are edited. Either their numbers, or a table with a
         column fact and optionally exact_match, as returned by `recall` (a match in any wording

@@ -106,10 +106,11 @@ class EditRequest:
     facts : sequence of int, DataFrame or mapping of columns, optional
         The facts to edit, in place of a number: their numbers; or columns fact, or subject and
         relation, and for remaps optionally object (or new_object, as in the edits of a plan), the
-        new one; by number, or by name if things have names. Other columns are ignored; for remaps
-        without one for the new object, a column that seems to be it (target_new, objcet) is
-        refused. A frame of polars or pandas, or anything that has ``columns`` and returns each by
-        its name. It is ignored when two requests are compared.
+        new one; by number, or by name if things have names (with a grammar, subjects by number
+        only). Other columns are ignored; for remaps without one for the new object, a column that
+        seems to be it (target_new, objcet) is refused. A frame of polars or pandas, or anything
+        that has ``columns`` and returns each by its name. It is ignored when two requests are
+        compared.
 
     Raises
     ------
