@@ -58,6 +58,12 @@ def test_save_and_load_keep_changes_and_their_story(changes, tmp_path):
     assert (loaded.method, loaded.settings, loaded.trace) == ("by hand", {"rank": 2}, saved.trace)
 
 
+def test_a_vector_has_a_norm_but_no_rank():
+    (row,) = delta_of({NORM: Dense(torch.tensor([3.0, 4.0]))}).geometry()
+    none = dict.fromkeys(("rank", "effective_rank", "spectrum"))
+    assert row == {"parameter": NORM, "norm": 5.0, **none}
+
+
 def test_geometry_of_a_known_matrix():
     # Singular values 3 and 4: norm 5, rank 2.
     left, right = torch.diag(torch.tensor([3.0, 4.0])), torch.eye(2, 5)

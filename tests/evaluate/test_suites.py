@@ -147,9 +147,21 @@ def test_sizes_of_single_edits_have_intervals_over_edits(edited_run, tmp_path):
     found = measures_of(bench, "editing")
     norm, largest = (found[name].find(bench) for name in ("norm", "spectrum_largest"))
     assert norm.low < norm.value < norm.high and (norm.count, norm.over) == (6, "edits")
-    spectra = bench.geometry["spectrum"].to_list()
+    changes = [c.change for d in bench.deltas.values() for c in d.changes.values()]
+    spectra = [torch.linalg.svdvals(c.double()).numpy() for c in changes if c.ndim == 2]
+    assert 0 < len(spectra) < len(changes)  # biases are no matrices
     wanted = np.mean([own[0] ** 2 / np.square(own).sum() for own in spectra])
     assert largest.value == pytest.approx(wanted) and 0 < largest.value <= 1
+    rank = found["rank"].find(bench)
+    assert rank.count == largest.count == len(spectra) and rank.over == "matrices"
+    assert rank.value == np.mean([(own > 1e-6 * own[0]).sum() for own in spectra])
+    for delta in bench.deltas.values():
+        for name in [name for name, c in delta.changes.items() if c.change.ndim == 2]:
+            del delta.changes[name]
+    del bench.geometry
+    for name in ("rank", "effective_rank", "spectrum_largest"):
+        with pytest.raises(MissingError, match="an edit that changed a matrix"):
+            found[name].find(bench)
 
 
 def test_edits_that_failed_are_counted_and_are_not_harmless(edited_run, tmp_path):

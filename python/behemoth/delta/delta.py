@@ -301,32 +301,28 @@ class EditDelta:
             One per change: ``parameter``, ``norm`` (Frobenius), ``rank`` (numerical: number of
             singular values above 1e-6 of the largest), ``effective_rank`` (exponential of the
             entropy of the normalised singular values; Roy and Vetterli, 2007) and ``spectrum``
-            (singular values, largest first). A change of a module has the module's name as
-            ``parameter``; its values are None unless it amounts to a change of the module's
-            weight, as a side memory does.
+            (singular values, largest first). The last three are those of matrices, and None for
+            a bias or another vector. A change of a module has the module's name as ``parameter``;
+            its values are None unless it amounts to a change of the module's weight, as a side
+            memory does.
         """
         rows: list[dict[str, Any]] = []
+        none = dict.fromkeys(("norm", "rank", "effective_rank", "spectrum"))
         for name, change in self.changes.items():
             weight = change.dense() if isinstance(change, ModuleChange) else change
+            row = {"parameter": name, **none}
+            rows.append(row)
             if weight is None:
-                none = dict.fromkeys(("norm", "rank", "effective_rank", "spectrum"))
-                rows.append({"parameter": name, **none})
                 continue
             if isinstance(weight, LowRank):
                 [values] = product_spectra(weight.left[None], weight.right[None])
             else:
                 dense = weight.change if isinstance(weight, Dense) else weight
                 [values] = dense_spectra(dense[None])
-            rank, effective = ranks(values)
-            rows.append(
-                {
-                    "parameter": name,
-                    "norm": float(values.norm()),
-                    "rank": rank,
-                    "effective_rank": effective,
-                    "spectrum": values.tolist(),
-                }
-            )
+            row["norm"] = float(values.norm())
+            if len(weight.shape) == 2:
+                row["rank"], row["effective_rank"] = ranks(values)
+                row["spectrum"] = values.tolist()
         return rows
 
     def save(self, directory: str | PathLike[str]) -> Path:

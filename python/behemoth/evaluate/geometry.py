@@ -44,9 +44,10 @@ def geometry(deltas: Mapping[int | None, EditDelta], model: nn.Module) -> pl.Dat
     polars.DataFrame
         One row per changed parameter: edit (null for a batch), method, parameter, norm
         (Frobenius), relative_norm (relative to the norm of the parameter), rank (numerical),
-        effective_rank (Roy and Vetterli, 2007) and spectrum (singular values, largest first). For a
-        side memory the module's name stands for its weight; for a codebook, which has no norm, all
-        numbers are null.
+        effective_rank (Roy and Vetterli, 2007) and spectrum (singular values, largest first); the
+        last three are null for biases and other vectors, which are no matrices. For a side memory
+        the module's name stands for its weight; for a codebook, which has no norm, all numbers are
+        null.
     """
     parameters = parameters_of(model)
     rows = []

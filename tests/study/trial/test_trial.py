@@ -2,8 +2,10 @@ import math
 
 import polars as pl
 import pytest
+import torch
 
 from behemoth import Corpus, World
+from behemoth.delta.delta import Dense, EditDelta
 from behemoth.edit.protocol import HOLD
 from behemoth.edit.registry import method_type
 from behemoth.evaluate.dose import first_dose
@@ -12,8 +14,9 @@ from behemoth.plan.request import EditRequest
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
+from behemoth.study.trial.batched_geometry import shapes
 from behemoth.study.trial.laboratory import Laboratory
-from behemoth.study.trial.measure import about_edits, dose_of
+from behemoth.study.trial.measure import _shape_of, about_edits, dose_of
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +126,20 @@ def test_kinds_of_doses(name, new, old, other, result):
     assert found["dose_held_out"] is None
     without = dose_of([{"step": 0, "loss": 1.0}], **said)
     assert {value for key, value in without.items() if key != "dose_kind"} == {None}
+
+
+def test_the_effective_rank_of_an_edit_is_that_of_its_matrices():
+    model = torch.nn.Linear(4, 3)
+    matrix, vector = Dense(torch.eye(3, 4)), Dense(torch.full((3,), 5.0))
+    deltas = {
+        0: EditDelta({"weight": matrix, "bias": vector}, "m", {}, "p", 0),
+        1: EditDelta({"bias": vector}, "m", {}, "p", 0),
+        2: EditDelta({"weight": matrix, "bias": vector}, "m", {}, "p", 0),
+    }
+    found = _shape_of(shapes(deltas, model, [0, 1]), deltas).sort("edit")
+    assert found["effective_rank"].to_list() == [pytest.approx(3), None, None]
+    whole, alone = math.sqrt(3 + 75), math.sqrt(75)
+    assert found["norm"].to_list() == pytest.approx([whole, alone, whole])
 
 
 def test_held_out_wordings_have_a_dose_of_their_own():

@@ -208,7 +208,7 @@ def _geometric(column: str) -> Callable[[Bench], Found]:
     def find(bench: Bench) -> Found:
         values = bench.geometry[column].cast(pl.Float64).drop_nulls()
         if not len(values):
-            raise MissingError("an edit that changed weights")
+            raise MissingError("an edit that changed a matrix")
         return Found(float(values.mean()), count=len(values), over="matrices")  # type: ignore[arg-type]
 
     return find
@@ -218,7 +218,7 @@ def _spectrum(bench: Bench) -> Found:
     spectra = [np.array(own) for own in bench.geometry["spectrum"].drop_nulls()]
     shares = [own[0] ** 2 / np.square(own).sum() for own in spectra if own.any()]
     if not shares:
-        raise MissingError("an edit that changed weights")
+        raise MissingError("an edit that changed a matrix")
     return Found(float(np.mean(shares)), count=len(shares), over="matrices")
 
 
@@ -233,18 +233,21 @@ _SIZE = (
     ),
     Measure(
         "rank",
-        "numerical rank of the change of a matrix, mean over matrices",
+        "numerical rank of the change of a matrix, mean over changed matrices",
         _geometric("rank"),
+        version=2,  # 1: with biases and other vectors, as matrices of rank 1
     ),
     Measure(
         "effective_rank",
         "exponential of the entropy of its singular values (Roy and Vetterli, 2007), mean",
         _geometric("effective_rank"),
+        version=2,
     ),
     Measure(
         "spectrum_largest",
         "share of a change's squared norm in its largest singular value, mean over matrices",
         _spectrum,
+        version=2,
         in_trials=False,
     ),
 )

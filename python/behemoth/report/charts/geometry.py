@@ -22,7 +22,7 @@ def geometry(summary: Summary) -> Figure | Absent:
     panels = against_exposures(frame, _MEASURES, colours, ".4g")
     caption = (
         "Frobenius norm over all changed parameters. Effective rank (Roy and Vetterli, 2007): mean "
-        "over parameters weighted by their norms, for edits whose changes were decomposed. "
+        "over changed matrices weighted by their norms, for edits whose changes were decomposed. "
         f"{counted(frame, 'edits')}; {JACKKNIFE}.{pooled(summary)} {CUT}"
     )
     return Figure("geometry", _TITLE, caption, panels, frame, tuple(colours.items()),

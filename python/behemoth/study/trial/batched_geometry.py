@@ -45,8 +45,8 @@ def shapes(
         One row per edit and changed parameter: edit (null for a batch), parameter, norm
         (Frobenius), relative_norm (divided by the parameter's norm), rank (numerical: number of
         singular values above 1e-6 of the largest) and effective_rank (Roy and Vetterli, 2007); the
-        ranks are null for dense matrices that were not decomposed. A side memory is a dense change
-        of its module's weight; all values of a codebook are null.
+        ranks are null for dense matrices that were not decomposed, and for vectors. A side memory
+        is a dense change of its module's weight; all values of a codebook are null.
     """
     parameters = parameters_of(model)
     decomposed_edits = set(decomposed)
@@ -76,8 +76,8 @@ def shapes(
             item for item in changes if not any(item[0] == edit for edit, _ in undecomposed)
         ]
         values = spectra([change for _, change in decomposable])
-        for (edit, _), spectrum in zip(decomposable, values, strict=True):
-            rank, effective = ranks(spectrum)
+        for (edit, change), spectrum in zip(decomposable, values, strict=True):
+            rank, effective = ranks(spectrum) if len(change.shape) == 2 else (None, None)
             norm = float(torch.linalg.vector_norm(spectrum))
             rows.append(_row(edit, name, norm, parameter_norm, rank, effective))
     return pl.DataFrame(rows, schema=SHAPES).sort("edit", maintain_order=True)

@@ -189,8 +189,9 @@ def edit_frame(
           is to forget (`MethodInfo.forgets`), the share whose old answer is no longer generated.
         - success: share of trained wordings whose generated answer is exactly right; if the method
           is to forget, the same as efficacy.
-        - norm (Frobenius) and effective_rank (mean over parameters, weighted by norm) of the
-          change; the same for all edits of a batch. effective_rank is null if it was not computed.
+        - norm (Frobenius) and effective_rank (mean over changed matrices, weighted by norm) of the
+          change; the same for all edits of a batch. effective_rank is null if it was not computed,
+          or if no matrix changed.
     """
     single = None not in deltas
     forgets = info.forgets(nameless=bool(about["new_object"].is_null().all()))
@@ -222,7 +223,7 @@ def edit_frame(
         "other": pl.Float64,
     }
     outcomes = pl.DataFrame(rows, schema=schema)
-    shape = _shape_of(shapes)
+    shape = _shape_of(shapes, deltas)
     if single:
         frame = about.join(outcomes, on="edit", maintain_order="left").join(
             shape, on="edit", how="left", maintain_order="left"
@@ -268,14 +269,20 @@ def _evaluated(probes: pl.DataFrame, forgets: bool) -> pl.DataFrame:
     )
 
 
-def _shape_of(shapes: pl.DataFrame) -> pl.DataFrame:
-    """Return the norm over all parameters, and the mean effective rank, by edit."""
-    weight = pl.col("norm") / pl.col("norm").sum()
-    known = pl.col("effective_rank").is_not_null().all()
+def _shape_of(shapes: pl.DataFrame, deltas: Mapping[int | None, EditDelta]) -> pl.DataFrame:
+    """Return the norm over all parameters, and the mean effective rank of matrices, by edit."""
+    vectors = {
+        name
+        for delta in deltas.values()
+        for name, change in delta.of_parameters.items()
+        if len(change.shape) != 2
+    }
+    matrix = ~pl.col("parameter").is_in(list(vectors))
+    norm, rank = (pl.col(name).filter(matrix) for name in ("norm", "effective_rank"))
     return shapes.group_by("edit", maintain_order=True).agg(
         # The norm of a codebook is null, not 0.
         pl.when(pl.col("norm").is_not_null().any()).then(pl.col("norm").pow(2).sum().sqrt()),
-        pl.when(known & (pl.col("norm").sum() > 0))
-        .then((pl.col("effective_rank") * weight).sum())
+        pl.when(rank.is_not_null().all() & (norm.sum() > 0))
+        .then((rank * (norm / norm.sum())).sum())
         .alias("effective_rank"),
     )
