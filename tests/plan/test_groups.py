@@ -5,7 +5,7 @@ import pytest
 
 from behemoth import ArgumentError
 from behemoth.plan import EditRequest, compile_plan
-from behemoth.plan.groups import GROUPS
+from behemoth.plan.groups import FOLLOWING, GROUPS
 
 REQUESTS = {
     "remap": {"edits": 3},
@@ -352,6 +352,33 @@ def test_bystanders_are_as_many_as_there_are_or_as_asked_for(corpora, brute):
         assert all_trained + all_asked == same
         assert trained == min(4, all_trained)
         assert asked == min(6, all_asked)
+
+
+@pytest.mark.parametrize("world", ["nested", "rich"])
+def test_what_follows_from_another_edit_is_no_bystander(corpora, brute, world):
+    """Of several facts of a subject and links, no edit keeps what another one changes."""
+    known = brute(corpora[world])
+    edited = [known.ids[r, s] for r in (0, 1) for s in (3, 4, 5)]
+    link = next(r for r, row in enumerate(known.table) if row["link"] and row["of"] == 0)
+    edited += [known.ids[link, known.facts[known.ids[0, s]]["object"]] for s in (20, 21)]
+    edited += [known.ids[1, s] for s in (20, 21)]  # each inherits through one of the links
+    table = pl.DataFrame({"fact": edited})
+    plan = compile_plan(known.corpus, EditRequest(probes=40), table=table)
+    twin = known.twin(_edits(plan).values())
+    stay = plan.probes.filter(~pl.col("must_change"))
+    rows = plan.training.filter(pl.col("role") != "edit")
+    for fact in {*stay["fact"], *rows["fact"]}:
+        assert twin[fact] == known.facts[fact]["object"]
+    assert {"same_subject", "unrelated", "retain"} <= set(stay["group"])
+    followed = plan.probes.filter(pl.col("group").is_in(FOLLOWING), pl.col("must_change"))
+    both = stay.filter(
+        pl.col("fact").is_in(followed["fact"].implode()), pl.col("group") != "correlated_kept"
+    )
+    assert both.is_empty()
+    apart = compile_plan(known.corpus, EditRequest(probes=1, independent=True), table=table)
+    assert set(apart.probes.filter(group="same_subject")["fact"]) > set(
+        stay.filter(group="same_subject")["fact"]
+    )
 
 
 def test_implicit_remaps_are_all_that_was_left_out(corpora, brute):

@@ -87,11 +87,19 @@ class Bystanders:
         return keep if probes else keep & ~among(facts.fact, self._taken)
 
     def _avoid(self) -> Ids:
-        """Return the facts of inverse relations that each edit puts in doubt: uint64[n, m]."""
+        """Return the facts that follow from each edit, or that it puts in doubt: uint64[n, m].
+
+        Facts composed of the edited one follow; those of inverse relations are in doubt.
+        """
         facts, new = self._edits.facts, self._edits.new_object
         columns = [np.full(len(facts), _NO_FACT)]
         for relation in distinct(facts.relation):
             mine = np.flatnonzero(facts.relation == relation)
+            for composed, _, _ in self._structure.chain(int(relation)):
+                some = mine[self._structure.has(facts.subject[mine], composed)]
+                column = np.full(len(facts), _NO_FACT)
+                column[some] = self._corpus.world.fact_ids(facts.subject[some], composed)
+                columns.append(column)
             for inverse in self._structure.inverses(int(relation)):
                 for objects in (facts.object[mine].astype(np.int64), new[mine]):
                     column = np.full(len(facts), _NO_FACT)
@@ -116,12 +124,16 @@ class Bystanders:
         return np.stack(columns, axis=1)
 
     def concerned(self, edits: Index, facts: Ids) -> Mask:
-        """Return a mask of facts that are edited, or put in doubt by an inverse relation: bool[n].
+        """Return a mask of facts that are edited, follow from an edit, or are in doubt: bool[n].
 
         In a batch any edit counts; with independent edits only the one at the fact's position.
         """
         if not self._request.independent:
-            return among(facts, self._edited) | among(facts, self._avoided_sorted)
+            found = among(facts, self._edited) | among(facts, self._avoided_sorted)
+            if self._objects:  # edited links, through which subjects inherit facts
+                there = self._corpus.world.arrays_of(facts)
+                found |= among(pair_keys(there.relation, there.object), self._changed_sorted)
+            return found
         own = self._edits.facts.fact[edits] == facts
         return own | (self._avoided[edits] == facts[:, None]).any(1)
 

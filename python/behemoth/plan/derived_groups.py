@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .dealing import Dealt
 from .group_rows import NONE, Asked, GroupContext, kept
 from .prompts import REFUSED
-from .sampling import Facts, Ids, Index, rank_within, relation_pool
+from .sampling import Facts, Ids, Index, among, distinct, rank_within, relation_pool
 
 __all__ = ["correlated", "edited", "nested_links", "same_subject", "subject_nested"]
 
@@ -24,11 +26,16 @@ def edited(context: GroupContext) -> list[Asked]:
 
 
 def same_subject(context: GroupContext) -> list[Asked]:
-    """Other relations of the edited subject that do not follow from the edit.
+    """Other relations of the edited subject that do not follow from an edit.
 
-    For an edited link: the other links of that object.
+    In a batch they do not follow from other edits of the subject either. For an edited link: the
+    other links of that object.
     """
     world, table, out = context.corpus.world, context.structure.table, []
+    edits = context.edits.facts[:0] if context.request.independent else context.edits.facts
+    agreeing = distinct(
+        np.concatenate([np.empty(0, np.uint64), *(facts for _, facts in _agreeing(context, edits))])
+    )
     for relation, mine in context.by_relation(links=False):
         below = {c for c, _, _ in context.structure.chain(relation)}
         partners = context.structure.partners(relation)
@@ -40,7 +47,8 @@ def same_subject(context: GroupContext) -> list[Asked]:
                 there = world.objects(context.own.subject[rows], other)
                 rows = rows[there != context.own.object[rows]]
             facts = world.fact_ids(context.own.subject[rows], other)
-            out.append(kept(context, "same_subject", rows, facts))
+            alone = ~among(facts, agreeing)
+            out.append(kept(context, "same_subject", rows[alone], facts[alone]))
     for relation, mine in context.by_relation(links=True):
         for row in table:
             if row["link"] and row["of"] == table[relation]["of"] and row["relation"] != relation:
@@ -53,27 +61,34 @@ def same_subject(context: GroupContext) -> list[Asked]:
 
 def correlated(context: GroupContext) -> list[Asked]:
     """The fact of a correlated relation that agreed with the edited one, kept and followed."""
-    world, out = context.corpus.world, []
-    for relation, mine in context.by_relation(links=False):
-        for partner in context.structure.partners(relation):
-            held = mine[context.structure.has(context.own.subject[mine], partner)]
-            there = world.objects(context.own.subject[held], partner)
-            rows = held[there == context.own.object[held]]
-            facts = world.fact_ids(context.own.subject[rows], partner)
-            new = context.new[rows]
-            out.append(kept(context, "correlated_kept", rows, facts, new))
-            some = new >= 0
-            out.append(
-                Asked(
-                    "correlated_followed",
-                    context.probed[rows[some]],
-                    facts[some],
-                    new[some],
-                    np.ones(int(some.sum()), bool),
-                    new[some],
-                )
+    out = []
+    for rows, facts in _agreeing(context, context.own):
+        new = context.new[rows]
+        out.append(kept(context, "correlated_kept", rows, facts, new))
+        some = new >= 0
+        out.append(
+            Asked(
+                "correlated_followed",
+                context.probed[rows[some]],
+                facts[some],
+                new[some],
+                np.ones(int(some.sum()), bool),
+                new[some],
             )
+        )
     return out
+
+
+def _agreeing(context: GroupContext, edited: Facts) -> Iterator[tuple[Index, Ids]]:
+    """Iterate over facts of correlated relations that agree with edited ones, by their places."""
+    world, structure = context.corpus.world, context.structure
+    for relation in distinct(edited.relation[edited.relation < world.num_relations]):
+        mine = np.flatnonzero(edited.relation == relation)
+        for partner in structure.partners(int(relation)):
+            held = mine[structure.has(edited.subject[mine], partner)]
+            there = world.objects(edited.subject[held], partner)
+            rows = held[there == edited.object[held]]
+            yield rows, world.fact_ids(edited.subject[rows], partner)
 
 
 def subject_nested(context: GroupContext) -> list[Asked]:
@@ -98,7 +113,9 @@ def _inherited(context: GroupContext, relation: int, mine: Index) -> list[Asked]
     """The facts that subjects inherit through edited links."""
     base, of = context.structure.base(relation), context.structure.table[relation]["of"]
     holders = _holders(context, of, context.own.subject[mine])
-    rows, subjects = mine[holders.edit], holders.facts.subject
+    # Subjects whose own fact another edit changes no longer have that object.
+    still = ~context.bystanders.concerned(context.probed[mine[holders.edit]], holders.facts.fact)
+    rows, subjects = mine[holders.edit[still]], holders.facts.subject[still]
     old, new = context.own.object[rows], context.new[rows]
     after = np.where(new < 0, old, new).astype(np.uint32)
     ids = context.corpus.world.fact_ids(subjects, base)
