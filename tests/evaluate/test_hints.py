@@ -1,8 +1,11 @@
+import json
+
 import polars as pl
 import pytest
 import torch
 
-from behemoth import ArgumentError, Corpus, World
+from behemoth import ArgumentError, Corpus, Grammar, World
+from behemoth.corpus import train_tokenizer
 from behemoth.corpus.tokens import PERIOD
 from behemoth.evaluate import evaluate_model
 from behemoth.evaluate.hints import HINTED, ask_with_hints, hinted
@@ -19,7 +22,7 @@ def asked():
 
 def test_a_hint_is_a_written_sentence_of_another_fact_of_the_subject(asked):
     corpus, plan = asked
-    found = hinted(plan)
+    found = hinted(corpus, plan)
     plain = plan.probes.filter(group="forget")
     assert found["fact"].to_list() == plain["fact"].to_list()
     forgotten = set(plain["fact"])
@@ -32,13 +35,45 @@ def test_a_hint_is_a_written_sentence_of_another_fact_of_the_subject(asked):
         assert row["old_answer"] == bare["old_answer"]
 
 
+@pytest.mark.parametrize("letters", ["words", "pieces"])
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_in_text_the_hint_is_a_sentence_as_within_a_document(letters, between, tmp_path):
+    grammar = Grammar.named("bios-en")
+    if between != " ":
+        written = grammar.source.replace('separator = " "', f"separator = {json.dumps(between)}", 1)
+        assert written != grammar.source
+        (tmp_path / "g.toml").write_text(written)
+        grammar = Grammar.named(tmp_path / "g.toml")
+    tokenizer = None
+    if letters == "pieces":
+        tokenizer = tmp_path / "bpe"
+        train_tokenizer(grammar, tokenizer, vocabulary=400, documents=200)
+    corpus = Corpus(grammar.world(40, seed=3), exposures=4, grammar=grammar, tokenizer=tokenizer)
+    plan = compile_plan(corpus, EditRequest(edits=5))
+    found = hinted(corpus, plan)
+    plain = plan.probes.filter(group="forget", link=False)
+    assert found["fact"].to_list() == plain["fact"].to_list()
+    for row, bare in zip(found.iter_rows(named=True), plain.iter_rows(named=True), strict=True):
+        prompt = corpus.decode(bare["prompt"])
+        text = corpus.decode(row["prompt"])
+        assert text.endswith(prompt)
+        said = [
+            corpus.decode([*each["prompt"], *each["answer"], *each["rest"]])
+            for each in corpus.probes([row["hint"]]).iter_rows(named=True)
+        ]
+        assert text.removesuffix(between + prompt) in said
+        if letters == "pieces" or between == " ":  # as a document is cut
+            assert row["prompt"] == corpus.encode(text).tolist()
+        assert row["old_answer"] == bare["old_answer"]
+
+
 def test_the_answer_is_asked_for_behind_the_hint(asked, random_model):
     corpus, plan = asked
     model = random_model(corpus.vocabulary_size)
     frame = ask_with_hints(model, corpus, plan)
     assert frame.schema == pl.Schema(HINTED)
     for row, probe in zip(
-        frame.iter_rows(named=True), hinted(plan).iter_rows(named=True), strict=True
+        frame.iter_rows(named=True), hinted(corpus, plan).iter_rows(named=True), strict=True
     ):
         tokens = torch.tensor([probe["prompt"]])
         with torch.no_grad():
@@ -50,23 +85,23 @@ def test_the_answer_is_asked_for_behind_the_hint(asked, random_model):
 
 
 def test_without_another_fact_there_is_no_hint(asked):
-    _, plan = asked
+    corpus, plan = asked
     probes = plan.probes.filter(pl.col("group") != "same_subject")
     alone = EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, probes)
     with pytest.raises(ArgumentError, match="'plan': got no fact to forget with another"):
-        hinted(alone)
+        hinted(corpus, alone)
     # A fact that is itself to be forgotten is no hint.
     subject = plan.probes.filter(group="forget")["subject"][0]
     every = plan.probes.with_columns(
         group=pl.when((pl.col("group") == "same_subject") & (pl.col("subject") == subject))
         .then(pl.lit("forget")).otherwise("group")
     )  # fmt: skip
-    some = hinted(EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, every))
+    some = hinted(corpus, EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, every))
     assert subject not in some["subject"].to_list() and some.height
     # Nor where it is asked as both: the next fact of its subject is.
     first = plan.probes.filter(group="same_subject", subject=subject).head(1)
     twice = pl.concat([plan.probes, first.with_columns(group=pl.lit("forget"))])
-    found = hinted(EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, twice))
-    usual = hinted(plan).filter(subject=subject)["hint"].unique().to_list()
+    found = hinted(corpus, EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, twice))
+    usual = hinted(corpus, plan).filter(subject=subject)["hint"].unique().to_list()
     assert usual == first["fact"].to_list()
     assert not set(found.filter(subject=subject)["hint"]) & set(usual)

@@ -7,11 +7,11 @@ arXiv 2402.16835).
 
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.corpus.templates import is_of
 from behemoth.corpus.tokens import PERIOD
 from behemoth.support.errors import ArgumentError
 
@@ -37,11 +37,13 @@ HINTED: dict[str, Any] = {
 """Columns of the frame that `ask_with_hints` returns."""
 
 
-def hinted(plan: EditPlan) -> pl.DataFrame:
+def hinted(corpus: Corpus, plan: EditPlan) -> pl.DataFrame:
     """Return the probes of the facts to forget, each after a sentence about its subject.
 
     Parameters
     ----------
+    corpus : Corpus
+        The corpus of the plan.
     plan : EditPlan
         A plan whose group ``forget`` has the probes, in trained wordings, and whose group
         ``same_subject`` has the hints: for each subject the first fact that is not itself to be
@@ -51,8 +53,8 @@ def hinted(plan: EditPlan) -> pl.DataFrame:
     -------
     polars.DataFrame
         Rows of the plan's probes with longer prompts, and a column hint (the fact that is stated).
-        Probes of subjects without a hint are omitted. A sentence ends with its period, or with its
-        object in text of a grammar.
+        Probes of subjects without a hint are omitted. The hint is a whole sentence, and in text
+        of a grammar the separator of sentences follows, as within a document of the corpus.
 
     Raises
     ------
@@ -60,31 +62,50 @@ def hinted(plan: EditPlan) -> pl.DataFrame:
         When no fact has a hint.
     """
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
-    ends = pl.Series(is_of(plan.probes["template"], "ends_in_period"))
-    ended = pl.col("old_answer").list.concat(pl.lit([PERIOD], pl.List(pl.UInt32)))
-    said = (
-        plan.probes.with_columns(ends=ends)
-        .filter(
-            (pl.col("group") == "same_subject")
-            & ~pl.col("link")
-            & ~pl.col("fact").is_in(probes["fact"].unique().implode())
-        )
-        .unique("subject", keep="first", maintain_order=True)
-        .select(
-            "subject",
-            pl.col("fact").alias("hint"),
-            pl.col("prompt")
-            .list.concat(pl.when("ends").then(ended).otherwise("old_answer"))
-            .alias("said"),
-        )
-    )
+    said = plan.probes.filter(
+        (pl.col("group") == "same_subject")
+        & ~pl.col("link")
+        & ~pl.col("fact").is_in(probes["fact"].unique().implode())
+    ).unique("subject", keep="first", maintain_order=True)
+    hints = said.select("subject", pl.col("fact").alias("hint"))
     # The subject of a link fact is an object, whose number is not one of a subject.
-    found = probes.filter(~pl.col("link")).join(said, on="subject", maintain_order="left")
+    found = probes.filter(~pl.col("link")).join(hints, on="subject", maintain_order="left")
     if found.is_empty():
         raise ArgumentError(
             "plan", "no fact to forget with another of its subject", "one with same_subject probes"
         )
-    return found.with_columns(pl.col("said").list.concat("prompt").alias("prompt")).drop("said")
+    said = _ended(corpus, said).select("said", pl.col("fact").alias("hint"))
+    return _after(corpus, found.join(said, on="hint", maintain_order="left")).drop("said")
+
+
+def _ended(corpus: Corpus, probes: pl.DataFrame) -> pl.DataFrame:
+    """Add whole sentences with the old answers, in a column said."""
+    if corpus.grammar is None:
+        probes = probes.with_columns(rest=pl.lit([PERIOD], pl.List(pl.UInt32)))
+    else:
+        key = ["fact", "template", "wording"]
+        facts, templates = probes["fact"].sort(), sorted(probes["template"].unique())
+        written = corpus.probes(facts.to_numpy(), templates).select(*key, "rest")
+        probes = probes.join(written, on=key, maintain_order="left")
+    return probes.with_columns(said=pl.col("prompt").list.concat("old_answer").list.concat("rest"))
+
+
+def _after(corpus: Corpus, probes: pl.DataFrame) -> pl.DataFrame:
+    """Return probes whose prompts follow the sentences in their column said."""
+    if corpus.grammar is None:
+        return probes.with_columns(pl.col("said").list.concat("prompt").alias("prompt"))
+    layout = tomllib.loads(corpus.grammar.source).get("document", {})
+    between = layout.get("separator", " ")
+    if corpus.tokenizer_kind == "words" and between in corpus.token_names:  # line breaks
+        mark = pl.lit([corpus.token_names.index(between)], pl.List(pl.UInt32))
+        whole = pl.col("said").list.concat(mark).list.concat("prompt")
+        return probes.with_columns(whole.alias("prompt"))
+    # A space is a part of the token after it, which at the start of a prompt is another one.
+    prompts = [
+        corpus.encode(f"{corpus.decode(said)}{between}{corpus.decode(prompt)}")
+        for said, prompt in probes.select("said", "prompt").iter_rows()
+    ]
+    return probes.with_columns(pl.Series("prompt", prompts, pl.List(pl.UInt32)))
 
 
 def ask_with_hints(
@@ -112,7 +133,7 @@ def ask_with_hints(
     ArgumentError
         When no fact has a hint.
     """
-    probes = hinted(plan)
+    probes = hinted(corpus, plan)
     asked = Prompted.of_old(corpus, probes)
     match, log_probability = score_old(model, asked, batch_size=batch_size)
     return probes.with_columns(

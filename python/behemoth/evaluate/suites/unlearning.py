@@ -349,6 +349,7 @@ _ROBUSTNESS = (
         "forget_recall_hint",
         "free generation gives the old answer after another fact of the subject (arXiv 2402.16835)",
         lambda bench: bench.mean(bench.hinted, pl.col("old_match"), "facts to forget"),
+        version=2,  # 1: in text without the end of the sentence, and without a space after it
         beside=True,
     ),
     Measure(
