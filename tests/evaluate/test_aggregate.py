@@ -113,6 +113,29 @@ def test_probes_are_averaged_within_their_edit_first():
     assert row.select("value", "rows", "edits").row(0) == (pytest.approx(2 / 3), 10, 2)
 
 
+@pytest.mark.parametrize("resampled", ["models", "subjects"])
+def test_a_row_without_an_edit_weighs_as_much_as_one_of_an_edit(resampled):
+    def value(*parts, run="r"):
+        rows = [
+            {"world": "w", "seed": 0, "run": run, "edit": edit, "subject": 10 * number + place,
+             "link": False, "group": "unrelated", "must_change": False, "exact_match": bool(right)}
+            for number, (edit, said) in enumerate(parts)
+            for place, right in enumerate(said)
+        ]  # fmt: skip
+        frame = pl.concat([frame_of(rows), frame_of(rows).with_columns(run=pl.lit("s"))])
+        chosen = {"filters": ("all",), "resampled": resampled, "by": ("run",)}
+        alone = aggregate(frame, ["exact_specificity"], **chosen)["value"]
+        both = aggregate(frame, ["exact_specificity"], **chosen | {"by": ()})["value"]
+        assert alone[0] == alone[1] == pytest.approx(both.item())
+        return alone[0]
+
+    rest = (None, [1, 1, 1, 0, 1, 1])
+    assert value((0, [1, 0]), (1, [1, 1]), rest) == pytest.approx(8 / 10)  # the mean of the rows
+    # Two edits of two rows on average: six rows are as much as three edits.
+    assert value((0, [0]), (1, [1, 1, 0]), rest) == pytest.approx((0 + 2 / 3 + 3 * 5 / 6) / 5)
+    assert value(rest) == pytest.approx(5 / 6)
+
+
 def test_edits_of_models_of_unequal_size_count_alike():
     frame = pl.concat([models([1.0], edits=30), models([0.0, 0.0], edits=10).filter(seed=1)])
     row = aggregate(frame, ["exact_efficacy"], filters=("all",))

@@ -43,9 +43,11 @@ def aggregate(
 ) -> pl.DataFrame:
     """Average the rows of evaluation frames.
 
-    Probes are averaged within their edit, then edits within each group of `by`. Intervals are
-    percentile intervals of the cluster bootstrap; the same clusters are drawn for all metrics, so
-    that metrics are compared on the same draws.
+    Probes are averaged within their edit, then edits within each group of `by`. Probes of a plan as
+    a whole, which have no edit, weigh as much as probes of its edits do on average; without any of
+    these, they are averaged as those of one edit. Intervals are percentile intervals of the cluster
+    bootstrap; the same clusters are drawn for all metrics, so that metrics are compared on the same
+    draws.
 
     Parameters
     ----------
@@ -202,15 +204,24 @@ def _sums(frame: pl.DataFrame, part: Mean, clusters: int) -> _Sums:
     """Return sums and counts of edits' means by cluster, the number of rows and that of edits.
 
     An edit counts as one, whatever the number of its rows; if its rows belong to several clusters,
-    each of them gets its share.
+    each of them gets its share. Rows without an edit count as the edits that would have so many,
+    at the mean number of rows of an edit of their plan.
     """
+    owned, models = pl.col("edit").is_not_null(), _UNITS[:-1]
+    edits_of = pl.col("edit").drop_nulls().n_unique().over(models)
+    per_edit = pl.col("rows").filter(owned).sum().over(models) / edits_of
+    rows_of = pl.col("rows").sum().over(_UNITS)
     edits = (
         frame.filter(part.condition)
         .select("cluster", *_UNITS, part.value.alias("value"))
         .drop_nulls("value")
         .group_by("cluster", *_UNITS, maintain_order=True)
         .agg(pl.col("value").mean(), pl.len().alias("rows"))
-        .with_columns(share=pl.col("rows") / pl.col("rows").sum().over(_UNITS))
+        .with_columns(
+            share=pl.col("rows")
+            / rows_of
+            * pl.when(owned | (edits_of == 0)).then(1.0).otherwise(rows_of / per_edit)
+        )
     )
     sums, counts = np.zeros(clusters), np.zeros(clusters)
     share = edits["share"].to_numpy()

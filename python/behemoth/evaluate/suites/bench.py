@@ -319,7 +319,7 @@ class Bench:
         return self.frame.filter(stage=self.stage)
 
     def metric(self, name: str, kept: str = "all", rows: pl.DataFrame | None = None) -> Found:
-        """Return a metric of the frame."""
+        """Return a metric of the frame: a mean over edits, not over rows (see `aggregate`)."""
         rows = self.rows if rows is None else rows
         own, metric = rows.filter("known") if kept == "known" else rows, METRICS[name]
         if not has_rows(own, metric):
@@ -337,7 +337,8 @@ class Bench:
     def mean(self, rows: pl.DataFrame, value: pl.Expr, what: str, *, made: bool = False) -> Found:
         """Return the mean of a value over rows, resampled by subject.
 
-        The object that a link fact is about is distinct from the subject of the same number.
+        All rows count alike, whatever edit they belong to, unlike in `metric`. The object that a
+        link fact is about is distinct from the subject of the same number.
 
         Parameters
         ----------
