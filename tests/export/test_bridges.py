@@ -289,6 +289,19 @@ def test_tofu_is_read_as_tofu_is(exported, planned, tmp_path, monkeypatch):
         assert found.to_list() == lines(out / f"{name}.json")
 
 
+def test_datasets_tells_plans_in_folders_of_one_name_apart(tmp_path):
+    """Its cache knows a local data set by the names of its folder and files, and by the card."""
+    corpus = Corpus(World(subjects=40, relations=2, objects=8), exposures=2)
+    corpus.write(tmp_path / "c", probes=0)
+    for seed in (0, 1):
+        plan = bh.plan(corpus, edits=2, repeats=2, probes=2, seed=seed)
+        out = tmp_path / str(seed) / "tofu"
+        export(tmp_path / "c", out, to="tofu", plan=plan)
+        [file] = out.glob("forget[0-9][0-9].json")
+        found = load_dataset(str(out), file.stem, split="train", cache_dir=str(tmp_path / "cache"))
+        assert found.to_list() == lines(file)
+
+
 @pytest.mark.parametrize("planned", ["nested"], indirect=True)
 def test_tofu_has_no_holdout_where_all_is_written(exported):
     assert not list(exported("tofu").glob("holdout*.json"))

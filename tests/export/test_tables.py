@@ -132,6 +132,17 @@ def test_the_library_reads_what_there_is(exported, corpus, tmp_path):
             assert rows.equals(frame)
 
 
+def test_corpora_in_folders_of_one_name_are_told_apart(tmp_path):
+    """The cache knows a local data set by the names of its folder and files, and by the card."""
+    for seed in (0, 1):
+        corpus = Corpus(World(subjects=12, relations=2, objects=4, seed=seed), exposures=2)
+        place = tmp_path / str(seed)
+        corpus.write(place / "corpus", probes=0)
+        export(place / "corpus", place / "out", to="jsonl")
+        found = read(place / "out", "documents", tmp_path / "cache")["train"]
+        assert found["text"].to_list() == corpus.texts(0, corpus.num_documents)
+
+
 def test_lines_are_read_without_the_card(corpus, tmp_path):
     """As open-unlearning reads questions, and others JSON lines."""
     export(corpus.directory, tmp_path / "out", to="jsonl")

@@ -71,6 +71,8 @@ def _lines(source: Source, tables: Sequence[Table], suffix: str) -> Iterator[str
     yield from ("tags:", "- synthetic", "- behemoth", "configs:")
     for number, (name, own) in enumerate(named):
         yield f"- config_name: {name}"
+        # `datasets` caches a local data set by its card and by the names of its folder and files.
+        yield f"  description: corpus {source.corpus.spec_hash}"
         if number == 0:
             yield "  default: true"
         yield "  data_files:"

@@ -133,6 +133,8 @@ def _card(planned: Planned, names: list[str]) -> Iterator[str]:
     yield from ("---", "tags:", "- synthetic", "- behemoth", "configs:")
     for name in names:
         yield from (f"- config_name: {name}", f"  data_files: {name}.json")
+        # `datasets` caches a local data set by its card and by the names of its folder and files.
+        yield f"  description: plan {planned.plan.plan_hash}, corpus {planned.corpus.spec_hash}"
     yield from ("---", "", "# A plan of Behemoth in the layout of TOFU", "")
     yield (
         f"{len(planned.plan):,} edits ({planned.plan.request.kind}), made by behemoth {version()}. "
