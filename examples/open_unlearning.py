@@ -1,8 +1,9 @@
-"""Run a trainer of open-unlearning on a model trained by Behemoth.
+"""Run a trainer or the metrics of open-unlearning on a model trained by Behemoth.
 
     behemoth export RUN --plan PLAN --to tofu --out TOFU
     python examples/open_unlearning.py CLONE RUN TOFU OUT --trainer NPO
     python examples/open_unlearning.py CLONE RUN TOFU OUT --trainer NPO --print
+    python examples/open_unlearning.py CLONE RUN TOFU OUT --evaluate TWIN
 
 CLONE is a clone of open-unlearning (https://github.com/locuslab/open-unlearning). Use the Python of
 an environment with its requirements: this script needs no other package, not even Behemoth. It
@@ -13,11 +14,16 @@ prints the command without running it.
 
 DPO prefers the answers after the edit: refusals in a plan of them, otherwise the new objects. PDU
 needs the bound of the retained loss: `--set trainer.method_args.retain_loss_eps=NATS`.
+
+`--evaluate` trains nothing: it takes TOFU's metrics of RUN, or of an exported edit, and before them
+those of TWIN, the exported twin, with which some metrics compare. `src/eval.py` runs in OUT, which
+then contains TOFU_SUMMARY.json, TOFU_EVAL.json, and the same of the twin in OUT/twin.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shlex
 import subprocess
@@ -28,6 +34,12 @@ from pathlib import Path
 # Module that contains the blocks of a model, by its `model_type`; `model.layers` for any other.
 BLOCKS = {"gpt_neox": "gpt_neox.layers", "gpt2": "transformer.h"}
 BOUND = "trainer.method_args.retain_loss_eps"  # of PDU, which has no default for it
+ANSWERS = ("answer", "alternate", "paraphrased_answer", "perturbed_answer")
+# Metrics besides those of `configs/eval/tofu.yaml`: all but one that downloads a classifier.
+METRICS = (
+    "exact_memorization", "mia_loss", "mia_min_k", "mia_min_k_plus_plus", "mia_zlib",
+    "mia_gradnorm", "mia_reference",
+)  # fmt: skip
 
 
 def split_of(tofu: Path, prefix: str) -> Path:
@@ -55,15 +67,18 @@ def write_split(source: Path, target: Path, end: str = "") -> int:
     Parameters
     ----------
     source, target : Path
-        JSON lines with ``question`` and ``answer``, and ``alternate`` if they have one.
+        JSON lines with ``question``, ``answer`` and possibly more answers (`ANSWERS`), of which
+        one may be a list.
     end : str
         Text after each answer.
     """
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     lines = []
     for row in rows:
-        answers = {key: f" {row[key]}{end}" for key in ("answer", "alternate") if key in row}
-        lines.append(json.dumps({"question": row["question"], **answers}) + "\n")
+        for key in row.keys() & set(ANSWERS):
+            several = isinstance(row[key], list)
+            row[key] = [f" {one}{end}" for one in row[key]] if several else f" {row[key]}{end}"
+        lines.append(json.dumps(row) + "\n")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("".join(lines), encoding="utf-8")
     return len(rows)
@@ -94,24 +109,33 @@ def steered_block(run: Path) -> str:
     return f"{blocks}.{max(count - 2, 0)}".replace(".", "[.]")
 
 
+def model_overrides(run: Path, out: Path) -> list[str]:
+    """Return Hydra's overrides for a model and the directory to write to.
+
+    The model config is that of phi-1.5, which sets no attention kernel or system prompt, with the
+    paths replaced and the tags emptied: a Behemoth model is not trained on chats.
+    """
+    tags = [f"{who}_{end}_tag" for who in ("user", "asst") for end in ("start", "end")]
+    return [
+        "model=phi-1_5",
+        f"task_name={quoted(out.name)}",
+        f"paths.output_dir={quoted(out)}",
+        f"model.model_args.pretrained_model_name_or_path={quoted(run)}",
+        f"model.tokenizer_args.pretrained_model_name_or_path={quoted(run)}",
+        *(f"model.template_args.{tag}=''" for tag in tags),
+    ]
+
+
 def overrides(run: Path, out: Path, trainer: str) -> list[str]:
     """Return Hydra's overrides of ``unlearn.yaml`` for a run and the splits in ``OUT/data``.
 
-    - The model config is that of phi-1.5, which sets no attention kernel or system prompt, with the
-      paths replaced and the tags emptied: a Behemoth model is not trained on chats.
-    - No evaluation of open-unlearning runs: they need its data sets and logs of a retained model.
+    - No evaluation of open-unlearning runs: it needs the logs of the twin (`evaluations`).
     - Training is in float32 with AdamW of PyTorch: the default, a paged AdamW with bfloat16, needs
       bitsandbytes and a GPU.
     """
-    model, template = "model.model_args", "model.template_args"
     words = [
-        "model=phi-1_5",
+        *model_overrides(run, out),
         f"trainer={trainer}",
-        f"task_name={quoted(out.name)}",
-        f"paths.output_dir={quoted(out)}",
-        f"{model}.pretrained_model_name_or_path={quoted(run)}",
-        f"model.tokenizer_args.pretrained_model_name_or_path={quoted(run)}",
-        *(f"{template}.{who}_{end}_tag=''" for who in ("user", "asst") for end in ("start", "end")),
         "~eval",
         "trainer.args.do_eval=false",
         "trainer.args.eval_on_start=false",
@@ -133,22 +157,74 @@ def overrides(run: Path, out: Path, trainer: str) -> list[str]:
     return words
 
 
-def command(run: Path, out: Path, trainer: str, more: Sequence[str] = ()) -> list[str]:
+def command(run: Path, out: Path, trainer: str) -> list[str]:
     """Return the command that trains, to be run in the clone."""
     words = [sys.executable, "src/train.py", "--config-name=unlearn.yaml"]
-    return [*words, *overrides(run, out, trainer), *more]
+    return [*words, *overrides(run, out, trainer)]
+
+
+def write_data(tofu: Path, out: Path, end: str) -> str:
+    """Write an export to ``OUT/locuslab/TOFU``; return the number in its names, such as ``03``.
+
+    `load_dataset` prefers a folder of the working directory to a data set of the hub, and
+    ``locuslab/TOFU`` is the name in all configs of the metrics.
+    """
+    number = split_of(tofu, "forget").stem.removeprefix("forget")
+    target = out / "locuslab" / "TOFU"
+    names = (f"forget{number}_perturbed", f"holdout{number}", "retain_perturbed")
+    for name in names:
+        source = tofu / f"{name}.json"
+        if not source.is_file():
+            raise ValueError(f"{tofu}: has no {source.name}, allowed: with it, which metrics read")
+        write_split(source, target / source.name, end)
+    # `datasets` caches a local data set by its card and its names: the card must know the rows.
+    rows = hashlib.sha256(b"".join((target / f"{name}.json").read_bytes() for name in names))
+    card = "".join(
+        f"- config_name: {name}\n  data_files: {name}.json\n  description: {rows.hexdigest()}\n"
+        for name in names
+    )
+    (target / "README.md").write_text(f"---\nconfigs:\n{card}---\n", encoding="utf-8")
+    return number
+
+
+def evaluations(clone: Path, run: Path, twin: Path, out: Path, number: str) -> list[list[str]]:
+    """Return the commands that evaluate the twin and the run, to be run in ``OUT``.
+
+    Model utility is without real authors and world facts, of which no export can have any.
+    """
+    metrics = "eval.tofu.metrics"
+    parts = ("Q_A_Prob_normalised", "Q_A_ROUGE", "Truth_Ratio")
+    lacking = [f"{who}_{part}" for who in ("ra", "wf") for part in parts]
+    words = [
+        "model.model_args.device_map=auto",
+        f"+eval/tofu_metrics=[{','.join(METRICS)}]",
+        *(f"~{metrics}.model_utility.pre_compute.{name}" for name in lacking),
+        f"{metrics}.mia_reference.reference_model_path={quoted(twin)}",
+        f"eval.tofu.forget_split=forget{number}",
+        f"eval.tofu.holdout_split=holdout{number}",
+        "eval.tofu.overwrite=true",
+    ]
+    start = [sys.executable, str(clone / "src" / "eval.py")]
+    logs = f"eval.tofu.retain_logs_path={quoted(out / 'twin' / 'TOFU_EVAL.json')}"
+    return [
+        [*start, *model_overrides(twin, out / "twin"), *words],
+        [*start, *model_overrides(run, out), *words, logs],
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the splits and run the trainer; return its exit status."""
+    """Write the splits and run the trainer or the metrics; return the exit status."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
     )
     parser.add_argument("clone", type=Path, help="clone of open-unlearning")
     parser.add_argument("run", type=Path, help="a run, or another directory of transformers")
     parser.add_argument("tofu", type=Path, help="export of a plan: behemoth export --to tofu")
-    parser.add_argument("out", type=Path, help="directory to write the edited model to")
+    parser.add_argument("out", type=Path, help="directory to write the edited model or metrics to")
     parser.add_argument("--trainer", default="GradDiff", help="name in configs/trainer [GradDiff]")
+    parser.add_argument(
+        "--evaluate", type=Path, metavar="TWIN", help="take the metrics, beside those of the twin"
+    )
     parser.add_argument("--end", default="", help="text after each answer, such as ' .' [none]")
     parser.add_argument(
         "--set", action="append", default=[], help="override of Hydra; may be repeated"
@@ -161,19 +237,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(
                 f"{given.clone}: allowed: a clone of open-unlearning, with src/train.py"
             )
-        if not (run / "config.json").is_file():
-            raise ValueError(f"{run}: allowed: a directory of transformers, with config.json")
+        twin = given.evaluate and given.evaluate.resolve()
+        for model in filter(None, (run, twin)):
+            if not (model / "config.json").is_file():
+                raise ValueError(f"{model}: allowed: a directory of transformers, with config.json")
         if given.trainer == "PDU" and not any(f"{BOUND}=" in word for word in given.set):
             raise ValueError(f"--trainer PDU: allowed: with --set {BOUND}=NATS, the retained bound")
-        words = command(run, out, given.trainer, given.set)
-        for part in ("forget", "retain"):
-            write_split(split_of(given.tofu, part), out / "data" / f"{part}.json", given.end)
+        if twin:
+            number = write_data(given.tofu, out, given.end)
+            place, commands = out, evaluations(given.clone.resolve(), run, twin, out, number)
+        else:
+            place, commands = given.clone, [command(run, out, given.trainer)]
+            for part in ("forget", "retain"):
+                write_split(split_of(given.tofu, part), out / "data" / f"{part}.json", given.end)
     except ValueError as error:
         parser.error(str(error))
-    if given.print:
-        print(shlex.join(words))
-        return 0
-    return subprocess.run(words, cwd=given.clone, check=False).returncode
+    for words in commands:
+        words += given.set
+        if given.print:
+            print(shlex.join(words))
+        elif status := subprocess.run(words, cwd=place, check=False).returncode:
+            return status
+    return 0
 
 
 if __name__ == "__main__":

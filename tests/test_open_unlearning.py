@@ -54,7 +54,8 @@ def clone(tmp_path):
 def tofu(tmp_path):
     place = tmp_path / "tofu"
     place.mkdir()
-    for name in ("forget03", "forget03_perturbed", "retain97", "retain_perturbed"):
+    names = ("forget03", "forget03_perturbed", "retain97", "retain_perturbed", "holdout03")
+    for name in names:
         row = {"question": f"of {name}", "answer": "O1:8", "perturbed_answer": ["O1:9"]}
         if name == "forget03":
             row["alternate"] = "O1:2"
@@ -93,9 +94,13 @@ def test_the_prompt_has_the_same_tokens_alone_and_before_its_answer(script, kind
 
 def test_an_end_follows_every_answer(script, tofu, tmp_path):
     script.write_split(tofu / "forget03.json", tmp_path / "out" / "forget.json", " .")
-    assert rows_of(tmp_path / "out" / "forget.json") == [
-        {"question": "of forget03", "answer": " O1:8 .", "alternate": " O1:2 ."}
-    ]
+    [row] = rows_of(tmp_path / "out" / "forget.json")
+    assert row == {
+        "question": "of forget03",
+        "answer": " O1:8 .",
+        "alternate": " O1:2 .",
+        "perturbed_answer": [" O1:9 ."],
+    }
 
 
 @pytest.mark.parametrize(
@@ -150,6 +155,46 @@ def test_the_trainer_runs_in_the_clone(script, model, clone, tofu, tmp_path, mon
         assert f'+data.{part}.TOFU_QA_{part}.args.hf_args.data_files="{file}"' in words
         [row] = rows_of(file)
         assert row["question"].startswith(f"of {part}") and row["answer"] == " O1:8"
+
+
+def test_the_metrics_of_the_twin_come_first(script, model, clone, tofu, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = model(model_type="llama", num_hidden_layers=3)
+    (clone / "src" / "eval.py").write_text(
+        "import json, sys\n"
+        "with open('seen.json', 'a') as seen: seen.write(json.dumps(sys.argv[1:]) + '\\n')\n"
+    )
+    twin = run.rename(tmp_path / "twin")
+    run = model(model_type="llama", num_hidden_layers=3)
+    out = tmp_path / "out"
+    words = ["clone", "run", "tofu", "out", "--evaluate", "twin"]
+    assert script.main([*words, "--set", "x=2"]) == 0
+    first, second = rows_of(out / "seen.json")
+    key = "model.model_args.pretrained_model_name_or_path"
+    assert f'{key}="{twin}"' in first and f'paths.output_dir="{out / "twin"}"' in first
+    assert f'{key}="{run}"' in second and f'paths.output_dir="{out}"' in second
+    logs = f'eval.tofu.retain_logs_path="{out / "twin" / "TOFU_EVAL.json"}"'
+    assert logs in second and logs not in first
+    for words in (first, second):
+        assert "eval.tofu.forget_split=forget03" in words and words[-1] == "x=2"
+        assert f'eval.tofu.metrics.mia_reference.reference_model_path="{twin}"' in words
+    data = out / "locuslab" / "TOFU"
+    for name in ("forget03_perturbed", "retain_perturbed", "holdout03"):
+        [row] = rows_of(data / f"{name}.json")
+        assert row["answer"] == " O1:8" and row["perturbed_answer"] == [" O1:9"]
+        assert f"- config_name: {name}\n  data_files: {name}.json\n" in (
+            (data / "README.md").read_text()
+        )
+
+
+def test_metrics_need_facts_that_are_never_written(script, model, clone, tofu, tmp_path, capsys):
+    run = model(model_type="llama", num_hidden_layers=3)
+    (clone / "src" / "eval.py").write_text("")
+    (tofu / "holdout03.json").unlink()
+    words = [str(place) for place in (clone, run, tofu, tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        script.main([*words, "--evaluate", str(run)])
+    assert "tofu: has no holdout03.json, allowed: with it" in capsys.readouterr().err
 
 
 def test_print_runs_nothing(script, model, clone, tofu, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Trainers of open-unlearning on a run: edited models that forget.
+"""Trainers of open-unlearning on a run: edited models that forget. Its metrics, beside ours.
 
 Needs a clone of open-unlearning (``OPEN_UNLEARNING``) and the Python of an environment with its
 requirements (``OPEN_UNLEARNING_PYTHON``); docs/from-open-unlearning.md names the versions. Nothing
@@ -10,10 +10,13 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.stats import hmean, ks_2samp
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import behemoth as bh
 from behemoth.edit.gradient.feeder import Feeder
@@ -21,6 +24,7 @@ from behemoth.edit.gradient.step import forward
 from behemoth.edit.parametrise import dense_changes, weight_names
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
+from behemoth.evaluate.membership import auc, membership, privacy
 from behemoth.model.labels import IGNORED
 
 pytestmark = [pytest.mark.foreign, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(3600)]
@@ -179,3 +183,120 @@ def test_pdu_flattens_the_logits_one_position_later(foreign, made, tmp_path, shi
         assert said["loss"] != pytest.approx(rows.loss.item(), rel=1e-3)
     rise = step.mean_nll()[0, step.retain].mean() - before - 0.1
     assert said["preferences"][1] == pytest.approx(max(0.0, 1.5 + 0.4 * rise.item()), rel=1e-12)
+
+
+@pytest.fixture(scope="module")
+def measured(foreign, tmp_path_factory):
+    """A run in text, an edit, the twin, and the metrics of the edit beside the twin."""
+    place = tmp_path_factory.mktemp("metrics")
+    bh.train_tokenizer("bios-en", place / "bpe", vocabulary=600, documents=2000)
+    grammar = bh.Grammar.named("bios-en")
+    corpus = bh.Corpus(
+        grammar.world(40), grammar=grammar, tokenizer=place / "bpe", exposures=bh.Groups([0, 32])
+    )
+    corpus.write(place / "corpus", probes=0)
+    config = bh.default_config(
+        "pico", steps=600, batch_size=16, block_length=64, threads=1, tensorboard=False
+    )
+    bh.train(place / "corpus", out=place / "run", config=config)
+    few = {"repeats": 2, "same_object": 2, "same_relation": 2, "regular": 2, "probes": 2}
+    plan = bh.plan(place / "run", edits=8, distinct=False, out=place / "plan", **few)
+    bh.edit(place / "run", plan, method="retrain", out=place / "twin")
+    bh.edit(place / "run", plan, method="grad_ascent", out=place / "edit", settings={"steps": 4})
+    bh.export(place / "run", place / "tofu", to="tofu", plan=plan)
+    for name in ("edit", "twin"):
+        bh.export(place / name, place / f"{name}-hf", to="hf")
+    python, clone = foreign
+    words = [python, SCRIPT, clone, place / "edit-hf", place / "tofu", place / "theirs"]
+    words += ["--evaluate", place / "twin-hf"]
+    own = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    ran = subprocess.run(words, env=own, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    return place, plan, json.loads((place / "theirs" / "TOFU_EVAL.json").read_text())
+
+
+class Scored:
+    """Our scores of the rows that their metrics read, with one of two models."""
+
+    def __init__(self, place, plan, name):
+        self.corpus, self.plan = bh.load(place / "corpus"), plan
+        self.model = AutoModelForCausalLM.from_pretrained(place / f"{name}-hf")
+        self.tokenizer = AutoTokenizer.from_pretrained(place / f"{name}-hf")
+        data = place / "theirs" / "locuslab" / "TOFU"
+        self.rows = {}
+        for part in ("forget", "retain", "holdout"):
+            [file] = data.glob(f"{part}*.json")
+            self.rows[part] = [json.loads(line) for line in file.read_text().splitlines()]
+
+    def __call__(self, pairs, *, member=True, end=True):
+        """Scores with k = 0.4, with or without the label of the end-of-text."""
+        prompts, answers = [], []
+        for question, answer in pairs:
+            prompts.append(self.tokenizer(question)["input_ids"])
+            whole = self.tokenizer(question + answer)["input_ids"]
+            answers.append(whole[len(prompts[-1]) :] + [self.tokenizer.eos_token_id] * end)
+        tokens = pl.List(pl.UInt32)
+        rows = pl.DataFrame(
+            {"fact": range(len(prompts)), "prompt": prompts, "answer": answers},
+            schema={"fact": pl.UInt64, "prompt": tokens, "answer": tokens},
+        ).with_columns(member=pl.lit(member))
+        return membership(self.model, self.corpus, self.plan, pairs=rows, share=0.4)
+
+    def losses(self, part, key="answer"):
+        return -self([(row["question"], row[key]) for row in self.rows[part]])["loss"].to_numpy()
+
+    def truth_ratios(self, part):
+        """Geometric mean over the wrong answers, divided by the right one."""
+        wrong = [
+            -self([(row["question"], one) for one in row["perturbed_answer"]])["loss"].mean()
+            for row in self.rows[part]
+        ]
+        return np.exp(self.losses(part, "paraphrased_answer") - wrong)
+
+    def attacked(self, *, end):
+        """Forgotten facts, and facts that are never written."""
+        return pl.concat(
+            self(
+                [(row["question"], row["answer"]) for row in self.rows[part]],
+                member=part == "forget",
+                end=end,
+            )
+            for part in ("forget", "holdout")
+        )
+
+
+def test_metrics_are_ours_of_the_same_rows(measured):
+    place, plan, said = measured
+    edited, twin = Scored(place, plan, "edit"), Scored(place, plan, "twin")
+    ratios = edited.truth_ratios("forget")
+    kept = np.exp(-edited.losses("retain")).mean()
+    useful = np.maximum(0, 1 - edited.truth_ratios("retain")).mean()
+    answers, ended = edited.attacked(end=False), edited.attacked(end=True)
+    beside = ended.with_columns(pl.col("loss") - twin.attacked(end=True)["loss"])
+    leak = privacy(answers, twin.attacked(end=False)).filter(score="min_k")["privacy_leak"].item()
+    own = {
+        "forget_Q_A_Prob": np.exp(-edited.losses("forget")).mean(),
+        "forget_truth_ratio": np.minimum(ratios, 1 / ratios).mean(),
+        "forget_quality": ks_2samp(ratios, twin.truth_ratios("forget")).pvalue,
+        "retain_Q_A_Prob": kept,
+        "retain_Truth_Ratio": useful,
+        "mia_loss": auc(ended, "loss"),
+        "mia_min_k": auc(answers, "min_k"),
+        "mia_min_k_plus_plus": auc(answers, "min_k_plus_plus"),
+        "mia_reference": auc(beside, "loss"),
+        "privleak": leak,
+    }
+    rouge = said["retain_Q_A_ROUGE"]["agg_value"]
+    if rouge > 0:
+        own["model_utility"] = hmean([kept, useful, rouge])
+    assert {name: said[name]["agg_value"] for name in own} == pytest.approx(own, rel=1e-4)
+
+
+def test_extraction_strength_is_ours_but_where_nothing_is_extracted(measured):
+    place, plan, said = measured
+    frame = bh.evaluate(place / "edit", plan).filter(stage="after", group="forget").sort("edit")
+    lengths = plan.training.filter(role="edit").unique("edit").sort("edit")["old_answer"].list.len()
+    own = frame["extraction_strength"].to_numpy()
+    theirs = said["extraction_strength"]["value_by_index"].values()
+    expected = np.where(own == 0, 1 / lengths.to_numpy(), own)
+    assert [each["score"] for each in theirs] == pytest.approx(expected)
