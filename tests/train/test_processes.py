@@ -195,23 +195,26 @@ def test_a_process_that_does_not_answer_is_what_is_said(launch, spec, tmp_path):
     assert "another process of the run has ended" in first[2]
 
 
-# A mean over each process' own labels would weigh their tokens differently.
+# A mean over each process' own labels would weigh their tokens differently. Some of these updates
+# have a label in one process alone.
 def test_answers_alone_are_weighed_over_all_processes(launch, small, spec, tmp_path):
     from behemoth.train import default_config, train
     from behemoth.train.data import BlockStream, DataConfig
 
-    data = DataConfig(32, 4, document_mask=True, answers_only=True)
+    data = DataConfig(6, 1, document_mask=True, answers_only=True)
     counts = [
         [int((batch["labels"][:, 1:] != -100).sum()) for batch in islice(stream, 8)]
         for stream in (BlockStream(small, data, rank=rank, world_size=2) for rank in range(2))
     ]
     assert sum(one != other for one, other in zip(*counts, strict=True)) >= 4
+    assert 1 in [one + other for one, other in zip(*counts, strict=True)]
     config = default_config(
-        "pico", steps=8, block_length=32, batch_size=8, threads=1, tensorboard=False,
+        "pico", steps=8, block_length=6, batch_size=2, threads=1, tensorboard=False,
         log_interval=1, device="cpu", precision="fp32", eval_interval=4, answers_only=True,
     )  # fmt: skip
     train(small, out=tmp_path / "alone", config=config)
-    words = ("train", spec, "--out", tmp_path / "run", *SETTINGS, "--answers-only")
+    words = ("train", spec, "--out", tmp_path / "run", *SETTINGS, "--answers-only",
+             "--block-length", 6, "--batch-size", 2)  # fmt: skip
     ranks = launch(2, *words).ended()
     assert [code for code, _, _ in ranks] == [0, 0], ranks
     assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "alone"), abs=1e-5)

@@ -99,7 +99,7 @@ class Updater:
         if self.machine.world_size == 1:
             return float(max(1, count))
         total = self.machine.total(torch.tensor(float(count), device=self.machine.device))
-        return (total / self.machine.world_size).clamp(min=1.0)
+        return total.clamp(min=1.0) / self.machine.world_size
 
     def _to_device(self, batch: Batch) -> Batch:
         if self.machine.device.type == "cpu":
