@@ -71,7 +71,9 @@ class TrainConfig:
     document_mask : bool
         Restrict attention to each document, and count positions from its start.
     answers_only : bool
-        Compute the loss on the tokens of answers only: of objects after what they answer.
+        Compute the loss on answers only: after subject and relation, the object and all that
+        follows up to the end of its sentence, the period included; in text, objects after a
+        subject, each with the next token.
     precision : {'auto', 'fp32', 'bf16'}
         Precision of the matrix products; auto is bf16 on a GPU that has it and on a CPU with AMX,
         and everywhere with `weights` in bf16.
