@@ -40,7 +40,7 @@ class TrainConfig:
     steps : int, optional
         Length of the run in updates.
     tokens : int, optional
-        Length of the run in tokens.
+        Length of the run in tokens, rounded up to complete batches.
     block_length : int
         Tokens per block: what a model sees at a time.
     batch_size : int
