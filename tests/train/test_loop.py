@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from itertools import islice, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,10 +19,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from behemoth import ArgumentError, Corpus, CorpusError, Grammar, World, train_tokenizer
 from behemoth.evaluate import evaluate
+from behemoth.model.labels import IGNORED
 from behemoth.plan import plan
 from behemoth.recall import recall
 from behemoth.train import loop, train
 from behemoth.train.agreement import Agreement
+from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.device import Machine
 from behemoth.train.directory import RunDirectory
 from behemoth.train.errors import ElsewhereError, Interrupted, TrainError
@@ -327,6 +330,9 @@ def test_a_diverged_loss_stops_and_keeps_the_last_good_checkpoint(small, config,
         ([3.0, 6.1], True),
         ([float("nan")], True),
         ([3.0, float("inf")], True),
+        ([None, 3.0, None, 5.9], False),  # None: an update without a label
+        ([3.0, None], False),
+        ([None, 3.0, 6.1], True),
     ],
 )
 def test_a_loss_has_diverged_far_above_where_it_began(
@@ -336,15 +342,38 @@ def test_a_loss_has_diverged_far_above_where_it_began(
 
     def update(self, micro, rate):
         next(micro)
-        return torch.tensor(next(said)), torch.tensor(1.0)
+        loss = next(said)
+        return torch.tensor(loss or 0.0), torch.tensor(1.0), loss is not None
 
     monkeypatch.setattr("behemoth.train.update.Updater.__call__", update)
     settings = config(steps=len(losses), log_interval=1, probe_facts=0)
     if not diverges:
         assert train(small, out=tmp_path / "run", config=settings).loss == pytest.approx(losses[-1])
         return
-    with pytest.raises(TrainError, match=f"diverged: .*, after {losses[0]:.4g} at the start"):
+    first = next(loss for loss in losses if loss is not None)
+    with pytest.raises(TrainError, match=f"diverged: .*, after {first:.4g} at the start"):
         train(small, out=tmp_path / "run", config=settings)
+
+
+@pytest.mark.parametrize("interval", [1, 3])
+def test_updates_without_an_answer_have_no_loss(config, tmp_path, interval):
+    filler = {"kind": "zipf", "tokens": 3000, "words": 50}
+    corpus = Corpus(World(subjects=20, relations=2, objects=10), exposures=4, filler=filler)
+    settings = {"answers_only": True, "batch_size": 2, "steps": 12, "probe_facts": 0}
+    data = DataConfig(32, 2, answers_only=True)
+    counts = [
+        int((batch["labels"][:, 1:] != IGNORED).sum())
+        for batch in islice(BlockStream(corpus, data), settings["steps"])
+    ]
+    own = config(**settings, log_interval=interval)
+    result = train(corpus, out=tmp_path / "run", config=own)
+    rows = pl.read_parquet(tmp_path / "run" / "metrics.parquet").filter(kind="train")
+    steps = [0, *rows["step"]]
+    there = [any(counts[first:last]) for first, last in pairwise(steps)]
+    assert {1: there.count(False) > 3, 3: True}[interval]
+    assert [loss is not None for loss in rows["loss"]] == there
+    assert (rows["loss"].drop_nulls() > 1).all()
+    assert read_run(tmp_path / "run").record.result.loss == result.loss == rows["loss"][-1]
 
 
 def test_a_run_keeps_its_vocabulary_on_another_device(small, config, tmp_path, monkeypatch):

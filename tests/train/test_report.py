@@ -32,6 +32,7 @@ def test_the_line_has_what_is_known():
         "step 5 of 10, loss 1.500, 10 tokens/s, data wait 0.0%, MFU 25%, 0:00:05 left"
     )
     assert "MFU" not in str(replace(REPORT, mfu=None))
+    assert "of 10, no loss, 10 tokens/s" in str(replace(REPORT, loss=None))
 
 
 def test_the_last_line_has_no_time_left():

@@ -24,7 +24,7 @@ def show_result(result: TrainResult) -> None:
     table.add_row("steps", f"{result.steps:,}")
     table.add_row("tokens", f"{result.tokens:,}")
     table.add_row("time", f"{result.seconds:.1f} s ({rate_text(result.tokens_per_second)})")
-    table.add_row("loss", f"{result.loss:.4f}")
+    table.add_row("loss", _loss(result.loss))
     out = console()
     out.print(table)
     out.print(_recall(result.recall, "Recall"))
@@ -64,12 +64,16 @@ def show_run(report: RunInspection) -> None:
             "time",
             f"{last['seconds']:.1f} s ({rate_text(last['step'] * tokens / last['seconds'])})",
         )
-        table.add_row("loss", f"{last['loss']:.4f}" if last["loss"] is not None else "no number")
+        table.add_row("loss", _loss(last["loss"]))
     if report.checkpoints:
         table.add_row("checkpoints", ", ".join(f"{step:,}" for step in report.checkpoints))
     out.print(table)
     if report.recall:
         out.print(_recall(report.recall, f"Recall at step {report.recall_step:,}"))
+
+
+def _loss(loss: float | None) -> str:
+    return "no number" if loss is None else f"{loss:.4f}"
 
 
 def _recall(rates: Mapping[int, float], title: str) -> Any:

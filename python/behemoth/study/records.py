@@ -70,8 +70,8 @@ class ModelRecord(_Record):
     steps, tokens : int
         Length of the training.
     training_seconds : float
-    loss : float
-        Mean loss of the last steps.
+    loss : float, optional
+        Mean loss of the last steps; None if no token of them has a label.
     recall : float
         Share of all facts whose object is generated exactly.
     device : str
@@ -97,7 +97,7 @@ class ModelRecord(_Record):
     steps: int = 0
     tokens: int = 0
     training_seconds: float = 0.0
-    loss: float = 0.0
+    loss: float | None = 0.0
     recall: float = 0.0
     device: str = ""
     seconds: dict[str, float] | None = None

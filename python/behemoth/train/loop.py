@@ -97,6 +97,8 @@ def _generation(corpus: Corpus, config: TrainConfig) -> bytes:
 class _Stretch:
     """The steps since the last report: sums of their losses and norms, and their start time.
 
+    Updates without a label have no loss, and are counted apart.
+
     Parameters
     ----------
     stream : BlockStream
@@ -111,17 +113,20 @@ class _Stretch:
         self._stream = stream
         self.losses = torch.zeros((), device=device)
         self.norms = torch.zeros((), device=device)
+        self.labelled = torch.zeros((), device=device)
         self._begin(step)
 
-    def add(self, loss: Tensor, norm: Tensor) -> None:
-        """Add the loss and the gradient norm of an update."""
+    def add(self, loss: Tensor, norm: Tensor, labelled: bool | Tensor) -> None:
+        """Add the loss and the gradient norm of an update, and whether it has labels."""
         self.losses += loss
         self.norms += norm
+        self.labelled += labelled
 
     def restart(self, step: int) -> None:
         """Start over after a step."""
         self.losses.zero_()
         self.norms.zero_()
+        self.labelled.zero_()
         self._begin(step)
 
     def _begin(self, step: int) -> None:
@@ -199,7 +204,7 @@ class Loop:
         self.step = 0
         self.seconds = 0.0
         self.first_loss: float | None = None
-        self.loss = float("nan")
+        self.loss: float | None = None
         self.save_seconds = 0.0
         self.late_signal: int | None = None
 
@@ -300,11 +305,15 @@ class Loop:
         """
         machine, step_tokens = self.machine, self.config.step_tokens
         count = self.step - stretch.first
-        loss = float(machine.total(stretch.losses / count)) / machine.world_size
+        loss = None
+        if labelled := int(stretch.labelled):  # in all processes the same
+            loss = float(machine.total(stretch.losses / labelled)) / machine.world_size
         norm = float(stretch.norms) / count
         seconds = time.perf_counter() - stretch.began
         self.seconds += seconds
-        self._check(loss, norm)
+        if loss is not None:
+            self._check(loss, norm)
+        self.loss = loss
         tokens_per_second = count * step_tokens / seconds
         rate_of_flops = tokens_per_second * self.token_flops / machine.world_size
         return Report(
@@ -325,7 +334,7 @@ class Loop:
         first = loss if self.first_loss is None else self.first_loss
         # Comparisons with NaN are false, so the condition tests for a good loss.
         if norm < float("inf") and loss < max(_DIVERGED * first, first + _DIVERGED_NATS):
-            self.first_loss, self.loss = first, loss
+            self.first_loss = first
             return
         if self.machine.main:
             self.directory.update(status="diverged")

@@ -19,8 +19,9 @@ class Report:
         Number of updates done, and of the complete run.
     tokens : int
         Number of tokens trained on so far.
-    loss : float
-        Mean per token, over the steps since the last report.
+    loss : float, optional
+        Mean per token, over the steps since the last report; None if no token of them has a label.
+        Steps without a label have no loss and do not count.
     learning_rate : float
         Learning rate of the last update.
     gradient_norm : float
@@ -41,7 +42,7 @@ class Report:
     step: int
     steps: int
     tokens: int
-    loss: float
+    loss: float | None
     learning_rate: float
     gradient_norm: float
     tokens_per_second: float
@@ -53,7 +54,7 @@ class Report:
     def __str__(self) -> str:
         parts = [
             f"step {self.step:,} of {self.steps:,}",
-            f"loss {self.loss:.3f}",
+            "no loss" if self.loss is None else f"loss {self.loss:.3f}",
             f"{count_text(self.tokens_per_second)} tokens/s",
             f"data wait {self.wait_share:.1%}",
         ]

@@ -26,8 +26,8 @@ class TrainResult:
     seconds : float
         Duration of training, over all starts, without evaluations and checkpoints.
     tokens_per_second : float
-    loss : float
-        Mean per token over the steps of the last report.
+    loss : float, optional
+        Mean per token over the steps of the last report; None if no token of them has a label.
     recall : dict of int to float
         Share of probes recalled at the end, by exposures of their facts: a fact has a probe in each
         wording of the corpus that is not held out. If a corpus has more than 16 different
@@ -39,7 +39,7 @@ class TrainResult:
     tokens: int
     seconds: float
     tokens_per_second: float
-    loss: float
+    loss: float | None
     recall: dict[int, float]
 
     def __fspath__(self) -> str:
@@ -59,7 +59,8 @@ class TrainResult:
         return read_run(self).load_model(device)
 
     def __repr__(self) -> str:
-        parts = [repr(self.run), f"{self.steps:,} steps", f"loss {self.loss:.4g}"]
+        loss = "no loss" if self.loss is None else f"loss {self.loss:.4g}"
+        parts = [repr(self.run), f"{self.steps:,} steps", loss]
         if self.recall:
             parts.append(recall_text(self.recall))
         return f"TrainResult({', '.join(parts)})"

@@ -51,7 +51,7 @@ class Updater:
             self.trained = trained(model, config)
             self.module = machine.prepare(training_loss(model, machine.dtype, compiled=compiled))
 
-    def __call__(self, micro: Iterator[Batch], rate: float) -> tuple[Tensor, Tensor]:
+    def __call__(self, micro: Iterator[Batch], rate: float) -> tuple[Tensor, Tensor, bool | Tensor]:
         """Make one update.
 
         Parameters
@@ -63,12 +63,13 @@ class Updater:
 
         Returns
         -------
-        tuple of float32 []
-            Mean loss of this process's share, and norm of the gradient before clipping.
+        tuple of float32 [], float32 [] and bool []
+            Mean loss of this process's share, norm of the gradient before clipping, and whether the
+            batches of all processes have any label; without one, loss and gradient are 0.
         """
         config, machine = self.config, self.machine
         batches = [next(micro) for _ in range(config.accumulate)]
-        labels = self._labels(batches)
+        labels, labelled = self._labels(batches)
         optimiser = self.trained.optimiser
         for group in optimiser.param_groups:
             group["lr"] = rate
@@ -89,17 +90,20 @@ class Updater:
         optimiser.step()
         optimiser.zero_grad()
         self.trained.write()
-        return total, norm
+        return total, norm, labelled
 
-    def _labels(self, batches: list[Batch]) -> float | Tensor:
-        """Return the mean number of labels per process, over which gradients are averaged."""
+    def _labels(self, batches: list[Batch]) -> tuple[float | Tensor, bool | Tensor]:
+        """Return the mean number of labels per process, over which gradients are averaged.
+
+        The number of all processes counts as at least one. The second value is whether it is.
+        """
         if all(batch["labels"] is batch["input_ids"] for batch in batches):
-            return float(sum(batch["labels"][:, 1:].numel() for batch in batches))
+            return float(sum(batch["labels"][:, 1:].numel() for batch in batches)), True
         count = sum(int((batch["labels"][:, 1:] != IGNORED).sum()) for batch in batches)
         if self.machine.world_size == 1:
-            return float(max(1, count))
+            return float(max(1, count)), count > 0
         total = self.machine.total(torch.tensor(float(count), device=self.machine.device))
-        return total.clamp(min=1.0) / self.machine.world_size
+        return total.clamp(min=1.0) / self.machine.world_size, total > 0
 
     def _to_device(self, batch: Batch) -> Batch:
         if self.machine.device.type == "cpu":
