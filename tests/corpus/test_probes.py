@@ -52,6 +52,12 @@ def test_probes_of_several_wordings_and_templates(rich_corpus):
     assert 0 < questions["seen"].sum() < questions.height
 
 
+def test_questions_with_a_weight_are_about_all_subjects():
+    corpus = Corpus(World(20, 2, 5), exposures=4, templates={"default": 1, "question": 1})
+    assert corpus.probes(templates=["question"])["seen"].all()
+    assert corpus.questions()["seen"].all()
+
+
 def test_seen_and_unseen_subjects_are_told_apart():
     corpus = Corpus(World(40, 2, 5), exposures=10, questions=Questions(0.25, 0.125))
     probes = corpus.probes(templates=["question"])

@@ -3,8 +3,9 @@
 A probe file contains one template's wordings. Columns: prompt and answer (lists of
 token ids, UInt32), rest (the tokens after the answer in its sentence), fact, subject, relation,
 object, template, wording, held_out (never written in the corpus), exposures (of the fact), and
-seen: whether the corpus asks questions about the fact's subject, null for templates that are not
-questions. If the world has names: subject_name, relation_name and object_name.
+seen: whether the corpus asks questions about the fact's subject (about all subjects, if the
+template question has a weight), null for templates that are not questions. If the world has names:
+subject_name, relation_name and object_name.
 
 Prompts of the repeats grammar have 432 combinations of fillers before the object. A fact has
 one of them in each wording, drawn; or, on request, all of them, with a column combination

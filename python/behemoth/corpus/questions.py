@@ -7,7 +7,8 @@ Columns of a frame of questions:
   object (UInt32);
 - template (String), wording (UInt32), held_out (Boolean; never written in the corpus);
 - exposures (UInt64): number of times the fact is written, in statements and questions;
-- seen (Boolean): whether the corpus asks questions about the fact's subject.
+- seen (Boolean): whether the corpus asks questions about the fact's subject; about all subjects, if
+  the template question has a weight.
 
 Rows are in the order of facts, and for each fact in the order of wordings.
 """

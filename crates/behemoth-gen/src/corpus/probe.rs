@@ -90,10 +90,13 @@ impl Prober<'_> {
 
 impl Corpus {
     /// Returns whether the corpus has questions about the fact's subject; `None` if it has no
-    /// questions, or there is no such fact.
+    /// questions, or there is no such fact. Questions with a template weight are about all subjects.
     pub fn seen_in_questions(&self, fact: u64) -> Option<bool> {
-        let questions = self.questions.as_ref()?;
         let found = self.world.fact(fact)?;
+        if self.style.asks_by_weight() {
+            return Some(true);
+        }
+        let questions = self.questions.as_ref()?;
         Some(questions.asks(&self.world, found.subject, found.relation))
     }
 

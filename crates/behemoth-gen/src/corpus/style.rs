@@ -97,6 +97,18 @@ impl Style {
         }
     }
 
+    /// Returns `true` if statements may be written in the wording of a question with an answer.
+    pub(super) fn asks_by_weight(&self) -> bool {
+        match self {
+            Style::Templates(templates) => {
+                let grammar = &templates.grammar;
+                let asks = |w: &Wording| w.is_question() && w.can_probe();
+                (grammar.statements.iter()).any(|&(index, _)| asks(&grammar.wordings[index]))
+            }
+            Style::Text(_) => false,
+        }
+    }
+
     /// Returns `true` if a wording is a question with an answer.
     pub(super) fn is_question(&self, wording: usize) -> bool {
         self.wordings()[wording].is_question()

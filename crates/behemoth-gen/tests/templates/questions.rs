@@ -259,3 +259,28 @@ fn questions_go_on_with_links_as_statements_only() {
     }
     assert_eq!(with(5, "").seen_in_questions(0), None);
 }
+
+#[test]
+fn questions_with_a_weight_are_about_all_subjects() {
+    let seen = |templates: &str| {
+        let corpus = with(5, templates);
+        let facts = 0..corpus.world().facts();
+        let seen: HashSet<Option<bool>> = facts.map(|f| corpus.seen_in_questions(f)).collect();
+        Vec::from_iter(seen)
+    };
+    assert_eq!(
+        seen("templates = {default = 1, question = 1}"),
+        [Some(true)]
+    );
+    assert_eq!(
+        seen("templates = {question = 1}\nwordings = 3"),
+        [Some(true)]
+    );
+    assert_eq!(
+        seen("templates = {default = 1, question_refusal = 1}"),
+        [None]
+    );
+    let both =
+        "templates = {default = 1, question = 1}\nquestions = {subjects = 0.2, sentences = 0.1}";
+    assert_eq!(seen(both), [Some(true)]);
+}
