@@ -199,7 +199,7 @@ SPEC_OPTIONS = (
            _sets("corpus.documents", _documents)),
     Option("schedule", "FORM[@F][@Nx],...",
            "Where the copies of a fact are placed: uniform, early:F, late:F, distance:F (from "
-           "the end), spaced, bursts:N; for a share of the facts (late:0.1@0.5), or for those "
+           "the end), spaced, bursts:N; for a share of the facts (late:0.5@0.1), or for those "
            "with N exposures (@16x).",
            _sets("corpus.schedule", _form), "uniform"),
     Option("filler", "zipf:K=V,...",

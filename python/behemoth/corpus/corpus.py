@@ -92,8 +92,8 @@ class Corpus:
     documents : Documents, optional
         Layout of the documents, with ``bios``.
     schedule : str, `Scheduled` or sequence of `Scheduled`, optional
-        Positions of copies in the corpus; as text ``"early:0.1"``, ``"late:0.1@0.5"`` (for half
-        of the facts), ``"distance:0.2@16x"`` (for facts with 16 exposures), ``"spaced"``,
+        Positions of copies in the corpus; as text ``"early:0.1"``, ``"late:0.5@0.1"`` (for a
+        tenth of the facts), ``"distance:0.2@16x"`` (for facts with 16 exposures), ``"spaced"``,
         ``"bursts:4"``, or several of these separated by commas.
     filler : str or `Filler`, optional
         Documents that state no fact; as text ``"zipf:tokens=1e6"`` or

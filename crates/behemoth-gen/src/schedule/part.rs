@@ -63,8 +63,8 @@ fn window(fields: &mut Fields<'_>) -> Result<f64> {
 
 /// Examples of the one-line syntax, for error messages.
 pub(super) fn examples() -> &'static str {
-    "'uniform', 'early:0.1', 'late:0.1@0.5' (half of the facts), 'distance:0.2@16x' (facts of 16 \
-     exposures), 'spaced' or 'bursts:4'"
+    "'uniform', 'early:0.1', 'late:0.5@0.1' (a tenth of the facts), 'distance:0.2@16x' (facts of \
+     16 exposures), 'spaced' or 'bursts:4'"
 }
 
 impl Part {

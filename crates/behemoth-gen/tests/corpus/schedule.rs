@@ -321,8 +321,8 @@ fn twins_keep_their_places() {
 
 #[test]
 fn schedules_are_refused_by_name() {
-    let forms = "'uniform', 'early:0.1', 'late:0.1@0.5' (half of the facts), 'distance:0.2@16x' \
-                 (facts of 16 exposures), 'spaced' or 'bursts:4'";
+    let forms = "'uniform', 'early:0.1', 'late:0.5@0.1' (a tenth of the facts), \
+                 'distance:0.2@16x' (facts of 16 exposures), 'spaced' or 'bursts:4'";
     for (schedule, got, allowed) in [
         ("\"soon\"", "'soon'", forms),
         ("\"early\"", "'early'", forms),
@@ -344,7 +344,8 @@ fn schedules_are_refused_by_name() {
         (
             "\"late:0.1@0.5\"",
             "'late:0.1@0.5'",
-            "windows with room for their copies; documents 570 to 633 would be 316",
+            "windows with room for their copies; 316 copies would go into 63 places, which are \
+             documents 570 to 632",
         ),
         (
             "\"distance:0.9\"",

@@ -34,7 +34,10 @@ fn refuse_full(schedule: &ScheduleSpec, edges: &[u64], held: &[u64]) -> Error {
         let (first, last) = (first.unwrap_or(worst), last.unwrap_or(worst));
         let held: u64 = held[first..=last].iter().sum();
         let (start, stop) = (edges[first], edges[last + 1]);
-        allowed += &format!("; documents {start} to {stop} would be {held}");
+        let (places, last) = (stop - start, stop - 1);
+        allowed += &format!(
+            "; {held} copies would go into {places} places, which are documents {start} to {last}"
+        );
     }
     Error::value(format!("'{}'", got.join(",")), allowed)
 }
