@@ -273,7 +273,7 @@ fn questions_with_a_weight_are_about_all_subjects() {
         [Some(true)]
     );
     assert_eq!(
-        seen("templates = {question = 1}\nwordings = 3"),
+        seen("templates = {question = 1}\nparaphrases = 3"),
         [Some(true)]
     );
     assert_eq!(
