@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from behemoth import ArgumentError, Corpus, Independent, World
+from behemoth import ArgumentError, Corpus, CorpusError, Independent, World
 from behemoth.evaluate.foreign_delta import weights_id
 from behemoth.study.file.identity import model_id
 from behemoth.train import default_config, train
@@ -58,6 +58,17 @@ def test_how_the_model_generates_is_what_its_maker_says(corpus, first, tmp_path)
     train(corpus, out=tmp_path / "on", config=config)
     assert json.loads((tmp_path / "on" / "generation_config.json").read_text()) == said
     assert str(tmp_path) not in (tmp_path / "on" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("content", ["a secret of this machine", "[1]", " " * (1 << 20) + "{}"])
+def test_generation_settings_that_are_none_are_not_copied(content, corpus, first, tmp_path):
+    shutil.copytree(first, tmp_path / "model")
+    (tmp_path / "model" / "generation_config.json").write_text(content)
+    config = default_config(start=tmp_path / "model", steps=1, **SETTINGS)
+    (tmp_path / "model" / "run.json").unlink()
+    with pytest.raises(CorpusError, match="not a valid file of generation settings"):
+        train(corpus, out=tmp_path / "on", config=config)
+    assert not (tmp_path / "on").exists()
 
 
 def test_the_command_and_a_checkpoint(run, corpus, first, tmp_path):

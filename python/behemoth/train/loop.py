@@ -186,8 +186,8 @@ class Loop:
                 require_room(config, corpus.vocabulary_size, processes, memory, here)
                 facts = min(MOST_FACTS, corpus.world.num_facts)
                 self.rows = require_recall(config, corpus.vocabulary_size, facts, memory, here)
-            self.model = _begun(corpus, config, machine, vocabulary)
             self.generation = _generation(corpus, config)
+            self.model = _begun(corpus, config, machine, vocabulary)
         size, rows = config.size, self.model.config.vocab_size
         shared = machine.shares(config)
         self.whole = Whole(self.model, machine, shared=shared)

@@ -33,6 +33,7 @@ __all__ = ["CONFIG", "GENERATION", "OPTIMISER", "WEIGHTS", "ModelSource", "corpu
            "run_of_checkpoint", "weight_files", "weights_digest"]  # fmt: skip
 
 CONFIG, GENERATION, WEIGHTS = "config.json", "generation_config.json", "model.safetensors"
+_GENERATION_BYTES = 1 << 20
 OPTIMISER = "optimiser.safetensors"
 """File of a checkpoint that training can resume from, beside the weights."""
 _TOKENIZER = "tokenizer.json"
@@ -236,11 +237,25 @@ def run_of_checkpoint(place: Path) -> Path | None:
 def generation_of(place: Path) -> bytes | None:
     """Return the ``generation_config.json`` of a model, or None without one.
 
-    It is copied and not read: transformers refuses to write some that are published.
+    It is copied as it is: transformers refuses to write some that are published.
+
+    Raises
+    ------
+    CorpusError
+        If it is no JSON object, or larger than settings are: the copy may be published.
     """
     for folder in (place, run_of_checkpoint(place)):
-        if folder is not None and (folder / GENERATION).is_file():
-            return (folder / GENERATION).read_bytes()
+        if folder is None or not (file := folder / GENERATION).is_file():
+            continue
+        try:
+            if file.stat().st_size > _GENERATION_BYTES:
+                raise ValueError
+            content = file.read_bytes()
+            if not isinstance(json.loads(content), dict):
+                raise ValueError
+        except (ValueError, RecursionError):
+            raise no_record(file, "file of generation settings") from None
+        return content
     return None
 
 
