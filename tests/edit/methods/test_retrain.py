@@ -132,3 +132,19 @@ def test_a_sequence_of_refusals_leaves_out_all_facts_so_far(trained):
     with delta.apply(model):
         for name, value in model.state_dict().items():
             torch.testing.assert_close(value, wanted[name], rtol=0, atol=1e-6)
+
+
+def test_a_start_that_has_changed_since_is_refused(trained):
+    corpus, plan, place = trained
+    shutil.copytree(place / "other", place / "start")
+    config = default_config(
+        start=place / "start", batch_size=2, steps=1, block_length=32, threads=1, tensorboard=False
+    )
+    train(corpus, out=place / "second", config=config)
+    context = EditContext(corpus, run=place / "second")
+    model = read_run(place / "second").load_model("cpu")
+    [delta] = Retraining().apply(model, [plan], context)
+    assert delta.failure is None
+    shutil.copy(place / "twin" / "model.safetensors", place / "start" / "model.safetensors")
+    with pytest.raises(ArgumentError, match=r"whose start .*start has other weights now"):
+        Retraining().apply(model, [plan], context)

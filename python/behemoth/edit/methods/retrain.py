@@ -14,6 +14,7 @@ from behemoth.edit.gradient.method import deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
+from behemoth.train.directory import start_weights
 from behemoth.train.run import read_record, read_run
 
 if TYPE_CHECKING:
@@ -163,7 +164,14 @@ def _run_config(context: EditContext) -> TrainConfig:
             "a model without a record of its training",
             "a training run for retrain, which trains it again",
         )
-    return record.config
+    config = record.config
+    if record.start_weights is not None and record.start_weights != start_weights(config):
+        raise ArgumentError(
+            "run",
+            f"{context.run}, whose start {config.start} has other weights now",
+            "a run whose start is as it was: retrain begins from it, too",
+        )
+    return config
 
 
 def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig, context: EditContext) -> Outcome:
