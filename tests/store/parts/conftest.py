@@ -10,7 +10,7 @@ import behemoth as bh
 from behemoth.store.folder import Folder
 from behemoth.store.objects import Objects
 from behemoth.study.file.spec import Study
-from behemoth.study.work import local, run as runs
+from behemoth.study.work import local, prepare, run as runs
 from behemoth.study.work.memory_budget import Shares
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("making.py"))))
@@ -23,7 +23,7 @@ def made(monkeypatch):
     def made(**options):
         monkeypatch.setattr(runs, "_engine", lambda name, path, *_: making.Making(path, **options))
 
-    real = runs.shares_of
+    real = prepare.shares_of
 
     def shares_of(work, workers, memory, **others):
         # An estimate compiles the plan of every run, which makes nothing that is looked at here.
@@ -31,7 +31,7 @@ def made(monkeypatch):
             return Shares(workers, None, None)
         return real(work, workers, memory, **others)
 
-    monkeypatch.setattr(runs, "shares_of", shares_of)
+    monkeypatch.setattr(prepare, "shares_of", shares_of)
     monkeypatch.setattr(local, "gpus", lambda: 0)
     made()
     return made
