@@ -14,7 +14,7 @@ from behemoth.edit.gradient.method import deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
-from behemoth.train.directory import start_weights
+from behemoth.train.model_source import weights_digest
 from behemoth.train.run import read_record, read_run
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ def _run_config(context: EditContext) -> TrainConfig:
             "a model without a record of its training",
             "a training run for retrain, which trains it again",
         )
-    config = record.config
-    if record.start_weights is not None and record.start_weights != start_weights(config):
+    config, then = record.config, record.start_weights
+    if config.start is not None and then not in (None, weights_digest(Path(config.start))):
         raise ArgumentError(
             "run",
             f"{context.run}, whose start {config.start} has other weights now",
