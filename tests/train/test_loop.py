@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from behemoth import ArgumentError, Corpus, CorpusError, Grammar, World, train_tokenizer
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.evaluate import evaluate
 from behemoth.model.labels import IGNORED
 from behemoth.plan import plan
@@ -28,7 +28,6 @@ from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.device import Machine
 from behemoth.train.directory import RunDirectory
 from behemoth.train.errors import ElsewhereError, Interrupted, TrainError
-from behemoth.train.interrupts import interruptible
 from behemoth.train.run import read_run
 
 
@@ -117,57 +116,6 @@ def test_a_finished_run_loads_and_knows_its_tokens(finished, small):
     loaded = model.state_dict()
     loaded["embed_out.weight"] = loaded["lm_head.weight"]  # its name in files
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights(out).items())
-
-
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory):
-    """A corpus whose tokenizer has the full stop as token 1, and its padding elsewhere."""
-    place = tmp_path_factory.mktemp("tokenizer")
-    train_tokenizer("bios-en", place, vocabulary=300, documents=50)
-    file = place / "tokenizer.json"
-    told = json.loads(file.read_text())
-    words = told["model"]["vocab"]
-    words["<|padding|>"], words["."] = words["."], words["<|padding|>"]
-    for token in told["added_tokens"]:
-        token["id"] = words[token["content"]]
-    file.write_text(json.dumps(told))
-    grammar = Grammar.named("bios-en")
-    return Corpus(grammar.world(20, seed=1), grammar=grammar, exposures=2, tokenizer=place)
-
-
-def test_token_1_of_an_external_tokenizer_is_a_word_and_trained_as_any_other(
-    foreign, config, tmp_path
-):
-    assert foreign.decode([1]) == "."
-    rows = []
-    for steps in (1, 2):
-        own = replace(config(steps=steps), model="llama-nano")
-        train(foreign, out=tmp_path / str(steps), config=own)
-        rows.append(weights(tmp_path / str(steps))["model.embed_tokens.weight"][1])
-    assert bool(rows[0].any()) and not torch.equal(*rows)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "1")
-    assert (model.config.pad_token_id, model.get_input_embeddings().padding_idx) == (None, None)
-
-
-def test_generation_has_the_special_tokens_that_the_tokenizer_names(foreign, config, tmp_path):
-    own = foreign.text_settings.tokenizer
-    padding = own.names.index("<|padding|>")
-    assert padding != 1
-    cases = (
-        ({}, {"pad_token_id": foreign.end_of_document}),
-        ({"pad_token": {"content": "<|padding|>"}}, {"pad_token_id": padding}),
-        ({"bos_token": "."}, {"pad_token_id": foreign.end_of_document, "bos_token_id": 1}),
-    )
-    for number, (given, wanted) in enumerate(cases):
-        told = {"eos_token": own.end, **given}
-        files = {**own.files, "tokenizer_config.json": json.dumps(told).encode()}
-        text = replace(foreign.text_settings, tokenizer=replace(own, files=files))
-        corpus = Corpus.from_arrays(foreign.world, foreign.spec["corpus"], text=text)
-        out = tmp_path / str(number)
-        train(corpus, out=out, config=config(steps=1))
-        found = json.loads((out / "generation_config.json").read_text())
-        del found["transformers_version"]
-        assert found == {"eos_token_id": foreign.end_of_document, **wanted}
 
 
 def test_a_run_on_a_table_speaks_in_its_names(config, tmp_path):
@@ -433,43 +381,6 @@ def test_ctrl_c_saves_and_says_so(small, config, tmp_path):
     train(small, out=tmp_path / "run", config=config())
     train(small, out=tmp_path / "whole", config=config())
     assert same(tmp_path / "run", tmp_path / "whole")
-
-
-def test_ctrl_c_after_the_last_step_stops_the_caller(small, config, tmp_path, monkeypatch):
-    """It was forgotten: `zoo make` and `tune` went on with the next run."""
-    write = loop.write_parquet
-
-    def late(place):
-        signal.raise_signal(signal.SIGINT)
-        write(place)
-
-    monkeypatch.setattr(loop, "write_parquet", late)
-    with pytest.raises(Interrupted, match="run is finished") as stop:
-        train(small, out=tmp_path / "run", config=config())
-    assert stop.value.signal_number == signal.SIGINT
-    again = train(small, out=tmp_path / "run", config=config())
-    assert again == stop.value.result
-    assert not (tmp_path / "run/.unfinished").exists()
-
-
-def test_the_command_ends_well_if_its_run_could_not_be_stopped(small, run, tmp_path, monkeypatch):
-    (tmp_path / "spec.toml").write_text(small.spec_toml)
-    monkeypatch.setattr(loop, "write_parquet", lambda _: signal.raise_signal(signal.SIGINT))
-    words = ("--model", "pico", "--steps", 2, "--batch-size", 2, "--block-length", 16)
-    told = run("train", tmp_path / "spec.toml", *words, "--out", tmp_path / "run", "--json")
-    assert told.json()["steps"] == 2
-
-
-def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
-    """A run in the background of a shell script was stopped by Ctrl-C for another job."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interruptible() as interrupted:
-            signal.raise_signal(signal.SIGINT)
-            assert not interrupted
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_a_run_that_was_stopped_where_it_measures_makes_up_for_it(small, config, tmp_path):
