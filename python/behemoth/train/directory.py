@@ -31,7 +31,7 @@ from behemoth.support.replacement import Kind, check_kind, finish, recover, succ
 
 from .config import RESUMED, TrainConfig
 from .errors import TrainError
-from .model_source import is_model, weights_digest
+from .model_source import weights_digest
 from .result import TrainResult
 from .run import RECORD, RunRecord, read_record
 
@@ -124,9 +124,7 @@ class RunDirectory:
                 return ArgumentError(
                     "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )
-        # A missing start is refused when it is loaded; a finished run does not need it.
-        has_start = config.start is not None and is_model(Path(config.start))
-        if has_start and record.start_weights not in (None, start_weights(config)):
+        if record.start_changed:  # a finished run does not need one that is gone
             return ArgumentError(
                 "out", f"{self.path}, a run whose start {config.start} had other weights", allowed
             )

@@ -30,6 +30,7 @@ from .model_source import (
     is_model,
     read_model,
     weight_files,
+    weights_digest,
 )
 from .result import TrainResult
 
@@ -116,6 +117,18 @@ class RunRecord:
     start_corpora: list[dict[str, Any]] | None = None
     result: TrainResult | None = None
     files: dict[str, str] | None = None
+
+    @property
+    def start_changed(self) -> bool:
+        """Whether the model in `start` has other weights than when the run began.
+
+        False without a start, without a record of its weights, and for a model that is gone, which
+        is refused when it is loaded.
+        """
+        start, then = self.config.start, self.start_weights
+        if start is None or then is None or not is_model(Path(start)):
+            return False
+        return weights_digest(Path(start)) != then
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:

@@ -14,7 +14,6 @@ from behemoth.edit.gradient.method import deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
-from behemoth.train.model_source import weights_digest
 from behemoth.train.run import read_record, read_run
 
 if TYPE_CHECKING:
@@ -164,14 +163,13 @@ def _run_config(context: EditContext) -> TrainConfig:
             "a model without a record of its training",
             "a training run for retrain, which trains it again",
         )
-    config, then = record.config, record.start_weights
-    if config.start is not None and then not in (None, weights_digest(Path(config.start))):
+    if record.start_changed:
         raise ArgumentError(
             "run",
-            f"{context.run}, whose start {config.start} has other weights now",
+            f"{context.run}, whose start {record.config.start} has other weights now",
             "a run whose start is as it was: retrain begins from it, too",
         )
-    return config
+    return record.config
 
 
 def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig, context: EditContext) -> Outcome:
