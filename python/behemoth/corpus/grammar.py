@@ -19,7 +19,7 @@ from behemoth import _gen
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.text import listed_text
-from behemoth.support.toml import not_utf8
+from behemoth.support.toml import not_utf8, read_toml
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
 from .tokens import END_OF_DOCUMENT
@@ -151,6 +151,11 @@ class Grammar:
         keys = (relation["key"] for relation in self.facts["relations"])
         holes = "|".join(map(re.escape, ["object", *keys]))
         return re.search(rf"\{{(?:{holes})\}}[^\W_]", self.source) is None
+
+    @cached_property
+    def separator(self) -> str:
+        """What stands between the sentences of a document."""
+        return read_toml(self.source).get("document", {}).get("separator", " ")
 
     @property
     def name(self) -> str:

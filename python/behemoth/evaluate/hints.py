@@ -7,7 +7,6 @@ arXiv 2402.16835).
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -94,8 +93,7 @@ def _after(corpus: Corpus, probes: pl.DataFrame) -> pl.DataFrame:
     """Return probes whose prompts follow the sentences in their column said."""
     if corpus.grammar is None:
         return probes.with_columns(pl.col("said").list.concat("prompt").alias("prompt"))
-    layout = tomllib.loads(corpus.grammar.source).get("document", {})
-    between = layout.get("separator", " ")
+    between = corpus.grammar.separator
     if corpus.tokenizer_kind == "words" and between in corpus.token_names:  # line breaks
         mark = pl.lit([corpus.token_names.index(between)], pl.List(pl.UInt32))
         whole = pl.col("said").list.concat(mark).list.concat("prompt")
