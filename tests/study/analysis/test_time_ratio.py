@@ -292,6 +292,37 @@ def test_the_load_changes_it():
     assert load_interaction(one.edits.collect(), one.models.collect()) is None
 
 
+def test_clusters_of_one_load_do_not_count_for_the_change_with_the_load():
+    frames = draw(probes=0, noise="lognormal", worlds=5, edits=60, loads=(1, 4), limit=400)
+    edits, models = frames.edits.collect(), frames.models.collect()
+    more = models.filter(pl.col("load") > pl.col("load").min().over("world_seed"))["model"]
+    first = edits.filter((pl.col("world_seed") < 2) | ~pl.col("model").is_in(more.to_list()))
+    found = load_interaction(first, models)
+    assert (found.clusters, found.note) == (2, "clusters with several loads alone")
+    same = load_interaction(first.filter(pl.col("world_seed") < 2), models)
+    assert (found.value, found.low) == pytest.approx((same.value, same.low), rel=1e-6)
+    # Where no cluster has several, clusters of one load are all there is.
+    of_seed = pl.col("model").is_in(more.to_list()) == (pl.col("world_seed") % 2 == 0)
+    assert load_interaction(edits.filter(of_seed), models).clusters == 5
+
+
+def test_the_design_decides_what_is_tested_and_not_the_doses():
+    frames = draw(probes=0, noise="lognormal", worlds=2, edits=20, loads=(1, 4), rotations=2)
+    edits, models = frames.edits.collect(), frames.models.collect()
+    at_once = {"dose": pl.lit(0, pl.UInt32), "reached": pl.lit(value=True)}
+    more = models.filter(pl.col("load") > pl.col("load").min().over("world_seed"))["model"]
+
+    def without_steps(chosen):
+        return edits.with_columns(
+            pl.when(chosen).then(each).otherwise(name).alias(name) for name, each in at_once.items()
+        )
+
+    found = load_interaction(without_steps(pl.col("model").is_in(more.to_list())), models)
+    assert (found.value, found.note) == (None, "one load among the edits that need a step")
+    found = within_fact_ratio(without_steps(pl.col("rotation") == 1))
+    assert (found.value, found.note) == (None, "no fact needs steps at several exposures")
+
+
 def test_twins_of_a_fact_are_compared_with_each_other():
     edits = edits_of(worlds=3, edits=40, rotations=3)
     found = within_fact_ratio(edits)

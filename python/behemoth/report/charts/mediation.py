@@ -67,9 +67,10 @@ def mediation(summary: Summary) -> Figure | Absent:
         f"before the edit, with {_FEWEST} edits or more. {counted(frame, 'edits', 'edits')}; bars "
         "are 95% percentile intervals of the bootstrap over clusters, and a point without a bar "
         "has one cluster, or the same ED50 in all resamples. If curves coincide where their "
-        "margins overlap, the margin explains the effect of exposures; if they differ there, it "
-        "does not; without overlap, nothing can be concluded. The table of mediation has the "
-        f"shares with their intervals.{pooled(summary)}"
+        "margins overlap, the margin explains the effect of exposures. A small difference there "
+        "does not show the contrary, as margins rise with exposures inside a fifth, too; without "
+        "overlap, nothing can be concluded. The table of mediation has the shares with their "
+        f"intervals.{pooled(summary)}"
     )
     return Figure("mediation", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "exposures", "△ right-censored: ED50 is larger")  # fmt: skip
