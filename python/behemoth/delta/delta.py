@@ -209,8 +209,8 @@ class EditDelta:
     failure : str, optional
         The reason for a failed edit; None if the edit succeeded.
     trace : list of dict, optional
-        Measurements by step: ``step``, ``loss``, and for remaps ``log_probability_new`` and
-        ``log_probability_old``.
+        Measurements by step: ``step``, ``loss``, and of gradient methods the columns of
+        `behemoth.edit.gradient.step_log.SCORES`, for edits with an old answer.
 
     Examples
     --------

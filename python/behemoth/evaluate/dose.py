@@ -1,8 +1,8 @@
 """ED50: the edit dose that half of the edits need, right-censored if it is not reached.
 
 The dose of an edit is the smallest number of steps from which on p(new) > p(old) for good
-(`first_dose`) or, for methods that unlearn, from which on another token is likelier than the old
-one. Methods whose steps are not edit steps (`MethodInfo.doses`: a search for target
+(`first_dose`) or, for methods that unlearn, from which on greedy decoding does not give the old
+answer. Methods whose steps are not edit steps (`MethodInfo.doses`: a search for target
 vectors) have no doses. For an edit that never reaches its dose, it is only known to exceed the last
 step that could have been one; excluding such edits would make stubborn facts look easy, so medians
 are Kaplan-Meier estimates (1958).
@@ -76,12 +76,12 @@ class Dose(NamedTuple):
 
 def first_dose(
     trace: Sequence[Mapping[str, Any]],
-    rival: str = "log_probability_new",
     *,
-    old: str = "log_probability_old",
+    forgets: bool = False,
+    held_out: bool = False,
     hold: int = HOLD,
 ) -> Dose | None:
-    """Return the first step of a trace from which on p(new) > p(old) for good.
+    """Return the first step of a trace from which on the old answer has given way for good.
 
     "For good" means at this step and at the next `hold` recorded ones: a flip that is undone within
     them does not count. So the last `hold` rows of a trace can confirm flips but not begin them:
@@ -93,13 +93,14 @@ def first_dose(
     Parameters
     ----------
     trace : sequence of mapping
-        Rows with ``step`` and log-probabilities of the old answer and of its rival, as in deltas.
-    rival : str
-        Key of the log-probability that the old answer is compared with: ``log_probability_new``, or
-        ``log_probability_other`` for the step at which the old answer is no longer the likeliest;
-        keys of held-out wordings end in ``_held_out``.
-    old : str
-        Key of the log-probability of the old answer.
+        Rows with ``step`` and log-probabilities, as in deltas.
+    forgets : bool
+        What the old answer gives way to: the new one (at the token where they first differ), or if
+        true any other, by which greedy decoding no longer gives it: another token is likelier than
+        one of its own. Of methods that do not train on old answers, and of traces of earlier
+        versions, only the token where the answers first differ is known, and decides.
+    held_out : bool
+        Whether the wordings count that the edit was not trained on.
     hold : int
         Number of further recorded steps for which the flip has to hold.
 
@@ -108,9 +109,14 @@ def first_dose(
     Dose or None
         None if the trace has no such log-probabilities. NaN never counts as a flip.
     """
+    ending = "_held_out" if held_out else ""
+    rival = f"log_probability_{'other' if forgets else 'new'}{ending}"
+    old = f"log_probability_old{ending}"
     looked = [row for row in trace if rival in row]
     if not looked:
         return None
+    if forgets and (weakest := f"log_probability_old_weakest{ending}") in looked[0]:
+        old = weakest
     steps = [int(row["step"]) for row in looked]
     above = [bool(row[rival] > row[old]) for row in looked]
     begin = len(looked) if looked[-1].get("stopped") else max(1, len(looked) - hold)
@@ -135,9 +141,9 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
     -------
     polars.DataFrame
         Columns as in `DOSES`. dose_kind: ``forget`` for methods that unlearn (some other token is
-        more probable than the old one), else ``flip`` (p(new) > p(old)); dose: number of steps (if
-        not reached, the last step that could have been the dose; null without a trace and for
-        methods whose steps are not doses); dose_low: the last recorded step before it (see
+        more probable than one of the old answer), else ``flip`` (p(new) > p(old)); dose: number of
+        steps (if not reached, the last step that could have been the dose; null without a trace and
+        for methods whose steps are not doses); dose_low: the last recorded step before it (see
         `Dose`); reached: whether the kind's condition was reached and held, in an edit that did
         not fail.
     """
@@ -148,8 +154,7 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
         whose = facts.values() if edit is None else (about,)
         nameless = all(fact["new_object"] is None for fact in whose)
         forgets, counted = _kind_of_dose(delta.method, nameless)
-        rival = f"log_probability_{'other' if forgets else 'new'}"
-        dose = first_dose(delta.trace, rival) if counted else None
+        dose = first_dose(delta.trace, forgets=forgets) if counted else None
         if dose is not None and delta.failure is not None:
             # Its trace may contain a flip, but its empty delta does not: censored as the others.
             dose = Dose(dose.limit, False, dose.limit, dose.limit)

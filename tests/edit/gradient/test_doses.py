@@ -68,8 +68,7 @@ def test_the_delta_at_its_dose_is_enough_and_one_step_before_is_not(
     method = settings_of_run(name, STEPS)
     assert not achieved(method, knowing, plan)
     (whole,) = method.apply(knowing, [plan], context)
-    rival = f"log_probability_{'other' if method.info.forgets() else 'new'}"
-    dose, reached, *_ = first_dose(whole.trace, rival)
+    dose, reached, *_ = first_dose(whole.trace, forgets=method.info.forgets())
     assert reached and 1 < dose <= STEPS
     for steps, enough in ((dose, True), (dose - 1, False)):
         (delta,) = settings_of_run(name, steps).apply(knowing, [plan], context)
@@ -80,6 +79,52 @@ def test_the_delta_at_its_dose_is_enough_and_one_step_before_is_not(
         names = ("new", "old", "other")
         traced = [delta.trace[-1][f"log_probability_{one}"] for one in names]
         assert traced == pytest.approx(measured, rel=1e-7, abs=1e-9)
+
+
+FORGETTING = ("grad_ascent", "npo", "rmu", "task_vector")
+
+
+@pytest.mark.parametrize("name", FORGETTING)
+@pytest.mark.parametrize("old", [(21, 22), (21, 23, 22)])
+def test_an_answer_of_several_tokens_is_forgotten_when_greedy_decoding_leaves_it(
+    name, old, model, plan_of, context
+):
+    """Whichever of its tokens gives way first, and whatever the new answer is."""
+    model = model.double()
+    learnt = get_method("task_vector", {"steps": 60, "learning_rate": 3e-3, "strength": -1.0})
+    (delta,) = learnt.apply(model, [plan_of(0, old_answer=old)], context)
+    delta.apply(model)
+
+    def leads():
+        """The least lead of old tokens over others, by prompt: the mean over both decides."""
+        lead = []
+        for prompt in ([5, 6, 7], [6, 7]):
+            with torch.no_grad():
+                ids = torch.tensor([[*prompt, *old[:-1]]])
+                scores = model(input_ids=ids).logits[0, -len(old) :].log_softmax(-1)
+            own = scores.gather(1, torch.tensor(old)[:, None])[:, 0]
+            others = scores.scatter(1, torch.tensor(old)[:, None], -torch.inf).amax(1)
+            lead.append((own - others).min())
+        return float(sum(lead) / 2)
+
+    assert leads() > 0
+    method = settings_of_run(name, STEPS)
+    found = []
+    # They part at the first token, at the second, or nowhere: one answer begins the other.
+    for answer in ((20,), (21, 20), old[:1]):
+        plan = plan_of(0, answer=answer, old_answer=old)
+        (whole,) = method.apply(model, [plan], context)
+        found.append(first_dose(whole.trace, forgets=True))
+    dose, reached, *_ = found[0]
+    assert found == [found[0]] * 3
+    assert reached and 1 < dose <= STEPS
+    for steps, enough in ((dose, True), (dose - 1, False)):
+        (delta,) = settings_of_run(name, steps).apply(model, [plan], context)
+        last = delta.trace[-1]
+        with delta.apply(model):
+            assert (leads() < 0) == enough
+            lead = last["log_probability_old_weakest"] - last["log_probability_other"]
+            assert lead == pytest.approx(leads(), rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["rome", "memit", "emmet", "alphaedit", "retrain"])

@@ -185,3 +185,42 @@ def test_plain_gradient_descent_follows_the_gradient(model, plans, context):
     assert norm == pytest.approx(0.5 * 1e-3, rel=1e-3)
     with pytest.raises(ValueError, match="argument 'optimiser': got rmsprop, allowed: adam, sgd"):
         get_method("ft", {"optimiser": "rmsprop"})
+
+
+def test_every_token_of_an_old_answer_counts_in_other_wordings_of_a_forgotten_fact(context):
+    corpus = Corpus(World(40, 2, 12, seed=5), exposures=4, paraphrases=4, held_out=1, base=10)
+    request = EditRequest(edits=3, repeats=1, probes=2, independent=True)
+    singles = compile_plan(corpus, request).singles()
+    torch.manual_seed(1)
+    config = GPTNeoXConfig(
+        vocab_size=corpus.vocabulary_size, hidden_size=16, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=24, max_position_embeddings=64,
+        initializer_range=0.3, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    model = GPTNeoXForCausalLM(config).eval().double()
+    method = get_method("grad_ascent", {"steps": 3, "part": "mlp"})
+    places = set()
+    for plan, delta in zip(
+        singles, watched(method, model, singles, context, held_out=1), strict=True
+    ):
+        [probe] = plan.probes.filter(
+            plan.probes["group"].is_in(["edited_paraphrase", "edited_held_out"])
+        ).head(1).to_dicts()
+        old = torch.tensor(probe["old_answer"])
+        assert len(old) == 2
+        with torch.no_grad(), delta.apply(model):
+            ids = torch.tensor([[*probe["prompt"], *old[:-1].tolist()]])
+            scores = model(input_ids=ids).logits[0, -len(old) :].log_softmax(-1)
+        own = scores.gather(1, old[:, None])[:, 0]
+        others = scores.scatter(1, old[:, None], -torch.inf).amax(1)
+        weakest = int((own - others).argmin())
+        places.add(weakest)
+        last = delta.trace[-1]
+        found = [last[f"log_probability_{name}_held_out"] for name in ("old_weakest", "other")]
+        expected = [float(own[weakest]), float(others[weakest])]
+        assert found == pytest.approx(expected, rel=1e-6)
+        [at] = [at for at in range(2) if probe["answer"][:at] == probe["old_answer"][:at]][-1:]
+        assert last["log_probability_old_held_out"] == pytest.approx(float(own[at]), rel=1e-6)
+        new = float(scores[at, probe["answer"][at]])
+        assert last["log_probability_new_held_out"] == pytest.approx(new, rel=1e-6)
+    assert places == {0, 1}

@@ -95,10 +95,14 @@ def optimise(
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[budget.optimiser]
     optimiser = kind(parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda"))
     outcomes: list[Outcome | None] = [None] * len(plans)
-    log = StepLog(plans, feeder)
+    log = StepLog(plans, feeder, objective.columns)
     leaving = stacked
     with evaluating(model), frozen(model):
-        watching = None if context.watch is None else Watching(model, plans, context.watch)
+        watching = (
+            None
+            if context.watch is None
+            else Watching(model, plans, context.watch, forgets="old_answer" in objective.columns)
+        )
         # One pass more than there are steps: the last one evaluates the result of the last step.
         for number in range(budget.steps + 1):
             last = number == budget.steps
@@ -112,8 +116,8 @@ def optimise(
                 with torch.no_grad():
                     leaving = as_returned(stacked)
                 if leaving is not stacked:
-                    shown = edited_logits(model, leaving, fed, feeder.edit_rows)
-            log.record(number, shown, losses.detach(), live)
+                    shown = edited_logits(model, leaving, fed, log.rows_shown)
+            log.record(number, shown, fed.labels, losses.detach(), live)
             own = shown[:, : feeder.edit_rows]
             done = _is_done(own, step, objective, budget.stop_loss)
             if watching is not None:

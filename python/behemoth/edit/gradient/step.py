@@ -173,15 +173,13 @@ def forward(
     return step
 
 
-def edited_logits(
-    model: nn.Module, stacked: StackedDeltas | None, fed: Fed, edit_rows: int
-) -> Tensor:
-    """Return the logits of the edit's rows in the first column: [K, b, A, V].
+def edited_logits(model: nn.Module, stacked: StackedDeltas | None, fed: Fed, rows: int) -> Tensor:
+    """Return the logits of the first `rows` rows of each edit: [K, rows, A, V].
 
     With `stacked` None they are those of the unedited model.
     """
     with torch.no_grad():
-        return _Pass(model, stacked, Fed(*(part[:, :edit_rows] for part in fed)), ()).logits
+        return _Pass(model, stacked, Fed(*(part[:, :rows] for part in fed)), ()).logits
 
 
 class _Pass:

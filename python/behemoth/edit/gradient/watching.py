@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import torch
@@ -18,19 +18,36 @@ from behemoth.corpus.tokens import PADDING
 from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.batch import first_difference
 from behemoth.edit.protocol import HOLD, Watch
+from behemoth.model.labels import IGNORED
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 
 from .feeder import Fed
 from .step import edited_logits
-from .step_log import log_probabilities
+from .step_log import SCORES, answer_scores
 
 __all__ = ["Watching"]
 
 _WORDINGS = ("edited_paraphrase", "edited_held_out")
 _NO_BYSTANDERS = ("edited", "forget", *_WORDINGS)
-Line = tuple[list[int], int, int]
-"""Tokens of a prompt, and the new and the old token that may follow them."""
+
+
+class Line(NamedTuple):
+    """A prompt and the tokens of the old answer that are evaluated after it.
+
+    Attributes
+    ----------
+    tokens : list of int
+    old : list of int
+        What may follow the last tokens, as many as there are.
+    place, new : int
+        Number of the token of `old` where the new answer differs, and the new answer's token there.
+    """
+
+    tokens: list[int]
+    old: list[int]
+    place: int = 0
+    new: int = 0
 
 
 class Watching:
@@ -44,18 +61,25 @@ class Watching:
         Plans of several edits are not evaluated: their steps are not doses.
     watch : Watch
         Numbers of prompts.
+    forgets : bool
+        Whether all tokens of old answers decide, as in the traces of methods that train on them.
     """
 
-    def __init__(self, model: nn.Module, plans: Sequence[EditPlan], watch: Watch) -> None:
+    def __init__(
+        self, model: nn.Module, plans: Sequence[EditPlan], watch: Watch, *, forgets: bool
+    ) -> None:
         device = next(model.parameters()).device
         self._model = model
-        wordings = [_wordings(plan, watch.held_out) if len(plan) == 1 else [] for plan in plans]
+        self._forgets = forgets
+        wordings = [
+            _wordings(plan, watch.held_out, forgets) if len(plan) == 1 else [] for plan in plans
+        ]
         bystanders = [_bystanders(plan, watch.bystanders) for plan in plans]
         self._wordings = _Lines(wordings, device)
         self._bystanders = _Lines(bystanders, device)
         # Computed once and kept: a pass of a few rows is expensive, and most plans need three.
         before = self._bystanders.logits(model, None, None) if self._bystanders.there else None
-        self._reference = torch.empty(0) if before is None else widened(before).log_softmax(-1)
+        self._reference = torch.empty(0) if before is None else _distributions(before)
         self._watched = [bool(watch.bystanders) and len(plan) == 1 for plan in plans]
         self._above = [(False, False)] * len(plans)
         self._held = [0] * len(plans)
@@ -82,7 +106,7 @@ class Watching:
         begun = []
         for k, rows in enumerate(traces):
             if live[k] and self._watched[k]:
-                above = _above(rows[-1], "")
+                above = _above(rows[-1])
                 turned = any(now > was for now, was in zip(above, self._above[k], strict=True))
                 if last[k] or turned:
                     begun.append(k)
@@ -95,29 +119,28 @@ class Watching:
         waiting = [k for k in self._wordings.there if live[k] and self._held[k] <= HOLD]
         if waiting:
             found = self._answers(stacked, waiting)
-            for k, (new, old, other) in zip(waiting, found, strict=True):
-                row = traces[k][-1]
-                row["log_probability_new_held_out"] = new
-                row["log_probability_old_held_out"] = old
-                row["log_probability_other_held_out"] = other
-                self._held[k] = self._held[k] + 1 if new > old else 0
+            for k, scores in zip(waiting, found, strict=True):
+                row = {f"{name}_held_out": each for name, each in zip(SCORES, scores, strict=True)}
+                if not self._forgets:
+                    del row["log_probability_old_weakest_held_out"]
+                traces[k][-1].update(row)
+                self._held[k] = self._held[k] + 1 if scores[0] > scores[1] else 0
 
     def _answers(self, stacked: StackedDeltas, waiting: list[int]) -> list[list[float]]:
-        """Return the mean log-probabilities of new, old and the likeliest other token: n x 3."""
+        """Return the means over wordings of `answer_scores`: n x 4."""
         if 2 * len(waiting) > stacked.count:  # copying most of the changes would save nothing
             logits = self._wordings.logits(self._model, stacked, None)[waiting]
         else:
             logits = self._wordings.logits(self._model, stacked.some(waiting), waiting)
-        new, old = (part[waiting] for part in (self._wordings.new, self._wordings.old))
-        weight = self._wordings.weight[waiting]
-        each = log_probabilities(logits, new, old)
-        return (each * weight).sum(-1).T.tolist()
+        lines = self._wordings
+        each = answer_scores(logits, lines.place[waiting], lines.new[waiting], lines.old[waiting])
+        return (each * lines.weight[waiting]).sum(-1).T.tolist()
 
     def _divergence(self, some: StackedDeltas, which: list[int]) -> list[float | None]:
         """Return the mean KL(unedited || edited) in nats where bystanders' answers begin."""
         if not any(k in self._bystanders.there for k in which):
             return [None] * len(which)
-        ours = widened(self._bystanders.logits(self._model, some, which)).log_softmax(-1)
+        ours = _distributions(self._bystanders.logits(self._model, some, which))
         theirs = self._reference[which]
         each = (theirs.exp() * (theirs - ours)).sum(-1)
         values = (each * self._bystanders.weight[which]).sum(-1).tolist()
@@ -132,7 +155,9 @@ class _Lines:
     ----------
     there : list of int
         Numbers of the plans that have prompts.
-    new, old : int64 [K, b]
+    place, new : int64 [K, b]
+    old : int64 [K, b, A]
+        `IGNORED` beyond their ends.
     weight : float [K, b]
         One over the number of a plan's prompts; 0 for padding.
     """
@@ -140,57 +165,72 @@ class _Lines:
     def __init__(self, each: Sequence[Sequence[Line]], device: torch.device) -> None:
         self.there = sorted(k for k, lines in enumerate(each) if lines)
         most = max(map(len, each), default=0)
-        length = max((len(line[0]) for lines in each for line in lines), default=1)
+        length = max((len(line.tokens) for lines in each for line in lines), default=1)
+        asked = max((len(line.old) for lines in each for line in lines), default=1)
         tokens = torch.full((len(each), most, length), PADDING)
-        places = torch.zeros(len(each), most, 1, dtype=torch.int64)
-        words = torch.zeros(2, len(each), most, dtype=torch.int64)
+        places = torch.zeros(len(each), most, asked, dtype=torch.int64)
+        old = torch.full((len(each), most, asked), IGNORED)
+        at = torch.zeros(2, len(each), most, dtype=torch.int64)
         weight = torch.zeros(len(each), most)
         for k, lines in enumerate(each):
-            for row, (prompt, *answers) in enumerate(lines):
-                tokens[k, row, : len(prompt)] = torch.tensor(prompt)
-                places[k, row] = len(prompt) - 1
-                words[:, k, row] = torch.tensor(answers)
+            for row, line in enumerate(lines):
+                tokens[k, row, : len(line.tokens)] = torch.tensor(line.tokens)
+                first = len(line.tokens) - len(line.old)
+                places[k, row, : len(line.old)] = torch.arange(first, len(line.tokens))
+                old[k, row, : len(line.old)] = torch.tensor(line.old)
+                at[:, k, row] = torch.tensor([line.place, line.new])
                 weight[k, row] = 1.0 / len(lines)
         self._tokens, self._places = tokens.to(device), places.to(device)
-        self.new, self.old = words.to(device)
-        self.weight = weight.to(device)
+        self._ends = (places.amax(-1, keepdim=True)).to(device)
+        self.place, self.new = at.to(device)
+        self.old, self.weight = old.to(device), weight.to(device)
 
     def logits(
         self, model: nn.Module, stacked: StackedDeltas | None, which: list[int] | None
     ) -> Tensor:
-        """Return the logits at the ends of the prompts of plans: [n, b, V]."""
-        tokens, places = self._tokens, self._places
+        """Return the logits where tokens of old answers of plans are predicted: [n, b, A, V]."""
+        tokens, places, ends = self._tokens, self._places, self._ends
         if which is not None:
-            tokens, places = tokens[which], places[which]
-        text = torch.arange(tokens.shape[2], device=places.device) <= places
-        fed = Fed(tokens, places, places, text)
-        return edited_logits(model, stacked, fed, tokens.shape[1])[:, :, 0]
+            tokens, places, ends = tokens[which], places[which], ends[which]
+        text = torch.arange(tokens.shape[2], device=places.device) <= ends
+        return edited_logits(model, stacked, Fed(tokens, places, places, text), tokens.shape[1])
 
 
-def _above(row: dict[str, Any], ending: str) -> tuple[bool, bool]:
+def _distributions(logits: Tensor) -> Tensor:
+    """Return the log-probabilities of the first token that is predicted: [n, b, V]."""
+    return widened(logits[:, :, 0]).log_softmax(-1)
+
+
+def _above(row: dict[str, Any]) -> tuple[bool, bool]:
     """Return whether the new answer, and whether any other, is likelier than the old one."""
-    old = row.get(f"log_probability_old{ending}")
-    if old is None:
-        return False, False
-    new, other = (row[f"log_probability_{name}{ending}"] for name in ("new", "other"))
-    return new > old, other > old
+    new, old, weakest, other = map(row.get, SCORES)
+    weakest = old if weakest is None else weakest
+    return (
+        new is not None and old is not None and new > old,
+        other is not None and weakest is not None and other > weakest,
+    )
 
 
-def _wordings(plan: EditPlan, count: int) -> list[Line]:
-    """Return other wordings of the edited fact, up to where new and old answer differ."""
+def _wordings(plan: EditPlan, count: int, forgets: bool) -> list[Line]:
+    """Return other wordings of the edited fact, with the old answer's tokens that decide."""
     lines: list[Line] = []
     for row in _by_turns(plan.probes, pl.col("group").is_in(_WORDINGS), count):
         at = first_difference(row["answer"], row["old_answer"])
-        if at is not None:
-            place, new, old = at
-            lines.append(([*row["prompt"], *row["answer"][:place]], new, old))
+        if at is None:
+            continue
+        place, new, old = at
+        prompt, answer = row["prompt"], row["old_answer"]
+        if forgets:
+            lines.append(Line([*prompt, *answer[:-1]], answer, place, new))
+        else:
+            lines.append(Line([*prompt, *answer[:place]], [old], 0, new))
     return lines
 
 
 def _bystanders(plan: EditPlan, count: int) -> list[Line]:
-    """Return prompts of bystanders."""
+    """Return prompts of bystanders, of which only what follows is compared."""
     stays = ~pl.col("must_change") & ~pl.col("group").is_in(_NO_BYSTANDERS)
-    return [(row["prompt"], 0, 0) for row in _by_turns(plan.probes, stays, count)]
+    return [Line(row["prompt"], [0]) for row in _by_turns(plan.probes, stays, count)]
 
 
 def _by_turns(probes: pl.DataFrame, wanted: pl.Expr, count: int) -> list[dict[str, Any]]:

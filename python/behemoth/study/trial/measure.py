@@ -99,8 +99,8 @@ def dose_of(
     trace : sequence of mapping
         Rows by step, as stored in deltas.
     forgets : bool
-        If true, the dose kind is ``forget``: some other token is more probable than the old one.
-        Else it is ``flip``: p(new) > p(old).
+        If true, the dose kind is ``forget``: some other token is more probable than one of the old
+        answer. Else it is ``flip``: p(new) > p(old).
     doses : bool
         Whether the steps of the trace are doses (`MethodInfo.doses`).
 
@@ -113,11 +113,10 @@ def dose_of(
         ``norm_at_flip`` and ``kl_at_flip``: columns of the trace at ``dose``. All but the kind are
         None for methods without doses; values that the trace lacks are None.
     """
-    rival = "log_probability_other" if forgets else "log_probability_new"
-    dose = first_dose(trace, rival) if doses else None
-    held_out_dose = None
+    dose = held_out_dose = None
     if doses:
-        held_out_dose = first_dose(trace, f"{rival}_held_out", old="log_probability_old_held_out")
+        dose = first_dose(trace, forgets=forgets)
+        held_out_dose = first_dose(trace, forgets=forgets, held_out=True)
     flip: Mapping[str, Any] = {}
     if dose is not None and dose.reached:
         flip = next(row for row in trace if row.get("step") == dose.dose)
