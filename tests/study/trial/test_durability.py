@@ -5,8 +5,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from behemoth import Corpus, World
+from behemoth.delta.delta import EditDelta
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.model.architecture import Architecture
@@ -102,6 +104,38 @@ def test_a_corpus_that_says_otherwise_wears_edits_down(ran):
     margins = frame.group_by("step", maintain_order=True).agg(pl.col("margin").mean())["margin"]
     assert margins[0] > 1 and margins[-1] < margins[0] / 2
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_forgotten_answer_is_back_when_every_token_of_it_leads(forgets, ran):
+    """Not when its token leads at which it differs from an answer that unlearning does not use."""
+    run, _, _ = ran
+    corpus = Corpus(World(40, 2, 12, seed=5), exposures=4, base=10)
+    plan = compile_plan(corpus, EditRequest(edits=8, independent=True, repeats=1, probes=0))
+    torch.manual_seed(1)
+    model = GPTNeoXForCausalLM(
+        GPTNeoXConfig(
+            vocab_size=corpus.vocabulary_size, hidden_size=16, num_hidden_layers=2,
+            num_attention_heads=2, intermediate_size=24, max_position_embeddings=64,
+            initializer_range=0.3, bos_token_id=0, eos_token_id=0,
+        )
+    ).eval()  # fmt: skip
+    nothing = EditDelta({}, "grad_ascent", {}, plan.plan_hash, 0)
+    frame = retention(model, corpus, plan, nothing, run.config, forgets=forgets, steps=1, rate=1.0)
+    rows = plan.training.filter(pl.col("role") == "edit").unique("edit", maintain_order=True)
+    margins = dict(frame.filter(step=0).select("edit", "margin").iter_rows())
+    places = set()
+    for edit, prompt, new, old in rows.select("edit", "prompt", "answer", "old_answer").iter_rows():
+        with torch.no_grad():
+            ids = torch.tensor([[*prompt, *old[:-1]]])
+            scores = model(input_ids=ids).logits[0, -len(old) :]
+        own = scores.gather(1, torch.tensor(old)[:, None])[:, 0]
+        others = scores.scatter(1, torch.tensor(old)[:, None], -torch.inf).amax(1)
+        at = next(at for at in range(len(old)) if new[at] != old[at])
+        expected = (others - own).max() if forgets else scores[at, new[at]] - own[at]
+        assert margins[edit] == pytest.approx(float(expected), abs=1e-5)
+        places.add((at, int((others - own).argmax())))
+    assert {weakest for _, weakest in places} == {0, 1}
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import torch
-from torch import Tensor
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
 from behemoth.edit.batch import first_difference
+from behemoth.edit.gradient.step_log import answer_scores
 from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod, answers
+from behemoth.model.labels import IGNORED
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import RETENTION
 from behemoth.train.config import TrainConfig
@@ -115,8 +116,8 @@ def retention(
     polars.DataFrame
         One row per evaluated step (`log_steps`) and edit, columns as in `RETENTION`: margin is
         log p(new) - log p(old) in nats, at the token where the answers differ first; for methods
-        that unlearn, the likeliest other token takes the place of the new one. kept: whether the
-        margin is above 0.
+        that unlearn, the largest lead of another token over one of the old answer's. kept: whether
+        the margin is above 0.
     """
     asked = _Asked(plan, forgets=forgets)
     edited: PreTrainedModel = deepcopy(model)
@@ -150,7 +151,10 @@ def train_on(
 
 
 class _Asked:
-    """The trained prompt of each edit, up to the token where old and new answers differ first."""
+    """The trained prompt of each edit, with the tokens of its old answer that decide.
+
+    They are all of its tokens if the method forgets, else the one where the new answer differs.
+    """
 
     def __init__(self, plan: EditPlan, *, forgets: bool) -> None:
         rows = plan.training.filter(pl.col("role") == "edit").unique(
@@ -158,23 +162,27 @@ class _Asked:
         )
         self.about = plan.edits.select("edit", "fact", "exposures")
         self.forgets = forgets
-        prompts: list[list[int]] = []
-        tokens: list[tuple[int, int]] = []
+        lines: list[tuple[list[int], list[int], int]] = []
         wanted = dict(zip(rows["edit"], range(rows.height), strict=True))
         columns = [rows[name].to_list() for name in ("prompt", "answer", "old_answer")]
         for edit in plan.edits["edit"]:
             prompt, new, old = (column[wanted[edit]] for column in columns)
-            # Answers of which one begins the other have no such token; their margin is 0 or, if the
-            # method forgets, that of the first old token.
-            at, *pair = first_difference(new, old) or (0, new[0], old[0])
-            prompts.append([*prompt, *old[:at]])
-            tokens.append((pair[0], pair[1]))
-        self.lengths = torch.tensor([len(prompt) for prompt in prompts])
-        width = int(self.lengths.max())
-        self.prompts = torch.tensor(
-            [[*prompt, *[PADDING] * (width - len(prompt))] for prompt in prompts]
-        )
-        self.new, self.old = torch.tensor(tokens).T
+            # Answers of which one begins the other have no such token; their margin is 0.
+            at, token, _ = first_difference(new, old) or (0, new[0], old[0])
+            if forgets:
+                lines.append(([*prompt, *old[:-1]], old, token))
+            else:
+                lines.append(([*prompt, *old[:at]], [old[at]], token))
+        width = max(len(tokens) for tokens, *_ in lines)
+        asked = max(len(old) for _, old, _ in lines)
+        self.prompts = torch.full((len(lines), width), PADDING)
+        self.places = torch.zeros(len(lines), asked, dtype=torch.int64)
+        self.old = torch.full((len(lines), asked), IGNORED)
+        self.new = torch.tensor([new for *_, new in lines])
+        for row, (tokens, old, _) in enumerate(lines):
+            self.prompts[row, : len(tokens)] = torch.tensor(tokens)
+            self.places[row, : len(old)] = torch.arange(len(tokens) - len(old), len(tokens))
+            self.old[row, : len(old)] = torch.tensor(old)
 
     @torch.no_grad()
     def look(self, model: PreTrainedModel, step: int) -> pl.DataFrame:
@@ -182,21 +190,19 @@ class _Asked:
         margins = []
         for first in range(0, len(self.prompts), _ROWS):
             rows = slice(first, first + _ROWS)
-            ids = self.prompts[rows].to(model.device)
-            logits = model(input_ids=ids, use_cache=False).logits
-            at = self.lengths[rows].to(model.device) - 1
-            margins.append(self._margin(logits[torch.arange(len(ids)), at].float(), rows))
+            prompts, places, new, old = (
+                part[rows].to(model.device)
+                for part in (self.prompts, self.places, self.new, self.old)
+            )
+            logits = model(input_ids=prompts, use_cache=False).logits
+            at = logits[torch.arange(len(prompts), device=logits.device)[:, None], places]
+            # The place of the new token matters only where it is the only one.
+            scores = answer_scores(at[None], torch.zeros_like(new)[None], new[None], old[None])
+            new_score, old_score, weakest, other = scores[:, 0]
+            margins.append(other - weakest if self.forgets else new_score - old_score)
         margin = torch.cat(margins).double().cpu().numpy()
         return self.about.with_columns(
             pl.lit(step).alias("step"),
             pl.Series("kept", margin > 0),
             pl.Series("margin", margin),
         ).select(pl.col(name).cast(dtype) for name, dtype in RETENTION.items())
-
-    def _margin(self, logits_nv: Tensor, rows: slice) -> Tensor:
-        old = self.old[rows].to(logits_nv.device)[:, None]
-        old_logits = logits_nv.gather(1, old)[:, 0]
-        if self.forgets:
-            return logits_nv.scatter(1, old, -torch.inf).amax(1) - old_logits
-        new = self.new[rows].to(logits_nv.device)[:, None]
-        return logits_nv.gather(1, new)[:, 0] - old_logits
