@@ -203,9 +203,11 @@ def test_every_token_of_an_old_answer_counts_in_other_wordings_of_a_forgotten_fa
     for plan, delta in zip(
         singles, watched(method, model, singles, context, held_out=1), strict=True
     ):
-        [probe] = plan.probes.filter(
-            plan.probes["group"].is_in(["edited_paraphrase", "edited_held_out"])
-        ).head(1).to_dicts()
+        [probe] = (
+            plan.probes.filter(plan.probes["group"].is_in(["edited_paraphrase", "edited_held_out"]))
+            .head(1)
+            .to_dicts()
+        )
         old = torch.tensor(probe["old_answer"])
         assert len(old) == 2
         with torch.no_grad(), delta.apply(model):
