@@ -98,7 +98,7 @@ def test_what_a_caller_changes_is_not_what_the_next_one_gets():
 
 
 def test_a_refusal_names_the_argument_of_the_function():
-    with pytest.raises(ArgumentError, match="argument 'method': got tuned:text for mend"):
-        tuned_settings("mend", "text")
+    with pytest.raises(ArgumentError, match="argument 'method': got tuned:text for ike"):
+        tuned_settings("ike", "text")
     with pytest.raises(ArgumentError, match="argument 'world'"):
         tuned_settings("ft", ["text"])  # type: ignore[arg-type]

@@ -255,9 +255,52 @@ def test_memory_methods_are_those_of_the_frames(page_rows):
                 assert said in text or said.replace(" (-", ", \u2212").replace(")", "") in text
 
 
+def test_mend_is_that_of_its_frames(page_rows):
+    page = page_rows(PAGE / "index.md", "mend: editing")
+    text = page_text().replace("\u2212", "-")
+    endings = ("", ", tuned", ", tuned with locality")
+    assert set(page) == {"tokens", "text"}
+    shown = {"tokens": [], "text": []}
+    for world, cells in page.items():
+        frames = PAGE / f"mend-{world}/frames"
+        table = pl.read_parquet(frames / "editing_table.parquet")
+        for at, ending in enumerate(endings):
+            rows = table.filter(label=f"mend{ending}").to_dicts()
+            if not rows:
+                assert (world, ending) == ("tokens", endings[2])
+                assert cells[at::3] == [""] * 3
+                continue
+            [row] = rows
+            ends = [row[f"score{end}"] for end in ("", "_low", "_high")]
+            others = [row["damage"], row["exact_efficacy"]]
+            assert cells[at] == "{:.2f} ({:.2f} to {:.2f})".format(*ends)
+            assert cells[3 + at :: 3] == [f"{each:.2f}" for each in others]
+        trials = pl.read_parquet(frames / "editing_trials.parquet").sort("world_seed")
+        for ending in endings[1 : 2 if world == "tokens" else 3]:
+            for measure in ("score", "damage", "efficacy"):
+                own, by = (
+                    trials.filter(label=label, measure=measure)["value"]
+                    for label in (f"mend{ending}", "mend")
+                )
+                apart = own - by
+                assert len(apart) == 3
+                mean, error = apart.mean(), 4.303 * apart.std() / 3**0.5
+                if measure == "score":
+                    assert f"by {mean:.2f} ({mean - error:.2f} to {mean + error:.2f})" in text
+                elif measure == "efficacy" and world == "text":
+                    assert f"{mean - error:.2f} to {mean + error:.2f}" in text
+                else:
+                    assert mean - error < 0 < mean + error
+                if mean - error > 0:
+                    shown[world].append((ending, measure))
+    assert shown == {"tokens": [], "text": [(end, "efficacy") for end in endings[1:]]}
+
+
 @pytest.mark.parametrize(
-    "world", ["tokens", "text", "text-unlearning", "memory-tokens", "memory-text"]
-)
+    "world",
+    ["tokens", "text", "text-unlearning", "memory-tokens", "memory-text", "mend-tokens",
+     "mend-text"],
+)  # fmt: skip
 def test_the_study_reads_the_settings_beside_it(world):
     from behemoth.study.file.spec import read_study
 

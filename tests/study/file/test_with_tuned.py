@@ -39,7 +39,7 @@ WORLDS = f"""{HEAD}
 name = "ft"
 settings = "tuned:world"
 [[method]]
-name = "mend"
+name = "ike"
 settings = "tuned:world"
 {BOTH}"""
 BY_HAND = f"""{HEAD}
@@ -54,7 +54,7 @@ label = "on text"
 settings = "tuned:text"
 where = {{ "corpus.grammar" = ["bios-en"] }}
 [[method]]
-name = "mend"
+name = "ike"
 {BOTH}"""
 
 
@@ -72,9 +72,9 @@ def test_each_kind_of_world_has_its_settings_under_one_label(tmp_path):
     # Equal settings are equal work, also for what was never tuned, which has its defaults.
     ids = [{trial.id for trial in each.expand().trials} for each in (study, Study.parse(BY_HAND))]
     assert ids[0] == ids[1] and len(ids[0]) == 4
-    mend = [trial.choice for trial in expansion.trials if trial.choice.name == "mend"]
-    assert [choice.whence for choice in mend] == ["default"] * 2
-    assert all(choice.settings == settings_of(get_method("mend")) for choice in mend)
+    ike = [trial.choice for trial in expansion.trials if trial.choice.name == "ike"]
+    assert [choice.whence for choice in ike] == ["default"] * 2
+    assert all(choice.settings == settings_of(get_method("ike")) for choice in ike)
     # What a worker gets is the trial of one kind.
     for trial in expansion.trials:
         sent = unit_from_dict(trial.to_dict())
@@ -85,9 +85,9 @@ def test_each_kind_of_world_has_its_settings_under_one_label(tmp_path):
 def test_the_record_has_both_and_the_board_one_row(tmp_path):
     study = Study.parse(WORLDS)
     record = record_of(study, study.expand(), 1, StudyDirectory(tmp_path))
-    ft, mend = record.methods
+    ft, ike = record.methods
     assert ft["whence"] == "tuned" and set(ft["worlds"]) == {"tokens", "text"}
-    assert "worlds" not in mend and mend["whence"] == "default"
+    assert "worlds" not in ike and ike["whence"] == "default"
     tunings = [tuned_settings("ft", world).tuning for world in ("tokens", "text")]
     assert [own["tuning"] for own in ft["worlds"].values()] == [own.to_dict() for own in tunings]
     again = MethodChoice.from_dict(ft)
@@ -115,7 +115,7 @@ def _nothing():
 
 def test_a_kind_that_a_method_was_not_tuned_on_has_its_defaults(monkeypatch):
     monkeypatch.setattr("behemoth.study.file.method.tuned_worlds", lambda name: ["text"])
-    [choice, _] = Study.parse(WORLDS.replace('"mend"', '"lora"')).methods
+    [choice, _] = Study.parse(WORLDS.replace('"ike"', '"lora"')).methods
     assert choice.at("tokens").settings == settings_of(get_method("ft"))
     assert (choice.at("tokens").whence, choice.at("text").whence) == ("default", "tuned")
     assert choice.whence == "tuned"
@@ -147,8 +147,13 @@ def test_the_board_is_tuned_under_the_usual_names():
     assert Study.parse(tuned.text).with_tuned().text == tuned.text
     found = estimate(tuned)
     assert (found.models, found.trials) == (4, 58) and set(found.labels.values()) == {2}
-    few = read_study("leaderboard", methods=["ft", "mend"], tuned=True)
+    few = read_study("leaderboard", methods=["ft", "ike"], tuned=True)
     assert re.findall('name = "(.*)"\nsettings = "(.*)"', few.text) == [("ft", "tuned:world")]
+    # A grid of settings that were not tuned lies on top.
+    [mend] = [choice for choice in tuned.methods if choice.name == "mend"]
+    assert mend.worlds["text"].settings["training_steps"] == 10
+    own = tuned_settings("mend", "text").settings
+    assert mend.worlds["text"].settings.items() >= own.items()
 
 
 def test_text_is_changed_only_at_tables_of_tuned_methods():
@@ -158,7 +163,7 @@ def test_text_is_changed_only_at_tables_of_tuned_methods():
 where = {{ "world.seed" = [0] }}
 [[method]]
 label = "as ever"
-name = "mend"
+name = "ike"
 settings = {{ retain_rows = 0 }}
 [[method]]
 name = "npo\""""
@@ -170,9 +175,9 @@ name = "npo\""""
 @pytest.mark.parametrize(
     ("tables", "said"),
     [
-        ('[[method]]\nname = "mend"', r"got mend, allowed: a method that was tuned"),
+        ('[[method]]\nname = "ike"', r"got ike, allowed: a method that was tuned"),
         (
-            '[[method]]\nname = "mend"\n[[method]]\nname = "ft"\nsettings = { steps = 3 }',
+            '[[method]]\nname = "ike"\n[[method]]\nname = "ft"\nsettings = { steps = 3 }',
             r"got settings of method\[1\] \(ft\), allowed: a study whose methods have none of",
         ),
         (

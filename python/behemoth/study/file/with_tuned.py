@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from behemoth.edit.settings import tuned_settings
 from behemoth.edit.tuned import OWN, PREFIX, tuned_worlds
 from behemoth.support.errors import ArgumentError
 from behemoth.support.toml import read_toml
@@ -36,8 +37,8 @@ def with_tuned(text: str) -> str:
     Raises
     ------
     ArgumentError
-        If no method has tuned settings, the table of one that has sets settings itself, or the
-        tables are not each in lines of their own.
+        If no method has tuned settings, the table of one that has sets settings itself, or varies
+        a tuned one in a grid, or the tables are not each in lines of their own.
     """
     table = read_toml(text)
     given: list[dict[str, Any]] = table["method"]
@@ -66,8 +67,12 @@ def _takes(table: Mapping[str, Any], number: int) -> bool:
     tuned = [name for name, _ in named_tables(table) if tuned_worlds(name)]
     if not tuned or table.get("settings") == _VALUE:
         return bool(tuned)
-    for key in ("settings", "grid"):
-        if key in table:
+    varied = table.get("grid", {})
+    among = {key for name in tuned for world in tuned_worlds(name)
+             for key in tuned_settings(name, world).settings}  # fmt: skip
+    # A grid lies on top of tuned settings: of one that was tuned it would undo them.
+    for key, refused in (("settings", "settings" in table), ("grid", not among.isdisjoint(varied))):
+        if refused:
             got = f"{key} of method[{number}] ({tuned[0]})"
             allowed = "a study whose methods have none of their own, such as leaderboard"
             raise ArgumentError("tuned", got, allowed)
