@@ -17,6 +17,7 @@ from behemoth.model.modes import evaluating
 from behemoth.model.precision import wide_type
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from behemoth.edit.batch import Rows
@@ -127,8 +128,9 @@ class _Sequence:
         changes: dict[str, Change] = {}
         failure, moved = None, False
         for name, (inputs_nf, gradients_nd) in features.items():
+            dtype = self.model.get_parameter(f"{name}.weight").dtype
             change = ridge_step(
-                inputs_nf, gradients_nd, self.seen[name], method.learning_rate, method.ridge
+                inputs_nf, gradients_nd, self.seen[name], method.learning_rate, method.ridge, dtype
             )
             if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
                 failure = f"the equations of {name} have no finite solution"
@@ -140,7 +142,7 @@ class _Sequence:
             if transposed:
                 change = change.transposed()
             moved = moved or bool(change.left.any() and change.right.any())
-            wide = wide_type(self.model.get_parameter(f"{name}.weight").dtype)
+            wide = wide_type(dtype)
             changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
         if failure is None and not moved:
             # Identical rows, normalised by their own statistics alone, are 0.
@@ -212,16 +214,44 @@ class Statistics:
             self.deviations + other.deviations + apart.square() * self.count * other.count / count,
         )
 
-    def normalised(self, values: Tensor) -> Tensor:
-        """Return values minus the mean, over the standard deviation; constant features give 0."""
+    def normalised(self, values: Tensor, widths: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return values minus the mean, over the standard deviation; constant features give 0.
+
+        Features that are constant in exact arithmetic differ by rounding between passes of other
+        sizes, whose products add in another order. Relative to its terms, the error of a sum of n
+        terms grows as sqrt(n) (Higham and Mary, 2019), and the terms are as large as the other
+        features of a vector, even where the sum is almost 0. So a feature is constant if its
+        spread is within that, and one rounding of the result, of its root mean square or that of
+        the vector, whichever is larger.
+
+        Parameters
+        ----------
+        values : float64 [n, f]
+        widths : sequence of int
+            Lengths of the vectors that a row of values consists of; f together, which no sum of
+            the layer has more terms than.
+        dtype : torch.dtype
+            In which they were computed; narrow types are summed in float32.
+        """
         import torch
 
+        square = self.deviations / self.count.clamp_min(1) + self.mean.square()
+        size = torch.cat([
+            torch.maximum(part, part.mean()) for part in square.split(list(widths))
+        ]).sqrt()  # fmt: skip
+        summed = torch.finfo(wide_type(dtype)).eps * len(self.mean) ** 0.5
+        rounding = (torch.finfo(dtype).eps + summed) * size
         spread = (self.deviations / self.count.clamp_min(1)).sqrt()
-        return torch.where(spread > 0, (values - self.mean) / (spread + 1e-8), 0.0)
+        return torch.where(spread > rounding, (values - self.mean) / (spread + 1e-8), 0.0)
 
 
 def ridge_step(
-    inputs_nf: Tensor, gradients_nd: Tensor, seen: Statistics, learning_rate: float, ridge: float
+    inputs_nf: Tensor,
+    gradients_nd: Tensor,
+    seen: Statistics,
+    learning_rate: float,
+    ridge: float,
+    dtype: torch.dtype,
 ) -> LowRank:
     """Return the change of a matrix [d, f] from n features.
 
@@ -232,6 +262,8 @@ def ridge_step(
     seen : Statistics
         Statistics of the two, concatenated.
     learning_rate, ridge : float
+    dtype : torch.dtype
+        In which features were computed.
 
     Returns
     -------
@@ -242,7 +274,8 @@ def ridge_step(
     import torch
 
     width = inputs_nf.shape[1]
-    normal = seen.normalised(torch.cat([inputs_nf, gradients_nd], 1))
+    widths = width, gradients_nd.shape[1]
+    normal = seen.normalised(torch.cat([inputs_nf, gradients_nd], 1), widths, dtype)
     inputs, gradients = normal[:, :width], normal[:, width:]
     wanted_nd = -learning_rate * inputs.square().sum(1, keepdim=True) * gradients
     gram_nn = inputs_nf @ inputs_nf.T
