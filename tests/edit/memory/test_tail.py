@@ -39,7 +39,7 @@ class WholeModel:
         self.answer = (lambda _, output: output) if answer is None else answer
         with answering(self.module, self.answer):
             inputs, outputs = seen_by(model, Architecture.of(model).mlp_out(layer), tokens_nt)
-        self.seen, self.inputs, self.outputs = inputs, inputs[places], outputs[places]
+        self.inputs, self.outputs = inputs[places], outputs[places]
 
     def losses(self, given_po):
         def give(x, output):

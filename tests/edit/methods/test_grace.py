@@ -80,32 +80,70 @@ def test_the_same_prompt_again_gets_its_latest_answer():
     assert entries.answers == [2] and float(entries.radii) == 0.5
 
 
-def test_the_loss_of_the_search_is_that_of_the_edited_model(model, compiled, small_corpus):
+def losses_of(model, plan):
+    """The loss of the answer of every row of an edit in a model, as written out."""
+    losses = []
+    for row in plan.training.filter(role="edit").iter_rows(named=True):
+        tokens, start = row["prompt"] + row["answer"], len(row["prompt"])
+        with torch.no_grad():
+            scores = model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(-1)
+        own = [-float(scores[place - 1, tokens[place]]) for place in range(start, len(tokens))]
+        losses.append(sum(own) / len(own))
+    return losses
+
+
+def test_every_token_of_an_answer_is_moved_and_none_before_it(model, compiled, small_corpus):
     from behemoth.edit.batch import edit_rows_of
     from behemoth.model.labels import IGNORED
 
     plan = compiled(3, seed=1)
     method = Grace(layer=1, epsilon=1e-6, learning_rate=0.3, steps=30)
     [delta] = method.apply(model, [plan], EditContext(small_corpus))
+    assert delta.trace[-1]["loss"] < delta.trace[0]["loss"] - 1
     rows = edit_rows_of(plan, "answer")
     with torch.no_grad():
         before = model(input_ids=rows.tokens).logits
         with delta.apply(model):
             logits = model(input_ids=rows.tokens).logits
-    labels = rows.labels[:, 1:]
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].mT, labels, ignore_index=IGNORED, reduction="none"
-    )
-    own = (losses.sum(1) / (labels != IGNORED).sum(1)).mean()
-    assert delta.trace[-1]["loss"] == pytest.approx(float(own), rel=1e-9)
-    assert delta.trace[-1]["loss"] < delta.trace[0]["loss"] - 1
     # Nothing moves before the token that asks, and every token of an answer has an entry.
     first = (rows.labels != IGNORED).int().argmax(1) - 1
     for row, place in enumerate(first.tolist()):
         torch.testing.assert_close(logits[row, :place], before[row, :place])
         assert not torch.allclose(logits[row, place], before[row, place])
     [memory] = delta.of_modules.values()
-    assert delta.of_parameters == {} and len(memory.radii) == (labels != IGNORED).sum()
+    answered = (rows.labels != IGNORED).sum()
+    assert delta.of_parameters == {} and len(memory.radii) == answered
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 0.05, 0.3, 0.6, 1.0, 2.0])
+def test_the_loss_of_the_search_is_that_of_the_edited_model(model, compiled, small_corpus, epsilon):
+    """At every step, also where entries that came later took tokens from a value."""
+    context, plan = EditContext(small_corpus), compiled(8, seed=1)
+    for steps in range(1, 5):
+        method = Grace(layer=1, epsilon=epsilon, learning_rate=0.3, steps=steps)
+        [delta] = method.apply(model, [plan], context)
+        with delta.apply(model):
+            wanted = losses_of(model, plan)
+        assert delta.trace[-1]["step"] == steps
+        assert delta.trace[-1]["loss"] == pytest.approx(sum(wanted) / len(wanted), rel=1e-9)
+    [memory] = delta.of_modules.values()
+    assert len(memory.radii) > 1
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.3, 0.6, 1.0, 2.0])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_so_it_is_after_the_edits_before_it(model, compiled, small_corpus, epsilon, ahead):
+    context, method = EditContext(small_corpus), Grace(layer=1, epsilon=epsilon, steps=4)
+    plans = compiled(8, seed=2).singles() + compiled(4, seed=3).singles()
+    going = method.in_sequence(model, context)
+    if ahead:
+        going.look_ahead(plans, method.lookahead)
+    with ExitStack() as applied:
+        for plan in plans:
+            delta = going(plan)
+            applied.enter_context(delta.apply(model))
+            wanted = losses_of(model, plan)
+            assert delta.trace[-1]["loss"] == pytest.approx(sum(wanted) / len(wanted), rel=1e-9)
 
 
 def test_every_token_of_an_answer_has_an_entry_where_it_is_decided(model, compiled, small_corpus):
@@ -141,6 +179,7 @@ def test_a_value_that_another_of_its_row_undoes_is_gone_on_with():
     search._losses = lambda values: torch.stack([
         (values[0] - values[1]).square().sum(), (values[1] - 1).square().sum()
     ])  # fmt: skip
+    search._by_entry = lambda losses: losses  # a row for each entry
     values, losses = search._adam(torch.zeros(2, 1), EditContext(corpus=None))
     assert losses[0].tolist() == [0.0, 1.0]
     assert float(losses[-1].max()) < 0.05 and float(values[0]) > 0.6
@@ -186,7 +225,7 @@ def test_an_edit_that_breaks_down_leaves_the_codebook_as_it_was(model, compiled,
     with torch.no_grad():
         head[0] = torch.nan
     delta = going(second)
-    assert delta.failure == "loss nan of a value" and not delta.changes
+    assert delta.failure == "loss nan of an answer" and not delta.changes
     assert all(torch.equal(going.memory()[name], kept[name]) for name in kept)
 
 
@@ -247,10 +286,8 @@ def test_edits_behind_one_that_breaks_down_do_not_see_its_entries(
         found = losses(self, values)
         hashes = [plan.plan_hash for plan in self.plans]
         if bad in hashes:
-            place = hashes.index(bad)
-            first = sum(map(len, self.chosen[:place]))
             found = found.clone()
-            found[first : first + len(self.chosen[place])] = torch.nan
+            found[self.rows[hashes.index(bad)]] = torch.nan
         return found
 
     monkeypatch.setattr(_Search, "_losses", breaking)

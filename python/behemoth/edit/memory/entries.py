@@ -12,7 +12,7 @@ from .growing import GrowingRows
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Entries", "Reach"]
+__all__ = ["Entries"]
 
 # A radius that ends at a key has to include it despite rounding.
 _SLACK = 1e-6
@@ -83,6 +83,21 @@ class Entries:
             found.append((int(places[best]), float(distances[best])))
         return found
 
+    def serving(self, keys_mi: Tensor) -> Tensor:
+        """Return the entry whose value each key is given, as in `Codebook`, or -1: int64 [m].
+
+        Parameters
+        ----------
+        keys_mi : float64 [m, i]
+        """
+        import torch
+
+        assert self.radii is not None
+        near = self.nearest(keys_mi)
+        places = torch.tensor([place for place, _ in near], device=keys_mi.device)
+        distances = keys_mi.new_tensor([distance for _, distance in near])
+        return torch.where(distances <= self.radii[places], places, -1)
+
     def take(self, key: Tensor, answer: int, value: Tensor, epsilon: float) -> None:
         """Add a key and its answer, as a new entry or by changing the nearest one.
 
@@ -138,49 +153,3 @@ class Entries:
             self.values = torch.cat([self.values, value[None]])
             self.radii = torch.cat([self.radii, own])
         self.answers.append(answer)
-
-
-class Reach:
-    """The region within the radii, before or after, of entries that were added or changed."""
-
-    def __init__(self) -> None:
-        self._places: set[int] = set()
-        self._keys: list[Tensor] = []
-        self._radii: list[Tensor] = []
-
-    def add(self, before: Entries, after: Entries, own: Sequence[int]) -> None:
-        """Add the entries that the keys of a plan added or changed.
-
-        Parameters
-        ----------
-        before, after : Entries
-            Codebooks without these keys, and with them.
-        own : sequence of int
-            Entries that the keys use, whose values change as well.
-        """
-        import torch
-
-        assert after.keys is not None and after.radii is not None
-        count = len(before)
-        moved = set(own) | set(range(count, len(after)))
-        wide = after.radii
-        if before.radii is not None:
-            moved |= set((after.radii[:count] != before.radii).nonzero()[:, 0].tolist())
-            wide = torch.cat([torch.maximum(before.radii, after.radii[:count]), wide[count:]])
-        self._places |= moved
-        places = torch.tensor(sorted(moved), device=wide.device)
-        self._keys.append(after.keys[places])
-        self._radii.append(wide[places] * (1 + _SLACK))
-
-    def among(self, places: Sequence[int]) -> bool:
-        """Return whether any of some entries was added or changed."""
-        return not self._places.isdisjoint(places)
-
-    def holds(self, keys_mi: Tensor) -> bool:
-        """Return whether any of the keys, float64 [m, i], is within the region."""
-        import torch
-
-        if not self._keys:
-            return False
-        distances_mc = torch.cdist(keys_mi, torch.cat(self._keys))
-        return bool((distances_mc <= torch.cat(self._radii)).any())

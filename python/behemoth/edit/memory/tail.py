@@ -56,8 +56,6 @@ class Tail:
         Inputs of the matrix at the places.
     outputs : float [p, o]
         Its outputs there.
-    seen : float [n, t, i]
-        Its inputs at all tokens, up to the last at which an answer token is predicted.
     """
 
     def __init__(
@@ -82,18 +80,15 @@ class Tail:
         module = model.get_submodule(architecture.mlp_out(layer))
         self._cache = DynamicCache() if first else None
         said: dict[str, Any] = {"use_cache": first > 0, cache_argument(): self._cache}
-        before: list[Tensor] = []
         with torch.no_grad(), ExitStack() as entered:
             entered.enter_context(nullcontext() if answer is None else answering(module, answer))
             inner = entered.enter_context(watching(module))
             outer = entered.enter_context(watching(model.get_submodule(architecture.block(layer))))
             if first:
                 backbone(model)(input_ids=tokens_nt[:, :first], **said)
-                before.append(inner["input"])
             self._calls = entered.enter_context(self._blocks.noting())
             entered.enter_context(unchanged(self._cache))
             backbone(model)(input_ids=tokens_nt[:, first:], **said)
-            self.seen = torch.cat([*before, inner["input"]], 1)
             self.inputs = inner["input"][self._places]
             self.outputs = inner["output"][self._places]
             self._stream, self._from = outer["output"], self._behind(self.outputs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least, check_values
-from behemoth.edit.memory.entries import Entries, Reach
+from behemoth.edit.memory.entries import Entries
 from behemoth.edit.memory_budget import (
     ACTIVATIONS,
     MOST_WORDINGS,
@@ -45,7 +45,9 @@ class Grace:
     replaces the output of the matrix. A key that is far from all entries becomes a new entry. Near
     an entry for the same token, it widens that entry's radius; near an entry for another token, it
     becomes an entry, and each of the two has half the distance as its radius. Values are optimised
-    by Adam, starting from the output of the matrix, so that the model gives the answer.
+    by Adam, starting from the output of the matrix, so that the model gives the answer. This is
+    done once all keys of a plan are entered, in the model as it is edited: an earlier key that its
+    entry no longer reaches has the output of the matrix.
 
     Attributes
     ----------
@@ -225,12 +227,15 @@ class _Sequence:
 class _Search:
     """Optimisation of the entries' values for some rows, in one batch.
 
-    A row uses only the entries that are nearest where the tokens of its answer are predicted, so a
-    value does not depend on rows that share no entry with its own. Later blocks attend to earlier
-    tokens, so the values of a row are optimised together.
+    Entries serve tokens by the rule of the edited model, once those of all rows of a plan have been
+    added: the nearest one, within its radius. Values are optimised of the entries that serve a
+    token at which an answer's is predicted. A value does not depend on rows that no entry serves
+    together with its own. Later blocks attend to earlier tokens, so the values of a row are
+    optimised together.
 
-    Shape letters: n rows, p places at which an answer token is predicted, e entries, i inputs,
-    o outputs.
+    Shape letters: n rows, t tokens, p places at which an answer token is predicted, a those of them
+    that are served, s tokens that an entry serves whose value is optimised, e such entries, i
+    inputs, o outputs.
     """
 
     def __init__(self, method: Grace, model: nn.Module, plans: Sequence[EditPlan]) -> None:
@@ -238,91 +243,142 @@ class _Search:
         import torch
 
         from behemoth.edit.batch import deciding, edit_rows_of
-        from behemoth.edit.memory.tail import Tail
+        from behemoth.edit.memory.rows import seen_by
 
-        self.method, self.plans = method, plans
+        self.method, self.model, self.plans = method, model, plans
         self.module = method.module(model)
-        self.device = next(model.parameters()).device
+        device = next(model.parameters()).device
         each = [edit_rows_of(plan, "answer") for plan in plans]
         longest = max(rows.tokens.shape[1] for rows in each)
         padded = [rows.padded(longest) for rows in each]
-        tokens_nt = torch.cat([rows.tokens for rows in padded]).to(self.device)
-        labels_nt = torch.cat([rows.labels for rows in padded]).to(self.device)
-        row_p, column_p = deciding(labels_nt)
-        self.row_p, self.said = row_p, labels_nt[row_p, column_p + 1].tolist()
-        self.tail = Tail(model, method.layer_of(model), tokens_nt, labels_nt, (row_p, column_p))
+        self.tokens_nt = torch.cat([rows.tokens for rows in padded]).to(device)
+        self.labels_nt = torch.cat([rows.labels for rows in padded]).to(device)
+        self.row_p, self.column_p = row_p, column_p = deciding(self.labels_nt)
+        self.said = self.labels_nt[row_p, column_p + 1].tolist()
         self.rows = _slices(len(rows) for rows in each)
         self.places = _slices(len(deciding(rows.labels)[0]) for rows in each)
-        last_n = torch.zeros_like(tokens_nt[:, 0]).scatter_reduce(0, row_p, column_p, "amax")
         # Later tokens are not attended to where an answer token is predicted.
-        self.read_nt = torch.arange(self.tail.seen.shape[1], device=self.device) <= last_n[:, None]
-        # For each plan: its codebook, and the entries of it that its rows use.
+        self.inputs_nti, _ = seen_by(
+            model, self.module, self.tokens_nt[:, : int(column_p.max()) + 1]
+        )
+        last_n = torch.zeros_like(self.tokens_nt[:, 0]).scatter_reduce(0, row_p, column_p, "amax")
+        self.read_nt = torch.arange(self.inputs_nti.shape[1], device=device) <= last_n[:, None]
+        # For each plan: its codebook, and the entries of it whose values are optimised.
         self.books: list[Entries] = []
         self.chosen: list[list[int]] = []
-        self._entry_p: list[int] = []
+        # The entry of its codebook that serves a token, -1 for none.
+        self.served: list[Tensor] = []
         self._in_turn = False
 
     def take(self, book: Entries) -> None:
         """Add entries for the rows of the next plan to a codebook."""
-        method, mine = self.method, self.places[len(self.books)]
-        keys_pi, values_po = self.tail.inputs[mine].double(), widened(self.tail.outputs[mine])
+        import torch
+
+        number = len(self.books)
+        rows, mine = self.rows[number], self.places[number]
+        row_p, column_p = self.row_p[mine], self.column_p[mine]
+        inputs_pi = self.inputs_nti[row_p, column_p]
+        keys_pi, values_po = inputs_pi.double(), widened(self._given(inputs_pi))
         for key, value, token in zip(keys_pi, values_po, self.said[mine], strict=True):
-            book.take(key, token, value, method.epsilon * float(key.norm()))
-        # Entries that were added later may be nearer.
-        owners = [place for place, _ in book.nearest(keys_pi)]
-        own, first = sorted(set(owners)), sum(map(len, self.chosen))
-        self._entry_p += [first + own.index(owner) for owner in owners]
+            book.take(key, token, value, self.method.epsilon * float(key.norm()))
+        # Only now: entries that were added later may be nearer, or have halved a radius.
+        read_nt = self.read_nt[rows]
+        served_nt = torch.full_like(self.tokens_nt[rows, : read_nt.shape[1]], -1)
+        served_nt[read_nt] = book.serving(self.inputs_nti[rows][read_nt].double())
+        own = set(served_nt[row_p - rows.start, column_p].tolist()) - {-1}
         self.books.append(book)
-        self.chosen.append(own)
+        self.chosen.append(sorted(own))
+        self.served.append(served_nt)
 
     def take_in_turn(self, book: Entries) -> int:
         """Add plans as if each followed the values of those before it; return how many could be.
 
-        A plan cannot be added if one of its tokens, or an entry that it uses, is within reach of an
-        entry that an earlier plan added or changed: its starting point would be different.
+        A plan cannot be added if an entry serves one of its tokens whose value an earlier plan
+        changes.
         """
-        self._in_turn, changed = True, Reach()
-        for number, rows in enumerate(self.rows):
-            if changed.holds(self.tail.seen[rows][self.read_nt[rows]].double()):
-                return number
-            before, book = book, book.copy()
+        self._in_turn, changed = True, set[int]()
+        for number in range(len(self.rows)):
+            book = book.copy()
             self.take(book)
-            if changed.among(self.chosen[-1]):
+            if not changed.isdisjoint(self.served[-1].unique().tolist()):
                 return number
-            changed.add(before, book, self.chosen[-1])
+            changed.update(self.chosen[-1])
         return len(self.rows)
 
     def run(self, context: EditContext) -> list[tuple[EditDelta, Entries]]:
         """Optimise the values; return the delta and the codebook of each plan."""
         import torch
 
+        from behemoth.edit.memory.tail import Tail
+
         start = torch.cat([
             book.codebook().values[own] for book, own in zip(self.books, self.chosen, strict=True)
         ])  # fmt: skip
-        self.entry_p = torch.tensor(self._entry_p, device=self.device)
+        mines = _slices(map(len, self.chosen))
+        entry_nt = torch.cat([
+            self._numbered(*of_plan)
+            for of_plan in zip(self.books, self.chosen, self.served, mines, strict=True)
+        ])  # fmt: skip
+        row_s, column_s = entry_nt.nonzero(as_tuple=True)
+        self.entry_s = entry_nt[row_s, column_s] - 1
+        entry_p = entry_nt[self.row_p, self.column_p] - 1
+        self.entry_a, self.row_a = entry_p[entry_p >= 0], self.row_p[entry_p >= 0]
+        layer = self.method.layer_of(self.model)
+        self.tail = Tail(
+            self.model, layer, self.tokens_nt, self.labels_nt, (row_s, column_s), self._answer
+        )
         values_eo, losses = self._adam(start, context)
         found: list[tuple[EditDelta, Entries]] = []
         everything = list(itertools.chain.from_iterable(self.chosen))
-        mines = _slices(map(len, self.chosen))
-        for plan, book, mine in zip(self.plans, self.books, mines, strict=True):
+        for plan, book, rows, mine in zip(self.plans, self.books, self.rows, mines, strict=True):
             known = slice(0, mine.stop) if self._in_turn else mine
             book.set_values(everything[known], values_eo[known])
-            bad = [float(x) for x in losses[-1][mine] if not math.isfinite(float(x))]
-            trace = [{"step": n, "loss": float(loss[mine].mean())} for n, loss in enumerate(losses)]
+            bad = [float(x) for x in losses[-1][rows] if not math.isfinite(float(x))]
+            trace = [{"step": n, "loss": float(loss[rows].mean())} for n, loss in enumerate(losses)]
             delta = EditDelta(
                 changes={} if bad else {self.module: book.codebook()},
                 method=self.method.info.name,
                 settings=settings_of(self.method),
                 plan_hash=plan.plan_hash,
                 seed=context.seed,
-                failure=f"loss {bad[0]} of a value" if bad else None,
+                failure=f"loss {bad[0]} of an answer" if bad else None,
                 trace=[] if bad else trace,
             )
             found.append((delta, book))
         return found
 
+    def _given(self, inputs: Tensor) -> Tensor:
+        """Return the matrix's own output: the module may contain a codebook of earlier edits."""
+        import torch
+
+        with torch.no_grad():
+            return self.model.get_submodule(self.module).forward(inputs)  # without its hooks
+
+    def _answer(self, inputs_nti: Tensor, _: Tensor) -> Tensor:
+        """Return the outputs of the matrix with the codebook of each plan in its rows."""
+        import torch
+
+        given_nto = self._given(inputs_nti)
+        return torch.cat([
+            book.codebook().alone().respond(inputs_nti[rows], given_nto[rows])
+            # Values that are optimised are given at every step.
+            if not set(served_nt.unique().tolist()) <= {-1, *own} else given_nto[rows]
+            for book, rows, served_nt, own in zip(
+                self.books, self.rows, self.served, self.chosen, strict=True
+            )
+        ])  # fmt: skip
+
+    @staticmethod
+    def _numbered(book: Entries, own: Sequence[int], served_nt: Tensor, mine: slice) -> Tensor:
+        """Return, from 1, which of all optimised entries serves each token of a plan; 0 if none."""
+        import torch
+
+        number = served_nt.new_zeros(len(book) + 1)  # the last one is of -1
+        number[list(own)] = torch.arange(mine.start, mine.stop, device=number.device) + 1
+        return number[served_nt]
+
     def _adam(self, start_eo: Tensor, context: EditContext) -> tuple[Tensor, list[Tensor]]:
-        """Return the values [e, o], and the losses [e] before the first and after every step."""
+        """Return the values [e, o], and the losses [n] before the first and after every step."""
         import torch
 
         method = self.method
@@ -330,10 +386,12 @@ class _Search:
         optimiser = torch.optim.Adam([values], lr=method.learning_rate)
         losses: list[Tensor] = []
         for step in range(method.steps + 1):
-            loss_e = self._losses(values)
-            losses.append(loss_e.detach())
+            loss_n = self._losses(values)
+            losses.append(loss_n.detach())
+            loss_e = self._by_entry(loss_n)
+            now = loss_e.detach()
             # A value that is done may have to continue after another value of its row has changed.
-            done = ~losses[-1].isfinite() | (losses[-1] < method.stop_loss)
+            done = ~now.isfinite() | (now < method.stop_loss)
             if step == method.steps or bool(done.all()):
                 break
             before = values.detach().clone()
@@ -348,15 +406,16 @@ class _Search:
         return values.detach(), losses
 
     def _losses(self, values_eo: Tensor) -> Tensor:
-        """Return the mean loss of the answers of the rows at each entry's places: [e]."""
+        """Return the mean loss of the answer of each row: [n]."""
+        return self.tail.losses(values_eo[self.entry_s].to(self.tail.outputs.dtype))
+
+    def _by_entry(self, loss_n: Tensor) -> Tensor:
+        """Return the mean of these losses over the answer tokens that each entry serves: [e]."""
         import torch
 
-        given_po = values_eo[self.entry_p].to(self.tail.outputs.dtype)
-        loss_p = self.tail.losses(given_po)[self.row_p]
-        share_e = loss_p.new_zeros(len(values_eo)).index_add(
-            0, self.entry_p, torch.ones_like(loss_p)
-        )
-        return loss_p.new_zeros(len(values_eo)).index_add(0, self.entry_p, loss_p) / share_e
+        loss_a = loss_n[self.row_a]
+        share_e = torch.bincount(self.entry_a, minlength=sum(map(len, self.chosen)))
+        return loss_a.new_zeros(len(share_e)).index_add(0, self.entry_a, loss_a) / share_e
 
 
 def _slices(lengths: Iterable[int]) -> list[slice]:
