@@ -62,6 +62,14 @@ def test_methods_and_sizes_that_are_not_known_have_no_place():
     assert places_of(frame.with_columns(size=pl.lit("gpt_neox"))) == {}
 
 
+def test_settings_of_earlier_versions_that_are_gone_do_not_matter():
+    """`alphaedit` had a `ridge` without effect, which earlier studies recorded."""
+    frame = index(("a", "alphaedit", {}, "nano"))
+    settings = {**json.loads(frame["settings"][0]), "ridge": 1e-5}
+    recorded = frame.with_columns(settings=pl.lit(json.dumps(settings)))
+    assert places_of(recorded) == places_of(frame) != {}
+
+
 def test_the_places_are_beside_the_table_of_methods():
     """Below the names they made the first column wider than a phone."""
     [part] = places_part({"two": "here\npublished: there"})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, is_dataclass
 
 import polars as pl
 
 from behemoth.edit.protocol import answers
-from behemoth.edit.registry import get_method
+from behemoth.edit.registry import get_method, method_type
 from behemoth.model.sizes import find_size
 from behemoth.support.errors import ArgumentError
 
@@ -42,7 +43,11 @@ def places_of(index: pl.DataFrame) -> dict[str, str]:
 
 def _place(name: str, settings: str, size: str) -> str | None:
     try:
-        method = answers(get_method(name, json.loads(settings)))
+        own, kind = json.loads(settings), method_type(name)
+        if is_dataclass(kind):
+            # Earlier versions recorded settings that had no effect and are gone.
+            own = {field.name: own[field.name] for field in fields(kind) if field.name in own}
+        method = answers(get_method(name, own))
         if not method.has_place:
             return None
         # Loads torch, which takes seconds and which a report needs for nothing else.

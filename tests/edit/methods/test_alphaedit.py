@@ -7,6 +7,7 @@ from behemoth import ArgumentError
 from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.methods.alphaedit import AlphaEdit, null_space
 from behemoth.edit.protocol import EditContext
+from behemoth.edit.registry import get_method
 
 
 def test_null_space_leaves_out_the_share_of_energy():
@@ -103,3 +104,9 @@ def test_an_empty_null_space_is_a_failure(network, compiled, small_corpus):
 def test_what_is_refused(directions):
     with pytest.raises(ArgumentError, match=r"argument 'directions': got .*, allowed: from 0 and"):
         AlphaEdit(directions=directions)
+
+
+def test_it_inverts_no_covariance_and_so_has_no_ridge():
+    with pytest.raises(ArgumentError, match="argument 'ridge': got an unknown setting of alpha"):
+        get_method("alphaedit", {"ridge": 1e-5})
+    assert get_method("memit", {"ridge": 0.0}).ridge == 0

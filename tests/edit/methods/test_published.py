@@ -22,7 +22,8 @@ from behemoth.train.config import TrainConfig
 
 SAMPLES = 1_500
 CONFIG = TrainConfig(block_length=64)
-COMMON = {"steps": 6, "learning_rate": 0.5, "samples": SAMPLES, "prefixes": 2, "ridge": 1e-3}
+RIDGE = 1e-3
+COMMON = {"steps": 6, "learning_rate": 0.5, "samples": SAMPLES, "prefixes": 2}
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 
 
@@ -96,7 +97,7 @@ def covariance(model, corpus, layer):
                 total = total + torch.outer(key, key)
             piece = []
     matrix = total / SAMPLES
-    return matrix, matrix + COMMON["ridge"] * matrix.diagonal().mean() * identity(matrix)
+    return matrix, matrix + RIDGE * matrix.diagonal().mean() * identity(matrix)
 
 
 def identity(matrix):
@@ -133,7 +134,7 @@ def compare(delta, changes):
 @pytest.mark.parametrize("token", ["subject", "prompt"])
 def test_rome(model, compiled, small_corpus, context, token):
     plan = compiled(1)
-    method = Rome(layers=(1,), token=token, **COMMON)
+    method = Rome(layers=(1,), token=token, ridge=RIDGE, **COMMON)
     [delta] = method.apply(model, [plan], context)
     sites = site_list(plan, small_corpus, method)
     # At the prompt's last token each token of the answer has a key, one after another.
@@ -159,7 +160,7 @@ def test_rome(model, compiled, small_corpus, context, token):
 @pytest.mark.parametrize(("token", "layers"), [("subject", (0, 1)), ("prompt", (0, 1, 2))])
 def test_memit(model, compiled, small_corpus, context, token, layers):
     plan = compiled(4)
-    method = Memit(layers=layers, token=token, weight=20.0, absolute=True, **COMMON)
+    method = Memit(layers=layers, token=token, weight=20.0, absolute=True, ridge=RIDGE, **COMMON)
     [delta] = method.apply(model, [plan], context)
     sites = site_list(plan, small_corpus, method)
     goals = goals_of(model, sites, layers[-1], method)
@@ -174,7 +175,9 @@ def test_memit(model, compiled, small_corpus, context, token, layers):
 @pytest.mark.parametrize("slack", [0.0, 0.5])
 def test_emmet(model, compiled, small_corpus, context, slack):
     plan = compiled(4)
-    method = Emmet(layers=(0, 1), token="subject", slack=slack, absolute=True, **COMMON)
+    method = Emmet(
+        layers=(0, 1), token="subject", slack=slack, absolute=True, ridge=RIDGE, **COMMON
+    )
     [delta] = method.apply(model, [plan], context)
     sites = site_list(plan, small_corpus, method)
     goals = goals_of(model, sites, 1, method)

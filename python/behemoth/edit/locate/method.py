@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .keys import Observed
     from .sites import Site
 
-__all__ = ["LocateAndEdit", "leverage", "solved"]
+__all__ = ["InverseCovariance", "LocateAndEdit", "leverage", "solved"]
 
 _SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
 _PARTS = 2  # of the progress of an edit: covariances, then the search for target vectors
@@ -83,8 +83,6 @@ class LocateAndEdit(TargetBudget, ABC):
     samples : int
         Number of corpus tokens from which covariances are computed: the first of its stream, or
         with a schedule evenly spaced blocks of it.
-    ridge : float
-        Share of the covariance's mean diagonal that is added to its diagonal.
     """
 
     layers: tuple[int, ...] | None = None
@@ -93,7 +91,6 @@ class LocateAndEdit(TargetBudget, ABC):
     prefix_tokens: int = 16
     kept: int = 4
     samples: int = 100_000
-    ridge: float = 1e-5
 
     banded: ClassVar[bool] = False
     """Whether the method spreads an edit over several layers, as published."""
@@ -111,7 +108,7 @@ class LocateAndEdit(TargetBudget, ABC):
     bounds: ClassVar[Bounds] = {
         **TargetBudget.bounds,
         "prefixes": at_least(0), "prefix_tokens": at_least(1), "kept": at_least(0),
-        "samples": at_least(1), "ridge": FROM_0,
+        "samples": at_least(1),
     }  # fmt: skip
     info: ClassVar[MethodInfo]
 
@@ -402,6 +399,21 @@ class LocateAndEdit(TargetBudget, ABC):
         name = f"{architecture.mlp_out(layer)}.weight"
         worked.changes[name] = change.transposed() if architecture.transposed else change
         worked.keys_nf[layer] = keys_nf
+
+
+@dataclass(frozen=True)
+class InverseCovariance(LocateAndEdit, ABC):
+    """A method whose equations contain the inverse of the covariance, which small models lack.
+
+    Attributes
+    ----------
+    ridge : float
+        Share of the covariance's mean diagonal that is added to its diagonal.
+    """
+
+    ridge: float = 1e-5
+
+    bounds: ClassVar[Bounds] = {**LocateAndEdit.bounds, "ridge": FROM_0}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.method import LocateAndEdit, solved
+from behemoth.edit.locate.method import InverseCovariance, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Emmet(LocateAndEdit):
+class Emmet(InverseCovariance):
     """R (K^T C^-1 K + slack I)^-1 K^T C^-1: ROME for a batch (Gupta et al. 2024, equation 12).
 
     Attributes
@@ -36,7 +36,7 @@ class Emmet(LocateAndEdit):
     remembers: ClassVar[bool] = False
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     searched: ClassVar[Searched] = {
-        **LocateAndEdit.searched,
+        **InverseCovariance.searched,
         "slack": Range(0.01, 10.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.method import LocateAndEdit, leverage, solved
+from behemoth.edit.locate.method import InverseCovariance, leverage, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Memit(LocateAndEdit):
+class Memit(InverseCovariance):
     """R K^T (weight C + K K^T)^-1, layer by layer (Meng et al. 2022, equations 14 and 20).
 
     Attributes
@@ -39,7 +39,7 @@ class Memit(LocateAndEdit):
     remembers: ClassVar[bool] = False
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     searched: ClassVar[Searched] = {
-        **LocateAndEdit.searched,
+        **InverseCovariance.searched,
         "weight": Range(0.01, 10.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(

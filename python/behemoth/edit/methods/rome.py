@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank, add_changes
-from behemoth.edit.locate.method import LocateAndEdit
+from behemoth.edit.locate.method import InverseCovariance
 from behemoth.edit.locate.state import EditorState, Worked
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.support.errors import ArgumentError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rome(LocateAndEdit):
+class Rome(InverseCovariance):
     """W + (v* - W k) u^T / (k^T u) with u = C^-1 k (Meng et al. 2022, equation 2).
 
     The key is the average over prefixes wherever it occurs: the original divides by the key of the

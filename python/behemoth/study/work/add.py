@@ -12,7 +12,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.edit.protocol import EditContext, EditKind, Goal, MethodInfo
-from behemoth.edit.registry import get_method
+from behemoth.edit.registry import method_type
 from behemoth.evaluate.foreign_delta import foreign_delta, weights_id
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.directory import StudyDirectory
@@ -109,7 +109,7 @@ def add_model(
     made = EditPlan.load(directory.plan(plan))
     if made.request.independent and len(made) > 1:
         raise ArgumentError("plan", plan, "one whose edits are made together: a model has them all")
-    forgets = get_method(beside.method, beside.settings).info.forgets(nameless=made.nameless)
+    forgets = method_type(beside.method).info.forgets(nameless=made.nameless)
     method: Any = _Foreign(fspath(model), weights_id(model), name, "forget" if forgets else "flip")
     choice = MethodChoice(name, name, method, {})
     unit = TrialUnit.of(
