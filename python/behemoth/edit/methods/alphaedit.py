@@ -45,7 +45,8 @@ class AlphaEdit(LocateAndEdit):
     damping : float
         Weight of the change's norm, relative to the mean squared norm of the projected keys.
     absolute : bool
-        If true, the damping is that weight itself, as published (10).
+        If true, the damping is that weight itself, as published (1, and 10 in the public code for
+        GPT-2 XL).
     """
 
     steps: int = 25

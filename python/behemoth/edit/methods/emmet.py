@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class Emmet(InverseCovariance):
     """R (K^T C^-1 K + slack I)^-1 K^T C^-1: ROME for a batch (Gupta et al. 2024, equation 12).
 
+    This is `memit`'s update, R K^T (weight C + K K^T)^-1, written with another inverse: with equal
+    settings both give the same change. Only here may the weight be 0.
+
     Attributes
     ----------
     slack : float

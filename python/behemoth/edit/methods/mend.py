@@ -90,7 +90,7 @@ class Mend:
         name="mend",
         family="meta-learning",
         source="Mitchell et al. 2022, arXiv 2110.11309",
-        changes="both MLP matrices of chosen layers, rank at most the number of tokens",
+        changes="all MLP matrices of chosen layers, rank at most the number of tokens",
         kinds=frozenset({"remap", "censor"}),
         stacks=True,
         doses=False,  # one step

@@ -66,7 +66,7 @@ class UltraEdit:
         name="ultraedit",
         family="locate-and-edit",
         source="Gu et al. 2025, arXiv 2505.14679",
-        changes="both MLP matrices of chosen layers, rank at most the number of answer tokens",
+        changes="all MLP matrices of chosen layers, rank at most the number of answer tokens",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=False,
         doses=False,  # one step
