@@ -65,13 +65,82 @@ def test_gradients_of_a_stack_equal_one_at_a_time(model):
             torch.testing.assert_close(stacked, parameters[name].grad, rtol=1e-9, atol=1e-12)
 
 
+@pytest.fixture
+def transposed():
+    """A small GPT-2, whose matrices are stored as [in, out]."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=40, n_positions=16, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("kind", ["model", "transposed"])
+def test_an_edit_alone_is_what_it_is_in_a_stack(kind, dtype, request):
+    """Its change is added to the weights; in a stack it is a product of its own."""
+    model = request.getfixturevalue(kind).to(dtype)
+    drawn = [random_delta(model, seed, [n for n, _ in model.named_parameters()]) for seed in (1, 2)]
+    tokens = torch.randint(2, 40, (3, 7), generator=torch.Generator().manual_seed(0))
+
+    def of(deltas):
+        changes = {
+            name: (torch.stack([delta.changes[name].change.to(dtype) for delta in deltas]),)
+            for name in drawn[0].changes
+        }
+        for (change,) in changes.values():
+            change.requires_grad_()
+        with StackedDeltas(model, changes, scale=-0.5).attached():
+            logits = model(input_ids=tokens.repeat(len(deltas), 1)).logits[:3]
+            logits.log_softmax(-1).square().mean().backward()
+        return [logits.detach(), *(change.grad[0] for (change,) in changes.values())]
+
+    exact = dtype == torch.float64
+    for alone, stacked in zip(of(drawn[:1]), of(drawn), strict=True):
+        assert stacked.abs().max() > 0
+        tolerance = stacked.abs().max().item() * (1e-12 if exact else 1e-4)
+        torch.testing.assert_close(alone, stacked, rtol=0, atol=tolerance)
+    assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_a_small_change_is_not_rounded_off_with_a_narrow_weight(model):
+    name = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"
+    layer = model.bfloat16().get_submodule(name.removesuffix(".weight"))
+    change = torch.full((1, *layer.weight.shape), 1e-6)
+    x = torch.ones(1, layer.in_features, dtype=torch.bfloat16)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+        layer.bias.fill_(-layer.in_features)
+        with StackedDeltas(model, {name: (change,)}).attached():
+            assert (layer(x) > 0).all()
+
+
+def test_one_stack_inside_another_adds_its_changes(model):
+    model = model.double()
+    names = [name for name, _ in model.named_parameters() if "dense" in name]
+    deltas = [random_delta(model, seed, names) for seed in (1, 2)]
+    both = {name: Dense(sum(delta.changes[name].change for delta in deltas)) for name in names}
+    tokens = torch.arange(2, 12).reshape(2, 5)
+
+    def stacked(delta):
+        return StackedDeltas(model, {n: (c.change[None].double(),) for n, c in delta.items()})
+
+    with torch.no_grad():
+        with stacked(deltas[0].changes).attached(), stacked(deltas[1].changes).attached():
+            found = model(input_ids=tokens).logits
+        with stacked(both).attached():
+            torch.testing.assert_close(found, model(input_ids=tokens).logits, rtol=0, atol=1e-6)
+
+
 def test_the_model_is_its_own_again_afterwards(model):
     tokens = torch.arange(2, 12).reshape(2, 5)
     with torch.no_grad():
         before = model(input_ids=tokens).logits
-        with stack_deltas(model, mixed_deltas(model)[:2]).attached():
-            assert (model(input_ids=tokens).logits - before).abs().max() > 0.1
-        torch.testing.assert_close(model(input_ids=tokens).logits, before, rtol=0, atol=1e-5)
+        for deltas in (mixed_deltas(model)[:2], mixed_deltas(model)[1:2]):
+            with stack_deltas(model, deltas).attached():
+                assert (model(input_ids=tokens).logits - before).abs().max() > 0.1
+            torch.testing.assert_close(model(input_ids=tokens).logits, before, rtol=0, atol=1e-5)
     assert all(not module._forward_hooks for module in model.modules())
 
 

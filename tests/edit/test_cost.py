@@ -162,6 +162,28 @@ def test_many_steps_cost_what_follows_from_few(
     assert (found.flops, found.memory) == (whole.flops, pytest.approx(whole.memory, rel=1e-3))
 
 
+def test_a_change_of_full_rank_costs_what_an_ordinary_optimiser_does(contract_corpus, contract_run):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(contract_run).eval()
+    plan = compile_plan(contract_corpus, EditRequest(edits=1, repeats=2))
+    settings = {"steps": 3, "edit_rows": 1, "retain_rows": 0, "stop_loss": None}
+    method = get_method("ft", settings)
+    rows = plan.training.filter(role="edit")
+    # Whichever row a step draws.
+    assert rows["prompt"].list.len().n_unique() == rows["answer"].list.len().max() == 1
+    prompt, (answer,) = rows.select("prompt", "answer").row(0)
+    found = edit_cost(method, model, [plan], EditContext(contract_corpus, seed=5, run=contract_run))
+    with FlopCounterMode(display=False) as counted:
+        for step in range(method.steps + 1):  # the last pass evaluates
+            with torch.set_grad_enabled(step < method.steps):
+                hidden = model.base_model(input_ids=torch.tensor([prompt]))[0][:, -1]
+                loss = -model.get_output_embeddings()(hidden).log_softmax(-1)[0, answer]
+            if step < method.steps:
+                loss.backward()
+    assert found.flops == counted.get_total_flops()
+
+
 @dataclasses.dataclass(frozen=True)
 class Scheduled(FineTuning):
     """A method of another package whose steps other settings depend on."""

@@ -102,11 +102,12 @@ def test_a_stack_is_its_deltas_one_at_a_time(family, tied, contract_corpus):
         for name, p in model.named_parameters()
         if p.ndim == 2
     }
-    factors = EditDelta(linear, "by hand", {}, "", 0)
+    dense, factors = (EditDelta(changes, "by hand", {}, "", 0) for changes in (every, linear))
     tokens = torch.randint(2, contract_corpus.vocabulary_size, (2, 3, 7), generator=generator)
-    for deltas in ([EditDelta(every, "by hand", {}, "", 0), factors], [factors, factors]):
+    for deltas in ([dense, factors], [factors, factors], [dense]):
+        own = tokens[: len(deltas)]
         with torch.no_grad(), stack_deltas(model, deltas).attached():
-            together = model(input_ids=tokens.flatten(0, 1)).logits.unflatten(0, (2, 3))
+            together = model(input_ids=own.flatten(0, 1)).logits.unflatten(0, own.shape[:2])
         for k, delta in enumerate(deltas):
             with delta.apply(model), torch.no_grad():
                 alone = model(input_ids=tokens[k]).logits

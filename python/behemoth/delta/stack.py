@@ -4,6 +4,7 @@ The model's own weights are shared and frozen. The batch is laid out group by gr
 ``k * b`` to ``(k + 1) * b`` (exclusive) belong to edit k, and a hook on every changed module adds
 that edit's part to that edit's rows, or replaces their output from its memory. A single-fact edit
 of a small model is far too little work for a processor; sixty-four of them side by side are not.
+One edit alone, such as a batch, adds a dense change to the weight, as there is one product then.
 
 Shape letters: K edits, b rows of an edit, T positions, i inputs, o outputs, r rank.
 """
@@ -11,7 +12,7 @@ Shape letters: K edits, b rows of an edit, T positions, i inputs, o outputs, r r
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -124,26 +125,24 @@ class StackedDeltas:
     def attached(self) -> Generator[nn.Module]:
         """Attach the changes to the model while entered; rows of input must be grouped by edit."""
         modules = dict(self.model.named_modules())
-        handles = [
-            modules[name].register_forward_hook(_hook(modules[name], changes, self.scale))
-            for name, changes in self._by_module.items()
-        ]
-        # After those: a memory receives the output of the changed weights.
-        handles += [
-            handle
-            for name, memories in self.memories.items()
-            for memory in memories
-            for handle in memory.attach(modules[name])
-        ]
-        if any(is_positions(modules[name], self.model) for name in self._by_module):
-            handles.append(
-                backbone(self.model).register_forward_pre_hook(_placed, with_kwargs=True)
-            )
-        try:
+        with ExitStack() as hooks:
+            for name, changes in self._by_module.items():
+                module = modules[name]
+                if self.count == 1 and _adds_up(module, changes):
+                    hooks.enter_context(_summed(module, changes, self.scale))
+                else:
+                    hook = _hook(module, changes, self.scale)
+                    hooks.callback(module.register_forward_hook(hook).remove)
+            # After those: a memory receives the output of the changed weights.
+            for name, memories in self.memories.items():
+                for memory in memories:
+                    for handle in memory.attach(modules[name]):
+                        hooks.callback(handle.remove)
+            if any(is_positions(modules[name], self.model) for name in self._by_module):
+                inner = backbone(self.model)
+                hook = inner.register_forward_pre_hook(_placed, with_kwargs=True)
+                hooks.callback(hook.remove)
             yield self.model
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def parameters(self) -> list[Tensor]:
         """Return all tensors of parameter changes, in the order of `changes`."""
@@ -263,6 +262,52 @@ def _memories(model: nn.Module, deltas: Sequence[EditDelta]) -> dict[str, list[M
             if any(one is not None for one in own):
                 found.setdefault(name, []).append(kind.stacked(own))
     return found
+
+
+def _adds_up(module: nn.Module, changes: Mapping[str, StackedChange]) -> bool:
+    """Return whether a module's forward pass is one product with its weight plus a dense change.
+
+    Not in a narrower dtype than that of the change: the sum would round small changes off. Nor
+    inside another stack that has replaced the forward pass, whose change would be left out.
+    """
+    weight = changes.get("weight")
+    return (
+        weight is not None
+        and len(weight) == 1
+        and is_linear(module)
+        and (is_transposed(module) or type(module).forward is nn.Linear.forward)
+        and "forward" not in vars(module)
+        and weight[0].dtype == module.weight.dtype
+    )
+
+
+@contextmanager
+def _summed(
+    module: nn.Module, changes: Mapping[str, StackedChange], scale: float
+) -> Generator[None]:
+    """Let a linear module multiply with the sum of its weight and one edit's change, while entered.
+
+    A hook would add a second product forward, and a second gradient of the input backward: a step
+    of full rank took 1.5 to 1.65 times the operations of an ordinary optimiser.
+    """
+
+    def summed(name: str) -> Tensor | None:
+        own: Tensor | None = getattr(module, name)
+        change = changes.get(name)
+        if own is None or change is None:
+            return own
+        return torch.add(own, change[0].squeeze(0), alpha=scale)
+
+    def forward(x: Tensor) -> Tensor:
+        weight = summed("weight")
+        assert weight is not None
+        return F.linear(x, weight.mT if is_transposed(module) else weight, summed("bias"))
+
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
 
 
 def _hook(

@@ -39,9 +39,12 @@ class EditCost:
     Attributes
     ----------
     flops : float
-        Floating-point operations of matrix products and attention, forward and backward; a
-        multiplication and an addition count as two. Elementwise operations and matrix
-        decompositions are not counted.
+        Floating-point operations of matrix products and attention, forward and backward, that the
+        application carries out, its last pass and its checks included; a multiplication and an
+        addition count as two. Elementwise operations, such as an optimiser's and the sum of a
+        weight and its dense change, and matrix decompositions are not counted. So a change of full
+        rank to a float32 model costs what an ordinary optimiser of the same rows does. In a
+        narrower dtype, and in a stack of several plans, it is a second product.
     memory : int
         Peak bytes of tensors in addition to the model. On a GPU as reported by torch's allocator;
         on a CPU only tensors are counted, without the workspace of kernels.
