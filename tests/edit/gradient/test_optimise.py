@@ -88,6 +88,16 @@ def test_progress_of_plans_that_are_not_alike_is_that_of_all(model, plan_of, con
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
+@pytest.mark.parametrize(("bound", "stops"), [(100.0, True), (1e-3, False)])
+def test_a_refusal_that_is_preferred_stops_when_it_is_likely(bound, stops, model, plan_of, context):
+    """Refusals and old answers are both trained on: the loss of the refusals is to fall."""
+    settings = {"steps": 2, "learning_rate": 1e-3, "stop_loss": bound}
+    plan = plan_of(0, kind="refusal")
+    [delta] = get_method("dpo_refusal", settings).apply(model, [plan], context)
+    last = delta.trace[-1]
+    assert (last["step"], last.get("stopped", False)) == ((0, True) if stops else (2, False))
+
+
 @pytest.mark.parametrize("name", ["npo", "grad_ascent", "task_vector"])
 def test_what_forgets_stops_when_the_old_answers_have_gone(name, model, plan_of, context):
     """Their loss begins where a model that knows them has it, and is to rise."""

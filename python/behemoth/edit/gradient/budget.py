@@ -34,8 +34,9 @@ class Budget:
     clip : float
         Maximum norm of a plan's gradient.
     stop_loss : float, optional
-        A plan stops when its loss on the edit's rows falls below this, or, if old answers are to be
-        forgotten, rises above it: mean nats per token. By default no plan stops early.
+        A plan stops when the loss of the edit's new answers, or refusals, falls below this, or, for
+        a method that trains on old answers alone, theirs rises above it: mean nats per token. By
+        default no plan stops early.
     """
 
     steps: int = 40

@@ -155,7 +155,10 @@ def _losses_of(losses: object, plans: int) -> Tensor:
 def _is_done(
     logits: Tensor, step: Step, objective: Objective, stop_loss: float | None
 ) -> list[bool]:
-    """Return whether each plan has reached `stop_loss`, by the logits [K, b, A, V] of its delta."""
+    """Return whether each plan has reached `stop_loss`, by the logits [K, b, A, V] of its delta.
+
+    They are of the first column: an objective with refusals and old answers looks at the refusals.
+    """
     if stop_loss is None:
         return [False] * len(logits)
     rows = replace(step, logits=logits, labels=step.labels[:, step.edit()])
