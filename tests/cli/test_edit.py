@@ -121,7 +121,13 @@ def test_a_sequence_that_loses_its_edits_is_warned_of(run, trained, tmp_path, mo
     assert "after the last edit" not in run(*words, *lost).err
     monkeypatch.setattr(sequence, "count_held", never)
     assert run(*words, *lost, "--json").code == 0
-    assert run(*words, "grad_ascent", "--out", tmp_path / "u").code == 0  # has no new answers
+    # Of what forgets the old answers are asked for.
+    forgets = ("grad_ascent", "--out", tmp_path / "u")
+    monkeypatch.setattr(sequence, "count_held", lambda *_: (1, 4))
+    warning = "after the last edit the model still gives the old answers of 3 of 4 known facts"
+    assert warning in " ".join(run(*words, *forgets).err.split())
+    monkeypatch.setattr(sequence, "count_held", lambda *_: (0, 0))  # it knew none
+    assert "after the last edit" not in run(*words, *forgets).err
 
 
 def test_unlearning_short_of_its_goal_is_warned_of(run, trained, plan, tmp_path):

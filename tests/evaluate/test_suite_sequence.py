@@ -54,6 +54,7 @@ def test_measures_of_a_sequence_are_of_one_checkpoint():
         return {"group": group, "after": after, "place": place, "known": True,
                 "must_change": False, "exact_match": False, "kl": 1.0, "stage": "after",
                 "failure": None, "link": False, "subject": place,
+                "old_match": False, "edit_known": True,
                 "log_probability_true": 0.0, "log_probability_old": 0.0, **columns}  # fmt: skip
 
     rows = [
@@ -90,6 +91,7 @@ def test_an_edit_holds_in_all_of_its_wordings_or_not():
     def row(after, place, wording, right):
         return {"group": "edited", "stage": "after", "after": after, "place": place, "known": True,
                 "must_change": True, "exact_match": right, "failure": None, "link": False,
+                "old_match": not right, "edit_known": place > 0,
                 "subject": place, "wording": wording, "log_probability_old": -1.0,
                 "log_probability_true": 0.0 if right else -2.0}  # fmt: skip
 
@@ -109,9 +111,40 @@ def test_an_edit_holds_in_all_of_its_wordings_or_not():
     assert sequence._efficacy(bench, 4) == pytest.approx(5 / 6)
     assert sequence._first(bench, 4) == 0.5 and sequence._first(bench, 2) == 1.0
     assert [rows.height for rows in taken] == [3, 3, 2, 2], "an edit counts once"
+    # The old object is still said in one wording of the second; of the first it was not known.
+    assert sequence._forgotten(bench, 4) == 0.5 and sequence._forgotten(bench, 2) == 1.0
     # The half-life is of the same edits that hold: one of the two that are seen again is lost.
     found = sequence._half_life(bench)
     assert (found.value, found.count) == (pytest.approx(2.0), 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "new_object", "answers", "forgets"),
+    [
+        ("ft", 3, True, False),
+        ("ft", None, True, False),
+        ("npo", 3, False, True),
+        ("dpo_refusal", None, True, True),
+        ("retrain", 3, True, False),
+        ("retrain", None, False, True),
+        ("of_another_package", None, True, False),
+    ],
+)
+def test_a_sequence_is_asked_what_its_edits_were_made_for(method, new_object, answers, forgets):
+    edits = pl.DataFrame({"new_object": [new_object]}, schema={"new_object": pl.UInt32})
+    edit = SimpleNamespace(method=method, checkpoints=(2,))
+    bench = SimpleNamespace(edit=edit, plan=SimpleNamespace(edits=edits))
+    found = {name: sequence._find(bench, name, lambda: True) if taken else None
+             for name, taken in (("hold", answers), ("half_life", answers),
+                                 ("forgotten", forgets), ("lost", True))}  # fmt: skip
+    assert all(value in (True, None) for value in found.values())
+    for name, taken, said in (
+        ("efficacy", answers, f"edits to new answers: {method} forgets old ones"),
+        ("forgotten", forgets, f"edits that forget: {method} gives new answers"),
+    ):
+        if not taken:
+            with pytest.raises(MissingError, match=f"^{said}$"):
+                sequence._find(bench, name, lambda: True)
 
 
 def test_no_half_life_is_told_from_no_edit_that_is_seen_again():

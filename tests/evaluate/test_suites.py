@@ -20,6 +20,7 @@ from behemoth.edit.record import FailedEdit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.schema import SCHEMA
+from behemoth.evaluate.suites import sequence
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.sequence import count_held
 from behemoth.evaluate.suites.suite import (
@@ -390,8 +391,29 @@ def test_the_suite_of_a_sequence(edited_run, tmp_path):
     )
     held = last.group_by("edit").agg(pl.col("exact_match").all())["exact_match"].sum()
     assert count_held(out.record, bh.EditPlan.of(plan)) == (held, 6)
+    missing = {taken.name: taken.missing for taken in found.measures}
+    assert missing["forgotten_after_6"] == "edits that forget: ft gives new answers"
     with pytest.raises(ArgumentError, match=r"argument 'source': got .*edits made one after"):
         evaluate_suite(edited, "sequence", plan)
+
+
+def test_the_suite_of_a_sequence_that_forgets(edited_run, tmp_path, monkeypatch):
+    """Whether the old objects are still said, of the facts that the model knew."""
+    run, _, plan, _ = edited_run
+    out = edit(run, plan, "npo", tmp_path / "e", settings={"steps": 1}, sequential=True)
+    asked = sequence.evaluate_model
+
+    def known(*given, **options):
+        numbers = pl.col("edit").cast(pl.Int64)
+        return asked(*given, **options).with_columns(edit_known=numbers > 1, old_match=numbers < 4)
+
+    monkeypatch.setattr(sequence, "evaluate_model", known)
+    found = evaluate_suite(out, "sequence", plan)
+    assert found["forgotten_after_6"] == 0.5, "two of the last four"
+    missing = {taken.name for taken in found.measures if taken.missing is not None}
+    assert {"hold_after_6", "efficacy_after_1", "first_after_1", "half_life"} < missing
+    assert not {"kl_after_6", "norm_after_6"} & missing
+    assert count_held(out.record, bh.EditPlan.of(plan)) == (2, 4)
 
 
 def test_an_object_that_links_are_of_is_no_subject_of_its_number(edited_run):

@@ -114,8 +114,8 @@ def edit(
         forgets = chosen.info.forgets(nameless=plan.edits["new_object"].has_nulls())
         all_failed = count_failed(done.failed, done.edits) == done.edits
         lost = None
-        if done.sequential and not (json or forgets or all_failed):
-            lost = _lost(done, plan, given.get("device"), given.get("memory"))
+        if done.sequential and not (json or all_failed):
+            lost = _lost(done, plan, forgets, given.get("device"), given.get("memory"))
     if done.single and len(plan) > 1 and not plan.request.independent:
         warn(
             f"each of the {len(plan):,} edits was made by itself, with its part of a training "
@@ -178,7 +178,9 @@ def _short_of_goal(done: Edited, plan: EditPlan) -> str | None:
     return f"{still} in {len(missed):,} of {len(found):,} edits"
 
 
-def _lost(done: Edited, plan: EditPlan, device: str | None, memory: int | None) -> str | None:
+def _lost(
+    done: Edited, plan: EditPlan, forgets: bool, device: str | None, memory: int | None
+) -> str | None:
     """Say that most edits of a sequence are lost at its end; None if they are not.
 
     Their traces do not tell: they are of the model as it was when each edit was made.
@@ -191,5 +193,8 @@ def _lost(done: Edited, plan: EditPlan, device: str | None, memory: int | None) 
         return None
     if 2 * held >= asked:
         return None
+    if forgets:
+        told = f"still gives the old answers of {asked - held:,} of {asked:,} known facts"
+        return f"after the last edit the model {told}"
     told = "edits" if asked == done.edits - len(done.failed) else "sampled edits"
     return f"after the last edit the model gives the new answers of {held:,} of {asked:,} {told}"

@@ -69,7 +69,7 @@ _READ: Mapping[str, Mapping[str, _Read]] = {
         r"kl_twin_.*|parameters_twin": _FROM_LOW,
     },
     "sequence": {
-        r"(hold|efficacy|first)_after_.*": _SHARE_HIGH,
+        r"(hold|efficacy|first|forgotten)_after_.*": _SHARE_HIGH,
         r"lost_after_.*": _SHARE_LOW,
         r"kl_after_.*": _FROM_LOW,
         r"norm_after_.*": _SIZE,

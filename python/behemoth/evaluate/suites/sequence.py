@@ -1,5 +1,8 @@
 """Retention in a sequence of edits: which still hold, and what the bystanders have lost.
 
+An edit that is to give a new answer holds while it is generated. One that is to forget an old
+answer has that forgotten while it is not; a method of unlearning that teaches refusals has both.
+
 At each checkpoint of the sequence the same sample of its edits is evaluated, including those not
 yet made, with the bystanders of each: a matrix of edits by checkpoints that does not grow with the
 length of the sequence.
@@ -15,11 +18,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.delta.delta import EditDelta, parameters_of
+from behemoth.edit.registry import method_type
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
 from behemoth.evaluate.memory_budget import fitting
 from behemoth.evaluate.metrics import more_likely, success
+from behemoth.plan.request import REFUSALS
+from behemoth.support.errors import ArgumentError
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -35,6 +41,9 @@ __all__ = ["SAMPLE", "SUITE", "count_held", "half_life", "sampled_edits", "seque
 SAMPLE = 256
 """Maximum number of edits that are evaluated."""
 _HOLDS = success(pl.col("exact_match")).min().alias("holds")
+_FORGOTTEN = success(~pl.col("old_match")).min().alias("forgotten")
+_ANSWERING = ("hold", "efficacy", "first", "half_life")  # measures of new answers
+_KNOWN = "edits of facts that the model knew before"
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
@@ -45,6 +54,9 @@ def _measures(bench: Bench) -> Sequence[Measure]:
          "that they were made in", _hold),
         ("efficacy", 2, "share of those edits with p(new) > p(old)", _efficacy),
         ("first", 2, "share of the edits made by the first checkpoint that still hold", _first),
+        ("forgotten", 1, "of a method that forgets, share of the edits made so far of facts that "
+         "the model knew whose old object is generated in no wording that they were made in",
+         _forgotten),
         ("lost", 1, "share of the known bystanders that are no longer generated", _lost),
         ("kl", 1, "KL(unedited || edited) in nats on bystanders", _kl),
         ("norm", 1, "norm of the sum of all changes, relative to that of the changed parameters",
@@ -55,7 +67,9 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             Measure(
                 f"{name}_after_{edits}",
                 f"{meaning}; after {edits:,} edits",
-                lambda bench, find=find, edits=edits: find(bench, edits),
+                lambda bench, name=name, find=find, edits=edits: _find(
+                    bench, name, lambda: find(bench, edits)
+                ),
                 version,
             )
             for name, version, meaning, find in kinds
@@ -64,9 +78,33 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         Measure(
             "half_life",
             "further edits until half of those that were seen to hold are lost, by checkpoints",
-            _half_life,
+            lambda bench: _find(bench, "half_life", lambda: _half_life(bench)),
         ),
     )
+
+
+def _find(bench: Bench, name: str, find: Callable[[], Found]) -> Found:
+    """Find a measure, or raise if it is of what the edits were not made for."""
+    if bench.edit is not None:
+        answers, forgets = _aims(bench.edit.method, bench.plan)
+        if name in _ANSWERING and not answers:
+            raise MissingError(f"edits to new answers: {bench.edit.method} forgets old ones")
+        if name == "forgotten" and not forgets:
+            raise MissingError(f"edits that forget: {bench.edit.method} gives new answers")
+    return find()
+
+
+def _aims(method: str, plan: EditPlan) -> tuple[bool, bool]:
+    """Return whether edits are to give new answers (or refusals), and whether to forget old ones.
+
+    Those of a method that is not installed are to give new answers.
+    """
+    try:
+        info = method_type(method).info
+    except ArgumentError:
+        return True, False
+    forgets = info.forgets(nameless=plan.edits["new_object"].has_nulls())
+    return not forgets or info.kinds <= set(REFUSALS), forgets
 
 
 def sampled_edits(total: int, most: int = SAMPLE) -> NDArray[np.int64]:
@@ -101,7 +139,8 @@ def count_held(
     """Count the edits of a sequence that hold after its last one, and those that were asked.
 
     A sample of the edits that did not fail is asked. An edit holds if its new object is generated
-    in each wording that it was made in.
+    in each wording that it was made in. Of a method that forgets, only edits of facts that the
+    model knew count, and one holds if its old object is generated in none of its wordings.
 
     Parameters
     ----------
@@ -123,8 +162,11 @@ def count_held(
     model = run.load_model(device)
     _, batch_size = fitting(model, asked.probes, deltas, 1, None, memory)
     rows = evaluate_model(model, run.corpus, asked, deltas, batch_size=batch_size)
-    holds = rows.filter(stage="after").group_by("edit").agg(_HOLDS)["holds"]
-    return int(holds.sum()), len(holds)
+    rows, holds = rows.filter(stage="after"), _HOLDS
+    if _aims(edit.method, plan)[1]:
+        rows, holds = rows.filter("edit_known"), _FORGOTTEN
+    held = rows.group_by("edit").agg(holds).to_series(1)
+    return int(held.sum()), len(held)
 
 
 def sequence_frame(bench: Bench) -> pl.DataFrame:
@@ -165,16 +207,18 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
 
 
 def _made(bench: Bench, edits: int) -> pl.DataFrame:
-    """Return a row for each edit made so far: whether it holds, and its efficacy.
+    """Return a row for each edit made so far: whether it holds, its efficacy, what is forgotten.
 
     An edit holds if its new object is generated in each wording that it was made in; its efficacy
-    is a mean over them.
+    is a mean over them. Its old object is forgotten if it is generated in none.
     """
     rows = bench.sequence.filter(after=edits, group="edited").filter(pl.col("place") < edits)
     return rows.group_by("place", maintain_order=True).agg(
         pl.col("link", "subject").first(),
         _HOLDS,
         success(more_likely("true", "old")).mean().alias("efficacy"),
+        _FORGOTTEN,
+        pl.col("edit_known").first(),
     )
 
 
@@ -190,6 +234,10 @@ def _first(bench: Bench, edits: int) -> Found:
     assert bench.edit is not None
     first = pl.col("place") < bench.edit.checkpoints[0]
     return bench.mean(_made(bench, edits).filter(first), pl.col("holds"), "edits")
+
+
+def _forgotten(bench: Bench, edits: int) -> Found:
+    return bench.mean(_made(bench, edits).filter("edit_known"), pl.col("forgotten"), _KNOWN)
 
 
 def _lost(bench: Bench, edits: int) -> Found:
