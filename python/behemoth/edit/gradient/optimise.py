@@ -127,12 +127,13 @@ def optimise(
             _settle(leaving, done, losses.detach(), number, log, outcomes)
             if last or all(outcome is not None for outcome in outcomes):
                 break
-            optimiser.zero_grad(set_to_none=True)
             # A plan that is done contributes 0; a loss that is not finite stays in its own slices.
             live = torch.tensor([outcome is None for outcome in outcomes], device=losses.device)
             torch.where(live, losses, torch.zeros_like(losses)).sum().backward()
             _clip(parameters, budget.clip)
             optimiser.step()
+            # Freed before the next forward pass, which may keep sums of the weights and changes.
+            optimiser.zero_grad(set_to_none=True)
             if project is not None:
                 with torch.no_grad():
                     project(stacked)
