@@ -18,7 +18,8 @@ from behemoth.support.text import bytes_text
 from behemoth.train.config import TrainConfig
 from behemoth.train.memory_budget import step_bytes
 
-FACTOR = 2.0
+# What is reckoned has a copy for gradients that are freed before the next pass.
+FACTOR = 2.2
 
 # The peak of a process that has loaded what every edit does, and what was reckoned of it.
 PEAK = """
@@ -68,7 +69,7 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize(
     "method", ["ft", "lora", "rome", "memit", "npo", "grad_diff", "ultraedit", "wise"]
 )
-def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(
+def test_a_peak_is_below_what_is_reckoned_and_not_far_below(
     measure, runs, tmp_path, size, mode, method
 ):
     settings = "{}" if method == "ultraedit" else '{"steps": 2}'
