@@ -1,5 +1,6 @@
 import json
 import runpy
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -33,6 +34,18 @@ def test_every_frame_says_which_trial_it_is_of(results, name, schema):
     wanted = {**schema, **{f"method_{c}" if c in clash else c: t for c, t in INDEX.items()}}
     assert dict(frame.schema) == wanted
     assert frame["trial"].n_unique() == 8 and frame["label"].null_count() == 0
+
+
+def test_trials_of_earlier_versions_lack_columns(finished, tmp_path, monkeypatch):
+    place = shutil.copytree(finished[0], tmp_path / "s")
+    file = sorted((place / "trials").glob("*/traces.parquet"))[0]
+    old = "log_probability_old_weakest"
+    pl.read_parquet(file).drop(old).write_parquet(file)
+    monkeypatch.setattr(Results, "_check", lambda *_: None)  # it is not what was recorded
+    frame = Results.open(place).traces.collect()
+    whole = Results.open(finished[0]).traces.collect()
+    assert frame.schema == whole.schema and frame.drop(old).equals(whole.drop(old))
+    assert frame[old].null_count() >= whole[old].null_count()
 
 
 def test_a_notebook_shows_what_was_done(results):

@@ -490,12 +490,9 @@ class Results:
             self._check(trial, place, record.files, f"{name}.parquet")
         files = [self.directory.trial(trial) / f"{name}.parquet" for trial in self.done]
         files = [file for file in files if file.is_file()]
-        # Trials of earlier versions may lack columns of today.
-        frame = (
-            pl.scan_parquet(files, glob=False, schema=schema, missing_columns="insert")
-            if files
-            else pl.LazyFrame(schema=schema)
-        )
+        frame = pl.LazyFrame(schema=schema)
+        if files:  # of which those of earlier versions may lack columns of today
+            frame = pl.scan_parquet(files, glob=False, schema=schema, missing_columns="insert")
         clash = [column for column in INDEX if column in schema and column != "trial"]
         index = self.index.rename({column: f"method_{column}" for column in clash})
         return frame.join(index, on="trial", how="left", maintain_order="left")
