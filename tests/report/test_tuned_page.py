@@ -8,6 +8,9 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from behemoth.edit.registry import get_method
+from behemoth.edit.settings import read_settings
+
 PAGE = Path(__file__).parents[2] / "docs/results/tuned"
 LOCALITY = ", with locality"
 
@@ -255,6 +258,50 @@ def test_memory_methods_are_those_of_the_frames(page_rows):
                 assert said in text or said.replace(" (-", ", \u2212").replace(")", "") in text
 
 
+def test_tokens_tuned_with_locality_are_those_of_the_frames(page_rows):
+    page = page_rows(PAGE / "index.md", "tokens: with locality")
+    text = page_text()
+    frames = PAGE / "locality-tokens/frames"
+    table = pl.read_parquet(frames / "editing_table.parquet")
+    trials = pl.read_parquet(frames / "editing_trials.parquet").sort("world_seed")
+    assert {f"{name}{end}" for name in page for end in (", tuned", LOCALITY)} == set(table["label"])
+    rises, falls = [], []
+    for name, cells in page.items():
+        for at, ending in enumerate((", tuned", LOCALITY)):
+            [row] = table.filter(label=f"{name}{ending}").to_dicts()
+            ends = [row[f"score_locality{end}"] for end in ("", "_low", "_high")]
+            assert cells[at] == "{:.2f} ({:.2f} to {:.2f})".format(*ends), name
+            assert cells[2 + at :: 2] == [f"{row[each]:.2f}" for each in ("damage", "score")]
+        found = {}
+        for measure in ("damage", "score_locality", "score"):
+            own, by = (
+                trials.filter(label=f"{name}{end}", measure=measure)["value"]
+                for end in (LOCALITY, ", tuned")
+            )
+            apart = own - by
+            assert len(apart) == 5
+            error = 2.776 * apart.std() / 5**0.5
+            found[measure] = apart.mean(), apart.mean() - error, apart.mean() + error
+        mean, low, high = found["damage"]
+        if high < 0:
+            falls.append(name)
+            assert f"{-mean:.2f} fewer" in text and f"({-high:.2f} to {-low:.2f})" in text
+        mean, low, high = found["score_locality"]
+        if low > 0:
+            rises.append(name)
+            assert f"{mean:.2f} ({low:.2f} to {high:.2f})" in text
+        assert found["score"][1] <= 0 <= found["score"][2]
+    assert set(falls) == set(rises) == {"lora", "ft_svd", "wise"}
+    same = {"ft", "ft_l", "memit", "emmet", "grace"}
+    assert same | set(page) == {each.name for each in (PAGE / "tokens-locality").iterdir()}
+    for name in same:
+        first, second = (
+            get_method(name, read_settings(str(PAGE / f"tokens-{kind}/{name}/best.toml"), name))
+            for kind in ("tuned", "locality")
+        )
+        assert first == second
+
+
 def test_mend_is_that_of_its_frames(page_rows):
     page = page_rows(PAGE / "index.md", "mend: editing")
     text = page_text().replace("\u2212", "-")
@@ -299,7 +346,7 @@ def test_mend_is_that_of_its_frames(page_rows):
 @pytest.mark.parametrize(
     "world",
     ["tokens", "text", "text-unlearning", "memory-tokens", "memory-text", "mend-tokens",
-     "mend-text"],
+     "mend-text", "locality-tokens"],
 )  # fmt: skip
 def test_the_study_reads_the_settings_beside_it(world):
     from behemoth.study.file.spec import read_study
