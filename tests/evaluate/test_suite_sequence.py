@@ -131,9 +131,8 @@ def test_an_edit_holds_in_all_of_its_wordings_or_not():
     ],
 )
 def test_a_sequence_is_asked_what_its_edits_were_made_for(method, new_object, answers, forgets):
-    edits = pl.DataFrame({"new_object": [new_object]}, schema={"new_object": pl.UInt32})
     edit = SimpleNamespace(method=method, checkpoints=(2,))
-    bench = SimpleNamespace(edit=edit, plan=SimpleNamespace(edits=edits))
+    bench = SimpleNamespace(edit=edit, plan=SimpleNamespace(nameless=new_object is None))
     found = {name: sequence._find(bench, name, lambda: True) if taken else None
              for name, taken in (("hold", answers), ("half_life", answers),
                                  ("forgotten", forgets), ("lost", True))}  # fmt: skip

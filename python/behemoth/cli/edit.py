@@ -111,7 +111,7 @@ def edit(
         with saying(PlanWarning):
             done = apply(run, progress=Bars(), **given)
         plan = EditPlan.load(given["plan"])
-        forgets = chosen.info.forgets(nameless=plan.edits["new_object"].has_nulls())
+        forgets = chosen.info.forgets(nameless=plan.nameless)
         all_failed = count_failed(done.failed, done.edits) == done.edits
         lost = None
         if done.sequential and not (json or all_failed):

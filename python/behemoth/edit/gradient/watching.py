@@ -8,46 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import torch
 from torch import Tensor, nn
 
-from behemoth.corpus.tokens import PADDING
 from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.batch import first_difference
 from behemoth.edit.protocol import HOLD, Watch
-from behemoth.model.labels import IGNORED
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 
-from .feeder import Fed
-from .step import edited_logits
+from .lines import Line, Lines, line_of
 from .step_log import SCORES, answer_scores
 
 __all__ = ["Watching"]
 
 _WORDINGS = ("edited_paraphrase", "edited_held_out")
 _NO_BYSTANDERS = ("edited", "forget", *_WORDINGS)
-
-
-class Line(NamedTuple):
-    """A prompt and the tokens of the old answer that are evaluated after it.
-
-    Attributes
-    ----------
-    tokens : list of int
-    old : list of int
-        What may follow the last tokens, as many as there are.
-    place, new : int
-        Number of the token of `old` where the new answer differs, and the new answer's token there.
-    """
-
-    tokens: list[int]
-    old: list[int]
-    place: int = 0
-    new: int = 0
 
 
 class Watching:
@@ -75,8 +54,8 @@ class Watching:
             _wordings(plan, watch.held_out, forgets) if len(plan) == 1 else [] for plan in plans
         ]
         bystanders = [_bystanders(plan, watch.bystanders) for plan in plans]
-        self._wordings = _Lines(wordings, device)
-        self._bystanders = _Lines(bystanders, device)
+        self._wordings = Lines(wordings, device)
+        self._bystanders = Lines(bystanders, device)
         # Computed once and kept: a pass of a few rows is expensive, and most plans need three.
         before = self._bystanders.logits(model, None, None) if self._bystanders.there else None
         self._reference = torch.empty(0) if before is None else _distributions(before)
@@ -148,54 +127,6 @@ class Watching:
         return [value if k in there else None for k, value in zip(which, values, strict=True)]
 
 
-class _Lines:
-    """Prompts of K plans, padded to the same number for each.
-
-    Attributes
-    ----------
-    there : list of int
-        Numbers of the plans that have prompts.
-    place, new : int64 [K, b]
-    old : int64 [K, b, A]
-        `IGNORED` beyond their ends.
-    weight : float [K, b]
-        One over the number of a plan's prompts; 0 for padding.
-    """
-
-    def __init__(self, each: Sequence[Sequence[Line]], device: torch.device) -> None:
-        self.there = sorted(k for k, lines in enumerate(each) if lines)
-        most = max(map(len, each), default=0)
-        length = max((len(line.tokens) for lines in each for line in lines), default=1)
-        asked = max((len(line.old) for lines in each for line in lines), default=1)
-        tokens = torch.full((len(each), most, length), PADDING)
-        places = torch.zeros(len(each), most, asked, dtype=torch.int64)
-        old = torch.full((len(each), most, asked), IGNORED)
-        at = torch.zeros(2, len(each), most, dtype=torch.int64)
-        weight = torch.zeros(len(each), most)
-        for k, lines in enumerate(each):
-            for row, line in enumerate(lines):
-                tokens[k, row, : len(line.tokens)] = torch.tensor(line.tokens)
-                first = len(line.tokens) - len(line.old)
-                places[k, row, : len(line.old)] = torch.arange(first, len(line.tokens))
-                old[k, row, : len(line.old)] = torch.tensor(line.old)
-                at[:, k, row] = torch.tensor([line.place, line.new])
-                weight[k, row] = 1.0 / len(lines)
-        self._tokens, self._places = tokens.to(device), places.to(device)
-        self._ends = (places.amax(-1, keepdim=True)).to(device)
-        self.place, self.new = at.to(device)
-        self.old, self.weight = old.to(device), weight.to(device)
-
-    def logits(
-        self, model: nn.Module, stacked: StackedDeltas | None, which: list[int] | None
-    ) -> Tensor:
-        """Return the logits where tokens of old answers of plans are predicted: [n, b, A, V]."""
-        tokens, places, ends = self._tokens, self._places, self._ends
-        if which is not None:
-            tokens, places, ends = tokens[which], places[which], ends[which]
-        text = torch.arange(tokens.shape[2], device=places.device) <= ends
-        return edited_logits(model, stacked, Fed(tokens, places, places, text), tokens.shape[1])
-
-
 def _distributions(logits: Tensor) -> Tensor:
     """Return the log-probabilities of the first token that is predicted: [n, b, V]."""
     return widened(logits[:, :, 0]).log_softmax(-1)
@@ -215,15 +146,9 @@ def _wordings(plan: EditPlan, count: int, forgets: bool) -> list[Line]:
     """Return other wordings of the edited fact, with the old answer's tokens that decide."""
     lines: list[Line] = []
     for row in _by_turns(plan.probes, pl.col("group").is_in(_WORDINGS), count):
-        at = first_difference(row["answer"], row["old_answer"])
-        if at is None:
-            continue
-        place, new, old = at
-        prompt, answer = row["prompt"], row["old_answer"]
-        if forgets:
-            lines.append(Line([*prompt, *answer[:-1]], answer, place, new))
-        else:
-            lines.append(Line([*prompt, *answer[:place]], [old], 0, new))
+        if first_difference(row["answer"], row["old_answer"]) is not None:
+            answers = row["answer"], row["old_answer"]
+            lines.append(line_of(row["prompt"], *answers, forgets=forgets))
     return lines
 
 

@@ -103,7 +103,7 @@ def _aims(method: str, plan: EditPlan) -> tuple[bool, bool]:
         info = method_type(method).info
     except ArgumentError:
         return True, False
-    forgets = info.forgets(nameless=plan.edits["new_object"].has_nulls())
+    forgets = info.forgets(nameless=plan.nameless)
     return not forgets or info.kinds <= set(REFUSALS), forgets
 
 

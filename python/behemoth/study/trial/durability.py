@@ -16,12 +16,10 @@ import polars as pl
 import torch
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.tokens import PADDING
-from behemoth.edit.batch import first_difference
+from behemoth.edit.gradient.lines import Lines, line_of
 from behemoth.edit.gradient.step_log import answer_scores
 from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod, answers
-from behemoth.model.labels import IGNORED
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import RETENTION
 from behemoth.train.config import TrainConfig
@@ -151,10 +149,7 @@ def train_on(
 
 
 class _Asked:
-    """The trained prompt of each edit, with the tokens of its old answer that decide.
-
-    They are all of its tokens if the method forgets, else the one where the new answer differs.
-    """
+    """The trained prompt of each edit, with the tokens of its old answer that decide."""
 
     def __init__(self, plan: EditPlan, *, forgets: bool) -> None:
         rows = plan.training.filter(pl.col("role") == "edit").unique(
@@ -162,42 +157,24 @@ class _Asked:
         )
         self.about = plan.edits.select("edit", "fact", "exposures")
         self.forgets = forgets
-        lines: list[tuple[list[int], list[int], int]] = []
-        wanted = dict(zip(rows["edit"], range(rows.height), strict=True))
-        columns = [rows[name].to_list() for name in ("prompt", "answer", "old_answer")]
-        for edit in plan.edits["edit"]:
-            prompt, new, old = (column[wanted[edit]] for column in columns)
-            # Answers of which one begins the other have no such token; their margin is 0.
-            at, token, _ = first_difference(new, old) or (0, new[0], old[0])
-            if forgets:
-                lines.append(([*prompt, *old[:-1]], old, token))
-            else:
-                lines.append(([*prompt, *old[:at]], [old[at]], token))
-        width = max(len(tokens) for tokens, *_ in lines)
-        asked = max(len(old) for _, old, _ in lines)
-        self.prompts = torch.full((len(lines), width), PADDING)
-        self.places = torch.zeros(len(lines), asked, dtype=torch.int64)
-        self.old = torch.full((len(lines), asked), IGNORED)
-        self.new = torch.tensor([new for *_, new in lines])
-        for row, (tokens, old, _) in enumerate(lines):
-            self.prompts[row, : len(tokens)] = torch.tensor(tokens)
-            self.places[row, : len(old)] = torch.arange(len(tokens) - len(old), len(tokens))
-            self.old[row, : len(old)] = torch.tensor(old)
+        columns = (rows[name].to_list() for name in ("prompt", "answer", "old_answer"))
+        answers_of = dict(zip(rows["edit"], zip(*columns, strict=True), strict=True))
+        each = [line_of(*answers_of[edit], forgets=forgets) for edit in plan.edits["edit"]]
+        self.lines = Lines([each], torch.device("cpu"))
 
     @torch.no_grad()
     def look(self, model: PreTrainedModel, step: int) -> pl.DataFrame:
         """Return the rows of `RETENTION` for a model after this many steps."""
+        lines = self.lines
         margins = []
-        for first in range(0, len(self.prompts), _ROWS):
-            rows = slice(first, first + _ROWS)
-            prompts, places, new, old = (
-                part[rows].to(model.device)
-                for part in (self.prompts, self.places, self.new, self.old)
+        for first in range(0, lines.tokens.shape[1], _ROWS):
+            tokens, places, place, new, old = (
+                part[:, first : first + _ROWS].to(model.device)
+                for part in (lines.tokens, lines.places, lines.place, lines.new, lines.old)
             )
-            logits = model(input_ids=prompts, use_cache=False).logits
-            at = logits[torch.arange(len(prompts), device=logits.device)[:, None], places]
-            # The place of the new token matters only where it is the only one.
-            scores = answer_scores(at[None], torch.zeros_like(new)[None], new[None], old[None])
+            logits = model(input_ids=tokens[0], use_cache=False).logits
+            at = logits[torch.arange(len(logits), device=logits.device)[:, None], places[0]]
+            scores = answer_scores(at[None], place, new, old)
             new_score, old_score, weakest, other = scores[:, 0]
             margins.append(other - weakest if self.forgets else new_score - old_score)
         margin = torch.cat(margins).double().cpu().numpy()
