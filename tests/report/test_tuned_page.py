@@ -225,7 +225,7 @@ def test_rows_of_the_board_are_those_of_its_frames(suite, others, page_rows):
         assert cells_of[2:4] == kinds
         assert cells_of[4:-1] == [f"{row[name]:.2f}" for name in others]
     first = frame.filter(pl.col("first") == 1).height
-    assert first == {"editing": 8, "unlearning": 12}[suite]
+    assert first == {"editing": 8, "unlearning": 11}[suite]
 
 
 def test_memory_methods_are_those_of_the_frames(page_rows):
