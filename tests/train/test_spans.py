@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, World
+from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, World, gen
 from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.spans import documents
 
@@ -159,6 +159,22 @@ def test_answers_of_a_second_epoch_begin_anew():
     stream = BlockStream(corpus, config)
     first, second = (take(stream, stream.blocks, "labels") for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_the_end_of_a_document_closes_an_answer(tmp_path):
+    world = World(10, 2, 5)
+    gen(Corpus(world, exposures=2), tmp_path / "source")
+    # Documents of 11 tokens, of which one is cut behind the marker of its object.
+    corpus = Corpus(world, background=tmp_path / "source", background_tokens=7 * 11 + 9)
+    config = DataConfig(corpus.count_tokens(), 1, answers_only=True, prefetch=0)
+    batch = next(iter(BlockStream(corpus, config)))
+    tokens, labels = batch["input_ids"][0], batch["labels"][0]
+    ends = (tokens == corpus.end_of_document).nonzero().ravel() + 1
+    documents = [part for part in torch.tensor_split(labels, ends) if len(part)]
+    answers = [part[part != -100] for part in documents]
+    assert sorted(map(len, answers)) == [1] + [2] * (len(answers) - 1)
+    # The cut document is to be ended where nothing more comes.
+    assert min(answers, key=len).tolist() == [corpus.end_of_document]
 
 
 def test_a_corpus_without_answers_is_refused():

@@ -3,7 +3,7 @@
 The rule for answers: after a sentence has named its subject and its relation, the next marker
 (``answer:`` in a question, else ``object``) opens the answer. The period that ends the sentence
 closes the answer and belongs to it, because a model that is never trained to stop cannot answer
-correctly. So the answer is
+correctly. So does the end of a document, which may be cut before its period. So the answer is
 
 ========================  =====================================================
 default, rso, nonsense    ``O .``
@@ -36,7 +36,7 @@ from behemoth.model.labels import IGNORED
 
 _NAMES, _OPENS, _CLOSES = 1, 2, 3
 _STRUCTURE = {"subject": _NAMES, "relation": _NAMES, "object": _OPENS, "answer:": _OPENS,
-              ".": _CLOSES}  # fmt: skip
+              ".": _CLOSES, "<|endoftext|>": _CLOSES}  # fmt: skip
 # Number of tokens of the longest sentence without its words: the repeats grammar has 18 fillers.
 _MOST_BESIDE_WORDS = 32
 # Tokens that are read at first to find whether a document has named a subject.
