@@ -10,6 +10,7 @@ import tokenizers
 
 import behemoth as bh
 from behemoth.corpus import encode_documents, encoding, train_tokenizer
+from behemoth.corpus.text_tokenizer import read_tokenizer
 from behemoth.export import export
 
 
@@ -152,6 +153,17 @@ def test_tokens_of_a_column_and_what_datasets_saves(tmp_path, tokenizer, written
     encode_documents(tmp_path / "rows.parquet", tokenizer, tmp_path / "b")
     assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
     assert (tmp_path / "a.idx").read_bytes() == (tmp_path / "b.idx").read_bytes()
+
+
+def test_an_end_inside_a_row_of_tokens_ends_a_document(tmp_path, tokenizer):
+    end = read_tokenizer(tokenizer).end_of_document
+    rows = [[7, 8, end, 9], [end, 7, end], [], [8], [end, end]]
+    pl.DataFrame({"input_ids": rows}).write_parquet(tmp_path / "rows.parquet")
+    encode_documents(tmp_path / "rows.parquet", tokenizer, tmp_path / "rows")
+    written = np.fromfile(tmp_path / "rows.bin", np.uint16)
+    assert written.tolist() == [7, 8, end, 9, end, end, 7, end, end, 8, end, end, end]
+    stops = np.fromfile(tmp_path / "rows.idx", np.uint64).tolist()
+    assert stops == (np.flatnonzero(written == end) + 1).tolist()
 
 
 def test_the_end_of_a_document_within_a_text_is_text(tmp_path, tokenizer):

@@ -58,7 +58,8 @@ def encode_documents(
         A file of JSON lines (``.jsonl``), of Parquet or of Arrow's streams, or a directory of
         such files, which are read in the order of their names; or a directory of LitData's chunks.
     tokenizer : TextTokenizer or path
-        Tokenizer that encodes text. Rows of tokens must already use its ids.
+        Tokenizer that encodes text. Rows of tokens must already use its ids; its end of document
+        inside a row ends a document there.
     out : path
         ``NAME`` or ``NAME.bin``: tokens are written to ``NAME.bin`` (uint16 or uint32), ends of
         documents to ``NAME.idx`` (uint64).
@@ -162,7 +163,11 @@ def _documents(chunks: _Chunks, tokenizer: TextTokenizer, file: Path) -> Iterato
             raise ArgumentError(
                 "source", f"token {bad} in {fspath(file)}", f"tokens below {tokenizer.size}"
             )
+        # An end inside a row ends a document, as it does in the stream.
         stops = np.cumsum(lengths)
+        inner = np.setdiff1d(np.flatnonzero(flat == end) + 1, stops)
+        stops = np.sort(np.concatenate([stops, inner]))
+        lengths = np.diff(stops, prepend=0)
         # Documents that already have an end of document are unchanged.
         open_ = np.ones(len(lengths), np.bool_)
         some = lengths > 0
