@@ -1,6 +1,7 @@
 """What a run leaves behind, and that it is the same whatever happens to it on the way."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,16 @@ def test_metrics_are_lines_and_a_frame(finished):
     assert dict(last.select("exposures", "recall").iter_rows()) == result.recall
 
 
+def test_damaged_metrics_do_not_keep_a_run_from_being_read(finished, tmp_path):
+    _, out = finished
+    place = shutil.copytree(out, tmp_path / "run")
+    (place / "metrics.parquet").write_bytes(b"")
+    assert read_run(place).record.status == "finished"
+    (place / "spec.toml").write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"spec\.toml is damaged"):
+        read_run(place)
+
+
 def test_history_is_kept_at_log_spaced_steps(finished):
     _, out = finished
     found = sorted(path.name for path in (out / "checkpoints").iterdir())
@@ -212,6 +223,24 @@ def test_a_run_cut_short_ends_with_the_same_weights(small, config, tmp_path, set
     assert same(tmp_path / "whole", tmp_path / "cut")
     steps = pl.read_parquet(tmp_path / "cut" / "metrics.parquet").filter(kind="train")["step"]
     assert steps.to_list() == sorted(set(steps.to_list()))
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("interval", [100, 3])
+def test_checkpoints_of_a_lost_stretch_are_written_anew(small, config, tmp_path, interval):
+    own = config(checkpoint_interval=interval, checkpoint_history=5)
+    with pytest.raises(Stop):
+        train(small, out=tmp_path / "cut", config=own, progress=stop_at(5))
+    for step in range(4 if interval == 3 else 0, 8):
+        file = tmp_path / f"cut/checkpoints/step-{step:08}/model.safetensors"
+        if file.is_file():  # as another device would have written it
+            file.write_bytes(b"")
+    train(small, out=tmp_path / "cut", config=own)
+    train(small, out=tmp_path / "whole", config=own)
+    found = {path.name: path for path in (tmp_path / "whole/checkpoints").iterdir()}
+    assert found.keys() == {path.name for path in (tmp_path / "cut/checkpoints").iterdir()}
+    for name in found:
+        assert same(found[name], tmp_path / "cut/checkpoints" / name), name
 
 
 @pytest.mark.exact

@@ -160,6 +160,13 @@ class Checkpoints:
                 remove_folder(path)
         sweep_folder(self.directory)
 
+    def drop_after(self, step: int) -> None:
+        """Remove the checkpoints after a step, of a stretch that a resumed run trains again."""
+        for path in self._all():
+            if step_of(path) > step:
+                remove_folder(path)
+        sweep_folder(self.directory)
+
     def settle(self, history: frozenset[int]) -> None:
         """Remove the resumable state that a finished run left behind when it was killed."""
         for path in self._resumable():

@@ -393,9 +393,9 @@ class Loop:
             if not main:  # the saved random state is that of the first process
                 seed_dropout(machine.device, self.config.seed, machine.rank, state.step)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
-        elif main:
-            self.checkpoints.prune(0, self.history)
         if main:
+            # Weights of a lost stretch may not be those of the run: `accumulate` may change.
+            self.checkpoints.drop_after(step)
             self.directory.update(status="running")
 
     def _record(self) -> RunRecord:
