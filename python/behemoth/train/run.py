@@ -52,7 +52,7 @@ __all__ = [
 
 RECORD = "run.json"
 _STEP = re.compile(r"step-([0-9]+)")
-_ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
+_OF_CORPUS = ("spec.toml", "grammar.toml", "table.parquet", "exposures.parquet", "names/")
 
 
 @dataclass(frozen=True)
@@ -325,7 +325,7 @@ def read_run(directory: str | PathLike[str]) -> Run:
             "a finished run (`behemoth train` with the same arguments resumes it)",
         )
     # Weights are checked when they are loaded, and measurements by `verify`.
-    read = [name for name in record.files or () if name.endswith((".toml", *_ARRAYS))]
+    read = [name for name in record.files or () if name.startswith(_OF_CORPUS)]
     check(place, record.files, *read)
     corpus = Corpus.from_spec(place)
     if corpus.spec_hash != record.spec_hash:
