@@ -108,8 +108,10 @@ class Updater:
     def _to_device(self, batch: Batch) -> Batch:
         if self.machine.device.type == "cpu":
             return batch
+        # Elsewhere a copy that is not waited for may be read before it is complete.
+        ahead = self.machine.device.type == "cuda"
         moved = {
-            name: tensor.to(self.machine.device, non_blocking=True)
+            name: tensor.to(self.machine.device, non_blocking=ahead)
             for name, tensor in batch.items()
             if name != "labels" or tensor is not batch["input_ids"]
         }
