@@ -41,6 +41,30 @@ def test_cached_pages_of_files_are_free(limit, used, stat, row, tmp_path):
     assert available(tmp_path) == 3000
 
 
+@pytest.mark.parametrize(
+    ("line", "top", "limit", "used"),
+    [
+        ("0::", "", "memory.max", "memory.current"),
+        ("4:hugetlb,memory:", "memory/", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ],
+)
+def test_a_job_has_the_limits_of_its_group_and_of_those_above_it(line, top, limit, used, tmp_path):
+    """On a node of 256 GB, a job of Slurm of 8 GB was given all that was free."""
+    lay(tmp_path, "proc/meminfo", "MemAvailable: 5000 kB\n")
+    lay(tmp_path, "proc/self/cgroup", f"1:name=systemd:/other\n{line}/slurm/job_7/step_0\n")
+    assert available(tmp_path) == 5000 * 1024
+    groups = f"sys/fs/cgroup/{top}slurm"
+    for name, most in (("", 9000), ("/job_7", 4000), ("/job_7/step_0", "max"), ("/job_8", 10)):
+        lay(tmp_path, f"{groups}{name}/{limit}", f"{most}\n")
+        lay(tmp_path, f"{groups}{name}/{used}", "1000\n")
+    assert available(tmp_path) == 3000
+    lay(tmp_path, f"{groups}/job_7/step_0/{limit}", "1500\n")
+    assert available(tmp_path) == 500
+    # Seen from a container, the folder of its group is the topmost.
+    lay(tmp_path, "proc/self/cgroup", f"{line}/../job_8\n")
+    assert available(tmp_path) == 5000 * 1024
+
+
 @given(st.text(max_size=8) | st.from_regex(r"[0-9.eE]{1,6} ?[kKmMgGiIbB]{0,3}", fullmatch=True))
 @settings(max_examples=80, derandomize=True, database=None)
 def test_an_amount_is_read_or_refused_in_one_line(text):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from .control_groups import group_folders
 from .errors import ArgumentError
 from .text import bytes_text
 
@@ -14,18 +15,19 @@ __all__ = ["available", "bytes_of", "halves", "limit_of", "limit_text"]
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
 _LARGEST = 2**63 - 1
-# Limits of a container, its usage, and the part of that which is cached pages of files that the
-# kernel gives up when memory is needed: cgroups version 2, and version 1.
+# The controller, the limit of a control group, its usage, and the part of that which is cached
+# pages of files that the kernel gives up when memory is needed: version 2, and version 1.
 _LIMITS = (
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
 def available(root: Path = Path("/")) -> int | None:
     """Return the bytes that this process can still use without swapping; None if unknown.
 
-    The smaller of the memory Linux reports as available and the rest of a container's limit.
+    The smallest of the memory Linux reports as available and the rests of the limits of the
+    container, or of the job of a cluster, and of the groups that it is in.
 
     Parameters
     ----------
@@ -35,13 +37,13 @@ def available(root: Path = Path("/")) -> int | None:
     found: list[int] = []
     rows = _read(root / "proc/meminfo").splitlines()
     found += [int(row.split()[1]) * 1024 for row in rows if row.startswith("MemAvailable:")]
-    groups = root / "sys/fs/cgroup"
-    for limit, used, cached in _LIMITS:
-        most, taken = _read(groups / limit).strip(), _read(groups / used).strip()
-        if most.isdigit() and taken.isdigit():
-            rows = _read((groups / used).with_name("memory.stat")).splitlines()
-            freed = sum(int(row.split()[1]) for row in rows if row.startswith(f"{cached} "))
-            found.append(max(0, int(most) - max(0, int(taken) - freed)))
+    for controller, limit, used, cached in _LIMITS:
+        for group in group_folders(controller, root):
+            most, taken = _read(group / limit).strip(), _read(group / used).strip()
+            if most.isdigit() and taken.isdigit():
+                rows = _read(group / "memory.stat").splitlines()
+                freed = sum(int(row.split()[1]) for row in rows if row.startswith(f"{cached} "))
+                found.append(max(0, int(most) - max(0, int(taken) - freed)))
     return min(found, default=None)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from .control_groups import group_folders
+
 
 def processor() -> str:
     """Return the model name of the processor, such as ``Intel(R) Xeon(R) Platinum 8481C``."""
@@ -21,9 +23,9 @@ def processor() -> str:
 
 
 def cores(root: Path = Path("/")) -> int:
-    """Return the number of cores this process may use; in a container not always all of them.
+    """Return the number of cores this process may use, in a container or a job not always all.
 
-    A container's share of processor time, such as 1.5 cores, is rounded up.
+    A share of processor time, such as 1.5 cores, is rounded up.
 
     Parameters
     ----------
@@ -32,11 +34,11 @@ def cores(root: Path = Path("/")) -> int:
     """
     affine = hasattr(os, "sched_getaffinity")
     found = len(os.sched_getaffinity(0)) if affine else os.cpu_count() or 1
-    groups = root / "sys/fs/cgroup"  # version 2, and version 1
-    shares = [_words(groups / "cpu.max")]
-    shares.append(
-        [*_words(groups / "cpu/cpu.cfs_quota_us"), *_words(groups / "cpu/cpu.cfs_period_us")]
-    )
+    shares = [_words(group / "cpu.max") for group in group_folders("", root)]  # version 2
+    shares += [
+        [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
+        for group in group_folders("cpu", root)  # version 1
+    ]
     for words in shares:  # microseconds of processor time, and the period; "max" or -1 if unlimited
         if len(words) == 2 and all(word.isdigit() for word in words) and int(words[1]):
             found = min(found, max(1, -(-int(words[0]) // int(words[1]))))
