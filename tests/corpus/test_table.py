@@ -304,3 +304,20 @@ def test_an_object_that_stands_for_none_is_refused(column, value):
     assert str(caught.value) == (
         f"argument '{column}': got {value}, allowed: -1 for none, or an id below 4294967295"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "subject,relation,object\n0,0,1\n1,0,2\n",
+        "0,0,1\n1,0,2\n",
+        "0 0 1 None None\n1 0 2 None None\n",
+        "Anna\tborn in\tRome\nBob\tborn in\tOslo\n",
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path, text):
+    plain = read_table(write(tmp_path / "plain.csv", text))
+    marked = read_table(write(tmp_path / "marked.csv", "\ufeff" + text))
+    assert marked.frame.equals(plain.frame)
+    assert marked.names.keys() == plain.names.keys()
+    assert all(marked.names[kind].equals(own) for kind, own in plain.names.items())

@@ -218,7 +218,8 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
     try:
         if head.startswith(b"PAR1"):
             return _number(read_parquet(path), fspath(table), correlated)
-        first = head.decode("utf-8", errors="ignore").partition("\n")[0].strip()
+        # Excel puts a mark before the first byte, which polars skips.
+        first = head.decode("utf-8-sig", errors="ignore").partition("\n")[0].strip()
         _check_text(head, table)
         if not first:
             raise ArgumentError(
