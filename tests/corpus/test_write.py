@@ -204,6 +204,24 @@ def test_another_corpus_is_replaced_by_force_alone(tmp_path, corpus, world, cont
     np.testing.assert_array_equal(tokens_on_disk(out), corpus.tokens(0, corpus.num_documents))
 
 
+@pytest.mark.parametrize("damage", ["", "{}", '{"format_version": 3,'])
+def test_a_corpus_with_a_damaged_manifest_is_replaced_by_force(tmp_path, corpus, contents, damage):
+    out = tmp_path / "corpus"
+    corpus.write(out, probes=0)
+    hashes = contents(out)
+    (out / "manifest.json").write_text(damage)
+    with pytest.raises(CorpusError, match=r"manifest\.json"):
+        corpus.write(out, probes=0)
+    corpus.write(out, probes=0, force=True)
+    assert contents(out) == hashes
+    # Others have files of this name, too.
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/manifest.json").write_text(damage)
+    with pytest.raises(CorpusError, match=r"manifest\.json"):
+        corpus.write(tmp_path / "theirs", force=True)
+    assert (tmp_path / "theirs/manifest.json").read_text() == damage
+
+
 def test_a_directory_of_something_else_is_never_touched(tmp_path, corpus):
     (tmp_path / "thesis.txt").write_text("mine")
     for force in (False, True):

@@ -330,14 +330,15 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
             there = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
             mine = there <= {"spec.toml", "tokens"} and not any((out / "tokens").iterdir())
             return mine and bool(read_source(out / "spec.toml"))
+        if spec_hash_of(out) is None:
+            # A damaged manifest, or somebody else's, which has no spec of ours beside it.
+            return foreign(out, CORPUS) is None and bool(read_source(out / "spec.toml"))
     except (OSError, ValueError):
         return False
-    there = spec_hash_of(out)
-    if there is not None and (other := foreign(out, CORPUS)):
+    if (other := foreign(out, CORPUS)) is not None:
         raise ArgumentError("out", held(out, other), "another directory")
     # A stopped corpus that was itself replacing another one is resumed.
-    resumes = there == corpus.spec_hash and succeeds(out, CORPUS)
-    return there is not None and not resumes
+    return not (spec_hash_of(out) == corpus.spec_hash and succeeds(out, CORPUS))
 
 
 def check_written(part: tuple[int, int], probes: int | Literal["all"]) -> None:
