@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from behemoth import Corpus, Grammar, train_tokenizer
+from behemoth import Corpus, Grammar, load, train_tokenizer
 from behemoth.train import train
 from behemoth.train.model_source import WEIGHTS
 
@@ -62,3 +62,16 @@ def test_generation_has_the_special_tokens_that_the_tokenizer_names(foreign, con
         found = json.loads((out / "generation_config.json").read_text())
         del found["transformers_version"]
         assert found == {"eos_token_id": foreign.end_of_document, **wanted}
+
+
+def test_checkpoints_of_a_run_that_was_stopped_are_read(foreign, config, tmp_path):
+    def stop(moment):
+        if moment.done >= 3:
+            raise KeyError
+
+    own = config(checkpoint_history=3)
+    with pytest.raises(KeyError):
+        train(foreign, out=tmp_path / "run", config=own, progress=stop)
+    checkpoint = min((tmp_path / "run/checkpoints").glob("step-*"))
+    found = load(checkpoint)
+    assert found.corpus.spec_hash == foreign.spec_hash

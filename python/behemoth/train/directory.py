@@ -138,7 +138,10 @@ class RunDirectory:
             write_bytes(self.path / GRAMMAR_FILE, corpus.grammar.source.encode())
         if corpus.background is not None:
             write_bytes(self.path / BACKGROUND_FILE, corpus.background.note)
-            self.write_tokenizer(corpus)  # reading the corpus needs it
+        text = corpus.text_settings
+        # Reading the corpus needs the tokenizer, before the run is finished too.
+        if corpus.background is not None or (text is not None and text.tokenizer is not None):
+            self.write_tokenizer(corpus)
         record.write(self.path)
 
     def update(self, status: str, result: TrainResult | None = None) -> None:
