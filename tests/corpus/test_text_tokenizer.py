@@ -215,6 +215,12 @@ def test_what_holds_no_tokenizer_is_refused(tmp_path, places):
     assert "files that are JSON" in refused(tmp_path)
     (tmp_path / "tokenizer.json").write_text('{"added_tokens": []}')
     assert "has no end-of-document token" in refused(tmp_path)
+    for config in ("[]", "3"):
+        (tmp_path / "tokenizer_config.json").write_text(config)
+        assert "files that are JSON" in refused(tmp_path)
+    for config in ('{"eos_token": 5}', '{"eos_token": {"content": 5}}'):
+        (tmp_path / "tokenizer_config.json").write_text(config)
+        assert "has the eos_token 5, allowed: the text of a token" in refused(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
     assert "that cannot be read" in refused(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((places["BPE"] / "tokenizer.json").read_bytes())

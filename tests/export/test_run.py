@@ -10,7 +10,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from behemoth import ArgumentError, Corpus, CorpusError, World
-from behemoth.export import FORMATS, export, get_format
+from behemoth.export import FORMATS, export, get_format, inspect_export
 from behemoth.export.inspection import verify_export
 from behemoth.export.source import Source
 from behemoth.support.digests import unchecked
@@ -82,6 +82,12 @@ def test_the_format_is_given_by_name(directory, tmp_path, monkeypatch, order):
     with pytest.raises(TypeError, match="positional"):
         export(directory, *order)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_a_block_length_of_numpy_is_a_number(directory, tmp_path):
+    done = export(directory, tmp_path / "out", to="litdata", block_length=np.int64(64))
+    assert type(done.block_length) is int
+    assert inspect_export(tmp_path / "out").block_length == 64
 
 
 def test_a_block_length_is_for_formats_of_blocks(directory, tmp_path):

@@ -493,7 +493,7 @@ class Corpus:
         """Return whether each of documents start..stop states facts, as bool[stop - start]."""
         from .documents import says_facts
 
-        return says_facts(self, start, stop)
+        return says_facts(self, integral("start", start), integral("stop", stop))
 
     def spans(self, start: int, stop: int) -> pl.DataFrame:
         """Return the mentions of subjects and objects in documents start..stop, with a grammar.
@@ -507,7 +507,7 @@ class Corpus:
         """
         from .entries import span_frame
 
-        return span_frame(self._native.spans(start, stop))
+        return span_frame(self._native.spans(integral("start", start), integral("stop", stop)))
 
     def sentences(self, start: int, stop: int) -> pl.DataFrame:
         """Return every sentence of documents start..stop (`stop` excluded), as it is written.
@@ -536,7 +536,8 @@ class Corpus:
         -------
         list of arrays in the corpus dtype, each with its end of document
         """
-        return [tokens.astype(self.dtype) for tokens in self._native.filler_documents(start, stop)]
+        found = self._native.filler_documents(integral("start", start), integral("stop", stop))
+        return [tokens.astype(self.dtype) for tokens in found]
 
     def exposures(self, facts: ArrayLike | None = None) -> NDArray[np.uint64]:
         """Return the number of times each fact is written.

@@ -206,9 +206,12 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
         whole = json.loads(files[TOKENIZER_FILE])
         config = json.loads(files.get("tokenizer_config.json", b"{}"))
         added = [token["content"] for token in whole.get("added_tokens", [])]
+        end = _special(config, "eos_token")
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ArgumentError("tokenizer", fspath(place), "files that are JSON") from None
-    end = _special(config, "eos_token")
+    if not isinstance(end, str | None):
+        got = f"{fspath(place)}, whose tokenizer_config.json has the eos_token {end!r}"
+        raise ArgumentError("tokenizer", got, "the text of a token")
     usual = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "[SEP]")
     end = end or next((token for token in usual if token in added), None)
     if end is None:

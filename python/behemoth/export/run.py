@@ -308,9 +308,10 @@ def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
         raise _no_blocks(made.name, given)
     # With a block longer than the corpus, no block would be complete.
     most = min(tokens or 1 << 31, (1 << 31) - 1)
-    if not 0 < whole_number("block_length", given) <= most:
+    length = whole_number("block_length", given)
+    if not 0 < length <= most:
         raise ArgumentError("block_length", given, f"1 to {most}")
-    return given
+    return length
 
 
 def _no_blocks(name: str, given: int) -> ArgumentError:
