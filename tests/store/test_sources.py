@@ -175,6 +175,22 @@ def test_the_copy_follows_what_is_there(url, tmp_path):
     assert bh.load(url).spec_hash == other.spec_hash
 
 
+def test_a_copy_loses_what_the_store_has_lost(trained, tmp_path, cache):
+    kept = shutil.copytree(trained, tmp_path / "run")
+    TraceRecord("ab", 7, 10, 3.0, 1, 0, (TracedSite("subject", 0, 0.4, 0.3, 0.5),)).write(kept)
+    (kept / "checkpoints/step-00000001").mkdir(parents=True)
+    (kept / "checkpoints/step-00000001/notes").write_text("")
+    url = (tmp_path / "store").as_uri()
+    bh.push(kept, url)
+    place = bh.load(url).directory
+    assert (place / "trace.json").is_file() and (place / "checkpoints").is_dir()
+    (kept / "trace.json").unlink()
+    shutil.rmtree(kept / "checkpoints")
+    bh.push(kept, url)
+    assert bh.load(url).directory == place
+    assert not (place / "trace.json").exists() and not (place / "checkpoints").exists()
+
+
 @pytest.fixture
 def two(tmp_path):
     """A corpus in a store, and another one of the same sizes."""

@@ -16,10 +16,16 @@ from pathlib import Path
 
 from behemoth._gen import digest
 from behemoth.support.digests import COPY, Checked
-from behemoth.support.files import remove_folder, sweep_folder, write_bytes
+from behemoth.support.files import (
+    remove_empty_parents,
+    remove_folder,
+    sweep_folder,
+    write_bytes,
+)
 from behemoth.support.locks import lock, lock_descriptor, lock_folder
 from behemoth.support.progress import ProgressLike
 
+from .files import files_of
 from .ledger import Ledger
 from .place import Place
 from .pull import bring, look, source_of
@@ -88,8 +94,14 @@ def _make_ready(argument: str, url: str, target: Path) -> None:
 
 
 def _complete(place: Place, ledger: Ledger, target: Path, progress: ProgressLike) -> None:
-    """Check a copy against its digests, fetch missing files, and stamp it; call under its lock."""
+    """Make a copy equal to the store, checked against its digests; call under its lock.
+
+    Its other files are removed: readers take what stands beside a record for the store's.
+    """
     bring(place, ledger, target, progress)
+    for name in set(files_of(target, ledger.record)) - set(ledger.files):
+        (target / name).unlink()
+        remove_empty_parents(target, Path(name))
     write_bytes(target / COPY, digest(ledger.to_bytes()).encode())
 
 
