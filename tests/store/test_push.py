@@ -12,9 +12,13 @@ import pytest
 
 import behemoth as bh
 from behemoth.store import ledger as ledgers, place as places
+from behemoth.store.files import in_order
 from behemoth.store.multipart import _begun, part_bytes
-from behemoth.support.digests import digests, unchecked
+from behemoth.store.recorded import recorded
+from behemoth.support.digests import digests, sealed, unchecked
+from behemoth.support.files import as_json
 from behemoth.train.run import read_record
+from behemoth.verification import _KINDS
 
 URLS = {"s3": "s3://corpora/mine", "memory": "memory://mine-{}", "file": "file://{}/store"}
 ANYWHERE = pytest.mark.parametrize("url", URLS, indirect=True)
@@ -171,6 +175,23 @@ def test_a_damaged_plan_or_export_is_not_sent(corpus, directory, url, tmp_path):
         file.write_bytes(bytes(data))
         with pytest.raises(bh.CorpusError, match=f"{file.name} is damaged"):
             bh.push(place, f"{url}-{place.name}")
+
+
+@pytest.mark.parametrize("record", sorted({*_KINDS} - {"gates.json", "plan.toml"}))
+def test_the_digests_in_every_record_are_looked_at_before_it_is_sent(record, tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "rows.parquet").write_bytes(b"rows")
+    wanted = digests(inner, ["rows.parquet"])
+    (inner / record).write_bytes(as_json(sealed({"files": wanted})))
+    found = recorded(tmp_path, [f"inner/{record}"])
+    assert found == {"inner/rows.parquet": wanted["rows.parquet"]}
+    names = [f"inner/{record}", "inner/rows.parquet", "study.json"]
+    assert in_order(names, "study.json") == [[names[1]], [names[0]], [names[2]]]
+    data = (inner / record).read_bytes()
+    (inner / record).write_bytes(data.replace(b"rows", b"rowz"))
+    with pytest.raises(bh.CorpusError, match=f"{record} is damaged"):
+        recorded(tmp_path, [f"inner/{record}"])
 
 
 def test_the_record_is_sent_last(directory, s3, monkeypatch):

@@ -18,6 +18,7 @@ from behemoth.support.checks import as_found
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import unless_gone
+from behemoth.support.kinds import KINDS
 from behemoth.support.replacement import RECORDS, UNFINISHED
 
 from .studies import UNITS
@@ -28,7 +29,7 @@ DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, an expo
 STUDY = "study.json"
 _GATES = "gates.json"  # record of report pages; no command reads them from a store
 _UNIT_RECORDS = ("model.json", "trial.json")
-_INNER_RECORDS = (*RECORDS, "delta.json", "state.json")
+_INNER_RECORDS = (*KINDS, "state.json")
 
 
 def record_of(directory: Path) -> str:

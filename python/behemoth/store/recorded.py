@@ -28,10 +28,9 @@ from behemoth.support.toml import read_toml
 __all__ = ["recorded"]
 
 _MANIFEST, _SUMS, _PLAN = "manifest.json", "sums.json", "plan.toml"
-_DIRECTORIES = ("delta.json", "edit.json", "export.json", "run.json", "study.json", "trace.json",
-                "zoo.json")  # fmt: skip
+_GATES = "gates.json"  # no command reads gates from a store
 _SEALED = {
-    **{name: KINDS[name] for name in _DIRECTORIES},
+    **{name: kind for name, kind in KINDS.items() if name.endswith(".json") and name != _GATES},
     "model.json": "a model", "state.json": "a checkpoint", "trial.json": "a trial",
     _SUMS: "a directory",
 }  # fmt: skip
