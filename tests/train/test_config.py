@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import fields, replace
 
@@ -167,3 +168,17 @@ def test_a_size_beside_a_configuration_is_refused_by_what_was_given():
     architecture = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2}
     with pytest.raises(ArgumentError, match="'model': got nano, allowed: none with a configurat"):
         default_config("nano", architecture=architecture)
+
+
+def test_a_configuration_is_held_as_its_record_holds_it():
+    architecture = {**NEOX, "id2label": {0: "a"}, "shape": (1, 2)}
+    held = default_config(architecture=architecture).architecture
+    assert held == json.loads(json.dumps(held)) == {**NEOX, "id2label": {"0": "a"}, "shape": [1, 2]}
+
+
+@pytest.mark.parametrize("given", ["config.json", [1], object(), {**NEOX, "dtype": object()}])
+def test_what_is_no_configuration_is_refused(given):
+    with pytest.raises(ArgumentError, match=r"'architecture': got .*, allowed: the content of a"):
+        default_config(architecture=given)
+    with pytest.raises(ArgumentError, match=r"'architecture': got .*, allowed: the content of a"):
+        TrainConfig(architecture=given)

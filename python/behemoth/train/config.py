@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from math import gcd, isfinite
@@ -178,6 +179,8 @@ class TrainConfig:
             raise ArgumentError(
                 "architecture", None, "that of the model to start from (default_config)"
             )
+        if self.architecture is not None:
+            object.__setattr__(self, "architecture", _plain(self.architecture))
         if self.architecture is None:
             find_size(self.model)
         elif self.model != self.size.family:
@@ -330,6 +333,17 @@ def _number(name: str, value: object) -> float:
     raise ArgumentError(name, value, f"a number {'above' if above_low else 'from'} {low:g}{end}")
 
 
+def _plain(architecture: object) -> dict[str, Any]:
+    """Return a configuration as its record holds it, with lists, and texts as keys."""
+    try:
+        if isinstance(architecture, Mapping):
+            return json.loads(json.dumps(dict(architecture)))
+    except (TypeError, ValueError, RecursionError):
+        pass
+    allowed = "the content of a config.json, such as config.to_dict()"
+    raise ArgumentError("architecture", architecture, allowed)
+
+
 _READ: Mapping[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(_LEAST, _whole), **dict.fromkeys(_RANGES, _number),
     **dict.fromkeys(_FLAGS, flag),
@@ -396,7 +410,8 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
     check_keys(settings, [field.name for field in fields(TrainConfig)], meant=_MEANT)
     if (start := settings.get("start")) is not None:
         settings = {**_GOING_ON, **settings, **_started(start, settings)}
-    if (config := settings.get("architecture")) is not None:
+    if settings.get("architecture") is not None:
+        config = _plain(settings["architecture"])
         if model is not None:
             what = "a configuration" if start is None else "a model to start from"
             raise ArgumentError("model", model, f"none with {what}, which has its own size")
