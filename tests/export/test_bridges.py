@@ -277,6 +277,22 @@ def test_tofu_has_no_paraphrase_where_there_is_one_wording(tmp_path):
     assert rows and all("paraphrased_question" not in row for row in rows)
 
 
+@pytest.mark.parametrize("probed", [0, 2])
+def test_tofu_of_sentences_of_edits_that_are_not_probed(tmp_path, probed):
+    corpus = _text()
+    corpus.write(tmp_path / "c", probes=0)
+    plan = bh.plan(corpus, edits=4, edit_sentences=1, probed=probed, repeats=3, probes=2)
+    export(tmp_path / "c", tmp_path / "out", to="tofu", plan=plan)
+    rows = lines(next((tmp_path / "out").glob("forget*_perturbed.json")))
+    edits = plan.edits.iter_rows(named=True)
+    for row, edit in zip(rows, edits, strict=True):
+        count = corpus.world.relation_table[edit["relation"]]["objects"]
+        objects = corpus.grammar.objects(edit["relation"], range(count))
+        assert len(row["perturbed_answer"]) == 5
+        assert set(row["perturbed_answer"]) <= set(objects)
+        assert row["answer"] not in row["perturbed_answer"]
+
+
 @plain
 def test_tofu_is_read_as_tofu_is(exported, planned, tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")

@@ -17,7 +17,8 @@ import polars as pl
 
 from behemoth.corpus.asking import sentences_with
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.templates import EDIT
+from behemoth.corpus.templates import EDIT, TEXT
+from behemoth.corpus.wordings import usable_wordings
 from behemoth.edit.locate.sites import Places
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
@@ -161,7 +162,8 @@ class Planned:
         """Yield, for each row, the answers for objects of its relation in the row's wording.
 
         The old object comes first, then the following ones by number, wrapping around after the
-        last. Sentences of edits, which no corpus has, take the wording of the edit's first probe.
+        last. Sentences of edits, which no corpus has, take the wording of the edit's first probe,
+        or the first that can be a prompt if the edit has none.
 
         Parameters
         ----------
@@ -176,21 +178,23 @@ class Planned:
         asked = self.probes.filter(pl.col("group") == "edited").select(
             "fact", "template", "wording"
         )
-        asked_in = {fact: wording for fact, *wording in asked.reverse().iter_rows()}
+        asked_in = {fact: number[tuple(own)] for fact, *own in asked.reverse().iter_rows()}
         facts = frame["fact"].to_numpy()
         about = self.corpus.world.arrays_of(facts)
         counts = np.array([row["objects"] for row in self.corpus.world.relation_table], np.int64)
         rows = zip(
-            facts, counts[about.relation], about.object, frame["template"], frame["wording"],
-            strict=True,
-        )  # fmt: skip
-        for fact, count, first, template, wording in rows:
+            facts, about.relation, about.object, frame["template"], frame["wording"], strict=True
+        )
+        for fact, relation, first, template, wording in rows:
+            count = int(counts[relation])
+            if template == EDIT.name and fact not in asked_in:
+                asked_in[fact] = self._first_wording(relation)
             objects = (int(first) + np.arange(min(count, most))) % count
             found = sentences_with(
                 self.corpus,
                 np.full(len(objects), fact, np.uint64),
                 objects.astype(np.uint32),
-                number[(template, wording) if template != EDIT.name else tuple(asked_in[fact])],
+                asked_in[fact] if template == EDIT.name else number[template, wording],
             )
             prompts, answers = (
                 np.split(flat, ends[:-1].astype(np.int64))
@@ -201,6 +205,15 @@ class Planned:
             )
             pairs = zip(prompts, answers, strict=True)
             yield [self.said(prompt.tolist(), own.tolist())[1][0] or "" for prompt, own in pairs]
+
+    def _first_wording(self, relation: int) -> int:
+        """Return the index of the first wording of a relation that can be a prompt."""
+        return next(
+            row["wording_index"]
+            for held_out in (False, True)
+            for facts in TEXT
+            for row in usable_wordings(self.corpus, relation, facts.name, held_out=held_out)
+        )
 
     def check_text(self, to: str) -> None:
         """Refuse a plan that has no prompts with a slot for the subject, followed by an answer.
