@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from behemoth import Corpus, World
+from behemoth import Corpus, World, train_tokenizer
+from behemoth.corpus.text_tokenizer import read_tokenizer
 
 KEYS = {
     "out",
@@ -186,6 +187,23 @@ def test_a_spec_is_taken_and_options_override_it(run, tmp_path, rich_corpus):
     assert other["world"]["seed"] == 77
     assert other["world"]["relations"] == rich_corpus.spec["world"]["relations"]
     assert other["corpus"]["exposures"] == {"kind": "constant", "exposures": 2}
+
+
+def test_a_spec_with_a_grammar_takes_facts_and_another_tokenizer(run, tmp_path):
+    for name, size in (("a", 400), ("b", 500)):
+        train_tokenizer("bios-en", tmp_path / name, vocabulary=size, documents=50)
+    spec = tmp_path / "spec.toml"
+    spec.write_text('grammar = { name = "bios-en", tokenizer = "a" }\n')
+    first = ("gen", "--spec", spec, "--facts", 60, "--probes", 0, "--out", tmp_path / "c")
+    run(*first, "--json").json()
+    assert Corpus.open(tmp_path / "c").world.num_subject_facts == 60
+    second = ("gen", "--spec", tmp_path / "c", "--tokenizer", tmp_path / "b", "--probes", 0)
+    run(*second, "--out", tmp_path / "d", "--json").json()
+    made = Corpus.open(tmp_path / "d")
+    assert made.text_settings.tokenizer.digest == read_tokenizer(tmp_path / "b").digest
+    assert made.world.spec_hash == Corpus.open(tmp_path / "c").world.spec_hash
+    run(*second, "--facts", 120, "--out", tmp_path / "e", "--json").json()
+    assert Corpus.open(tmp_path / "e").world.num_subject_facts == 120
 
 
 def test_facts_beside_a_spec_keep_its_relations(run, tmp_path):

@@ -80,7 +80,7 @@ def gen(given: dict[str, Any], json: bool) -> None:
     out: str | None = given.get("out")
     dry = given.get("dry_run", False)
     source = read_source(given["spec"]) if "spec" in given else Source()
-    changes = spec_changes(given, source.world)
+    changes = spec_changes(given, source)
     written = {row.key: given[row.key] for row in _WRITTEN if row.key in given}
     if "part" in written and written.get("engine") == "ray":
         index, count = written["part"]

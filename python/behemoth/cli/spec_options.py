@@ -9,28 +9,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from behemoth.corpus.spec import OBJECTS, RELATIONS, SUBJECTS, split_facts
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
 from .options import Option, Reader
+
+if TYPE_CHECKING:
+    from behemoth.corpus.source import Source
 
 __all__ = ["SPEC_OPTIONS", "grammars", "spec_changes"]
 
 Keys = dict[str, Any]
 
 
-def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Keys, Keys]:
+def spec_changes(given: Mapping[str, Any], base: Source) -> tuple[Keys, Keys]:
     """Return the keys of a world and those of a corpus that the options set.
 
     Parameters
     ----------
     given : mapping
         Values of options by their keys; other options are ignored.
-    base : mapping
-        The ``[world]`` table to change.
+    base : Source
+        The specs to change.
 
     Raises
     ------
@@ -45,28 +49,23 @@ def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Key
         if option in named - {"facts"}:
             keys |= given[option]
     if "facts" in given:
-        relations = keys.get("world.relations", base.get("relations"))
-        if relations is None and "corpus.grammar" in keys:
-            relations = _relations_of(keys["corpus.grammar"])
-        keys |= _split_facts(given["facts"], relations)
+        parts = ("world.relations",), ("corpus.grammar", "corpus.tokenizer")
+        world, corpus = (
+            {key.partition(".")[2]: keys[key] for key in part if key in keys} for part in parts
+        )
+        keys |= _split_facts(given["facts"], base.changed(world, corpus).relations)
     world, corpus = (
         {key.removeprefix(start): value for key, value in keys.items() if key.startswith(start)}
         for start in ("world.", "corpus.")
     )
     sized = [key for key in world if key != "seed"]
-    if sized and "table" in base:
+    if sized and "table" in base.world:
         raise ArgumentError(
             f"--{'facts' if 'facts' in given else sized[0]}",
             "a value beside a table of facts",
             "--seed as the only option on the world",
         )
     return world, corpus
-
-
-def _relations_of(grammar: Mapping[str, str]) -> list[Any]:
-    from behemoth.corpus.grammar import Grammar
-
-    return Grammar.named(grammar.get("name") or grammar["file"]).relations
 
 
 def _split_facts(text: str, relations: Any) -> Keys:
@@ -114,7 +113,7 @@ def grammars() -> tuple[str, ...]:
 
 
 def _path(name: str, text: str) -> str:
-    return str(Path(text).absolute())
+    return str(path_of(name, text).absolute())
 
 
 _DOCUMENTS: dict[str, Reader] = {

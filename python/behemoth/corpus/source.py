@@ -84,13 +84,18 @@ class Source:
                 raise ArgumentError(
                     "tokenizer", tokenizer, "only with a grammar, whose text it encodes"
                 )
-            changed["grammar"] = {**_told(changed["grammar"]), "tokenizer": tokenizer}
+            told = _told(changed["grammar"])
+            if "digest" in told:  # of a corpus, whose tokenizer is a digest and not a path
+                stored = ((self.directory or Path()) / GRAMMAR_FILE).is_file()
+                told = {"file": GRAMMAR_FILE} if stored else {"name": told.get("name", "")}
+            changed["grammar"] = {**told, "tokenizer": tokenizer}
         if (tokens := changed.pop("background_tokens", None)) is not None:
             told = changed.get("background")
             if told is None:
                 raise ArgumentError("background_tokens", tokens, "only with a background")
             told = {"path": told} if isinstance(told, str) else told
-            changed["background"] = {**told, "tokens": tokens}
+            if isinstance(told, Mapping):  # else it is refused where it is read
+                changed["background"] = {**told, "tokens": tokens}
         others = {("world", key) for key in world} | {("corpus", key) for key in corpus}
         return replace(
             self,
@@ -99,6 +104,15 @@ class Source:
             manifest=None,  # it describes another corpus now
             told=self.told - others,
         )
+
+    @property
+    def relations(self) -> int | list[Any] | None:
+        """The relations of the spec, or else of its grammar; None if there is neither."""
+        told = self.world.get("relations")
+        if told is None and self.corpus.get("grammar") is not None:
+            text = self._read_text()
+            return None if text is None else text.grammar.relations
+        return told
 
     def going_on(self, directory: Path | str) -> Source:
         """Return the same source in the format version of an existing corpus, complete or not.
