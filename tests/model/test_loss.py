@@ -118,6 +118,13 @@ def test_documents_become_rows_and_come_back():
     assert torch.equal(laid[rows.places], tokens)
 
 
+def test_documents_are_one_group_where_that_is_wanted_and_little_is_padding():
+    alike = torch.tensor([[0, 1, 2, 0, 1, 2, 3, 0, 1]])
+    assert Rows.of(alike, grouped=False).shapes == ((3, 4),)
+    uneven = torch.cat([torch.zeros(9, dtype=torch.int64), torch.arange(20)])[None]
+    assert Rows.of(uneven, grouped=False).shapes == Rows.of(uneven).shapes == ((9, 1), (1, 20))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_rows_are_documents_of_similar_lengths_with_little_padding(seed):
     generator = torch.Generator().manual_seed(seed)

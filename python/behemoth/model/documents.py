@@ -16,6 +16,7 @@ from torch import Tensor
 
 _SHORTEST = 2 / 3  # length of a document, as a share of the longest of its group, at least
 _NEGLIGIBLE = 1 / 8  # padding per token of a batch for which no further group is made
+_MOST = 2  # places per token of a batch for which a single group is made, if few are wanted
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ class Rows:
         positions : int64[B, T] tensor
             Position of each token in its document; each block begins with 0.
         grouped : bool
-            If false, there is a single group.
+            If false, there is a single group, unless more than half of it would be padding.
         """
         flat = positions.flatten()
         starts = flat == 0
         begins = starts.nonzero()[:, 0]
         lengths, order = torch.diff(begins, append=begins.new_tensor([len(flat)])).sort(stable=True)
-        shapes = _shapes(lengths.tolist()) if grouped else ((len(lengths), int(lengths[-1])),)
+        shapes = ((len(lengths), int(lengths[-1])),)
+        if grouped or len(lengths) * shapes[0][1] > _MOST * len(flat):
+            shapes = _shapes(lengths.tolist())
         size = torch.tensor([length for count, length in shapes for _ in range(count)])
         first = torch.empty_like(begins)
         first[order] = (size.cumsum(0) - size).to(first.device)
