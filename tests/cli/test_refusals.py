@@ -70,6 +70,7 @@ FILES = {
     "nosubject.csv": "subject,relation\n1,1\n,0\n",
     "nothing.csv": "",
     "spec.toml": "[world]\nsubjects = 5\n",
+    "background.toml": "[corpus]\nbackground = 3\n",
     "study.toml": STUDY,
     "study-method.toml": STUDY.replace('"lora"', '"lorra"'),
     "study-setting.toml": STUDY.replace("steps = 3 ", "stesp = 3 "),

@@ -31,6 +31,7 @@ import numpy as np
 
 from behemoth import _gen
 from behemoth.corpus.manifest import MANIFEST, read_manifest
+from behemoth.support.checks import path_of
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
@@ -156,7 +157,8 @@ def background_of(
         if tokens is not None:
             raise ArgumentError("background_tokens", tokens, "only with a background")
         return None, None
-    path = background.path if isinstance(background, Background) else Path(background)
+    given = isinstance(background, Background)
+    path = background.path if given else path_of("background", background)
     return Background(found(path), end, vocabulary), {"tokens": tokens}
 
 
@@ -195,7 +197,7 @@ def read_background(
     for key, value in told.items():
         if key not in known:
             raise ArgumentError.unknown(("background", key), key, known)
-        if key == "path" and not isinstance(value, str):
+        if key == "path" and (not isinstance(value, str) or not value):
             raise ArgumentError(("background", key), toml_text(value), "a path")
     path, noted = told.get("path"), beside / BACKGROUND_FILE
     if path is None and noted.is_file():
