@@ -5,6 +5,7 @@ import pytest
 
 from behemoth import ArgumentError
 from behemoth.study.file.spec import Study, read_study
+from behemoth.study.trial.laboratory import compile_unit
 from behemoth.support.toml import read_toml
 
 
@@ -49,6 +50,41 @@ def test_edits_of_twins_are_chosen_in_the_first_world(tiny):
     plans = {trial.rotation: trial.plan for trial in Study.parse(tiny).expand().trials}
     assert plans[0].chosen_in is None
     assert plans[1].chosen_in.corpus["exposures"] == "latin:1,8"
+
+
+def test_the_twin_of_a_rule_lacks_the_facts_that_are_edited_in_its_own_corpus():
+    """A rule leaves out facts that are never written, which are others after a rotation."""
+    found = Study.parse(RULE).expand()
+    for trial in found.trials:
+        edits = compile_unit(trial.plan, found.models[trial.model].corpus.make()).edits
+        replaced = found.models[trial.twin].corpus.replaced
+        assert sorted(edits["fact"]) == sorted(fact for fact, _ in replaced)
+
+
+RULE = """
+name = "rule"
+[world]
+subjects = 30
+relations = 3
+objects = 5
+[corpus]
+exposures = "latin:0,2,4"
+[train]
+model = "pico"
+steps = 2
+[plan]
+kind = "refusal"
+relation = 0
+fraction = 1.0
+repeats = 2
+[[method]]
+name = "npo"
+[measure]
+suite = "unlearning"
+twin = true
+[grid]
+"corpus.rotation" = [0, 1]
+"""
 
 
 def test_a_whole_turn_is_the_same_trial(tiny):

@@ -210,7 +210,7 @@ class _Point:
             with within("plan"):
                 request = _request({**self.tables["plan"], **choice.plan}, choice)
                 _check_facts(self._facts_of, request)
-            if request.count is None:  # the facts of a rule are not chosen by exposures
+            if request.count is None:  # a rule edits all facts of its share that its corpus states
                 plan = PlanUnit.of(self.corpus, request)
             else:
                 moved = self.swap > 0
@@ -237,7 +237,7 @@ class _Point:
 
     @property
     def _origin(self) -> Corpus:
-        """The corpus in which edits are chosen: without rotation and swaps."""
+        """The corpus in which edits of a number are chosen: without rotation and swaps."""
         return self.corpus if self.first is None else self.first
 
     @cached_property
@@ -247,8 +247,9 @@ class _Point:
 
     def _chosen(self, plan: PlanUnit) -> Edits:
         """Return the edits of a plan, those of facts whose exposures did not move included."""
+        there = self.corpus if plan.chosen_in is None else self._origin
         with within("plan"):
-            return choose_edits(self._origin, Structure(self._origin.world), plan.request, None)
+            return choose_edits(there, Structure(there.world), plan.request, None)
 
     def _without(self, plan: PlanUnit) -> ModelUnit:
         """Return the twin: a model of the corpus that always had the outcome of a plan's edits."""
