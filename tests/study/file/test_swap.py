@@ -131,6 +131,25 @@ def test_only_what_moved_is_edited():
     assert (both["exposures"] + both["exposures_right"] == 9).all()
 
 
+@pytest.mark.parametrize("name", ["swap", "rotation"])
+def test_correlated_facts_keep_their_edits_in_a_twin(name):
+    text = SQUARE.replace("relations = 2\nobjects = 5", CORRELATED).replace("swap", name)
+    text = text.replace("edits = 4", "edits = 4\nrelation = 1\ncorrelated_only = true")
+    found = Study.parse(text.replace("[0, 4]", "[0, 1]")).expand()
+    own, moved = (
+        set(compile_unit(trial.plan, found.models[trial.model].corpus.make()).edits["fact"])
+        for trial in found.trials
+    )
+    assert len(own) == 8 and len(moved) == (8 if name == "rotation" else 1) and moved <= own
+
+
+CORRELATED = """
+relations = 2
+objects = 5
+correlated = { strength = 0.9 }
+"""
+
+
 def test_a_study_has_swaps():
     found = Study.parse(SQUARE).expand()
     straight, swapped = found.trials

@@ -323,9 +323,10 @@ def compile_unit(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     if unit.moved:
         facts = edits.facts.fact
         table = table.filter(first_corpus.exposures(facts) != corpus.exposures(facts))
-    request = replace(
-        unit.request, edits=None, exposures=None, most_frequent=None, least_frequent=None
-    )
+    request = replace(  # without what chose the facts, which the table names
+        unit.request, edits=None, exposures=None, most_frequent=None, least_frequent=None,
+        correlated_only=False,
+    )  # fmt: skip
     return compile_plan(corpus, request, table=table)
 
 
