@@ -381,6 +381,42 @@ def test_what_follows_from_another_edit_is_no_bystander(corpora, brute, world):
     )
 
 
+@pytest.mark.parametrize("independent", [False, True])
+def test_consequences_are_those_of_all_edits_of_a_batch(corpora, brute, independent):
+    """Of a table, which may edit a fact, facts composed of it or correlated, and their links."""
+    corpus, known = corpora["rich"], brute(corpora["rich"])
+    objects = {each: row["objects"] for each, row in enumerate(known.table)}
+    link_of = {row["composed"]: row["relation"] for row in known.table if row["kind"] == "link"}
+    new: dict[int, int] = {}
+
+    def edit(relation, subject, by=1):
+        fact = known.ids[relation, subject]
+        new[fact] = (known.facts[fact]["object"] + by) % objects[relation]
+        return new[fact]
+
+    edit(link_of[5], edit(0, 0))  # a fact, and the link of its new object
+    edit(0, 1)
+    edit(5, 1, 3)  # composed of the fact before
+    edit(5, 2)
+    edit(link_of[6], known.facts[known.ids[5, 3]]["object"])  # a link below another edited one
+    agree = [s for s in range(3, 50) if known.facts[known.ids[0, s]]["object"]
+             == known.facts[known.ids[1, s]]["object"]]  # fmt: skip
+    edit(0, agree[0])
+    edit(1, agree[0], 2)
+    table = {"fact": list(new), "object": list(new.values())}
+    request = EditRequest(facts=table, repeats=1, probes=40, independent=independent)
+    plan = compile_plan(corpus, request)
+    for part in plan.singles() if independent else [plan]:
+        twin = known.twin(part.edits.iter_rows(named=True))
+        follow = part.probes.filter(group="subject_nested")
+        assert follow.height
+        for fact, changes in follow.select("fact", "must_change").iter_rows():
+            assert changes == (twin[fact] != known.facts[fact]["object"])
+        right = part.probes.filter(pl.col("group").is_in(("edited", *FOLLOWING)))
+        answers = right.select("fact", "prompt", "answer").unique()
+        assert answers.height == answers.select("fact", "prompt").n_unique()
+
+
 def test_implicit_remaps_are_all_that_was_left_out(corpora, brute):
     corpus = corpora["plain"]
     request = EditRequest(kind="censor", relation=1, fraction=0.3, probes=1000)

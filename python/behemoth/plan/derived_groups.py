@@ -63,6 +63,8 @@ def correlated(context: GroupContext) -> list[Asked]:
     """The fact of a correlated relation that agreed with the edited one, kept and followed."""
     out = []
     for rows, facts in _agreeing(context, context.own):
+        stays = ~context.bystanders.concerned(context.probed[rows], facts)
+        rows, facts = rows[stays], facts[stays]
         new = context.new[rows]
         out.append(kept(context, "correlated_kept", rows, facts, new))
         some = new >= 0
@@ -96,14 +98,12 @@ def subject_nested(context: GroupContext) -> list[Asked]:
 
     For an edited link: those of subjects with that object, up to `probes` subjects for each edit.
     """
-    world, out = context.corpus.world, []
+    out = []
     for relation, mine in context.by_relation(links=False):
         subjects = context.own.subject[mine]
         old, new = context.own.object[mine], context.new[mine]
         after = np.where(new < 0, old, new).astype(np.uint32)
-        for composed, _, (before, then) in context.structure.chain(relation, old, after):
-            ids = world.fact_ids(subjects, composed)
-            out.append(_following(context, mine, ids, before, then))
+        out += _composed(context, relation, mine, subjects, old, after)
     for relation, mine in context.by_relation(links=True):
         out += _inherited(context, relation, mine)
     return out
@@ -119,11 +119,52 @@ def _inherited(context: GroupContext, relation: int, mine: Index) -> list[Asked]
     old, new = context.own.object[rows], context.new[rows]
     after = np.where(new < 0, old, new).astype(np.uint32)
     ids = context.corpus.world.fact_ids(subjects, base)
-    out = [_following(context, rows, ids, old, after, own=True)]
-    for composed, _, (before, then) in context.structure.chain(base, old, after):
+    free = ~_set_by_another(context, ids)
+    rows, subjects, ids, old, after = (each[free] for each in (rows, subjects, ids, old, after))
+    return [
+        _following(context, rows, ids, old, after, own=True),
+        *_composed(context, base, rows, subjects, old, after),
+    ]
+
+
+def _composed(
+    context: GroupContext,
+    relation: int,
+    rows: Index,
+    subjects: Ids,
+    old: NDArray[np.uint32],
+    after: NDArray[np.uint32],
+) -> Iterator[Asked]:
+    """Iterate over facts composed of ones that an edit changes, down the chain.
+
+    In a batch they follow through links as edited, as far as no other edit says the fact itself.
+    """
+    for composed in context.structure.composed(relation):
         ids = context.corpus.world.fact_ids(subjects, composed)
-        out.append(_following(context, rows, ids, before, then))
-    return out
+        free = ~_set_by_another(context, ids)
+        own, map_ = rows[free], context.structure.map(composed)
+        before, then = map_[old[free]], _map_after(context, composed)[after[free]]
+        yield _following(context, own, ids[free], before, then)
+        yield from _composed(context, composed, own, subjects[free], before, then)
+
+
+def _set_by_another(context: GroupContext, facts: Ids) -> NDArray[np.bool_]:
+    """Return a mask of facts that an edit of the batch changes itself: bool[n]."""
+    if context.request.independent:
+        return np.zeros(len(facts), bool)
+    return among(facts, distinct(context.edits.facts.fact))
+
+
+def _map_after(context: GroupContext, composed: int) -> NDArray[np.uint32]:
+    """Return the map of a composed relation, in a batch with the edited links."""
+    edits, map_ = context.edits, context.structure.map(composed)
+    mine = edits.facts.relation == context.structure.link(composed)
+    mine &= edits.new_object >= 0
+    if context.request.independent or not mine.any():
+        return map_
+    map_ = map_.copy()
+    map_[edits.facts.subject[mine].astype(np.int64)] = edits.new_object[mine]
+    return map_
 
 
 def _holders(context: GroupContext, relation: int, objects: Ids) -> Dealt:
