@@ -1,6 +1,7 @@
 import json
 import runpy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -71,6 +72,22 @@ def test_axes_of_plans_are_those_of_the_compiled_plans(tiny, in_process, tmp_pat
     axes = ["plan.repeats", "train.steps"]
     split = results.edits.join(results.grid, on="trial").group_by("label", *axes).len().collect()
     assert split.height == 8 and set(split["plan.repeats"]) == {2, 3}
+
+
+def test_axes_of_plans_of_twins_are_those_of_the_study(tiny, in_process, tmp_path):
+    """A twin's plan is compiled from a table: its request has neither a number nor exposures."""
+    text = tiny[: tiny.index('[[method]]\nname = "grad_ascent"')].replace(
+        "rank = [1, 4]", "rank = [1]"
+    )
+    in_process(f'{text}[grid]\n"plan.edits" = [1, 2]\n"corpus.rotation" = [0, 1]', tmp_path / "s")
+    results = Results.open(tmp_path / "s")
+    grid = results.grid.collect()
+    assert sorted(grid.select("plan.edits", "corpus.rotation").rows()) == [
+        (1, 0), (1, 1), (2, 0), (2, 1),
+    ]  # fmt: skip
+    assert results.pooled == {"plan.edits": [1, 2]}
+    earlier = Results(results.directory, replace(results.about, requests={}))
+    assert sorted(earlier.grid.collect()["plan.edits"].drop_nulls()) == [1, 2]
 
 
 def test_the_index_is_in_the_order_of_the_study(tmp_path):

@@ -6,7 +6,7 @@ Each type converts itself to plain values and back; `StudyDirectory` reads and w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal, Self
 
@@ -205,6 +205,9 @@ class StudyRecord(_Record):
     methods, points, models : tuple of dict
         `MethodChoice` objects as dicts, the points of the grid, and `ModelUnit` objects as dicts.
     trials : tuple of TrialRow
+    requests : dict of str to dict
+        `EditRequest.to_dict` of each plan by its id: that of a twin is compiled from a table, and
+        its ``plan.toml`` lacks what chose the facts. Empty in records of earlier versions.
     """
 
     name: str
@@ -216,6 +219,7 @@ class StudyRecord(_Record):
     points: tuple[dict[str, Any], ...] = ()
     threads: int = 1
     corpus_version: int = 1
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -255,12 +255,14 @@ class Results:
     def _axes(self) -> dict[str, dict[str, Any]]:
         """Values of the axes of the grid by finished trial."""
         names = list(grid_axes(self.about.points))
-        plans = {trial.plan for trial in self.about.trials} if names else set()
-        heads = {name: read_head(self.directory.plan(name)) or {} for name in plans}
+        requests = dict(self.about.requests)
+        for plan in {trial.plan for trial in self.about.trials} - requests.keys() if names else ():
+            head = read_head(self.directory.plan(plan)) or {}
+            requests[plan] = head.get("request", {})
         models = {model["id"]: model for model in self.about.models}
         done = set(self.done)
         return {
-            row.id: axes_of(names, row, models[row.model], heads[row.plan].get("request", {}))
+            row.id: axes_of(names, row, models[row.model], requests[row.plan])
             for row in (self.about.trials if names else ())
             if row.id in done
         }

@@ -40,6 +40,7 @@ def record_of(
         methods=tuple(choice.among(worlds[choice.label]).to_dict() for choice in study.methods),
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),
+        requests={unit.plan.id: unit.plan.request.to_dict() for unit in expansion.trials},
         trials=(*(unit.row() for unit in expansion.trials), *_foreign(before, expansion)),
     )
 
