@@ -63,3 +63,19 @@ def test_trials_are_counted_by_what_became_of_them(tmp_path):
     assert ("b", "own", 3, "failed", 1) in outcomes(later, own).drop("suite").rows()
     named = pl.DataFrame([("6", "t", "bios-en")], schema=SUITES, orient="row")
     assert outcomes(results, named)["grammar"].to_list()[-1] == "bios-en", "as the suites have it"
+
+
+def test_a_grammar_may_be_a_table(tmp_path):
+    """That of a tokenizer beside it is not taken for a corpus of templates."""
+    named, file = {"name": "bios-en"}, {"file": "mine/own.toml"}
+    models = (
+        {"id": "plain"}, {"id": "lost"},
+        *({"id": name, "corpus": {"corpus": {"grammar": {**given, "tokenizer": "bpe"}}}}
+          for name, given in (("text", named), ("never", named), ("mine", file), ("other", file))),
+    )  # fmt: skip
+    trials = {each["id"]: ("a", each["id"], "few", None) for each in models}
+    results = study_of(tmp_path, trials, {"few": 3}, models)
+    ran = [("plain", "plain", None), ("text", "text", "bios-en"), ("mine", "mine", "called")]
+    found = outcomes(results, pl.DataFrame(ran, schema=SUITES, orient="row"))
+    counts = dict(found.select("grammar", "trials").iter_rows())
+    assert counts == {None: 2, "bios-en": 2, "called": 2}

@@ -43,7 +43,7 @@ def outcomes(results: Results, suites: pl.DataFrame) -> pl.DataFrame:
     worlds = dict(suites.select("model", "grammar").unique("model").iter_rows())
     given = {each["id"]: _grammar(each) for each in results.about.models}
     # A file of a grammar may be called otherwise than the grammar; a finished trial has its name.
-    names = {given[model]: name for model, name in worlds.items() if model in given}
+    names = {given[model]: name for model, name in worlds.items() if given.get(model) is not None}
 
     def world_of(model: str) -> str | None:
         grammar = given.get(model)
@@ -71,6 +71,8 @@ def outcomes(results: Results, suites: pl.DataFrame) -> pl.DataFrame:
 def _grammar(model: Mapping[str, Any]) -> str | None:
     """Return the name or the file of a model's grammar, as its corpus has it."""
     value = model.get("corpus", {}).get("corpus", {}).get("grammar")
+    if isinstance(value, Mapping):  # beside a tokenizer of its own
+        value = value.get("file", value.get("name"))
     return value if isinstance(value, str) else None
 
 
