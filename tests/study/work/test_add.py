@@ -117,6 +117,16 @@ def test_it_stays_when_the_study_is_run_or_merged(copy, study, theirs, in_proces
     assert len(Results.open(tmp_path / "c").done) == 2
 
 
+def test_a_method_of_its_label_is_refused(copy, theirs, in_process):
+    """Tables would take the trials of both for those of one method."""
+    add_model(copy, theirs, name="theirs", **ids(copy))
+    before = (copy / "study.json").read_bytes()
+    own = '[[method]]\nname = "grad_ascent"\nlabel = "theirs"\nsettings = { steps = 1 }\n'
+    with pytest.raises(ArgumentError, match=r"'method': got theirs, allowed: labels other than"):
+        in_process(TEXT + own, copy)
+    assert (copy / "study.json").read_bytes() == before
+
+
 def test_a_model_is_identified_by_its_weights_and_not_by_its_path(copy, theirs, tmp_path):
     first = add_model(copy, theirs, name="theirs", **ids(copy))
     moved = shutil.copytree(theirs, tmp_path / "moved")

@@ -12,6 +12,7 @@ from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
+from behemoth.support.errors import ArgumentError
 
 __all__ = ["record_of"]
 
@@ -23,11 +24,15 @@ def record_of(
 
     Raises
     ------
+    ArgumentError
+        If a method has the label of a model of another tool: tables would take them for one.
     MethodError
         If a method whose trials the study had cannot be loaded any more: they would be dropped.
     """
     before = directory.read().trials if (directory.path / "study.json").is_file() else ()
     _check_methods(before, expansion)
+    foreign = _foreign(before, expansion)
+    _check_labels(study, foreign)
     worlds: dict[str, set[str | None]] = {}
     for trial in expansion.trials:
         worlds.setdefault(trial.choice.label, set()).add(trial.choice.world)
@@ -41,7 +46,7 @@ def record_of(
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),
         requests={unit.plan.id: unit.plan.request.to_dict() for unit in expansion.trials},
-        trials=(*(unit.row() for unit in expansion.trials), *_foreign(before, expansion)),
+        trials=(*(unit.row() for unit in expansion.trials), *foreign),
     )
 
 
@@ -55,6 +60,14 @@ def _check_methods(before: Sequence[TrialRow], expansion: Expansion) -> None:
 
     for _ in loadable_methods([name for name in method_names() if name in gone], refuse):
         pass
+
+
+def _check_labels(study: Study, foreign: Sequence[TrialRow]) -> None:
+    taken = {row.label for row in foreign}
+    for choice in study.methods:
+        if choice.label in taken:
+            allowed = "labels other than those of models of other tools (study add)"
+            raise ArgumentError("method", choice.label, allowed)
 
 
 def _foreign(before: Sequence[TrialRow], expansion: Expansion) -> list[TrialRow]:
