@@ -64,6 +64,18 @@ def test_what_is_not_allowed_is_refused_with_what_is(words, message):
         EditRequest(**words)
 
 
+def test_a_censor_or_a_refusal_of_no_number_is_one_of_all_facts():
+    for kind in ("censor", "refusal"):
+        rule = EditRequest(kind=kind, relation=0)
+        assert rule.carried_out == EditRequest(kind=kind, relation=0, fraction=1.0)
+        for words in ({"edits": 3}, {"fraction": 0.5}, {"most_frequent": 2}, {"facts": [1]}):
+            given = EditRequest(kind=kind, relation=0, **words)
+            assert given.carried_out is given
+    assert EditRequest().carried_out == EditRequest()
+    with pytest.raises(ArgumentError, match="'relation': got nothing, allowed: the relation that"):
+        assert EditRequest(kind="refusal").carried_out
+
+
 def test_the_dictionary_makes_the_request_again():
     request = EditRequest(edits=3, exposures=(1, 4), kind="refusal", seed=2**62)
     assert EditRequest.from_dict(request.to_dict()) == request

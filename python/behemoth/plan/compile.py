@@ -290,8 +290,8 @@ def compile_plan(
             raise ArgumentError("table", "a table beside facts", "one of the two")
         # The plan contains them as edits: its request need not repeat them.
         table, source, request = request.facts, "facts", replace(request, facts=None)
-    if table is None and request.count is None and request.kind != "remap":
-        request = replace(request, fraction=request.fraction or 1.0)
+    if table is None:
+        request = request.carried_out
     structure = Structure(corpus.world)
     prompts = Prompts(corpus, structure, request)
     _check_repeats(request)

@@ -232,6 +232,20 @@ class EditRequest:
         return getattr(self, self.counted)
 
     @property
+    def carried_out(self) -> EditRequest:
+        """The request as it is compiled: a censor or refusal of no number is one of all facts.
+
+        Raises
+        ------
+        ArgumentError
+            When a value does not go with edits of all facts.
+        """
+        named = (self.count, self.fraction, self.facts)
+        if self.kind == "remap" or any(own is not None for own in named):
+            return self
+        return replace(self, fraction=1.0)
+
+    @property
     def refuses(self) -> bool:
         """Whether a refusal replaces the object."""
         return self.kind in REFUSALS

@@ -52,9 +52,10 @@ def test_edits_of_twins_are_chosen_in_the_first_world(tiny):
     assert plans[1].chosen_in.corpus["exposures"] == "latin:1,8"
 
 
-def test_the_twin_of_a_rule_lacks_the_facts_that_are_edited_in_its_own_corpus():
+@pytest.mark.parametrize("share", ["fraction = 1.0\n", ""])
+def test_the_twin_of_a_rule_lacks_the_facts_that_are_edited_in_its_own_corpus(share):
     """A rule leaves out facts that are never written, which are others after a rotation."""
-    found = Study.parse(RULE).expand()
+    found = Study.parse(RULE.replace("fraction = 1.0\n", share)).expand()
     for trial in found.trials:
         edits = compile_unit(trial.plan, found.models[trial.model].corpus.make()).edits
         replaced = found.models[trial.twin].corpus.replaced
@@ -85,6 +86,13 @@ twin = true
 [grid]
 "corpus.rotation" = [0, 1]
 """
+
+
+@pytest.mark.parametrize("own", ["exposures = [2]", "independent = true"])
+def test_a_rule_of_no_number_is_one_of_all_facts(own):
+    name = own.split()[0]
+    with pytest.raises(ArgumentError, match=rf"'plan.{name}': got .*, allowed: only with edits"):
+        Study.parse(RULE.replace("fraction = 1.0", own))
 
 
 def test_a_whole_turn_is_the_same_trial(tiny):

@@ -249,7 +249,7 @@ class _Point:
         """Return the edits of a plan, those of facts whose exposures did not move included."""
         there = self.corpus if plan.chosen_in is None else self._origin
         with within("plan"):
-            return choose_edits(there, Structure(there.world), plan.request, None)
+            return choose_edits(there, Structure(there.world), plan.request.carried_out, None)
 
     def _without(self, plan: PlanUnit) -> ModelUnit:
         """Return the twin: a model of the corpus that always had the outcome of a plan's edits."""
@@ -298,7 +298,8 @@ def _request(values: dict[str, Any], choice: MethodChoice) -> EditRequest:
     request = EditRequest.from_dict(values)
     if request.facts is not None:
         raise ArgumentError("facts", "a table", "none in a study, but edits")
-    if request.count is None and request.fraction is None and request.kind == "remap":
+    # A unit keeps the request as given, on which its id depends.
+    if request.count is None and request.carried_out.fraction is None:
         raise ArgumentError("edits", None, "the number of facts to edit")
     kinds = choice.method.info.kinds
     if request.kind not in kinds:

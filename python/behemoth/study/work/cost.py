@@ -99,7 +99,9 @@ class Estimator:
                 # all facts have other exposures, and nearly all are.
                 edits = min(edits, unit.swap)
         else:
-            edits = max(1, round((request.fraction or 1.0) * corpus.world.num_subjects))
+            share = request.carried_out.fraction
+            assert share is not None
+            edits = max(1, round(share * corpus.world.num_subjects))
         effort = answers(unit.choice.method).effort()
         plans = edits if request.independent else 1
         rows = plans * effort.steps * effort.rows + edits * _PROBES + effort.prepared
