@@ -318,6 +318,19 @@ def compile_plan(
     return EditPlan(request, corpus.spec_hash, frame, training, probes)
 
 
+def check_request(corpus: Corpus, request: EditRequest) -> None:
+    """Refuse a request that no plan on a corpus can have, before any facts are chosen.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    request, structure = request.carried_out, Structure(corpus.world)
+    structure.targets(request)
+    Prompts(corpus, structure, request)
+    _check_repeats(request)
+
+
 def _check_repeats(request: EditRequest) -> None:
     """Refuse more wordings to train each fact in than the mixture has rows for them.
 

@@ -165,7 +165,13 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
             "argument 'plan.edits': got 21, allowed: up to 20, the facts of 1 exposures",
         ),
         ("probes = 2", "prbes = 2", "argument 'plan.prbes': got an unknown key"),
-        ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got question_ref"),
+        # What a plan needs of its corpus is checked before any model is trained.
+        ("probes = 2", "relation = 9", "'plan.relation': got 9, allowed: 0, 1 .target 'subject'"),
+        ("probes = 2", "target = 'object_nested'", "argument 'plan.target': got object_nested, al"),
+        ("probes = 2", "wordings = 2", "argument 'plan.wordings': got 2, allowed: up to 1"),
+        ("probes = 2", "edit_sentences = 1", "'plan.edit_sentences': got 1, allowed: only with a"),
+        ("probes = 2", "correlated_only = true", "argument 'plan.correlated_only': got True, allo"),
+        ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got 'question_r"),
         (
             '"lora"',
             '"lorra"',

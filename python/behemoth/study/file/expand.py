@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.edit.tuned import kind_of_world
 from behemoth.plan.choice import Edits, choose_edits
+from behemoth.plan.compile import check_request
 from behemoth.plan.request import EditRequest
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError, within
@@ -177,6 +178,7 @@ class _Point:
             settings: dict[str, Any] = {**_QUIET, "threads": threads, **self.tables["train"]}
             config = default_config(**settings)
         self.unit, self.config, self.gone = unit, config, dict[str, ModelUnit]()
+        self.plans: dict[EditRequest, PlanUnit] = {}
         self.twin = self.first = None
         if self.rotation or self.swap:
             # The same corpus without rotation and swaps.
@@ -208,15 +210,9 @@ class _Point:
                 continue
             choice = choice.at(kind_of_world(self.corpus.grammar))
             with within("plan"):
-                request = _request({**self.tables["plan"], **choice.plan}, choice)
-                _check_facts(self._facts_of, request)
-            if request.count is None:  # a rule edits all facts of its share that its corpus states
-                plan = PlanUnit.of(self.corpus, request)
-            else:
-                moved = self.swap > 0
-                plan = PlanUnit.of(self.corpus, request, self.twin, self.first, moved=moved)
-                if moved and choice.plan:
-                    self._check_swapped(plan, choice)
+                plan = self._plan(_request({**self.tables["plan"], **choice.plan}, choice))
+            if plan.moved and choice.plan:
+                self._check_swapped(plan, choice)
             with within("measure"):
                 measure = Measurement.from_dict({**self.tables["measure"], **choice.measure})
             gone = self._without(plan) if measure.twin else None
@@ -227,6 +223,19 @@ class _Point:
                 ),
                 gone,
             )  # fmt: skip
+
+    def _plan(self, request: EditRequest) -> PlanUnit:
+        """Return the plan of a request, which is checked as far as can be without a model."""
+        if request not in self.plans:
+            _check_facts(self._facts_of, request)
+            check_request(self.corpus, request)
+            if request.count is None:  # a rule edits all facts of its share that its corpus states
+                plan = PlanUnit.of(self.corpus, request)
+            else:
+                moved = self.swap > 0
+                plan = PlanUnit.of(self.corpus, request, self.twin, self.first, moved=moved)
+            self.plans[request] = plan
+        return self.plans[request]
 
     def _check_swapped(self, plan: PlanUnit, choice: MethodChoice) -> None:
         """Refuse a plan of a method that would not edit the facts that were swapped."""

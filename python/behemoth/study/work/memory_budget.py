@@ -206,8 +206,10 @@ def _compiled(trial: TrialUnit, corpus: Corpus) -> _Plan | None:
 
     try:
         plan = compile_unit(trial.plan, corpus)
-    except ArgumentError:  # too few facts: the trial fails with this reason
-        return None
+    except ArgumentError as error:
+        if error.path not in ((trial.plan.request.counted,), ("fraction",)):
+            raise error.within("plan") from None
+        return None  # too few facts: the trial fails with this reason
     if not plan.request.independent:
         return _Plan(plan, [])
     return _Plan(plan, plan.take(plan.edits["edit"].to_list()[: MOST["cpu"]]).singles())
