@@ -9,6 +9,7 @@ import pytest
 from behemoth import ArgumentError
 from behemoth.report import write_report
 from behemoth.report.charts import CHARTS
+from behemoth.study.schemas import SUITES
 
 NAMES = {chart.__name__ for chart in CHARTS}
 
@@ -200,6 +201,35 @@ def test_axes_that_no_table_separates_are_named_at_the_front(draw, write_study, 
         write_study(tmp_path / "t", draw(edits=4, probes=1, labels=("a",)),
                     {"measure": "ed50", "method": "a"}), resamples=5,
     ).read_text()  # fmt: skip
+
+
+def board_of(place, frames, write_study, labels):
+    """Write a study in which the methods of these labels run a suite."""
+    study = write_study(place, frames, {"measure": "ed50", "method": "a"})
+    record = study / "study.json"
+    about = json.loads(record.read_text())
+    for row in about["trials"]:
+        if row["label"] in labels:
+            row["measure"] = {"suite": "editing"}
+            one = {"suite": "editing", "edits": 4, "measure": "efficacy", "value": 0.5}
+            given = {"trial": row["id"], **dict.fromkeys(SUITES), **one}
+            suites = pl.DataFrame([given], schema={"trial": pl.String, **SUITES})
+            suites.write_parquet(study / "trials" / row["id"] / "suites.parquet")
+    record.write_text(json.dumps(about))
+    return study
+
+
+def test_models_whose_trials_are_not_done_are_not_counted_on_a_board(draw, write_study, tmp_path):
+    frames = draw(worlds=3, edits=4, probes=1, labels=("a",))
+    study = board_of(tmp_path / "s", frames, write_study, ("a",))
+    for trial in json.loads((study / "study.json").read_text())["trials"]:
+        if trial["model"].startswith("nano-0-"):
+            (study / "trials" / trial["id"] / "trial.json").unlink()
+    text = write_report(study).read_text()
+    done = frames.edits.filter(pl.col("world_seed") > 0).collect()
+    assert f"<dt>models edited</dt><dd>{done['model'].n_unique()}</dd>" in text
+    clusters = done.select("world_seed", "seed").unique().height
+    assert f"<dt>clusters (world, init)</dt><dd>{clusters}</dd>" in text
 
 
 def test_what_was_run_has_the_settings_of_each_method(draw, write_study, tmp_path):

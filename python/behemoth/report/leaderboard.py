@@ -192,10 +192,11 @@ def leaderboard_of(
     # several settings, by kind of world.
     by_label = index.group_by("label", "method", maintain_order=True).agg("settings").iter_rows()
     apart = {(method, *settings) for _, method, settings in by_label}
-    models = results.models.collect()
+    # Of finished trials: models whose trials are not done yet contribute nothing.
+    clusters = suites.select("world_seed", "seed").unique()
     counts = [
-        ("models edited", f"{models.height:,}"),
-        ("clusters (world, init)", str(models.select("world_seed", "seed").unique().height)),
+        ("models edited", f"{suites['model'].n_unique():,}"),
+        ("clusters (world, init)", f"{clusters.height:,}"),
         ("written facts recalled before, by model", _spread(recalled(recall)["recall"])),
         ("trials", f"{len(results.done):,}"),
         ("methods", f"{len(apart):,}"),
