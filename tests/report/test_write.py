@@ -232,6 +232,17 @@ def test_models_whose_trials_are_not_done_are_not_counted_on_a_board(draw, write
     assert f"<dt>clusters (world, init)</dt><dd>{clusters}</dd>" in text
 
 
+def test_methods_without_a_suite_are_named_on_a_board(draw, write_study, tmp_path):
+    frames = draw(worlds=1, edits=4, probes=1, labels=("a", "b <i>", "c"))
+    said = "are not on this page; Results.edits has their edits."
+    text = write_report(board_of(tmp_path / "s", frames, write_study, ("a",))).read_text()
+    assert f'role="status">b &lt;i&gt; and c run no suite and {said}' in text
+    text = write_report(board_of(tmp_path / "t", frames, write_study, ("a", "c"))).read_text()
+    assert f'role="status">b &lt;i&gt; runs no suite and {said.replace("are", "is", 1)}' in text
+    whole = board_of(tmp_path / "u", frames, write_study, ("a", "b <i>", "c"))
+    assert "run no suite" not in write_report(whole).read_text()
+
+
 def test_what_was_run_has_the_settings_of_each_method(draw, write_study, tmp_path):
     place = write_study(tmp_path / "s", draw(edits=4, probes=1, labels=("a", "b", "c", "d"),
                         settings={"a": {"rank": 4, "part": "mlp"}}),

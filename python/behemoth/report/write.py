@@ -227,8 +227,11 @@ def _parquet(file: Path, frame: pl.DataFrame) -> None:
 
 
 def _state(results: Results) -> str:
-    """Return sentences on missing and failed trials, and on pooled axes; empty without any."""
-    said = [_incomplete(results)]
+    """Return sentences on missing and failed trials, methods that the page lacks, and pooled axes.
+
+    Empty without any.
+    """
+    said = [_incomplete(results), _without_suite(results)]
     if pooled := results.pooled:
         said.append(
             f"Tables and figures pool over {pooled_text(pooled)} and name none of these values; "
@@ -251,6 +254,17 @@ def _incomplete(results: Results) -> str:
     if not said:
         return ""
     return f"Incomplete study: {listed_text(said)}. This report is about the other {done:,}."
+
+
+def _without_suite(results: Results) -> str:
+    """Return a sentence on the methods of a study of suites whose trials run none."""
+    trials = results.about.trials
+    suites = {trial.label for trial in trials if trial.measure.get("suite")}
+    others = list(dict.fromkeys(trial.label for trial in trials if trial.label not in suites))
+    if not suites or not others:
+        return ""
+    runs = "runs no suite and is" if len(others) == 1 else "run no suite and are"
+    return f"{listed_text(others)} {runs} not on this page; Results.edits has their edits."
 
 
 def _stated(primary: dict[str, str] | None) -> str:
