@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from behemoth import ArgumentError
 from behemoth.report import write_report
 from behemoth.report.charts import CHARTS
+from behemoth.report.write import _counts
 from behemoth.study.schemas import SUITES
 
 NAMES = {chart.__name__ for chart in CHARTS}
@@ -230,6 +232,16 @@ def test_models_whose_trials_are_not_done_are_not_counted_on_a_board(draw, write
     assert f"<dt>models edited</dt><dd>{done['model'].n_unique()}</dd>" in text
     clusters = done.select("world_seed", "seed").unique().height
     assert f"<dt>clusters (world, init)</dt><dd>{clusters}</dd>" in text
+
+
+def test_numbers_of_facts_are_in_their_order():
+    """Not in that of a set, which differs from one process to the next."""
+    facts = [900, 1200, *range(480, 400, -10)]
+    edits = pl.DataFrame({"world_seed": [0], "seed": [0], "label": ["a"]})
+    summary = SimpleNamespace(models=pl.DataFrame({"facts": facts}), edits=edits)
+    counts = dict(_counts(SimpleNamespace(seconds={}), summary))
+    said = " or ".join([*map(str, range(410, 490, 10)), "900", "1,200"])
+    assert counts["facts in each world"] == said
 
 
 def test_methods_without_a_suite_are_named_on_a_board(draw, write_study, tmp_path):

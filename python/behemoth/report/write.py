@@ -279,7 +279,7 @@ def _stated(primary: dict[str, str] | None) -> str:
 def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
     # Counted over available edits: models whose trials are not done yet contribute nothing.
     clusters = len(set(cluster_of(summary.edits).tolist()))
-    facts = sorted({f"{count:,}" for count in summary.models["facts"].unique().sort()}, key=len)
+    facts = [f"{count:,}" for count in summary.models["facts"].unique().sort()]
     return [
         ("models trained", f"{summary.models.height:,}"),
         ("clusters (world, init)", f"{clusters:,}"),
