@@ -146,7 +146,14 @@ def test_ties_within_a_kind_of_world_have_no_winner(tokens, text, said):
         drawn({"a": [0.9, 0.91, 0.9], "b": [0.8, 0.81, 0.8], "c": [0.7, 0.71, 0.7]}, LEGS)
     )
     rows = [
-        {"label": label, "measure": "score", "grammar": grammar, "mean": score, "edits": 4}
+        {
+            "label": label,
+            "measure": "score",
+            "grammar": grammar,
+            "mean": score,
+            "rows": 3,
+            "edits": 4,
+        }
         for grammar, scores in ((None, tokens), ("bios-en", text))
         for label, score in zip("abc", scores, strict=True)
         if score is not None
@@ -154,6 +161,20 @@ def test_ties_within_a_kind_of_world_have_no_winner(tokens, text, said):
     worlds = replace(board, cells=pl.DataFrame(rows, infer_schema_length=None))
     every = [each for each in provisos(worlds) if each.startswith("By kind of world")]
     assert every == ([] if said is None else [f"By kind of world, {said}."])
+
+
+def test_the_highest_in_a_world_is_that_over_its_trials():
+    """Of cells with fewer trials, as some failed, each trial counts as much as of others."""
+    [board] = boards(drawn({"a": [0.9], "b": [0.1]}, LEGS))
+    cells = [
+        ("a", None, 1, 0.9, 1), ("a", None, 4, 0.1, 3), ("b", None, 1, 0.4, 3),
+        ("b", None, 4, 0.4, 3), ("a", "bios-en", 1, 0.5, 3), ("b", "bios-en", 1, 0.2, 3),
+    ]  # fmt: skip
+    names = ["label", "grammar", "edits", "mean", "rows"]
+    frame = pl.DataFrame(cells, schema=names, orient="row").with_columns(measure=pl.lit("score"))
+    [said] = [each for each in provisos(replace(board, cells=frame)) if "kind of world" in each]
+    highest = "b for plain tokens (0.40) and a for bios-en (0.50)"
+    assert said == f"By kind of world, the highest are {highest}."
 
 
 def test_a_field_of_one_is_not_won():
