@@ -42,7 +42,10 @@ def test_a_failed_edit_is_no_success_and_not_harmless():
             "failure": "loss nan at step 3"}  # fmt: skip
     for name, wanted in (("neighbourhood", 0.0), ("exact_specificity", 0.0), ("leakage", 1.0),
                          ("validity", 0.0), ("kl", 3.0)):  # fmt: skip
-        assert value(frame_of(lost, kept), name) == wanted, name
+        frame = frame_of(lost, kept)
+        assert value(frame, name) == wanted, name
+        # The numbers before are over the same facts.
+        assert value(frame.with_columns(stage=pl.lit("before")), name) == wanted, name
         assert value(frame_of(kept), name) is None, name
 
 

@@ -196,6 +196,7 @@ def ask_inverse(
     plan: EditPlan,
     deltas: Mapping[int | None, EditDelta],
     *,
+    together: bool | None = None,
     batch_size: int = 512,
 ) -> pl.DataFrame:
     """Ask a model the inverse questions of its edits.
@@ -209,6 +210,9 @@ def ask_inverse(
     deltas : mapping of int or None to EditDelta
         Single edits by number, or None to the edit of the whole plan; empty to ask the unedited
         model.
+    together : bool, optional
+        Whether the edits are made in one model, see `inverse_questions`; by default what `deltas`
+        say, and true if there are none.
     batch_size : int
         Number of prompts per pass.
 
@@ -226,7 +230,8 @@ def ask_inverse(
         See `inverse_questions`.
     """
     models: Mapping[int | None, EditDelta | None] = deltas or {None: None}
-    asked = inverse_questions(corpus, plan, together=None in models)
+    one_model = None in models if together is None else together
+    asked = inverse_questions(corpus, plan, together=one_model)
     known = _says(model, asked, "old_answer", batch_size)
     named, edits = np.zeros(len(asked), bool), asked["edit"].to_numpy()
     for edit, delta in models.items():

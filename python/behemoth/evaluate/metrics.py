@@ -9,8 +9,9 @@ metrics and suites before the first release, and their versions stayed, as all n
 edits and rows are the same.
 
 Rows of an edit that failed show the unedited model. They count as 0 in success, and are no rows of
-facts that must not change: an edit that was never made would otherwise look harmless. Where all
-edits failed, a harmonic mean of success and of what stays is 0, whatever would have stayed.
+facts that must not change: an edit that was never made would otherwise look harmless. Neither are
+the rows of these facts before it, so that numbers before and after are over the same facts. Where
+all edits failed, a harmonic mean of success and of what stays is 0, whatever would have stayed.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Mean:
     @property
     def condition(self) -> pl.Expr:
         """Condition for the rows of a frame that count."""
-        return self.asked & ~failed() if self.must_change is False else self.asked
+        return self.asked & pl.col("failure").is_null() if self.must_change is False else self.asked
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from behemoth.evaluate.hints import ask_with_hints
 from behemoth.evaluate.inverse import ask_inverse
 from behemoth.evaluate.linear_probes import PROBED_ROWS, probe_objects
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_pairs
-from behemoth.evaluate.metrics import METRICS, failed
+from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
 from behemoth.evaluate.source import check_plan, check_shape, check_twin, deltas_made, open_source
@@ -82,6 +82,8 @@ class Bench:
         `in_trials`, of the twin only those that need no edit, and of the unedited model none.
     findings : Unedited, optional
         What is known of the model without the edit, by the benches of other edits of it.
+    together : bool
+        Without deltas: whether the edits that are compared with are made in one model.
 
     Attributes
     ----------
@@ -105,12 +107,14 @@ class Bench:
         batch_size: int | None = None,
         in_trial: bool = False,
         findings: Unedited | None = None,
+        together: bool = True,
     ) -> None:
         self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
         self.continued, self._facts, self.batch_size = continued, facts, batch_size
         self._frame, self._taken = frame, dict[str, Found]()
         self.in_trial, self.findings = in_trial, findings
+        self._together = None in deltas if deltas else together
 
     @classmethod
     def open(
@@ -277,7 +281,7 @@ class Bench:
             return None
         return Bench(
             self.run.directory, self.run, self.plan, {}, lambda: self.model,
-            frame=self.frame, batch_size=self.batch_size,
+            frame=self.frame, batch_size=self.batch_size, together=self._together,
         )  # fmt: skip
 
     @cached_property
@@ -347,7 +351,7 @@ class Bench:
         what : str
             What is missing if there are no rows.
         made : bool
-            Whether rows of edits that failed do not count.
+            Whether rows of edits that failed do not count, at either stage.
 
         Raises
         ------
@@ -355,7 +359,7 @@ class Bench:
             If no rows count.
         """
         keys = [name for name in ("link", "subject") if name in rows.columns]
-        count = ~failed() if made else pl.lit(value=True)
+        count = pl.col("failure").is_null() if made else pl.lit(value=True)
         every = rows.select(*keys, value.cast(pl.Float64).alias("value"), count.alias("count"))
         every = every.drop_nulls(["subject", "value"])
         values = every.filter("count")
@@ -459,7 +463,7 @@ class Bench:
         try:
             return ask_inverse(
                 self.model, self.run.corpus, self.plan, self.deltas,
-                batch_size=self.rows_of(512),
+                together=self._together, batch_size=self.rows_of(512),
             )  # fmt: skip
         except ArgumentError as error:
             raise MissingError(error.allowed) from None
