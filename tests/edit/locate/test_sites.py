@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import Corpus, World
+from behemoth import Corpus, Groups, World
 from behemoth.corpus.tokens import PERIOD
 from behemoth.edit.locate.sites import Places, Prefixes, sites_of
 from behemoth.plan import EditRequest, compile_plan
@@ -24,6 +24,13 @@ def test_subjects_are_found_in_every_template(rich_corpus):
         assert len(word) == len(first)
         assert word[0] == first[0] + row["subject"] // 1000 ** (len(first) - 1)
         assert places.of(span, row["prompt"]) == span[1] - 1
+
+
+def test_empty_documents_are_no_prefixes():
+    """Subjects whose facts are never written have documents without tokens in order bios."""
+    corpus = Corpus(World(20, 1, 6), exposures=Groups([0, 0, 0, 2]), order="bios")
+    prefixes = Prefixes(corpus, 0, 16).without((0xFFFF,), 4)
+    assert len(prefixes) == 5 and prefixes[0] == () and all(prefixes[1:])
 
 
 def is_link(corpus):

@@ -152,12 +152,12 @@ class Prefixes:
         self._drawn: list[Tokens] = []
 
     def without(self, word: Tokens, count: int) -> tuple[Tokens, ...]:
-        """Return the empty prefix and up to `count` documents that do not name a subject."""
+        """Return the empty prefix and up to `count` other documents that do not name a subject."""
         found: list[Tokens] = [()]
         for prefix in self._pool(count * _TRIES):
             if len(found) > count:
                 break
-            if not self._names(prefix, word):
+            if prefix and not self._names(prefix, word):
                 found.append(prefix)
         return tuple(found)
 
