@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from behemoth import ArgumentError
 from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.delta.stack import StackedDeltas, stack_deltas
 from behemoth.model.architecture import Architecture
@@ -33,6 +34,22 @@ def mixed_deltas(model):
         random_delta(model, 3, linear[:2], rank=5),
         EditDelta({}, "failed", {}, "", 0, failure="loss nan"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gpt_neox.layers.9.mlp.weight": Dense(torch.zeros(2, 2))}, "one without gpt_neox"),
+        (
+            {"gpt_neox.embed_in.weight": LowRank(torch.zeros(3, 1), torch.zeros(1, 3))},
+            r"allowed: \(3, 3\)",
+        ),
+    ],
+)
+def test_deltas_of_another_model_are_refused(model, changes, message):
+    deltas = [*mixed_deltas(model), EditDelta(changes, "by hand", {}, "", 0)]
+    with pytest.raises(ArgumentError, match=message):
+        stack_deltas(model, deltas)
 
 
 def test_forward_of_a_stack_equals_one_at_a_time(model):

@@ -41,6 +41,7 @@ from .delta import (
     parameters_of,
     tied_names,
 )
+from .fit import check_shapes
 from .kinds import KINDS
 from .module import ModuleChange
 
@@ -216,6 +217,12 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
     Low-rank changes of one parameter are padded with zeros to the largest rank; if one edit has a
     dense change, all changes of that parameter are made dense. The change of a parameter that an
     edit does not change is zero, and a module for which it has no memory is unchanged.
+
+    Raises
+    ------
+    ArgumentError
+        For a parameter or module that the model lacks, or has in another shape, and for changes
+        of one parameter under two names.
     """
     parameters = parameters_of(model)
     # A parameter that modules share is one change, whichever of its names each delta uses.
@@ -224,6 +231,7 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
     for delta in deltas:
         own = delta.of_parameters
         check_tied(parameters, own)
+        check_shapes(parameters, own)
         each.append({tied[name][0]: change for name, change in own.items()})
     names = list(dict.fromkeys(name for own in each for name in own))
     stacked: dict[str, StackedChange] = {}
