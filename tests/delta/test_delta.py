@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from behemoth.delta.delta import Dense, EditDelta, LowRank
+from behemoth.delta.module import SideMemory
 
 MLP = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
 NORM = "gpt_neox.layers.1.input_layernorm.bias"
@@ -46,6 +47,29 @@ def test_a_with_block_reverts_even_after_an_error(model, changes):
     with pytest.raises(RuntimeError, match="inside"), delta_of(changes).apply(model):
         raise RuntimeError("inside")
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_a_delta_that_cannot_be_applied_leaves_the_model_as_it_was(model, changes):
+    class Large(Dense):
+        def to_dense(self):
+            raise MemoryError
+
+    class Stuck(SideMemory):
+        def attach(self, module):
+            raise MemoryError
+
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    module = MLP.removesuffix(".weight")
+    memory = torch.zeros_like(model.get_parameter(MLP)), torch.tensor(0.0)
+    below = delta_of({module: SideMemory(*memory)}).apply(model)
+    for last in ({NORM: Large(changes[NORM].change)}, {module: Stuck(*memory)}):
+        with pytest.raises(MemoryError):
+            delta_of({MLP: changes[MLP], **last}).apply(model)
+        assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+        assert not any(hasattr(p, "_behemoth_applied") for p in model.parameters())
+        assert len(model.get_submodule(module)._forward_hooks) == 1
+    below.revert()  # it is the last one
+    assert not model.get_submodule(module)._forward_hooks
 
 
 def test_save_and_load_keep_changes_and_their_story(changes, tmp_path):

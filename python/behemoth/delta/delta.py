@@ -260,7 +260,8 @@ class EditDelta:
         Returns
         -------
         AppliedDelta
-            Reverts bit by bit with `revert`, or at the end of a ``with`` block.
+            Reverts bit by bit with `revert`, or at the end of a ``with`` block. If an error stops
+            the work, such as memory that is short, the model is as it was.
 
         Raises
         ------
@@ -276,13 +277,20 @@ class EditDelta:
         parameters, modules = self.places_in(model)
         # Subtracting a change would leave rounding errors: copies of the originals are kept.
         originals = {name: own.detach().clone() for name, own in parameters.items()}
-        with torch.no_grad():
-            for name, change in self.of_parameters.items():
-                parameter = parameters[name]
-                wide = widened(parameter)
-                parameter.copy_(wide + change.to_dense().to(wide))  # in the parameter's own type
-        marks = {name: seat(module, self.of_modules[name]) for name, module in modules.items()}
-        return AppliedDelta(parameters, originals, modules, marks)
+        applied = AppliedDelta(parameters, originals, modules)
+        try:
+            with torch.no_grad():
+                for name, change in self.of_parameters.items():
+                    parameter = parameters[name]
+                    wide = widened(parameter)
+                    # In the parameter's own type.
+                    parameter.copy_(wide + change.to_dense().to(wide))
+            for name, module in modules.items():
+                applied.marks[name] = seat(module, self.of_modules[name])
+        except BaseException:  # a delta that is applied in part would stay: nobody could revert it
+            applied.revert()
+            raise
+        return applied
 
     def places_in(self, model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Module]]:
         """Return the parameters and modules that the changes are for; refuse as `apply` does."""

@@ -256,11 +256,11 @@ class _Seat:
 def seat(module: nn.Module, change: ModuleChange) -> object:
     """Attach a change to a module in place of others of its kind; return a mark for `unseat`."""
     seats: list[_Seat] = getattr(module, _IN, [])
-    for other in seats:
-        if type(other.change) is type(change):
-            other.rest()
     mine = _Seat(change.like(next(module.parameters())).alone())
     mine.rise(module)
+    for other in seats:  # once nothing can fail
+        if type(other.change) is type(change):
+            other.rest()
     setattr(module, _IN, [*seats, mine])
     return mine
 
