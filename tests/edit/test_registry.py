@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 from behemoth import ArgumentError
+from behemoth.delta.delta import EditDelta
+from behemoth.edit import registry
 from behemoth.edit.foreign_settings import OWN_NAMES
-from behemoth.edit.registry import OWN_METHODS, get_method, method_names, method_type
+from behemoth.edit.registry import (
+    OWN_METHODS,
+    get_method,
+    info_if_loadable,
+    method_names,
+    method_type,
+)
+from behemoth.evaluate.dose import doses
+
+
+def test_what_cannot_be_loaded_has_no_description(monkeypatch):
+    broken = EntryPoint("broken", "no_such_module:Method", "behemoth.methods")
+    bare = EntryPoint("bare", "types:SimpleNamespace", "behemoth.methods")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [broken, bare])
+    assert info_if_loadable("lora") is method_type("lora").info
+    for name in ("broken", "bare", "absent"):
+        assert info_if_loadable(name) is None
+    # The doses of its edits are still read.
+    plan = SimpleNamespace(
+        edits=pl.DataFrame({"edit": [0], "fact": [1], "exposures": [1], "new_object": [2]})
+    )
+    assert doses({0: EditDelta({}, "broken", {}, "", 0)}, plan)["dose_kind"].item() == "flip"
 
 
 def test_settings_are_read_by_the_types_of_the_fields():

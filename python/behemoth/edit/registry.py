@@ -18,8 +18,8 @@ from .foreign_settings import own_name
 from .guarded import NOT_FROZEN, is_frozen
 from .protocol import EditMethod, MethodInfo
 
-__all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "loadable_methods",
-           "method_names", "method_type", "methods"]  # fmt: skip
+__all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "info_if_loadable",
+           "loadable_methods", "method_names", "method_type", "methods"]  # fmt: skip
 
 ENTRY_POINTS = "behemoth.methods"
 _OWN = (
@@ -115,6 +115,18 @@ def method_type(name: str) -> type[EditMethod]:
     if re.search(r"[/\\:]|\.py$", name):
         raise ArgumentError("method", name, _OWN)
     raise ArgumentError.unknown("method", name, method_names())
+
+
+def info_if_loadable(name: str) -> MethodInfo | None:
+    """Return the description of a method; None if it is not installed here, or cannot be loaded.
+
+    Deltas are read without the methods that made them.
+    """
+    try:
+        info: object = method_type(name).info
+    except (ArgumentError, AttributeError, MethodError):
+        return None
+    return info if isinstance(info, MethodInfo) else None
 
 
 def _loaded(entry: EntryPoint) -> type[EditMethod]:

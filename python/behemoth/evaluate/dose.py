@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.edit.protocol import HOLD
-from behemoth.edit.registry import method_type
+from behemoth.edit.registry import info_if_loadable
 from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
@@ -176,11 +176,11 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
 def _kind_of_dose(method: str, nameless: bool) -> tuple[bool, bool]:
     """Return whether a method forgets, and whether its steps are doses.
 
-    For a method that is not installed: it has new objects to flip to, and its steps are doses.
+    Of a method that is not installed, or cannot be loaded: it forgets if no edit has a new object
+    to flip to, and its steps are doses.
     """
-    try:
-        info = method_type(method).info
-    except ArgumentError:
+    info = info_if_loadable(method)
+    if info is None:
         return nameless, True
     return info.forgets(nameless=nameless), info.doses
 

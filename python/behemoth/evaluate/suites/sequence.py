@@ -18,14 +18,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.delta.delta import EditDelta, parameters_of
-from behemoth.edit.registry import method_type
+from behemoth.edit.registry import info_if_loadable
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
 from behemoth.evaluate.memory_budget import fitting
 from behemoth.evaluate.metrics import more_likely, success
 from behemoth.plan.request import REFUSALS
-from behemoth.support.errors import ArgumentError
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -97,11 +96,10 @@ def _find(bench: Bench, name: str, find: Callable[[], Found]) -> Found:
 def _aims(method: str, plan: EditPlan) -> tuple[bool, bool]:
     """Return whether edits are to give new answers (or refusals), and whether to forget old ones.
 
-    Those of a method that is not installed are to give new answers.
+    Those of a method that is not installed, or cannot be loaded, are to give new answers.
     """
-    try:
-        info = method_type(method).info
-    except ArgumentError:
+    info = info_if_loadable(method)
+    if info is None:
         return True, False
     forgets = info.forgets(nameless=plan.nameless)
     return not forgets or info.kinds <= set(REFUSALS), forgets
