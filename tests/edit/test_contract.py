@@ -262,6 +262,8 @@ def test_seeds_of_plans(contract_corpus):
     seeds = {own.seed_of(plan) for own in (context, later) for plan in (one, other)}
     assert len(seeds) == 4 and all(0 <= seed < 2**60 for seed in seeds)
     assert context.seed_of(one) == EditContext(corpus=contract_corpus).seed_of(one)
+    with pytest.raises(ArgumentError, match="'seed': got 9223372036854775808, allowed: a whole"):
+        EditContext(corpus=contract_corpus, seed=2**63)
 
 
 @pytest.mark.parametrize("rank", [None, 2])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from behemoth._gen import digest
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, silent
 
@@ -203,6 +204,9 @@ class EditContext:
     watch: Watch | None = None
     retrained: Sequence[Path] = ()
     saved: Callable[[float], None] = _unheard
+
+    def __post_init__(self) -> None:
+        whole_number("seed", self.seed)
 
     def seed_of(self, plan: EditPlan) -> int:
         """Return the seed of one plan's draws, in [0, 2**60), the same alone and among others."""
