@@ -1,10 +1,14 @@
 """What is reckoned of the memory of an evaluation beside what a process took: its peak."""
 
 import pytest
+import torch
 
 import behemoth as bh
 from behemoth import ArgumentError
+from behemoth.delta.context import Context
+from behemoth.delta.delta import EditDelta
 from behemoth.evaluate.memory_budget import changes_bytes, fitting, pass_bytes
+from behemoth.model.architecture import Architecture
 
 FACTOR = 2.0
 
@@ -73,6 +77,20 @@ def test_so_many_rows_and_edits_as_fit_go_through_a_pass(edited):
         fitting(model, probes, deltas, 64, 512, takes(1, 64))
     with pytest.raises(ArgumentError, match=r"argument 'source': got a model and its edits that"):
         fitting(model, probes, deltas, 64, None, takes(1, 1) - 1)
+
+
+def test_rows_are_reckoned_with_the_context_that_they_read(edited):
+    run, _ = edited("pico", "ft")
+    model, probes = bh.load(run).load_model("cpu"), bh.EditPlan.load(f"{run}-plan").probes
+    where = Architecture.of(model).stream
+    contexts = {edit: Context(torch.zeros(edit, dtype=torch.int64)) for edit in (10, 300)}
+    deltas = {edit: EditDelta({where: own}, "ike", {}, "", 0) for edit, own in contexts.items()}
+
+    def takes(edits, rows, context):
+        return pass_bytes(model, probes, edits * 8 * 300, 8 * 310, rows, context)
+
+    assert takes(2, 64, 300) > takes(2, 64, 0) + 64 * 300 * 4 * model.config.hidden_size
+    assert fitting(model, probes, deltas, 64, None, takes(2, 64, 300)) == (64, 64)
 
 
 def test_less_memory_gives_the_same_rows(edited):

@@ -101,6 +101,12 @@ def test_what_a_suite_keeps_counts(made):
     assert replace(suite, twin=True).bytes_of(1, 0) > suite.bytes_of(1, 0)
     assert replace(suite, changes=1 << 20).bytes_of(1, 0) == suite.bytes_of(1, 0) + (1 << 20)
     assert suite.bytes_of(1, 0) <= suite.bytes_of(2048, 0)
+    # A context, which each row of each pass reads. Running text has as many tokens in a pass.
+    context = replace(suite, context=1000)
+    more = [b - a for a, b in zip(suite._parts(512, 0), context._parts(512, 0), strict=True)]
+    token = 1000 * 4 * bench.model.config.hidden_size
+    passes, text, *others = (grown // token for grown in more)
+    assert passes >= min(512, bench.plan.probes.height) and text == 0 and min(others) >= 32
 
 
 def same_measures(little, much):

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from behemoth.delta.context import Context
 from behemoth.delta.delta import Dense, EditDelta
+from behemoth.evaluate import text_losses
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
+from behemoth.model.architecture import Architecture
 
 
 def test_losses_of_documents_are_those_of_whole_passes(model):
@@ -32,3 +35,16 @@ def test_losses_of_documents_are_those_of_whole_passes(model):
         kl = (before.exp() * (before - after)).sum().item()
         assert divergences[number] == pytest.approx(kl, rel=1e-4, abs=1e-5)
     assert perplexity(sums, counts) == pytest.approx(math.exp(sums.sum() / counts.sum()))
+
+
+def test_the_context_of_a_row_counts_among_the_tokens_of_a_pass(model):
+    context = Context(torch.full((40,), 3))
+    delta = EditDelta({Architecture.of(model).stream: context}, "ike", {}, "0" * 64, 0)
+    documents = [np.full(size, 2) for size in (4, 8, 8, 24, 6)]
+
+    def passes(given):
+        return [len(chosen) for chosen, _, _ in text_losses._batches(model, documents, given, 100)]
+
+    assert passes(None) == [4, 1] and passes(delta) == [2, 2, 1]
+    with delta.apply(model):
+        assert passes(None) == [2, 2, 1]

@@ -9,7 +9,7 @@ Shape letters: K edits, C tokens of the longest context, B rows, T input tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .delta import EditDelta
 
-__all__ = ["Context", "positions_left"]
+__all__ = ["Context", "context_tokens", "longest_context", "positions_left"]
 
 _NONE = -1  # beyond the end of a shorter context
 _CACHES = ("cache", "past_key_values")  # names of the argument in transformers, new and old
@@ -150,10 +150,23 @@ def positions_left(model: nn.Module, delta: EditDelta | None = None) -> int:
     """Return the maximum length of an input after a context in the model or in `delta`."""
     config: Any = model.config
     most = int(getattr(config, "max_position_embeddings", 1 << 20))
+    return most - context_tokens(model, delta)
+
+
+def context_tokens(model: nn.Module, delta: EditDelta | None = None) -> int:
+    """Return the tokens of the context, in the model or in `delta`, that each row reads first."""
     inside = [change for module in model.modules() for change in seated(module)]
-    ours = [*inside, *(delta.of_modules.values() if delta is not None else ())]
-    taken = [change.tokens.numel() for change in ours if isinstance(change, Context)]
-    return most - max(taken, default=0)
+    return max(_longest(inside), 0 if delta is None else longest_context([delta]))
+
+
+def longest_context(deltas: Iterable[EditDelta]) -> int:
+    """Return the number of tokens of the longest context of some deltas; 0 without any."""
+    return max((_longest(delta.of_modules.values()) for delta in deltas), default=0)
+
+
+def _longest(changes: Iterable[ModuleChange]) -> int:
+    found = (change.tokens.numel() for change in changes if isinstance(change, Context))
+    return max(found, default=0)
 
 
 def _cache(said: dict[str, Any]) -> Any:

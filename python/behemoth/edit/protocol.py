@@ -380,6 +380,11 @@ class Answers:
         own = self._own("shared_bytes")
         return 0 if own is None else own(model)
 
+    def context_tokens(self, model: nn.Module) -> int:
+        """Return the most tokens that an edited model reads before each prompt; by default 0."""
+        own = self._own("context_tokens")
+        return 0 if own is None else own(model)
+
     def step_rows(self, plan: EditPlan) -> int:
         """Return the number of a plan's rows in one forward and backward pass.
 

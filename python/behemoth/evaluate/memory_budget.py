@@ -1,8 +1,9 @@
 """Memory budget of an evaluation: whether it fits, and what would fit, before it starts.
 
 This estimates peak memory on a CPU, in addition to what the process uses before: the model, the
-changes of all edits and those of a stack once more, and the tensors of one pass. Measured peaks are
-in docs/reliability.md, beside the estimates (tests/evaluate/test_memory_budget.py).
+changes of all edits and those of a stack once more, and the tensors of one pass, in which each row
+reads the context of its edit, if it has one. Measured peaks are in docs/reliability.md, beside the
+estimates (tests/evaluate/test_memory_budget.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from behemoth.delta.context import longest_context
 from behemoth.model.memory import LOADED, dimensions, is_estimated, weight_bytes
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import halves, limit_of, limit_text
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.model.sizes import Size
 
-__all__ = ["FIXED", "changes_bytes", "fitting", "pass_bytes", "row_bytes",
+__all__ = ["FIXED", "cached_bytes", "changes_bytes", "fitting", "pass_bytes", "row_bytes",
            "token_bytes"]  # fmt: skip
 
 FIXED = 96 << 20
@@ -36,7 +38,12 @@ _BY_WIDTH, _BY_HIDDEN = 8, 2
 
 
 def pass_bytes(
-    model: nn.Module, probes: pl.DataFrame, changes: int, kept: int, batch_size: int
+    model: nn.Module,
+    probes: pl.DataFrame,
+    changes: int,
+    kept: int,
+    batch_size: int,
+    context: int = 0,
 ) -> int:
     """Estimate the peak memory of an evaluation, in bytes.
 
@@ -52,18 +59,24 @@ def pass_bytes(
         Bytes of the changes of all edits.
     batch_size : int
         Number of rows per pass.
+    context : int
+        Number of tokens that a row reads before its prompt.
     """
-    row = row_bytes(model, probes)
+    row = row_bytes(model, probes, context)
     return FIXED + LOADED * weight_bytes(model) + kept + changes + batch_size * row
 
 
-def row_bytes(model: nn.Module, probes: pl.DataFrame) -> int:
-    """Estimate the bytes that a pass needs for each of its rows."""
+def row_bytes(model: nn.Module, probes: pl.DataFrame, context: int = 0) -> int:
+    """Estimate the bytes that a pass needs for each of its rows, with their context."""
     size, vocabulary = dimensions(model)
     answers = [_longest(probes, name) for name in ("answer", "old_answer", "new_answer")]
-    answer, width = max(answers), _longest(probes, "prompt") + 2 * max(answers)
-    token = 4 * 2 * size.layers * size.width + token_bytes(size)  # with its keys and values
-    return (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + token * width
+    answer, width = max(answers), context + _longest(probes, "prompt") + 2 * max(answers)
+    return (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + cached_bytes(size) * width
+
+
+def cached_bytes(size: Size) -> int:
+    """Estimate the bytes that a pass without gradients needs for each token, with its cache."""
+    return 4 * 2 * size.layers * size.width + token_bytes(size)
 
 
 def token_bytes(size: Size) -> int:
@@ -108,6 +121,7 @@ def fitting(
     free = limit_of(memory)
     if not is_estimated(model) or free is None or not probes.height:
         return stack, batch_size
+    context = longest_context(deltas.values())
     sizes = [changes_bytes(delta) for delta in deltas.values()]
     kept, largest = sum(sizes), max(sizes, default=0)
     # Free memory already excludes the model and the changes, which are loaded.
@@ -115,7 +129,7 @@ def fitting(
     most = min(stack, max(len(sizes), 1))
 
     def takes(edits: int, rows: int) -> int:
-        return pass_bytes(model, probes, edits * largest, kept, rows) - loaded
+        return pass_bytes(model, probes, edits * largest, kept, rows, context) - loaded
 
     for rows in halves(512) if batch_size is None else [batch_size]:
         for edits in halves(most):

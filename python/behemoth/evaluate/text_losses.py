@@ -18,7 +18,7 @@ from torch import Tensor
 
 from behemoth._gen import digest
 from behemoth.corpus.tokens import PADDING
-from behemoth.delta.context import positions_left
+from behemoth.delta.context import context_tokens, positions_left
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
@@ -157,15 +157,21 @@ def _batches(
     delta: EditDelta | None = None,
     most_tokens: int = _TOKENS,
 ) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor]]:
-    """Yield documents of similar length: indices [B], tokens [B, T], predicted mask [B, T-1]."""
+    """Yield documents of similar length: indices [B], tokens [B, T], predicted mask [B, T-1].
+
+    The tokens of a context, which each row reads first, count among those of a pass.
+    """
     device = next(model.parameters()).device
-    most = positions_left(model, delta)
+    most, context = positions_left(model, delta), context_tokens(model, delta)
     lengths = np.array([min(len(document), most) for document in documents])
     order = np.argsort(lengths, kind="stable")
     first = 0
     while first < len(order):
         last = first + 1
-        while last < len(order) and (last + 1 - first) * lengths[order[last]] <= most_tokens:
+        while last < len(order):
+            row = context + lengths[order[last]]
+            if (last + 1 - first) * row > most_tokens:
+                break
             last += 1
         chosen = order[first:last]
         width = max(int(lengths[chosen].max()), 2)

@@ -86,13 +86,16 @@ class TuneBudget:
 
     def score_bytes(self, rows: int) -> int:
         """Return the estimated peak of a score in bytes, with so many rows per pass."""
-        changes = 0
+        changes = context = 0
         with suppress(ArgumentError):  # every trial fails with this, without a score
-            changes = answers(self._largest).delta_bytes(self.model, [self.plan])
+            said = answers(self._largest)
+            changes = said.delta_bytes(self.model, [self.plan])
+            context = said.context_tokens(self.model)
         name = OBJECTIVES[self.objective].suite
         suite = SuiteBudget(
-            name, self.model, self.run.corpus, self.plan, changes, self.twin, scored=True
-        )
+            name, self.model, self.run.corpus, self.plan, changes, self.twin, scored=True,
+            context=context,
+        )  # fmt: skip
         return suite.bytes_of(rows, changes)
 
     def bytes_of(self, rows: int) -> int:

@@ -9,7 +9,7 @@ from behemoth.corpus.grammar import GRAMMARS
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.edit.methods.ike import InContextEditing
-from behemoth.edit.protocol import EditContext, Stateful
+from behemoth.edit.protocol import EditContext, Stateful, answers
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.linear_probes import residual_stream
 from behemoth.plan.compile import compile_plan
@@ -113,6 +113,7 @@ def test_only_what_fits_is_said(network, plan, small_corpus):
     single = plan.singles()[0]
     some = InContextEditing(room=most - 4 * fact).apply(network, [single], context)
     assert fact < len(tokens_of(some[0])) <= 4 * fact
+    assert answers(InContextEditing(room=most - 4 * fact)).context_tokens(network) == 4 * fact
     [none] = InContextEditing(room=most - fact + 1).apply(network, [single], context)
     assert not none.changes
     assert none.failure == f"no room: {fact} tokens of facts for {fact - 1} positions of the model"

@@ -101,6 +101,10 @@ class InContextEditing:
         """Return the bytes of the contexts' tokens."""
         return 8 * len(plans) * max(1, self._most(model))
 
+    def context_tokens(self, model: nn.Module) -> int:
+        """Return the maximum number of tokens of a context."""
+        return self._most(model)
+
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from behemoth.delta.context import longest_context
 from behemoth.evaluate.linear_probes import PROBED_ROWS
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
-from behemoth.evaluate.memory_budget import changes_bytes, row_bytes
+from behemoth.evaluate.memory_budget import cached_bytes, changes_bytes, row_bytes
 from behemoth.evaluate.twin import ROWS
 from behemoth.model.architecture import Architecture
 from behemoth.model.memory import LOADED, activation_bytes, dimensions, is_estimated, weight_bytes
@@ -73,6 +74,8 @@ class SuiteBudget:
         Number of facts that suite ``recall`` queries; by default at most 10,000.
     scored : bool
         Whether only the measures of the suite's score are taken (`score.OBJECTIVES`).
+    context : int
+        Number of tokens of the longest context of an edit, which each row reads before its own.
     """
 
     suite: str
@@ -83,6 +86,7 @@ class SuiteBudget:
     twin: bool
     facts: int | None = None
     scored: bool = False
+    context: int = 0
 
     def bytes_of(self, rows: int, stack: int) -> int:
         """Return the estimated peak in bytes.
@@ -102,7 +106,7 @@ class SuiteBudget:
         probes = self._probes()
         # A change of the whole model replaces weights, which are kept to be restored.
         weights = weight_bytes(self.model)
-        passes = min(rows, 512, probes.height) * row_bytes(self.model, probes)
+        passes = min(rows, 512, probes.height) * row_bytes(self.model, probes, self.context)
         parts = [stack + passes + _OF_A_PROBE * self._asked(probes)]
         if self.scored:  # the frame, and for unlearning tests of membership
             return parts if self.suite == "editing" else [*parts, self._membership(rows)]
@@ -154,7 +158,8 @@ class SuiteBudget:
     def _text(self) -> int:
         """Return the bytes of a pass over running text, with the unedited logits beside it."""
         size, words = self._size, self._vocabulary
-        tokens = min(_TOKENS, sum(self._documents))
+        lengths = [length + self.context for length in self._documents]
+        tokens = max(min(_TOKENS, sum(lengths)), max(lengths, default=0))
         compared = self.suite == "editing" or self.twin
         kept = min(tokens, max(64, _WAITING // words)) if compared else 0
         part = min(tokens, max(64, _LOGITS // words)) * words * _OF_A_LOGIT
@@ -162,7 +167,8 @@ class SuiteBudget:
 
     def _relearning(self, probes: pl.DataFrame) -> int:
         prompt, answer = _longest(probes, "prompt"), _longest(probes, "old_answer")
-        return self._backward(_TRAINED * (prompt + answer), _TRAINED * answer)
+        tokens = self.context + prompt + answer
+        return self._backward(_TRAINED * tokens, _TRAINED * answer)
 
     def _continued(self) -> int:
         # A step draws its documents: their tokens are rarely more than four deviations above the
@@ -170,7 +176,7 @@ class SuiteBudget:
         lengths = np.array(self._documents or [1])
         likely = _TRAINED * lengths.mean() + 4 * _TRAINED**0.5 * lengths.std()
         tokens = int(min(likely, _TRAINED * lengths.max()))
-        return self._backward(tokens, tokens)
+        return self._backward(tokens + _TRAINED * self.context, tokens)
 
     def _backward(self, tokens: int, predicted: int) -> int:
         """Return the bytes of a step of training on so many tokens."""
@@ -184,13 +190,16 @@ class SuiteBudget:
         assert self.plan is not None
         members = self.plan.probes.filter(group="forget")
         pairs = min(rows, MEMBERSHIP_ROWS, 2 * members.height)
-        return pairs * _longest(members, "old_answer") * self._vocabulary * _OF_A_MEMBER
+        words = _longest(members, "old_answer") * self._vocabulary * _OF_A_MEMBER
+        return pairs * (words + cached_bytes(self._size) * self.context)
 
     def _linear(self, rows: int) -> int:
-        size, prompt = self._size, _longest(self._probes(), "prompt")
+        size, prompt = self._size, self.context + _longest(self._probes(), "prompt")
         stream = 4 * size.layers * size.width
         fitted = min(_FITTED, self.corpus.world.num_facts)
-        shared = min(rows, ROWS) * self._vocabulary * 8 * 6  # distributions of the twin, likewise
+        # Distributions of the twin, likewise.
+        row = self._vocabulary * 8 * 6 + cached_bytes(size) * self.context
+        shared = min(rows, ROWS) * row
         return max(shared, fitted * stream + 2 * min(rows, PROBED_ROWS) * prompt * stream)
 
 
@@ -223,7 +232,10 @@ def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = 
         stack = weight_bytes(model)  # the sum at a checkpoint, which is not loaded yet
         changes += stack
     plan = None if suite == "recall" else bench.plan
-    own = SuiteBudget(suite, model, bench.run.corpus, plan, changes, bench.twin is not None, facts)
+    own = SuiteBudget(
+        suite, model, bench.run.corpus, plan, changes, bench.twin is not None, facts,
+        context=longest_context(deltas),
+    )  # fmt: skip
     loaded = 0
     if memory is None:  # the model and the deltas are loaded already, so they are not free
         loaded = LOADED * weight_bytes(model) + sum(map(changes_bytes, deltas))

@@ -79,7 +79,8 @@ class TrialBudget:
         if self.measure.suite is not None:  # it needs all edits, kept while the next are made
             kept = self._every
             edit += max(0, kept - changes)
-        parts = [edit, pass_bytes(self.model, self.plan.probes, changes, kept, rows)]
+        own = pass_bytes(self.model, self.plan.probes, changes, kept, rows, self._context)
+        parts = [edit, own]
         if self.measure.durability:
             parts.append((LOADED + 1) * weights + self._lasting)
             if self.singles:  # of a batch it takes the edit that there is
@@ -152,8 +153,14 @@ class TrialBudget:
         assert self.measure.suite is not None
         # The twin is counted for all parts of the trial.
         return SuiteBudget(
-            self.measure.suite, self.model, self.context.corpus, self.plan, self._every, twin=False
-        )
+            self.measure.suite, self.model, self.context.corpus, self.plan, self._every, twin=False,
+            context=self._context,
+        )  # fmt: skip
+
+    @cached_property
+    def _context(self) -> int:
+        """Tokens that an edited model reads before each prompt, at most."""
+        return answers(self.method).context_tokens(self.model)
 
     def _changes(self, plans: Sequence[EditPlan]) -> int:
         return answers(self.method).delta_bytes(self.model, plans)
