@@ -9,6 +9,7 @@ from behemoth import CorpusError
 from behemoth.delta.delta import Dense, EditDelta, add_changes
 from behemoth.delta.module import Codebook, SideMemory
 from behemoth.delta.stack import StackedDeltas, stack_deltas
+from behemoth.edit.cost import _Tensors
 from behemoth.support.digests import unchecked
 
 MLP = "gpt_neox.layers.0.mlp.dense_4h_to_h"
@@ -81,6 +82,15 @@ def test_an_answer_is_that_of_a_loop_over_tokens(model, kind):
     torch.testing.assert_close(change.alone().respond(x, output), wanted)
     with delta_of({MLP: change}).apply(model):
         torch.testing.assert_close(seen(model)[1], wanted)
+
+
+def test_distances_to_many_entries_are_computed_for_a_part_of_the_tokens_at_a_time():
+    """All of them would be 128 MB here, and as many in a copy without the idle entries."""
+    change = Codebook(draw(4096, 4), draw(4096, 4), torch.full((4096,), 0.1).double()).alone()
+    x, output = draw(4096, 4, seed=2), draw(4096, 4, seed=3)
+    with _Tensors(torch.nn.Linear(4, 4)) as counted:
+        change.respond(x, output)
+    assert counted.peak < 16 << 20
 
 
 @pytest.mark.exact

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Answering", "Codebook", "ModuleChange", "SideMemory", "seat", "seated", "unseat"]
 
-_DISTANCES = 1 << 24  # distances between tokens and keys that are computed in one pass
+# Distances between tokens and keys that are computed at a time: 8 MB in double precision, which
+# estimates of memory need not count.
+_DISTANCES = 1 << 20
 # The changes applied to a module, the last one last; of each kind only the last is in effect.
 _IN = "_behemoth_changes"
 
@@ -175,7 +177,8 @@ class Codebook(Answering):
             idle = (self.radii < 0)[:, None]
             for first in range(0, x_kti.shape[1], step):
                 distances = torch.cdist(x_kti[:, first : first + step].double(), self.keys)
-                parts.append(distances.masked_fill(idle, torch.inf).min(-1))
+                parts.append(distances.masked_fill_(idle, torch.inf).min(-1))
+                del distances  # before the next are computed
             nearest = torch.cat([part.indices for part in parts], 1)
             distance = torch.cat([part.values for part in parts], 1)
             within = distance <= self.radii.gather(1, nearest)
