@@ -230,22 +230,26 @@ class _Trainer:
         These are the factors of each edit's gradient, the input of the first block with an editor,
         and the unedited model's hidden states where answers are predicted.
         """
-        found = factors_of(self.model, self.tokens_kbt[:, 0], self.labels_kbt[:, 0], self.modules)
-        self.factors = {
-            name: contributing(inputs.to(self.like), gradients.to(self.like))
-            for name, (inputs, gradients) in found.items()
-        }
         self.last = LastBlocks(self.model, self._first_layer())
         whole = backbone(self.model)
-        count, streams, hidden = len(self.tokens_kbt), [], []
+        count, found, streams, hidden = len(self.tokens_kbt), [], [], []
         for start in range(0, count, self.settings.batch):
             own = slice(start, start + self.settings.batch)
+            first = self.tokens_kbt[own, 0], self.labels_kbt[own, 0]
+            found.append(factors_of(self.model, *first, self.modules))
             shape = self.tokens_kbt[own].shape
             with self.last.noting() as calls:
                 states = whole(input_ids=self.tokens_kbt[own].flatten(0, 1), use_cache=False)[0]
             streams.append(calls.streams[0])
             edits, rows, columns = torch.nonzero(self.asked_kbt[own], as_tuple=True)
             hidden.append(states.unflatten(0, shape[:2])[edits, rows, columns - 1])
+        self.factors = {}
+        for name in self.modules:
+            inputs, gradients = (
+                torch.cat(part).to(self.like)
+                for part in zip(*(part.pop(name) for part in found), strict=True)
+            )
+            self.factors[name] = contributing(inputs, gradients)
         self.stream_rtd, self.before_ad = torch.cat(streams), torch.cat(hidden)
         self.asked_rt, self.labels_rt = self.asked_kbt.flatten(0, 1), self.labels_kbt.flatten(0, 1)
         self.number_rt = (self.asked_rt.flatten().cumsum(0) - 1).view_as(self.asked_rt)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.bounds import ABOVE_0, at_least, check_values
-from behemoth.edit.memory_budget import ACTIVATIONS, EditedRows, answer_bytes
+from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, EditedRows, answer_bytes
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Choice, Range, Searched
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Mend"]
 
 _RETAINED = 8  # retained rows of an edit in training
+# For estimates: what a network computes from a token's factors, in multiples of these, and bytes of
+# a token, its label and its place in training.
+_FEATURES, _NUMBERS = 10, 32
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,22 @@ class Mend:
         rows = [EditedRows.of(plan) for plan in plans]
         passes = (own.tokens * token + answer_bytes(model, own.answers) for own in rows)
         return self.delta_bytes(model, plans) + max(passes, default=0)
+
+    def shared_bytes(self, model: nn.Module) -> int:
+        """Return the bytes of the training of the networks, which all plans use.
+
+        It keeps the factors and the streams of all rows of its facts, which are joined from those
+        of its passes; networks of both halves, gradients and the two moments of Adam; and of a step
+        what the networks and the blocks behind them compute for gradients.
+        """
+        factors, architecture = self._factor_bytes(model), Architecture.of(model)
+        rows, width = 1 + self.rephrased + _RETAINED, architecture.width
+        behind = architecture.layers - min(chosen_layers(model, self.layers))
+        kept = self.facts * SENTENCE * (2 * factors + rows * (2 * 4 * width + _NUMBERS))
+        networks = 5 * (4 * self.rank + 5) * factors
+        token = _FEATURES * factors + rows * behind * ACTIVATIONS * width
+        edit = SENTENCE * token + answer_bytes(model, rows)
+        return kept + networks + min(self.training_batch, self.facts) * edit
 
     def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
         """Return the bytes of all updates: factors of every token."""
