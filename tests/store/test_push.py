@@ -14,6 +14,7 @@ import behemoth as bh
 from behemoth.store import ledger as ledgers, place as places
 from behemoth.store.files import in_order
 from behemoth.store.multipart import _begun, part_bytes
+from behemoth.store.push import send
 from behemoth.store.recorded import recorded
 from behemoth.support.digests import digests, sealed, unchecked
 from behemoth.support.files import as_json
@@ -57,6 +58,29 @@ def test_again_sends_nothing(directory, url):
     bh.push(directory, url)
     again = bh.push(directory, url)
     assert (again.sent, again.bytes_sent, again.removed) == (0, 0, 0)
+
+
+def test_what_is_sent_many_times_is_read_once(directory, url, tmp_path, monkeypatch):
+    """A study that runs into a store read all it had finished every 30 seconds."""
+    place, read = shutil.copytree(directory, tmp_path / "c"), []
+    digest_file = ledgers.digest_file
+    monkeypatch.setattr(ledgers, "digest_file", lambda file: read.append(file) or digest_file(file))
+    entries = ledgers.Entries()
+    sent = send(place, url, entries=entries)
+    assert sorted(read) == sorted(path for path in place.rglob("*") if path.is_file())
+    assert sent.sent == len(read)
+    read.clear()
+    assert send(place, url, entries=entries).sent == 0 and not read
+    (place / "notes.txt").write_text("mine")
+    assert send(place, url, entries=entries).sent == 1
+    file = place / "notes.txt"
+    before = file.stat()
+    file.write_text("ours")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert send(place, url, entries=entries).sent == 1
+    assert places.open_place("url", url).read("notes.txt") == b"ours"
+    assert read == [file, file]
+    assert send(place, url).sent == 0 and len(read) == 3 + sent.sent
 
 
 @ANYWHERE

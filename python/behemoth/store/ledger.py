@@ -25,8 +25,8 @@ from behemoth.support.replacement import RECORDS
 from .place import Place
 
 __all__ = [
-    "FOLDER", "LEDGER", "Book", "Entry", "Ledger", "part_ledger", "part_names", "part_of",
-    "parts_of", "read_ledger",
+    "FOLDER", "LEDGER", "Book", "Entries", "Entry", "Ledger", "part_ledger", "part_names",
+    "part_of", "parts_of", "read_ledger",
 ]  # fmt: skip
 
 FOLDER = ".behemoth"
@@ -59,6 +59,27 @@ class Entry:
         if not file.is_file() or file.stat().st_size != self.size:
             return False
         return digest_file(file) == self.blake3
+
+
+class Entries:
+    """Entries of local files, each computed once for as long as its file stays the same.
+
+    For what looks at the same files many times: a study is sent every 30 seconds. A file is the
+    same while its inode, size and time of change are.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int, int], Entry]] = {}
+
+    def of(self, file: Path) -> Entry:
+        """Return the entry of a local file; several threads may call it."""
+        told = file.stat()
+        state = told.st_ino, told.st_size, told.st_mtime_ns
+        before, entry = self._known.get(file, (None, None))
+        if entry is None or before != state:
+            entry = Entry.of(file)
+            self._known[file] = state, entry
+        return entry
 
 
 @dataclass(frozen=True)

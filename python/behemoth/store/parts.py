@@ -23,7 +23,7 @@ from behemoth.support.progress import ProgressLike
 
 from .cache import clear
 from .files import STUDY, files_of
-from .ledger import LEDGER, Book, Entry, Ledger, part_ledger, part_of, read_ledger
+from .ledger import LEDGER, Book, Entries, Entry, Ledger, part_ledger, part_of, read_ledger
 from .place import Place
 from .pull import bring
 from .push import Target, check_forced, part_text, target_of, transfer
@@ -112,6 +112,7 @@ class StudyPart:
         self._ledger, self._sending = part_ledger(part), sending
         self._book = Book(place, Ledger(STUDY, name), self._ledger)
         self._own: Collection[str] = ()
+        self._entries = Entries()
 
     def begin(self, needed: Collection[str], own: Collection[str]) -> None:
         """Enter the part in the store, fetch what it has of it, and start to send.
@@ -174,7 +175,7 @@ class StudyPart:
             for name in names
             if name not in listed
             or sizes.get(name) != listed[name].size
-            or not listed[name].matches(self.path / name)
+            or listed[name] != self._entries.of(self.path / name)
         }
         units = {unit_of(name) for name in names} - kept
         here = set(names)
@@ -187,12 +188,15 @@ class StudyPart:
             book.strike(replaced, now=True)  # first: if this is stopped, no ledger lists them
             place.remove(replaced)
         wanted = recorded(self.path, names)
-        _, sent = transfer(place, book, self.path, STUDY, names, sizes, wanted, progress)
+        _, sent = transfer(
+            place, book, self.path, STUDY, names, sizes, wanted, self._entries, progress
+        )
         if sent or replaced:
             book.close(complete=False)
 
     def end(self) -> None:
         """Send the rest, and unite the ledgers of all parts unless others are at work."""
+        self._entries = Entries()  # the last call computes all again
         self.send(self._progress)
         self._book.close(complete=True)
         wrote = False

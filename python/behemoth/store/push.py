@@ -19,7 +19,7 @@ from .ledger import (
     FOLDER,
     LEDGER,
     Book,
-    Entry,
+    Entries,
     Ledger,
     part_names,
     part_of,
@@ -125,6 +125,7 @@ def send(
     *,
     force: bool = False,
     succeeds: Content | None = None,
+    entries: Entries | None = None,
     progress: ProgressLike = None,
 ) -> Pushed:
     """Send a directory as `push` does.
@@ -135,6 +136,8 @@ def send(
         See `push`.
     succeeds : Content, optional
         Content of the study in the store that the directory was started from, and may replace.
+    entries : Entries, optional
+        Entries of earlier calls, which are not computed again for files that stayed the same.
     """
     began = time.perf_counter()
     force = flag("force", force)
@@ -159,7 +162,8 @@ def send(
     listed = set(target.ledger.files)  # before this call
     book = Book(place, target.ledger, shared=record == STUDY)
     _make_way(target, book, names, stale, force=force)
-    total, sent = transfer(place, book, source, record, names, sizes, wanted, progress)
+    entries = Entries() if entries is None else entries
+    total, sent = transfer(place, book, source, record, names, sizes, wanted, entries, progress)
     gone = _remove_left_over(place, book, names, listed, merges=merges)
     if sent or gone or not book.ledger.complete:
         book.close(complete=True)
@@ -223,6 +227,7 @@ def transfer(
     names: list[str],
     sizes: Mapping[str, int],
     wanted: Mapping[str, str],
+    entries: Entries,
     progress: ProgressLike = None,
 ) -> tuple[int, dict[str, int]]:
     """Send the files that the store does not have, records last, and enter them in a ledger.
@@ -240,6 +245,7 @@ def transfer(
         Sizes of the files in the store.
     wanted : mapping of str to str
         Digests in the directory's own records; see `recorded`.
+    entries : Entries
     progress : callable or Progress, optional
 
     Returns
@@ -265,7 +271,7 @@ def transfer(
     def work(name: str, moved: Moved) -> None:
         moved(0)
         file = source / name
-        entry = Entry.of(file)
+        entry = entries.of(file)
         if wanted.get(name, entry.blake3) != entry.blake3:
             raise damaged(file)
         if book.ledger.files.get(name) == entry and sizes.get(name) == entry.size:

@@ -18,6 +18,7 @@ from behemoth.support.progress import Moment, ProgressLike
 from .cache import clear, stage_of
 from .errors import StoreError
 from .files import STUDY
+from .ledger import Entries
 from .pull import bring
 from .push import check_forced, push, send, target_of
 from .studies import Content
@@ -132,9 +133,11 @@ def study_in_store(
             bring(place, wanted, stage, progress)
             brought = Content.read((stage / STUDY).read_bytes())
 
+        entries = Entries()  # the last call computes all again
+
         def now(progress: ProgressLike) -> None:
             if (stage / STUDY).is_file():
-                send(stage, url, succeeds=brought, progress=progress)
+                send(stage, url, succeeds=brought, entries=entries, progress=progress)
 
         with send_now_and_then(now):
             yield stage
