@@ -73,4 +73,5 @@ def _others(
     count = len(choices) - inside
     drawn = generator.integers(0, np.maximum(count, 1))
     drawn += inside & (drawn >= place)
-    return np.where(count > 0, choices[np.minimum(drawn, len(choices) - 1)], -1).astype(np.int64)
+    others = choices[np.minimum(drawn, len(choices) - 1)].astype(np.int64)
+    return np.where(count > 0, others, -1)
