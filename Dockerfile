@@ -1,5 +1,5 @@
-# Not built here: see "Packages" in CONTRIBUTING.md. What is installed besides is said by EXTRAS, and
-# where torch comes from by TORCH: on a CPU its own wheels, for CUDA for example
+# What is installed besides is said by EXTRAS, and where torch comes from by TORCH: on a CPU its own
+# wheels, for CUDA for example
 #   docker build --build-arg TORCH=https://download.pytorch.org/whl/cu128 -t behemoth .
 #   docker run --gpus all -v "$PWD:/work" behemoth gen --facts 1e6 --out corpus
 FROM rust:1-slim-bookworm AS build

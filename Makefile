@@ -8,6 +8,7 @@ FACTS  ?= 1e8
 OUT    ?= corpus
 FAULTS ?= 20
 FUZZ   ?= 60
+NEWEST ?= python3.14
 
 # Tests run on two cores, a file on one of them; `make test-python PYTEST="-n 0"` runs them in one
 # process, for debuggers.
@@ -22,6 +23,7 @@ MAKEFLAGS   += --no-builtin-rules
 
 VENV := .venv
 BIN  := $(VENV)/bin
+NEWEST_VENV := target/newest
 # uv is much faster than pip: the user's own if it works, else one that pip puts into .venv.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 PIP_INSTALL := $(UV) pip install --quiet --python $(BIN)/python
@@ -99,6 +101,16 @@ WHOLE := $(addprefix --ignore tests/, model/test_sizes.py train/test_config.py t
 .PHONY: test-avx2
 test-avx2: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, with the kernels of an older processor
 	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(PARALLEL) $(NUMERICAL) $(WHOLE) $(PYTEST)
+
+# The newest numpy and polars need a newer Python than the oldest that we allow.
+.PHONY: test-newest
+test-newest: $(EXTENSION) ## the numerical tests with another, newer Python and the newest packages (NEWEST=python3.14)
+	@rm -rf $(NEWEST_VENV)/wheels
+	@$(BIN)/maturin build --release --quiet --out $(NEWEST_VENV)/wheels
+	@$(UV) venv --quiet --allow-existing --python "$$($(NEWEST) -c 'import sys; print(sys.executable)')" $(NEWEST_VENV)
+	@$(UV) pip install --quiet --upgrade --python $(NEWEST_VENV)/bin/python -r pyproject.toml --extra test
+	@$(UV) pip install --quiet --reinstall --no-deps --python $(NEWEST_VENV)/bin/python $(NEWEST_VENV)/wheels/*.whl
+	@VIRTUAL_ENV=$(CURDIR)/$(NEWEST_VENV) $(NEWEST_VENV)/bin/python -m pytest $(PARALLEL) $(NUMERICAL) $(WHOLE) $(PYTEST)
 
 .PHONY: test-perturbed
 test-perturbed: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, the last bit of every result moved
