@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from behemoth.edit.registry import get_method
+from behemoth.edit.settings import read_settings
 from behemoth.tune.record import Tried, TuningDirectory
 
 
@@ -28,3 +30,14 @@ def test_the_best_trial_is_the_first_of_those_with_the_highest_score(tmp_path):
     curve = pl.read_parquet(directory.path / "curve.parquet")
     assert curve["best"].to_list() == [0.2, 0.7, 0.7, 0.7]
     assert "steps = 1" in (directory.path / "best.toml").read_text().splitlines()
+
+
+def test_a_best_value_of_none_is_one_that_settings_read(tmp_path):
+    directory = TuningDirectory(tmp_path / "tuned")
+    directory.begin({"method": "ft"})
+    trial = Tried(0, {"rank": None, "steps": 5}, 0.5, {}, 1.5)
+    directory.write(trial)
+    directory.conclude([trial], "ft", "editing", 100)
+    settings = read_settings(directory.path / "best.toml", "ft")
+    method = get_method("ft", settings, text=True)
+    assert (method.rank, method.steps) == (None, 5)

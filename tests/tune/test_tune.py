@@ -83,9 +83,13 @@ def test_what_was_chosen_is_a_file_that_edits_and_studies_take(tuned, ran, tmp_p
     with pytest.raises(ArgumentError, match=r"settings': got .*best\.toml, of 'ft', allowed: of"):
         bh.edit(ran, plan, "lora", tmp_path / "other", settings=out / "best.toml")
     plan.save(tmp_path / "plan")
-    words = ("--plan", tmp_path / "plan", "--method", "ft", "--set", out / "best.toml")
+    # TOML has no null value.
+    file, text = tmp_path / "none.toml", (out / "best.toml").read_text()
+    file.write_text(text.replace("[settings]\n", '[settings]\nlayers = "none"\n'))
+    words = ("--plan", tmp_path / "plan", "--method", "ft", "--set", file)
     report = run("edit", fspath(ran), *words, "--out", tmp_path / "cli", "--json").json()
     assert report["settings"]["steps"] == done.settings["steps"]
+    assert report["settings"]["layers"] is None
 
 
 def test_the_default_score_states_the_steps_it_was_obtained_with(tuned, ran, run):

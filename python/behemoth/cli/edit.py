@@ -98,10 +98,11 @@ def edit(
             check_tuned(method)
         else:
             if isinstance(settings, str):
-                given["settings"] = read_settings(settings, method)
-            elif settings is not None:
-                given["settings"] = read_words(settings, method)
-            chosen = get_method(method, given.get("settings"))
+                own = read_settings(settings, method)
+            else:
+                own = None if settings is None else read_words(settings, method)
+                given["settings"] = own
+            chosen = get_method(method, own, text=isinstance(settings, str))
         check_is_method(chosen)
         family = chosen.info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks

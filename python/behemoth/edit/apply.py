@@ -272,11 +272,12 @@ def _resolve_method(
     if not isinstance(method, str):
         check_is_method(method)
     else:
-        if isinstance(settings, str | PathLike):
+        in_file = isinstance(settings, str | PathLike)
+        if in_file:
             settings = read_settings(settings, method, world)
         if not isinstance(settings, Mapping | None):
             return get_method(method, settings)  # raises
-        found = get_method(method, at_traced_place(method, settings, run))
+        found = get_method(method, at_traced_place(method, settings, run), text=in_file)
         check_is_method(found)
         return found
     if settings is not None:

@@ -249,11 +249,13 @@ class TuningDirectory:
             f"# Best of {len(trials)} trials of behemoth tune {method} by the {objective} score.",
             f"name = {json.dumps(method)}",
             "[settings]",
-            *(f"{key} = {json.dumps(value)}" for key, value in best.settings.items()),
+            # TOML has no null value.
+            *(f"{key} = {json.dumps('none' if value is None else value)}"
+              for key, value in best.settings.items()),
             "[tuning]",
             *(f"{key} = {json.dumps(value)}" for key, value in tuning.to_dict().items()),
             "",
-        ]
+        ]  # fmt: skip
         write_bytes(self.path / BEST, "\n".join(lines).encode())
         names = [self._trial(trial.number).relative_to(self.path) for trial in trials]
         record = _read(self.path / RECORD) | {FILES: digests(self.path, [_CURVE, BEST, *names])}
