@@ -144,9 +144,9 @@ class Study:
         Raises
         ------
         ArgumentError
-            If anything is invalid; names the key, the value got and the values allowed. Levels
-            that a corpus lacks, and more edits than it has facts, are refused; whether enough facts
-            are candidates is known only when a plan is compiled.
+            If anything is invalid; names the key, the value got and the values allowed. Levels,
+            relations and wordings that a corpus lacks, and more edits than it has facts, are
+            refused; whether enough facts are candidates is known only when a plan is compiled.
         """
         try:
             table = read_toml(text)
