@@ -33,6 +33,18 @@ def test_empty_documents_are_no_prefixes():
     assert len(prefixes) == 5 and prefixes[0] == () and all(prefixes[1:])
 
 
+def test_no_facts_are_looked_up_where_none_are_kept(small_corpus, monkeypatch, never):
+    plan = compile_plan(small_corpus, EditRequest(edits=3, repeats=2, probes=0))
+    settings = {"prefixes": 0, "prefix_tokens": 4, "seed": 0}
+    kept = sites_of([plan], small_corpus, Places(small_corpus), kept=4, **settings)
+    assert any(site.kept for site in kept[0])
+    monkeypatch.setattr(World, "find_fact", never)
+    for token, most in (("prompt", 4), ("subject", 0)):
+        places = Places(small_corpus, token)
+        [sites] = sites_of([plan], small_corpus, places, kept=most, **settings)
+        assert sites and not any(site.kept for site in sites)
+
+
 def is_link(corpus):
     return pl.col("relation") >= corpus.world.num_relations
 

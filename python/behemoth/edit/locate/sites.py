@@ -287,6 +287,9 @@ class _Bystanders:
 
     def ask(self, rows: list[dict[str, Any]]) -> None:
         """Register the facts to preserve beside the edits of one site."""
+        self._sites += 1
+        if not self._most:  # as at a prompt's last token: looking them up took most of the time
+            return
         edited = self._corpus.world.facts_of([row["fact"] for row in rows])
         relations, subject = edited["relation"].unique().to_list(), int(edited["subject"][0])
         changed = set(relations).union(*map(self._below, relations))
@@ -303,8 +306,7 @@ class _Bystanders:
             fact = others[other]
             wording = self._wording(other, fact, rows[0]["template"], rows[0]["wording"])
             if wording is not None:
-                self._facts.append((self._sites, fact, wording))
-        self._sites += 1
+                self._facts.append((self._sites - 1, fact, wording))
 
     def sentences(self) -> list[tuple[Sentence, ...]]:
         """Return the sentences to preserve at each site."""
