@@ -63,8 +63,9 @@ def test_preserved_keys_keep_their_outputs(equations):
     assert change.rank == 4
 
 
-def test_update_solves_the_published_equations(equations):
-    keys, residuals, covariance = equations(3, rank=12)
+@pytest.mark.parametrize("count", [3, 9])  # fewer keys than directions, and more
+def test_update_solves_the_published_equations(equations, count):
+    keys, residuals, covariance = equations(count, rank=12)
     earlier = torch.randn(5, 24, dtype=torch.float64)
     method = AlphaEdit(energy=0.999, directions=0, damping=0.3)
     dense = method.solve(keys, residuals, covariance, earlier).to_dense()

@@ -8,6 +8,7 @@ import torch
 from behemoth.edit.locate.keys import observe
 from behemoth.edit.locate.sites import Places, sites_of
 from behemoth.edit.locate.target import optimise_targets
+from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.memit import Memit
 from behemoth.edit.protocol import EditContext
@@ -15,13 +16,25 @@ from behemoth.edit.protocol import EditContext
 FEW = {"token": "subject", "steps": 5, "learning_rate": 0.5, "samples": 2_000, "prefixes": 2}
 
 
-def test_update_solves_the_normal_equations(equations):
-    keys, residuals, covariance = equations(5)
+@pytest.mark.parametrize("count", [5, 30])  # fewer keys than neurons, and more
+def test_update_solves_the_normal_equations(equations, count):
+    keys, residuals, covariance = equations(count)
     method = Memit(weight=7.0, absolute=True, ridge=0.0)
     change = method.solve(keys, residuals, covariance, keys.T[:0])
     left = change.to_dense() @ (7.0 * covariance.matrix_ff + keys @ keys.T)
     torch.testing.assert_close(left, residuals @ keys.T, rtol=0, atol=1e-10)
-    assert change.rank == 5
+    assert change.rank == count
+
+
+def test_few_keys_are_solved_for_with_the_factor_that_all_edits_share(equations, monkeypatch):
+    keys, residuals, covariance = equations(5)
+    sizes, own = [], torch.linalg.solve_ex
+    monkeypatch.setattr(
+        torch.linalg, "solve_ex", lambda *given: sizes.append(len(given[0])) or own(*given)
+    )
+    for method in (Memit(), AlphaEdit()):
+        method.solve(keys, residuals, covariance, keys.T[:0])
+    assert sizes == [5, 5]  # not as many as neurons, or directions of a null space
 
 
 def test_ridge_is_part_of_the_equations(equations):

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .keys import Observed
     from .sites import Site
 
-__all__ = ["InverseCovariance", "LocateAndEdit", "leverage", "solved"]
+__all__ = ["InverseCovariance", "LocateAndEdit", "leverage", "plus_diagonal", "solved"]
 
 _SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
 _PARTS = 2  # of the progress of an edit: covariances, then the search for target vectors
@@ -446,6 +446,14 @@ def solved(matrix: Tensor, right: Tensor) -> Tensor:
 
     solution, info = torch.linalg.solve_ex(matrix, right)
     return solution if int(info) == 0 else torch.full_like(solution, torch.nan)
+
+
+def plus_diagonal(matrix_nn: Tensor, value: Tensor | float) -> Tensor:
+    """Return a matrix plus `value` times the identity."""
+    import torch
+
+    identity = torch.eye(len(matrix_nn), dtype=matrix_nn.dtype, device=matrix_nn.device)
+    return matrix_nn + value * identity
 
 
 def leverage(covariance: Covariance, ridge: float, keys_fn: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.method import LocateAndEdit, solved
+from behemoth.edit.locate.method import LocateAndEdit, plus_diagonal, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
@@ -96,11 +96,15 @@ class AlphaEdit(LocateAndEdit):
         # Coordinates in the null space: P = Z Z^T turns the equations into symmetric ones.
         keys_zn, earlier_zm = basis_fz.T @ keys_fn, basis_fz.T @ earlier_mf.T
         scale = 1.0 if self.absolute else keys_zn.square().sum(0).mean()
-        normal_zz = keys_zn @ keys_zn.T + earlier_zm @ earlier_zm.T
-        normal_zz = normal_zz + self.damping * scale * torch.eye(
-            len(normal_zz), dtype=normal_zz.dtype, device=normal_zz.device
-        )
-        return LowRank(residuals_dn, (basis_fz @ solved(normal_zz, keys_zn)).T)
+        every_za = torch.cat([keys_zn, earlier_zm], 1)
+        if every_za.shape[1] < len(every_za):  # as many equations as keys, not as directions
+            gram_aa = plus_diagonal(every_za.T @ every_za, self.damping * scale)
+            new_an = torch.eye(len(gram_aa), keys_zn.shape[1]).to(gram_aa)
+            found_zn = every_za @ solved(gram_aa, new_an)
+        else:
+            normal_zz = plus_diagonal(every_za @ every_za.T, self.damping * scale)
+            found_zn = solved(normal_zz, keys_zn)
+        return LowRank(residuals_dn, (basis_fz @ found_zn).T)
 
 
 def null_space(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.method import InverseCovariance, solved
+from behemoth.edit.locate.method import InverseCovariance, plus_diagonal, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
@@ -61,12 +61,8 @@ class Emmet(InverseCovariance):
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
         """Return the change of minimum norm under C that maps every key to its target."""
-        import torch
-
         directions_fn = covariance.solved(self.ridge, keys_fn)
         gram_nn = keys_fn.T @ directions_fn
         scale = 1.0 if self.absolute else gram_nn.diagonal().mean()
-        gram_nn = gram_nn + self.slack * scale * torch.eye(
-            len(gram_nn), dtype=gram_nn.dtype, device=gram_nn.device
-        )
+        gram_nn = plus_diagonal(gram_nn, self.slack * scale)
         return LowRank(residuals_dn, solved(gram_nn, directions_fn.T))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.method import InverseCovariance, leverage, solved
+from behemoth.edit.locate.method import InverseCovariance, leverage, plus_diagonal, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
@@ -64,5 +64,9 @@ class Memit(InverseCovariance):
         weight = self.weight
         if not self.absolute:
             weight = weight * leverage(covariance, self.ridge, keys_fn)
+        if keys_fn.shape[1] < len(keys_fn):  # as many equations as keys, by the factor of C
+            directions_fn = covariance.solved(self.ridge, keys_fn)
+            gram_nn = plus_diagonal(keys_fn.T @ directions_fn, weight)
+            return LowRank(residuals_dn, solved(gram_nn, directions_fn.T))
         normal_ff = weight * covariance.regularised(self.ridge) + keys_fn @ keys_fn.T
         return LowRank(residuals_dn, solved(normal_ff, keys_fn).T)
