@@ -91,6 +91,19 @@ def test_no_more_facts_are_fitted_on_than_asked_for(random_model, monkeypatch):
     assert seen == {(20, 20 + 16 + 2)}  # a fifth of the 80 facts drawn are controls, 2 are edited
 
 
+def test_scores_are_those_of_a_ridge_regression_on_one_hot_objects():
+    generator = np.random.default_rng(0)
+    states = generator.normal(size=(40, 6)).astype(np.float32)
+    objects = generator.integers(0, 4, 30)
+    x = states - states[:30].astype(np.float64).mean(0)
+    one_hot = np.eye(4)[objects]
+    gram = x[:30].T @ x[:30]
+    gram += 0.1 * np.trace(gram) / 6 * np.eye(6)
+    weights = np.linalg.solve(gram, x[:30].T @ (one_hot - one_hot.mean(0)))
+    wanted = x[30:] @ weights + one_hot.mean(0)
+    np.testing.assert_allclose(ridge_scores(states, objects, 30, 4, 0.1), wanted, atol=1e-9)
+
+
 def test_objects_that_no_row_is_fitted_on_cost_nothing_and_score_nothing():
     generator = np.random.default_rng(0)
     states = generator.normal(size=(40, 6)).astype(np.float32)

@@ -224,11 +224,14 @@ def ridge_scores(
     x = x - mean
     # Objects that no row is fitted on get no weights: a relation may have 67,200 objects.
     there, own = np.unique(objects, return_inverse=True)
-    one_hot = np.eye(len(there))[own]
-    offset = one_hot.mean(0)
+    offset = np.bincount(own) / fitted
+    # Products with one-hot objects are sums over their rows; of all rows, which are centred, it is
+    # 0, so that the products need not be centred.
+    order = np.argsort(own, kind="stable")
+    sums = np.add.reduceat(x[order], np.searchsorted(own[order], np.arange(len(there))))
     gram = x[:fitted].T @ x[:fitted]
     scale = ridge * np.trace(gram) / len(gram) + 1e-12
-    weights = np.linalg.solve(gram + scale * np.eye(len(gram)), x[:fitted].T @ (one_hot - offset))
+    weights = np.linalg.solve(gram + scale * np.eye(len(gram)), sums.T)
     scores = np.zeros((len(x) - fitted, count))
     scores[:, there] = x[fitted:] @ weights + offset
     return scores

@@ -51,7 +51,8 @@ _OF_A_MEMBER = 44
 _TRAINED = 32  # rows, or documents, of a step of relearning or of continued training
 # The model's own forward pass keeps more for the backward pass than training, which fuses it.
 _UNFUSED = 1.5
-_FITTED = 4200  # facts of a relation that linear probes are fitted to and tested on
+# Facts of a relation that linear probes are fitted to and tested on, and those that are tested.
+_FITTED, _TESTED = 4200, 200
 
 
 @dataclass(frozen=True)
@@ -197,10 +198,14 @@ class SuiteBudget:
         size, prompt = self._size, self.context + _longest(self._probes(), "prompt")
         stream = 4 * size.layers * size.width
         fitted = min(_FITTED, self.corpus.world.num_facts)
+        # Scores of the tested facts for all objects, and among those that are fitted on.
+        objects = max(row["objects"] for row in self.corpus.world.relation_table)
+        tested = min(_TESTED, fitted) + (0 if self.plan is None else len(self.plan))
+        scores = 2 * 8 * objects * tested
         # Distributions of the twin, likewise.
         row = self._vocabulary * 8 * 6 + cached_bytes(size) * self.context
         shared = min(rows, ROWS) * row
-        return max(shared, fitted * stream + 2 * min(rows, PROBED_ROWS) * prompt * stream)
+        return max(shared, fitted * stream + scores + 2 * min(rows, PROBED_ROWS) * prompt * stream)
 
 
 def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = None) -> None:
