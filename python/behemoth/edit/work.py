@@ -142,7 +142,11 @@ def _load_work(
 
 
 def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
-    """Write the record of a complete edit, and its adapters if requested."""
+    """Write the record of a complete edit, and its adapters if requested.
+
+    All files of its deltas are read, so that each call refuses those that are damaged, whichever
+    call has written them.
+    """
     deltas = record.deltas()
     if record.checkpoints:
         failed = failures_within(deltas[None])

@@ -398,7 +398,8 @@ def take(
     """
     begin = time.perf_counter()
     try:
-        # First: a measure that the suite does not have is refused before the rows are made.
+        # First: a measure that the suite does not have is refused before the rows are made, except
+        # by suite `recall`, whose rows say what levels of exposures it has measures of.
         measures = _chosen(suite.measures(bench), only)
         frame = suite.frame(bench)
     except MissingError as missing:
