@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from behemoth.delta.delta import Dense, EditDelta
+from behemoth.edit import edit
+from behemoth.evaluate import scores
 from behemoth.evaluate.suites import sequence
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.sequence import half_life, sampled_edits
@@ -144,6 +146,23 @@ def test_a_sequence_is_asked_what_its_edits_were_made_for(method, new_object, an
         if not taken:
             with pytest.raises(MissingError, match=f"^{said}$"):
                 sequence._find(bench, name, lambda: True)
+
+
+def test_the_unedited_model_is_asked_once_for_all_checkpoints(edited_run, tmp_path, monkeypatch):
+    run, _, plan, _ = edited_run
+    out = edit(
+        run, plan, "ft", tmp_path / "e", settings={"steps": 1}, sequential=True,
+        checkpoint_at=(1, 2),
+    )  # fmt: skip
+    bench = Bench.open(out, plan)
+    passes, own = [], scores._score_pass
+    monkeypatch.setattr(scores, "_score_pass", lambda *at, **by: passes.append(1) or own(*at, **by))
+    assert set(sequence.sequence_frame(bench)["after"]) == {0, 1, 2, 6}
+    every = len(passes)
+    monkeypatch.setattr(sequence, "Unedited", lambda: None)
+    passes.clear()
+    sequence.sequence_frame(bench)
+    assert every and len(passes) == 3 * every
 
 
 def test_no_half_life_is_told_from_no_edit_that_is_seen_again():

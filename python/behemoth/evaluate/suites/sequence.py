@@ -24,6 +24,7 @@ from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
 from behemoth.evaluate.memory_budget import fitting
 from behemoth.evaluate.metrics import more_likely, success
+from behemoth.evaluate.unedited import Unedited
 from behemoth.plan.request import REFUSALS
 
 from .bench import Bench
@@ -187,11 +188,12 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
     numbers = [edit.edits[place] for place in sampled_edits(len(edit.edits))]
     sampled = bench.plan.take(numbers)
     places = {number: place for place, number in enumerate(edit.edits)}
-    parts = []
+    parts, unedited = [], Unedited()  # which is asked the same at each checkpoint
     for after, delta in edit.sums():
         rows = evaluate_model(
             bench.model, bench.run.corpus, sampled, {None: delta},
             run=bench.run.name, seed=bench.run.seed, batch_size=bench.batch_size,
+            unedited=unedited,
         )  # fmt: skip
         new_rows = rows if not parts else rows.filter(stage="after")
         parts.append(
