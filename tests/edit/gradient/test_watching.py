@@ -9,6 +9,7 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from behemoth import Corpus, World
+from behemoth.edit.gradient.lines import Lines
 from behemoth.edit.protocol import HOLD, Watch
 from behemoth.edit.registry import get_method
 from behemoth.plan import EditRequest, compile_plan
@@ -169,9 +170,13 @@ def test_an_edit_that_stops_early_has_both_at_its_end(network, singles, context)
         assert last["norm"] == pytest.approx(sum(norms) ** 0.5, rel=1e-4)
 
 
-def test_batches_and_no_bystanders_are_not_looked_at(batch, singles, network, context):
+def test_batches_and_no_bystanders_are_not_looked_at(
+    batch, singles, network, context, monkeypatch, never
+):
     method = get_method("lora", {"steps": 2})
-    (delta,) = watched(method, network, [batch], context)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lines, "logits", never)  # nor is the unedited model asked
+        (delta,) = watched(method, network, [batch], context)
     assert not {"norm", *HELD_OUT} & set(delta.trace[-1])
     (delta,) = watched(method, network, singles[:1], context, bystanders=0, held_out=0)
     assert not {"norm", "kl", *HELD_OUT} & set(delta.trace[-1])

@@ -50,10 +50,12 @@ class Watching:
         device = next(model.parameters()).device
         self._model = model
         self._forgets = forgets
-        wordings = [
-            _wordings(plan, watch.held_out, forgets) if len(plan) == 1 else [] for plan in plans
-        ]
-        bystanders = [_bystanders(plan, watch.bystanders) for plan in plans]
+        wordings: list[list[Line]] = []
+        bystanders: list[list[Line]] = []
+        for plan in plans:
+            single = len(plan) == 1
+            wordings.append(_wordings(plan, watch.held_out, forgets) if single else [])
+            bystanders.append(_bystanders(plan, watch.bystanders) if single else [])
         self._wordings = Lines(wordings, device)
         self._bystanders = Lines(bystanders, device)
         # Computed once and kept: a pass of a few rows is expensive, and most plans need three.
