@@ -214,8 +214,11 @@ class Sums:
             self._forget(name)
 
     def changes(self) -> dict[str, Change]:
-        """Return the sum as changes of a delta."""
-        sums = {name: Dense(change.clone()) for name, change in self._total.items()}
+        """Return the sum as changes of a delta, which hold until the next edit is added.
+
+        They are not copied: beside the originals and the sum, that would be a third of each weight.
+        """
+        sums = {name: Dense(change) for name, change in self._total.items()}
         return {**sums, **self._memories}
 
     def _remember(self, name: str, change: ModuleChange) -> None:
