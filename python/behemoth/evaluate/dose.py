@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["DOSES", "Dose", "doses", "ed50", "first_dose", "kaplan_meier"]
+__all__ = ["DOSES", "Dose", "doses", "ed50", "first_dose"]
 
 DOSES: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -185,26 +185,6 @@ def _kind_of_dose(method: str, nameless: bool) -> tuple[bool, bool]:
     return info.forgets(nameless=nameless), info.doses
 
 
-def kaplan_meier(
-    dose: NDArray[Any], reached: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the share of edits that need more than each dose (Kaplan and Meier, 1958, eq. 2b).
-
-    Parameters
-    ----------
-    dose : float[n]
-        Dose, or the dose at which an edit is censored.
-    reached : bool[n]
-
-    Returns
-    -------
-    float64[m], float64[m]
-        Doses that some edit needed, in order, and the share of edits that need more than each.
-    """
-    times, events, risk = _counts(dose, reached, np.zeros(len(dose), np.int64), 1)
-    return times, _survival(events, risk)[0]
-
-
 def ed50(
     frame: pl.DataFrame,
     *,
@@ -312,6 +292,7 @@ def _counts(
 
 
 def _survival(events: NDArray[np.float64], risk: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of edits that need more than each dose (Kaplan and Meier, 1958, eq. 2b)."""
     share = np.divide(events, risk, out=np.zeros_like(events), where=risk > 0)
     remaining: NDArray[np.float64] = 1.0 - share
     return np.cumprod(remaining, axis=1, dtype=np.float64)
