@@ -237,8 +237,7 @@ def evaluate_model(
     polars.DataFrame
         See `evaluate`; without columns of names.
     """
-    if batch_size is None:
-        batch_size = 512 if next(model.parameters()).device.type == "cpu" else 4096
+    batch_size = _rows_per_pass(model) if batch_size is None else batch_size
     for name, value in (("stack", stack), ("batch_size", batch_size)):
         whole_number(name, value, 1)
     check_rank(rank, corpus)
@@ -324,8 +323,7 @@ def evaluate_pair(
     >>> sorted(frame["stage"].unique())
     ['after', 'before']
     """
-    if batch_size is None:
-        batch_size = 512 if next(model.parameters()).device.type == "cpu" else 4096
+    batch_size = _rows_per_pass(model) if batch_size is None else batch_size
     whole_number("batch_size", batch_size, 1)
     prompted = Prompted.of(corpus, plan.probes, unwanted_words(plan, corpus))
     before, after = score_pair(model, edited, prompted, batch_size=batch_size)
@@ -336,6 +334,11 @@ def evaluate_pair(
         pl.lit(None, pl.Int64).alias("method_seed"),
     )
     return finish(frame, plan, corpus, run, seed)
+
+
+def _rows_per_pass(model: PreTrainedModel) -> int:
+    """Return the usual number of rows per pass: on a CPU more do not fit its caches."""
+    return 512 if next(model.parameters()).device.type == "cpu" else 4096
 
 
 def _rows(

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.model.sizes import Size
 
-__all__ = ["FIXED", "cached_bytes", "changes_bytes", "fitting", "pass_bytes", "row_bytes",
-           "token_bytes"]  # fmt: skip
+__all__ = ["FIXED", "cached_bytes", "changes_bytes", "fitting", "longest", "pass_bytes",
+           "row_bytes", "token_bytes"]  # fmt: skip
 
 FIXED = 96 << 20
 """Bytes for libraries that the first pass loads, buffers of kernels, the plan and the frame."""
@@ -69,8 +69,8 @@ def pass_bytes(
 def row_bytes(model: nn.Module, probes: pl.DataFrame, context: int = 0) -> int:
     """Estimate the bytes that a pass needs for each of its rows, with their context."""
     size, vocabulary = dimensions(model)
-    answers = [_longest(probes, name) for name in ("answer", "old_answer", "new_answer")]
-    answer, width = max(answers), context + _longest(probes, "prompt") + 2 * max(answers)
+    answers = [longest(probes, name) for name in ("answer", "old_answer", "new_answer")]
+    answer, width = max(answers), context + longest(probes, "prompt") + 2 * max(answers)
     return (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + cached_bytes(size) * width
 
 
@@ -154,6 +154,7 @@ def changes_bytes(delta: EditDelta) -> int:
     return sum(each.numel() * each.element_size() for each in tensors if hasattr(each, "numel"))
 
 
-def _longest(probes: pl.DataFrame, column: str) -> int:
+def longest(probes: pl.DataFrame, column: str) -> int:
+    """Return the number of tokens of the longest list in a column of probes; 1 without any."""
     lengths = probes[column].list.len().max()
     return int(lengths) if isinstance(lengths, int) else 1

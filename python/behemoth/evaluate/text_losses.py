@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
     from .unedited import Unedited
 
-__all__ = ["document_divergences", "document_losses", "model_divergences", "perplexity"]
+__all__ = ["LOGITS", "TOKENS", "WAITING", "document_divergences", "document_losses",
+           "model_divergences", "perplexity"]  # fmt: skip
 
-_TOKENS = 1 << 13  # maximum number of tokens per pass
-_LOGITS = 1 << 20  # logits in memory at a time: 4 MB in float32, about a second-level cache
-_WAITING = 1 << 26  # unedited logits kept for the edited pass: 256 MB in float32
+TOKENS = 1 << 13
+"""Maximum number of tokens per pass."""
+LOGITS = 1 << 20
+"""Logits in memory at a time: 4 MB in float32, about a second-level cache."""
+WAITING = 1 << 26
+"""Unedited logits that are kept for the edited pass: 256 MB in float32."""
 
 
 def document_losses(
@@ -120,9 +124,9 @@ def _compared(
             return _divergences(before, _logits(model, _states(model, tokens, inside)))
 
     # The logits of the reference's pass are kept until those of the model exist.
-    most = max(64, _WAITING // model.config.vocab_size)
+    most = max(64, WAITING // model.config.vocab_size)
     with evaluating(reference), evaluating(model):
-        batches = _batches(model, documents, delta, min(most, _TOKENS))
+        batches = _batches(model, documents, delta, min(most, TOKENS))
         return _summed(len(documents), batches, divergences)
 
 
@@ -155,7 +159,7 @@ def _batches(
     model: PreTrainedModel,
     documents: Sequence[NDArray[np.integer]],
     delta: EditDelta | None = None,
-    most_tokens: int = _TOKENS,
+    most_tokens: int = TOKENS,
 ) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor]]:
     """Yield documents of similar length: indices [B], tokens [B, T], predicted mask [B, T-1].
 
@@ -243,6 +247,6 @@ def _logits(model: PreTrainedModel, states: Tensor) -> Iterator[Tensor]:
     """
     architecture = Architecture.of(model)
     head = model.get_submodule(architecture.head)
-    rows = max(64, _LOGITS // model.config.vocab_size)
+    rows = max(64, LOGITS // model.config.vocab_size)
     for part in states.split(rows):
         yield architecture.logits(head, part).float()

@@ -19,7 +19,8 @@ import polars as pl
 from behemoth.delta.context import longest_context
 from behemoth.evaluate.linear_probes import PROBED_ROWS
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS
-from behemoth.evaluate.memory_budget import cached_bytes, changes_bytes, row_bytes
+from behemoth.evaluate.memory_budget import cached_bytes, changes_bytes, longest, row_bytes
+from behemoth.evaluate.text_losses import LOGITS, TOKENS, WAITING
 from behemoth.evaluate.twin import ROWS
 from behemoth.model.architecture import Architecture
 from behemoth.model.memory import LOADED, activation_bytes, dimensions, is_estimated, weight_bytes
@@ -43,9 +44,7 @@ __all__ = ["SuiteBudget", "fit_bench"]
 _FIXED = 160 << 20
 # Bytes of a probe in a frame: columns, lists of tokens, generated text.
 _OF_A_PROBE = 500
-# Running text: tokens and logits of a pass, logits kept from the unedited pass, and bytes per
-# logit of a part in double precision (`text_losses`).
-_TOKENS, _LOGITS, _WAITING, _OF_A_LOGIT = 1 << 13, 1 << 20, 1 << 26, 64
+_OF_A_LOGIT = 64  # bytes per logit of a part of running text, in double precision
 # Bytes per answer token and word of the vocabulary in tests of membership, in double precision.
 _OF_A_MEMBER = 44
 _TRAINED = 32  # rows, or documents, of a step of relearning or of continued training
@@ -160,14 +159,14 @@ class SuiteBudget:
         """Return the bytes of a pass over running text, with the unedited logits beside it."""
         size, words = self._size, self._vocabulary
         lengths = [length + self.context for length in self._documents]
-        tokens = max(min(_TOKENS, sum(lengths)), max(lengths, default=0))
+        tokens = max(min(TOKENS, sum(lengths)), max(lengths, default=0))
         compared = self.suite == "editing" or self.twin
-        kept = min(tokens, max(64, _WAITING // words)) if compared else 0
-        part = min(tokens, max(64, _LOGITS // words)) * words * _OF_A_LOGIT
+        kept = min(tokens, max(64, WAITING // words)) if compared else 0
+        part = min(tokens, max(64, LOGITS // words)) * words * _OF_A_LOGIT
         return 2 * 4 * kept * words + part + 4 * tokens * (8 * size.width + 2 * size.hidden)
 
     def _relearning(self, probes: pl.DataFrame) -> int:
-        prompt, answer = _longest(probes, "prompt"), _longest(probes, "old_answer")
+        prompt, answer = longest(probes, "prompt"), longest(probes, "old_answer")
         tokens = self.context + prompt + answer
         return self._backward(_TRAINED * tokens, _TRAINED * answer)
 
@@ -184,18 +183,18 @@ class SuiteBudget:
         kept = int(_UNFUSED * activation_bytes(self._size)) * tokens
         logits = predicted * self._vocabulary
         if Architecture.of(self.model).soft_cap is None:  # then only those of a part are kept
-            logits = min(logits, max(64 * self._vocabulary, _LOGITS))
+            logits = min(logits, max(64 * self._vocabulary, LOGITS))
         return kept + 3 * 4 * logits
 
     def _membership(self, rows: int) -> int:
         assert self.plan is not None
         members = self.plan.probes.filter(group="forget")
         pairs = min(rows, MEMBERSHIP_ROWS, 2 * members.height)
-        words = _longest(members, "old_answer") * self._vocabulary * _OF_A_MEMBER
+        words = longest(members, "old_answer") * self._vocabulary * _OF_A_MEMBER
         return pairs * (words + cached_bytes(self._size) * self.context)
 
     def _linear(self, rows: int) -> int:
-        size, prompt = self._size, self.context + _longest(self._probes(), "prompt")
+        size, prompt = self._size, self.context + longest(self._probes(), "prompt")
         stream = 4 * size.layers * size.width
         fitted = min(_FITTED, self.corpus.world.num_facts)
         # Scores of the tested facts for all objects, and among those that are fitted on.
@@ -265,8 +264,3 @@ def _stack(sizes: Sequence[int]) -> int:
 
     largest = max(sizes, default=0)
     return min(sum(sizes), STACK * largest, max(STACK_BYTES, largest))
-
-
-def _longest(probes: pl.DataFrame, column: str) -> int:
-    lengths = probes[column].list.len().max()
-    return int(lengths) if isinstance(lengths, int) else 1
