@@ -202,6 +202,51 @@ def test_lines_of_independent_edits_are_those_of_one_batch(corpus, tmp_path):
     told = {(corpus.decode(p), corpus.decode(a)) for p, a in kept.select("prompt", "answer").rows()}
     assert told < lines["train"]
     assert not told & (lines["val"] | lines["test"])
+    answers = {asked: {a for p, a in lines["train"] if p == asked} for asked, _ in lines["train"]}
+    for name in ("val", "test"):
+        asked = [prompt for prompt, _ in lines[name]]
+        assert len(asked) == len(set(asked))
+        assert all(answer in answers.get(prompt, {answer}) for prompt, answer in lines[name])
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        ("plain", {"edits": 60, "relation": 1}),
+        ("plain", {"edits": 60}),
+        ("rich", {"edits": 30, "relation": 3}),
+        ("nested", {"edits": 30, "relation": 0}),
+        ("nested", {"edits": 5, "target": "object_nested"}),
+    ],
+)
+def test_probes_of_edits_made_together_are_about_nothing_that_others_change(
+    corpora, brute, world, words
+):
+    corpus, own = corpora[world], brute(corpora[world])
+    plan = compile_plan(corpus, EditRequest(**words, independent=True, repeats=1))
+    changed = {}  # what each edit changes
+    for edit in plan.edits.rows(named=True):
+        twin = own.twin([edit])
+        of = {fact for fact, row in own.facts.items() if twin[fact] != row["object"]}
+        changed[edit["edit"]] = of | {edit["fact"]}
+    edited = dict(plan.edits.select("edit", "fact").rows())
+
+    def contradicted(edit, fact):
+        others = (of for other, of in changed.items() if other != edit)
+        return fact != edited[edit] and any(fact in of for of in others)
+
+    def both(frame):
+        return [row for row in frame.select("edit", "fact").rows() if contradicted(*row)]
+
+    together = plan.together(corpus)
+    assert both(plan.probes) and not both(together.probes)
+    assert together.training.equals(plan.training)
+    assert plan.as_batch(corpus).probes.equals(together.probes)
+    gone = plan.probes.join(together.probes, on="probe", how="anti")
+    assert not set(gone["group"]) & {"edited", "edited_paraphrase", "edited_held_out", "forget"}
+    assert together.together(corpus).plan_hash == together.plan_hash
+    for single in plan.singles()[:3]:
+        assert single.together(corpus) is single
 
 
 def retained(plan):

@@ -21,7 +21,7 @@ def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]
     ``train.jsonl`` has each row of the mixture as often as its weight says; that of independent
     edits as one batch (`EditPlan.as_batch`). The probes go to ``val.jsonl`` and ``test.jsonl``, by
     fact, so that no fact stands in both, and none but the edited ones in training as well: probes
-    of facts that other independent edits train on are omitted.
+    of facts that other independent edits train on, change or put in doubt are omitted.
 
     Parameters
     ----------
@@ -41,9 +41,10 @@ def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]
     """
     plan.check(corpus)
     columns = ("prompt", "answer")
-    training = plan.as_batch(corpus).training
+    batch = plan.as_batch(corpus)
+    training = batch.training
     kept = training.filter(pl.col("role") != "edit")["fact"].implode()
-    probes = plan.probes.filter(~pl.col("fact").is_in(kept))
+    probes = batch.probes.filter(~pl.col("fact").is_in(kept))
     facts = probes["fact"].rank("dense")
     frames = (
         training.select(*columns, "weight"),

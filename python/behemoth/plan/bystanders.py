@@ -137,6 +137,24 @@ class Bystanders:
         own = self._edits.facts.fact[edits] == facts
         return own | (self._avoided[edits] == facts[:, None]).any(1)
 
+    def concerned_by_others(self, edits: Index, facts: Facts) -> Mask:
+        """Return a mask of facts that another edit than the one at their position concerns.
+
+        Parameters
+        ----------
+        edits : int64[n]
+            Positions of the facts' own edits; -1 for those of none.
+        facts : Facts
+
+        Returns
+        -------
+        bool[n]
+        """
+        own = np.column_stack([self._edits.facts.fact, self._avoided])
+        return _of_others(edits, facts.fact, own) | _of_others(
+            edits, pair_keys(facts.relation, facts.object), self._changed
+        )
+
     def untouched(self, facts: Facts) -> Mask:
         """Return a mask of the written facts that no edit of a batch concerns: bool[n]."""
         if self._request.independent:
@@ -332,6 +350,22 @@ class Bystanders:
             parts.append(facts[good][:count])
             count -= len(parts[-1])
         return Facts.concat(self._corpus, parts)
+
+
+def _of_others(edits: Index, values: Ids, of_edits: Ids) -> Mask:
+    """Return a mask of values that are among those of another edit than their own: bool[n].
+
+    `of_edits` has a row of values for each edit: uint64[edits, m].
+    """
+    if not of_edits.size:
+        return np.zeros(len(values), bool)
+    known, by = of_edits.ravel(), np.repeat(np.arange(len(of_edits)), of_edits.shape[1])
+    order = np.lexsort((by, known))
+    known, by = known[order], by[order]
+    first, last = np.searchsorted(known, values), np.searchsorted(known, values, side="right")
+    there = last > first  # in ascending order: if another edit has it, the first or the last has
+    ends = [by[np.minimum(place, len(by) - 1)] for place in (first, np.maximum(last, 1) - 1)]
+    return there & ((ends[0] != edits) | (ends[1] != edits))
 
 
 def pair_keys(relations: NDArray[np.uint32], objects: NDArray[np.uint32]) -> Ids:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -32,6 +32,9 @@ from behemoth.support.toml import read_toml
 
 from .directory import RECORD, plan_place
 from .request import EditRequest
+
+if TYPE_CHECKING:
+    from .bystanders import Bystanders
 
 FORMAT_VERSION = 1
 _TOKENS = pl.List(pl.UInt32)
@@ -257,7 +260,8 @@ class EditPlan:
         corpus : Corpus, optional
             The corpus of the plan. With it, rows of all facts that an edit of the batch changes or
             puts in doubt are left out, such as others of its subject and those of inverse
-            relations: a plan of a batch has none of them either.
+            relations: a plan of a batch has none of them either. Its probes are those of
+            `together`.
 
         Raises
         ------
@@ -265,10 +269,10 @@ class EditPlan:
             When the plan was made for another corpus.
         """
         own = pl.col("role") == "edit"
+        whole = self if corpus is None else self.together(corpus)
         if corpus is None or not self.request.independent:
             gone = self.edits["fact"]
         else:
-            self.check(corpus)
             gone = self._concerned(corpus)
         training = self.training.filter(own | ~pl.col("fact").is_in(gone.implode()))
         if corpus is not None:
@@ -282,10 +286,41 @@ class EditPlan:
                     PlanWarning,
                     stacklevel=2,
                 )
-        return EditPlan(self.request, self.spec_hash, self.edits, training, self.probes)
+        return EditPlan(self.request, self.spec_hash, self.edits, training, whole.probes)
+
+    def together(self, corpus: Corpus) -> EditPlan:
+        """Return the plan with the probes that hold when all of its edits are made in one model.
+
+        Probes of one independent edit may be about facts that others change or put in doubt. These
+        are left out, except those of the edited facts themselves, as a plan of a batch has none.
+
+        Raises
+        ------
+        ArgumentError
+            When the plan was made for another corpus.
+        """
+        from .sampling import Facts
+
+        self.check(corpus)
+        if not self.request.independent or len(self) < 2 or self.probes.is_empty():
+            return self
+        edits = np.searchsorted(self.edits["edit"].to_numpy(), self.probes["edit"].to_numpy())
+        facts = Facts.of(corpus, self.probes["fact"].to_numpy())
+        own = facts.fact == self.edits["fact"].to_numpy()[edits]
+        keep = own | ~self._batch(corpus).concerned_by_others(edits, facts)
+        probes = self.probes.filter(pl.Series(keep))
+        return EditPlan(self.request, self.spec_hash, self.edits, self.training, probes)
 
     def _concerned(self, corpus: Corpus) -> pl.Series:
         """Return the retained facts that an edit concerns, if all are made as one batch."""
+        from .sampling import Facts
+
+        retained = self.training.filter(pl.col("role") != "edit")["fact"].unique()
+        untouched = self._batch(corpus).untouched(Facts.of(corpus, retained.to_numpy()))
+        return retained.filter(pl.Series(~untouched))
+
+    def _batch(self, corpus: Corpus) -> Bystanders:
+        """Return what the edits concern if all are made as one batch."""
         from .bystanders import Bystanders
         from .choice import Edits
         from .sampling import Facts
@@ -294,12 +329,8 @@ class EditPlan:
         facts = Facts.of(corpus, self.edits["fact"].to_numpy())
         new = self.edits["new_object"].cast(pl.Int64).fill_null(-1).to_numpy()
         request = replace(self.request, independent=False)
-        batch = Bystanders(
-            corpus, Structure(corpus.world), request, Edits(facts, new, said=facts[:0])
-        )
-        retained = self.training.filter(pl.col("role") != "edit")["fact"].unique()
-        untouched = batch.untouched(Facts.of(corpus, retained.to_numpy()))
-        return retained.filter(pl.Series(~untouched))
+        edits = Edits(facts, new, said=facts[:0])
+        return Bystanders(corpus, Structure(corpus.world), request, edits)
 
     def check(self, corpus: Corpus) -> None:
         """Refuse a corpus that the plan was not made for.
