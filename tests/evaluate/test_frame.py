@@ -108,6 +108,24 @@ def test_edits_in_one_pass_equal_one_by_one(random_model, base, request_, option
         )
 
 
+def test_edits_made_together_are_not_asked_about_what_another_changes(random_model):
+    corpus = corpus_of()
+    model = random_model(corpus.vocabulary_size)
+    plan = compile_plan(corpus, EditRequest(edits=20, relation=0, independent=True, repeats=1))
+    stays, edited = ~pl.col("must_change"), pl.col("fact").is_in(plan.edits["fact"].implode())
+    assert plan.probes.filter(stays & edited).height
+    delta = deltas_of(model, 1)[0]
+    whole = evaluate_model(model, corpus, plan, {None: delta})
+    assert not whole.filter(stays & edited).height
+    assert set(whole["plan"]) == {plan.plan_hash}
+    other = copy.deepcopy(model)
+    with delta.apply(other):
+        pair = evaluate_pair(model, other, corpus, plan, method="random")
+    assert set(pair["probe"]) == set(whole["probe"])
+    alone = evaluate_model(model, corpus, plan, {0: delta})
+    assert set(alone["probe"]) == set(plan.probes.filter(edit=0)["probe"])
+
+
 def test_it_is_what_whole_passes_say(random_model):
     corpus = corpus_of(10, questions=Questions(1.0, 0.5))
     model = random_model(corpus.vocabulary_size)

@@ -27,3 +27,18 @@ def test_tofu_keeps_no_forgotten_fact_of_independent_edits(tmp_path):
     kept = list(out.glob("retain*.json"))
     assert len(kept) == 2
     assert not any(row["question"] in forgotten for path in kept for row in lines(path))
+
+
+def test_tasks_of_independent_edits_keep_no_fact_that_another_changes(tmp_path):
+    corpus = bh.Corpus(bh.World(subjects=60, relations=4, objects=12, seed=3))
+    corpus.write(tmp_path / "corpus", probes=0)
+    plan = bh.plan(corpus, edits=20, relation=1, independent=True, repeats=2, probes=10)
+    stays = plan.probes.filter(~pl.col("must_change"))
+    assert stays["fact"].is_in(plan.edits["fact"].implode()).any()
+    out = tmp_path / "tasks"
+    export(tmp_path / "corpus", out, to="lm-eval", plan=plan)
+    edited = {row["prompt"] for row in lines(out / "edited.jsonl")}
+    assert edited
+    for name in ("kept", "neighbourhood"):
+        rows = lines(out / f"{name}.jsonl")
+        assert rows and not any(row["prompt"] in edited for row in rows)

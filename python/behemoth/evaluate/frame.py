@@ -72,7 +72,8 @@ def evaluate(
     source : path
         A training run or a model (stage ``before`` only), or an edit directory (both stages).
     plan : EditPlan or path
-        The plan; for an edit, the one it was made with.
+        The plan; for an edit, the one it was made with. Independent edits that were made together
+        are not asked about facts that another of them changes or puts in doubt.
     corpus : path or Corpus, optional
         For a model that is not a training run: the corpus that the plan was made from, or its
         directory or spec.
@@ -220,7 +221,8 @@ def evaluate_model(
     plan : EditPlan
     deltas : mapping of int or None to EditDelta
         Deltas of single edits by number, each evaluated on its own probes and those of the plan as
-        a whole; or None to the delta of the complete plan, evaluated on all probes; or empty.
+        a whole; or None to the delta of the complete plan, evaluated on all probes, of independent
+        edits on those that hold together (`EditPlan.together`); or empty.
     run, seed
         Values of the columns of these names.
     wrong : bool
@@ -243,11 +245,11 @@ def evaluate_model(
     check_rank(rank, corpus)
     if wrong and corpus.grammar is None:
         raise ArgumentError("wrong", wrong, "false for a corpus without a grammar")
-    ranking = None
+    asked = plan.together(corpus) if None in deltas else plan
+    ranking, probes = None, asked.probes
     if wrong or rank == "sequence":
-        ranking = Ranking(corpus, plan.probes, batch_size, ranks=rank == "sequence")
-    probes = plan.probes
-    prompted = Prompted.of(corpus, probes, unwanted_words(plan, corpus))
+        ranking = Ranking(corpus, probes, batch_size, ranks=rank == "sequence")
+    prompted = Prompted.of(corpus, probes, unwanted_words(asked, corpus))
     rows = _rows(probes, deltas)
     if not rows:
         before = score(model, prompted, batch_size=batch_size)
@@ -325,9 +327,10 @@ def evaluate_pair(
     """
     batch_size = _rows_per_pass(model) if batch_size is None else batch_size
     whole_number("batch_size", batch_size, 1)
-    prompted = Prompted.of(corpus, plan.probes, unwanted_words(plan, corpus))
+    asked = plan.together(corpus)
+    prompted = Prompted.of(corpus, asked.probes, unwanted_words(asked, corpus))
     before, after = score_pair(model, edited, prompted, batch_size=batch_size)
-    frame = laid_out(plan.probes, prompted, np.arange(len(prompted)), before, after)
+    frame = laid_out(asked.probes, prompted, np.arange(len(prompted)), before, after)
     frame = frame.with_columns(
         pl.lit(None, pl.String).alias("failure"),
         pl.lit(method).alias("method"),

@@ -8,6 +8,8 @@ relation, if there are at most 128:
 
 - ``behemoth_edited``: edited facts in all wordings, with the answer that is right after the edit;
 - ``behemoth_kept``: facts that must stay.
+
+Of independent edits, no task asks about facts that another edit changes or puts in doubt.
 """
 
 from __future__ import annotations
@@ -81,7 +83,11 @@ def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
 
 
 def _probes(planned: Planned, own: _Task) -> pl.DataFrame:
-    frame = planned.probes.filter(pl.col("group").is_in(own.groups))
+    # The tasks are of one model, in which all edits are made.
+    together = planned.plan.together(planned.corpus).probes["probe"].implode()
+    frame = planned.probes.filter(
+        pl.col("group").is_in(own.groups) & pl.col("probe").is_in(together)
+    )
     if own.must_change is not None:
         frame = frame.filter(pl.col("must_change") == own.must_change)
     return frame

@@ -186,7 +186,7 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
     if edit is None or not edit.checkpoints:
         raise MissingError("edits made one after another (`behemoth edit --sequential`)")
     numbers = [edit.edits[place] for place in sampled_edits(len(edit.edits))]
-    sampled = bench.plan.take(numbers)
+    sampled = bench.plan.together(bench.run.corpus).take(numbers)
     places = {number: place for place, number in enumerate(edit.edits)}
     parts, unedited = [], Unedited()  # which is asked the same at each checkpoint
     for after, delta in edit.sums():
