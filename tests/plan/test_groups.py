@@ -3,7 +3,16 @@
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError
+from behemoth import (
+    ArgumentError,
+    Composed,
+    Corpus,
+    Correlated,
+    Independent,
+    Inverse,
+    OneToOne,
+    World,
+)
 from behemoth.plan import EditRequest, compile_plan
 from behemoth.plan.groups import FOLLOWING, GROUPS
 
@@ -266,18 +275,68 @@ def _links_below(brute, relation, object_):
 
 
 def _edited_or_doubted(plan, brute, edit):
-    """Facts that edits change, and those of inverse relations about their objects."""
+    """Facts that edits change, those of inverse relations, and all that is composed of these."""
     facts = set()
     for each in _touched(plan, brute, edit["edit"]):
         facts.add(each["fact"])
-        own = brute.table[each["relation"]]
+        relation, subject = each["relation"], each["subject"]
+        own, doubted = brute.table[relation], []
         for row in brute.table:
-            if (row["kind"], row.get("of")) == ("inverse", each["relation"]) or (
+            if (row["kind"], row.get("of")) == ("inverse", relation) or (
                 (own["kind"], own.get("of")) == ("inverse", row["relation"])
             ):
-                for subject in (each["old_object"], each["new_object"]):
-                    facts.add(brute.ids.get((row["relation"], subject)))
+                objects = (each["old_object"], each["new_object"])
+                doubted += [(row["relation"], object_) for object_ in objects]
+            elif row["kind"] == own["kind"] == "inverse" and row["of"] == own["of"]:
+                doubted.append((row["relation"], subject))
+        for other, about in doubted:
+            facts |= {brute.ids.get((each, about)) for each in (other, *_below(brute, other))}
+        for row in brute.table:
+            partner = row["relation"]
+            if row.get("with") == relation or own.get("with") == partner:
+                fact = brute.ids[partner, subject]
+                if brute.facts[fact]["object"] == each["old_object"]:
+                    facts |= {brute.ids[below, subject] for below in _below(brute, partner)}
     return facts
+
+
+@pytest.mark.parametrize("independent", [True, False])
+@pytest.mark.parametrize("relation", [0, 1, 3])
+def test_facts_in_doubt_are_no_bystanders_where_inverses_have_relatives(relation, independent):
+    """All inverses of one relation say the same, and what is composed of them follows them."""
+    relations = [OneToOne(), Inverse(0), Composed(1, 6), Inverse(0), Independent(10)]
+    corpus = Corpus(World(60, relations, seed=1), exposures=4)
+    request = EditRequest(
+        edits=8, relation=relation, independent=independent, probes=20, repeats=4, regular=40
+    )
+    plan = compile_plan(corpus, request)
+    doubted = set()
+    for edit in plan.edits.rows(named=True):
+        subject, objects = edit["subject"], (edit["old_object"], edit["new_object"])
+        if relation == 0:
+            own = {(object_, other) for object_ in objects for other in (1, 2, 3)}
+        else:
+            own = {(object_, 0) for object_ in objects} | {(subject, 4 - relation), (subject, 2)}
+        doubted |= own
+        mine = plan.probes.filter(pl.col("edit") == edit["edit"], ~pl.col("must_change"))
+        mine = mine.filter(pl.col("group") != "subject_nested")
+        asked = set(mine.select("subject", "relation").rows())
+        assert asked and not asked & own
+    if not independent:
+        kept = plan.training.filter(pl.col("role") != "edit")["fact"].to_numpy()
+        there = corpus.world.arrays_of(kept)
+        pairs = zip(there.subject.tolist(), there.relation.tolist(), strict=True)
+        assert not doubted & set(pairs)
+
+
+def test_what_is_composed_of_a_correlated_fact_that_agrees_is_no_bystander():
+    """The correlated fact is asked both ways, so what is composed of it may follow or stay."""
+    relations = [Independent(12), Correlated(0, 0.8), Composed(1, 4)]
+    corpus = Corpus(World(100, relations, seed=0), exposures=4)
+    plan = compile_plan(corpus, EditRequest(edits=10, relation=0, independent=True, repeats=2))
+    followed = plan.probes.filter(group="correlated_followed")["edit"]
+    asked = plan.probes.filter(group="same_subject", relation=2)["edit"]
+    assert len(followed) and len(asked) and not set(followed) & set(asked)
 
 
 def _expected(plan, brute, edit):

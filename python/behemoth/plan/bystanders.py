@@ -89,24 +89,34 @@ class Bystanders:
     def _avoid(self) -> Ids:
         """Return the facts that follow from each edit, or that it puts in doubt: uint64[n, m].
 
-        Facts composed of the edited one follow; those of inverse relations are in doubt.
+        Facts composed of the edited one follow. Those of inverse relations are in doubt, with all
+        that is composed of them, and so is what is composed of a correlated fact that agrees.
         """
         facts, new = self._edits.facts, self._edits.new_object
         columns = [np.full(len(facts), _NO_FACT)]
-        for relation in distinct(facts.relation):
+        for relation in map(int, distinct(facts.relation)):
             mine = np.flatnonzero(facts.relation == relation)
-            for composed, _, _ in self._structure.chain(int(relation)):
-                some = mine[self._structure.has(facts.subject[mine], composed)]
+            own, old = facts.subject[mine].astype(np.int64), facts.object[mine].astype(np.int64)
+            tied = [(composed, own) for composed, _, _ in self._structure.chain(relation)]
+            for other in self._structure.inverses(relation):
+                tied += [(each, on) for each in self._with_chain(other) for on in (old, new[mine])]
+            for other in self._structure.siblings(relation):
+                tied += [(each, own) for each in self._with_chain(other)]
+            for other in self._structure.partners(relation):
+                agrees = self._structure.agrees(facts.subject[mine], facts.object[mine], other)
+                agreeing = np.where(agrees, own, -1)
+                tied += [(each, agreeing) for each in self._with_chain(other)[1:]]
+            for other, subjects in tied:
+                some = np.flatnonzero(subjects >= 0)
+                some = some[self._structure.has(subjects[some].astype(np.uint64), other)]
                 column = np.full(len(facts), _NO_FACT)
-                column[some] = self._corpus.world.fact_ids(facts.subject[some], composed)
+                column[mine[some]] = self._corpus.world.fact_ids(subjects[some], other)
                 columns.append(column)
-            for inverse in self._structure.inverses(int(relation)):
-                for objects in (facts.object[mine].astype(np.int64), new[mine]):
-                    column = np.full(len(facts), _NO_FACT)
-                    some = objects >= 0
-                    column[mine[some]] = self._corpus.world.fact_ids(objects[some], inverse)
-                    columns.append(column)
         return np.stack(columns, axis=1)
+
+    def _with_chain(self, relation: int) -> list[int]:
+        """Return a relation and those composed of it, through chains of any depth."""
+        return [relation, *(composed for composed, _, _ in self._structure.chain(relation))]
 
     def _pairs(self) -> Ids:
         """Return the relation-object pairs that rest on each edited link: uint64[n, m]."""

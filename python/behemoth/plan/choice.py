@@ -192,9 +192,7 @@ def agrees(structure: Structure, facts: Facts) -> NDArray[np.bool_]:
     for relation in distinct(facts.relation):
         rows = np.flatnonzero(facts.relation == relation)
         for partner in structure.partners(int(relation)):
-            paired = rows[structure.has(facts.subject[rows], partner)]
-            objects = structure.world.objects(facts.subject[paired], partner)
-            agreeing[paired] |= objects == facts.object[paired]
+            agreeing[rows] |= structure.agrees(facts.subject[rows], facts.object[rows], partner)
     return agreeing
 
 

@@ -88,6 +88,13 @@ class Structure:
             if other["kind"] == "inverse" and other["of"] == relation
         ]
 
+    def siblings(self, relation: int) -> list[int]:
+        """Return the other inverses of the relation that one is the inverse of: all are equal."""
+        row = self.table[relation]
+        if row["kind"] != "inverse":
+            return []
+        return [other for other in self.inverses(row["of"]) if other != relation]
+
     def composed(self, relation: int) -> list[int]:
         """Return the relations composed of one."""
         return [
@@ -136,13 +143,14 @@ class Structure:
     def rests_on(self, relation: int) -> list[int]:
         """Return relations of subjects whose facts an edit of one may change or put in doubt."""
         base = self.base(relation)
-        found = [] if base == relation else [base]
-        waiting = [base]
+        tied = [*self.partners(relation), *self.inverses(relation), *self.siblings(relation)]
+        found = tied if base == relation else [base, *tied]
+        waiting = [base, *tied]
         while waiting:
             below = self.composed(waiting.pop())
             found += below
             waiting += below
-        return found + self.partners(relation) + self.inverses(relation)
+        return found
 
     def choices(self, relation: int) -> NDArray[np.uint32]:
         """Return the objects that a fact of a relation can be changed to: uint32[n].
@@ -166,6 +174,15 @@ class Structure:
         own = subjects * np.uint64(self.world.num_relations) + np.uint64(relation)
         place = np.minimum(np.searchsorted(self._held, own), len(self._held) - 1)
         return self._held[place] == own
+
+    def agrees(
+        self, subjects: NDArray[np.uint64], objects: NDArray[np.uint32], partner: int
+    ) -> NDArray[np.bool_]:
+        """Return a mask of subjects that have the objects in a correlated relation too: bool[n]."""
+        there = np.flatnonzero(self.has(subjects, partner))
+        found = np.zeros(len(subjects), bool)
+        found[there] = self.world.objects(subjects[there], partner) == objects[there]
+        return found
 
     @cached_property
     def _held(self) -> NDArray[np.uint64] | None:
