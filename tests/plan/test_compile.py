@@ -469,3 +469,36 @@ def test_ten_million_facts():
     assert plan.training.filter(pl.col("role") == "same_relation").height == 50_000
     assert plan.training.filter(pl.col("role") == "regular").height == 25_000
     assert plan.training.filter(pl.col("role") == "same_object").height == 15_000
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_too_many_edits_of_levels_are_refused_with_what_all_levels_have(independent):
+    corpus = Corpus(World(200, 2, 12), exposures=Groups([1, 4]))
+    facts = np.arange(0, 400, 2)  # of different subjects
+    levels = corpus.exposures()[::2]
+    known = np.concatenate([facts[levels == 1][:40], facts[levels == 4][:3]])
+    words = {"exposures": (1, 4), "independent": independent, "distinct": False}
+    with pytest.raises(ArgumentError, match="up to 3 of 4 exposures, the number of candidate"):
+        compile_plan(corpus, EditRequest(edits=60, **words), known=known)
+    assert len(compile_plan(corpus, EditRequest(edits=3, **words), known=known)) == 6
+
+
+def test_what_one_order_of_the_candidates_does_not_find_is_refused_as_that():
+    """One fact may exclude two that go together: another seed begins with one of these."""
+    corpus = Corpus(World(40, 3, 6, seed=0), exposures=4)
+    facts = corpus.world.facts().select("fact", "subject", "relation", "object")
+    both = facts.join(facts, on=["relation", "object"]).filter(
+        pl.col("subject") != pl.col("subject_right")
+    )
+    one, other, subject = both.select("fact", "fact_right", "subject").row(0)
+    third = facts.filter(pl.col("subject") == subject, pl.col("fact") != one)["fact"][0]
+    said = {}
+    for seed in range(12):
+        try:
+            compile_plan(corpus, EditRequest(edits=2, seed=seed), known=[one, other, third])
+        except ArgumentError as error:
+            said[seed] = str(error)
+    assert 0 < len(said) < 12
+    apart = "up to 1, the number of candidate facts of distinct subjects and objects"
+    for seed, message in said.items():
+        assert f"{apart} that seed {seed} finds (another seed may find more) (of 3 " in message

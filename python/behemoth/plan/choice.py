@@ -270,6 +270,13 @@ class _Acceptance:
         """Whether no more facts will be taken."""
         return self.missing == 0 or len(self.closed) == self._relations
 
+    @property
+    def most(self) -> bool:
+        """Whether no other order of the candidates has more facts, if these are too few."""
+        if self._independent:
+            return True
+        return self.missing_of is None and (not self._distinct or self.ended)
+
     def plausible(self, facts: Facts) -> Facts:
         """Filter out, in one pass, most facts that `accepts` would refuse one by one."""
         if self._distinct and self._objects:
@@ -401,17 +408,18 @@ def _too_few(request: EditRequest, acceptance: _Acceptance, candidates: int, poo
         reason = "of distinct subjects and objects"
     else:
         reason = "of distinct subjects"
+    if not acceptance.most:
+        # A level that wants fewer facts leaves more subjects and objects to the others.
+        other = "another seed" if acceptance.missing_of is None else "another seed or fewer edits"
+        reason += f" that seed {request.seed} finds ({other} may find more)"
     if acceptance.missing_of is not None:
-        available = {
-            level: request.edits - count
-            for level, count in acceptance.missing_of.items()
-            if count and request.edits
-        }
-        level, count = next(iter(available.items()))
+        assert request.edits is not None
+        lacking, level = max((count, level) for level, count in acceptance.missing_of.items())
         raise ArgumentError(
             "edits",
             request.edits,
-            f"up to {count} of {level} exposures, the number of candidate facts {reason}",
+            f"up to {request.edits - lacking} of {level} exposures, the number of candidate facts "
+            f"{reason}",
         )
     met = "" if acceptance.closed else f" (of {candidates} candidates among {pool} facts)"
     allowed = f"up to {acceptance.taken}, the number of candidate facts {reason}{met}"
