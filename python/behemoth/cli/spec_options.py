@@ -236,7 +236,7 @@ SPEC_OPTIONS = (
            "has two objects only.",
            _sets("world.correlated", _correlated)),
     Option("questions", "F:F",
-           "Share of subjects that are asked about, and share of questions among all sentences.",
+           "Share of subjects that may be asked about, and of questions among all sentences.",
            _sets("corpus.questions", _questions)),
     Option("paraphrases", "N[:N]", "Number of wordings of each template, and how many of them "
            "are never written.",

@@ -217,7 +217,7 @@ class Questions:
     Parameters
     ----------
     subjects : float
-        Share of the subjects with questions, rounded to a whole number of subjects.
+        Share of the subjects that may have questions, rounded to a whole number of subjects.
     sentences : float
         Share of all sentences that are questions; at most the share of sentences about these
         subjects. Exact over the corpus if all facts are written equally often; otherwise each fact

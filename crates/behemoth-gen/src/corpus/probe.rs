@@ -97,7 +97,11 @@ impl Corpus {
             return Some(true);
         }
         let questions = self.questions.as_ref()?;
-        Some(questions.asks(&self.world, found.subject, found.relation))
+        let is_asked = |fact| self.exposures_of(fact);
+        Some(
+            found.relation < self.world.relations()
+                && questions.asks(&self.world, found.subject, is_asked),
+        )
     }
 
     /// Returns a generator of probes in a wording, given by its index in [`Corpus::wordings`].

@@ -107,8 +107,38 @@ impl Questions {
         })
     }
 
-    pub(super) fn asks(&self, world: &World, subject: u64, relation: u32) -> bool {
-        relation < world.relations() && self.subjects.invert(subject) < self.chosen
+    /// Returns whether a copy of some fact about the subject is a question: each subject that is
+    /// chosen has one only if there are enough of them.
+    pub(super) fn asks(
+        &self,
+        world: &World,
+        subject: u64,
+        exposures_of: impl Fn(u64) -> u64,
+    ) -> bool {
+        let rank = self.subjects.invert(subject);
+        let is_asked = |relation| {
+            let fact = world.fact_id(subject, relation);
+            fact.is_some_and(|fact| self.copies(rank, relation, exposures_of(fact)) > 0)
+        };
+        rank < self.chosen && (0..world.relations()).any(is_asked)
+    }
+
+    /// Returns how many copies of a fact are questions; `rank` is that of its subject.
+    fn copies(&self, rank: u64, relation: u32, exposures: u64) -> u64 {
+        if rank >= self.chosen {
+            return 0;
+        }
+        let Some(place) = self.places[relation as usize] else {
+            return 0;
+        };
+        // The relation is added to the rank so that the remainder is spread over all relations.
+        match self.copies {
+            Copies::Share(billionths) => share_of_copies(rank + place, exposures, billionths),
+            Copies::Quota(quota) => {
+                let place = place * self.chosen + (rank + place) % self.chosen;
+                quota.copies(place, exposures)
+            }
+        }
     }
 
     /// Returns the wording of a copy, or `None` if it is not written as a question.
@@ -121,18 +151,10 @@ impl Questions {
         rank: u64,
         rendering: u64,
     ) -> Option<usize> {
-        if rank >= self.chosen {
+        let copies = self.copies(rank, relation, exposures);
+        if copies == 0 {
             return None;
         }
-        let place = self.places[relation as usize]?;
-        // The relation is added to the rank so that the remainder is spread over all relations.
-        let copies = match self.copies {
-            Copies::Share(billionths) => share_of_copies(rank + place, exposures, billionths),
-            Copies::Quota(quota) => {
-                let place = place * self.chosen + (rank + place) % self.chosen;
-                quota.copies(place, exposures)
-            }
-        };
         let turned = copy + multiply_high(self.rotation.hash(fact), exposures);
         if turned % exposures >= copies {
             return None;

@@ -7,7 +7,7 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct QuestionSpec {
-    /// Exact fraction of the subjects that questions are asked about.
+    /// Exact fraction of the subjects that questions may be asked about.
     pub subjects: f64,
     /// Fraction of all sentences of the corpus that are written as questions (in format version 1:
     /// of the sentences of each fact about those subjects).
