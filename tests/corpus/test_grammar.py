@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from behemoth import (
@@ -439,3 +440,17 @@ def test_a_grammar_is_parsed_once_and_what_is_changed_in_one_is_not_in_the_next(
     monkeypatch.setattr(_gen, "Lexicon", None)
     other = Grammar.named("bios-en")
     assert other == one and other.facts["names"] == 400 * 400 * 1_000
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+def test_a_held_out_wording_of_a_shipped_grammar_is_in_no_corpus(name):
+    """A probe ends with the object, whatever the sentence says after it."""
+    grammar = Grammar.named(name)
+    corpus = Corpus(grammar.world(subjects=30, seed=5), grammar=grammar, exposures=6)
+    probes = corpus.probes().with_columns(said=pl.concat_list("prompt", "answer"))
+    written = set(map(tuple, probes.filter(~pl.col("held_out"))["said"].to_list()))
+    for document in range(corpus.num_documents):
+        tokens = corpus.tokens(document, document + 1).tolist()
+        written.update(tuple(tokens[:end]) for end in range(2, min(len(tokens), 60)))
+    held_out = set(map(tuple, probes.filter("held_out")["said"].to_list()))
+    assert held_out and not held_out & written

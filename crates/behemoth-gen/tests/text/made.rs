@@ -93,7 +93,12 @@ impl Making<'_> {
                 let text = self.sentence(objects, forms);
                 match self.tape.below(4) {
                     1 => format!("{{ text = '''{text}''', weight = 2.5 }}"),
-                    2 if at > 0 => format!("{{ text = '''{text}''', held_out = true }}"),
+                    2 if at > 0 => {
+                        // Words of its own before the object, where probes end.
+                        self.words += 1;
+                        let text = format!("say{} {text}", self.words);
+                        format!("{{ text = '''{text}''', held_out = true }}")
+                    }
                     3 if at > 0 => format!("{{ text = '''{text}''', weight = 0 }}"),
                     _ => format!("'''{text}'''"),
                 }
@@ -211,11 +216,14 @@ pub fn grammar_of(tape: &[u8]) -> String {
         writeln!(text, "[[joint]]\nrelations = {pair:?}").unwrap();
         writeln!(text, "statements = {}", making.sentences(&pair, forms)).unwrap();
     }
-    let form = making.tape.of(&[
+    let question_forms = [
         "{question} {answer}",
         "Q: {question} A: {answer}.",
         "{answer} < {question}",
-    ]);
+    ];
+    // Where the answer comes first and names the subject, all questions are one probe.
+    let is_one = text.contains("answer = '{subject}") && text.contains("held_out");
+    let form = making.tape.of(&question_forms[..3 - usize::from(is_one)]);
     writeln!(text, "[question]\nform = '{form}'").unwrap();
     let (separator, other) = (
         making.tape.of(&[" ", "\\n", " \\n"]),

@@ -132,3 +132,74 @@ fn a_tokenizer_without_its_own_end_of_documents_is_refused() {
         "argument 'tokenizer': got token 1000 for the end of a document, allowed: an id below 1000"
     );
 }
+
+/// A probe ends with the object: with the same words up to there, a corpus contains it.
+#[test]
+fn a_held_out_sentence_with_the_prompt_of_a_written_one_is_refused() {
+    for (statements, first) in [
+        (
+            "\"{Pronoun} has {object} men.\", {text = \"{Pronoun} has {object} hands.\", held_out = true}",
+            Some("statements[0]"),
+        ),
+        (
+            "\"{Pronoun} has {object}.\", {text = \"{subject} has {object}.\", held_out = true}",
+            Some("statements[0]"),
+        ),
+        (
+            "\"Of {possessive} men, {object}.\", {text = \"Of {subject}'s men, {object}.\", held_out = true}",
+            Some("statements[0]"),
+        ),
+        (
+            "\"{Pronoun} has {object}.\", {text = \"{Pronoun} owns {object}.\", held_out = true}",
+            None,
+        ),
+        (
+            "\"{object} men has {pronoun}.\", {text = \"{object} men are {possessive}.\", held_out = true}",
+            None,
+        ),
+        (
+            "{text = \"{Pronoun} has {object} men.\", held_out = true}, \"{Pronoun} is {object}.\", {text = \"{Pronoun} has {object}.\", held_out = true}",
+            None,
+        ),
+        (
+            "\"{Pronoun} is {object}.\", {text = \"{Pronoun} heads {object}.\", held_out = true}",
+            Some("joint[0].statements[0]"),
+        ),
+    ] {
+        let text = format!(
+            "name = \"crews\"\n[lists]\nname = [\"Ann\", \"Bo\"]\nmen = [\"six\", \"ten\"]\n\
+             [subject]\nname = \"{{name}}\"\n[relations.crew]\nobjects = \"{{men}}\"\n\
+             statements = [{statements}]\n[relations.boats]\nobjects = \"{{men}}\"\n\
+             statements = [\"{{Pronoun}} rows {{object}}.\"]\n\
+             [[joint]]\nrelations = [\"crew\", \"boats\"]\n\
+             statements = [\"{{Pronoun}} heads {{crew}} in {{boats}}.\"]\n"
+        );
+        let read = TextGrammar::from_toml("crews.toml", &text);
+        let Some(first) = first else {
+            read.unwrap();
+            continue;
+        };
+        assert_eq!(
+            read.unwrap_err().to_string(),
+            format!(
+                "argument 'crews.toml, line 9: relations.crew.statements[1]': got the words of \
+                 {first} up to the object, allowed: a held-out sentence with words of its own up \
+                 to there, where probes end"
+            ),
+            "{statements}"
+        );
+    }
+}
+
+#[test]
+fn a_held_out_question_with_the_words_of_a_written_one_is_refused() {
+    let held_out = "{ text = \"When was {pronoun} born?\", held_out = true }";
+    let own = "\"When was {subject} born?\"";
+    let text = SMALL.replace(own, &format!("{own}, {held_out}"));
+    let error = TextGrammar::from_toml("small.toml", &text).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("relations.birthday.questions[1]': got the words of questions[0] up to"),
+        "{error}"
+    );
+}

@@ -11,6 +11,7 @@ mod cut;
 mod describe;
 mod expand;
 mod file;
+mod held_out;
 mod image;
 mod lexicon;
 mod lines;

@@ -86,6 +86,7 @@ impl TextGrammar {
         let canonical = serde_json::to_string(&(Sorted(&value), &order)).expect("plain data");
         let read = read(&Value::from(value), &order).and_then(|grammar| {
             grammar.check_relations()?;
+            grammar.check_held_out()?;
             Ok(grammar)
         });
         let mut grammar = read.map_err(|e| lines.place(e))?;
