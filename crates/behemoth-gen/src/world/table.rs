@@ -209,9 +209,12 @@ impl Stored {
                     NO_OBJECT => "no nested object".to_string(),
                     nested => format!("nested object {nested}"),
                 },
-                match sizes.nested {
-                    Some(count) => format!("below {count}"),
-                    None => "none, as in the relation's other rows".to_string(),
+                match (sizes.nested, nested) {
+                    (Some(_), NO_OBJECT) => {
+                        "one in each row of a relation with nested objects".to_string()
+                    }
+                    (Some(count), _) => format!("below {count}"),
+                    (None, _) => "none, as in the relation's other rows".to_string(),
                 },
             ));
         }

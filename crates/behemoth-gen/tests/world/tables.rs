@@ -214,7 +214,7 @@ fn tables_are_refused_with_the_row() {
         ),
         (
             (0, 0, 4, NONE, NONE),
-            "row 1: no nested object, allowed: below 2",
+            "row 1: no nested object, allowed: one in each row of a relation with nested objects",
         ),
         (
             (1, 1, 1, NONE, 0),
