@@ -23,10 +23,12 @@ def empty():
     return EditDelta({}, "none", {}, "", 0)
 
 
+@pytest.mark.parametrize("probed", [None, 1])
 def test_it_reads_documents_without_the_facts_and_the_model_comes_back(
-    asked, random_model, monkeypatch
+    asked, probed, random_model, monkeypatch
 ):
-    corpus, plan = asked
+    corpus, _ = asked
+    plan = compile_plan(corpus, EditRequest(edits=4, probed=probed))
     model = random_model(corpus.vocabulary_size)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     read = []
@@ -40,9 +42,9 @@ def test_it_reads_documents_without_the_facts_and_the_model_comes_back(
     monkeypatch.setattr(continued, "_drawn", look)
     frame = continue_training(model, corpus, plan, empty(), steps=(0, 3, 10), batch=16)
     assert frame.schema == pl.Schema(RELEARNING)
-    assert frame.group_by("step").len()["len"].to_list() == [4] * 3 and not frame["taught"].any()
-    facts = plan.probes.filter(group="forget")["fact"].unique()
-    saying = corpus.ledger(facts.to_numpy())["document"]
+    assert frame.group_by("step").len()["len"].to_list() == [probed or 4] * 3
+    assert not frame["taught"].any()
+    saying = corpus.ledger(plan.edits["fact"].to_numpy())["document"]
     forbidden = {corpus.tokens(number, number + 1).tobytes() for number in saying}
     assert len(read) == 160 and len(set(read)) > 50 and not forbidden & set(read)
     assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())

@@ -65,8 +65,8 @@ def continue_training(
         Numbers of Adam steps after which the facts are probed.
     learning_rate : float
     batch : int
-        Number of documents per step, drawn anew for each step from those that state none of these
-        facts.
+        Number of documents per step, drawn anew for each step from those that state no fact that
+        the plan edits, probed or not.
     seed : int
     until : float, optional
         Stop once this share of the facts is generated again.
@@ -88,7 +88,9 @@ def continue_training(
         raise ArgumentError("plan", "0 facts to forget", "1 or more of them")
     if not steps or min(steps) < 0:
         raise ArgumentError("steps", tuple(steps), "numbers from 0")
-    saying = set(corpus.ledger(probes["fact"].unique().to_numpy())["document"].to_list())
+    # Those that are edited without a probe are not to be taught again either.
+    gone = plan.edits["fact"].unique().to_numpy()
+    saying = set(corpus.ledger(gone)["document"].to_list())
     if len(saying) == corpus.num_documents:
         raise ArgumentError("corpus", "one whose documents all say these facts", "others too")
     generator = np.random.default_rng(seed)
