@@ -169,8 +169,8 @@ class TrialRecord(TrialRow):
     flops : float, optional
         Operations of the first edit, or per edit of the batch; see `behemoth.edit.cost.EditCost`.
         None for methods that retrain a model, if that edit broke down or its cost could not be
-        counted, for other worlds and initialisations than the first of the method, and for trials
-        carried out before costs were counted.
+        counted, for other worlds and initialisations than the first of the method (at the other
+        values of the grid), and for trials carried out before costs were counted.
     memory : int, optional
         Bytes that making an edit, or the complete batch, needs beside the model; None as `flops`.
     files : dict of str to str, optional

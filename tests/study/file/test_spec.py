@@ -289,6 +289,17 @@ def test_costs_are_counted_in_the_first_world_and_initialisation_of_each_method(
     assert not all(trial.counted for trial in expansion.trials)
 
 
+def test_costs_are_counted_at_each_other_value_of_the_grid_though_every_point_has_its_seed(tiny):
+    """A small board has one world of each kind, with seeds of its own."""
+    head = tiny[: tiny.index("[grid]")]
+    kinds = ("seed = [0, 1]", "4"), ("seed = [2]", "5")
+    grid = "".join(f"[[grid]]\nworld.{s}\nworld.relations = [{n}]\n" for s, n in kinds)
+    expansion = Study.parse(head + grid).expand(1)
+    for choice in Study.parse(head).methods:
+        own = [trial for trial in expansion.trials if trial.choice.label == choice.label]
+        assert [trial.counted for trial in own] == [True, False, True]
+
+
 def test_a_world_may_be_a_table_that_lies_beside_the_study(tiny, tmp_path):
     for name, last in (("a", "tea"), ("b", "rum")):
         rows = [f"p{i},likes,{last if i % 2 else 'milk'}" for i in range(20)]

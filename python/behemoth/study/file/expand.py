@@ -126,16 +126,18 @@ def expand(study: Study, threads: int) -> Expansion:
     trials: dict[str, TrialUnit] = {}
     made: dict[str, Corpus] = {}
     said: set[str] = set()
-    first: dict[str, tuple[Any, int]] = {}
+    first: dict[tuple[str, str], tuple[Any, int]] = {}
     for values in study.points:
         point = _Point(study, values, threads, made)
         seeds = (point.unit.world.get("seed", 0), point.config.seed)
+        # Costs differ by what else a point sets, though no two points may have one pair of seeds.
+        kind = canonical({name: own for name, own in values.items() if name not in _ZERO})
         said.update(_names(point.tables))
         models.setdefault(point.model.id, point.model)
         for trial, twin in point.trials():
             if twin is not None:
                 models.setdefault(twin.id, twin)
-            counted = first.setdefault(trial.choice.label, seeds) == seeds
+            counted = first.setdefault((trial.choice.label, kind), seeds) == seeds
             other = trials.setdefault(trial.id, replace(trial, counted=counted))
             if other.choice.label != trial.choice.label:
                 raise ArgumentError(

@@ -2,8 +2,9 @@
 
 Without early stopping the cost is the same for all plans of one shape (`Trial.kind`), and a study
 counts it once; with `stop_loss` it depends on the edit, and is counted in every trial of the first
-world and initialisation (`TrialUnit.counted`). Counting repeats an edit, in about twice its time,
-or a few of its steps (`behemoth.edit.cost`); the workers of a study share the counts.
+world and initialisation at each other value of the grid (`TrialUnit.counted`). Counting repeats an
+edit, in about twice its time, or a few of its steps (`behemoth.edit.cost`); the workers of a study
+share the counts.
 """
 
 from __future__ import annotations
