@@ -87,6 +87,18 @@ def test_fillers_after_an_object_are_no_mistake_where_the_grammar_has_them(bigra
     assert not frame["exact_match"].any(), "fillers alone are no object"
 
 
+def test_a_probe_has_its_own_limit_whatever_else_is_asked(bigrams):
+    corpus = Corpus(
+        World(60, 2, 5), exposures=5, templates={"repeats": 1.0}, questions=Questions(0.5, 0.3)
+    )
+    for after in ({"~object": "~object", "O0:3": "~object"}, KNOWS):
+        model = bigrams(corpus, {"object": "O0:3", "answer:": "object", **after})
+        together = recall(model, corpus)
+        assert together["template"].n_unique() == 2
+        for (template,), own in together.group_by("template", maintain_order=True):
+            assert recall(model, corpus, templates=[template]).equals(own)
+
+
 @pytest.mark.exact
 def test_questions_are_answered_with_the_marker(bigrams):
     corpus = Corpus(World(60, 2, 5), exposures=4, questions=Questions(0.5, 0.3))

@@ -26,8 +26,8 @@ from behemoth.recall.judging import (
     among_objects,
     matches,
     rank_among,
+    said_answers,
     token_log_probabilities,
-    without_fillers,
 )
 from behemoth.recall.ragged import Ragged
 
@@ -424,11 +424,9 @@ def _generated(
     asked: Prompted, decoded: Decoded, own: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return numbers of generated tokens, lengths of answers, and whether these are complete."""
-    # Each probe's own limit, not that of its batch: results must not depend on other probes.
-    said = np.minimum(decoded.lengths, asked.most[own])
-    finished = decoded.finished & (decoded.lengths < asked.most[own])
-    made = without_fillers(decoded.tokens, said, asked.filler[own])
-    return said, *asked.words.settled(decoded.tokens, made, finished, asked.relation[own])
+    return said_answers(
+        decoded, asked.most[own], asked.filler[own], asked.relation[own], asked.words
+    )
 
 
 def _contains(said: list[int], word: list[int], words: Words) -> bool:

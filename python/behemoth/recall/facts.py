@@ -32,8 +32,8 @@ from .judging import (
     copied_fillers,
     matches,
     rank_among,
+    said_answers,
     token_log_probabilities,
-    without_fillers,
 )
 from .ragged import Ragged
 from .sequence_rank import check_rank, sequence_ranks
@@ -120,12 +120,11 @@ def recall(
         return pl.DataFrame(schema=SCHEMA)
     prompts, answers = map(Ragged.of_lists, (probes["prompt"], probes["answer"]))
     judge = _Judge(corpus, probes, prompts, answers)
-    longest = np.maximum(answers.lengths, judge.words.most(probes["relation"].to_numpy()))
     for batch in decode(
         model,
         prompts,
         answers,
-        most=int(longest.max()) + BEYOND_ANSWER,
+        most=int(judge.most.max()),
         stop=judge.words.stop,
         batch_size=batch_size,
         device=device,
@@ -215,25 +214,23 @@ class _Judge:
         self._relation = probes["relation"].to_numpy()
         self._marked = self.words.marked(answers.lengths, self._relation)
         self._filler = copied_fillers(prompts, probes["template"])
+        longest = np.maximum(answers.lengths, self.words.most(self._relation))
+        self.most = longest + BEYOND_ANSWER
 
     def add(self, batch: Decoded) -> None:
         """Score one batch."""
         rows, tokens = batch.rows, batch.tokens
         answers = self._answers.padded(rows, batch.logits.shape[1], 0)
         self._score(batch, answers)
-        made, finished = self.words.settled(
-            tokens,
-            without_fillers(tokens, batch.lengths, self._filler[rows]),
-            batch.finished,
-            self._relation[rows],
+        said, made, finished = said_answers(
+            batch, self.most[rows], self._filler[rows], self._relation[rows], self.words
         )
         self.exact_match[rows] = finished & matches(tokens, made, self._answers, rows)
         self.valid_object[rows] = finished & self.words.valid(
             tokens, made, self._marked[rows], answers[:, 0], self._relation[rows]
         )
-        for row, line, length in zip(rows, tokens.tolist(), batch.lengths, strict=True):
-            said = line[:length]
-            self.generated[row] = self._text(said)
+        for row, line, length in zip(rows, tokens.tolist(), said.tolist(), strict=True):
+            self.generated[row] = self._text(line[:length])
 
     def _score(self, batch: Decoded, answers: NDArray[np.int64]) -> None:
         logits, rows = batch.logits, batch.rows

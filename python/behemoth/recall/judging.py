@@ -12,6 +12,7 @@ from torch import Tensor
 
 from behemoth.corpus.templates import is_of
 
+from .generation import Decoded
 from .ragged import Ragged
 from .words import Words
 
@@ -21,6 +22,7 @@ __all__ = [
     "copied_fillers",
     "matches",
     "rank_among",
+    "said_answers",
     "token_log_probabilities",
     "without_fillers",
 ]
@@ -60,6 +62,42 @@ def without_fillers(
     for _ in range(tokens.shape[1]):
         made -= (made > 0) & (tokens[each, made - 1] == filler)
     return made
+
+
+def said_answers(
+    decoded: Decoded,
+    most: NDArray[np.int64],
+    filler: NDArray[np.int64],
+    relations: NDArray[np.uint32],
+    words: Words,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the answers of a batch, each within its own limit.
+
+    That of the batch is the largest of its prompts: results must not depend on other prompts.
+
+    Parameters
+    ----------
+    decoded : Decoded
+    most : int64[B]
+        Maximum number of tokens of each prompt, including the stop token.
+    filler : int64[B]
+        From `copied_fillers`.
+    relations : uint32[B]
+    words : Words
+
+    Returns
+    -------
+    said : int64[B]
+        Number of generated tokens.
+    made : int64[B]
+        Number of those of the answer.
+    finished : bool[B]
+        Whether the answer is complete.
+    """
+    said = np.minimum(decoded.lengths, most)
+    finished = decoded.finished & (decoded.lengths < most)
+    made = without_fillers(decoded.tokens, said, filler)
+    return said, *words.settled(decoded.tokens, made, finished, relations)
 
 
 def matches(
