@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
+from behemoth.delta.context import Context
+from behemoth.delta.delta import EditDelta
 from behemoth.recall.generation import decode, generate
 from behemoth.recall.ragged import Ragged
 
@@ -73,6 +75,39 @@ def test_answers_are_scored_as_by_whole_passes(model, prompts, batch_size):
             assert tokens[:length].tolist() == alone(model, prompt, 6, {0, 2})
             seen.append(int(row))
     assert sorted(seen) == list(range(len(prompts)))
+
+
+@pytest.fixture(scope="module")
+def sliding():
+    """A model half of whose layers attend to the last five tokens."""
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=40, hidden_size=32, num_hidden_layers=4, num_attention_heads=2,
+        num_key_value_heads=1, intermediate_size=64, head_dim=16, max_position_embeddings=128,
+        sliding_window=5, bos_token_id=0, eos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    model = Gemma2ForCausalLM(config).eval()
+    with torch.no_grad():  # large enough that every token matters
+        for matrix in (own for own in model.parameters() if own.ndim > 1):
+            matrix.mul_(8)
+    return model
+
+
+@pytest.mark.parametrize("context", [0, 7])
+@pytest.mark.parametrize("batch_size", [1, 100])
+def test_padding_is_no_part_of_a_sliding_window(sliding, prompts, batch_size, context):
+    generator = np.random.default_rng(1)
+    answers = [generator.integers(3, 40, n).tolist() for n in [1, 3, 2, 1, 1, 4, 2, 1, 2, 3, 1]]
+    tokens = torch.from_numpy(generator.integers(3, 40, context))
+    changes = {"model": Context(tokens)} if context else {}
+    with EditDelta(changes, "ike", {}, "", 0).apply(sliding):
+        for batch in decode(
+            sliding, Ragged.of(prompts), Ragged.of(answers), most=6, stop={0}, batch_size=batch_size
+        ):
+            for row, made, length in zip(batch.rows, batch.tokens, batch.lengths, strict=True):
+                assert made[:length].tolist() == alone(sliding, prompts[row], 6, {0})
 
 
 def test_known_continuations(corpus, bigrams):

@@ -3,11 +3,13 @@
 Prompts are sorted by length, so that those of one template, which mostly have one length, need
 no padding; the padding that remains is on the right. There the causal mask of the first pass hides
 it, every row has a token to attend to, and rotary positions count from each prompt's own start. The
-passes that follow hide it by an attention mask.
+passes that follow hide it by an attention mask. A sliding window counts padding too: rows that
+exceed it pass anew for each token, without cached keys and values, so that padding stays behind.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -197,6 +199,9 @@ def decode_batch(
     logits = logits[torch.arange(len(rows), device=device)[:, None], places].float()
     padded = bool((ends < width).any())
     mask = (torch.arange(width, device=device) < stops[:, None]).long() if padded else None
+    known = cache.get_seq_length()  # the tokens of a context included
+    gaps = padded or known > width
+    anew = gaps and known + most - 1 > _window(model)
     ending = torch.tensor(sorted(stop), device=device)
     token = logits[:, 0].argmax(-1)
     made = [token]
@@ -209,11 +214,14 @@ def decode_batch(
             finished |= (token != wanted[:, step]) & (wanted[:, step] >= 0)
         if bool(finished.all()):
             break
-        more: dict[str, Any] = {named: cache}
-        if mask is not None:
-            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
-            more |= {"attention_mask": mask, "position_ids": (stops + step)[:, None]}
-        token = model(input_ids=token[:, None], use_cache=True, **more).logits[:, -1].argmax(-1)
+        if anew:
+            token = _continued(model, prompts, rows, torch.stack(made, 1))
+        else:
+            more: dict[str, Any] = {named: cache}
+            if mask is not None:
+                mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
+                more |= {"attention_mask": mask, "position_ids": (stops + step)[:, None]}
+            token = model(input_ids=token[:, None], use_cache=True, **more).logits[:, -1].argmax(-1)
         made.append(token)
         finished |= torch.isin(token, ending)
     generated = torch.stack(made, 1).cpu().numpy()
@@ -221,6 +229,28 @@ def decode_batch(
     ended = np.logical_or.reduce(ends_here, axis=1)
     lengths = np.where(ended, ends_here.argmax(1), generated.shape[1])
     return Decoded(rows, generated, lengths, ended, logits)
+
+
+def _window(model: PreTrainedModel) -> float:
+    """Return the number of places that a token of a sliding layer attends to; infinite for none."""
+    window = getattr(model.config, "sliding_window", None)
+    types = getattr(model.config, "layer_types", None) or ("sliding_attention",)
+    return math.inf if window is None or "sliding_attention" not in types else window
+
+
+def _continued(
+    model: PreTrainedModel, prompts: Ragged, rows: NDArray[np.intp], made: torch.Tensor
+) -> torch.Tensor:
+    """Return the token after prompts and those that were made after each, int64[B, t]: int64[B]."""
+    lengths, count = prompts.lengths[rows], made.shape[1]
+    ends = torch.from_numpy(lengths).to(made.device)
+    width = int(lengths.max()) + count
+    tokens = torch.from_numpy(prompts.padded(rows, width, PADDING)).to(made.device)
+    tokens.scatter_(1, ends[:, None] + torch.arange(count, device=made.device), made)
+    last = ends + count - 1
+    kept = torch.arange(int(last.min()), width, device=made.device)
+    logits = model(input_ids=tokens, use_cache=False, logits_to_keep=kept).logits
+    return logits[torch.arange(len(rows), device=made.device), last - last.min()].argmax(-1)
 
 
 def places_of(ends: NDArray[np.int64], longest: int, computed: int) -> NDArray[np.int64]:
