@@ -57,6 +57,16 @@ def refusal(text, file="small.toml"):
     return found[1], int(found[2]), found[3] or "", found[4]
 
 
+def test_the_separator_is_the_engines_reading_of_any_toml_that_it_takes():
+    text = dict(_gen.GRAMMARS)["bios-en"]
+    # Of TOML 1.1, which tomllib does not read.
+    newer = text.replace('pronoun = "are" }', 'pronoun = "are", }')
+    assert newer != text
+    assert Grammar("newer.toml", newer).separator == Grammar("bios-en", text).separator == " "
+    apart = SMALL + '\n[document]\nseparator = "  "\n'
+    assert Grammar("small.toml", apart).separator == "  "
+
+
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_shipped_grammars_are_in_order(name):
     found = check_grammar(name, samples=3)

@@ -19,7 +19,7 @@ from behemoth import _gen
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.text import listed_text
-from behemoth.support.toml import not_utf8, read_toml
+from behemoth.support.toml import not_utf8
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
 from .tokens import END_OF_DOCUMENT
@@ -136,9 +136,9 @@ class Grammar:
     def facts(self) -> dict[str, Any]:
         """The contents of the grammar; see `behemoth.corpus.grammar_check.GrammarCheck`.
 
-        Keys: name, language, about, digest, names and forms (their numbers), classes,
-        relations (key, name, kind, of, objects, statements, questions, the numbers held out,
-        edits, refuses, link_statements) and joint.
+        Keys: name, language, about, digest, names and forms (their numbers), separator (of
+        sentences), classes, relations (key, name, kind, of, objects, statements, questions, the
+        numbers held out, edits, refuses, link_statements) and joint.
         """
         return json.loads(self._lexicon.facts)
 
@@ -155,7 +155,7 @@ class Grammar:
     @cached_property
     def separator(self) -> str:
         """What stands between the sentences of a document."""
-        return read_toml(self.source).get("document", {}).get("separator", " ")
+        return self.facts["separator"]
 
     @property
     def name(self) -> str:

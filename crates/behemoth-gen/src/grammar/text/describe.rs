@@ -51,6 +51,7 @@ impl TextGrammar {
             "digest": self.digest,
             "names": self.names(),
             "forms": self.forms(),
+            "separator": self.layout.separator,
             "classes": classes,
             "relations": relations,
             "joint": joints,
