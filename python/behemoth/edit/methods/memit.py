@@ -61,11 +61,11 @@ class Memit(InverseCovariance):
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
         """Return the least squares change over the new facts and, by the covariance, the corpus."""
+        directions_fn = covariance.solved(self.ridge, keys_fn)
         weight = self.weight
         if not self.absolute:
-            weight = weight * leverage(covariance, self.ridge, keys_fn)
+            weight = weight * leverage(keys_fn, directions_fn)
         if keys_fn.shape[1] < len(keys_fn):  # as many equations as keys, by the factor of C
-            directions_fn = covariance.solved(self.ridge, keys_fn)
             gram_nn = plus_diagonal(keys_fn.T @ directions_fn, weight)
             return LowRank(residuals_dn, solved(gram_nn, directions_fn.T))
         normal_ff = weight * covariance.regularised(self.ridge) + keys_fn @ keys_fn.T
