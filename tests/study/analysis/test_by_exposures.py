@@ -6,6 +6,7 @@ import pytest
 
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.damage import BYSTANDERS, damage
+from behemoth.study.analysis import by_exposures as module
 from behemoth.study.analysis.by_exposures import LEVELS, by_exposures
 from behemoth.study.analysis.leaderboard import boards
 from behemoth.study.results import INDEX
@@ -118,6 +119,25 @@ def test_intervals_are_over_clusters_and_none_are_of_two():
     assert said.rows() == [("a", 3, 3, False), ("b", 2, 2, True)]
     change = found.filter(pl.col("minus") == 16, label="a", measure="damage").row(0, named=True)
     assert -1 <= change["low"] < change["mean"] < change["high"] <= 1
+
+
+def test_shares_that_differ_in_rounding_alone_do_not_differ_between_levels(monkeypatch):
+    """0.8 as a mean of fifths, and as one of tenths that were added up one by one."""
+    high = sum([0.1] * 8)
+    assert 0 < abs(high - 0.8) < 1e-15
+    values = {16: 0.8, 64: high}
+
+    def valued(_, readings):
+        return readings.select("trial", "level").unique(maintain_order=True).with_columns(
+            pl.lit("efficacy").alias("measure"),
+            pl.col("level").replace_strict(list(range(2)), list(values.values())).alias("value"),
+        )  # fmt: skip
+
+    monkeypatch.setattr(module, "_values", valued)
+    suites = suites_of({"t": ("ft", "tuning", 0)})
+    found = by_exposures("editing", suites, probes_of("t", [16, 64]).lazy())
+    assert value_of(found, "ft", 64, "efficacy") == high
+    assert value_of(found, "ft", 64, "efficacy", minus=16) == 0
 
 
 def test_many_numbers_of_exposures_are_ranges():

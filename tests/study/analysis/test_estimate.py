@@ -88,6 +88,16 @@ def test_means_that_agree_by_chance_give_no_certainty_either(values):
     assert row["low"] is None and row["high"] is None
 
 
+def test_a_mean_of_values_that_cancel_is_0_and_not_their_rounding():
+    values = [0.1, 0.2, -0.3]
+    assert sum(values) != 0
+    frame = pl.DataFrame({"world_seed": [0, 1, 2], "seed": 0, "by": 1, "value": values})
+    row = means(frame, "value", ["by"], within=(-1, 1)).row(0, named=True)
+    assert row["mean"] == 0 and row["low"] == -row["high"] < 0
+    small = frame.with_columns(pl.col("value") * 1e-12 + 1e-25)
+    assert means(small, "value", ["by"])["mean"].item() == pytest.approx(1e-25, rel=0.01)
+
+
 def test_bounds_leave_no_point_of_an_interval():
     """Bits that were saved may be below 0 in every cluster, and stored bits are not."""
     frame = pl.DataFrame({"world_seed": [0, 1, 2], "seed": 0, "by": 1,

@@ -17,6 +17,7 @@ from behemoth.evaluate.suites.levels import Level, levels_of
 from behemoth.evaluate.suites.score import Reading
 
 from .board_measures import derived, estimated, with_locality
+from .estimate import ROUNDED
 from .ranges import CHANGE, Range, range_of
 
 __all__ = ["LEVELS", "SHOWN_BY_LEVEL", "by_exposures"]
@@ -240,8 +241,12 @@ def _means(
         "trial", value_first="value", edits_first="edits", lost_first="lost"
     )
     last = own.filter(level=len(levels) - 1).join(first, on="trial", maintain_order="left")
+    change = pl.col("value") - pl.col("value_first")
+    size = pl.max_horizontal(pl.col("value", "value_first").abs())
     moved = last.with_columns(
-        pl.col("value") - pl.col("value_first"), pl.col("edits") + pl.col("edits_first")
+        # One share as the mean of other terms may be rounded to another number.
+        pl.when(change.abs() <= ROUNDED * size).then(0.0).otherwise(change).alias("value"),
+        pl.col("edits") + pl.col("edits_first"),
     )
     if measure == "score_locality":
         known = (

@@ -26,12 +26,14 @@ from behemoth.evaluate.aggregate import CLUSTERS
 from behemoth.evaluate.clusters import numbered
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means", "means_of",
-           "ratio_of"]  # fmt: skip
+__all__ = ["LEVEL", "ROUNDED", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means",
+           "means_of", "ratio_of"]  # fmt: skip
 
 LEVEL = 0.95
 """Default confidence level of intervals."""
 _STILL = 1e-6  # a standard error up to this share of the value is rounding, also of float32
+ROUNDED = 1e-14
+"""Share of the size of its terms up to which a sum of float64 that cancel is rounding."""
 _MOST = 14.0  # of a logarithm
 _NONE = "cannot be estimated"
 _ONE = "one cluster: no interval"
@@ -243,9 +245,9 @@ def means(
     Returns
     -------
     polars.DataFrame
-        The columns of `by`, sorted, then mean, low, high (Float64; the interval is null for one
-        cluster, if all clusters agree, and if clipping leaves a single point), rows (units) and
-        clusters (UInt32).
+        The columns of `by`, sorted, then mean, low, high (Float64; a mean of values that cancel
+        except for rounding is 0; the interval is null for one cluster, if all clusters agree, and
+        if clipping leaves a single point), rows (units) and clusters (UInt32).
     """
     clusters = cluster_keys(frame)
     kept = frame.with_columns(pl.col(value).cast(pl.Float64).fill_nan(None)).drop_nulls(value)
@@ -259,7 +261,8 @@ def means(
     )
     total, number = pl.col("_value").sum(), pl.col("_rows").sum()
     left_out = (total.over(by) - pl.col("_value")) / (number.over(by) - pl.col("_rows"))
-    whole = total.over(by) / number.over(by)
+    noise = total.over(by).abs() <= ROUNDED * pl.col("_size").sum().over(by)
+    whole = pl.when(noise).then(0.0).otherwise(total.over(by) / number.over(by))
     table = (
         sums.with_columns(whole.alias("mean"), ((left_out - whole) ** 2).alias("_moved"))
         .group_by(by, maintain_order=True)
