@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
-from behemoth import Corpus, World
+from behemoth import ArgumentError, Corpus, World
+from behemoth.corpus.probes import probes_in
 from behemoth.evaluate.linear_probes import (
     LINEAR_PROBES,
     probe_objects,
@@ -73,6 +77,31 @@ def test_it_runs_on_a_model_and_the_seed_decides(random_model):
     third = probe_objects(model, corpus, plan, facts=50, controls=5, seed=1)
     tested = [set(frame.filter(~pl.col("forgotten"))["fact"]) for frame in (one, third)]
     assert len(tested[0]) == len(tested[1]) == 5 and tested[0] != tested[1]
+
+
+def test_facts_that_must_change_do_not_stay(random_model, monkeypatch):
+    import behemoth.evaluate.linear_probes as module
+
+    corpus = Corpus(World(30, 2, 6), exposures=2)
+    model = random_model(corpus.vocabulary_size)
+    plan = compile_plan(corpus, EditRequest(edits=2, distinct=False, relation=0))
+    relation = pl.col("relation") == 0
+    plan = replace(plan, probes=plan.probes.with_columns(pl.col("must_change") | relation))
+    changing = set(plan.probes.filter(relation)["fact"])
+    assert len(changing) > 8
+    asked = []
+    monkeypatch.setattr(module, "probes_in", lambda corpus, facts, *how: (
+        asked.extend(facts.tolist()), probes_in(corpus, facts, *how))[1])  # fmt: skip
+    probe_objects(model, corpus, plan)
+    assert len(asked) == 30 - len(changing) and not changing & set(asked)
+
+
+@pytest.mark.parametrize("kind", ["censor", "refusal"])
+def test_no_fact_of_a_relation_stays_beside_a_rule_about_it(random_model, kind):
+    corpus = Corpus(World(60, 2, 6), exposures=2)
+    plan = compile_plan(corpus, EditRequest(kind=kind, relation=0, fraction=0.2, probes=1))
+    with pytest.raises(ArgumentError, match=r"0 facts of relation 0 that stay, allowed: 3 or more"):
+        probe_objects(random_model(corpus.vocabulary_size), corpus, plan)
 
 
 def test_no_more_facts_are_fitted_on_than_asked_for(random_model, monkeypatch):

@@ -93,22 +93,27 @@ def probe_objects(
     Raises
     ------
     ArgumentError
-        When the corpus has too few facts of a relation to fit on.
+        When too few facts of a relation stay to fit on: none do where the edits stand for a rule
+        about it (`fraction`), which changes the others as well.
     """
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
     generator = np.random.default_rng(seed)
-    gone = plan.edits["fact"].to_numpy()
+    # What follows from the edits changes, too; a rule changes all of a relation (or all but one of
+    # its objects), also what is neither edited nor probed.
+    gone = pl.concat([plan.edits["fact"], plan.probes.filter("must_change")["fact"]]).to_numpy()
+    by_rule = plan.request.fraction is not None
     frames = []
     for (relation, template, wording), part in probes.group_by(
         "relation", "template", "wording", maintain_order=True
     ):
-        stay = _facts_that_stay(corpus, int(relation), gone, facts + controls, generator)
+        count = 0 if by_rule else facts + controls
+        stay = _facts_that_stay(corpus, int(relation), gone, count, generator)
         tried = min(controls, len(stay) // 5)
         if len(stay) - tried < 2:
             raise ArgumentError(
                 "plan",
                 f"{len(stay)} facts of relation {relation} that stay",
-                "3 or more to fit a probe on",
+                "3 or more facts that stay, to fit a probe on",
             )
         fitted = min(facts, len(stay) - tried)
         stay = stay[: fitted + tried]
@@ -177,7 +182,7 @@ def _facts_that_stay(
     count: int,
     generator: np.random.Generator,
 ) -> NDArray[np.uint64]:
-    """Return up to `count` written facts of a relation that are not edited, in random order."""
+    """Return up to `count` written facts of a relation that do not change, in random order."""
     from behemoth.plan.sampling import relation_pool
 
     pool = relation_pool(corpus, relation)
