@@ -190,7 +190,8 @@ METRICS: dict[str, Metric] = {
             (_EXACT_EFFICACY, _EXACT_GENERALIZATION, _EXACT_SPECIFICITY),
         ),
         Metric(
-            "leakage", 1, "free generation gives the new object where nothing must change",
+            "leakage", 1,
+            "free generation contains the new object, alone or not, where nothing must change",
             (Mean(KEPT, _share("leaked"), must_change=False),),
         ),
         Metric(
