@@ -226,6 +226,30 @@ def test_what_edits_that_failed_leave_unmeasured_is_not_said_to_lack_probes():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        (("edited", "same_relation"), "edited_held_out or edited_paraphrase"),
+        (("edited_paraphrase", "same_relation"), "edited"),
+        (("same_relation",), "edited and of edited_held_out or edited_paraphrase"),
+    ],
+)
+def test_a_score_names_the_part_that_it_lacks(there, missing):
+    row = {"edit": 0, "stage": "after", "link": False, "subject": 0, "log_probability_old": -1.0,
+           "log_probability_true": -1.0, "log_probability_new": -2.0}  # fmt: skip
+    frame = pl.DataFrame(
+        [
+            dict.fromkeys(SCHEMA) | row | {"group": group, "must_change": "edited" in group}
+            for group in there
+        ],
+        schema=SCHEMA,
+    )
+    plan = SimpleNamespace(probes=frame.select("group", "exposures"))
+    bench = Bench(None, None, plan, {0: ...}, None, frame=frame)
+    with pytest.raises(MissingError, match=f"^probes of {missing}, which the plan does not have$"):
+        bench.metric("score")
+
+
 def test_a_source_whose_edits_all_failed_is_refused(edited_run, tmp_path):
     run, _, plan, _ = edited_run
     broken = {"steps": 2, "learning_rate": 1e30}

@@ -20,7 +20,7 @@ from behemoth.support.errors import ArgumentError
 from .clusters import check_bootstrap, groups_of, interval, names_of, proper, weight_parts
 from .metrics import METRICS, PARAPHRASED, Mean, Metric, get_metric
 
-__all__ = ["CLUSTERS", "aggregate", "has_rows", "lost"]
+__all__ = ["CLUSTERS", "aggregate", "has_rows", "lacking", "lost"]
 
 CLUSTERS = ("world", "seed")
 """Columns that identify a model: its world and its initialisation."""
@@ -130,13 +130,18 @@ def aggregate(
     return pl.DataFrame(rows, schema=schema)
 
 
+def lacking(frame: pl.DataFrame, metric: Metric) -> list[Mean]:
+    """Return the parts of a metric of which a frame has no rows with values."""
+    return [
+        part for part in metric.parts
+        if not frame.filter(part.condition).select(part.value.is_not_null().any()).item()
+    ]  # fmt: skip
+
+
 def has_rows(frame: pl.DataFrame, metric: Metric) -> bool:
     """Return whether a frame has the rows that a metric is a mean of."""
-    found = [
-        frame.filter(part.condition).select(part.value.is_not_null().any()).item()
-        for part in metric.parts
-    ]
-    return all(found) if metric.whole else any(found)
+    without = len(lacking(frame, metric))
+    return without == 0 if metric.whole else without < len(metric.parts)
 
 
 def lost(frame: pl.DataFrame, part: Mean) -> bool:

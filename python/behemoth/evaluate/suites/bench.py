@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth.evaluate.aggregate import aggregate, has_rows, lost
+from behemoth.evaluate.aggregate import aggregate, has_rows, lacking, lost
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
@@ -332,8 +332,12 @@ class Bench:
                 raise self.lacks_truth_ratios()
             if any(lost(own, part) for part in metric.parts):
                 raise MissingError(_MADE)
-            groups = sorted({group for part in metric.parts for group in part.groups})
-            raise MissingError(f"probes of {' or '.join(groups)}, which the plan does not have")
+            # Of a whole, such as a score, each part is needed; those that are missing are named.
+            sets = [sorted(part.groups) for part in lacking(own, metric)]
+            if not metric.whole:
+                sets = [sorted({group for groups in sets for group in groups})]
+            named = " and of ".join(" or ".join(groups) for groups in sets)
+            raise MissingError(f"probes of {named}, which the plan does not have")
         table = aggregate(rows, [name], by=("stage",), filters=(kept,), resampled="subjects")
         row = table.row(0, named=True)
         return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")
