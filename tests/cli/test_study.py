@@ -54,8 +54,8 @@ def test_a_run_and_the_same_again(run, study, in_process, tmp_path):
     out = tmp_path / "s"
     report = run("study", "run", study, "--out", out, "--json").json()
     assert list(report) == [
-        "out", "name", "models", "trials", "done", "failed", "trained", "carried_out",
-        "done_before", "failures", "seconds", "working_seconds", "tuned_here",
+        "out", "name", "models", "trials", "models_done", "done", "failed", "trained",
+        "carried_out", "done_before", "failures", "seconds", "working_seconds", "tuned_here",
     ]  # fmt: skip
     assert (report["done"], report["trained"], report["carried_out"]) == (2, 1, 2)
     ran = run("study", "run", study, "--out", out)
@@ -134,7 +134,7 @@ def test_a_part_leads_to_the_other_parts_until_all_are_there(run, study, in_proc
     words = ("study", "run", study, "--out", tmp_path / "s", "--part")
     merge = f"behemoth study merge {tmp_path / 's'} OTHER... --out STUDY\n"
     ran = run(*words, "1/2")
-    assert "2 of 6 trials done" in ran.out
+    assert "2 of 6 trials done on 1 model," in ran.out
     where = "in this directory; or elsewhere, and then: "
     assert ran.err == f"next: the other part (--part 0/2), {where}{merge}"
     ran = run(*words, "1/3")

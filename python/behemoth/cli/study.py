@@ -406,7 +406,7 @@ def _show_result(result: StudyResult, part: tuple[int, int] | None) -> None:
     )
     screen.print(
         f"{result.out}: {result.done:,} of {result.trials:,} trials done on "
-        f"{plural_text(result.models, 'model')}, {clock_text(result.seconds)}"
+        f"{plural_text(result.models_done, 'model')}, {clock_text(result.seconds)}"
         + (there if result.done_before else "")
     )
     messages = console(stderr=True)

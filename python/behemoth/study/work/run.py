@@ -37,6 +37,8 @@ class StudyResult:
     out, name : str
     models, trials : int
         Number of models and trials of the study.
+    models_done : int
+        Number of models that are trained, in this run or before.
     done, failed : int
         Number of trials with results, and of trials that failed, in this run or before.
     trained, carried_out : int
@@ -56,6 +58,7 @@ class StudyResult:
     name: str
     models: int
     trials: int
+    models_done: int
     done: int
     failed: int
     trained: int
@@ -245,6 +248,7 @@ def run_study(
             name=definition.name,
             models=len(expansion.models),
             trials=len(expansion.trials),
+            models_done=sum(work.is_done("model", name) for name in expansion.models),
             done=len(results.done),
             failed=len(results.failures),
             trained=work.trained,
