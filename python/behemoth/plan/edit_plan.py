@@ -10,11 +10,11 @@ import hashlib
 import json
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -32,9 +32,6 @@ from behemoth.support.toml import read_toml
 
 from .directory import RECORD, plan_place
 from .request import EditRequest
-
-if TYPE_CHECKING:
-    from .bystanders import Bystanders
 
 FORMAT_VERSION = 1
 _TOKENS = pl.List(pl.UInt32)
@@ -273,7 +270,9 @@ class EditPlan:
         if corpus is None or not self.request.independent:
             gone = self.edits["fact"]
         else:
-            gone = self._concerned(corpus)
+            from .together import concerned
+
+            gone = concerned(self, corpus)
         training = self.training.filter(own | ~pl.col("fact").is_in(gone.implode()))
         if corpus is not None:
             left, before = (
@@ -299,38 +298,13 @@ class EditPlan:
         ArgumentError
             When the plan was made for another corpus.
         """
-        from .sampling import Facts
+        from .together import probes_together
 
         self.check(corpus)
         if not self.request.independent or len(self) < 2 or self.probes.is_empty():
             return self
-        edits = np.searchsorted(self.edits["edit"].to_numpy(), self.probes["edit"].to_numpy())
-        facts = Facts.of(corpus, self.probes["fact"].to_numpy())
-        own = facts.fact == self.edits["fact"].to_numpy()[edits]
-        keep = own | ~self._batch(corpus).concerned_by_others(edits, facts)
-        probes = self.probes.filter(pl.Series(keep))
+        probes = probes_together(self, corpus)
         return EditPlan(self.request, self.spec_hash, self.edits, self.training, probes)
-
-    def _concerned(self, corpus: Corpus) -> pl.Series:
-        """Return the retained facts that an edit concerns, if all are made as one batch."""
-        from .sampling import Facts
-
-        retained = self.training.filter(pl.col("role") != "edit")["fact"].unique()
-        untouched = self._batch(corpus).untouched(Facts.of(corpus, retained.to_numpy()))
-        return retained.filter(pl.Series(~untouched))
-
-    def _batch(self, corpus: Corpus) -> Bystanders:
-        """Return what the edits concern if all are made as one batch."""
-        from .bystanders import Bystanders
-        from .choice import Edits
-        from .sampling import Facts
-        from .structure import Structure
-
-        facts = Facts.of(corpus, self.edits["fact"].to_numpy())
-        new = self.edits["new_object"].cast(pl.Int64).fill_null(-1).to_numpy()
-        request = replace(self.request, independent=False)
-        edits = Edits(facts, new, said=facts[:0])
-        return Bystanders(corpus, Structure(corpus.world), request, edits)
 
     def check(self, corpus: Corpus) -> None:
         """Refuse a corpus that the plan was not made for.
