@@ -27,6 +27,7 @@ from behemoth.support.parquet import read_parquet
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 
 from .bystanders import Bystanders
+from .check import check_repeats
 from .choice import Edits, choose_edits, known_facts
 from .edit_plan import EDITS, PROBES, TRAINING, EditPlan, PlanWarning
 from .group_rows import Asked, GroupContext, joined
@@ -294,7 +295,7 @@ def compile_plan(
         request = request.carried_out
     structure = Structure(corpus.world)
     prompts = Prompts(corpus, structure, request)
-    _check_repeats(request)
+    check_repeats(request)
     if table is None:
         edits = choose_edits(corpus, structure, request, known)
     else:
@@ -316,30 +317,6 @@ def compile_plan(
     step(_STEPS, _STEPS)
     frame = _edit_frame(request, edits, corpus.world.num_relations)
     return EditPlan(request, corpus.spec_hash, frame, training, probes)
-
-
-def check_request(corpus: Corpus, request: EditRequest) -> None:
-    """Refuse a request that no plan on a corpus can have, before any facts are chosen.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    request, structure = request.carried_out, Structure(corpus.world)
-    structure.targets(request)
-    Prompts(corpus, structure, request)
-    _check_repeats(request)
-
-
-def _check_repeats(request: EditRequest) -> None:
-    """Refuse more wordings to train each fact in than the mixture has rows for them.
-
-    Not in `Prompts`: plans of earlier versions, which leave such wordings out, are evaluated.
-    """
-    if request.trained_wordings > request.edit_rows:
-        name = "wordings" if request.edit_sentences is None else "edit_sentences"
-        allowed = f"up to {request.edit_rows}, as often as each fact is trained (repeats)"
-        raise ArgumentError(name, request.trained_wordings, allowed)
 
 
 def _kept_apart(context: GroupContext, questions: list[Asked]) -> Ids:

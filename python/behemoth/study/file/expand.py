@@ -9,8 +9,8 @@ from os import fspath
 from typing import TYPE_CHECKING, Any
 
 from behemoth.edit.tuned import kind_of_world
+from behemoth.plan.check import check_request
 from behemoth.plan.choice import Edits, choose_edits
-from behemoth.plan.compile import check_request
 from behemoth.plan.request import EditRequest
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError, within
