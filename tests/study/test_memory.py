@@ -21,7 +21,6 @@ from behemoth.study.file.spec import Study, read_study
 from behemoth.study.trial.laboratory import Laboratory
 from behemoth.study.work.estimate import estimate
 from behemoth.study.work.memory_budget import (
-    WORKER,
     _budget,
     _compiled,
     _needs,
@@ -31,6 +30,7 @@ from behemoth.study.work.memory_budget import (
 from behemoth.study.work.run import run_study
 from behemoth.study.work.schedule import Work
 from behemoth.support.text import bytes_text
+from behemoth.support.workers import WORKER
 from behemoth.train.memory_budget import step_bytes
 
 FACTOR = 2.0

@@ -10,8 +10,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import behemoth as bh
 from behemoth import ArgumentError, CorpusError
 from behemoth._gen import digest_file
+from behemoth.support.workers import WORKER
 from behemoth.zoo import SIZES, Zoo
 from behemoth.zoo.record import Listed, ZooModel, ZooRecord
+from behemoth.zoo.training import Trainer, workers_for
 
 NAMES = ["w0-pico-s0", "w0-pico-s1", "w1-pico-s0", "w1-pico-s1"]
 TINY = replace(SIZES["smoke"], subjects=20, edits=1, steps=2, batch_size=4)
@@ -28,7 +30,7 @@ def tiny():
 @pytest.fixture(scope="module")
 def zoo(tiny, tmp_path_factory):
     place = tmp_path_factory.mktemp("zoo") / "zoo"
-    bh.make_zoo(place)
+    bh.make_zoo(place, workers=1)
     return place
 
 
@@ -131,17 +133,20 @@ def test_one_that_was_stopped_is_gone_on_with(tiny, zoo, tmp_path):
         pass
 
     def stop(moment):
-        if moment.done == 2:
+        if moment.done == 4:
             raise StoppedError
 
     place = tmp_path / "zoo"
     with pytest.raises(StoppedError):
-        bh.make_zoo(place, progress=stop)
+        bh.make_zoo(place, workers=1, progress=stop)
     with pytest.raises(ArgumentError, match="which is not finished, allowed: a finished one"):
         bh.load(place)
     done = {path: path.stat().st_mtime_ns for path in place.rglob("*.safetensors")}
     assert sorted({path.parent.name for path in done}) == NAMES[:2]
-    bh.make_zoo(place)
+    # What is left is made by two processes.
+    seen = []
+    bh.make_zoo(place, workers=2, progress=lambda moment: seen.append((moment.done, moment.total)))
+    assert seen == [(number, 8) for number in range(1, 9)]
     assert all(path.stat().st_mtime_ns == time for path, time in done.items())
     # What a machine and a clock say apart, it is the one that was made in one go.
     own, other = (ZooRecord.read(there).files for there in (place, zoo))
@@ -153,6 +158,33 @@ def test_one_that_was_stopped_is_gone_on_with(tiny, zoo, tmp_path):
     assert one.content_hash == two.content_hash and one.zoo_hash != two.zoo_hash
     assert f"the hash `{two.content_hash}`" in (zoo / "README.md").read_text()
     assert json.loads((zoo / "zoo.json").read_text())["content_hash"] == two.content_hash
+
+
+def test_a_worker_that_fails_names_its_run(tiny, tmp_path):
+    other = tmp_path / "models" / NAMES[1]
+    bh.train(
+        bh.Corpus(bh.World(4, 2, 3), exposures=9),
+        out=other,
+        config=bh.default_config("pico", steps=1),
+    )
+    ZooRecord("smoke", "0").write(tmp_path)
+    (tmp_path / ".unfinished").write_text("zoo.json\n")
+    with pytest.raises(CorpusError, match=rf"models/{NAMES[1]}: .*a run of the corpus"):
+        bh.make_zoo(tmp_path, workers=2)
+    assert not ZooRecord.read(tmp_path).complete
+
+
+def test_workers_share_the_memory(tmp_path):
+    trainer = Trainer(tmp_path, SIZES["smoke"], 2 << 30)
+    count, share = workers_for(trainer, 8, 3)
+    assert (count, share) == (3, (2 << 30) // 3 - WORKER)
+    assert workers_for(trainer, 2, 3)[0] == 2  # no more than there are trainings
+    assert workers_for(replace(trainer, memory=WORKER), 8, None) == (1, WORKER)
+    with pytest.raises(ArgumentError, match=r"'workers': got 9, each of which .*: up to [1-4]$"):
+        bh.make_zoo(tmp_path / "zoo", workers=9, memory=2 << 30)
+    with pytest.raises(ArgumentError, match=r"what fits into 1\.00 MB"):
+        bh.make_zoo(tmp_path / "zoo", workers=2, memory=10**6)
+    assert not (tmp_path / "zoo").exists()
 
 
 def test_the_hash_of_contents_covers_specs_plans_tokens_and_weights():

@@ -9,12 +9,12 @@ import typer
 
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
+from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
 from behemoth.support.text import bytes_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
-from .edit import MEMORY
 from .options import Option, command, force
 
 app = typer.Typer(
@@ -36,7 +36,10 @@ MAKE = (
            lambda name, text: parse.choice(name, text, ("smoke", "desk")), "smoke"),
     Option("out", "ZOO", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
-    MEMORY,
+    Option("workers", "N", "Trainings at a time [one per core, if memory suffices].",
+           parse.at_least(1)),
+    Option("memory", "SIZE", "Limit on memory of all trainings together, such as 8GB [what is "
+           "free].", bytes_of),
     force("the zoo that is there", "ZOO"),
 )  # fmt: skip
 

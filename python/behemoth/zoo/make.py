@@ -8,18 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from behemoth._gen import digest_file, version
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.grammar import Grammar
-from behemoth.corpus.spec import Groups, Questions
 from behemoth.plan.compile import plan as compile_plan
 from behemoth.support.checks import check_directory, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
@@ -27,15 +24,12 @@ from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import check_kind, finish, recover, succeeds, succession
-from behemoth.train import train
-from behemoth.train.config import TrainConfig, default_config
-from behemoth.train.memory_budget import require_room
-from behemoth.train.run import read_run
 
-from .card import model_card, zoo_card
+from .card import zoo_card
 from .left import check_left
 from .record import CARD, PARTS, ZOO, Listed, ZooModel, ZooRecord
 from .sizes import ZooSize, find_size
+from .training import Trainer, Training, carry_out_all, workers_for
 
 if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
@@ -82,6 +76,7 @@ def make_zoo(
     out: str | PathLike[str],
     size: str = "smoke",
     *,
+    workers: int | None = None,
     force: bool = False,
     memory: int | None = None,
     progress: ProgressLike = None,
@@ -95,11 +90,14 @@ def make_zoo(
         is left as it is.
     size : {'smoke', 'desk'}
         A name in `behemoth.zoo.SIZES`.
+    workers : int, optional
+        Number of trainings at a time, each on one core and, if there are several, in a process of
+        its own; by default one per core, or fewer if memory does not suffice. Weights do not
+        depend on it.
     force : bool
         Replace an existing zoo, whether the same, another or damaged.
     memory : int, optional
-        Limit in bytes on the memory of each training, as in `behemoth.train`; by default what is
-        free.
+        Limit in bytes on the memory of all trainings at a time; by default what is free.
     progress : callable or Progress, optional
         Called with the progress; raising in it stops the work.
 
@@ -110,15 +108,17 @@ def make_zoo(
     Raises
     ------
     ArgumentError
-        If the size is unknown, `out` holds something else or a zoo of another size, or a training
-        is estimated to need more memory; nothing is changed then.
+        If the size is unknown, `out` holds something else or a zoo of another size, or a training,
+        or as many at a time as given, is estimated to need more memory; nothing is changed then.
     CorpusError
-        If another process is making a zoo in `out`, if the record of a zoo in it is damaged, or if
-        a part of an unfinished one was damaged since it was made.
+        If another process is making a zoo in `out`, if a worker fails, if the record of a zoo in
+        it is damaged, or if a part of an unfinished one was damaged since it was made.
     """
     began = time.perf_counter()
     chosen = find_size(size)
     force = flag("force", force)
+    if workers is not None:
+        workers = whole_number("workers", workers, 1)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     place = path_of("out", out)
@@ -127,8 +127,9 @@ def make_zoo(
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
         if record is None or replaces or not record.complete:
-            work = _Work(place, chosen, memory)
-            work.check_room()
+            trainer = Trainer(place, chosen, memory)
+            count, share = workers_for(trainer, 2 * chosen.runs, workers)
+            work = _Work(place, chosen, replace(trainer, memory=share), count)
             with succession(place, ZOO, force=replaces):
                 if record is not None and not replaces:
                     check_left(place)
@@ -166,54 +167,28 @@ def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]
 
 @dataclass(frozen=True)
 class _Work:
-    """Makes the missing parts of a zoo one after the other."""
+    """Makes the missing parts of a zoo."""
 
     place: Path
     size: ZooSize
-    memory: int | None
-
-    def check_room(self) -> None:
-        """Refuse a size with a model whose training is estimated to need too much memory.
-
-        Raises
-        ------
-        ArgumentError
-        """
-        for world in range(self.size.worlds):
-            corpus = self._corpus(world)
-            for model in self.size.models:
-                config = self._config(model, 0)
-                require_room(config, corpus.vocabulary_size, memory=self.memory)
+    trainer: Trainer
+    workers: int
 
     def carry_out(self, progress: ProgressLike) -> ZooRecord:
         """Make the missing parts and the record, and write the record."""
         models: list[ZooModel] = []
-        runs = self.size.worlds * self.size.inits * len(self.size.models)
-        with task(progress, "making", "models") as step:
-            for world in range(self.size.worlds):
-                corpus = self._corpus(world)
-                corpus.write(self.place / "corpora" / f"w{world}", probes=0)
-                plan = self._plan(world, corpus)
-                for model in self._of_world(world, corpus, plan):
-                    self._model(model, corpus, plan)
-                    models.append(model)
-                    step(len(models), runs)
+        for world in range(self.size.worlds):
+            corpus = self.trainer.corpus(world)
+            corpus.write(self.place / "corpora" / f"w{world}", probes=0)
+            models += self._of_world(world, corpus, self._plan(world, corpus))
+        trainings = [Training(model, twin) for model in models for twin in (False, True)]
+        with task(progress, "training", "models") as step:
+            carry_out_all(self.trainer, trainings, self.workers, step)
         record = ZooRecord(self.size.name, version(), tuple(models), self._files())
         write_bytes(self.place / CARD, zoo_card(record, self.size).encode())
         record = replace(record, files={CARD: self._listed(CARD), **record.files})
         record.write(self.place)
         return record
-
-    def _corpus(self, world: int) -> Corpus:
-        """Return the spec of the corpus of a world, from which models are trained."""
-        size = self.size
-        grammar = _grammar(size.grammar)
-        return Corpus(
-            grammar.world(size.subjects, seed=world),
-            grammar=grammar,
-            exposures=Groups(list(size.exposures)),
-            questions=Questions(0.5, 0.1),
-        )
 
     def _plan(self, world: int, corpus: Corpus) -> EditPlan:
         size = self.size
@@ -250,34 +225,6 @@ class _Work:
                     plan_hash=plan.plan_hash,
                 )
 
-    def _model(self, model: ZooModel, corpus: Corpus, plan: EditPlan) -> None:
-        """Train a model and its twin, and measure the model's recall of all facts."""
-        twin = corpus.without(plan.edits["fact"].to_numpy())
-        for folder, source in (("models", corpus), ("twins", twin)):
-            run = self.place / folder / model.name
-            config = self._config(model.model, model.seed)
-            train(source, out=run, config=config, memory=self.memory)
-            card = model_card(model, source, plan, twin=folder == "twins")
-            write_bytes(run / CARD, card.encode())
-        file = self.place / "recall" / f"{model.name}.parquet"
-        if not file.is_file():
-            from behemoth.recall.facts import recall
-
-            run = read_run(self.place / "models" / model.name)
-            frame = recall(run.load_model("cpu"), corpus, device="cpu")
-            with replacing(file) as temporary:
-                frame.write_parquet(temporary)
-
-    def _config(self, model: str, seed: int) -> TrainConfig:
-        size = self.size
-        # One thread, so that the weights are equal bit by bit on machines with more.
-        settings: dict[str, Any] = {
-            "steps": size.steps, "batch_size": size.batch_size, "block_length": size.block_length,
-            "learning_rate": size.learning_rate, "seed": seed, "threads": 1,
-            "tensorboard": False, "device": "cpu",
-        }  # fmt: skip
-        return default_config(model, **settings)
-
     def _files(self) -> dict[str, Listed]:
         """Return all files of the parts but hidden ones, in the order of their names."""
         paths: list[Path] = []
@@ -290,13 +237,6 @@ class _Work:
     def _listed(self, name: str) -> Listed:
         file = self.place / name
         return Listed(file.stat().st_size, digest_file(file))
-
-
-def _grammar(name: str) -> Grammar:
-    if name != _OWN:
-        return Grammar.named(name)
-    file = resources.files("behemoth.zoo") / f"{name}.toml"
-    return Grammar(f"{name}.toml", file.read_text(encoding="utf-8"))
 
 
 def _labelled(corpus: Corpus, plan: EditPlan) -> pl.DataFrame:

@@ -47,13 +47,18 @@ class ZooSize:
     block_length: int
     learning_rate: float
 
+    @property
+    def runs(self) -> int:
+        """Number of models, which is also that of twins."""
+        return self.worlds * self.inits * len(self.models)
+
 
 SIZES: Mapping[str, ZooSize] = {
     size.name: size
     for size in (
         ZooSize("smoke", "islanders", 2, 2, ("pico",), 60, (0, 2, 8, 32), 3, 120, 16, 64, 5e-3),
         ZooSize(
-            "desk", "bios-en", 3, 2, ("nano", "micro"), 400, (0, 1, 4, 16, 64), 8, 1500, 64, 128,
+            "desk", "bios-en", 3, 2, ("nano", "micro"), 400, (0, 1, 4, 16, 64), 8, 400, 64, 128,
             2.5e-3,
         ),
     )

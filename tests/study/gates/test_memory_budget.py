@@ -9,8 +9,9 @@ from behemoth.study.directory import StudyDirectory
 from behemoth.study.gates import GATES, run_gates
 from behemoth.study.gates.bench import Frequency, expansion_of, units_of
 from behemoth.study.gates.memory_budget import shares_of_gates
-from behemoth.study.work.memory_budget import WORKER, _needs
+from behemoth.study.work.memory_budget import _needs
 from behemoth.study.work.schedule import Work
+from behemoth.support.workers import WORKER
 
 WORLD = Frequency(
     subjects=20, relations=2, objects=5, levels=(1, 8),

@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed_fails_its_unit_and_another_takes_its_place(shor
         long = replace(unit, config=replace(unit.config, steps=100_000))
         engine.submit(0, long)
         events(engine, {"progress"})
-        os.kill(engine._workers[0]._process.pid, signal.SIGKILL)
+        os.kill(engine.workers.pids[0], signal.SIGKILL)
         event = events(engine, {"failed"})
         assert event.reason.startswith("the worker was killed by signal 9")
         # The run directory says what it was; the same goes on in the new worker.
@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_fails_its_unit_and_another_takes_its_place(shor
         assert events(engine, {"progress", "failed"}).kind == "progress"
     finally:
         began = time.monotonic()
-        pid = engine._workers[0]._process.pid
+        pid = engine.workers.pids[0]
         engine.close()
     assert time.monotonic() - began < 60  # and 100,000 steps take far longer
     with pytest.raises(ProcessLookupError):

@@ -15,6 +15,7 @@ from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
+from behemoth.support.workers import WORKER
 
 from .schedule import Work
 
@@ -26,13 +27,7 @@ if TYPE_CHECKING:
     from behemoth.study.trial.memory_budget import TrialBudget
     from behemoth.train.config import TrainConfig
 
-__all__ = ["WORKER", "Shares", "shares_of"]
-
-WORKER = 448 << 20
-"""Bytes that a worker takes by itself: the interpreter, torch and the other libraries.
-
-Pages of the libraries' files are not included: workers share them.
-"""
+__all__ = ["Shares", "shares_of"]
 
 
 @dataclass(frozen=True)
