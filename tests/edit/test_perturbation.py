@@ -22,7 +22,8 @@ from behemoth.edit.registry import get_method, method_names
 from behemoth.model.labels import IGNORED
 from behemoth.plan import EditRequest, compile_plan
 
-pytestmark = pytest.mark.slow
+# `mend` and `retrain` train for minutes with every operation perturbed.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 tools = runpy.run_path(str(Path(__file__).parents[1] / "perturbation.py"))
 
@@ -31,6 +32,8 @@ FEW = {"steps": 10, "samples": 2048}  # fields that a method lacks are left out
 # Of what an edit did to the log-probabilities: 25 times the most that was seen (4e-5, `rmu`, whose
 # effect is the smallest). An edit that felt its neighbours in a stack moves tens of per cent.
 MOST = 1e-3
+# A model that is trained anew carries the rounding of every step on (1e-2 was seen).
+RETRAINED = 5e-2
 
 
 @contextmanager
@@ -130,4 +133,4 @@ def test_what_an_edit_does_does_not_hang_on_a_bit(
     record_property("moved", moved)
     shares = ", ".join(f"{how} {share:.1e}" for how, share in moved.items())
     sys.stdout.write(f"{name}: effect {size:.2f} nats, moved {shares}\n")
-    assert max(moved.values()) <= MOST, moved
+    assert max(moved.values()) <= (RETRAINED if name == "retrain" else MOST), moved
