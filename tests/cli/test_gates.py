@@ -3,9 +3,9 @@ from typing import ClassVar
 
 from behemoth.cli import study
 from behemoth.study.gates import run as gates_run
-from behemoth.study.gates.bench import Units
 from behemoth.study.gates.conditions import Condition
 from behemoth.study.gates.picture import Picture
+from behemoth.study.gates.units import Units
 
 
 def condition(values):
@@ -28,8 +28,8 @@ class Fixed:
     def units(self, seed, threads):
         return Units({})
 
-    def measure(self, bench):
-        return {"value": 0.9 + bench.seed / 100}
+    def measure(self, results):
+        return {"value": 0.9 + results.seed / 100}
 
     def conditions(self, rows):
         return [condition([row["value"] for row in rows])]

@@ -12,7 +12,7 @@ import torch
 
 from behemoth import ArgumentError
 from behemoth.delta.delta import Dense, EditDelta
-from behemoth.edit.contract import PROMISES, Bench, check_contract, quick_method
+from behemoth.edit.contract import PROMISES, TinyRun, check_contract, quick_method
 from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, answers, check_kinds
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.stacking import stack_size
@@ -41,8 +41,8 @@ def plans_for(method, corpus):
 
 @pytest.mark.parametrize("name", method_names())
 def test_contract(name, contract_corpus, contract_run, model, tmp_path):
-    bench = Bench(contract_corpus, contract_run, model, tmp_path / "cache")
-    found = check_contract(name, quick_method(name), bench, same=SAME.get(name, 1e-6))
+    tiny = TinyRun(contract_corpus, contract_run, model, tmp_path / "cache")
+    found = check_contract(name, quick_method(name), tiny, same=SAME.get(name, 1e-6))
     assert [promise.name for promise in found] == list(PROMISES)
     assert not [promise for promise in found if promise.broken]
 
@@ -160,8 +160,8 @@ class Careless:
 def test_a_broken_promise_is_named(
     contract_corpus, contract_run, model, tmp_path, fault, promise, why
 ):
-    bench = Bench(contract_corpus, contract_run, model, tmp_path)
-    broken = {own.name: own.broken for own in check_contract("careless", Careless(fault), bench)}
+    tiny = TinyRun(contract_corpus, contract_run, model, tmp_path)
+    broken = {own.name: own.broken for own in check_contract("careless", Careless(fault), tiny)}
     [said] = [text for name, text in broken.items() if name.startswith(promise)]
     assert said is not None and re.search(why, said), said
 
@@ -183,8 +183,8 @@ def test_what_the_others_build_on_is_the_last(
     contract_corpus, contract_run, model, tmp_path, fault, promise, why
 ):
     """One cause is told once."""
-    bench = Bench(contract_corpus, contract_run, model, tmp_path)
-    *kept, last = check_contract("careless", Careless(fault), bench)
+    tiny = TinyRun(contract_corpus, contract_run, model, tmp_path)
+    *kept, last = check_contract("careless", Careless(fault), tiny)
     assert not [own for own in kept if own.broken]
     assert last.name.startswith(promise) and last.broken.startswith(why)
 
@@ -192,16 +192,16 @@ def test_what_the_others_build_on_is_the_last(
 def test_a_method_without_a_description_is_checked_no_further(
     contract_corpus, contract_run, model, tmp_path
 ):
-    bench = Bench(contract_corpus, contract_run, model, tmp_path)
-    [promise] = check_contract("none", object(), bench)
+    tiny = TinyRun(contract_corpus, contract_run, model, tmp_path)
+    [promise] = check_contract("none", object(), tiny)
     assert promise.broken == "it has no `info` or no `apply`"
 
 
 def test_a_change_that_is_all_zeros_is_no_error_of_the_check(
     contract_corpus, contract_run, model, tmp_path
 ):
-    bench = Bench(contract_corpus, contract_run, model, tmp_path)
-    broken = [own for own in check_contract("careless", Careless("nothing"), bench) if own.broken]
+    tiny = TinyRun(contract_corpus, contract_run, model, tmp_path)
+    broken = [own for own in check_contract("careless", Careless("nothing"), tiny) if own.broken]
     assert [own.broken for own in broken] == ["the delta does not change the model's logits"]
 
 
@@ -232,17 +232,17 @@ def test_a_description_has_known_words(wrong, said):
 
 
 def test_without_a_fault_no_promise_is_broken(contract_corpus, contract_run, model, tmp_path):
-    bench = Bench(contract_corpus, contract_run, model, tmp_path)
-    assert not [own for own in check_contract("careless", Careless(), bench) if own.broken]
-    other, *rest = check_contract("careful", Careless(), bench)
+    tiny = TinyRun(contract_corpus, contract_run, model, tmp_path)
+    assert not [own for own in check_contract("careless", Careless(), tiny) if own.broken]
+    other, *rest = check_contract("careful", Careless(), tiny)
     assert other.broken == "info.name is 'careless', but it is registered as 'careful'"
     assert rest[0].broken == "a delta names the method 'careless'"
 
 
 def test_who_looks_on_sees_each_promise(contract_corpus, contract_run, model, tmp_path):
-    bench = Bench(contract_corpus, contract_run, model, tmp_path)
+    tiny = TinyRun(contract_corpus, contract_run, model, tmp_path)
     moments = []
-    check_contract("careless", Careless("trace"), bench, progress=moments.append)
+    check_contract("careless", Careless("trace"), tiny, progress=moments.append)
     assert [moment.done for moment in moments] == [*range(1, len(PROMISES) + 1)]
     assert {(moment.label, moment.total) for moment in moments} == {("checking", len(PROMISES))}
     names = [str(moment.details).partition(": ")[2] for moment in moments]
@@ -253,7 +253,7 @@ def test_who_looks_on_sees_each_promise(contract_corpus, contract_run, model, tm
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check_contract("careless", Careless("raises"), bench, progress=stop)
+        check_contract("careless", Careless("raises"), tiny, progress=stop)
 
 
 def test_seeds_of_plans(contract_corpus):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["PROMISES", "Bench", "Promise", "check_contract", "check_method", "quick_method"]
+__all__ = ["PROMISES", "Promise", "TinyRun", "check_contract", "check_method", "quick_method"]
 
 _SEED = 5
 _QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
@@ -66,7 +66,7 @@ class Promise:
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class TinyRun:
     """The corpus, run and model that a method is checked on.
 
     Attributes
@@ -86,7 +86,7 @@ class Bench:
     cache: Path
 
     @classmethod
-    def train(cls, place: Path, progress: ProgressLike = None) -> Bench:
+    def train(cls, place: Path, progress: ProgressLike = None) -> TinyRun:
         """Train the model: one pass over 120 facts, which takes seconds.
 
         Parameters
@@ -146,8 +146,8 @@ def check_method(method: EditMethod | str, *, progress: ProgressLike = None) -> 
         check_is_method(method)
         name = method.info.name
     with TemporaryDirectory(prefix="behemoth-check-") as place:
-        bench = Bench.train(Path(place), progress)
-        return check_contract(name, method, bench, progress=progress)
+        tiny = TinyRun.train(Path(place), progress)
+        return check_contract(name, method, tiny, progress=progress)
 
 
 def quick_method(name: str) -> EditMethod:
@@ -163,7 +163,7 @@ def quick_method(name: str) -> EditMethod:
 def check_contract(
     name: str,
     method: EditMethod,
-    bench: Bench,
+    tiny: TinyRun,
     *,
     same: float = _SAME,
     progress: ProgressLike = None,
@@ -175,7 +175,7 @@ def check_contract(
     name : str
         Name under which it is registered.
     method : EditMethod
-    bench : Bench
+    tiny : TinyRun
     same : float
         Maximum difference of two deltas of one plan, relative to a delta's norm.
     progress : callable or Progress, optional
@@ -187,7 +187,7 @@ def check_contract(
         One for each of `PROMISES`, up to one that the others build on and that is broken. An
         exception breaks the promise that was being checked.
     """
-    case = _Case(name, method, bench, same)
+    case = _Case(name, method, tiny, same)
     found = []
     with task(progress, "checking", "promises") as step:
         for number, (promise, look) in enumerate(PROMISES.items(), 1):
@@ -225,34 +225,34 @@ def _need(kept: bool, otherwise: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """A method on a bench, with the deltas that it returns."""
+    """A method on a tiny run, with the deltas that it returns."""
 
     name: str
     method: EditMethod
-    bench: Bench
+    tiny: TinyRun
     same: float
 
     @cached_property
     def context(self) -> EditContext:
-        bench = self.bench
-        return EditContext(corpus=bench.corpus, seed=_SEED, cache=bench.cache, run=bench.run)
+        tiny = self.tiny
+        return EditContext(corpus=tiny.corpus, seed=_SEED, cache=tiny.cache, run=tiny.run)
 
     @cached_property
     def plans(self) -> list[EditPlan]:
         """Two single edits of a kind that it can carry out."""
         kinds = [kind for kind in KINDS if kind in self.method.info.kinds]
         _must(bool(kinds), f"info.kinds has none of {', '.join(KINDS)}")
-        return _plans(self.bench.corpus, kinds[0])
+        return _plans(self.tiny.corpus, kinds[0])
 
     @cached_property
     def before(self) -> dict[str, Tensor]:
         """The parameters of the unedited model."""
-        return {name: own.detach().clone() for name, own in self.bench.model.named_parameters()}
+        return {name: own.detach().clone() for name, own in self.tiny.model.named_parameters()}
 
     @cached_property
     def deltas(self) -> list[EditDelta]:
         """The deltas of both plans, from one call if the method stacks."""
-        model = self.bench.model
+        model = self.tiny.model
         _ = self.before
         if self.method.info.stacks:
             return list(self.method.apply(model, self.plans, self.context))
@@ -266,13 +266,13 @@ class _Case:
 
         prompts = [row for plan in self.plans for row in plan.training["prompt"]]
         rows = torch.nn.utils.rnn.pad_sequence(list(map(torch.tensor, prompts)), batch_first=True)
-        model: Any = self.bench.model
+        model: Any = self.tiny.model
         with torch.no_grad():
             return model(input_ids=rows.repeat(times, 1)).logits
 
     def is_unedited(self) -> bool:
         """Return whether the model's parameters are bit by bit those of the unedited model."""
-        own = self.bench.model.named_parameters()
+        own = self.tiny.model.named_parameters()
         return all(value.equal(self.before[name]) for name, value in own)
 
 
@@ -318,7 +318,7 @@ def _leaves(case: _Case) -> None:
     _ = case.deltas
     _need(case.is_unedited(), "the model's parameters have changed after `apply`")
     # torch.nn has no public interface for this.
-    hooks = [name for name, own in case.bench.model.named_modules() if own._forward_hooks]
+    hooks = [name for name, own in case.tiny.model.named_modules() if own._forward_hooks]
     _must(not hooks, f"forward hooks are left on {', '.join(hooks)}")
 
 
@@ -336,7 +336,7 @@ def _has_doses(case: _Case) -> None:
 
 
 def _applies(case: _Case) -> None:
-    model, delta = case.bench.model, case.deltas[0]
+    model, delta = case.tiny.model, case.deltas[0]
     try:
         check_deltas(case.method, model, case.deltas)
     except MethodError as error:
@@ -360,7 +360,7 @@ def _stands_beside(case: _Case) -> None:
 
     from behemoth.delta.stack import stack_deltas
 
-    model, alone = case.bench.model, list[Any]()
+    model, alone = case.tiny.model, list[Any]()
     for delta in case.deltas:
         with delta.apply(model):
             alone.append(case.logits())
@@ -372,7 +372,7 @@ def _stands_beside(case: _Case) -> None:
 
 def _is_saved(case: _Case) -> None:
     delta = case.deltas[0]
-    place = case.bench.cache / f"delta-{case.name}"
+    place = case.tiny.cache / f"delta-{case.name}"
     delta.save(place)
     loaded = EditDelta.load(place)
     _must(loaded.settings == delta.settings, "settings are changed by saving as JSON")
@@ -386,13 +386,13 @@ def _is_saved(case: _Case) -> None:
 
 
 def _is_alone(case: _Case) -> None:
-    alone = case.method.apply(case.bench.model, [case.plans[1]], case.context)[0]
+    alone = case.method.apply(case.tiny.model, [case.plans[1]], case.context)[0]
     apart = _distance(alone.changes, case.deltas[1].changes)
     _must(apart <= case.same, f"alone and with another plan, a delta differs by {apart:.1e}")
 
 
 def _is_first(case: _Case) -> None:
-    first = answers(case.method).in_sequence(case.bench.model, case.context)(case.plans[0])
+    first = answers(case.method).in_sequence(case.tiny.model, case.context)(case.plans[0])
     apart = _distance(first.changes, case.deltas[0].changes)
     _must(apart <= case.same, f"the first of a sequence differs from itself alone by {apart:.1e}")
 
@@ -402,14 +402,14 @@ def _refuses(case: _Case) -> None:
         if kind in case.method.info.kinds or kind == "question_refusal":
             continue
         try:
-            case.method.apply(case.bench.model, _plans(case.bench.corpus, kind)[:1], case.context)
+            case.method.apply(case.tiny.model, _plans(case.tiny.corpus, kind)[:1], case.context)
         except ArgumentError:
             continue
         raise _BrokenError(f"edits of kind {kind} are not refused (`check_kinds` does it)")
 
 
 def _answers(case: _Case) -> None:
-    model, said = case.bench.model, answers(case.method)
+    model, said = case.tiny.model, answers(case.method)
     effort = said.effort()
     _must(
         (effort.steps > 0 and effort.rows > 0) != (effort.trainings > 0),

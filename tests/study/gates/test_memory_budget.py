@@ -7,13 +7,13 @@ import pytest
 from behemoth import ArgumentError
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.gates import GATES, run_gates
-from behemoth.study.gates.bench import Frequency, expansion_of, units_of
 from behemoth.study.gates.memory_budget import shares_of_gates
+from behemoth.study.gates.units import SharedWorld, expansion_of, units_of
 from behemoth.study.work.memory_budget import _needs
 from behemoth.study.work.schedule import Work
 from behemoth.support.workers import WORKER
 
-WORLD = Frequency(
+WORLD = SharedWorld(
     subjects=20, relations=2, objects=5, levels=(1, 8),
     train={"steps": 5, "block_length": 32, "batch_size": 4},
 )  # fmt: skip

@@ -15,8 +15,8 @@ from behemoth.study.gates import (
     GATES,
     VERDICTS,
     damage,
+    dose,
     forgetting,
-    frequency,
     get_gates,
     plateau,
     rank_and_part,
@@ -163,8 +163,8 @@ def test_intervals_of_figures_end_at_what_is_possible():
     apart = dataclasses.replace(picture, apart={"a": (-math.inf, 1.0)})
     assert means(apart)["low"][0] < 0
     doses = [copy.deepcopy(row_of(7)) for _ in range(3)]
-    for row, dose in zip(doses, (2.0, 30.0, 38.0), strict=True):
-        row["edit"]["ed50"][0] = dose
+    for row, median in zip(doses, (2.0, 30.0, 38.0), strict=True):
+        row["edit"]["ed50"][0] = median
     frame = means(get_gates([7])[0].picture(doses))
     assert frame["low", "high"].row(0) == (0.0, 40.0), "40 steps are the most"
 
@@ -255,10 +255,10 @@ def test_readings_are_log_spaced_and_each_once():
 
 def doses(slope, unreached=0):
     exposures = np.repeat([4, 16, 64, 256], 10)
-    dose = (10 + slope * np.log2(exposures) + np.tile(np.arange(10), 4) / 10).astype(int)
-    reached = np.arange(len(dose)) < len(dose) - unreached
-    frame = pl.DataFrame({"exposures": exposures, "dose": dose, "reached": reached})
-    return frequency.trend(frame)
+    needed = (10 + slope * np.log2(exposures) + np.tile(np.arange(10), 4) / 10).astype(int)
+    reached = np.arange(len(needed)) < len(needed) - unreached
+    frame = pl.DataFrame({"exposures": exposures, "dose": needed, "reached": reached})
+    return dose.trend(frame)
 
 
 def test_trends_of_doses():
@@ -266,7 +266,7 @@ def test_trends_of_doses():
     assert doses(-1)["rho"] < -0.5
     assert doses(2, unreached=10)["ed50"][-1] is None  # censored, and the highest all the same
     assert doses(-1, unreached=10)["rho"] > doses(-1)["rho"]
-    none = frequency.trend(
+    none = dose.trend(
         pl.DataFrame(schema={"exposures": pl.UInt64, "dose": pl.UInt32, "reached": pl.Boolean})
     )
     assert none["rho"] is None
@@ -288,7 +288,7 @@ def test_what_was_not_measured_is_no_zero():
     gate = dataclasses.replace(GATES[7], sequence=(1,))
     assert {one.judge().outcome for one in gate.conditions(rows)} == {"open"}
 
-    class Bench:
+    class GateResults:
         def frame(self, name, kind):
             if kind == "edits":
                 return pl.DataFrame({"success": [1.0, 0.0]})
@@ -297,7 +297,7 @@ def test_what_was_not_measured_is_no_zero():
                       "kl": pl.Float64}  # fmt: skip
             return pl.DataFrame(schema=schema)
 
-    row = rank_and_part._row(Bench(), "x")
+    row = rank_and_part._row(GateResults(), "x")
     assert row["success"] == 0.5 and row["consequences"] == 0
     assert math.isnan(row["kl"]) and math.isnan(row["followed"])
     without, known = {**row, "success": 1.0}, {"success": 1.0, "kl": 0.5, "followed": 0.1}

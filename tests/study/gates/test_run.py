@@ -9,11 +9,11 @@ from behemoth import ArgumentError
 from behemoth.report.gates import NOT_RUN, page_name, read_records, write_gate_pages
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.gates import GATES, VERDICTS, measures, run, run_gates
-from behemoth.study.gates.bench import Bench, Frequency, Units
 from behemoth.study.gates.recall_threshold import RecallThreshold
 from behemoth.study.gates.record import Reason
+from behemoth.study.gates.units import GateResults, SharedWorld, Units
 
-TINY = Frequency(
+TINY = SharedWorld(
     subjects=20, relations=2, objects=5, levels=(1, 8),
     train={"steps": 5, "block_length": 32, "batch_size": 4},
 )  # fmt: skip
@@ -80,11 +80,11 @@ def test_a_run_goes_on_where_it_was_stopped(units, tmp_path, monkeypatch):
     measure = type(gate).measure
     asked = []
 
-    def stopping(self, bench):
-        asked.append(bench.seed)
+    def stopping(self, results):
+        asked.append(results.seed)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return measure(self, bench)
+        return measure(self, results)
 
     monkeypatch.setattr(type(gate), "measure", stopping)
     with pytest.raises(KeyboardInterrupt):
@@ -157,7 +157,7 @@ class _Measuring:
     def __init__(self):
         self.seen = []
 
-    def measure(self, bench):
+    def measure(self, results):
         import torch
 
         self.seen.append(torch.get_num_threads())
@@ -169,32 +169,32 @@ def measuring(tmp_path, monkeypatch):
     gate = _Measuring()
     gate.number = 99
     monkeypatch.setattr(measures, "identity", lambda gate: "0" * 16)
-    return gate, Bench(StudyDirectory(tmp_path), Units({}), threads=3)
+    return gate, GateResults(StudyDirectory(tmp_path), Units({}), threads=3)
 
 
 def test_measurements_use_the_threads_that_the_record_states(measuring):
     """They train and edit, and weights depend on the number of threads."""
     import torch
 
-    gate, bench = measuring
+    gate, results = measuring
     before = torch.get_num_threads()
     assert before != 3
-    assert measures.measured(gate, bench)[0] == {"number": 1.0}
+    assert measures.measured(gate, results)[0] == {"number": 1.0}
     assert gate.seen == [3] and torch.get_num_threads() == before
 
 
 def test_a_damaged_measurement_is_made_again(measuring):
-    gate, bench = measuring
-    measures.measured(gate, bench)
-    [file] = (bench.directory.path / "measures").iterdir()
+    gate, results = measuring
+    measures.measured(gate, results)
+    [file] = (results.directory.path / "measures").iterdir()
     text = file.read_text()
     for number, damaged in enumerate((text[:20], text.replace("1.0", "2.0"), "[]"), 2):
         file.write_text(damaged)
-        assert measures.measured(gate, bench)[0] == {"number": 1.0}
+        assert measures.measured(gate, results)[0] == {"number": 1.0}
         assert len(gate.seen) == number
     assert json.loads(file.read_text())["row"] == {"number": 1.0}
     file.write_text('{"row": {"number": 4.0}, "seconds": 1.0}')  # of a version without seals
-    assert measures.measured(gate, bench)[0] == {"number": 4.0}
+    assert measures.measured(gate, results)[0] == {"number": 4.0}
 
 
 def test_a_verdict_written_before_the_lock_is_held_stays(tmp_path, monkeypatch):

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from behemoth.study.analysis.capacity import stored_bits
 from behemoth.study.analysis.ranges import AMOUNT
 
-from .bench import Bench, Units, model_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, Units, model_unit
 
 __all__ = ["Capacity"]
 
@@ -94,11 +94,11 @@ class Capacity:
             }
         )  # fmt: skip
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Bits stored by level."""
         found: dict[str, Any] = {}
         for level in self.levels:
-            frame, about = bench.recall(str(level)), bench.about(str(level))
+            frame, about = results.recall(str(level)), results.about(str(level))
             bits = float(frame.select(stored_bits()).item()) * frame.height
             offered = math.log2(self.objects) * frame.height
             found[str(level)] = {"bits_per_parameter": bits / about["parameters"],

@@ -21,10 +21,10 @@ from behemoth.recall.facts import recall
 from behemoth.recall.generation import generate
 from behemoth.study.analysis.ranges import ANY, SHARE
 
-from .bench import Bench, Frequency, Units, trial_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, SharedWorld, Units, trial_unit
 
 __all__ = ["CLOSE", "Damage", "closeness"]
 
@@ -84,7 +84,7 @@ class Damage:
         Reason("the damage depends on the method: `rome`, `memit` or `alphaedit`"),
     )  # fmt: skip
 
-    world: Frequency = field(default_factory=Frequency)
+    world: SharedWorld = field(default_factory=SharedWorld)
     edits: int = 6
     sequence: tuple[int, ...] = (1, 4, 16, 64, 256)
     steps: int = 25
@@ -117,9 +117,9 @@ class Damage:
         single = trial_unit(model, request, "lora", self._settings, label)
         return Units({"model": model}, {"singles": single})
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Damage of single edits by closeness, and damage after each length of the sequence."""
-        probes = bench.frame("singles", "probes")
+        probes = results.frame("singles", "probes")
         kept = probes.filter(
             (pl.col("stage") == "after") & ~pl.col("must_change") & pl.col("failure").is_null()
         )
@@ -128,17 +128,17 @@ class Damage:
             .agg(pl.col("kl").mean())
             .drop_nulls("kl")
         )
-        return {"closeness": closeness(by), "sequence": self._followed(bench)}
+        return {"closeness": closeness(by), "sequence": self._followed(results)}
 
-    def _followed(self, bench: Bench) -> list[dict[str, float]]:
+    def _followed(self, results: GateResults) -> list[dict[str, float]]:
         """Measure bystanders, and edits that are still in place, after each length of sequence."""
-        run, model = bench.run("model"), bench.load("model")
+        run, model = results.run("model"), results.load("model")
         corpus = run.corpus
         most = self.sequence[-1]
         request = self.world.request(-(-most // len(self.world.levels)), probed=1)
         plans = compile_plan(corpus, request).singles()
-        order = np.random.default_rng(bench.seed).permutation(len(plans))[:most]
-        context = EditContext(corpus=corpus, seed=bench.seed, cache=bench.directory.cache,
+        order = np.random.default_rng(results.seed).permutation(len(plans))[:most]
+        context = EditContext(corpus=corpus, seed=results.seed, cache=results.directory.cache,
                               run=run.directory)  # fmt: skip
         some = [plans[at] for at in order]
         asked = pl.concat([plan.training.filter(role="edit").head(1) for plan in some])

@@ -11,11 +11,11 @@ import polars as pl
 
 from behemoth.study.analysis.ranges import CHANGE, SHARE
 
-from .bench import Bench, Frequency, Units
 from .conditions import Condition
 from .picture import Picture
 from .recall_threshold import threshold
 from .record import Reason, Row
+from .units import GateResults, SharedWorld, Units
 
 __all__ = ["Dilution"]
 
@@ -41,8 +41,8 @@ class Dilution:
                {"world.subjects": 2_500, "ratios": (1, 4)}),
     )  # fmt: skip
 
-    world: Frequency = field(
-        default_factory=lambda: Frequency(levels=(1, 2, 4, 8, 16, 32, 64, 128))
+    world: SharedWorld = field(
+        default_factory=lambda: SharedWorld(levels=(1, 2, 4, 8, 16, 32, 64, 128))
     )
     ratios: tuple[int, ...] = (1, 2, 4, 8)
     words: int = 300
@@ -73,19 +73,19 @@ class Dilution:
             )
         return Units(models)
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Recall by exposures and background."""
         found: dict[str, Any] = {}
         for ratio in self.ratios:
             table = (
-                bench.recall(str(ratio))
+                results.recall(str(ratio))
                 .group_by("exposures", maintain_order=True)
                 .agg(pl.col("exact_match").cast(pl.Float64).mean())
                 .sort("exposures")
             )
             curve = [[int(level), float(share)] for level, share in table.iter_rows()]
             found[str(ratio)] = {"curve": curve, "threshold": threshold(curve),
-                                 **bench.about(str(ratio))}  # fmt: skip
+                                 **results.about(str(ratio))}  # fmt: skip
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:

@@ -21,10 +21,10 @@ from behemoth.corpus.world import World
 from behemoth.study.analysis.ranges import SHARE
 from behemoth.train.config import TrainConfig, default_config
 
-from .bench import Bench, Units
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, Units
 
 __all__ = ["Forgetting", "aicc", "laws", "readings"]
 
@@ -158,10 +158,10 @@ class Forgetting:
         """No units: the gate trains its own model."""
         return Units({})
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Train, inject, continue training, and measure retention."""
         looks = readings(self.after, self.looks)
-        found = list(_followed(self, bench.seed, bench.threads, {0, *looks}))
+        found = list(_followed(self, results.seed, results.threads, {0, *looks}))
         chance = -math.log(self.objects)
         steps, scores, recalls = (list(column) for column in zip(*found, strict=True))
         above = [score - chance for score in scores]

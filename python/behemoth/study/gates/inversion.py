@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from behemoth.corpus.corpus import Corpus
 from behemoth.study.analysis.ranges import SHARE
 
-from .bench import Bench, Units, model_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, Units, model_unit
 
 __all__ = ["Inversion", "answered", "questions"]
 
@@ -113,13 +113,13 @@ class Inversion:
         }
         return Units(models)
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Recall of objects and of subjects."""
         return {
             name: {
-                "object": bench.model(name).recall,
-                "subject": float(answered(bench.load(name), bench.run(name).corpus).mean()),
-                **bench.about(name),
+                "object": results.model(name).recall,
+                "subject": float(answered(results.load(name), results.run(name).corpus).mean()),
+                **results.about(name),
             }
             for name in ("one", "both")
         }

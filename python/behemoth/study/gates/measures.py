@@ -19,8 +19,8 @@ from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, write_bytes
 
-from .bench import Bench
 from .record import Gate, Row
+from .units import GateResults
 
 __all__ = ["MEASURES", "gaps", "identity", "measured", "plain", "read_measurements"]
 
@@ -37,24 +37,24 @@ def identity(gate: Gate) -> str:
     return digest(canonical([_FORMAT, gate.number, plain(what)]).encode())[:16]
 
 
-def measured(gate: Gate, bench: Bench) -> tuple[Row, float]:
+def measured(gate: Gate, results: GateResults) -> tuple[Row, float]:
     """Return the measurements of a gate for one seed and their seconds, from disk if present.
 
-    Measurements are made with the bench's threads. A damaged file is measured again.
+    Measurements are made with the threads of the results. A damaged file is measured again.
     """
-    units = sorted([*(unit.id for unit in bench.units.models.values()),
-                    *(unit.id for unit in bench.units.trials.values())])  # fmt: skip
-    name = digest(canonical([identity(gate), bench.seed, bench.threads, units]).encode())[:16]
-    file: Path = bench.directory.path / MEASURES / f"{gate.number:02}-{name}.json"
+    units = sorted([*(unit.id for unit in results.units.models.values()),
+                    *(unit.id for unit in results.units.trials.values())])  # fmt: skip
+    name = digest(canonical([identity(gate), results.seed, results.threads, units]).encode())[:16]
+    file: Path = results.directory.path / MEASURES / f"{gate.number:02}-{name}.json"
     if file.is_file():
         with suppress(CorpusError):
             found = read_measurements(file)
             return gaps(found["row"]), found["seconds"]
     began = time.perf_counter()
-    with _threads(bench.threads):
-        row = plain(gate.measure(bench))
+    with _threads(results.threads):
+        row = plain(gate.measure(results))
     seconds = time.perf_counter() - began
-    about = {"gate": gate.number, "seed": bench.seed, "seconds": seconds, "row": row}
+    about = {"gate": gate.number, "seed": results.seed, "seconds": seconds, "row": row}
     write_bytes(file, as_json(sealed(about)))
     return gaps(row), seconds
 

@@ -14,8 +14,8 @@ from behemoth.study.work.memory_budget import Shares, shares_of
 from behemoth.study.work.schedule import Work
 from behemoth.support.errors import ArgumentError
 
-from .bench import Units, expansion_of, units_of
 from .record import Gate
+from .units import Units, expansion_of, units_of
 
 __all__ = ["shares_of_gates"]
 

@@ -24,10 +24,10 @@ from behemoth.recall.facts import recall
 from behemoth.recall.ragged import Ragged
 from behemoth.study.analysis.ranges import CHANGE, SHARE
 
-from .bench import Bench, Units, model_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, Units, model_unit
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -104,27 +104,27 @@ class Paraphrases:
             )  # fmt: skip
         return Units(models)
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Shares of facts stored, extracted and read by a probe."""
         found: dict[str, Any] = {}
         for kind in _KINDS:
-            corpus, model = bench.run(kind).corpus, bench.load(kind)
+            corpus, model = results.run(kind).corpus, results.load(kind)
             relations = corpus.world.num_relations
             spans = corpus.spans(0, corpus.num_documents)
             stored = _stored(model, corpus, spans)
-            probed = _probed(model, corpus, spans, bench.seed)
-            half = np.random.default_rng(bench.seed).permutation(self.people)
+            probed = _probed(model, corpus, spans, results.seed)
+            half = np.random.default_rng(results.seed).permutation(self.people)
             taught, asked = (
                 np.sort((part[:, None] * relations + np.arange(relations)).ravel())
                 for part in np.split(half, [self.people // 2])
             )
-            self._tune(model, corpus, taught, bench.seed)
+            self._tune(model, corpus, taught, results.seed)
             found[kind] = {
                 "stored": stored,
                 "probed": probed,
                 "taught": _answers(model, corpus, taught),
                 "extracted": _answers(model, corpus, asked),
-                **bench.about(kind),
+                **results.about(kind),
             }
         return found
 

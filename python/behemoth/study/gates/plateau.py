@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from behemoth.study.analysis.ranges import AMOUNT, SHARE
 
-from .bench import Bench, Units, model_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, Units, model_unit
 
 __all__ = ["Plateau", "plateau"]
 
@@ -125,14 +125,14 @@ class Plateau:
             }
         )  # fmt: skip
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Begin and end of the plateaus, and recall at their end."""
-        some = bench.run("uniform").corpus.probes(np.arange(min(self.subjects, 200)), ["default"])
+        some = results.run("uniform").corpus.probes(np.arange(min(self.subjects, 200)), ["default"])
         # Mean over the tokens of the object and the period, which costs nothing once it is known.
         chance = math.log(self.objects) / (float(some["answer"].list.len().mean()) + 1)  # type: ignore[arg-type]
         found: dict[str, Any] = {"chance": chance}
         for name in ("uniform", "skewed"):
-            metrics = bench.metrics(name)
+            metrics = results.metrics(name)
             train = metrics.filter(pl.col("kind") == "train").sort("step")
             step, loss = train["step"].to_numpy(), train["loss"].to_numpy()
             begin, end = plateau(loss, chance)
@@ -149,10 +149,10 @@ class Plateau:
             every = max(1, len(step) // _DRAWN)
             found[name] = {
                 "begin": first, "end": None if end is None else last, "steps": int(step[-1]),
-                "recall_at_end": float(recall), "recall": bench.model(name).recall,
+                "recall_at_end": float(recall), "recall": results.model(name).recall,
                 "curve": [[int(s), round(float(x), 4)]
                           for s, x in zip(step[::every], loss[::every], strict=True)],
-                **bench.about(name),
+                **results.about(name),
             }  # fmt: skip
         return found
 

@@ -19,10 +19,10 @@ import polars as pl
 
 from behemoth.study.analysis.ranges import AMOUNT, CHANGE
 
-from .bench import Bench, Frequency, Units, trial_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, SharedWorld, Units, trial_unit
 
 __all__ = ["RankAndPart", "cheapest", "matched"]
 
@@ -109,7 +109,7 @@ class RankAndPart:
                {"size": "nano", "rate": 2.5e-3}),
     )  # fmt: skip
 
-    world: Frequency = field(default_factory=Frequency)
+    world: SharedWorld = field(default_factory=SharedWorld)
     size: str = "pico"
     rate: float = 4e-3
     nested: int = 10
@@ -157,10 +157,10 @@ class RankAndPart:
                 trials[f"{name} {factor:g}"] = trial_unit(model, request, method, settings, name)
         return Units({"model": model}, trials)
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Success, damage and consequences of each arm and rate."""
         return {
-            name: {f"{factor:g}": _row(bench, f"{name} {factor:g}") for factor in self.rates}
+            name: {f"{factor:g}": _row(results, f"{name} {factor:g}") for factor in self.rates}
             for name, _, _ in self._arms()
         }
 
@@ -246,9 +246,9 @@ def _or_least(value: float) -> float:
     return value if math.isfinite(value) else -math.inf
 
 
-def _row(bench: Bench, name: str) -> dict[str, float]:
-    edits = bench.frame(name, "edits")
-    probes = bench.frame(name, "probes")
+def _row(results: GateResults, name: str) -> dict[str, float]:
+    edits = results.frame(name, "edits")
+    probes = results.frame(name, "probes")
     after = probes.filter((pl.col("stage") == "after") & pl.col("failure").is_null())
     follows = after.filter(
         (pl.col("group") == "subject_nested") & pl.col("must_change") & pl.col("known")

@@ -13,10 +13,10 @@ import polars as pl
 
 from behemoth.study.analysis.ranges import SHARE
 
-from .bench import Bench, Frequency, Units
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, SharedWorld, Units
 
 __all__ = ["Curve", "RecallThreshold", "fits", "threshold"]
 
@@ -87,7 +87,7 @@ class RecallThreshold:
                {"world.subjects": 2_000}),
     )  # fmt: skip
 
-    world: Frequency = field(default_factory=Frequency)
+    world: SharedWorld = field(default_factory=SharedWorld)
     sizes: tuple[str, str] = ("pico", "nano")
     rates: tuple[float, float] = (4e-3, 2.5e-3)
     seeds: int = 3
@@ -106,13 +106,13 @@ class RecallThreshold:
             }
         )
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Recall by exposures."""
         found: dict[str, Any] = {}
         for size in self.sizes:
             curve = [
                 [int(level), float(recall)]
-                for level, recall in bench.recall(size)
+                for level, recall in results.recall(size)
                 .group_by("exposures", maintain_order=True)
                 .agg(pl.col("exact_match").cast(pl.Float64).mean())
                 .sort("exposures")
@@ -120,7 +120,7 @@ class RecallThreshold:
             ]
             logistic, line = fits(curve)
             found[size] = {"curve": curve, "threshold": threshold(curve), "logistic": logistic,
-                           "line": line, **bench.about(size)}  # fmt: skip
+                           "line": line, **results.about(size)}  # fmt: skip
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:

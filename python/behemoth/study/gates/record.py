@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from .conditions import Condition, Held, Verdict
 
 if TYPE_CHECKING:
-    from .bench import Bench, Units
     from .picture import Picture
+    from .units import GateResults, Units
 
 __all__ = ["Gate", "GateRecord", "Reason", "Row", "shown", "shown_mean"]
 
@@ -85,7 +85,7 @@ class Gate(Protocol):
         """Return the models and trials that the gate needs, by names that it chooses."""
         ...
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Measure the finished models and trials of one seed."""
         ...
 

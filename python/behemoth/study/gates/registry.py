@@ -10,8 +10,8 @@ from behemoth.support.errors import ArgumentError
 from .capacity import Capacity
 from .damage import Damage
 from .dilution import Dilution
+from .dose import Doses
 from .forgetting import Forgetting
-from .frequency import Doses
 from .inversion import Inversion
 from .paraphrases import Paraphrases
 from .plateau import Plateau

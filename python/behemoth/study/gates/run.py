@@ -22,13 +22,13 @@ from behemoth.support.kinds import held
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import processor, versions
 
-from .bench import Bench, expansion_of, units_of
 from .conditions import verdict_of
 from .measures import identity, measured, plain
 from .memory_budget import shares_of_gates
 from .record import Gate, GateRecord, Row
 from .registry import get_gates
 from .stored import RECORD, read_gates, write_gates
+from .units import GateResults, expansion_of, units_of
 
 __all__ = ["GateState", "GatesResult", "Unseen", "run_gates"]
 
@@ -228,9 +228,9 @@ class _Laboratory:
         rows: list[Row] = []
         seconds = 0.0
         for seed, units in enumerate(wanted):
-            bench = Bench(self.directory, units, seed, self.threads)
-            seconds += bench.seconds  # raises if one of the units failed
-            row, own = measured(gate, bench)
+            results = GateResults(self.directory, units, seed, self.threads)
+            seconds += results.seconds  # raises if one of the units failed
+            row, own = measured(gate, results)
             rows.append(row)
             seconds += own
         return rows, seconds

@@ -12,10 +12,10 @@ import polars as pl
 from behemoth.recall.facts import recall
 from behemoth.study.analysis.ranges import CHANGE, SHARE
 
-from .bench import Bench, Units, model_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, Units, model_unit
 
 __all__ = ["Timing"]
 
@@ -86,9 +86,9 @@ class Timing:
                  "schedule": self.schedule, "checkpoint_history": _HISTORY}  # fmt: skip
         return Units({"model": model_unit(world, corpus, seed=seed, threads=threads, **train)})
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Recall by the position of the last copy."""
-        frame, corpus = bench.recall("model"), bench.run("model").corpus
+        frame, corpus = results.recall("model"), results.run("model").corpus
         facts = frame.filter(pl.col("exposures") == self.exposures)
         last = (
             corpus.ledger(facts["fact"].to_numpy())
@@ -114,9 +114,9 @@ class Timing:
             .sort("window")
         )
         early = rows.filter(pl.col("window") == 0)["fact"].to_numpy()
-        steps, over = bench.steps("model"), self.windows[0] * bench.model("model").steps
+        steps, over = results.steps("model"), self.windows[0] * results.model("model").steps
         then = next((step for step in steps if step >= over), steps[-1])
-        asked = recall(bench.load("model", then), corpus, facts=early, templates=["default"])
+        asked = recall(results.load("model", then), corpus, facts=early, templates=["default"])
         return {
             "then": float(asked["exact_match"].mean()),  # type: ignore[arg-type]
             "last": [edges[at] for at in table["window"]],
@@ -126,7 +126,7 @@ class Timing:
             "of_others": float(
                 frame.filter(pl.col("exposures") == self.others)["exact_match"].mean()  # type: ignore[arg-type]
             ),
-            "about": bench.about("model"),
+            "about": results.about("model"),
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:

@@ -14,11 +14,11 @@ from behemoth.plan.request import EditRequest
 from behemoth.recall.facts import recall
 from behemoth.study.analysis.ranges import CHANGE, SHARE
 
-from .bench import Bench, Units, model_unit, trial_unit
 from .conditions import Condition
 from .inversion import Inversion, answered
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, Units, model_unit, trial_unit
 
 __all__ = ["TwoHop"]
 
@@ -103,17 +103,17 @@ class TwoHop:
         one = self.inverse.units(seed, threads).models["one"]
         return Units({"model": model, "one order": one}, {"edits": trial})
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Recall of facts, links and composed facts; consequences; the reversal."""
-        frame, corpus = bench.recall("model"), bench.run("model").corpus
+        frame, corpus = results.recall("model"), results.run("model").corpus
         world = corpus.world
         first = frame.filter((pl.col("relation") == 0) & (pl.col("exposures") > 0))
         composed = frame.filter(
             (pl.col("relation") == 1) & pl.col("subject").is_in(first["subject"].implode())
         )
         links = np.arange(world.num_subject_facts, world.num_facts, dtype=np.uint64)
-        asked = recall(bench.load("model"), corpus, facts=links)
-        probes = bench.frame("edits", "probes")
+        asked = recall(results.load("model"), corpus, facts=links)
+        probes = results.frame("edits", "probes")
         follows = probes.filter(
             (pl.col("stage") == "after")
             & (pl.col("group") == "subject_nested")
@@ -121,7 +121,7 @@ class TwoHop:
             & pl.col("known")
             & pl.col("failure").is_null()
         )
-        inverse = bench.run("one order").corpus
+        inverse = results.run("one order").corpus
         return {
             "first": _share(first),
             "links": _share(asked),
@@ -129,11 +129,11 @@ class TwoHop:
             "untrained": _share(composed.filter(pl.col("exposures") == 0)),
             "asked": composed.filter(pl.col("exposures") == 0).height,
             "chance": 1 / self.nested,
-            "edited": float(bench.frame("edits", "edits")["success"].mean()),  # type: ignore[arg-type]
+            "edited": float(results.frame("edits", "edits")["success"].mean()),  # type: ignore[arg-type]
             "followed": _share(follows),
             "consequences": follows.height,
-            "reversed": float(answered(bench.load("one order"), inverse).mean()),
-            "about": bench.about("model"),
+            "reversed": float(answered(results.load("one order"), inverse).mean()),
+            "about": results.about("model"),
         }
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:

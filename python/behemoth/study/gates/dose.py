@@ -13,10 +13,10 @@ import polars as pl
 from behemoth.study.analysis.dose import dosed, filtered
 from behemoth.study.analysis.ranges import CHANGE
 
-from .bench import Bench, Frequency, Units, trial_unit
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
+from .units import GateResults, SharedWorld, Units, trial_unit
 
 __all__ = ["Doses", "trend"]
 
@@ -79,7 +79,7 @@ class Doses:
         Reason("a small model knows every fact of 16 or more exposures by heart"),
     )
 
-    world: Frequency = field(default_factory=Frequency)
+    world: SharedWorld = field(default_factory=SharedWorld)
     edits: int = 12
     steps: int = 40
     slower: float = 1.0
@@ -108,12 +108,12 @@ class Doses:
         }
         return Units({"model": model}, trials)
 
-    def measure(self, bench: Bench) -> Row:
+    def measure(self, results: GateResults) -> Row:
         """Trends of doses over known facts, and over all."""
         return {
             name: {
-                **trend(filtered(bench.frame(name, "edits"), "known")),
-                "rho_of_all": trend(bench.frame(name, "edits"))["rho"],
+                **trend(filtered(results.frame(name, "edits"), "known")),
+                "rho_of_all": trend(results.frame(name, "edits"))["rho"],
             }
             for name in _KINDS
         }

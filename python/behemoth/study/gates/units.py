@@ -1,4 +1,4 @@
-"""The bench of gates: units to request, and access to the results of finished ones."""
+"""What gates request, and what they read: units, the world most of them share, and results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
     from .record import Gate
 
-__all__ = ["Bench", "Frequency", "Units", "expansion_of", "model_unit", "trial_unit", "units_of"]
+__all__ = [
+    "GateResults",
+    "SharedWorld",
+    "Units",
+    "expansion_of",
+    "model_unit",
+    "trial_unit",
+    "units_of",
+]
 
 _RATE = 4e-3  # learning rate of pico in small batches; its default is for batches of 256 blocks
 
@@ -96,7 +104,7 @@ def trial_unit(
 
 
 @dataclass(frozen=True)
-class Frequency:
+class SharedWorld:
     """The world that most gates share: facts at many levels of exposures.
 
     Attributes
@@ -153,7 +161,7 @@ class Frequency:
 
 
 @dataclass(frozen=True)
-class Bench:
+class GateResults:
     """Results of the finished units of a gate, for one seed.
 
     Attributes
