@@ -2,7 +2,7 @@
 
 import pytest
 
-from behemoth import Corpus, World
+from behemoth import ArgumentError, Corpus, World
 from behemoth.study.file.spec import Study
 from behemoth.study.started import start_text, twins_from
 from behemoth.study.work import run as work
@@ -88,3 +88,17 @@ def test_a_run_says_it_before_the_first_unit(knowing, tmp_path, monkeypatch, cap
     monkeypatch.setattr(work, "_engine", Stopping)
     with pytest.raises(KeyboardInterrupt):
         work.run_study(Study.parse(TEXT.replace("START", str(knowing))), tmp_path / "out")
+
+
+def test_a_relative_start_is_one_beside_the_file(knowing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = TEXT.replace("START", knowing.name)
+    in_grid = text.replace(f'start = "{knowing.name}"\n', "")
+    in_grid += f'[grid]\n"train.start" = ["{knowing.name}"]\n'
+    for own in (text, in_grid):
+        found = Study.parse(own, knowing.parent).expand()
+        assert {unit.config.start for unit in found.models.values()} == {str(knowing)}
+        assert found.models.keys() == expanded(TEXT, knowing).models.keys()
+    for refused in ("", "s3://store/run"):
+        with pytest.raises(ArgumentError, match=r"argument 'train\.start'"):
+            Study.parse(TEXT.replace("START", refused), tmp_path)

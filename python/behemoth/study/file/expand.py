@@ -13,6 +13,7 @@ from behemoth.plan.check import check_request
 from behemoth.plan.choice import Edits, choose_edits
 from behemoth.plan.request import EditRequest
 from behemoth.plan.structure import Structure
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, within
 from behemoth.train.config import default_config
 
@@ -178,6 +179,9 @@ class _Point:
         self.corpus = _make(unit, made)
         with within("train"):
             settings: dict[str, Any] = {**_QUIET, "threads": threads, **self.tables["train"]}
+            if "start" in settings and study.directory is not None:
+                start = path_of("start", settings["start"], "the directory of a model")
+                settings["start"] = study.directory / start
             config = default_config(**settings)
         self.unit, self.config, self.gone = unit, config, dict[str, ModelUnit]()
         self.plans: dict[EditRequest, PlanUnit] = {}
