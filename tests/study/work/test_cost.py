@@ -1,6 +1,7 @@
 """What a study is estimated to take: what is in it beside operations."""
 
 import pytest
+import torch
 
 from behemoth.study.file.spec import Study
 from behemoth.study.trial.laboratory import compile_unit
@@ -26,9 +27,9 @@ def plain(tiny):
     )
 
 
-def costs(text, **options):
+def costs(text):
     """The seconds of each trial, by label, in their order."""
-    found, costs = Study.parse(text).expand(), Estimator(**options)
+    found, costs = Study.parse(text).expand(), Estimator()
     seconds: dict[str, list[float]] = {}
     for unit in found.trials:
         cost = costs.trial(unit, found.models[unit.model])
@@ -36,10 +37,22 @@ def costs(text, **options):
     return seconds
 
 
-@pytest.mark.parametrize("gpu", [False, True])
-def test_the_operations_of_a_kind_of_edits_are_counted_once(plain, gpu):
-    for label, (first, second) in costs(plain, gpu=gpu).items():
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_operations_of_a_kind_of_edits_are_counted_once(plain, device):
+    text = plain.replace("steps = 5", f'steps = 5\ndevice = "{device}"')
+    for label, (first, second) in costs(text).items():
         assert first > second, label
+
+
+def test_a_study_is_estimated_on_the_device_that_it_names(plain, monkeypatch):
+    on_cpu = Study.parse(plain.replace("steps = 5", 'steps = 5\ndevice = "cpu"'))
+    before = estimate(on_cpu)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: True)
+        patch.setattr(torch.cuda, "device_count", lambda: 7)
+        assert estimate(on_cpu) == before
+        with_gpu = estimate(Study.parse(plain))
+    assert (with_gpu.workers, with_gpu.memory) == (7, None) and before.memory is not None
 
 
 def test_a_suite_takes_what_it_takes_whatever_the_model(plain):

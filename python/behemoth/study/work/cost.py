@@ -17,7 +17,7 @@ from behemoth.edit.protocol import answers
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
 
-__all__ = ["START", "Cost", "Estimator"]
+__all__ = ["START", "Cost", "Estimator", "on_gpu"]
 
 START = 5.0
 """Seconds that a worker needs to start, since it loads torch."""
@@ -62,16 +62,9 @@ class Cost:
 
 
 class Estimator:
-    """Estimates the cost of units; a corpus is counted once for all its models and trials.
+    """Estimates the cost of units; a corpus is counted once for all its models and trials."""
 
-    Parameters
-    ----------
-    gpu : bool, optional
-        Whether the units run on a GPU.
-    """
-
-    def __init__(self, *, gpu: bool = False) -> None:
-        self._gpu = gpu
+    def __init__(self) -> None:
         self._written: dict[str, tuple[Corpus, int]] = {}
         self._counted: dict[tuple[object, ...], str] = {}
 
@@ -83,8 +76,8 @@ class Estimator:
         tokens = steps * config.step_tokens
         flops = _token_flops(unit, corpus)
         seconds = self._seconds(tokens * flops, unit, GPU_RATE)
-        taken = self._steps(steps)
-        seconds = max(seconds, taken) if self._gpu else seconds + taken
+        taken = self._steps(steps, unit)
+        seconds = max(seconds, taken) if on_gpu(unit) else seconds + taken
         # The recall of every fact is evaluated after training.
         asked = corpus.world.num_facts * _SENTENCE * flops
         return Cost(tokens, 0, 0, seconds + self._seconds(asked, unit, GPU_RATE / 10))
@@ -108,13 +101,13 @@ class Estimator:
         flops = _token_flops(model, corpus)
         length = written / max(1, corpus.num_documents)
         work = (rows * _SENTENCE + _suite(unit, length)) * flops
-        seconds = self._seconds(work, model, GPU_RATE / 10) + self._steps(effort.steps)
+        seconds = self._seconds(work, model, GPU_RATE / 10) + self._steps(effort.steps, model)
         seconds += _SUITES.get(unit.measure.suite or "", 0.0)
         how = (repr(unit.choice.method), request.kind, request.independent, edits)
         kind = (model.config.model, corpus.vocabulary_size, *how)
         if self._counted.setdefault(kind, unit.id) == unit.id:
             own = effort.steps * effort.rows * _SENTENCE * flops
-            one = self._seconds(own, model, GPU_RATE / 10) + self._steps(effort.steps)
+            one = self._seconds(own, model, GPU_RATE / 10) + self._steps(effort.steps, model)
             seconds += _COUNTED * one * counted_share(unit.choice.method)
         tokens = 0
         if trainings := effort.trainings * plans:
@@ -126,11 +119,11 @@ class Estimator:
         return Cost(tokens, edits, effort.steps, seconds + _OTHER)
 
     def _seconds(self, flops: float, model: ModelUnit, gpu_rate: float) -> float:
-        return flops / (gpu_rate if self._gpu else CPU_RATE * max(1, model.config.threads))
+        return flops / (gpu_rate if on_gpu(model) else CPU_RATE * max(1, model.config.threads))
 
-    def _steps(self, count: int) -> float:
+    def _steps(self, count: int, model: ModelUnit) -> float:
         """Return the seconds that this many steps take beside their operations."""
-        return count * (GPU_STEP if self._gpu else CPU_STEP)
+        return count * (GPU_STEP if on_gpu(model) else CPU_STEP)
 
     def corpus(self, unit: ModelUnit) -> Corpus:
         """Return the corpus of a model."""
@@ -143,6 +136,19 @@ class Estimator:
             corpus = unit.corpus.make()
             self._written[name] = corpus, corpus.count_tokens(threads=1)
         return self._written[name]
+
+
+def on_gpu(unit: ModelUnit) -> bool:
+    """Return whether a model is trained and edited on a GPU; one that is named may be a cluster's.
+
+    Parameters
+    ----------
+    unit : ModelUnit
+    """
+    from behemoth.model.device import find_device
+
+    device = unit.config.device
+    return (find_device(device).type if device == "auto" else device) != "cpu"
 
 
 def _suite(unit: TrialUnit, length: float) -> float:

@@ -12,6 +12,7 @@ from behemoth.study.file.with_settings import with_settings
 from behemoth.support.checks import part_of, whole_number
 from behemoth.support.errors import ArgumentError
 
+from .cost import on_gpu
 from .engine import check_sizes
 from .memory_budget import Shares, shares_of
 from .schedule import Work
@@ -87,7 +88,9 @@ def divided_memory(
 
     from .local import gpus
 
-    usual = workers or gpus() or max(1, cores() // threads)
+    left = {*work.models, *(trial.model for trial in work.trials.values())}
+    with_gpu = any(on_gpu(work.expansion.models[name]) for name in left)
+    usual = workers or (gpus() if with_gpu else 0) or max(1, cores() // threads)
     if limited:  # a dry run tells of the machine, also where there are fewer units
         usual = min(usual, max(1, len(work.models), len(work.trials)))
     return shares_of(work, usual, memory, given=workers, limited=limited)

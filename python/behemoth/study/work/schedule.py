@@ -114,9 +114,7 @@ class Work:
     @cached_property
     def costs(self) -> Estimator:
         """The estimator of costs, which keeps the corpora that it counts."""
-        from .local import gpus
-
-        return Estimator(gpu=gpus() > 0)
+        return Estimator()
 
     def carry_out(self, engine: Engine) -> None:
         """Carry out all remaining units."""
