@@ -128,11 +128,9 @@ def test_what_is_in_which_hash(tiny, old, new, models, plans, trials):
     assert len(ids[0] & ids[1]) == trials
 
 
-def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
+def test_threads_are_in_the_models_hash(tiny):
     study = Study.parse(tiny)
     assert not study.expand(1).models.keys() & study.expand(2).models.keys()
-    study = Study.parse(changed(tiny, "steps = 5", "steps = 5\nthreads = 2"))
-    assert study.expand(1).models.keys() == study.expand(3).models.keys()
 
 
 @pytest.mark.parametrize(
@@ -147,6 +145,8 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         ('model = "nano"', 'size = "nano"', r"'train.size': got an .*\(did you mean model\?\)"),
         ("[grid]", "[grid]\n'train.size' = ['pico']", r"'train.size': got an .*did you mean model"),
         ('model = "nano"', 'model = "nan"', "argument 'train.model': got nan.*did you mean nano"),
+        ("steps = 5", "threads = 2", "'train.threads': got 2, allowed: none in a study, but --th"),
+        ("[grid]", "[grid]\n'train.threads' = [2]", "'train.threads': got 2, allowed: none in a"),
         ("edits = 2", "edits = 0", "argument 'plan.edits': got 0, allowed"),
         ("edits = 2", "", "argument 'plan.edits': got nothing, allowed: the number"),
         (

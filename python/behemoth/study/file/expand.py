@@ -178,7 +178,11 @@ class _Point:
         unit = CorpusUnit(self.tables["world"], table, place, version)
         self.corpus = _make(unit, made)
         with within("train"):
-            settings: dict[str, Any] = {**_QUIET, "threads": threads, **self.tables["train"]}
+            settings: dict[str, Any] = {**_QUIET, **self.tables["train"]}
+            if "threads" in settings:  # by which cores are divided among workers
+                allowed = "none in a study, but --threads of its run"
+                raise ArgumentError("threads", settings["threads"], allowed)
+            settings["threads"] = threads
             if "start" in settings and study.directory is not None:
                 start = path_of("start", settings["start"], "the directory of a model")
                 settings["start"] = study.directory / start

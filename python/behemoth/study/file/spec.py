@@ -10,7 +10,7 @@
     method = "lora, rank 1"  # a method's label
     [world]                  # [world] and [corpus] as in spec.toml
     [corpus]
-    [train]                  # fields of TrainConfig; defaults are those of the size
+    [train]                  # fields of TrainConfig but threads; defaults are those of the size
     [plan]                   # fields of EditRequest
     [[method]]               # name (or family), label, settings, grid of settings, plan and
                              # measure (over those sections), where
@@ -263,7 +263,7 @@ class Study:
         Parameters
         ----------
         threads : int
-            CPU threads per worker, on which weights depend; ``[train]`` overrides it.
+            CPU threads per worker, on which weights depend.
 
         Raises
         ------
