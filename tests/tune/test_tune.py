@@ -188,7 +188,9 @@ def test_a_twin_on_another_kind_of_device_has_the_shapes_of_the_run(ran, tmp_pat
     there = replace(run, record=replace(run.record, device="cuda:0", vocabulary_padded=192))
     assert twin_config(there, tmp_path, "cpu").vocabulary_multiple == 192
     assert twin_config(run, tmp_path, "cpu").vocabulary_multiple == 0
-    assert twin_config(there, tmp_path, None) == run.config
+    # By default the device is "auto", which here is another one than the run's.
+    assert twin_config(there, tmp_path, None).vocabulary_multiple == 192
+    assert twin_config(run, tmp_path, None) == run.config
 
 
 def test_a_twin_serves_all_tunings_with_its_plan(ran, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -129,6 +129,30 @@ class RunRecord:
         if start is None or then is None or not is_model(Path(start)):
             return False
         return weights_digest(Path(start)) != then
+
+    def config_on(self, device: str | None = None) -> TrainConfig:
+        """Return how a model of the same shapes is trained: a twin of the run.
+
+        The usual padding of the vocabulary depends on the kind of device, and later draws of the
+        initialisation on the padding.
+
+        Parameters
+        ----------
+        device : str, optional
+            By default that of the run's configuration.
+
+        Raises
+        ------
+        ArgumentError
+            If the device is not available.
+        """
+        from behemoth.model.device import find_device
+
+        config = self.config if device is None else replace(self.config, device=device)
+        other = find_device(config.device).type != self.device.partition(":")[0]
+        if other and config.start is None:  # the vocabulary of a start is kept as it is
+            config = replace(config, vocabulary_multiple=self.vocabulary_padded)
+        return config
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:

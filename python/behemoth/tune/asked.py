@@ -18,7 +18,6 @@ from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
 from behemoth.evaluate.source import check_start
 from behemoth.evaluate.suites.score import OBJECTIVES
-from behemoth.model.device import find_device
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
@@ -149,18 +148,11 @@ def twin_config(run: Run, place: Path, device: torch.device | str | None) -> Tra
     device : optional
         By default that of the run's configuration.
     """
-    config, begun = run.config, read_record(place)
+    begun = read_record(place)
     if begun is not None:
         own = begun.config
-        return replace(config, device=own.device, vocabulary_multiple=own.vocabulary_multiple)
-    if device is None:
-        return config
-    config = replace(config, device=str(device))
-    other = find_device(config.device).type != run.record.device.partition(":")[0]
-    if other and config.start is None:
-        # The usual padding depends on the device, and the twin has the shapes of the run.
-        config = replace(config, vocabulary_multiple=run.record.vocabulary_padded)
-    return config
+        return replace(run.config, device=own.device, vocabulary_multiple=own.vocabulary_multiple)
+    return run.record.config_on(None if device is None else str(device))
 
 
 def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -> Run:

@@ -65,6 +65,26 @@ def test_a_twin_at_hand_has_the_weights_that_training_gives(trained):
         assert torch.equal(change.to_dense(), taken.changes[name].to_dense()), name
 
 
+def test_a_run_of_another_kind_of_device_is_retrained_in_its_shapes(trained, tmp_path):
+    """The usual multiple that the vocabulary is padded to depends on the device."""
+    corpus, plan, place = trained
+    run, twin = (read_run(place / name) for name in ("run", "twin"))
+    wide = replace(run.config, vocabulary_multiple=64)
+    for name, there in (("run", run.corpus), ("twin", twin.corpus)):
+        train(there, out=tmp_path / name, config=wide)
+        # As if its vocabulary had been padded so on a GPU.
+        record = read_run(tmp_path / name).record
+        replace(record, device="cuda:0", config=run.config).write(tmp_path / name)
+    wanted, [_] = retrained((corpus, plan, tmp_path), "twin")
+    anew, nothing = retrained((corpus, plan, tmp_path))
+    assert nothing == []
+    for name, change in wanted.changes.items():
+        assert torch.equal(change.to_dense(), anew.changes[name].to_dense()), name
+    # A twin trained here has another embedding.
+    shutil.copytree(place / "twin", tmp_path / "narrow")
+    assert retrained((corpus, plan, tmp_path), "narrow")[1] == []
+
+
 def test_runs_of_another_corpus_or_seed_are_not_taken(trained):
     _, saved = retrained(trained, "run", "other")
     assert saved == []

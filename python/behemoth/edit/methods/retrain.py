@@ -13,8 +13,8 @@ from behemoth.edit.bounds import check_values
 from behemoth.edit.gradient.method import deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
-from behemoth.train import TrainConfig, train
-from behemoth.train.run import read_record, read_run
+from behemoth.train import train
+from behemoth.train.run import RunRecord, read_record, read_run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,11 +74,11 @@ class Retraining:
     ) -> list[EditDelta]:
         """Return one delta for each plan: the retrained model minus the given one."""
         check_kinds(self, plans)
-        config = _run_config(context)
+        record = _run_record(context)
         outcomes = []
         for number, plan in enumerate(plans):
             twin = self.twin_of(plan, context.corpus)
-            outcomes.append(_retrain(model, twin, config, context))
+            outcomes.append(_retrain(model, twin, record, context))
             context.progress(number + 1, len(plans))
         return deltas_of(self, plans, outcomes, context)
 
@@ -133,7 +133,7 @@ class _Sequence:
         check_kinds(method, [plan])
         self._objects |= _objects(plan)
         twin = method.twin_with(self._objects, context.corpus)
-        outcome = _retrain(self._model, twin, _run_config(context), context)
+        outcome = _retrain(self._model, twin, _run_record(context), context)
         [delta] = deltas_of(method, [plan], [outcome], context)
         return delta
 
@@ -155,7 +155,7 @@ def _objects(plan: EditPlan) -> dict[int, int | None]:
     return dict(zip(plan.edits["fact"], plan.edits["new_object"], strict=True))
 
 
-def _run_config(context: EditContext) -> TrainConfig:
+def _run_record(context: EditContext) -> RunRecord:
     record = None if context.run is None else read_record(context.run)
     if record is None:
         raise ArgumentError(
@@ -169,23 +169,23 @@ def _run_config(context: EditContext) -> TrainConfig:
             f"{context.run}, whose start {record.config.start} has other weights now",
             "a run whose start is as it was: retrain begins from it, too",
         )
-    return record.config
+    return record
 
 
-def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig, context: EditContext) -> Outcome:
+def _retrain(model: nn.Module, twin: Corpus, record: RunRecord, context: EditContext) -> Outcome:
     import torch
 
     from behemoth.edit.gradient.optimise import Outcome
     from behemoth.model.load import load_model
 
-    taken = _taken_over(context.retrained, twin, config)
+    taken = _taken_over(context.retrained, twin, record)
     if taken is not None:
         run, result = taken
         context.saved(result.seconds)
         retrained = load_model(run)
     else:
         with tempfile.TemporaryDirectory(prefix="behemoth-retrain-") as folder:
-            result = train(twin, out=Path(folder) / "run", config=config)
+            result = train(twin, out=Path(folder) / "run", config=record.config_on())
             retrained = load_model(Path(folder) / "run")
     new = dict(retrained.named_parameters())
     changes: dict[str, Change] = {}
@@ -197,7 +197,7 @@ def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig, context: EditC
 
 
 def _taken_over(
-    runs: Sequence[Path], twin: Corpus, config: TrainConfig
+    runs: Sequence[Path], twin: Corpus, record: RunRecord
 ) -> tuple[Path, TrainResult] | None:
     """Return a finished run on the twin corpus, trained in the same way: the same weights.
 
@@ -206,11 +206,12 @@ def _taken_over(
     CorpusError
         If its weights are damaged.
     """
+    wanted = (twin.spec_hash, record.config, record.vocabulary_padded)
     for run in runs:
-        record = read_record(run)
-        if record is None or record.result is None:
+        other = read_record(run)
+        if other is None or other.result is None:
             continue
-        if record.spec_hash == twin.spec_hash and record.config == config:
+        if (other.spec_hash, other.config, other.vocabulary_padded) == wanted:
             read_run(run).check_files()  # the edit would be damaged with them
-            return run, record.result
+            return run, other.result
     return None
