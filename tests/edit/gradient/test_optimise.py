@@ -116,6 +116,23 @@ def test_what_forgets_stops_when_the_old_answers_have_gone(name, model, plan_of,
     assert 0 < norms[0] < norms[1]
 
 
+@pytest.mark.parametrize(("edit_rows", "step"), [(1, 1), (2, 0), (8, 0)])
+def test_an_edit_stops_by_the_loss_of_all_of_its_rows(edit_rows, step, model, plan_of, context):
+    """Of those that a step does not have, the last loss counts; all have to be seen."""
+    settings = {"steps": 9, "learning_rate": 1e-3, "edit_rows": edit_rows, "stop_loss": 100.0}
+    plans = [plan_of(number) for number in range(2)]
+    for delta in get_method("ft", settings).apply(model, plans, context):
+        assert delta.trace[-1]["stopped"] and delta.trace[-1]["step"] == step
+    # One row is below the bound after the first step, and the mean of both is not.
+    [alone] = get_method("ft", {**settings, "stop_loss": None}).apply(model, plans[:1], context)
+    losses = [-row["log_probability_new"] for row in alone.trace]
+    low, high = sorted(losses[:2])
+    bound = (3 * low + high) / 4
+    [delta] = get_method("ft", {**settings, "stop_loss": bound}).apply(model, plans[:1], context)
+    if edit_rows == 1:
+        assert low < bound < (low + high) / 2 and delta.trace[-1]["step"] > 1
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [

@@ -35,8 +35,9 @@ class Budget:
         Maximum norm of a plan's gradient.
     stop_loss : float, optional
         A plan stops when the loss of the edit's new answers, or refusals, falls below this, or, for
-        a method that trains on old answers alone, theirs rises above it: mean nats per token. By
-        default no plan stops early.
+        a method that trains on old answers alone, theirs rises above it: mean nats per token over
+        all edit rows. Of a plan with more than `edit_rows`, each counts with the loss of the last
+        step that had it, and all have to be seen first. By default no plan stops early.
     """
 
     steps: int = 40

@@ -80,6 +80,8 @@ class Feeder:
         self.columns = len(columns)
         self.edit_rows = min(edit_rows, max(len(rows[0]) for rows in edit))
         self.retain_rows = min(retain_rows, min(map(len, retain)))
+        self.all_edit_rows = [len(rows[0]) for rows in edit]
+        """Number of edit rows of each plan, of which a step has `edit_rows`."""
         self.taken: list[Tensor] = []
         """Numbers of the edit rows of the last step, by plan: int64 [edit_rows] each."""
         self._edit_order = [

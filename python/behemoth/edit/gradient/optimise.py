@@ -96,6 +96,7 @@ def optimise(
     optimiser = kind(parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda"))
     outcomes: list[Outcome | None] = [None] * len(plans)
     log = StepLog(plans, feeder, objective.columns)
+    stop = _Stop(feeder, objective, budget.stop_loss)
     leaving = stacked
     with evaluating(model), frozen(model):
         watching = (
@@ -119,7 +120,7 @@ def optimise(
                     shown = edited_logits(model, leaving, fed, log.rows_shown)
             log.record(number, shown, fed.labels, losses.detach(), live)
             own = shown[:, : feeder.edit_rows]
-            done = _is_done(own, step, objective, budget.stop_loss)
+            done = stop(own, step)
             if watching is not None:
                 with torch.no_grad():
                     ends = [last or each for each in done]
@@ -153,19 +154,37 @@ def _losses_of(losses: object, plans: int) -> Tensor:
     raise ArgumentError("objective", got, f"one loss per plan, of shape [{plans}]")
 
 
-def _is_done(
-    logits: Tensor, step: Step, objective: Objective, stop_loss: float | None
-) -> list[bool]:
-    """Return whether each plan has reached `stop_loss`, by the logits [K, b, A, V] of its delta.
+class _Stop:
+    """Whether plans have reached `stop_loss`, by the loss of all of their edit rows.
 
-    They are of the first column: an objective with refusals and old answers looks at the refusals.
+    Where a step has some of a plan's rows, each of the others counts with the loss that it last
+    had, and a plan goes on until it has seen all of them.
     """
-    if stop_loss is None:
-        return [False] * len(logits)
-    rows = replace(step, logits=logits, labels=step.labels[:, step.edit()])
-    loss = rows.mean_nll().mean(-1)
-    forgets = objective.columns[0] == "old_answer"
-    return (loss > stop_loss if forgets else loss < stop_loss).tolist()
+
+    def __init__(self, feeder: Feeder, objective: Objective, stop_loss: float | None) -> None:
+        self._feeder, self._stop_loss = feeder, stop_loss
+        self._forgets = objective.columns[0] == "old_answer"
+        self._last = {
+            k: torch.full((count,), torch.nan)
+            for k, count in enumerate(feeder.all_edit_rows)
+            if count > feeder.edit_rows
+        }
+
+    def __call__(self, logits: Tensor, step: Step) -> list[bool]:
+        """Return whether each plan is done, by the logits [K, b, A, V] of its delta.
+
+        They are of the first column: an objective with refusals and old answers looks at the
+        refusals.
+        """
+        if self._stop_loss is None:
+            return [False] * len(logits)
+        rows = replace(step, logits=logits, labels=step.labels[:, step.edit()])
+        losses = rows.mean_nll()
+        loss = losses.mean(-1)
+        for k, last in self._last.items():
+            last[self._feeder.taken[k]] = losses[k].detach().to(last)
+            loss[k] = last.mean()
+        return (loss > self._stop_loss if self._forgets else loss < self._stop_loss).tolist()
 
 
 def _settle(
