@@ -240,13 +240,13 @@ def _trace(record: TraceRecord) -> dict[str, Any]:
 
 def _tuning(place: Path) -> dict[str, Any]:
     """Describe a tuning from its records, also one that is not finished."""
-    from behemoth.tune.record import BEST, TuningDirectory
+    from behemoth.tune.record import TuningDirectory
 
     directory = TuningDirectory(place)
     asked, trials = directory.record(), directory.tried()
     scores = [trial.score for trial in trials]
     return {
-        "is": "a tuning" if (place / BEST).is_file() else "a tuning, not finished",
+        "is": "a tuning" if directory.is_finished(asked) else "a tuning, not finished",
         "method": asked.get("method"),
         "objective": asked.get("objective"),
         "trials": len(trials),

@@ -168,12 +168,12 @@ def _trace(found: Checked, place: Path, within: str, step: Advance) -> None:
 
 
 def _tuning(found: Checked, place: Path, within: str, step: Advance) -> None:
-    from behemoth.tune.record import BEST, RECORD, TuningDirectory
+    from behemoth.tune.record import RECORD, TuningDirectory
 
     directory = TuningDirectory(place)
     record = _noted(found, within + RECORD, directory.record)
     if record is not None:
-        if FILES not in record and not (place / BEST).is_file():
+        if not directory.is_finished(record):
             raise CorpusError(f"{place} is not finished: run the same `behemoth tune` again")
         _look(found, place, record.get(FILES), within, RECORD)
     # Records of earlier versions have no digests of the trials, which are then only read.

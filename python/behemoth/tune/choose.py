@@ -199,6 +199,7 @@ def tune(
         carried_out = 0
         if len(done) < trials:
             laboratory = _Laboratory.of(asked, directory, kept, device, memory, batch_size)
+            directory.reopen()
             with task(progress, "tuning", "trials") as step:
                 while len(done) < trials:
                     done.append(laboratory.carry_out(len(done), _next(asked, done)))

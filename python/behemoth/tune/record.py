@@ -206,6 +206,24 @@ class TuningDirectory:
         self._trial(tried.number).parent.mkdir(exist_ok=True)
         write_bytes(self._trial(tried.number), as_json(sealed(asdict(tried))))
 
+    def reopen(self) -> None:
+        """Mark a finished tuning as not finished, before further trials change its results."""
+        record = self.record()
+        if self.is_finished(record):
+            write_bytes(self.path / RECORD, as_json(sealed(record | {FILES: None})))
+
+    def is_finished(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the results of the tuning are those of all of its trials.
+
+        Parameters
+        ----------
+        record : mapping
+            What `record` returns; those of earlier versions have no digests even then.
+        """
+        if FILES in record:
+            return record[FILES] is not None
+        return (self.path / BEST).is_file()
+
     def conclude(
         self,
         trials: Sequence[Tried],
@@ -264,6 +282,8 @@ class TuningDirectory:
 
     def record(self) -> dict[str, Any]:
         """Return the arguments and, if the tuning is finished, the digests of its files.
+
+        The digests are None while a tuning that was finished goes on.
 
         Raises
         ------
