@@ -48,7 +48,9 @@ TRIAL = Kind(
 )  # fmt: skip
 """Files of a trial's folder."""
 
-_BEGUN = re.compile(r"\.(workers\.)?lock|study\.toml|study\.json|\.study\.(toml|json)\..*\.tmp")
+_BEGUN = re.compile(
+    r"\.(workers\.|study\.json\.)?lock|study\.toml|study\.json|\.study\.(toml|json)\..*\.tmp"
+)
 
 
 class StudyError(RuntimeError):
@@ -79,7 +81,7 @@ class StudyDirectory:
         return self.path / "trials" / name
 
     def holding(self, place: Path) -> AbstractContextManager[Held]:
-        """Lock the folder of a model, plan or trial, waiting for other processes to release it."""
+        """Lock a folder or file of the study, waiting for other processes to release it."""
         return lock(place.parent / f".{place.name}.lock")
 
     @property
@@ -116,6 +118,10 @@ class StudyDirectory:
         """Write ``study.toml`` and ``study.json``."""
         write_bytes(self.path / "study.toml", text.encode())
         write_bytes(self.path / RECORD, _as_json(about))
+
+    def beginning(self) -> AbstractContextManager[Held]:
+        """Lock ``study.json`` while a part looks whose the directory is, and makes it its own."""
+        return self.holding(self.path / RECORD)
 
     @contextmanager
     def locked(self, doing: str, *, shared: bool = False) -> Generator[None]:

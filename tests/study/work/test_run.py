@@ -9,6 +9,7 @@ from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
 from behemoth.study.records import StudyRecord
 from behemoth.study.work.estimate import estimate
+from behemoth.study.work.prepare import expanded
 from behemoth.study.work.run import run_study
 from behemoth.study.work.schedule import Work
 from behemoth.support.locks import lock
@@ -120,6 +121,22 @@ def test_a_study_that_was_begun_in_version_1_goes_on_in_it(tiny, in_process, tmp
 def test_two_at_once_are_refused(tiny, tmp_path):
     with lock(tmp_path / "s" / ".lock"), pytest.raises(StudyError, match="another process is"):
         run_study(Study.parse(tiny), tmp_path / "s")
+
+
+@pytest.mark.parametrize("part", [(0, 1), (0, 2)])
+def test_two_studies_that_begin_at_once_in_one_place(part, tiny, monkeypatch, tmp_path):
+    other = tiny.replace('name = "tiny"', 'name = "other"')
+    directory = StudyDirectory(tmp_path / "s")
+
+    def meanwhile(study, *others):
+        found = expanded(study, *others)
+        directory.begin(other, StudyRecord("other", "", None, (), ()))
+        return found
+
+    monkeypatch.setattr("behemoth.study.work.run.expanded", meanwhile)
+    with pytest.raises(ArgumentError, match="the study 'other' and not 'tiny'"):
+        run_study(Study.parse(tiny), directory.path, part=part)
+    assert directory.read().name == "other" and directory.text() == other
 
 
 def test_a_study_interrupted_while_it_starts_is_begun_again(tiny, monkeypatch, tmp_path):

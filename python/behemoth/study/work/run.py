@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -228,7 +229,9 @@ def run_study(
                     (directory.path / name).unlink(missing_ok=True)
                 directory.path.rmdir()
             raise
-        directory.begin(definition.text, record_of(definition, expansion, threads, directory))
+        with nullcontext() if part[1] == 1 else directory.beginning():
+            directory.check(definition.name)  # another study may have begun here meanwhile
+            directory.begin(definition.text, record_of(definition, expansion, threads, directory))
         if tuned := tuned_here(expansion):
             logging.getLogger(__name__).warning("%s", tuned_text(tuned))
         if (start := twins_from(expansion)) is not None:
