@@ -80,9 +80,9 @@ class StudyDirectory:
         """Return the folder of a trial."""
         return self.path / "trials" / name
 
-    def holding(self, place: Path) -> AbstractContextManager[Held]:
-        """Lock a folder or file of the study, waiting for other processes to release it."""
-        return lock(place.parent / f".{place.name}.lock")
+    def holding(self, place: Path, *, wait: bool = True) -> AbstractContextManager[Held]:
+        """Lock a folder or file of the study; by default wait for other processes to release it."""
+        return lock(place.parent / f".{place.name}.lock", wait=wait)
 
     @property
     def cache(self) -> Path:

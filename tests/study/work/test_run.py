@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -8,6 +9,8 @@ from behemoth import ArgumentError, Corpus
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
 from behemoth.study.records import StudyRecord
+from behemoth.study.work.cost import Cost
+from behemoth.study.work.engine import Event
 from behemoth.study.work.estimate import estimate
 from behemoth.study.work.prepare import expanded
 from behemoth.study.work.run import run_study
@@ -176,3 +179,44 @@ def test_a_failure_is_not_written_over_what_another_part_has_made(finished, tiny
     work._fail(trial, "killed")
     assert directory.model_record(model.id).status == "done"
     assert directory.trial_record(trial.id).status == "done" and work.failed == 0
+
+
+def test_a_failure_of_what_another_part_is_carrying_out_waits(finished, tiny, tmp_path):
+    """Its worker was killed while it waited; the loop would stand still for all other units."""
+    directory, [model, *_] = StudyDirectory(tmp_path), finished[2].done
+    work = Work(directory, Study.parse(tiny).expand(), None)
+    work.estimate()
+    work._taken(work.models[model.id])
+    with directory.holding(directory.model(model.id)):
+        work._fail(model, "killed")
+    assert work.failed == 0 and model.id in work.models
+    assert directory.model_record(model.id) is None
+    work._taken(work.models[model.id])
+    work._fail(model, "killed")
+    assert directory.model_record(model.id).status == "failed" and work.failed == 5
+
+
+def test_time_left_is_that_of_waiting_units_by_the_pace_of_their_kind(tiny):
+    """From sums: a look at every unit in each round would take longer the more units there are."""
+    work = Work(None, Study.parse(tiny).expand(), None)
+    work.costs.model = lambda _: Cost(0, 0, 0, 10.0)
+    work.costs.trial = lambda *_: Cost(0, 0, 0, 4.0)
+    work.estimate()
+    assert work._seconds_left(1) == 2 * 10 + 8 * 4
+    engine = SimpleNamespace(submit=lambda *_: None)
+
+    def carried_out(seconds, kind="done"):
+        work._submit(engine, 0, work._next(0))
+        assert work._seconds_left(4) > 0
+        work._heard(Event(0, kind, status="done", seconds=seconds))
+
+    carried_out(5.0)  # a model, in half of its time
+    assert work._seconds_left(1) == 1 * 5 + 8 * 4
+    carried_out(5.0)
+    label = next(iter(work.trials.values())).choice.label
+    carried_out(8.0)  # a trial, in twice its time: so will be those of methods not tried yet
+    assert work._seconds_left(2) == 7 * 8 / 2
+    while work.trials:
+        chosen = next(iter(work.trials.values())).choice.label
+        carried_out(8.0 if chosen == label else 4.0)
+    assert work._seconds_left(1) == 0

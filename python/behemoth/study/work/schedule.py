@@ -22,6 +22,7 @@ from .engine import Engine, Event
 __all__ = ["Status", "Work"]
 
 _TICK = 0.25  # seconds between looks at the workers
+_MODEL = "model"  # kind of unit; those of trials have the label of their method
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,45 @@ class _Running:
 
 
 @dataclass
+class _Pace:
+    """Sums over the units of one kind.
+
+    Attributes
+    ----------
+    waiting : int
+        Number of waiting units.
+    left : float
+        Estimated seconds of these.
+    finished : int
+        Number of units finished in this run.
+    spent, estimated : float
+        Seconds of these, and those that were estimated.
+    """
+
+    waiting: int = 0
+    left: float = 0.0
+    finished: int = 0
+    spent: float = 0.0
+    estimated: float = 0.0
+
+    def wait(self, seconds: float, units: int) -> None:
+        """Add a unit to those that wait, or, with -1, take one from them."""
+        self.waiting += units
+        self.left = self.left + units * seconds if self.waiting else 0.0
+
+    def finish(self, seconds: float, estimated: float) -> None:
+        """Add a finished unit."""
+        self.finished += 1
+        self.spent += seconds
+        self.estimated += estimated
+
+    @property
+    def correction(self) -> float:
+        """Seconds of finished units by those that were estimated; 1 if none is finished."""
+        return self.spent / max(1e-9, self.estimated) if self.finished else 1.0
+
+
+@dataclass
 class Work:
     """The remaining units of a study, and their distribution over the slots of an engine.
 
@@ -106,8 +146,10 @@ class Work:
         }
         self.running: dict[int, _Running] = {}
         self.last: dict[int, str] = {}  # the last model of each slot
-        self.spent: dict[str, list[tuple[float, float]]] = {}
         self.estimates: dict[str, float] = {}
+        # Sums, as a look at every unit in each round would take longer the more units there are.
+        self.paces: dict[str, _Pace] = {}
+        self.of_trials = _Pace()  # finished ones of every kind
         self.failed = self.trained = self.carried_out = 0
         self.working = 0.0
 
@@ -116,13 +158,19 @@ class Work:
         """The estimator of costs, which keeps the corpora that it counts."""
         return Estimator()
 
-    def carry_out(self, engine: Engine) -> None:
-        """Carry out all remaining units."""
+    def estimate(self) -> None:
+        """Estimate the seconds of all remaining units."""
         costs = self.costs
         for name, unit in self.models.items():
             self.estimates[name] = costs.model(unit).seconds
         for name, unit in self.trials.items():
             self.estimates[name] = costs.trial(unit, self.expansion.models[unit.model]).seconds
+        for unit in [*self.models.values(), *self.trials.values()]:
+            self._pace(unit).wait(self.estimates[unit.id], 1)
+
+    def carry_out(self, engine: Engine) -> None:
+        """Carry out all remaining units."""
+        self.estimate()
         slots = engine.slots
         models, trials = (
             task(self.progress, "models", "models"),
@@ -164,7 +212,7 @@ class Work:
         """
         if self.models:
             name = max(self.models, key=lambda name: self.estimates[name])
-            return self.models.pop(name)
+            return self._taken(self.models[name])
         training = {run.unit.id for run in self.running.values() if isinstance(run.unit, ModelUnit)}
         ready = [unit for unit in self.trials.values() if training.isdisjoint(unit.models)]
         if not ready:
@@ -173,7 +221,23 @@ class Work:
         taken = {self.last.get(other) for other in self.running if other != slot}
         free = [unit for unit in ready if unit.model not in taken]
         chosen = (mine or free or ready)[0]
-        return self.trials.pop(chosen.id)
+        return self._taken(chosen)
+
+    def _taken(self, unit: Unit) -> Unit:
+        """Take a unit from those that wait."""
+        del (self.models if isinstance(unit, ModelUnit) else self.trials)[unit.id]
+        self._pace(unit).wait(self.estimates[unit.id], -1)
+        return unit
+
+    def _put_back(self, unit: Unit) -> None:
+        if isinstance(unit, ModelUnit):
+            self.models[unit.id] = unit
+        else:
+            self.trials[unit.id] = unit
+        self._pace(unit).wait(self.estimates[unit.id], 1)
+
+    def _pace(self, unit: Unit) -> _Pace:
+        return self.paces.setdefault(_kind(unit), _Pace())
 
     def _submit(self, engine: Engine, slot: int, unit: Unit) -> None:
         self.last[slot] = unit.id if isinstance(unit, ModelUnit) else unit.model
@@ -193,33 +257,45 @@ class Work:
         if event.kind == "failed":
             self._fail(run.unit, event.reason)
             return
-        self.spent.setdefault(_kind(run.unit), []).append((seconds, run.seconds))
+        self._pace(run.unit).finish(seconds, run.seconds)
         if isinstance(run.unit, ModelUnit):
             self.trained += 1
             return
+        self.of_trials.finish(seconds, run.seconds)
         self.carried_out += 1
         self.failed += event.status == "failed"
 
     def _fail(self, unit: Unit, reason: str) -> None:
-        """Record that a unit failed; the trials of a failed model fail, too."""
-        if not self._record(unit, reason):
+        """Record that a unit failed; the trials of a failed model fail, too.
+
+        A unit that another part is carrying out waits again, for the result of that part.
+        """
+        failed = self._record(unit, reason)
+        if failed is None:
+            self._put_back(unit)
+        if not failed:
             return
         self.failed += 1
         if isinstance(unit, TrialUnit):
             return
         for trial in [trial for trial in self.trials.values() if unit.id in trial.models]:
-            del self.trials[trial.id]
-            self.failed += self._record(trial, f"model {unit.id}: {reason}")
+            failed = self._record(trial, f"model {unit.id}: {reason}")
+            if failed is not None:
+                self._taken(trial)
+                self.failed += failed
 
-    def _record(self, unit: Unit, reason: str) -> bool:
+    def _record(self, unit: Unit, reason: str) -> bool | None:
         """Record a failure, unless another part of the study has carried the unit out meanwhile.
 
-        A worker that waits for another part's result may be killed; that result is kept.
+        A worker that waits for another part's result may be killed; that result is kept. None is
+        returned while the other part is at work: waiting for it here would hold up all units.
         """
         directory, trial = self.directory, isinstance(unit, TrialUnit)
         assert directory is not None  # whoever carries units out has one
         place = directory.trial(unit.id) if trial else directory.model(unit.id)
-        with directory.holding(place):
+        with directory.holding(place, wait=False) as ours:
+            if not ours:
+                return None
             if self.is_done("trial" if trial else "model", unit.id):
                 return False
             if isinstance(unit, TrialUnit):
@@ -248,23 +324,19 @@ class Work:
         left = 0.0
         longest = 0.0
         for run in self.running.values():
-            own = run.seconds * self._correction(run.unit)
+            own = run.seconds * self._correction(_kind(run.unit))
             if run.share > 0.02:
                 own = (now - run.began) / run.share
             rest = max(0.0, own - (now - run.began))
             left, longest = left + rest, max(longest, rest)
-        for unit in [*self.models.values(), *self.trials.values()]:
-            left += self.estimates[unit.id] * self._correction(unit)
+        left += sum(pace.left * self._correction(kind) for kind, pace in self.paces.items())
         return max(longest, left / max(1, slots))
 
-    def _correction(self, unit: Unit) -> float:
-        spent = self.spent.get(_kind(unit)) or [
-            pair for kind, pairs in self.spent.items() if kind != "model" for pair in pairs
-        ]
-        if not spent or (isinstance(unit, ModelUnit) and "model" not in self.spent):
-            return 1.0
-        return sum(real for real, _ in spent) / max(1e-9, sum(guess for _, guess in spent))
+    def _correction(self, kind: str) -> float:
+        """Return that of a kind; of trials none of whose kind is finished, that of all trials."""
+        pace = self.paces[kind]
+        return (pace if pace.finished or kind == _MODEL else self.of_trials).correction
 
 
 def _kind(unit: Unit) -> str:
-    return "model" if isinstance(unit, ModelUnit) else f"trial {unit.choice.label}"
+    return _MODEL if isinstance(unit, ModelUnit) else f"trial {unit.choice.label}"
