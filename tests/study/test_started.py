@@ -1,8 +1,11 @@
 """A study says it if its twins start from a model that has read the facts."""
 
+import shutil
+
 import pytest
 
 from behemoth import ArgumentError, Corpus, World
+from behemoth.study.file import identity
 from behemoth.study.file.spec import Study
 from behemoth.study.started import start_text, twins_from
 from behemoth.study.work import run as work
@@ -88,6 +91,25 @@ def test_a_run_says_it_before_the_first_unit(knowing, tmp_path, monkeypatch, cap
     monkeypatch.setattr(work, "_engine", Stopping)
     with pytest.raises(KeyboardInterrupt):
         work.run_study(Study.parse(TEXT.replace("START", str(knowing))), tmp_path / "out")
+
+
+def test_weights_of_a_start_are_read_once_for_all_models(knowing, tmp_path, monkeypatch):
+    place, read = tmp_path / "start", []
+    shutil.copytree(knowing, place)
+    digest = identity.digest_file
+
+    def digest_file(file):
+        read.append(file)
+        return digest(file)
+
+    monkeypatch.setattr(identity, "digest_file", digest_file)
+    text = f'{TEXT}[grid]\n"world.seed" = [0, 1, 2]\n'
+    ids = expanded(text, place).models.keys()
+    assert len(ids) == 6 and expanded(text, place).models.keys() == ids
+    assert read == [place / "model.safetensors"]
+    weights = read[0].read_bytes()
+    read[0].write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))  # of the same size
+    assert not expanded(text, place).models.keys() & ids and len(read) == 2
 
 
 def test_a_relative_start_is_one_beside_the_file(knowing, tmp_path, monkeypatch):

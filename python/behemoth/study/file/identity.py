@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
     if train["weights"] == "fp32":
         del train["weights"]
     if config.start is not None:  # the weights count, and not their path
-        train["start"] = [digest_file(file) for file in weight_files(Path(config.start))]
+        train["start"] = [_digest_of(file) for file in weight_files(Path(config.start))]
     return _hash({"what": "model", "spec": spec, "train": train})
 
 
@@ -96,6 +97,17 @@ def trial_id(model: str, plan: str, choice: MethodChoice, measure: Measurement) 
         {"what": "trial", "model": model, "plan": plan, "method": choice.name,
          "settings": choice.settings, "measure": measure.to_dict(), "frames": _FRAMES}
     )  # fmt: skip
+
+
+def _digest_of(file: Path) -> str:
+    about = file.stat()
+    return _digest_once(file, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest_once(file: Path, size: int, changed: int) -> str:
+    """Return the digest of a file, read once for all models that start from it as it is."""
+    return digest_file(file)
 
 
 def _hash(value: Mapping[str, Any]) -> str:
