@@ -7,7 +7,7 @@ import torch
 
 from behemoth.edit.locate.budget import TargetBudget
 from behemoth.edit.locate.keys import observe
-from behemoth.edit.locate.sites import Places, sites_of
+from behemoth.edit.locate.sites import Places, Sentence, Site, sites_of
 from behemoth.edit.locate.target import optimise_targets
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.protocol import EditContext
@@ -56,6 +56,19 @@ def test_steps_lower_the_loss(network, small_corpus, compiled):
     assert len(parted) == 4 and all("log_probability_new" in trace[-1] for trace in parted)
     for trace in targets.traces:
         assert trace[-1]["loss"] < trace[0]["loss"] - 1.0
+
+
+def test_answers_that_do_not_part_have_no_probabilities(network):
+    """One answer begins the other: no token of theirs differs, alone and beside one that does."""
+    begun = Site((0,), (Sentence((5, 6, 7), (20,), 2, (20, 21)),), ())
+    other = Site((1,), (Sentence((5, 8, 7), (20,), 2, (22,)),), ())
+    columns = {"log_probability_new", "log_probability_old"}
+    origins = torch.ones(2, network.config.hidden_size)
+    for sites in ([begun], [begun, other]):
+        found = optimise_targets(network, 1, sites, origins[: len(sites)], TargetBudget(steps=1))
+        first, *rest = found.traces
+        assert not columns & first[0].keys()
+        assert all(columns <= trace[0].keys() for trace in rest)
 
 
 def test_vectors_stay_within_the_clamp(network, small_corpus, compiled):

@@ -196,17 +196,16 @@ class _Search:
         traces: list[list[dict[str, Any]]],
     ) -> None:
         rows, count = self.rows, len(self.sites)
-        new_s, old_s = [math.nan] * count, [math.nan] * count
-        if len(rows.parting):
-            at, new, old, site = rows.parting.T
-            share = torch.ones(len(at), device=self.device)
-            new_s = _site_means(scores_av[at, new], share, site, count).tolist()
-            old_s = _site_means(scores_av[at, old], share, site, count).tolist()
+        at, new, old, site = rows.parting.T
+        share = torch.ones(len(at), device=self.device)
+        new_s = _site_means(scores_av[at, new], share, site, count).tolist()
+        old_s = _site_means(scores_av[at, old], share, site, count).tolist()
+        parted = set(site.tolist())
         for s, (site, loss) in enumerate(zip(self.sites, loss_s.tolist(), strict=True)):
             if done_s[s]:
                 continue
             row: dict[str, Any] = {"step": step, "edit": site.edits[0], "loss": loss}
-            if all(sentence.old_answer is not None for sentence in site.edited):
+            if s in parted:  # no other has a token that its answers do not share
                 row |= {"log_probability_new": new_s[s], "log_probability_old": old_s[s]}
             traces[s].append(row)
 
@@ -257,7 +256,7 @@ class _Rows:
         self.site_n = torch.tensor(owner, device=device)
         columns = [torch.tensor(column, device=device) for column in zip(*answers, strict=True)]
         self.row_a, self.column_a, self.label_a, self.site_a, self.kept_a, self.share_a = columns
-        self.parting = torch.tensor(parting, dtype=torch.int64, device=device)
+        self.parting = torch.tensor(parting, dtype=torch.int64, device=device).view(-1, 4)
 
 
 def _sentences(site: Site) -> Iterator[tuple[Sentence, tuple[int, ...], bool]]:
