@@ -119,6 +119,22 @@ def test_shards_fill_up_in_their_order(model, plan, small_corpus):
     assert len({row["step"] for row in whole.trace}) < len(whole.trace), "three trainings"
 
 
+def test_the_mask_of_a_shard_is_drawn_once(model, plan, small_corpus, monkeypatch):
+    drawn, draw = [], _Training._mask
+
+    def mask(training, shard, change):
+        drawn.append(shard)
+        return draw(training, shard, change)
+
+    monkeypatch.setattr(_Training, "_mask", mask)
+    going = Wise(**{**QUICK, "steps": 1}, shard=2).in_sequence(
+        model, EditContext(small_corpus, seed=3)
+    )
+    for single in plan.singles():
+        going(single)
+    assert drawn == [0, 1, 2]
+
+
 @pytest.mark.exact
 def test_a_sequence_goes_on_with_its_memory_in_the_model(model, plan, small_corpus):
     context = EditContext(small_corpus, seed=3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.delta.delta import EditDelta
@@ -193,15 +193,18 @@ class _Memory:
         Inputs of the matrix where edited answers are predicted.
     votes : Votes, optional
         Running merge of the full shards: all but the last.
+    places : int64 [p], optional
+        The entries within the mask of the last shard, once they are drawn.
     """
 
     edits: int = 0
     shards: list[Tensor] = field(default_factory=list)
     keys: GrowingRows | None = None
     votes: Votes | None = None
+    places: Tensor | None = None
 
     def copy(self) -> _Memory:
-        return _Memory(self.edits, list(self.shards), self.keys, self.votes)
+        return replace(self, shards=list(self.shards))
 
     def side(self, method: Wise) -> SideMemory:
         """Return the merged shards, with a threshold that every edit so far exceeds."""
@@ -345,12 +348,15 @@ class _Training:
         if number == len(memory.shards):
             shape = (self.tail.outputs.shape[1], self.edited.shape[1])
             memory.shards.append(self.edited.new_zeros(shape))
+            memory.places = None
         change = memory.shards[number].clone()
         entries = change.view(-1)
         # Only the entries in the mask are optimised. They are copied into the matrix in place, and
         # the graph ends at the products: with a matrix made of its entries within the graph, an
         # edit took 1.1 times as long.
-        [places] = self._mask(number, change).view(-1).nonzero(as_tuple=True)
+        if memory.places is None:
+            [memory.places] = self._mask(number, change).view(-1).nonzero(as_tuple=True)
+        places = memory.places
         moving, gradient = entries[places], torch.empty_like(change)
         fused = change.device.type in ("cpu", "cuda")
         optimiser = torch.optim.Adam([moving], lr=method.learning_rate, fused=fused)
