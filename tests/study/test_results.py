@@ -239,6 +239,12 @@ def test_what_failed_in_part_is_listed(finished, tmp_path):
     [only] = results.incomplete
     assert (only.trial, only.reason) == (trial, "durability: the batch broke down: NaN")
     assert results.without_retention == [trial] and len(results.done) == 8
+    # With the label that its method has now.
+    about = results.about
+    trials = [replace(row, label=row.label.upper()) for row in about.trials]
+    results.directory.begin(results.directory.text(), replace(about, trials=tuple(trials)))
+    [only] = Results.open(results).incomplete
+    assert only.label == next(row.label for row in trials if row.id == trial)
 
 
 def test_no_study(tmp_path):

@@ -215,11 +215,11 @@ class Results:
     @property
     def incomplete(self) -> list[Failure]:
         """Trials that are done except for a part that failed, with the reason of that part."""
-        records = ((trial, self._records[trial]) for trial in self.done)
+        done = set(self.done)
         return [
-            Failure(trial, record.label, record.model, record.reason)
-            for trial, record in records
-            if record.reason is not None
+            Failure(trial.id, trial.label, trial.model, reason)
+            for trial in self.about.trials
+            if trial.id in done and (reason := self._records[trial.id].reason) is not None
         ]
 
     @property
