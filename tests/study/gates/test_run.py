@@ -107,6 +107,9 @@ def test_a_run_goes_on_where_it_was_stopped(units, tmp_path, monkeypatch):
     again = run_gates(out, gates=[gate])
     assert asked == [0, 1, 1]
     assert again.to_dict()["gates"][0]["rows"] == result.to_dict()["gates"][0]["rows"]
+    # With other threads it has other models.
+    [state] = run_gates(out, gates=[gate], threads=2, dry_run=True).states
+    assert (state.models_done, state.verdict) == (0, None)
     # Another size is measured anew, on the units that it has in common.
     other = dataclasses.replace(gate, edits=1)
     assert run_gates(out, gates=[other], dry_run=True).states[0].models_done == 2

@@ -297,7 +297,8 @@ def _states(
             for unit in work.trials.values()
         )
         record = records.get(gate.number, {})
-        same = record.get("identity") == identity(gate) and len(record["rows"]) == gate.seeds
+        own = {"identity": identity(gate), "threads": threads}  # on which weights depend
+        same = own.items() <= record.items() and len(record["rows"]) == gate.seeds
         models, trials = len(everything.models), len(everything.trials)
         states.append(
             GateState(
