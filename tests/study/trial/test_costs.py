@@ -69,3 +69,13 @@ def test_methods_that_stop_early_are_counted_in_every_trial(finished):
     assert kind("ft", {}, "a") == kind("ft", {}, "b")
     assert kind("ft", {"stop_loss": 0.1}, "a") != kind("ft", {"stop_loss": 0.1}, "b")
     assert kind("rome", {}, "a") != kind("rome", {}, "b")
+
+
+def test_counts_of_another_version_are_made_again(finished, monkeypatch):
+    run = read_run(next((finished[0] / "models").glob("[!.]*")))
+    planned = SimpleNamespace(batch=1, shape=("remap", 4, 2, 1))
+    method = get_method("ft", {})
+    own = Trial(run, run.load_model("cpu"), method, planned, None, None, None, None)
+    before = own.kind
+    monkeypatch.setattr("behemoth.study.trial.trial.COUNTING", 9)
+    assert own.kind != before

@@ -20,7 +20,10 @@ from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, write_bytes
 
-__all__ = ["Costs"]
+__all__ = ["COUNTING", "Costs"]
+
+COUNTING = 1
+"""Increased when the same edit comes to have another cost; cached counts are of one number."""
 
 
 class Costs:

@@ -27,6 +27,7 @@ from behemoth.support.progress import Advance, silent
 from behemoth.train.run import Run
 
 from .batched_geometry import shapes
+from .costs import COUNTING
 from .durability import as_one_batch, retention
 from .measure import edit_frame, trace_frame
 from .suite import bench_of, suite_frame
@@ -186,7 +187,7 @@ class Trial:
     def kind(self) -> tuple[Hashable, ...]:
         """What determines the cost of an edit: equal kinds have equal costs."""
         config = self.run.config
-        kind = (config.model, self.run.record.parameters, str(self.model.device),
+        kind = (COUNTING, config.model, self.run.record.parameters, str(self.model.device),
                 repr(self.method), self.planned.batch, *self.planned.shape)  # fmt: skip
         # Edits of a method that stops early take different numbers of steps.
         stops = getattr(self.method, "stop_loss", None) is not None
