@@ -110,6 +110,22 @@ def test_another_export_is_left_alone_but_for_force(directory, tmp_path):
     assert (directory / "tokens" / "00000.bin").exists()
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_damaged_export_is_replaced_with_force(directory, tmp_path, listed):
+    out = tmp_path / "out"
+    export(directory, out, to="megatron" if listed else "olmo")
+    (out / "export.json").write_text("{")
+    if not listed:
+        (out / "sums.json").write_text("{")
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(ArgumentError, match="a damaged export, allowed: a new directory, or force"):
+        export(directory, out, to="olmo")
+    export(directory, out, to="olmo", force=True)
+    names = {"export.json", "sums.json", "tokenizer", "00000.npy", "notes.txt"}
+    assert {path.name for path in out.iterdir()} == names
+    assert verify_export(out).ok
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_a_directory_of_something_else_is_refused(directory, tmp_path, force):
     (tmp_path / "mine").mkdir()

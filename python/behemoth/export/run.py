@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from glob import escape
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from behemoth.support.replacement import Kind, check_kind, recover, succeeds, su
 from behemoth.support.text import bytes_text
 
 from .formats import BRIDGES, FORMATS, MODELS, get_format
-from .inspection import RECORD, SUMS, write_export_sums
+from .inspection import RECORD, SUMS, read_export_sums, write_export_sums
 from .protocol import Bridge, Format, ModelFormat
 from .source import Source
 
@@ -201,8 +202,8 @@ def _put(
     """
     corpus = content.corpus
     with sole(place, f"writing to {place}"):
-        kind, replaces = _check(place, about, force)
-        with succession(place, kind or _kind(made), force=replaces):
+        kind, replaces = _check(made, place, about, force)
+        with succession(place, kind, force=replaces):
             there = {path for name in _patterns(made) for path in place.glob(name)}
             write_bytes(place / RECORD, as_json(sealed(about)))
             for folder in content.tokenizer:
@@ -332,28 +333,41 @@ def _patterns(made: Format | Bridge | ModelFormat) -> tuple[str, ...]:
     return made.files
 
 
-def _kind(made: Format | Bridge | ModelFormat) -> Kind:
-    """Return the record and the files that belong to an export in a format."""
+def _kind(made: Format | Bridge | ModelFormat, others: Sequence[str] = ()) -> Kind:
+    """Return the record and the files that belong to an export in a format, and `others`."""
     folders = ("", "[0-9]*/") if isinstance(made, ModelFormat) else ("tokenizer/",)
     tokenizer = (f"{folder}{name}" for folder in folders for name in FILES)
-    return Kind(RECORD, (*_patterns(made), SUMS, *tokenizer))
+    return Kind(RECORD, (*_patterns(made), SUMS, *tokenizer, *others))
 
 
-def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind | None, bool]:
+def _listed(place: Path) -> list[str]:
+    """Return the patterns of the files that an export lists; none if its list is damaged, too."""
+    try:
+        return [escape(name) for name in read_export_sums(place)]
+    except (OSError, CorpusError):
+        return []
+
+
+def _check(
+    made: Format | Bridge | ModelFormat, place: Path, about: Mapping[str, object], force: bool
+) -> tuple[Kind, bool]:
     """Refuse a directory of something else; return the kind of an existing export, and if replaced.
 
-    A kind of None means that the directory has no export.
+    Without one, or if its format is unknown because it is damaged, the kind is that of `made`.
     """
     recover(place, Kind(RECORD, ()))
     allowed = "a new directory, or one of an export"
     check_kind("out", place, Kind(RECORD, ()), allowed)
     if not (place / RECORD).is_file():
-        return None, False
+        return _kind(made), False
     try:
         there = read_sealed(place / RECORD, "an export")
         same = _is_same(about, there)
         kind = _kind(get_format(there["to"]))
     except (OSError, ValueError, KeyError, TypeError, CorpusError):
+        if force:
+            return _kind(made, _listed(place)), True
+        allowed = "a new directory, or force=True to replace it"
         raise ArgumentError("out", f"{place}, a damaged export", allowed) from None
     if not same and not force:
         raise ArgumentError(
