@@ -187,6 +187,21 @@ def test_a_model_with_hooks_is_left_to_its_own_forward_pass(model):
     assert type(training_loss(model)) is TrainingLoss
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_scale_of_a_loss_is_not_rounded(dtype):
+    """A mean over 3001 tokens has a weight that bfloat16 does not hold."""
+    generator = torch.Generator().manual_seed(4)
+    hidden, head = (
+        torch.randn(rows, 8, generator=generator).to(dtype).requires_grad_() for rows in (70, 30)
+    )
+    labels = torch.randint(0, 30, (70,), generator=generator)
+    loss = cross_entropy_sum(hidden, head, labels)
+    whole, _ = loss.grad_fn.saved_tensors
+    (found,) = torch.autograd.grad(loss, hidden, torch.tensor(1 / 3001))
+    assert found.dtype == dtype
+    assert torch.equal(found, (whole.float() * torch.tensor(1 / 3001)).to(dtype))
+
+
 @pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True)], ids=str)
 def test_of_hidden_states_and_head_only_the_wanted_gradients_are_made(wanted):
     generator = torch.Generator().manual_seed(4)

@@ -74,8 +74,12 @@ class _HeadLoss(Function):
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None]:
         hidden, head = ctx.saved_tensors
+        if hidden is not None:
+            # A list of one number: with a scalar, the product would be made in the dtype of the
+            # states, and the scale of all gradients but the head's be rounded to it.
+            hidden = torch.mul(hidden, gradient.view(1), out=torch.empty_like(hidden))
         return (
-            None if hidden is None else hidden * gradient.to(hidden.dtype),
+            hidden,
             None if head is None else (head * gradient).to(ctx.head_dtype),
             None,
         )
