@@ -14,7 +14,8 @@ from behemoth.support.checks import LARGEST, as_found, flag, path_of
 from behemoth.support.errors import ArgumentError, check_keys, renamed
 from behemoth.support.fields import made
 
-# Settings that may change when a run is resumed: none of them affects the weights.
+# Settings that may change when a run is resumed: none of them affects the weights, but for
+# `fully_shard`, by rounding, as its blocks are computed otherwise; it is no part of ids of studies.
 FREE = (
     "log_interval", "eval_interval", "probe_facts", "checkpoint_interval", "checkpoint_history",
     "tensorboard", "prefetch", "fully_shard",
