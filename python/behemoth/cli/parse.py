@@ -142,6 +142,8 @@ def weights(name: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
         key, equals, value = (piece.strip() for piece in item.partition("="))
         if key not in known:
             raise ArgumentError.unknown(name, key, known)
+        if key in values:
+            raise ArgumentError(name, item, f"each name once; {key} was given before")
         values[key] = number(f"{name} {key}", value) if equals else 1.0
     return values
 

@@ -136,6 +136,8 @@ def _documents(name: str, text: str) -> dict[str, Any]:
         if not equals or key.strip() not in _DOCUMENTS:
             allowed = f"{', '.join(DOCUMENTS)}, or KEY=VALUE,... of {', '.join(_DOCUMENTS)}"
             raise ArgumentError(name, item, allowed)
+        if key.strip() in found:
+            raise ArgumentError(name, item, f"each key once; {key.strip()} was set before")
         found[key.strip()] = _DOCUMENTS[key.strip()](name, value.strip())
     return found
 
