@@ -244,6 +244,6 @@ SPEC_OPTIONS = (
            "are never written.",
            _paraphrases, "1:0"),
     Option("seed", "N", "Seed of the world.", _sets("world.seed", parse.count), 0),
-    Option("order_seed", "N", "Seed of the order and the wordings [that of the world].",
+    Option("order_seed", "N", "Seed of the order alone [that of the world].",
            _sets("corpus.order_seed", parse.count)),
 )  # fmt: skip

@@ -61,12 +61,12 @@ class Corpus:
     order : {'shuffle', 'bios'}
         Documents of a single sentence each, or documents of one subject's sentences.
     order_seed : int, optional
-        Key of the order and of the choice of wordings; the world's seed by default.
+        Key of the order alone; the world's seed by default. Wordings follow the world's seed.
     nested_exposures : int, optional
         Exposures of each link fact; by default the maximum of any fact.
     documents_per_subject : int, optional
         Number of documents per subject with ``bios``; by default the minimum exposures of any
-        fact, zeros ignored.
+        fact, links included and zeros ignored.
     templates : mapping of template to weight, optional
         Weights of the templates; ``{"default": 1.0}`` by default.
     inversion : float

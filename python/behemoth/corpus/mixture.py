@@ -3,14 +3,15 @@
 All are exact and stateless: the corpus has the same sentences as without a schedule, every
 document can be made alone, and the ledger lists the position of each copy.
 
-**Time** is counted in documents. ``early``, ``late`` and ``distance`` begin and end at the document
-at their fraction of the corpus, rounded down. So do the windows of ``spaced`` and ``bursts``
-if enough other documents (facts of no part, filler) fill them up; if there are only such copies,
-the edges of windows are off by fewer documents than the number of copies in the bursts that meet
-there, plus three. The facts of a part are a share of those at each level of exposures, chosen
-by the world's seed; a larger share contains the facts of a smaller one. Parts are consecutive, and
-each ends at the sum of the shares up to its own, rounded down. Facts of no part are placed anywhere
-that remains. In order ``bios`` the documents of a subject are placed, and shares are of subjects.
+**Time** is counted in documents. The windows of ``early``, ``late``, ``distance``, ``spaced`` and
+``bursts`` begin and end at the document at their fraction of the corpus, rounded down, if no part
+is ``spaced`` or ``bursts``, or enough other documents (facts of no part, filler) fill them up; if
+there are only such copies, the edges of all windows are off by fewer documents than the number of
+copies in the bursts that meet there, plus three. The facts of a part are a share of those at each
+level of exposures, chosen by the world's seed; a larger share contains the facts of a smaller one.
+Parts are consecutive, and each ends at the sum of the shares up to its own, rounded down. Facts of
+no part are placed anywhere that remains. In order ``bios`` the documents of a subject are placed,
+and shares are of subjects.
 
 **Filler** has an exact number of tokens: its own, or the rest of ``total_tokens`` after the facts.
 The latter needs a count of the facts' tokens, which is instant if documents have one length and

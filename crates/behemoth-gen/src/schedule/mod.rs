@@ -5,10 +5,10 @@
 //! shuffle, and documents without a window fill the rest. Counts stay exact: the corpus has the
 //! same sentences at other positions.
 //!
-//! Time is counted in documents. The windows of `early`, `late` and `distance` begin and end at the
-//! document given by the fraction, rounded down. So do the windows of `spaced` and `bursts` if
-//! enough other documents fill them up; if there are only such copies, their edges are off by fewer
-//! documents than the number of copies in the bursts that meet there plus three.
+//! Time is counted in documents. Windows begin and end at the document given by the fraction, rounded
+//! down, if no part is `spaced` or `bursts`, or enough other documents fill the windows up; if there
+//! are only such copies, the edges of all windows, those of `early`, `late` and `distance` included,
+//! are off by fewer documents than the number of copies in the bursts that meet there plus three.
 
 mod build;
 mod cut;

@@ -32,8 +32,8 @@ pub struct CorpusSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_seed: Option<u64>,
     /// Number of documents over which a subject's sentences are spread, in order `bios`; by default
-    /// the minimum exposures of any fact, so that a document contains every fact of its subject at
-    /// least once.
+    /// the minimum exposures of any fact that is written, links included, so that a document
+    /// contains every fact of its subject at least once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents_per_subject: Option<u64>,
     /// Weights of the templates, by name.
