@@ -663,7 +663,9 @@ class Corpus:
         the other facts stands in another document, also without any pair. The exact counterpart is
         therefore ``corpus.exchanged([])``: beside it, only sentences of these facts and of those
         numbered between the two of a pair stand elsewhere. In order ``bios``, and if all exposures
-        of `corpus` are one number or per fact, `corpus` itself is the counterpart.
+        of `corpus` are one number or per fact, `corpus` itself is the counterpart; but not if
+        subjects share documents and no links are written, since with exposures per fact there are
+        places for links as well.
 
         Parameters
         ----------

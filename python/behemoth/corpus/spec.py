@@ -243,7 +243,8 @@ class Documents:
         Number of renderings of each subject, which its documents repeat in turn; by default each
         document has its own rendering.
     subjects : int
-        Number of subjects that share a document.
+        Number of subjects that share a document, with each link as one of them if links are written
+        or exposures are given per fact.
     questions : {'mixed', 'after', 'own'}
         Place of the questions: among the statements, after those of their document, or in separate
         documents.
