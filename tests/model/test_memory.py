@@ -1,5 +1,6 @@
 """What is reckoned of memory beside what a process took: its peak, in a process of its own."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -75,6 +76,45 @@ def test_rows_of_documents_are_padded_in_other_families_alone():
 
     assert takes("llama-nano") > takes("llama-nano", document_mask=False)
     assert takes("nano") == takes("nano", document_mask=False)
+
+
+def test_blocks_that_are_not_fused_take_more(tmp_path):
+    from behemoth.model.build import model_config
+
+    def takes(**settings):
+        own = bh.default_config(batch_size=8, block_length=128, **settings)
+        return step_bytes(own, 1000, 1024)
+
+    fused = takes(model="nano")
+    assert takes(model="nano", compile="on") == takes(model="nano", fully_shard=True) > fused
+    usual = model_config(SIZES["nano"], 1000).to_dict()
+    assert takes(architecture=usual) == fused
+    for other in ({"use_parallel_residual": False}, {"hidden_act": "relu"},
+                  {"attention_bias": False}, {"rope_scaling": {"type": "linear", "factor": 2.0},
+                                              "rope_parameters": None}):  # fmt: skip
+        assert takes(architecture={**usual, **other}) > fused, other
+    # A new model has none; one to start from keeps its own.
+    dropout = {**usual, "hidden_dropout": 0.1}
+    assert takes(architecture=dropout) == fused
+    assert step_bytes(started(tmp_path, dropout), 1000, 1024) > fused
+
+
+def test_a_model_to_start_from_keeps_its_own_rows(tmp_path):
+    from behemoth.model.build import model_config
+    from behemoth.train.memory_budget import model_bytes
+
+    own = started(tmp_path, model_config(SIZES["nano"], 50_000).to_dict())
+    least = 16 * SIZES["nano"].parameters_with(50_000)
+    assert step_bytes(own, 1000, 1024) == step_bytes(own, 50_000, 1024) > least
+    assert model_bytes(own, 1000, 100) == model_bytes(own, 50_000, 100)
+    with pytest.raises(ArgumentError, match="'model': got "):
+        require_room(own, 1000, memory=least)
+
+
+def started(place, values):
+    (place / "config.json").write_text(json.dumps(values))
+    (place / "model.safetensors").write_bytes(b"")
+    return bh.default_config(start=place, batch_size=8, block_length=128)
 
 
 def test_what_is_trained_decides_the_bytes_of_a_weight(tmp_path):

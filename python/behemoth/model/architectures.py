@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["FAMILIES", "Family", "find_family"]
+__all__ = ["FAMILIES", "Family", "find_family", "is_pythias"]
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,26 @@ FAMILIES: dict[str, Family] = {
         replace(_GEMMA2, name="gemma3_text", head_norms=_QK_NORMS),
     )
 }
+
+
+def is_pythias(config: Mapping[str, Any]) -> bool:
+    """Return whether a GPT-NeoX has the structure of those of the Pythia suite, and no dropout.
+
+    Parameters
+    ----------
+    config : mapping
+        Content of a ``config.json``; what is missing is the family's default.
+    """
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    return bool(
+        config.get("use_parallel_residual", True)
+        and config.get("hidden_act", "gelu") == "gelu"
+        and config.get("attention_bias", True)
+        and isinstance(rotary, Mapping)
+        and rotary.get("rope_type", rotary.get("type", "default")) == "default"
+        and not config.get("attention_dropout")
+        and not config.get("hidden_dropout")
+    )
 
 
 def find_family(config: Mapping[str, Any], name: str = "model") -> Family:

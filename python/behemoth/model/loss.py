@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM, PreTrainedModel
 
 from .architecture import Architecture
+from .architectures import is_pythias
 from .cross_entropy import cross_entropy_sum
 from .documents import Rows
 from .fused_block import Angles, FusedBlock, available
@@ -42,7 +43,7 @@ def training_loss(
         If true, use `torch.compile` up to the last norm.
     """
     fits = model.dtype == torch.float32 and not _has_hooks(model)
-    if fits and isinstance(model, GPTNeoXForCausalLM) and _is_pythias(model.config):
+    if fits and isinstance(model, GPTNeoXForCausalLM) and is_pythias(model.config.to_dict()):
         return TrainingLoss(model, dtype, compiled=compiled)
     return PlainLoss(model, dtype, compiled=compiled)
 
@@ -50,18 +51,6 @@ def training_loss(
 def _has_hooks(model: nn.Module) -> bool:
     # torch.nn has no public interface for this.
     return any(own._forward_hooks or own._forward_pre_hooks for own in model.modules())
-
-
-def _is_pythias(config: Any) -> bool:
-    """Return whether a GPT-NeoX has the structure of those of the Pythia suite."""
-    return (
-        config.use_parallel_residual
-        and config.hidden_act == "gelu"
-        and config.attention_bias
-        and config.rope_parameters["rope_type"] == "default"
-        and not config.attention_dropout
-        and not config.hidden_dropout
-    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from behemoth.model.architectures import is_pythias
 from behemoth.model.device import find_device
 from behemoth.model.memory import LOADED, training_bytes
 from behemoth.support.errors import ArgumentError
@@ -45,10 +46,11 @@ def step_bytes(config: TrainConfig, vocabulary: int, tokens: int) -> int:
     ----------
     config : TrainConfig
     vocabulary : int
-        Number of rows of the embedding and of the head.
+        Number of token ids of the corpus; a model to start from may have more rows for them.
     tokens : int
         Number of tokens of a micro-batch.
     """
+    vocabulary = _rows(config, vocabulary)
     return training_bytes(
         config.size,
         vocabulary,
@@ -126,7 +128,7 @@ def require_recall(
 
 def _recall_bytes(config: TrainConfig, vocabulary: int, facts: int, rows: int) -> int:
     # What is trained stays in memory meanwhile, with the moments of the optimiser.
-    asked = _OF_A_FACT * facts + _OF_A_WORD * vocabulary * min(rows, facts)
+    asked = _OF_A_FACT * facts + _OF_A_WORD * _rows(config, vocabulary) * min(rows, facts)
     return step_bytes(config, vocabulary, 0) + asked
 
 
@@ -135,8 +137,21 @@ def _free_of(memory: int | None, local_processes: int) -> int | None:
     return free if memory is not None or free is None else free // local_processes
 
 
+def _rows(config: TrainConfig, vocabulary: int) -> int:
+    """Return the number of rows of the embedding and of the head, without padding."""
+    own = config.architecture.get("vocab_size") if config.start and config.architecture else None
+    return max(vocabulary, own) if isinstance(own, int) else vocabulary
+
+
 def _is_fused(config: TrainConfig) -> bool:
-    return config.size.family == "gpt_neox" and config.weights == "fp32"
+    """Return whether the loss is that of fused blocks (`training_loss`), as far as settings tell.
+
+    A new model has no dropout, whatever its configuration has.
+    """
+    size = config.size
+    own = config.architecture if config.start and config.architecture else size.settings
+    usual = config.weights == "fp32" and config.compile != "on" and not config.fully_shard
+    return usual and size.family == "gpt_neox" and is_pythias(own)
 
 
 def _weights_bytes(config: TrainConfig, vocabulary: int) -> int:
@@ -166,7 +181,7 @@ def require_room(
     ----------
     config : TrainConfig
     vocabulary : int
-        Number of rows of the embedding and of the head.
+        See `step_bytes`.
     processes : int
         Number of processes that share a batch.
     memory : int, optional
