@@ -81,6 +81,7 @@ def test_no_code_of_a_directory_is_run(copied, run):
         ({"vocab_size": 7}, "does not fit config.json"),
         ({"num_attention_heads": 0}, "does not fit config.json"),
         ({"model_type": "no such model"}, "got no such model, allowed: gpt_neox"),
+        ({"model_type": ["gpt_neox"]}, r"got \['gpt_neox'\] .*, allowed: gpt_neox"),
     ],
 )
 def test_a_configuration_that_the_weights_do_not_fit(copied, run, values, said):
@@ -239,6 +240,27 @@ def test_a_record_that_is_none(copied, run, text):
                        ("export", "export.json"), ("edit/delta", "delta.json")):  # fmt: skip
         (copied / kind / name).write_text(text)
         assert name in one_line(run("inspect", copied / kind)), kind
+
+
+NO_SETTINGS = ["[]", "[" * 100_000, '{"a": ' * 100_000, f'{{"a": "{"b" * (1 << 20)}"}}']
+
+
+@pytest.mark.parametrize("text", NO_SETTINGS, ids=range(len(NO_SETTINGS)))
+def test_settings_of_a_model_that_are_none(copied, run, text):
+    from behemoth.train.model_source import generation_of, model_of, read_config
+
+    place, corpus = copied / "run", bh.load(copied / "corpus")
+    for name, read in (("config.json", read_config), ("generation_config.json", generation_of)):
+        before = (place / name).read_bytes()
+        (place / name).write_text(text)
+        with pytest.raises(bh.CorpusError, match=f"{name} is damaged: it is not a valid"):
+            read(place)
+        (place / name).write_bytes(before)
+    (place / "tokenizer.json").write_text(text)  # which has no vocabulary to compare
+    assert model_of(place, corpus).directory == place
+    (copied / "c.json").write_text(text)
+    words = ("train", copied / "corpus", "--config", copied / "c.json", "--out", copied / "o")
+    assert "c.json, allowed: a file with one JSON object" in one_line(run(*words))
 
 
 @pytest.mark.parametrize(

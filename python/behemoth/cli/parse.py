@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from behemoth.support.checks import LARGEST
 from behemoth.support.errors import ArgumentError, nearest
+from behemoth.support.files import read_settings
 
 _BETWEEN_DIGITS = re.compile("(?<=[0-9])_(?=[0-9])")
 
@@ -160,15 +161,11 @@ def sample(name: str, text: str) -> int | Literal["all"]:
 
 def json_object(name: str, text: str) -> dict[str, Any]:
     """Read a file with one JSON object."""
-    import json
-
     try:
-        found = json.loads(Path(text).read_text(encoding="utf-8"))
+        return read_settings(Path(text))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise ArgumentError(name, text, "a file with one JSON object, such as config.json")
-    return found
+        allowed = "a file with one JSON object, such as config.json"
+        raise ArgumentError(name, text, allowed) from None
 
 
 def names(what: str, example: str) -> Callable[[str, str], list[str]]:

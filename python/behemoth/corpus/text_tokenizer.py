@@ -207,7 +207,7 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
         config = json.loads(files.get("tokenizer_config.json", b"{}"))
         added = [token["content"] for token in whole.get("added_tokens", [])]
         end = _special(config, "eos_token")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ArgumentError("tokenizer", fspath(place), "files that are JSON") from None
     if not isinstance(end, str | None):
         got = f"{fspath(place)}, whose tokenizer_config.json has the eos_token {end!r}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from os import PathLike, fspath
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from behemoth.model.architectures import FAMILIES, Family, find_family
+from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing
+from behemoth.support.files import read_settings, replacing
 
 from .delta import EditDelta, LowRank
 
@@ -24,7 +24,11 @@ def _family(base: Path | None) -> Family | None:
     file = base / "config.json"
     if not file.is_file():
         return None
-    return find_family(json.loads(file.read_text(encoding="utf-8")), "base")
+    try:
+        config = read_settings(file)
+    except ValueError:
+        raise no_record(file, "configuration of a model") from None
+    return find_family(config, "base")
 
 
 def _is_tied(base: Path) -> bool:

@@ -194,6 +194,6 @@ def find_family(config: Mapping[str, Any], name: str = "model") -> Family:
         When its `model_type` is unknown.
     """
     kind = config.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise ArgumentError.unknown(name, str(kind), FAMILIES)
     return FAMILIES[kind]

@@ -8,7 +8,6 @@ transformers would print a table.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from transformers.utils import logging
 
 from behemoth.support.digests import no_record
 from behemoth.support.errors import CorpusError
+from behemoth.support.files import read_settings
 
 from .alone import alone
 
@@ -31,7 +31,6 @@ __all__ = ["CONFIG", "WEIGHTS", "load_model"]
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # Published GPT-2 have names without that of the stream: h.0.attn.c_attn.weight.
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
-_CONFIG_BYTES = 1 << 20
 
 
 def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
@@ -95,12 +94,10 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
         Whether attention logits are capped, which torch's attention does not support.
     """
     try:
-        if config.stat().st_size > _CONFIG_BYTES:
-            raise ValueError
-        said: Any = json.loads(config.read_text(encoding="utf-8"))
+        said = read_settings(config)
         layers = said["n_layer"] if "n_layer" in said else said["num_hidden_layers"]
         capped = said.get("attn_logit_softcapping") is not None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError):
         raise no_record(config, "configuration of a model") from None
     names: list[str] = []
     for part in weights:

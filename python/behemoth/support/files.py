@@ -18,12 +18,13 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TextIO
+from typing import Any, TextIO
 
 from .errors import CorpusError
 from .locks import lock_descriptor
 
 _OLD = ".old"
+_SETTINGS_BYTES = 1 << 20
 _PRIVATE = 0o600
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # the form in errors of Rust's libraries
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
@@ -121,6 +122,26 @@ def check_regular_files(folder: Path) -> None:
             with suppress(OSError):  # a link to nothing, or what a writer has just removed
                 if not stat.S_ISREG(path.stat().st_mode):
                     raise CorpusError(f"{path} is not a regular file")
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Read a JSON object of settings, such as the configuration of a model; it may be anyone's.
+
+    Raises
+    ------
+    OSError
+    ValueError
+        If it is no JSON object, nested too deep, or larger than settings are.
+    """
+    with file.open("rb") as source:
+        content = source.read(_SETTINGS_BYTES + 1)
+    try:
+        values = json.loads(content.decode())
+    except RecursionError:
+        values = None
+    if len(content) > _SETTINGS_BYTES or not isinstance(values, dict):
+        raise ValueError(f"{file} has no settings")
+    return values
 
 
 def as_json(value: object) -> bytes:

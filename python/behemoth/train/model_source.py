@@ -21,6 +21,7 @@ from behemoth.model.sizes import Size
 from behemoth.support.checks import path_of
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
+from behemoth.support.files import read_settings
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,6 @@ __all__ = ["CONFIG", "GENERATION", "OPTIMISER", "WEIGHTS", "ModelSource", "corpu
            "run_of_checkpoint", "weight_files", "weights_digest"]  # fmt: skip
 
 CONFIG, GENERATION, WEIGHTS = "config.json", "generation_config.json", "model.safetensors"
-_GENERATION_BYTES = 1 << 20
 OPTIMISER = "optimiser.safetensors"
 """File of a checkpoint that training can resume from, beside the weights."""
 _TOKENIZER = "tokenizer.json"
@@ -143,12 +143,10 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
     """
     file = directory / CONFIG
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        find_family(config, name)
-    except (OSError, ValueError, AttributeError) as error:
-        if isinstance(error, ArgumentError):
-            raise
+        config = read_settings(file)
+    except (OSError, ValueError):
         raise no_record(file, "configuration of a model") from None
+    find_family(config, name)
     if config.get("quantization_config") is not None:
         raise ArgumentError(name, f"{directory}, whose weights are quantised", "plain weights")
     return config
@@ -248,14 +246,10 @@ def generation_of(place: Path) -> bytes | None:
         if folder is None or not (file := folder / GENERATION).is_file():
             continue
         try:
-            if file.stat().st_size > _GENERATION_BYTES:
-                raise ValueError
-            content = file.read_bytes()
-            if not isinstance(json.loads(content), dict):
-                raise ValueError
-        except (ValueError, RecursionError):
+            read_settings(file)
+        except ValueError:
             raise no_record(file, "file of generation settings") from None
-        return content
+        return file.read_bytes()
     return None
 
 
@@ -281,5 +275,5 @@ def _vocabulary(content: bytes | None) -> object:
     """Return the vocabulary of a ``tokenizer.json``, for any type of tokenizer model."""
     try:
         return None if content is None else json.loads(content)["model"]["vocab"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
