@@ -115,7 +115,7 @@ def edit(
         forgets = chosen.info.forgets(nameless=plan.nameless)
         all_failed = count_failed(done.failed, done.edits) == done.edits
         lost = None
-        if done.sequential and not (json or all_failed):
+        if done.sequential and not all_failed:
             lost = _lost(done, plan, forgets, given.get("device"), given.get("memory"))
     if done.single and len(plan) > 1 and not plan.request.independent:
         warn(
@@ -125,14 +125,20 @@ def edit(
     if json:
         write_json(asdict(done))
     else:
-        _show(done, plan, lost)
-        if not all_failed:
-            _say_next(done, given["plan"], family)
+        _show(done)
+    if not done.sequential and (short := _short_of_goal(done, plan)):
+        # Trials of settings are of training runs, and not of models of another origin.
+        verb = "tune" if done.record.corpus is None else "methods"
+        warn(f"{short}; see `behemoth {verb} {done.method}`")
+    if lost:
+        warn(lost)
+    if not (json or all_failed):
+        _say_next(done, given["plan"], family)
     if all_failed:
         raise typer.Exit(1)
 
 
-def _show(done: Edited, plan: EditPlan, lost: str | None) -> None:
+def _show(done: Edited) -> None:
     batch = "edits one after another" if done.sequential else "edits in one batch"
     kind = "single edits" if done.single else batch
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
@@ -143,12 +149,6 @@ def _show(done: Edited, plan: EditPlan, lost: str | None) -> None:
     for row in done.failed:
         which = "the batch" if row.edit is None else f"edit {row.edit}"
         messages.print(f"{which} failed: {row.failure}")
-    if not done.sequential and (short := _short_of_goal(done, plan)):
-        # Trials of settings are of training runs, and not of models of another origin.
-        verb = "tune" if done.record.corpus is None else "methods"
-        warn(f"{short}; see `behemoth {verb} {done.method}`")
-    if lost:
-        warn(lost)
 
 
 def _say_next(done: Edited, plan: str, family: str) -> None:
