@@ -144,6 +144,21 @@ def test_a_pipe_beside_the_files_is_named_and_not_opened(copied, run, place, lin
 
 
 @pytest.mark.timeout(60)
+def test_a_pipe_beside_the_weights_of_a_model_is_no_part_of_them(copied):
+    from behemoth._gen import digest_file
+    from behemoth.train.model_source import weight_files, weights_digest
+
+    weights = copied / "run" / "model.safetensors"
+    before = weights_digest(copied / "run")
+    pipe = copied / "run" / "x.safetensors"
+    os.mkfifo(pipe)
+    assert weight_files(copied / "run") == [weights]
+    assert weights_digest(copied / "run") == before
+    with pytest.raises(bh.CorpusError, match=r"x\.safetensors: not a regular file"):
+        digest_file(pipe)
+
+
+@pytest.mark.timeout(60)
 def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(copied, tmp_path):
     from behemoth.study.directory import StudyDirectory
     from behemoth.support.digests import read_sealed

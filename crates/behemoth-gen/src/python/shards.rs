@@ -50,6 +50,10 @@ pub(super) fn verify(
 #[pyfunction]
 pub(super) fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
     let failed = |error| Error::io("read", &path)(error);
+    // Opening a pipe would wait for its writer.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(Error::corpus(&path, "not a regular file").into());
+    }
     let mut file = File::open(&path).map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
     // About a hundredth of a second between two checks for Ctrl-C.
