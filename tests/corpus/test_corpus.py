@@ -10,6 +10,7 @@ from behemoth import (
     Constant,
     Corpus,
     CorpusError,
+    Documents,
     Grammar,
     Groups,
     Questions,
@@ -95,6 +96,20 @@ def test_fill_tokens_starts_at_any_token(corpus, rich_corpus, token):
         written = made.fill_tokens(out, start)
         assert written == min(1000, len(everything) - start)
         np.testing.assert_array_equal(out[:written], everything[start : start + written])
+
+
+@pytest.mark.parametrize("subjects", [1, 100, 60_000], ids="{} per document".format)
+def test_parts_of_long_documents_of_one_length_are_joined(subjects):
+    """A thread makes a million tokens at a time, or one document that has more."""
+    world = World(60_000, 4, 50)
+    made = Corpus(world, order="bios", documents=Documents(subjects=subjects))
+    each, million = made.document_tokens, 1 << 20
+    everything = made.tokens(0, made.num_documents)
+    assert len(everything) == made.num_documents * each > million
+    for start, size in ((0, 5), (3, million), (each - 2, 7), (million - 3, 2 * each)):
+        out = np.zeros(size, np.uint32)
+        written = made.fill_tokens(out, start, threads=2)
+        np.testing.assert_array_equal(out[:written], everything[start : start + size])
 
 
 @pytest.mark.parametrize(

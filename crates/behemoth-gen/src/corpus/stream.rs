@@ -293,14 +293,24 @@ impl Corpus {
         threads: usize,
         progress: &Progress,
     ) -> Result<()> {
-        /// Number of tokens that a thread generates between two checks for cancellation.
-        const PART: usize = 1 << 20;
-        let parts: Vec<Mutex<&mut [T]>> = out.chunks_mut(PART).map(Mutex::new).collect();
+        /// Number of tokens, about, that a thread generates between two checks for cancellation.
+        const PART: u64 = 1 << 20;
+        // Only complete documents, since those that parts share would be generated for each.
+        let complete = (PART / each).max(1) * each;
+        let mut parts = Vec::new();
+        let (mut rest, mut at) = (out, token);
+        while !rest.is_empty() {
+            let length = (complete - at % each).min(rest.len() as u64);
+            let (part, others) = rest.split_at_mut(length as usize);
+            parts.push((at, Mutex::new(part)));
+            rest = others;
+            at += length;
+        }
         let set_up = || (self.writer(), vec![T::default(); self.room(1)]);
         in_turn(threads, parts.len(), set_up, |(writer, scratch), part| {
-            let mut out = parts[part].lock().expect("no thread panics");
-            let first = token + part as u64 * PART as u64;
-            self.fill_part(writer, scratch, &mut out, first, each);
+            let (first, part) = &parts[part];
+            let mut out = part.lock().expect("no thread panics");
+            self.fill_part(writer, scratch, &mut out, *first, each);
             progress.add(out.len() as u64)
         })
     }
