@@ -371,6 +371,9 @@ class Corpus:
     def shards(self) -> int:
         """Number of shards."""
     @property
+    def thread_bytes(self) -> int:
+        """Upper bound of the bytes of the buffers of each thread that writes shards."""
+    @property
     def dtype(self) -> str:
         """``uint16`` if every token id fits, otherwise ``uint32``."""
     @property

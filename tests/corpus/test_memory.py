@@ -41,6 +41,16 @@ def test_less_than_one_thread_takes_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_thread_has_room_for_the_longest_document(tmp_path):
+    """Its tokens, and over a hundred bytes for each of its sentences, while it is drafted."""
+    world = bh.World(200_000, 4, 50)
+    long = bh.Corpus(world, order="bios", documents=bh.Documents(subjects=world.num_subjects))
+    with pytest.raises(ArgumentError, match=r"got 105.9 MB, allowed: 2\d\d.\d MB or more"):
+        bh.gen(long, tmp_path / "out", memory=_FIXED_BYTES + _THREAD_BYTES)
+    assert long._native.thread_bytes > 120 * long.num_sentences
+    assert bh.Corpus(world, order="bios")._native.thread_bytes < _THREAD_BYTES
+
+
 # An address space of 6 GiB, as `ulimit -v` gives it: what is asked for takes many times that.
 LIMITED = """
 import resource

@@ -61,8 +61,8 @@ _PROBE_BYTES = 16
 _NAME_BYTES = 24
 
 # Memory that writing needs, whatever the corpus, and that each thread needs for the bytes written
-# and the documents made at a time: 62 MiB were measured with up to four threads, and 91 with all
-# probes of 120,000 facts.
+# and the documents made at a time, unless they are long: 62 MiB were measured with up to four
+# threads, and 91 with all probes of 120,000 facts.
 _FIXED_BYTES = 96 << 20
 _THREAD_BYTES = 5 << 20
 
@@ -181,7 +181,7 @@ def gen(
     memory : int, optional
         Bytes of memory that writing may use, in addition to what the process uses already: fewer
         threads write if they would need more. Unchecked by default, because the memory needed does
-        not grow with the corpus.
+        not grow with the corpus, only with its longest document.
     """
     if not isinstance(corpus, Corpus):
         raise ArgumentError(
@@ -198,7 +198,7 @@ def gen(
             )
         memory = whole_number("memory", memory, 1)
         usual = cores() if is_url(out) else 2 * cores()
-        threads = _threads_within(memory, whole_number("threads", threads) or usual)
+        threads = _threads_within(memory, whole_number("threads", threads) or usual, corpus)
     if engine == "ray":
         from .ray import write_with_ray
 
@@ -216,11 +216,12 @@ def gen(
     )
 
 
-def _threads_within(memory: int, threads: int) -> int:
+def _threads_within(memory: int, threads: int, corpus: Corpus) -> int:
     """Return the number of threads that fit in the memory, `threads` at most."""
-    fits = (memory - _FIXED_BYTES) // _THREAD_BYTES
+    each = max(_THREAD_BYTES, corpus._native.thread_bytes)
+    fits = (memory - _FIXED_BYTES) // each
     if fits < 1:
-        allowed = f"{bytes_text(_FIXED_BYTES + _THREAD_BYTES)} or more, which one thread needs"
+        allowed = f"{bytes_text(_FIXED_BYTES + each)} or more, which one thread needs"
         raise ArgumentError("memory", bytes_text(memory), allowed)
     return min(threads, fits)
 

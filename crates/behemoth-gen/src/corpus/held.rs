@@ -144,6 +144,13 @@ impl Corpus {
         &draft.sentences
     }
 
+    /// Returns an upper bound of the bytes of the buffers that a document is drafted in.
+    pub(crate) fn draft_bytes(&self) -> u64 {
+        // Slot, place, order, ids and ranks, and the sentence twice.
+        let each = size_of::<Place>() + 2 * size_of::<Sentence>() + size_of::<[u64; 4]>() + 4;
+        self.most_document_sentences().saturating_mul(each as u64)
+    }
+
     /// Computes the slots of the order at the positions of a range of documents.
     fn slots_of(&self, documents: Range<u64>, slots: &mut Vec<u64>) {
         let width = self.documents.width();

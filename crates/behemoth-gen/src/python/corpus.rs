@@ -128,6 +128,11 @@ impl Corpus {
     }
 
     #[getter]
+    fn thread_bytes(&self) -> u64 {
+        shard::thread_bytes(&self.inner)
+    }
+
+    #[getter]
     fn dtype(&self) -> &'static str {
         shard::dtype(&self.inner)
     }

@@ -23,4 +23,4 @@ pub use self::manifest::{classes_json, dtype};
 pub use self::plan::{ShardPlan, estimated_bytes};
 pub use self::resume::free_bytes;
 pub use self::verify::{BadFile, Verification, verify};
-pub use self::write::{Summary, WriteOptions, write};
+pub use self::write::{Summary, WriteOptions, thread_bytes, write};

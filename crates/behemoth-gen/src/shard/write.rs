@@ -161,6 +161,13 @@ pub fn write(
     job.finish(summary)
 }
 
+/// Returns an upper bound of the bytes of the buffers that each thread of [`write()`] needs.
+pub fn thread_bytes(corpus: &Corpus) -> u64 {
+    let tokens = corpus.room(corpus.batch_documents() as usize) as u64;
+    let buffer = tokens.saturating_mul(corpus.token_bytes());
+    (buffer.saturating_add(corpus.draft_bytes())).saturating_add(WRITE_BYTES as u64)
+}
+
 /// The shared data of the threads of one call.
 struct Job<'a> {
     corpus: &'a Corpus,
