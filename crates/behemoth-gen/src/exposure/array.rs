@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Assignment, Form, Levels, Population};
 use crate::error::{Error, Result};
+use crate::memory::{room_for, zeros};
 use crate::value::{Fields, Value};
 
 /// Exposures with one number for each fact, passed separately from the spec and identified by their
@@ -65,10 +66,13 @@ impl Form for Array {
                 format!("those with digest {}", self.digest),
             ));
         }
-        let mut sorted: Vec<(u32, u64)> = numbers.iter().copied().zip(0..).collect();
+        let mut sorted: Vec<(u32, u64)> =
+            room_for("exposures", given, "exposures").map_err(Error::without_place)?;
+        sorted.extend(numbers.iter().copied().zip(0..));
         // No two pairs are equal.
         sorted.sort_unstable();
-        let mut rank_of_fact = vec![0; numbers.len()];
+        let mut rank_of_fact =
+            zeros("exposures", given, "exposures").map_err(Error::without_place)?;
         let mut counts: Vec<(u64, u64)> = Vec::new();
         for (rank, &(exposures, fact)) in (0..).zip(&sorted) {
             rank_of_fact[fact as usize] = rank;

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use super::documents::of_documents;
 use super::threads::{in_pieces, run};
 use crate::corpus::{Corpus, Entry, Probe, Prober, Progress, Span};
+use crate::memory::{make_room, room_for};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -48,7 +49,7 @@ pub(super) fn columns<'py>(
     } else {
         run(py, facts.len() as u64, None, ledger)?
     };
-    Ok(as_columns(py, &entries))
+    as_columns(py, "facts", &entries)
 }
 
 /// Returns every sentence of a range of documents.
@@ -60,35 +61,35 @@ pub(super) fn entries<'py>(
     let entries = of_documents(py, corpus, documents, Vec::new(), |documents| {
         corpus.entries(documents)
     })?;
-    Ok(as_columns(py, &entries))
+    as_columns(py, "stop", &entries)
 }
 
-fn as_columns<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py> {
-    fn column<'py, T: Element>(
-        py: Python<'py>,
-        entries: &[Entry],
-        field: impl Fn(&Entry) -> T,
-    ) -> Column<'py, T> {
-        entries
-            .iter()
-            .map(field)
-            .collect::<Vec<_>>()
-            .into_pyarray(py)
-    }
-    (
-        column(py, entries, |entry| entry.fact),
-        column(py, entries, |entry| entry.copy),
-        column(py, entries, |entry| entry.wording_index),
-        column(py, entries, |entry| entry.document),
-        column(py, entries, |entry| entry.place),
-        column(py, entries, |entry| entry.offset),
-        column(py, entries, |entry| {
-            entry.background.map_or(-1, |number| number as i64)
-        }),
-        column(py, entries, |entry| entry.object),
-        column(py, entries, |entry| entry.minority),
-        column(py, entries, |entry| entry.joint),
-    )
+fn as_columns<'py>(py: Python<'py>, argument: &str, all: &[Entry]) -> PyResult<Columns<'py>> {
+    let background = |entry: &Entry| entry.background.map_or(-1, |number| number as i64);
+    Ok((
+        column(py, argument, all, |entry| entry.fact)?,
+        column(py, argument, all, |entry| entry.copy)?,
+        column(py, argument, all, |entry| entry.wording_index)?,
+        column(py, argument, all, |entry| entry.document)?,
+        column(py, argument, all, |entry| entry.place)?,
+        column(py, argument, all, |entry| entry.offset)?,
+        column(py, argument, all, background)?,
+        column(py, argument, all, |entry| entry.object)?,
+        column(py, argument, all, |entry| entry.minority)?,
+        column(py, argument, all, |entry| entry.joint)?,
+    ))
+}
+
+/// Returns a value of each row; if memory is insufficient, `argument` is refused.
+fn column<'py, R, T: Element>(
+    py: Python<'py>,
+    argument: &str,
+    rows: &[R],
+    value: impl Fn(&R) -> T,
+) -> PyResult<Column<'py, T>> {
+    let mut all = room_for(argument, rows.len() as u64, "rows")?;
+    all.extend(rows.iter().map(value));
+    Ok(all.into_pyarray(py))
 }
 
 /// Number of facts below which drawing them is faster than starting a thread.
@@ -114,7 +115,7 @@ pub(super) fn exposures<'py>(
     corpus: &Corpus,
     facts: &[u64],
 ) -> PyResult<Column<'py, u64>> {
-    let mut exposures = Vec::with_capacity(facts.len());
+    let mut exposures = room_for("facts", facts.len() as u64, "facts")?;
     in_pieces(py, facts.len(), |range| {
         exposures.extend(facts[range].iter().map(|&fact| corpus.exposures_of(fact)));
         Ok(())
@@ -128,7 +129,7 @@ pub(super) fn seen_in_questions<'py>(
     corpus: &Corpus,
     facts: &[u64],
 ) -> PyResult<Column<'py, bool>> {
-    let mut seen = Vec::with_capacity(facts.len());
+    let mut seen = room_for("facts", facts.len() as u64, "facts")?;
     in_pieces(py, facts.len(), |range| {
         let asked = |&fact: &u64| corpus.seen_in_questions(fact).unwrap_or(false);
         seen.extend(facts[range].iter().map(asked));
@@ -156,9 +157,12 @@ struct Lists {
 }
 
 impl Lists {
-    fn push(&mut self, tokens: &[u32]) {
+    fn push(&mut self, tokens: &[u32]) -> crate::Result<()> {
+        make_room(&mut self.tokens, tokens.len(), "facts", "tokens")?;
+        make_room(&mut self.ends, 1, "facts", "facts")?;
         self.tokens.extend_from_slice(tokens);
         self.ends.push(self.tokens.len() as u64);
+        Ok(())
     }
 }
 
@@ -167,12 +171,11 @@ impl Lists {
 pub(super) struct Asked([Lists; 3]);
 
 impl Asked {
-    pub(super) fn push(&mut self, probe: Option<Probe>) {
+    pub(super) fn push(&mut self, probe: Option<Probe>) -> crate::Result<()> {
         let found = probe.unwrap_or_default();
         let parts = [found.prompt, found.answer, found.rest];
-        for (list, tokens) in self.0.iter_mut().zip(parts) {
-            list.push(&tokens);
-        }
+        let mut lists = self.0.iter_mut().zip(parts);
+        lists.try_for_each(|(list, tokens)| list.push(&tokens))
     }
 
     pub(super) fn columns(self, py: Python<'_>) -> Probes<'_> {
@@ -230,9 +233,8 @@ fn asked<'py>(
 ) -> PyResult<Probes<'py>> {
     let prober = corpus.prober(wording_index)?;
     let mut all = Asked::default();
-    in_pieces(py, count, |range| {
-        range.for_each(|at| all.push(probe(&prober, at)));
-        Ok(())
+    in_pieces(py, count, |mut range| {
+        range.try_for_each(|at| all.push(probe(&prober, at)))
     })?;
     Ok(all.columns(py))
 }
@@ -257,21 +259,13 @@ pub(super) fn spans<'py>(
     let spans = of_documents(py, corpus, documents, Vec::new(), |documents| {
         corpus.spans(documents)
     })?;
-    let spans = &spans[..];
-    fn column<'py, T: Element>(
-        py: Python<'py>,
-        spans: &[Span],
-        field: impl Fn(&Span) -> T,
-    ) -> Column<'py, T> {
-        spans.iter().map(field).collect::<Vec<_>>().into_pyarray(py)
-    }
     Ok((
-        column(py, spans, |span| span.document),
-        column(py, spans, |span| span.sentence),
-        column(py, spans, |span| span.fact),
-        column(py, spans, |span| span.copy),
-        column(py, spans, |span| span.role.code()),
-        column(py, spans, |span| span.start),
-        column(py, spans, |span| span.end),
+        column(py, "stop", &spans, |span: &Span| span.document)?,
+        column(py, "stop", &spans, |span| span.sentence)?,
+        column(py, "stop", &spans, |span| span.fact)?,
+        column(py, "stop", &spans, |span| span.copy)?,
+        column(py, "stop", &spans, |span| span.role.code())?,
+        column(py, "stop", &spans, |span| span.start)?,
+        column(py, "stop", &spans, |span| span.end)?,
     ))
 }

@@ -21,8 +21,7 @@ fn refusals<'py>(
     let mut all = Asked::default();
     in_pieces(py, facts.len(), |range| {
         let found = corpus.refusals(&facts[range], wording_index)?;
-        found.into_iter().for_each(|probe| all.push(probe));
-        Ok(())
+        found.into_iter().try_for_each(|probe| all.push(probe))
     })?;
     Ok(all.columns(py))
 }
@@ -43,8 +42,7 @@ fn edit_prompts<'py>(
     let mut all = Asked::default();
     in_pieces(py, facts.len(), |range| {
         let found = corpus.edit_prompts(&facts[range.clone()], &objects[range], number)?;
-        found.into_iter().for_each(|probe| all.push(probe));
-        Ok(())
+        found.into_iter().try_for_each(|probe| all.push(probe))
     })?;
     Ok(all.columns(py))
 }

@@ -32,20 +32,22 @@ fn optional_column(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<u32>> 
         return Ok(Vec::new());
     };
     let column: PyReadonlyArray1<'_, i64> = column.extract()?;
-    slice(&column)?
-        .iter()
-        .map(|&value| match value {
-            -1 => Ok(u32::MAX),
+    let column = slice(&column)?;
+    let mut rows = room_for("table", column.len() as u64, "rows")?;
+    for &value in column {
+        rows.push(match value {
+            -1 => u32::MAX,
             // The engine uses the largest 32-bit number for none.
             value => match u32::try_from(value) {
-                Ok(id) if id != u32::MAX => Ok(id),
+                Ok(id) if id != u32::MAX => id,
                 _ => {
                     let allowed = format!("-1 for none, or an id below {}", u32::MAX);
-                    Err(Error::argument(name, value, allowed).into())
+                    return Err(Error::argument(name, value, allowed).into());
                 }
             },
-        })
-        .collect()
+        });
+    }
+    Ok(rows)
 }
 
 fn column<T: Element + Clone>(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<T>> {
@@ -53,7 +55,10 @@ fn column<T: Element + Clone>(table: &Bound<'_, PyDict>, name: &str) -> PyResult
         .get_item(name)?
         .ok_or_else(|| Error::argument("table", format!("no column '{name}'"), "all columns"))?;
     let column: PyReadonlyArray1<'_, T> = column.extract()?;
-    Ok(slice(&column)?.to_vec())
+    let column = slice(&column)?;
+    let mut rows = room_for("table", column.len() as u64, "rows")?;
+    rows.extend_from_slice(column);
+    Ok(rows)
 }
 
 /// Reads the rows of a table from a dict of arrays.
@@ -177,7 +182,7 @@ impl World {
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
         let (subjects, relations) = (slice(&subjects)?, slice(&relations)?);
         same_length("relations", subjects.len(), relations.len())?;
-        let mut objects = Vec::with_capacity(subjects.len());
+        let mut objects = room_for("subjects", subjects.len() as u64, "objects")?;
         in_pieces(py, subjects.len(), |range| {
             for i in range {
                 let (subject, relation) = (subjects[i], relations[i]);
@@ -221,7 +226,7 @@ impl World {
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
         let (subjects, relations) = (slice(&subjects)?, slice(&relations)?);
         same_length("relations", subjects.len(), relations.len())?;
-        let mut facts = Vec::with_capacity(subjects.len());
+        let mut facts = room_for("subjects", subjects.len() as u64, "facts")?;
         in_pieces(py, subjects.len(), |range| {
             for i in range {
                 let (subject, relation) = (subjects[i], relations[i]);
