@@ -53,9 +53,17 @@ def test_pairs_without_an_interval_are_counted_as_such():
         [pair("mlp, rank 1", "mlp, full rank", 0.01, 0.03),
          pair("mlp, rank 4", "mlp, full rank", None, None)]
     )  # fmt: skip
-    assert _finding(some) == (
-        f"{begun} 1 of 2 pairs and less in 0 (1 without an interval). "
-        "The other intervals include 0."
+    assert _finding(some) == f"{begun} 1 of 2 pairs and less in 0 (1 without an interval)."
+
+
+def test_ranks_with_attention_are_not_taken_for_a_comparison_of_parts():
+    frame = pl.DataFrame(
+        [pair("both, rank 1", "both, rank 4", 0.01, 0.03),
+         pair("both, rank 4", "both, rank 16", -0.01, 0.03)]
+    )  # fmt: skip
+    assert _finding(frame) == (
+        "The lower of two ranks flips more than the higher at the same KL on bystanders in 1 of 2 "
+        "pairs and less in 0. The other intervals include 0."
     )
 
 
@@ -70,7 +78,7 @@ def test_means_over_pairs_are_given_at_equal_damage():
     frame = pl.DataFrame([pair("mlp, rank 1", "mlp, full rank", -0.05, -0.01), *means])
     assert _finding(frame) == (
         "A lower rank flips more than full rank at the same KL on bystanders in 0 of 1 pairs and "
-        "less in 1. The other intervals include 0. Averaged over pairs at the same KL, in "
+        "less in 1. Averaged over pairs at the same KL, in "
         "percentage points: lower ranks less full rank: \u22120.5 (\u22122.0 to +1.0) of edits "
         "flip; attention and MLP less the MLP alone: +3.0 (+1.0 to +5.0) of edits flip and +4.0 "
         "(+2.0 to +6.0) of "

@@ -114,11 +114,9 @@ def _tally(flips: pl.DataFrame) -> str:
     for chosen, what in (
         (ranks & full, "a lower rank flips more than full rank"),
         (ranks & ~full, "the lower of two ranks flips more than the higher"),
-        (pl.col("comparison") == "part", "the first placement flips more than the second"),
+        (pl.col("comparison") == "part", "attention and MLP flip more than the MLP alone"),
     ):
         own = flips.filter(chosen)
-        if set(own["first"].str.extract(r"^(\w+)")) == {"both"}:
-            what = "attention and MLP flip more than the MLP alone"
         parts = [
             f"{_begun(title)} {said}"
             for cost, title in _COSTS.items()
@@ -126,7 +124,8 @@ def _tally(flips: pl.DataFrame) -> str:
         ]
         if parts:
             sentences.append(f"{what[0].upper()}{what[1:]} {', '.join(parts)}.")
-    if flips["low"].is_not_null().any():
+    counted = flips.filter(pl.col("comparison").is_in(("rank", "part")))
+    if counted.filter((pl.col("low") <= 0) & (pl.col("high") >= 0)).height:
         sentences.append("The other intervals include 0.")
     return " ".join(sentences)
 
