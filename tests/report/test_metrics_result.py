@@ -41,3 +41,16 @@ def test_it_counts_distinct_metrics():
     below = others.filter(pl.col("ranks_high") < 0)["measure"].to_list()
     assert below == ["leak_at_64", "truth_ratio", "linear_probe"]
     assert "three intervals lie below 0 (leaks at 64 samples, truth ratio, linear probe)" in text
+
+
+def test_what_it_says_of_frequency_is_that_of_its_readings():
+    """The truth ratio, of which more is better, falls: the sign is of the value."""
+    text = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
+    table = judge(pl.read_parquet(PAGE / "frames/metrics_readings.parquet")).table
+    for name in ("truth_ratio", "linear_probe"):
+        row = table.row(by_predicate=pl.col("measure") == name, named=True)
+        value, low, high = (f"{row[f'frequency{end}']:.2f}" for end in ("", "_low", "_high"))
+        assert f"{value}{' gaps a doubling' * (name == 'truth_ratio')}, {low} to {high}" in text
+    assert not ((table["frequency_low"] > 0) | (table["frequency_high"] < 0)).any()
+    shipped = pl.read_parquet(PAGE / "frames/metrics_table.parquet")
+    assert (shipped["frequency"] - table["frequency"]).abs().max() < ROUNDING

@@ -63,11 +63,12 @@ _HOW = (
     "models that give no more of the facts than the twin, but relearn in fewer steps, or have a "
     "recall closer to the trained model's with rounded weights. Per doubling: the change of the "
     "twin's value if the facts had been written twice as often, relative to its gap to the "
-    "trained model; 0 is right. Ranges below a number are 95% intervals over (world, "
-    "initialisation): Newcombe's score interval for the area, the cluster jackknife for all "
-    "others, which has none with one cluster, if leaving out a cluster changes nothing, or if "
-    "the estimate needs one of the clusters. That per doubling is of the change alone: it takes "
-    "the gap as known, and is too narrow where clusters differ in their gaps."
+    "trained model; 0 is right, and above 0 the value rises, whichever way is better. Ranges below "
+    "a number are 95% intervals over (world, initialisation): Newcombe's score interval for the "
+    "area, the cluster jackknife for all others, which has none with one cluster, if leaving out a "
+    "cluster changes nothing, or if the estimate needs one of the clusters. That per doubling is "
+    "of the change alone: it takes the gap as known, and is too narrow where clusters differ in "
+    "their gaps."
 )
 
 

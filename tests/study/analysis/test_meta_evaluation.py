@@ -167,6 +167,28 @@ def test_frequency_is_a_slope_of_the_twin_in_gaps():
     assert found["frequency"] == pytest.approx(0.05) and found["frequency_count"] == CLUSTERS
 
 
+@pytest.mark.parametrize("measure", ["truth_ratio", "membership_loss", "forget_probability"])
+def test_frequency_has_the_sign_of_the_value_whichever_way_is_better(measure):
+    """The twin's value falls by 0.05 a doubling, from 0.4; the trained model's is 1 above."""
+    found = row(judge(drawn(
+        {measure: lambda role, far, cluster, level, label: (
+            0.4 - 0.05 * math.log2(level) + (1.0 if role == "trained" else 0.0)
+        )},
+        levels=(4, 16, 64),
+    )), measure)  # fmt: skip
+    assert found["frequency"] == pytest.approx(-0.05)
+
+
+def test_a_slope_of_rounding_errors_is_0():
+    found = row(judge(drawn(
+        {"parameters_twin": lambda role, far, cluster, level, label: (
+            (1e-9 + cluster * 1e-10) * math.log2(level) + (1.0 if role == "trained" else 0.0)
+        )},
+        levels=(4, 64),
+    )), "parameters_twin")  # fmt: skip
+    assert found["frequency"] == 0 and found["frequency_low"] is None
+
+
 def test_a_measure_of_nothing_raises_no_more_false_alarms_than_it_may():
     """Values without any relation to the distance: intervals of tau leave 0 out 1 time in 20."""
     generator = np.random.default_rng(3)

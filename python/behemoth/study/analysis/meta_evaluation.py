@@ -65,6 +65,7 @@ _SHARES = ("suppression", "relearning", "rounding")
 _BOUNDS = {**dict.fromkeys(_SHARES, (0.0, 1.0)), "frequency": (-math.inf, math.inf)}
 _ROUNDED = ("recall_8_bit", "recall_4_bit")
 _GAP = 1e-9
+_ROUNDING = 1e-6  # gaps below which a slope is that of rounded numbers
 
 
 @dataclass(frozen=True)
@@ -337,14 +338,14 @@ def _silent(block: _Block, place: int) -> bool:
 def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
     """Yield the slope of the twin's value on log2 exposures, in gaps to the trained model.
 
-    One value per cluster; the gap is the mean over blocks.
+    One value per cluster; the gap is the mean over blocks. The value is as reported, not its
+    badness: above 0 it increases with exposures, whether more of it is better or less.
     """
-    judged = JUDGED[measure]
-    if judged.about == "rest":  # which has no clear gap
+    if JUDGED[measure].about == "rest":  # which has no clear gap
         return
     levelled = [block for block in blocks if block.exposures]
-    twins = judged.badness(np.array([block.of("twin", measure) for block in levelled]))
-    trained = judged.badness(np.array([block.of("trained", measure) for block in levelled]))
+    twins = np.array([block.of("twin", measure) for block in levelled])
+    trained = np.array([block.of("trained", measure) for block in levelled])
     with np.errstate(invalid="ignore"):
         gaps = np.abs(trained - twins)
     gap = float(gaps[np.isfinite(gaps)].mean()) if np.isfinite(gaps).any() else math.nan
@@ -361,9 +362,10 @@ def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
         y = np.array([value for _, value in pairs])
         if len(set(x.tolist())) < 2:
             continue
-        slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+        slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()) / gap
+        slope = 0.0 if abs(slope) < _ROUNDING else slope
         # The value is about several plans, so it belongs to no block.
-        yield {**_part(measure, "frequency", pairs[0][0], slope / gap), "block": None}
+        yield {**_part(measure, "frequency", pairs[0][0], slope), "block": None}
 
 
 def _levels(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
