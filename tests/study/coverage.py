@@ -33,11 +33,15 @@ SCENARIOS = {
     "no effect": {"slope": 0.0, "through_margin": 0.0},
     "an effect": {"slope": -0.08, "through_margin": 0.0},
     "an effect through the margin": {"slope": 0.0, "through_margin": -0.08},
+    "an effect of the subject's total": {"slope": 0.0, "through_margin": 0.0, "by_total": -0.15},
 }
 
 
-def truth(slope, through_margin):
-    """The log time ratios, in the order of `NAMES`; the margin grows by one nat a doubling."""
+def truth(slope, through_margin, by_total=0.0):
+    """The log time ratios, in the order of `NAMES`; the margin grows by one nat a doubling.
+
+    They hold the subject's total fixed, so that its own effect is in none of them.
+    """
     total = -slope - through_margin
     return np.array([total, total, 0.0, total, -slope, 0.0, total, total])
 

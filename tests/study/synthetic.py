@@ -42,6 +42,7 @@ def draw(
     by_load=0.0,
     bend=0.0,
     wander=0.0,
+    by_total=0.0,
     noise="exponential",
     seed=0,
 ):
@@ -51,7 +52,9 @@ def draw(
     goes through the margin (which grows by one nat a doubling); scatter: standard deviation of
     the clusters' intercepts, wander: of their slopes; damage: growth of KL per doubling, nats;
     already: share of edits that need no step; loads: of the models of each cluster, by_load: change
-    of the slope per doubling of it; bend: change of the slope per doubling; noise: of log doses.
+    of the slope per doubling of it; bend: change of the slope per doubling; by_total: log hazard
+    ratio per doubling of the subject's exposures, which then are those of its four facts, and
+    differ between rotations; noise: of log doses.
     """
     random = np.random.default_rng(seed)
     tables = {name: [] for name in ("edits", "probes", "recall", "retention", "models")}
@@ -102,6 +105,7 @@ def draw(
                     kind,
                     already,
                     bend,
+                    by_total,
                     noise,
                 )
                 tables["edits"].append(_with(table, about))
@@ -158,6 +162,7 @@ def _edits(
     kind,
     already,
     bend,
+    by_total,
     noise,
 ):
     count = each * len(levels)
@@ -168,6 +173,10 @@ def _edits(
     margin = doublings + random.normal(0, 1.5, count)
     curve = bend * (doublings - doublings.mean()) ** 2 / 2
     rate = base * np.exp(slope * doublings + curve + through * margin + intercept)
+    total = exposures + 40 * (1 + fact // 4 % 7)
+    if by_total:
+        total = np.bincount(fact // 4, exposures)[fact // 4]
+        rate *= (total / total.mean()) ** (by_total / math.log(2))
     if noise == "exponential":
         dose = np.ceil(random.exponential(1 / rate))
     else:
@@ -185,7 +194,7 @@ def _edits(
             "old_object": pl.Series(fact % 7, dtype=pl.UInt32),
             "new_object": pl.Series(fact % 7 + 1, dtype=pl.UInt32),
             "exposures": pl.Series(exposures, dtype=pl.UInt64),
-            "subject_exposures": pl.Series(exposures + 40 * (1 + fact // 4 % 7), dtype=pl.UInt64),
+            "subject_exposures": pl.Series(total, dtype=pl.UInt64),
             "recency": random.random(count) / (exposures + 1),
             "known": random.random(count) < 1 / (1 + np.exp(-(doublings - 2))),
             "margin": margin,

@@ -341,6 +341,22 @@ def test_facts_of_their_own_difficulty_do_not_move_their_twins():
     assert abs(time_ratio(edits).value - 0.15) > 0.05
 
 
+def test_totals_that_change_with_the_rotation_are_held_fixed_within_a_fact():
+    edits = edits_of(worlds=3, edits=80, rotations=2, by_total=-1.0, limit=400)
+    found = within_fact_ratio(edits)
+    assert found.value == pytest.approx(0.15, abs=0.02)
+    without = within_fact_ratio(edits.drop("subject_exposures"))
+    assert abs(without.value - 0.15) > 0.04
+
+
+def test_a_total_that_moves_with_the_fact_alone_cannot_be_held_fixed_within_it():
+    edits = edits_of(worlds=3, edits=10, rotations=2)
+    times = pl.col("exposures") * (1 + pl.col("fact") // 4 % 7)
+    found = within_fact_ratio(edits.with_columns(times.alias("subject_exposures")))
+    assert found.value is None
+    assert found.note == "the exposures of a fact and the total of its subject change together"
+
+
 def test_swapped_pairs_are_enough():
     # Two corpora alike but for pairs of facts that have changed places: only the pairs count.
     edits = edits_of(worlds=4, edits=40, rotations=2)

@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 _APART = 0.01  # minimum share of the variation of the subject's total not explained by exposures
+_TOGETHER = "the exposures of a fact and the total of its subject change together"
 _SEVERAL = 1.2  # minimum ratio of the largest to the smallest load to count as several loads
 
 
@@ -336,14 +337,17 @@ def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
     Twin corpora of one world have the same fact at other exposures: all facts with rotations, some
     pairs with swaps. In addition to a fact's log exposures the model includes their mean over its
     twins, which absorbs differences between facts (Mundlak, 1978, Econometrica 46), so that the
-    slope is within facts. Without censoring it equals the slope with an intercept for each fact;
-    with censoring, thousands of intercepts of a few edits each would bias the scale and the slope,
-    and most would be infinite. The jackknife accounts for the correlation of a fact's twins.
+    slope is within facts. The subject's total, if `prepared` holds it fixed and it differs between
+    twins (with rotations; swaps keep it), is included in the same way. Without censoring the slope
+    equals that with an intercept for each fact; with censoring, thousands of intercepts of a few
+    edits each would bias the scale and the slope, and most would be infinite. The jackknife
+    accounts for the correlation of a fact's twins.
 
     Returns
     -------
     Estimate or None
-        None if no fact has several exposures, whatever the doses of its edits.
+        None if no fact has several exposures, whatever the doses of its edits. Without a value if
+        the subject's total changes between twins only together with the fact's own exposures.
     """
     size = [name for name in ("size",) if name in edits.columns]
     # Include the world: in worlds of one seed and several sizes, a number means different facts.
@@ -351,15 +355,34 @@ def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
     several = pl.col("doublings").n_unique().over(keys) > 1
     if not doubled(edits).select(several.any()).item():
         return None
-    rows = doubled(timed(edits))
-    rows = rows.filter(several).with_columns(pl.col("doublings").mean().over(keys).alias("between"))
+    whole, held = prepared(edits)
+    means = [pl.col("doublings").mean().over(keys).alias("between")]
+    if held:
+        means.append(pl.col("subject_doublings").mean().over(keys).alias("subject_between"))
+    rows = whole.filter(several).with_columns(means)
     if not rows.height:
         return Estimate(None, note="no fact needs steps at several exposures")
-    rows = _centred(_centred(rows, "doublings"), "between")
-    spread = demeaned(rows["between"].to_numpy(), model_of(rows))
+    columns = ["doublings", *_varied(rows, "between")]
+    if held:
+        inside = rows.with_columns(
+            pl.col("doublings") - pl.col("between"),
+            pl.col("subject_doublings") - pl.col("subject_between"),
+        )
+        if _varied(inside, "subject_doublings"):
+            if not _varies_alone(inside):
+                return Estimate(None, rows=rows.height, note=_TOGETHER)
+            columns += [*held, *_varied(rows, "subject_between")]
+    for name in columns:
+        rows = _centred(rows, name)
     facts = rows.select(pl.struct(keys)).n_unique()
-    between = ["between"] if float(spread @ spread) > 1e-6 * rows.height else []
-    return dose_fits(rows, ["doublings", *between])[0].saying(f"{facts:,} facts")
+    found = dose_fits(rows, columns)[0].saying(f"{facts:,} facts")
+    return without_subject(edits, whole, found)
+
+
+def _varied(rows: pl.DataFrame, name: str) -> list[str]:
+    """Return the name of a column if it varies within models, else nothing."""
+    spread = demeaned(rows[name].to_numpy(), model_of(rows))
+    return [name] if float(spread @ spread) > 1e-6 * rows.height else []
 
 
 def already_slope(edits: pl.DataFrame) -> Estimate:
