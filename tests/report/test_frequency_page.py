@@ -34,6 +34,30 @@ def test_the_page_shows_what_its_command_prints():
     assert "| 16 | 0.18 | 0.36 |" in shares and "| 256 | 1.00 | 0.00 |" in shares
 
 
+def test_ranks_are_compared_on_the_models_that_both_have():
+    """Rank 16 was run on 8 of the 14 models; flips at equal cost need no more than the edits."""
+    from behemoth.study.analysis.matched import matched_table
+
+    edits = pl.read_parquet(FRAMES / "edits.parquet").filter(optimiser="adam", retain_rows=8)
+    kl = edits.select("trial", "edit", kl=pl.lit(None, pl.Float64))
+    follows = edits.select("trial", "edit", follows=pl.lit(None, pl.Float64)).clear()
+    same = {"outcome": "flipped", "optimiser": "adam", "retain_rows": 8}
+    shipped = pl.read_parquet(FRAMES / "matched.parquet").filter(**same)
+    found = matched_table(edits, kl, follows).filter(outcome="flipped")
+    for name in ("difference", "low", "high", "cost_low", "cost_high"):
+        assert (found[name] - shipped[name]).abs().max() < 1e-9
+    assert found["edits"].equals(shipped["edits"]) and found["note"].equals(shipped["note"])
+    text = " ".join(PAGE.read_text().split()).replace("\N{MINUS SIGN}", "-")
+    [mean] = shipped.filter(comparison="rank_mean", cost="kl").to_dicts()
+    said = "{:.3f} ({:.3f} to {:.3f})".format(
+        *(mean[name] for name in ("difference", "low", "high"))
+    )
+    assert f"at equal divergence is {said}" in text
+    for first, second in (("mlp, rank 1", "mlp, rank 16"), ("mlp, rank 16", "mlp, full rank")):
+        [row] = shipped.filter(first=first, second=second, cost="kl").to_dicts()
+        assert row["low"] < 0 < row["high"]
+
+
 def test_readme_quotes_the_rows_of_known_facts():
     rows = [line.split(" | ") for line in PAGE.read_text().splitlines() if "| known |" in line]
     readme = " ".join((ROOT / "README.md").read_text().split())

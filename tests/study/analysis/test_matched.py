@@ -248,6 +248,29 @@ def test_the_table_of_ranks_and_parts():
     )
 
 
+def test_arms_are_compared_on_the_models_that_both_have():
+    """The second world of one arm is harder: over all edits two equal arms differ by 0.17."""
+    random = np.random.default_rng(1)
+    rows = [
+        {"trial": f"{seed}-{rank}-{world}", "edit": edit, "fact": edit, "label": f"rank {rank}",
+         "method": "lora" if rank else "ft", "rank": rank, "part": "mlp", "world_seed": seed,
+         "seed": seed, "world": world, "model": f"{seed}{world}", "reached": True,
+         "failure": None, "success": 1.0, "norm": 1.0,
+         "kl_at_flip": float(random.lognormal(-3 + (world == "b"), 0.6))}
+        for seed in range(8) for rank, worlds in ((1, "ab"), (None, "a"))
+        for world in worlds for edit in range(60)
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, schema_overrides={"failure": pl.String, "rank": pl.Int64})
+    kl = frame.select("trial", "edit", kl=pl.lit(0.1))
+    follows = frame.select("trial", "edit", follows=pl.lit(1.0)).clear()
+    [row] = matched_table(frame, kl, follows).filter(outcome="flipped", cost="kl").to_dicts()
+    assert abs(row["difference"]) < 0.05 and row["low"] < 0 < row["high"]
+    assert row["note"] == "only facts that both edited, in 8 models" and row["edits"] == 2 * 8 * 60
+    apart = frame.filter(pl.col("rank").is_null() | (pl.col("world") == "b"))
+    [row] = matched_table(apart, kl, follows).filter(outcome="flipped", cost="kl").to_dicts()
+    assert row["difference"] is None and row["note"] == "no fact of a model that both edited"
+
+
 def test_only_what_differs_in_one_thing_is_compared():
     settings = {
         "lora": {"rank": 1, "part": "mlp"},

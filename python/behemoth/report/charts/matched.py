@@ -49,7 +49,8 @@ def matched(summary: Summary) -> Figure | Absent:
             panels.append(Panel(title, _chart(part, colours, own), 50 + 52 * len(own)))
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     caption = (
-        "Right of the line, the first arm has more of the outcome than the second. Flipped: the "
+        "Right of the line, the first arm has more of the outcome than the second, over the facts "
+        "that both edited in the same models. Flipped: the "
         "share of edits that flip within a cost, averaged over costs from the 5th to the 95th "
         "percentile of both arms. Success and consequences: read from the curves of both sweeps "
         "of learning rates, over the costs that both have. Bars are 95% intervals of the cluster "

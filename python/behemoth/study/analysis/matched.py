@@ -21,6 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.evaluate.clusters import numbered, numbered_rows
+from behemoth.support.text import plural_text
 
 from .dose import broke_down
 from .estimate import Estimate, clusters_of, jackknife
@@ -53,6 +54,8 @@ MATCHED: dict[str, Any] = {
 """Columns of the frame returned by `matched_table`."""
 _SAME = ("method", "optimiser", "retain_rows")
 _APART = "no cost that both have"
+_OF_MODEL = ("model", "world", "world_seed", "seed")
+_OF_EDIT = (*_OF_MODEL, "fact", "link")
 _Range = tuple[float, float]
 _Arm = tuple[int | None, str]  # rank, part
 
@@ -69,6 +72,7 @@ class _Difference:
     sizes: tuple[int, int] = (0, 0)  # rows of each arm
     reach: _Range | None = None
     note: str | None = None
+    said: str | None = None  # what was left out so that both arms have the same edits
 
     @property
     def rows(self) -> int:
@@ -77,7 +81,8 @@ class _Difference:
 
     def estimate(self) -> tuple[Estimate, _Range | None]:
         """Return the difference with its interval, and the range of costs."""
-        return _mean([self]), self.reach
+        found = _mean([self])
+        return found.saying(self.said) if self.said and self.fit else found, self.reach
 
 
 def _mean(differences: Sequence[_Difference]) -> Estimate:
@@ -297,9 +302,10 @@ def matched_table(
     polars.DataFrame
         Columns as in `MATCHED`. comparison: rank (first has the lower rank) or part (first is both,
         second is the MLP alone); outcome: flipped (over steps), success and follows (over the
-        sweep); cost: norm or kl. Pairs that cannot be compared have a note. Two means over pairs,
-        with intervals of their own, follow: rank_mean (each lower rank against full rank) and
-        part_mean (over ranks).
+        sweep); cost: norm or kl. Pairs are compared on the facts that both arms edited in one
+        model; the note has the number of these models if other edits were left out, or why a pair
+        cannot be compared. Two means over pairs, with intervals of their own, follow: rank_mean
+        (each lower rank against full rank) and part_mean (over ranks).
     """
     keys = ["trial", "edit"]
     there = set(edits.columns)
@@ -361,9 +367,32 @@ def _compared(
         frame.filter(pl.col("rank").eq_missing(pl.lit(rank, pl.Int64)) & (pl.col("part") == part))
         for rank, part in (first, second)
     )
+    ahead, behind, said = _shared(ahead, behind)
+    if not ahead.height:
+        return _Difference(note="no fact of a model that both edited")
     if outcome == "flipped":
-        return _flips(ahead, behind, cost_at)
-    return _outcomes(ahead, behind, outcome, COSTS[cost_at])
+        return replace(_flips(ahead, behind, cost_at), said=said)
+    return replace(_outcomes(ahead, behind, outcome, COSTS[cost_at]), said=said)
+
+
+def _shared(
+    first: pl.DataFrame, second: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, str | None]:
+    """Return the edits of facts that both arms edited in one model, and what to say of the rest.
+
+    Arms need not have the same models or plans (trials fail, methods have a ``where``), and a
+    difference between worlds would be taken for one between arms.
+    """
+    keys = [name for name in _OF_EDIT if name in first.columns]
+    kept = [
+        own.join(other.select(keys).unique(), on=keys, how="semi", nulls_equal=True)
+        for own, other in ((first, second), (second, first))
+    ]
+    if kept[0].height == first.height and kept[1].height == second.height:
+        return first, second, None
+    models = kept[0].select(name for name in _OF_MODEL if name in keys).n_unique()
+    said = f"only facts that both edited, in {plural_text(models, 'model')}"
+    return kept[0], kept[1], said
 
 
 def _means(found: Sequence[tuple[str, _Arm, _Arm, _Difference]]) -> list[dict[str, Any]]:
@@ -376,8 +405,10 @@ def _means(found: Sequence[tuple[str, _Arm, _Arm, _Difference]]) -> list[dict[st
         pairs = [row for row in own if row[0] == kind]
         if len(pairs) > 1:
             # An arm that is in several pairs has its edits once.
-            sizes = {arm: size for _, *arms, each in pairs
-                     for arm, size in zip(arms, each.sizes, strict=True)}  # fmt: skip
+            sizes: dict[Any, int] = {}
+            for _, *arms, each in pairs:
+                for arm, size in zip(arms, each.sizes, strict=True):
+                    sizes[arm] = max(size, sizes.get(arm, 0))
             mean = replace(_mean([each for *_, each in pairs]), rows=sum(sizes.values()))
             means.append(_row(f"{kind}_mean", ahead, behind, (mean, None)))
     return means
