@@ -8,7 +8,7 @@ from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
-from .common import BARS
+from .common import BARS, IN_A_BATCH
 from .level_rows import Levels, level_panel, on_rows
 
 __all__ = ["by_exposures", "level_name"]
@@ -58,12 +58,7 @@ def by_exposures(board: Board) -> Figure | Absent:
     trials, clusters = (int(frame[each].max() or 0) for each in ("rows", "clusters"))  # type: ignore[arg-type]
     edits = sorted(frame["edits"].unique().to_list())
     some = f"{edits[0]:,} to {edits[-1]:,}" if edits[0] < edits[-1] else f"{edits[0]:,}"
-    batch = (
-        " In a batch all edits act on all bystanders; each counts at the exposures of the edit "
-        "that it was drawn for."
-        if board.suite == "editing"
-        else ""
-    )
+    batch = f" {IN_A_BATCH}" if board.suite == "editing" else ""
     caption = (
         f"Each point is the mean over up to {plural_text(trials, 'trial')} ({some} edits, "
         f"{plural_text(clusters, 'cluster')}) of a measure over the edits of facts that are "

@@ -33,10 +33,12 @@ __all__ = [
     "BARS",
     "CUT",
     "FLOOR",
+    "IN_A_BATCH",
     "JACKKNIFE",
     "across",
     "against_exposures",
     "aims",
+    "batched",
     "by_group",
     "cell_colours",
     "cells",
@@ -66,6 +68,12 @@ BARS = (
     "value without any one cluster"
 )
 """The same for the captions of boards."""
+
+IN_A_BATCH = (
+    "In a batch all edits act on all bystanders; each counts at the exposures of the edit that it "
+    "was drawn for."
+)
+"""Sentence for the captions of damage by exposures of the edited facts."""
 
 FLOOR = 0.5
 """Position, in steps, of edits that needed none, on a logarithmic axis."""
@@ -156,6 +164,12 @@ def pooled(summary: Summary) -> str:
     """Return a sentence on the sizes of models that a chart without them pools; empty for one."""
     sizes = sizes_of(summary.edits)
     return f" Each point pools models of {listed_text(sizes)}." if len(sizes) > 1 else ""
+
+
+def batched(summary: Summary) -> str:
+    """Return a sentence on what damage by exposures is if edits are made together; else nothing."""
+    together = "batch" in summary.edits.columns and (summary.edits["batch"] > 1).any()
+    return f" {IN_A_BATCH}" if together else ""
 
 
 def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:

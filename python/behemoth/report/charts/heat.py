@@ -10,7 +10,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, Panel, number, rows
 from behemoth.study.analysis.summary import Summary
 
-from .common import counted, methods
+from .common import batched, counted, methods
 
 _TITLE = "Damage by exposures of the edited fact and of the bystander"
 
@@ -38,7 +38,7 @@ def heat(summary: Summary) -> Figure | Absent:
     )  # fmt: skip
     caption = (
         "Mean KL(unedited || edited) of bystanders, nats; one colour scale for all panels. "
-        f"{counted(frame, 'edits')}; {sure}."
+        f"{counted(frame, 'edits')}; {sure}.{batched(summary)}"
     )
     return Figure("heat", _TITLE, caption, tuple(panels), frame)
 

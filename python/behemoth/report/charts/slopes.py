@@ -22,7 +22,7 @@ from behemoth.report.style import (
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import methods, names_of_rows
+from .common import batched, methods, names_of_rows
 
 _TITLE = "Effect of one doubling of exposures, by method"
 _COLOURS = {"all facts": BLUE, "known before": ORANGE}
@@ -75,7 +75,7 @@ def slopes(summary: Summary) -> Figure | Absent:
         "A time ratio above 1 means that facts that were written more often need a higher dose. "
         f"The line marks no effect; {how}. Only contrasts with the role primary or family in the "
         "table below are tested."
-        f"{_of_one(single)}"
+        f"{_of_one(single)}{batched(summary) if 'kl' in set(frame['contrast']) else ''}"
     )
     return Figure("slopes", _TITLE, caption, tuple(panels), frame, tuple(_COLOURS.items()), "")
 

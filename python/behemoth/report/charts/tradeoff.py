@@ -22,7 +22,7 @@ from behemoth.report.style import (
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, aims, counted, methods, pooled
+from .common import JACKKNIFE, aims, batched, counted, methods, pooled
 
 _TITLE = "Success against damage"
 _LARGE = 0.7  # if all shares are above it, an axis from 0 would show them as a line at the top
@@ -36,7 +36,8 @@ def tradeoff(summary: Summary) -> Figure | Absent:
     if not frame.height:
         why = "No finished trial has both successes and bystanders."
         return Absent("tradeoff", _TITLE, why)
-    if float(frame.select(pl.col("success").min()).item()) > _CERTAIN:
+    # Over all rows: one that cannot be drawn may have no success at all.
+    if float(every.select(pl.col("success").min()).item()) > _CERTAIN:
         why = f"More than {_CERTAIN:.0%} of the edits succeed with every method at every level."
         return Absent("tradeoff", _TITLE, why)
     frame = frame.with_columns(
@@ -56,7 +57,7 @@ def tradeoff(summary: Summary) -> Figure | Absent:
     caption = (
         f"Success: {_success(*aims(summary, frame))} after the edit. Damage: mean KL(unedited || "
         f"edited) over bystanders, nats, on a log scale. {counted(frame, 'edits', 'edits')}; "
-        f"{JACKKNIFE}.{pooled(summary)}{_left_out(every)}"
+        f"{JACKKNIFE}.{pooled(summary)}{batched(summary)}{_left_out(every)}"
     )
     return Figure("tradeoff", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "exposures of the edited fact")  # fmt: skip
