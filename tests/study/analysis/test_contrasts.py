@@ -331,6 +331,20 @@ def test_facts_known_in_one_model_have_no_interval():
     assert "over facts known before (no interval: one cluster)" in said.text
 
 
+def test_several_clusters_without_an_interval_are_no_test():
+    summary = sum_up()
+    one = pl.col("role") == "primary"
+    none = summary.contrasts.with_columns(
+        *(pl.when(~one).then(name).alias(name) for name in ("low", "high", "p")),
+        p_family=pl.lit(1.0),
+        note=pl.when(one).then(pl.lit("none without one of the clusters: no interval")),
+    )
+    said = headline(replace(summary, contrasts=none), PRIMARY)
+    assert said.verdict == "no interval"
+    assert said.title == "The edit dose against exposures, without an interval"
+    assert "There is no interval over 3 clusters (none without one of the clusters)." in said.text
+
+
 def test_what_is_behind_a_closed_gate_is_not_tested():
     summary = sum_up(slope=0, seed=2)
     known = (pl.col("role") == "primary") & (pl.col("filter") == "known")

@@ -25,7 +25,7 @@ _NO_INFORMATION = (
     "do all miss their dose, all reach it at the first step, or are all of facts with the same "
     "exposures."
 )
-Verdict = Literal["rises", "falls", "no clear effect", "one cluster", "no data"]
+Verdict = Literal["rises", "falls", "no clear effect", "no interval", "one cluster", "no data"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def _of_dose(
         "rises": f"Facts that were written more often need a higher {kind} dose",
         "falls": f"Facts that were written more often need a lower {kind} dose",
         "no clear effect": f"No clear effect of exposures on the {kind} dose",
+        "no interval": f"The {kind} dose against exposures, without an interval",
         "one cluster": f"The {kind} dose against exposures, in {_one_of(ran['all'])}",
     }[verdict]
     counts = {name: included(filtered(edits, name)) for name in FILTERS}
@@ -147,12 +148,15 @@ def _without_objects(counts: Mapping[str, tuple[int, int]]) -> str:
 
 def _beside(verdict: Verdict, known: Verdict) -> str:
     """Return what a title must add if the verdict over facts known before differs."""
-    if verdict in ("one cluster", known) or (verdict == "no clear effect" and known == "no data"):
+    if verdict in ("one cluster", "no interval", known) or (
+        verdict == "no clear effect" and known == "no data"
+    ):
         return ""
     return {
         "rises": "; for facts known before, it rises",
         "falls": "; for facts known before, it falls",
         "no clear effect": "; for facts known before, there is no clear effect",
+        "no interval": "; for facts known before, there is no interval",
         "one cluster": "; for facts known before, there is no interval",
     }.get(known, "; for facts known before, there is no estimate")
 
@@ -351,6 +355,7 @@ def _of_share(
         "rises": f"Edits of facts that were written more often have more {measure}",
         "falls": f"Edits of facts that were written more often have less {measure}",
         "no clear effect": f"No clear effect of exposures on the {measure} of edits",
+        "no interval": f"The {measure} of edits against exposures, without an interval",
         "one cluster": f"The {measure} of edits against exposures, in {_one_of(ran['all'])}",
     }[verdict]
     asked = edits.drop_nulls(measure)  # a level may have no edit that was
@@ -380,8 +385,10 @@ def _verdict(row: dict[str, Any] | None) -> Verdict:
         return "no data"
     if row["clusters"] < 2:
         return "one cluster"
+    if row["low"] is None:  # nothing was tested
+        return "no interval"
     # A contrast behind a closed gate is not shown, whatever its own interval.
-    if row["low"] is None or row["low"] <= 0 <= row["high"] or row["p_family"] > _LEVEL:
+    if row["low"] <= 0 <= row["high"] or row["p_family"] > _LEVEL:
         return "no clear effect"
     return "falls" if row["high"] < 0 else "rises"
 
