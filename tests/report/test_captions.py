@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import polars as pl
@@ -85,6 +86,34 @@ def test_what_the_tradeoff_does_not_draw_is_counted(flips):
     # Half of the others had success, and of these ten edits none.
     one = summary.methods.filter(label="one")["success"].item()
     assert one == pytest.approx(0.5 * 2 / 3)
+
+
+def test_a_method_without_success_is_no_success_because_it_cannot_be_drawn():
+    points = pl.DataFrame(
+        {"label": ["a", "a", "b"], "exposures": [1, 4, 1], "success": [0.99, 0.98, 0.0],
+         "success_low": None, "success_high": None, "edits": 10, "clusters": 3,
+         "kl": [0.1, 0.2, None], "kl_low": None, "kl_high": None, "lost": [0.0, 0.0, None],
+         "broken": [0, 0, 10]},
+        schema_overrides=dict.fromkeys(
+            ("success_low", "success_high", "kl_low", "kl_high"), pl.Float64
+        ),
+    )  # fmt: skip
+    labels = pl.DataFrame({"label": ["a", "b"], "size": "nano", "forgets": False})
+    figure = tradeoff(SimpleNamespace(edits=labels, methods=labels, tradeoff=points))
+    assert figure.caption.endswith("Not drawn: 1 point in which every edit failed.")
+    drawn = points.filter(label="a")
+    found = tradeoff(SimpleNamespace(edits=labels, methods=labels, tradeoff=drawn))
+    assert found.why == "More than 97% of the edits succeed with every method at every level."
+
+
+def test_damage_of_a_batch_is_said_to_be_that_of_all_its_edits(flips):
+    said = "In a batch all edits act on all bystanders; each counts at the exposures of the edit"
+    summary = summary_of(flips)
+    batch = pl.lit(30, pl.UInt32).alias("batch")
+    batches = replace(summary, edits=summary.edits.with_columns(batch))
+    for draw in (heat, tradeoff, slopes):
+        assert said not in draw(summary).caption
+        assert said in draw(batches).caption
 
 
 def test_batches_that_broke_down_are_counted_beside_those_that_last(flips):
@@ -358,7 +387,12 @@ def test_recall_says_in_which_wording_it_was_asked(flips):
 
 def test_lost_facts_are_told_with_the_number_of_edits(flips):
     figure = damage(summary_of(flips))
-    assert re.search(r"\(\d+ edits\) and .*\(\d+\)\.$", figure.finding)
+    assert re.search(r"\(\d+ edits\), the .* and .*\(\d+\), the smallest\.$", figure.finding)
+
+
+@pytest.mark.parametrize("chart", [dose, flip, geometry, damage])
+def test_the_extreme_of_many_is_named_by_point_estimates(flips, chart):
+    assert "by point estimates" in chart(summary_of(flips)).finding.lower()
 
 
 def test_panels_with_other_units_have_colours_of_their_own_in_files():

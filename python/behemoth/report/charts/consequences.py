@@ -56,6 +56,9 @@ def _finding(frame: pl.DataFrame) -> str:
         return ""
     least, most = follows.row(0, named=True), follows.row(-1, named=True)
     said = f"With {most['cell']}, {most['mean']:.0%} of the dependent facts follow the edit"
+    if follows.height == 1:
+        return f"{said}."
     return (
-        f"{said}; with {least['cell']}, {least['mean']:.0%}." if follows.height > 1 else f"{said}."
+        f"{said}, the largest share by point estimates; with {least['cell']}, "
+        f"{least['mean']:.0%}, the smallest."
     )

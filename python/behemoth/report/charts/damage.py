@@ -59,6 +59,7 @@ def _finding(frame: pl.DataFrame) -> str:
     least, most = lost.row(0, named=True), lost.row(-1, named=True)
     return (
         f"Over all methods, edits lose {most['mean']:.1%} of the known facts of the group "
-        f"“{most['group']}” ({plural_text(most['rows'], 'edit')}) and {least['mean']:.1%} of "
-        f"“{least['group']}” ({least['rows']:,})."
+        f"“{most['group']}” ({plural_text(most['rows'], 'edit')}), the largest share by point "
+        f"estimates, and {least['mean']:.1%} of “{least['group']}” ({least['rows']:,}), the "
+        "smallest."
     )

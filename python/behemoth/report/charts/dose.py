@@ -126,7 +126,7 @@ def _finding(frame: pl.DataFrame) -> str:
     # Methods with a censored median have no factor, and are not compared.
     every = len(found) == rows.select("label", "size").n_unique()
     among = "of all methods" if every else "of the methods with a factor"
-    return f"{said}, the largest change {among}; {less}."
+    return f"{said}, the largest change {among} by point estimates; {less}."
 
 
 def _chart(

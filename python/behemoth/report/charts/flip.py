@@ -41,7 +41,7 @@ def _finding(frame: pl.DataFrame) -> str:
         return ""
     least, most = damage.row(0, named=True), damage.row(-1, named=True)
     return (
-        f"At the dose, the KL on bystanders is smallest with {least['label']} "
+        f"At the dose, by point estimates, the KL on bystanders is smallest with {least['label']} "
         f"({number(least['mean'], 2)} nats) and largest with {most['label']} "
         f"({number(most['mean'], 2)} nats)."
     )

@@ -36,6 +36,7 @@ def _finding(frame: pl.DataFrame) -> str:
         return ""
     least, most = norms.row(0, named=True), norms.row(-1, named=True)
     return (
-        f"The norm of the change is largest with {most['label']} ({number(most['mean'], 2)}) and "
-        f"smallest with {least['label']} ({number(least['mean'], 2)})."
+        f"By point estimates, the norm of the change is largest with {most['label']} "
+        f"({number(most['mean'], 2)}) and smallest with {least['label']} "
+        f"({number(least['mean'], 2)})."
     )
