@@ -19,22 +19,23 @@ _NAMES = {
         ("score", "score_locality", "efficacy", "paraphrase", "neighbourhood", "question_match",
          "validity", "damage", "forgetting", "utility", "privacy", "relearned", "model_utility",
          "forget_probability", "forget_quality", "forget_distance", "extraction_strength",
-         "spectrum_largest"),
+         "spectrum_largest", "recall", "valid_object"),
         SHARE,
     ),
     **dict.fromkeys(
         ("truth_ratio", "parameters_twin", "relearning_steps", "continued_steps", "dose", "norm",
-         "rank", "effective_rank", "kl", "seconds", "peak_memory"),
+         "rank", "effective_rank", "kl", "seconds", "peak_memory", "half_life"),
         AMOUNT,
     ),
 }  # fmt: skip
 _PREFIXES = {
     **dict.fromkeys(
         ("exact_", "portability_", "damage_", "leakage", "leak_at_", "forget_recall", "recall_",
-         "retain_", "membership_", "privacy_", "linear_probe"),
+         "retain_", "membership_", "privacy_", "linear_probe", "hold_after_", "efficacy_after_",
+         "first_after_", "forgotten_after_", "lost_after_"),
         SHARE,
     ),
-    "kl_": AMOUNT,
+    **dict.fromkeys(("kl_", "norm_after_", "bits_"), AMOUNT),
     "perplexity_": (1.0, math.inf),
 }  # fmt: skip
 _ENDINGS = {"_magnitude": CHANGE}  # differences of probabilities
