@@ -125,6 +125,21 @@ def test_the_leader_is_not_named_without_its_damage_and_its_worlds(board):
     assert list(provisos(single)) == ["a loses 0.50 of the other facts that the models knew."]
 
 
+def test_places_over_other_worlds_are_said_to_be_so(board):
+    """b is better in plain worlds, and is the only one that was also run in harder ones."""
+    plain = drawn({"a": [0.8, 0.81, 0.82, 0.8], "b": [0.9, 0.91, 0.92, 0.9]}, LEGS[:3])
+    hard = drawn({"b": [0.5, 0.51, 0.52, 0.5]}, LEGS[:3]).with_columns(
+        pl.lit("bios-en").alias("grammar"), pl.format("{}-text", "trial").alias("trial")
+    )
+    said = "methods differ in the worlds, initialisations or plans of theirs"
+    [same] = boards(plain)
+    assert not any(said in each for each in provisos(same))
+    [some] = boards(pl.concat([plain, hard]))
+    assert any(said in each for each in provisos(some))
+    [fewer] = boards(plain.filter((pl.col("label") == "a") | (pl.col("seed") > 0)))
+    assert any(said in each for each in provisos(fewer))
+
+
 @pytest.mark.parametrize(
     ("tokens", "text", "said"),
     [

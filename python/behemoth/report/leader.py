@@ -73,6 +73,15 @@ def provisos(board: Board) -> Iterator[str]:
             "Scores are over all plans, and methods differ in the numbers of edits of theirs: "
             "compare within a number."
         )
+    # A place over other worlds or initialisations may be theirs, and not the method's.
+    run = ("grammar", "edits", "world_seed", "seed")
+    own = board.trials.filter(pl.col("label").is_in(table["label"].implode()), measure="score")
+    parts = own.drop_nulls("value").partition_by("label", maintain_order=True)
+    if len({frozenset(part.select(run).iter_rows()) for part in parts}) > 1:
+        yield (
+            "Scores and places are over all trials of a method, and methods differ in the worlds, "
+            "initialisations or plans of theirs: a difference may be that of what they were run on."
+        )
 
 
 def _by_world(scores: pl.DataFrame) -> Iterator[str]:
