@@ -654,11 +654,11 @@ class Corpus:
             return self._twin(self._native.without(ids))
 
     def exchanged(self, pairs: ArrayLike) -> Corpus:
-        """Return the twin in which the facts of each pair have exchanged their exposures.
+        """Return the corpus in which the facts of each pair have exchanged their exposures.
 
         The number of sentences and the number of facts at each level stay the same.
 
-        The twin has exposures per fact. In order ``shuffle`` these number sentences otherwise than
+        It has exposures per fact. In order ``shuffle`` these number sentences otherwise than
         exposures in groups, of a Latin square or of Zipf's law, so that nearly every sentence of
         the other facts stands in another document, also without any pair. The exact counterpart is
         therefore ``corpus.exchanged([])``: beside it, only sentences of these facts and of those

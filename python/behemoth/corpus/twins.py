@@ -28,7 +28,7 @@ __all__ = ["exchanged", "remade", "without_insert"]
 
 
 def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
-    """Return the twin in which the facts of each pair have exchanged their exposures.
+    """Return the corpus in which the facts of each pair have exchanged their exposures.
 
     Parameters and errors are those of `Corpus.exchanged`.
     """

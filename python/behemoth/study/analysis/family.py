@@ -21,9 +21,9 @@ __all__ = ["GATES", "REST", "gatekept"]
 GATES = ("all", "known")
 """Filters of the primary contrast, in the order in which they are tested."""
 REST = ("dose_curvature", "dose_within_fact", "dose_margin", "dose_load")
-"""Contrasts of the dose tested after both gates, over all facts. A study without twins, or with one
-load among models that differ in nothing else, has fewer: its design determines this, not its
-results."""
+"""Contrasts of the dose tested after both gates, over all facts. A study without rotated and
+swapped worlds, or with one load among models that differ in nothing else, has fewer: its design
+determines this, not its results."""
 
 
 def gatekept(gates: Sequence[float | None], rest: Sequence[float | None]) -> list[float]:

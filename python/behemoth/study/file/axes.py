@@ -23,8 +23,8 @@ from .swap import SWAP
 
 __all__ = ["axes_frame", "axes_of", "pooled_axes", "pooled_beforehand", "pooled_text"]
 
-# Worlds and initialisations are the clusters of all intervals, rotations and swaps are twins within
-# them, sizes and exposures have rows of their own, and the number of facts is the load.
+# Worlds and initialisations are the clusters of all intervals, rotated and swapped worlds belong
+# to theirs, sizes and exposures have rows of their own, and the number of facts is the load.
 _KNOWN = {"world.seed", "train.seed", "train.model", "world.subjects", "corpus.exposures",
           "plan.exposures", ".".join(ROTATION), ".".join(SWAP)}  # fmt: skip
 # A board is of one suite, and has numbers by kind of world and number of edits of a plan.

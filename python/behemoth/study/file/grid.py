@@ -3,7 +3,7 @@
 Two names belong to studies alone. ``corpus.swap`` exchanges the exposures of some facts
 (`behemoth.study.file.swap`). ``corpus.rotation`` rotates the list of levels of exposures: levels
 are assigned to facts in the order in which they are listed, so rotating the list by k places gives
-a *twin world*, in which the same facts have other exposures and nothing else differs. A complete
+a *rotated world*, in which the same facts have other exposures and nothing else differs. A complete
 rotation is a Latin square: each fact has each level once.
 """
 

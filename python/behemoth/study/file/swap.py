@@ -1,4 +1,4 @@
-"""Twins in which some edited facts have swapped their exposures, and all other counts are the same.
+"""Worlds in which some edited facts have swapped exposures, and all other counts are the same.
 
 ``corpus.swap = 16`` takes 16 of the edits that ``[plan]`` chooses, of all levels in turn, and swaps
 the exposures of each with those of another fact of its subject, half of all levels away. So the

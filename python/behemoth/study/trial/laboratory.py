@@ -311,7 +311,7 @@ def _done(read: Callable[[str], R | None], name: str) -> R | None:
 
 
 def compile_unit(unit: PlanUnit, corpus: Corpus) -> EditPlan:
-    """Compile a plan; the plan of a twin world has the edits that were chosen in the first one."""
+    """Compile a plan; that of a rotated world has the edits that were chosen in the first one."""
     if unit.chosen_in is None:
         return compile_plan(corpus, unit.request)
     first_corpus = unit.chosen_in.make()
