@@ -11,7 +11,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
-from behemoth.support.text import plural_text
+from behemoth.support.text import fixed_text, plural_text
 
 from . import parse
 from .console import console, keep_interrupts, write_json
@@ -202,10 +202,7 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
     }
     for name in metrics["metric"].unique(maintain_order=True):
         cells = [found.get((name, stage, kept)) for stage in stages for kept in ("all", "known")]
-        # Without the addition, what is rounded up to 0 has a minus.
-        table.add_row(
-            name, *("" if cell is None else f"{round(cell, 3) + 0.0:.3f}" for cell in cells)
-        )
+        table.add_row(name, *("" if cell is None else fixed_text(cell) for cell in cells))
     screen.print(table)
     groups = frame.group_by("group", "stage", maintain_order=True).agg(
         pl.col("probe").len(),

@@ -11,6 +11,7 @@ import typer
 from behemoth.support.bars import Bars
 from behemoth.support.extras import MissingExtraError, needed
 from behemoth.support.process import prepare
+from behemoth.support.text import fixed_text
 
 from . import parse
 from .console import console, keep_interrupts, word, write_json
@@ -154,5 +155,4 @@ def _cell(row: dict[str, Any] | None, most: float) -> tuple[str, str]:
         return "", ""
     share = max(0.0, min(1.0, row["indirect_effect"] / most)) if most > 0 else 0.0
     shade = round(255 * (1 - 0.75 * share))
-    # Without the addition, what is rounded up to 0 has a minus.
-    return f"{round(row['indirect_effect'], 3) + 0.0:.3f}", f"black on rgb({shade},{shade},255)"
+    return fixed_text(row["indirect_effect"]), f"black on rgb({shade},{shade},255)"

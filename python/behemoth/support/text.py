@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, zip_longest
 
 __all__ = [
-    "bytes_text", "clock_text", "columns_text", "count_text", "error_text", "listed_text",
-    "plural_text", "rate_text", "toml_text",
+    "bytes_text", "clock_text", "columns_text", "count_text", "error_text", "fixed_text",
+    "listed_text", "plural_text", "rate_text", "toml_text",
 ]  # fmt: skip
 
 
@@ -29,6 +29,18 @@ def count_text(number: float) -> str:
 def error_text(error: BaseException) -> str:
     """Return the type and text of an error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def fixed_text(value: float, digits: int = 3) -> str:
+    """Write a number with a fixed number of decimals.
+
+    Examples
+    --------
+    >>> fixed_text(-0.0004), fixed_text(2 / 3, 2)
+    ('0.000', '0.67')
+    """
+    # + 0.0 turns -0.0 into 0.0, so that "-0.000" is never shown.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def listed_text(values: Sequence[object]) -> str:
