@@ -35,6 +35,7 @@ __all__ = [
     "exposure_axis",
     "exposure_colours",
     "faded",
+    "heat_map",
     "label_colours",
     "label_shapes",
     "log_axis",
@@ -252,6 +253,32 @@ def faded(field: str, strong: float = 1.0) -> Any:
 def only() -> Any:
     """Return the parameter that the page's legend sets."""
     return alt.param(name="only", value="")
+
+
+def heat_map(base: Any, field: str, title: str, scale: alt.Scale, *, said: bool = True) -> Any:
+    """Draw `base` as cells coloured by a field, with the legend of the colours below.
+
+    Parameters
+    ----------
+    base : alt.Chart
+        Columns `field` and, for numbers in the cells, said (their text) and light (whether the
+        cell is light).
+    field, title : str
+        The field, and the title of its legend.
+    scale : alt.Scale
+    said : bool
+        Whether cells have numbers.
+    """
+    legend = alt.Legend(title=title, orient="bottom", direction="horizontal",
+                        gradientLength=160, gradientThickness=8, tickCount=3, format="~g",
+                        titleOrient="left")  # fmt: skip
+    cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(
+        color=alt.Color(f"{field}:Q", scale=scale, legend=legend)
+    )
+    if not said:
+        return cells
+    ink = alt.condition("datum.light", alt.value(INK), alt.value("white"))
+    return cells + base.mark_text(fontSize=11).encode(text="said:N", color=ink)
 
 
 def positions(exposures: str = "exposures", dodge: str | None = None) -> pl.Expr:

@@ -10,7 +10,7 @@ import polars as pl
 from behemoth.evaluate.trace import KINDS, ROLES
 from behemoth.support.text import plural_text
 
-from .style import Figure, Panel, number, rows
+from .style import Figure, Panel, heat_map, number, rows
 
 __all__ = ["tracing"]
 
@@ -63,11 +63,4 @@ def _chart(part: pl.DataFrame, whole: pl.DataFrame) -> Any:
         ],
     )  # fmt: skip
     scale = alt.Scale(scheme="viridis", domain=[0, high], clamp=True)
-    legend = alt.Legend(title="indirect effect", orient="bottom", direction="horizontal",
-                        gradientLength=160, gradientThickness=8, tickCount=3, format="~g",
-                        titleOrient="left")  # fmt: skip
-    cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(
-        color=alt.Color("indirect_effect:Q", scale=scale, legend=legend)
-    )
-    ink = alt.condition("datum.light", alt.value("#1f2328"), alt.value("white"))
-    return cells + base.mark_text(fontSize=11).encode(text="said:N", color=ink)
+    return heat_map(base, "indirect_effect", "indirect effect", scale)

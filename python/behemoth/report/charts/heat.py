@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel, number, rows
+from behemoth.report.style import Absent, Figure, Panel, heat_map, number, rows
 from behemoth.study.analysis.summary import Summary
 
 from .common import batched, counted, methods
@@ -74,13 +74,4 @@ def _chart(part: pl.DataFrame, low: float, high: float) -> Any:
         scheme="viridis", type="linear" if narrow else "log",
         domain=[0 if narrow else low, high],
     )  # fmt: skip
-    legend = alt.Legend(title="KL, nats", orient="bottom", direction="horizontal",
-                        gradientLength=160, gradientThickness=8, tickCount=3, format="~g",
-                        titleOrient="left")  # fmt: skip
-    cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(
-        color=alt.Color("mean:Q", scale=scale, legend=legend)
-    )
-    if len(columns) > 7:
-        return cells
-    ink = alt.condition("datum.light", alt.value("#1f2328"), alt.value("white"))
-    return cells + base.mark_text(fontSize=11).encode(text="said:N", color=ink)
+    return heat_map(base, "mean", "KL, nats", scale, said=len(columns) <= 7)
