@@ -15,7 +15,6 @@ def _check(source: Source) -> None:
 
 FORMAT = Format(
     "chat",
-    "TRL's SFTTrainer, and whatever else takes `messages`",
     write_tables(CHAT, "jsonl", save),
     (CARD, *(table.pattern("jsonl") for table in CHAT)),
     write_card(CHAT, "jsonl"),

@@ -55,7 +55,6 @@ def _name(number: int | None) -> str | None:
 
 FORMAT = Bridge(
     "counterfact",
-    "ROME, MEMIT and what reads CounterFact",
     edit_list(_record, _FILE),
     (_FILE,),
     check=lambda planned: planned.check_text("counterfact"),

@@ -29,7 +29,6 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 
 FORMAT = Format(
     "datatrove",
-    "datatrove's DatatroveFolderDataset, nanotron",
     by_shard(_write),
     (f"{SHARD}.ds", f"{SHARD}.ds.index", f"{SHARD}.ds.metadata"),
 )

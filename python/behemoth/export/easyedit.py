@@ -68,7 +68,6 @@ def _inputs(
 
 FORMAT = Bridge(
     "easyedit",
-    "EasyEdit's BaseEditor.edit",
     _write,
     (_FILE,),
     check=lambda planned: planned.check_text("easyedit"),

@@ -47,7 +47,6 @@ def _save(model: Any, generation: bytes | None, place: Path) -> None:
 
 FORMAT = ModelFormat(
     "hf",
-    "transformers: AutoModelForCausalLM.from_pretrained",
     _write,
     (*_WEIGHTS, CARD),
 )

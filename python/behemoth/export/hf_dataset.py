@@ -23,7 +23,6 @@ def _save(frames: Iterator[pl.DataFrame], path: Path) -> None:
 
 FORMAT = Format(
     "hf-dataset",
-    "datasets.load_dataset: `documents`, `questions` and `chat`",
     write_tables(_TABLES, "parquet", _save),
     (CARD, *(table.pattern("parquet") for table in _TABLES)),
     write_card(_TABLES, "parquet"),

@@ -23,7 +23,6 @@ def save(frames: Iterator[pl.DataFrame], path: Path) -> None:
 
 FORMAT = Format(
     "jsonl",
-    "anything that reads JSON lines; open-unlearning takes the questions",
     write_tables(TABLES, "jsonl", save),
     (CARD, *(table.pattern("jsonl") for table in TABLES)),
     write_card(TABLES, "jsonl"),

@@ -74,7 +74,6 @@ def _check(source: Source) -> None:
 
 FORMAT = Format(
     "litdata",
-    "LitData's StreamingDataset with a TokensLoader",
     by_shard(_write),
     ("chunk-0-[0-9]*.bin", "index.json"),
     _finish,

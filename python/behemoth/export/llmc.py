@@ -35,4 +35,4 @@ def _check(source: Source) -> None:
     source.check_size("llmc", _MOST, 4 * _HEAD)
 
 
-FORMAT = Format("llmc", "llm.c, modded-nanogpt", by_shard(_write), (f"{SHARD}.bin",), check=_check)
+FORMAT = Format("llmc", by_shard(_write), (f"{SHARD}.bin",), check=_check)

@@ -139,7 +139,6 @@ def _check(planned: Planned) -> None:
 
 FORMAT = Bridge(
     "lm-eval",
-    "lm-evaluation-harness: lm_eval --include_path . --tasks behemoth",
     _write,
     tuple(f"{own.name}.{suffix}" for own in _TASKS for suffix in ("jsonl", "yaml")),
     check=_check,

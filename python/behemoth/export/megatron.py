@@ -42,7 +42,6 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 
 FORMAT = Format(
     "megatron",
-    "Megatron-LM's IndexedDataset and GPTDataset",
     by_shard(_write),
     (f"{SHARD}.bin", f"{SHARD}.idx"),
     block_length=2048,

@@ -12,4 +12,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     same_bytes(shard, out / f"{shard.name}.npy")
 
 
-FORMAT = Format("olmo", "OLMo-core's NumpyFSLDatasetConfig", by_shard(_write), (f"{SHARD}.npy",))
+FORMAT = Format("olmo", by_shard(_write), (f"{SHARD}.npy",))

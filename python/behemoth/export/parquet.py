@@ -46,7 +46,6 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 
 FORMAT = Format(
     "parquet",
-    "datasets, polars, pandas: `text` and `input_ids` of documents",
     by_shard(_write),
     (f"{SHARD}-[0-9]*.parquet",),
 )

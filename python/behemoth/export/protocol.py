@@ -29,8 +29,6 @@ class Format:
     Parameters
     ----------
     name : str
-    reader : str
-        Tools that read it.
     write : callable
         ``write(source, out, block_length, progress)`` writes it. Files get their names only when
         they are complete, so that existing files are kept.
@@ -45,7 +43,6 @@ class Format:
     """
 
     name: str
-    reader: str
     write: Write
     files: tuple[str, ...]
     finish: Callable[[Source, Path, int], None] | None = None
@@ -60,8 +57,6 @@ class Bridge:
     Parameters
     ----------
     name : str
-    reader : str
-        Tools that read it.
     write : callable
         ``write(planned, out, progress)`` writes it; existing data files are kept.
     files : tuple of str
@@ -74,7 +69,6 @@ class Bridge:
     """
 
     name: str
-    reader: str
     write: Callable[[Planned, Path, ProgressLike], None]
     files: tuple[str, ...]
     check: Callable[[Planned], None] | None = None
@@ -88,8 +82,6 @@ class ModelFormat:
     Parameters
     ----------
     name : str
-    reader : str
-        Tools that read it.
     write : callable
         ``write(models, out, progress)`` writes it; existing models are kept.
     files : tuple of str
@@ -97,7 +89,6 @@ class ModelFormat:
     """
 
     name: str
-    reader: str
     write: Callable[[EditedModels, Path, ProgressLike], None]
     files: tuple[str, ...]
 

@@ -27,4 +27,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
             file.write(made.data)
 
 
-FORMAT = Format("text", "anything; a document a line", by_shard(_write), (f"{SHARD}.txt",))
+FORMAT = Format("text", by_shard(_write), (f"{SHARD}.txt",))

@@ -147,7 +147,6 @@ def _card(planned: Planned, names: list[str]) -> Iterator[str]:
 
 FORMAT = Bridge(
     "tofu",
-    "open-unlearning and TOFU, datasets.load_dataset",
     _write,
     (CARD, *_FILES),
     splits="forgetXX: the edited facts are XX% of the facts of the plan's mixture",

@@ -59,7 +59,6 @@ def _check(planned: Planned) -> None:
 
 FORMAT = Bridge(
     "zsre",
-    "MEND, EasyEdit's ZsreDataset and what reads zsRE",
     edit_list(_record, _FILE),
     (_FILE,),
     check=_check,
