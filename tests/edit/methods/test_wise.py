@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
-from behemoth.edit.methods.wise import Wise, _Training, ties
+from behemoth.edit.methods.wise import Votes, Wise, _Training
 from behemoth.edit.protocol import EditContext, Stateful
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -28,6 +28,13 @@ def plan(small_corpus):
 def side_of(delta):
     [memory] = delta.of_modules.values()
     return memory
+
+
+def ties(shards, density):
+    votes = Votes.none(shards[0])
+    for shard in shards:
+        votes = votes.with_one(shard, density)
+    return votes.merged()
 
 
 def merged_by_hand(shards, density):

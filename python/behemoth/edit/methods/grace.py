@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least, check_values
 from behemoth.edit.memory.entries import Entries
+from behemoth.edit.memory.layer import OneLayer
 from behemoth.edit.memory_budget import (
     ACTIVATIONS,
     MOST_WORDINGS,
@@ -19,7 +20,6 @@ from behemoth.edit.memory_budget import (
     EditedRows,
     tail_bytes,
 )
-from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Choice, Range, Searched
 from behemoth.model.architecture import Architecture
@@ -36,7 +36,7 @@ __all__ = ["Grace"]
 
 
 @dataclass(frozen=True)
-class Grace:
+class Grace(OneLayer):
     """Answers stored beside the model, by key (Hartvigsen et al., 2023, algorithm 1).
 
     The key of an answer token is the input of a layer's MLP output matrix at the position where
@@ -96,10 +96,6 @@ class Grace:
     def __post_init__(self) -> None:
         check_values(self)
 
-    def low_rank(self) -> bool:
-        """Return false: the change is one of a module."""
-        return False
-
     def effort(self) -> Effort:
         """Return the steps of the search for values, with a row for each wording."""
         return Effort(self.steps, MOST_WORDINGS)
@@ -143,15 +139,6 @@ class Grace:
     ) -> Callable[[EditPlan], EditDelta]:
         """Return a callable that extends the codebook of all earlier edits."""
         return _Sequence(self, model, context)
-
-    def module(self, model: nn.Module) -> str:
-        """Return the name of the matrix whose output is looked up."""
-        return Architecture.of(model).mlp_out(self.layer_of(model))
-
-    def layer_of(self, model: nn.Module) -> int:
-        """Return the number of its layer, from 0."""
-        [layer] = chosen_layers(model, (self.layer,))
-        return layer
 
 
 class _Sequence:

@@ -20,8 +20,8 @@ from behemoth.edit.bounds import (
     check_values,
 )
 from behemoth.edit.memory.growing import GrowingRows
+from behemoth.edit.memory.layer import OneLayer
 from behemoth.edit.memory_budget import EditedRows, tail_bytes
-from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from behemoth.edit.batch import Rows
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["Wise", "ties"]
+__all__ = ["Votes", "Wise"]
 
 _ROWS = 8  # of a single edit
 
 
 @dataclass(frozen=True)
-class Wise:
+class Wise(OneLayer):
     """A side memory in shards (Wang et al., 2024, algorithm 1).
 
     A copy W + C of the matrix is trained so that the model gives the new answers, and so that |C x|
@@ -124,10 +124,6 @@ class Wise:
     def __post_init__(self) -> None:
         check_values(self)
 
-    def low_rank(self) -> bool:
-        """Return false: the change is one of a module."""
-        return False
-
     def effort(self) -> Effort:
         """Return the steps with the rows of a single edit; retained rows are passed once.
 
@@ -168,15 +164,6 @@ class Wise:
     ) -> Callable[[EditPlan], EditDelta]:
         """Return a callable that keeps the shards of all earlier edits."""
         return _Sequence(self, model, context)
-
-    def module(self, model: nn.Module) -> str:
-        """Return the name of the matrix that has the copy."""
-        return Architecture.of(model).mlp_out(self.layer_of(model))
-
-    def layer_of(self, model: nn.Module) -> int:
-        """Return the number of its layer, from 0."""
-        [layer] = chosen_layers(model, (self.layer,))
-        return layer
 
 
 @dataclass
@@ -414,28 +401,12 @@ class _Training:
         return loss
 
 
-def ties(shards_soi: Tensor, density: float) -> Tensor:
-    """Merge changes: trim each, elect the sign of each entry, return the mean of those that agree.
-
-    Parameters
-    ----------
-    shards_soi : float [s, o, i]
-    density : float
-        Share of the entries of each, the largest, that are kept.
-
-    Returns
-    -------
-    float [o, i]
-    """
-    votes = Votes.none(shards_soi[0])
-    for shard in shards_soi:
-        votes = votes.with_one(shard, density)
-    return votes.merged()
-
-
 @dataclass(frozen=True)
 class Votes:
     """Running state of TIES, to which a change is added without reading the earlier ones again.
+
+    TIES merges changes: it trims each, elects the sign of each entry, and takes the mean of those
+    that agree.
 
     Attributes
     ----------
