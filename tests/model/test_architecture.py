@@ -54,4 +54,3 @@ def test_names_of_other_families_are_modules_of_their_models(name):
     assert said - {None} <= norms
     assert modules[names.embedding] is model.get_input_embeddings()
     assert model.get_submodule(names.stream) is backbone(model)
-    assert not names.parallel

@@ -38,8 +38,6 @@ class Architecture:
         Size of the residual stream.
     head : str
         Name of the module from the residual stream to the vocabulary.
-    parallel : bool
-        Whether attention and MLP of a block read the same stream.
     soft_cap : float, optional
         Bound c of the logits, c tanh(logits / c), after the head.
     """
@@ -49,7 +47,6 @@ class Architecture:
     heads: int
     width: int
     head: str
-    parallel: bool
     soft_cap: float | None = None
 
     @classmethod
@@ -74,7 +71,6 @@ class Architecture:
             config.num_attention_heads,
             config.hidden_size,
             head,
-            kind == "gpt_neox" and getattr(config, "use_parallel_residual", True),
             getattr(config, "final_logit_softcapping", None),
         )
 
