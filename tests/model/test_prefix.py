@@ -31,8 +31,3 @@ def test_what_a_model_adds_is_taken_away_again():
     for layer, (keys, values) in zip(cache.layers, before, strict=True):
         assert torch.equal(layer.keys[:, :, :6], keys)
         assert torch.equal(layer.values[:, :, :6], values)
-
-
-def test_without_a_cache_there_is_nothing_to_do():
-    with unchanged(None):
-        pass
