@@ -37,6 +37,11 @@ ORDER = (
 )
 
 
+def name_of(file):
+    """Files of different packages share names, such as ``record.py``."""
+    return file.relative_to(PACKAGE).as_posix()
+
+
 def room(module):
     """The longest name in the order that a module lies in; none for the package's own face."""
     names = [name for name in ORDER if module == name or module.startswith(f"{name}.")]
@@ -60,7 +65,7 @@ def imports(file):
                 yield name.removeprefix("behemoth.")
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=name_of)
 def test_imports_go_against_the_way_of_the_data_nowhere(file):
     here = room(".".join(file.relative_to(PACKAGE).with_suffix("").parts))
     if here is None:
@@ -73,7 +78,7 @@ def test_imports_go_against_the_way_of_the_data_nowhere(file):
     assert not against, f"{here} comes before {against}"
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*/**/*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*/**/*.py")), ids=name_of)
 def test_the_command_line_alone_knows_the_front(file):
     """What `import behemoth` gives, and the modules beside the packages, are for users."""
     if file.relative_to(PACKAGE).parts[0] == "cli":
@@ -109,7 +114,7 @@ def private():
     return found
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=name_of)
 def test_what_is_private_is_used_in_its_own_package_alone(file, private):
     package = file.relative_to(PACKAGE).parts[0]
     used = {
@@ -120,7 +125,7 @@ def test_what_is_private_is_used_in_its_own_package_alone(file, private):
     assert not {name for name in used if package not in private.get(name, {package})}
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=name_of)
 def test_polars_takes_a_path_as_it_stands_and_as_no_pattern(file):
     """Without glob=False, a `*` in a path reads other files too, and a `[` finds none."""
     patterns = [
