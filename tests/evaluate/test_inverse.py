@@ -96,6 +96,7 @@ def test_the_old_answer_is_the_subject_that_had_the_object():
     found = inverse_questions(corpus, plan)
     first = next(part for part in corpus.vocabulary["ranges"] if part["kind"] == "subject")["first"]
     objects = corpus.world.objects(np.arange(40), 0)
+    assert set(found["edit"]) == set(plan.edits["edit"])
     for row in found.to_dicts():
         new = plan.edits.filter(edit=row["edit"])["new_object"][0]
         assert row["old_answer"] == [first + int(np.flatnonzero(objects == new)[0])]

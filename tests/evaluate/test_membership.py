@@ -52,6 +52,7 @@ def test_scores_against_whole_passes(asked, random_model):
     model = random_model(corpus.vocabulary_size)
     members = membership(model, corpus, plan, batch_size=3).filter("member")
     rows = plan.probes.filter(pl.col("group") == "forget")
+    assert rows.height
     for score, prompt, answer in zip(
         members.iter_rows(named=True), rows["prompt"], rows["old_answer"], strict=True
     ):

@@ -308,7 +308,9 @@ def test_answers_of_a_graph_of_the_reference_are_split_where_its_words_are(tmp_p
     table = pl.DataFrame({"fact": [4, 9], "object": [1234, 77]})
     plan = compile_plan(corpus, EditRequest(repeats=2), table=table)
     twin = corpus.override({4: 1234, 9: 77})
-    for (fact, template), rows in plan.probes.filter(group="edited").group_by("fact", "template"):
+    edited = plan.probes.filter(group="edited")
+    assert set(edited["fact"]) == {4, 9}
+    for (fact, template), rows in edited.group_by("fact", "template"):
         expected = twin.probes([fact], [template]).row(0, named=True)
         got = rows.row(0, named=True)
         assert (got["prompt"], got["answer"]) == (expected["prompt"], expected["answer"])

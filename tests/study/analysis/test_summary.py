@@ -32,7 +32,9 @@ def test_the_tradeoff_sets_success_beside_what_it_costs():
     edits, of_edits = drawn()
     broken = pl.when(pl.col("edit") % 5 == 0).then(pl.lit("loss nan")).alias("failure")
     edits = edits.with_columns(broken)
-    for row in summary._tradeoff(edits, of_edits).iter_rows(named=True):
+    table = summary._tradeoff(edits, of_edits)
+    assert sorted(table["exposures"]) == sorted(LEVELS)
+    for row in table.iter_rows(named=True):
         own = edits.filter(exposures=row["exposures"])
         assert row["success"] == pytest.approx(own["success"].mean())
         assert (row["edits"], row["clusters"]) == (60, 3)
@@ -57,7 +59,9 @@ def test_settings_have_the_numbers_of_their_own_label():
 
 def test_sizes_of_changes_are_means_by_exposures():
     edits, _ = drawn()
-    for row in summary._shapes(edits).iter_rows(named=True):
+    table = summary._shapes(edits)
+    assert set(table["exposures"]) == set(LEVELS)
+    for row in table.iter_rows(named=True):
         own = edits.filter(exposures=row["exposures"])
         assert row["mean"] == pytest.approx(own[row["measure"]].mean())
         assert row["low"] < row["mean"] < row["high"] and row["rows"] == 60

@@ -318,6 +318,7 @@ def test_inverse_questions_are_what_the_inverse_order_says():
     corpus = small.units(0, 1).models["both"].corpus.make()
     prompts, answers = questions(corpus)
     facts = corpus.world.facts(0, corpus.world.num_facts)
+    assert facts.height == 6 * 2
     for prompt, answer, row in zip(prompts, answers, facts.iter_rows(named=True), strict=True):
         said = corpus.decode(np.append(prompt, answer))
         assert said == f"object O{row['relation']}:{row['object']} is subject S{row['subject']}"

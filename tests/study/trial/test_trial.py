@@ -157,6 +157,7 @@ def test_held_out_wordings_have_a_dose_of_their_own():
 def test_what_the_corpus_has_on_an_edit(rich_corpus):
     request = EditRequest(edits=5, repeats=1, same_object=0, same_relation=0, regular=0, probes=0)
     about = about_edits(compile_plan(rich_corpus, request), rich_corpus)
+    assert about.height == 5
     for row in about.iter_rows(named=True):
         own = rich_corpus.world.fact_ids(row["subject"], range(rich_corpus.world.num_relations))
         assert row["subject_exposures"] == rich_corpus.exposures(own).sum()
