@@ -13,7 +13,7 @@ from behemoth.export.inspection import inspect_export
 from behemoth.plan.directory import plan_place
 from behemoth.store.files import record_of
 from behemoth.study.gates.stored import read_gates
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.kinds import KINDS, held, kind_of
 from behemoth.train.inspection import inspect_run
 from behemoth.train.run import run_place
@@ -105,8 +105,20 @@ def test_what_is_of_no_kind_is_named_by_a_file(tmp_path):
     assert held(tmp_path, "run.json") == f"{tmp_path}, which is a run"
 
 
-def test_every_record_that_others_know_has_a_kind():
+def test_every_kind_is_verified_or_has_a_reason_not_to_be():
     from behemoth import verification
-    from behemoth.support.replacement import RECORDS
 
-    assert {*RECORDS, *verification._KINDS} <= set(KINDS)
+    elsewhere = {"manifest.json", "export.json"}  # by the corpus's and the export's own function
+    assert {*verification._KINDS, *elsewhere, "spec.toml"} == set(KINDS)
+
+
+def test_every_kind_is_loaded_but_exports_and_gates(tmp_path):
+    """Without its other files none can be read, but no kind is called unknown."""
+    for record, kind in KINDS.items():
+        place = tmp_path / record
+        place.mkdir()
+        (place / record).write_text("?")
+        with pytest.raises((ArgumentError, CorpusError)) as refused:
+            bh.load(place)
+        unknown = "a directory of a corpus, a spec, a run" in str(refused.value)
+        assert unknown == (record in ("export.json", "gates.json")), kind

@@ -16,6 +16,7 @@ from behemoth._gen import digest
 from behemoth.support.checks import check_permission, path_of
 from behemoth.support.digests import FILES
 from behemoth.support.errors import ArgumentError
+from behemoth.support.kinds import KINDS as DIRECTORIES
 
 from .manifest import EXPOSURES_FILE, TABLE_FILE
 from .names import KINDS, NAMES_DIRECTORY
@@ -25,12 +26,9 @@ __all__ = ["Origin", "check_target"]
 _ORIGIN = "behemoth_origin"
 """Key of a frame's origin in the metadata of its file."""
 
-_RECORDS = (
-    "run.json", "plan.toml", "edit.json", "delta.json", "suite.json", "trace.json", "tuning.json",
-    "model.json", "trial.json", "zoo.json", "sums.json",
-)  # fmt: skip
-"""Records with digests of the files of their directory; ``sums.json`` is that of a corpus or of an
-export, whose keys are the names."""
+_RECORDS = (*DIRECTORIES, "model.json", "trial.json", "sums.json")
+"""Records that may have digests of the files of their directory; ``sums.json`` is that of a corpus
+or of an export, whose keys are the names."""
 
 _SPEC = "spec.toml"
 _OF_A_SPEC = (TABLE_FILE, EXPOSURES_FILE, *(f"{NAMES_DIRECTORY}/{kind}.parquet" for kind in KINDS))

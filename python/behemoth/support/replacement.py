@@ -33,11 +33,12 @@ __all__ = [
     "recover", "replaced", "succeeds", "succession",
 ]  # fmt: skip
 
-RECORDS = (
-    "manifest.json", "run.json", "plan.toml", "edit.json", "export.json", "study.json",
-    "gates.json", "zoo.json",
-)  # fmt: skip
-"""The record files that identify our directories; no directory is of two kinds."""
+_OTHERS = ("delta.json", "suite.json", "trace.json", "tuning.json", "spec.toml")
+RECORDS = tuple(name for name in KINDS if name not in _OTHERS)
+"""The record files that identify our directories; no directory is of two kinds.
+
+The others may stand beside one of these, or are not replaced by these functions.
+"""
 
 UNFINISHED = ".unfinished"
 """File of a directory that is being written, or whose writer was killed.
