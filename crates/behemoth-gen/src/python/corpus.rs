@@ -5,7 +5,7 @@ use std::sync::Arc;
 use numpy::{PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
-use super::arguments::{known_facts, pairs, same_length, slice};
+use super::arguments::{known_facts, pairs, slice};
 use super::background::Background;
 use super::fill::{FillDocuments, FillTokens, fill_array, tokens};
 use super::lexicon::Lexicon;
@@ -253,11 +253,7 @@ impl Corpus {
         wording_index: usize,
     ) -> PyResult<(Vec<String>, Vec<String>)> {
         let facts = known_facts(&facts, self.inner.world())?;
-        let texts = py.detach(|| self.inner.question_texts(facts, wording_index))?;
-        Ok(texts
-            .into_iter()
-            .map(|[asked, answer]| (asked, answer))
-            .unzip())
+        ledger::question_texts(py, &self.inner, facts, wording_index)
     }
 
     /// Returns the documents of a corpus written with a grammar as text.
@@ -286,7 +282,6 @@ impl Corpus {
     ) -> PyResult<ledger::Probes<'py>> {
         let facts = known_facts(&facts, self.inner.world())?;
         let objects = slice(&objects)?;
-        same_length("objects", facts.len(), objects.len())?;
         ledger::answers(py, &self.inner, facts, objects, wording_index)
     }
 

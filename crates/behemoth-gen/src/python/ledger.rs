@@ -5,6 +5,7 @@ use std::ops::Range;
 use numpy::{Element, IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
+use super::arguments::same_length;
 use super::documents::of_documents;
 use super::threads::{in_pieces, run};
 use crate::corpus::{Corpus, Entry, Probe, Prober, Progress, Span};
@@ -211,6 +212,20 @@ pub(super) fn probes<'py>(
     )
 }
 
+/// Returns questions about facts and their answers as separate texts.
+pub(super) fn question_texts(
+    py: Python<'_>,
+    corpus: &Corpus,
+    facts: &[u64],
+    wording_index: usize,
+) -> PyResult<(Vec<String>, Vec<String>)> {
+    let texts = py.detach(|| corpus.question_texts(facts, wording_index))?;
+    Ok(texts
+        .into_iter()
+        .map(|[asked, answer]| (asked, answer))
+        .unzip())
+}
+
 /// Returns the probes of facts with other objects as answers.
 pub(super) fn answers<'py>(
     py: Python<'py>,
@@ -219,6 +234,7 @@ pub(super) fn answers<'py>(
     objects: &[u32],
     wording_index: usize,
 ) -> PyResult<Probes<'py>> {
+    same_length("objects", facts.len(), objects.len())?;
     asked(py, corpus, facts.len(), wording_index, |prober, at| {
         prober.probe_of(facts[at], objects[at])
     })
