@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import behemoth as bh
-from behemoth.edit.methods.wise import ties
+from behemoth.edit.methods.wise import Votes
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.model.load import load_model
@@ -216,7 +216,10 @@ def test_wise_merges_as_ours_does():
     generator = torch.Generator().manual_seed(1)
     base, *shards = (torch.randn(20, 30, generator=generator) for _ in range(4))
     wanted = merge.execute([1 / 3] * 3, base, [base + each for each in shards], densities=0.5)
-    torch.testing.assert_close(base + ties(torch.stack(shards), 0.5), wanted)
+    votes = Votes.none(shards[0])
+    for shard in shards:
+        votes = votes.with_one(shard, 0.5)
+    torch.testing.assert_close(base + votes.merged(), wanted)
 
 
 def test_wise_edits_a_run_and_keeps_earlier_edits(llama, tmp_path, monkeypatch):

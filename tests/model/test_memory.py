@@ -81,12 +81,13 @@ def test_rows_of_documents_are_padded_in_other_families_alone():
 def test_blocks_that_are_not_fused_take_more(tmp_path):
     from behemoth.model.build import model_config
 
-    def takes(**settings):
+    def takes(processes=1, **settings):
         own = bh.default_config(batch_size=8, block_length=128, **settings)
-        return step_bytes(own, 1000, 1024)
+        return step_bytes(own, 1000, 1024, processes)
 
     fused = takes(model="nano")
-    assert takes(model="nano", compile="on") == takes(model="nano", fully_shard=True) > fused
+    assert takes(model="nano", compile="on") == takes(2, model="nano", fully_shard=True) > fused
+    assert takes(model="nano", fully_shard=True) == fused  # one process has nothing to shard
     usual = model_config(SIZES["nano"], 1000).to_dict()
     assert takes(architecture=usual) == fused
     for other in ({"use_parallel_residual": False}, {"hidden_act": "relu"},

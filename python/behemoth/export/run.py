@@ -343,7 +343,7 @@ def _kind(made: Format | Bridge | ModelFormat, others: Sequence[str] = ()) -> Ki
 def _listed(place: Path) -> list[str]:
     """Return the patterns of the files that an export lists; none if its list is damaged, too."""
     try:
-        return [escape(name) for name in read_export_sums(place)]
+        return [escape(name) for name in read_export_sums(place) if Path(name).parts]
     except (OSError, CorpusError):
         return []
 

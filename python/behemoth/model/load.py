@@ -53,7 +53,7 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
     config, weights = directory / CONFIG, directory / WEIGHTS
     parts = [weights]
     if not weights.is_file() and (directory / f"{WEIGHTS}.index.json").is_file():
-        parts = sorted(directory.glob("*.safetensors"))
+        parts = sorted(file for file in directory.glob("*.safetensors") if file.is_file())
     for file in (config, *parts):
         if not file.is_file():
             raise CorpusError(f"{file} is missing")

@@ -39,7 +39,7 @@ _CHANGED = 3
 _OF_A_NUMBER = {"fp32": 4, "bf16": 2}
 
 
-def step_bytes(config: TrainConfig, vocabulary: int, tokens: int) -> int:
+def step_bytes(config: TrainConfig, vocabulary: int, tokens: int, processes: int = 1) -> int:
     """Estimate the peak memory of a training step on a CPU, in bytes, beyond the process's own.
 
     Parameters
@@ -49,15 +49,18 @@ def step_bytes(config: TrainConfig, vocabulary: int, tokens: int) -> int:
         Number of token ids of the corpus; a model to start from may have more rows for them.
     tokens : int
         Number of tokens of a micro-batch.
+    processes : int
+        Number of processes that share a batch; a single one has nothing to shard.
     """
     vocabulary = _rows(config, vocabulary)
+    plain = config.compile == "on" or (config.fully_shard and processes > 1)
     return training_bytes(
         config.size,
         vocabulary,
         tokens,
         weights=_weights_bytes(config, vocabulary),
-        rows=config.document_mask,
-        fused=_is_fused(config),
+        rows=config.document_mask and not plain,
+        fused=not plain and _is_fused(config),
     )
 
 
@@ -144,14 +147,13 @@ def _rows(config: TrainConfig, vocabulary: int) -> int:
 
 
 def _is_fused(config: TrainConfig) -> bool:
-    """Return whether the loss is that of fused blocks (`training_loss`), as far as settings tell.
+    """Return whether the model has the fused blocks of `training_loss`, as far as settings tell.
 
     A new model has no dropout, whatever its configuration has.
     """
     size = config.size
     own = config.architecture if config.start and config.architecture else size.settings
-    usual = config.weights == "fp32" and config.compile != "on" and not config.fully_shard
-    return usual and size.family == "gpt_neox" and is_pythias(own)
+    return config.weights == "fp32" and size.family == "gpt_neox" and is_pythias(own)
 
 
 def _weights_bytes(config: TrainConfig, vocabulary: int) -> int:
@@ -200,7 +202,7 @@ def require_room(
         return
 
     def takes(blocks: int) -> int:
-        return step_bytes(config, vocabulary, blocks * config.block_length)
+        return step_bytes(config, vocabulary, blocks * config.block_length, processes)
 
     shares = [
         config.batch_size // (processes * times)

@@ -111,11 +111,7 @@ class ModelSource:
 def weight_files(directory: Path) -> list[Path]:
     """Return the files of a model's weights, in the order of their names."""
     # A checkpoint loses its optimiser while its run goes on, and stays the same model.
-    return sorted(
-        file
-        for file in directory.glob("*.safetensors")
-        if file.name != OPTIMISER and file.is_file()
-    )
+    return sorted(file for file in directory.glob("*.safetensors") if file.name != OPTIMISER)
 
 
 def weights_digest(directory: Path) -> str:

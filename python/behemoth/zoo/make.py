@@ -24,6 +24,7 @@ from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import check_kind, finish, recover, succeeds, succession
+from behemoth.support.workers import have_ended, workers_lock
 
 from .card import zoo_card
 from .left import check_left
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["ZooMade", "make_zoo"]
-
-_OWN = "islanders"
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,8 @@ def make_zoo(
         If the size is unknown, `out` holds something else or a zoo of another size, or a training,
         or as many at a time as given, is estimated to need more memory; nothing is changed then.
     CorpusError
-        If another process is making a zoo in `out`, if a worker fails, if the record of a zoo in
+        If another process is making a zoo in `out`, if workers of a killed call do not end, if a
+        worker fails, if the record of a zoo in
         it is damaged, or if a part of an unfinished one was damaged since it was made.
     """
     began = time.perf_counter()
@@ -124,6 +124,9 @@ def make_zoo(
     place = path_of("out", out)
     check_directory("out", place)
     with sole(place, f"writing to {place}"):
+        # Those of a killed call still write for a moment, and hold memory.
+        if workers_lock(place).exists() and not have_ended(place):
+            raise CorpusError(f"{place}: workers of another call are still at work")
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
         if record is None or replaces or not record.complete:

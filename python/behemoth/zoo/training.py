@@ -19,7 +19,7 @@ from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.progress import Advance
 from behemoth.support.provenance import cores
 from behemoth.support.text import bytes_text
-from behemoth.support.workers import WORKER, Workers, WorkersError, have_ended
+from behemoth.support.workers import WORKER, Workers, WorkersError
 from behemoth.train import train
 from behemoth.train.config import TrainConfig, default_config
 from behemoth.train.memory_budget import require_room, step_bytes
@@ -138,16 +138,13 @@ def carry_out_all(trainer: Trainer, trainings: list[Training], workers: int, ste
     Raises
     ------
     CorpusError
-        If a worker fails, in which case the error names the run and the other trainings are
-        stopped; or if workers of a killed call do not end.
+        If a worker fails; it names the run, and the other trainings are stopped.
     """
     if workers == 1:
         for done, training in enumerate(trainings, 1):
             trainer.carry_out(training)
             step(done, len(trainings))
         return
-    if not have_ended(trainer.place):
-        raise CorpusError(f"{trainer.place}: workers of another call are still at work")
     place, waiting, done = trainer.place, list(reversed(trainings)), 0
     running: dict[int, Training] = {}
     pool = Workers("behemoth.zoo.worker", [trainer.to_json()], workers, threads=1)

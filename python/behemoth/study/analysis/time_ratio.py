@@ -347,7 +347,8 @@ def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
     -------
     Estimate or None
         None if no fact has several exposures, whatever the doses of its edits. Without a value if
-        the subject's total changes between twins only together with the fact's own exposures.
+        the subject's total is held fixed, and changes between twins only together with the fact's
+        own exposures.
     """
     size = [name for name in ("size",) if name in edits.columns]
     # Include the world: in worlds of one seed and several sizes, a number means different facts.

@@ -89,7 +89,7 @@ def divided_memory(
     from .local import gpus
 
     left = {*work.models, *(trial.model for trial in work.trials.values())}
-    with_gpu = any(on_gpu(work.expansion.models[name]) for name in left)
+    with_gpu = any(on_gpu(work.expansion.models[name]) for name in left or work.expansion.models)
     usual = workers or (gpus() if with_gpu else 0) or max(1, cores() // threads)
     if limited:  # a dry run tells of the machine, also where there are fewer units
         usual = min(usual, max(1, len(work.models), len(work.trials)))
