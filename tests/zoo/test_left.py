@@ -8,7 +8,8 @@ import pytest
 import behemoth as bh
 from behemoth import Corpus, CorpusError, World
 from behemoth.support.digests import digests
-from behemoth.support.locks import lock_folder
+from behemoth.support.locks import lock, lock_folder
+from behemoth.support.workers import workers_lock
 from behemoth.train.run import read_record
 from behemoth.zoo.left import check_left
 from behemoth.zoo.record import Listed, ZooRecord
@@ -78,3 +79,19 @@ def test_two_at_once_do_not_wait_for_each_other(tmp_path):
         pytest.raises(CorpusError, match=r"another process is writing to .*zoo: process \d+"),
     ):
         bh.make_zoo(tmp_path / "zoo")
+
+
+def test_workers_of_a_killed_call_are_waited_for_before_anything_is_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr("behemoth.support.workers._PATIENCE", 0.2)
+    ZooRecord("smoke", "0").write(tmp_path)
+    (tmp_path / "recall").mkdir()  # which a call that goes on would remove
+    with lock(workers_lock(tmp_path), shared=True):  # as a worker holds it while it saves
+        with pytest.raises(CorpusError, match="workers of another call are still at work"):
+            bh.make_zoo(tmp_path, workers=1)
+        with pytest.raises(CorpusError, match="workers of another call are still at work"):
+            bh.make_zoo(tmp_path, workers=1, force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".workers.lock",
+        "recall",
+        "zoo.json",
+    ]
