@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from behemoth.support.checks import LARGEST
 from behemoth.support.errors import ArgumentError, nearest
-from behemoth.support.files import read_settings
+from behemoth.support.files import read_json_object
 
 _BETWEEN_DIGITS = re.compile("(?<=[0-9])_(?=[0-9])")
 
@@ -162,7 +162,7 @@ def sample(name: str, text: str) -> int | Literal["all"]:
 def json_object(name: str, text: str) -> dict[str, Any]:
     """Read a file with one JSON object."""
     try:
-        return read_settings(Path(text))
+        return read_json_object(Path(text))
     except (OSError, ValueError):
         allowed = "a file with one JSON object, such as config.json"
         raise ArgumentError(name, text, allowed) from None

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from behemoth.model.architectures import FAMILIES, Family, find_family
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import read_settings, replacing
+from behemoth.support.files import read_json_object, replacing
 
 from .delta import EditDelta, LowRank
 
@@ -25,7 +25,7 @@ def _family(base: Path | None) -> Family | None:
     if not file.is_file():
         return None
     try:
-        config = read_settings(file)
+        config = read_json_object(file)
     except ValueError:
         raise no_record(file, "configuration of a model") from None
     return find_family(config, "base")

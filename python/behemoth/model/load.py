@@ -22,7 +22,7 @@ from transformers.utils import logging
 
 from behemoth.support.digests import no_record
 from behemoth.support.errors import CorpusError
-from behemoth.support.files import read_settings
+from behemoth.support.files import read_json_object
 
 from .alone import alone
 
@@ -94,7 +94,7 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
         Whether attention logits are capped, which torch's attention does not support.
     """
     try:
-        said = read_settings(config)
+        said = read_json_object(config)
         layers = said["n_layer"] if "n_layer" in said else said["num_hidden_layers"]
         capped = said.get("attn_logit_softcapping") is not None
     except (ValueError, KeyError):

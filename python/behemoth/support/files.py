@@ -124,7 +124,7 @@ def check_regular_files(folder: Path) -> None:
                     raise CorpusError(f"{path} is not a regular file")
 
 
-def read_settings(file: Path) -> dict[str, Any]:
+def read_json_object(file: Path) -> dict[str, Any]:
     """Read a JSON object of settings, such as the configuration of a model; it may be anyone's.
 
     Raises

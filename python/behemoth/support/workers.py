@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from .errors import ArgumentError
 from .locks import lock
 from .process import ENVIRONMENT
 
-__all__ = ["WORKER", "Said", "Workers", "WorkersError", "have_ended", "workers_lock"]
+__all__ = [
+    "WORKER", "Said", "Workers", "WorkersError", "have_ended", "too_many_workers", "workers_lock",
+]  # fmt: skip
 
 WORKER = 448 << 20
 """Bytes that a worker takes by itself: the interpreter, torch and the other libraries.
@@ -54,6 +57,23 @@ def have_ended(directory: Path) -> bool:
         if time.monotonic() > until:
             return False
         time.sleep(0.1)
+
+
+def too_many_workers(given: int, need: str, there: str, fit: int) -> ArgumentError:
+    """Return the refusal of a number of workers that do not fit into memory.
+
+    Parameters
+    ----------
+    given : int
+    need : str
+        What each of them needs, such as ``1.20 GB of memory``.
+    there : str
+        What there is, as `behemoth.support.memory.limit_text` says it.
+    fit : int
+        Number of workers that fit.
+    """
+    each = f"{given}, each of which needs about {need} while {there}"
+    return ArgumentError("workers", each, f"up to {fit}")
 
 
 @dataclass(frozen=True)

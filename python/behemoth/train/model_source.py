@@ -21,7 +21,7 @@ from behemoth.model.sizes import Size
 from behemoth.support.checks import path_of
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.files import read_settings
+from behemoth.support.files import read_json_object
 
 if TYPE_CHECKING:
     import torch
@@ -143,7 +143,7 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
     """
     file = directory / CONFIG
     try:
-        config = read_settings(file)
+        config = read_json_object(file)
     except (OSError, ValueError):
         raise no_record(file, "configuration of a model") from None
     find_family(config, name)
@@ -246,7 +246,7 @@ def generation_of(place: Path) -> bytes | None:
         if folder is None or not (file := folder / GENERATION).is_file():
             continue
         try:
-            read_settings(file)
+            read_json_object(file)
         except ValueError:
             raise no_record(file, "file of generation settings") from None
         return file.read_bytes()

@@ -12,14 +12,14 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.spec import Groups, Questions
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.errors import CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.progress import Advance
 from behemoth.support.provenance import cores
 from behemoth.support.text import bytes_text
-from behemoth.support.workers import WORKER, Workers, WorkersError
+from behemoth.support.workers import WORKER, Workers, WorkersError, too_many_workers
 from behemoth.train import train
 from behemoth.train.config import TrainConfig, default_config
 from behemoth.train.memory_budget import require_room, step_bytes
@@ -203,8 +203,8 @@ def workers_for(trainer: Trainer, trainings: int, workers: int | None) -> tuple[
     each = WORKER + max(step_bytes(config, vocabulary, block) for config in configs)
     fit = max(1, free // each)
     if workers is not None and fit < most:
-        what = f"{workers}, each of which needs about {bytes_text(each)} of memory while"
-        raise ArgumentError("workers", f"{what} {limit_text(free, trainer.memory)}", f"up to {fit}")
+        need, there = f"{bytes_text(each)} of memory", limit_text(free, trainer.memory)
+        raise too_many_workers(workers, need, there, fit)
     count = min(most, fit)
     return count, trainer.memory if count == 1 else free // count - WORKER
 

@@ -15,7 +15,7 @@ from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
-from behemoth.support.workers import WORKER
+from behemoth.support.workers import WORKER, too_many_workers
 
 from .schedule import Work
 
@@ -116,8 +116,8 @@ def shares_of(
     if fit < 1:
         raise largest.refusal(free // (1 + measuring), there)
     if fit < workers and given is not None:
-        each = f"{given}, each of which needs about {bytes_text(largest.least)} of memory"
-        raise ArgumentError("workers", f"{each} for {largest.unit} while {there}", f"up to {fit}")
+        need = f"{bytes_text(largest.least)} of memory for {largest.unit}"
+        raise too_many_workers(given, need, there, fit)
     count = min(workers, fit)
     share = free // (count + measuring)
     return Shares(count, share - WORKER, min(most, share))
