@@ -17,7 +17,7 @@ from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.frame import evaluate
 from behemoth.evaluate.source import failed_edits
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.export.edited import EditedModels
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -116,11 +116,15 @@ def test_the_edits_of_a_batch_that_failed_are_named(trained, plan, tmp_path):
     done = edit(trained, plan, PartlyBreaks(steps=2), tmp_path / "e")
     assert done.failed == [FailedEdit(1, "no target")]
     assert done.record.failed == (FailedEdit(1, "no target"),)
-    assert Bench.open(tmp_path / "e", plan).failed_edits == failed_edits(tmp_path / "e") == 1
+    assert (
+        MeasuredModel.open(tmp_path / "e", plan).failed_edits == failed_edits(tmp_path / "e") == 1
+    )
     done.load_model("cpu")
     # Records of earlier versions do not name them.
     replace(done.record, failed=()).write()
-    assert Bench.open(tmp_path / "e", plan).failed_edits == failed_edits(tmp_path / "e") == 1
+    assert (
+        MeasuredModel.open(tmp_path / "e", plan).failed_edits == failed_edits(tmp_path / "e") == 1
+    )
 
 
 def test_an_edit_leads_to_the_edited_model(trained, plan, tmp_path):

@@ -10,7 +10,7 @@ import torch
 
 from behemoth import ArgumentError, Corpus, World
 from behemoth.evaluate.inverse import INVERSE, ask_inverse, inverse_questions
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 
@@ -177,5 +177,5 @@ def test_a_batch_does_not_ask_for_an_object_of_two_edits():
     run = SimpleNamespace(corpus=corpus, directory=None)
     single = {number: delta_that_tells(model, {}) for number in plan.edits["edit"].to_list()}
     for deltas, count in ((single, 4), ({None: delta_that_tells(model, {})}, 2)):
-        bench = Bench(None, run, plan, deltas, lambda: model, frame=pl.DataFrame())
-        assert len(bench.inverse) == len(bench.before.inverse) == count
+        measured = MeasuredModel(None, run, plan, deltas, lambda: model, frame=pl.DataFrame())
+        assert len(measured.inverse) == len(measured.before.inverse) == count

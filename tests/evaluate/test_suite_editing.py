@@ -15,11 +15,11 @@ from behemoth.evaluate.suites.suite import MissingError
 AFTER = (pl.lit("after").alias("stage"), pl.lit(None, pl.String).alias("failure"))
 
 
-def measures(bench):
-    return {measure.name: measure for measure in SUITES["editing"].measures(bench)}
+def measures(measured):
+    return {measure.name: measure for measure in SUITES["editing"].measures(measured)}
 
 
-def bench_of(exposures, rows=None):
+def measured_of(exposures, rows=None):
     probes = pl.DataFrame({"group": ["unrelated"] * len(exposures), "exposures": exposures})
 
     def mean(rows, value, what, *, made=False):
@@ -34,7 +34,7 @@ def bench_of(exposures, rows=None):
 
 
 def test_levels_beyond_sixteen_are_ranges_that_trials_omit():
-    few, many = measures(bench_of([0, 1, 4])), measures(bench_of(list(range(20))))
+    few, many = measures(measured_of([0, 1, 4])), measures(measured_of(list(range(20))))
     prefix = "damage_exposures_"
     assert [name for name in few if name.startswith(prefix)] == [f"{prefix}1", f"{prefix}4"]
     names = [name for name in many if name.startswith(prefix)]
@@ -53,10 +53,10 @@ def test_damage_of_a_range_is_that_of_its_facts():
             "must_change": [False] * 20, "exact_match": [each not in (4, 7) for each in exposures],
         }
     ).with_columns(AFTER)  # fmt: skip
-    bench = bench_of(exposures, rows)
-    found = measures(bench)
-    assert found["damage_exposures_4_to_7"].find(bench) == 0.5
-    assert found["damage_exposures_2_to_3"].find(bench) == 0.0
+    measured = measured_of(exposures, rows)
+    found = measures(measured)
+    assert found["damage_exposures_4_to_7"].find(measured) == 0.5
+    assert found["damage_exposures_2_to_3"].find(measured) == 0.0
 
 
 def test_portability_of_facts_known_before():
@@ -66,12 +66,12 @@ def test_portability_of_facts_known_before():
             "known": [True, True, False, True], "exact_match": [True, False, False, True],
         }
     ).with_columns(AFTER)  # fmt: skip
-    bench = bench_of([1], rows)
-    found = measures(bench)
-    assert found["portability_subject_nested"].find(bench) == pytest.approx(1 / 3)
-    assert found["portability_subject_nested_if_known"].find(bench) == 0.5
+    measured = measured_of([1], rows)
+    found = measures(measured)
+    assert found["portability_subject_nested"].find(measured) == pytest.approx(1 / 3)
+    assert found["portability_subject_nested_if_known"].find(measured) == 0.5
     with pytest.raises(MissingError):
-        found["portability_implicit_remap_if_known"].find(bench)
+        found["portability_implicit_remap_if_known"].find(measured)
 
 
 def test_the_dose_of_the_editing_suite_is_of_new_answers():

@@ -9,21 +9,21 @@ import pytest
 import behemoth as bh
 from behemoth import Corpus, World
 from behemoth.evaluate import SUITES
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.suite import MissingError
 from behemoth.plan.compile import compile_plan
 
 
-def linear_probe(bench, forgotten):
+def linear_probe(measured, forgotten):
     name = "linear_probe" if forgotten else "linear_probe_control"
-    [measure] = [each for each in SUITES["unlearning"].measures(bench) if each.name == name]
-    return measure.find(bench)
+    [measure] = [each for each in SUITES["unlearning"].measures(measured) if each.name == name]
+    return measure.find(measured)
 
 
 def test_the_layer_of_linear_probes_is_not_chosen_by_what_is_reported():
     """With layers that are all as good, forgotten facts and those that stay come out alike."""
 
-    class Bench:
+    class MeasuredModel:
         def __init__(self, seed):
             random = np.random.default_rng(seed)
             self.linear_probes = pl.DataFrame(
@@ -38,7 +38,8 @@ def test_the_layer_of_linear_probes_is_not_chosen_by_what_is_reported():
             return rows.select(value.mean()).item()
 
     found = [
-        [linear_probe(Bench(seed), forgotten) for forgotten in (True, False)] for seed in range(60)
+        [linear_probe(MeasuredModel(seed), forgotten) for forgotten in (True, False)]
+        for seed in range(60)
     ]
     gone, stay = np.mean(found, axis=0)
     # Standard errors are 0.3 ** 0.5 * 0.7 ** 0.5 / (20 * 60) ** 0.5 = 0.013 at most.
@@ -55,18 +56,18 @@ def test_linear_probes_of_few_facts_that_stay_say_what_is_missing(random_model, 
     request = bh.EditRequest(edits=4, distinct=False, relation=1, repeats=1, probes=1)
     plan = compile_plan(corpus, request)
     model = random_model(corpus.vocabulary_size)
-    bench = Bench(Path("run"), None, plan, {}, lambda: model)
-    bench.linear_probes = probe_objects(model, corpus, plan)
+    measured = MeasuredModel(Path("run"), None, plan, {}, lambda: model)
+    measured.linear_probes = probe_objects(model, corpus, plan)
     if missing is None:
-        assert linear_probe(bench, forgotten=False).count == 1
+        assert linear_probe(measured, forgotten=False).count == 1
     else:
         with pytest.raises(MissingError, match=f"^{missing} of one of the relations"):
-            linear_probe(bench, forgotten=False)
+            linear_probe(measured, forgotten=False)
     if facts < 5:
         with pytest.raises(MissingError, match=r"^5 facts that stay"):
-            linear_probe(bench, forgotten=True)
+            linear_probe(measured, forgotten=True)
     else:
-        assert linear_probe(bench, forgotten=True).count == 4
+        assert linear_probe(measured, forgotten=True).count == 4
 
 
 def test_facts_of_one_subject_are_resampled_together():
@@ -77,9 +78,9 @@ def test_facts_of_one_subject_are_resampled_together():
         for forgotten, facts in ((True, range(8)), (False, range(8, 32)))
         for fact in facts
     ]  # fmt: skip
-    bench = Bench(Path("run"), None, None, {}, lambda: None)
-    bench.linear_probes = pl.DataFrame(rows)
-    found = linear_probe(bench, forgotten=True)
+    measured = MeasuredModel(Path("run"), None, None, {}, lambda: None)
+    measured.linear_probes = pl.DataFrame(rows)
+    found = linear_probe(measured, forgotten=True)
     assert (found.value, found.count, found.over) == (3 / 8, 4, "subjects")
     assert found.low < found.value < found.high
 

@@ -7,8 +7,8 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.evaluate import SUITES
-from behemoth.evaluate.suites.bench import Bench
-from behemoth.evaluate.suites.memory_budget import SuiteBudget, fit_bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
+from behemoth.evaluate.suites.memory_budget import SuiteBudget, limit_rows
 from behemoth.evaluate.suites.suite import take
 
 FACTOR = 2.0
@@ -60,15 +60,15 @@ CASES = {
 
 
 def reckoned_of(run, suite):
-    """What is reckoned of a suite, as `evaluate_suite` does, and the bench."""
+    """What is reckoned of a suite, as `evaluate_suite` does, and the measured model."""
     edit, plan, twin = (f"{run}-{name}" if name else None for name in CASES[suite])
-    bench = Bench.open(edit, plan, twin, device="cpu")
+    measured = MeasuredModel.open(edit, plan, twin, device="cpu")
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         own = SuiteBudget.bytes_of
         patch.setattr(SuiteBudget, "bytes_of", lambda *at: seen.append(own(*at)) or seen[-1])
-        fit_bench(bench, suite, None, 1 << 40)
-    return seen[0], bench
+        limit_rows(measured, suite, None, 1 << 40)
+    return seen[0], measured
 
 
 @pytest.mark.slow
@@ -84,29 +84,31 @@ def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(measure, made, si
 
 def test_fewer_rows_go_through_a_pass_until_it_fits(made):
     run = made("pico")
-    whole, bench = reckoned_of(run, "sequence")
-    assert bench.batch_size is None
-    fit_bench(bench, "sequence", None, whole - (1 << 20))
-    assert bench.batch_size <= 512
-    before = bench.batch_size
+    whole, measured = reckoned_of(run, "sequence")
+    assert measured.batch_size is None
+    limit_rows(measured, "sequence", None, whole - (1 << 20))
+    assert measured.batch_size <= 512
+    before = measured.batch_size
     with pytest.raises(ArgumentError, match=r"argument 'source': got a model whose suite sequence"):
-        fit_bench(bench, "sequence", None, 90 << 20)
-    assert bench.batch_size == before
+        limit_rows(measured, "sequence", None, 90 << 20)
+    assert measured.batch_size == before
 
 
 def test_what_a_suite_keeps_counts(made):
     run = made("pico")
-    _, bench = reckoned_of(run, "unlearning")
-    suite = SuiteBudget("unlearning", bench.model, bench.run.corpus, bench.plan, 0, twin=False)
+    _, measured = reckoned_of(run, "unlearning")
+    suite = SuiteBudget(
+        "unlearning", measured.model, measured.run.corpus, measured.plan, 0, twin=False
+    )
     assert replace(suite, twin=True).bytes_of(1, 0) > suite.bytes_of(1, 0)
     assert replace(suite, changes=1 << 20).bytes_of(1, 0) == suite.bytes_of(1, 0) + (1 << 20)
     assert suite.bytes_of(1, 0) <= suite.bytes_of(2048, 0)
     # A context, which each row of each pass reads. Running text has as many tokens in a pass.
     context = replace(suite, context=1000)
     more = [b - a for a, b in zip(suite._parts(512, 0), context._parts(512, 0), strict=True)]
-    token = 1000 * 4 * bench.model.config.hidden_size
+    token = 1000 * 4 * measured.model.config.hidden_size
     passes, text, *others = (grown // token for grown in more)
-    assert passes >= min(512, bench.plan.probes.height) and text == 0 and min(others) >= 32
+    assert passes >= min(512, measured.plan.probes.height) and text == 0 and min(others) >= 32
 
 
 def same_measures(little, much):
@@ -130,7 +132,7 @@ def test_less_memory_gives_the_same_measures(made):
 def test_fewer_rows_give_the_same_measures_of_unlearning(made):
     run = made("pico")
     edit, plan, twin = (f"{run}-{name}" for name in CASES["unlearning"])
-    few, many = (Bench.open(edit, plan, twin, device="cpu") for _ in range(2))
+    few, many = (MeasuredModel.open(edit, plan, twin, device="cpu") for _ in range(2))
     few.batch_size = few.twin.batch_size = 7
     same_measures(take(SUITES["unlearning"], few), take(SUITES["unlearning"], many))
 

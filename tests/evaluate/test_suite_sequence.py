@@ -11,7 +11,7 @@ from behemoth.delta.delta import Dense, EditDelta
 from behemoth.edit import edit
 from behemoth.evaluate import scores
 from behemoth.evaluate.suites import sequence
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.sequence import half_life, sampled_edits
 from behemoth.evaluate.suites.suite import MissingError
 
@@ -70,21 +70,23 @@ def test_measures_of_a_sequence_are_of_one_checkpoint():
         row("unrelated", 1, 0, kl=9.0),
         row("subject_nested", 2, 0, must_change=True, kl=9.0),
     ]  # fmt: skip
-    bench = SimpleNamespace(
+    measured = SimpleNamespace(
         sequence=pl.DataFrame(rows, schema_overrides={"failure": pl.String}),
         edit=SimpleNamespace(checkpoints=(1, 2, 4)),
-        mean=lambda *given, **options: Bench.mean(bench, *given, **options).value,
+        mean=lambda *given, **options: MeasuredModel.mean(measured, *given, **options).value,
     )  # fmt: skip
-    assert sequence._hold(bench, 2) == 0.5 and sequence._efficacy(bench, 2) == 0.5
-    assert sequence._first(bench, 2) == 1.0
-    assert sequence._lost(bench, 2) == 0.25
-    assert sequence._kl(bench, 2) == pytest.approx(0.2)
-    bench.sequence = bench.sequence.with_columns(failure=pl.lit("loss nan"), stage=pl.lit("after"))
+    assert sequence._hold(measured, 2) == 0.5 and sequence._efficacy(measured, 2) == 0.5
+    assert sequence._first(measured, 2) == 1.0
+    assert sequence._lost(measured, 2) == 0.25
+    assert sequence._kl(measured, 2) == pytest.approx(0.2)
+    measured.sequence = measured.sequence.with_columns(
+        failure=pl.lit("loss nan"), stage=pl.lit("after")
+    )
     for find in (sequence._lost, sequence._kl):
         with pytest.raises(MissingError, match=r"^edits that did not fail$"):
-            find(bench, 2)
+            find(measured, 2)
         with pytest.raises(MissingError, match=r"^bystanders "):
-            find(bench, 3)
+            find(measured, 3)
 
 
 def test_an_edit_holds_in_all_of_its_wordings_or_not():
@@ -105,18 +107,18 @@ def test_an_edit_holds_in_all_of_its_wordings_or_not():
         taken.append(rows)
         return rows.select(value.cast(pl.Float64).mean()).item()
 
-    bench = SimpleNamespace(
+    measured = SimpleNamespace(
         sequence=pl.DataFrame(rows, schema_overrides={"failure": pl.String}),
         edit=SimpleNamespace(checkpoints=(2, 4)), mean=mean,
     )  # fmt: skip
-    assert sequence._hold(bench, 4) == pytest.approx(2 / 3)
-    assert sequence._efficacy(bench, 4) == pytest.approx(5 / 6)
-    assert sequence._first(bench, 4) == 0.5 and sequence._first(bench, 2) == 1.0
+    assert sequence._hold(measured, 4) == pytest.approx(2 / 3)
+    assert sequence._efficacy(measured, 4) == pytest.approx(5 / 6)
+    assert sequence._first(measured, 4) == 0.5 and sequence._first(measured, 2) == 1.0
     assert [rows.height for rows in taken] == [3, 3, 2, 2], "an edit counts once"
     # The old object is still said in one wording of the second; of the first it was not known.
-    assert sequence._forgotten(bench, 4) == 0.5 and sequence._forgotten(bench, 2) == 1.0
+    assert sequence._forgotten(measured, 4) == 0.5 and sequence._forgotten(measured, 2) == 1.0
     # The half-life is of the same edits that hold: one of the two that are seen again is lost.
-    found = sequence._half_life(bench)
+    found = sequence._half_life(measured)
     assert (found.value, found.count) == (pytest.approx(2.0), 2)
 
 
@@ -134,8 +136,8 @@ def test_an_edit_holds_in_all_of_its_wordings_or_not():
 )
 def test_a_sequence_is_asked_what_its_edits_were_made_for(method, new_object, answers, forgets):
     edit = SimpleNamespace(method=method, checkpoints=(2,))
-    bench = SimpleNamespace(edit=edit, plan=SimpleNamespace(nameless=new_object is None))
-    found = {name: sequence._find(bench, name, lambda: True) if taken else None
+    measured = SimpleNamespace(edit=edit, plan=SimpleNamespace(nameless=new_object is None))
+    found = {name: sequence._find(measured, name, lambda: True) if taken else None
              for name, taken in (("hold", answers), ("half_life", answers),
                                  ("forgotten", forgets), ("lost", True))}  # fmt: skip
     assert all(value in (True, None) for value in found.values())
@@ -145,7 +147,7 @@ def test_a_sequence_is_asked_what_its_edits_were_made_for(method, new_object, an
     ):
         if not taken:
             with pytest.raises(MissingError, match=f"^{said}$"):
-                sequence._find(bench, name, lambda: True)
+                sequence._find(measured, name, lambda: True)
 
 
 def test_the_unedited_model_is_asked_once_for_all_checkpoints(edited_run, tmp_path, monkeypatch):
@@ -154,19 +156,19 @@ def test_the_unedited_model_is_asked_once_for_all_checkpoints(edited_run, tmp_pa
         run, plan, "ft", tmp_path / "e", settings={"steps": 1}, sequential=True,
         checkpoint_at=(1, 2),
     )  # fmt: skip
-    bench = Bench.open(out, plan)
+    measured = MeasuredModel.open(out, plan)
     passes, own = [], scores._score_pass
     monkeypatch.setattr(scores, "_score_pass", lambda *at, **by: passes.append(1) or own(*at, **by))
-    assert set(sequence.sequence_frame(bench)["after"]) == {0, 1, 2, 6}
+    assert set(sequence.sequence_frame(measured)["after"]) == {0, 1, 2, 6}
     every = len(passes)
     monkeypatch.setattr(sequence, "Unedited", lambda: None)
     passes.clear()
-    sequence.sequence_frame(bench)
+    sequence.sequence_frame(measured)
     assert every and len(passes) == 3 * every
 
 
 def test_no_half_life_is_told_from_no_edit_that_is_seen_again():
-    def bench(rows):
+    def measured(rows):
         base = {"group": "edited", "stage": "after", "failure": None}
         rows = [base | {"place": place, "after": after, "exact_match": right}
                 for place, after, right in rows]  # fmt: skip
@@ -174,10 +176,10 @@ def test_no_half_life_is_told_from_no_edit_that_is_seen_again():
         return SimpleNamespace(sequence=frame)
 
     with pytest.raises(MissingError, match=r"of which half are lost by the last checkpoint"):
-        sequence._half_life(bench([(0, 1, True), (0, 2, True)]))
+        sequence._half_life(measured([(0, 1, True), (0, 2, True)]))
     for rows in ([(0, 2, True), (1, 2, True)], [(0, 1, False), (0, 2, True)]):
         with pytest.raises(MissingError, match=r"^edits that held at one checkpoint and are seen"):
-            sequence._half_life(bench(rows))
+            sequence._half_life(measured(rows))
 
 
 def test_the_norm_of_a_sum_is_relative_to_that_of_what_it_changes(tmp_path):

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.evaluate import SUITES, evaluate_suite
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.suite import take
 from behemoth.support.digests import SEAL, digests, sealed
 from behemoth.support.files import as_json
@@ -26,13 +26,13 @@ WEIGHTS = ("relearning_steps", "continued_steps", "recall_8_bit", "recall_4_bit"
 
 def test_a_twin_is_asked_once_for_several_edits_and_a_frame_that_is_there_is_taken(edited_run):
     _, twin, plan, edited = edited_run
-    first = Bench.open(edited, plan, twin)
+    first = MeasuredModel.open(edited, plan, twin)
     taken = take(SUITES["unlearning"], first).table()
     asked = []
     load = first.twin._load
     first.twin._load = lambda: asked.append(1) or load()
     measured = first.twin.run.corpus, dict(first.twin._taken)
-    second = Bench(
+    second = MeasuredModel(
         first.source, first.run, first.plan, first.deltas, first._load, first.edit, first.twin,
         frame=first.frame.with_columns(pl.lit("other").alias("run")),
     )  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(run_of, edite
 
     def refused(place, why, allowed):
         with pytest.raises(ArgumentError) as error:
-            Bench.open(edited, plan, place)
+            MeasuredModel.open(edited, plan, place)
         assert str(error.value) == f"argument 'twin': got {Path(place)}, {why}, allowed: {allowed}"
 
     spec = {**corpus.spec["world"], "seed": 7}
@@ -67,8 +67,10 @@ def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(run_of, edite
     refused(wide, "a model of another size", like_it)
     objects = corpus.world.facts_of(facts)["object"]
     overridden = corpus.override({facts[0]: (objects[0] + 1) % 10}).without(facts[1:])
-    assert Bench.open(run, plan, run_of(tmp_path / "both", overridden, 2)).twin is not None
-    assert Bench.open(edited, None, most).twin is not None, "without a plan there is no such fact"
+    assert MeasuredModel.open(run, plan, run_of(tmp_path / "both", overridden, 2)).twin is not None
+    assert MeasuredModel.open(edited, None, most).twin is not None, (
+        "without a plan there is no such fact"
+    )
 
 
 def test_a_twin_has_not_started_from_a_model_that_learned_the_facts(run_of, edited_run, tmp_path):
@@ -81,11 +83,11 @@ def test_a_twin_has_not_started_from_a_model_that_learned_the_facts(run_of, edit
     def opened(*start):
         specs = [one.spec for one in start]
         replace(read_record(twin), start_corpora=specs).write(twin)
-        return Bench.open(edited, plan, twin).twin
+        return MeasuredModel.open(edited, plan, twin).twin
 
     def refused(place, count):
         with pytest.raises(ArgumentError) as error:
-            Bench.open(edited, plan, place)
+            MeasuredModel.open(edited, plan, place)
         assert str(error.value) == (
             f"argument 'twin': got {place}, whose start has read {count} of the 6 facts of the "
             "plan, allowed: a run without a start (--from), or from a model that has not read "
@@ -99,7 +101,7 @@ def test_a_twin_has_not_started_from_a_model_that_learned_the_facts(run_of, edit
     with pytest.raises(ArgumentError):
         opened(corpus.without(facts[1:]), corpus.without(facts[:-1]))
     refused(twin, 2)
-    assert Bench.open(edited, None, twin).twin is not None
+    assert MeasuredModel.open(edited, None, twin).twin is not None
     # An edit by retrain starts from where the run started.
     on = run_of(tmp_path / "on", corpus, 1)
     replace(read_record(on), start_corpora=[corpus.spec]).write(on)
@@ -117,7 +119,7 @@ def test_a_start_of_which_only_the_world_is_known_is_told(run_of, edited_run, tm
     twin = run_of(tmp_path / "twin", corpus.without(plan.edits["fact"]), 2)
     array = Corpus(corpus.world, exposures=np.arange(270) % 3)
     replace(read_record(twin), start_corpora=[array.spec]).write(twin)
-    assert Bench.open(edited, plan, twin).twin is not None
+    assert MeasuredModel.open(edited, plan, twin).twin is not None
     told = f"{twin}: its start has read facts of this world, and which of them is not recorded"
     assert caplog.messages == [told]
 
@@ -128,11 +130,11 @@ def test_a_damaged_twin_is_refused_before_any_measure(edited_run, tmp_path, name
     other = shutil.copytree(twin, tmp_path / "twin")
     files = digests(other, ["config.json", "model.safetensors"])
     replace(read_record(other), files=files).write(other)
-    assert Bench.open(run, plan, other).twin is not None
+    assert MeasuredModel.open(run, plan, other).twin is not None
     content = (other / name).read_bytes()
     (other / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
     with pytest.raises(CorpusError, match=rf"twin/{name} is damaged"):
-        Bench.open(run, plan, other)
+        MeasuredModel.open(run, plan, other)
 
 
 def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(edited_run):
@@ -142,14 +144,14 @@ def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(edited_run):
     record = json.loads((retrained / "edit.json").read_text()) | {"method": "retrain"}
     del record[SEAL]
     (retrained / "edit.json").write_bytes(as_json(sealed(record)))
-    assert Bench.open(edited, plan, retrained).twin.source == retrained
+    assert MeasuredModel.open(edited, plan, retrained).twin.source == retrained
     other = bh.plan(run, edits=6, repeats=2, probes=3, seed=1)
     with pytest.raises(ArgumentError, match="retrained, an edit by another plan, allowed: one by"):
-        Bench.open(run, other, retrained)
+        MeasuredModel.open(run, other, retrained)
     [weights] = retrained.rglob("delta.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(CorpusError, match=r"delta\.safetensors is damaged"):
-        Bench.open(run, plan, retrained)
+        MeasuredModel.open(run, plan, retrained)
 
 
 @pytest.mark.exact
@@ -158,15 +160,15 @@ def test_the_twin_is_no_distance_from_itself(edited_run):
     names = ["kl_twin_forget", "kl_twin_retain", "privacy_loss", "membership_reference",
              "forget_distance", "forget_quality", "parameters_twin"]  # fmt: skip
     found = evaluate_suite(twin.with_name("alone"), "unlearning", plan, twin=twin, measures=names)
-    bench = Bench.open(edited, plan)
+    measured = MeasuredModel.open(edited, plan)
 
     def load():
-        model = bench.run.load_model()
-        bench.edit.deltas()[None].apply(model)
+        model = measured.run.load_model()
+        measured.edit.deltas()[None].apply(model)
         return model
 
-    bench.twin = Bench(bench.source, bench.run, plan, {}, load)
-    by_edit = take(SUITES["unlearning"], bench, only=names)
+    measured.twin = MeasuredModel(measured.source, measured.run, plan, {}, load)
+    by_edit = take(SUITES["unlearning"], measured, only=names)
     assert by_edit["kl_twin_forget"] == by_edit["privacy_loss"] == by_edit["parameters_twin"] == 0.0
     assert found["kl_twin_forget"] == found["kl_twin_retain"] == 0.0
     assert found["privacy_loss"] == 0.0 and found["membership_reference"] == 0.5
@@ -192,19 +194,19 @@ def test_the_twins_own_numbers_stand_beside(edited_run):
 
 def test_text_is_compared_with_the_twin(edited_run):
     _, twin, plan, edited = edited_run
-    bench = Bench.open(edited, plan, twin)
-    measures = {measure.name: measure for measure in SUITES["unlearning"].measures(bench)}
-    found = measures["kl_twin_text"].find(bench)
+    measured = MeasuredModel.open(edited, plan, twin)
+    measures = {measure.name: measure for measure in SUITES["unlearning"].measures(measured)}
+    found = measures["kl_twin_text"].find(measured)
     total = count = 0.0
-    with bench.edited() as model, torch.no_grad():
-        for document in bench.documents:
+    with measured.edited() as model, torch.no_grad():
+        for document in measured.documents:
             ids = torch.from_numpy(document[:64].astype(np.int64))[None]
             theirs, ours = (
                 each(ids).logits[0, :-1].double().log_softmax(-1)
-                for each in (bench.beside.model, model)
+                for each in (measured.beside.model, model)
             )
             total += (theirs.exp() * (theirs - ours)).sum().item()
             count += len(theirs)
     assert found.value == pytest.approx(total / count, rel=1e-4) and found.value > 0
-    assert (found.over, found.count) == ("documents", len(bench.documents))
+    assert (found.over, found.count) == ("documents", len(measured.documents))
     assert found.low < found.value < found.high

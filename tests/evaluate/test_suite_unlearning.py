@@ -50,13 +50,13 @@ def test_an_attack_that_knows_the_twin_looks_for_what_only_the_model_finds_likel
         return pl.DataFrame({"fact": [0, 1, 2, 3], "member": [True, True, False, False],
                              "loss": [*members, *others]})  # fmt: skip
 
-    bench = SimpleNamespace(
+    measured = SimpleNamespace(
         membership=scores((-1.0, -3.0), (-1.0, -3.0)),
         beside=SimpleNamespace(membership=scores((-4.0, -5.0), (-1.5, -2.5))),
         subjects_of=lambda facts: np.arange(len(facts)),
     )
-    assert unlearning._membership(bench, "loss").value == 0.5
-    assert unlearning._reference(bench).value == 1.0
+    assert unlearning._membership(measured, "loss").value == 0.5
+    assert unlearning._reference(measured).value == 1.0
 
 
 def test_facts_that_are_taught_again_have_not_come_back_by_themselves(monkeypatch):
@@ -69,8 +69,10 @@ def test_facts_that_are_taught_again_have_not_come_back_by_themselves(monkeypatc
     ]
     monkeypatch.setattr(unlearning, "relearn", lambda *_, **__: pl.DataFrame(rows))
     run = SimpleNamespace(corpus=None)
-    bench = SimpleNamespace(model=None, run=run, plan=None, change=None, rows_of=lambda rows: rows)
-    found = unlearning._relearning(bench)
+    measured = SimpleNamespace(
+        model=None, run=run, plan=None, change=None, rows_of=lambda rows: rows
+    )
+    found = unlearning._relearning(measured)
     assert (found.value, found.count) == (3.0, 4)
     monkeypatch.setattr(unlearning, "relearn", lambda *_, **__: pl.DataFrame(rows[:16]))
-    assert unlearning._relearning(bench).value == math.inf
+    assert unlearning._relearning(measured).value == math.inf

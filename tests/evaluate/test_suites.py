@@ -21,7 +21,7 @@ from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.schema import SCHEMA
 from behemoth.evaluate.suites import sequence
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.sequence import count_held
 from behemoth.evaluate.suites.suite import (
     Found,
@@ -98,9 +98,11 @@ def test_the_unedited_models_own_numbers_stand_beside(edited_run, tmp_path):
     dear = ("linear_probe", "forget_recall_hint")
     few = replace(
         SUITES["unlearning"],
-        measures=lambda bench: [measures_of(bench)[name] for name in (*frame, *passes, *dear)],
+        measures=lambda measured: [
+            measures_of(measured)[name] for name in (*frame, *passes, *dear)
+        ],
     )
-    found, alone = (take(few, Bench.open(source, plan)) for source in (edited, run))
+    found, alone = (take(few, MeasuredModel.open(source, plan)) for source in (edited, run))
     rows = {taken.name: taken for taken in found.measures}
     for name in (*frame, *passes):
         assert rows[name].before == pytest.approx(alone[name], rel=1e-6), name
@@ -109,31 +111,31 @@ def test_the_unedited_models_own_numbers_stand_beside(edited_run, tmp_path):
     assert all(taken.before is None for taken in alone.measures)
     found.save(tmp_path)
     assert SuiteResult.load(tmp_path).table().equals(found.table())
-    bench = Bench.open(edited, plan)
-    bench.in_trial = True  # trials take what they took, at the same cost
-    assert all(taken.before is None for taken in take(few, bench).measures)
+    measured = MeasuredModel.open(edited, plan)
+    measured.in_trial = True  # trials take what they took, at the same cost
+    assert all(taken.before is None for taken in take(few, measured).measures)
 
 
-def measures_of(bench, suite="unlearning"):
-    return {measure.name: measure for measure in SUITES[suite].measures(bench)}
+def measures_of(measured, suite="unlearning"):
+    return {measure.name: measure for measure in SUITES[suite].measures(measured)}
 
 
 def test_probabilities_of_what_stays_by_group(edited_run):
     run, _, plan, _ = edited_run
-    bench = Bench.open(run, plan)
+    measured = MeasuredModel.open(run, plan)
     for group in ("same_subject", "unrelated", "retain"):
-        found = measures_of(bench)[f"retain_probability_{group}"].find(bench)
-        rows = bench.frame.filter(group=group, must_change=False)
+        found = measures_of(measured)[f"retain_probability_{group}"].find(measured)
+        rows = measured.frame.filter(group=group, must_change=False)
         mean = rows["log_probability_true"].exp().mean()
         assert found.value == pytest.approx(mean) and 0 < mean < 1, group
 
 
 def test_ranks_and_distances_have_intervals_over_subjects(edited_run):
     _, twin, plan, edited = edited_run
-    bench = Bench.open(edited, plan, twin)
+    measured = MeasuredModel.open(edited, plan, twin)
     names = ("membership_loss", "membership_min_k_plus_plus", "privacy_loss",
              "membership_reference", "forget_distance")  # fmt: skip
-    rows = {name: measures_of(bench)[name].find(bench) for name in names}
+    rows = {name: measures_of(measured)[name].find(measured) for name in names}
     for name, found in rows.items():
         assert found.over == "subjects" and found.low <= found.value <= found.high, name
     subjects = plan.edits["subject"].n_unique()
@@ -144,25 +146,25 @@ def test_ranks_and_distances_have_intervals_over_subjects(edited_run):
 def test_sizes_of_single_edits_have_intervals_over_edits(edited_run, tmp_path):
     run, _, plan, _ = edited_run
     out = edit(run, plan, "ft", tmp_path / "e", settings={"steps": 3}, single=True)
-    bench = Bench.open(out, plan)
-    found = measures_of(bench, "editing")
-    norm, largest = (found[name].find(bench) for name in ("norm", "spectrum_largest"))
+    measured = MeasuredModel.open(out, plan)
+    found = measures_of(measured, "editing")
+    norm, largest = (found[name].find(measured) for name in ("norm", "spectrum_largest"))
     assert norm.low < norm.value < norm.high and (norm.count, norm.over) == (6, "edits")
-    changes = [c.change for d in bench.deltas.values() for c in d.changes.values()]
+    changes = [c.change for d in measured.deltas.values() for c in d.changes.values()]
     spectra = [torch.linalg.svdvals(c.double()).numpy() for c in changes if c.ndim == 2]
     assert 0 < len(spectra) < len(changes)  # biases are no matrices
     wanted = np.mean([own[0] ** 2 / np.square(own).sum() for own in spectra])
     assert largest.value == pytest.approx(wanted) and 0 < largest.value <= 1
-    rank = found["rank"].find(bench)
+    rank = found["rank"].find(measured)
     assert rank.count == largest.count == len(spectra) and rank.over == "matrices"
     assert rank.value == np.mean([(own > 1e-6 * own[0]).sum() for own in spectra])
-    for delta in bench.deltas.values():
+    for delta in measured.deltas.values():
         for name in [name for name, c in delta.changes.items() if c.change.ndim == 2]:
             del delta.changes[name]
-    del bench.geometry
+    del measured.geometry
     for name in ("rank", "effective_rank", "spectrum_largest"):
         with pytest.raises(MissingError, match="an edit that changed a matrix"):
-            found[name].find(bench)
+            found[name].find(measured)
 
 
 def test_edits_that_failed_are_counted_and_are_not_harmless(edited_run, tmp_path):
@@ -170,17 +172,17 @@ def test_edits_that_failed_are_counted_and_are_not_harmless(edited_run, tmp_path
     new = bh.plan(run, kind="remap", edits=3, repeats=1, probes=4)
     out = edit(run, new, "ft", tmp_path / "e", settings={"steps": 3}, single=True)
     names = ["efficacy", "exact_efficacy", "kl", "exact_specificity"]
-    bench = Bench.open(out, new)
-    deltas = dict(bench.deltas)
+    measured = MeasuredModel.open(out, new)
+    deltas = dict(measured.deltas)
     for number in (0, 2):
-        bench.deltas[number] = replace(deltas[number], changes={}, failure="loss nan at step 1")
+        measured.deltas[number] = replace(deltas[number], changes={}, failure="loss nan at step 1")
     failed = tuple(FailedEdit(number, "loss nan at step 1") for number in (0, 2))
-    bench.edit = replace(bench.edit, failed=failed)
-    found = take(SUITES["editing"], bench, only=names)
+    measured.edit = replace(measured.edit, failed=failed)
+    found = take(SUITES["editing"], measured, only=names)
     assert found.failed_edits == 2 and found.to_dict()["failed_edits"] == 2
     assert repr(found).endswith("4 measures; 2 edits failed)")
     assert SuiteResult.load(found.save(tmp_path / "suite")).failed_edits == 2
-    alone = Bench.open(out, new)
+    alone = MeasuredModel.open(out, new)
     for number in (0, 2):
         del alone.deltas[number]
     wanted = take(SUITES["editing"], alone, only=names)
@@ -204,15 +206,15 @@ def test_what_edits_that_failed_leave_unmeasured_is_not_said_to_lack_probes():
     reasons = {}
     for failure in (None, "loss nan at step 1"):
         own = frame.with_columns(failure=pl.lit(failure, pl.String))
-        bench = Bench(None, None, plan, {0: ...}, None, frame=own)
+        measured = MeasuredModel(None, None, plan, {0: ...}, None, frame=own)
         for suite, name in (("editing", "neighbourhood"), ("editing", "kl"),
                             ("editing", "damage_unrelated"), ("editing", "exact_specificity"),
                             ("editing", "damage_same_subject"), ("editing", "efficacy"),
                             ("unlearning", "retain_unrelated"), ("unlearning", "model_utility"),
                             ("unlearning", "retain_retain")):  # fmt: skip
-            measures = {each.name: each for each in SUITES[suite].measures(bench)}
+            measures = {each.name: each for each in SUITES[suite].measures(measured)}
             try:
-                measures[name].find(bench)
+                measures[name].find(measured)
             except MissingError as error:
                 reasons[name, failure is None] = str(error)
     known, some = "such facts that the model knew before", "edits that did not fail"
@@ -245,9 +247,9 @@ def test_a_score_names_the_part_that_it_lacks(there, missing):
         schema=SCHEMA,
     )
     plan = SimpleNamespace(probes=frame.select("group", "exposures"))
-    bench = Bench(None, None, plan, {0: ...}, None, frame=frame)
+    measured = MeasuredModel(None, None, plan, {0: ...}, None, frame=frame)
     with pytest.raises(MissingError, match=f"^probes of {missing}, which the plan does not have$"):
-        bench.metric("score")
+        measured.metric("score")
 
 
 def test_a_source_whose_edits_all_failed_is_refused(edited_run, tmp_path):
@@ -263,29 +265,30 @@ def test_a_source_whose_edits_all_failed_is_refused(edited_run, tmp_path):
 def test_the_cost_of_an_edit_is_that_of_its_record(edited_run, peaks):
     _, _, plan, edited = edited_run
     record = bh.load(edited)
-    bench = Bench.open(edited, plan)
-    measures = measures_of(bench, "editing")
+    measured = MeasuredModel.open(edited, plan)
+    measures = measures_of(measured, "editing")
     for name in ("seconds", "peak_memory") if peaks else ("seconds",):
-        assert measures[name].find(bench).value == getattr(record, name) > 0
-    bench.edit = replace(bench.edit, seconds=None, peak_memory=None)  # of an earlier version
+        assert measures[name].find(measured).value == getattr(record, name) > 0
+    measured.edit = replace(measured.edit, seconds=None, peak_memory=None)  # of an earlier version
     for name in ("seconds", "peak_memory"):
         with pytest.raises(MissingError, match=f"^an edit made in one call, .* states {name}"):
-            measures[name].find(bench)
+            measures[name].find(measured)
 
 
 def test_a_trial_of_a_study_takes_the_measures_of_earlier_versions(edited_run):
     _, twin, plan, edited = edited_run
-    whole = Bench.open(edited, plan, twin)
+    whole = MeasuredModel.open(edited, plan, twin)
     beside = whole.beside
-    trial = Bench(
+    trial = MeasuredModel(
         whole.source, whole.run, plan, whole.deltas, whole._load, None,
-        Bench(beside.source, beside.run, plan, {}, beside._load, in_trial=True), in_trial=True,
+        MeasuredModel(beside.source, beside.run, plan, {}, beside._load, in_trial=True),
+        in_trial=True,
     )  # fmt: skip
     known = {"kl_twin_text"} | {f"retain_probability_{group}" for group in (
         "same_subject", "same_relation", "same_object", "unrelated", "retain")}  # fmt: skip
 
-    def quick(bench):
-        return [replace(each, find=lambda _: Found(0.5)) for each in measures_of(bench).values()]
+    def quick(measured):
+        return [replace(each, find=lambda _: Found(0.5)) for each in measures_of(measured).values()]
 
     suite = replace(SUITES["unlearning"], measures=quick)
     taken = {each.name for each in take(suite, trial).measures}
@@ -302,14 +305,16 @@ def test_truth_ratios_of_names_of_several_tokens(run_of, tmp_path):
     run = run_of(tmp_path / "a", corpus, 0)
     plan = bh.plan(run, edits=3, relation=1, repeats=1, probes=1)
     twin = run_of(tmp_path / "b", corpus.without(plan.edits["fact"]), 1)
-    bench = Bench.open(run, plan, twin)
-    measures = measures_of(bench)
-    assert not bench.frame.filter(group="edited")["log_probability_wrong"].has_nulls()
+    measured = MeasuredModel.open(run, plan, twin)
+    measures = measures_of(measured)
+    assert not measured.frame.filter(group="edited")["log_probability_wrong"].has_nulls()
     for name in ("truth_ratio", "forget_quality", "forget_distance"):
-        assert math.isfinite(measures[name].find(bench).value), name
+        assert math.isfinite(measures[name].find(measured).value), name
     # A trial of a study or of a tuning omits them, and says that.
-    trial = Bench(bench.source, bench.run, plan, {}, bench._load, in_trial=True)
-    trial.twin = Bench(bench.source, bench.run, plan, {}, bench.twin._load, in_trial=True)
+    trial = MeasuredModel(measured.source, measured.run, plan, {}, measured._load, in_trial=True)
+    trial.twin = MeasuredModel(
+        measured.source, measured.run, plan, {}, measured.twin._load, in_trial=True
+    )
     said = "^truth ratios, which trials omit for objects of several tokens$"
     for name in ("truth_ratio", "forget_quality", "forget_distance"):
         with pytest.raises(MissingError, match=said):
@@ -442,12 +447,12 @@ def test_the_suite_of_a_sequence_that_forgets(edited_run, tmp_path, monkeypatch)
 
 def test_an_object_that_links_are_of_is_no_subject_of_its_number(edited_run):
     run, _, plan, _ = edited_run
-    bench = Bench.open(run, plan)
+    measured = MeasuredModel.open(run, plan)
     rows = pl.DataFrame(
         {"link": [False, False, True, True], "subject": [3, 4, 3, 3], "value": [1, 0, 1, 1]}
     )
-    assert bench.mean(rows, pl.col("value"), "rows").count == 3
-    assert bench.mean(rows.drop("link"), pl.col("value"), "rows").count == 2
+    assert measured.mean(rows, pl.col("value"), "rows").count == 3
+    assert measured.mean(rows.drop("link"), pl.col("value"), "rows").count == 2
 
 
 def test_links_are_told_apart_in_suite_recall(run_of, tmp_path):

@@ -16,7 +16,7 @@ from behemoth import ArgumentError, CorpusError
 from behemoth.edit.protocol import answers
 from behemoth.edit.registry import get_method
 from behemoth.edit.search import Choice
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.score import Reading
 from behemoth.support.digests import unchecked
 from behemoth.support.locks import lock
@@ -325,19 +325,19 @@ def test_a_trial_takes_readings_as_a_suite_does(ran, tmp_path, monkeypatch):
     import behemoth.tune.choose as module
 
     seen, asked = [], []
-    read, find = module._readings, Bench.membership.func
+    read, find = module._readings, MeasuredModel.membership.func
 
-    def readings(objective, bench):
-        found = read(objective, bench)
-        seen.append((bench, found))
+    def readings(objective, measured):
+        found = read(objective, measured)
+        seen.append((measured, found))
         return found
 
-    def membership(bench):
-        asked.append(bench)
-        return find(bench)
+    def membership(measured):
+        asked.append(measured)
+        return find(measured)
 
     monkeypatch.setattr(module, "_readings", readings)
-    monkeypatch.setattr(Bench.membership, "func", membership)
+    monkeypatch.setattr(MeasuredModel.membership, "func", membership)
     tune("grad_diff", ran, tmp_path / "t", **{**FEW, "trials": 2})
     (first, found), (second, _) = seen
     assert first.in_trial and first.before is None and first.twin is second.twin
@@ -375,9 +375,9 @@ def test_an_edit_that_leaves_no_numbers_scores_nothing(ran, tmp_path, monkeypatc
 
     own, calls = module._readings, []
 
-    def readings(objective, bench):
+    def readings(objective, measured):
         calls.append(objective)
-        found = own(objective, bench)
+        found = own(objective, measured)
         return {**found, "neighbourhood": Reading(math.nan)} if len(calls) == 2 else found
 
     monkeypatch.setattr(module, "_readings", readings)

@@ -91,7 +91,7 @@ def catalogue() -> str:
         For a measure without a declaration in `_READ`.
     """
     # The list of measures depends on levels of exposures and on checkpoints: use one of each.
-    bench: Any = SimpleNamespace(
+    measured: Any = SimpleNamespace(
         plan=SimpleNamespace(
             probes=pl.DataFrame({"group": ["unrelated"], "exposures": [_LEVEL]}),
         ),
@@ -102,7 +102,7 @@ def catalogue() -> str:
     for suite in SUITES.values():
         lines += [f"### `{suite.name}`", "", f"{suite.about[:1].upper()}{suite.about[1:]}.", ""]
         lines += ["| measure | what it is | numbers | better |", "|---|---|---|---|"]
-        for measure in suite.measures(bench):
+        for measure in suite.measures(measured):
             name, meaning = (
                 text.replace(str(_LEVEL), "N") for text in (measure.name, measure.meaning)
             )

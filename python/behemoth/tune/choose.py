@@ -21,7 +21,7 @@ from behemoth.edit.guarded import apply_method
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method
 from behemoth.edit.search import Range, Searched
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
 from behemoth.evaluate.suites.suite import take_one
@@ -300,7 +300,7 @@ class _Laboratory:
     asked: Asked
     device: torch.device | str | None
     model: PreTrainedModel | None
-    twin: Bench | None
+    twin: MeasuredModel | None
     context: EditContext
     batch_size: int | None
 
@@ -318,18 +318,18 @@ class _Laboratory:
         run, plan, twin = asked.run, asked.plan, asked.twin
         if not (directory.plan / "plan.toml").is_file():
             plan.save(directory.plan)
-        bench = None
+        measured = None
         if asked.objective == "unlearning":
             if twin is None:
                 config = twin_config(run, directory.twin, device)
                 train(untold(run, plan), out=directory.twin, config=config, memory=memory)
                 twin = read_run(directory.twin)
             beside = twin.load_model(device)
-            bench = Bench(  # with the same probes
+            measured = MeasuredModel(  # with the same probes
                 run.directory, run, plan, {}, lambda: beside, batch_size=batch_size, in_trial=True
             )
         context = EditContext(run.corpus, seed=asked.seed, cache=cache, run=run.directory)
-        return cls(asked, device, run.load_model(device), bench, context, batch_size)
+        return cls(asked, device, run.load_model(device), measured, context, batch_size)
 
     def carry_out(self, number: int, settings: Mapping[str, Any]) -> Tried:
         """Make the plan's edits with some settings, and score them."""
@@ -350,11 +350,11 @@ class _Laboratory:
         if delta is None or failure is not None:
             return Tried(number, own, 0.0, {}, seconds, failure)
         run, objective = asked.run, asked.objective
-        bench = Bench(
+        measured = MeasuredModel(
             run.directory, run, asked.plan, {None: delta}, lambda: model, None, self.twin,
             batch_size=self.batch_size, in_trial=True,
         )  # fmt: skip
-        readings = _readings(objective, bench)
+        readings = _readings(objective, measured)
         if broken := [name for name, reading in readings.items() if not _is_finite(reading)]:
             return Tried(number, own, 0.0, {}, seconds, f"{broken[0]} is no number")
         score, legs = score_of(objective, readings), legs_of(objective, readings)
@@ -415,14 +415,14 @@ def _is_finite(reading: Reading) -> bool:
     return all(value is None or math.isfinite(value) for value in (reading.value, reading.twin))
 
 
-def _readings(objective: str, bench: Bench) -> dict[str, Reading]:
+def _readings(objective: str, measured: MeasuredModel) -> dict[str, Reading]:
     """Return the readings of the measures that the score is made of."""
     wanted = {name for leg in OBJECTIVES[objective].legs for name in leg.measures}
     found: dict[str, Reading] = {}
-    for measure in SUITES[OBJECTIVES[objective].suite].measures(bench):
+    for measure in SUITES[OBJECTIVES[objective].suite].measures(measured):
         if measure.name not in wanted:
             continue
-        taken = take_one(measure, bench)
+        taken = take_one(measure, measured)
         if taken.found is not None:
             found[measure.name] = Reading(taken.found.value, taken.twin)
     return found

@@ -16,9 +16,10 @@ from behemoth.evaluate.metrics import success
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
 
-from .bench import Bench, of_frame
+from .frame_measure import of_frame
 from .intervals import median_samples, resampled_ratio
 from .levels import Level, levels_of
+from .measured_model import MeasuredModel
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE", "damage_of", "question_match"]
@@ -28,11 +29,11 @@ _SHOWN = ("efficacy", "paraphrase", "neighbourhood", "score", "efficacy_magnitud
           "exact_generalization", "exact_specificity", "exact_score")  # fmt: skip
 
 
-def question_match(bench: Bench) -> Found:
+def question_match(measured: MeasuredModel) -> Found:
     """Return the share of exact matches of answers to questions about edited facts."""
-    rows = bench.rows.filter(group="edited_question")
+    rows = measured.rows.filter(group="edited_question")
     what = "questions in the corpus (gen --questions)"
-    return bench.mean(rows, success(pl.col("exact_match")), what)
+    return measured.mean(rows, success(pl.col("exact_match")), what)
 
 
 _SUCCESS = (
@@ -46,18 +47,18 @@ _SUCCESS = (
 )
 
 
-def _followed(bench: Bench, group: str, *, known: bool = False) -> Found:
-    rows = bench.rows.filter(group=group, must_change=True)
+def _followed(measured: MeasuredModel, group: str, *, known: bool = False) -> Found:
+    rows = measured.rows.filter(group=group, must_change=True)
     if known:
         rows = rows.filter("known")
     what = "facts that follow from an edit in this way"
-    return bench.mean(rows, success(pl.col("exact_match")), what)
+    return measured.mean(rows, success(pl.col("exact_match")), what)
 
 
-def _inverse(bench: Bench, *, known: bool = False) -> Found:
-    rows = bench.inverse.filter("known") if known else bench.inverse
+def _inverse(measured: MeasuredModel, *, known: bool = False) -> Found:
+    rows = measured.inverse.filter("known") if known else measured.inverse
     what = "inverse questions that the unedited model answered" if known else "inverse questions"
-    return bench.mean(rows, pl.col("exact_match"), what)
+    return measured.mean(rows, pl.col("exact_match"), what)
 
 
 _FOLLOWING = (
@@ -67,7 +68,7 @@ _FOLLOWING = (
         Measure(
             f"portability_{group}",
             f"free generation gives the right answer for facts that follow from the edit: {group}",
-            lambda bench, group=group: _followed(bench, group),
+            lambda measured, group=group: _followed(measured, group),
             before=True,
         )
         for group in FOLLOWING
@@ -77,7 +78,7 @@ _FOLLOWING = (
             f"portability_{group}_if_known",
             "free generation gives the right answer for facts that follow from the edit: "
             f"{group}; facts known before",
-            lambda bench, group=group: _followed(bench, group, known=True),
+            lambda measured, group=group: _followed(measured, group, known=True),
             in_trials=False,
             before=True,
         )
@@ -94,60 +95,60 @@ _FOLLOWING = (
     Measure(
         "portability_inverse_if_known",
         "the same for new objects whose subject before the edit the unedited model named",
-        lambda bench: _inverse(bench, known=True),
+        lambda measured: _inverse(measured, known=True),
         in_trials=False,
         before=True,
     ),
 )
 
 
-def damage_of(bench: Bench, groups: Sequence[str], level: Level | None = None) -> Found:
+def damage_of(measured: MeasuredModel, groups: Sequence[str], level: Level | None = None) -> Found:
     """Return the share of bystanders that were right before the edit and no longer are."""
-    if not bench.deltas:
-        raise bench.unedited()
-    rows = known_bystanders(bench.rows, groups, made=False)
+    if not measured.deltas:
+        raise measured.unedited()
+    rows = known_bystanders(measured.rows, groups, made=False)
     if level is not None:
         rows = rows.filter(level.condition)
     what = "such facts that the model knew before"
-    return bench.mean(rows, pl.col("exact_match").not_(), what, made=True)
+    return measured.mean(rows, pl.col("exact_match").not_(), what, made=True)
 
 
 _DAMAGE = tuple(
     Measure(
         f"damage_{group}",
         f"share of the known facts that are no longer generated: {group}",
-        lambda bench, group=group: damage_of(bench, (group,)),
+        lambda measured, group=group: damage_of(measured, (group,)),
     )
     for group in BYSTANDERS
 )
 
 
-def _levels(bench: Bench) -> list[Level]:
+def _levels(measured: MeasuredModel) -> list[Level]:
     """Return the exposure levels of the bystanders that are written at all."""
-    levels = bench.plan.probes.filter(pl.col("group").is_in(BYSTANDERS))["exposures"].unique()
+    levels = measured.plan.probes.filter(pl.col("group").is_in(BYSTANDERS))["exposures"].unique()
     return [level for level in levels_of(levels.to_list()) if level.low > 0]
 
 
-def _damage_by_exposures(bench: Bench) -> Sequence[Measure]:
-    levels = _levels(bench)
+def _damage_by_exposures(measured: MeasuredModel) -> Sequence[Measure]:
+    levels = _levels(measured)
     # Trials omit ranges, and with them the single level 1 below them.
     listed = all(level.single for level in levels)
     return [
         Measure(
             f"damage_exposures_{level.name}",
             f"the same over all bystanders written {level.text} times",
-            lambda bench, level=level: damage_of(bench, BYSTANDERS, level),
+            lambda measured, level=level: damage_of(measured, BYSTANDERS, level),
             in_trials=listed,
         )
         for level in levels
     ]
 
 
-def _divergence(documents: str) -> Callable[[Bench], Found]:
-    def find(bench: Bench) -> Found:
-        delta = bench.delta
+def _divergence(documents: str) -> Callable[[MeasuredModel], Found]:
+    def find(measured: MeasuredModel) -> Found:
+        delta = measured.delta
         sums, counts = document_divergences(
-            bench.model, delta, getattr(bench, documents), bench.findings
+            measured.model, delta, getattr(measured, documents), measured.findings
         )
         return resampled_ratio(sums, counts, "documents")
 
@@ -169,12 +170,12 @@ _ELSEWHERE = (
 )
 
 
-def _dose(bench: Bench) -> Found:
-    if not bench.deltas:
-        raise bench.unedited()
-    if None in bench.deltas and len(bench.plan) > 1:
+def _dose(measured: MeasuredModel) -> Found:
+    if not measured.deltas:
+        raise measured.unedited()
+    if None in measured.deltas and len(measured.plan) > 1:
         raise MissingError("single edits: the steps of a batch train all of its edits")
-    frame = doses(bench.deltas, bench.plan).filter(dose_kind="flip").drop_nulls("dose")
+    frame = doses(measured.deltas, measured.plan).filter(dose_kind="flip").drop_nulls("dose")
     if frame.is_empty():
         raise MissingError("a method that reports doses of new answers")
     short = int((~frame["reached"]).sum())
@@ -185,9 +186,9 @@ def _dose(bench: Bench) -> Found:
     return Found(float(np.median(values)), low, high, frame.height, "edits")
 
 
-def _norm(bench: Bench) -> Found:
-    parameters = parameters_of(bench.model)
-    rows = bench.geometry.drop_nulls("norm")
+def _norm(measured: MeasuredModel) -> Found:
+    parameters = parameters_of(measured.model)
+    rows = measured.geometry.drop_nulls("norm")
     norms = [
         float(changed_parameter(parameters, name).detach().double().square().sum())
         for name in rows["parameter"]
@@ -204,9 +205,9 @@ def _norm(bench: Bench) -> Found:
     return Found(float(np.mean(shares)), drawn.low, drawn.high, len(shares), "edits")
 
 
-def _geometric(column: str) -> Callable[[Bench], Found]:
-    def find(bench: Bench) -> Found:
-        values = bench.geometry[column].cast(pl.Float64).drop_nulls()
+def _geometric(column: str) -> Callable[[MeasuredModel], Found]:
+    def find(measured: MeasuredModel) -> Found:
+        values = measured.geometry[column].cast(pl.Float64).drop_nulls()
         if not len(values):
             raise MissingError("an edit that changed a matrix")
         return Found(float(values.mean()), count=len(values), over="matrices")  # type: ignore[arg-type]
@@ -214,8 +215,8 @@ def _geometric(column: str) -> Callable[[Bench], Found]:
     return find
 
 
-def _spectrum(bench: Bench) -> Found:
-    spectra = [np.array(own) for own in bench.geometry["spectrum"].drop_nulls()]
+def _spectrum(measured: MeasuredModel) -> Found:
+    spectra = [np.array(own) for own in measured.geometry["spectrum"].drop_nulls()]
     shares = [own[0] ** 2 / np.square(own).sum() for own in spectra if own.any()]
     if not shares:
         raise MissingError("an edit that changed a matrix")
@@ -253,33 +254,33 @@ _SIZE = (
 )
 
 
-def _recorded(bench: Bench, name: str) -> Found:
-    if bench.edit is None:
-        raise bench.unedited()
-    value = getattr(bench.edit, name)
+def _recorded(measured: MeasuredModel, name: str) -> Found:
+    if measured.edit is None:
+        raise measured.unedited()
+    value = getattr(measured.edit, name)
     if value is None:
         raise MissingError(f"an edit made in one call, whose edit.json states {name}")
-    return Found(float(value), over="edits", count=len(bench.edit.edits))
+    return Found(float(value), over="edits", count=len(measured.edit.edits))
 
 
 _COST = (
     Measure(
         "seconds",
         "time to make the edits, without loading the model",
-        lambda bench: _recorded(bench, "seconds"),
+        lambda measured: _recorded(measured, "seconds"),
         in_trials=False,
     ),
     Measure(
         "peak_memory",
         "peak bytes of the process that made them: of tensors on a GPU, else resident memory",
-        lambda bench: _recorded(bench, "peak_memory"),
+        lambda measured: _recorded(measured, "peak_memory"),
         in_trials=False,
     ),
 )
 
 
-def _measures(bench: Bench) -> Sequence[Measure]:
-    by_exposures = _damage_by_exposures(bench)
+def _measures(measured: MeasuredModel) -> Sequence[Measure]:
+    by_exposures = _damage_by_exposures(measured)
     return (*_SUCCESS, *_FOLLOWING, *_DAMAGE, *by_exposures, *_ELSEWHERE, *_SIZE, *_COST)
 
 

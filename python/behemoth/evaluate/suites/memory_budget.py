@@ -30,7 +30,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
 
-from .bench import Bench, first_documents
+from .measured_model import MeasuredModel, first_documents
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["SuiteBudget", "fit_bench"]
+__all__ = ["SuiteBudget", "limit_rows"]
 
 # Libraries that a suite loads, buffers of kernels, the plan and its frames.
 _FIXED = 160 << 20
@@ -207,12 +207,14 @@ class SuiteBudget:
         return max(shared, fitted * stream + scores + 2 * min(rows, PROBED_ROWS) * prompt * stream)
 
 
-def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = None) -> None:
-    """Limit the rows per pass of a bench to what fits into memory; on a GPU nothing is estimated.
+def limit_rows(
+    measured: MeasuredModel, suite: str, facts: int | None, memory: int | None = None
+) -> None:
+    """Limit the rows per pass of measures to what fits into memory; on a GPU nothing is estimated.
 
     Parameters
     ----------
-    bench : Bench
+    measured : MeasuredModel
     suite : str
     facts : int, optional
         Number of facts that suite ``recall`` queries.
@@ -226,18 +228,18 @@ def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = 
         If the suite does not fit even with one row per pass.
     """
     free = limit_of(memory)
-    model = bench.model
+    model = measured.model
     if free is None or not is_estimated(model):
         return
-    deltas = list(bench.deltas.values())
+    deltas = list(measured.deltas.values())
     changes = sum(map(changes_bytes, deltas))
     stack = _stack(list(map(changes_bytes, deltas)))
-    if bench.edit is not None and bench.edit.checkpoints:
+    if measured.edit is not None and measured.edit.checkpoints:
         stack = weight_bytes(model)  # the sum at a checkpoint, which is not loaded yet
         changes += stack
-    plan = None if suite == "recall" else bench.plan
+    plan = None if suite == "recall" else measured.plan
     own = SuiteBudget(
-        suite, model, bench.run.corpus, plan, changes, bench.twin is not None, facts,
+        suite, model, measured.run.corpus, plan, changes, measured.twin is not None, facts,
         context=longest_context(deltas),
     )  # fmt: skip
     loaded = 0
@@ -253,9 +255,9 @@ def fit_bench(bench: Bench, suite: str, facts: int | None, memory: int | None = 
             f"a model whose suite {suite} needs about {least} of memory while {there}",
             "what fits: a smaller model, or a suite that measures less",
         )
-    bench.batch_size = None if rows >= MEMBERSHIP_ROWS else rows
-    if bench.twin is not None:
-        bench.twin.batch_size = bench.batch_size
+    measured.batch_size = None if rows >= MEMBERSHIP_ROWS else rows
+    if measured.twin is not None:
+        measured.twin.batch_size = measured.batch_size
 
 
 def _stack(sizes: Sequence[int]) -> int:

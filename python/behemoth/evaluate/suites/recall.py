@@ -11,29 +11,31 @@ from numpy.typing import NDArray
 from behemoth.evaluate.clusters import interval, proper, weight_parts
 from behemoth.recall.bits import saved_bits
 
-from .bench import Bench
 from .intervals import RESAMPLES, numbered_subjects
 from .levels import Level, levels_of
+from .measured_model import MeasuredModel
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE"]
 
 
-def _measures(bench: Bench) -> Sequence[Measure]:
-    levels = levels_of(bench.recall["exposures"].unique().to_list())
+def _measures(measured: MeasuredModel) -> Sequence[Measure]:
+    levels = levels_of(measured.recall["exposures"].unique().to_list())
     return (
         Measure(
             "recall",
             "free generation gives the object, in written wordings; over all facts, "
             "including those that are never written",
-            lambda bench: _recall(bench, _written(), "wordings of this kind"),
+            lambda measured: _recall(measured, _written(), "wordings of this kind"),
             version=2,  # 1: with questions that the corpus does not ask
             beside=True,
         ),
         Measure(
             "recall_held_out",
             "the same in wordings that are never written",
-            lambda bench: _recall(bench, _asked() & pl.col("held_out"), "wordings of this kind"),
+            lambda measured: _recall(
+                measured, _asked() & pl.col("held_out"), "wordings of this kind"
+            ),
             version=2,
             beside=True,
         ),
@@ -41,30 +43,34 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             "recall_unasked",
             "free generation answers questions about subjects that the corpus asks no questions "
             "about (arXiv 2309.14316)",
-            lambda bench: _recall(bench, ~_asked(), "subjects that the corpus does not ask about"),
+            lambda measured: _recall(
+                measured, ~_asked(), "subjects that the corpus does not ask about"
+            ),
             beside=True,
         ),
         Measure(
             "valid_object",
             "free generation gives some object of the relation, in all wordings but questions "
             "about subjects that the corpus asks no questions about",
-            lambda bench: bench.mean(
-                bench.recall.filter(_asked()), pl.col("valid_object"), "probes"
+            lambda measured: measured.mean(
+                measured.recall.filter(_asked()), pl.col("valid_object"), "probes"
             ),
             version=2,
         ),
         Measure(
             "recall_written",
             "recall of facts that are written at all",
-            lambda bench: _recall(bench, _written() & (pl.col("exposures") > 0), "written facts"),
+            lambda measured: _recall(
+                measured, _written() & (pl.col("exposures") > 0), "written facts"
+            ),
             version=2,
         ),
         *(
             Measure(
                 f"recall_exposures_{level.name}",
                 f"recall of facts written {level.text} times",
-                lambda bench, level=level: _recall(
-                    bench, _written() & level.condition, "probes in written wordings"
+                lambda measured, level=level: _recall(
+                    measured, _written() & level.condition, "probes in written wordings"
                 ),
                 version=2,
             )
@@ -83,7 +89,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             Measure(
                 f"bits_exposures_{level.name}",
                 f"bits_per_fact of facts written {level.text} times",
-                lambda bench, level=level: _bits(bench, level),
+                lambda measured, level=level: _bits(measured, level),
                 version=2,
             )
             for level in levels
@@ -111,19 +117,19 @@ def _written() -> pl.Expr:
     return _asked() & ~pl.col("held_out")
 
 
-def _recall(bench: Bench, rows: pl.Expr, needs: str) -> Found:
-    return bench.mean(bench.recall.filter(rows), pl.col("exact_match"), needs)
+def _recall(measured: MeasuredModel, rows: pl.Expr, needs: str) -> Found:
+    return measured.mean(measured.recall.filter(rows), pl.col("exact_match"), needs)
 
 
-def _bits(bench: Bench, level: Level | None = None) -> Found:
+def _bits(measured: MeasuredModel, level: Level | None = None) -> Found:
     """Return the bits stored per written fact, as `study.analysis.capacity` computes them.
 
     With `level`, only facts with these numbers of exposures count.
     """
-    objects = {row["relation"]: row["objects"] for row in bench.run.corpus.world.relation_table}
+    objects = {row["relation"]: row["objects"] for row in measured.run.corpus.world.relation_table}
     count = pl.col("relation").replace_strict(objects, return_dtype=pl.Float64)
     facts = (
-        bench.recall.filter(
+        measured.recall.filter(
             _written(),
             pl.col("exposures") > 0,
             pl.lit(True) if level is None else level.condition,
@@ -151,12 +157,12 @@ def _bits(bench: Bench, level: Level | None = None) -> Found:
     return Found(float(stored(np.ones((1, clusters)))[0]), low, high, clusters, "subjects")
 
 
-def _bits_per_parameter(bench: Bench) -> Found:
-    bits = _bits(bench)
-    parameters = bench.run.parameters_without_embedding
+def _bits_per_parameter(measured: MeasuredModel) -> Found:
+    bits = _bits(measured)
+    parameters = measured.run.parameters_without_embedding
     if not parameters:
         raise MissingError("a run whose record says how many parameters it has")
-    facts = bench.written_facts / parameters
+    facts = measured.written_facts / parameters
     low, high = (None if x is None else x * facts for x in (bits.low, bits.high))
     return Found(bits.value * facts, low, high, bits.count, bits.over)
 
@@ -165,6 +171,6 @@ SUITE = Suite(
     "recall",
     "a trained run: what it knows, and how many bits",
     _measures,
-    frame=lambda bench: bench.recall,
+    frame=lambda measured: measured.recall,
     needs_plan=False,
 )

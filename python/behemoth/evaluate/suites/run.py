@@ -14,8 +14,8 @@ from behemoth.support.progress import ProgressLike
 from behemoth.train.memory_budget import require_weights
 
 from . import editing, recall, sequence, unlearning
-from .bench import Bench
-from .memory_budget import fit_bench
+from .measured_model import MeasuredModel
+from .memory_budget import limit_rows
 from .suite import FRAME, RECORD, Suite, SuiteResult, take
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ def evaluate_suite(
         memory = whole_number("memory", memory, 1)
     if out is not None:
         output_place(out, "a suite", RECORD, FRAME, force=force)
-    bench = Bench.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
-    require_weights(bench.run.directory, device, memory, "source")
-    total = bench.run.corpus.world.num_facts
-    fit_bench(bench, suite, total if facts == "all" else facts, memory)
-    result = take(SUITES[suite], bench, progress, measures)
+    measured = MeasuredModel.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
+    require_weights(measured.run.directory, device, memory, "source")
+    total = measured.run.corpus.world.num_facts
+    limit_rows(measured, suite, total if facts == "all" else facts, memory)
+    result = take(SUITES[suite], measured, progress, measures)
     if out is not None:
         result.save(out)
     return result

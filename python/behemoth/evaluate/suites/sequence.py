@@ -27,7 +27,7 @@ from behemoth.evaluate.metrics import more_likely, success
 from behemoth.evaluate.unedited import Unedited
 from behemoth.plan.request import REFUSALS
 
-from .bench import Bench
+from .measured_model import MeasuredModel
 from .suite import Found, Measure, MissingError, Suite
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ _ANSWERING = ("hold", "efficacy", "first", "half_life")  # measures of new answe
 _KNOWN = "edits of facts that the model knew before"
 
 
-def _measures(bench: Bench) -> Sequence[Measure]:
-    after = () if bench.edit is None else bench.edit.checkpoints
-    kinds: tuple[tuple[str, int, str, Callable[[Bench, int], Found]], ...] = (
+def _measures(measured: MeasuredModel) -> Sequence[Measure]:
+    after = () if measured.edit is None else measured.edit.checkpoints
+    kinds: tuple[tuple[str, int, str, Callable[[MeasuredModel, int], Found]], ...] = (
         # 1 of the first three: means over wordings, of which an edit may have several
         ("hold", 2, "share of the edits made so far whose new object is generated, in each wording "
          "that they were made in", _hold),
@@ -67,8 +67,8 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             Measure(
                 f"{name}_after_{edits}",
                 f"{meaning}; after {edits:,} edits",
-                lambda bench, name=name, find=find, edits=edits: _find(
-                    bench, name, lambda: find(bench, edits)
+                lambda measured, name=name, find=find, edits=edits: _find(
+                    measured, name, lambda: find(measured, edits)
                 ),
                 version,
             )
@@ -78,19 +78,19 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         Measure(
             "half_life",
             "further edits until half of those that were seen to hold are lost, by checkpoints",
-            lambda bench: _find(bench, "half_life", lambda: _half_life(bench)),
+            lambda measured: _find(measured, "half_life", lambda: _half_life(measured)),
         ),
     )
 
 
-def _find(bench: Bench, name: str, find: Callable[[], Found]) -> Found:
+def _find(measured: MeasuredModel, name: str, find: Callable[[], Found]) -> Found:
     """Find a measure, or raise if it is of what the edits were not made for."""
-    if bench.edit is not None:
-        answers, forgets = _aims(bench.edit.method, bench.plan)
+    if measured.edit is not None:
+        answers, forgets = _aims(measured.edit.method, measured.plan)
         if name in _ANSWERING and not answers:
-            raise MissingError(f"edits to new answers: {bench.edit.method} forgets old ones")
+            raise MissingError(f"edits to new answers: {measured.edit.method} forgets old ones")
         if name == "forgotten" and not forgets:
-            raise MissingError(f"edits that forget: {bench.edit.method} gives new answers")
+            raise MissingError(f"edits that forget: {measured.edit.method} gives new answers")
     return find()
 
 
@@ -168,7 +168,7 @@ def count_held(
     return int(held.sum()), len(held)
 
 
-def sequence_frame(bench: Bench) -> pl.DataFrame:
+def sequence_frame(measured: MeasuredModel) -> pl.DataFrame:
     """Evaluate the sample at each checkpoint.
 
     Returns
@@ -180,19 +180,19 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
     Raises
     ------
     MissingError
-        When the bench has no sequence.
+        When the edit has no sequence.
     """
-    edit = bench.edit
+    edit = measured.edit
     if edit is None or not edit.checkpoints:
         raise MissingError("edits made one after another (`behemoth edit --sequential`)")
     numbers = [edit.edits[place] for place in sampled_edits(len(edit.edits))]
-    sampled = bench.plan.together(bench.run.corpus).take(numbers)
+    sampled = measured.plan.together(measured.run.corpus).take(numbers)
     places = {number: place for place, number in enumerate(edit.edits)}
     parts, unedited = [], Unedited()  # which is asked the same at each checkpoint
     for after, delta in edit.sums():
         rows = evaluate_model(
-            bench.model, bench.run.corpus, sampled, {None: delta},
-            run=bench.run.name, seed=bench.run.seed, batch_size=bench.batch_size,
+            measured.model, measured.run.corpus, sampled, {None: delta},
+            run=measured.run.name, seed=measured.run.seed, batch_size=measured.batch_size,
             unedited=unedited,
         )  # fmt: skip
         new_rows = rows if not parts else rows.filter(stage="after")
@@ -206,13 +206,13 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _made(bench: Bench, edits: int) -> pl.DataFrame:
+def _made(measured: MeasuredModel, edits: int) -> pl.DataFrame:
     """Return a row for each edit made so far: whether it holds, its efficacy, what is forgotten.
 
     An edit holds if its new object is generated in each wording that it was made in; its efficacy
     is a mean over them. Its old object is forgotten if it is generated in none.
     """
-    rows = bench.sequence.filter(after=edits, group="edited").filter(pl.col("place") < edits)
+    rows = measured.sequence.filter(after=edits, group="edited").filter(pl.col("place") < edits)
     return rows.group_by("place", maintain_order=True).agg(
         pl.col("link", "subject").first(),
         _HOLDS,
@@ -222,38 +222,38 @@ def _made(bench: Bench, edits: int) -> pl.DataFrame:
     )
 
 
-def _hold(bench: Bench, edits: int) -> Found:
-    return bench.mean(_made(bench, edits), pl.col("holds"), "edits in the sample")
+def _hold(measured: MeasuredModel, edits: int) -> Found:
+    return measured.mean(_made(measured, edits), pl.col("holds"), "edits in the sample")
 
 
-def _efficacy(bench: Bench, edits: int) -> Found:
-    return bench.mean(_made(bench, edits), pl.col("efficacy"), "edits with a new object")
+def _efficacy(measured: MeasuredModel, edits: int) -> Found:
+    return measured.mean(_made(measured, edits), pl.col("efficacy"), "edits with a new object")
 
 
-def _first(bench: Bench, edits: int) -> Found:
-    assert bench.edit is not None
-    first = pl.col("place") < bench.edit.checkpoints[0]
-    return bench.mean(_made(bench, edits).filter(first), pl.col("holds"), "edits")
+def _first(measured: MeasuredModel, edits: int) -> Found:
+    assert measured.edit is not None
+    first = pl.col("place") < measured.edit.checkpoints[0]
+    return measured.mean(_made(measured, edits).filter(first), pl.col("holds"), "edits")
 
 
-def _forgotten(bench: Bench, edits: int) -> Found:
-    return bench.mean(_made(bench, edits).filter("edit_known"), pl.col("forgotten"), _KNOWN)
+def _forgotten(measured: MeasuredModel, edits: int) -> Found:
+    return measured.mean(_made(measured, edits).filter("edit_known"), pl.col("forgotten"), _KNOWN)
 
 
-def _lost(bench: Bench, edits: int) -> Found:
-    rows = known_bystanders(bench.sequence.filter(after=edits), BYSTANDERS, made=False)
+def _lost(measured: MeasuredModel, edits: int) -> Found:
+    rows = known_bystanders(measured.sequence.filter(after=edits), BYSTANDERS, made=False)
     what = "bystanders that the model knew before"
-    return bench.mean(rows, ~pl.col("exact_match"), what, made=True)
+    return measured.mean(rows, ~pl.col("exact_match"), what, made=True)
 
 
-def _kl(bench: Bench, edits: int) -> Found:
-    rows = bench.sequence.filter(pl.col("group").is_in(BYSTANDERS), after=edits)
-    return bench.mean(rows, pl.col("kl"), "bystanders in the plan", made=True)
+def _kl(measured: MeasuredModel, edits: int) -> Found:
+    rows = measured.sequence.filter(pl.col("group").is_in(BYSTANDERS), after=edits)
+    return measured.mean(rows, pl.col("kl"), "bystanders in the plan", made=True)
 
 
-def _norm(bench: Bench, edits: int) -> Found:
-    assert bench.edit is not None
-    delta = EditDelta.load(bench.edit.checkpoint_place(edits))
+def _norm(measured: MeasuredModel, edits: int) -> Found:
+    assert measured.edit is not None
+    delta = EditDelta.load(measured.edit.checkpoint_place(edits))
     changes = {name: change.to_dense() for name, change in delta.of_parameters.items()}
     changes |= {
         name: dense
@@ -262,7 +262,7 @@ def _norm(bench: Bench, edits: int) -> Found:
     }
     if not changes:
         raise MissingError("an edit that changed weights")
-    parameters = parameters_of(bench.model)
+    parameters = parameters_of(measured.model)
     change_square = sum(float(dense.double().square().sum()) for dense in changes.values())
     parameter_square = sum(
         float(changed_parameter(parameters, name).detach().double().square().sum())
@@ -271,8 +271,8 @@ def _norm(bench: Bench, edits: int) -> Found:
     return Found((change_square / parameter_square) ** 0.5)
 
 
-def _half_life(bench: Bench) -> Found:
-    rows = bench.sequence.filter(group="edited", stage="after").filter(
+def _half_life(measured: MeasuredModel) -> Found:
+    rows = measured.sequence.filter(group="edited", stage="after").filter(
         pl.col("place") < pl.col("after")
     )
     held = rows.group_by("place", "after", maintain_order=True).agg(
@@ -340,5 +340,5 @@ SUITE = Suite(
     "sequence",
     "edits one after another: what holds, what is lost, how the change grows",
     _measures,
-    frame=lambda bench: bench.run.corpus.world.named(bench.sequence),
+    frame=lambda measured: measured.run.corpus.world.named(measured.sequence),
 )

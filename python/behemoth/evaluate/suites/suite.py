@@ -24,7 +24,7 @@ from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import plural_text
 
 if TYPE_CHECKING:
-    from .bench import Bench
+    from .measured_model import MeasuredModel
 
 __all__ = [
     "RECORD",
@@ -79,7 +79,7 @@ class Measure:
     meaning : str
         One-line description, with its source.
     find : callable
-        Computes it from a bench, or raises `MissingError`.
+        Computes it from a measured model, or raises `MissingError`.
     version : int
         Version, increased with every change of the computation.
     beside : bool
@@ -95,7 +95,7 @@ class Measure:
 
     name: str
     meaning: str
-    find: Callable[[Bench], Found]
+    find: Callable[[MeasuredModel], Found]
     version: int = 1
     beside: bool = False
     in_trials: bool = True
@@ -112,7 +112,7 @@ class Suite:
     about : str
         One-line description of what it measures.
     measures : callable
-        Returns the measures for a bench; some exist once per group or level.
+        Returns the measures of a model; some exist once per group or level.
     frame : callable
         Returns the rows of the result; by default those of `evaluate`.
     needs_plan : bool
@@ -121,8 +121,10 @@ class Suite:
 
     name: str
     about: str
-    measures: Callable[[Bench], Sequence[Measure]]
-    frame: Callable[[Bench], pl.DataFrame] = field(default=lambda bench: bench.named_frame)
+    measures: Callable[[MeasuredModel], Sequence[Measure]]
+    frame: Callable[[MeasuredModel], pl.DataFrame] = field(
+        default=lambda measured: measured.named_frame
+    )
     needs_plan: bool = True
 
 
@@ -387,7 +389,10 @@ def _taken(row: dict[str, Any]) -> Taken:
 
 
 def take(
-    suite: Suite, bench: Bench, progress: ProgressLike = None, only: Sequence[str] | None = None
+    suite: Suite,
+    measured: MeasuredModel,
+    progress: ProgressLike = None,
+    only: Sequence[str] | None = None,
 ) -> SuiteResult:
     """Take the measures of a suite, or `only` those of some names.
 
@@ -400,29 +405,29 @@ def take(
     try:
         # First: a measure that the suite does not have is refused before the rows are made, except
         # by suite `recall`, whose rows say what levels of exposures it has measures of.
-        measures = _chosen(suite.measures(bench), only)
-        frame = suite.frame(bench)
+        measures = _chosen(suite.measures(measured), only)
+        frame = suite.frame(measured)
     except MissingError as missing:
-        raise ArgumentError("source", fspath(bench.source), str(missing)) from None
-    if bench.in_trial:
+        raise ArgumentError("source", fspath(measured.source), str(missing)) from None
+    if measured.in_trial:
         measures = [measure for measure in measures if measure.in_trials]
     results = []
     with task(progress, "measuring", "measures") as step:
         for number, measure in enumerate(measures):
-            results.append(take_one(measure, bench))
+            results.append(take_one(measure, measured))
             step(number + 1, len(measures))
     return SuiteResult(
         suite=suite.name,
-        source=fspath(bench.source),
-        plan_hash=bench.plan_hash,
-        twin=None if bench.twin is None else fspath(bench.twin.source),
-        stage=bench.stage,
-        edit_hash=bench.edit_hash,
+        source=fspath(measured.source),
+        plan_hash=measured.plan_hash,
+        twin=None if measured.twin is None else fspath(measured.twin.source),
+        stage=measured.stage,
+        edit_hash=measured.edit_hash,
         measures=tuple(results),
         seconds=time.perf_counter() - begin,
         versions={name: metadata.version(name) for name in ("behemoth", "torch", "transformers")},
         frame=frame,
-        failed_edits=bench.failed_edits,
+        failed_edits=measured.failed_edits,
     )
 
 
@@ -436,19 +441,19 @@ def _chosen(measures: Sequence[Measure], only: Sequence[str] | None) -> Sequence
     return [measure for measure in measures if measure.name in only]
 
 
-def take_one(measure: Measure, bench: Bench) -> Taken:
+def take_one(measure: Measure, measured: MeasuredModel) -> Taken:
     """Take a measure, with the numbers of the twin and of the unedited model that it reports."""
     head = (measure.name, measure.meaning, measure.version)
     try:
-        found = measure.find(bench)
+        found = measure.find(measured)
     except MissingError as missing:
         return Taken(*head, missing=str(missing))
     # A measure that cannot be taken of these is omitted: they are not what is evaluated.
     twin_value = before_value = None
-    if measure.beside and bench.twin is not None:
+    if measure.beside and measured.twin is not None:
         with suppress(MissingError):
-            twin_value = bench.beside.take(measure).value
-    if measure.before and bench.before is not None:
+            twin_value = measured.beside.take(measure).value
+    if measure.before and measured.before is not None:
         with suppress(MissingError):
-            before_value = bench.before.take(measure).value
+            before_value = measured.before.take(measure).value
     return Taken(*head, found=found, twin=twin_value, before=before_value)

@@ -22,8 +22,9 @@ from behemoth.evaluate.text_losses import document_losses, model_divergences, pe
 from behemoth.evaluate.twin import ROWS, parameter_distance, twin_divergences
 from behemoth.support.errors import ArgumentError
 
-from .bench import Bench, of_frame
+from .frame_measure import of_frame
 from .intervals import auc_samples, distance_samples, resampled_ratio
+from .measured_model import MeasuredModel
 from .suite import Found, Measure, MissingError, Suite
 
 __all__ = ["SUITE"]
@@ -41,16 +42,18 @@ def _probability() -> pl.Expr:
     return pl.col("log_probability_old").exp()
 
 
-def _forgotten(value: pl.Expr) -> Callable[[Bench], Found]:
-    def find(bench: Bench) -> Found:
-        return bench.mean(bench.rows.filter(group="forget"), value, "facts to forget in the plan")
+def _forgotten(value: pl.Expr) -> Callable[[MeasuredModel], Found]:
+    def find(measured: MeasuredModel) -> Found:
+        return measured.mean(
+            measured.rows.filter(group="forget"), value, "facts to forget in the plan"
+        )
 
     return find
 
 
-def _says_old(bench: Bench, groups: Sequence[str]) -> Found:
-    rows = bench.rows.filter(pl.col("group").is_in(groups))
-    return bench.mean(rows, pl.col("old_match"), f"probes of {' or '.join(groups)} in the plan")
+def _says_old(measured: MeasuredModel, groups: Sequence[str]) -> Found:
+    rows = measured.rows.filter(pl.col("group").is_in(groups))
+    return measured.mean(rows, pl.col("old_match"), f"probes of {' or '.join(groups)} in the plan")
 
 
 _FORGETTING = (
@@ -78,31 +81,31 @@ _FORGETTING = (
     Measure(
         "forget_recall_held_out",
         "free generation gives the old answer in wordings that were never trained",
-        lambda bench: _says_old(bench, ("edited_held_out",)),
+        lambda measured: _says_old(measured, ("edited_held_out",)),
         beside=True,
         before=True,
     ),
     Measure(
         "forget_recall_paraphrase",
         "the same in wordings that the edit was not trained on",
-        lambda bench: _says_old(bench, PARAPHRASED),
+        lambda measured: _says_old(measured, PARAPHRASED),
         beside=True,
         before=True,
     ),
     Measure(
         "forget_recall_question",
         "the same in answer to questions",
-        lambda bench: _says_old(bench, ("edited_question",)),
+        lambda measured: _says_old(measured, ("edited_question",)),
         beside=True,
         before=True,
     ),
 )
 
 
-def _perplexity(documents: str) -> Callable[[Bench], Found]:
-    def find(bench: Bench) -> Found:
-        texts = getattr(bench, documents)
-        with bench.edited() as model:
+def _perplexity(documents: str) -> Callable[[MeasuredModel], Found]:
+    def find(measured: MeasuredModel) -> Found:
+        texts = getattr(measured, documents)
+        with measured.edited() as model:
             losses, counts = document_losses(model, texts)
         mean = resampled_ratio(losses, counts, "documents")
         low, high = (None if x is None else float(np.exp(x)) for x in (mean.low, mean.high))
@@ -111,10 +114,10 @@ def _perplexity(documents: str) -> Callable[[Bench], Found]:
     return find
 
 
-def _retained(bench: Bench, group: str, value: pl.Expr) -> Found:
+def _retained(measured: MeasuredModel, group: str, value: pl.Expr) -> Found:
     """Return the mean of a value over a group that must not change, of edits that did not fail."""
-    rows = bench.rows.filter(group=group, must_change=False)
-    return bench.mean(rows, value, "probes of this group", made=True)
+    rows = measured.rows.filter(group=group, must_change=False)
+    return measured.mean(rows, value, "probes of this group", made=True)
 
 
 _UTILITY = (
@@ -122,7 +125,7 @@ _UTILITY = (
         Measure(
             f"retain_{group}",
             f"free generation gives the right answer where nothing must change: {group}",
-            lambda bench, group=group: _retained(bench, group, pl.col("exact_match")),
+            lambda measured, group=group: _retained(measured, group, pl.col("exact_match")),
             beside=True,
             before=True,
         )
@@ -132,8 +135,8 @@ _UTILITY = (
         Measure(
             f"retain_probability_{group}",
             f"p(right answer), over all of its tokens, where nothing must change: {group}",
-            lambda bench, group=group: _retained(
-                bench, group, pl.col("log_probability_true").exp()
+            lambda measured, group=group: _retained(
+                measured, group, pl.col("log_probability_true").exp()
             ),
             beside=True,
             before=True,
@@ -160,40 +163,40 @@ _UTILITY = (
 )
 
 
-def _forget_quality(bench: Bench) -> tuple[Found, Found]:
-    frame, twins = bench.frame, bench.beside.frame
+def _forget_quality(measured: MeasuredModel) -> tuple[Found, Found]:
+    frame, twins = measured.frame, measured.beside.frame
     try:
         quality = forget_quality(frame, twins)
     except ArgumentError:
-        raise bench.lacks_truth_ratios() from None
+        raise measured.lacks_truth_ratios() from None
     both = fact_scores(frame).join(fact_scores(twins), on="fact").sort("fact")
     one, other = (both[name].to_numpy() for name in ("value", "value_right"))
     p_value = Found(quality.p_value, count=quality.facts, over="facts")
     if np.isnan(one).any() or np.isnan(other).any():
         return p_value, Found(quality.statistic, count=quality.facts, over="facts")
-    subjects = bench.subjects_of(both["fact"])
+    subjects = measured.subjects_of(both["fact"])
     low, high = proper(*interval(distance_samples(one, other, subjects), 0.95))
     if low is not None:
         low = min(low, quality.statistic)  # resampling adds distance
     return p_value, Found(quality.statistic, low, high, int(subjects.max()) + 1, "subjects")
 
 
-def _membership(bench: Bench, score: str) -> Found:
-    return _auc(bench, bench.membership, score)
+def _membership(measured: MeasuredModel, score: str) -> Found:
+    return _auc(measured, measured.membership, score)
 
 
-def _auc(bench: Bench, frame: pl.DataFrame, score: str) -> Found:
-    value, subjects = auc(frame, score), bench.subjects_of(frame["fact"])
+def _auc(measured: MeasuredModel, frame: pl.DataFrame, score: str) -> Found:
+    value, subjects = auc(frame, score), measured.subjects_of(frame["fact"])
     low = high = None
     if not np.isnan(value):
         low, high = proper(*interval(auc_samples(frame, score, subjects), 0.95))
     return Found(value, low, high, int(subjects.max()) + 1, "subjects")
 
 
-def _privacy(bench: Bench, score: str) -> Found:
-    model, twin = bench.membership, bench.beside.membership
+def _privacy(measured: MeasuredModel, score: str) -> Found:
+    model, twin = measured.membership, measured.beside.membership
     row = privacy(model, twin).row(by_predicate=pl.col("score") == score, named=True)
-    subjects = bench.subjects_of(model["fact"])
+    subjects = measured.subjects_of(model["fact"])
     low = high = None
     if not np.isnan(row["distance"]):
         # Pairs of the two are the same, and so are the samples. The interval is that of the signed
@@ -205,28 +208,28 @@ def _privacy(bench: Bench, score: str) -> Found:
     return Found(row["distance"], low, high, int(subjects.max()) + 1, "subjects")
 
 
-def _reference(bench: Bench) -> Found:
-    model, twin = bench.membership, bench.beside.membership
-    return _auc(bench, model.with_columns(loss=model["loss"] - twin["loss"]), "loss")
+def _reference(measured: MeasuredModel) -> Found:
+    model, twin = measured.membership, measured.beside.membership
+    return _auc(measured, model.with_columns(loss=model["loss"] - twin["loss"]), "loss")
 
 
 _PRIVACY = (
     Measure(
         "forget_quality",
         "p-value of a KS test between the truth ratios of model and twin (arXiv 2401.06121)",
-        lambda bench: _forget_quality(bench)[0],
+        lambda measured: _forget_quality(measured)[0],
     ),
     Measure(
         "forget_distance",
         "the statistic of that test: maximum distance of the distribution functions",
-        lambda bench: _forget_quality(bench)[1],
+        lambda measured: _forget_quality(measured)[1],
     ),
     *(
         Measure(
             f"membership_{score}",
             "AUC of distinguishing the facts from facts of the same world that are never "
             f"written, by {score}",
-            lambda bench, score=score: _membership(bench, score),
+            lambda measured, score=score: _membership(measured, score),
             beside=True,
             before=True,
         )
@@ -236,7 +239,7 @@ _PRIVACY = (
         Measure(
             f"privacy_{score}",
             f"|AUC - AUC of the twin| of membership by {score}",
-            lambda bench, score=score: _privacy(bench, score),
+            lambda measured, score=score: _privacy(measured, score),
         )
         for score in SCORES
     ),
@@ -248,24 +251,24 @@ _PRIVACY = (
 )
 
 
-def _relearning(bench: Bench) -> Found:
+def _relearning(measured: MeasuredModel) -> Found:
     try:
         frame = relearn(
-            bench.model, bench.run.corpus, bench.plan, bench.change, steps=_RELEARNING, until=_HALF,
-            batch_size=bench.rows_of(512),
+            measured.model, measured.run.corpus, measured.plan, measured.change,
+            steps=_RELEARNING, until=_HALF, batch_size=measured.rows_of(512),
         )  # fmt: skip
     except ArgumentError as error:
         raise MissingError(f"a plan with {error.allowed} facts to forget") from None
     return _half_back(frame.filter(~pl.col("taught")))
 
 
-def _continued(bench: Bench) -> Found:
-    corpus, plan, last = bench.run.corpus, bench.plan, bench.continued
+def _continued(measured: MeasuredModel) -> Found:
+    corpus, plan, last = measured.run.corpus, measured.plan, measured.continued
     steps = (*(step for step in _CONTINUED if step < last), last)
     try:
         frame = continue_training(
-            bench.model, corpus, plan, bench.change, steps=steps, until=_HALF,
-            batch_size=bench.rows_of(512),
+            measured.model, corpus, plan, measured.change, steps=steps, until=_HALF,
+            batch_size=measured.rows_of(512),
         )  # fmt: skip
     except ArgumentError:
         raise MissingError("facts to forget, and documents that do not say them") from None
@@ -281,24 +284,24 @@ def _half_back(frame: pl.DataFrame) -> Found:
     return Found(steps, count=frame["fact"].n_unique(), over="facts")
 
 
-def _rounded(bench: Bench, bits: int) -> Found:
-    return _still_said(bench, bench.rounded.filter(bits=bits).drop("bits"))
+def _rounded(measured: MeasuredModel, bits: int) -> Found:
+    return _still_said(measured, measured.rounded.filter(bits=bits).drop("bits"))
 
 
-def _still_said(bench: Bench, forgotten: pl.DataFrame) -> Found:
+def _still_said(measured: MeasuredModel, forgotten: pl.DataFrame) -> Found:
     """Return forget_recall of other rows of the facts to forget, resampled by all subjects."""
-    others = bench.rows.filter(pl.col("group") != "forget")
+    others = measured.rows.filter(pl.col("group") != "forget")
     rows = forgotten.with_columns(
-        pl.lit(bench.rows[name][0]).cast(bench.rows.schema[name]).alias(name)
+        pl.lit(measured.rows[name][0]).cast(measured.rows.schema[name]).alias(name)
         for name in ("run", "seed", "stage")
     )
-    return bench.metric("forget_recall", rows=pl.concat([others, rows]))
+    return measured.metric("forget_recall", rows=pl.concat([others, rows]))
 
 
-def _linear(bench: Bench, forgotten: bool) -> Found:
-    if bench.linear_probes.is_empty():
+def _linear(measured: MeasuredModel, forgotten: bool) -> Found:
+    if measured.linear_probes.is_empty():
         raise MissingError("facts to forget in the plan")
-    stay = bench.linear_probes.filter(forgotten=False)
+    stay = measured.linear_probes.filter(forgotten=False)
     if stay.is_empty():  # a fifth of them is tested, the others are fitted on
         raise MissingError("5 facts that stay of one of the relations to forget in")
     # The layer is chosen on every other fact that stays, and the control uses the rest: when it was
@@ -308,12 +311,12 @@ def _linear(bench: Bench, forgotten: bool) -> Found:
         stay.filter(number == 1).group_by("layer", maintain_order=True).agg(pl.col("match").mean())
     )
     layer = best.sort("match", "layer")["layer"][-1]
-    rows = bench.linear_probes.filter(forgotten=forgotten, layer=layer)
+    rows = measured.linear_probes.filter(forgotten=forgotten, layer=layer)
     if not forgotten:
         rows = rows.filter(number == 0)
         if rows.is_empty():
             raise MissingError("10 facts that stay of one of the relations to forget in")
-    return bench.mean(rows, pl.col("match"), "facts to forget in the plan")
+    return measured.mean(rows, pl.col("match"), "facts to forget in the plan")
 
 
 _ROBUSTNESS = (
@@ -328,7 +331,7 @@ _ROBUSTNESS = (
         Measure(
             f"recall_{bits}_bit",
             f"forget_recall with weights rounded to {bits} bits",
-            lambda bench, bits=bits: _rounded(bench, bits),
+            lambda measured, bits=bits: _rounded(measured, bits),
             beside=True,
         )
         for bits in _BITS
@@ -338,8 +341,8 @@ _ROBUSTNESS = (
             f"recall_pruned_{share * 100:.0f}",
             f"forget_recall without the smallest {share:.0%} of the weights of each linear map "
             "(arXiv 1506.02626)",
-            lambda bench, share=share: _still_said(
-                bench, bench.pruned.filter(share=share).drop("share")
+            lambda measured, share=share: _still_said(
+                measured, measured.pruned.filter(share=share).drop("share")
             ),
             beside=True,
         )
@@ -348,7 +351,7 @@ _ROBUSTNESS = (
     Measure(
         "forget_recall_hint",
         "free generation gives the old answer after another fact of the subject (arXiv 2402.16835)",
-        lambda bench: bench.mean(bench.hinted, pl.col("old_match"), "facts to forget"),
+        lambda measured: measured.mean(measured.hinted, pl.col("old_match"), "facts to forget"),
         version=2,  # 1: in text without the end of the sentence, and without a space after it
         beside=True,
     ),
@@ -363,43 +366,43 @@ _ROBUSTNESS = (
         "linear_probe",
         "share of old objects that a linear map reads from the residual stream, at the layer "
         "where it reads most of the retained ones",
-        lambda bench: _linear(bench, True),
+        lambda measured: _linear(measured, True),
         version=2,
         beside=True,
     ),
     Measure(
         "linear_probe_control",
         "the same for retained facts",
-        lambda bench: _linear(bench, False),
+        lambda measured: _linear(measured, False),
         version=2,
     ),
 )
 
 
-def _against_twin(bench: Bench, groups: Sequence[str]) -> Found:
-    probes = bench.plan.probes.filter(pl.col("group").is_in(groups))
+def _against_twin(measured: MeasuredModel, groups: Sequence[str]) -> Found:
+    probes = measured.plan.probes.filter(pl.col("group").is_in(groups))
     if probes.is_empty():
         raise MissingError("probes of these groups in the plan")
-    with bench.edited() as model:
+    with measured.edited() as model:
         divergence = twin_divergences(
-            bench.beside.model, model, probes["prompt"], batch_size=bench.rows_of(ROWS)
+            measured.beside.model, model, probes["prompt"], batch_size=measured.rows_of(ROWS)
         )
     rows = probes.select("link", "subject").with_columns(kl=pl.Series(divergence))
-    return bench.mean(rows, pl.col("kl"), "probes of these groups in the plan")
+    return measured.mean(rows, pl.col("kl"), "probes of these groups in the plan")
 
 
-def _text_against_twin(bench: Bench) -> Found:
-    with bench.edited() as model:
-        sums, counts = model_divergences(bench.beside.model, model, bench.documents)
+def _text_against_twin(measured: MeasuredModel) -> Found:
+    with measured.edited() as model:
+        sums, counts = model_divergences(measured.beside.model, model, measured.documents)
     return resampled_ratio(sums, counts, "documents")
 
 
-def _parameters(bench: Bench) -> Found:
-    if bench.delta.of_modules and not bench.delta.of_parameters:
+def _parameters(measured: MeasuredModel) -> Found:
+    if measured.delta.of_modules and not measured.delta.of_parameters:
         raise MissingError("an edit that changes weights")
-    before = parameter_distance(bench.model, bench.beside.model)
-    with bench.edited() as model:
-        after = parameter_distance(model, bench.beside.model)
+    before = parameter_distance(measured.model, measured.beside.model)
+    with measured.edited() as model:
+        after = parameter_distance(model, measured.beside.model)
     if before == 0:
         raise MissingError("a twin that differs from the run")
     return Found(after / before)
@@ -410,7 +413,7 @@ _TWIN = (
         Measure(
             f"kl_twin_{name}",
             f"KL(twin || model), nats, where answers begin: {name}",
-            lambda bench, groups=groups: _against_twin(bench, groups),
+            lambda measured, groups=groups: _against_twin(measured, groups),
         )
         for name, groups in (("forget", ("forget",)), ("retain", _RETAINED))
     ),

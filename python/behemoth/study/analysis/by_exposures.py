@@ -176,7 +176,7 @@ def _metric(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _over_rows(rows: pl.DataFrame, value: pl.Expr, name: str) -> pl.DataFrame:
-    """Return the mean of a value over rows, as `Bench.mean` has it."""
+    """Return the mean of a value over rows, as `MeasuredModel.mean` has it."""
     some = rows.with_columns(value.alias("value")).drop_nulls(["subject", "value"])
     return some.group_by(_KEYS, maintain_order=True).agg(
         pl.lit(name).alias("measure").first(), pl.col("value").mean()

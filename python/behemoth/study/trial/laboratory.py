@@ -40,14 +40,14 @@ from behemoth.train.run import Run, read_run, world_id
 from .costs import Costs
 from .measure import about_edits
 from .memory_budget import TrialBudget
-from .suite import bench_of
+from .suite import measured_in_trial
 from .trial import Clock, Planned, Trial
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.edit.cost import EditCost
-    from behemoth.evaluate.suites.bench import Bench
+    from behemoth.evaluate.suites.measured_model import MeasuredModel
 
 __all__ = ["Laboratory", "compile_unit"]
 
@@ -73,7 +73,7 @@ class Laboratory:
         self._run: tuple[str, Run, PreTrainedModel] | None = None
         self._planned: Planned | None = None
         self._costs = Costs(directory.cache / "costs")
-        self._twin: tuple[str, str, Bench] | None = None
+        self._twin: tuple[str, str, MeasuredModel] | None = None
         self._found: tuple[str, str, Unedited] | None = None
 
     def train(self, unit: ModelUnit, step: Advance = silent) -> ModelRecord:
@@ -227,7 +227,7 @@ class Laboratory:
         )  # fmt: skip
         stack, rows = budget.fitting(self.memory)
         with clock("load"):
-            twin = None if unit.twin is None else self._twin_bench(unit.twin, planned, run)
+            twin = None if unit.twin is None else self._measured_twin(unit.twin, planned, run)
             if twin is not None:
                 twin.batch_size = rows
         return Trial(
@@ -251,15 +251,15 @@ class Laboratory:
             self._found = name, planned.id, Unedited()
         return self._found[2]
 
-    def _twin_bench(self, name: str, planned: Planned, run: Run) -> Bench:
-        """Return the bench of the twin, which is evaluated in the same way for all methods."""
+    def _measured_twin(self, name: str, planned: Planned, run: Run) -> MeasuredModel:
+        """Return the measured twin, which is evaluated in the same way for all methods."""
         if self._twin is None or self._twin[:2] != (name, planned.id):
             self._twin = None
             device = None if run.config.device == "auto" else run.config.device
             model: Any = read_run(self.directory.model(name)).load_model(device)
             # On the run's corpus, like its methods: on the twin's own corpus, which lacks the
             # facts, its perplexity would be that of another text.
-            self._twin = name, planned.id, bench_of(run, model, planned.plan, {})
+            self._twin = name, planned.id, measured_in_trial(run, model, planned.plan, {})
         return self._twin[2]
 
     def _plan(self, unit: PlanUnit, corpus: Corpus) -> Planned:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from behemoth.evaluate.suites.bench import CONTINUED, Bench
+from behemoth.evaluate.suites.measured_model import CONTINUED, MeasuredModel
 from behemoth.evaluate.suites.run import SUITES as ALL
 from behemoth.evaluate.suites.suite import take
 from behemoth.plan.edit_plan import EditPlan
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.evaluate.unedited import Unedited
 
-__all__ = ["bench_of", "suite_frame"]
+__all__ = ["measured_in_trial", "suite_frame"]
 
 
-def bench_of(
+def measured_in_trial(
     run: Run,
     model: PreTrainedModel,
     plan: EditPlan,
     deltas: Mapping[int | None, EditDelta],
-    twin: Bench | None = None,
+    twin: MeasuredModel | None = None,
     *,
     frame: pl.DataFrame | None = None,
     continued: int = CONTINUED,
     batch_size: int | None = None,
     findings: Unedited | None = None,
-) -> Bench:
-    """Return a bench for a model that is already in memory.
+) -> MeasuredModel:
+    """Return what a trial measures: a model that is already in memory.
 
     Parameters
     ----------
@@ -46,25 +46,25 @@ def bench_of(
     plan : EditPlan
     deltas : mapping of int or None to EditDelta
         Edits of the model; empty for a twin.
-    twin : Bench, optional
-        Bench of the twin; values computed for one method are reused for the next.
+    twin : MeasuredModel, optional
+        The twin; values computed for one method are reused for the next.
     frame : polars.DataFrame, optional
         Frame returned by `evaluate_model` for these deltas.
     continued, batch_size, findings
-        See `Bench`.
+        See `MeasuredModel`.
     """
-    return Bench(
+    return MeasuredModel(
         run.directory, run, plan, deltas, lambda: model, None, twin,
         frame=frame, continued=continued, batch_size=batch_size, in_trial=True, findings=findings,
     )  # fmt: skip
 
 
-def suite_frame(suite: str, bench: Bench) -> pl.DataFrame:
+def suite_frame(suite: str, measured: MeasuredModel) -> pl.DataFrame:
     """Run a suite and return one row per measure, columns as in `SUITES`."""
-    table = take(ALL[suite], bench).table()
-    grammar = bench.run.corpus.spec["corpus"].get("grammar")
+    table = take(ALL[suite], measured).table()
+    grammar = measured.run.corpus.spec["corpus"].get("grammar")
     return table.with_columns(
         pl.lit(suite).alias("suite"),
         pl.lit(None if grammar is None else grammar["name"], pl.String).alias("grammar"),
-        pl.lit(len(bench.plan)).alias("edits"),
+        pl.lit(len(measured.plan)).alias("edits"),
     ).select(pl.col(name).cast(dtype) for name, dtype in SUITES.items())

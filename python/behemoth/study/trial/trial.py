@@ -30,12 +30,12 @@ from .batched_geometry import shapes
 from .costs import COUNTING
 from .durability import as_one_batch, retention
 from .measure import edit_frame, trace_frame
-from .suite import bench_of, suite_frame
+from .suite import measured_in_trial, suite_frame
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from behemoth.evaluate.suites.bench import Bench
+    from behemoth.evaluate.suites.measured_model import MeasuredModel
     from behemoth.evaluate.unedited import Unedited
 
 __all__ = ["Clock", "Planned", "Trial"]
@@ -121,7 +121,7 @@ class Trial:
     unit: TrialUnit
     clock: Clock
     step: Advance
-    twin: Bench | None = None
+    twin: MeasuredModel | None = None
     stack: int = 1
     rows: int | None = None
     findings: Unedited | None = None
@@ -204,12 +204,12 @@ class Trial:
         """Run the suite on the edits and return its frame."""
         assert self.unit.measure.suite is not None
         with self.clock("suite"):
-            bench = bench_of(
+            measured = measured_in_trial(
                 self.run, self.model, self.planned.plan, deltas, self.twin,
                 frame=probes, continued=self.unit.measure.continued, batch_size=self.rows,
                 findings=self.findings,
             )  # fmt: skip
-            frame = suite_frame(self.unit.measure.suite, bench)
+            frame = suite_frame(self.unit.measure.suite, measured)
         return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
 
     def _deltas(self) -> Iterator[dict[int | None, EditDelta]]:

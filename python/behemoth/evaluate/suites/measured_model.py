@@ -1,4 +1,4 @@
-"""The inputs of measures: a model, its edit, its twin and their results, each computed once."""
+"""What measures take: a model, its edit, its twin and their results, each computed once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from behemoth.edit.record import EditRecord
     from behemoth.evaluate.unedited import Unedited
 
-__all__ = ["CONTINUED", "Bench", "first_documents", "of_frame"]
+__all__ = ["CONTINUED", "MeasuredModel", "first_documents"]
 
 CONTINUED = 64
 """Maximum number of Adam steps of continued training."""
@@ -50,7 +50,7 @@ _MADE = "edits that did not fail"  # where the plan has probes, but all are of e
 _DOCUMENTS = 256  # maximum number of documents of running text
 
 
-class Bench:
+class MeasuredModel:
     """A model, with its edit if it has one, ready to be measured.
 
     Parameters
@@ -67,8 +67,8 @@ class Bench:
         Returns the model without the edit.
     edit : EditRecord, optional
         Record of the edit directory of the deltas.
-    twin : Bench, optional
-        Bench of a model that was trained without the facts of the plan, with the same probes.
+    twin : MeasuredModel, optional
+        A model that was trained without the facts of the plan, with the same probes.
     frame : polars.DataFrame, optional
         The frame of `evaluate_model` for these; computed if it is not given.
     continued : int
@@ -81,7 +81,7 @@ class Bench:
         Whether it belongs to a trial of a study or of a tuning. Trials take only measures with
         `in_trials`, of the twin only those that need no edit, and of the unedited model none.
     findings : Unedited, optional
-        What is known of the model without the edit, by the benches of other edits of it.
+        What is known of the model without the edit, from measuring other edits of it.
     together : bool
         Without deltas: whether the edits that are compared with are made in one model.
 
@@ -99,7 +99,7 @@ class Bench:
         deltas: Mapping[int | None, EditDelta],
         load: Callable[[], PreTrainedModel],
         edit: EditRecord | None = None,
-        twin: Bench | None = None,
+        twin: MeasuredModel | None = None,
         *,
         frame: pl.DataFrame | None = None,
         continued: int = CONTINUED,
@@ -126,7 +126,7 @@ class Bench:
         corpus: str | PathLike[str] | Corpus | None = None,
         facts: int | Literal["all"] | None = None,
         device: torch.device | str | None = None,
-    ) -> Bench:
+    ) -> MeasuredModel:
         """Open a run, a model with its corpus or an edit, and optionally a twin.
 
         A twin is a run on a corpus of the same world without the facts that the plan edits, or with
@@ -159,7 +159,7 @@ class Bench:
         plan: EditPlan | None,
         facts: ArrayLike | None,
         device: torch.device | str | None,
-    ) -> Bench:
+    ) -> MeasuredModel:
         path, source, edit = open_source("twin", twin)
         check_twin(path, source, edit, run.corpus, plan)
         check_shape(path, source, run)
@@ -190,8 +190,8 @@ class Bench:
         return None if source is None else source.plan_hash
 
     @property
-    def beside(self) -> Bench:
-        """The bench of the twin."""
+    def beside(self) -> MeasuredModel:
+        """The twin, measured in the same way."""
         if self.twin is None:
             raise MissingError("a twin: --twin RUN, trained without the facts of the plan")
         return self.twin
@@ -275,11 +275,11 @@ class Bench:
                 yield self.model
 
     @cached_property
-    def before(self) -> Bench | None:
-        """The bench of the unedited model with the same frame; None for a run, and in a trial."""
+    def before(self) -> MeasuredModel | None:
+        """The unedited model with the same frame; None for a run, and in a trial."""
         if not self.deltas or self.in_trial:
             return None
-        return Bench(
+        return MeasuredModel(
             self.run.directory, self.run, self.plan, {}, lambda: self.model,
             frame=self.frame, batch_size=self.batch_size, together=self._together,
         )  # fmt: skip
@@ -488,21 +488,3 @@ def first_documents(corpus: Corpus) -> list[NDArray[np.integer]]:
     """Return the documents of a corpus on which running text is measured: its first ones."""
     tokens = corpus.tokens(0, min(_DOCUMENTS, corpus.num_documents))
     return np.split(tokens, np.flatnonzero(tokens == corpus.end_of_document)[:-1] + 1)
-
-
-def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
-    """Return a metric of the evaluation frame as a measure.
-
-    The unedited model has its own number, except for the divergence from it.
-    """
-    metric = METRICS[name]
-    label = name if kept == "all" else f"{name}_if_{kept}"
-    meaning = metric.meaning if kept == "all" else f"{metric.meaning}; facts {kept} before"
-    return Measure(
-        label,
-        meaning,
-        lambda bench: bench.metric(name, kept),
-        metric.version,
-        beside,
-        before=name != "kl",
-    )
