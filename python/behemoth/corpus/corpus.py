@@ -675,8 +675,8 @@ class Corpus:
         Raises
         ------
         ArgumentError
-            When a fact occurs twice, or is not a subject fact, when a fact of the corpus has 2^32
-            exposures or more, or when the corpus is a twin that omits facts.
+            When these are not pairs, a fact occurs twice or is not a subject fact, a fact of the
+            corpus has 2^32 exposures or more, or the corpus is a twin that omits facts.
         """
         return exchanged(self, pairs)
 

@@ -36,7 +36,10 @@ def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
         # Omitted facts keep their places in the order, with exposures that are not seen here.
         got = "facts of a corpus that omits some"
         raise ArgumentError("pairs", got, "those of a complete corpus: exchange, then omit")
-    facts = whole(pairs, "pairs", np.uint64).reshape(-1, 2)
+    facts = whole(pairs, "pairs", np.uint64)
+    if facts.size and facts.shape[1:] != (2,):
+        raise ArgumentError("pairs", f"an array of shape {facts.shape}", "pairs of facts: (n, 2)")
+    facts = facts.reshape(-1, 2)
     count = corpus.world.num_subject_facts
     if len(np.unique(facts)) < facts.size or (facts >= count).any():
         raise ArgumentError("pairs", facts.tolist(), f"facts below {count}, each once")

@@ -65,6 +65,12 @@ def test_facts_are_exchanged_once(square):
             square.exchanged(pairs)
 
 
+@pytest.mark.parametrize("pairs", [7, [1, 2, 3], [1, 2], [[1, 2, 3], [4, 5, 6]], [[[1, 2]]]])
+def test_pairs_have_two_facts_each(square, pairs):
+    with pytest.raises(ArgumentError, match=r"'pairs': got an array of shape .*: \(n, 2\)"):
+        square.exchanged(pairs)
+
+
 def test_a_corpus_that_omits_facts_exchanges_none(square):
     # Exposures of the omitted fact are 0 there, and its pair would move every other document.
     with pytest.raises(ArgumentError, match=r"'pairs': got facts of a corpus that omits some, all"):
