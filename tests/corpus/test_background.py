@@ -121,9 +121,11 @@ def test_the_ends_beside_olmos_tokens_decide(tmp_path, tokenizer):
     np.save(tmp_path / "array.npy", np.arange(4))
     with pytest.raises(bh.ArgumentError, match=r"array.npy, a numpy array, allowed: raw tok"):
         others(tokenizer, tmp_path / "array.npy")
-    (tmp_path / "part.csv.gz").write_bytes(b"no gzip")
-    with pytest.raises(bh.ArgumentError, match="allowed: lines that begin with start,end"):
-        others(tokenizer, tmp_path / "part.npy")
+    bad = (b"no gzip", gzip.compress(b"0,-5\n"), gzip.compress(b"0,99999999999999999999\n"))
+    for index in bad:
+        (tmp_path / "part.csv.gz").write_bytes(index)
+        with pytest.raises(bh.ArgumentError, match="allowed: lines that begin with start,end"):
+            others(tokenizer, tmp_path / "part.npy")
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "litdata"])

@@ -36,7 +36,7 @@ def read(file: Path, vocabulary: int | None) -> TokenFile:
     try:
         with gzip.open(index, "rt", encoding="utf-8") as lines:
             ends = np.array([int(line.split(",")[1]) for line in lines], np.uint64)
-    except (OSError, EOFError, zlib.error, ValueError, IndexError):
+    except (OSError, EOFError, zlib.error, ValueError, IndexError, OverflowError):
         raise ArgumentError(
             "background", fspath(index), "lines that begin with start,end of a document"
         ) from None
