@@ -1,4 +1,5 @@
 from dataclasses import fields
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -145,8 +146,22 @@ def test_facts_are_a_frame_whatever_they_come_in():
 def test_one_level_of_exposures_is_a_number():
     assert EditRequest(edits=1, exposures=4) == EditRequest(edits=1, exposures=(4,))
     assert EditRequest(edits=1, exposures=4).exposures == (4,)
-    with pytest.raises(ArgumentError, match="'exposures': got True, allowed: a whole number"):
-        EditRequest(edits=1, exposures=True)
+    for number in (np.int64(4), np.array(4)):
+        again = EditRequest(edits=1, exposures=number)
+        assert again.exposures == (4,) and type(again.exposures[0]) is int
+    for bad in (True, np.array(True), np.array(0.5)):
+        with pytest.raises(ArgumentError, match=r"'exposures': got .*, allowed: a whole number"):
+            EditRequest(edits=1, exposures=bad)
+
+
+@pytest.mark.parametrize("share", [np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
+def test_a_fraction_is_any_real_number_and_recorded_as_a_float(share):
+    request = EditRequest(kind="censor", relation=0, fraction=share)
+    assert type(request.fraction) is float and request.to_dict()["fraction"] == 0.5
+    assert type(EditRequest(kind="censor", relation=0, fraction=1).fraction) is int
+    for bad in (True, "0.5", np.array(0.5), np.float32("nan")):
+        with pytest.raises(ArgumentError, match=r"'fraction': got .*, allowed: above 0 up to 1"):
+            EditRequest(kind="censor", relation=0, fraction=bad)
 
 
 @pytest.mark.parametrize(

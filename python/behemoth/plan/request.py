@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from behemoth.support.checks import flag, whole_number
@@ -166,6 +166,8 @@ class EditRequest:
             object.__setattr__(self, name, flag(name, getattr(self, name)))
         if self.exposures is not None:
             given: Any = self.exposures
+            if getattr(given, "ndim", None) == 0:  # of numpy, one that cannot be iterated
+                given = given.item()
             levels = tuple(given) if isinstance(given, Iterable) else (given,)
             if not levels or not all(map(_is_level, levels)):
                 raise ArgumentError(
@@ -193,14 +195,17 @@ class EditRequest:
             raise ArgumentError("independent", True, "not with kind 'censor'")
 
     def _check_fraction(self) -> None:
-        if self.fraction is None:
+        share: Any = self.fraction
+        if share is None:
             return
         if self.kind == "remap":
             raise ArgumentError(
                 "fraction", self.fraction, "edits in place of a fraction with kind 'remap'"
             )
-        if not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
-            raise ArgumentError("fraction", self.fraction, "above 0 up to 1")
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 < float(share) <= 1:
+            raise ArgumentError("fraction", share, "above 0 up to 1")
+        # An int keeps its kind, as records have it; numpy's numbers are none that these can hold.
+        object.__setattr__(self, "fraction", share if isinstance(share, int) else float(share))
         if self.edits is not None:
             raise ArgumentError("fraction", self.fraction, "either edits or a fraction")
         if self.relation is None:
