@@ -224,3 +224,13 @@ def test_an_array_that_a_corpus_rests_on_is_damaged_or_lost(tmp_path, graph, nam
             look(tmp_path / "corpus")
     corpus.write(tmp_path / "corpus")
     assert verify(tmp_path / "corpus").ok
+
+
+def test_a_url_is_looked_at_like_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / "cache"))
+    url = (tmp_path / "store" / "corpus").as_uri()
+    corpus = Corpus(World(20, 2, 5), exposures=3)
+    corpus.write(url)
+    assert verify(url).ok and verify(url).directory == url
+    report = inspect(url, samples=1)
+    assert (report.directory, report.complete, report.tokens) == (url, True, corpus.count_tokens())

@@ -83,10 +83,11 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
     """
     samples = whole_number("samples", samples)
     corpus = Corpus.open(directory)
+    place = corpus.require_directory()  # of a URL, the copy in the cache
     manifest = corpus.manifest
     complete = bool(manifest["complete"])
     # The manifest lists all shards from the start; the records show which are written.
-    records = manifest["shards"] if complete else _records(Path(directory), manifest["shards"])
+    records = manifest["shards"] if complete else _records(place, manifest["shards"])
     return Inspection(
         directory=fspath(directory),
         behemoth=manifest["behemoth"],
@@ -197,20 +198,21 @@ def verify(
     from .sums import CORPUS
 
     corpus = Corpus.open(directory)
-    for name in CORPUS.own(Path(directory)):
-        check_regular(Path(directory) / name)
+    place = corpus.require_directory()  # of a URL, the copy in the cache
+    for name in CORPUS.own(place):
+        check_regular(place / name)
     threads = whole_number("threads", threads)
     with task(progress, "verifying", "bytes") as step:
         told = None if progress is None else step
         try:
-            report = json.loads(corpus._native.verify(fspath(directory), threads, told))
+            report = json.loads(corpus._native.verify(fspath(place), threads, told))
         except OSError as error:
             if "UTF-8" not in str(error):
                 raise
             raise CorpusError(f"{error.filename} is damaged: it is not a valid text") from None
     bad, missing = list(report["bad"]), list(report["missing"])
-    _verify_companions(corpus, Path(directory), bad, missing)
-    unhashed = _verify_sums(corpus, Path(directory), bad, missing)
+    _verify_companions(corpus, place, bad, missing)
+    unhashed = _verify_sums(corpus, place, bad, missing)
     return Verification(
         directory=fspath(directory),
         ok=not bad and not missing,
