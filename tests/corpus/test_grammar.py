@@ -242,6 +242,17 @@ def test_spans_and_roles_agree_with_the_text(kind, tokenizer):
         assert np.array_equal(found, expected)
 
 
+def test_roles_compile_a_grammar_once():
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(grammar.world(20), order="bios", grammar=grammar)
+    roles = corpus.roles(0, 5)
+    before = corpus._native_roles
+    assert np.array_equal(corpus.roles(0, 5), roles) and corpus._native_roles is before
+    other = corpus.without(corpus.sentences(0, 1)["fact"])
+    assert np.array_equal(other.roles(1, 5), corpus.roles(1, 5)) and not len(other.roles(0, 1))
+    assert np.array_equal(copy.deepcopy(corpus).roles(0, 5), roles)
+
+
 def _by_document(corpus, values=None):
     """Tokens, or values beside them, of each document."""
     tokens = corpus.tokens(0, corpus.num_documents)

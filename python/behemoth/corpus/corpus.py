@@ -363,6 +363,10 @@ class Corpus:
     def _lettering(self) -> Lettering:
         return lettering_of(self)
 
+    @cached_property
+    def _native_roles(self) -> _gen.Corpus:
+        return self._native.as_roles()  # which compiles the grammar again
+
     @property
     def token_names(self) -> list[str]:
         """The name of every token id."""

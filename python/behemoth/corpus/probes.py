@@ -298,7 +298,7 @@ def prompt_roles(corpus: Corpus, probes: pl.DataFrame) -> list[NDArray[np.uint8]
         of_id = roles_of_ids(corpus.vocabulary, corpus.end_of_document)
         return [of_id[prompt.to_numpy()] for prompt in probes["prompt"]]
     # The position of a token determines its role, so the same prompts are written as roles.
-    native = corpus._native.as_roles()
+    native = corpus._native_roles
     index = {(row["name"], row["wording"]): row["wording_index"] for row in corpus.templates}
     found: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * probes.height
     lengths = probes["prompt"].list.len().to_numpy()

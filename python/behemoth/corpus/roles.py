@@ -25,7 +25,7 @@ _OF_KIND = {"subject": SUBJECT, "object": OBJECT, "nested": OBJECT}
 def roles(corpus: Corpus, start: int, stop: int, threads: int = 0) -> NDArray[np.uint8]:
     """Return the role of each of ``corpus.tokens(start, stop)``; see `Corpus.roles`."""
     if corpus.grammar is not None:
-        return corpus._native.as_roles().tokens(start, stop, threads).astype(np.uint8)
+        return corpus._native_roles.tokens(start, stop, threads).astype(np.uint8)
     return roles_of_ids(corpus.vocabulary, corpus.end_of_document)[
         corpus.tokens(start, stop, threads=threads)
     ]
@@ -37,7 +37,7 @@ def role_filler(corpus: Corpus) -> Callable[[NDArray[np.int64], int, int], int]:
     It is called with the array, the offset of its first token and a number of threads, and returns
     the number of roles that it has written.
     """
-    return corpus._native.as_roles().fill_tokens
+    return corpus._native_roles.fill_tokens
 
 
 def roles_of_ids(vocabulary: Mapping[str, Any], end: int) -> NDArray[np.uint8]:
