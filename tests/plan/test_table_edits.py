@@ -304,3 +304,19 @@ def test_whole_objects_beside_a_missing_one_are_numbers(corpus):
     table = pl.DataFrame({"fact": [1, 2], "object": [None, 1.5]})
     with pytest.raises(ArgumentError, match=r"'table': got object 1\.5 in row 1 .from 0., all"):
         bh.plan(corpus, table=table, **SMALL)
+def test_no_censor_leads_to_a_nested_object_that_the_table_does_not_tell():
+    rows = [(s, 0, 1 + s % 4, s % 2) for s in range(40)]  # none has object 0
+    table = pl.DataFrame(rows, schema=["subject", "relation", "object", "nested"], orient="row")
+    corpus = Corpus(World.from_table(table), exposures=2)
+    facts = {"subject": [0, 1], "relation": [0, 0]}
+    for request in (
+        {"edits": 2},
+        {"fraction": 0.5},
+        {"facts": facts},
+        {"table": pl.DataFrame(facts)},
+    ):
+        with pytest.raises(ArgumentError, match="'relation': got 0, allowed: one in which the tab"):
+            bh.plan(corpus, kind="censor", relation=0, **request, **SMALL)
+    assert len(bh.plan(corpus, kind="refusal", relation=0, facts=facts, **SMALL)) == 2
+
+

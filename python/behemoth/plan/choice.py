@@ -75,10 +75,7 @@ def choose_edits(
         When there are not enough candidate facts; the error states how many there are.
     """
     relations = structure.targets(request)
-    if request.kind == "censor" and 0 not in structure.choices(relations[0]):
-        raise ArgumentError(
-            "relation", relations[0], "one in which the table tells the nested object of object 0"
-        )
+    check_censor(structure, request)
     pool = Pool.joined([relation_pool(corpus, relation) for relation in relations])
     if request.count is None:
         if request.fraction is None:
@@ -95,6 +92,25 @@ def choose_edits(
         else _greedy(corpus, structure, request, pool, levels, relations)
     )
     return Edits(facts, new_objects(structure, request, facts), facts[:0])
+
+
+def check_censor(structure: Structure, request: EditRequest) -> None:
+    """Refuse a censor whose object 0 has no nested object, which composed facts would follow to.
+
+    Parameters
+    ----------
+    structure : Structure
+    request : EditRequest
+        Its relation, which a censor must have, is one of the world.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    relation = request.relation
+    if request.kind == "censor" and relation is not None and 0 not in structure.choices(relation):
+        allowed = "one in which the table tells the nested object of object 0"
+        raise ArgumentError("relation", relation, allowed)
 
 
 def known_facts(corpus: Corpus, known: ArrayLike) -> Ids:

@@ -15,7 +15,7 @@ from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.world import World
 from behemoth.support.errors import ArgumentError, nearest, renamed
 
-from .choice import Edits, known_facts
+from .choice import Edits, check_censor, known_facts
 from .objects import new_objects
 from .request import EditRequest
 from .sampling import Facts, Ids, among, distinct
@@ -73,6 +73,7 @@ def read_edits(
             f"a fact of relation {_name(world, 'relation', other, other)}",
             f"those of relation {_name(world, 'relation', request.relation, request.relation)}",
         )
+    check_censor(structure, request)
     _check_target(structure, request, facts)
     if request.to == "one":
         _check_one_object(facts)
