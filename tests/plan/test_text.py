@@ -1,5 +1,7 @@
 """Plans for corpora that are written with a grammar: refusals, and sentences of edits."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -10,6 +12,10 @@ from behemoth.edit.batch import edit_rows_of
 from behemoth.model.labels import IGNORED
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
+
+SMALL = (Path(__file__).parents[2] / "crates/behemoth-gen/tests/text/small.toml").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +144,15 @@ def test_probes_of_edited_facts_are_what_their_group_says_and_come_once(name):
                 assert row["template"] == "text_question"
         assert not probes.select("edit", "group", "prompt").is_duplicated().any()
         assert set(plan.probes.filter(group="edited")["edit"]) == set(range(12))
+
+
+@pytest.mark.parametrize("words", [{"wordings": 2}, {"edit_sentences": 1}])
+def test_a_relation_with_one_sentence_is_asked_in_it_once(words):
+    edits = 'edits = ["{Subject} left {object} for {new}."]'
+    grammar = Grammar("small.toml", SMALL.replace("[relations.seat]", f"{edits}\n[relations.seat]"))
+    corpus = Corpus(grammar.world(6), exposures=2, grammar=grammar)
+    request = EditRequest(edits=1, relation=2, repeats=2, same_object=1, same_relation=1, **words)
+    plan = compile_plan(corpus, request)
+    assert plan.groups["edited"] == plan.groups["forget"] == 1
+    assert not {"edited_paraphrase", "edited_held_out"} & set(plan.groups)
+    assert plan.training.filter(role="edit")["weight"].sum() == 2

@@ -467,7 +467,7 @@ def _in_other_words(corpus: Corpus, probes: pl.DataFrame, training: pl.DataFrame
     """Drop probes of edited facts that do not fit their group, recur, or were trained.
 
     A grammar may have fewer wordings than requested, or none of a kind; then facts are written in
-    other wordings, which the edit may have been trained in.
+    other wordings, which the edit may have been trained or is probed in.
     """
     group = pl.col("group")
     questions = [row["name"] for row in corpus.templates if row["is_question"]]
@@ -475,11 +475,15 @@ def _in_other_words(corpus: Corpus, probes: pl.DataFrame, training: pl.DataFrame
     fits = pl.when(group == "edited_held_out").then("held_out").otherwise(
         (group != "edited_question") | pl.col("template").is_in(questions)
     )  # fmt: skip
-    trained = training.filter(role="edit").select("edit", "prompt", trained=True)
+    edited = group == "edited"
+    trained = pl.concat(
+        frame.select("edit", "prompt", trained=True)
+        for frame in (training.filter(role="edit"), probes.filter(edited))
+    )
     first = pl.struct("edit", "group", "prompt").is_first_distinct()
     return (
         probes.join(trained.unique(), on=["edit", "prompt"], how="left", maintain_order="left")
-        .filter(~apart | (fits & first & pl.col("trained").is_null()))
+        .filter(~apart | (fits & pl.col("trained").is_null()), ~(apart | edited) | first)
         .drop("trained")
     )
 
