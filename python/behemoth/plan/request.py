@@ -72,7 +72,8 @@ class EditRequest:
         trained in; 250 by default, and once in each of them if a share of a relation is edited.
     same_object : int
         Maximum number of facts in the mixture with the same old object as an edit. Edits to one
-        object share them, so each counts as often as there are edits.
+        object (`to`) share them, so each counts as often as there are edits. Other edits of one old
+        object in a batch also share them, but there each counts once.
     new_object : int, optional
         Maximum number of facts in the mixture that had an edit's new object before; none by
         default. The reference has 150 of them, in remaps to distinct objects, in place of
