@@ -262,6 +262,29 @@ def test_a_float_is_no_id_and_no_name():
         read_table(frame)
 
 
+@pytest.mark.parametrize("kind", ["frame", "facts.parquet", "facts.csv", "pandas.csv"])
+def test_link_facts_are_skipped_in_every_form(tmp_path, kind):
+    world = World(subjects=6, relations=1, objects=4, nested=2)
+    facts = world.facts()
+    source = facts if kind == "frame" else tmp_path / kind
+    if kind == "facts.parquet":
+        facts.write_parquet(source)
+    elif kind == "facts.csv":
+        facts.write_csv(source)
+    elif kind == "pandas.csv":
+        facts.with_columns(link=pl.col("link").cast(pl.String).str.to_titlecase()).write_csv(source)
+    found = World.from_table(source)
+    assert found.num_facts == facts.filter(~pl.col("link")).height == 12
+    assert found.relation_table[-1]["relation"] == 1
+    other = facts.with_columns(link=pl.lit("none"))
+    with pytest.raises(
+        ArgumentError, match=r"got 'none' as link in row 0 .from 0. of the frame, al"
+    ):
+        read_table(other)
+    with pytest.raises(ArgumentError, match=r"got None as link in row 0 .* true or false"):
+        read_table(facts.with_columns(link=pl.lit(None, pl.Boolean)))
+
+
 def test_a_missing_column_is_named():
     with pytest.raises(
         ArgumentError, match=r"got columns subject, thing .*allowed: subject, relation, object"

@@ -30,6 +30,7 @@ _COLUMNS = _REQUIRED + _OPTIONAL
 _FILES = "a relationship_graph.txt, Parquet or CSV file"
 _RELATIONS = 10_000  # that the engine takes
 _NULLS = ("", "None", "null")
+_TRUTHS = {"true": True, "false": False}
 _NAME_COLUMNS = {
     "subjects": {"subject_name": "subject"},
     "relations": {"relation_name": "relation"},
@@ -187,7 +188,7 @@ def read_table(
         Columns subject, relation, object and optionally minority and nested; or a
         Parquet file of them, a CSV (comma or tab; without a header the columns are
         in this order), or the reference's ``relationship_graph.txt``. The output of
-        `behemoth facts` is also accepted: its link facts are skipped.
+        `behemoth facts` is also accepted, as a CSV too: its link facts are skipped.
     correlated : (int, int), optional
         A relation, and a later one that is known to be correlated with it; by default the pair in
         the reference's notes beside its graph, if any.
@@ -290,8 +291,8 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
 
 def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None) -> Table:
     """Check the columns of a table and convert names to ids."""
-    if "link" in frame.columns and frame.schema["link"] == pl.Boolean:
-        frame = frame.filter(~pl.col("link"))
+    if "link" in frame.columns:
+        frame = frame.filter(~_links(frame["link"], where))
     if "minority_object" in frame.columns:
         frame = frame.rename({"minority_object": "minority"})
     missing = [name for name in _REQUIRED if name not in frame.columns]
@@ -322,6 +323,17 @@ def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None)
     frame = _factorise(frame, ["object", "minority"], "objects", names, within)
     frame = _factorise(frame, ["nested"], "nested", names, pl.col("relation"))
     return Table(frame, {**_said(frame, said), **names})
+
+
+def _links(column: pl.Series, where: str) -> pl.Series:
+    """Return a column link as Boolean; a CSV has it as text."""
+    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    links = text.replace_strict(_TRUTHS, default=None, return_dtype=pl.Boolean)
+    if links.has_nulls():
+        row = links.is_null().arg_max() or 0
+        got = f"{column[row]!r} as link in row {row} (from 0) of {where}"
+        raise ArgumentError("table", got, "true or false")
+    return links
 
 
 def _said(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.DataFrame]:
