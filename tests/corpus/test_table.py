@@ -262,6 +262,23 @@ def test_a_float_is_no_id_and_no_name():
         read_table(frame)
 
 
+def test_ids_beside_gaps_may_be_written_as_floats(tmp_path):
+    """As pandas does."""
+    header = "subject,relation,object,minority\n"
+    table = read_table(write(tmp_path / "facts.csv", header + "0,0,3,\n1,0,4,3.0\n2.0,0,1,-1.0\n"))
+    assert table.names == {} and table.frame["minority"].to_list() == [None, 3, None]
+    assert table.frame["subject"].to_list() == [0, 1, 2]
+    bad = write(tmp_path / "bad.csv", header + "0,0,3,\n1,0,4,3.0\n2,0,1,2.50\n")
+    with pytest.raises(
+        ArgumentError, match=r"got 2.50 in column minority .*whole numbers or names"
+    ):
+        read_table(bad)
+    named = write(tmp_path / "named.csv", header + "0,0,3.5,\n1,0,attic,\n")
+    assert read_table(named).names["objects"]["name"].to_list() == ["3.5", "attic"]
+    long = write(tmp_path / "long.csv", header + f"{10**20},0,3,\n{10**21},0,4,\n")
+    assert read_table(long).names["subjects"]["name"].to_list() == [f"{10**20}", f"{10**21}"]
+
+
 @pytest.mark.parametrize("kind", ["frame", "facts.parquet", "facts.csv", "pandas.csv"])
 def test_link_facts_are_skipped_in_every_form(tmp_path, kind):
     world = World(subjects=6, relations=1, objects=4, nested=2)

@@ -31,6 +31,7 @@ _FILES = "a relationship_graph.txt, Parquet or CSV file"
 _RELATIONS = 10_000  # that the engine takes
 _NULLS = ("", "None", "null")
 _TRUTHS = {"true": True, "false": False}
+_NUMBER = r"^-?\d+(\.\d*)?$"
 _NAME_COLUMNS = {
     "subjects": {"subject_name": "subject"},
     "relations": {"relation_name": "relation"},
@@ -180,7 +181,8 @@ def read_table(
     Columns that contain names are numbered in sorted order: subjects and relations over
     the complete table, objects and nested objects within each relation (two relations passed as
     `correlated` share their objects). Names may also be in separate columns subject_name,
-    relation_name, object_name and minority_object_name, beside numbers.
+    relation_name, object_name and minority_object_name, beside numbers. A column that contains
+    only numbers has none: they are ids, in a CSV also as ``3.0``, and refused with fractions.
 
     Parameters
     ----------
@@ -355,7 +357,10 @@ def _said(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
-    """Return a column as Int64 if it contains whole numbers, else as text."""
+    """Return a column as Int64 if it contains whole numbers, else as text.
+
+    In text they may be written as ``3.0``, as pandas does if a column has gaps.
+    """
     if column.dtype == pl.Null:
         return column.cast(pl.Int64)
     if isinstance(column.dtype, pl.Categorical | pl.Enum):
@@ -363,8 +368,14 @@ def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
     if column.dtype == pl.String:
         text = column.str.strip_chars()
         text = text.set(text.is_in(_NULLS), None)
-        numbers = text.cast(pl.Int64, strict=False)
+        numbers = text.str.replace(r"^(-?\d+)\.0*$", "$1").cast(pl.Int64, strict=False)
         if numbers.null_count() > text.null_count():
+            fractions = text.filter(text.str.contains(r"\.0*[1-9]"))
+            if len(fractions) and text.drop_nulls().str.contains(_NUMBER).all():
+                raise ArgumentError(
+                    "table", f"{fractions[0]} in column {column.name} of {where}",
+                    "whole numbers or names",
+                )  # fmt: skip
             return text
         column = numbers
     if not column.dtype.is_integer():
