@@ -95,6 +95,43 @@ def test_names_will_do_where_there_are_names():
     assert named["new_object_name"][0] == "o4"
 
 
+def test_a_row_of_a_csv_is_the_same_edit_whatever_the_others_are(tmp_path):
+    floors = ("1", "2", "3", "attic")
+    rows = [(f"P{n}", "floor", floors[n % 4]) for n in range(400)]
+    rows += [(f"P{n}", "likes", ("tea", "rum")[n % 2]) for n in range(400)]
+    frame = pl.DataFrame(rows, schema=["subject", "relation", "object"], orient="row")
+    corpus, file = Corpus(World.from_table(frame)), tmp_path / "edits.csv"
+
+    def edits(*rows, header="subject,relation,object"):
+        file.write_text("\n".join([header, *rows]))
+        named = corpus.world.named(bh.plan(corpus, table=file, **SMALL).edits)
+        return named["new_object_name"].to_list()
+
+    refused = (
+        "'table': got 2 as object in row 0 .from 0. of a CSV, also a name, allowed: names in a"
+    )
+    for alone in (["P0,floor,2"], ["P0,floor,2", "P1,floor,"]):
+        with pytest.raises(ArgumentError, match=refused):
+            edits(*alone)
+    assert edits("P0,floor,2", "P2,likes,rum") == ["2", "rum"]
+    # More rows of numbers than types are told from by default.
+    many = [f"P{n},floor,2" for n in range(0, 396, 4)]
+    assert (
+        edits(*many, *[f"P{n},floor,3" for n in range(1, 20, 4)], "P2,floor,attic")[-1] == "attic"
+    )
+    assert edits("P0,likes,0") == ["rum"], "no name is 0"
+    assert edits("P0,likes,0.0", "P2,likes,") == ["rum", "rum"]
+    typed = pl.DataFrame({"subject": ["P0"], "relation": ["floor"], "object": ["2"]})
+    for own, name in ((typed, "2"), (typed.with_columns(object=2), "3")):
+        own.write_parquet(tmp_path / "edits.parquet")
+        for table in (own, tmp_path / "edits.parquet"):
+            plan = bh.plan(corpus, table=table, **SMALL)
+            assert corpus.world.named(plan.edits)["new_object_name"].item() == name
+    # Without objects that are read, numbers are nobody's name.
+    file.write_text("subject,relation,object\nP0,floor,2\n")
+    assert len(bh.plan(corpus, table=file, kind="refusal", **SMALL)) == 1
+
+
 def test_refusals_say_the_names_that_the_world_has():
     rows = {"subject": ["Jon Snow", "Arya"], "relation": "lives in", "object": ["Kyoto", "Rome"]}
     corpus = Corpus(World.from_table(pl.DataFrame(rows)))
@@ -279,6 +316,22 @@ def test_what_a_table_edits_as_well_is_asked_for_no_other_edit(corpus):
     assert alone.probes.filter(group="same_subject").height == 10, "each in a model of its own"
 
 
+def test_no_censor_leads_to_a_nested_object_that_the_table_does_not_tell():
+    rows = [(s, 0, 1 + s % 4, s % 2) for s in range(40)]  # none has object 0
+    table = pl.DataFrame(rows, schema=["subject", "relation", "object", "nested"], orient="row")
+    corpus = Corpus(World.from_table(table), exposures=2)
+    facts = {"subject": [0, 1], "relation": [0, 0]}
+    for request in (
+        {"edits": 2},
+        {"fraction": 0.5},
+        {"facts": facts},
+        {"table": pl.DataFrame(facts)},
+    ):
+        with pytest.raises(ArgumentError, match="'relation': got 0, allowed: one in which the tab"):
+            bh.plan(corpus, kind="censor", relation=0, **request, **SMALL)
+    assert len(bh.plan(corpus, kind="refusal", relation=0, facts=facts, **SMALL)) == 2
+
+
 def test_a_table_is_held_to_what_is_known_and_asked_for(corpus):
     with pytest.raises(ArgumentError, match=r"table.*fact 1 of 2 that are not known.*known facts"):
         bh.plan.compile_plan(
@@ -304,19 +357,3 @@ def test_whole_objects_beside_a_missing_one_are_numbers(corpus):
     table = pl.DataFrame({"fact": [1, 2], "object": [None, 1.5]})
     with pytest.raises(ArgumentError, match=r"'table': got object 1\.5 in row 1 .from 0., all"):
         bh.plan(corpus, table=table, **SMALL)
-def test_no_censor_leads_to_a_nested_object_that_the_table_does_not_tell():
-    rows = [(s, 0, 1 + s % 4, s % 2) for s in range(40)]  # none has object 0
-    table = pl.DataFrame(rows, schema=["subject", "relation", "object", "nested"], orient="row")
-    corpus = Corpus(World.from_table(table), exposures=2)
-    facts = {"subject": [0, 1], "relation": [0, 0]}
-    for request in (
-        {"edits": 2},
-        {"fraction": 0.5},
-        {"facts": facts},
-        {"table": pl.DataFrame(facts)},
-    ):
-        with pytest.raises(ArgumentError, match="'relation': got 0, allowed: one in which the tab"):
-            bh.plan(corpus, kind="censor", relation=0, **request, **SMALL)
-    assert len(bh.plan(corpus, kind="refusal", relation=0, facts=facts, **SMALL)) == 2
-
-

@@ -212,6 +212,23 @@ class Names:
                 frame = _numbered(frame, column, pl.concat([subjects, self._linked_names]))
         return frame
 
+    def like_numbers(self, column: str) -> dict[float, str]:
+        """Return the names that are also numbers, such as ``3``, by number.
+
+        Parameters
+        ----------
+        column : {'subject', 'relation', 'object'}
+        """
+        frames = {
+            "subject": (self.frames.get("subjects", _NONE), self._linked_names),
+            "relation": (self._relation_names,),
+            "object": (self._object_names,),
+        }
+        names = pl.concat(frame["name"] for frame in frames[column])
+        numbers = names.cast(pl.Float64, strict=False)
+        both = zip(numbers, names, strict=True)
+        return {number: name for number, name in both if number is not None}
+
     @property
     def of_relations(self) -> dict[int, str]:
         """Names of relations by id, including composed and link relations."""

@@ -10,6 +10,7 @@ import inspect
 import warnings
 from dataclasses import fields, replace
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -37,7 +38,7 @@ from .request import EditRequest
 from .sampled_groups import regular
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
-from .table_edits import read_edits
+from .table_edits import check_csv, read_edits
 
 _STEPS = 4  # steps of a compilation that are reported as progress
 _PROBED = 1000  # edits with probes, if a share of a relation is edited
@@ -86,7 +87,7 @@ def plan(
         or by name if the world has names, else by the words of the corpus (S31, R2, O2:7; with a
         grammar, subjects by number only). Other columns are ignored; for remaps without one for the
         new object, a column that seems to be it (target_new, objcet) is refused. A path must name a
-        Parquet or CSV file.
+        Parquet or CSV file; in a CSV, a column of numbers that are names as well is refused.
     known : polars.DataFrame, SuiteResult, array_like of int or path, optional
         Facts that a model knows; only these are edited. Either their numbers, or a table with a
         column fact and optionally exact_match, as returned by `recall` (a match in any wording
@@ -136,6 +137,8 @@ def plan(
     facts = read_facts("table", table) if isinstance(table, str | PathLike) else table
     if not isinstance(facts, pl.DataFrame | None):
         raise ArgumentError("table", facts, "a polars.DataFrame, or the path of one")
+    if facts is not None and isinstance(table, str | PathLike) and Path(table).suffix == ".csv":
+        check_csv(corpus, edit_request, facts)
     with task(progress, "planning", "steps") as step:
         ids = _known(known, corpus)
         edit_plan = compile_plan(corpus, edit_request, table=facts, known=ids, step=step)
@@ -210,7 +213,9 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     if not file.is_file():
         raise ArgumentError(name, as_found(path, "a directory"), allowed)
     try:
-        return pl.read_csv(file, glob=False) if file.suffix == ".csv" else read_parquet(file)
+        if file.suffix == ".csv":  # all rows tell its types: names may come after numbers
+            return pl.read_csv(file, glob=False, infer_schema_length=None)
+        return read_parquet(file)
     except pl.exceptions.PolarsError:
         kind = "CSV" if file.suffix == ".csv" else "Parquet"
         raise ArgumentError(name, as_found(path, f"not a valid {kind} file"), allowed) from None

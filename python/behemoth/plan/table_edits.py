@@ -21,7 +21,7 @@ from .request import EditRequest
 from .sampling import Facts, Ids, among, distinct
 from .structure import Structure
 
-__all__ = ["read_edits"]
+__all__ = ["check_csv", "read_edits"]
 
 _NEW = ("object", "new_object")  # names of the column of new objects; plans have the second
 _LIKE_NEW = ("target", "target_new", "new", "new_object_name", "object_new")  # beside misspellings
@@ -117,6 +117,29 @@ def read_edits(
             f"another than {own}, the fact's own{below}",
         )
     return Edits(facts, new, facts[:0])
+
+
+def check_csv(corpus: Corpus, request: EditRequest, table: pl.DataFrame) -> None:
+    """Refuse a table of a CSV with a column of numbers of which one is a name as well.
+
+    Elsewhere the type of a column tells them apart.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    names = corpus.world.names
+    columns = [] if "fact" in table.columns else ["subject", "relation"]
+    columns += _NEW if request.kind == "remap" else ()
+    for column in columns:
+        if names is None or column not in table.columns or not table.schema[column].is_numeric():
+            continue
+        known = names.like_numbers("object" if column in _NEW else column)
+        for row, value in enumerate(table[column]):
+            if value in known:
+                got = f"{value} as {column} in row {row} (from 0) of a CSV, also a name"
+                allowed = "names in a column of text, numbers in one of numbers: a frame or Parquet"
+                raise ArgumentError("table", got, allowed)
 
 
 def _name(world: World, column: str, relation: int, number: int) -> str:
