@@ -242,6 +242,22 @@ def test_spans_and_roles_agree_with_the_text(kind, tokenizer):
         assert np.array_equal(found, expected)
 
 
+@pytest.mark.parametrize("between", [" ", "\n", "  ", "\n\n"])
+def test_text_of_a_grammar_is_read_as_the_tokens_it_was_written_with(between):
+    source = f"{SMALL}\n[document]\nseparator = {json.dumps(between)}\n"
+    grammar = Grammar("small.toml", source)
+    corpus = Corpus(grammar.world(6), order="bios", exposures=4, grammar=grammar)
+    texts = []
+    for document in range(corpus.num_documents):
+        tokens = corpus.tokens(document, document + 1)[:-1]
+        texts.append(corpus.decode(tokens))
+        assert np.array_equal(corpus.encode(texts[-1]), tokens)
+    assert any(f".{between}" in text for text in texts)
+    assert np.array_equal(corpus.encode("Ada \t Ames"), corpus.encode("Ada Ames"))
+    with pytest.raises(ArgumentError, match="'text': got Nobody, allowed: words of the corpus"):
+        corpus.encode("Ada\nNobody")
+
+
 def test_roles_compile_a_grammar_once():
     grammar = Grammar.named("bios-en")
     corpus = Corpus(grammar.world(20), order="bios", grammar=grammar)

@@ -392,7 +392,7 @@ class Corpus:
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Read text as tokens, without one for its beginning or its end.
 
-        Of a corpus of words any white space counts as one space.
+        Of a corpus of words any white space counts as one space, if its grammar writes no other.
 
         Raises
         ------

@@ -54,12 +54,15 @@ class _Words:
 
         return Tokenizer.from_buffer(self.files[TOKENIZER_FILE])
 
+    @cached_property
+    def _unknown(self) -> int | None:
+        return self._reader.token_to_id(self._reader.model.unk_token)
+
     def encode(self, text: str) -> list[int]:
         text = " ".join(text.split())
         read = self._reader.encode(text, add_special_tokens=False)
-        unknown = self._reader.token_to_id(self._reader.model.unk_token)
         for token, (start, end) in zip(read.ids, read.offsets, strict=True):
-            if token == unknown:
+            if token == self._unknown:
                 word, allowed = text[start:end].strip(), "words of the corpus"
                 inside = self._reader.token_to_id(f" {word}") is not None
                 # A name of several words is one token, in which they are joined.
@@ -96,6 +99,11 @@ class _Joined(_Words):
 
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join([self.names[token] for token in tokens])
+
+    def encode(self, text: str) -> list[int]:
+        # Line breaks and further spaces are words too, if the grammar separates sentences by them.
+        read = self._reader.encode(text, add_special_tokens=False).ids
+        return super().encode(text) if self._unknown in read else read
 
     def decoder(self, end: int) -> Decoder:
         names = [name.encode() for name in self.names]

@@ -94,10 +94,6 @@ def _after(corpus: Corpus, probes: pl.DataFrame) -> pl.DataFrame:
     if corpus.grammar is None:
         return probes.with_columns(pl.col("said").list.concat("prompt").alias("prompt"))
     between = corpus.grammar.separator
-    if corpus.tokenizer_kind == "words" and between in corpus.token_names:  # line breaks
-        mark = pl.lit([corpus.token_names.index(between)], pl.List(pl.UInt32))
-        whole = pl.col("said").list.concat(mark).list.concat("prompt")
-        return probes.with_columns(whole.alias("prompt"))
     # A space is a part of the token after it, which at the start of a prompt is another one.
     prompts = [
         corpus.encode(f"{corpus.decode(said)}{between}{corpus.decode(prompt)}")
