@@ -103,6 +103,34 @@ def test_finishing_keeps_the_probes_that_are_there(tmp_path, sharded):
     assert pl.read_parquet(out / "probes" / "default.parquet").height == 7
 
 
+@pytest.mark.parametrize("wanted", [{"probes": "all"}, {"probes": 9, "combinations": True}])
+def test_probes_stay_unless_others_are_asked_for(tmp_path, wanted, contents):
+    # More facts than have probes by default.
+    corpus = Corpus(World(6000, 2, 5), templates={"default": 1, "rso": 1}, shard_bytes=1 << 18)
+    out = tmp_path / "corpus"
+    corpus.write(out, part=(0, 2), **wanted)
+    (out / "sums.json").unlink()  # a call that was killed after the probes
+    before = contents(out / "probes")
+    for again in (lambda: finish_corpus(out), lambda: corpus.write(out)):
+        again()
+        assert contents(out / "probes") == before
+    (out / "probes" / "rso.parquet").unlink()
+    corpus.write(out)
+    assert contents(out / "probes") == before
+    corpus.write(out, probes=3)
+    assert pl.read_parquet(out / "probes" / "default.parquet").height == 3
+
+
+def test_a_corpus_that_was_to_have_no_probes_gets_none(tmp_path, sharded):
+    sharded.write(tmp_path / "corpus", part=(0, 2), probes=0)
+    for again in (
+        lambda: finish_corpus(tmp_path / "corpus"),
+        lambda: sharded.write(tmp_path / "corpus"),
+    ):
+        again()
+        assert not (tmp_path / "corpus" / "probes").exists()
+
+
 def test_a_part_that_completes_the_shards_while_another_writes_sums(tmp_path, sharded, monkeypatch):
     out = tmp_path / "corpus"
     digests = sums.digests

@@ -119,6 +119,21 @@ def test_parts(corpus, directory, s3, tmp_path, stored, files, run, finish):
     }
 
 
+def test_probes_in_a_store_stay_unless_others_are_asked_for(tmp_path, stored, monkeypatch):
+    corpus = bh.Corpus(bh.World(6000, 2, 5), templates={"default": 1, "rso": 1})
+    url, empty = (tmp_path / "store").as_uri(), (tmp_path / "empty").as_uri()
+    bh.gen(corpus, url, probes="all", part=(0, 2))
+    bh.gen(corpus, empty, probes=0)
+    probes = {name: data for name, data in stored(url).items() if name.startswith("probes/")}
+    assert len(probes) == 2
+    monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / "of another machine"))
+    for again in (bh.gen, lambda corpus, url: bh.finish_corpus(url)):
+        assert again(corpus, url).complete and probes.items() <= stored(url).items()
+        assert again(corpus, empty).complete and not probes.keys() & stored(empty).keys()
+    bh.gen(corpus, url, probes=9)
+    assert all(len(stored(url)[name]) < len(data) for name, data in probes.items())
+
+
 def other_of(seed):
     """A corpus of as many shards as the others of these tests, with other bytes."""
     return bh.Corpus(

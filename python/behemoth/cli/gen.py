@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from behemoth.corpus.spec import PROBED_FACTS
 from behemoth.support.bars import Bars
 from behemoth.support.checks import is_url
 from behemoth.support.errors import ArgumentError, renamed
@@ -28,8 +27,9 @@ _REPORTED = (
 
 
 _WRITTEN = (
-    Option("probes", "N|all", "Facts to write probes for: an exact sample, all, or 0 for none.",
-           parse.sample, PROBED_FACTS),
+    Option("probes", "N|all", "Facts to write probes for: an exact sample, all, or 0 for none; by "
+           "default 10,000, or those that have some in DIR, which stay.",
+           parse.sample),
     flag("combinations",
          "Probes of the repeats grammar with all 432 combinations of its fillers, in place of one "
          "drawn for each fact."),

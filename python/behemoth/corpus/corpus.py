@@ -36,7 +36,7 @@ from .native import native_corpus, split_exposures
 from .objects import ObjectTokens
 from .shards import open_shard
 from .source import read_source
-from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template
+from .spec import Documents, Exposures, Order, Questions, Template
 from .tokens import END_OF_DOCUMENT, PADDING
 from .twins import exchanged, remade, without_insert
 from .world import World
@@ -698,7 +698,7 @@ class Corpus:
         threads: int = 0,
         part: tuple[int, int] = (0, 1),
         force: bool = False,
-        probes: int | Literal["all"] = PROBED_FACTS,
+        probes: int | Literal["all"] | None = None,
         combinations: bool = False,
         progress: ProgressLike = None,
     ) -> Written:
@@ -718,8 +718,9 @@ class Corpus:
             time, also simultaneously. Part 0 also writes the tokenizer and the probes.
         force : bool
             If true, replace an existing corpus directory, whether of the same or of another spec.
-        probes : int or 'all'
-            Number of facts to write probes for, as an exact sample; all, or 0 for none.
+        probes : int or 'all', optional
+            Number of facts to write probes for, as an exact sample; all, or 0 for none. By default
+            10,000, or as many as `out` has probes for, which stay.
         combinations : bool
             If true, write probes of the repeats grammar with all 432 combinations of its fillers,
             instead of one drawn for each fact.

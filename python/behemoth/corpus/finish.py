@@ -11,7 +11,6 @@ from behemoth.support.progress import ProgressLike
 
 from .manifest import MANIFEST
 from .source import read_source
-from .spec import PROBED_FACTS
 from .sums import read_corpus_sums
 from .write import Written, write
 
@@ -71,7 +70,7 @@ def finish_corpus(
     # The manifest changes until all shards exist.
     check(place, sums, *(name for name in sums or () if name != MANIFEST))
     done = write(
-        corpus, place, threads, (0, 1), False, PROBED_FACTS, False, progress,
+        corpus, place, threads, (0, 1), False, None, False, progress,
         companions=sums is None,
     )  # fmt: skip
     if done.shards_locked:

@@ -221,6 +221,19 @@ def probe_metadata(path: Path) -> dict[str, str] | None:
     return {key: value for key, value in metadata.items() if key.startswith("behemoth_")}
 
 
+def probes_there(corpus: Corpus, directory: Path) -> tuple[int, bool] | None:
+    """Return for how many facts a folder has probes of a corpus, and whether in all combinations.
+
+    The first file decides, as they are written one after the other; None without any.
+    """
+    for name in written_templates(corpus):
+        told = probe_metadata(directory / f"{name}.parquet") or {}
+        facts = told.get("behemoth_facts", "")
+        if told.get("behemoth_spec_hash") == corpus.spec_hash and facts.isdecimal():
+            return int(facts), _ALL.items() <= told.items()
+    return None
+
+
 def _asked_frame(
     corpus: Corpus, facts: NDArray[np.uint64], asked: Asked, combination: int | None
 ) -> pl.DataFrame:

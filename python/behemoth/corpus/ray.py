@@ -19,8 +19,6 @@ from behemoth.support.cluster import ray_cluster
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, ProgressLike, task
 
-from .spec import PROBED_FACTS
-
 if TYPE_CHECKING:
     from .background import Background
     from .corpus import Corpus
@@ -38,7 +36,7 @@ def write_with_ray(
     corpus: Corpus,
     out: str,
     force: bool = False,
-    probes: int | Literal["all"] = PROBED_FACTS,
+    probes: int | Literal["all"] | None = None,
     combinations: bool = False,
     progress: ProgressLike = None,
 ) -> Written:
@@ -51,7 +49,7 @@ def write_with_ray(
         A directory that all nodes share.
     force : bool
         Must be false: no part can know what the others have already written.
-    probes : int or 'all'
+    probes : int or 'all', optional
         As in `Corpus.write`; part 0 writes them.
     combinations : bool
         As in `Corpus.write`.
@@ -90,7 +88,7 @@ def _write_all(
     ray: Any,
     corpus: Corpus,
     out: str,
-    probes: int | Literal["all"],
+    probes: int | Literal["all"] | None,
     combinations: bool,
     step: Advance,
 ) -> list[Written]:
@@ -166,7 +164,7 @@ def _write_part(
     background: Background | None,
     out: str,
     part: tuple[int, int],
-    probes: int | Literal["all"],
+    probes: int | Literal["all"] | None,
     combinations: bool,
 ) -> Written:
     from .twins import remade

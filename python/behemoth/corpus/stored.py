@@ -37,7 +37,6 @@ from behemoth.support.toml import read_toml
 from .manifest import MANIFEST, SUMS, spec_hash_of
 from .shards import SHARDS, shard_file, shard_record
 from .source import read_source
-from .spec import PROBED_FACTS
 from .sums import CORPUS, write_corpus_sums
 from .write import Written, check_written, write_companions
 
@@ -53,7 +52,7 @@ def write_to_store(
     threads: int,
     part: tuple[int, int],
     force: bool,
-    probes: int | Literal["all"],
+    probes: int | Literal["all"] | None,
     combinations: bool,
     progress: ProgressLike,
 ) -> Written:
@@ -81,7 +80,7 @@ def write_to_store(
 def finish_in_store(url: str, threads: int, progress: ProgressLike) -> Written:
     """Finish a corpus written in parts to a store; see `finish_corpus`."""
     corpus, files = _begun(url)
-    companions = None if SUMS in files else (PROBED_FACTS, False)
+    companions = None if SUMS in files else (None, False)
     with _opened(corpus, url, (0, 1)) as job:
         return job.write(threads, companions, progress)
 
@@ -195,7 +194,7 @@ class _Job:
     def write(
         self,
         threads: int,
-        companions: tuple[int | Literal["all"], bool] | None,
+        companions: tuple[int | Literal["all"] | None, bool] | None,
         progress: ProgressLike,
     ) -> Written:
         """Write and send missing shards and, with `companions`, the other files."""
@@ -207,6 +206,8 @@ class _Job:
         # Files of the stage are new in every call, those of the store only without digests.
         files_written = companions is not None and SUMS not in self.ledger.files
         if companions is not None:
+            if companions[0] is None:
+                companions = self._probes_there(companions[1])
             write_companions(corpus, self.stage, *companions, progress)
             self._send_beside(final=False)
         present = [shard for shard in shards if self._is_sent(shard)]
@@ -294,6 +295,14 @@ class _Job:
         done = json.loads(self.corpus._native.write(fspath(self.stage), 1, only, False, told))
         record = json.loads((self.stage / _names(shard)[1]).read_bytes())
         return {**record, "new": done["shards_written"] == 1}
+
+    def _probes_there(self, combinations: bool) -> tuple[int | None, bool]:
+        """Return what to write in place of no number of probes; those of the store decide."""
+        own = {name: row for name, row in self.ledger.files.items() if name.startswith("probes/")}
+        if own:
+            bring(self.place, Ledger(min(own), "", True, own), self.stage)
+        # With digests, and so with all files, it is a corpus that was to have no probes.
+        return 0 if not own and SUMS in self.ledger.files else None, combinations
 
     def _send_beside(self, *, final: bool) -> None:
         """Send the files beside the shards except the manifest; finally the digests again."""

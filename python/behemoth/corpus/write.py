@@ -163,7 +163,7 @@ def gen(
     threads: int = 0,
     part: tuple[int, int] = (0, 1),
     force: bool = False,
-    probes: int | Literal["all"] = PROBED_FACTS,
+    probes: int | Literal["all"] | None = None,
     combinations: bool = False,
     engine: Literal["local", "ray"] = "local",
     memory: int | None = None,
@@ -232,7 +232,7 @@ def write(
     threads: int,
     part: tuple[int, int],
     force: bool,
-    probes: int | Literal["all"],
+    probes: int | Literal["all"] | None,
     combinations: bool,
     progress: ProgressLike,
     *,
@@ -342,26 +342,28 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
     return not (spec_hash_of(out) == corpus.spec_hash and succeeds(out, CORPUS))
 
 
-def check_written(part: tuple[int, int], probes: int | Literal["all"]) -> None:
-    """Refuse a part that is not a pair, and probes that are neither a number nor 'all'.
+def check_written(part: tuple[int, int], probes: int | Literal["all"] | None) -> None:
+    """Refuse a part that is not a pair, and probes that are neither a number, 'all' nor None.
 
     Raises
     ------
     ArgumentError
     """
     part_of(part)
-    if probes != "all":
+    if probes is not None and probes != "all":
         whole_number("probes", probes)
 
 
 def write_companions(
     corpus: Corpus,
     out: Path,
-    probes: int | Literal["all"],
+    probes: int | Literal["all"] | None,
     combinations: bool,
     progress: ProgressLike = None,
 ) -> bool:
     """Write the missing files of a corpus other than shards, manifest and spec.
+
+    Without a number of probes, those that are there stay, and missing ones are like them.
 
     Returns
     -------
@@ -369,9 +371,16 @@ def write_companions(
         Whether a file was missing, or other than it should be.
     """
     from .names import write_names
-    from .probes import write_probes
+    from .probes import probes_there, write_probes
 
-    sums = read_corpus_sums(corpus, out) or {}
+    done = read_corpus_sums(corpus, out)
+    sums = done or {}
+    if probes is None and (found := probes_there(corpus, out / "probes")) is not None:
+        probes, combinations = found[0], combinations or found[1]
+    elif probes is None:
+        # Once the sums are written, a corpus without probes is one that was to have none.
+        without = done is not None and not any(name.startswith("probes/") for name in done)
+        probes = 0 if without else PROBED_FACTS
     there = {name: digest for name, digest in sums.items() if (out / name).is_file()}
     if (table := corpus.world.table_columns) is not None:
         _write_columns(out / TABLE_FILE, table)
