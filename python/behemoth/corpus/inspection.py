@@ -71,6 +71,7 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
     Parameters
     ----------
     directory : path
+        Or the URL of a corpus in a store.
     samples : int
         Number of documents to decode; long ones are cut at 200 tokens.
 
@@ -178,6 +179,7 @@ def verify(
     Parameters
     ----------
     directory : path
+        Or the URL of a corpus in a store.
     threads : int
         Number of threads; 0 for all cores.
     progress : callable or Progress, optional
