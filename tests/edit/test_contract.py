@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
-from behemoth.delta.delta import Dense, EditDelta
+from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.edit.contract import PROMISES, TinyRun, check_contract, quick_method
 from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, answers, check_kinds
 from behemoth.edit.registry import get_method, method_names
@@ -45,6 +45,15 @@ def test_contract(name, contract_corpus, contract_run, model, tmp_path):
     found = check_contract(name, quick_method(name), tiny, same=SAME.get(name, 1e-6))
     assert [promise.name for promise in found] == list(PROMISES)
     assert not [promise for promise in found if promise.broken]
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_deltas_are_of_low_rank_if_the_method_says_so(name, contract_corpus, contract_run, model):
+    method = quick_method(name)
+    plan = plans_for(method, contract_corpus)[0]
+    [delta] = method.apply(model, [plan], EditContext(contract_corpus, run=contract_run))
+    low_rank = all(isinstance(change, LowRank) for change in delta.changes.values())
+    assert answers(method).low_rank() == low_rank
 
 
 @pytest.mark.parametrize("name", method_names())

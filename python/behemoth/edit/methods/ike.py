@@ -87,6 +87,10 @@ class InContextEditing:
         kinds = ("demonstrations", "copy", "update", "retain")
         check_values(self, {"room": at_least(1), **dict.fromkeys(kinds, at_least(0))})
 
+    def low_rank(self) -> bool:
+        """Return false: the change is one of what the model reads."""
+        return False
+
     def effort(self) -> Effort:
         """Return one step with the sentences of the context; nothing is optimised."""
         return Effort(1, 2 * self.demonstrations + 1)
