@@ -56,6 +56,9 @@ def test_a_batch_has_as_many_rows_in_a_step_as_its_edits_alone():
     assert [method.edit_rows for method in rows.values()] == [6, 18]
     assert rows[8] == get_method("ft", {"edit_rows": 8}).for_batch(edits=6, wordings=3)
     assert get_method("ft", {"edit_rows": 8}).for_batch(edits=40).edit_rows == 40
+    # No more than 256, unless a single edit is to have more.
+    assert get_method("ft", {"edit_rows": 8}).for_batch(edits=400).edit_rows == 256
+    assert get_method("ft", {"edit_rows": 512}).for_batch(edits=400).edit_rows == 512
 
 
 def test_the_frame_of_a_study(finished):

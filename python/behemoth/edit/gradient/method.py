@@ -158,12 +158,13 @@ class GradientMethod(Budget, ABC):
         return min(self.edit_rows, own), min(self.retain_rows, plan.training.height - own)
 
     def for_batch(self, edits: int, wordings: int = 1) -> Self:
-        """Return the method with as many edit rows per step as its edits have alone, at most 256.
+        """Return the method with as many edit rows per step as its edits have alone.
 
-        Up to that cap each edit then occurs as often as a single one, of which a step has no more
-        rows than it has wordings; above it, less often. Retained rows grow in proportion.
+        These are at most 256, or `edit_rows` if that is more. Up to that cap each edit then occurs
+        as often as a single one, of which a step has no more rows than it has wordings; above it,
+        less often. Retained rows grow in proportion.
         """
-        rows = min(_BATCH_ROWS, max(self.edit_rows, edits * min(self.edit_rows, wordings)))
+        rows = max(self.edit_rows, min(_BATCH_ROWS, edits * min(self.edit_rows, wordings)))
         return replace(self, edit_rows=rows, retain_rows=self.retain_rows * rows // self.edit_rows)
 
     def apply(
