@@ -319,10 +319,20 @@ def test_networks_are_trained_for_as_many_edits_as_a_plan_has(
     assert whole.changes.keys() == apart.changes.keys()
 
 
+def test_progress_goes_on_to_the_last_plan(model, compiled, small_corpus):
+    plans = compiled(4, seed=1).singles()
+    told = []
+    context = EditContext(small_corpus, progress=lambda done, total: told.append(done / total))
+    Mend(**QUICK).apply(model, plans, context)
+    assert told == sorted(told) and told.count(1.0) == 1
+    assert told[-4:] == [0.625, 0.75, 0.875, 1.0], "of the edits"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"rank": 0}, "argument 'rank': got 0, allowed: at least 1"),
+        ({"facts": 1}, "argument 'facts': got 1, allowed: at least 2"),
         ({"edit_rate": 0.0}, "argument 'edit_rate': got 0.0, allowed: above 0"),
         ({"together": 17}, "argument 'together': got 17, allowed: 1 to training_batch"),
         ({"rephrased": -1}, "argument 'rephrased': got -1, allowed: at least 0"),

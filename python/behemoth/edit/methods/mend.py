@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
@@ -16,6 +16,7 @@ from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating, frozen
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import part_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,10 +101,10 @@ class Mend:
     )
 
     def __post_init__(self) -> None:
-        counts = ("facts", "training_steps", "training_batch", "rank")
+        counts = ("training_steps", "training_batch", "rank")
         rates = ("learning_rate", "edit_rate", "edited")
         bounds = dict.fromkeys(counts, at_least(1)) | dict.fromkeys(rates, ABOVE_0)
-        check_values(self, bounds | {"rephrased": at_least(0)})
+        check_values(self, bounds | {"facts": at_least(2), "rephrased": at_least(0)})
         if self.together is not None and not 1 <= self.together <= self.training_batch:
             raise ArgumentError("together", self.together, "1 to training_batch")
 
@@ -157,10 +158,16 @@ class Mend:
         """Return one delta for each plan, the sum of its edits' updates."""
         for plan in plans:
             check_kinds(self, [plan])
-        editing = _Editing(self, model, context, {})
-        for plan in plans:
-            editing.prepare(plan)
-        return [editing(plan) for plan in plans]
+        editors: dict[tuple[int, int], Editors] = {}
+
+        def editing(part: int) -> _Editing:
+            # Networks of all plans come before the first of the edits.
+            step = part_of(context.progress, part, 2 * len(plans))
+            return _Editing(self, model, replace(context, progress=step), editors)
+
+        for number, plan in enumerate(plans):
+            editing(number).prepare(plan)
+        return [editing(len(plans) + number)(plan) for number, plan in enumerate(plans)]
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
@@ -207,7 +214,7 @@ class _Editing:
             wanted = {1 - int(half) for half in halves(plan.edits["fact"].to_numpy())}
         settings, modules = self.training_settings(plan), self.method.modules(self.model)
         wanted -= {half for half, together in self.editors if together == settings.together}
-        for half in sorted(wanted):
+        for number, half in enumerate(sorted(wanted)):
             file = None
             if self.context.cache is not None:
                 corpus = self.context.corpus.spec_hash[:24]
@@ -217,7 +224,7 @@ class _Editing:
             with evaluating(self.model), frozen(self.model):
                 self.editors[half, settings.together] = trained_editors(
                     self.model, self.context.corpus, modules, half, settings, file,
-                    self.context.progress,
+                    part_of(self.context.progress, number, len(wanted)),
                 )  # fmt: skip
 
     def training_settings(self, plan: EditPlan | None) -> TrainingSettings:
