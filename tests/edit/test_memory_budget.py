@@ -121,6 +121,20 @@ def test_so_many_plans_as_fit_are_taken_at_once(small, name):
     assert 1 == counts[0] < counts[1] < counts[2] < 32
 
 
+@pytest.mark.parametrize("name", ["lora", "rome", "grace"])
+def test_so_many_fit_as_of_the_largest_plans_do(small, name):
+    """A stack is of any of the plans, and the first need not be the largest."""
+    model, plans, context = small
+    method, short = get_method(name), plans[:7]
+    training = plans[7].training
+    longer = training.with_columns(answer=training["answer"].list.gather([0, 0]))
+    every = [*short, dataclasses.replace(plans[7], training=longer)]
+    fits = edit_bytes(method, model, short[:6], context)
+    assert fits < edit_bytes(method, model, [every[-1], *short[:5]], context)
+    count = fitting(method, model, every, context, 6, fits)
+    assert count < 6 and edit_bytes(method, model, every[: -1 - count : -1], context) <= fits
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

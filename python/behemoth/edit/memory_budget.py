@@ -24,12 +24,13 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 
-from .protocol import EditContext, EditMethod, answers
+from .protocol import Answers, EditContext, EditMethod, answers
 
 if TYPE_CHECKING:
     import polars as pl
     from torch import nn
 
+    from behemoth.model.sizes import Size
     from behemoth.plan.edit_plan import EditPlan
 
 __all__ = [
@@ -168,14 +169,8 @@ def edit_bytes(
 
         training = context.training()
         return weights + step_bytes(training, vocabulary, training.held_tokens)
-    tokens = words = 0
-    for plan in plans:
-        prompt = int(plan.training["prompt"].list.len().max() or 0)  # type: ignore[arg-type]
-        answer = int(plan.training["answer"].list.len().max() or 1)  # type: ignore[arg-type]
-        rows = said.step_rows(plan)
-        tokens, words = tokens + rows * (prompt + answer), words + rows * answer
+    step = sum(_step_bytes(said, size, vocabulary, plan) for plan in plans)
     kept = said.plans_bytes(model, plans) + said.shared_bytes(model)
-    step = tokens * activation_bytes(size) + 4 * _LOGITS * words * vocabulary
     if context.watch is not None and method.info.doses:
         # Evaluated between the steps. The distributions of the unedited model are kept.
         single = sum(len(plan) == 1 for plan in plans)
@@ -183,6 +178,15 @@ def edit_bytes(
         kept += logits * context.watch.bystanders
         step = max(step, _WATCHED * logits * (context.watch.held_out + context.watch.bystanders))
     return _FIXED + LOADED * weights + kept + step
+
+
+def _step_bytes(said: Answers, size: Size, vocabulary: int, plan: EditPlan) -> int:
+    """Return the bytes that autograd keeps for the rows of a plan in a step."""
+    prompt = int(plan.training["prompt"].list.len().max() or 0)  # type: ignore[arg-type]
+    answer = int(plan.training["answer"].list.len().max() or 1)  # type: ignore[arg-type]
+    rows = said.step_rows(plan)
+    token = rows * (prompt + answer) * activation_bytes(size)
+    return token + 4 * _LOGITS * rows * answer * vocabulary
 
 
 def fitting(
@@ -193,7 +197,7 @@ def fitting(
     most: int,
     memory: int | None = None,
 ) -> int:
-    """Return how many of the plans fit into memory at a time.
+    """Return how many of the plans fit into memory at a time, whichever of them these are.
 
     Parameters
     ----------
@@ -228,10 +232,12 @@ def fitting(
     def takes(own: EditMethod, some: Sequence[EditPlan]) -> int:
         return edit_bytes(own, model, some, context) - loaded
 
+    said, (size, vocabulary) = answers(answers(method).for_model(context)), dimensions(model)
+    largest = sorted(plans, key=lambda plan: -_step_bytes(said, size, vocabulary, plan))
     for count in counts(min(most, len(plans))):
-        if takes(method, plans[:count]) <= free:
+        if takes(method, largest[:count]) <= free:
             return count
-    first = plans[0]
+    first = largest[0]
     fits = smaller(method, lambda own: takes(own, [first]) <= free)
     ways = [] if fits is None else [f"with {fits}"]
     if len(first) > 1 and takes(method, [first.single(first.edits["edit"][0])]) <= free:

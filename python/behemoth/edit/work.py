@@ -131,6 +131,9 @@ def _load_work(
     if not record.single:  # no edit's mixture may teach what others change
         plan = plan.as_batch(source.corpus) if plan.request.independent else plan
     plans = plan.singles() if record.single or sequential else [plan]
+    if record.single:
+        wanted = set(missing)
+        plans = [single for single in plans if single.edits["edit"].item() in wanted]
     context = EditContext(source.corpus, seed=record.seed, run=source.directory)
     limit = answers(method).lookahead if sequential else stack_size(method, model, stack)
     stack_count = fitting(method, model, plans, context, limit, memory)
