@@ -70,7 +70,7 @@ def checkpoints_of(asked: Sequence[int] | None, edits: int) -> tuple[int, ...]:
 def carry_out_in_sequence(
     model: nn.Module,
     method: EditMethod,
-    plan: EditPlan,
+    plans: Sequence[EditPlan],
     context: EditContext,
     record: EditRecord,
     step: Advance,
@@ -88,7 +88,8 @@ def carry_out_in_sequence(
     model : nn.Module
         Unedited; restored at the end.
     method : EditMethod
-    plan : EditPlan
+    plans : sequence of EditPlan
+        Plans of the single edits, in their order.
     context : EditContext
         Passed to `method`.
     record : EditRecord
@@ -99,8 +100,7 @@ def carry_out_in_sequence(
         Number of plans that fit in memory at a time, for a `Lookahead`.
     """
     begin = time.perf_counter()
-    singles = plan.singles()
-    numbers = [int(single.edits["edit"].item()) for single in singles]
+    numbers = [int(plan.edits["edit"].item()) for plan in plans]
     with naming_method(method):
         delta_of = answers(method).in_sequence(model, context)
     keeper = _Keeper(record, delta_of)
@@ -108,18 +108,18 @@ def carry_out_in_sequence(
     before = done
     sums = Sums(model, total)
     try:
-        for end in _ends(record.checkpoints, done, len(singles)):
+        for end in _ends(record.checkpoints, done, len(plans)):
             sums.settle()
             if isinstance(delta_of, Lookahead):
                 with naming_method(method):
-                    delta_of.look_ahead(singles[done:end], together)
+                    delta_of.look_ahead(plans[done:end], together)
             for place in range(done, end):
                 if isinstance(delta_of, Deferring):
                     with naming_method(method):
-                        failure = delta_of.take(singles[place])
+                        failure = delta_of.take(plans[place])
                 else:
                     with naming_method(method):
-                        delta = delta_of(singles[place])
+                        delta = delta_of(plans[place])
                     check_deltas(method, model, [delta])
                     failure = delta.failure
                     if failure is None:
@@ -128,7 +128,7 @@ def carry_out_in_sequence(
                     failures.append(FailedEdit(numbers[place], failure))
                 if not place:  # only now: the first edit may refuse a setting for this model
                     record.write()
-                step(place + 1, len(singles))
+                step(place + 1, len(plans))
             done = end
             if isinstance(delta_of, Deferring):
                 with naming_method(method):

@@ -211,8 +211,8 @@ class _Work:
         try:
             if record.checkpoints:
                 seconds, before = carry_out_in_sequence(
-                    self.model, self.method, self.plan, self._context(cache, silent), record, step,
-                    self.stack_count,
+                    self.model, self.method, self.plans, self._context(cache, silent), record,
+                    step, self.stack_count,
                 )  # fmt: skip
                 return seconds, len(self.plan) - before
             made = len(self.missing) if record.single else len(self.plan)
