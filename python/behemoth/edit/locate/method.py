@@ -259,7 +259,7 @@ class LocateAndEdit(TargetBudget, ABC):
         """
         check_kinds(self, [plan])
         [(delta, worked)] = self._edit_plans(model, [plan], context, state)
-        if self.remembers:
+        if self.remembers and delta.failure is None:
             state.remember(worked.keys_nf)
         return delta
 
@@ -298,16 +298,20 @@ class LocateAndEdit(TargetBudget, ABC):
         ]
 
     def _delta(self, plan_hash: str, seed: int, worked: Worked) -> EditDelta:
-        failed = all(failure is not None for failure in worked.failures)
+        failure = worked.failure()
         return EditDelta(
-            changes=worked.changes,
+            changes={} if failure else worked.changes,
             method=self.info.name,
             settings=settings_of(self),
             plan_hash=plan_hash,
             seed=seed,
-            failure=worked.failures[0] if failed else None,
-            trace=worked.trace,
+            failure=failure,
+            trace=worked.trace(),
         )
+
+    def _so_far(self, worked: Worked) -> EditDelta:
+        """Return the changes of a plan that is not finished, for the model."""
+        return EditDelta(worked.changes, self.info.name, {}, "", 0)
 
     def _edit_sites(
         self,
@@ -341,14 +345,14 @@ class LocateAndEdit(TargetBudget, ABC):
         worked, first = [], 0
         for own in sites:
             mine = slice(first, first + len(own))
-            trace = [row for rows in targets.traces[mine] for row in rows]
-            worked.append(Worked({}, {}, targets.failures[mine], trace))
+            failures, traces = targets.failures[mine], targets.traces[mine]
+            worked.append(Worked({}, {}, failures, traces, [site.edits for site in own]))
             first += len(own)
         for number, layer in enumerate(layers):
             here, now_sd = before, before.streams_sd
             if number or layer != last:
                 # Keys, and the rest of the wanted change, with the changes of the layers below.
-                deltas = [self._delta("", 0, one) for one in worked]
+                deltas = [self._so_far(one) for one in worked]
                 stacked = stack_deltas(model, deltas) if number else None
                 here = observe(model, layer, sites, stacked)
                 if number:
@@ -364,8 +368,6 @@ class LocateAndEdit(TargetBudget, ABC):
                     one, architecture, dtype, layer, here.keys_sf[mine], missing_sd[mine], state
                 )
                 first += len(own)
-        for one, own in zip(worked, sites, strict=True):
-            _note_failures(one, own)
         return worked
 
     def _solve_layer(
@@ -466,10 +468,3 @@ def leverage(keys_fn: Tensor, directions_fn: Tensor) -> Tensor:
     for facts that are one token in 30,000, left almost no edit where they were one in 2,000.
     """
     return (keys_fn * directions_fn).sum(0).mean()
-
-
-def _note_failures(worked: Worked, sites: Sequence[Site]) -> None:
-    """Add rows to the trace for the edits of a batch that failed."""
-    for failure, site in zip(worked.failures, sites, strict=True):
-        if failure is not None:
-            worked.trace += [{"edit": edit, "failure": failure} for edit in site.edits]

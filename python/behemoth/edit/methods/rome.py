@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank, add_changes
@@ -70,9 +70,10 @@ class Rome(InverseCovariance):
         worked = super()._edit_sites(model, [own[:1] for own in sites], state, context)
         for one, own in zip(worked, sites, strict=True):
             for site in own[1:]:
-                with replace(self._delta("", 0, one), failure=None).apply(model):
+                with self._so_far(one).apply(model):
                     more = super()._edit_sites(model, [[site]], state, context)[0]
                 one.changes = add_changes(one.changes, more.changes)
                 one.failures += more.failures
-                one.trace += more.trace
+                one.traces += more.traces
+                one.edits += more.edits
         return worked
