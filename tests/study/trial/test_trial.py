@@ -16,7 +16,7 @@ from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
 from behemoth.study.trial.batched_geometry import shapes
 from behemoth.study.trial.laboratory import Laboratory
-from behemoth.study.trial.measure import _shape_of, about_edits, dose_of
+from behemoth.study.trial.measure import _shape_of, about_edits, dose_of, trace_frame
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,14 @@ def test_kinds_of_doses(name, new, old, other, result):
     assert found["dose_held_out"] is None
     without = dose_of([{"step": 0, "loss": 1.0}], **said)
     assert {value for key, value in without.items() if key != "dose_kind"} == {None}
+
+
+def test_the_rows_of_a_batch_say_their_edits_if_each_has_its_own():
+    rows = [{"step": 0, "edit": edit, "loss": 1.0} for edit in (3, 4)]
+    own = EditDelta({}, "m", {}, "p", 0, trace=[*rows, {"edit": 4, "failure": "no target"}])
+    assert trace_frame({None: own})["edit"].to_list() == [3, 4]
+    together = EditDelta({}, "m", {}, "p", 0, trace=[{"step": 0, "loss": 1.0}])
+    assert trace_frame({None: together})["edit"].to_list() == [None]
 
 
 def test_the_effective_rank_of_an_edit_is_that_of_its_matrices():

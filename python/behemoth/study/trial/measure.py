@@ -135,9 +135,15 @@ def dose_of(
 
 
 def trace_frame(deltas: Mapping[int | None, EditDelta]) -> pl.DataFrame:
-    """Return the traces of deltas, one row per edit and step; edit is null for a batch."""
+    """Return the traces of deltas, one row per edit and step.
+
+    In a batch edit is null, except in a search for target vectors, which is one of each edit.
+    """
     rows = [
-        {"edit": edit, **{name: row.get(name) for name in list(TRACES)[1:]}}
+        {
+            "edit": row.get("edit") if edit is None else edit,
+            **{name: row.get(name) for name in list(TRACES)[1:]},
+        }
         for edit, delta in deltas.items()
         for row in delta.trace
         if "step" in row
