@@ -120,7 +120,7 @@ def naming_method(method: EditMethod, heard: _Heard | None = None) -> Generator[
     MethodError
         With the method, and the type and text of the exception, which is its cause.
     """
-    from behemoth.train.device import is_out_of_memory
+    from behemoth.model.device import is_out_of_memory
 
     try:
         with needed():

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from behemoth.delta.adapter import save_adapter
 from behemoth.delta.delta import parameters_of, tied_names
+from behemoth.model.device import is_out_of_memory
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import sole
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 from behemoth.support.replacement import recover, succession
-from behemoth.train.device import is_out_of_memory
 from behemoth.train.memory_budget import require_weights
 
 from .gradient.method import GradientMethod

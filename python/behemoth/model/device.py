@@ -1,4 +1,4 @@
-"""Devices by name, refused in one line if they are not available."""
+"""Devices by name, refused in one line if they are not available, and their memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["find_device"]
+__all__ = ["find_device", "is_out_of_memory"]
 
 
 def find_device(name: str) -> torch.device:
@@ -28,3 +28,13 @@ def find_device(name: str) -> torch.device:
         there += ["mps"] if torch.backends.mps.is_available() else []
         raise ArgumentError("device", name, f"{', '.join(there)} (on this machine)") from error
     return device
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, torch or the allocator states that memory ran out."""
+    # The last is of the operating system, which torch and safetensors quote.
+    words = ("out of memory", "not enough memory", "can't allocate memory",
+             "cannot allocate memory")  # fmt: skip
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        word in str(error).lower() for word in words
+    )

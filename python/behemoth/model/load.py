@@ -25,6 +25,7 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.files import read_json_object
 
 from .alone import alone
+from .device import is_out_of_memory
 
 __all__ = ["CONFIG", "WEIGHTS", "load_model"]
 
@@ -49,6 +50,8 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
     CorpusError
         When a file is missing or damaged, the files do not fit each other, or a weight is NaN or
         infinite.
+    MemoryError
+        If memory runs out.
     """
     config, weights = directory / CONFIG, directory / WEIGHTS
     parts = [weights]
@@ -70,6 +73,7 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
             model, found = loaded
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
                 RuntimeError, SafetensorError) as error:  # fmt: skip
+            _raise_if_memory(error, weights)
             raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
     model, found = loaded
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -104,7 +108,8 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
         try:
             with safe_open(part, framework="pt") as file:
                 names += file.keys()
-        except (OSError, SafetensorError):
+        except (OSError, RuntimeError, SafetensorError) as error:
+            _raise_if_memory(error, part)
             raise no_record(part, "safetensors") from None
     there = {int(match[1]) for name in names if (match := _LAYER.search(name))}
     if layers != len(there):
@@ -112,6 +117,12 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
             f"{config}: num_hidden_layers is {layers}, and {weights[0].name} has {len(there)}"
         )
     return capped
+
+
+def _raise_if_memory(error: Exception, file: Path) -> None:
+    """Raise a MemoryError if it is memory that a file could not be loaded for."""
+    if is_out_of_memory(error):
+        raise MemoryError(f"not enough memory to load {file}") from error
 
 
 @contextmanager

@@ -24,11 +24,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from behemoth.model.architectures import FAMILIES
+from behemoth.model.device import is_out_of_memory
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, remove_folder, replacing, sweep_folder, write_bytes
 
-from .device import is_out_of_memory
 from .errors import TrainError
 from .model_source import OPTIMISER, WEIGHTS
 from .run import checkpoint_paths, step_of

@@ -233,11 +233,3 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
             able = device.type == "cpu" and torch.cpu._is_amx_tile_supported() and not capped
         return torch.bfloat16 if able else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python, torch or the allocator states that memory ran out."""
-    words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        word in str(error).lower() for word in words
-    )

@@ -8,6 +8,7 @@ from os import PathLike, fspath
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.manifest import MANIFEST
+from behemoth.model.device import is_out_of_memory
 from behemoth.store.source import at_hand
 from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
@@ -15,7 +16,7 @@ from behemoth.support.progress import ProgressLike
 
 from .checkpoint import Checkpoints, history_steps
 from .config import TrainConfig, config_of
-from .device import Machine, is_out_of_memory
+from .device import Machine
 from .directory import RunDirectory
 from .errors import ElsewhereError, Interrupted, TrainError
 from .loop import Loop

@@ -25,14 +25,13 @@ from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.run import SUITES
 from behemoth.evaluate.suites.score import OBJECTIVES, Reading, legs_of, score_of
 from behemoth.evaluate.suites.suite import take_one
-from behemoth.model.device import find_device
+from behemoth.model.device import find_device, is_out_of_memory
 from behemoth.support.checks import check_directory, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock, refused
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import error_text
 from behemoth.train import train
-from behemoth.train.device import is_out_of_memory
 from behemoth.train.errors import TrainError
 from behemoth.train.run import read_run, world_id
 
