@@ -1,11 +1,16 @@
 """Models of another origin, as they are published."""
 
+import json
+from dataclasses import replace
+
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from behemoth.model.build import build_model
 from behemoth.model.load import load_model
-from behemoth.model.sizes import Size
+from behemoth.model.sizes import Size, find_size
+from behemoth.train.checkpoint import save_model
 
 
 def test_a_gpt2_is_loaded_with_the_names_that_it_was_published_with(tmp_path):
@@ -20,3 +25,38 @@ def test_a_gpt2_is_loaded_with_the_names_that_it_was_published_with(tmp_path):
     loaded = load_model(tmp_path).state_dict()
     for name, value in model.state_dict().items():
         assert torch.equal(loaded[name], value), name
+
+
+@pytest.mark.parametrize("settings", [{}, {"attn_logit_softcapping": None}], ids=["usual", "none"])
+def test_a_gemma2_is_loaded_as_it_was_made(settings, tmp_path):
+    """transformers has no other attention for it than its own, capped or not."""
+    model = build_model(replace(find_size("gemma2-nano"), settings=settings), 40)
+    save_model(model, tmp_path)
+    file = tmp_path / "config.json"
+    config = {key: value for key, value in json.loads(file.read_text()).items()
+              if key != "attn_logit_softcapping" or settings}  # fmt: skip
+    file.write_text(json.dumps(config))  # a key that is missing has the value of its class
+    loaded = load_model(tmp_path)
+    assert loaded.config._attn_implementation == model.config._attn_implementation == "eager"
+    assert loaded.config.attn_logit_softcapping == model.config.attn_logit_softcapping
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("called", ["AutoModelForCausalLM.from_pretrained", "safe_open"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried",
+        "unable to mmap 223764960 bytes from file <x>: Cannot allocate memory (12)",
+    ],
+)
+def test_files_are_not_called_damaged_if_memory_runs_out(called, message, tmp_path, monkeypatch):
+    save_model(build_model(Size("tiny", 32, 2, 2, 64), 40), tmp_path)
+
+    def full(*_, **__):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(f"behemoth.model.load.{called}", full)
+    with pytest.raises(MemoryError, match=r"^not enough memory to load .*model\.safetensors$"):
+        load_model(tmp_path)

@@ -59,6 +59,9 @@ class Family:
         Whether new models have one matrix for embedding and head.
     stored_head : str, optional
         Name of the head in files of weights, if it is not the module's.
+    caps_attention : bool
+        Whether attention logits may be capped, which torch's attention does not support:
+        transformers then has none but its own.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Family:
     head_norms_width: Literal["head", "all"] = "head"
     tied: bool = False
     stored_head: str | None = None
+    caps_attention: bool = False
 
     @property
     def block_norms(self) -> int:
@@ -102,6 +106,7 @@ _GEMMA2 = replace(
     mlp_norm="pre_feedforward_layernorm",
     mlp_post_norm="post_feedforward_layernorm",
     tied=True,
+    caps_attention=True,
 )
 
 FAMILIES: dict[str, Family] = {
@@ -153,7 +158,7 @@ FAMILIES: dict[str, Family] = {
             head_norms_width="all",
         ),
         _GEMMA2,
-        replace(_GEMMA2, name="gemma3_text", head_norms=_QK_NORMS),
+        replace(_GEMMA2, name="gemma3_text", head_norms=_QK_NORMS, caps_attention=False),
     )
 }
 

@@ -25,6 +25,7 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.files import read_json_object
 
 from .alone import alone
+from .architectures import FAMILIES
 from .device import is_out_of_memory
 
 __all__ = ["CONFIG", "WEIGHTS", "load_model"]
@@ -95,12 +96,12 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
     Returns
     -------
     bool
-        Whether attention logits are capped, which torch's attention does not support.
+        Whether the family caps attention logits, which torch's attention does not support.
     """
     try:
         said = read_json_object(config)
         layers = said["n_layer"] if "n_layer" in said else said["num_hidden_layers"]
-        capped = said.get("attn_logit_softcapping") is not None
+        family = FAMILIES.get(str(said.get("model_type")))
     except (ValueError, KeyError):
         raise no_record(config, "configuration of a model") from None
     names: list[str] = []
@@ -116,7 +117,7 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
         raise CorpusError(
             f"{config}: num_hidden_layers is {layers}, and {weights[0].name} has {len(there)}"
         )
-    return capped
+    return family is not None and family.caps_attention
 
 
 def _raise_if_memory(error: Exception, file: Path) -> None:
