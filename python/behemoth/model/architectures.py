@@ -196,9 +196,12 @@ def find_family(config: Mapping[str, Any], name: str = "model") -> Family:
     Raises
     ------
     ArgumentError
-        When its `model_type` is unknown.
+        When its `model_type` is unknown, or tokens attend to later ones.
     """
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise ArgumentError.unknown(name, str(kind), FAMILIES)
+    if both := config.get("use_bidirectional_attention"):
+        raise ArgumentError(f"{name}.use_bidirectional_attention", both,
+                            "false: a token is predicted from those before it")  # fmt: skip
     return FAMILIES[kind]
