@@ -1,5 +1,6 @@
 """The fast loss is the model's own: same values, same gradients."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -172,6 +173,18 @@ def test_fused_blocks_are_left_to_what_they_know(model):
     assert type(training_loss(model)) is TrainingLoss
     model.config.use_parallel_residual = False
     assert type(training_loss(model)) is PlainLoss
+
+
+def test_a_share_of_0_to_rotate_is_none():
+    model = build_model(replace(SIZE, settings={"rotary_pct": 0.0}), VOCABULARY, seed=1)
+    parts = batch("all")
+    expected, gradients = reference(model, parts)
+    model.zero_grad()
+    loss = TrainingLoss(model)(parts) / (BLOCKS * (LENGTH - 1))
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_model_with_hooks_is_left_to_its_own_forward_pass(model):

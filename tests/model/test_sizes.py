@@ -71,6 +71,15 @@ def test_heads_share_the_width_where_a_configuration_does_not_say(family):
              "num_attention_heads": 5, "intermediate_size": 8},
             "'config.num_attention_heads': got 5, allowed: a divisor of the width 32",
         ),
+        (
+            {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "intermediate_size": 8, "num_key_value_heads": 3},
+            "'config.num_key_value_heads': got 3, allowed: a divisor of the 4 heads",
+        ),
+        (
+            {"model_type": "gemma3_text", "use_bidirectional_attention": True},
+            "'config.use_bidirectional_attention': got True, allowed: false",
+        ),
     ],
 )  # fmt: skip
 def test_a_configuration_that_is_none_is_refused(config, refusal):

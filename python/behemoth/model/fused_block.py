@@ -76,6 +76,8 @@ def rotate(mixed: Tensor, angles: Angles, sign: int) -> None:
         -1 rotates back.
     """
     rotated = angles.cosine.shape[1] // (2 * mixed.shape[1])
+    if not rotated:  # a configuration whose rotary share is 0
+        return
     turned = mixed[:, :, :2, :rotated]
     copy = torch.empty(turned.shape, dtype=torch.float32).copy_(turned)
     flat = copy.view(-1, *angles.cosine.shape)

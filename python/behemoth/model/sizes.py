@@ -101,7 +101,8 @@ class Size:
         Raises
         ------
         ArgumentError
-            For an unknown family, and for dimensions that are missing or not positive integers.
+            For an unknown family, and for dimensions that are missing, not positive integers, or do
+            not fit each other.
         """
         family = find_family(config, name)
         values: dict[str, Any] = {}
@@ -116,6 +117,10 @@ class Size:
         if values["width"] % values["heads"] and values["head_width"] is None:
             raise ArgumentError(f"{name}.num_attention_heads", values["heads"],
                                 f"a divisor of the width {values['width']}")  # fmt: skip
+        shared = values["key_value_heads"]
+        if len(family.attention_inputs) > 1 and shared and values["heads"] % shared:
+            raise ArgumentError(f"{name}.num_key_value_heads", shared,
+                                f"a divisor of the {values['heads']} heads")  # fmt: skip
         own = {key for names in _DIMENSIONS.values() for key in names}
         kept = {key: value for key, value in config.items() if key not in own | _NOT_OURS}
         return cls(family.name, **values, family=family.name,

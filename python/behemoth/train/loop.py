@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -19,11 +20,13 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.model.build import build_model, padded_vocabulary
+from behemoth.model.device import is_out_of_memory
 from behemoth.support.digests import unchecked
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import versions
+from behemoth.support.text import error_text
 
 from .checkpoint import Checkpoints, State, history_steps, save_model
 from .config import TrainConfig
@@ -62,14 +65,24 @@ def _begun(
     """Return the model before the first step: initialised from the seed, or loaded from `start`."""
     if config.start is None:
         multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
-        return build_model(
-            config.size,
-            vocabulary or padded_vocabulary(corpus.vocabulary_size, multiple),
-            seed=config.seed,
-            block_length=config.block_length,
-            end_of_document=corpus.end_of_document,
-            padding=corpus.padding,
-        )
+        try:
+            return build_model(
+                config.size,
+                vocabulary or padded_vocabulary(corpus.vocabulary_size, multiple),
+                seed=config.seed,
+                block_length=config.block_length,
+                end_of_document=corpus.end_of_document,
+                padding=corpus.padding,
+            )
+        except Exception as error:
+            if config.architecture is None or is_out_of_memory(error):
+                raise
+            # Settings of the configuration that only transformers knows.
+            raise ArgumentError(
+                "architecture",
+                f"settings that transformers refuses ({shorten(error_text(error), 200)})",
+                "the config.json of a model that transformers makes",
+            ) from error
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.weights]
     source = model_of(Path(config.start), corpus, "start", warns=machine.main)
     model = source.load_model("cpu", dtype)
