@@ -23,7 +23,7 @@ from behemoth.evaluate import evaluate
 from behemoth.model.labels import IGNORED
 from behemoth.plan import plan
 from behemoth.recall import recall
-from behemoth.train import loop, train
+from behemoth.train import default_config, loop, train
 from behemoth.train.agreement import Agreement
 from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.device import Machine
@@ -510,3 +510,31 @@ def test_a_killed_run_ends_with_the_same_weights(small, tmp_path):
     assert first > 20
     assert process.returncode == 0
     assert same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_recall_is_kept_if_the_interval_changes(small, config, tmp_path):
+    own = {"checkpoint_interval": 5, "probe_facts": 20}
+    with pytest.raises(Stop):
+        train(small, out=tmp_path, config=config(eval_interval=5, **own), progress=stop_at(7))
+    train(small, out=tmp_path, config=config(eval_interval=4, **own))
+    rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert {row["step"] for row in rows if row["kind"] == "recall"} == {5, 8}
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"hidden_act": "nonsense"}, "KeyError: 'nonsense'"),
+        ({"rms_norm_eps": "a"}, "rms_norm_eps"),
+        ({"layer_types": ["full_attention"]}, "layer_types"),
+        ({"head_dim": 7}, "head_dim"),
+    ],
+)
+def test_what_transformers_refuses_is_refused_in_one_line(setting, reason, small, tmp_path):
+    architecture = {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2,
+                    "num_attention_heads": 4, "intermediate_size": 64, **setting}  # fmt: skip
+    config = default_config(architecture=architecture, steps=1, threads=1, tensorboard=False)
+    with pytest.raises(ArgumentError, match=r"^argument 'architecture': got ") as caught:
+        train(small, out=tmp_path / "run", config=config)
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()

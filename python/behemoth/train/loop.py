@@ -246,11 +246,14 @@ class Loop:
         micro = iter(self.stream)
         self.model.train()
         steps_task = task(self.progress, "training", "steps")
-        with interruptible() as interrupted, self._metrics() as metrics, steps_task as tell:
+        # A run stopped at this step skipped it.
+        again = self.step > 0 and self._measures(self.step) and self.facts is not None
+        metrics_file = self._metrics(measures=again)
+        with interruptible() as interrupted, metrics_file as metrics, steps_task as tell:
             if self.step == 0:
                 self._save_history()
-            elif self._measures(self.step) and self.facts is not None:
-                self._probe(metrics, self.facts)  # a run stopped at this step skipped it
+            if again:
+                self._probe(metrics, self.facts)
             stretch = _Stretch(self.stream, machine.device, self.step)
             while self.step < steps:
                 rate = learning_rate(config, self.step, steps)
@@ -437,11 +440,12 @@ class Loop:
         )
 
     @contextmanager
-    def _metrics(self) -> Generator[Any]:
+    def _metrics(self, *, measures: bool) -> Generator[Any]:
         if not self.machine.main:
             yield None
             return
-        with Metrics(self.directory.path, self.config.tensorboard, self.step) as metrics:
+        path, tensorboard = self.directory.path, self.config.tensorboard
+        with Metrics(path, tensorboard, self.step, measures=measures) as metrics:
             yield metrics
 
     def _probe(self, metrics: Metrics, facts: Any) -> None:

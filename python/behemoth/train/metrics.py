@@ -32,16 +32,21 @@ class Metrics:
     directory : Path
     tensorboard : bool
     step : int
-        Step the run resumes from. Existing rows of later steps, whose work was lost, are dropped,
-        as are recall rows of this step: it is measured after the checkpoint, and so again.
+        Step the run resumes from. Existing rows of later steps, whose work was lost, are dropped.
+    measures : bool
+        Whether recall is measured at this step again, as it is after the checkpoint. Its existing
+        rows of recall are then dropped too.
     """
 
-    def __init__(self, directory: Path, tensorboard: bool = True, step: int = 0) -> None:
+    def __init__(
+        self, directory: Path, tensorboard: bool = True, step: int = 0, *, measures: bool = False
+    ) -> None:
         self.path = directory / "metrics.jsonl"
         kept = [
             row
             for row in read_rows(self.path)
-            if row["step"] < step or (row["step"] == step and row["kind"] != "recall")
+            if row["step"] < step
+            or (row["step"] == step and not (measures and row["kind"] == "recall"))
         ]
         with replacing(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
