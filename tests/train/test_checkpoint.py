@@ -227,3 +227,16 @@ def test_a_checkpoint_of_earlier_versions_is_resumed(small, config, tmp_path):
     train(small, out=tmp_path / "run", config=config)
     train(small, out=tmp_path / "whole", config=config)
     assert same(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_a_longer_history_is_kept(keep, tmp_path):
+    """It is kept permanently, also where the run is resumed with a shorter one."""
+    model = build_model(Size("tiny", 32, 2, 4, 48, "llama"), 40, block_length=64)
+    kept, moments = Checkpoints(tmp_path), Trained(model, default_config("nano")).tensors()
+    for step, tensors in ((0, None), (2, moments), (3, None), (4, moments), (6, moments)):
+        kept.save(model, tensors, State(step, {}, 0.0, None))
+    kept.prune(keep, frozenset({4}))
+    left = {int(path.name[5:]): (path / "optimiser.safetensors").is_file()
+            for path in tmp_path.iterdir()}  # fmt: skip
+    assert left == {0: False, 3: False, 4: False} | ({6: True} if keep else {})

@@ -150,10 +150,13 @@ class Checkpoints:
             raise TrainError(f"checkpoint {path} is damaged; {hint}") from error
 
     def prune(self, keep: int, history: frozenset[int]) -> None:
-        """Keep the last `keep` resumable checkpoints, and the weights of those of the history."""
-        paths, resumable = self._all(), self._resumable()
-        kept = set(resumable[len(resumable) - keep :]) if keep else set()
-        for path in set(paths) - kept:
+        """Remove all but the last `keep` resumable checkpoints; of the history the weights stay.
+
+        So do checkpoints without an optimiser: an earlier history, which may have been longer, has
+        kept them.
+        """
+        resumable = self._resumable()
+        for path in resumable[: max(0, len(resumable) - keep)]:
             if step_of(path) in history:
                 _drop_optimiser(path)
             else:
@@ -164,15 +167,6 @@ class Checkpoints:
         """Remove the checkpoints after a step, of a stretch that a resumed run trains again."""
         for path in self._all():
             if step_of(path) > step:
-                remove_folder(path)
-        sweep_folder(self.directory)
-
-    def settle(self, history: frozenset[int]) -> None:
-        """Remove the resumable state that a finished run left behind when it was killed."""
-        for path in self._resumable():
-            if step_of(path) in history:
-                _drop_optimiser(path)
-            else:
                 remove_folder(path)
         sweep_folder(self.directory)
 

@@ -65,7 +65,8 @@ def run(
             if finished:
                 assert record is not None
                 history = history_steps(config.checkpoint_history, record.steps)
-                Checkpoints(directory.path / "checkpoints").settle(history)
+                # Killed before it had removed what only an unfinished run needs.
+                Checkpoints(directory.path / "checkpoints").prune(0, history)
                 directory.finished()
                 return _result(directory, record)
             vocabulary = None if record is None else record.vocabulary_padded
