@@ -9,12 +9,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from behemoth import ArgumentError, Corpus, CorpusError, Independent, World
+from behemoth._gen import digest_file
 from behemoth.evaluate.foreign_delta import weights_id
 from behemoth.study.file.identity import model_id
+from behemoth.support.digests import sealed, unchecked
+from behemoth.support.files import as_json
 from behemoth.train import default_config, train
 from behemoth.train.errors import Interrupted
 from behemoth.train.memory_budget import file_bytes
-from behemoth.train.model_source import OPTIMISER, WEIGHTS, is_model, weights_digest
+from behemoth.train.model_source import (
+    OPTIMISER,
+    WEIGHTS,
+    is_model,
+    read_model,
+    weights_digest,
+)
 from behemoth.train.run import read_model_source
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
@@ -369,6 +378,7 @@ def test_a_record_of_earlier_versions_knows_no_weights_of_its_start(corpus, unfi
     del record["blake3"], record["start_weights"]
     record.pop("files", None)
     (run / "run.json").write_text(json.dumps(record))
+    (start / "run.json").unlink()  # it has the digest of the weights that were there
     moved(start)
     assert train(corpus, out=run, config=config).steps == 4
 
@@ -407,6 +417,7 @@ def dropping(corpus, tmp_path_factory):
     about = json.loads((place / "config.json").read_text())
     about |= {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
     (place / "config.json").write_text(json.dumps(about))
+    (place / "run.json").unlink()  # it has the digest of the configuration that was there
     return place
 
 
@@ -440,3 +451,28 @@ def test_a_stopped_run_with_dropout_ends_with_the_same_weights(corpus, dropping,
     train(corpus, out=tmp_path / "cut", config=config)
     whole, cut = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "cut"))
     assert all(torch.equal(tensor, cut[name]) for name, tensor in whole.items())
+
+
+@pytest.mark.filterwarnings("ignore:.* has no tokenizer.json")
+@pytest.mark.parametrize("record", ["run", "checkpoint", "copy", "export", "exports"])
+def test_a_damaged_start_is_refused(record, corpus, kept, tmp_path):
+    run = shutil.copytree(kept.parents[1], tmp_path / "run")
+    start = {"run": run, "checkpoint": run / "checkpoints" / kept.name}.get(record)
+    if start is None:
+        start = shutil.copytree(kept, tmp_path / "out" / "00000")
+    if record.startswith("export"):
+        (start / "state.json").unlink()
+        place = start.parent if record == "exports" else start
+        (place / "export.json").write_text("{}")
+        sums = {file.relative_to(place).as_posix(): {"blake3": digest_file(file), "bytes": 1}
+                for file in start.glob("*.*") if file.name != "export.json"}  # fmt: skip
+        (place / "sums.json").write_bytes(as_json(sealed(sums)))
+    own = read_model(start, corpus)
+    own.check_files()
+    moved(start)
+    config = default_config(start=start, steps=1, **SETTINGS)
+    with pytest.raises(CorpusError, match=f"{start}/model.safetensors is damaged: it is not what"):
+        train(corpus, out=tmp_path / "on", config=config)
+    assert not (tmp_path / "on").exists()
+    with unchecked():
+        own.check_files()

@@ -25,7 +25,7 @@ from behemoth.support.digests import (
 from behemoth.support.kinds import KINDS
 from behemoth.support.toml import read_toml
 
-__all__ = ["recorded"]
+__all__ = ["files_of", "recorded"]
 
 _MANIFEST, _SUMS, _PLAN = "manifest.json", "sums.json", "plan.toml"
 _GATES = "gates.json"  # no command reads gates from a store
@@ -57,7 +57,7 @@ def recorded(directory: Path, names: Iterable[str]) -> dict[str, str]:
         return found
     for name in names:
         path = PurePosixPath(name)
-        for file, wanted in _files_of(directory / name, path).items():
+        for file, wanted in files_of(directory / name).items():
             if leads_out(file):
                 raise damaged(directory / name, f"is damaged: {file} leads out of the directory")
             full = (path.parent / file).as_posix()
@@ -68,35 +68,41 @@ def recorded(directory: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _files_of(file: Path, path: PurePosixPath) -> Mapping[str, str]:
-    """Return the digests in a record, by name relative to its folder; empty for other files."""
-    if path.name == _MANIFEST:
+def files_of(file: Path) -> Mapping[str, str]:
+    """Return the digests in a record, by name relative to its folder; empty for other files.
+
+    Raises
+    ------
+    CorpusError
+        If the record is damaged.
+    """
+    if file.name == _MANIFEST:
         return _shards(file)
-    if path.name == _PLAN:
+    if file.name == _PLAN:
         try:
             head = read_toml(file.read_text(encoding="utf-8"))
         except ValueError:
             raise no_record(file, "plan") from None
         return unsealed(file, head, "a plan").get(FILES, {})
-    if path.name not in _SEALED:
+    if file.name not in _SEALED:
         return {}
-    values = read_sealed(file, _SEALED[path.name])
-    if path.name == _SUMS and not isinstance(values.get("spec_hash"), str):
+    values = read_sealed(file, _SEALED[file.name])
+    if file.name == _SUMS and not isinstance(values.get("spec_hash"), str):
         rows: Mapping[str, Any] = values  # an export
     else:
-        if path.name == _SUMS and values["spec_hash"] != _spec_hash(file.parent):
+        if file.name == _SUMS and values["spec_hash"] != _spec_hash(file.parent):
             return {}  # left over from a corpus that was replaced part by part
         rows = values.get(FILES) or {}
     try:
         return {n: str(row[SEAL]) if isinstance(row, dict) else str(row) for n, row in rows.items()}
     except (KeyError, TypeError, AttributeError):
-        raise no_record(file, f"record of {_SEALED[path.name]}") from None
+        raise no_record(file, f"record of {_SEALED[file.name]}") from None
 
 
 def _shards(manifest: Path) -> dict[str, str]:
     """Return the digests of shards in a manifest; every shard's own record has to agree."""
     if (manifest.parent / _SUMS).is_file():  # has the manifest's own digest
-        check(manifest.parent, _files_of(manifest.parent / _SUMS, PurePosixPath(_SUMS)), _MANIFEST)
+        check(manifest.parent, files_of(manifest.parent / _SUMS), _MANIFEST)
     try:
         rows = {row["file"]: row for row in json.loads(manifest.read_bytes())["shards"]}
         for name, row in rows.items():

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from behemoth._gen import digest, digest_file
 from behemoth.model.architectures import find_family
 from behemoth.model.sizes import Size
+from behemoth.store.recorded import files_of
 from behemoth.support.checks import path_of
-from behemoth.support.digests import no_record
+from behemoth.support.digests import check, no_record
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import read_json_object
 
@@ -37,6 +38,9 @@ CONFIG, GENERATION, WEIGHTS = "config.json", "generation_config.json", "model.sa
 OPTIMISER = "optimiser.safetensors"
 """File of a checkpoint that training can resume from, beside the weights."""
 _TOKENIZER = "tokenizer.json"
+_EXPORT, _SUMS = "export.json", "sums.json"
+_RECORDS = ("run.json", "state.json", _SUMS)
+"""Records that may have digests of a model beside them: of a run, a checkpoint, an export."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,24 @@ class ModelSource:
         return weights_digest(self.directory)
 
     def check_files(self) -> None:
-        """Check the model's files against recorded digests; only runs have them."""
+        """Check configuration and weights against the digests in a record, if there is one.
+
+        Runs, their checkpoints and exports have one beside them, and an export of several models
+        has one for all its folders.
+
+        Raises
+        ------
+        CorpusError
+            If one is damaged.
+        """
+        place = self.directory
+        records = [place / name for name in _RECORDS]
+        if (place.parent / _EXPORT).is_file():
+            records.append(place.parent / _SUMS)
+        for record in records:
+            if record.is_file():
+                names = ((place / name).relative_to(record.parent) for name in (CONFIG, WEIGHTS))
+                check(record.parent, files_of(record), *(name.as_posix() for name in names))
 
     @cached_property
     def model(self) -> PreTrainedModel:

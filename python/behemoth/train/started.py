@@ -36,7 +36,7 @@ def corpora_of_start(config: TrainConfig) -> list[dict[str, Any]] | None:
     place = Path(config.start)
     try:
         record = read_record(run_of_checkpoint(place) or place)
-    except CorpusError:  # the weights, which are all that training needs, may be sound
+    except CorpusError:  # a checkpoint of the run, which has a record of its own, may be sound
         return None
     if record is None:
         return None
