@@ -1,10 +1,18 @@
 """What training keeps in memory while it measures recall."""
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from behemoth import ArgumentError, Corpus, World
 from behemoth.train import train
-from behemoth.train.memory_budget import ROWS, model_bytes, recall_rows, require_recall
+from behemoth.train.memory_budget import (
+    ROWS,
+    model_bytes,
+    recall_rows,
+    require_recall,
+    require_weights,
+)
 from behemoth.train.probing import recall_by_exposures
 
 
@@ -42,3 +50,16 @@ def test_recall_is_refused_if_not_one_row_fits(wide, config):
         require_recall(own, *needed, least - 1)
     # Processes of one machine share what is free, and only the first one measures.
     assert require_recall(own, *needed, least, local_processes=2) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_is_loaded_in_float32_whatever_its_file_has(dtype, tmp_path):
+    file, numbers = tmp_path / "model.safetensors", 30 * 1024
+    save_file({"wide": torch.zeros(30, 1000, dtype=dtype),
+               "one": torch.zeros(720, dtype=dtype)}, file)  # fmt: skip
+    needed = file.stat().st_size + 4 * numbers
+    require_weights(tmp_path, "cpu", needed)
+    with pytest.raises(ArgumentError, match=r"'run': got .*, which needs about .* of memory to"):
+        require_weights(tmp_path, "cpu", needed - 1)
+    file.write_bytes(file.read_bytes()[:100])
+    require_weights(tmp_path, "cpu", needed)  # it is refused by name when it is loaded

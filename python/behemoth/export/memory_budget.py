@@ -7,7 +7,7 @@ grows with the corpus or holds a model, so neither is estimated (docs/reliabilit
 from __future__ import annotations
 
 from behemoth.evaluate.memory_budget import FIXED, changes_bytes
-from behemoth.train.memory_budget import file_bytes, require_weights
+from behemoth.train.memory_budget import loaded_bytes, require_weights
 
 from .edited import EditedModels
 
@@ -25,7 +25,7 @@ def export_bytes(models: EditedModels) -> int:
     models : EditedModels
     """
     changes = changes_bytes(models.delta(next(iter(models.deltas))))
-    return FIXED + changes + file_bytes(models.run.directory)
+    return FIXED + changes + loaded_bytes(models.run.directory)
 
 
 def require_export(models: EditedModels, memory: int | None = None) -> None:

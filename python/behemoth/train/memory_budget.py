@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
 
 from behemoth.model.architectures import is_pythias
 from behemoth.model.device import find_device
@@ -20,8 +23,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "ROWS", "file_bytes", "model_bytes", "recall_rows", "require_recall", "require_room",
-    "require_weights", "step_bytes",
+    "ROWS", "file_bytes", "loaded_bytes", "model_bytes", "recall_rows", "require_recall",
+    "require_room", "require_weights", "step_bytes",
 ]  # fmt: skip
 
 ROWS = 512
@@ -264,7 +267,7 @@ def require_weights(
     if find_device("auto" if device is None else str(device)).type != "cpu":
         return
     free = limit_of(memory)
-    needed = beside + LOADED * file_bytes(directory)
+    needed = beside + file_bytes(directory) + loaded_bytes(directory)
     if free is not None and needed > free:
         raise ArgumentError(
             name,
@@ -276,3 +279,16 @@ def require_weights(
 def file_bytes(directory: Path) -> int:
     """Return the bytes of the weights' files in the directory of a model."""
     return sum(file.stat().st_size for file in weight_files(directory))
+
+
+def loaded_bytes(directory: Path) -> int:
+    """Return the bytes of a model's weights once they are loaded, in float32 whatever they were."""
+    numbers = 0
+    for part in weight_files(directory):
+        try:
+            with safe_open(part, framework="np") as file:
+                names = file.keys()
+                numbers += sum(prod(file.get_slice(name).get_shape()) for name in names)
+        except (OSError, SafetensorError):  # it is refused by name when it is loaded
+            return file_bytes(directory)
+    return _OF_A_NUMBER["fp32"] * numbers
