@@ -78,3 +78,10 @@ def test_an_edit_refuses_it_before_any_work(model):
         _check_untied(lora, model)
     for method in (get_method("lora"), get_method("rome")):
         _check_untied(method, tied)
+
+
+def test_a_base_of_quantised_weights_is_refused(model, tmp_path):
+    config = {"model_type": "gpt2", "quantization_config": {"bits": 4}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ArgumentError, match=r"'base': got .*, whose weights are quantised"):
+        save_adapter(low_rank(model, "both"), tmp_path / "adapter", tmp_path)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from behemoth.model.architectures import FAMILIES, Family, find_family
-from behemoth.support.digests import no_record
+from behemoth.model.architectures import FAMILIES, Family
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import read_json_object, replacing
+from behemoth.support.files import replacing
+from behemoth.train.model_source import CONFIG, read_config
 
 from .delta import EditDelta, LowRank
 
@@ -19,16 +19,9 @@ __all__ = ["save_adapter"]
 
 def _family(base: Path | None) -> Family | None:
     """Return the family of a saved model; None without one."""
-    if base is None:
+    if base is None or not (base / CONFIG).is_file():
         return None
-    file = base / "config.json"
-    if not file.is_file():
-        return None
-    try:
-        config = read_json_object(file)
-    except ValueError:
-        raise no_record(file, "configuration of a model") from None
-    return find_family(config, "base")
+    return FAMILIES[read_config(base, "base")["model_type"]]
 
 
 def _is_tied(base: Path) -> bool:
@@ -61,7 +54,10 @@ def save_adapter(
     ------
     ArgumentError
         If a change is not of low rank, or of a matrix that embedding and head share, of which PEFT
-        would adapt one, or if the delta has no changes.
+        would adapt one, or if the delta has no changes, or for a base of an unknown family or of
+        quantised weights.
+    CorpusError
+        If the configuration of `base` is damaged.
     """
     from peft import LoraConfig
 
