@@ -1,11 +1,14 @@
 """In which type a device trains when nothing is said."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from behemoth import ArgumentError
 from behemoth.train import TrainConfig, default_config, device
 from behemoth.train.device import Machine
+from behemoth.train.sharding import Whole
 
 
 @pytest.mark.parametrize(
@@ -58,3 +61,22 @@ def test_a_process_tries_its_own_gpu_alone(monkeypatch, processes, seen, tried):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
     with pytest.raises(Tried, match=f"^{tried}$"):
         Machine.find(default_config("nano", device="cuda"))
+
+
+def test_a_failed_step_leaves_the_gradients_averaged():
+    seen = []
+    module = SimpleNamespace(set_requires_gradient_sync=seen.append)
+    machine = Machine(torch.device("cpu"), torch.float32, 1, accelerator=object())
+    with pytest.raises(MemoryError), machine.accumulating(module):
+        raise MemoryError
+    assert seen == [False, True]
+
+
+def test_a_failed_measurement_leaves_no_model_on_the_device(monkeypatch):
+    seen = []
+    machine = Machine(torch.device("cuda:1"), torch.float32, 1)
+    whole = Whole(torch.nn.Linear(2, 2), machine, shared=True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: seen.append(str(device)))
+    with pytest.raises(MemoryError), whole.placed():
+        raise MemoryError
+    assert seen == ["cuda:1", "cpu"]

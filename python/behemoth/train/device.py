@@ -157,8 +157,10 @@ class Machine:
             yield
         elif (sync := getattr(module, "set_requires_gradient_sync", None)) is not None:
             sync(False)  # of a sharded module
-            yield
-            sync(True)
+            try:
+                yield
+            finally:
+                sync(True)
         else:
             with self.accelerator.no_sync(module):
                 yield

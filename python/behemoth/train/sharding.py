@@ -77,10 +77,13 @@ class Whole:
     def placed(self) -> Generator[PreTrainedModel]:
         """Yield `model` on the device of the machine; a copy is on the CPU otherwise."""
         model = self.model()
-        if self._copy is not None:
+        if self._copy is None:
+            yield model
+            return
+        try:
             nn.Module.to(self._copy, self._machine.device)
-        yield model
-        if self._copy is not None:
+            yield self._copy
+        finally:
             nn.Module.to(self._copy, "cpu")
 
 
