@@ -1,4 +1,5 @@
 import json
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import polars as pl
@@ -8,7 +9,7 @@ from polars.testing import assert_frame_equal
 from behemoth import ArgumentError, Corpus
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
-from behemoth.study.records import StudyRecord
+from behemoth.study.records import ModelRecord, StudyRecord
 from behemoth.study.work.cost import Cost
 from behemoth.study.work.engine import Event
 from behemoth.study.work.estimate import estimate
@@ -181,19 +182,35 @@ def test_a_failure_is_not_written_over_what_another_part_has_made(finished, tiny
     assert directory.trial_record(trial.id).status == "done" and work.failed == 0
 
 
-def test_a_failure_of_what_another_part_is_carrying_out_waits(finished, tiny, tmp_path):
-    """Its worker was killed while it waited; the loop would stand still for all other units."""
-    directory, [model, *_] = StudyDirectory(tmp_path), finished[2].done
-    work = Work(directory, Study.parse(tiny).expand(), None)
-    work.estimate()
-    work._taken(work.models[model.id])
-    with directory.holding(directory.model(model.id)):
-        work._fail(model, "killed")
-    assert work.failed == 0 and model.id in work.models
-    assert directory.model_record(model.id) is None
-    work._taken(work.models[model.id])
-    work._fail(model, "killed")
-    assert directory.model_record(model.id).status == "failed" and work.failed == 5
+@pytest.mark.parametrize(("status", "submitted", "failed"), [("failed", 2, 10), ("done", 6, 9)])
+def test_a_failure_of_what_another_part_is_carrying_out_waits(
+    status, submitted, failed, tiny, tmp_path
+):
+    """Parts that take the unit from each other would never record that it fails."""
+    directory, expansion = StudyDirectory(tmp_path), Study.parse(tiny).expand()
+    work, first = Work(directory, expansion, None), next(iter(expansion.models.values()))
+    units, events = [], []
+
+    def submit(slot, unit):
+        units.append(unit)
+        events.append(Event(slot, "failed", reason="diverged"))
+
+    def wait(_):
+        if not events and work.awaited:  # all others have failed
+            assert (work.failed, work._status(1).models_done) == (5, 1)
+            assert not work.models and len(work.trials) == 4 and work._seconds_left(1) > 0
+            if status == "done":
+                directory.write(ModelRecord(first.id, "done"))
+            other.close()
+        given = [*events]
+        events.clear()
+        return given
+
+    with ExitStack() as other:
+        other.enter_context(directory.holding(directory.model(first.id)))
+        work.carry_out(SimpleNamespace(slots=1, submit=submit, wait=wait))
+    assert (len(units), work.failed) == (submitted, failed)
+    assert units.count(first) == 1 and directory.model_record(first.id).status == status
 
 
 def test_time_left_is_that_of_waiting_units_by_the_pace_of_their_kind(tiny):

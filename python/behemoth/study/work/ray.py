@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -79,7 +80,8 @@ class RayEngine:
 
     def wait(self, seconds: float) -> list[Event]:
         """Return the events of finished tasks."""
-        if not self._running:
+        if not self._running:  # a unit is awaited from another part of the study
+            time.sleep(seconds)
             return []
         finished, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
         events: list[Event] = []

@@ -123,6 +123,8 @@ class Work:
     ----------
     models, trials : dict
         Waiting units by id: neither finished nor under way.
+    awaited : list of (Unit, str)
+        Units that failed here, with the reason, while another part of the study carries them out.
     trained, carried_out, failed : int
         Number of models trained and trials carried out in this run, and of both that failed.
     working : float
@@ -145,6 +147,7 @@ class Work:
             unit.id: unit for unit in self.expansion.trials if not self.is_done("trial", unit.id)
         }
         self.running: dict[int, _Running] = {}
+        self.awaited: list[tuple[Unit, str]] = []
         self.last: dict[int, str] = {}  # the last model of each slot
         self.estimates: dict[str, float] = {}
         # Sums, as a look at every unit in each round would take longer the more units there are.
@@ -183,13 +186,16 @@ class Work:
                 of_models(status.models_done, status.models)
                 of_trials(status.trials_done, status.trials, status)
 
-            while self.models or self.trials or self.running:
+            while self.models or self.trials or self.running or self.awaited:
                 for slot in range(slots):
                     if slot not in self.running and (unit := self._next(slot)) is not None:
                         self._submit(engine, slot, unit)
                 tell()
                 for event in engine.wait(_TICK):
                     self._heard(event)
+                awaited, self.awaited = self.awaited, []
+                for unit, reason in awaited:
+                    self._fail(unit, reason)
             tell()
 
     def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
@@ -213,7 +219,7 @@ class Work:
         if self.models:
             name = max(self.models, key=lambda name: self.estimates[name])
             return self._taken(self.models[name])
-        training = {run.unit.id for run in self.running.values() if isinstance(run.unit, ModelUnit)}
+        training = {unit.id for unit in self._under_way if isinstance(unit, ModelUnit)}
         ready = [unit for unit in self.trials.values() if training.isdisjoint(unit.models)]
         if not ready:
             return None
@@ -229,12 +235,10 @@ class Work:
         self._pace(unit).wait(self.estimates[unit.id], -1)
         return unit
 
-    def _put_back(self, unit: Unit) -> None:
-        if isinstance(unit, ModelUnit):
-            self.models[unit.id] = unit
-        else:
-            self.trials[unit.id] = unit
-        self._pace(unit).wait(self.estimates[unit.id], 1)
+    @property
+    def _under_way(self) -> list[Unit]:
+        """Units that are carried out here, or awaited from another part."""
+        return [*(run.unit for run in self.running.values()), *(unit for unit, _ in self.awaited)]
 
     def _pace(self, unit: Unit) -> _Pace:
         return self.paces.setdefault(_kind(unit), _Pace())
@@ -268,21 +272,20 @@ class Work:
     def _fail(self, unit: Unit, reason: str) -> None:
         """Record that a unit failed; the trials of a failed model fail, too.
 
-        A unit that another part is carrying out waits again, for the result of that part.
+        The result of a unit that another part is carrying out is awaited. It does not go to a
+        worker again: two parts that take it from each other would never record that it fails.
         """
         failed = self._record(unit, reason)
         if failed is None:
-            self._put_back(unit)
+            self.awaited.append((unit, reason))
         if not failed:
             return
         self.failed += 1
         if isinstance(unit, TrialUnit):
             return
         for trial in [trial for trial in self.trials.values() if unit.id in trial.models]:
-            failed = self._record(trial, f"model {unit.id}: {reason}")
-            if failed is not None:
-                self._taken(trial)
-                self.failed += failed
+            self._taken(trial)
+            self._fail(trial, f"model {unit.id}: {reason}")
 
     def _record(self, unit: Unit, reason: str) -> bool | None:
         """Record a failure, unless another part of the study has carried the unit out meanwhile.
@@ -307,12 +310,13 @@ class Work:
 
     def _status(self, slots: int) -> Status:
         models, trials = len(self.expansion.models), len(self.expansion.trials)
-        training = sum(isinstance(run.unit, ModelUnit) for run in self.running.values())
+        under_way = self._under_way
+        training = sum(isinstance(unit, ModelUnit) for unit in under_way)
         return Status(
             models=models,
             trials=trials,
             models_done=models - len(self.models) - training,
-            trials_done=trials - len(self.trials) - (len(self.running) - training),
+            trials_done=trials - len(self.trials) - (len(under_way) - training),
             running=len(self.running),
             failed=self.failed,
             seconds_left=self._seconds_left(slots),
@@ -330,6 +334,8 @@ class Work:
             rest = max(0.0, own - (now - run.began))
             left, longest = left + rest, max(longest, rest)
         left += sum(pace.left * self._correction(kind) for kind, pace in self.paces.items())
+        for unit, _ in self.awaited:
+            left += self.estimates[unit.id] * self._correction(_kind(unit))
         return max(longest, left / max(1, slots))
 
     def _correction(self, kind: str) -> float:
