@@ -271,8 +271,8 @@ class Results:
     def pooled(self) -> dict[str, list[Any]]:
         """Axes of the grid that no table of the report separates, with their values.
 
-        Seeds, sizes, numbers of subjects, rotations, swaps and exposures, which tables or intervals
-        know, are not among them; `grid` has all axes.
+        Seeds, rotations, swaps and exposures, which tables or intervals know, are not among them;
+        nor are sizes and numbers of subjects, except on boards. `grid` has all axes.
         """
         sizes = {name: record.size for name, record in self._model_records.items()}
         rows = (row for row in self.about.trials if row.id in self._axes)

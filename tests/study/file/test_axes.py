@@ -64,6 +64,15 @@ def test_seeds_sizes_and_exposures_are_not_pooled(of_grid):
     assert pooled_axes(rows) == {}
 
 
+def test_sizes_and_numbers_of_subjects_are_pooled_on_a_board(of_grid):
+    """It has no rows of their own for them."""
+    rows = of_grid(
+        '"train.model" = ["pico", "nano"]\n"world.subjects" = [20, 30]\n"plan.edits" = [1, 2]\n'
+        '"world.seed" = [0, 1]\n"measure.suite" = ["editing"]'
+    )
+    assert pooled_axes(rows) == {"train.model": ["pico", "nano"], "world.subjects": [20, 30]}
+
+
 def test_what_a_method_sets_itself_is_its_value(of_grid):
     rows = of_grid('"plan.repeats" = [2, 3]')
     found = {(row.label, own["plan.repeats"]) for row, _, own in rows}

@@ -25,9 +25,11 @@ __all__ = ["axes_frame", "axes_of", "pooled_axes", "pooled_beforehand", "pooled_
 
 # Worlds and initialisations are the clusters of all intervals, rotated and swapped worlds belong
 # to theirs, sizes and exposures have rows of their own, and the number of facts is the load.
-_KNOWN = {"world.seed", "train.seed", "train.model", "world.subjects", "corpus.exposures",
-          "plan.exposures", ".".join(ROTATION), ".".join(SWAP)}  # fmt: skip
-# A board is of one suite, and has numbers by kind of world and number of edits of a plan.
+_KNOWN = {"world.seed", "train.seed", "corpus.exposures", "plan.exposures", ".".join(ROTATION),
+          ".".join(SWAP)}  # fmt: skip
+_KNOWN_TO_TABLES = {"train.model", "world.subjects"}
+# A board is of one suite, and has numbers by kind of world and number of edits of a plan, but not
+# by size or load. Nor has the page on metrics of unlearning.
 _KNOWN_TO_BOARDS = {"measure.suite", "plan.edits", "corpus.grammar"}
 
 
@@ -124,15 +126,15 @@ def pooled_axes(
     Returns
     -------
     dict of str to list
-        Values by name, of axes that have several ones within a method and size (on a board, also
-        within a suite and a kind of world); None is a value that is not set.
+        Values by name, of axes that have several ones within a method and size (on a board, within
+        a method, suite and kind of world); None is a value that is not set.
     """
     found: dict[str, dict[str, Any]] = {}
     within: dict[tuple[str, ...], set[str]] = {}
     for row, size, values in trials:
         suite = row.measure.get("suite")
-        known = _KNOWN | (_KNOWN_TO_BOARDS if suite else set())
-        apart = [row.label, size, *([suite, values.get("corpus.grammar")] if suite else [])]
+        known = _KNOWN | (_KNOWN_TO_BOARDS if suite else _KNOWN_TO_TABLES)
+        apart = [row.label, *([suite, values.get("corpus.grammar")] if suite else [size])]
         for name, value in values.items():
             if name not in known:
                 key = canonical(value)
