@@ -74,6 +74,14 @@ def test_ties_are_said(board):
     assert "no method is ranked" in leader(single)
 
 
+def test_a_method_is_tied_with_the_leader_if_their_intervals_overlap():
+    """That it may not be the first, because of a third one, is no difference from the leader."""
+    some = {"a": [0.5, 0.7, 0.9], "b": [0.63, 0.64, 0.65], "c": [0.3, 0.31, 0.32]}
+    [board] = boards(drawn(some, LEGS[:3]))
+    assert dict(board.table.select("label", "first").iter_rows()) == {"a": 1, "b": 1, "c": 2}
+    assert leader(board) == "a has the highest score, 0.70; 2 of 2 others are tied with it: b, c."
+
+
 def test_methods_that_share_the_highest_score_are_all_named():
     some = {"a": [0.8, 0.9, 0.82], "b": [0.8, 0.9, 0.82], "c": [0.7, 0.9, 0.81], "d": [0.1, 0.2, 0]}
     [board] = boards(drawn(some, LEGS[:3]))

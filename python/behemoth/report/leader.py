@@ -35,7 +35,10 @@ def leader(board: Board) -> str:
     without = f" Not ranked: {', '.join(apart)}." if apart else ""
     if table.height == 1:
         return f"{best['label']} is the only ranked method, with a score of {score}.{without}"
-    tied = table.filter((pl.col("first") == 1) & ~pl.col("label").is_in(shared))["label"]
+    # A method whose scores are all 0, or all 1, has a place without an interval.
+    low, high = (pl.coalesce(f"score_{end}", "score") for end in ("low", "high"))
+    lowest = table.filter(score=best["score"]).select(low.min()).item()
+    tied = table.filter((high >= lowest) & ~pl.col("label").is_in(shared))["label"]
     alone = len(shared) == 1
     if tied.is_empty() and table.height == len(shared):
         return f"{said}.{without}"  # all of them share it
