@@ -111,7 +111,8 @@ def test_single_edits_are_not_what_a_model_has(in_process, theirs, tmp_path):
 def test_it_stays_when_the_study_is_run_or_merged(copy, study, theirs, in_process, tmp_path):
     first = add_model(copy, theirs, name="theirs", **ids(copy))
     assert add_model(copy, theirs, name="theirs", **ids(copy)).id == first.id
-    assert in_process(TEXT, copy)[0].done == 2
+    again, _ = in_process(TEXT, copy)
+    assert (again.trials, again.done, again.done_before, again.failed) == (1, 1, 1, 0)
     merged = merge_studies([study, copy], tmp_path / "c")
     assert (merged.trials, merged.trials_done) == (2, 2)
     assert len(Results.open(tmp_path / "c").done) == 2

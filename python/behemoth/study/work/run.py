@@ -47,6 +47,8 @@ class StudyResult:
     done_before : int
         Number of trials of the study that were done before this run.
     failures : list of Failure
+        The trials that failed. Models of other tools (`add_model`) are neither done nor failed
+        trials of the study.
     seconds : float
         Duration of this run.
     working_seconds : float
@@ -246,18 +248,20 @@ def run_study(
             finally:
                 with_engine.close()
         results = Results.open(directory.path)
+        own = {trial.id for trial in expansion.trials}  # without those of other tools
+        failures = [each for each in results.failures if each.trial in own]
         return StudyResult(
             out=fspath(out),
             name=definition.name,
             models=len(expansion.models),
             trials=len(expansion.trials),
             models_done=sum(work.is_done("model", name) for name in expansion.models),
-            done=len(results.done),
-            failed=len(results.failures),
+            done=len(own.intersection(results.done)),
+            failed=len(failures),
             trained=work.trained,
             carried_out=work.carried_out,
             done_before=before,
-            failures=results.failures,
+            failures=failures,
             seconds=time.perf_counter() - began,
             working_seconds=work.working,
             tuned_here=tuned,
