@@ -296,5 +296,11 @@ def test_parts_are_read_from_what_was_done():
         "polite": ("method", True, None, "m/p"), "rude": ("method", False, 16, "m/p"),
         "remapped": ("method", False, 16, "m/p"),
     }  # fmt: skip
+    # One trial without a change is that of a method still.
+    some = results_of({"npo": ("unlearning", 2.0, 0.0, (16,)), "again": ("unlearning", 0.0, 0.0,
+                       (16,)), "still": ("unlearning", 0.0, 0.0, (16,))})  # fmt: skip
+    some.suites = some.suites.with_columns(pl.col("label").replace("again", "npo"))
+    roles = readings(some).filter(measure="forget_recall").select("trial", "role")
+    assert dict(roles.iter_rows()) == {"npo": "method", "again": "method", "still": "trained"}
     # What could not be taken is no reading, nor what another suite says.
     assert not {"linear_probe", "efficacy"} & set(found["measure"])

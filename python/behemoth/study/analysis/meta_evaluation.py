@@ -106,10 +106,10 @@ def readings(results: Results) -> pl.DataFrame:
     -------
     polars.DataFrame
         One row per trial and measure, columns as in `READINGS`. block: model and plan. role:
-        ``twin`` for an oracle, ``trained`` for an arm that changes nothing (a norm below 1e-9),
-        ``method`` for all others. refuses: whether the refusal has a mean probability above 0.1 on
-        edited facts, and above that of the old answer; only for methods. exposures: of the plan's
-        facts, null if they differ.
+        ``twin`` for an oracle, ``trained`` for a label that changes nothing (a norm below 1e-9 in
+        all of its trials: one trial may have nothing to do), ``method`` for all others. refuses:
+        whether the refusal has a mean probability above 0.1 on edited facts, and above that of the
+        old answer; only for methods. exposures: of the plan's facts, null if they differ.
     """
     own = results.suites.filter(pl.col("suite") == "unlearning").collect()
     if own.is_empty():
@@ -138,7 +138,7 @@ def readings(results: Results) -> pl.DataFrame:
     role = (
         pl.when(pl.col("family") == "oracle")
         .then(pl.lit("twin"))
-        .when(pl.col("norm") < _UNEDITED)
+        .when(pl.col("norm").max().over("label") < _UNEDITED)
         .then(pl.lit("trained"))
         .otherwise(pl.lit("method"))
     )
