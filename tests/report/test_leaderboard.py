@@ -82,6 +82,16 @@ def test_a_method_is_tied_with_the_leader_if_their_intervals_overlap():
     assert leader(board) == "a has the highest score, 0.70; 2 of 2 others are tied with it: b, c."
 
 
+def test_a_score_is_said_to_be_of_the_legs_that_it_has():
+    some = {"a": [0.8, 0.82, 0.84], "b": [0.1, 0.11, 0.1]}
+    rows = drawn(some, ("efficacy", "neighbourhood"))
+    gone = rows.filter(measure="kl_filler").with_columns(measure=pl.lit("paraphrase"))
+    [board] = boards(pl.concat([rows, gone]))
+    html = render_leaderboard(page_of(board))
+    assert "of efficacy (p(new) &gt; p(old) on the edit&#x27;s prompt); neighbourhood (" in html
+    assert set(board.missing["measure"]) == {"kl_filler", "paraphrase"}
+
+
 def test_methods_that_share_the_highest_score_are_all_named():
     some = {"a": [0.8, 0.9, 0.82], "b": [0.8, 0.9, 0.82], "c": [0.7, 0.9, 0.81], "d": [0.1, 0.2, 0]}
     [board] = boards(drawn(some, LEGS[:3]))

@@ -297,7 +297,9 @@ def render_leaderboard(page: Leaderboard) -> str:
 
 
 def _score(board: Board) -> str:
-    legs = "; ".join(f"{leg.name} ({leg.meaning})" for leg in OBJECTIVES[board.suite].legs)
+    there = set(board.measures.drop_nulls("mean")["measure"])
+    own = [leg for leg in OBJECTIVES[board.suite].legs if leg.needed or leg.name in there]
+    legs = "; ".join(f"{leg.name} ({leg.meaning})" for leg in own)
     return _SCORE.format(legs=legs)
 
 

@@ -367,7 +367,7 @@ def boards(
             twins, on=["label", "measure"], how="left", maintain_order="left"
         )
         absent = suites.filter((pl.col("suite") == suite) & ~pl.col("measure").is_in(
-            own["measure"].unique().implode()))  # fmt: skip
+            own.drop_nulls("value")["measure"].unique().implode()))  # fmt: skip
         found.append(
             Board(
                 suite=suite,
