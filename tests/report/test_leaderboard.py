@@ -92,6 +92,11 @@ def test_a_score_is_said_to_be_of_the_legs_that_it_has():
     assert set(board.missing["measure"]) == {"kl_filler", "paraphrase"}
 
 
+def test_one_trial_is_not_several():
+    [board] = boards(drawn({"a": [0.9], "b": [0.1]}, LEGS))
+    assert "Each has 1 trial in 1 cluster." in render_leaderboard(page_of(board))
+
+
 def test_methods_that_share_the_highest_score_are_all_named():
     some = {"a": [0.8, 0.9, 0.82], "b": [0.8, 0.9, 0.82], "c": [0.7, 0.9, 0.81], "d": [0.1, 0.2, 0]}
     [board] = boards(drawn(some, LEGS[:3]))

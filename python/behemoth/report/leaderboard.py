@@ -312,9 +312,8 @@ def _how(board: Board) -> str:
     placed = board.table.filter(pl.col("last").is_not_null())["score"]
     unvaried = "".join(text for score, text in _UNVARIED.items() if (placed == score).any())
     row = board.table.row(0, named=True)
-    trials = (
-        "" if _uneven(board) else f" Each has {row['trials']:,} trials in {clusters_text(row)}."
-    )
+    counts = f"{plural_text(row['trials'], 'trial')} in {clusters_text(row)}"
+    trials = "" if _uneven(board) else f" Each has {counts}."
     fewer = _FEWER if _partial(board) else ""
     return _HOW.format(
         oracle=oracle, unvaried=unvaried,
