@@ -10,10 +10,11 @@ import pytest
 
 from behemoth.report.charts.capacity import capacity
 from behemoth.report.charts.common import against_exposures, counted
-from behemoth.report.charts.damage import damage
+from behemoth.report.charts.consequences import _finding as consequences
+from behemoth.report.charts.damage import _finding as damaged, damage
 from behemoth.report.charts.dose import dose
-from behemoth.report.charts.flip import flip
-from behemoth.report.charts.geometry import geometry
+from behemoth.report.charts.flip import _finding as flipped, flip
+from behemoth.report.charts.geometry import _finding as changed, geometry
 from behemoth.report.charts.heat import heat
 from behemoth.report.charts.matched import _chart as matched_chart
 from behemoth.report.charts.mediation import _chart as mediation_chart, mediation
@@ -393,6 +394,21 @@ def test_lost_facts_are_told_with_the_number_of_edits(flips):
 @pytest.mark.parametrize("chart", [dose, flip, geometry, damage])
 def test_the_extreme_of_many_is_named_by_point_estimates(flips, chart):
     assert "by point estimates" in chart(summary_of(flips)).finding.lower()
+
+
+@pytest.mark.parametrize(
+    ("own", "measure", "said"),
+    [(consequences, "follows", "With every method, 50% of the dependent facts follow the edit."),
+     (damaged, "lost", "Over all methods, edits lose 50.0% of the known facts of every group."),
+     (flipped, "kl_at_flip", "At the dose, by point estimates, the KL on bystanders is 0.50 nats "
+      "with every method."),
+     (changed, "norm", "By point estimates, the norm of the change is 0.50 with every method.")],
+)  # fmt: skip
+def test_among_equals_none_is_the_largest(own, measure, said):
+    names = {name: ["one", "two"] for name in ("label", "cell", "group")}
+    equal = pl.DataFrame({**names, "measure": measure, "mean": 0.5, "rows": [4, 6]})
+    assert own(equal) == said
+    assert " with every " not in own(equal.with_columns(mean=pl.Series([0.5, 0.6])))
 
 
 def test_panels_with_other_units_have_colours_of_their_own_in_files():

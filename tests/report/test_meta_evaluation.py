@@ -70,6 +70,15 @@ def test_a_metric_that_ranks_in_one_cluster_alone_is_not_counted():
     assert findings(every)[0].startswith("As papers interpret them, 1 of 1 metrics")
 
 
+def test_metrics_that_share_the_largest_tau_are_all_named():
+    equal = dict.fromkeys(("forget_probability", "linear_probe"), lambda role, far, *_: far)
+    said = findings(judge(drawn(equal)))
+    assert any(
+        "the metrics with the largest tau, 1.0, are forget_probability and linear_probe." in each
+        for each in said
+    )
+
+
 def test_the_table_has_a_row_a_metric_and_columns_with_answers(found):
     table = metric_table(found)
     assert [row[0] for row in table.rows] == ["forget_recall", "linear_probe", "relearning_steps"]

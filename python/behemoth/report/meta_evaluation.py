@@ -12,6 +12,7 @@ import polars as pl
 from behemoth.study.analysis.judged import JUDGED
 from behemoth.study.analysis.meta_evaluation import MetaEvaluation, judge, readings
 from behemoth.study.results import Results
+from behemoth.support.text import listed_text
 
 from .charts.meta_evaluation import meta_evaluation_figure
 from .contents import Heading
@@ -186,11 +187,16 @@ def findings(found: MetaEvaluation) -> list[str]:
         "metric counts if its interval lies above 0, or if two or more clusters all have the same "
         "tau above 0.",
     ]
-    best = ranked.sort("ranks_twin", descending=True).row(0, named=True)
-    said.append(
-        "By distance to the twin's value, the metric with the largest tau is "
-        f"{best['measure']}: {_between(best, 'ranks_twin')}."
+    tau = pl.col("ranks_twin").round(12)
+    shared = ranked.filter(tau == tau.max())
+    best = (
+        f"metrics with the largest tau, {number(shared['ranks_twin'][0], 2)}, are "
+        f"{listed_text(shared['measure'].to_list())}"
+        if shared.height > 1
+        else f"metric with the largest tau is {shared['measure'][0]}: "
+        f"{_between(shared.row(0, named=True), 'ranks_twin')}"
     )
+    said.append(f"By distance to the twin's value, the {best}.")
     for question, what in (
         ("suppression", "refuse and are far from the twin"),
         ("relearning", "give no more of the facts than the twin and relearn faster than it"),

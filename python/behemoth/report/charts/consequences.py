@@ -58,6 +58,8 @@ def _finding(frame: pl.DataFrame) -> str:
     said = f"With {most['cell']}, {most['mean']:.0%} of the dependent facts follow the edit"
     if follows.height == 1:
         return f"{said}."
+    if f"{least['mean']:.0%}" == f"{most['mean']:.0%}":
+        return f"With every method, {most['mean']:.0%} of the dependent facts follow the edit."
     return (
         f"{said}, the largest share by point estimates; with {least['cell']}, "
         f"{least['mean']:.0%}, the smallest."

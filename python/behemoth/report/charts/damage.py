@@ -57,6 +57,8 @@ def _finding(frame: pl.DataFrame) -> str:
     if lost.height < 2:
         return ""
     least, most = lost.row(0, named=True), lost.row(-1, named=True)
+    if f"{least['mean']:.1%}" == f"{most['mean']:.1%}":
+        return f"Over all methods, edits lose {most['mean']:.1%} of the known facts of every group."
     return (
         f"Over all methods, edits lose {most['mean']:.1%} of the known facts of the group "
         f"“{most['group']}” ({plural_text(most['rows'], 'edit')}), the largest share by point "

@@ -40,8 +40,11 @@ def _finding(frame: pl.DataFrame) -> str:
     if damage.height < 2:
         return ""
     least, most = damage.row(0, named=True), damage.row(-1, named=True)
+    low, high = number(least["mean"], 2), number(most["mean"], 2)
+    said = "At the dose, by point estimates, the KL on bystanders is"
+    if low == high:
+        return f"{said} {high} nats with every method."
     return (
-        f"At the dose, by point estimates, the KL on bystanders is smallest with {least['label']} "
-        f"({number(least['mean'], 2)} nats) and largest with {most['label']} "
-        f"({number(most['mean'], 2)} nats)."
+        f"{said} smallest with {least['label']} ({low} nats) and largest with {most['label']} "
+        f"({high} nats)."
     )

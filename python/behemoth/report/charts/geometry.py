@@ -35,8 +35,10 @@ def _finding(frame: pl.DataFrame) -> str:
     if norms.height < 2:
         return ""
     least, most = norms.row(0, named=True), norms.row(-1, named=True)
+    low, high = number(least["mean"], 2), number(most["mean"], 2)
+    said = "By point estimates, the norm of the change is"
+    if low == high:
+        return f"{said} {high} with every method."
     return (
-        f"By point estimates, the norm of the change is largest with {most['label']} "
-        f"({number(most['mean'], 2)}) and smallest with {least['label']} "
-        f"({number(least['mean'], 2)})."
+        f"{said} largest with {most['label']} ({high}) and smallest with {least['label']} ({low})."
     )
