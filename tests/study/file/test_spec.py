@@ -46,6 +46,17 @@ def test_models_and_plans_are_shared(tiny):
     ]
 
 
+def test_a_board_has_no_contrasts_wherever_its_suite_stands(tiny):
+    assert Study.parse(tiny).contrasts
+    suite = 'measure = { suite = "editing" }'
+    of_method = tiny.replace(
+        "plan = { independent = false", f"{suite}\nplan = {{ independent = false"
+    )
+    for text in (of_method, tiny.replace("[grid]", '[grid]\n"measure.suite" = ["editing"]')):
+        assert not Study.parse(text).contrasts
+        assert Study.parse(f'{text}\n[primary]\nmeasure = "success"\n').contrasts
+
+
 def test_edits_of_twins_are_chosen_in_the_first_world(tiny):
     plans = {trial.rotation: trial.plan for trial in Study.parse(tiny).expand().trials}
     assert plans[0].chosen_in is None

@@ -255,6 +255,7 @@ class Study:
         """Whether the primary contrast is of interest: stated, or not a board, which ranks."""
         measured = self.tables["measure"].get("suite")
         suites = {point.get("measure.suite", measured) for point in self.points}
+        suites |= {choice.measure.get("suite") for choice in self.methods}
         return suites == {None} or "primary" in read_toml(self.text)
 
     def expand(self, threads: int = 1) -> Expansion:
