@@ -266,6 +266,9 @@ def test_arms_are_compared_on_the_models_that_both_have():
     [row] = matched_table(frame, kl, follows).filter(outcome="flipped", cost="kl").to_dicts()
     assert abs(row["difference"]) < 0.05 and row["low"] < 0 < row["high"]
     assert row["note"] == "only facts that both edited, in 8 models" and row["edits"] == 2 * 8 * 60
+    one = frame.filter(seed=0)
+    [row] = matched_table(one, kl, follows).filter(outcome="flipped", cost="kl").to_dicts()
+    assert row["note"] == "one cluster: no interval; only facts that both edited, in 1 model"
     apart = frame.filter(pl.col("rank").is_null() | (pl.col("world") == "b"))
     [row] = matched_table(apart, kl, follows).filter(outcome="flipped", cost="kl").to_dicts()
     assert row["difference"] is None and row["note"] == "no fact of a model that both edited"

@@ -82,6 +82,10 @@ class Estimate:
         """Return the estimate with a note, unless it has one already."""
         return self if self.note else replace(self, note=note)
 
+    def adding(self, note: str) -> Estimate:
+        """Return the estimate with a note after the one that it has, if any."""
+        return replace(self, note=f"{self.note}; {note}" if self.note else note)
+
 
 def ratio_of(power: float) -> float:
     """Return the ratio of a natural logarithm; infinity above 14, a ratio of a million.

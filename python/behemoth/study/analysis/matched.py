@@ -82,7 +82,7 @@ class _Difference:
     def estimate(self) -> tuple[Estimate, _Range | None]:
         """Return the difference with its interval, and the range of costs."""
         found = _mean([self])
-        return found.saying(self.said) if self.said and self.fit else found, self.reach
+        return found.adding(self.said) if self.said and self.fit else found, self.reach
 
 
 def _mean(differences: Sequence[_Difference]) -> Estimate:

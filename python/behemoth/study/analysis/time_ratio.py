@@ -107,7 +107,7 @@ def without_subject(edits: pl.DataFrame, rows: pl.DataFrame, found: Estimate) ->
     if not left_out:
         return found
     said = f"without {plural_text(left_out, 'edit')} of facts about objects, which have no subject"
-    return replace(found, note=f"{found.note}; {said}" if found.note else said)
+    return found.adding(said)
 
 
 def _centred(rows: pl.DataFrame, name: str) -> pl.DataFrame:
