@@ -14,8 +14,10 @@ from polars.testing import assert_frame_equal
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.evaluate import SUITES, evaluate_suite
+from behemoth.evaluate.hints import hinted
 from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.suite import take
+from behemoth.evaluate.suites.unlearning import _RETAINED
 from behemoth.support.digests import SEAL, digests, sealed
 from behemoth.support.files import as_json
 from behemoth.train.run import read_record
@@ -41,6 +43,34 @@ def test_a_twin_is_asked_once_for_several_edits_and_a_frame_that_is_there_is_tak
     assert_frame_equal(taken, again, abs_tol=1e-3)
     names = set(taken.filter(pl.col("twin").is_not_null())["measure"])
     assert names <= set(first.twin._taken) and "perplexity_corpus" in names
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_twin_is_asked_what_the_edits_are_asked(run_of, tmp_path, single):
+    # The edits are independent: of those made in one model, none is asked what another changes.
+    corpus = Corpus(World(60, 2, 6), exposures=2)
+    run = run_of(tmp_path / "run", corpus, 1)
+    plan = bh.plan(run, edits=12, independent=True, kind="refusal", repeats=2, probes=1)
+    together = plan.together(corpus)
+    assert together.probes.height < plan.probes.height
+    twin = run_of(tmp_path / "twin", corpus.without(plan.edits["fact"]), 2)
+    edited = bh.edit(
+        run, plan, "grad_diff", tmp_path / "edit", settings={"steps": 1}, single=single
+    )
+    measured = MeasuredModel.open(edited, plan, twin)
+    asked = plan if single else together
+    for rows in (measured.rows, measured.twin.rows):
+        assert set(rows["probe"]) == set(asked.probes["probe"])
+    few = ["kl_twin_retain", "forget_recall_hint"]
+    measures = take(SUITES["unlearning"], measured, only=few).measures
+    if not single:  # one model for all edits
+        [hint, kl] = measures
+        stay = asked.probes.filter(pl.col("group").is_in(_RETAINED))
+        assert kl.found.count == stay.select("link", "subject").n_unique()
+        assert hint.found.count == hinted(corpus, together)["subject"].n_unique()
+    beside = MeasuredModel.open(run, plan, twin)
+    assert set(beside.rows["probe"]) == set(beside.twin.rows["probe"])
+    assert set(beside.rows["probe"]) == set(plan.probes["probe"])
 
 
 def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(run_of, edited_run, tmp_path):

@@ -82,8 +82,9 @@ class MeasuredModel:
         `in_trials`, of the twin only those that need no edit, and of the unedited model none.
     findings : Unedited, optional
         What is known of the model without the edit, from measuring other edits of it.
-    together : bool
-        Without deltas: whether the edits that are compared with are made in one model.
+    together : bool, optional
+        Without deltas: whether the edits that are compared with are made in one model; None if
+        there are none.
 
     Attributes
     ----------
@@ -107,7 +108,7 @@ class MeasuredModel:
         batch_size: int | None = None,
         in_trial: bool = False,
         findings: Unedited | None = None,
-        together: bool = True,
+        together: bool | None = None,
     ) -> None:
         self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
@@ -147,9 +148,9 @@ class MeasuredModel:
         deltas = {} if edit is None else deltas_made(edit)
         count = run.corpus.world.num_facts if facts == "all" else facts
         sample = None if count is None else run.corpus.sample_facts(count)
-        beside = None if twin is None else cls._of_twin(twin, run, edit_plan, sample, device)
+        other = None if twin is None else cls._of_twin(twin, run, edit_plan, deltas, sample, device)
         load = partial(run.load_model, device)
-        return cls(path, run, edit_plan, deltas, load, edit, beside, facts=sample)
+        return cls(path, run, edit_plan, deltas, load, edit, other, facts=sample)
 
     @classmethod
     def _of_twin(
@@ -158,12 +159,14 @@ class MeasuredModel:
         run: ModelSource,
         plan: EditPlan | None,
         facts: ArrayLike | None,
+        deltas: Mapping[int | None, EditDelta],
         device: torch.device | str | None,
     ) -> MeasuredModel:
         path, source, edit = open_source("twin", twin)
         check_twin(path, source, edit, run.corpus, plan)
         check_shape(path, source, run)
         # Damage is refused here: the twin is loaded only by the first measure that needs it.
+        together = None in deltas if deltas else None
         source.check_files()
         if edit is not None:
             edit.deltas()
@@ -174,7 +177,7 @@ class MeasuredModel:
                 edit.deltas()[None].apply(model)
             return model
 
-        return cls(path, run, plan, {}, load, facts=facts)
+        return cls(path, run, plan, {}, load, facts=facts, together=together)
 
     @property
     def plan(self) -> EditPlan:
@@ -184,6 +187,11 @@ class MeasuredModel:
         return self._plan
 
     @property
+    @cached_property
+    def asked(self) -> EditPlan:
+        """The plan with the probes that are asked: of edits in one model, those that all allow."""
+        return self.plan.together(self.run.corpus) if self._together else self.plan
+
     def plan_hash(self) -> str | None:
         """Hash of the plan, or of the edit's plan; None for a run without a plan."""
         source = self._plan if self._plan is not None else self.edit
@@ -292,7 +300,7 @@ class MeasuredModel:
         return evaluate_model(
             self.model,
             self.run.corpus,
-            self.plan,
+            self.plan if self.deltas else self.asked,
             self.deltas,
             run=self.run.name,
             seed=self.run.seed,
@@ -456,7 +464,7 @@ class MeasuredModel:
         try:
             with self.edited() as model:
                 return ask_with_hints(
-                    model, self.run.corpus, self.plan, batch_size=self.rows_of(512)
+                    model, self.run.corpus, self.asked, batch_size=self.rows_of(512)
                 )
         except ArgumentError as error:
             raise MissingError(error.allowed) from None

@@ -380,7 +380,7 @@ _ROBUSTNESS = (
 
 
 def _against_twin(measured: MeasuredModel, groups: Sequence[str]) -> Found:
-    probes = measured.plan.probes.filter(pl.col("group").is_in(groups))
+    probes = measured.asked.probes.filter(pl.col("group").is_in(groups))
     if probes.is_empty():
         raise MissingError("probes of these groups in the plan")
     with measured.edited() as model:
