@@ -96,12 +96,28 @@ def test_facts_that_must_change_do_not_stay(random_model, monkeypatch):
     assert len(asked) == 30 - len(changing) and not changing & set(asked)
 
 
-@pytest.mark.parametrize("kind", ["censor", "refusal"])
-def test_no_fact_of_a_relation_stays_beside_a_rule_about_it(random_model, kind):
+@pytest.mark.parametrize(
+    "rule",
+    [{"kind": "censor", "edits": 4}, {"kind": "censor", "fraction": 0.2},
+     {"kind": "refusal", "fraction": 0.2}],
+)  # fmt: skip
+def test_no_fact_of_a_relation_stays_beside_a_rule_about_it(random_model, rule):
     corpus = Corpus(World(60, 2, 6), exposures=2)
-    plan = compile_plan(corpus, EditRequest(kind=kind, relation=0, fraction=0.2, probes=1))
-    with pytest.raises(ArgumentError, match=r"0 facts of relation 0 that stay, allowed: 3 or more"):
+    plan = compile_plan(corpus, EditRequest(**rule, relation=0, probes=1))
+    with pytest.raises(ArgumentError, match=r"0 facts of relation 0 that stay, allowed: 2 or more"):
         probe_objects(random_model(corpus.vocabulary_size), corpus, plan)
+
+
+@pytest.mark.parametrize("facts", [1, 2])
+def test_two_facts_that_stay_suffice(random_model, facts):
+    corpus = Corpus(World(facts + 4, 2, 10), exposures=2)
+    request = EditRequest(edits=4, distinct=False, relation=1, repeats=1, probes=1)
+    model = random_model(corpus.vocabulary_size)
+    if facts < 2:
+        with pytest.raises(ArgumentError, match=r"1 facts of relation 1 that stay, allowed: 2 or"):
+            probe_objects(model, corpus, compile_plan(corpus, request))
+    else:
+        assert probe_objects(model, corpus, compile_plan(corpus, request))["forgotten"].all()
 
 
 def test_no_more_facts_are_fitted_on_than_asked_for(random_model, monkeypatch):

@@ -94,26 +94,25 @@ def probe_objects(
     ------
     ArgumentError
         When too few facts of a relation stay to fit on: none do where the edits stand for a rule
-        about it (`fraction`), which changes the others as well.
+        about it (`EditRequest.by_rule`), which changes the others as well.
     """
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
     generator = np.random.default_rng(seed)
     # What follows from the edits changes, too; a rule changes all of a relation (or all but one of
     # its objects), also what is neither edited nor probed.
     gone = pl.concat([plan.edits["fact"], plan.probes.filter("must_change")["fact"]]).to_numpy()
-    by_rule = plan.request.fraction is not None
     frames = []
     for (relation, template, wording), part in probes.group_by(
         "relation", "template", "wording", maintain_order=True
     ):
-        count = 0 if by_rule else facts + controls
+        count = 0 if plan.request.by_rule else facts + controls
         stay = _facts_that_stay(corpus, int(relation), gone, count, generator)
         tried = min(controls, len(stay) // 5)
         if len(stay) - tried < 2:
             raise ArgumentError(
                 "plan",
                 f"{len(stay)} facts of relation {relation} that stay",
-                "3 or more facts that stay, to fit a probe on",
+                "2 or more facts that stay, to fit a probe on",
             )
         fitted = min(facts, len(stay) - tried)
         stay = stay[: fitted + tried]
