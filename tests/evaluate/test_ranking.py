@@ -1,5 +1,7 @@
 """Ranks of an evaluation by whole names, where objects have names of several tokens."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +11,8 @@ from polars.testing import assert_frame_equal
 from behemoth import ArgumentError, Corpus, Grammar, World, recall
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate import evaluate_model
+from behemoth.evaluate.forget_quality import forget_quality
+from behemoth.evaluate.metrics import PARAPHRASED
 from behemoth.model.build import build_model
 from behemoth.model.sizes import find_size
 from behemoth.plan.compile import compile_plan
@@ -102,6 +106,18 @@ def test_the_wrong_objects_are_all_others_by_their_whole_names(text, model):
     np.testing.assert_allclose(given, exact, atol=1.1e-3)
     first = evaluate_model(model, text, plan, {})
     assert first["log_probability_wrong"].null_count() == first.height
+
+
+def test_facts_to_forget_have_truth_ratios_where_there_are_no_other_wordings(text, model):
+    plan = compile_plan(text, EditRequest(edits=1, relation=3, probes=1))
+    paraphrased = pl.col("group").is_in(PARAPHRASED)
+    assert plan.probes.filter(paraphrased).height
+    forgotten = evaluate_model(model, text, plan, {}, wrong=True).filter(group="forget")
+    assert forgotten["log_probability_wrong"].is_null().all()
+    plan = replace(plan, probes=plan.probes.filter(~paraphrased))
+    frame = evaluate_model(model, text, plan, {}, wrong=True)
+    assert frame.filter(group="forget")["log_probability_wrong"].is_not_null().all()
+    assert forget_quality(frame, frame).facts == 1
 
 
 def test_a_run_alone_and_refusals(text, model):

@@ -18,6 +18,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.model.modes import evaluating
 from behemoth.recall.sequence_rank import sequence_ranks, wrong_probabilities
 
+from .metrics import PARAPHRASED
 from .prompted import Prompted
 from .row_scores import Scores
 
@@ -59,11 +60,13 @@ class Ranking:
             np.int64,
         )
         old = zip(self._relation.tolist(), probes["old_answer"].to_list(), strict=True)
-        is_edited = probes["group"].str.starts_with("edited").to_list()
+        is_edited = probes["group"].str.starts_with("edited")
+        if not probes["group"].is_in(PARAPHRASED).any():  # see `forget_quality.fact_scores`
+            is_edited |= probes["group"] == "forget"
         self._old = np.array(
             [
                 corpus.object_tokens(relation).numbers.get(tuple(answer), -1) if edited else -1
-                for (relation, answer), edited in zip(old, is_edited, strict=True)
+                for (relation, answer), edited in zip(old, is_edited.to_list(), strict=True)
             ],
             np.int64,
         )
@@ -79,7 +82,8 @@ class Ranking:
         """Write the ranks of some probes to scores that already have their log-probabilities.
 
         Ranks are omitted without `ranks`. For probes of edited facts in relations whose objects are
-        not distinguished by one token, the wrong objects' log-probability is written too.
+        not distinguished by one token, the wrong objects' log-probability is written too; of group
+        ``forget`` only if there are no probes of other wordings.
 
         Parameters
         ----------
