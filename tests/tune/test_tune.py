@@ -203,6 +203,10 @@ def test_a_twin_serves_all_tunings_with_its_plan(ran, tmp_path):
     assert tune("rmu", ran, tmp_path / "other", **few, twin=twin).carried_out == 0
     with pytest.raises(ArgumentError, match="a tuning with another twin, or with one of its own, "):
         tune("rmu", ran, tmp_path / "other", **few)
+    large = replace(bh.load(ran).config, model="nano", steps=1)
+    large = bh.train(bh.load(twin).corpus, out=tmp_path / "large", config=large)
+    with pytest.raises(ArgumentError, match=r"'twin': got .*large, a model of another size, allow"):
+        tune("npo", ran, tmp_path / "t", **few, twin=large)
     with pytest.raises(ArgumentError, match="first/twin, trained on another corpus, allowed: a "):
         tune("npo", ran, tmp_path / "t", **few, seed=1, twin=twin)
     replace(read_record(twin), start_corpora=[bh.load(ran).corpus.spec]).write(twin)

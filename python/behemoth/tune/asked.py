@@ -16,7 +16,7 @@ from behemoth.edit.errors import MethodError
 from behemoth.edit.protocol import EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
-from behemoth.evaluate.source import check_start
+from behemoth.evaluate.source import check_shape, check_start
 from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
@@ -170,6 +170,7 @@ def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -
         )
     check_start(found.directory, found, run.corpus, plan)
     return found
+    check_shape(found.directory, found, run)
 
 
 def searched_by(method: EditMethod) -> Searched:
