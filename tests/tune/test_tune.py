@@ -21,7 +21,7 @@ from behemoth.evaluate.suites.score import Reading
 from behemoth.support.digests import unchecked
 from behemoth.support.locks import lock
 from behemoth.train.errors import TrainError
-from behemoth.train.run import read_record, world_id
+from behemoth.train.run import RunRecord, read_record, world_id
 from behemoth.tune import tune
 from behemoth.tune.asked import twin_config
 from behemoth.tune.choose import _why_undecided
@@ -212,6 +212,24 @@ def test_a_twin_serves_all_tunings_with_its_plan(ran, tmp_path):
     replace(read_record(twin), start_corpora=[bh.load(ran).corpus.spec]).write(twin)
     with pytest.raises(ArgumentError, match=r"'twin': got .*first/twin, whose start has read \d+ "):
         tune("npo", ran, tmp_path / "t", **few, twin=twin)
+
+
+def test_an_own_twin_begins_from_a_start_as_it_was_without_the_facts(ran, tmp_path, monkeypatch):
+    run = shutil.copytree(ran, tmp_path / "run")
+    record = read_record(run)
+    few = {**FEW, "trials": 1}
+
+    def refused(said):
+        with pytest.raises(ArgumentError, match=f"argument 'on': got .*run, whose start {said}"):
+            tune("npo", run, tmp_path / "t", **few)
+        assert not (tmp_path / "t").exists()
+
+    replace(record, start_corpora=[bh.load(ran).corpus.spec]).write(run)
+    refused("has read 2 of the 2 facts of the plan")
+    record.write(run)
+    monkeypatch.setattr(RunRecord, "start_changed", True)
+    refused("None has other weights now, allowed: ")
+    assert tune("ft", run, tmp_path / "t", **few).trials == 1, "which needs no twin"
 
 
 def test_facts_of_a_plan_are_left_alone(ran, tmp_path):

@@ -104,9 +104,11 @@ class Asked:
     ) -> int | None:
         """Return how many rows fit in a pass; refuse what does not, before anything is written."""
         run, plan, objective = self.run, self.plan, self.objective
-        if objective == "unlearning" and self.twin is None and not is_trained(directory.twin):
-            config = twin_config(run, directory.twin, device)
-            require_twin(run, config, untold(run, plan), memory)
+        if objective == "unlearning" and self.twin is None:
+            _check_own_twin(run, plan)
+            if not is_trained(directory.twin):
+                config = twin_config(run, directory.twin, device)
+                require_twin(run, config, untold(run, plan), memory)
         found = fitting_rows(run, plan, self.method, self.searched, objective, device, memory)
         # Refuses weights that cannot be used. It is not kept: a twin may be trained first.
         run.load_model(device)
@@ -168,9 +170,21 @@ def _twin(twin: str | PathLike[str], run: Run, plan: EditPlan, objective: str) -
             f"{fspath(twin)}, trained on another corpus",
             "a run on the corpus of the tuned run without the facts that this plan edits",
         )
+    check_shape(found.directory, found, run)
     check_start(found.directory, found, run.corpus, plan)
     return found
-    check_shape(found.directory, found, run)
+
+
+def _check_own_twin(run: Run, plan: EditPlan) -> None:
+    """Refuse a run whose start would make a model no twin, which begins from that start, too."""
+    if run.record.start_changed:
+        raise ArgumentError(
+            "on",
+            f"{fspath(run.directory)}, whose start {run.config.start} has other weights now",
+            "a run whose start is as it was, from which its twin begins, too; or a twin (twin)",
+        )
+    with renamed(twin="on"):
+        check_start(run.directory, run, run.corpus, plan)
 
 
 def searched_by(method: EditMethod) -> Searched:

@@ -165,7 +165,9 @@ def tune(
     ------
     ArgumentError
         For a method without a search space, a plan that cannot be compiled, a twin of another
-        corpus or without other facts, a directory with something else, or a cache in a file.
+        corpus or size or without other facts, a run whose own twin would begin from a changed model
+        or from one that has read the plan's facts, a directory with something else, or a cache in a
+        file.
     CorpusError
         If another process is tuning in `out`.
 
