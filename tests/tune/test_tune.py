@@ -327,6 +327,25 @@ def test_an_edit_that_ends_with_an_error_scores_nothing(ran, tmp_path, monkeypat
     assert first["failure"] is last["failure"] is None
 
 
+def test_an_evaluation_that_runs_out_of_memory_scores_nothing(ran, tmp_path, monkeypatch):
+    import behemoth.tune.choose as module
+
+    read, calls = module._readings, []
+
+    def readings(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return read(*given)
+
+    monkeypatch.setattr(module, "_readings", readings)
+    assert tune("ft", ran, tmp_path / "t", **FEW).carried_out == 3
+    failed = json.loads((tmp_path / "t" / "trials" / "0001.json").read_text())
+    assert failed["failure"] == "OutOfMemoryError: CUDA out of memory" and failed["score"] == 0
+    models = [measured.model for _, measured in calls]
+    assert models[0] is models[1] is not models[2]
+
+
 def test_an_error_of_a_file_ends_a_tuning(ran, tmp_path, monkeypatch):
     """The next resumption makes the trial, so that it does not count against its settings."""
     kind = type(get_method("ft"))

@@ -295,7 +295,7 @@ def _as_searched(settings: Mapping[str, Any], searched: Searched) -> Mapping[str
 class _Laboratory:
     """What all trials share: the model, its plan, and for unlearning the twin.
 
-    The model is None after an edit that ended with an error, which may have left it changed.
+    The model is None after a trial that ended with an error, which may have left it changed.
     """
 
     asked: Asked
@@ -341,21 +341,22 @@ class _Laboratory:
             return Tried(number, dict(settings), 0.0, {}, 0.0, str(error))
         own = {name: settings_of(given)[name] for name in settings}
         model = self._loaded()
-        began = time.perf_counter()
+        run, objective, readings = asked.run, asked.objective, dict[str, Reading]()
+        began, ended = time.perf_counter(), None
         try:
             [delta] = apply_method(given, model, [asked.plan], self.context)
-            failure = delta.failure
+            ended, failure = time.perf_counter(), delta.failure
+            if failure is None:
+                measured = MeasuredModel(
+                    run.directory, run, asked.plan, {None: delta}, lambda: model, None, self.twin,
+                    batch_size=self.batch_size, in_trial=True,
+                )  # fmt: skip
+                readings = _readings(objective, measured)
         except Exception as error:
-            delta, failure, self.model = None, _why_failed(error), None
-        seconds = time.perf_counter() - began
-        if delta is None or failure is not None:
+            failure, self.model = _why_failed(error), None
+        seconds = (time.perf_counter() if ended is None else ended) - began
+        if failure is not None:
             return Tried(number, own, 0.0, {}, seconds, failure)
-        run, objective = asked.run, asked.objective
-        measured = MeasuredModel(
-            run.directory, run, asked.plan, {None: delta}, lambda: model, None, self.twin,
-            batch_size=self.batch_size, in_trial=True,
-        )  # fmt: skip
-        readings = _readings(objective, measured)
         if broken := [name for name, reading in readings.items() if not _is_finite(reading)]:
             return Tried(number, own, 0.0, {}, seconds, f"{broken[0]} is no number")
         score, legs = score_of(objective, readings), legs_of(objective, readings)
@@ -376,7 +377,7 @@ class _Laboratory:
 
 
 def _why_failed(error: Exception) -> str:
-    """Return why an edit failed that ended with an error; raise an error of a file or a package.
+    """Return why a trial failed that ended with an error; raise an error of a file or a package.
 
     Settings are a function of the trials before, so a trial without a record would end every
     resumption. A study fails such a trial and goes on, too, also if memory ran out.
