@@ -7,6 +7,7 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.evaluate import SUITES
+from behemoth.evaluate.memory_budget import changes_bytes
 from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.memory_budget import SuiteBudget, limit_rows
 from behemoth.evaluate.suites.suite import take
@@ -111,6 +112,35 @@ def test_what_a_suite_keeps_counts(made):
     assert passes >= min(512, measured.plan.probes.height) and text == 0 and min(others) >= 32
 
 
+def test_only_what_chosen_measures_need_counts(made):
+    run = made("pico")
+    _, measured = reckoned_of(run, "unlearning")
+    changes = sum(map(changes_bytes, measured.deltas.values()))
+    suite = SuiteBudget(
+        "unlearning", measured.model, measured.run.corpus, measured.plan, changes, twin=True
+    )
+    names = [measure.name for measure in SUITES["unlearning"].measures(measured)]
+    frame, *parts = suite._parts(512, 0)
+
+    def counted(*chosen):
+        [first, *more] = replace(suite, measures=chosen)._parts(512, 0)
+        assert first == frame
+        return more
+
+    assert counted("forget_recall", "model_utility") == []
+    text, trained, changed, membership, states = parts
+    assert counted(*names) == parts
+    assert counted("perplexity_filler") == counted("kl_twin_text") == [text]
+    assert counted("continued_steps") == counted("relearning_steps") == [trained]
+    assert counted("recall_4_bit", "forget_recall_hint") == counted("recall_pruned_30") == [changed]
+    assert counted("privacy_loss", "membership_reference") == [membership]
+    assert counted("linear_probe_control") == counted("kl_twin_retain") == [states]
+    too_few = suite.bytes_of(1, changes) - 1
+    with pytest.raises(ArgumentError, match=r"a smaller model, or fewer measures \(measures\)$"):
+        limit_rows(measured, "unlearning", None, too_few)
+    limit_rows(measured, "unlearning", None, too_few, ["forget_recall"])
+
+
 def same_measures(little, much):
     for own, other in zip(little.measures, much.measures, strict=True):
         assert (own.found is None) == (other.found is None)
@@ -145,7 +175,7 @@ def test_the_command_refuses_before_it_writes_anything(run, made, tmp_path):
     assert "to load, allowed: what fits into 1" in run(*words, "--memory", "1MB").refused(2)
     message = run(*words, "--memory", "60MB").refused(2)
     assert "got a model whose suite editing needs about" in message
-    assert message.endswith("allowed: what fits: a smaller model, or a suite that measures less")
+    assert message.endswith("allowed: what fits: a smaller model, or fewer measures (measures)")
     assert not out.exists()
     with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):
         bh.evaluate_suite(f"{place}-edited", "editing", f"{place}-new", memory=0)

@@ -91,10 +91,11 @@ class TuneBudget:
             said = answers(self._largest)
             changes = said.delta_bytes(self.model, [self.plan])
             context = said.context_tokens(self.model)
-        name = OBJECTIVES[self.objective].suite
+        objective = OBJECTIVES[self.objective]
+        measures = {name for leg in objective.legs for name in leg.measures}
         suite = SuiteBudget(
-            name, self.model, self.run.corpus, self.plan, changes, self.twin, scored=True,
-            context=context,
+            objective.suite, self.model, self.run.corpus, self.plan, changes, self.twin,
+            measures=measures, context=context,
         )  # fmt: skip
         return suite.bytes_of(rows, changes)
 

@@ -8,7 +8,8 @@ in docs/reliability.md, beside the estimates (tests/evaluate/test_suite_memory.p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -50,6 +51,16 @@ _OF_A_MEMBER = 44
 _TRAINED = 32  # rows, or documents, of a step of relearning or of continued training
 # The model's own forward pass keeps more for the backward pass than training, which fuses it.
 _UNFUSED = 1.5
+# Measures whose computation keeps a part of its own, by name; what keeps less than a part counts as
+# that one. All others only need the frame.
+_TEXT_MEASURES = (
+    r"perplexity_.*|kl_(corpus|filler|twin_text)|portability_inverse.*|norm|(effective_)?rank"
+    r"|spectrum_.*"
+)
+_TRAINED_MEASURES = r"(relearning|continued)_steps"
+_CHANGED_MEASURES = r"recall_(\d+_bit|pruned_\d+)|forget_recall_hint|parameters_twin"
+_MEMBERSHIP_MEASURES = r"(membership|privacy)_.*"
+_STATES_MEASURES = r"linear_probe.*|kl_twin_(forget|retain)"
 # Facts of a relation that linear probes are fitted to and tested on, and those that are tested.
 _FITTED, _TESTED = 4200, 200
 
@@ -72,8 +83,8 @@ class SuiteBudget:
         Whether there is a twin.
     facts : int, optional
         Number of facts that suite ``recall`` queries; by default at most 10,000.
-    scored : bool
-        Whether only the measures of the suite's score are taken (`score.OBJECTIVES`).
+    measures : collection of str, optional
+        Names of the measures that are taken; by default all of the suite.
     context : int
         Number of tokens of the longest context of an edit, which each row reads before its own.
     """
@@ -85,7 +96,7 @@ class SuiteBudget:
     changes: int
     twin: bool
     facts: int | None = None
-    scored: bool = False
+    measures: Collection[str] | None = None
     context: int = 0
 
     def bytes_of(self, rows: int, stack: int) -> int:
@@ -108,23 +119,33 @@ class SuiteBudget:
         weights = weight_bytes(self.model)
         passes = min(rows, 512, probes.height) * row_bytes(self.model, probes, self.context)
         parts = [stack + passes + _OF_A_PROBE * self._asked(probes)]
-        if self.scored:  # the frame, and for unlearning tests of membership
-            return parts if self.suite == "editing" else [*parts, self._membership(rows)]
-        if self.suite in ("editing", "unlearning"):
+        if self.suite in ("editing", "unlearning") and self._takes(_TEXT_MEASURES):
             parts.append(weights + self._text())
         if self.suite == "recall":  # of the edited model, if there is an edit
             parts[0] += weights
         if self.suite == "sequence":  # the sum of the next checkpoint, beside that of this one
             parts.append(2 * weights + passes)
-        if self.suite == "unlearning":
+        if self.suite != "unlearning":
+            return parts
+        if self._takes(_TRAINED_MEASURES):
             # A copy of the weights, two moments, gradients; and the weights below the edit.
             # The twin is trained after the model, and what the first training kept may not be used
             # again: with one training in the estimate, nano had a peak of 415 MiB for 381.
             trainings = 2 if self.twin else 1
-            trained = 5 * weights + trainings * max(self._relearning(probes), self._continued())
-            changed = 3 * weights + passes
-            parts += [trained, changed, self._membership(rows), weights + self._linear(rows)]
+            again = max(self._relearning(probes), self._continued())
+            parts.append(5 * weights + trainings * again)
+        if self._takes(_CHANGED_MEASURES):
+            parts.append(3 * weights + passes)
+        if self._takes(_MEMBERSHIP_MEASURES):
+            parts.append(self._membership(rows))
+        if self._takes(_STATES_MEASURES):
+            parts.append(weights + self._linear(rows))
         return parts
+
+    def _takes(self, pattern: str) -> bool:
+        """Return whether measures are taken whose name matches a regular expression."""
+        chosen = self.measures
+        return chosen is None or any(re.fullmatch(pattern, str(name)) for name in chosen)
 
     @property
     def _vocabulary(self) -> int:
@@ -208,7 +229,11 @@ class SuiteBudget:
 
 
 def limit_rows(
-    measured: MeasuredModel, suite: str, facts: int | None, memory: int | None = None
+    measured: MeasuredModel,
+    suite: str,
+    facts: int | None,
+    memory: int | None = None,
+    measures: Collection[str] | None = None,
 ) -> None:
     """Limit the rows per pass of measures to what fits into memory; on a GPU nothing is estimated.
 
@@ -221,6 +246,8 @@ def limit_rows(
     memory : int, optional
         Bytes that may be used, in addition to what the process used before the model was loaded;
         by default the free memory of the machine or the container.
+    measures : collection of str, optional
+        Names of the measures that are taken; by default all of the suite.
 
     Raises
     ------
@@ -240,7 +267,7 @@ def limit_rows(
     plan = None if suite == "recall" else measured.plan
     own = SuiteBudget(
         suite, model, measured.run.corpus, plan, changes, measured.twin is not None, facts,
-        context=longest_context(deltas),
+        measures=measures, context=longest_context(deltas),
     )  # fmt: skip
     loaded = 0
     if memory is None:  # the model and the deltas are loaded already, so they are not free
@@ -250,10 +277,12 @@ def limit_rows(
     if rows is None:
         there = limit_text(free, memory)
         least = bytes_text(own.bytes_of(1, stack) - loaded)
+        # Whatever is measured, the other suites need the whole frame, and no more.
+        fewer = ", or fewer measures (measures)" if suite in ("editing", "unlearning") else ""
         raise ArgumentError(
             "source",
             f"a model whose suite {suite} needs about {least} of memory while {there}",
-            "what fits: a smaller model, or a suite that measures less",
+            f"what fits: a smaller model{fewer}",
         )
     measured.batch_size = None if rows >= MEMBERSHIP_ROWS else rows
     if measured.twin is not None:

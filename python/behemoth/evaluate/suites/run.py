@@ -76,8 +76,8 @@ def evaluate_suite(
         Device of the models; by default a GPU if there is one.
     memory : int, optional
         Memory that may be used on a CPU, in bytes, in addition to what the process already uses:
-        rows per pass are limited to what fits, and a suite that cannot fit is refused before it
-        starts. By default the free memory of the machine or container.
+        rows per pass are limited to what fits, and measures that cannot fit are refused before the
+        first starts. By default the free memory of the machine or container.
     progress : callable or Progress, optional
         Receives progress; an exception that it raises stops the work.
 
@@ -120,7 +120,7 @@ def evaluate_suite(
     measured = MeasuredModel.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
     require_weights(measured.run.directory, device, memory, "source")
     total = measured.run.corpus.world.num_facts
-    limit_rows(measured, suite, total if facts == "all" else facts, memory)
+    limit_rows(measured, suite, total if facts == "all" else facts, memory, measures)
     result = take(SUITES[suite], measured, progress, measures)
     if out is not None:
         result.save(out)
