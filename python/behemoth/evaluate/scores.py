@@ -31,6 +31,7 @@ from behemoth.recall.judging import (
 )
 from behemoth.recall.ragged import Ragged
 
+from .divergence import divergences
 from .prompted import Prompted
 from .row_scores import Scores
 
@@ -332,11 +333,7 @@ def _judge(
     at_word = _at_word(asked, logits, own)
     _place_objects(asked, own, rows, scores, at_word, total - last)
     if reference is not None:
-        # Terms with base probability 0 count 0, whatever their probability in the edited model.
-        terms = reference.exp() * (reference - at_word)
-        gone = reference.isneginf()
-        divergence = terms.masked_fill(gone, 0.0).sum(1)
-        scores.divergence[rows] = divergence.clamp_min(0.0).cpu().numpy()
+        scores.divergence[rows] = divergences(reference, at_word).cpu().numpy()
     _judge_generated(asked, decoded, own, rows, scores)
     return at_word
 

@@ -23,6 +23,8 @@ from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
 
+from .divergence import divergences
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -202,8 +204,6 @@ def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
 def _divergences(before_pv: Tensor, edited: Iterator[Tensor]) -> Tensor:
     """Return KL(reference || model) of the predicted tokens, in order: float64 [predicted].
 
-    Computed in float64, as it depends on differences of small probabilities.
-
     Parameters
     ----------
     before_pv : float [p, V]
@@ -214,7 +214,7 @@ def _divergences(before_pv: Tensor, edited: Iterator[Tensor]) -> Tensor:
     found, first = [before_pv.new_empty(0, dtype=torch.float64)], 0
     for logits in edited:
         own = before_pv[first : first + len(logits)].double().log_softmax(1)
-        found.append((own.exp() * (own - logits.double().log_softmax(1))).sum(1))
+        found.append(divergences(own, logits.double().log_softmax(1)))
         first += len(logits)
     return torch.cat(found)
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from behemoth.recall.generation import decode
 from behemoth.recall.ragged import Ragged
 
+from .divergence import divergences
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -43,8 +45,7 @@ def twin_divergences(
     for first in range(0, len(prompts), batch_size):
         some = prompts.slice(first, batch_size)
         theirs, ours = _next(twin, some), _next(model, some)
-        terms = (theirs.exp() * (theirs - ours)).masked_fill(theirs.isneginf(), 0.0)
-        parts.append(terms.sum(1).clamp_min(0.0).cpu().numpy())
+        parts.append(divergences(theirs, ours).cpu().numpy())
     return np.concatenate(parts) if parts else np.empty(0)
 
 
