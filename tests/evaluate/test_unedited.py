@@ -1,6 +1,10 @@
 """What is kept of an unedited model: the same frames to the bit, in fewer passes."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -8,6 +12,8 @@ from behemoth import Corpus, Grammar, World
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate import scores
 from behemoth.evaluate.frame import evaluate_model
+from behemoth.evaluate.quantisation import evaluate_quantised
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.evaluate.unedited import Unedited
 from behemoth.model.architecture import Architecture
@@ -108,6 +114,20 @@ def test_texts_diverge_as_they_do_alone(model):
     assert [own.tolist() for own in found] == [own.tolist() for own in alone]
     document_divergences(model, deltas[1], documents[:3], unedited)
     assert unedited.nbytes > kept, "other texts are another question"
+
+
+def test_rounding_and_pruning_ask_the_model_without_edits_once(random_model, passes):
+    corpus = WORLDS["tokens"]()
+    model = random_model(corpus.vocabulary_size)
+    plan = compile_plan(corpus, EditRequest(edits=3, distinct=False, kind="refusal"))
+    deltas = deltas_of(model, plan, [None])
+    run = SimpleNamespace(corpus=corpus)
+    measured = MeasuredModel(Path("run"), run, plan, deltas, lambda: model)
+    alone = evaluate_quantised(model, corpus, plan, deltas[None], groups=("forget",))
+    assert len(passes) == 3
+    assert measured.rounded.equals(alone.filter(pl.col("bits") < 32), null_equal=True)
+    assert sorted(measured.pruned["share"].unique()) == [0.1, 0.3]
+    assert len(passes) == 4
 
 
 def test_what_is_full_keeps_what_it_has():

@@ -77,6 +77,7 @@ def evaluate_quantised(
     *,
     bits: Sequence[int] = (8, 4),
     groups: Collection[str] | None = None,
+    whole: bool = True,
     batch_size: int | None = None,
     unedited: Unedited | None = None,
 ) -> pl.DataFrame:
@@ -94,6 +95,8 @@ def evaluate_quantised(
         Numbers of bits, see `quantise`.
     groups : collection of str, optional
         Groups of probes to evaluate (`EditPlan.asking`); all by default.
+    whole : bool
+        Whether to evaluate the edited model with weights that are not rounded, too.
     batch_size, unedited
         See `evaluate_model`.
 
@@ -101,17 +104,20 @@ def evaluate_quantised(
     -------
     polars.DataFrame
         Rows of `evaluate_model`, stage ``after``, with a column bits (UInt32): 32 for weights
-        that are not rounded. The complete edited model is rounded, except changes that replace
-        modules (codebooks, side memories); known and kl refer to the unedited, unrounded model.
+        that are not rounded, if `whole`. The complete edited model is rounded, except changes that
+        replace modules (codebooks, side memories); known and kl refer to the unedited, unrounded
+        model.
     """
     from .frame import evaluate_model
 
     plan = plan if groups is None else plan.asking(groups)
-    whole = evaluate_model(
-        model, corpus, plan, {None: delta}, batch_size=batch_size, unedited=unedited
-    )
-    after = whole.filter(pl.col("stage") == "after")
-    frames = [after.with_columns(pl.lit(32, pl.UInt32).alias("bits"))]
+    frames = []
+    if whole:
+        frame = evaluate_model(
+            model, corpus, plan, {None: delta}, batch_size=batch_size, unedited=unedited
+        )
+        after = frame.filter(pl.col("stage") == "after")
+        frames.append(after.with_columns(pl.lit(32, pl.UInt32).alias("bits")))
     for count in bits:
         frame = evaluate_changed(
             model, corpus, plan, delta, partial(quantise, bits=count), batch_size=batch_size,

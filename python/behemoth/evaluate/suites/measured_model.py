@@ -24,6 +24,7 @@ from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
 from behemoth.evaluate.source import check_plan, check_shape, check_twin, deltas_made, open_source
+from behemoth.evaluate.unedited import Unedited
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
-    from behemoth.evaluate.unedited import Unedited
 
 __all__ = ["CONTINUED", "MeasuredModel", "first_documents"]
 
@@ -115,6 +115,7 @@ class MeasuredModel:
         self.continued, self._facts, self.batch_size = continued, facts, batch_size
         self._frame, self._taken = frame, dict[str, Found]()
         self.in_trial, self.findings = in_trial, findings
+        self._forgotten = Unedited() if findings is None else findings  # of the facts to forget
         self._together = None in deltas if deltas else together
 
     @classmethod
@@ -158,15 +159,15 @@ class MeasuredModel:
         twin: str | PathLike[str],
         run: ModelSource,
         plan: EditPlan | None,
-        facts: ArrayLike | None,
         deltas: Mapping[int | None, EditDelta],
+        facts: ArrayLike | None,
         device: torch.device | str | None,
     ) -> MeasuredModel:
         path, source, edit = open_source("twin", twin)
         check_twin(path, source, edit, run.corpus, plan)
         check_shape(path, source, run)
-        # Damage is refused here: the twin is loaded only by the first measure that needs it.
         together = None in deltas if deltas else None
+        # Damage is refused here: the twin is loaded only by the first measure that needs it.
         source.check_files()
         if edit is not None:
             edit.deltas()
@@ -186,12 +187,12 @@ class MeasuredModel:
             raise MissingError("a plan: --plan PLAN, whose probes are asked")
         return self._plan
 
-    @property
     @cached_property
     def asked(self) -> EditPlan:
         """The plan with the probes that are asked: of edits in one model, those that all allow."""
         return self.plan.together(self.run.corpus) if self._together else self.plan
 
+    @property
     def plan_hash(self) -> str | None:
         """Hash of the plan, or of the edit's plan; None for a run without a plan."""
         source = self._plan if self._plan is not None else self.edit
@@ -446,8 +447,8 @@ class MeasuredModel:
     def rounded(self) -> pl.DataFrame:
         """Rows of facts to be forgotten, with rounded weights of the edited model, by bits."""
         return evaluate_quantised(
-            self.model, self.run.corpus, self.plan, self.change, groups=("forget",),
-            batch_size=self.batch_size, unedited=self.findings,
+            self.model, self.run.corpus, self.plan, self.change, groups=("forget",), whole=False,
+            batch_size=self.batch_size, unedited=self._forgotten,
         )  # fmt: skip
 
     @cached_property
@@ -455,7 +456,7 @@ class MeasuredModel:
         """Rows of facts to be forgotten, without the edited model's smallest weights, by share."""
         return evaluate_pruned(
             self.model, self.run.corpus, self.plan, self.change, groups=("forget",),
-            batch_size=self.batch_size, unedited=self.findings,
+            batch_size=self.batch_size, unedited=self._forgotten,
         )  # fmt: skip
 
     @cached_property
