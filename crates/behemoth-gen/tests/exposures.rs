@@ -258,6 +258,40 @@ fn links_have_exposures_of_their_own() {
 }
 
 #[test]
+fn numbers_and_another_rule_for_the_same_facts_are_refused() {
+    let world = || world("subjects = 4\nrelations = 1\nobjects = 2\nnested = 2");
+    let all = [1; 10];
+    for (fields, numbers, message) in [
+        (
+            r#"{"exposures": {"kind": "array"}, "nested_exposures": 7}"#,
+            &all[..],
+            Some(
+                "argument 'nested_exposures': got 7, allowed: nothing: the exposures have a number for each link fact",
+            ),
+        ),
+        (
+            r#"{"exposures": {"kind": "array"}, "nested_exposures": 7}"#,
+            &all[..8],
+            None,
+        ),
+        (
+            r#"{"exposures": 2}"#,
+            &all[..8],
+            Some(
+                "argument 'exposures': got numbers for the facts beside another form, allowed: the form array, or no numbers",
+            ),
+        ),
+    ] {
+        let spec = CorpusSpec::from_json(fields).unwrap();
+        let made = Corpus::new(world(), spec, Some(numbers.to_vec()));
+        assert_eq!(
+            made.err().map(|error| error.to_string()).as_deref(),
+            message
+        );
+    }
+}
+
+#[test]
 fn a_table_with_missing_facts_is_written_in_full() {
     let spec = WorldSpec::from_json(
         r#"{"subjects": 40, "table": {"relations": [{"objects": 5, "nested": 2}, {"objects": 5}]}}"#,

@@ -63,7 +63,8 @@ class Corpus:
     order_seed : int, optional
         Key of the order alone; the world's seed by default. Wordings follow the world's seed.
     nested_exposures : int, optional
-        Exposures of each link fact; by default the maximum of any fact.
+        Exposures of each link fact; by default the maximum of any fact. None if `exposures` has
+        numbers for link facts too.
     documents_per_subject : int, optional
         Number of documents per subject with ``bios``; by default the minimum exposures of any
         fact, links included and zeros ignored.

@@ -3,6 +3,7 @@
 use super::Parts;
 use crate::background::Background;
 use crate::error::{Error, Result};
+use crate::exposure::ExposureSpec;
 use crate::filler::Filler;
 use crate::grammar::{Lexicon, Says, Shares};
 use crate::spec::{CorpusSpec, GrammarSpec, Naming, TableSpec};
@@ -20,6 +21,13 @@ pub(super) fn settle(
     settle_grammar(&mut spec, lexicon)?;
     settle_background(&mut spec, parts.background.as_deref())?;
     if let Some(array) = &parts.array {
+        if !matches!(spec.exposures, ExposureSpec::Array(_)) {
+            return Err(Error::argument(
+                "exposures",
+                "numbers for the facts beside another form",
+                "the form array, or no numbers",
+            ));
+        }
         spec.exposures.take_numbers(array);
     }
     let mut spec = spec.checked()?;
@@ -59,9 +67,7 @@ pub(super) fn settle(
         let allowed = "false: only a grammar's tokenizer has words of several tokens";
         return Err(Error::argument("words", true, allowed).within("insert"));
     }
-    if let Some(lexicon) = lexicon {
-        settle_links(&world, &mut spec, lexicon)?;
-    }
+    settle_links(&world, &mut spec, lexicon, parts.array.as_deref())?;
     if let Some(exposures) = spec.nested_exposures
         && world.links().is_empty()
     {
@@ -141,23 +147,56 @@ fn settle_background(spec: &mut CorpusSpec, background: Option<&Background>) -> 
 }
 
 /// Sets the exposures of link facts to 0 unless the grammar has sentences about all links; refuses
-/// a spec that has other exposures for them.
-fn settle_links(world: &World, spec: &mut CorpusSpec, lexicon: &Lexicon) -> Result<()> {
+/// a spec or numbers that would write a link without sentences, and a spec with exposures of links
+/// beside numbers for them.
+fn settle_links(
+    world: &World,
+    spec: &mut CorpusSpec,
+    lexicon: Option<&Lexicon>,
+    array: Option<&[u32]>,
+) -> Result<()> {
     let first = world.relations();
-    let silent = (first..lexicon.relations() as u32)
-        .find(|&link| lexicon.sentences(link, Says::Statement).is_empty());
-    match (silent, spec.nested_exposures) {
-        (None, _) => Ok(()),
-        (Some(_), None | Some(0)) => {
-            spec.nested_exposures = Some(0);
-            Ok(())
-        }
-        (Some(_), Some(exposures)) => Err(Error::argument(
+    // Whether the grammar fits the world is checked later.
+    let is_silent = |link: u32| {
+        lexicon.is_some_and(|lexicon| {
+            (link as usize) < lexicon.relations()
+                && lexicon.sentences(link, Says::Statement).is_empty()
+        })
+    };
+    let has_silent = (first..lexicon.map_or(first, |own| own.relations() as u32)).any(is_silent);
+    if has_silent && let Some(exposures @ 1..) = spec.nested_exposures {
+        return Err(Error::argument(
             "nested_exposures",
             exposures,
             "0: the grammar has a composed relation without sentences about its link",
-        )),
+        ));
     }
+    let covers_links = |array: &&[u32]| array.len() as u64 == world.facts();
+    if !world.links().is_empty()
+        && let Some(array) = array.filter(covers_links)
+    {
+        // The 0 beside a link without sentences is set below, also in specs that are read again.
+        if !has_silent && let Some(exposures) = spec.nested_exposures {
+            return Err(Error::argument(
+                "nested_exposures",
+                exposures,
+                "nothing: the exposures have a number for each link fact",
+            ));
+        }
+        for (fact, &exposures) in (0..).zip(array).skip(world.subject_facts() as usize) {
+            if exposures > 0 && is_silent(world.subject_relation(fact).1) {
+                return Err(Error::argument(
+                    "exposures",
+                    format!("{exposures} for link fact {fact}"),
+                    "0: the grammar has no sentences about its link",
+                ));
+            }
+        }
+    }
+    if has_silent {
+        spec.nested_exposures = Some(0);
+    }
+    Ok(())
 }
 
 /// Returns the kinds of things that have names in a table.

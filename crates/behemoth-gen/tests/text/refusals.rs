@@ -1,8 +1,11 @@
 //! Grammars and corpora that are refused, in one line each, with the position.
 
-use behemoth_gen::grammar::{Lexicon, TextGrammar, TextToken, Tokenizer, WordTokenizer};
+use std::sync::Arc;
 
-use crate::{SMALL, try_corpus};
+use behemoth_gen::grammar::{Lexicon, TextGrammar, TextToken, Tokenizer, WordTokenizer};
+use behemoth_gen::{Corpus, CorpusSpec, World, WorldSpec};
+
+use crate::{SMALL, corpus, try_corpus};
 
 #[test]
 fn a_refusal_names_file_line_and_key() {
@@ -36,6 +39,33 @@ fn a_world_that_the_grammar_cannot_name_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("argument 'templates': got "), "{error}");
+}
+
+/// Six subjects with four facts each, and the links of four firms.
+#[test]
+fn a_number_for_a_link_without_sentences_is_refused() {
+    let of_link = SMALL.find("[relations.seat.link]").unwrap();
+    let after = SMALL.find("[[joint]]").unwrap();
+    let text = [&SMALL[..of_link], &SMALL[after..]].concat();
+    let grammar = TextGrammar::from_toml("silent.toml", &text).unwrap();
+    let world = corpus("").world().spec().clone();
+    let lexicon = Lexicon::new(grammar, &mut WordTokenizer::default()).unwrap();
+    let lexicon = Arc::new(lexicon);
+    let made = |spec: &CorpusSpec, of_links| {
+        let numbers = [[1; 24].as_slice(), of_links].concat();
+        let world = World::new(WorldSpec::clone(&world)).unwrap();
+        Corpus::with_lexicon(world, spec.clone(), Some(numbers), lexicon.clone())
+    };
+    let spec = CorpusSpec::from_json(r#"{"exposures": {"kind": "array"}}"#).unwrap();
+    assert_eq!(
+        made(&spec, &[0, 0, 3, 0]).unwrap_err().to_string(),
+        "argument 'exposures': got 3 for link fact 26, \
+         allowed: 0: the grammar has no sentences about its link"
+    );
+    let corpus = made(&spec, &[0; 4]).unwrap();
+    assert_eq!(corpus.sentences(), 24);
+    let again = made(&corpus.spec().corpus, &[0; 4]).unwrap();
+    assert_eq!(again.spec(), corpus.spec());
 }
 
 #[test]
