@@ -43,7 +43,8 @@ def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
     count = corpus.world.num_subject_facts
     if len(np.unique(facts)) < facts.size or (facts >= count).any():
         raise ArgumentError("pairs", facts.tolist(), f"facts below {count}, each once")
-    every = corpus.exposures(np.arange(count, dtype=np.uint64))
+    given = corpus.exposures_array  # it may also have numbers for links
+    every = corpus.exposures(np.arange(count if given is None else len(given), dtype=np.uint64))
     exposures = whole(every, "exposures", np.uint32)  # the dtype of a table of exposures
     exposures[facts] = exposures[facts[:, ::-1]]
     own = {**corpus.spec["corpus"], "exposures": {"kind": "array"}}

@@ -81,6 +81,15 @@ def test_a_corpus_that_omits_facts_exchanges_none(square):
     assert both.num_sentences == square.num_sentences
 
 
+def test_links_with_numbers_of_their_own_keep_them():
+    world = World(subjects=6, relations=1, objects=4, nested=2)
+    numbers = np.arange(1, world.num_facts + 1)
+    twin = Corpus(world, exposures=numbers).exchanged([[0, 5]])
+    numbers[[0, 5]] = numbers[[5, 0]]
+    assert twin.exposures_array.tolist() == numbers.tolist()
+    assert twin.num_sentences == numbers.sum()
+
+
 def test_exposures_beyond_a_table_of_them_are_refused():
     world = World(subjects=4, relations=1, objects=2)
     most = 2**32 - 1
