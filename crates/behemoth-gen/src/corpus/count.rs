@@ -51,7 +51,7 @@ impl Corpus {
     }
 
     /// Returns the mean number of tokens in a document over the first pages; a twin has the mean of
-    /// its parent.
+    /// its parent. It is counted once.
     pub(crate) fn mean_document_tokens(&self) -> f64 {
         let documents = self.documents().min(4 * PAGE_DOCUMENTS);
         let parent;
@@ -139,10 +139,15 @@ impl Corpus {
         in_turn(threads, runs.len(), writer, |writer, run| {
             let mut counts = runs[run].lock().expect("no thread panics");
             for (i, count) in counts.iter_mut().enumerate() {
-                let first = (run * RUN + i) as u64 * PAGE_DOCUMENTS;
-                let last = (first + PAGE_DOCUMENTS).min(self.documents());
-                *count = self.count_tokens(writer, first..last);
-                progress.add(last - first)?;
+                let mut first = (run * RUN + i) as u64 * PAGE_DOCUMENTS;
+                let end = (first + PAGE_DOCUMENTS).min(self.documents());
+                // A page of long documents takes longer than the caller may wait for a cancellation.
+                while first < end {
+                    let last = (first + self.batch_documents()).min(end);
+                    *count += self.count_tokens(writer, first..last);
+                    progress.add(last - first)?;
+                    first = last;
+                }
             }
             Ok(())
         })?;

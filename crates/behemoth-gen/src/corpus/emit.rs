@@ -143,12 +143,14 @@ impl<'a, T: Token> Scratch<'a, T> {
     }
 
     /// Appends a range of documents to `all`; if memory is insufficient, `argument` is refused.
+    /// Progress is only asked whether it is cancelled: callers add the tokens that they keep.
     pub(super) fn append(
         &mut self,
         writer: &Pen<'_, T>,
         documents: Range<u64>,
         argument: &str,
         all: &mut Vec<T>,
+        progress: &Progress,
     ) -> Result<()> {
         let mut first = documents.start;
         while first < documents.end {
@@ -156,6 +158,7 @@ impl<'a, T: Token> Scratch<'a, T> {
             let made = self.corpus.emit(writer, first..last, &mut self.tokens);
             make_room(all, made, argument, "tokens")?;
             all.extend_from_slice(&self.tokens[..made]);
+            progress.add(0)?;
             first = last;
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::numbers::DOCUMENT_LIMIT;
 
 impl Corpus {
     /// Returns an upper bound of the number of tokens in a document.
-    pub(super) fn most_document_tokens(&self) -> u64 {
+    pub(crate) fn most_document_tokens(&self) -> u64 {
         (self.others.most_tokens()).max(self.most_fact_document_tokens())
     }
 

@@ -77,7 +77,7 @@ impl Corpus {
                 let first = documents.start + piece as u64 * PAGE_DOCUMENTS;
                 let last = (first + PAGE_DOCUMENTS).min(documents.end);
                 let mut tokens = Vec::new();
-                scratch.append(writer, first..last, "stop", &mut tokens)?;
+                scratch.append(writer, first..last, "stop", &mut tokens, progress)?;
                 progress.add(tokens.len() as u64)?;
                 joined.lock().expect("no thread panics").add(piece, tokens)
             },
@@ -177,7 +177,8 @@ impl Corpus {
             in_turn(threads, threads, set_up, |(writer, scratch), piece| {
                 let mut tokens = pieces[piece].lock().expect("no thread panics");
                 tokens.clear();
-                scratch.append(writer, first(piece)..first(piece + 1), "out", &mut tokens)
+                let documents = first(piece)..first(piece + 1);
+                scratch.append(writer, documents, "out", &mut tokens, progress)
             })?;
             let (before, end) = (at, first(threads));
             for piece in &mut pieces {

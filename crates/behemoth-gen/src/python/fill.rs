@@ -24,8 +24,9 @@ pub(super) fn tokens<'py, T: Token + Element>(
     documents: Range<u64>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let small = documents.end.saturating_sub(documents.start) < 4096;
-    let tokens: Vec<T> = if small {
+    let count = documents.end.saturating_sub(documents.start);
+    let most = corpus.most_document_tokens().saturating_mul(count);
+    let tokens: Vec<T> = if most < SMALL_CALL as u64 {
         py.detach(|| corpus.tokens(documents, 1, &Progress::default()))?
     } else {
         run(py, 0, None, |progress| {

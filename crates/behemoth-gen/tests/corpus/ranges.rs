@@ -209,6 +209,35 @@ fn long_calls_stop_when_they_are_asked_to() {
 }
 
 #[test]
+fn calls_about_long_documents_stop_within_a_page() {
+    let corpus = corpus(
+        "[world]\nsubjects = 600\nrelations = 2\n[corpus]\norder = \"bios\"\nexposures = 200\n\
+         documents_per_subject = 1\ntemplates = {nonsense = 1}\n",
+    );
+    let progress = Progress::default();
+    progress.cancel.store(true, Ordering::Relaxed);
+    let error = corpus.token_count(1, &progress);
+    assert!(matches!(error, Err(Error::Cancelled)));
+    let error = corpus.tokens::<u32>(0..600, 1, &progress);
+    assert!(matches!(error, Err(Error::Cancelled)));
+    assert!(progress.done.load(Ordering::Relaxed) < 600);
+}
+
+#[test]
+fn the_last_documents_are_read_where_the_tokens_before_them_cannot_be_counted() {
+    let corpus = corpus("[world]\nsubjects = 4611686018427387904\nrelations = 1\nobjects = 7\n");
+    let each = corpus.document_tokens().unwrap() as usize;
+    let (none, stop) = (Progress::default(), corpus.documents());
+    assert!(corpus.token_count(1, &none).is_err());
+    let tokens = tokens_of::<u32>(&corpus, stop - 3..stop, 2);
+    let single = (stop - 3..stop).flat_map(|at| tokens_of::<u32>(&corpus, at..at + 1, 1));
+    assert!(single.eq(tokens.iter().copied()));
+    let mut out = vec![0; 5 * each];
+    assert_eq!(corpus.fill(&mut out, stop - 3, 2, &none).unwrap(), 3 * each);
+    assert_eq!(out[..3 * each], tokens);
+}
+
+#[test]
 fn a_large_fill_of_varying_lengths_is_the_same_on_all_threads() {
     // More than one round of the threads, and an end inside a piece.
     let spec = "[world]\nsubjects = 60000\nrelations = 4\nobjects = 50\n\
