@@ -60,7 +60,7 @@ impl Corpus {
         let count = documents.end - documents.start;
         if let Some(each) = self.document_tokens {
             let mut out = zeros("stop", product("tokens", count, each)?, "tokens")?;
-            let start = product("tokens", documents.start, each)?;
+            let start = (documents.start, 0);
             self.fill_tokens_fixed(&mut out, start, each, threads, progress)?;
             return Ok(out);
         }
@@ -121,7 +121,10 @@ impl Corpus {
         self.check_range("start", document, self.documents(), self.documents())?;
         self.check_token_type::<T>()?;
         if let Some(each) = self.document_tokens {
-            return self.fill_tokens(out, product("tokens", document, each)?, threads, progress);
+            let left = (self.documents() - document).saturating_mul(each);
+            let count = left.min(out.len() as u64) as usize;
+            self.fill_tokens_fixed(&mut out[..count], (document, 0), each, threads, progress)?;
+            return Ok(count);
         }
         let threads = threads_or_all(threads).min(out.len() / SMALL);
         let (mut made, mut next) = (0, document);
@@ -215,7 +218,8 @@ impl Corpus {
         let count = (total - token).min(out.len() as u64) as usize;
         let out = &mut out[..count];
         if let Some(each) = self.document_tokens {
-            self.fill_tokens_fixed(out, token, each, threads, progress)?;
+            let start = (token / each, token % each);
+            self.fill_tokens_fixed(out, start, each, threads, progress)?;
             return Ok(count);
         }
         self.fill_tokens_indexed(out, token, threads, progress)?;
@@ -285,11 +289,12 @@ impl Corpus {
         Ok(())
     }
 
-    /// Fills `out` starting at a token, if every document has `each` tokens.
+    /// Fills `out` starting at a document and a token in it, if every document has `each` tokens:
+    /// the number of tokens before it may be more than can be counted.
     fn fill_tokens_fixed<T: Token>(
         &self,
         out: &mut [T],
-        token: u64,
+        start: (u64, u64),
         each: u64,
         threads: usize,
         progress: &Progress,
@@ -297,21 +302,22 @@ impl Corpus {
         /// Number of tokens, about, that a thread generates between two checks for cancellation.
         const PART: u64 = 1 << 20;
         // Only complete documents, since those that parts share would be generated for each.
-        let complete = (PART / each).max(1) * each;
+        let complete = (PART / each).max(1);
         let mut parts = Vec::new();
-        let (mut rest, mut at) = (out, token);
+        let (mut rest, (mut document, mut skip)) = (out, start);
         while !rest.is_empty() {
-            let length = (complete - at % each).min(rest.len() as u64);
+            let length = (complete * each - skip).min(rest.len() as u64);
             let (part, others) = rest.split_at_mut(length as usize);
-            parts.push((at, Mutex::new(part)));
+            parts.push((document, skip as usize, Mutex::new(part)));
             rest = others;
-            at += length;
+            document += complete;
+            skip = 0;
         }
         let set_up = || (self.writer(), vec![T::default(); self.room(1)]);
         in_turn(threads, parts.len(), set_up, |(writer, scratch), part| {
-            let (first, part) = &parts[part];
+            let (document, skip, part) = &parts[part];
             let mut out = part.lock().expect("no thread panics");
-            self.fill_part(writer, scratch, &mut out, *first, each);
+            self.fill_part(writer, scratch, &mut out, (*document, *skip), each as usize);
             progress.add(out.len() as u64)
         })
     }
@@ -321,11 +327,9 @@ impl Corpus {
         writer: &Pen<'_, T>,
         scratch: &mut [T],
         out: &mut [T],
-        token: u64,
-        each: u64,
+        (mut document, skip): (u64, usize),
+        each_tokens: usize,
     ) {
-        let each_tokens = each as usize;
-        let (mut document, skip) = (token / each, (token % each) as usize);
         let mut at = 0;
         let mut one = |document: u64, from: usize, to: &mut [T]| {
             let tokens = self.emit(writer, document..document + 1, scratch);
