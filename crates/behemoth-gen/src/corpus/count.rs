@@ -53,6 +53,10 @@ impl Corpus {
     /// Returns the mean number of tokens in a document over the first pages; a twin has the mean of
     /// its parent. It is counted once.
     pub(crate) fn mean_document_tokens(&self) -> f64 {
+        *self.mean.get_or_init(|| self.counted_mean())
+    }
+
+    fn counted_mean(&self) -> f64 {
         let documents = self.documents().min(4 * PAGE_DOCUMENTS);
         let parent;
         let whole = if self.without.is_none() {

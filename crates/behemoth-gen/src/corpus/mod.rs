@@ -103,6 +103,7 @@ pub struct Corpus {
     most_tokens: usize,
     document_tokens: Option<u64>,
     index: Arc<OnceLock<Vec<u64>>>,
+    mean: Arc<OnceLock<f64>>,
     /// Where the last call that filled tokens by their offset ended, if it used the index.
     reached: Arc<Mutex<Option<Mark>>>,
     /// The same stream as text, compiled on first use.
@@ -220,6 +221,7 @@ impl Corpus {
             sentence_key: Key::new(seed, "sentence", 0),
             document_tokens: None,
             index: Arc::default(),
+            mean: Arc::default(),
             reached: Arc::default(),
             written: Arc::default(),
         };
