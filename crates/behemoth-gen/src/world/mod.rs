@@ -208,10 +208,10 @@ impl World {
     /// such fact.
     #[inline]
     pub fn object(&self, subject: u64, relation: u32) -> Option<u32> {
-        let is_own = (relation as usize) < self.shared.draws.len() && subject < self.subjects();
-        let object = is_own.then(|| self.existing_object(subject, relation));
-        // A table may lack facts.
-        object.filter(|&object| object != NO_OBJECT)
+        let is_own = (relation as usize) < self.shared.draws.len();
+        // A table may lack facts, and what is composed from one that it lacks cannot be derived.
+        let exists = is_own && self.fact_id(subject, relation).is_some();
+        exists.then(|| self.existing_object(subject, relation))
     }
 
     /// Returns the object of a subject in a relation; the fact must exist.

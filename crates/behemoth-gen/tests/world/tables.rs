@@ -315,3 +315,12 @@ fn names_are_told_by_digests_of_kinds() {
         assert!(error.starts_with(message), "{error}");
     }
 }
+
+#[test]
+fn what_is_composed_from_a_missing_fact_is_missing() {
+    let spec = table_spec(2, r#"{"objects": 3, "nested": 2}"#);
+    let world = World::from_table(spec, &table(&[(0, 0, 1, NONE, 1)])).unwrap();
+    assert_eq!((world.object(0, 0), world.object(0, 1)), (Some(1), Some(1)));
+    assert_eq!((world.object(1, 0), world.object(1, 1)), (None, None));
+    assert_eq!((world.object(2, 0), world.object(0, 2)), (None, None));
+}
