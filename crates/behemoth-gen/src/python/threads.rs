@@ -1,6 +1,7 @@
 //! Long calls, on separate threads with the interpreter released.
 
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ impl Drop for Wake<'_> {
     }
 }
 
-/// Runs `work` on a thread while this one reports progress and checks for Ctrl-C.
+/// Runs `work` on a thread while this one reports progress and checks for Ctrl-C; if the system has
+/// no more threads, on this one, without either.
 pub(super) fn run<R: Send>(
     py: Python<'_>,
     total: u64,
@@ -35,13 +37,19 @@ pub(super) fn run<R: Send>(
     let finished = AtomicBool::new(false);
     let caller = std::thread::current();
     let mut interrupt: Option<PyErr> = None;
+    // A thread that is not started drops its closure, but the work must remain.
+    let work = Mutex::new(Some(work));
+    let take = || work.lock().expect("no panic").take().expect("taken once");
     let result = std::thread::scope(|scope| {
-        let (progress, finished) = (&progress, &finished);
-        let handle = scope.spawn(move || {
+        let (progress, finished, take) = (&progress, &finished, &take);
+        let started = std::thread::Builder::new().spawn_scoped(scope, move || {
             // Also if `work` panics: the caller must not wait forever.
             let _wake = Wake { finished, caller };
-            work(progress)
+            take()(progress)
         });
+        let Ok(handle) = started else {
+            return Ok(py.detach(|| take()(progress)));
+        };
         let mut reported = u64::MAX;
         loop {
             py.detach(|| std::thread::park_timeout(Duration::from_millis(100)));
