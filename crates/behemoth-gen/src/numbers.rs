@@ -56,6 +56,16 @@ pub(crate) fn fraction(name: &str, value: f64) -> Result<()> {
     }
 }
 
+/// Refuses a fraction outside 0 to 1, and one that its rounding to billionths would make 0.
+pub(crate) fn counted_fraction(name: &str, value: f64) -> Result<()> {
+    fraction(name, value)?;
+    if value > 0.0 && billionths(value) == 0 {
+        let allowed = "0, or at least a billionth: fractions are rounded to billionths";
+        return Err(Error::argument(name, value, allowed));
+    }
+    Ok(())
+}
+
 /// Refuses 0.
 pub(crate) fn positive(name: &str, value: u64) -> Result<()> {
     if value > 0 {

@@ -179,6 +179,9 @@ impl Part {
         if !(self.share > 0.0 && self.share <= 1.0) {
             return Err(self.refused("a share above 0 and up to 1"));
         }
+        if self.billionths() == 0 {
+            return Err(self.refused("a share that is rounded to at least a billionth"));
+        }
         if self.exposures == Some(0) {
             return Err(self.refused("facts of at least 1 exposure"));
         }

@@ -4,7 +4,7 @@ use super::CorpusSpec;
 use crate::document::{Order, QuestionPlace};
 use crate::error::{Error, Result};
 use crate::grammar::{NONSENSE_LIMIT, TemplateWeight};
-use crate::numbers::{COUNT_LIMIT, fraction, positive, seed};
+use crate::numbers::{COUNT_LIMIT, counted_fraction, fraction, positive, seed};
 
 impl CorpusSpec {
     /// Refuses an invalid spec; returns the spec in normalised form.
@@ -96,10 +96,11 @@ impl CorpusSpec {
 
     fn check_fractions(&self) -> Result<()> {
         fraction("inversion", self.inversion)?;
-        fraction("minority_sentences", self.minority_sentences)?;
+        counted_fraction("minority_sentences", self.minority_sentences)?;
         if let Some(questions) = &self.questions {
-            fraction("subjects", questions.subjects).map_err(|e| e.within("questions"))?;
-            fraction("sentences", questions.sentences).map_err(|e| e.within("questions"))?;
+            counted_fraction("subjects", questions.subjects).map_err(|e| e.within("questions"))?;
+            counted_fraction("sentences", questions.sentences)
+                .map_err(|e| e.within("questions"))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::as_argument;
 use super::shorthand::{Relations, Shorthand};
 use super::table::TableSpec;
 use crate::error::{Error, Result};
-use crate::numbers::{COUNT_LIMIT, fraction, positive, seed};
+use crate::numbers::{COUNT_LIMIT, counted_fraction, positive, seed};
 use crate::relation::{RelationSpec, check_all};
 use crate::value::Value;
 
@@ -74,7 +74,7 @@ impl WorldSpec {
             return Err(Error::argument("subjects", self.subjects, limit));
         }
         seed("seed", self.seed)?;
-        fraction("minority", self.minority)?;
+        counted_fraction("minority", self.minority)?;
         match &self.table {
             None => check_all(&mut self.relations, self.subjects),
             Some(table) => {
@@ -114,7 +114,7 @@ impl WorldSpec {
             table,
         };
         positive("subjects", spec.subjects)?;
-        fraction("minority", spec.minority)?;
+        counted_fraction("minority", spec.minority)?;
         if spec.table.is_some() {
             refuse_beside_table(&[
                 ("relations", relations.is_some()),

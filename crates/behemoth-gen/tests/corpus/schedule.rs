@@ -337,6 +337,11 @@ fn schedules_are_refused_by_name() {
         ("\"bursts:0\"", "'bursts:0'", "at least one burst"),
         ("\"spaced@0\"", "'spaced@0'", "a share above 0 and up to 1"),
         (
+            "\"spaced@4e-10\"",
+            "'spaced@0.0000000004'",
+            "a share that is rounded to at least a billionth",
+        ),
+        (
             "\"spaced@0.6,late:0.5@0.6\"",
             "'spaced@0.6'",
             "shares of the same facts that add up to at most 1",

@@ -170,6 +170,12 @@ fn corpora_are_refused_by_name() {
             "a fraction from 0 to 1",
         ),
         (
+            "questions = {subjects = 1, sentences = 4e-10}",
+            "questions.sentences",
+            "0.0000000004",
+            "0, or at least a billionth: fractions are rounded to billionths",
+        ),
+        (
             "minority_sentences = 2",
             "minority_sentences",
             "2",

@@ -115,6 +115,12 @@ fn worlds_are_refused_by_name() {
             "a fraction from 0 to 1",
         ),
         (
+            "minority = 4e-10",
+            "minority",
+            "0.0000000004",
+            "0, or at least a billionth: fractions are rounded to billionths",
+        ),
+        (
             "minority = 0.5\nobjects = 1",
             "minority",
             "0.5",

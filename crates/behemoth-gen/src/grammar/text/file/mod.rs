@@ -301,7 +301,7 @@ impl Layout {
         let share = fields
             .optional("share_joint", Value::number)?
             .unwrap_or(0.5);
-        crate::numbers::fraction("share_joint", share)?;
+        crate::numbers::counted_fraction("share_joint", share)?;
         Ok(Layout {
             separator: sentences,
             subject_separator: subjects,
