@@ -41,8 +41,11 @@ pub(super) fn settle(
         own if own == world.overrides() => world,
         (overrides, follow) => world.with_overrides(overrides, follow)?,
     };
-    // Sorted, so that two spellings of one twin have one hash.
-    spec.twin.overrides = world.overrides().0.to_vec();
+    // Sorted, and without a flag that no override reads, so that two spellings of one twin have one
+    // hash.
+    let (overrides, follow) = world.overrides();
+    spec.twin.overrides = overrides.to_vec();
+    spec.twin.follow = follow;
     spec.twin.without.sort_unstable();
     spec.twin.without.dedup();
     if let Some(&last) = spec.twin.without.last()

@@ -294,3 +294,14 @@ fn what_twins_share_is_what_they_would_compute() {
         }
     }
 }
+
+#[test]
+fn a_twin_without_overrides_has_one_hash() {
+    let hash = |follow: bool| {
+        let twin = format!("[corpus.twin]\nwithout = [0]\nfollow = {follow}\n");
+        corpus(&format!("[world]\nsubjects = 9\n{twin}"))
+            .spec()
+            .hash()
+    };
+    assert_eq!(hash(true), hash(false));
+}
