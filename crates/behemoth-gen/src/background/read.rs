@@ -29,7 +29,8 @@ pub(super) fn for_each_id(bytes: &[u8], width: usize, mut each: impl FnMut(u32))
 impl Background {
     /// Opens files of raw tokens of `width` bytes (2 or 4), which are concatenated. Documents end
     /// at the offsets `ends`, counted in tokens over all files, or by default after each token
-    /// `end`; `end` is added to documents that do not end with it.
+    /// `end`; `end` is added to documents that do not end with it. It must be the end of documents
+    /// of the corpus: the digest identifies tokens and ends, not what is added.
     ///
     /// # Errors
     ///

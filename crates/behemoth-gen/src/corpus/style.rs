@@ -109,7 +109,7 @@ impl Style {
         }
     }
 
-    /// Returns `true` if a wording is a question with an answer.
+    /// Returns `true` if a wording is a question with an answer or a refusal.
     pub(super) fn is_question(&self, wording: usize) -> bool {
         self.wordings()[wording].is_question()
     }

@@ -43,7 +43,7 @@ impl Form {
         }
     }
 
-    /// Returns `true` if it is a question with an answer.
+    /// Returns `true` if it is a question with an answer or a refusal.
     pub fn is_question(self) -> bool {
         match self {
             Form::Template(template) => template.is_question(),
@@ -98,7 +98,7 @@ impl Wording {
         self.form.family()
     }
 
-    /// Returns `true` if it is a question with an answer.
+    /// Returns `true` if it is a question with an answer or a refusal.
     pub fn is_question(&self) -> bool {
         self.form.is_question()
     }
