@@ -6,6 +6,8 @@ import polars as pl
 
 import behemoth as bh
 from behemoth import export
+from behemoth.export.planned import Planned
+from behemoth.plan.together import concerned
 
 
 def lines(file):
@@ -42,3 +44,22 @@ def test_tasks_of_independent_edits_keep_no_fact_that_another_changes(tmp_path):
     for name in ("kept", "neighbourhood"):
         rows = lines(out / f"{name}.jsonl")
         assert rows and not any(row["prompt"] in edited for row in rows)
+
+
+def test_tofu_keeps_no_fact_that_an_independent_edit_puts_in_doubt(tmp_path):
+    corpus = bh.Corpus(bh.World(subjects=60, relations=2, objects=12, nested=4), exposures=2)
+    corpus.write(tmp_path / "corpus", probes=0)
+    plan = bh.plan(corpus, edits=20, independent=True, repeats=2)
+    in_doubt = plan.training.filter(pl.col("fact").is_in(concerned(plan, corpus).implode()))
+    other = in_doubt.filter(~pl.col("fact").is_in(plan.edits["fact"].implode()))
+    planned = Planned(corpus, plan)
+    doubtful = {planned.said(prompt, [])[0] for prompt in other["prompt"]}
+    assert doubtful
+    export(tmp_path / "corpus", tmp_path / "tofu", to="tofu", plan=plan)
+    [retained] = (tmp_path / "tofu").glob("retain[0-9][0-9].json")
+    assert lines(retained) and not any(row["question"] in doubtful for row in lines(retained))
+    together = plan.together(corpus).probes
+    assert together.height < plan.probes.height
+    asked = {planned.said(prompt, [])[0] for prompt in together["prompt"]}
+    probed = lines(tmp_path / "tofu" / "retain_perturbed.json")
+    assert probed and all(row["question"] in asked for row in probed)

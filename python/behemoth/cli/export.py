@@ -13,7 +13,7 @@ from behemoth.support.memory import bytes_of
 from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
-from .console import console, keep_interrupts, resumable, write_json
+from .console import console, keep_interrupts, resumable, saying, write_json
 from .options import Option, command, force
 
 if TYPE_CHECKING:
@@ -70,8 +70,10 @@ def export(
         from behemoth.export import export as write
         from behemoth.export.formats import get_format
         from behemoth.export.protocol import Bridge
+        from behemoth.plan import PlanWarning
 
-        done = write(directory, progress=Bars(), **given)
+        with saying(PlanWarning):
+            done = write(directory, progress=Bars(), **given)
     if json:
         write_json(asdict(done))
     else:

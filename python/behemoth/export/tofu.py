@@ -8,8 +8,9 @@ plan's mixture, 1 to 99:
 - ``forgetXX_perturbed.json``: the same with paraphrased_question (another wording, if the plan has
   a probe in one), paraphrased_answer (the same answer, since an object has one name) and
   perturbed_answer (up to five other objects);
-- ``retainYY.json``, YY = 100 - XX: the other facts of the mixture, each wording once;
-- ``retain_perturbed.json``: probed facts that must stay;
+- ``retainYY.json``, YY = 100 - XX: the other facts of the mixture, each wording once, without those
+  that another of several independent edits changes or puts in doubt;
+- ``retain_perturbed.json``: probed facts that must stay, without the same;
 - ``holdoutXX.json``: facts of the same relations that are never written, as many as are forgotten,
   for membership tests; omitted if there are fewer.
 
@@ -50,11 +51,11 @@ _WORDED = ("fact", "template", "wording")
 
 
 def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
-    # Independent edits have separate mixtures, which may contain the facts of other edits.
-    stays = ~pl.col("fact").is_in(planned.plan.edits["fact"].implode())
-    kept = planned.plan.training.filter((pl.col("role") != "edit") & stays).unique(
-        _WORDED, keep="first", maintain_order=True
-    )
+    # The files are about one model. Independent edits have separate mixtures and probes, which may
+    # be about facts that other edits change or put in doubt.
+    batch = planned.plan.as_batch(planned.corpus)
+    kept = batch.training.filter(pl.col("role") != "edit")
+    kept = kept.unique(_WORDED, keep="first", maintain_order=True)
     forgotten = planned.plan.edits["fact"].n_unique()
     share = round(100 * forgotten / (forgotten + kept["fact"].n_unique()))
     share = min(max(share, 1), 99)
@@ -63,7 +64,7 @@ def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
         save_lines(_perturbed(planned, step), out / f"forget{share:02}_perturbed.json")
     if kept.height:
         save_lines(_pairs(planned, kept), out / f"retain{100 - share:02}.json")
-    asked = planned.plan.probes.filter(pl.col("group").is_in(KEPT) & ~pl.col("must_change") & stays)
+    asked = batch.probes.filter(pl.col("group").is_in(KEPT) & ~pl.col("must_change"))
     asked = asked.unique(_WORDED, keep="first", maintain_order=True)
     if asked.height:
         save_lines(_kept(planned, asked), out / "retain_perturbed.json")
