@@ -44,6 +44,16 @@ def test_without_hard_links_the_bytes_are_copied(name, directory, tmp_path, monk
     assert made.read_bytes() == source.read_bytes() and not made.samefile(source)
 
 
+def test_a_shard_that_is_a_link_is_exported_as_its_bytes(directory, tmp_path):
+    """As in the caches of the Hugging Face hub, whose links are relative."""
+    shard, blob = directory / "tokens" / "00000.bin", directory / "blob"
+    shard.rename(blob)
+    shard.symlink_to("../blob")
+    export(directory, tmp_path / "out", to="olmo")
+    made = tmp_path / "out" / "00000.npy"
+    assert not made.is_symlink() and made.read_bytes() == blob.read_bytes()
+
+
 def test_an_inode_number_is_that_of_one_disk_alone(directory, tmp_path, monkeypatch):
     """A file on another disk with the number of a shard was listed with the shard's digest."""
     stat, shard = Path.stat, (directory / "tokens" / "00000.bin").stat()

@@ -170,7 +170,7 @@ def same_bytes(shard: Shard, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(shard.path, target)
+        os.link(shard.path.resolve(), target)  # a link to a link may lead nowhere from here
         sync(target.parent)
     except FileExistsError:  # another process has just made it
         return
