@@ -195,6 +195,28 @@ def test_what_a_killed_writer_left_goes_and_what_one_is_at_stays(tmp_path):
     assert file.read_bytes() == b"whole"
 
 
+def test_what_a_killed_library_left_goes(tmp_path):
+    """safetensors writes beside its target, in a file with a name of its own."""
+    room = tmp_path / ".a.abcdefg0.tmp"
+    room.mkdir()
+    (room / ".tmpX1y2Z3").write_bytes(b"half")
+    sweep(tmp_path / "a")
+    assert names(tmp_path) == []
+    room.mkdir()
+    (room / "b").write_bytes(b"mine")
+    sweep(tmp_path / "a")
+    assert (room / "b").is_file()
+
+
+@pytest.mark.parametrize("name", ["a" * 242, "a" * 255, "ü" * 127])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, name):
+    with started(HELD, tmp_path / name) as one:
+        assert one.stdout.readline() == "begun\n"
+        one.send_signal(signal.SIGKILL)
+    write_bytes(tmp_path / name, b"new")
+    assert names(tmp_path) == [name]
+
+
 def test_a_folder_is_removed_whole(tmp_path, monkeypatch):
     folder = tmp_path / "step-2"
     folder.mkdir()
@@ -217,8 +239,8 @@ def test_folders_of_others_are_not_swept(tmp_path):
 
 def test_a_folder_between_two_names_comes_back(tmp_path):
     room = tmp_path / ".step.abcdefgh.tmp"
-    (room / "step.old").mkdir(parents=True)
-    (room / "step.old" / "weights").write_text("")
+    (room / ".old").mkdir(parents=True)
+    (room / ".old" / "weights").write_text("")
     sweep(tmp_path / "step")
     assert names(tmp_path) == ["step"]
     assert names(tmp_path / "step") == ["weights"]

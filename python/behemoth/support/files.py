@@ -23,10 +23,12 @@ from typing import Any, TextIO
 from .errors import CorpusError
 from .locks import lock_descriptor
 
-_OLD = ".old"
+_OLD = ".old"  # name of a replaced folder, beside its successor
 _SETTINGS_BYTES = 1 << 20
 _PRIVATE = 0o600
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # the form in errors of Rust's libraries
+_PARTIAL = ".tmp"  # how names of files begin that safetensors writes beside its target
+_LONGEST = 255 - len("..xxxxxxxx.tmp")  # bytes of a name that leave room for those of its folder
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
@@ -46,7 +48,7 @@ def replacing(path: Path) -> Generator[Path]:
         yield temporary
         _sync_all(temporary, mode)
         if temporary.is_dir() and path.is_dir() and not path.is_symlink():
-            path.rename(room / f"{path.name}{_OLD}")
+            path.rename(room / _OLD)
         temporary.replace(path)
         sync(path.parent)
 
@@ -220,14 +222,16 @@ def remove_empty_parents(root: Path, name: Path) -> None:
 
 
 def _clear(room: Path, path: Path) -> None:
-    ours = {path.name, f"{path.name}{_OLD}"}
-    if not room.is_dir() or not {entry.name for entry in room.iterdir()} <= ours:
-        return  # removed in the meantime, or not ours
+    ours = {path.name, _OLD}
+    if not room.is_dir():
+        return  # removed in the meantime
+    if not all(entry.name in ours or entry.name.startswith(_PARTIAL) for entry in room.iterdir()):
+        return  # not ours
     _discard(room, path)
 
 
 def _discard(room: Path, path: Path) -> None:
-    old = room / f"{path.name}{_OLD}"
+    old = room / _OLD
     if old.exists() and not path.exists():
         old.rename(path)  # stopped between the two renames of a folder
     shutil.rmtree(room, ignore_errors=True)
@@ -235,7 +239,7 @@ def _discard(room: Path, path: Path) -> None:
 
 def left_by_writers(path: Path) -> Iterator[Path]:
     """Yield the temporary folders of writers of `path`, killed or active."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.tmp")
+    name = re.compile(rf"{re.escape(_prefix(path))}[a-z0-9_]{{8}}\.tmp")
     if path.parent.is_dir():
         for entry in path.parent.iterdir():
             if name.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
@@ -245,16 +249,21 @@ def left_by_writers(path: Path) -> Iterator[Path]:
 def _is_of(path: Path, about: Path) -> bool:
     """Return whether `about` is the temporary folder of a writer of `path`, or a file in it."""
     matches = map(_TEMPORARY.fullmatch, about.parts)
-    return any(match is not None and match[1] == path.name for match in matches)
+    return any(match is not None and f".{match[1]}." == _prefix(path) for match in matches)
+
+
+def _prefix(path: Path) -> str:
+    """Return how the names of the temporary folders of `path` begin: its own, as far as it fits."""
+    return f".{os.fsencode(path.name)[:_LONGEST].decode(errors='ignore')}."
 
 
 @contextmanager
 def _private(path: Path) -> Generator[Path]:
     """Yield a new folder beside `path`, locked, for this process alone."""
     with ExitStack() as stack:
-        room = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        room = Path(mkdtemp(prefix=_prefix(path), suffix=".tmp", dir=path.parent))
         while not _hold(room, stack):
-            room = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+            room = Path(mkdtemp(prefix=_prefix(path), suffix=".tmp", dir=path.parent))
         try:
             yield room
         finally:
