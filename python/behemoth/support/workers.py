@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from .digests import checks
 from .errors import ArgumentError
 from .locks import lock
 from .process import ENVIRONMENT
@@ -169,9 +170,9 @@ class Workers:
 
     def _start(self, slot: int) -> _Worker:
         environment = {**ENVIRONMENT, **os.environ}
-        for name in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMEXPR"):
-            environment[f"{name}_NUM_THREADS"] = str(self._threads)
-        environment["POLARS_MAX_THREADS"] = str(self._threads)
+        for name in ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM",
+                     "POLARS_MAX"):  # fmt: skip
+            environment[f"{name}_THREADS"] = str(self._threads)
         environment["TOKENIZERS_PARALLELISM"] = "false"
         if self._devices > 1:
             visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -204,10 +205,11 @@ class _Worker:
         self._rest = b""
 
     def send(self, task: Mapping[str, Any]) -> None:
-        """Send the worker a task."""
+        """Send the worker a task, and whether it is to check files against their digests."""
         self.busy = True
+        line = {"task": task, "checks": checks()}
         with suppress(BrokenPipeError):  # then its output has ended too, which `wait` reports
-            self._input.write((json.dumps(task) + "\n").encode())
+            self._input.write((json.dumps(line) + "\n").encode())
             self._input.flush()
 
     def read(self) -> list[bytes] | None:

@@ -14,6 +14,7 @@ from behemoth.study.results import Results
 from behemoth.study.work.engine import Performed, perform
 from behemoth.study.work.ray import RayEngine
 from behemoth.study.work.run import run_study
+from behemoth.support.digests import checks, unchecked
 from behemoth.support.progress import silent
 
 
@@ -109,6 +110,19 @@ def test_a_task_that_dies_is_a_unit_that_failed(fake_ray, tmp_path):
     engine.submit(0, SimpleNamespace(to_dict=dict))
     engine.close()
     assert fake_ray.calls[-2:] == ["cancel", "shutdown"]
+
+
+def test_tasks_check_files_if_the_process_does_that_hands_them_out(fake_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "behemoth.study.work.ray.perform", lambda *_: Performed("done", reason=str(checks()))
+    )
+    engine = RayEngine(tmp_path, None, 1)
+    for _ in range(2):
+        engine.submit(0, SimpleNamespace(to_dict=dict))
+        assert engine.wait(0)[0].reason == "True"
+        with unchecked():
+            engine.submit(0, SimpleNamespace(to_dict=dict))
+        assert engine.wait(0)[0].reason == "False"
 
 
 def test_without_ray(monkeypatch, tmp_path):

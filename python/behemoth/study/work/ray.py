@@ -13,12 +13,13 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 from behemoth.study.file.units import Unit
 from behemoth.support.cluster import ray_cluster
+from behemoth.support.digests import checks, unchecked
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import silent
 
@@ -76,7 +77,8 @@ class RayEngine:
 
     def submit(self, slot: int, unit: Unit) -> None:
         """Hand a unit to the cluster."""
-        self._running[self._task.remote(self._path, unit.to_dict(), self._threads)] = slot
+        task = self._task.remote(self._path, unit.to_dict(), self._threads, checks())
+        self._running[task] = slot
 
     def wait(self, seconds: float) -> list[Event]:
         """Return the events of finished tasks."""
@@ -124,9 +126,10 @@ def _room(nodes: Sequence[Mapping[str, Any]], threads: int) -> tuple[int, int]:
     return room, sum(gpus for _, gpus in able)
 
 
-def _carry_out(path: str, unit: dict[str, Any], threads: int) -> Performed:
+def _carry_out(path: str, unit: dict[str, Any], threads: int, checked: bool) -> Performed:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
     torch.set_num_threads(threads)
-    return perform(path, unit, silent)
+    with nullcontext() if checked else unchecked():
+        return perform(path, unit, silent)
