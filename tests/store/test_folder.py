@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from behemoth.store.place import open_place
+from behemoth.support.errors import CorpusError
 
 
 @pytest.fixture
@@ -42,6 +43,12 @@ def test_what_is_removed_while_it_is_read_is_not_there(place, tmp_path, monkeypa
     assert place.read("b") is None and place.read("a/b") is None
     monkeypatch.setattr(Path, "is_file", late)
     assert place.read("b/c") in (b"b/c", None)
+
+
+def test_a_pipe_is_not_opened(place, tmp_path):
+    os.mkfifo(tmp_path / "store/pipe")
+    with pytest.raises(CorpusError, match="pipe is not a regular file"):
+        place.read("pipe")
 
 
 def test_nothing_is_listed_where_there_is_no_folder(tmp_path):

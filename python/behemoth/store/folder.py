@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from behemoth.support.errors import CorpusError
 from behemoth.support.files import (
     is_temporary,
     remove_empty_parents,
@@ -52,9 +53,19 @@ class Folder:
         return sizes
 
     def read(self, name: str) -> bytes | None:
-        """Return the contents of a small file, or None if it does not exist."""
+        """Return the contents of a small file, or None if it does not exist.
+
+        Raises
+        ------
+        CorpusError
+            If it is no regular file: opening a pipe could wait forever.
+        """
+        path = self._path / name
         try:
-            return (self._path / name).read_bytes()
+            mode = path.stat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise CorpusError(f"{path} is not a regular file")
+            return path.read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
