@@ -181,6 +181,11 @@ def test_a_link_to_another_disk_moves_and_not_what_it_leads_to(place, tmp_path):
     assert (place / "steps" / "step-1").is_dir()
 
 
+def test_a_mark_that_is_no_text_is_somebody_elses(tmp_path):
+    (tmp_path / ".unfinished").write_bytes(b"\xff\xfe")
+    assert not replacement.is_under_way(tmp_path, KIND)
+
+
 def test_what_is_foreign_is_named(tmp_path, place):
     assert foreign(place, KIND) is None
     assert foreign(place, Kind("plan.toml", ())) == "run.json"

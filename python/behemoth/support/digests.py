@@ -207,7 +207,7 @@ def unsealed(
     Raises
     ------
     CorpusError
-        When the version or the digest does not match.
+        When the version or the digest does not match, or the digests of files are no table.
     """
     if version is not None:
         there = values.get("format_version")
@@ -223,6 +223,8 @@ def unsealed(
         wanted = None if own.get(FILES) is None and SEAL not in values else _digest(own)
         if values.get(SEAL) != wanted:
             raise damaged(file)
+    if not isinstance(own.get(FILES) or {}, Mapping):
+        raise no_record(file, f"record of {what}")
     return own
 
 

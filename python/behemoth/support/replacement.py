@@ -156,7 +156,7 @@ def succeeds(place: Path, kind: Kind) -> bool:
 def is_under_way(place: Path, kind: Kind) -> bool:
     """Return whether a directory of this kind was begun and is not complete."""
     file = place / UNFINISHED
-    return file.is_file() and file.read_text(encoding="utf-8").strip() == kind.record
+    return file.is_file() and file.read_bytes().strip() == kind.record.encode()
 
 
 def recover(place: Path, kind: Kind) -> None:
