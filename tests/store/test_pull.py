@@ -105,6 +105,32 @@ def test_what_is_damaged_here_is_brought_anew(directory, url, tmp_path, files):
     assert files(tmp_path / "back") == {**files(directory), "notes.txt": b"mine"}
 
 
+@pytest.mark.parametrize("to", ["manifest", "export"])
+def test_a_copy_that_has_lost_its_record_gets_it_again(directory, tmp_path, files, to):
+    source, record = directory, "manifest.json"
+    if to == "export":
+        source, record = tmp_path / "export", "export.json"
+        bh.export(directory, source, to="megatron")
+    bh.push(source, url := f"file://{tmp_path}/store")
+    back = shutil.copytree(source, tmp_path / "back")
+    for damage in (b"{", b'{"other": 1}'):
+        (back / record).write_bytes(damage)
+        with pytest.raises(bh.ArgumentError, match=f"a damaged {record} there is fetched again"):
+            bh.pull(url, back)
+    (back / record).unlink()
+    assert bh.pull(url, back).fetched == 1
+    assert files(back) == files(source)
+
+
+def test_a_directory_without_record_that_differs_is_not_written_over(directory, url, tmp_path):
+    back = shutil.copytree(directory, tmp_path / "back")
+    (back / "manifest.json").unlink()
+    (back / "tokens/00000.bin").write_bytes(b"mine")
+    with pytest.raises(bh.ArgumentError, match=r"back, which is a spec, allowed: a new"):
+        bh.pull(url, back)
+    assert (back / "tokens/00000.bin").read_bytes() == b"mine"
+
+
 def test_nothing_else_is_written_over(url, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/notes.txt").write_text("mine")
@@ -128,6 +154,17 @@ def test_a_ledger_leads_nowhere_else(url, name, tmp_path):
         bh.pull(url, tmp_path / "back")
     place.write(LEDGER, Ledger("../run.json", "x", True, {}).to_bytes())
     with pytest.raises(bh.CorpusError, match=r"ledger\.json is damaged"):
+        bh.pull(url, tmp_path / "back")
+
+
+def test_a_ledger_that_lists_no_record_is_damaged(url, tmp_path):
+    from behemoth.store.ledger import LEDGER, read_ledger
+
+    place = places.open_place("url", url)
+    ledger = read_ledger(place)
+    del ledger.files["manifest.json"]
+    place.write(LEDGER, ledger.to_bytes())
+    with pytest.raises(bh.CorpusError, match=r"ledger\.json is damaged: it does not list manifest"):
         bh.pull(url, tmp_path / "back")
 
 

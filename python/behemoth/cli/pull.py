@@ -26,8 +26,8 @@ def pull(
 ) -> None:
     """Fetch a directory from a store: s3://, gs://, hf:// or file://.
 
-    Running it again fetches what is missing or damaged. Every file is checked against the size and
-    the hash with which it was sent.
+    Running it again fetches what is missing or damaged; a damaged record (manifest.json, ...) has
+    to be removed first. Every file is checked against the size and the hash with which it was sent.
     """
     keep_interrupts()
     with needed(), resumable(directory):

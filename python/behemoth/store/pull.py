@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -18,8 +19,8 @@ from behemoth.support.locks import sole
 from behemoth.support.progress import Advance, ProgressLike, task
 from behemoth.support.replacement import UNFINISHED
 
-from .files import STUDY, identity_of, in_order
-from .ledger import FOLDER, Entry, Ledger, part_names, read_ledger
+from .files import STUDY, files_of, identity_of, in_order
+from .ledger import FOLDER, LEDGER, Entry, Ledger, part_names, read_ledger
 from .place import Moved, Place, open_place
 from .studies import Content
 from .units import records_of, without_failures
@@ -71,8 +72,9 @@ def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = N
         URL to which `push` or `gen` sent a directory completely.
     directory : path
         A new directory, or a copy of the same one: files that differ or are missing are fetched,
-        and other files stay. In a study, models and trials that failed in the store and are
-        finished in the directory stay, too.
+        and other files stay. A copy without its record is one if all its files are as in the
+        store; a copy whose record is damaged is refused until the record is removed. In a study,
+        models and trials that failed in the store and are finished in the directory stay, too.
     progress : callable or Progress, optional
         Called with the bytes fetched; raising in it stops the work.
 
@@ -150,6 +152,8 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
         raise CorpusError(
             f"{place.url} is not finished: push it again, or run its `{command}` again"
         )
+    if ledger.record not in ledger.files:
+        raise CorpusError(f"{place.url}/{LEDGER} is damaged: it does not list {ledger.record}")
     return place, ledger
 
 
@@ -293,13 +297,17 @@ def _check_size(place: Place, name: str, entry: Entry, sizes: dict[str, int]) ->
 
 def _check(target: Path, ledger: Ledger) -> None:
     """Refuse a directory that holds anything but a complete or partial copy of the same one."""
-    allowed = "a new or empty directory, or one that was pulled from the same place"
+    allowed = (
+        "a new or empty directory, or one that was pulled from the same place (a damaged "
+        f"{ledger.record} there is fetched again once it is removed)"
+    )
     check_directory("directory", target, allowed)
     if _is_begun(target, ledger):
         return
     if (target / ledger.record).is_file() and not (target / UNFINISHED).exists():
-        if identity_of(target, ledger.record) == ledger.identity:
-            return
+        with suppress(CorpusError):  # damaged
+            if identity_of(target, ledger.record) == ledger.identity:
+                return
         other = ledger.record
     else:
         # A call killed while it wrote the marker may have left only its temporary file.
@@ -308,8 +316,29 @@ def _check(target: Path, ledger: Ledger) -> None:
         names = [path.name for path in there if not path.name.startswith(begun)]
         if not names:
             return
-        other = min(names)
+        differing = _differing(target, ledger)
+        if differing is None:
+            return
+        other = differing or min(names)
     raise ArgumentError("directory", held(target, other), allowed)
+
+
+def _differing(target: Path, ledger: Ledger) -> str | None:
+    """Return a name in a directory without record that is not as in the store, if all are: None.
+
+    The name is empty if the directory has no visible files, or was begun by another command.
+    """
+    tops = {name.partition("/")[0] for name in ledger.files}
+    visible = sorted(path.name for path in target.iterdir() if not path.name.startswith("."))
+    if not visible or (target / UNFINISHED).exists():
+        return ""
+    foreign = next((name for name in visible if name not in tops), None)
+    if foreign is not None:  # before its files are listed and read, of which there may be many
+        return foreign
+    for name in (names := files_of(target, ledger.record)):
+        if name not in ledger.files or not ledger.files[name].matches(target / name):
+            return name
+    return None if names else visible[0]
 
 
 def _check_study(place: Place, target: Path) -> None:
