@@ -11,6 +11,7 @@ import behemoth as bh
 from behemoth import ArgumentError, Corpus, Grammar, Groups, Questions, World
 from behemoth.evaluate.metrics import KEPT
 from behemoth.export import BRIDGES, FORMATS, export, get_format, inspect_export, verify_export
+from behemoth.export.planned import Planned
 from behemoth.plan.groups import FOLLOWING
 
 
@@ -359,6 +360,23 @@ def test_lm_eval_chooses_among_all_objects(exported, planned):
             assert set(document["choices"]) == every and document["label"] == 11
             assert document["choices"][-1] == f" {corpus.decode(row['answer'])}"
             assert row["must_change"] == changes
+
+
+def test_answers_among_too_many_objects_are_not_made(tmp_path, monkeypatch):
+    corpus = bh.Corpus(bh.World(subjects=150, relations=2, objects=[129, 5]))
+    corpus.write(tmp_path / "corpus", probes=0)
+    plan = bh.plan(corpus, edits=6, repeats=2, probes=4, distinct=False)
+    asked, words = [], Planned.words
+
+    def noted(self, frame, most):
+        asked.extend(frame["relation"])
+        return words(self, frame, most)
+
+    monkeypatch.setattr(Planned, "words", noted)
+    export(tmp_path / "corpus", tmp_path / "out", to="lm-eval", plan=plan)
+    assert plan.probes["relation"].n_unique() == 2 and set(asked) == {1}
+    documents = lines(tmp_path / "out" / "kept.jsonl")
+    assert documents and {len(document["choices"]) for document in documents} == {5}
 
 
 def test_every_prompt_is_the_tokens_of_a_row(exported, planned):

@@ -56,10 +56,11 @@ def _pair(wrong: str, right: str) -> Callable[[Planned, pl.DataFrame], Iterator[
 def _objects(planned: Planned, frame: pl.DataFrame) -> Iterator[list[str]]:
     """Yield all objects of each probe's relation; none if too many, or if a refusal is right."""
     counts = [row["objects"] for row in planned.corpus.world.relation_table]
-    words = planned.words(frame, _MOST)
-    rows = zip(planned.asked(frame), words, frame["relation"], strict=True)
-    for own, every, relation in rows:
-        there = counts[relation] <= _MOST and own.answer in every
+    few = [counts[relation] <= _MOST for relation in frame["relation"]]
+    words = planned.words(frame.filter(pl.Series(few, dtype=pl.Boolean)), _MOST)
+    for own, is_few in zip(planned.asked(frame), few, strict=True):
+        every = next(words) if is_few else []
+        there = own.answer in every
         yield [*(word for word in every if word != own.answer), own.answer] if there else []
 
 
