@@ -43,6 +43,9 @@ def test_the_report(run, trained, known, tmp_path):
     assert again["places"] != report["places"]
     assert pl.read_parquet(out / "summary.parquet").to_dicts() == again["summary"]
     assert bh.verify(out).ok
+    # Charts of what is replaced go, also if no others are drawn.
+    bh.trace(trained, known, samples=2, out=out, force=True)
+    assert not (out / "trace.svg").exists() and not (out / "trace.png").exists()
 
 
 def test_for_people(run, trained, known, tmp_path):

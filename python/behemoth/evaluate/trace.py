@@ -198,6 +198,8 @@ def trace(
     record = TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
+        for name in _CHARTS:  # of a replaced trace: the command draws those of this one later
+            (place / name).unlink(missing_ok=True)
         for name, frame in zip(_FRAMES, (found.facts, found.summary), strict=True):
             with replacing(place / name) as temporary:
                 frame.write_parquet(temporary)
