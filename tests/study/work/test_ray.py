@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from behemoth import ArgumentError
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
+from behemoth.study.work import ray
 from behemoth.study.work.engine import Performed, perform
 from behemoth.study.work.ray import RayEngine
 from behemoth.study.work.run import run_study
@@ -113,16 +114,14 @@ def test_a_task_that_dies_is_a_unit_that_failed(fake_ray, tmp_path):
 
 
 def test_tasks_check_files_if_the_process_does_that_hands_them_out(fake_ray, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "behemoth.study.work.ray.perform", lambda *_: Performed("done", reason=str(checks()))
-    )
+    sent = []
+    monkeypatch.setattr(ray, "perform", lambda *_: checks())
     engine = RayEngine(tmp_path, None, 1)
-    for _ in range(2):
+    engine._task = SimpleNamespace(remote=lambda *given: sent.append(given))
+    engine.submit(0, SimpleNamespace(to_dict=dict))
+    with unchecked():
         engine.submit(0, SimpleNamespace(to_dict=dict))
-        assert engine.wait(0)[0].reason == "True"
-        with unchecked():
-            engine.submit(0, SimpleNamespace(to_dict=dict))
-        assert engine.wait(0)[0].reason == "False"
+    assert [ray._carry_out(*given) for given in sent] == [True, False]
 
 
 def test_without_ray(monkeypatch, tmp_path):
