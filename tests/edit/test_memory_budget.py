@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import polars as pl
 import pytest
 import torch
 
@@ -133,6 +134,29 @@ def test_so_many_fit_as_of_the_largest_plans_do(small, name):
     assert fits < edit_bytes(method, model, [every[-1], *short[:5]], context)
     count = fitting(method, model, every, context, 6, fits)
     assert count < 6 and edit_bytes(method, model, every[: -1 - count : -1], context) <= fits
+
+
+@pytest.mark.parametrize("name", ["rome", "grace"])
+def test_the_largest_plans_are_those_that_take_most_with_the_method(small, name):
+    """The rows that these methods do not train on may be the longest ones."""
+    model, plans, context = small
+    method, few = get_method(name), plans[:8]
+
+    def longer(plan, role, column):
+        twice = pl.col(column).list.concat(column)
+        own = pl.when(role=role).then(twice).otherwise(column).alias(column)
+        return dataclasses.replace(plan, training=plan.training.with_columns(own))
+
+    every = [
+        *(longer(plan, "retain", "prompt") for plan in few[1:]),
+        longer(few[0], "edit", "answer"),
+    ]
+    taken = [edit_bytes(method, model, [plan], context) for plan in every]
+    assert max(taken) == taken[-1] > sorted(taken)[-2]
+    count = fitting(method, model, every, context, 1, taken[-1])
+    assert count == 1
+    with pytest.raises(ArgumentError, match="needs about"):
+        fitting(method, model, every, context, 1, taken[-1] - 1)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,17 @@ def test_in_text_the_hint_is_a_sentence_as_within_a_document(letters, between, t
         assert row["old_answer"] == bare["old_answer"]
 
 
+def test_hints_in_text_may_all_be_of_one_length(random_model):
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(grammar.world(40, seed=3), exposures=4, grammar=grammar)
+    plan = compile_plan(corpus, EditRequest(edits=1))
+    forget = plan.probes.filter(group="forget").head(1)
+    probes = pl.concat([forget, plan.probes.filter(pl.col("group") != "forget")])
+    one = EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, probes)
+    frame = ask_with_hints(random_model(corpus.vocabulary_size), corpus, one)
+    assert frame.schema == pl.Schema(HINTED) and frame.height == 1
+
+
 def test_the_answer_is_asked_for_behind_the_hint(asked, random_model):
     corpus, plan = asked
     model = random_model(corpus.vocabulary_size)

@@ -361,6 +361,18 @@ def test_an_error_of_a_file_ends_a_tuning(ran, tmp_path, monkeypatch):
     assert tune("ft", ran, tmp_path / "t", **FEW).carried_out == 3
 
 
+def test_what_an_evaluation_refuses_ends_the_tuning_whatever_the_settings(
+    ran, tmp_path, monkeypatch
+):
+    def refuse(*_):
+        raise ArgumentError("plan", "p", "another")
+
+    monkeypatch.setattr("behemoth.tune.choose._readings", refuse)
+    with pytest.raises(ArgumentError, match="^argument 'plan': got p, allowed: another$"):
+        tune("ft", ran, tmp_path / "t", **FEW)
+    assert not list((tmp_path / "t" / "trials").glob("*.json"))
+
+
 def test_a_trial_takes_readings_as_a_suite_does(ran, tmp_path, monkeypatch):
     """A twin is asked once for all trials, and the unedited model not at all."""
     import behemoth.tune.choose as module
@@ -407,7 +419,7 @@ def test_a_flat_objective_says_why():
     assert _why_undecided(other) == (
         "all 2 trials score 0.000, as some leg is 0 in each, and so is a harmonic mean with it"
     )
-    said = "all 2 trials score 0.000, because every edit failed: the loss is nan"
+    said = "all 2 trials score 0.000, because every trial failed: the loss is nan"
     assert _why_undecided(tried(0.0, 0.0, failure="the loss is nan")) == said
 
 

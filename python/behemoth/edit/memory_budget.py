@@ -233,7 +233,11 @@ def fitting(
         return edit_bytes(own, model, some, context) - loaded
 
     said, (size, vocabulary) = answers(answers(method).for_model(context)), dimensions(model)
-    largest = sorted(plans, key=lambda plan: -_step_bytes(said, size, vocabulary, plan))
+
+    def size_of(plan: EditPlan) -> int:
+        return _step_bytes(said, size, vocabulary, plan) + said.plans_bytes(model, [plan])
+
+    largest = sorted(plans, key=size_of, reverse=True)
     for count in counts(min(most, len(plans))):
         if takes(method, largest[:count]) <= free:
             return count

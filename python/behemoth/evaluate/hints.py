@@ -96,7 +96,7 @@ def _after(corpus: Corpus, probes: pl.DataFrame) -> pl.DataFrame:
     between = corpus.grammar.separator
     # A space is a part of the token after it, which at the start of a prompt is another one.
     prompts = [
-        corpus.encode(f"{corpus.decode(said)}{between}{corpus.decode(prompt)}")
+        corpus.encode(f"{corpus.decode(said)}{between}{corpus.decode(prompt)}").tolist()
         for said, prompt in probes.select("said", "prompt").iter_rows()
     ]
     return probes.with_columns(pl.Series("prompt", prompts, pl.List(pl.UInt32)))

@@ -11,7 +11,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
@@ -80,7 +79,7 @@ def _begun(
             # Settings of the configuration that only transformers knows.
             raise ArgumentError(
                 "architecture",
-                f"settings that transformers refuses ({shorten(error_text(error), 200)})",
+                f"settings that transformers refuses ({error_text(error)[:200]})",
                 "the config.json of a model that transformers makes",
             ) from error
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.weights]

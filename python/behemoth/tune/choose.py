@@ -251,7 +251,7 @@ def _why_undecided(done: Sequence[Tried]) -> str | None:
         return said
     whole = [trial for trial in done if trial.failure is None]
     if not whole:
-        return f"{said}, because every edit failed: {done[0].failure}"
+        return f"{said}, because every trial failed: {done[0].failure}"
     nothing = [
         name
         for name in whole[0].legs
@@ -353,6 +353,9 @@ class _Laboratory:
                 )  # fmt: skip
                 readings = _readings(objective, measured)
         except Exception as error:
+            # An evaluation may run out of memory; what else it refuses, no settings change.
+            if ended is not None and not is_out_of_memory(error):
+                raise
             failure, self.model = _why_failed(error), None
         seconds = (time.perf_counter() if ended is None else ended) - began
         if failure is not None:

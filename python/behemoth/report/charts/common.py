@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -45,6 +45,7 @@ __all__ = [
     "censorable",
     "counted",
     "curves",
+    "extremes",
     "first_labels",
     "floor_of",
     "methods",
@@ -216,6 +217,18 @@ def over_all(frame: pl.DataFrame, measure: str, by: str) -> pl.DataFrame:
     mine = frame.filter(pl.col("measure") == measure).group_by(by, maintain_order=True)
     total = pl.col("rows").sum()
     return mine.agg((pl.col("mean") * pl.col("rows")).sum() / total, total).sort("mean", by)
+
+
+def extremes(
+    means: pl.DataFrame, shown: Callable[[float], str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of `over_all` whose means look like the smallest, and like the largest."""
+    every = means.to_dicts()
+    least, most = (
+        [row for row in every if shown(row["mean"]) == shown(end["mean"])]
+        for end in (every[0], every[-1])
+    )
+    return least, most
 
 
 def against_exposures(

@@ -6,8 +6,9 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, Panel, repeated_shapes
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import listed_text
 
-from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
+from .common import JACKKNIFE, by_group, cell_colours, cells, counted, extremes, over_all
 
 _TITLE = "Consequences: do facts that follow from the edited fact follow the edit?"
 _MEASURES = {"follows": "Answer that follows from the new object", "stays": "Old answer"}
@@ -54,13 +55,12 @@ def _finding(frame: pl.DataFrame) -> str:
     follows = over_all(frame, "follows", "cell")
     if not follows.height:
         return ""
-    least, most = follows.row(0, named=True), follows.row(-1, named=True)
-    said = f"With {most['cell']}, {most['mean']:.0%} of the dependent facts follow the edit"
+    least, most = extremes(follows, "{:.0%}".format)
+    low, high = (f"{each[0]['mean']:.0%}" for each in (least, most))
+    few, many = (listed_text([row["cell"] for row in each]) for each in (least, most))
+    said = f"With {many}, {high} of the dependent facts follow the edit"
     if follows.height == 1:
         return f"{said}."
-    if f"{least['mean']:.0%}" == f"{most['mean']:.0%}":
-        return f"With every method, {most['mean']:.0%} of the dependent facts follow the edit."
-    return (
-        f"{said}, the largest share by point estimates; with {least['cell']}, "
-        f"{least['mean']:.0%}, the smallest."
-    )
+    if low == high:
+        return f"With every method, {high} of the dependent facts follow the edit."
+    return f"{said}, the largest share by point estimates; with {few}, {low}, the smallest."

@@ -6,9 +6,9 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, Panel, repeated_shapes
 from behemoth.study.analysis.summary import Summary
-from behemoth.support.text import plural_text
+from behemoth.support.text import listed_text, plural_text
 
-from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
+from .common import JACKKNIFE, by_group, cell_colours, cells, counted, extremes, over_all
 
 _TITLE = "Damage by what the bystander shares with the edited fact"
 _MEASURES = {
@@ -56,12 +56,14 @@ def _finding(frame: pl.DataFrame) -> str:
     lost = over_all(frame, "lost", "group")
     if lost.height < 2:
         return ""
-    least, most = lost.row(0, named=True), lost.row(-1, named=True)
-    if f"{least['mean']:.1%}" == f"{most['mean']:.1%}":
-        return f"Over all methods, edits lose {most['mean']:.1%} of the known facts of every group."
+    least, most = extremes(lost, "{:.1%}".format)
+    low, high = (f"{each[0]['mean']:.1%}" for each in (least, most))
+    said = f"Over all methods, edits lose {high} of the known facts of"
+    if low == high:
+        return f"{said} every group."
+    many = [f"“{row['group']}” ({plural_text(row['rows'], 'edit')})" for row in most]
+    few = [f"“{row['group']}” ({row['rows']:,})" for row in least]
     return (
-        f"Over all methods, edits lose {most['mean']:.1%} of the known facts of the group "
-        f"“{most['group']}” ({plural_text(most['rows'], 'edit')}), the largest share by point "
-        f"estimates, and {least['mean']:.1%} of “{least['group']}” ({least['rows']:,}), the "
-        "smallest."
+        f"{said} the group{'s' if len(many) > 1 else ''} {listed_text(many)}, the largest share by "
+        f"point estimates, and {low} of {listed_text(few)}, the smallest."
     )

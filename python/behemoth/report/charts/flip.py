@@ -6,8 +6,9 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, label_colours, number, repeated_shapes
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import listed_text
 
-from .common import CUT, JACKKNIFE, against_exposures, counted, methods, over_all, pooled
+from .common import CUT, JACKKNIFE, against_exposures, counted, extremes, methods, over_all, pooled
 
 _TITLE = "Damage and size of the change at the dose"
 _MEASURES = {
@@ -39,12 +40,10 @@ def _finding(frame: pl.DataFrame) -> str:
     damage = over_all(frame, "kl_at_flip", "label")
     if damage.height < 2:
         return ""
-    least, most = damage.row(0, named=True), damage.row(-1, named=True)
-    low, high = number(least["mean"], 2), number(most["mean"], 2)
+    least, most = extremes(damage, lambda mean: number(mean, 2))
+    low, high = (number(each[0]["mean"], 2) for each in (least, most))
+    few, many = (listed_text([row["label"] for row in each]) for each in (least, most))
     said = "At the dose, by point estimates, the KL on bystanders is"
     if low == high:
         return f"{said} {high} nats with every method."
-    return (
-        f"{said} smallest with {least['label']} ({low} nats) and largest with {most['label']} "
-        f"({high} nats)."
-    )
+    return f"{said} smallest with {few} ({low} nats) and largest with {many} ({high} nats)."

@@ -6,8 +6,9 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, label_colours, number, repeated_shapes
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import listed_text
 
-from .common import CUT, JACKKNIFE, against_exposures, counted, methods, over_all, pooled
+from .common import CUT, JACKKNIFE, against_exposures, counted, extremes, methods, over_all, pooled
 
 _TITLE = "Size and shape of the updates"
 _MEASURES = {"norm": ("Size", "norm of the change"), "effective_rank": ("Shape", "effective rank")}
@@ -34,11 +35,10 @@ def _finding(frame: pl.DataFrame) -> str:
     norms = over_all(frame, "norm", "label")
     if norms.height < 2:
         return ""
-    least, most = norms.row(0, named=True), norms.row(-1, named=True)
-    low, high = number(least["mean"], 2), number(most["mean"], 2)
+    least, most = extremes(norms, lambda mean: number(mean, 2))
+    low, high = (number(each[0]["mean"], 2) for each in (least, most))
+    few, many = (listed_text([row["label"] for row in each]) for each in (least, most))
     said = "By point estimates, the norm of the change is"
     if low == high:
         return f"{said} {high} with every method."
-    return (
-        f"{said} largest with {most['label']} ({high}) and smallest with {least['label']} ({low})."
-    )
+    return f"{said} largest with {many} ({high}) and smallest with {few} ({low})."
