@@ -3,12 +3,13 @@
 import json
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import Composed, Corpus, Independent, World
+from behemoth import Composed, Corpus, Grammar, Independent, World
 from behemoth.edit.apply import edit
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -100,6 +101,19 @@ def test_a_table_of_names_is_known_and_another_array_of_exposures_is_not():
     assert read.tolist() == objects_written(corpus, [0, 1, 2]).tolist() and read[1] == -1
     more = Corpus(corpus.world, exposures=[3, 1, 2])
     assert list(objects_read([more.spec], twin, [0, 1, 2])) == [None]
+
+
+def test_an_array_of_a_grammar_without_link_sentences_is_known_too():
+    file = Path(__file__).parents[2] / "crates/behemoth-gen/tests/text/small.toml"
+    text = file.read_text()
+    link = text[text.index("[relations.seat.link]") : text.index("[[joint]]")]
+    grammar = Grammar("small.toml", text.replace(link, ""))
+    world = grammar.world(6)
+    exposures = np.ones(world.num_facts, np.uint32)
+    exposures[world.num_subject_facts :] = 0
+    corpus = Corpus(world, exposures=exposures, grammar=grammar)
+    [read] = objects_read([corpus.spec], corpus.without([0]), [0, 1])
+    assert read.tolist() == objects_written(corpus, [0, 1]).tolist()
 
 
 def test_a_twin_from_a_model_that_read_the_facts_is_trained_with_a_warning(

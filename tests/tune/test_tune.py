@@ -368,7 +368,7 @@ def test_what_an_evaluation_refuses_ends_the_tuning_whatever_the_settings(
         raise ArgumentError("plan", "p", "another")
 
     monkeypatch.setattr("behemoth.tune.choose._readings", refuse)
-    with pytest.raises(ArgumentError, match="^argument 'plan': got p, allowed: another$"):
+    with pytest.raises(ArgumentError, match=r"^argument 'plan': got p, allowed: another$"):
         tune("ft", ran, tmp_path / "t", **FEW)
     assert not list((tmp_path / "t" / "trials").glob("*.json"))
 

@@ -27,7 +27,8 @@ def pull(
     """Fetch a directory from a store: s3://, gs://, hf:// or file://.
 
     Running it again fetches what is missing or damaged; a damaged record (manifest.json, ...) has
-    to be removed first. Every file is checked against the size and the hash with which it was sent.
+    to be removed first, and all other files be as in the store. Every file is checked against the
+    size and the hash with which it was sent.
     """
     keep_interrupts()
     with needed(), resumable(directory):

@@ -270,7 +270,7 @@ class Corpus:
 
     @property
     def exposures_array(self) -> NDArray[np.uint32] | None:
-        """Exposures of each subject fact, [n], if they were given as an array and not by a rule."""
+        """Exposures by fact, [n], if given as an array and not by a rule; links may be left out."""
         return self._exposures
 
     @property

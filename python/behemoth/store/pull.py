@@ -297,10 +297,7 @@ def _check_size(place: Place, name: str, entry: Entry, sizes: dict[str, int]) ->
 
 def _check(target: Path, ledger: Ledger) -> None:
     """Refuse a directory that holds anything but a complete or partial copy of the same one."""
-    allowed = (
-        "a new or empty directory, or one that was pulled from the same place (a damaged "
-        f"{ledger.record} there is fetched again once it is removed)"
-    )
+    allowed = "a new or empty directory, or one that was pulled from the same place"
     check_directory("directory", target, allowed)
     if _is_begun(target, ledger):
         return
@@ -308,7 +305,11 @@ def _check(target: Path, ledger: Ledger) -> None:
         with suppress(CorpusError):  # damaged
             if identity_of(target, ledger.record) == ledger.identity:
                 return
-        other = ledger.record
+        said = held(target, ledger.record)
+        allowed += (
+            f" (a damaged {ledger.record} is fetched again once it is removed, if all other files "
+            "are as in the store)"
+        )
     else:
         # A call killed while it wrote the marker may have left only its temporary file.
         begun = f".{UNFINISHED}."
@@ -319,8 +320,10 @@ def _check(target: Path, ledger: Ledger) -> None:
         differing = _differing(target, ledger)
         if differing is None:
             return
-        other = differing or min(names)
-    raise ArgumentError("directory", held(target, other), allowed)
+        said = held(target, differing or min(names))
+        if differing and any((target / name).is_file() for name in ledger.files):
+            said = f"{target}, in which {differing} is not as in the store"
+    raise ArgumentError("directory", said, allowed)
 
 
 def _differing(target: Path, ledger: Ledger) -> str | None:

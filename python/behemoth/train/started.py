@@ -100,6 +100,8 @@ def _facts_of(spec: Mapping[str, Any], corpus: Corpus) -> Corpus | None:
     own = {key: spec["corpus"][key] for key in _WRITTEN if key in spec["corpus"]}
     array = corpus.exposures_array if own["exposures"]["kind"] == "array" else None
     world = corpus.world
+    if array is not None and len(array) > world.num_subject_facts:
+        own.pop("nested_exposures", None)  # 0 of links without sentences in the grammar
     try:
         return remade({**spec, "corpus": own}, world.table_columns, world.names, array, None, None)
     except ArgumentError:

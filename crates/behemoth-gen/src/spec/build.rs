@@ -123,7 +123,7 @@ impl CorpusSpecBuilder {
         self
     }
 
-    /// Sets the number of times each link fact is written.
+    /// Sets the number of times each link fact is written, unless an array of exposures does.
     pub fn nested_exposures(mut self, exposures: u64) -> Self {
         self.spec.nested_exposures = Some(exposures);
         self

@@ -23,7 +23,7 @@ pub struct CorpusSpec {
     /// Number of times each fact is written.
     pub exposures: ExposureSpec,
     /// Number of times each link fact (object -> nested object) is written; by default as often as
-    /// the most exposed fact.
+    /// the most exposed fact. Refused beside an array that has numbers for the links.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nested_exposures: Option<u64>,
     /// Order of the corpus, which defines what a document is.

@@ -57,6 +57,7 @@ impl Corpus {
             vocabulary,
             most_tokens,
             index: Arc::default(),
+            mean: Arc::default(),
             reached: Arc::default(),
             written: Arc::default(),
             ..self.clone()
