@@ -279,6 +279,17 @@ def test_ids_beside_gaps_may_be_written_as_floats(tmp_path):
     assert read_table(long).names["subjects"]["name"].to_list() == [f"{10**20}", f"{10**21}"]
 
 
+@pytest.mark.parametrize("kind", ["frame", "facts.parquet"])
+@pytest.mark.parametrize("said", [["1.0", "2.0", "3.0"], ["1", "1.0", "2"], ["1.5", "2.5", "3.5"]])
+def test_text_with_a_point_is_a_name_where_numbers_have_a_type(tmp_path, kind, said):
+    source = pl.DataFrame({"subject": [0, 1, 2], "relation": [0] * 3, "object": said})
+    if kind != "frame":
+        source.write_parquet(tmp_path / kind)
+    table = read_table(source if kind == "frame" else tmp_path / kind)
+    assert table.frame["object"].to_list() == [0, 1, 2]
+    assert table.names["objects"]["name"].to_list() == said
+
+
 @pytest.mark.parametrize("kind", ["frame", "facts.parquet", "facts.csv", "pandas.csv"])
 def test_link_facts_are_skipped_in_every_form(tmp_path, kind):
     world = World(subjects=6, relations=1, objects=4, nested=2)

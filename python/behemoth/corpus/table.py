@@ -182,7 +182,8 @@ def read_table(
     the complete table, objects and nested objects within each relation (two relations passed as
     `correlated` share their objects). Names may also be in separate columns subject_name,
     relation_name, object_name and minority_object_name, beside numbers. A column that contains
-    only numbers has none: they are ids, in a CSV also as ``3.0``, and refused with fractions.
+    only whole numbers has none: they are ids, in a CSV also as ``3.0``. Fractions are refused, but
+    text such as ``"3.0"`` in a frame or Parquet is a name.
 
     Parameters
     ----------
@@ -241,7 +242,7 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
             )
             numbered = _number(frame, fspath(table), correlated).frame
             return Table(numbered, reference=True, notes=read_notes(path))
-        return _number(_read_csv(path, first), fspath(table), correlated)
+        return _number(_read_csv(path, first), fspath(table), correlated, csv=True)
     except pl.exceptions.PolarsError as error:
         # Polars' own text is about its internals; `--debug` shows it.
         kind = "Parquet" if head.startswith(b"PAR1") else "CSV"
@@ -291,8 +292,10 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
     return frame.rename(dict(zip(frame.columns, cells if header else _COLUMNS, strict=False)))
 
 
-def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None) -> Table:
-    """Check the columns of a table and convert names to ids."""
+def _number(
+    frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None, *, csv: bool = False
+) -> Table:
+    """Check the columns of a table, of which a `csv` has all as text, and convert names to ids."""
     if "link" in frame.columns:
         frame = frame.filter(~_links(frame["link"], where))
     if "minority_object" in frame.columns:
@@ -310,7 +313,7 @@ def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None)
         pl.lit(None, pl.Int64).alias(name) for name in _OPTIONAL if name not in frame.columns
     )
     said = frame.select(name for name in _NAMED if name in frame.columns)
-    frame = pl.DataFrame([_ids_or_names(frame[name], where) for name in _COLUMNS])
+    frame = pl.DataFrame([_ids_or_names(frame[name], where, csv=csv) for name in _COLUMNS])
     for name in _REQUIRED:
         if frame[name].null_count():
             row = frame[name].is_null().arg_max()
@@ -356,10 +359,11 @@ def _said(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return names
 
 
-def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
+def _ids_or_names(column: pl.Series, where: str, *, csv: bool) -> pl.Series:
     """Return a column as Int64 if it contains whole numbers, else as text.
 
-    In text they may be written as ``3.0``, as pandas does if a column has gaps.
+    In a `csv` they may be written as ``3.0``, as pandas does if a column has gaps. Elsewhere
+    numbers have a type of their own, so such text is a name.
     """
     if column.dtype == pl.Null:
         return column.cast(pl.Int64)
@@ -368,10 +372,11 @@ def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
     if column.dtype == pl.String:
         text = column.str.strip_chars()
         text = text.set(text.is_in(_NULLS), None)
-        numbers = text.str.replace(r"^(-?\d+)\.0*$", "$1").cast(pl.Int64, strict=False)
+        whole = text.str.replace(r"^(-?\d+)\.0*$", "$1") if csv else text
+        numbers = whole.cast(pl.Int64, strict=False)
         if numbers.null_count() > text.null_count():
             fractions = text.filter(text.str.contains(r"\.0*[1-9]"))
-            if len(fractions) and text.drop_nulls().str.contains(_NUMBER).all():
+            if csv and len(fractions) and text.drop_nulls().str.contains(_NUMBER).all():
                 raise ArgumentError(
                     "table", f"{fractions[0]} in column {column.name} of {where}",
                     "whole numbers or names",
