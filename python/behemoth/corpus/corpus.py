@@ -393,7 +393,9 @@ class Corpus:
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Read text as tokens, without one for its beginning or its end.
 
-        Of a corpus of words any white space counts as one space, if its grammar writes no other.
+        Of a corpus of words any white space counts as one space, and none at the ends. Only the
+        separators that its documents have, before a word that can begin a sentence, and spaces
+        other than ASCII of its sentences are read as they stand.
 
         Raises
         ------

@@ -6,10 +6,12 @@ them, and a tokenizer has its own library.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from string import whitespace
 from typing import TYPE_CHECKING, Any
 
 from behemoth.support.errors import ArgumentError
@@ -58,19 +60,25 @@ class _Words:
     def _unknown(self) -> int | None:
         return self._reader.token_to_id(self._reader.model.unk_token)
 
+    def _as_written(self, text: str) -> str:
+        """Return a text with the white space that its tokens are written with."""
+        return " ".join(text.split())
+
     def encode(self, text: str) -> list[int]:
-        text = " ".join(text.split())
+        text = self._as_written(text)
         read = self._reader.encode(text, add_special_tokens=False)
         for token, (start, end) in zip(read.ids, read.offsets, strict=True):
             if token == self._unknown:
                 word, allowed = text[start:end].strip(), "words of the corpus"
-                inside = self._reader.token_to_id(f" {word}") is not None
+                if self._reader.token_to_id(f" {word}") is not None:
+                    allowed += " that can begin a text"
+                elif self._reader.token_to_id(word) is not None:
+                    allowed += " that can follow a space"
                 # A name of several words is one token, in which they are joined.
                 rest = "_".join([*text[start:].split(), ""])
                 joined = (own for own in self.names if "_" in own and rest.startswith(f"{own}_"))
                 raise ArgumentError(
-                    "text", word, f"{allowed} that can begin a text" if inside else allowed,
-                    max(joined, key=len, default=None),
+                    "text", word, allowed, max(joined, key=len, default=None)
                 )  # fmt: skip
         return read.ids
 
@@ -90,8 +98,16 @@ class _Spaced(_Words):
         return table_decoder(names, [b" " + name for name in names], end)
 
 
+@dataclass(frozen=True)
 class _Joined(_Words):
-    """Words of a grammar, each with the space before it."""
+    """Words of a grammar, each with the space before it.
+
+    Its sentences are separated by `separator`, and those of further subjects of a document by
+    another one, which the vocabulary has even if no document has `further` subjects.
+    """
+
+    separator: str
+    further: bool
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -100,10 +116,30 @@ class _Joined(_Words):
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join([self.names[token] for token in tokens])
 
-    def encode(self, text: str) -> list[int]:
-        # Line breaks and further spaces are words too, if the grammar separates sentences by them.
-        read = self._reader.encode(text, add_special_tokens=False).ids
-        return super().encode(text) if self._unknown in read else read
+    @cached_property
+    def _white(self) -> set[str]:
+        return {name for name in self.names if name.isspace()}
+
+    def _is_written(self, run: str) -> bool:
+        """Return whether documents of the corpus may have this white space."""
+        if run == self.separator:
+            return True
+        # A sentence may have spaces that are not ASCII, and its last space is a part of a word.
+        may = self.further or not run.isascii()
+        return may and {*run[:-1]} <= self._white and run[-1] in {" ", *self._white}
+
+    def _as_written(self, text: str) -> str:
+        text = re.sub(
+            r"\s+",
+            lambda run: run[0] if self._is_written(run[0]) else " ",
+            text.replace("\r\n", "\n").strip(whitespace),
+        ).strip(" ")
+        # Where no sentence can begin, a line break is not a separator but wraps a line.
+        read = self._reader.encode(text, add_special_tokens=False)
+        for token, (start, _) in zip(reversed(read.ids), reversed(read.offsets), strict=True):
+            if token == self._unknown and text[start - 1 : start].isspace():
+                text = f"{text[:start].rstrip()} {text[start:].lstrip()}"
+        return text
 
     def decoder(self, end: int) -> Decoder:
         names = [name.encode() for name in self.names]
@@ -153,5 +189,7 @@ def lettering_of(corpus: Corpus) -> Lettering:
     text = corpus.text_settings
     if text is not None and text.tokenizer is not None:
         return _Tokenized(text.tokenizer)
-    kind = _Spaced if text is None else _Joined
-    return kind(corpus.vocabulary, corpus.world.names)
+    if text is None:
+        return _Spaced(corpus.vocabulary, corpus.world.names)
+    further = corpus.spec["corpus"].get("documents", {}).get("subjects", 1) > 1
+    return _Joined(corpus.vocabulary, corpus.world.names, text.grammar.separator, further)
