@@ -311,6 +311,20 @@ def test_link_facts_are_skipped_in_every_form(tmp_path, kind):
         read_table(other)
     with pytest.raises(ArgumentError, match=r"got None as link in row 0 .* true or false"):
         read_table(facts.with_columns(link=pl.lit(None, pl.Boolean)))
+    with pytest.raises(
+        ArgumentError, match=r"got List.* in column link of the frame.* true or fal"
+    ):
+        read_table(facts.with_columns(link=pl.lit([True])))
+
+
+@pytest.mark.parametrize("link", ["https://example.org", 1, None, True, ["a"]])
+def test_a_column_link_of_another_table_is_ignored(tmp_path, link):
+    frame = pl.DataFrame({"subject": [0, 1], "relation": [0, 0], "object": [0, 1]})
+    own = frame.with_columns(link=pl.lit(link))
+    assert read_table(own).frame.height == 2
+    if not isinstance(link, list):
+        own.write_csv(tmp_path / "own.csv")
+        assert read_table(tmp_path / "own.csv").frame.height == 2
 
 
 def test_a_missing_column_is_named():

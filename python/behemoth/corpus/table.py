@@ -191,7 +191,8 @@ def read_table(
         Columns subject, relation, object and optionally minority and nested; or a
         Parquet file of them, a CSV (comma or tab; without a header the columns are
         in this order), or the reference's ``relationship_graph.txt``. The output of
-        `behemoth facts` is also accepted, as a CSV too: its link facts are skipped.
+        `behemoth facts` is also accepted, as a CSV too: its link facts are skipped. A column link
+        without a column fact beside it is ignored, as other columns are.
     correlated : (int, int), optional
         A relation, and a later one that is known to be correlated with it; by default the pair in
         the reference's notes beside its graph, if any.
@@ -296,7 +297,7 @@ def _number(
     frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None, *, csv: bool = False
 ) -> Table:
     """Check the columns of a table, of which a `csv` has all as text, and convert names to ids."""
-    if "link" in frame.columns:
+    if {"fact", "link"} <= set(frame.columns):  # otherwise it is a column of the user's own
         frame = frame.filter(~_links(frame["link"], where))
     if "minority_object" in frame.columns:
         frame = frame.rename({"minority_object": "minority"})
@@ -332,6 +333,9 @@ def _number(
 
 def _links(column: pl.Series, where: str) -> pl.Series:
     """Return a column link as Boolean; a CSV has it as text."""
+    if not isinstance(column.dtype, pl.Boolean | pl.String | pl.Categorical | pl.Enum):
+        got = f"{column.dtype} in column link of {where}"
+        raise ArgumentError("table", got, "true or false")
     text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     links = text.replace_strict(_TRUTHS, default=None, return_dtype=pl.Boolean)
     if links.has_nulls():
