@@ -1,6 +1,7 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 
 from behemoth import ArgumentError, Corpus, CorpusError, World, finish_corpus, gen
 from behemoth.corpus import sums
+from behemoth.corpus.spec import PROBED_FACTS
 from behemoth.corpus.write import estimate
 
 
@@ -295,6 +297,16 @@ def test_an_estimate_is_what_is_then_written(tmp_path, rich_corpus, corpus):
         assert expected.entropy_bits == made.world.entropy
         used = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
         assert expected.bytes < expected.disk_needed < 3 * used
+
+
+@pytest.mark.parametrize("probes", ["all", 7, 0])
+def test_an_estimate_without_a_number_counts_the_probes_that_are_there(tmp_path, corpus, probes):
+    assert estimate(corpus) == estimate(corpus, probes=PROBED_FACTS)
+    asked = replace(estimate(corpus, tmp_path, probes=probes), disk_free=0)
+    corpus.write(tmp_path / "corpus", probes=probes)
+    for given in ({}, {"probes": None}):
+        found = estimate(corpus, tmp_path / "corpus", **given)
+        assert replace(found, disk_free=0) == asked
 
 
 def test_an_estimate_says_what_is_free_where_it_would_be_written(tmp_path, corpus, monkeypatch):

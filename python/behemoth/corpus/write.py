@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -371,16 +371,12 @@ def write_companions(
         Whether a file was missing, or other than it should be.
     """
     from .names import write_names
-    from .probes import probes_there, write_probes
+    from .probes import write_probes
 
     done = read_corpus_sums(corpus, out)
     sums = done or {}
-    if probes is None and (found := probes_there(corpus, out / "probes")) is not None:
-        probes, combinations = found[0], combinations or found[1]
-    elif probes is None:
-        # Once the sums are written, a corpus without probes is one that was to have none.
-        without = done is not None and not any(name.startswith("probes/") for name in done)
-        probes = 0 if without else PROBED_FACTS
+    if probes is None:
+        probes, combinations = _usual_probes(corpus, out, done, combinations)
     there = {name: digest for name, digest in sums.items() if (out / name).is_file()}
     if (table := corpus.world.table_columns) is not None:
         _write_columns(out / TABLE_FILE, table)
@@ -411,18 +407,41 @@ def write_companions(
     )
 
 
+def _usual_probes(
+    corpus: Corpus, out: Path, done: dict[str, str] | None, combinations: bool
+) -> tuple[int, bool]:
+    """Return the number of probed facts if none is said, and whether in all combinations.
+
+    Probes that `out` has stay; `done` are its sums.
+    """
+    from .probes import probes_there
+
+    if (found := probes_there(corpus, out / "probes")) is not None:
+        return found[0], combinations or found[1]
+    # Once the sums are written, a corpus without probes is one that was to have none.
+    without = done is not None and not any(name.startswith("probes/") for name in done)
+    return 0 if without else PROBED_FACTS, combinations
+
+
 def estimate(
     corpus: Corpus,
     out: str | PathLike[str] = ".",
     *,
     part: tuple[int, int] = (0, 1),
-    probes: int | Literal["all"] = PROBED_FACTS,
+    probes: int | Literal["all"] | None = None,
     combinations: bool = False,
 ) -> Estimate:
     """Estimate the size of a corpus and the disk space to write it; see `Corpus.write`."""
     from .probes import count_prompts, written_templates
 
     check_written(part, probes)
+    if probes is None and is_url(out):
+        probes = PROBED_FACTS
+    elif probes is None:
+        done = None
+        with suppress(CorpusError):  # damaged sums are for verify to report
+            done = read_corpus_sums(corpus, Path(out))
+        probes, combinations = _usual_probes(corpus, Path(out), done, combinations)
     size = corpus._native.estimated_bytes
     tokens = size // corpus.dtype.itemsize
     needed = -(-size // part[1])
