@@ -274,6 +274,31 @@ def test_text_of_a_grammar_is_read_as_the_tokens_it_was_written_with(between):
         corpus.encode("Ada\nNobody")
 
 
+def test_documents_of_a_filler_and_parts_of_a_document_are_read_from_their_first_space():
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(
+        grammar.world(8), order="bios", exposures=4, grammar=grammar,
+        filler="zipf:tokens=200,words=20",
+    )  # fmt: skip
+    spaced = 0
+    for document in range(corpus.num_documents):
+        tokens = corpus.tokens(document, document + 1)[:-1]
+        text = corpus.decode(tokens)
+        spaced += text.startswith(" ")
+        assert np.array_equal(corpus.encode(text), tokens)
+    assert spaced
+    assert corpus.decode(corpus.encode(" was born")) == " was born"
+
+
+def test_a_separator_of_windows_is_read_as_it_was_written():
+    source = f"{SMALL}\n[document]\nseparator = {json.dumps(chr(13) + chr(10))}\n"
+    grammar = Grammar("small.toml", source)
+    corpus = Corpus(grammar.world(6), order="bios", exposures=4, grammar=grammar)
+    for document in range(corpus.num_documents):
+        tokens = corpus.tokens(document, document + 1)[:-1]
+        assert np.array_equal(corpus.encode(corpus.decode(tokens)), tokens)
+
+
 def test_a_line_break_is_a_token_only_where_documents_have_several_subjects():
     grammar = Grammar.named("bios-en")
     world = grammar.world(20)

@@ -409,6 +409,9 @@ def test_among_equals_none_is_the_largest(own, measure, said):
     equal = pl.DataFrame({**names, "measure": measure, "mean": 0.5, "rows": [4, 6]})
     assert own(equal) == said
     assert " with every " not in own(equal.with_columns(mean=pl.Series([0.5, 0.6])))
+    less = equal.head(1).with_columns(pl.lit("less").alias(name) for name in names)
+    said = own(pl.concat([less.with_columns(mean=0.4), equal]))
+    assert re.search(r"\bone\b.* and .?two\b", said) and "less" in said
 
 
 def test_panels_with_other_units_have_colours_of_their_own_in_files():

@@ -93,9 +93,12 @@ def gen(given: dict[str, Any], json: bool) -> None:
     with renamed(**pairs):
         corpus = source.changed(*changes).make_corpus()
     if out is None or dry:
+        from behemoth.corpus.spec import PROBED_FACTS
         from behemoth.corpus.write import estimate
 
         asked = {key: written[key] for key in ("part", "probes", "combinations") if key in written}
+        if written.get("force") and "part" not in written:  # none that are there are kept
+            asked.setdefault("probes", PROBED_FACTS)
         expected = estimate(corpus, out or ".", **asked)
         write_json(asdict(expected)) if json else show_estimate(expected, out)
         return

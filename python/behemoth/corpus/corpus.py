@@ -393,9 +393,10 @@ class Corpus:
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Read text as tokens, without one for its beginning or its end.
 
-        Of a corpus of words any white space counts as one space, and none at the ends. Only the
-        separators that its documents have, before a word that can begin a sentence, and spaces
-        other than ASCII of its sentences are read as they stand.
+        Of a corpus of words any white space counts as one space, and none at the ends unless the
+        first word cannot begin a text. Only white space that its separators may be made of, before
+        a word that can begin a sentence, and spaces other than ASCII of its sentences are read as
+        they stand.
 
         Raises
         ------

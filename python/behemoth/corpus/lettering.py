@@ -129,13 +129,20 @@ class _Joined(_Words):
         return may and {*run[:-1]} <= self._white and run[-1] in {" ", *self._white}
 
     def _as_written(self, text: str) -> str:
+        begins = text[:1] in {*whitespace}
+        if "\r" not in self._white:
+            text = text.replace("\r\n", "\n")
         text = re.sub(
             r"\s+",
             lambda run: run[0] if self._is_written(run[0]) else " ",
-            text.replace("\r\n", "\n").strip(whitespace),
+            text.strip(whitespace),
         ).strip(" ")
-        # Where no sentence can begin, a line break is not a separator but wraps a line.
         read = self._reader.encode(text, add_special_tokens=False)
+        if begins and read.ids and read.ids[0] == self._unknown:
+            # Parts of a document, and documents of a filler, begin with the space of a word.
+            text = f" {text}"
+            read = self._reader.encode(text, add_special_tokens=False)
+        # Where no sentence can begin, a line break is not a separator but wraps a line.
         for token, (start, _) in zip(reversed(read.ids), reversed(read.offsets), strict=True):
             if token == self._unknown and text[start - 1 : start].isspace():
                 text = f"{text[:start].rstrip()} {text[start:].lstrip()}"
