@@ -19,6 +19,9 @@ RAW = re.compile(
     r"out of specification|parquet: "
 )
 
+# No signal ends an `open` that waits within a library, as that of a pipe does: the process ends.
+in_time = pytest.mark.timeout(60, method="thread")
+
 
 def evaluated(copied, *words):
     return (
@@ -107,7 +110,7 @@ def test_weights_that_are_no_numbers(copied, run):
      ("run/model.safetensors", "verify"), ("run/model.safetensors", "evaluate"),
      ("export/00000.bin", "verify")],
 )  # fmt: skip
-@pytest.mark.timeout(60)
+@in_time
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(copied, run, place, verb):
     file = copied / place
     if not file.exists():
@@ -131,7 +134,7 @@ PIPES = (
 
 @pytest.mark.parametrize("place", PIPES)
 @pytest.mark.parametrize("linked", [False, True])
-@pytest.mark.timeout(60)
+@in_time
 def test_a_pipe_beside_the_files_is_named_and_not_opened(copied, run, place, linked):
     file = copied / place
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +146,7 @@ def test_a_pipe_beside_the_files_is_named_and_not_opened(copied, run, place, lin
     assert run("verify", directory).refused(1) == f"{file} is not a regular file"
 
 
-@pytest.mark.timeout(60)
+@in_time
 def test_a_pipe_beside_the_weights_of_a_model_is_refused(copied):
     from behemoth.train.model_source import weights_digest
 
@@ -152,7 +155,7 @@ def test_a_pipe_beside_the_weights_of_a_model_is_refused(copied):
         weights_digest(copied / "run")
 
 
-@pytest.mark.timeout(60)
+@in_time
 def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(copied, tmp_path):
     from behemoth.study.directory import StudyDirectory
     from behemoth.support.digests import read_sealed

@@ -12,6 +12,7 @@ from behemoth.model.architectures import is_pythias
 from behemoth.model.device import find_device
 from behemoth.model.memory import LOADED, training_bytes
 from behemoth.support.errors import ArgumentError
+from behemoth.support.files import check_regular
 from behemoth.support.memory import halves, limit_of
 from behemoth.support.text import bytes_text
 
@@ -282,9 +283,16 @@ def file_bytes(directory: Path) -> int:
 
 
 def loaded_bytes(directory: Path) -> int:
-    """Return the bytes of a model's weights once they are loaded, in float32 whatever they were."""
+    """Return the bytes of a model's weights once they are loaded, in float32 whatever they were.
+
+    Raises
+    ------
+    CorpusError
+        If one of the files is a pipe, or another thing that is not a regular file.
+    """
     numbers = 0
     for part in weight_files(directory):
+        check_regular(part)
         try:
             with safe_open(part, framework="np") as file:
                 names = file.keys()
