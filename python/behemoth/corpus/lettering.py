@@ -22,7 +22,7 @@ from .text_tokenizer import TOKENIZER_FILE, TextTokenizer, word_tokenizer_files
 from .tokenizer import decode, token_names, tokenizer_files
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
     from .corpus import Corpus
     from .names import Names
@@ -60,13 +60,16 @@ class _Words:
     def _unknown(self) -> int | None:
         return self._reader.token_to_id(self._reader.model.unk_token)
 
-    def _as_written(self, text: str) -> str:
-        """Return a text with the white space that its tokens are written with."""
-        return " ".join(text.split())
+    def _tokens(self, text: str) -> Encoding:
+        return self._reader.encode(text, add_special_tokens=False)
+
+    def _read(self, text: str) -> tuple[str, Encoding]:
+        """Return a text with the white space that its tokens are written with, and these."""
+        text = " ".join(text.split())
+        return text, self._tokens(text)
 
     def encode(self, text: str) -> list[int]:
-        text = self._as_written(text)
-        read = self._reader.encode(text, add_special_tokens=False)
+        text, read = self._read(text)
         for token, (start, end) in zip(read.ids, read.offsets, strict=True):
             if token == self._unknown:
                 word, allowed = text[start:end].strip(), "words of the corpus"
@@ -128,7 +131,7 @@ class _Joined(_Words):
         may = self.further or not run.isascii()
         return may and {*run[:-1]} <= self._white and run[-1] in {" ", *self._white}
 
-    def _as_written(self, text: str) -> str:
+    def _read(self, text: str) -> tuple[str, Encoding]:
         begins = text[:1] in {*whitespace}
         if "\r" not in self._white:
             text = text.replace("\r\n", "\n")
@@ -137,16 +140,17 @@ class _Joined(_Words):
             lambda run: run[0] if self._is_written(run[0]) else " ",
             text.strip(whitespace),
         ).strip(" ")
-        read = self._reader.encode(text, add_special_tokens=False)
+        read = self._tokens(text)
         if begins and read.ids and read.ids[0] == self._unknown:
             # Parts of a document, and documents of a filler, begin with the space of a word.
             text = f" {text}"
-            read = self._reader.encode(text, add_special_tokens=False)
+            read = self._tokens(text)
         # Where no sentence can begin, a line break is not a separator but wraps a line.
+        found = text
         for token, (start, _) in zip(reversed(read.ids), reversed(read.offsets), strict=True):
             if token == self._unknown and text[start - 1 : start].isspace():
                 text = f"{text[:start].rstrip()} {text[start:].lstrip()}"
-        return text
+        return text, read if text == found else self._tokens(text)
 
     def decoder(self, end: int) -> Decoder:
         names = [name.encode() for name in self.names]

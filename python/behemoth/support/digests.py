@@ -22,7 +22,7 @@ from .errors import CorpusError
 from .files import check_regular
 
 __all__ = [
-    "COPY", "FILES", "SEAL", "Checked", "check", "checks", "damaged", "digests", "leads_out",
+    "COPY", "FILES", "SEAL", "Checked", "check", "checking", "checks", "damaged", "digests", "leads_out",
     "no_record", "read_sealed", "sealed", "unchecked", "unsealed",
 ]  # fmt: skip
 
@@ -113,7 +113,14 @@ def unchecked() -> Generator[None]:
     >>> with unchecked():  # weights that were changed on purpose
     ...     pass
     """
-    token = _CHECKED.set(False)
+    with checking(wanted=False):
+        yield
+
+
+@contextmanager
+def checking(*, wanted: bool) -> Generator[None]:
+    """Check digests inside the block, or do not, as another process was told (`checks`)."""
+    token = _CHECKED.set(wanted)
     try:
         yield
     finally:

@@ -14,11 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
-from .digests import unchecked
+from .digests import checking
 from .locks import lock
 from .process import prepare
 from .progress import Advance
@@ -104,7 +103,7 @@ def serve(directory: Path, carry_out: Carry) -> None:
             if inbox.ended:
                 break
             told = json.loads(line)
-            with nullcontext() if told["checks"] else unchecked():
+            with checking(wanted=told["checks"]):
                 event, fields = carry_out(told["task"], outbox.progress)
             inbox.busy = False
             outbox.write(event, fields)

@@ -13,13 +13,13 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from behemoth.study.file.units import Unit
 from behemoth.support.cluster import ray_cluster
-from behemoth.support.digests import checks, unchecked
+from behemoth.support.digests import checking, checks
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import silent
 
@@ -131,5 +131,5 @@ def _carry_out(path: str, unit: dict[str, Any], threads: int, checked: bool) -> 
     import torch
 
     torch.set_num_threads(threads)
-    with nullcontext() if checked else unchecked():
+    with checking(wanted=checked):
         return perform(path, unit, silent)
