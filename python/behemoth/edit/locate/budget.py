@@ -38,7 +38,8 @@ class TargetBudget:
     clamp : float
         Maximum norm of the vector, as a multiple of the norm of the vector it is added to.
     stop_loss : float
-        Loss below which the search for a vector stops.
+        Loss, with the divergence and the norm at their weights, below which the search for a vector
+        stops.
     """
 
     steps: int = 20
