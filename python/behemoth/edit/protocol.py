@@ -415,7 +415,7 @@ class Answers:
         return None if own is None else own(model)
 
     def for_batch(self, edits: int, wordings: int = 1) -> EditMethod:
-        """Return the method with settings for one plan of many edits; by default unchanged.
+        """Return the method with settings for single edits made as one batch; by default unchanged.
 
         Parameters
         ----------
