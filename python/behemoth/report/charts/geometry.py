@@ -6,6 +6,7 @@ import polars as pl
 
 from behemoth.report.style import Absent, Figure, label_colours, number, repeated_shapes
 from behemoth.study.analysis.summary import Summary
+from behemoth.study.file.measurement import DECOMPOSED
 from behemoth.support.text import listed_text
 
 from .common import CUT, JACKKNIFE, against_exposures, counted, extremes, methods, over_all, pooled
@@ -23,7 +24,8 @@ def geometry(summary: Summary) -> Figure | Absent:
     panels = against_exposures(frame, _MEASURES, colours, ".4g")
     caption = (
         "Frobenius norm over all changed parameters. Effective rank (Roy and Vetterli, 2007): mean "
-        "over changed matrices weighted by their norms, for edits whose changes were decomposed. "
+        "over changed matrices weighted by their norms; of dense changes, over the first "
+        f"{DECOMPOSED} edits of each level of exposures in a trial. "
         f"{counted(frame, 'edits')}; {JACKKNIFE}.{pooled(summary)} {CUT}"
     )
     return Figure("geometry", _TITLE, caption, panels, frame, tuple(colours.items()),

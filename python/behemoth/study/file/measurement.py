@@ -10,10 +10,12 @@ from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
-__all__ = ["SUITES", "Measurement"]
+__all__ = ["DECOMPOSED", "SUITES", "Measurement"]
 
 SUITES = ("editing", "unlearning")
 """Suites that a trial can run: those that evaluate the effects of one plan of edits on a model."""
+DECOMPOSED = 8
+"""Edits of each level of exposures whose dense changes have ranks; low-rank changes always do."""
 _CONTINUED = 64
 _LEAST = {"durability": 0, "edit_seed": 0, "held_out": 0, "bystanders": 0, "continued": 1}
 
@@ -31,7 +33,8 @@ class Measurement:
     deltas : bool
         Whether to save the change of each edit.
     geometry : bool
-        Whether to measure norm and rank of the change of each edit.
+        Whether to measure norm and rank of the change of each edit; the ranks of dense changes only
+        for the first `DECOMPOSED` edits of each level of exposures.
     edit_seed : int
         Seed of the methods' random draws.
     held_out, bystanders : int

@@ -23,6 +23,7 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
 from behemoth.study.directory import StudyDirectory
+from behemoth.study.file.measurement import DECOMPOSED
 from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.saturation import facts_per_object
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 __all__ = ["Laboratory", "compile_unit"]
 
 R = TypeVar("R", ModelRecord, TrialRecord)
-
-_DECOMPOSED = 8  # edits of each level of exposures whose dense changes are decomposed
 
 
 class Laboratory:
@@ -274,7 +273,7 @@ class Laboratory:
             about = about_edits(plan, corpus)
             independent = plan.request.independent
             singles = dict(zip(plan.edits["edit"], plan.singles(), strict=True))
-            first = about.filter(pl.int_range(pl.len()).over("exposures") < _DECOMPOSED)
+            first = about.filter(pl.int_range(pl.len()).over("exposures") < DECOMPOSED)
             self._planned = Planned(
                 unit.id, plan, about, singles if independent else {}, first["edit"].to_list()
             )
