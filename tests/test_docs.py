@@ -30,8 +30,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
 PAGES = [
     "tutorial.md", "adding-a-method.md", "leaderboard.md", "suites.md", "studies.md", "export.md",
-    "worlds.md", "json.md", "streaming.md", "zoo.md", "clusters.md", "stores.md", "metrics.md",
-    *FROM,
+    "worlds.md", "grammar.md", "json.md", "streaming.md", "zoo.md", "clusters.md", "stores.md",
+    "metrics.md", *FROM,
 ]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
@@ -134,6 +134,7 @@ def _options(words):
         "studies.md",
         "export.md",
         "worlds.md",
+        "grammar.md",
         "json.md",
         "streaming.md",
         "clusters.md",

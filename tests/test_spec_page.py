@@ -256,7 +256,7 @@ def test_no_list_of_keys_in_the_engine_is_forgotten():
     found = set()
     for file in source.rglob("*.rs"):
         if "text" in file.relative_to(source).parts:
-            continue  # grammar files: docs/worlds.md
+            continue  # grammar files: tests/test_grammar_page.py
         code = file.read_text(encoding="utf-8").partition("#[cfg(test)]")[0]
         for body in re.findall(r"\.(?:table|of_kind)\(\s*&\[([^]]*)\]", code):
             found.add(frozenset(re.findall(r'"(\w+)"', body)))

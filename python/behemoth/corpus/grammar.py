@@ -2,7 +2,7 @@
 
 A grammar is a TOML file: statements and questions with placeholders for each relation, and names
 and objects as products of lists. The engine parses and checks it, and compiles it with a
-tokenizer; this module loads grammars. docs/worlds.md lists the keys of a file.
+tokenizer; this module loads grammars. docs/grammar.md lists the keys of a file.
 """
 
 from __future__ import annotations
