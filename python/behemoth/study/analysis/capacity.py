@@ -5,7 +5,8 @@ log2 p(true object) (Allen-Zhu and Li, 2024, arXiv 2404.05405, section 2, for on
 token). For a level of exposures the bits are averaged over facts, and a negative mean counts as 0.
 Clipping each fact at 0 instead would count lucky guesses and ignore unlucky ones: it turned 0.36
 bits per parameter into 0.43. Their models store about 2 bits per parameter after 1,000 exposures
-and about 1 after 100.
+and about 1 after 100. All parameters are counted here; the suite ``recall`` counts those without
+the embeddings.
 """
 
 from __future__ import annotations
