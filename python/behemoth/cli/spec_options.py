@@ -207,8 +207,9 @@ SPEC_OPTIONS = (
            "Add documents that state no fact: zipf:tokens=N or zipf:total_tokens=N (with the "
            "facts), words, alpha, bigram, length, seed.", _sets("corpus.filler", _form)),
     Option("background", "DIR|NAME",
-           "Mix with an existing tokenised corpus: a corpus directory, or NAME.bin beside "
-           "NAME.idx.", _sets("corpus.background", _path)),
+           "Mix with an existing tokenised corpus: a corpus directory, NAME.bin beside NAME.idx, "
+           "NAME.ds beside NAME.ds.index, NAME.npy, or a directory of such files of one kind.",
+           _sets("corpus.background", _path)),
     Option("background_tokens", "N", "Number of its tokens to use, exactly [all].",
            _sets("corpus.background_tokens", parse.count)),
     Option("insert", "WHERE[,per_document=N][,words=true]",

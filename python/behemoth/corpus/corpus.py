@@ -101,7 +101,9 @@ class Corpus:
         ``"zipf:total_tokens=1e8,words=5000"``.
     background : path or `Background`, optional
         Documents of an existing tokenised corpus, placed between the corpus's own: a corpus
-        directory, or ``NAME.bin`` beside ``NAME.idx`` (Megatron's, or raw ends of documents).
+        directory, ``NAME.bin`` beside ``NAME.idx`` (Megatron's, or raw ends of documents),
+        ``NAME.ds`` beside ``NAME.ds.index`` (datatrove's), ``NAME.npy`` (OLMo-core's), or a
+        directory of such files of one kind.
     background_tokens : int, optional
         Exact number of tokens of the background, whose last document is cut; all by default.
     insert : str, float or `Insert`, optional

@@ -22,7 +22,10 @@ from .tokens import TokenFile
 
 __all__ = ["ALLOWED", "TokenFiles", "found", "open_files"]
 
-ALLOWED = "a corpus directory, NAME.bin beside NAME.idx, NAME.ds beside NAME.ds.index, or NAME.npy"
+ALLOWED = (
+    "a corpus directory, NAME.bin beside NAME.idx, NAME.ds beside NAME.ds.index, NAME.npy, or a "
+    "directory of such files"
+)
 
 _READERS: dict[str, Callable[[Path, int | None], TokenFile]] = {
     ".bin": binary.read,
