@@ -40,6 +40,7 @@ def methods(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=offering(known_methods),
             help="Check that this method keeps the promises that every method makes to its "
             "callers.",
         ),

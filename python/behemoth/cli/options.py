@@ -117,7 +117,9 @@ class Option:
             self.name,
             metavar=self.metavar,
             help=self.help + self._shown,
-            autocompletion=offering(self.offered or self._words),
+            autocompletion=offering(
+                self.offered or self._words, several=(self.metavar or "").endswith(",...")
+            ),
         )
         return inspect.Parameter(
             self.key,
@@ -127,11 +129,18 @@ class Option:
         )
 
 
-def offering(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return a function for shell completion: the words that start with an incomplete one."""
+def offering(
+    words: Callable[[], Iterable[str]], *, several: bool = False
+) -> Callable[[str], list[str]]:
+    """Return a function for shell completion: the words that start with an incomplete one.
+
+    With `several`, the value is a list with commas, whose last word is completed.
+    """
 
     def offer(incomplete: str) -> list[str]:
-        return [word for word in words() if word.startswith(incomplete)]
+        before = incomplete[: incomplete.rfind(",") + 1] if several else ""
+        start = incomplete[len(before) :]
+        return [before + word for word in words() if word.startswith(start)]
 
     return offer
 

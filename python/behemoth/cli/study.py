@@ -21,6 +21,7 @@ from behemoth.support.text import bytes_text, clock_text, count_text, plural_tex
 
 from . import parse
 from .console import collecting, console, keep_interrupts, resumable, word, write_json
+from .methods import known_methods
 from .options import Option, command, flag, offering
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ METHODS = Option(
     "NAME,...",
     "Only these methods of the study, such as npo,lora [all].",
     parse.names("methods", "npo,lora"),
+    offered=known_methods,
 )
 TUNED = flag(
     "tuned",

@@ -15,7 +15,8 @@ from behemoth.support.text import plural_text
 from . import parse
 from .console import console, keep_interrupts, resumable, word, write_json
 from .edit import DEVICE, MEMORY
-from .options import Option, command
+from .methods import known_methods
+from .options import Option, command, offering
 from .places import check_plan, check_run
 
 if TYPE_CHECKING:
@@ -47,7 +48,14 @@ OPTIONS = (
 
 @command(*OPTIONS)
 def tune(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="A method (`behemoth methods`).")],
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="METHOD",
+            help="A method (`behemoth methods`).",
+            autocompletion=offering(known_methods),
+        ),
+    ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
