@@ -7,6 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from behemoth.report.tables import number
+
 PAGE = Path(__file__).parents[2] / "docs/results/leaderboard"
 
 
@@ -34,6 +36,8 @@ def test_rows_are_those_of_the_frame(suite, columns, page_rows):
         for place, name in columns.items():
             digits = len(cells[place].partition(".")[2])
             assert cells[place] == f"{row[name]:.{digits}f}", (row["label"], name)
+        memory = "" if row["memory"] is None else number(row["memory"] / 1e6, 2)
+        assert cells[-2:] == [number(row["seconds"], 2), memory], row["label"]
 
 
 def test_scores_by_world_are_those_of_the_frame(page_rows):

@@ -10,6 +10,7 @@ from scipy import stats
 
 from behemoth.edit.registry import get_method
 from behemoth.edit.settings import read_settings
+from behemoth.report.tables import number
 
 PAGE = Path(__file__).parents[2] / "docs/results/tuned"
 LOCALITY = ", with locality"
@@ -223,7 +224,10 @@ def test_rows_of_the_board_are_those_of_its_frames(suite, others, page_rows):
         assert cells_of[:2] == [place, f"{row['score']:.2f}{interval}"]
         kinds = [f"{scores[row['label'], kind]:.2f}" for kind in (None, "bios-en")]
         assert cells_of[2:4] == kinds
-        assert cells_of[4:-1] == [f"{row[name]:.2f}" for name in others]
+        assert cells_of[4:-2] == [f"{row[name]:.2f}" for name in others]
+        memory = "" if row["memory"] is None else number(row["memory"] / 1e6, 2)
+        assert float(cells_of[-2]) == round(row["seconds"], 0 if row["seconds"] >= 10 else 1)
+        assert cells_of[-1] == memory
     first = frame.filter(pl.col("first") == 1).height
     assert first == {"editing": 8, "unlearning": 11}[suite]
 
