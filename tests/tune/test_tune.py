@@ -6,6 +6,7 @@ import shutil
 import tomllib
 from dataclasses import replace
 from os import fspath
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -103,6 +104,19 @@ def test_defaults_that_fit_state_no_steps(ran, tmp_path):
     done = tune("ft", ran, tmp_path / "t", trials=1, edits=2, rows=10_000)
     assert done.default_steps is None and done.most_steps is None
     assert "default_steps" not in (tmp_path / "t" / "best.toml").read_text()
+
+
+def test_a_search_of_another_seed_may_have_the_same_plan(tuned, ran, tmp_path):
+    _, out = tuned
+    options = {**FEW, "trials": 2}
+    other = tune("ft", ran, tmp_path / "t", **options, seed=1, plan_seed=0)
+    plans = [bh.EditPlan.load(Path(place) / "plan").plan_hash for place in (out, other.out)]
+    assert plans[0] == plans[1]
+    files = [Path(place) / "trials" / "0001.json" for place in (out, other.out)]
+    first, second = (json.loads(file.read_text())["settings"] for file in files)
+    assert first != second
+    moved = tune("ft", ran, tmp_path / "other", **{**FEW, "trials": 1}, plan_seed=1)
+    assert bh.EditPlan.load(Path(moved.out) / "plan").plan_hash != plans[0]
 
 
 def test_a_tuning_that_was_stopped_goes_on_to_the_same(tuned, ran, tmp_path):

@@ -65,6 +65,7 @@ class Asked:
         twin: str | PathLike[str] | None,
         rows: int,
         seed: int,
+        plan_seed: int,
     ) -> Asked:
         """Read the run and compile the plan."""
         method = get_method(name)
@@ -79,7 +80,7 @@ class Asked:
             kind=_KINDS[OBJECTIVES[objective].suite],  # type: ignore[arg-type]
             exposures=exposures,  # type: ignore[arg-type]  # makes them a tuple
             distinct=False,
-            repeats=8, same_object=4, same_relation=8, regular=16, probes=3, seed=seed,
+            repeats=8, same_object=4, same_relation=8, regular=16, probes=3, seed=plan_seed,
         )  # fmt: skip
         if request.kind not in method.info.kinds:
             kinds = ", ".join(sorted(method.info.kinds))

@@ -108,6 +108,7 @@ def tune(
     twin: str | PathLike[str] | None = None,
     rows: int = 1280,
     seed: int = 0,
+    plan_seed: int | None = None,
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
     memory: int | None = None,
@@ -144,7 +145,10 @@ def tune(
         Maximum number of rows of a mixture that an edit passes forward and backward (steps times
         rows per step); the number of steps is lowered to that.
     seed : int
-        Seed of the plan, of the search and of the methods' draws.
+        Seed of the search and of the methods' draws.
+    plan_seed : int, optional
+        Seed of the plan; by default `seed`. With it, tunings that differ in `seed` search on the
+        same edits.
     cache : path, optional
         Directory in which methods keep covariances; by default in `out`.
     device : optional
@@ -182,11 +186,12 @@ def tune(
     trials = whole_number("trials", trials, 1)
     rows = whole_number("rows", rows, 1)
     seed = whole_number("seed", seed)
+    plan_seed = seed if plan_seed is None else whole_number("plan_seed", plan_seed)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     if device is not None:
         find_device(str(device))
-    asked = Asked.of(method, on, objective, edits, exposures, apart, twin, rows, seed)
+    asked = Asked.of(method, on, objective, edits, exposures, apart, twin, rows, seed, plan_seed)
     directory = TuningDirectory(path_of("out", out))
     directory.check()  # before anything is written
     kept = directory.path / "cache" if cache is None else cache_place(cache)
