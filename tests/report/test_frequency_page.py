@@ -118,3 +118,15 @@ def test_an_arm_without_written_facts_is_refused_by_its_name(tmp_path):
     ):
         done = ran(tmp_path, "x", 2, 32, *more)
         assert done.returncode == 2 and done.stderr.endswith(said)
+
+
+def test_edits_of_each_level_are_as_many_as_the_limits_say():
+    edits = pl.read_parquet(FRAMES / "edits.parquet")
+    levels = edits.group_by("label", "exposures").len()
+    found = dict(levels.group_by("label").agg(pl.col("len").unique()).iter_rows())
+    assert sorted(edits["exposures"].unique()) == [2, 4, 8, 16, 32, 64, 128, 256]
+    assert found.pop("LoRA, rank 1") == found.pop("fine-tuning") == [264]
+    rates = [found.pop(label) for label in sorted(found) if "learning_rate" in label]
+    assert rates == 10 * [[32]] and list(found.values()) == 4 * [[192]]
+    said = "have 264, the four other main arms 192, and the ten arms with other rates 32 each"
+    assert said in " ".join(PAGE.read_text().split())
