@@ -97,3 +97,11 @@ def test_new_objects_that_the_corpora_never_write_are_counted():
         count += plan.edits.height
     text = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
     assert f"{never} of the {count} new objects are written nowhere" in text
+
+
+def test_measures_that_no_trial_has_are_named():
+    text = " ".join((PAGE.parents[1] / "leaderboard.md").read_text(encoding="utf-8").split())
+    _, _, said = text.partition("- Background text, correlated relations")
+    for suite in ("editing", "unlearning"):
+        missing = pl.read_parquet(PAGE / "frames" / f"{suite}_missing.parquet")["measure"]
+        assert all(f"`{measure}`" in said.partition("- Places")[0] for measure in missing)
