@@ -458,11 +458,8 @@ class _Tracer:
             output[:, slice(*span)] += noise_nwd.to(output.dtype)
             return output
 
-        handle = self.embedding.register_forward_hook(disturb)
-        try:
+        with self.embedding.register_forward_hook(disturb):
             yield
-        finally:
-            handle.remove()
 
     @contextmanager
     def _restoring(
