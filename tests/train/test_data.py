@@ -85,6 +85,15 @@ def test_an_unfinished_directory_is_refused(tmp_path):
         BlockDataset(Corpus.open(tmp_path / "corpus"))
 
 
+def test_a_corpus_that_has_replaced_an_opened_one_is_refused(tmp_path):
+    earlier, later = (Corpus(World(40, 2, 5, seed=seed), exposures=8) for seed in (0, 1))
+    earlier.write(tmp_path / "corpus", probes=0)
+    opened = Corpus.open(tmp_path / "corpus")
+    later.write(tmp_path / "corpus", probes=0, force=True)
+    with pytest.raises(CorpusError, match="another corpus is there now than when it was opened"):
+        BlockDataset(opened, LENGTH)
+
+
 def test_damaged_shards_are_refused_and_workers_do_not_read_them_twice(
     rich_corpus, tmp_path, monkeypatch
 ):

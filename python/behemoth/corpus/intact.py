@@ -32,9 +32,12 @@ def intact_manifest(corpus: Corpus, progress: ProgressLike = None) -> dict[str, 
     Raises
     ------
     CorpusError
-        When the directory is not complete, or a file of it is damaged, which is named.
+        When the directory holds another corpus by now, is not complete, or a file of it is
+        damaged, which is named.
     """
     directory, manifest = corpus.require_directory(), corpus.manifest
+    if manifest["spec_hash"] != corpus.spec_hash:
+        raise CorpusError(f"{directory}: another corpus is there now than when it was opened")
     if not manifest["complete"]:
         raise CorpusError(
             f"{directory}: not all of its {corpus.num_shards} shards are there; "
