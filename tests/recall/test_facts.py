@@ -230,6 +230,15 @@ def test_unknown_templates_are_refused(corpus, random_model):
         recall(model, corpus, templates=["sor"])
 
 
+def test_recall_of_no_facts_has_the_columns_of_recall_of_some(bigrams):
+    rows = {"subject": ["Ann", "Bob"], "relation": ["likes"] * 2, "object": ["tea", "rum"]}
+    corpus = Corpus(World.from_table(pl.DataFrame(rows)))
+    after = {"likes": "tea", "tea": "."}
+    some, none = (frame_of(bigrams, corpus, after, facts=facts) for facts in ([0], []))
+    assert none.is_empty() and "object_name" in none.columns
+    assert none.schema == some.schema
+
+
 def test_held_out_wordings_are_left_out_where_they_are_not_wanted(bigrams):
     corpus = Corpus(World(60, 2, 5), exposures=2, paraphrases=3, held_out=1)
     every, written = (

@@ -117,7 +117,7 @@ def recall(
     if not unseen:
         probes = probes.filter(pl.col("seen").fill_null(True))
     if probes.is_empty():
-        return pl.DataFrame(schema=SCHEMA)
+        return corpus.world.named(pl.DataFrame(schema=SCHEMA))
     prompts, answers = map(Ragged.of_lists, (probes["prompt"], probes["answer"]))
     judge = _Judge(corpus, probes, prompts, answers)
     for batch in decode(
