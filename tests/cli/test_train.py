@@ -45,6 +45,14 @@ def test_people_see_the_loss_the_rate_and_the_recall(run, spec, tmp_path, monkey
     assert "behemoth: warning: 6 updates were too few to learn these facts; a smaller" in ran.err
 
 
+def test_a_corpus_without_probes_is_trained_on_and_has_no_recall(run, tmp_path):
+    corpus = Corpus(World(subjects=20, relations=2, objects=5), exposures=8, templates={"osr": 1})
+    (tmp_path / "osr.toml").write_text(corpus.spec_toml)
+    ran = run("train", tmp_path / "osr.toml", "--out", tmp_path / "run", *SMALL)
+    assert ran.code == 0
+    assert "loss" in ran.out and "ecall" not in ran.out
+
+
 def test_every_option_reaches_the_config(run, spec, tmp_path):
     run(
         "train", spec, "--out", tmp_path / "run", *SMALL, "--learning-rate", "1e-3", "--schedule",

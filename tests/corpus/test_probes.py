@@ -52,6 +52,15 @@ def test_probes_of_several_wordings_and_templates(rich_corpus):
     assert 0 < questions["seen"].sum() < questions.height
 
 
+@pytest.mark.parametrize("template", ["sor", "osr", "refusal", "question_refusal"])
+def test_a_corpus_without_probes_has_an_empty_frame_of_them(template):
+    corpus = Corpus(World(20, 2, 5), exposures=4, templates={template: 1})
+    assert corpus.probes().is_empty()
+    assert corpus.probes().schema == SCHEMA
+    assert corpus.probes(combinations=True).schema == {**SCHEMA, "combination": pl.UInt16}
+    assert Corpus(World(20, 2, 5)).probes(templates=[]).schema == SCHEMA
+
+
 def test_questions_with_a_weight_are_about_all_subjects():
     corpus = Corpus(World(20, 2, 5), exposures=4, templates={"default": 1, "question": 1})
     assert corpus.probes(templates=["question"])["seen"].all()

@@ -27,7 +27,8 @@ def show_result(result: TrainResult) -> None:
     table.add_row("loss", _loss(result.loss))
     out = console()
     out.print(table)
-    out.print(_recall(result.recall, "Recall"))
+    if result.recall:  # empty of a corpus without probes
+        out.print(_recall(result.recall, "Recall"))
     if result.steps < _FEW and result.recall and max(result.recall.values()) < _LEARNT:
         warn(
             f"{result.steps:,} updates were too few to learn these facts; a smaller --batch-size "

@@ -625,7 +625,8 @@ class Corpus:
             Ids of facts; all facts by default.
         templates : sequence of str, optional
             Names of templates, which the corpus need not be written with; by
-            default those it is written with that end in the object.
+            default those it is written with that end in the object, of which
+            there may be none.
         combinations : bool
             If true, all 432 combinations of the fillers of the repeats grammar, with their number
             in a column, instead of one drawn for each fact.

@@ -69,7 +69,10 @@ def probe_frame(
         for asked in asked_wordings(corpus, name)
         for number in _combinations(asked.wording, all_of_them=combinations)
     ]
-    return corpus.world.named(pl.concat(frames) if frames else pl.DataFrame())
+    if not frames:  # no template that ends in its object: the columns of any other wording
+        none = 0 if combinations else None
+        frames.append(wording_frame(corpus, np.empty(0, np.uint64), corpus.templates[0], none))
+    return corpus.world.named(pl.concat(frames))
 
 
 def probes_in(
