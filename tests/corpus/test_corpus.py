@@ -1,3 +1,4 @@
+import copy
 from collections import Counter
 
 import numpy as np
@@ -176,6 +177,29 @@ def test_exposures_of_every_form_are_exact(world, exposures, classes, documents)
     for fact, level in enumerate(each.tolist()):
         row = facts.row(fact, named=True)
         assert counts[row["subject"], row["relation"], row["object"]] == level
+
+
+@pytest.mark.parametrize("of", [lambda counts: counts, lambda counts: counts[:], pl.Series])
+@pytest.mark.parametrize("made", ["by the class", "from arrays"])
+def test_exposures_of_an_array_are_those_at_the_time(world, tmp_path, of, made):
+    counts = np.ones(180, np.uint32)
+    corpus = Corpus(world, exposures=of(counts))
+    if made == "from arrays":
+        corpus = Corpus.from_arrays(corpus.world, corpus.spec["corpus"], counts)
+    counts[:] = 3
+    assert corpus.exposures_array.tolist() == [1] * 180
+    with pytest.raises(ValueError, match="read-only"):
+        corpus.exposures_array[0] = 3
+    corpus.write(tmp_path / "corpus", probes=0)
+    assert Corpus.open(tmp_path / "corpus").num_sentences == 180
+
+
+def test_exposures_are_copied_no_more_than_once(world):
+    corpus = Corpus(world, exposures=[1] * 180)
+    again = Corpus.from_arrays(corpus.world, corpus.spec["corpus"], corpus.exposures_array)
+    assert again.exposures_array is corpus.exposures_array
+    assert not corpus.exchanged([(0, 1)]).exposures_array.flags.writeable
+    assert not copy.deepcopy(corpus).exposures_array.flags.writeable
 
 
 def test_latin_exposures_are_balanced_within_each_subject(world):

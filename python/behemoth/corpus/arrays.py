@@ -87,6 +87,14 @@ def _no_number(array: NDArray[Any]) -> str:
     return f"an array of {array.dtype}"
 
 
+def kept(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array that nobody changes any more, read-only: of one that is writable, a copy."""
+    if array.flags.writeable:
+        array = array.copy()
+        array.setflags(write=False)
+    return array
+
+
 def chosen_facts(facts: ArrayLike | None, count: int) -> NDArray[np.uint64]:
     """Return ids of facts as an array of the same shape; of all `count` facts if `facts` is None.
 

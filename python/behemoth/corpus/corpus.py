@@ -25,7 +25,7 @@ from behemoth.support.checks import flag, integral, is_url, path_of, whole_numbe
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import ProgressLike, task
 
-from .arrays import chosen_facts, fillable, follows, overrides, whole
+from .arrays import chosen_facts, fillable, follows, kept, overrides, whole
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
@@ -226,8 +226,12 @@ class Corpus:
         text: Text | None = None,
         background: Background | None = None,
     ) -> Corpus:
-        """Make a corpus from its spec and the exposures, text and background the spec refers to."""
+        """Make a corpus from its spec and the exposures, text and background the spec refers to.
+
+        Of exposures that are writable it keeps a copy.
+        """
         self = cls.__new__(cls)
+        exposures = None if exposures is None else kept(exposures)
         native = native_corpus(world, spec, exposures, text, background)
         self._set(native, world, exposures, text, background)
         return self
@@ -272,7 +276,10 @@ class Corpus:
 
     @property
     def exposures_array(self) -> NDArray[np.uint32] | None:
-        """Exposures by fact, [n], if given as an array and not by a rule; links may be left out."""
+        """Exposures by fact, [n], if given as an array and not by a rule; links may be left out.
+
+        The array is read-only.
+        """
         return self._exposures
 
     @property

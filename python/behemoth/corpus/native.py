@@ -80,6 +80,8 @@ def split_exposures(
 ) -> tuple[Any, NDArray[np.uint32] | None]:
     """Split the argument `exposures` into its form in a spec and, for a table, the array.
 
+    The array is read-only and the corpus's own: it is copied if the argument is of its dtype.
+
     Raises
     ------
     ArgumentError
@@ -89,5 +91,10 @@ def split_exposures(
     if isinstance(form, np.integer):
         return int(form), None
     if isinstance(form, bool) or not isinstance(form, int | str | Mapping | Exposures):
-        return {"kind": "array"}, whole(form, "exposures", np.uint32)
+        given = np.asarray(form)
+        array = whole(given if given.ndim else form, "exposures", np.uint32)
+        if np.may_share_memory(array, given):
+            array = array.copy()
+        array.setflags(write=False)
+        return {"kind": "array"}, array
     return form, None

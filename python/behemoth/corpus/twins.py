@@ -47,6 +47,7 @@ def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
     every = corpus.exposures(np.arange(count if given is None else len(given), dtype=np.uint64))
     exposures = whole(every, "exposures", np.uint32)  # the dtype of a table of exposures
     exposures[facts] = exposures[facts[:, ::-1]]
+    exposures.setflags(write=False)  # a corpus keeps it without a copy
     own = {**corpus.spec["corpus"], "exposures": {"kind": "array"}}
     parts = exposures, corpus.text_settings, corpus.background
     return type(corpus).from_arrays(corpus.world, own, *parts)
@@ -73,6 +74,8 @@ def remade(
     """Rebuild a corpus from the values that `Corpus.__reduce__` returns."""
     from .corpus import Corpus
 
+    if exposures is not None:
+        exposures.setflags(write=False)  # kept without a copy: it is of no one else
     world = World.from_arrays(spec["world"], table, spec["format_version"], names)
     corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
     corpus.directory = directory
