@@ -20,6 +20,18 @@ from behemoth import (
 from behemoth.train.run import world_id
 
 
+def test_the_facts_of_a_relation_are_no_one_elses_to_change():
+    rows = {"subject": [0, 1, 1, 2], "relation": [0, 0, 1, 1], "object": [0, 1, 0, 1]}
+    world = World.from_table(pl.DataFrame(rows))
+    facts = world.subject_facts_in(1)
+    assert facts.tolist() == [2, 3]
+    with pytest.raises(ValueError, match="read-only"):
+        facts.sort()
+    for relation, allowed in ((-1, "a whole number from 0"), (2, "a relation below 2")):
+        with pytest.raises(ArgumentError, match=f"'relation': got {relation}, allowed: {allowed}"):
+            world.subject_facts_in(relation)
+
+
 def test_a_world_counts_its_parts(world):
     assert (world.num_subjects, world.num_relations, world.num_link_relations) == (60, 3, 0)
     assert world.num_facts == world.num_subject_facts == 180

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth.support.checks import flag
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -123,6 +123,18 @@ def fillable(out: NDArray[Any]) -> NDArray[Any]:
         got = f"an array of {out.dtype} with {out.ndim} dimensions"
         raise ArgumentError("out", got, allowed)
     return out
+
+
+def relation_id(relation: int, count: int) -> int:
+    """Return the argument `relation` as an int, the id of one of the first `count` relations.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if (known := whole_number("relation", relation)) >= count:
+        raise ArgumentError("relation", relation, f"a relation below {count}")
+    return known
 
 
 def pairs(

@@ -23,7 +23,7 @@ from behemoth import _gen
 from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError, renamed
 
-from .arrays import follows, overrides, pairs, whole
+from .arrays import follows, overrides, pairs, relation_id, whole
 from .fact_columns import FactArrays, fact_arrays, fact_frame, first_facts
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
@@ -363,8 +363,14 @@ class World:
         Returns
         -------
         uint64[n]
-            Ascending.
+            Ascending; read-only.
+
+        Raises
+        ------
+        ArgumentError
+            When there is no such relation of subjects.
         """
+        relation = relation_id(relation, self.num_relations)
         facts, ends = self._by_relation
         return facts[ends[relation] : ends[relation + 1]]
 
@@ -374,6 +380,7 @@ class World:
         relations = self.arrays_of(range(self.num_subject_facts)).relation
         ends = np.cumsum(np.bincount(relations, minlength=self.num_relations))
         order = np.argsort(relations, kind="stable").astype(np.uint64)
+        order.setflags(write=False)
         return order, np.append(0, ends)
 
     @cached_property
