@@ -55,6 +55,13 @@ def test_blocks_of_a_directory_and_of_its_spec_are_the_same(rich_corpus, stored,
             dataset[len(everything)]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int64])
+def test_a_block_is_the_same_by_any_integer(rich_corpus, everything, dtype):
+    dataset = BlockDataset(rich_corpus, LENGTH)
+    for number in (0, 100, len(everything) % 100 + 3):
+        assert torch.equal(dataset[dtype(number)], everything[number])
+
+
 @pytest.mark.parametrize("options", [{}, {"answers_only": True}, {"document_mask": True}])
 def test_a_stream_is_the_same_from_a_directory_and_a_spec(rich_corpus, stored, options):
     config = DataConfig(LENGTH, BATCH, **options)

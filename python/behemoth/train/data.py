@@ -8,6 +8,7 @@ number of ranks and workers.
 
 from __future__ import annotations
 
+import operator
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -117,6 +118,7 @@ class BlockDataset(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """Block `index`: int64[block_length]."""
+        index = operator.index(index)  # arithmetic of numpy's narrow integers overflows
         if not -self._blocks <= index < self._blocks:
             raise IndexError(f"block {index} of {self._blocks}")
         block = np.empty(self._length, np.int64)
