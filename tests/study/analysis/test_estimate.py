@@ -98,6 +98,14 @@ def test_a_mean_of_values_that_cancel_is_0_and_not_their_rounding():
     assert means(small, "value", ["by"])["mean"].item() == pytest.approx(1e-25, rel=0.01)
 
 
+def test_a_mean_with_an_infinite_value_is_infinite_and_not_rounding():
+    """Trials that never relearn take infinitely many steps."""
+    frame = pl.DataFrame({"world_seed": [0, 1, 2], "seed": 0, "by": 1,
+                          "value": [1.0, math.inf, 2.0]})  # fmt: skip
+    row = means(frame, "value", ["by"], within=(0, math.inf)).row(0, named=True)
+    assert row["mean"] == math.inf and row["low"] is None and row["high"] is None
+
+
 def test_bounds_leave_no_point_of_an_interval():
     """Bits that were saved may be below 0 in every cluster, and stored bits are not."""
     frame = pl.DataFrame({"world_seed": [0, 1, 2], "seed": 0, "by": 1,

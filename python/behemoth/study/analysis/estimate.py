@@ -250,8 +250,9 @@ def means(
     -------
     polars.DataFrame
         The columns of `by`, sorted, then mean, low, high (Float64; a mean of values that cancel
-        except for rounding is 0; the interval is null for one cluster, if all clusters agree, and
-        if clipping leaves a single point), rows (units) and clusters (UInt32).
+        except for rounding is 0, of values with an infinite one infinite; the interval is null for
+        one cluster, if all clusters agree, if a value is infinite, and if clipping leaves a single
+        point), rows (units) and clusters (UInt32).
     """
     clusters = cluster_keys(frame)
     kept = frame.with_columns(pl.col(value).cast(pl.Float64).fill_nan(None)).drop_nulls(value)
@@ -265,7 +266,8 @@ def means(
     )
     total, number = pl.col("_value").sum(), pl.col("_rows").sum()
     left_out = (total.over(by) - pl.col("_value")) / (number.over(by) - pl.col("_rows"))
-    noise = total.over(by).abs() <= ROUNDED * pl.col("_size").sum().over(by)
+    size = pl.col("_size").sum().over(by)  # infinite if a value is, and any total is within that
+    noise = size.is_finite() & (total.over(by).abs() <= ROUNDED * size)
     whole = pl.when(noise).then(0.0).otherwise(total.over(by) / number.over(by))
     table = (
         sums.with_columns(whole.alias("mean"), ((left_out - whole) ** 2).alias("_moved"))
