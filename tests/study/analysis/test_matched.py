@@ -274,6 +274,33 @@ def test_arms_are_compared_on_the_models_that_both_have():
     assert row["difference"] is None and row["note"] == "no fact of a model that both edited"
 
 
+def test_points_of_a_sweep_are_of_the_same_facts():
+    """Rank 16 is the same arm as rank 1, but two of its rates were run in the easy models alone."""
+    random = np.random.default_rng(2)
+    rows = [
+        {"trial": f"{rank}-{rate}-{seed}", "edit": edit, "fact": edit, "label": f"{rank} at {rate}",
+         "method": "lora", "rank": rank, "part": "mlp", "world_seed": seed, "seed": seed,
+         "world": f"w{seed}", "model": f"m{seed}", "reached": True, "failure": None, "norm": 1.0,
+         "success": float(random.random() < (0.8 if seed < 4 else 0.3) + 0.1 * (rate - 1)),
+         "kl": rate * float(random.lognormal(-3, 0.1)), "kl_at_flip": 1.0}
+        for rank in (1, 16) for rate in (1, 2, 3) for seed in range(8) for edit in range(60)
+        if rank == 1 or rate == 2 or seed < 4
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, schema_overrides={"failure": pl.String})
+    kl = frame.select("trial", "edit", "kl")
+    follows = frame.select("trial", "edit", follows=pl.lit(1.0)).clear()
+    table = matched_table(frame.drop("kl"), kl, follows).filter(cost="kl")
+    [row] = table.filter(outcome="success").to_dicts()
+    assert abs(row["difference"]) < 0.05 and row["low"] < 0 < row["high"]
+    assert row["note"] == "only facts that both edited at every setting, in 4 models"
+    assert row["edits"] == 2 * 3 * 4 * 60 and row["clusters"] == 4
+    # Flips are counted over the steps of each edit, not over the sweep.
+    assert table.filter(outcome="flipped")["edits"].to_list() == [(3 * 8 + 8 + 2 * 4) * 60]
+    apart = frame.drop("kl").filter(~((pl.col("label") == "16 at 2") & (pl.col("seed") < 4)))
+    [row] = matched_table(apart, kl, follows).filter(cost="kl", outcome="success").to_dicts()
+    assert row["note"] == "no fact of a model that both edited at every setting"
+
+
 def test_only_what_differs_in_one_thing_is_compared():
     settings = {
         "lora": {"rank": 1, "part": "mlp"},

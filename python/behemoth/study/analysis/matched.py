@@ -303,9 +303,10 @@ def matched_table(
         Columns as in `MATCHED`. comparison: rank (first has the lower rank) or part (first is both,
         second is the MLP alone); outcome: flipped (over steps), success and follows (over the
         sweep); cost: norm or kl. Pairs are compared on the facts that both arms edited in one
-        model; the note has the number of these models if other edits were left out, or why a pair
-        cannot be compared. Two means over pairs, with intervals of their own, follow: rank_mean
-        (each lower rank against full rank) and part_mean (over ranks).
+        model, over the sweep at all settings of both; the note has the number of these models if
+        other edits were left out, or why a pair cannot be compared. Two means over pairs, with
+        intervals of their own, follow: rank_mean (each lower rank against full rank) and part_mean
+        (over ranks).
     """
     keys = ["trial", "edit"]
     there = set(edits.columns)
@@ -367,32 +368,41 @@ def _compared(
         frame.filter(pl.col("rank").eq_missing(pl.lit(rank, pl.Int64)) & (pl.col("part") == part))
         for rank, part in (first, second)
     )
-    ahead, behind, said = _shared(ahead, behind)
+    swept = outcome != "flipped"
+    ahead, behind, said = _shared(ahead, behind, swept)
     if not ahead.height:
-        return _Difference(note="no fact of a model that both edited")
-    if outcome == "flipped":
+        return _Difference(note=f"no fact of a model that {_shared_text(swept)}")
+    if not swept:
         return replace(_flips(ahead, behind, cost_at), said=said)
     return replace(_outcomes(ahead, behind, outcome, COSTS[cost_at]), said=said)
 
 
 def _shared(
-    first: pl.DataFrame, second: pl.DataFrame
+    first: pl.DataFrame, second: pl.DataFrame, swept: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, str | None]:
     """Return the edits of facts that both arms edited in one model, and what to say of the rest.
 
     Arms need not have the same models or plans (trials fail, methods have a ``where``), and a
-    difference between worlds would be taken for one between arms.
+    difference between worlds would be taken for one between arms. So it would between the points of
+    a curve: over a sweep (`swept`) both arms have to have edited the facts at all their settings.
     """
     keys = [name for name in _OF_EDIT if name in first.columns]
-    kept = [
-        own.join(other.select(keys).unique(), on=keys, how="semi", nulls_equal=True)
-        for own, other in ((first, second), (second, first))
-    ]
+    counts = []
+    for own in (first, second):
+        settings = pl.col("label").n_unique()
+        least = own["label"].n_unique() if swept else 1
+        counts.append(own.group_by(keys).agg(settings).filter(pl.col("label") >= least))
+    shared = counts[0].join(counts[1], on=keys, how="semi", nulls_equal=True)
+    kept = [own.join(shared, on=keys, how="semi", nulls_equal=True) for own in (first, second)]
     if kept[0].height == first.height and kept[1].height == second.height:
         return first, second, None
-    models = kept[0].select(name for name in _OF_MODEL if name in keys).n_unique()
-    said = f"only facts that both edited, in {plural_text(models, 'model')}"
+    models = shared.select(name for name in _OF_MODEL if name in keys).n_unique()
+    said = f"only facts that {_shared_text(swept)}, in {plural_text(models, 'model')}"
     return kept[0], kept[1], said
+
+
+def _shared_text(swept: bool) -> str:
+    return "both edited at every setting" if swept else "both edited"
 
 
 def _means(found: Sequence[tuple[str, _Arm, _Arm, _Difference]]) -> list[dict[str, Any]]:
