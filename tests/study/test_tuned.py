@@ -1,13 +1,15 @@
 """Settings that were tuned on a world of the study are reported when it is run."""
 
+import polars as pl
 import pytest
 
+from behemoth import Corpus, World
 from behemoth.study.file import spec
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.tuned import tuned_here, tuned_text
 from behemoth.study.work import run as work
 from behemoth.study.work.estimate import estimate
-from behemoth.train.run import world_id
+from behemoth.train.run import world_id, world_seed
 
 TEXT = """
 name = "tiny"
@@ -45,11 +47,13 @@ default_score = 0.8
 def written(tmp_path):
     """A study whose method was tuned on a world of some seed, at other exposures."""
 
-    def written(seed):
+    def written(seed, subjects=20):
         other = TEXT[: TEXT.index("[[method]]")].replace("latin:1,8", "2") + '[[method]]\nname="ft"'
         other = other.replace("[world]", f"[world]\nseed = {seed}")
+        other = other.replace("subjects = 20", f"subjects = {subjects}")
         [model] = Study.parse(other).expand().models.values()
-        text = f'{BEST}world_id = "{world_id(model.corpus.make())}"\n'
+        corpus = model.corpus.make()
+        text = f'{BEST}world_id = "{world_id(corpus)}"\nworld_seed = {world_seed(corpus)}\n'
         (tmp_path / "best.toml").write_text(text)
         (tmp_path / "study.toml").write_text(TEXT)
         return tmp_path / "study.toml"
@@ -61,6 +65,23 @@ def written(tmp_path):
 def test_equal_worlds_are_recognised_at_other_exposures(seed, labels, written):
     file = written(seed)
     assert tuned_here(Study.parse(TEXT, file.parent).expand()) == labels
+
+
+@pytest.mark.parametrize(("seed", "labels"), [(0, ["lora"]), (2, [])])
+def test_worlds_of_one_seed_are_recognised_at_other_sizes(seed, labels, written):
+    """The smaller world is a part of the larger."""
+    file = written(seed, subjects=40)
+    assert tuned_here(Study.parse(TEXT, file.parent).expand()) == labels
+    # Tunings of earlier versions name no seed.
+    best = file.parent / "best.toml"
+    best.write_text("".join(line for line in best.read_text().splitlines(keepends=True)
+                            if not line.startswith("world_seed")))  # fmt: skip
+    assert tuned_here(Study.parse(TEXT, file.parent).expand()) == []
+
+
+def test_tables_have_no_seed_that_tells_of_their_facts():
+    fact = {"subject": ["a"], "relation": ["r"], "object": ["b"]}
+    assert world_seed(Corpus(World.from_table(pl.DataFrame(fact)), exposures=1)) is None
 
 
 def test_a_tuning_that_names_no_world_is_not_recognised(written):
@@ -75,8 +96,8 @@ def test_an_estimate_reports_it_and_the_command_says_it(seed, labels, written, r
     assert estimate(read_study(file)).tuned_here == labels
     done = run("study", "run", file, "--dry-run")
     assert done.code == 0
-    said = "tuned on a world of this study: lora;" in " ".join(done.err.split())
-    assert said == bool(labels)
+    said = "tuned on a world of this study, or on one of the same seed: lora;"
+    assert (said in " ".join(done.err.split())) == bool(labels)
 
 
 @pytest.mark.parametrize(("seed", "labels"), [(0, ["lora"]), (2, [])])

@@ -75,7 +75,7 @@ def test_what_was_chosen_is_a_file_that_edits_and_studies_take(tuned, ran, tmp_p
         "tuning": {"objective": "editing", "trials": 3, "seconds": seconds, "rows": 32,
                    "score": done.score, "default_score": done.default_score, "default_steps": 2,
                    "spec_hash": bh.load(ran).corpus.spec_hash,
-                   "world_id": world_id(bh.load(ran).corpus),
+                   "world_id": world_id(bh.load(ran).corpus), "world_seed": 5,
                    "plan_hash": bh.EditPlan.load(out / "plan").plan_hash},
     }  # fmt: skip
     plan = bh.plan(ran, edits=2, repeats=2, probes=1)

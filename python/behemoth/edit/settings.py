@@ -41,6 +41,9 @@ class Tuning:
     spec_hash, world_id, plan_hash : str, optional
         Hash of the corpus's spec, id of its world (`behemoth.train.run.world_id`) and hash of the
         plan of the trials; missing in files of earlier versions.
+    world_seed : int, optional
+        Seed of the world, unless its facts are those of a table; missing in files of earlier
+        versions.
     """
 
     objective: str
@@ -53,6 +56,7 @@ class Tuning:
     spec_hash: str | None = None
     world_id: str | None = None
     plan_hash: str | None = None
+    world_seed: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that have a value as plain values."""

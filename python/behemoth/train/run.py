@@ -48,6 +48,7 @@ __all__ = [
     "read_run",
     "run_place",
     "world_id",
+    "world_seed",
 ]  # fmt: skip
 
 RECORD = "run.json"
@@ -393,3 +394,8 @@ def read_model_source(
 def world_id(corpus: Corpus) -> str:
     """Return the id of a world, the same for all its corpora: 16 hexadecimal digits."""
     return corpus.world.spec_hash[:16]
+
+
+def world_seed(corpus: Corpus) -> int | None:
+    """Return the seed of a world, which worlds of other sizes share facts by; None for a table."""
+    return None if corpus.world.is_table else corpus.world.spec["seed"]

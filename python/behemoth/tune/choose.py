@@ -33,7 +33,7 @@ from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import error_text
 from behemoth.train import train
 from behemoth.train.errors import TrainError
-from behemoth.train.run import read_run, world_id
+from behemoth.train.run import read_run, world_id, world_seed
 
 from .asked import Asked, searched_by, twin_config, untold
 from .record import Tried, TuningDirectory
@@ -224,8 +224,8 @@ def _conclude(
     corpus = asked.run.corpus
     best = directory.conclude(
         done, asked.name, asked.objective, asked.rows, default_steps=default_steps,
-        hashes={"spec_hash": corpus.spec_hash, "world_id": world_id(corpus),
-                "plan_hash": asked.plan.plan_hash},
+        origin={"spec_hash": corpus.spec_hash, "world_id": world_id(corpus),
+                "world_seed": world_seed(corpus), "plan_hash": asked.plan.plan_hash},
     )  # fmt: skip
     return Tuned(
         out=out,

@@ -232,7 +232,7 @@ class TuningDirectory:
         most: int,
         *,
         default_steps: int | None = None,
-        hashes: Mapping[str, str] | None = None,
+        origin: Mapping[str, Any] | None = None,
     ) -> Tried:
         """Write the curve and the chosen settings; return the first trial with the highest score.
 
@@ -244,8 +244,8 @@ class TuningDirectory:
             Maximum number of rows that an edit could pass forward and backward.
         default_steps : int, optional
             Number of steps of the first trial, if `most` lowered it.
-        hashes : mapping of str to str, optional
-            The hashes and the id of `Tuning`.
+        origin : mapping, optional
+            The hashes, the id and the seed of `Tuning`.
         """
         best = max(trials, key=lambda trial: (trial.score, -trial.number))
         rows: list[dict[str, Any]] = []
@@ -261,7 +261,7 @@ class TuningDirectory:
         seconds = round(sum(trial.seconds for trial in trials), 3)
         tuning = Tuning(
             objective, len(trials), seconds, most, best.score, trials[0].score, default_steps,
-            **(hashes or {}),
+            **(origin or {}),
         )  # fmt: skip
         lines = [
             f"# Best of {len(trials)} trials of behemoth tune {method} by the {objective} score.",

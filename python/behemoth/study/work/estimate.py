@@ -53,7 +53,8 @@ class Estimate:
     pooled : dict of str to list
         Those of its axes that no table of the report separates: see `Results.pooled`.
     tuned_here : list of str
-        Labels of the methods that were tuned on a world of the study: see `behemoth.study.tuned`.
+        Labels of the methods that were tuned on a world of the study, or on one of the same seed:
+        see `behemoth.study.tuned`.
     facts : list of int
         Numbers of facts of the worlds, each number once.
     loads, facts_per_object : list of float

@@ -54,7 +54,8 @@ class StudyResult:
     working_seconds : float
         Total time that the workers of this run spent on training and trials.
     tuned_here : list of str
-        Labels of the methods that were tuned on a world of the study: see `behemoth.study.tuned`.
+        Labels of the methods that were tuned on a world of the study, or on one of the same seed:
+        see `behemoth.study.tuned`.
     """
 
     out: str
