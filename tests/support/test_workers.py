@@ -10,9 +10,9 @@ import os, sys
 from pathlib import Path
 from behemoth.support.digests import checks
 from behemoth.support.worker_loop import serve
-names = "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS"
-threads = [os.environ.get(name) for name in names]
-serve(Path(sys.argv[1]), lambda task, step: ("done", {"checks": checks(), "threads": threads}))
+names = "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RANK", "WORLD_SIZE"
+values = [os.environ.get(name) for name in names]
+serve(Path(sys.argv[1]), lambda task, step: ("done", {"checks": checks(), "values": values}))
 """
 
 
@@ -21,6 +21,8 @@ def workers(tmp_path, monkeypatch):
     (tmp_path / "working.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    for name in ("RANK", "WORLD_SIZE"):  # of a launcher, whose processes they are not
+        monkeypatch.setenv(name, "2")
     workers = Workers("working", [str(tmp_path)], count=1, threads=2)
     yield workers
     workers.close()
@@ -38,4 +40,4 @@ def test_workers_check_files_if_the_process_does_that_hands_out_the_task(workers
     assert said(workers).fields["checks"] is True
     with unchecked():
         assert said(workers).fields["checks"] is False
-    assert said(workers).fields == {"checks": True, "threads": ["2", "2", "2"]}
+    assert said(workers).fields == {"checks": True, "values": ["2", "2", "2", None, None]}

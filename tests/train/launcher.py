@@ -1,9 +1,10 @@
 """Starts commands in several processes, as `torchrun` does, but from one that has loaded torch.
 
-``python launcher.py`` reads a JSON line for each command: its words, how many processes, a folder
-for what they write, and perhaps the step at whose checkpoint the first is killed, or for how long
-they wait for each other and what the first is slow at. It answers with a line of their ids when
-they are under way, and one of their exit codes. Loading torch takes seconds; a fork takes none.
+``python launcher.py`` reads a JSON line for each command: its words, with ``{rank}`` for the number
+of a process, how many processes, a folder for what they write, and perhaps the step at whose
+checkpoint the first is killed, or for how long they wait for each other and what the first is slow
+at. It answers with a line of their ids when they are under way, and one of their exit codes.
+Loading torch takes seconds; a fork takes none.
 """
 
 import json
@@ -71,7 +72,7 @@ def start(rank, port, job):
     try:
         from behemoth.cli.main import main
 
-        sys.argv = ["behemoth", *job["words"]]
+        sys.argv = ["behemoth", *(word.replace("{rank}", str(rank)) for word in job["words"])]
         code = main()
     finally:
         sys.stdout.flush()

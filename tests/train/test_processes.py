@@ -247,6 +247,33 @@ def test_a_damaged_shard_is_found_by_the_process_that_compares(launch, small, tm
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "differing"),
+    [
+        (("{directory}/{rank}.toml", "--out", "{directory}/run"), "corpus"),
+        (("{directory}/0.toml", "--out", "{directory}/{rank}", "--seed", "{rank}"), "out, seed"),
+    ],
+)
+def test_processes_of_different_runs_are_refused(launch, small, tmp_path, words, differing):
+    """As those of jobs that all have the variables of one launcher."""
+    for rank in range(2):
+        text = small.spec_toml.replace("seed = 0", f"seed = {rank}")
+        (tmp_path / f"{rank}.toml").write_text(text)
+    words = [word.replace("{directory}", str(tmp_path)) for word in words]
+    ranks = launch(2, "train", *words, *SETTINGS).ended()
+    for code, _, err in ranks:
+        assert code == 2, ranks
+        assert f"'WORLD_SIZE': got 2 processes that differ in {differing}, allowed: " in err
+        assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.toml", "1.toml"]
+
+
+def test_what_processes_may_differ_in(launch, spec, tmp_path):
+    words = ("--threads", "{rank}", "--out", tmp_path / "run")
+    ranks = launch(2, "train", spec, *SETTINGS, *words, "--steps", 1).ended()
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(launch, spec, tmp_path):
     words = ("--batch-size", 9, "--out", tmp_path / "run")
     ranks = launch(2, "train", spec, *SETTINGS, *words).ended()

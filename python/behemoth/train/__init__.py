@@ -74,7 +74,8 @@ def train(
     Raises
     ------
     ArgumentError
-        If a setting is not allowed, `source` is a run, or `out` holds a run of other settings.
+        If a setting is not allowed, `source` is a run, or `out` holds a run of other settings; or
+        if processes that a launcher started together differ in the corpus, `out` or a setting.
     MissingExtraError
         If torch or another package of the extra `train` is not installed.
     TrainError

@@ -8,13 +8,16 @@ clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import json
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from behemoth._gen import digest
 
 from .errors import ElsewhereError
 
@@ -57,6 +60,26 @@ class Agreement:
     def delay(self) -> int:
         """Number of steps from a `vote` until its result is returned."""
         return int(self._several)
+
+    def differing(self, values: Mapping[str, object]) -> list[str]:
+        """Return the names of values that processes differ in; all call this with the same names.
+
+        If there are any, the run is taken to end here, in all processes.
+
+        Parameters
+        ----------
+        values : mapping
+            Values for JSON.
+        """
+        if not self._several:
+            return []
+        texts = [json.dumps(value, sort_keys=True).encode() for value in values.values()]
+        said = torch.tensor([int(digest(text)[:15], 16) for text in texts])
+        ends = torch.stack([said, -said])  # the second, by the maximum of -x, is the minimum
+        dist.all_reduce(ends, dist.ReduceOp.MAX, group=self._group)
+        same = (ends[0] == -ends[1]).tolist()
+        self.ended = not all(same)
+        return [name for name, agreed in zip(values, same, strict=True) if not agreed]
 
     def tell(self, number: int = 0) -> int:
         """Return the first process's number, an int64, in all processes; all must call this.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from os import PathLike, fspath
 
 from behemoth.corpus.corpus import Corpus
@@ -27,6 +28,8 @@ from .started import warn_of_start
 __all__ = ["run"]
 
 _FINISHED = 1
+# Settings that a process may have to itself.
+_OWN = ("device", "threads", "prefetch", "tensorboard")
 # Messages of gloo and NCCL if the other side does not answer, and if it has ended.
 _LATE = ("Timed out", "timed out", "Timeout at")
 _LOST = ("Connection closed", "Connection reset", "Broken pipe", "remote process exited")
@@ -50,6 +53,7 @@ def run(
     directory = RunDirectory(path_of("out", out))
     machine = Machine.find(config)
     with machine.settings(), _failures(machine, config):
+        _require_one_run(machine, corpus, config, fspath(out))
         if not machine.main:
             if machine.agreement.tell() == _FINISHED:
                 return _result(directory, directory.record())
@@ -83,6 +87,20 @@ def run(
                         directory.discard()
                     raise
             return _heeding(whole, result)
+
+
+def _require_one_run(machine: Machine, corpus: Corpus, config: TrainConfig, out: str) -> None:
+    """Refuse, in all processes, that they average the gradients of different runs."""
+    given = {"corpus": corpus.spec_hash, "out": out, **asdict(config)}
+    differing = machine.agreement.differing(
+        {name: value for name, value in given.items() if name not in _OWN}
+    )
+    if differing:
+        raise ArgumentError(
+            "WORLD_SIZE",
+            f"{machine.world_size} processes that differ in {', '.join(differing)}",
+            "processes of one run; unset it for processes that each train their own",
+        )
 
 
 def _heeding(whole: Loop, result: TrainResult) -> TrainResult:
