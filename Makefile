@@ -94,9 +94,12 @@ test-python: $(VENV)/.stamp-test $(EXTENSION) ## the Python tests (PYTEST="-k wo
 
 # Where rounding decides: what edits, trains, asks and measures.
 NUMERICAL := tests/model tests/train tests/recall tests/delta tests/edit tests/evaluate
-# Files there with whole numbers and refusals alone: no kernel changes what they look at.
-WHOLE := $(addprefix --ignore tests/, model/test_sizes.py train/test_config.py train/test_data.py \
-	train/test_device.py train/test_schedule.py train/test_spans.py edit/test_cost.py edit/test_registry.py)
+# Files there with whole numbers, refusals and waits alone: no kernel changes what they look at.
+WHOLE := $(addprefix --ignore tests/, model/test_sizes.py train/test_agreement.py train/test_config.py \
+	train/test_data.py train/test_device.py train/test_schedule.py train/test_spans.py edit/test_cost.py \
+	edit/test_registry.py edit/test_third_party.py) \
+	$(addprefix --deselect tests/train/test_processes.py::test_, a_signal checkpoints others_wait a_process \
+	a_damaged a_batch)
 
 .PHONY: test-avx2
 test-avx2: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, with the kernels of an older processor

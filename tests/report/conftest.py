@@ -1,8 +1,11 @@
 """A study with known effects, and its report, written once."""
 
+import os
 import runpy
+import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 pytest.importorskip("altair", reason="the report's packages are not installed")
@@ -54,13 +57,44 @@ def write_study():
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory, draw, write_study):
-    frames = draw(labels=LABELS, settings=SETTINGS, edits=12, durability=True, base=0.02, probes=1)
-    return write_study(tmp_path_factory.mktemp("report") / "study", frames)
+def shared(tmp_path_factory):
+    """A folder of all processes of this test run."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
-def report(study):
+def study(shared, draw, write_study):
+    place = shared / "synthetic" / "study"
+    with filelock.FileLock(shared / "synthetic.lock"):
+        if not place.exists():
+            frames = draw(
+                labels=LABELS, settings=SETTINGS, edits=12, durability=True, base=0.02, probes=1
+            )
+            write_study(place, frames)
+    return place
+
+
+@pytest.fixture(scope="session")
+def report(shared, study):
     from behemoth.report import write_report
 
-    return write_report(study, resamples=50)
+    with filelock.FileLock(shared / "synthetic.lock"):
+        file = study / "report" / "report.html"
+        return file if file.exists() else write_report(study, resamples=50)
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Run a script as a program, in this process: run_script(path, *words) -> (code, out, err)."""
+
+    def run_script(path, *words):
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, words)])
+        code = 0
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run_script

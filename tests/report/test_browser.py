@@ -61,6 +61,14 @@ def page(request, browser, report):
     page.close()
 
 
+@pytest.fixture(scope="module", params=[1280, 390])
+def seen_page(request, browser, report):
+    """The page for tests that only look at it: to load and draw it takes seconds."""
+    page = opened(browser, report, request.param)
+    yield page
+    page.close()
+
+
 @pytest.fixture(scope="module")
 def leaderboard(tmp_path_factory):
     """A page of methods that edit at a place, with as many numbers as a board has."""
@@ -81,25 +89,25 @@ def board_page(request, browser, leaderboard):
     page.close()
 
 
-def test_it_draws_everything_and_asks_for_nothing(page, report):
-    assert page.said == []
-    outside = [url for url in page.asked if not url.startswith(("data:", "blob:"))]
+def test_it_draws_everything_and_asks_for_nothing(seen_page, report):
+    assert seen_page.said == []
+    outside = [url for url in seen_page.asked if not url.startswith(("data:", "blob:"))]
     assert outside == [report.as_uri()]
-    charts = page.locator(".chart").count()
+    charts = seen_page.locator(".chart").count()
     assert charts >= 20
-    assert page.locator(".chart svg.marks").count() == charts
-    assert page.locator("figure").count() == len(CHARTS)
-    empty = page.evaluate(
+    assert seen_page.locator(".chart svg.marks").count() == charts
+    assert seen_page.locator("figure").count() == len(CHARTS)
+    empty = seen_page.evaluate(
         "[...document.querySelectorAll('.chart svg.marks')]"
         ".filter(svg => !svg.querySelector('.mark-symbol path, .mark-rect path')).length"
     )
     assert empty == 0
 
 
-def test_nothing_scrolls_sideways(page):
-    width = page.viewport_size["width"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    wide = page.evaluate(
+def test_nothing_scrolls_sideways(seen_page):
+    width = seen_page.viewport_size["width"]
+    assert seen_page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = seen_page.evaluate(
         f"[...document.querySelectorAll('.chart svg, figure, h1, p, .table')]"
         f".filter(each => each.getBoundingClientRect().right > {width} + {SLACK}).length"
     )
@@ -193,12 +201,13 @@ def test_a_figure_of_many_panels_is_no_page_of_its_own(browser, tmp_path, width)
     page.close()
 
 
-def test_the_contents_lead_to_every_section_and_figure(page):
-    targets = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
-    there = page.evaluate("[...document.querySelectorAll('h2, figure')].map(each => each.id)")
+def test_the_contents_lead_to_every_section_and_figure(seen_page):
+    links = "[...document.querySelectorAll('nav a')]"
+    targets = seen_page.evaluate(f"{links}.map(link => link.hash.slice(1))")
+    there = seen_page.evaluate("[...document.querySelectorAll('h2, figure')].map(each => each.id)")
     assert sorted(targets) == sorted(there) and len(set(there)) == len(there)
     first = "document.querySelector('nav').getBoundingClientRect().top"
-    assert page.evaluate(f"{first} < document.querySelector('h2').getBoundingClientRect().top")
+    assert seen_page.evaluate(f"{first} < document.querySelector('h2').getBoundingClientRect().top")
 
 
 def test_a_link_to_a_method_opens_its_numbers(board_page):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -18,18 +16,12 @@ SCRIPT, PAGE = ROOT / "examples/dose_by_range.py", ROOT / "docs/results/frequenc
 FRAMES = PAGE.parent / "frames"
 
 
-def ran(*given):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, given)], capture_output=True, text=True, check=False
-    )
-
-
-def test_the_page_shows_what_its_command_prints():
+def test_the_page_shows_what_its_command_prints(run_script):
     [line] = [line for line in PAGE.read_text().splitlines() if "dose_by_range.py" in line]
     assert line.endswith(' docs/results/frequency/frames "LoRA, rank 1" 2 32 64 128')
-    done = ran(FRAMES, "LoRA, rank 1", 2, 32, 64, 128)
-    assert done.returncode == 0, done.stderr
-    shares, table = done.stdout.split("\n\n")
+    code, out, err = run_script(SCRIPT, FRAMES, "LoRA, rank 1", 2, 32, 64, 128)
+    assert code == 0, err
+    shares, table = out.split("\n\n")
     assert table in PAGE.read_text()
     assert "| 16 | 0.18 | 0.36 |" in shares and "| 256 | 1.00 | 0.00 |" in shares
 
@@ -114,21 +106,25 @@ def test_a_doubling_counts_only_within_the_range():
         (("LoRA, rank 1", 2, 1000), "starts: no fact has 1000 exposures or more; there are 2, 4"),
     ],
 )
-def test_refusals(given, said):
-    done = ran(FRAMES, *given)
-    assert done.returncode == 2 and said in done.stderr
-    assert "frames: no edits.parquet" in ran(PAGE.parent, "x", 2, 32).stderr
+def test_refusals(given, said, run_script):
+    code, _, err = run_script(SCRIPT, FRAMES, *given)
+    assert code == 2 and said in err
 
 
-def test_an_arm_without_written_facts_is_refused_by_its_name(tmp_path):
+def test_a_folder_without_edits_is_refused(run_script):
+    code, _, err = run_script(SCRIPT, PAGE.parent, "x", 2, 32)
+    assert code == 2 and "frames: no edits.parquet" in err
+
+
+def test_an_arm_without_written_facts_is_refused_by_its_name(tmp_path, run_script):
     rows = {"label": ["x", "y"], "size": ["pico", "nano"], "exposures": [0, 2]}
     pl.DataFrame(rows).write_parquet(tmp_path / "edits.parquet")
     for more, said in (
         ((), "error: label: x, which edited no written fact\n"),
         (("--size", "nano"), "error: size: nano, of which x edited no written fact\n"),
     ):
-        done = ran(tmp_path, "x", 2, 32, *more)
-        assert done.returncode == 2 and done.stderr.endswith(said)
+        code, _, err = run_script(SCRIPT, tmp_path, "x", 2, 32, *more)
+        assert code == 2 and err.endswith(said)
 
 
 def test_edits_of_each_level_are_as_many_as_the_limits_say():

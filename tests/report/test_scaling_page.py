@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,14 +15,13 @@ LINES = [line for line in PAGE.read_text().splitlines() if "dose_by_range.py" in
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_the_page_shows_what_its_commands_print(line):
+def test_the_page_shows_what_its_commands_print(line, run_script, monkeypatch):
     prompt, python, *words = shlex.split(line)
     assert (prompt, python) == ("$", "python")
-    done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    for table in done.stdout.split("\n\n"):
+    monkeypatch.chdir(ROOT)
+    code, out, err = run_script(*words)
+    assert code == 0, err
+    for table in out.split("\n\n"):
         assert table in PAGE.read_text()
 
 
