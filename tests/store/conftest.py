@@ -58,3 +58,12 @@ def files():
         }
 
     return files
+
+
+@pytest.fixture
+def url(request, tmp_path):
+    """A place in a folder; in S3 as well where a test asks for it, as requests matter to it."""
+    if getattr(request, "param", "file") == "file":
+        return f"file://{tmp_path}/store"
+    request.getfixturevalue("s3")
+    return "s3://corpora/st"

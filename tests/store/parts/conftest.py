@@ -37,15 +37,6 @@ def made(monkeypatch):
     return made
 
 
-@pytest.fixture
-def url(request, tmp_path):
-    """A place in a folder; in S3 as well where a test asks for it, as requests matter to it."""
-    if getattr(request, "param", "file") == "file":
-        return f"file://{tmp_path}/store"
-    request.getfixturevalue("s3")
-    return "s3://corpora/st"
-
-
 @pytest.fixture(scope="session")
 def made_whole():
     """Files of the study of one machine, once they are made."""

@@ -13,7 +13,7 @@ NAMES, NOISES, SCENARIOS, simulate = (
 
 def test_intervals_hold_the_effect_in_few_runs():
     held, alarms = simulate(3, "an effect", 12)
-    # At 95 % fewer than 9 of 12 hold it in 0.02 % of tries, for each of the eight.
+    # At 95 % fewer than 9 of 12 hold it in 0.2 % of tries, for each of the eight.
     assert list(held) == list(NAMES)
     assert min(held.values()) >= 9 / 12
     assert alarms <= 4 / 12  # P(more than 4 of 12 at 5 %) = 0.02 %

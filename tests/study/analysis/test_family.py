@@ -23,7 +23,7 @@ def test_a_family_may_be_its_gates_alone():
 @pytest.mark.parametrize("false", [(), (0,), (0, 1), (0, 1, 2), (0, 1, 3, 5)])
 def test_false_alarms_of_the_family_stay_below_the_level(false):
     # True effects have p near 0; in 4,000 families an error rate of 5 % has a standard error of
-    # 0.34 %, so that more than 6.4 % come by chance once in 50,000.
+    # 0.34 %, so that more than 6.4 % come by chance once in 19,000, in each of the four.
     random = np.random.default_rng(len(false))
     alarms = 0
     for _ in range(4000):

@@ -72,7 +72,7 @@ def test_an_interval_that_leaves_out_every_effect_that_counts_fails_and_another_
 
 def test_what_is_called_a_failure_is_seldom_an_effect_that_counts():
     # Half of a two-sided 5%: of 2,000 true effects of the size that counts, at most 2.5% and two
-    # standard errors of that may be called absent (false alarm 2%).
+    # standard errors of that may be called absent (false alarm 3%).
     generator = np.random.default_rng(5)
     values = generator.normal(1.0, 1.0, size=(2000, 4))
     failed = sum(outcome(list(row)).outcome == "fails" for row in values)

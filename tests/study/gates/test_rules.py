@@ -332,7 +332,7 @@ def test_numbers_for_people():
 
 def test_the_best_of_several_ranks_is_not_above_full_rank_by_noise():
     # All arms alike: the interval lies above 0 in 2.5% of the runs. With 400 of them more than
-    # 4.9% are seen in 1 of 1,000 (the best of four differences was in 22%).
+    # 4.9% are seen in 3 of 1,000 (the best of four differences was in 22%).
     generator = np.random.default_rng(3)
     gate = rank_and_part.RankAndPart()
     names = [f"{part} {rank}" for part in ("mlp", "both") for rank in ("1", "16", "full")]
