@@ -17,7 +17,16 @@ serve(Path(sys.argv[1]), lambda task, step: ("done", {"checks": checks(), "value
 
 
 @pytest.fixture
-def workers(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
+    """A working directory with a file that has the name of a module, as a download may have."""
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    (folder / "queue.py").write_text("raise SystemExit('this is no part of behemoth')")
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def workers(tmp_path, folder, monkeypatch):
     (tmp_path / "working.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")

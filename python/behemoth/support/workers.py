@@ -118,7 +118,8 @@ class Workers:
     def __init__(
         self, module: str, arguments: Sequence[str], count: int, threads: int, devices: int = 0
     ) -> None:
-        self._command = [sys.executable, "-m", module, *arguments]
+        # -P: modules are not taken from the working directory, whose files may be of others.
+        self._command = [sys.executable, "-P", "-m", module, *arguments]
         self._threads, self._devices = threads, devices
         self._selector = selectors.DefaultSelector()
         self._workers = [self._start(slot) for slot in range(count)]
