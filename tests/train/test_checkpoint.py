@@ -149,6 +149,14 @@ def test_a_copy_beside_checkpoints_is_none_of_them(tmp_path):
     assert kept.last() == kept.path(100)
 
 
+def test_no_checkpoint_of_a_lost_stretch_comes_back(tmp_path):
+    (tmp_path / "step-00000004").mkdir()
+    # As of who is killed between the two renames of a replacement.
+    (tmp_path / ".step-00000005.abcdefgh.tmp" / ".old").mkdir(parents=True)
+    Checkpoints(tmp_path).drop_after(4)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000004"]
+
+
 def test_a_device_without_a_saved_state_does_not_repeat_the_first_masks(
     small, config, tmp_path, monkeypatch
 ):

@@ -165,10 +165,10 @@ class Checkpoints:
 
     def drop_after(self, step: int) -> None:
         """Remove the checkpoints after a step, of a stretch that a resumed run trains again."""
+        sweep_folder(self.directory)  # first: it may bring one back
         for path in self._all():
             if step_of(path) > step:
                 remove_folder(path)
-        sweep_folder(self.directory)
 
     def _all(self) -> list[Path]:
         return list(checkpoint_paths(self.directory).values())
