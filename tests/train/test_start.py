@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from behemoth import ArgumentError, Corpus, CorpusError, Independent, World
+from behemoth import ArgumentError, Corpus, CorpusError, Independent, World, load
 from behemoth._gen import digest_file
 from behemoth.evaluate.foreign_delta import weights_id
 from behemoth.study.file.identity import model_id
@@ -22,9 +22,11 @@ from behemoth.train.model_source import (
     WEIGHTS,
     is_model,
     read_model,
+    run_of_checkpoint,
     weights_digest,
 )
-from behemoth.train.run import read_model_source
+from behemoth.train.run import read_model_source, read_run
+from behemoth.train.started import corpora_of_start
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
             "precision": "fp32", "device": "cpu"}  # fmt: skip
@@ -289,6 +291,12 @@ def test_a_checkpoint_has_the_tokens_of_its_run(corpus, kept, tmp_path):
         read_model_source(kept, other)
     assert not (tmp_path / "other").exists()
     assert train(corpus, out=tmp_path / "own", config=config).steps == 1
+
+
+def test_a_run_that_was_moved_is_the_result(corpus, first, tmp_path):
+    moved = shutil.copytree(first, tmp_path / "moved")
+    config = default_config("llama-nano", steps=30, **SETTINGS)
+    assert train(corpus, out=moved, config=config).run == str(moved)
 
 
 def test_a_checkpoint_of_a_run_whose_corpus_is_gone(corpus, kept, tmp_path, monkeypatch):

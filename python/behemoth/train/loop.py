@@ -473,7 +473,8 @@ class Loop:
         if not self.machine.main:
             self.machine.agreement.end()
             record = self.directory.record()
-            return result if record is None or record.result is None else record.result
+            told = None if record is None else record.result
+            return result if told is None else replace(told, run=result.run)
         result = replace(result, recall=self.recall)
         save_model(model, self.directory.path)
         write_bytes(self.directory.path / GENERATION, self.generation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from os import PathLike, fspath
 
 from behemoth.corpus.corpus import Corpus
@@ -156,4 +156,5 @@ def _open(source: str | PathLike[str], progress: ProgressLike) -> Corpus:
 def _result(directory: RunDirectory, record: RunRecord | None) -> TrainResult:
     if record is None or record.result is None:
         raise CorpusError(f"{directory.path}: its record has no result")
-    return record.result
+    # The directory may have been moved since, and a relative path is one of this process.
+    return replace(record.result, run=str(directory.path))
