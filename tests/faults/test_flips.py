@@ -200,6 +200,9 @@ def test_what_was_changed_on_purpose_can_be_read(copied, run):
     assert refused == f"{file} is damaged: it is not what was written"
     assert not (copied / "f.parquet").exists()
     assert run(*words, "--no-verify").code == 0
+    # So is an edit of the weights as they were; one of those that are there says so.
+    edited = ("evaluate", copied / "edit", "--plan", copied / "plan", "--out", copied / "g.parquet")
+    assert run(*edited, "--no-verify").code == 0
     with bh.unchecked():
         bh.load(copied / "run").load_model("cpu")
 

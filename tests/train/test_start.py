@@ -299,6 +299,15 @@ def test_a_run_that_was_moved_is_the_result(corpus, first, tmp_path):
     assert train(corpus, out=moved, config=config).run == str(moved)
 
 
+def test_weights_that_were_changed_on_purpose_have_a_digest_of_their_own(first, tmp_path):
+    run = read_run(shutil.copytree(first, tmp_path / "run"))
+    before = run.weights_digest()
+    moved(run.directory)
+    assert run.weights_digest() == before  # loading checks it
+    with unchecked():
+        assert run.weights_digest() == weights_digest(run.directory) != before
+
+
 def test_a_checkpoint_of_a_run_whose_corpus_is_gone(corpus, kept, tmp_path, monkeypatch):
     run = shutil.copytree(kept.parents[1], tmp_path / "run")
     start = run / "checkpoints" / kept.name

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth.store.source import at_hand
 from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found
-from behemoth.support.digests import check, no_record, read_sealed, sealed
+from behemoth.support.digests import check, checks, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 
@@ -291,8 +291,12 @@ class Run(ModelSource):
         return AutoTokenizer.from_pretrained(self.directory)
 
     def weights_digest(self) -> str:
-        """BLAKE3 of the weights, from the record if it has one, which loading checks."""
-        return (self.record.files or {}).get(WEIGHTS) or super().weights_digest()
+        """BLAKE3 of the weights, from the record if it has one, which loading checks.
+
+        Inside `unchecked` it is computed, since weights may have been changed on purpose.
+        """
+        recorded = (self.record.files or {}).get(WEIGHTS) if checks() else None
+        return recorded or super().weights_digest()
 
     def check_files(self) -> None:
         """Check the model's files against their digests.
