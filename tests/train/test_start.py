@@ -293,6 +293,19 @@ def test_a_checkpoint_has_the_tokens_of_its_run(corpus, kept, tmp_path):
     assert train(corpus, out=tmp_path / "own", config=config).steps == 1
 
 
+def test_checkpoints_may_be_on_another_disk(corpus, kept, tmp_path):
+    run = shutil.copytree(kept.parents[1], tmp_path / "run")
+    shutil.move(run / "checkpoints", tmp_path / "scratch")
+    (run / "checkpoints").symlink_to(tmp_path / "scratch")
+    place = run / "checkpoints" / kept.name
+    assert load(place).corpus.spec_hash == corpus.spec_hash
+    config = default_config(start=place, steps=1, **SETTINGS)
+    assert config.start == str(place)
+    assert [spec["world"] for spec in corpora_of_start(config)] == [corpus.spec["world"]]
+    # A parent of what is named is no checkpoint.
+    assert run_of_checkpoint(run / "checkpoints" / "..") is None
+
+
 def test_a_run_that_was_moved_is_the_result(corpus, first, tmp_path):
     moved = shutil.copytree(first, tmp_path / "moved")
     config = default_config("llama-nano", steps=30, **SETTINGS)

@@ -376,7 +376,7 @@ _GOING_ON = {"learning_rate": 3e-4}
 
 def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings `start` and `architecture` for a model to start from."""
-    from .model_source import is_model, read_config
+    from .model_source import is_model, read_config, run_of_checkpoint
 
     place = path_of("start", start, "the directory of a model")
     if settings.get("architecture") is not None:
@@ -385,7 +385,11 @@ def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
         )
     if not is_model(place):
         raise ArgumentError("start", as_found(place), "a model (config.json and safetensors)")
-    return {"start": str(place.resolve()), "architecture": dict(read_config(place, "start"))}
+    start = place.resolve()
+    if run_of_checkpoint(start) is None and (run := run_of_checkpoint(place)) is not None:
+        # Its checkpoints are a link to another disk, where their run would not be found.
+        start = run.resolve() / "checkpoints" / place.absolute().name
+    return {"start": str(start), "architecture": dict(read_config(place, "start"))}
 
 
 def default_config(model: str | None = None, **settings: Any) -> TrainConfig:

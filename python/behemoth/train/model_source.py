@@ -248,9 +248,13 @@ def model_of(
 
 def run_of_checkpoint(place: Path) -> Path | None:
     """Return the run that a model directory is a checkpoint of, or None if it is of no run."""
-    folder = place.resolve().parent
-    is_one = folder.name == "checkpoints" and (folder.parent / "run.json").is_file()
-    return folder.parent if is_one else None
+    # The checkpoints may be a link to another disk, and what is named a link to one of them.
+    for path in (place.absolute(), place.resolve()):
+        run = path.parent.parent
+        is_one = path.parent.name == "checkpoints" and path.name != ".."
+        if is_one and (run / "run.json").is_file():
+            return run
+    return None
 
 
 def generation_of(place: Path) -> bytes | None:
