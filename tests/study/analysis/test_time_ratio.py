@@ -292,6 +292,26 @@ def test_the_load_changes_it():
     assert load_interaction(one.edits.collect(), one.models.collect()) is None
 
 
+def test_the_load_is_compared_within_a_size():
+    """The load changes nothing; the larger models, all of the lower load, have another slope."""
+    knobs = {"probes": 0, "noise": "lognormal", "worlds": 5, "edits": 30, "limit": 400}
+    small = draw(sizes=("nano",), loads=(1, 4), slope=-0.15, **knobs)
+    large = draw(sizes=("micro",), slope=0.0, seed=1, **knobs)
+    models = small.models.collect()
+    least = large.models.collect().with_columns(load=pl.lit(models["load"].min()))
+    both, all_models = (
+        pl.concat([small.edits.collect(), large.edits.collect()]), pl.concat([models, least])
+    )  # fmt: skip
+    found, own = load_interaction(both, all_models), load_interaction(small.edits.collect(), models)
+    assert abs(own.value) < 0.02 and own.low < 0 < own.high
+    assert (found.value, found.low, found.high) == pytest.approx((own.value, own.low, own.high))
+    assert found.note == "clusters and sizes with several loads alone"
+    # Where each size has a load of its own, it is of both.
+    apart = all_models.with_columns(load=pl.when(size="nano").then(4.0).otherwise(1.0))
+    alone = load_interaction(both, apart)
+    assert alone.value > 0.05 and alone.note == "loads differ with the size alone"
+
+
 def test_clusters_of_one_load_do_not_count_for_the_change_with_the_load():
     frames = draw(probes=0, noise="lognormal", worlds=5, edits=60, loads=(1, 4), limit=400)
     edits, models = frames.edits.collect(), frames.models.collect()

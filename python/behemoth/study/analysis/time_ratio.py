@@ -291,30 +291,41 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
     -------
     Estimate or None
         None if the loads of models that do not differ in `apart` differ by a factor of less than
-        1.2. Where some clusters have several loads, only these count: another says how slopes
-        differ between clusters, not what a load does, and with two of eight of this kind 87 % of
-        95 % intervals contained the truth.
+        1.2. Loads are compared within a size of models, if one has several; else with a note. Where
+        some clusters have several loads, only these count: another says how slopes differ between
+        clusters, not what a load does, and with two of eight of this kind 87 % of 95 % intervals
+        contained the truth.
     """
     if "model" not in edits.columns:
         return None
     if "apart" not in models.columns:
         models = models.with_columns(pl.lit(None, pl.String).alias("apart"))
     joined = edits.join(models.select("model", "load", "apart"), on="model", how="left")
+    sized = "size" in joined.columns
     # Models decide whether there is a contrast, not which of their edits need a step: the family
     # of tests must not depend on results.
-    if not _several_loads(joined.filter(pl.col("load") > 0), "apart").any():
+    loaded = joined.filter(pl.col("load") > 0)
+    within = (
+        ("apart", "size") if sized and _several_loads(loaded, "apart", "size").any() else ("apart",)
+    )
+    if not _several_loads(loaded, *within).any():
         return None
     whole, held = prepared(joined)
     rows = whole.filter(pl.col("load") > 0)
-    if not _several_loads(rows, "apart").any():
+    if not _several_loads(rows, *within).any():
         return Estimate(None, rows=rows.height, note="one load among the edits that need a step")
-    paired = _several_loads(rows, "apart", *cluster_keys(rows))
+    paired = _several_loads(rows, *within, *cluster_keys(rows))
     some = bool(paired.any()) and not bool(paired.all())
     rows = rows.filter(paired) if some else rows
     load = pl.col("load").log(2)
-    product = (pl.col("doublings") * (load - load.mean().over("apart"))).alias("product")
+    product = (pl.col("doublings") * (load - load.mean().over(within))).alias("product")
     found = dose_fits(rows.with_columns(product), ["product", "doublings", *held])[0]
-    found = found.saying("clusters with several loads alone") if some else found
+    sizes = sized and loaded["size"].n_unique() > 1
+    if sizes and "size" not in within:
+        found = found.saying("loads differ with the size alone")
+    if some:
+        which = "clusters and sizes" if sizes else "clusters"
+        found = found.saying(f"{which} with several loads alone")
     return without_subject(edits, whole, found)
 
 
