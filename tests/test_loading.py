@@ -70,6 +70,14 @@ def test_a_run_has_its_model(trained):
     assert all(own[name].equal(value) for name, value in loaded.items())
 
 
+def test_a_run_that_is_gone_is_not_called_damaged(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    run = bh.load(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    with pytest.raises(bh.CorpusError, match=r"run.config\.json is not there$"):
+        run.load_model("cpu")
+
+
 def test_a_tokenizer_is_loaded(tmp_path):
     made = bh.train_tokenizer("bios-en", tmp_path / "bpe", vocabulary=300, documents=20)
     assert bh.load(tmp_path / "bpe").digest == made.digest

@@ -92,6 +92,16 @@ def test_an_unfinished_directory_is_refused(tmp_path):
         BlockDataset(Corpus.open(tmp_path / "corpus"))
 
 
+def test_an_opened_corpus_is_the_same_in_another_working_directory(tmp_path, monkeypatch):
+    here, there = (Corpus(World(40, 2, 5, seed=seed), exposures=8) for seed in (0, 1))
+    here.write(tmp_path / "corpus", probes=0)
+    there.write(tmp_path / "beside" / "corpus", probes=0)
+    monkeypatch.chdir(tmp_path)
+    opened = Corpus.open("corpus")
+    monkeypatch.chdir("beside")
+    assert torch.equal(BlockDataset(opened, LENGTH)[3], BlockDataset(here, LENGTH)[3])
+
+
 def test_a_corpus_that_has_replaced_an_opened_one_is_refused(tmp_path):
     earlier, later = (Corpus(World(40, 2, 5, seed=seed), exposures=8) for seed in (0, 1))
     earlier.write(tmp_path / "corpus", probes=0)

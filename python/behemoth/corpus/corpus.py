@@ -256,7 +256,7 @@ class Corpus:
         place = at_hand("directory", directory, "a corpus directory")
         read_manifest(place)  # refuses anything but a corpus directory, also a spec directory
         self = read_source(place).make_corpus()
-        self.directory = place
+        self.directory = place.absolute()  # of the same corpus in another working directory
         return self
 
     @property

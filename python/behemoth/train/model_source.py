@@ -20,7 +20,7 @@ from behemoth.model.architectures import find_family
 from behemoth.model.sizes import Size
 from behemoth.store.recorded import files_of
 from behemoth.support.checks import path_of
-from behemoth.support.digests import check, no_record
+from behemoth.support.digests import check, damaged, no_record
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import read_json_object
 
@@ -160,11 +160,13 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
     ArgumentError
         If the family is unknown, or the weights are quantised.
     CorpusError
-        If it is damaged.
+        If it is not there, or damaged.
     """
     file = directory / CONFIG
     try:
         config = read_json_object(file)
+    except FileNotFoundError:
+        raise damaged(file, "is not there") from None
     except (OSError, ValueError):
         raise no_record(file, "configuration of a model") from None
     find_family(config, name)
