@@ -191,6 +191,23 @@ def test_a_copy_loses_what_the_store_has_lost(trained, tmp_path, cache):
     assert not (place / "trace.json").exists() and not (place / "checkpoints").exists()
 
 
+def test_nothing_is_written_into_a_copy(trained, tmp_path, cache):
+    """It was lost with the copy, and was in another place than the URL says."""
+    plan = bh.plan(trained, edits=1, independent=True, repeats=1, probes=1)
+    url = (tmp_path / "store").as_uri()
+    bh.push(trained, url)
+    for run in (url, bh.load(url)):
+        with pytest.raises(bh.ArgumentError, match=r"'run': got .*, allowed: a local run to save"):
+            bh.trace(run, plan, samples=1, save=True)
+    (tmp_path / "study.toml").write_text(STUDY)
+    bh.study(tmp_path / "study.toml", out=tmp_path / "study", workers=1)
+    url = (tmp_path / "studies").as_uri()
+    bh.push(tmp_path / "study", url)
+    for path in (url, bh.load(url)):
+        with pytest.raises(bh.ArgumentError, match="'out': got nothing, allowed: a folder for"):
+            bh.report(path)
+
+
 @pytest.fixture
 def two(tmp_path):
     """A corpus in a store, and another one of the same sizes."""

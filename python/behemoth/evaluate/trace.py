@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from numbers import Real
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import flag, whole_number
+from behemoth.support.digests import in_copy
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -159,7 +160,8 @@ def trace(
         Replace an existing trace in `out`.
     save : bool
         Whether to save the result in the run as ``trace.json``, replacing an existing one: methods
-        that edit at one place then use the best one, unless their settings choose it.
+        that edit at one place then use the best one, unless their settings choose it. Not for a
+        run in a store.
     progress : callable or Progress, optional
         Receives progress; an exception that it raises stops the work.
 
@@ -170,8 +172,8 @@ def trace(
     Raises
     ------
     ArgumentError
-        When the plan is for another world, the model knows none of its facts, or `out` is not
-        empty.
+        When the plan is for another world, the model knows none of its facts, `out` is not empty,
+        or `save` is true and the run is in a store.
     """
     if memory is not None:
         memory = whole_number("memory", memory, 1)
@@ -183,6 +185,9 @@ def trace(
         place = output_place(out, "a trace", TRACE, *_FRAMES, *_CHARTS, force=force)
     with renamed(directory="run"):
         ran = read_model_source(run, corpus)
+    if save and in_copy(ran.directory):
+        allowed = "a local run to save in (`behemoth pull` fetches it from the store)"
+        raise ArgumentError("run", fspath(run), allowed)
     made = EditPlan.of(plan)
     made.check(ran.corpus)
     require_weights(ran.directory, device, memory)

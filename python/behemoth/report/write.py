@@ -23,6 +23,7 @@ from behemoth.support.checks import (
     path_of,
     whole_number,
 )
+from behemoth.support.digests import in_copy
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
@@ -76,8 +77,8 @@ def write_report(
     study : path
         Directory of the study.
     out : path, optional
-        Folder of the report; STUDY/report by default. Files of the same names are replaced, but a
-        directory of a study, a run and the like is refused.
+        Folder of the report; STUDY/report by default, except of a study in a store. Files of the
+        same names are replaced, but a directory of a study, a run and the like is refused.
     style : {'screen', 'paper'}
         Style of the chart files: as on the page, as PNG and SVG; or for print, with a serif font,
         black axes and the width of a column or a page, as PDF and SVG.
@@ -108,6 +109,8 @@ def write_report(
     resamples = whole_number("resamples", resamples, 1)
     if style not in STYLES:
         raise ArgumentError.unknown("style", style, STYLES)
+    if out is None and in_copy(results.path):
+        raise ArgumentError("out", None, "a folder for the report of a study in a store")
     place = results.path / "report" if out is None else path_of("out", out)
     _check_place(place)
     primary = results.about.primary
