@@ -20,6 +20,14 @@ from behemoth import (
 from behemoth.train.run import world_id
 
 
+def test_a_number_of_objects_beside_a_list_of_relations_is_refused():
+    for make in (World, World.of_facts):
+        with pytest.raises(ArgumentError, match="'objects': got a value beside a list of relations"):
+            make(20, [Independent(5)], objects=3)
+        assert make(20, [Independent(5)]).relation_table[0]["objects"] == 5
+        assert make(20, 2).relation_table[0]["objects"] == 400
+
+
 def test_the_facts_of_a_relation_are_no_one_elses_to_change():
     rows = {"subject": [0, 1, 1, 2], "relation": [0, 0, 1, 1], "object": [0, 1, 0, 1]}
     world = World.from_table(pl.DataFrame(rows))

@@ -48,8 +48,9 @@ class World:
         A number of independent relations, or one spec for each relation (`Independent`,
         `Zipf`, `Correlated`, `OneToOne`, `Inverse`, `Composed`), which then states its
         number of objects.
-    objects : int or sequence of int
-        Number of objects of every relation, or of each, if `relations` is a number.
+    objects : int or sequence of int, optional
+        Number of objects of every relation, or of each, if `relations` is a number, by default
+        400; refused with relation specs, which state theirs.
     seed : int
         Key of every draw. Worlds with the same seed share everything that the settings in
         which they differ do not affect.
@@ -84,7 +85,7 @@ class World:
         self,
         subjects: int = SUBJECTS,
         relations: int | Sequence[Relation] = RELATIONS,
-        objects: int | Sequence[int] = OBJECTS,
+        objects: int | Sequence[int] | None = None,
         *,
         seed: int = 0,
         nested: int | None = None,
@@ -92,11 +93,13 @@ class World:
         binarised: bool = False,
         minority: float = 0.0,
     ) -> None:
+        if objects is None and not isinstance(relations, Sequence):
+            objects = OBJECTS
         spec: dict[str, Any] = {
             "seed": seed,
             "subjects": subjects,
             "relations": relations,
-            "objects": None if isinstance(relations, Sequence) else objects,
+            "objects": objects,
             "nested": nested,
             "minority": minority,
         }
@@ -122,7 +125,7 @@ class World:
         cls,
         facts: int | float,
         relations: int | Sequence[Relation] | None = None,
-        objects: int | Sequence[int] = OBJECTS,
+        objects: int | Sequence[int] | None = None,
         *,
         seed: int = 0,
         nested: int | None = None,
