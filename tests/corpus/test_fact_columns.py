@@ -1,8 +1,12 @@
+import copy
+import gc
+import tracemalloc
+
 import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, World
 
 
 def test_facts_are_a_frame_of_exact_types(world):
@@ -44,3 +48,47 @@ def test_a_range_out_of_the_facts_is_refused(world):
         world.facts(0, 181)
     with pytest.raises(ArgumentError):
         world.facts_of([180])
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 0, 2, 1]])
+@pytest.mark.parametrize("leave_out", [(), ("nested",), ("minority", "nested")])
+def test_the_columns_of_a_table_are_those_that_were_given(order, leave_out):
+    rows = {
+        "subject": [0, 0, 1, 2],
+        "relation": [0, 1, 0, 1],
+        "object": [2, 1, 1, 0],
+        "minority": [1, None, 3, None],
+        "nested": [4, None, 0, None],
+    }
+    frame = pl.DataFrame(rows).with_columns(pl.lit(None).alias(name) for name in leave_out)[order]
+    world = World.from_table(frame)
+    assert {name: column.dtype for name, column in world.table_columns.items()} == {
+        "subject": np.uint64,
+        "relation": np.uint32,
+        "object": np.uint32,
+        "minority": np.int64,
+        "nested": np.int64,
+    }
+    twin = world.override({0: 1, 1: 0}, follow=True)
+    for of in (world, twin, copy.deepcopy(twin)):
+        for name, column in of.table_columns.items():
+            assert column.tolist() == frame[name].fill_null(-1).to_list()
+
+
+@pytest.mark.parametrize(("order", "most"), [("ascending", 0.5), ("drawn", 4.5)])
+def test_a_table_is_not_kept_beside_the_engine(order, most):
+    """The engine has it already; the rows' order is all that it has not."""
+    facts = np.arange(100_000)
+    if order == "drawn":
+        facts = np.random.default_rng(0).permutation(facts)
+    frame = pl.DataFrame({"subject": facts // 4, "relation": facts % 4, "object": facts % 7})
+    World.from_table(frame[:4])  # what is loaded at the first one is not measured
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        world = World.from_table(frame)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / world.num_facts < most

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from behemoth import _gen
 from behemoth.support.errors import ArgumentError
 
 from .arrays import whole
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
     from .world import World
 
-__all__ = ["FactArrays", "fact_arrays", "fact_frame", "first_facts"]
+__all__ = ["FactArrays", "TableRows", "fact_arrays", "fact_frame", "first_facts"]
 
 
 class FactArrays(NamedTuple):
@@ -35,6 +39,48 @@ class FactArrays(NamedTuple):
     relation: NDArray[np.uint32]
     object: NDArray[np.uint32]
     minority: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of the table that a world was made of, which the engine has but for their order.
+
+    Parameters
+    ----------
+    native : _gen.World
+        The world without overrides.
+    facts : uint32[n] or uint64[n], optional
+        The fact of each row; by default all of the relations of the table, ascending.
+    """
+
+    native: _gen.World
+    facts: NDArray[np.uint32] | NDArray[np.uint64] | None
+
+    @classmethod
+    def of(cls, native: _gen.World, table: Mapping[str, NDArray[Any]]) -> TableRows:
+        """Return the rows of a table that the engine made a world of."""
+        facts = native.fact_ids(table["subject"], table["relation"])
+        if (facts[1:] > facts[:-1]).all():
+            return cls(native, None)
+        return cls(native, facts.astype(np.min_scalar_type(native.facts)))
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns of the table, as in `World.from_arrays`: new arrays each time."""
+        native = self.native
+        relations = native.relations - native.link_relations  # the others are composed
+        if self.facts is None:
+            rows = FactArrays(*native.facts_range(0, native.subject_facts))
+            if native.link_relations:
+                there = rows.relation < relations
+                rows = FactArrays(*(column[there] for column in rows))
+        else:
+            rows = FactArrays(*native.facts_of(self.facts.astype(np.uint64)))
+        nested = np.full(len(rows.subject), -1)
+        for row in json.loads(native.relation_table()):
+            if row["kind"] == "composed":
+                of = rows.relation == row["of"]
+                nested[of] = native.links(row["relation"])[rows.object[of]]
+        return rows._asdict() | {"nested": nested}
 
 
 def fact_arrays(world: World, facts: ArrayLike | range) -> FactArrays:

@@ -24,7 +24,7 @@ from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError, renamed
 
 from .arrays import follows, overrides, pairs, relation_id, whole
-from .fact_columns import FactArrays, fact_arrays, fact_frame, first_facts
+from .fact_columns import FactArrays, TableRows, fact_arrays, fact_frame, first_facts
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class World:
     names: Names | None
     """Names of subjects, relations and objects, if the world's table has names."""
     _native: _gen.World
-    _table: dict[str, NDArray[Any]] | None
+    _rows: TableRows | None
 
     def __init__(
         self,
@@ -105,20 +105,18 @@ class World:
         }
         if correlated is not None or binarised:
             spec["correlated"] = {"strength": correlated, "binarised": binarised}
-        self._table = self.names = None
+        self._rows = self.names = None
         self._native = _gen.World(json.dumps(to_json(spec)))
 
     @classmethod
-    def _wrap(
-        cls, native: _gen.World, table: dict[str, NDArray[Any]] | None, names: Names | None
-    ) -> World:
+    def _wrap(cls, native: _gen.World, rows: TableRows | None, names: Names | None) -> World:
         self = cls.__new__(cls)
-        self._native, self._table, self.names = native, table, names
+        self._native, self._rows, self.names = native, rows, names
         return self
 
     def _as(self, native: _gen.World) -> World:
         """Return a world of the engine with the table and names of this one."""
-        return self._wrap(native, self._table, self.names)
+        return self._wrap(native, self._rows, self.names)
 
     @classmethod
     def of_facts(
@@ -223,7 +221,7 @@ class World:
         if names is None and isinstance(told, Mapping) and told.get("names"):
             allowed = "the names whose digests the spec has"
             raise ArgumentError(("table", "names"), "no names", allowed)
-        return cls._wrap(native, table, names)
+        return cls._wrap(native, None if table is None else TableRows.of(native, table), names)
 
     @classmethod
     def from_table(
@@ -298,12 +296,15 @@ class World:
     @property
     def is_table(self) -> bool:
         """Whether the facts are those of a table, which may lack some of a subject's."""
-        return self._table is not None
+        return self._rows is not None
 
     @property
     def table_columns(self) -> dict[str, NDArray[Any]] | None:
-        """Columns of the table that the facts are from, as in `from_arrays`; None without one."""
-        return self._table
+        """Columns of the table that the facts are from, as in `from_arrays`; None without one.
+
+        They are new arrays each time: a world keeps no more of them than the order of the rows.
+        """
+        return None if self._rows is None else self._rows.columns()
 
     @property
     def entropy(self) -> float:
@@ -490,7 +491,7 @@ class World:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # For copies and for other processes; the package itself stores nothing as a pickle.
-        made = (self.spec, self._table, self.format_version, self.names)
+        made = (self.spec, self.table_columns, self.format_version, self.names)
         return _remade, (*made, *self._native.overrides)
 
     def _repr_html_(self) -> str:
