@@ -12,7 +12,7 @@ from behemoth.report.charts.capacity import capacity
 from behemoth.report.charts.common import against_exposures, counted
 from behemoth.report.charts.consequences import _finding as consequences
 from behemoth.report.charts.damage import _finding as damaged, damage
-from behemoth.report.charts.dose import dose
+from behemoth.report.charts.dose import _finding as doses, dose
 from behemoth.report.charts.flip import _finding as flipped, flip
 from behemoth.report.charts.geometry import _finding as changed, geometry
 from behemoth.report.charts.heat import heat
@@ -412,6 +412,38 @@ def test_among_equals_none_is_the_largest(own, measure, said):
     less = equal.head(1).with_columns(pl.lit("less").alias(name) for name in names)
     said = own(pl.concat([less.with_columns(mean=0.4), equal]))
     assert re.search(r"\bone\b.* and .?two\b", said) and "less" in said
+
+
+def test_doses_are_compared_over_one_range_and_among_equals_none_changes_most():
+    def said(**arms):
+        return doses(pl.DataFrame(
+            [{"label": label, "size": "pico", "filter": "all", "exposures": level, "ed50": ed50}
+             for label, levels in arms.items() for level, ed50 in levels.items()],
+            schema_overrides={"ed50": pl.Float64},
+        ))  # fmt: skip
+
+    one, two, less = {2: 2, 64: 20}, {2: 3, 64: 30}, {2: 2, 64: 4}
+    assert said(one=one) == (
+        "From 2 to 64 exposures, ED50 changes from 2 to 20 steps with one (a factor of 10)."
+    )
+    assert said(one=one, two=two) == (
+        "From 2 to 64 exposures, by point estimates, ED50 changes by a factor of 10 with every "
+        "method."
+    )
+    assert said(one=one, less=less, two=two) == (
+        "From 2 to 64 exposures, ED50 changes by a factor of 10 with one and two, the largest "
+        "change of all methods by point estimates; the smallest with less (a factor of 2.0)."
+    )
+    # Over more exposures doses change more; a median of 0 or a censored one has no factor.
+    others = {"wide": {2: 2, 256: 90}, "gone": {2: 2, 64: 0}, "open": {2: 2, 64: None}}
+    assert said(one=one, less=less, **others) == (
+        "From 2 to 64 exposures, ED50 changes from 2 to 20 steps with one (a factor of 10), the "
+        "largest change of the methods with a factor over this range by point estimates; the "
+        "smallest with less (a factor of 2.0)."
+    )
+    assert " with less (a factor of 2.0 or 0.50)." in said(
+        one=one, less=less, fewer={2: 4, 64: 2}
+    ).replace("less and fewer", "less")
 
 
 def test_panels_with_other_units_have_colours_of_their_own_in_files():

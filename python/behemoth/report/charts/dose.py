@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -25,6 +26,7 @@ from behemoth.report.style import (
     wide,
 )
 from behemoth.study.analysis.summary import Summary
+from behemoth.support.text import listed_text
 
 from .common import (
     FLOOR,
@@ -103,30 +105,54 @@ def _at_zero(low: float, high: float) -> str:
 def _finding(frame: pl.DataFrame) -> str:
     """Return a sentence on the methods with most and least change from few to many exposures."""
     rows = frame.filter((pl.col("filter") == "all") & (pl.col("exposures") > 0)).sort("exposures")
-    found = []
+    many = frame["size"].n_unique() > 1
+    ranges: dict[tuple[int, int], list[tuple[float, str, float, float]]] = {}
     for (label, size), part in rows.group_by("label", "size", maintain_order=True):
         first, end = part.row(0, named=True), part.row(-1, named=True)
-        if part.height > 1 and None not in (first["ed50"], end["ed50"]) and first["ed50"] > 0:
-            found.append((end["ed50"] / first["ed50"], label, size, first, end))
-    if not found:
+        # Without both medians, or with one of 0, there is no factor.
+        if part.height > 1 and first["ed50"] and end["ed50"]:
+            name = f"{label}, {size}" if many else str(label)
+            found = (end["ed50"] / first["ed50"], name, first["ed50"], end["ed50"])
+            ranges.setdefault((first["exposures"], end["exposures"]), []).append(found)
+    if not ranges:
         return ""
-    many = frame["size"].n_unique() > 1
-    times, label, size, first, end = max(found, key=lambda each: abs(math.log(each[0] or 1e-9)))
-    least = min(found, key=lambda each: abs(math.log(each[0] or 1e-9)))
-    named = f"{label}, {size}" if many else label
-    said = (
-        f"From {first['exposures']:,} to {end['exposures']:,} exposures, ED50 changes from "
-        f"{first['ed50']:,.0f} to {end['ed50']:,.0f} steps with {named} (a factor of "
-        f"{number(times, 2)})"
+    # Over a wider range doses change more: only methods with the same one are compared.
+    (low, high), compared = max(ranges.items(), key=lambda each: (len(each[1]), each[0][1]))
+    begun = f"From {low:,} to {high:,} exposures,"
+    ordered = sorted(compared, key=lambda each: abs(math.log(each[0])), reverse=True)
+    most, least = (
+        [each for each in ordered if _size(each[0]) == _size(end[0])]
+        for end in (ordered[0], ordered[-1])
     )
-    if least[1:3] == (label, size):
-        return f"{said}."
-    other = f"{least[1]}, {least[2]}" if many else least[1]
-    less = f"the smallest with {other} (a factor of {number(least[0], 2)})"
-    # Methods with a censored median have no factor, and are not compared.
-    every = len(found) == rows.select("label", "size").n_unique()
-    among = "of all methods" if every else "of the methods with a factor"
-    return f"{said}, the largest change {among} by point estimates; {less}."
+    every = len(compared) == rows.select("label", "size").n_unique()
+    among = "" if every else " with a factor over this range"
+    times, name, before, after = ordered[0]
+    alone = f"{begun} ED50 changes from {before:,.0f} to {after:,.0f} steps with {name} "
+    alone += f"(a factor of {number(times, 2)})"
+    if len(compared) == 1:
+        return f"{alone}."
+    if len(most) == len(compared):
+        said = f"ED50 changes by {_factors(most)} with every method"
+        return f"{begun} by point estimates, {said}{among}."
+    said = alone if len(most) == 1 else (
+        f"{begun} ED50 changes by {_factors(most)} with {_named(most)}"
+    )  # fmt: skip
+    what = "all methods" if every else f"the methods{among}"
+    less = f"the smallest with {_named(least)} ({_factors(least)})"
+    return f"{said}, the largest change of {what} by point estimates; {less}."
+
+
+def _size(factor: float) -> str:
+    """Return how large a factor looks, whatever its direction."""
+    return number(max(factor, 1 / factor), 2)
+
+
+def _factors(found: Sequence[tuple[float, str, float, float]]) -> str:
+    return f"a factor of {' or '.join(dict.fromkeys(number(each[0], 2) for each in found))}"
+
+
+def _named(found: Sequence[tuple[float, str, float, float]]) -> str:
+    return listed_text([each[1] for each in found])
 
 
 def _chart(
