@@ -5,6 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from behemoth.report.charts.damage import damage
+from behemoth.report.page import _methods
 from behemoth.report.style import between, number
 from behemoth.report.tables import (
     _interval,
@@ -28,6 +29,18 @@ def test_the_row_of_a_method_says_how_many_of_its_trials_failed(draw):
         "one", "two\n1 of 3 trials failed", "gone\n1 of 1 trials failed",
     ]  # fmt: skip
     assert len({len(row) for row in table.rows}) == 1 and "%" not in "".join(table.rows[2])
+
+
+def test_rows_of_methods_on_other_models_say_so(draw):
+    frames = draw(worlds=2, edits=4, probes=1, labels=("one", "two"), levels=(1, 16))
+    same = method_table(summarise(frames, resamples=2))
+    assert "#models" not in same.columns and not same.proviso
+    frames.edits = frames.edits.filter((pl.col("label") == "one") | (pl.col("world_seed") == 0))
+    table = method_table(summarise(frames, resamples=2))
+    assert table.columns[-1] == "#models" and [row[-1] for row in table.rows] == ["2", "1"]
+    assert "may be that of what they were run on" in table.proviso
+    [told] = [part for part in _methods(table, {}) if "were not all run" in str(part)]
+    assert told == f"<p>{table.proviso}</p>"
 
 
 def test_a_method_that_loses_more_bystanders_than_the_bound_is_marked(draw):

@@ -41,11 +41,14 @@ class Table:
         Cells; lines after the first, such as an interval, are shown below and smaller.
     marked : frozenset of int
         Positions of highlighted rows.
+    proviso : str
+        Sentence above it, on what its rows alone would hide.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     marked: frozenset[int] = frozenset()
+    proviso: str = ""
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,7 @@ def _methods(table: Table | None, places: Mapping[str, str]) -> list[str | Headi
     return [
         Heading(name, "methods"),
         explained_part(_METHODS, _METHODS_MORE),
+        *([f"<p>{escape(table.proviso)}</p>"] if table.proviso else []),
         table_part(table, name, whole=True),
         *places_part(places),
     ]

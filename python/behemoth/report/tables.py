@@ -34,6 +34,10 @@ __all__ = [
 
 _SHOWN = 50  # maximum number of failures listed
 _NOTHING = "\u2013"
+_APART = (
+    "Methods were not all run on the same models: a difference of two rows may be that of what "
+    "they were run on."
+)
 
 
 def duration(seconds: float) -> str:
@@ -47,8 +51,16 @@ def duration(seconds: float) -> str:
 
 
 def method_table(summary: Summary) -> Table:
-    """Return the comparison of the methods, without columns that are empty for all of them."""
+    """Return the comparison of the methods, without columns that are empty for all of them.
+
+    Where methods were run on different models, it says so, and on how many each was.
+    """
     table = summary.methods
+    models = {
+        label: frozenset(own["model"])
+        for (label,), own in summary.edits.select("label", "model").unique().group_by("label")
+    }
+    apart = len(set(models.values())) > 1
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
         ("~method", _method),
         ("#success", lambda row: _share(row, "success")),
@@ -65,12 +77,14 @@ def method_table(summary: Summary) -> Table:
         ("#memory, MiB", lambda row: _scaled(row["memory"], 2**20)),
         ("#edits", lambda row: f"{row['edits']:,}"),
         ("#clusters", lambda row: str(row["clusters"])),
+        ("#models", lambda row: str(len(models.get(row["label"], ()))) if apart else _NOTHING),
     ]
     cells = [[show(row) for _, show in columns] for row in table.iter_rows(named=True)]
     kept = [place for place in range(len(columns)) if any(row[place] != _NOTHING for row in cells)]
     return Table(
         tuple(columns[place][0] for place in kept),
         [[row[place] for place in kept] for row in cells],
+        proviso=_APART if apart else "",
     )
 
 
