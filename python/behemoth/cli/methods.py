@@ -54,9 +54,11 @@ def methods(
 
     The list says what each changes, and the paper it is from. With a NAME, show one method and its
     settings (`edit --set`) with their defaults and, where the method was tuned, the values that
-    `--set tuned:tokens` and `--set tuned:text` take. Methods of other packages (entry points
-    `behemoth.methods`) come last in the list. With --check a small model is trained, and the method
-    is tried on it: the exit code is 1 if a promise is broken.
+    `--set tuned:tokens` and `--set tuned:text` take. The score of these is the highest of their
+    trials, on the plan that chose them, and tends to be lower on other plans; that by default is of
+    one trial. Methods of other packages (entry points `behemoth.methods`) come last in the list.
+    With --check a small model is trained, and the method is tried on it: the exit code is 1 if a
+    promise is broken.
     """
     if check is not None and name is not None:
         raise ArgumentError("NAME", name, "no name with --check, which has its own")

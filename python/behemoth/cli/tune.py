@@ -62,7 +62,9 @@ def tune(
 ) -> None:
     """Choose settings of a method by trials on a plan of its own.
 
-    The score is that of the leaderboard. The settings that were varied are shown with the values
+    The score is that of the leaderboard. That of the chosen settings is the highest of all trials,
+    on the plan that chose them, and tends to be lower on other plans; that of the defaults is of
+    one trial, which nothing selected. The settings that were varied are shown with the values
     that they were chosen from; the others keep their defaults. DIR contains best.toml for `behemoth
     edit --set` and for studies, curve.parquet with every trial, and the plan that the trials used.
     """
