@@ -19,6 +19,15 @@ def test_intervals_hold_the_effect_in_few_runs():
     assert alarms <= 4 / 12  # P(more than 4 of 12 at 5 %) = 0.02 %
 
 
+def test_intervals_are_too_narrow_where_few_clusters_have_most_models():
+    unequal = runpy.run_path(str(Path(__file__).parents[1] / "coverage_of_sizes.py"))
+    covered, models = unequal["covered"], unequal["models_by_cluster"]("frequency", "desk")
+    assert models == [3, 3, 2, 2, 1, 1, 1, 1]
+    # The rows of docs/studies.md.
+    assert covered(models, 4000) == pytest.approx(0.944, abs=0.0006)
+    assert covered([13] * 3 + [1] * 12, 4000) == pytest.approx(0.890, abs=0.0006)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -5,7 +5,8 @@ whatever the size, load or rotation of its models. So an estimate is computed on
 again without each cluster in turn, and its variation gives its standard error: the cluster
 jackknife (CV3 of MacKinnon, Nielsen and Webb, 2023, "Cluster-robust inference: a guide to empirical
 practice", section 3.2), with Student's t on clusters - 1 degrees of freedom. Sandwich estimators
-and the percentile bootstrap are too narrow for the three to fifteen clusters of a study.
+and the percentile bootstrap are too narrow for the three to fifteen clusters of a study. So is this
+one where few of the clusters have most of the models (`tests/study/coverage_of_sizes.py`).
 
 There is no interval if the estimate does not vary: a few clusters agree by chance, on medians of
 whole steps or on shares of 1, and an interval of width 0 would claim certainty.
