@@ -1,6 +1,8 @@
 """Directories come back as they were sent, or not at all."""
 
+import errno
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +107,27 @@ def test_what_is_damaged_here_is_brought_anew(directory, url, tmp_path, files):
     assert files(tmp_path / "back") == {**files(directory), "notes.txt": b"mine"}
 
 
+def test_a_folder_of_a_copy_may_be_on_another_disk(directory, url, tmp_path, files, monkeypatch):
+    back = tmp_path / "back"
+    bh.pull(url, back)
+    shutil.move(back / "tokens", tmp_path / "disk")
+    (back / "tokens").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "00000.bin").unlink()
+    replace = Path.replace
+
+    def replaced(self, target):
+        there = Path(target).parent.resolve() == tmp_path / "disk"
+        if there != (tmp_path / "disk" in self.parent.resolve().parents):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    assert bh.pull(url, back).fetched == 2  # and its record, the last
+    assert (back / "tokens").is_symlink()
+    assert files(tmp_path / "disk") == files(directory / "tokens")
+    assert not (back / ".pulling").exists()
+
+
 @pytest.mark.parametrize("to", ["manifest", "export"])
 def test_a_copy_that_has_lost_its_record_gets_it_again(directory, tmp_path, files, to):
     source, record = directory, "manifest.json"
@@ -118,7 +141,7 @@ def test_a_copy_that_has_lost_its_record_gets_it_again(directory, tmp_path, file
         with pytest.raises(bh.ArgumentError, match=f"a damaged {record} is fetched again"):
             bh.pull(url, back)
     (back / record).unlink()
-    assert bh.pull(url, back).fetched == 1
+    assert bh.pull(url, back).fetched == 2  # and its record, the last
     assert files(back) == files(source)
 
 

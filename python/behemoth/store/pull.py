@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from contextlib import suppress
@@ -13,7 +14,7 @@ from behemoth._gen import digest
 from behemoth.support.checks import check_directory, path_of
 from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import sync, write_bytes
+from behemoth.support.files import replacing, sync, write_bytes
 from behemoth.support.kinds import held
 from behemoth.support.locks import sole
 from behemoth.support.progress import Advance, ProgressLike, task
@@ -283,7 +284,15 @@ def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved
     sync(half)
     path = target / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    half.replace(path)
+    try:
+        half.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A folder of the copy is a link to another disk.
+        with replacing(path) as temporary:
+            shutil.copyfile(half, temporary)
+        half.unlink()
 
 
 def _check_size(place: Place, name: str, entry: Entry, sizes: dict[str, int]) -> None:
