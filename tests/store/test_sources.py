@@ -175,6 +175,13 @@ def test_the_copy_follows_what_is_there(url, tmp_path):
     assert bh.load(url).spec_hash == other.spec_hash
 
 
+def test_a_name_may_be_as_long_as_file_systems_allow(corpus, tmp_path):
+    url = (tmp_path / "store" / ("ü" + "n" * 250)).as_uri()
+    corpus.write(tmp_path / "c", probes=0)
+    bh.push(tmp_path / "c", url)
+    assert bh.load(url).spec_hash == corpus.spec_hash
+
+
 def test_a_copy_loses_what_the_store_has_lost(trained, tmp_path, cache):
     kept = shutil.copytree(trained, tmp_path / "run")
     TraceRecord("ab", 7, 10, 3.0, 1, 0, (TracedSite("subject", 0, 0.4, 0.3, 0.5),)).write(kept)
@@ -268,7 +275,10 @@ def test_a_run_and_its_plan_are_read(trained, s3, run, tmp_path):
     assert told["edits"] == 2 and not told["failed"]
     bh.push(tmp_path / "edit", "s3://corpora/edit")
     stored = bh.evaluate("s3://corpora/edit", "s3://corpora/plan")
-    assert stored.drop("run").equals(bh.evaluate(tmp_path / "edit", tmp_path / "plan").drop("run"))
+    assert bh.load("s3://corpora/run").name == "run"
+    assert stored["run"].unique().to_list() == ["run"]
+    local = bh.evaluate(tmp_path / "edit", tmp_path / "plan")
+    assert stored.drop("run").equals(local.drop("run"))
 
 
 def test_the_next_step_of_a_plan_for_a_run_in_a_store_is_its_edit(trained, run, tmp_path, cache):

@@ -29,15 +29,12 @@ from .files import files_of
 from .ledger import Ledger
 from .place import Place
 from .pull import bring, look, source_of
+from .source import COPIES, cache_directory
 from .url import read_url
 
-__all__ = ["cache_directory", "clear", "copy_of", "stage_of", "verified_copy_of"]
+__all__ = ["clear", "copy_of", "stage_of", "verified_copy_of"]
 
-
-def cache_directory() -> Path:
-    """Return ``$BEHEMOTH_CACHE``, or ``~/.cache/behemoth`` if it is not set."""
-    configured = os.environ.get("BEHEMOTH_CACHE")
-    return Path(configured) if configured else Path.home() / ".cache" / "behemoth"
+_NAME = 128  # bytes of the last part of a URL in a name
 
 
 def copy_of(argument: str, url: str, progress: ProgressLike = None) -> Path:
@@ -108,7 +105,7 @@ def _complete(place: Place, ledger: Ledger, target: Path, progress: ProgressLike
 def _copy(argument: str, url: str, ledger: Ledger) -> Path:
     """Return the folder of a copy, which stays in the cache for as long as this process lives."""
     held = digest(f"{ledger.record} {ledger.identity}".encode())[:12]
-    target = cache_directory() / "copies" / f"{_name(argument, url)}-{held}"
+    target = cache_directory() / COPIES / f"{_name(argument, url)}-{held}"
     _read(_guard(target))
     return target
 
@@ -153,7 +150,9 @@ def clear(folder: Path) -> None:
 
 def _name(argument: str, url: str) -> str:
     parsed = read_url(argument, url)
-    return f"{parsed.name}-{digest(str(parsed).encode())[:12]}"
+    # Digests, locks and temporary files are named after it, and names of files end at 255 bytes.
+    name = parsed.name.encode()[:_NAME].decode(errors="ignore")
+    return f"{name}-{digest(str(parsed).encode())[:12]}"
 
 
 def _has_sizes(target: Path, ledger: Ledger) -> bool:

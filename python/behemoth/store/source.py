@@ -5,12 +5,33 @@ A path is returned as it is, without importing any store.
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from behemoth.support.checks import is_url, path_of
 from behemoth.support.progress import ProgressLike
 
-__all__ = ["at_hand"]
+__all__ = ["COPIES", "at_hand", "cache_directory", "name_of"]
+
+COPIES = "copies"
+"""Name of the folder of the cache with copies of directories in stores."""
+
+_OF_COPY = re.compile(r"(.+)-[0-9a-f]{12}-[0-9a-f]{12}")
+
+
+def cache_directory() -> Path:
+    """Return ``$BEHEMOTH_CACHE``, or ``~/.cache/behemoth`` if it is not set."""
+    configured = os.environ.get("BEHEMOTH_CACHE")
+    return Path(configured) if configured else Path.home() / ".cache" / "behemoth"
+
+
+def name_of(directory: Path) -> str:
+    """Return the name of a directory; of a copy in the cache the one that its URL ends with."""
+    place = directory.resolve()
+    is_copy = place.parent == (cache_directory() / COPIES).resolve()
+    match = _OF_COPY.fullmatch(place.name) if is_copy else None
+    return match[1] if match else place.name
 
 
 def at_hand(

@@ -19,6 +19,7 @@ from behemoth._gen import digest, digest_file
 from behemoth.model.architectures import find_family
 from behemoth.model.sizes import Size
 from behemoth.store.recorded import files_of
+from behemoth.store.source import name_of
 from behemoth.support.checks import path_of
 from behemoth.support.digests import check, damaged, no_record
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
@@ -66,8 +67,8 @@ class ModelSource:
 
     @property
     def name(self) -> str:
-        """The name of the directory."""
-        return self.directory.resolve().name
+        """The name of the directory; of one in a store the last part of its URL."""
+        return name_of(self.directory)
 
     @property
     def seed(self) -> int:
