@@ -54,6 +54,23 @@ def test_exports_are_backgrounds_as_they_lie(tmp_path, tokenizer, written, kind)
     assert others(tokenizer, tmp_path / kind) == documents_of(written)
 
 
+def test_a_background_is_made_of_a_path_alone(tokenizer, written):
+    grammar = bh.Grammar.named("bios-en")
+    of = {"grammar": grammar, "order": "bios", "tokenizer": tokenizer}
+    corpora = [
+        bh.Corpus(grammar.world(30), background=given, **of)
+        for given in (str(written), bh.Background(written), bh.Background(str(written)))
+    ]
+    assert len({corpus.spec_hash for corpus in corpora}) == 1
+    again = bh.Corpus(grammar.world(30), background=corpora[0].background, **of)
+    assert again.background == corpora[0].background
+    for value in (None, "", 3, "s3://corpora/mine"):
+        with pytest.raises(bh.ArgumentError, match="argument 'background': got "):
+            bh.Background(value)
+    with pytest.raises(TypeError, match="end"):
+        bh.Background(written, end=7)
+
+
 def test_a_corpus_with_another_tokenizer_of_the_same_size_is_refused(tmp_path, written):
     """Its ids mean something else: the text would be garbage."""
     train_tokenizer("stories-en", tmp_path / "bpe", vocabulary=400, documents=200)

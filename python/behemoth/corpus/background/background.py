@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -31,6 +31,7 @@ import numpy as np
 
 from behemoth import _gen
 from behemoth.corpus.manifest import MANIFEST, read_manifest
+from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.support.checks import path_of
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
@@ -49,18 +50,34 @@ class Background:
 
     Parameters
     ----------
-    path : Path
+    path : path
         A directory, or the name of a file with or without ``.bin``.
+
+    Attributes
+    ----------
+    path : Path
     end : int
         The token that ends a document of the corpus they are placed in.
     vocabulary : int, optional
         Number of token ids of the tokenizer, if there is one; determines the width of a token if
         the files do not.
+
+    A corpus that is made with a background has one of its own `end` and `vocabulary`.
     """
 
     path: Path
-    end: int = 0
-    vocabulary: int | None = None
+    end: int = field(default=END_OF_DOCUMENT, init=False)
+    vocabulary: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", path_of("background", self.path))
+
+    @classmethod
+    def _within(cls, path: Path, end: int, vocabulary: int | None) -> Background:
+        """Return the documents of files as they are read for a corpus."""
+        made = cls.__new__(cls)
+        made.__setstate__((path, end, vocabulary))
+        return made
 
     @cached_property
     def native(self) -> _gen.Background:
@@ -159,7 +176,7 @@ def background_of(
         return None, None
     given = isinstance(background, Background)
     path = background.path if given else path_of("background", background)
-    return Background(found(path), end, vocabulary), {"tokens": tokens}
+    return Background._within(found(path), end, vocabulary), {"tokens": tokens}
 
 
 def read_background(
@@ -205,7 +222,7 @@ def read_background(
     if not isinstance(path, str):
         raise ArgumentError("background", "no path", allowed)
     table = {key: value for key, value in told.items() if key != "path"}
-    return Background(found(beside / path), end, vocabulary), table
+    return Background._within(found(beside / path), end, vocabulary), table
 
 
 def _noted_place(file: Path, tokens: Any) -> str:
