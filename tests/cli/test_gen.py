@@ -290,6 +290,15 @@ def test_force_replaces_another_corpus(run, tmp_path):
     )
 
 
+def test_a_dry_run_refuses_the_memory_that_a_run_refuses(run, tmp_path):
+    words = ("gen", "--facts", 100, "--memory", "1MB", "--out", tmp_path / "c")
+    assert "argument '--memory': got 1.00 MB, allowed: " in run(*words, "--dry-run").refused(2)
+    assert run(*words, "--dry-run").err == run(*words).err
+    enough = ("--memory", "1GB", "--dry-run")
+    assert run("gen", "--facts", 100, *enough).code == 0
+    assert "whose workers" in run("gen", "--facts", 100, *enough, "--engine", "ray").refused(2)
+
+
 def test_a_dry_run_shows_sizes_and_writes_nothing(run, tmp_path):
     ran = run("gen", "--facts", "1e8", "--out", tmp_path / "c", "--dry-run")
     assert ran.code == 0

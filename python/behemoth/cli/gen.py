@@ -94,8 +94,10 @@ def gen(given: dict[str, Any], json: bool) -> None:
         corpus = source.changed(*changes).make_corpus()
     if out is None or dry:
         from behemoth.corpus.spec import PROBED_FACTS
-        from behemoth.corpus.write import estimate
+        from behemoth.corpus.write import estimate, threads_within
 
+        if "memory" in written:
+            threads_within(written["memory"], 1, corpus, written.get("engine", "local"))
         asked = {key: written[key] for key in ("part", "probes", "combinations") if key in written}
         if written.get("force") and "part" not in written:  # none that are there are kept
             asked.setdefault("probes", PROBED_FACTS)

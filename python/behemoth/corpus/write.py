@@ -192,13 +192,9 @@ def gen(
     if engine == "ray" and part != (0, 1):
         raise ArgumentError("part", part, "not with engine ray, which makes its own parts")
     if memory is not None:
-        if engine == "ray":
-            raise ArgumentError(
-                "memory", memory, "not with engine 'ray', whose workers have their own"
-            )
-        memory = whole_number("memory", memory, 1)
         usual = cores() if is_url(out) else 2 * cores()
-        threads = _threads_within(memory, whole_number("threads", threads) or usual, corpus)
+        threads = whole_number("threads", threads) or usual
+        threads = threads_within(memory, threads, corpus, engine)
     if engine == "ray":
         from .ray import write_with_ray
 
@@ -216,8 +212,17 @@ def gen(
     )
 
 
-def _threads_within(memory: int, threads: int, corpus: Corpus) -> int:
-    """Return the number of threads that fit in the memory, `threads` at most."""
+def threads_within(memory: int, threads: int, corpus: Corpus, engine: str = "local") -> int:
+    """Return the number of threads that fit in the argument `memory` of `gen`, at most `threads`.
+
+    Raises
+    ------
+    ArgumentError
+        When one does not fit, or the engine is Ray.
+    """
+    if engine == "ray":
+        raise ArgumentError("memory", memory, "not with engine 'ray', whose workers have their own")
+    memory = whole_number("memory", memory, 1)
     each = max(_THREAD_BYTES, corpus._native.thread_bytes)
     fits = (memory - _FIXED_BYTES) // each
     if fits < 1:
