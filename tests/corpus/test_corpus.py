@@ -202,6 +202,26 @@ def test_exposures_are_copied_no_more_than_once(world):
     assert not copy.deepcopy(corpus).exposures_array.flags.writeable
 
 
+@pytest.mark.parametrize("relation", [-1, 99, 2**40, True, 1.5])
+def test_a_relation_that_is_none_is_refused(relation):
+    grammar = Grammar.named("bios-en")
+    text = Corpus(grammar.world(20), grammar=grammar)
+    allowed = "a (whole number from 0|relation below [0-9]+)"
+    for ask in (World(20, 3, 5).links, text.object_tokens):
+        with pytest.raises(ArgumentError, match=f"'relation': got {relation}, allowed: {allowed}"):
+            ask(relation)
+
+
+def test_what_is_neither_true_nor_false_is_refused(corpus):
+    for name, ask in (("held_out", corpus.questions), ("combinations", corpus.probes)):
+        for value in ("no", 1):
+            with pytest.raises(ArgumentError, match=f"'{name}': got .*, allowed: True or False"):
+                ask(**{name: value})
+    assert corpus.questions([0], held_out=np.bool_(False)).equals(
+        corpus.questions([0], held_out=False)
+    )
+
+
 def test_latin_exposures_are_balanced_within_each_subject(world):
     each = Corpus(world, exposures=Groups([1, 4, 16], balanced=True)).exposures(np.arange(180))
     np.testing.assert_array_equal(np.sort(each.reshape(60, 3), axis=1), [[1, 4, 16]] * 60)

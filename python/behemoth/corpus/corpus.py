@@ -25,7 +25,7 @@ from behemoth.support.checks import flag, integral, is_url, path_of, whole_numbe
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import ProgressLike, task
 
-from .arrays import chosen_facts, fillable, follows, kept, overrides, whole
+from .arrays import chosen_facts, fillable, follows, kept, overrides, relation_id, whole
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
@@ -423,6 +423,7 @@ class Corpus:
 
     def object_tokens(self, relation: int) -> ObjectTokens:
         """Return the tokens of all objects of a relation (with a grammar); cached."""
+        relation = relation_id(relation, len(self.world.relation_table))
         if relation not in self._objects:
             self._objects[relation] = ObjectTokens(self, relation)
         return self._objects[relation]
@@ -613,6 +614,7 @@ class Corpus:
         """
         from .questions import question_frame
 
+        held_out = None if held_out is None else flag("held_out", held_out)
         return question_frame(self, chosen_facts(facts, self.world.num_facts).ravel(), held_out)
 
     def probes(
@@ -640,6 +642,7 @@ class Corpus:
         """
         from .probes import probe_frame
 
+        combinations = flag("combinations", combinations)
         return probe_frame(self, facts, templates, combinations=combinations)
 
     def override(self, objects: Mapping[int, int], *, follow: bool | None = None) -> Corpus:

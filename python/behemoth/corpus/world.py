@@ -394,7 +394,7 @@ class World:
 
     def links(self, relation: int) -> NDArray[np.uint32]:
         """The map object -> nested object of a composed relation: uint32[objects]."""
-        return self._native.links(relation)
+        return self._native.links(relation_id(relation, len(self.relation_table)))
 
     def facts(self, start: int = 0, stop: int | None = None) -> pl.DataFrame:
         """Return facts start..stop (`stop` excluded; all by default) as a frame.
