@@ -81,10 +81,13 @@ impl Form for Array {
                 _ => counts.push((u64::from(exposures), 1)),
             }
         }
+        // Collected in the place of the pairs, which are twice as large.
+        let mut fact_of_rank: Vec<u64> = sorted.into_iter().map(|(_, fact)| fact).collect();
+        fact_of_rank.shrink_to_fit();
         Ok(Levels {
             counts,
             assignment: Assignment::Stored {
-                fact_of_rank: sorted.into_iter().map(|(_, fact)| fact).collect(),
+                fact_of_rank,
                 rank_of_fact,
             },
             covers_links: given > facts,
