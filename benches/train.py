@@ -14,6 +14,12 @@ saving. Processor time, which is less affected by a busy machine, is shown too; 
 GPU, behemoth's own rate and MFU on it are measured as well; if there is none, or LitGPT is not
 installed, it prints a note.
 
+The floor is the time that a step's matrix products alone would take at the rate of one large
+product of the same precision, which each run of behemoth measures when it has trained. It counts
+the operations of the forward and the backward pass, and of attention the half that a causal mask
+leaves; it does not count what is computed once more to save memory. How many times the floor a side
+takes is shown for those that attend across documents: with documents masked, less is computed.
+
 LitGPT needs an older huggingface-hub than transformers 5, and therefore a separate environment:
 ``uv venv DIR && uv pip install --python DIR litgpt``.
 """
@@ -40,7 +46,10 @@ GPU_RUNS = (("31m", 256, 1), ("160m", 256, 2))  # size, blocks of a batch, parts
 
 def behemoth_side(job: dict[str, Any]) -> dict[str, Any]:
     """`behemoth.train` from the spec, with metrics and all else that its users get."""
+    import torch
+
     from behemoth.train import default_config, train
+    from behemoth.train.flops import peak_flops
 
     ends: list[tuple[int, float, float]] = []
     mfus: list[float] = []
@@ -67,7 +76,13 @@ def behemoth_side(job: dict[str, Any]) -> dict[str, Any]:
         **job.get("settings", {}),
     )
     train(job["spec"], out=Path(job["out"]) / "run", config=config, progress=report)
-    return {"ends": ends, "mfu": statistics.median(mfus[1:]) if mfus[1:] else None, "versions": ""}
+    dtype = torch.bfloat16 if job["precision"] == "bf16" else torch.float32
+    return {
+        "ends": ends,
+        "mfu": statistics.median(mfus[1:]) if mfus[1:] else None,
+        "versions": "",
+        "peak": peak_flops(torch.device(job["device"]), dtype),
+    }
 
 
 def trainer_side(job: dict[str, Any]) -> dict[str, Any]:
@@ -233,6 +248,24 @@ def work(job: dict[str, Any]) -> None:
 # What the bench itself does.
 
 
+def counted_flops(name: str, vocabulary: int, block_length: int) -> float:
+    """Operations of training on one token, as torch counts them; see the floor above."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from behemoth.model.build import build_model
+    from behemoth.model.sizes import find_size
+
+    model = build_model(find_size(name), vocabulary).train()
+    # The products one by one: the kernels of attention compute scores again when they go back.
+    model.set_attn_implementation("eager")
+    tokens = torch.zeros(1, block_length, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=tokens, labels=tokens).loss.backward()
+    attention = counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0)
+    return (counter.get_total_flops() - attention / 2) / block_length
+
+
 def measure(job: dict[str, Any], python: str) -> dict[str, Any]:
     """Run one side in a process of its own; its messages are shown only if it fails."""
     with tempfile.TemporaryDirectory() as out:
@@ -297,12 +330,16 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
                 "threads": options.threads or cores(),
             }
             rates: dict[str, list[tuple[float, float]]] = {side: [] for side in pythons}
+            peaks: list[float] = []
             for _ in range(options.rounds):
                 for side, python in pythons.items():
                     found = measure(job | {"side": side}, python)
                     rates[side].append((found["rate"], found["processor_rate"]))
                     versions[side] = found["versions"]
-            rows.append({"model": name, "rates": rates})
+                    peaks += [found["peak"]] if side == "behemoth" else []
+            flops = counted_flops(name, job["vocabulary"], options.block_length)
+            peak = statistics.median(peaks)
+            rows.append({"model": name, "rates": rates, "flops_per_token": flops, "peak": peak})
         gpu = on_gpu(spec, options, skipped)
     return {
         "rows": rows,
@@ -351,6 +388,15 @@ def on_gpu(spec: Path, options: argparse.Namespace, skipped: list[str]) -> list[
     return rows
 
 
+def over_floor(row: dict[str, Any]) -> dict[str, float]:
+    """How many times the floor each side takes that attends across documents."""
+    return {
+        side: row["peak"] / row["flops_per_token"] / statistics.median(rate for rate, _ in found)
+        for side, found in row["rates"].items()
+        if side != "masked"
+    }
+
+
 def show(results: dict[str, Any]) -> None:
     """Print the table, ratios first."""
     versions = results["versions"]
@@ -375,6 +421,14 @@ def show(results: dict[str, Any]) -> None:
         f"batches of {results['batch']}, medians of "
         f"{len(results['rows'][0]['rates']['behemoth'])} rounds of {results['steps']} steps.\n"
     )
+    print("| model | operations a token | a second, of a large product | times the floor |")
+    print("| --- | --- | --- | --- |")
+    for row in results["rows"]:
+        times = ", ".join(
+            f"{versions[side] or 'behemoth'} {ratio:.1f}" for side, ratio in over_floor(row).items()
+        )
+        print(f"| {row['model']} | {row['flops_per_token']:.3g} | {row['peak']:.3g} | {times} |")
+    print()
     if results["gpu"]:
         print("| model | MFU | tokens/s | 3.6 billion tokens in | GPU |")
         print("| --- | --- | --- | --- | --- |")
@@ -419,6 +473,12 @@ def main() -> None:
         for row in results["rows"]
         for side, found in row["rates"].items()
     }
+    for row in results["rows"]:
+        figures[f"{row['model']}_operations_per_token"] = row["flops_per_token"]
+        figures[f"{row['model']}_peak_operations_per_second"] = row["peak"]
+        figures |= {
+            f"{row['model']}_{side}_over_floor": ratio for side, ratio in over_floor(row).items()
+        }
     figures |= {f"{row['model']}_gpu_tokens_per_second": row["rate"] for row in results["gpu"]}
     machine.record("train", figures, options.note)
 
