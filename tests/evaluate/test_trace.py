@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from behemoth import Corpus, World
+from behemoth.edit.locate.sites import Places
 from behemoth.edit.registry import get_method
 from behemoth.edit.traced import TraceRecord
 from behemoth.evaluate.trace import KINDS, ROLES, trace, trace_model
@@ -28,13 +29,19 @@ def model(corpus, random_model):
     return random_model(corpus.vocabulary_size).double()
 
 
-def known_plan(corpus, model, edits=4):
-    """Edits of facts that the model knows: what it says is taken for the truth."""
+def known_plan(corpus, model, edits=4, *, cut=False):
+    """Edits of facts that the model knows: what it says is taken for the truth.
+
+    Prompts end with their subjects if `cut`, as those of some templates do.
+    """
     bare = {"repeats": 1, "same_object": 0, "same_relation": 0, "regular": 0, "probes": 0}
     plan = compile_plan(corpus, EditRequest(edits=edits, **bare))
-    said = generate(model, plan.training["prompt"].to_list(), most=2, stop=())
+    rows, ends = plan.training, [end for _, end in Places(corpus).spans(plan.training)]
+    if cut:
+        rows = rows.with_columns(pl.col("prompt").list.head(pl.lit(pl.Series(ends))))
+    said = generate(model, rows["prompt"].to_list(), most=2, stop=())
     answers = pl.Series("old_answer", said, dtype=pl.List(pl.UInt32))
-    return replace(plan, training=plan.training.with_columns(answers))
+    return replace(plan, training=rows.with_columns(answers))
 
 
 def output(model, kind, layer):
@@ -201,6 +208,17 @@ def test_summary_and_places(corpus, model):
     assert found.places[0].effect >= found.places[1].effect
     method = get_method("rome", by_token["subject"].settings)
     assert (method.token, method.layers) == ("subject", (0,))
+
+
+def test_a_subject_that_ends_the_prompt_is_traced_as_its_last_token(corpus, model):
+    """There the last layer decides the answer, which it does not where more tokens follow."""
+    found = trace_model(model, corpus, known_plan(corpus, model, cut=True), samples=2)
+    assert set(found.facts["role"]) == {"subject_first", "prompt_last"}
+    [place] = found.places
+    mlp = found.summary.filter(kind="mlp", role="prompt_last")
+    assert (place.token, place.effect) == ("prompt", mlp["indirect_effect"].max())
+    assert mlp["layer"].to_list() == [0, 1]
+    assert "token='prompt'" in repr(found)
 
 
 def test_a_single_fact_has_no_interval(corpus, model, tmp_path):

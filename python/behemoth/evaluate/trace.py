@@ -54,7 +54,7 @@ KINDS = ("block", "mlp", "attention")
 """Restored states: the residual stream after a block, or the output of its MLP or attention."""
 
 ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_last")
-"""Tokens of a prompt from its subject on. The token of a one-token subject is its last."""
+"""Tokens of a prompt from its subject on. A token of several of these roles has the last one."""
 
 _FRAMES = ("facts.parquet", "summary.parquet")
 _CHARTS = ("trace.svg", "trace.png")  # which the command draws
@@ -434,8 +434,8 @@ class _Tracer:
         role_of = dict.fromkeys(range(first, last), "subject_middle")
         role_of[first] = "subject_first"
         role_of |= dict.fromkeys(range(last + 1, length - 1), "between")
-        role_of[length - 1] = "prompt_last"
         role_of[last] = "subject_last"
+        role_of[length - 1] = "prompt_last"
         return [
             _State(kind, layer, role, place)
             for kind in KINDS
