@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, Corpus, World
 from behemoth.report.gates import drawn
 from behemoth.study.gates import (
     GATES,
@@ -26,6 +26,7 @@ from behemoth.study.gates.conditions import verdict_of
 from behemoth.study.gates.inversion import questions
 from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import shown
+from behemoth.study.gates.units import SharedWorld
 
 YES, NO, OPEN = VERDICTS
 JITTER = (0.0, 0.01, -0.01)
@@ -270,6 +271,17 @@ def test_trends_of_doses():
         pl.DataFrame(schema={"exposures": pl.UInt64, "dose": pl.UInt32, "reached": pl.Boolean})
     )
     assert none["rho"] is None
+
+
+def test_no_edit_of_a_sequence_retains_what_another_changes():
+    world = SharedWorld(subjects=40, relations=2, objects=10, levels=(2, 4))
+    corpus = Corpus(World(40, 2, 10, seed=1), exposures="latin:2,4")
+    plans = damage.Damage(world=world, sequence=(1, 20))._plans(corpus, 0)
+    edited = {plan.edits["fact"].item() for plan in plans}
+    assert len(plans) == len(edited) == 20
+    for plan in plans:
+        retained = plan.training.filter(pl.col("role") != "edit")["fact"]
+        assert len(retained) and not edited & set(retained)
 
 
 def test_closeness_is_a_ratio_of_means_over_the_same_edits():

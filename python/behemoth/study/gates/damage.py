@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from behemoth.corpus.corpus import Corpus
 from behemoth.delta.delta import Change, EditDelta, add_changes
 from behemoth.edit.protocol import EditContext, answers
 from behemoth.edit.registry import get_method
@@ -73,7 +74,10 @@ class Damage:
     )
     pilot: ClassVar[str] = (
         "single edits and a sequence of 16 edits of one other seed were run; rule and size "
-        "have not changed since"
+        "have not changed since. The published run is from before the edits of the sequence "
+        "retained no facts that others of it change: a fifth of the retained rows of edits 65 to "
+        "256 taught the old object of an earlier one. After 16 edits of a smaller world log p had "
+        "fallen by 0.94 with such rows, and by 0.86 without them"
     )
     revised: ClassVar[bool] = False
     smaller: ClassVar[str] = ""
@@ -134,13 +138,9 @@ class Damage:
         """Measure bystanders, and edits that are still in place, after each length of sequence."""
         run, model = results.run("model"), results.load("model")
         corpus = run.corpus
-        most = self.sequence[-1]
-        request = self.world.request(-(-most // len(self.world.levels)), probed=1)
-        plans = compile_plan(corpus, request).singles()
-        order = np.random.default_rng(results.seed).permutation(len(plans))[:most]
         context = EditContext(corpus=corpus, seed=results.seed, cache=results.directory.cache,
                               run=run.directory)  # fmt: skip
-        some = [plans[at] for at in order]
+        some = self._plans(corpus, results.seed)
         asked = pl.concat([plan.training.filter(role="edit").head(1) for plan in some])
         deltas, held = self._in_sequence(model, some, asked, context)
         edited = set(asked["fact"].to_list())
@@ -166,6 +166,17 @@ class Damage:
                 }
             )
         return found
+
+    def _plans(self, corpus: Corpus, seed: int) -> list[EditPlan]:
+        """Return the edits of the longest sequence in order, each of them as a plan.
+
+        No edit retains a fact that another one changes, as late ones would teach old objects back.
+        """
+        most = self.sequence[-1]
+        request = self.world.request(-(-most // len(self.world.levels)), probed=1)
+        plans = compile_plan(corpus, request).as_batch().singles()
+        order = np.random.default_rng(seed).permutation(len(plans))[:most]
+        return [plans[at] for at in order]
 
     def _in_sequence(
         self, model: Any, plans: Sequence[EditPlan], asked: pl.DataFrame, context: EditContext
