@@ -14,6 +14,7 @@ from behemoth import (
     Filler,
     Grammar,
     Questions,
+    World,
     check_grammar,
     train_tokenizer,
 )
@@ -27,6 +28,21 @@ def texts(name="bios-en", subjects=150):
     grammar = Grammar.named(name)
     corpus = Corpus(grammar.world(subjects), order="bios", grammar=grammar)
     return [text for text in corpus.texts(0, corpus.num_documents) if text]
+
+
+def test_a_tokenizer_that_is_read_is_one_wherever_a_path_is(tmp_path):
+    made = train_tokenizer("bios-en", tmp_path / "bpe", vocabulary=300, documents=20)
+    grammar = Grammar.named("bios-en")
+    of_path, of_object = (
+        Corpus(grammar.world(20), grammar=grammar, tokenizer=given)
+        for given in (tmp_path / "bpe", made)
+    )
+    assert of_object.spec_hash == of_path.spec_hash
+    assert of_object.tokenizer_files == of_path.tokenizer_files
+    found = [check_grammar(grammar, given, documents=10) for given in (tmp_path / "bpe", made)]
+    assert found[0] == found[1]
+    with pytest.raises(ArgumentError, match="'tokenizer': got TextTokenizer.*only with a grammar"):
+        Corpus(World(20), tokenizer=made)
 
 
 def save(tokenizer, place):

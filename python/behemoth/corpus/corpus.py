@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from .decoding import Decoder
+    from .text_tokenizer import TextTokenizer
     from .write import Written
 
 
@@ -113,8 +114,9 @@ class Corpus:
         in each and, in text, ``",words=true"`` for sentences at word boundaries.
     grammar : str, path or Grammar, optional
         Grammar that writes text instead of templates: one of the package, or a file.
-    tokenizer : path, optional
-        With a grammar: a directory with a ``tokenizer.json``; the grammar's words by default.
+    tokenizer : path or TextTokenizer, optional
+        With a grammar: a directory with a ``tokenizer.json``, or what `load` makes of one; the
+        grammar's words by default.
 
     Raises
     ------
@@ -161,7 +163,7 @@ class Corpus:
         background_tokens: int | None = None,
         insert: str | float | Insert | None = None,
         grammar: Grammar | str | PathLike[str] | None = None,
-        tokenizer: str | PathLike[str] | None = None,
+        tokenizer: TextTokenizer | str | PathLike[str] | None = None,
     ) -> None:
         form, array = split_exposures(exposures)
         spec = {

@@ -80,7 +80,7 @@ def encode_documents(
         When there is nothing to read, a token is not in the tokenizer, the tokenizer has no other
         tokens for a text with the name of its end of document, or an output file exists.
     """
-    made = tokenizer if isinstance(tokenizer, TextTokenizer) else read_tokenizer(tokenizer)
+    made = read_tokenizer(tokenizer)
     place = path_of("source", source, _ALLOWED)
     named = path_of("out", out)
     target = named if named.suffix == ".bin" else Path(f"{named}.bin")

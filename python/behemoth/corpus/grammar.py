@@ -343,14 +343,14 @@ class Text:
 
 
 def text_of(
-    grammar: Grammar | str | PathLike[str] | None, tokenizer: str | PathLike[str] | None
+    grammar: Grammar | str | PathLike[str] | None,
+    tokenizer: TextTokenizer | str | PathLike[str] | None,
 ) -> Text | None:
     """Return the text settings for a grammar and a tokenizer that a user names, or None."""
     if grammar is None:
         if tokenizer is not None:
-            raise ArgumentError(
-                "tokenizer", fspath(tokenizer), "only with a grammar, whose text it encodes"
-            )
+            got = repr(tokenizer) if isinstance(tokenizer, TextTokenizer) else fspath(tokenizer)
+            raise ArgumentError("tokenizer", got, "only with a grammar, whose text it encodes")
         return None
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
     return Text(made, None if tokenizer is None else read_tokenizer(tokenizer))

@@ -9,7 +9,7 @@ from typing import Any
 from .corpus import Corpus
 from .grammar import Grammar, Text
 from .spec import Documents, Questions
-from .text_tokenizer import read_tokenizer
+from .text_tokenizer import TextTokenizer, read_tokenizer
 from .wordings import probed, usable
 
 __all__ = ["GrammarCheck", "check_grammar"]
@@ -69,7 +69,7 @@ class GrammarCheck:
 
 def check_grammar(
     grammar: Grammar | str | PathLike[str],
-    tokenizer: str | PathLike[str] | None = None,
+    tokenizer: TextTokenizer | str | PathLike[str] | None = None,
     *,
     documents: int = 200,
     samples: int = 2,
@@ -80,7 +80,7 @@ def check_grammar(
     Parameters
     ----------
     grammar : Grammar, str or path
-    tokenizer : path, optional
+    tokenizer : path or TextTokenizer, optional
         Tokenizer that the grammar is also compiled with, and that documents are compared with
         token by token.
     documents : int

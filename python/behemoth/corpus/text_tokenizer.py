@@ -182,8 +182,10 @@ class TextTokenizer:
         return encode, self.digest, self.size, self.end_of_document
 
 
-def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
+def read_tokenizer(place: TextTokenizer | str | PathLike[str]) -> TextTokenizer:
     """Read a tokenizer from a directory, or from its ``tokenizer.json`` alone.
+
+    One that is read already is returned as it is.
 
     The token that ends a document is the ``eos_token`` of ``tokenizer_config.json``; without that,
     a token with one of the usual names.
@@ -193,6 +195,8 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
     ArgumentError
         When the tokenizer is missing or invalid, or has no end of document.
     """
+    if isinstance(place, TextTokenizer):
+        return place
     allowed = f"a directory with {TOKENIZER_FILE}, or such a file"
     file = path_of("tokenizer", place, allowed)
     file = file / TOKENIZER_FILE if file.is_dir() else file
