@@ -30,6 +30,8 @@ _MEANT = {"lr": "learning_rate", "size": "model"}
 class TrainConfig:
     """How a model is trained.
 
+    The defaults here are tuned for no size: `default_config` returns those of a size.
+
     Parameters
     ----------
     model : str
