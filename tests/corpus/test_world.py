@@ -22,7 +22,9 @@ from behemoth.train.run import world_id
 
 def test_a_number_of_objects_beside_a_list_of_relations_is_refused():
     for make in (World, World.of_facts):
-        with pytest.raises(ArgumentError, match="'objects': got a value beside a list of relations"):
+        with pytest.raises(
+            ArgumentError, match="'objects': got a value beside a list of relations"
+        ):
             make(20, [Independent(5)], objects=3)
         assert make(20, [Independent(5)]).relation_table[0]["objects"] == 5
         assert make(20, 2).relation_table[0]["objects"] == 400

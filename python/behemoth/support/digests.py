@@ -22,8 +22,8 @@ from .errors import CorpusError
 from .files import check_regular
 
 __all__ = [
-    "COPY", "FILES", "SEAL", "Checked", "check", "checking", "checks", "damaged", "digests", "in_copy",
-    "leads_out", "no_record", "read_sealed", "sealed", "unchecked", "unsealed",
+    "COPY", "FILES", "SEAL", "Checked", "check", "checking", "checks", "damaged", "digests",
+    "in_copy", "leads_out", "no_record", "read_sealed", "sealed", "unchecked", "unsealed",
 ]  # fmt: skip
 
 FILES = "files"
