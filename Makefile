@@ -128,7 +128,7 @@ test-all: test-rust $(VENV)/.stamp-test $(EXTENSION) ## the slow tests and the f
 	@$(BIN)/python -m pytest -m "not gpu and not foreign" $(PYTEST)
 
 .PHONY: test-foreign
-test-foreign: $(VENV)/.stamp-foreign $(EXTENSION) ## what others' programs make of our exports (installs lm_eval, litdata, gcsfs)
+test-foreign: $(VENV)/.stamp-foreign $(EXTENSION) ## what others' programs make of our exports (installs lm_eval, litdata, datatrove, megatron-core, gcsfs)
 	@$(BIN)/python -m pytest -m foreign tests/foreign $(PYTEST)
 
 .PHONY: faults

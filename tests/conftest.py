@@ -41,7 +41,8 @@ def pytest_addoption(parser):
 
 
 # Why a test may be skipped where all must run; the names of such tests say what they need.
-NEEDED = ("ray", "lm_eval", "litdata", "gcsfs", "easyeditor", "open-unlearning")
+NEEDED = ("ray", "lm_eval", "litdata", "datatrove", "megatron.core", "gcsfs", "easyeditor",
+          "open-unlearning")  # fmt: skip
 MAY_SKIP = {name: f"could not import '{name}'" for name in NEEDED} | {"gpu": "no CUDA device"}
 
 
