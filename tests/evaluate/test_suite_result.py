@@ -5,7 +5,9 @@ import math
 from dataclasses import replace
 
 import polars as pl
+import pytest
 
+from behemoth.evaluate.suites import suite as module
 from behemoth.evaluate.suites.suite import Found, SuiteResult, Taken
 from behemoth.support.digests import SEAL, sealed
 from behemoth.support.files import as_json
@@ -54,3 +56,19 @@ def test_a_suite_of_an_earlier_version_is_read(tmp_path):
     file.write_bytes(as_json(sealed({key: told[key] for key in told if key != SEAL})))
     [taken] = SuiteResult.load(tmp_path).measures
     assert (taken.before, taken.twin) == (None, 0.2)
+
+
+def test_where_the_disk_is_full_no_part_of_a_new_suite_is_left(tmp_path, monkeypatch):
+    suite = SuiteResult(
+        "editing", "edit", None, None, "after", None, (), 1.0, {}, pl.DataFrame({"a": [1]})
+    )
+
+    def full(path, data):
+        raise OSError(28, "No space left on device", str(path))
+
+    suite.save(tmp_path / "old")
+    monkeypatch.setattr(module, "write_bytes", full)
+    for place, left in (("new", []), ("old", ["frame.parquet", "suite.json"])):
+        with pytest.raises(OSError, match="No space left"):
+            suite.save(tmp_path / place)
+        assert sorted(path.name for path in (tmp_path / place).iterdir()) == left

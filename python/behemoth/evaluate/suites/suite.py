@@ -19,7 +19,7 @@ from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import as_json, replacing, write_bytes
+from behemoth.support.files import as_json, names_in, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import plural_text
 
@@ -295,13 +295,22 @@ class SuiteResult:
         }
 
     def save(self, directory: str | PathLike[str]) -> Path:
-        """Write ``frame.parquet`` and, last, ``suite.json``, with its digest; return the path."""
+        """Write ``frame.parquet`` and, last, ``suite.json``, with its digest; return the path.
+
+        Where the disk fails, no part of a suite is left that was not there.
+        """
         place = path_of("directory", directory)
         place.mkdir(parents=True, exist_ok=True)
-        with replacing(place / FRAME) as temporary:
-            self.frame.write_parquet(temporary)
-        values = self.to_dict() | {FILES: digests(place, [FRAME])}
-        write_bytes(place / RECORD, as_json(sealed(values)))
+        new = not names_in(place) & {FRAME, RECORD}
+        try:
+            with replacing(place / FRAME) as temporary:
+                self.frame.write_parquet(temporary)
+            values = self.to_dict() | {FILES: digests(place, [FRAME])}
+            write_bytes(place / RECORD, as_json(sealed(values)))
+        except OSError:
+            for name in (RECORD, FRAME) if new else ():
+                (place / name).unlink(missing_ok=True)
+            raise
         return place
 
     @classmethod
