@@ -62,6 +62,19 @@ def test_what_is_written_is_a_path_and_has_a_short_name(made, trained):
         assert text.startswith(f"{type(thing).__name__}(") and "\n" not in text and len(text) < 200
 
 
+def test_the_result_of_a_verb_is_a_path(made, tmp_path):
+    store = (tmp_path / "store").as_uri()
+    facts = bh.facts(made / "corpus", tmp_path / "facts.parquet")
+    assert pl.read_parquet(os.fspath(facts)).height == 40
+    assert bh.load(bh.import_(facts, tmp_path / "world")).world.num_facts == 40
+    assert bh.verify(bh.export(made / "corpus", tmp_path / "exported", to="jsonl")).ok
+    bh.push(made / "corpus", store)
+    assert bh.load(bh.pull(store, tmp_path / "pulled")).num_shards == 1
+    study = bh.study(made / "study.toml", out=tmp_path / "study", workers=1)
+    merged = bh.study.merge_studies([study], tmp_path / "merged")
+    assert bh.load(study).path == tmp_path / "study" and bh.load(merged).about.name == "tiny"
+
+
 def test_a_run_has_its_model(trained):
     run = bh.load(trained)
     assert "model" not in vars(run)  # nothing is loaded before it is asked for

@@ -37,6 +37,9 @@ class FactsWritten:
     bytes: int
     seconds: float
 
+    def __fspath__(self) -> str:
+        return self.out
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -55,6 +58,9 @@ class Imported:
     reference: bool
     objects: list[int]
     correlated: tuple[int, int] | None
+
+    def __fspath__(self) -> str:
+        return self.out
 
 
 @overload

@@ -70,6 +70,9 @@ class Exported:
     splits: tuple[str, ...] = ()
     present: int = 0
 
+    def __fspath__(self) -> str:
+        return self.out
+
 
 @dataclass(frozen=True)
 class _Content:

@@ -59,6 +59,9 @@ class Pulled:
     bytes_fetched: int
     seconds: float
 
+    def __fspath__(self) -> str:
+        return self.directory
+
 
 def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = None) -> Pulled:
     """Fetch a directory from a store, or resume a stopped call.

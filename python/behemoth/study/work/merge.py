@@ -51,6 +51,9 @@ class Merged:
     trials_done: int
     copied: int
 
+    def __fspath__(self) -> str:
+        return self.out
+
 
 def merge_studies(
     studies: Sequence[str | PathLike[str]],

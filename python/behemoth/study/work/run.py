@@ -73,6 +73,9 @@ class StudyResult:
     working_seconds: float
     tuned_here: list[str]
 
+    def __fspath__(self) -> str:
+        return self.out
+
 
 def study(
     source: Study | Mapping[str, Any] | str | PathLike[str],
