@@ -156,11 +156,24 @@ def test_a_corpus_without_any_sentence_is_exported_as_such(tmp_path, to):
 def test_shards_that_a_format_cannot_hold_are_refused(directory, to, most):
     # The corpus cannot be of such a size here, so that its one shard is said to be.
     source = Source(directory)
-    object.__setattr__(source.shards[0], "tokens", np.broadcast_to(np.uint16(0), most << 29))
+    large = np.broadcast_to(np.uint16(0), most << 29)
+    object.__setattr__(source.shards[0], "mapped", lambda number: large)
     with pytest.raises(
         ArgumentError, match=f"got {to} for shards of .*, allowed: below {most} GiB"
     ):
         get_format(to).check(source)
+
+
+def test_there_may_be_more_shards_than_files_that_may_be_open(tmp_path, monkeypatch):
+    corpus = Corpus(World(5000, 2, 10), exposures=3, shard_bytes=1 << 14)
+    corpus.write(tmp_path / "corpus", probes=0)
+    monkeypatch.setattr("behemoth.export.source.MAPS", 2)
+    before = len(list(Path("/dev/fd").iterdir()))
+    source = Source(tmp_path / "corpus")
+    assert len(source.shards) > 20
+    pieces = [piece.tobytes() for piece in source.pieces(0, source.tokens)]
+    assert len(list(Path("/dev/fd").iterdir())) < before + 10
+    assert b"".join(pieces) == b"".join(shard.path.read_bytes() for shard in source.shards)
 
 
 def test_an_unfinished_corpus_is_refused(tmp_path):

@@ -3,6 +3,7 @@ import sys
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
 
@@ -75,14 +76,18 @@ def test_a_stream_is_the_same_from_a_directory_and_a_spec(rich_corpus, stored, o
             assert torch.equal(value, right[key])
 
 
-def test_shards_are_joined(tmp_path):
-    corpus = Corpus(World(5000, 2, 10), exposures=3, shard_bytes=1 << 16)
-    assert corpus.num_shards > 3
+def test_shards_are_joined(tmp_path, monkeypatch):
+    """More of them than may be open at a time, too."""
+    corpus = Corpus(World(5000, 2, 10), exposures=3, shard_bytes=1 << 14)
+    assert corpus.num_shards > 20
     corpus.write(tmp_path / "corpus", probes=0)
+    monkeypatch.setattr("behemoth.train.reader.MAPS", 2)
+    before = len(list(Path("/dev/fd").iterdir()))
     stored = BlockDataset(Corpus.open(tmp_path / "corpus"), 1000)
     made = BlockDataset(corpus, 1000)
     assert len(stored) == len(made)
     assert all(torch.equal(a, b) for a, b in zip(stored, made, strict=True))
+    assert len(list(Path("/dev/fd").iterdir())) < before + 10
 
 
 def test_an_unfinished_directory_is_refused(tmp_path):

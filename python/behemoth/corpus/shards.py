@@ -15,10 +15,16 @@ from numpy.typing import NDArray
 from behemoth.support.digests import damaged
 from behemoth.support.files import check_regular
 
-__all__ = ["SHARDS", "open_shard", "shard_file", "shard_record"]
+__all__ = ["MAPS", "SHARDS", "open_shard", "shard_file", "shard_record"]
 
 SHARDS = "tokens/"
 """Beginning of the names of shards and their records, relative to the directory."""
+
+MAPS = 64
+"""Number of shards that a reader keeps mapped: each is an open file, and their number is limited.
+
+A process may often open 1,024 files, and 256 on macOS.
+"""
 
 
 def shard_file(shard: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.intact import intact_manifest
+from behemoth.corpus.shards import MAPS
 from behemoth.support.digests import checks
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, sync
@@ -43,24 +45,26 @@ class Shard:
         Name such as ``00007``.
     path : Path
         File of raw little-endian tokens.
-    first : int
-        Position of its first token in the corpus.
-    tokens : uint16[n] or uint32[n] memory map
+    first, stop : int
+        Positions in the corpus of its first token, and after its last one.
     end_of_document : int
         The token that ends a document.
+    mapped : callable
+        Returns the tokens of a shard by its number.
     """
 
     number: int
     name: str
     path: Path
     first: int
-    tokens: Tokens
+    stop: int
     end_of_document: int
+    mapped: Callable[[int], Tokens]
 
     @property
-    def stop(self) -> int:
-        """Position in the corpus after its last token."""
-        return self.first + len(self.tokens)
+    def tokens(self) -> Tokens:
+        """Its tokens, a memory map: uint16[n] or uint32[n]."""
+        return self.mapped(self.number)
 
     def document_ends(self) -> Iterator[NDArray[np.int64]]:
         """Yield the exclusive ends of documents, counted from the shard's first token.
@@ -130,14 +134,15 @@ class Source:
         self.corpus = Corpus.open(directory)
         manifest = intact_manifest(self.corpus)
         self.dtype = self.corpus.dtype
+        mapped = lru_cache(MAPS)(self.corpus.shard)
         self.shards: list[Shard] = []
         first = 0
         for number, entry in enumerate(manifest["shards"]):
-            path, tokens = directory / entry["file"], self.corpus.shard(number)
+            path, stop = directory / entry["file"], first + len(mapped(number))
             self.shards.append(
-                Shard(number, path.stem, path, first, tokens, self.corpus.end_of_document)
+                Shard(number, path.stem, path, first, stop, self.corpus.end_of_document, mapped)
             )
-            first += len(tokens)
+            first = stop
         self.tokens = first
         # Without a check, a shard may be another one than its digest says.
         self.digests = {

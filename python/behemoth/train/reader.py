@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.intact import intact_manifest
 from behemoth.corpus.roles import role_filler
+from behemoth.corpus.shards import MAPS
 from behemoth.support.digests import unchecked
 from behemoth.support.progress import ProgressLike
 
@@ -129,7 +130,10 @@ class ShardReader:
     def _map(self, shard: int) -> NDArray[np.unsignedinteger]:
         mapped = self._maps.get(shard)
         if mapped is None:
-            mapped = self._maps[shard] = np.asarray(self._corpus.shard(shard))
+            mapped = np.asarray(self._corpus.shard(shard))
+            if len(self._maps) == MAPS:
+                del self._maps[next(iter(self._maps))]
+            self._maps[shard] = mapped
         return mapped
 
 
