@@ -41,7 +41,7 @@ def test_a_tokenizer_that_is_read_is_one_wherever_a_path_is(tmp_path):
     assert of_object.tokenizer_files == of_path.tokenizer_files
     found = [check_grammar(grammar, given, documents=10) for given in (tmp_path / "bpe", made)]
     assert found[0] == found[1]
-    with pytest.raises(ArgumentError, match="'tokenizer': got TextTokenizer.*only with a grammar"):
+    with pytest.raises(ArgumentError, match=r"'tokenizer': got TextTokenizer.*only with a grammar"):
         Corpus(World(20), tokenizer=made)
 
 

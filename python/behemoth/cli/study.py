@@ -160,7 +160,7 @@ def run(
 
 @app.command("report")
 @command(
-    Option("out", "DIR", "Directory of the report [STUDY/report]."),
+    Option("out", "DIR", "Directory of the report [STUDY/report]; needed if STUDY is a URL."),
     Option("style", "screen|paper", "Style of the chart files; paper writes them as PDF, in a "
            "serif.",
            default="screen"),

@@ -48,6 +48,8 @@ BACKGROUND_FILE = "background.json"
 class Background:
     """Documents of an existing tokenised corpus.
 
+    A corpus that is made with a background has one of its own `end` and `vocabulary`.
+
     Parameters
     ----------
     path : path
@@ -61,8 +63,6 @@ class Background:
     vocabulary : int, optional
         Number of token ids of the tokenizer, if there is one; determines the width of a token if
         the files do not.
-
-    A corpus that is made with a background has one of its own `end` and `vocabulary`.
     """
 
     path: Path
