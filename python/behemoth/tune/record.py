@@ -52,7 +52,10 @@ _HASHED = {
     "spec_hash": ("on another world", "one on this world"),
     "weights": ("on a run with other weights", "one on the same weights"),
     "twin": ("with another twin, or with one of its own", "one with the same twin"),
-    "plan_hash": ("of other edits", "one with the same number, exposures and choice of edits"),
+    "plan_hash": (
+        "of other edits",
+        "one with the same number, exposures, seed and choice of edits",
+    ),
 }
 """What is recorded as a hash: of what the other tuning is then said to be, and what is allowed."""
 CURVE: dict[str, Any] = {
