@@ -312,6 +312,9 @@ def test_an_edit_finds_its_run_beside_it_in_the_store(trained, s3, tmp_path):
     shutil.rmtree(tmp_path / "run")
     assert bh.evaluate("s3://lab/edit", plan).height
     assert bh.load("s3://lab/edit").run == "s3://lab/run"
+    bh.push(tmp_path / "edit", "s3://lab/elsewhere/edit")
+    with pytest.raises(bh.ArgumentError, match=r"an edit of s3://lab/elsewhere/run, .* pull the "):
+        bh.evaluate("s3://lab/elsewhere/edit", plan)
 
 
 def test_an_export_goes_there(url, directory, run, tmp_path, files, cache):

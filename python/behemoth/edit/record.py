@@ -319,6 +319,11 @@ class EditRecord:
         except ArgumentError as error:  # of a path that the caller never named
             got = f"{self.directory}, an edit of {error.got}"
             allowed = "an edit and its model where they were when it was made (move them back)"
+            if isinstance(self.run, str):  # a checkpoint, for example, has no ledger
+                allowed = (
+                    "an edit whose model was pushed by itself; of a checkpoint, or of a model in a "
+                    "study or zoo, pull the edit and the directory around the model"
+                )
             raise ArgumentError("directory", got, allowed) from None
         run = read_model_source(self.run, self.corpus if corpus is None else corpus)
         if self.weights is not None and checks() and run.weights_digest() != self.weights:
