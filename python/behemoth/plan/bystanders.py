@@ -133,6 +133,10 @@ class Bystanders:
                 columns.append(column)
         return np.stack(columns, axis=1)
 
+    def affected(self) -> Ids:
+        """Return each edited fact with those that follow from it or are in doubt: uint64[n, m]."""
+        return np.column_stack([self._edits.facts.fact, self._avoided])
+
     def concerned(self, edits: Index, facts: Ids) -> Mask:
         """Return a mask of facts that are edited, follow from an edit, or are in doubt: bool[n].
 
@@ -160,8 +164,7 @@ class Bystanders:
         -------
         bool[n]
         """
-        own = np.column_stack([self._edits.facts.fact, self._avoided])
-        return _of_others(edits, facts.fact, own) | _of_others(
+        return _of_others(edits, facts.fact, self.affected()) | _of_others(
             edits, pair_keys(facts.relation, facts.object), self._changed
         )
 

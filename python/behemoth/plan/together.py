@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from .bystanders import Bystanders
 from .choice import Edits
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
     from .edit_plan import EditPlan
 
-__all__ = ["concerned", "probes_together"]
+__all__ = ["affected", "concerned", "probes_together"]
+
+
+def affected(plan: EditPlan, corpus: Corpus) -> NDArray[np.uint64]:
+    """Return the facts that each edit changes, or puts in doubt: uint64 [edits, m].
+
+    Rows of fewer facts are filled up with 2**64 - 1, which is no fact.
+    """
+    return _batch(plan, corpus).affected()
 
 
 def concerned(plan: EditPlan, corpus: Corpus) -> pl.Series:

@@ -17,6 +17,7 @@ from behemoth.edit.meta.training import halves
 from behemoth.edit.methods.mend import Mend
 from behemoth.edit.protocol import EditContext
 from behemoth.model.labels import IGNORED
+from behemoth.plan.together import affected
 
 NAMES = ["gpt_neox.layers.1.mlp.dense_h_to_4h", "gpt_neox.layers.2.mlp.dense_4h_to_h"]
 QUICK = {"layers": (1,), "facts": 12, "training_steps": 3, "training_batch": 4, "rank": 5}
@@ -100,14 +101,14 @@ def test_an_edit_is_made_by_editors_that_saw_the_other_half(
     model, compiled, small_corpus, monkeypatch
 ):
     facts_of = {}
-    plans_of = training._training_plans
+    plan_of = training._training_plan
 
     def seen(corpus, half, settings):
-        plans = plans_of(corpus, half, settings)
-        facts_of[half] = [plan.edits["fact"].item() for plan in plans]
-        return plans
+        plan = plan_of(corpus, half, settings)
+        facts_of[half] = plan.edits["fact"].to_list()
+        return plan
 
-    monkeypatch.setattr(training, "_training_plans", seen)
+    monkeypatch.setattr(training, "_training_plan", seen)
     plans = compiled(4, seed=1).singles()
     method, context = Mend(**QUICK), EditContext(small_corpus)
     method.apply(model, plans[:1], context)
@@ -119,15 +120,19 @@ def test_an_edit_is_made_by_editors_that_saw_the_other_half(
 def trainer_of(model, corpus, settings):
     """The training of the editors of half 0."""
     settings = Mend(**QUICK | settings).training_settings(0, edits=1)
-    plans = training._training_plans(corpus, 0, settings)
+    plan = training._training_plan(corpus, 0, settings)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    return training._Trainer(model, NAMES, plans, 0, settings, torch.empty(0, dtype=torch.float64))
+    like = torch.empty(0, dtype=torch.float64)
+    return training._Trainer(model, NAMES, plan, affected(plan, corpus), 0, settings, like)
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 7])
 def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, together):
-    """One group of edits after the other, each in a model of its own, the whole of it."""
+    """One group of edits after the other, each in a model of its own, the whole of it.
+
+    A group retains no fact that one of its edits changes.
+    """
     settings = {"together": together, "training_batch": 7, "edited": 1.7}
     one = trainer_of(model, small_corpus, settings)
     assert one.size == 7 // together * together
@@ -135,10 +140,19 @@ def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, tog
     editors = {name: drawn(width, seed) for seed, (name, width) in enumerate(factors.items())}
     chosen = torch.randperm(12, generator=torch.Generator().manual_seed(5))[: one.size]
     plain = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    nll, divergence = [], []
+    nll, divergence, contrary = [], [], 0
+    plans = training._training_plan(small_corpus, 0, one.settings).singles()
     for start in range(0, one.size, together):
         group = chosen[start : start + together]
-        tokens, labels = one.tokens_kbt[group].flatten(0, 1), one.labels_kbt[group].flatten(0, 1)
+        tokens, labels = one.tokens_kbt[group].flatten(0, 1), one.labels_kbt[group].clone()
+        changed = {plans[edit].edits["fact"].item() for edit in group}
+        for row, edit in enumerate(group):
+            facts = training._retained(plans[edit], 0, one.settings.retained)["fact"]
+            for place, fact in enumerate(facts, one.answering):
+                if fact in changed:
+                    labels[row, place] = IGNORED
+                    contrary += 1
+        labels = labels.flatten(0, 1)
         rows, columns = torch.nonzero(labels != IGNORED, as_tuple=True)
         before = model(input_ids=tokens).logits.log_softmax(-1)[rows, columns - 1]
         first = one.tokens_kbt[group, 0], one.labels_kbt[group, 0]
@@ -150,6 +164,7 @@ def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, tog
         is_edit = rows % one.tokens_kbt.shape[1] < one.answering
         nll += (-after[is_edit].gather(1, labels[rows, columns][is_edit, None])).flatten().tolist()
         divergence += (before.exp() * (before - after)).sum(1)[~is_edit].tolist()
+    assert contrary or together < 7
     wanted = one.settings.edited * np.mean(nll) + np.mean(divergence)
     assert float(one._loss(editors, chosen)) == pytest.approx(wanted, rel=1e-9)
 
@@ -211,7 +226,7 @@ def test_networks_are_kept_by_the_model_and_give_the_same_bits(
     files = sorted((tmp_path / "mend").iterdir())
     assert 1 <= len(files) <= 2
     files[0].with_name(f".{files[0].name}.abcdefgh.tmp").mkdir()  # of one that was killed
-    monkeypatch.setattr(training, "_training_plans", never)
+    monkeypatch.setattr(training, "_training_plan", never)
     for one, other in zip(first, method.apply(model, plans, context), strict=True):
         for name, change in one.changes.items():
             assert torch.equal(change.to_dense(), other.changes[name].to_dense())
@@ -244,35 +259,24 @@ def test_an_edit_in_several_rows_is_their_mean(model, compiled, small_corpus, tm
         torch.testing.assert_close(often.changes[name].to_dense(), change.to_dense())
 
 
-def test_no_fact_of_the_other_half_is_trained_on_or_held(small_corpus, monkeypatch):
+def test_no_fact_of_the_other_half_is_trained_on_or_held(small_corpus):
     settings = Mend(**QUICK).training_settings(0, edits=1)
     for half in (0, 1):
-        held = []
-        retain = training.retain_rows_of
-
-        def rows(plan, held=held, retain=retain):
-            held.append(retain(plan))
-            return held[-1]
-
-        monkeypatch.setattr(training, "retain_rows_of", rows)
-        plans = training._training_plans(small_corpus, half, settings)
-        for plan in plans:
+        for plan in training._training_plan(small_corpus, half, settings).singles():
             taken = training._retained(plan, half, 8)
-            facts = plan.training.filter(pl.col("role") != "edit")["fact"].to_numpy()
-            mine = np.flatnonzero(halves(facts) == half)[: len(taken)]
-            assert 0 < len(taken) <= 8
-            assert torch.equal(taken.tokens, held[-1].tokens[mine])
+            assert 0 < taken.height <= 8 and "edit" not in taken["role"]
+            assert (halves(taken["fact"].to_numpy()) == half).all()
             assert (halves(plan.edits["fact"].to_numpy()) == half).all()
-        monkeypatch.undo()
 
 
 @pytest.mark.parametrize(("rephrased", "found"), [(0, 0), (1, 1), (2, 2), (5, 2)])
 def test_new_answers_count_in_other_written_wordings(rephrased, found):
     corpus = Corpus(World(40, 2, 12, seed=5), exposures=4, paraphrases=4, held_out=1, base=60)
     settings = Mend(**QUICK, rephrased=rephrased).training_settings(0, edits=1)
-    plans = training._training_plans(corpus, 0, settings)
-    *grid, answering = training._grid(plans, 0, settings, torch.Generator().manual_seed(1))
-    assert answering == 1 + found
+    plans = training._training_plan(corpus, 0, settings).singles()
+    *grid, facts = training._grid(plans, 0, settings, torch.Generator().manual_seed(1))
+    answering = 1 + found
+    assert answering == grid[0].shape[1] - facts.shape[1]
     second = set()
     for plan, tokens, labels in zip(plans, *grid, strict=True):
         asked = corpus.probes(plan.edits["fact"].to_numpy(), ["default"]).filter(
@@ -293,7 +297,7 @@ def test_new_answers_count_in_other_written_wordings(rephrased, found):
 
 def test_the_seed_of_training_says_what_is_trained_on(small_corpus):
     trained_on = [
-        [plan.edits["fact"].item() for plan in training._training_plans(small_corpus, 0, settings)]
+        training._training_plan(small_corpus, 0, settings).edits["fact"].to_list()
         for settings in (Mend(**QUICK).training_settings(seed, edits=1) for seed in (0, 0, 1))
     ]
     assert trained_on[0] == trained_on[1] and set(trained_on[0]) != set(trained_on[2])

@@ -3,7 +3,8 @@
 Facts are in two halves by a hash of their number. An edit of a fact in one half is made by editors
 that were trained on facts of the other half, whatever else is edited.
 
-Shape letters: K edits, b rows of an edit, T positions, r rows of all edits.
+Shape letters: K edits, b rows of an edit of which s are retained ones, T positions, r rows of all
+edits, m affected facts of an edit.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import StackedDeltas
 from behemoth.delta.tiles import tiles
-from behemoth.edit.batch import Rows, edit_rows_of, retain_rows_of
+from behemoth.edit.batch import Rows, edit_rows_of, rows_of
 from behemoth.edit.cache import read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
 from behemoth.model.blocks import LastBlocks
@@ -34,6 +35,7 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.prompts import written_wordings
 from behemoth.plan.request import EditRequest
 from behemoth.plan.sampling import mixed, round_keys
+from behemoth.plan.together import affected
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance
 
@@ -42,7 +44,8 @@ from .network import Editor, Editors, restored, saved, update
 
 __all__ = ["TrainingSettings", "halves", "trained_editors"]
 
-_HALVES = "mixed"  # the hash of the halves, in the names of files of editors
+# The hash of the halves and the choice of retained rows, in the names of files of editors.
+_RULES = "mixed-apart"
 _POPULATION = 1 << 20  # facts of a larger world from which those to train on are drawn
 _LEAST_ROWS = 64  # rows of a pass: fewer do not repay another pass of the last blocks
 
@@ -91,7 +94,7 @@ class TrainingSettings:
     @property
     def name(self) -> str:
         """Short text that identifies the settings, for file names."""
-        return "-".join(str(value) for value in (*vars(self).values(), _HALVES))
+        return "-".join(str(value) for value in (*vars(self).values(), _RULES))
 
 
 def halves(facts: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -139,15 +142,16 @@ def trained_editors(
     like = torch.empty(0, dtype=wide_type(parameter.dtype), device=parameter.device)
     if file is not None and (kept := read_tensors(file)) is not None:
         return restored(kept, like)
-    plans = _training_plans(corpus, half, settings)
-    editors = _Trainer(model, modules, plans, half, settings, like).train(step)
+    plan = _training_plan(corpus, half, settings)
+    trainer = _Trainer(model, modules, plan, affected(plan, corpus), half, settings, like)
+    editors = trainer.train(step)
     if file is not None:
         write_tensors(file, saved(editors))
     return editors
 
 
-def _training_plans(corpus: Corpus, half: int, settings: TrainingSettings) -> list[EditPlan]:
-    """Return single edits of facts of a half, each with retained rows."""
+def _training_plan(corpus: Corpus, half: int, settings: TrainingSettings) -> EditPlan:
+    """Return the plan of independent edits of facts of a half, each with retained rows."""
     facts = corpus.sample_facts(_POPULATION)
     mine = facts[halves(facts) == half]
     generator = np.random.default_rng(settings.seed)
@@ -161,7 +165,7 @@ def _training_plans(corpus: Corpus, half: int, settings: TrainingSettings) -> li
         facts=pl.DataFrame({"fact": chosen}), independent=True, distinct=False, wordings=wordings,
         repeats=wordings, same_object=4, same_relation=6, regular=6, probes=0, seed=settings.seed,
     )  # fmt: skip
-    return compile_plan(corpus, request).singles()
+    return compile_plan(corpus, request)
 
 
 class _Trainer:
@@ -171,7 +175,8 @@ class _Trainer:
         self,
         model: nn.Module,
         modules: Sequence[str],
-        plans: Sequence[EditPlan],
+        plan: EditPlan,
+        affected_km: NDArray[np.uint64],
         half: int,
         settings: TrainingSettings,
         like: Tensor,
@@ -181,7 +186,9 @@ class _Trainer:
         self.architecture = Architecture.of(model)
         self.head = model.get_submodule(self.architecture.head)
         device = like.device
-        tokens, labels, self.answering = _grid(plans, half, settings, self.generator)
+        self.affected_km = affected_km
+        tokens, labels, self.facts_ks = _grid(plan.singles(), half, settings, self.generator)
+        self.answering = tokens.shape[1] - self.facts_ks.shape[1]
         self.tokens_kbt, self.labels_kbt = tokens.to(device), labels.to(device)
         self.together = min(settings.together, settings.batch, len(self.tokens_kbt))
         # Complete groups only; edits that are left over are used in another order.
@@ -308,11 +315,15 @@ class _Trainer:
         """Yield rows of similar width [n], as many of each group, and their labels that count.
 
         The labels are bool [n, T + 1], for T positions of the rows: a row that fills up a group
-        has none.
+        has none. Retained rows of facts that another edit of the group changes or puts in doubt are
+        left out: no update could keep what the sum must change.
         """
-        edits = chosen.cpu().numpy()[:, None]
-        rows = edits * self.tokens_kbt.shape[1] + np.arange(self.tokens_kbt.shape[1])
+        edits = chosen.cpu().numpy()
+        rows = edits[:, None] * self.tokens_kbt.shape[1] + np.arange(self.tokens_kbt.shape[1])
         left = self.widths_r > 0
+        parts = edits.reshape(-1, self.together)
+        contrary = [np.isin(self.facts_ks[own], self.affected_km[own]) for own in parts]
+        left[rows[:, self.answering :][np.concatenate(contrary)]] = False
         groups = [own[left[own]] for own in rows.reshape(-1, self.together * rows.shape[1])]
         for tile in tiles(groups, self.widths_r, rows.size, _LEAST_ROWS):
             own, first = np.unique(tile, return_index=True)
@@ -340,28 +351,25 @@ class _Trainer:
         return widened(self.architecture.logits(self.head, states_ad)).log_softmax(-1)
 
 
-def _retained(plan: EditPlan, half: int, most: int) -> Rows:
+def _retained(plan: EditPlan, half: int, most: int) -> pl.DataFrame:
     """Return a plan's retained rows of facts of a half, at most `most`."""
-    facts = plan.training.filter(pl.col("role") != "edit")["fact"]
-    mine = torch.from_numpy(halves(facts.to_numpy()) == half).nonzero()[:most, 0]
-    return retain_rows_of(plan).some(mine.tolist())
+    frame = plan.training.filter(pl.col("role") != "edit")
+    return frame.filter(pl.Series(halves(frame["fact"].to_numpy()) == half)).head(most)
 
 
 def _grid(
     plans: Sequence[EditPlan], half: int, settings: TrainingSettings, generator: torch.Generator
-) -> tuple[Tensor, Tensor, int]:
-    """Return the rows of each edit: tokens and labels [K, b, T], and how many have its answer.
+) -> tuple[Tensor, Tensor, NDArray[np.uint64]]:
+    """Return the rows of each edit, tokens and labels [K, b, T], and the facts of retained rows.
 
     The first row is the one whose gradient makes the edit; the next, at most `settings.rephrased`,
-    have the same answer in other wordings, chosen at random; the rest are retained rows.
+    have the same answer in other wordings, chosen at random; the last s are retained rows, whose
+    facts are uint64 [K, s]: 0 where rows are missing.
     """
+    retained = [_retained(plan, half, settings.retained) for plan in plans]
     groups = [
-        [
-            edit.some([0]),
-            edit.some(_others(edit, settings.rephrased, generator)),
-            _retained(plan, half, settings.retained),
-        ]
-        for plan in plans
+        [edit.some([0]), edit.some(_others(edit, settings.rephrased, generator)), rows_of(kept)]
+        for plan, kept in zip(plans, retained, strict=True)
         for edit in [edit_rows_of(plan, "answer")]
     ]
     length = max(rows.tokens.shape[1] for group in groups for rows in group)
@@ -376,8 +384,11 @@ def _grid(
             nothing = torch.full_like(first.labels, IGNORED).expand(fill, -1)
             tokens += [padded.tokens, first.tokens.expand(fill, -1)]
             labels += [padded.labels, nothing]
+    facts = np.zeros((len(groups), sizes[2]), np.uint64)
+    for own, kept in zip(facts, retained, strict=True):
+        own[: kept.height] = kept["fact"].to_numpy()
     shape = (len(groups), sum(sizes), length)
-    return torch.cat(tokens).view(shape), torch.cat(labels).view(shape), sizes[0] + sizes[1]
+    return torch.cat(tokens).view(shape), torch.cat(labels).view(shape), facts
 
 
 def _others(edit: Rows, most: int, generator: torch.Generator) -> list[int]:
