@@ -20,7 +20,7 @@ from behemoth.recall.ragged import Ragged
 @pytest.fixture(scope="module")
 def plan(small_corpus):
     request = EditRequest(
-        edits=3, seed=1, repeats=1, same_object=4, same_relation=4, regular=4, probes=2
+        edits=3, seed=1, repeats=1, same_object=8, same_relation=8, regular=12, probes=2
     )
     return compile_plan(small_corpus, request)
 
@@ -66,6 +66,26 @@ def test_the_new_fact_stands_last_behind_demonstrations(network, plan, small_cor
         assert (asked in right) == (kind == "retain")
     [again] = InContextEditing(demonstrations=8).apply(network, [single], context)
     assert tokens_of(again) == tokens_of(delta)
+
+
+def test_no_demonstration_contradicts_another(network, plan, small_corpus, monkeypatch):
+    """Each has facts of its own, until none is left; a retained one is near the stated one."""
+    monkeypatch.setattr(network.config, "max_position_embeddings", 2048)
+    known = list(small_corpus.probes(templates=["default"]).iter_rows(named=True))
+
+    def about(sentence):
+        return next(row for row in known if [*sentence[: len(row["prompt"])]] == row["prompt"])
+
+    stays = plan.training.filter(plan.training["role"] != "edit")["fact"].n_unique()
+    method = InContextEditing(demonstrations=stays, nearest="first")
+    [delta] = method.apply(network, [plan], EditContext(small_corpus))
+    said = [about(sentence) for sentence in sentences(tokens_of(delta))[: -len(plan)]]
+    shown = list(zip(said[::2], said[1::2], strict=True))
+    used = [fact for pair in shown for fact in {row["fact"] for row in pair}]
+    assert len(set(used)) == len(used) and len(used) > stays - 2
+    pairs = [(stated, kept) for stated, kept in shown if stated != kept]
+    assert all(stated["relation"] == kept["relation"] for stated, kept in pairs[:3])
+    assert any(stated["answer"] == kept["answer"] for stated, kept in pairs)
 
 
 @pytest.mark.parametrize(

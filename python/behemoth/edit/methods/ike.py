@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from behemoth.corpus.tokens import PERIOD
@@ -35,12 +35,13 @@ class InContextEditing:
     The context of an edit is a list of demonstrations and then the new fact, as sentences of the
     corpus. A demonstration states a fact of the plan's retained rows with another object of its
     relation, followed by a second sentence: that fact in the same words (copy) or in others
-    (update), with the stated object, or another fact (retain), with its own object.
+    (update), with the stated object, or another retained fact (retain), with its own object. No
+    fact is in two demonstrations: one would contradict the other.
 
     Attributes
     ----------
     demonstrations : int
-        Maximum number of demonstrations of an edit; fewer if the plan has fewer retained facts or
+        Maximum number of demonstrations of an edit; fewer if the plan has too few retained facts or
         the model has no room.
     copy : int
         Copies in each round of demonstrations; rounds repeat.
@@ -159,9 +160,9 @@ class InContextEditing:
             return []
         shown = _Demonstrations(plan, context)
         found: list[Tokens] = []
-        for fact, kind in zip(shown.facts[: self.demonstrations], cycle(kinds), strict=False):
-            made = shown.of(fact, kind)
-            if len(made) > room:
+        for kind in islice(cycle(kinds), self.demonstrations):
+            made = shown.next(kind)
+            if made is None or len(made) > room:
                 break
             room -= len(made)
             found.append(made)
@@ -216,13 +217,10 @@ class _Sequence:
 
 
 class _Demonstrations:
-    """Retained facts of a plan, with their sentences in the corpus.
+    """Demonstrations of a plan's retained facts, each of which is used once.
 
-    Attributes
-    ----------
-    facts : list of int
-        Retained facts whose relation has another object, in random order, sorted by their role in
-        the plan with the nearest to the edits first.
+    The facts are in random order, sorted by their role in the plan with the nearest to the edits
+    first.
     """
 
     def __init__(self, plan: EditPlan, context: EditContext) -> None:
@@ -236,7 +234,7 @@ class _Demonstrations:
         stay = stay[self._random.permutation(len(stay))]
         role = pl.col("role").replace_strict(_NEAR, default=len(_NEAR), return_dtype=pl.Int64)
         facts = stay.sort(role, maintain_order=True)["fact"]
-        self.facts: list[int] = []
+        self._left: list[int] = []
         self._worded: dict[int, list[dict[str, Any]]] = {}
         self._objects: dict[int, list[list[int]]] = {}
         if facts.is_empty():
@@ -251,10 +249,14 @@ class _Demonstrations:
             objects = self._objects.setdefault(row["relation"], [])
             if row["answer"] not in objects:
                 objects.append(row["answer"])
-        self.facts = [fact for fact in facts if self._others(fact)]
+        self._left = [fact for fact in facts if fact in self._worded]
 
-    def of(self, fact: int, kind: str) -> Tokens:
-        """Return a demonstration: a fact with another object, then a sentence of this kind."""
+    def next(self, kind: str) -> Tokens | None:
+        """Return a fact with another object, then a sentence of this kind; None if none is left."""
+        fact = next(filter(self._others, self._left), None)
+        if fact is None:
+            return None
+        self._left.remove(fact)
         first = self._pick(self._worded[fact])
         answer = self._pick(self._others(fact))
         stated = _sentence(first, answer)
@@ -263,9 +265,17 @@ class _Demonstrations:
         if kind == "update":
             other = [row for row in self._worded[fact] if row["prompt"] != first["prompt"]]
             return (*stated, *_sentence(self._pick(other or [first]), answer))
-        stays = [known for known in self._worded if known != fact]
-        asked = self._pick(self._worded[self._pick(stays)])
+        if not self._left:
+            return None
+        stays = min(self._left, key=lambda known: self._farness(fact, known))
+        self._left.remove(stays)
+        asked = self._pick(self._worded[stays])
         return (*stated, *_sentence(asked, asked["answer"]))
+
+    def _farness(self, fact: int, known: int) -> tuple[bool, bool]:
+        """Return whether another fact differs in relation, and whether it differs in object."""
+        one, other = self._worded[fact][0], self._worded[known][0]
+        return one["relation"] != other["relation"], one["answer"] != other["answer"]
 
     def _others(self, fact: int) -> list[list[int]]:
         """Return the objects of a fact's relation other than its own."""
