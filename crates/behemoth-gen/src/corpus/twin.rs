@@ -13,7 +13,7 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// As for [`World::with_overrides`].
+    /// As for [`World::with_overrides`], and for a view of roles: take that of the twin instead.
     pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<Corpus> {
         let world = self.world.with_overrides(changes, follow)?;
         let mut spec = self.spec.corpus.clone();
@@ -28,7 +28,8 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`](crate::error::Error::Argument) if there is no such fact.
+    /// Returns [`Error::Argument`](crate::error::Error::Argument) if there is no such fact, and for a
+    /// view of roles.
     pub fn without(&self, facts: &[u64]) -> Result<Corpus> {
         let mut spec = self.spec.corpus.clone();
         spec.twin.without.extend_from_slice(facts);
@@ -36,6 +37,7 @@ impl Corpus {
     }
 
     fn twin(&self, world: World, spec: CorpusSpec) -> Result<Corpus> {
+        self.check_own_tokens()?;
         let parts = Parts {
             array: self.array.clone(),
             lexicon: match &self.style {

@@ -106,8 +106,8 @@ impl Summary {
 ///
 /// # Errors
 ///
-/// Returns [`Error::Argument`] if an option or the number of shards is not allowed,
-/// [`Error::Corpus`] if the directory contains something else, [`Error::Disk`] if the disk has too
+/// Returns [`Error::Argument`] if an option or the number of shards is not allowed or the corpus is
+/// a view of roles, [`Error::Corpus`] if the directory contains something else, [`Error::Disk`] if the disk has too
 /// little space, [`Error::Io`] if a file cannot be read or written, and [`Error::Cancelled`] if
 /// `progress` is cancelled.
 pub fn write(
@@ -117,6 +117,7 @@ pub fn write(
     progress: &Progress,
 ) -> Result<Summary> {
     options.check()?;
+    corpus.check_own_tokens()?;
     let (part, parts) = options.part;
     let plan = ShardPlan::new(corpus);
     plan.check().or_else(|error| {

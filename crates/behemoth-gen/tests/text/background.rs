@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use behemoth_gen::background::Background;
 use behemoth_gen::corpus::{BACKGROUND_ROLE, Parts};
+use behemoth_gen::shard::{WriteOptions, write};
 use behemoth_gen::{Corpus, Progress, Spec, World, WorldSpec};
 
 use super::{corpus, grammar, lexicon};
@@ -81,4 +82,25 @@ fn the_tokens_of_roles_are_those_of_words_and_are_counted_once() {
     assert_eq!(roles.token_count(1, &second).unwrap(), tokens);
     let done = [first, second].map(|progress| progress.done.into_inner());
     assert_eq!(done, [corpus.documents(), 0]);
+}
+
+/// Its spec is that of the corpus: a directory of roles would be taken for the corpus's own.
+#[test]
+fn roles_are_not_written_and_have_no_twins() {
+    let roles = corpus("exposures = 4").as_roles().unwrap();
+    let directory = tempfile::TempDir::new().unwrap();
+    let (path, progress) = (directory.path().join("out"), Progress::default());
+    let written = write(&roles, &path, &WriteOptions::default(), &progress);
+    for error in [
+        written.unwrap_err(),
+        roles.without(&[0]).unwrap_err(),
+        roles.with_overrides(&[(0, 1)], false).unwrap_err(),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            "argument 'corpus': got the roles of its tokens, allowed: the corpus itself, of which \
+             roles are a view"
+        );
+    }
+    assert!(!path.exists());
 }

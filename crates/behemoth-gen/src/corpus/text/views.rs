@@ -66,7 +66,7 @@ impl Corpus {
 
     /// Returns the same stream with the role of each token instead of its id: [`TextRole::code`],
     /// [`END_ROLE`](crate::grammar::END_ROLE) at the end of a document, and [`BACKGROUND_ROLE`] in
-    /// documents of a filler or a background.
+    /// documents of a filler or a background. It cannot be written to a directory and has no twins.
     ///
     /// # Errors
     ///
@@ -77,6 +77,18 @@ impl Corpus {
         // One role for each token: documents are as long.
         corpus.index = Arc::clone(&self.index);
         Ok(corpus)
+    }
+
+    /// Refuses a view of roles: its spec is that of the corpus, and its tokens are others.
+    pub(crate) fn check_own_tokens(&self) -> Result<()> {
+        match self.others.role {
+            None => Ok(()),
+            Some(_) => Err(Error::argument(
+                "corpus",
+                "the roles of its tokens",
+                "the corpus itself, of which roles are a view",
+            )),
+        }
     }
 
     /// Returns the same stream with pieces of text as tokens; compiling it takes a while, and the
