@@ -67,6 +67,8 @@ pub struct Background {
     files: Vec<TokenFile>,
     /// Size of a token in bytes.
     width: usize,
+    /// The token that ends a document.
+    end: u32,
     /// Offset one past the last token of each document.
     ends: Vec<u64>,
     /// Whether each document has an end-of-document token; one is added to the others.
@@ -87,6 +89,11 @@ impl Background {
     /// Returns the number of documents.
     pub fn documents(&self) -> u64 {
         self.ends.len() as u64
+    }
+
+    /// Returns the token that ends a document.
+    pub(crate) fn end_of_document(&self) -> u32 {
+        self.end
     }
 
     /// Returns the largest token id.

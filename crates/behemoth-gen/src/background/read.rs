@@ -82,6 +82,7 @@ impl Background {
         Ok(Background {
             files,
             width,
+            end,
             ends,
             has_end,
             largest,

@@ -232,6 +232,14 @@ fn background(
             format!("ids below {}, those of the corpus", vocabulary.size()),
         ));
     }
+    let (end, own) = (background.end_of_document(), vocabulary.end_of_document());
+    if end != own {
+        return Err(Error::argument(
+            "background",
+            format!("documents that end with token {end}"),
+            format!("{own}, the end of a document of the corpus"),
+        ));
+    }
     let tokens = spec.tokens.unwrap_or_else(|| background.tokens());
     let taken = Taken::new(background.clone(), tokens).map_err(|e| e.within("background"))?;
     Ok(Some(Arc::new(taken)))

@@ -210,6 +210,13 @@ fn backgrounds_are_refused_by_name() {
             "argument 'background': got an index that ends at token 5, allowed: an index that ends at ",
         ),
         (
+            Background::open(&paths, 2, 5, None)
+                .and_then(|b| with("", Some(&Arc::new(b))))
+                .unwrap_err(),
+            "argument 'background': got documents that end with token 5, allowed: 0, the end of a \
+             document of the corpus",
+        ),
+        (
             open(2, None)
                 .and_then(|b| with("background = {digest = \"00\"}", Some(&Arc::new(b))))
                 .unwrap_err(),
