@@ -92,8 +92,8 @@ fn more_words_than_can_be_compiled_are_refused_at_once() {
     );
 }
 
-/// A tokenizer of the words of a grammar with another end of documents.
-struct Ends(WordTokenizer, u32);
+/// A tokenizer of the words of a grammar with another end of documents and another size.
+struct Ends(WordTokenizer, u32, u64);
 
 impl Tokenizer for Ends {
     fn digest(&self) -> String {
@@ -101,7 +101,7 @@ impl Tokenizer for Ends {
     }
 
     fn size(&self) -> u64 {
-        1000
+        self.2
     }
 
     fn end_of_document(&self) -> u32 {
@@ -155,12 +155,24 @@ fn a_tokenizer_with_other_tokens_than_it_has_is_refused() {
 
 #[test]
 fn a_tokenizer_without_its_own_end_of_documents_is_refused() {
-    let compiled = |end| Lexicon::new(crate::grammar(), &mut Ends(WordTokenizer::default(), end));
-    assert!(compiled(999).is_ok());
+    let compiled = |end, size| {
+        let mut tokenizer = Ends(WordTokenizer::default(), end, size);
+        Lexicon::new(crate::grammar(), &mut tokenizer)
+    };
+    assert!(compiled(999, 1000).is_ok());
     assert_eq!(
-        compiled(1000).unwrap_err().to_string(),
+        compiled(1000, 1000).unwrap_err().to_string(),
         "argument 'tokenizer': got token 1000 for the end of a document, allowed: an id below 1000"
     );
+    for size in [1 << 46, 1 << 63] {
+        assert_eq!(
+            compiled(0, size).unwrap_err().to_string(),
+            format!(
+                "argument 'vocabulary': got a tokenizer of {size} tokens, \
+                 allowed: up to 2147483648 tokens"
+            )
+        );
+    }
 }
 
 /// A probe ends with the object: with the same words up to there, a corpus contains it.

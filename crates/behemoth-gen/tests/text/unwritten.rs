@@ -117,6 +117,13 @@ fn a_sentence_of_an_edit_says_the_old_object_and_asks_for_the_new_one() {
         }
         assert_eq!(corpus.edit_prompts(&[fact], &[4], 0).unwrap(), [None]);
     }
+    assert_eq!(
+        corpus
+            .edit_prompts(&[0, 1], &[0], 0)
+            .unwrap_err()
+            .to_string(),
+        "argument 'objects': got 1, allowed: 2, one for each fact"
+    );
     assert_eq!(corpus.edit_sentences(0).unwrap(), 2);
     assert_eq!(corpus.edit_sentences(1).unwrap(), 0);
     assert!(corpus.edit_sentences(9).is_err());

@@ -39,8 +39,8 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if the corpus is written with templates or a fact does not
-    /// exist.
+    /// Returns [`Error::Argument`] if the corpus is written with templates, a fact does not exist or
+    /// there are not as many objects as facts.
     pub fn edit_prompts(
         &self,
         facts: &[u64],
@@ -48,6 +48,10 @@ impl Corpus {
         number: usize,
     ) -> Result<Vec<Option<Probe>>> {
         let text = self.text()?;
+        if objects.len() != facts.len() {
+            let allowed = format!("{}, one for each fact", facts.len());
+            return Err(Error::argument("objects", objects.len(), allowed));
+        }
         let mut objects = objects.iter();
         self.unwritten(facts, |subject, relation, object| {
             let new = *objects.next()?;

@@ -9,6 +9,7 @@ use super::pattern::Pattern;
 use super::pieces::{Piece, Pieces};
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
+use crate::numbers::vocabulary;
 
 /// Returns the maximum numbers of written and of held-out sentences of a relation.
 fn counts<'a>(lists: impl Iterator<Item = &'a [Sentence]>) -> (usize, usize) {
@@ -27,10 +28,11 @@ impl Lexicon {
     /// # Errors
     ///
     /// Returns [`Error::Argument`] with the name of a piece if the tokens of a sentence would not
-    /// be those of its pieces, if two words of a list have the same tokens, or if the grammar is
-    /// too large; and the error of the tokenizer.
+    /// be those of its pieces, if two words of a list have the same tokens, or if the grammar or the
+    /// tokenizer is too large; and the error of the tokenizer.
     pub fn new(grammar: TextGrammar, tokenizer: &mut dyn Tokenizer) -> Result<Lexicon> {
         let (size, end) = (tokenizer.size(), tokenizer.end_of_document());
+        vocabulary(size, format!("a tokenizer of {size} tokens"), "")?;
         if u64::from(end) >= size {
             let got = format!("token {end} for the end of a document");
             return Err(Error::argument(
