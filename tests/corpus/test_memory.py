@@ -98,6 +98,25 @@ def test_what_does_not_fit_memory_is_refused():
     ], ran.stdout
 
 
+# As tables, the maps of these composed relations would take 2.4 GB.
+TABLES = """
+import resource
+
+import behemoth as bh
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+world = bh.World(subjects=1, relations=600, objects=2**20, nested=1024)
+print(sorted(set(world.links(1199).tolist())) == list(range(1024)))
+"""
+
+
+def test_the_maps_of_many_composed_relations_fit_memory():
+    ran = subprocess.run(
+        [sys.executable, "-c", TABLES], capture_output=True, text=True, timeout=300
+    )
+    assert (ran.returncode, ran.stdout) == (0, "True\n"), ran.stderr
+
+
 # A list of tokens grows by doubling; near the limit it must grow by less.
 NEARLY_FULL = """
 import resource

@@ -1,9 +1,12 @@
 //! Composed relations: the nested object of the subject's object in an earlier relation.
 
+use std::cell::Cell;
+
 use serde::Serialize;
 
 use super::{Draws, Earlier, Kind, NO_OBJECT, Place, Sizes, log2_factorial};
 use crate::error::{Error, Result};
+use crate::memory::room_for;
 use crate::numbers::positive;
 use crate::permutation::Permutation;
 use crate::value::{Fields, Value};
@@ -55,7 +58,7 @@ impl Kind for Composed {
         let shuffle = Permutation::new(place.objects_of(of), place.seed, "nested", relation);
         Ok(Draw {
             of,
-            map: NestedMap::balanced(shuffle, self.objects),
+            map: NestedMap::balanced(shuffle, self.objects, place.tabled)?,
         })
     }
 }
@@ -106,7 +109,7 @@ pub(crate) enum NestedMap {
     Table(Vec<u32>),
     /// From a table world; [`NO_OBJECT`] if unknown.
     Stored(Vec<u32>),
-    /// Evaluated at each call, if a table would need too much memory.
+    /// Evaluated at each call, if a table, or those of all relations, would need too much memory.
     Function { shuffle: Permutation, nested: u64 },
 }
 
@@ -114,16 +117,22 @@ impl NestedMap {
     /// Maximum number of objects for which the map is stored as a table (4 MiB).
     const TABLE_LIMIT: u64 = 1 << 20;
 
+    /// Maximum number of objects in the tables of all relations of a world (64 MiB).
+    const TABLES_LIMIT: u64 = 1 << 24;
+
     /// Creates a map in which each nested object has equally many objects: a permutation of the
-    /// objects, modulo the number of nested objects.
-    fn balanced(shuffle: Permutation, nested: u64) -> Self {
+    /// objects, modulo the number of nested objects. `tabled` counts the objects in tables.
+    fn balanced(shuffle: Permutation, nested: u64, tabled: &Cell<u64>) -> Result<Self> {
         let objects = shuffle.len();
         let function = NestedMap::Function { shuffle, nested };
-        if objects <= Self::TABLE_LIMIT {
-            NestedMap::Table((0..objects).map(|o| function.get(o as u32)).collect())
-        } else {
-            function
+        let together = tabled.get().saturating_add(objects);
+        if objects > Self::TABLE_LIMIT || together > Self::TABLES_LIMIT {
+            return Ok(function);
         }
+        tabled.set(together);
+        let mut table = room_for("objects", objects, "objects")?;
+        table.extend((0..objects).map(|object| function.get(object as u32)));
+        Ok(NestedMap::Table(table))
     }
 
     /// Returns the objects with a known nested object, in ascending order, or `None` if the map is
@@ -150,5 +159,22 @@ impl NestedMap {
                 (shuffle.apply(u64::from(object)) % nested) as u32
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_without_room_for_its_table_is_the_same() {
+        let map = |tabled| {
+            let shuffle = Permutation::new(70_000, 0, "nested", 1);
+            NestedMap::balanced(shuffle, 7, &Cell::new(tabled)).unwrap()
+        };
+        let [table, function] = [0, NestedMap::TABLES_LIMIT].map(map);
+        assert!(matches!(table, NestedMap::Table(_)));
+        assert!(matches!(function, NestedMap::Function { .. }));
+        assert!((0..70_000).all(|object| table.get(object) == function.get(object)));
     }
 }

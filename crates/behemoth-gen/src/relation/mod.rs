@@ -16,6 +16,8 @@ mod one_to_one;
 mod stored;
 mod zipf;
 
+use std::cell::Cell;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -112,6 +114,8 @@ pub(crate) struct Place<'a> {
     seed: u64,
     relation: usize,
     objects: &'a [u64],
+    /// Number of objects in the tables of all composed relations so far.
+    tabled: &'a Cell<u64>,
 }
 
 impl Place<'_> {
@@ -309,6 +313,7 @@ fn check_one(relation: &mut RelationSpec, earlier: &Earlier<'_>) -> Result<u64> 
 
 /// Prepares the draws of checked relations; `objects` is the result of [`check_all`].
 pub(crate) fn draws(list: &[RelationSpec], objects: &[u64], seed: u64) -> Result<Vec<Draw>> {
+    let tabled = Cell::new(0);
     list.iter()
         .enumerate()
         .map(|(relation, spec)| {
@@ -316,6 +321,7 @@ pub(crate) fn draws(list: &[RelationSpec], objects: &[u64], seed: u64) -> Result
                 seed,
                 relation,
                 objects,
+                tabled: &tabled,
             };
             let draw = spec.draw(&place);
             draw.map_err(|e| e.within(relation).within("relations"))
