@@ -22,6 +22,7 @@ mod world;
 
 use serde::Serialize;
 
+use crate::canonical::to_json;
 use crate::error::{Error, PathKey, Result};
 use crate::value::Value;
 
@@ -109,7 +110,7 @@ impl Spec {
 
     /// Returns the spec as JSON, with every shorthand written out.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a spec is plain data")
+        to_json(self)
     }
 
     /// Returns the spec as TOML, with every shorthand written out.

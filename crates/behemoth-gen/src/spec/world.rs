@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::as_argument;
 use super::shorthand::{Relations, Shorthand};
 use super::table::TableSpec;
+use crate::canonical::to_json;
 use crate::error::{Error, Result};
 use crate::numbers::{COUNT_LIMIT, counted_fraction, positive, seed};
 use crate::relation::{RelationSpec, check_all};
@@ -57,7 +58,7 @@ impl WorldSpec {
 
     /// Returns the spec as JSON.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a spec is plain data")
+        to_json(self)
     }
 
     /// Refuses an invalid spec; returns it with every default written out.

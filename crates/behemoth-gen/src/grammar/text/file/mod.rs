@@ -20,7 +20,7 @@ use self::patterns::{check_plain, once, read_pattern};
 use self::relation::{check_joints, read_relations};
 use super::lines::LineNumbers;
 use super::pattern::{Hole, Pattern};
-use crate::canonical::Sorted;
+use crate::canonical::{Sorted, to_json};
 use crate::error::{Error, PathKey, Result};
 use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec, Zipf, check_all};
 use crate::value::Value;
@@ -83,7 +83,7 @@ impl TextGrammar {
         };
         let lines = LineNumbers::new(file, text);
         let order = lines.names_in("relations");
-        let canonical = serde_json::to_string(&(Sorted(&value), &order)).expect("plain data");
+        let canonical = to_json(&(Sorted(&value), &order));
         let read = read(&Value::from(value), &order).and_then(|grammar| {
             grammar.check_relations()?;
             grammar.check_held_out()?;
