@@ -13,6 +13,7 @@ pub(crate) const DISK_RESERVE: u64 = 16 << 20;
 
 /// One key in the path to a refused value.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PathKey {
     /// The name of an argument or a field.
     Name(String),

@@ -223,7 +223,7 @@ fn what_version_2_changed_is_as_it_was_changed_to() {
 
 #[test]
 fn what_version_3_changed_is_as_it_was_changed_to() {
-    let corpora = FormatVersion::ALL.into_iter().flat_map(beside_a_filler);
+    let corpora = FormatVersion::ALL.iter().copied().flat_map(beside_a_filler);
     assert_golden(&rows(corpora), &GOLDEN_BESIDE_A_FILLER);
 }
 
@@ -260,7 +260,7 @@ fn specs_without_a_version_are_of_the_latest() {
 /// A spec keeps its version when it is written and read, in either language.
 #[test]
 fn versions_go_through_toml_and_json() {
-    for version in FormatVersion::ALL {
+    for &version in FormatVersion::ALL {
         let corpus = of_version(version, SPECS[12].1);
         let spec = corpus.spec();
         assert_eq!(spec.format_version, version);

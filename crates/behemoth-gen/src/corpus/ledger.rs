@@ -15,6 +15,7 @@ use crate::memory::make_room;
 
 /// A line of the ledger: one written copy of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// The fact.
     pub fact: u64,

@@ -48,7 +48,7 @@ fn digest(py: Python<'_>, data: &Bound<'_, PyBytes>) -> String {
 #[pymodule]
 fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("FORMAT_VERSION", FormatVersion::LATEST.number())?;
-    let versions = FormatVersion::ALL.map(FormatVersion::number);
+    let versions = FormatVersion::ALL.iter().map(|version| version.number());
     module.add("FORMAT_VERSIONS", PyTuple::new(py, versions)?)?;
     module.add("TEMPLATES", templates::all(py)?)?;
     module.add_class::<World>()?;

@@ -19,6 +19,7 @@ use crate::vocabulary::Token;
 
 /// The result of [`verify()`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Verification {
     /// Number of shards in the corpus.
     pub shards: u64,
@@ -32,6 +33,7 @@ pub struct Verification {
 
 /// A file that is not correct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BadFile {
     /// Number of the shard; `None` for the manifest and the spec.
     pub shard: Option<u64>,

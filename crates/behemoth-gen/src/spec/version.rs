@@ -26,7 +26,7 @@ pub enum FormatVersion {
 
 impl FormatVersion {
     /// All versions, in ascending order.
-    pub const ALL: [FormatVersion; 3] = [FormatVersion::V1, FormatVersion::V2, FormatVersion::V3];
+    pub const ALL: &[FormatVersion] = &[FormatVersion::V1, FormatVersion::V2, FormatVersion::V3];
     /// The version of a spec that does not state one.
     pub const LATEST: FormatVersion = FormatVersion::V3;
 
@@ -45,14 +45,15 @@ impl FormatVersion {
     ///
     /// Returns [`Error::Argument`] if there is no such version.
     pub fn from_number(number: u32) -> Result<Self> {
-        let mut all = FormatVersion::ALL.into_iter();
+        let mut all = FormatVersion::ALL.iter().copied();
         all.find(|version| version.number() == number)
             .ok_or_else(|| Error::argument("format_version", number, FormatVersion::known()))
     }
 
     /// Lists the known numbers, as in "1, 2 and 3".
     pub(crate) fn known() -> String {
-        let numbers = FormatVersion::ALL.map(|version| version.number().to_string());
+        let all = FormatVersion::ALL.iter();
+        let numbers: Vec<String> = all.map(|version| version.number().to_string()).collect();
         match numbers.split_last() {
             Some((last, earlier)) if !earlier.is_empty() => {
                 format!("{} and {last}", earlier.join(", "))
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn numbers_stand_for_versions_both_ways() {
-        for version in FormatVersion::ALL {
+        for &version in FormatVersion::ALL {
             assert_eq!(
                 FormatVersion::from_number(version.number()).unwrap(),
                 version

@@ -5,6 +5,7 @@ use serde::Serialize;
 /// The role of the tokens of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Role {
     /// End of document, padding, end of sentence.
     Special,
@@ -26,6 +27,7 @@ pub enum Role {
 
 /// A range of token ids.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TokenRange {
     /// Role of the tokens.
     pub kind: Role,

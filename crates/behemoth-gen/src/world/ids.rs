@@ -7,6 +7,7 @@ use crate::document::Facts;
 
 /// A fact, as ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fact {
     /// The subject; for a link fact, an object of the relation that the link is about.
     pub subject: u64,

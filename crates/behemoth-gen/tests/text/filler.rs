@@ -207,7 +207,7 @@ proptest! {
 #[test]
 fn before_version_3_a_twin_with_other_objects_keeps_the_total() {
     let count = |corpus: &Corpus| corpus.token_count(1, &Progress::default()).unwrap();
-    for version in FormatVersion::ALL {
+    for &version in FormatVersion::ALL {
         let parent = up_to_a_total(version, 3, "exposures = 16");
         // From New York to Oslo: one token less in each of 16 sentences, and two more documents of
         // filler.

@@ -26,6 +26,7 @@ pub(super) enum Content {
 
 /// The role of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TextRole {
     /// Words of the grammar.
     Grammar,
