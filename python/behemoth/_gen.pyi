@@ -4,11 +4,11 @@ Specs are passed as JSON and validated only in Rust. Counts are unsigned 64-bit
 integers. Arrays are numpy arrays; every array argument must be one-dimensional,
 contiguous and of exactly the dtype stated here.
 
-Long calls release the GIL. Methods that iterate over facts, documents or shards
-stop within about a second of Ctrl-C. Calls that create an object (`World`,
-`Corpus`, `Lexicon`, `Background`, `override`, `without`, `with_words`,
-`as_roles`), properties, the `Decoder`, `question_texts` and the final sorting
-of `sample_facts` cannot be interrupted.
+Long calls release the GIL. Methods that iterate over facts, objects, documents
+or shards stop within about a second of Ctrl-C. Calls that create an object
+(`World`, `Corpus`, `Lexicon`, `Background`, `override`, `without`, `with_words`,
+`as_roles`), properties, the `Decoder`, `Lexicon.objects`, `question_texts` and
+the final sorting of `sample_facts` cannot be interrupted.
 
 Errors (from `behemoth.support.errors`): `ArgumentError`, `CorpusError` for a directory that is
 damaged, not a corpus, or of another spec or version, `OSError` (`PermissionError`,

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -61,6 +63,18 @@ def names():
     return bh.Grammar("many.toml", text)
 
 
+@pytest.fixture(scope="module")
+def composed():
+    drawn, of_it = {"objects": MANY}, {"kind": "composed", "of": 0, "objects": 100}
+    return bh.World(subjects=10, relations=[{"kind": "independent", **drawn}, of_it])._native
+
+
+@pytest.fixture(scope="module")
+def asked():
+    world = bh.World(subjects=1000, relations=10_000, objects=10)
+    return bh.Corpus(world, questions={"subjects": 1, "sentences": 1e-6})._native
+
+
 @pytest.mark.parametrize(
     ("corpus", "call"),
     [
@@ -76,6 +90,14 @@ def names():
         ("long", lambda corpus: corpus.ledger(np.arange(10**5, dtype=np.uint64))),
         ("filler", lambda corpus: corpus.filler_documents(0, MANY)),
         ("names", lambda grammar: grammar.ambiguities()),
+        ("composed", lambda world: world.links(1)),
+        # Each fact is about another subject than the one before.
+        (
+            "asked",
+            lambda corpus: corpus.seen_in_questions(
+                np.arange(10**7, dtype=np.uint64).reshape(1000, 10_000).ravel("F")
+            ),
+        ),
     ],
 )
 def test_a_long_call_stops_when_it_is_interrupted(corpus, call, request):
@@ -96,6 +118,24 @@ def test_a_long_call_stops_when_it_is_interrupted(corpus, call, request):
         timer.cancel()
     # Each takes a minute or more to its end, on any machine that is busy as well.
     assert time.process_time() - start < 15
+
+
+FIRST = """
+import sys
+
+from behemoth import _gen
+
+kinds = '[{"kind": "independent", "objects": 4}, {"kind": "composed", "of": 0, "objects": 1}]'
+world = _gen.World('{"subjects": 1, "relations": ' + kinds + "}")
+# As a signal would: nothing more can be imported.
+sys.modules.update({"numpy.core.multiarray": None, "numpy._core.multiarray": None})
+print(world.links(1).tolist())
+"""
+
+
+def test_no_first_array_is_where_an_interrupt_becomes_a_panic():
+    ran = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "[0, 0, 0, 0]\n"), ran.stderr
 
 
 def test_one_long_document_does_not_make_the_others_slow():

@@ -1,6 +1,6 @@
 //! Checked conversion of numpy arguments to slices.
 
-use numpy::{Element, PyReadonlyArray1};
+use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
 
 use crate::error::Error;
@@ -16,6 +16,14 @@ pub(super) fn same_length(name: &str, a: usize, b: usize) -> crate::Result<()> {
             "arrays of equal length",
         ))
     }
+}
+
+/// Loads NumPy, whose functions are otherwise loaded for the first array: an interrupt meanwhile is
+/// an error here, and would be a panic there.
+pub(super) fn load_numpy(py: Python<'_>) -> PyResult<()> {
+    py.import("numpy")?;
+    PyArray1::<u8>::zeros(py, 0, false).try_readonly()?;
+    Ok(())
 }
 
 /// Returns the ids of facts; refuses facts that the world does not have.

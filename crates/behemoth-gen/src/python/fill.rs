@@ -17,6 +17,9 @@ use crate::vocabulary::Token;
 /// Number of tokens below which a call does not start a thread.
 const SMALL_CALL: usize = 1 << 20;
 
+/// Number of documents without tokens that are passed in less than a millisecond.
+const SMALL_CORPUS: u64 = 1 << 10;
+
 /// Returns the tokens of a range of documents as an array.
 pub(super) fn tokens<'py, T: Token + Element>(
     py: Python<'py>,
@@ -111,8 +114,9 @@ where
 pub(super) struct FillDocuments<'a>(pub(super) &'a Corpus, pub(super) u64);
 
 impl Fill for FillDocuments<'_> {
+    /// Nearly all documents of a twin may have no tokens, and are passed to find the others.
     fn is_direct(&self) -> bool {
-        true
+        self.0.spec().corpus.twin.without.is_empty() || self.0.documents() <= SMALL_CORPUS
     }
 
     fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize> {

@@ -131,9 +131,22 @@ pub(super) fn seen_in_questions<'py>(
     facts: &[u64],
 ) -> PyResult<Column<'py, bool>> {
     let mut seen = room_for("facts", facts.len() as u64, "facts")?;
+    // All facts of a subject have one answer, for which all its relations may be tried: facts that
+    // follow one another are often of one subject. Those of links are of none.
+    let mut last = None;
     in_pieces(py, facts.len(), |range| {
-        let asked = |&fact: &u64| corpus.seen_in_questions(fact).unwrap_or(false);
-        seen.extend(facts[range].iter().map(asked));
+        seen.extend(facts[range].iter().map(|&fact| {
+            let (subject, relation) = corpus.world().subject_relation(fact);
+            let subject = (relation < corpus.world().relations()).then_some(subject);
+            match last {
+                Some((of, asked)) if of == subject => asked,
+                _ => {
+                    let asked = corpus.seen_in_questions(fact).unwrap_or(false);
+                    last = Some((subject, asked));
+                    asked
+                }
+            }
+        }));
         Ok(())
     })?;
     Ok(seen.into_pyarray(py))

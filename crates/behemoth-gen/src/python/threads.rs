@@ -3,14 +3,18 @@
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
 use crate::corpus::Progress;
+use crate::pace::Pace;
 
-/// Number of facts processed between two checks for Ctrl-C.
-const FACTS_AT_ONCE: usize = 1 << 18;
+/// Maximum number of facts processed between two checks for Ctrl-C.
+const FACTS_AT_ONCE: u64 = 1 << 18;
+
+/// Number of facts that are processed first, without knowing how long they take.
+const FACTS_AT_FIRST: u64 = 1 << 10;
 
 /// Wakes the calling thread on drop, when the work returns or panics.
 struct Wake<'a> {
@@ -87,17 +91,26 @@ pub(super) fn run<R: Send>(
 }
 
 /// Processes `count` items in pieces with the interpreter released, and checks for Ctrl-C between
-/// them.
+/// them. How many the next piece has is decided by the time that the last one took.
 pub(super) fn in_pieces(
     py: Python<'_>,
     count: usize,
     mut piece: impl FnMut(Range<usize>) -> crate::Result<()> + Send,
 ) -> PyResult<()> {
+    let mut pace = Pace {
+        next: FACTS_AT_FIRST,
+        most: FACTS_AT_ONCE,
+    };
     let mut first = 0;
     while first < count {
-        let last = (first + FACTS_AT_ONCE).min(count);
-        py.detach(|| piece(first..last))?;
+        let last = (first + pace.next as usize).min(count);
+        let time = py.detach(|| -> crate::Result<Duration> {
+            let began = Instant::now();
+            piece(first..last)?;
+            Ok(began.elapsed())
+        })?;
         py.check_signals()?;
+        pace.took(time);
         first = last;
     }
     Ok(())

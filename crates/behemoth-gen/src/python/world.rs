@@ -4,7 +4,7 @@ use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arguments::{known_facts, pairs, same_length, slice};
+use super::arguments::{known_facts, load_numpy, pairs, same_length, slice};
 use super::threads::in_pieces;
 use crate::error::Error;
 use crate::memory::room_for;
@@ -120,6 +120,7 @@ impl World {
         table: Option<&Bound<'_, PyDict>>,
         format_version: Option<u32>,
     ) -> PyResult<Self> {
+        load_numpy(py)?;
         let version = match format_version {
             None => FormatVersion::LATEST,
             Some(number) => FormatVersion::from_number(number)?,
@@ -242,7 +243,12 @@ impl World {
     }
 
     fn links<'py>(&self, py: Python<'py>, relation: u32) -> PyResult<Bound<'py, PyArray1<u32>>> {
-        let map = py.detach(|| self.inner.nested_objects(relation))?;
+        let (count, nested_of) = self.inner.nested(relation)?;
+        let mut map = room_for("relation", count, "objects")?;
+        in_pieces(py, count as usize, |objects| {
+            map.extend(objects.map(|object| nested_of(object as u64)));
+            Ok(())
+        })?;
         Ok(map.into_pyarray(py))
     }
 

@@ -14,6 +14,14 @@ impl World {
     ///
     /// Returns [`Error::Argument`] if the relation is not composed or memory is insufficient.
     pub fn nested_objects(&self, relation: u32) -> Result<Vec<u32>> {
+        let (count, nested_of) = self.nested(relation)?;
+        let mut nested = room_for("relation", count, "objects")?;
+        nested.extend((0..count).map(nested_of));
+        Ok(nested)
+    }
+
+    /// Returns the number of objects that [`World::nested_objects`] maps, and the map.
+    pub(crate) fn nested(&self, relation: u32) -> Result<(u64, impl Fn(u64) -> u32)> {
         let at = self
             .shared
             .links
@@ -29,12 +37,11 @@ impl World {
         let link = &self.shared.links[at];
         let id = (self.shared.draws.len() + at) as u32;
         let count = self.shared.objects[link.of as usize];
-        let mut nested = room_for("relation", count, "objects")?;
-        nested.extend((0..count).map(|object| match link.fact(object) {
+        let nested_of = move |object| match link.fact(object) {
             Some(fact) => self.link_object(fact, object, id),
             None => NO_OBJECT,
-        }));
-        Ok(nested)
+        };
+        Ok((count, nested_of))
     }
 
     /// Returns every relation id with its kind and sizes, links included, as JSON.
