@@ -245,3 +245,36 @@ fn a_held_out_question_with_the_words_of_a_written_one_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn forms_of_a_class_and_of_a_link_are_no_keys_of_the_other() {
+    let refused = |from: &str, to: &str| {
+        let text = SMALL.replace(from, to);
+        assert_ne!(text, SMALL);
+        let error = TextGrammar::from_toml("x.toml", &text).unwrap_err();
+        error.to_string()
+    };
+    let error = refused("weight = 2\n", "statements = [\"It is.\"]\n");
+    assert!(error.contains("subject.classes.they.statements"), "{error}");
+    let link = "pronoun = \"it\"\npossessive = \"its\"\n";
+    let error = refused(link, &format!("{link}weight = 2\n"));
+    assert!(error.contains("relations.seat.link.weight"), "{error}");
+}
+
+/// A hole that a link has no form for would be written as nothing.
+#[test]
+fn an_answer_needs_the_forms_of_a_link_that_is_asked_about() {
+    let seat = "objects = \"{seat}\"\n";
+    let text = SMALL.replace(seat, &format!("{seat}answer = \"It {{was}} {{object}}\"\n"));
+    TextGrammar::from_toml("x.toml", &text).unwrap();
+    let of_link = "pronoun = \"it\"\npossessive = \"its\"\n";
+    let asked = format!("{of_link}questions = [\"Where is {{subject}}?\"]\n");
+    let error = TextGrammar::from_toml("x.toml", &text.replace(of_link, &asked)).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("relations.seat.link.was': got nothing"),
+        "{error}"
+    );
+    let with = text.replace(of_link, &format!("{asked}was = \"was\"\n"));
+    TextGrammar::from_toml("x.toml", &with).unwrap();
+}

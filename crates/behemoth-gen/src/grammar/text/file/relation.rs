@@ -111,7 +111,7 @@ impl Relation {
                     "`link` only in a relation of kind composed",
                 ));
             }
-            Link::read(value, &objects)
+            Link::read(value, &objects, answer.as_ref())
         })?;
         Ok(Relation {
             key: key.to_string(),
@@ -193,7 +193,7 @@ impl Kind {
 }
 
 impl Link {
-    fn read(value: &Value, objects: &Pattern) -> Result<Link> {
+    fn read(value: &Value, objects: &Pattern, answer: Option<&Pattern>) -> Result<Link> {
         let class = Class::read("link", value, None)?;
         let forms: Vec<&str> = class.forms.keys().map(String::as_str).collect();
         let mut fields = value.fields("a table of forms and sentences")?;
@@ -203,9 +203,18 @@ impl Link {
         let questions = fields.optional("questions", |value| {
             read_sentences(value, &forms, Role::Question)
         })?;
+        let questions = questions.unwrap_or_default();
+        if let (false, Some(answer)) = (questions.is_empty(), answer) {
+            let known = |name: &str| ["subject", "object"].contains(&name) || forms.contains(&name);
+            if let Some(hole) = answer.holes().find(|hole| !known(&hole.name)) {
+                let name = hole.name.clone();
+                let allowed = "a text, since `answer` also answers the link's questions";
+                return Err(Error::argument(name, "nothing", allowed));
+            }
+        }
         Ok(Link {
             statements,
-            questions: questions.unwrap_or_default(),
+            questions,
             class,
         })
     }

@@ -128,7 +128,14 @@ impl Class {
         names: Option<(&TextGrammar, &Pattern)>,
     ) -> Result<Class> {
         let mut fields = value.fields("a table of forms")?;
-        let weight = fields.optional("weight", Value::number)?.unwrap_or(1.0);
+        let (own, others) = match names {
+            Some(_) => (["weight", "lists"], ["statements", "questions"]),
+            None => (["statements", "questions"], ["weight", "lists"]),
+        };
+        let weight = match own.contains(&"weight") {
+            true => fields.optional("weight", Value::number)?.unwrap_or(1.0),
+            false => 1.0,
+        };
         if !(weight.is_finite() && weight >= 0.0) {
             return Err(Error::argument("weight", weight, "a weight of at least 0"));
         }
@@ -138,11 +145,12 @@ impl Class {
         }
         let mut forms = BTreeMap::new();
         for (name, value) in fields.all() {
-            if ["weight", "lists", "statements", "questions"].contains(&name) {
+            if own.contains(&name) {
                 continue;
             }
-            if RESERVED.contains(&name) || !is_key(name) {
-                let allowed = format!("{NAMES}, and none of {}", RESERVED.join(", "));
+            if RESERVED.contains(&name) || others.contains(&name) || !is_key(name) {
+                let none = [&RESERVED[..], &others].concat().join(", ");
+                let allowed = format!("{NAMES}, and none of {none}");
                 return Err(Error::argument(name, format!("`{name}`"), allowed));
             }
             let form = Form::read(value).map_err(|e| e.within(name))?;
