@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,9 @@ import behemoth as bh
 from behemoth.edit import record
 from behemoth.edit.traced import TracedSite, TraceRecord
 from behemoth.store import place as places
+from behemoth.store.source import in_copy
 from behemoth.study.work import run as runs
+from behemoth.support.digests import COPY
 
 STUDY = """
 name = "tiny"
@@ -213,6 +216,16 @@ def test_nothing_is_written_into_a_copy(trained, tmp_path, cache):
     for path in (url, bh.load(url)):
         with pytest.raises(bh.ArgumentError, match="'out': got nothing, allowed: a folder for"):
             bh.report(path)
+
+
+def test_a_copy_is_one_by_its_place(url, tmp_path, monkeypatch):
+    """Its mark is lost when a file of it is found damaged, and copied to where it is taken."""
+    copy = bh.load(url).directory
+    shutil.copytree(copy, tmp_path / "own")
+    assert (tmp_path / "own" / COPY).is_file() and not in_copy(tmp_path / "own")
+    (copy / COPY).unlink()
+    monkeypatch.chdir(copy / "tokens")
+    assert in_copy(copy) and in_copy(copy / "tokens") and in_copy(Path())
 
 
 @pytest.fixture

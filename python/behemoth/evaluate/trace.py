@@ -31,8 +31,8 @@ from behemoth.model.modules import backbone
 from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
+from behemoth.store.source import in_copy
 from behemoth.support.checks import flag, whole_number
-from behemoth.support.digests import in_copy
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -351,11 +351,8 @@ class _Tracer:
         self.device = next(model.parameters()).device
         self.embedding = model.get_submodule(self.architecture.embedding)
         self.head = model.get_submodule(self.architecture.head)
-        names = {
-            "block": self.architecture.block,
-            "mlp": self.architecture.mlp_out,
-            "attention": self.architecture.attention_out,
-        }
+        of = self.architecture
+        names = {"block": of.block, "mlp": of.mlp_out, "attention": of.attention_out}
         self.modules = {
             (kind, layer): model.get_submodule(names[kind](layer))
             for kind in KINDS
@@ -490,8 +487,7 @@ class _Tracer:
                     at: Any = (rows, places),
                     own: Tensor = clean[key],
                 ) -> Any:
-                    whole = output[0] if isinstance(output, tuple) else output
-                    whole = whole.clone()
+                    whole = (output[0] if isinstance(output, tuple) else output).clone()
                     whole[at[0], at[1]] = own[at[1]]
                     return (whole, *output[1:]) if isinstance(output, tuple) else whole
 

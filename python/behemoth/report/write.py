@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from behemoth.store.source import in_copy
 from behemoth.study.analysis.estimate import cluster_of
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
@@ -23,7 +24,6 @@ from behemoth.support.checks import (
     path_of,
     whole_number,
 )
-from behemoth.support.digests import in_copy
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task

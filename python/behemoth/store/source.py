@@ -12,7 +12,7 @@ from pathlib import Path
 from behemoth.support.checks import is_url, path_of
 from behemoth.support.progress import ProgressLike
 
-__all__ = ["COPIES", "at_hand", "cache_directory", "name_of"]
+__all__ = ["COPIES", "at_hand", "cache_directory", "in_copy", "name_of"]
 
 COPIES = "copies"
 """Name of the folder of the cache with copies of directories in stores."""
@@ -26,10 +26,22 @@ def cache_directory() -> Path:
     return Path(configured) if configured else Path.home() / ".cache" / "behemoth"
 
 
+def in_copy(path: Path) -> bool:
+    """Return whether a path is, or is in, a copy in the cache, which holds only files of a store.
+
+    What is written there is lost with the copy, and removed when it is made complete again.
+    """
+    return _copies() in path.resolve().parents
+
+
+def _copies() -> Path:
+    return (cache_directory() / COPIES).resolve()
+
+
 def name_of(directory: Path) -> str:
     """Return the name of a directory; of a copy in the cache the one that its URL ends with."""
     place = directory.resolve()
-    is_copy = place.parent == (cache_directory() / COPIES).resolve()
+    is_copy = place.parent == _copies()
     match = _OF_COPY.fullmatch(place.name) if is_copy else None
     return match[1] if match else place.name
 

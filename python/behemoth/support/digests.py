@@ -23,7 +23,7 @@ from .files import check_regular
 
 __all__ = [
     "COPY", "FILES", "SEAL", "Checked", "check", "checking", "checks", "damaged", "digests",
-    "in_copy", "leads_out", "no_record", "read_sealed", "sealed", "unchecked", "unsealed",
+    "leads_out", "no_record", "read_sealed", "sealed", "unchecked", "unsealed",
 ]  # fmt: skip
 
 FILES = "files"
@@ -148,14 +148,6 @@ def damaged(file: Path, why: str = _CHANGED) -> CorpusError:
         with suppress(OSError):
             (folder / COPY).unlink(missing_ok=True)
     return CorpusError(f"{file} {why}")
-
-
-def in_copy(path: Path) -> bool:
-    """Return whether a directory is or is in a local copy of a store, which holds only its files.
-
-    What is written there is lost with the copy, and removed when it is made complete again.
-    """
-    return any((folder / COPY).is_file() for folder in (path, *path.parents))
 
 
 def no_record(file: Path, what: str) -> CorpusError:
