@@ -343,8 +343,13 @@ def without_key(place, kind, key):
 
 @pytest.mark.parametrize(("place", "kind", "key"), REQUIRED, ids=named)
 def test_without_a_required_key_a_spec_is_refused(load, place, kind, key):
-    with pytest.raises(ArgumentError):
+    with pytest.raises(ArgumentError, match=rf"got no .*\b{key}\b|\.{key}': got nothing"):
         load(without_key(place, kind, key))
+
+
+def test_a_table_with_a_misspelt_file_is_told_what_it_lacks(load):
+    with pytest.raises(ArgumentError, match=r"'world\.table': got no `file` and no `relations` in"):
+        load({"world": {"table": {"fil": "people.csv"}}})
 
 
 @pytest.mark.parametrize(("place", "kind", "key"), VALUES, ids=named)

@@ -359,7 +359,7 @@ def table_file(table: Any) -> dict[str, Any] | None:
     Raises
     ------
     ArgumentError
-        When it has an unknown key or an invalid value.
+        When it has an unknown key or an invalid value, or neither a file nor relations.
     """
     if isinstance(table, str):
         return {"file": table}
@@ -368,6 +368,8 @@ def table_file(table: Any) -> dict[str, Any] | None:
     if not isinstance(table, Mapping):
         raise ArgumentError("table", toml_text(table), "a file of facts, or a table")
     if "file" not in table:
+        if "relations" not in table:
+            raise ArgumentError("table", "no `file` and no `relations`", "a value for one of them")
         return None
     for key, value in table.items():
         if key not in _TABLE_KEYS:
