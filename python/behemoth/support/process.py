@@ -21,6 +21,10 @@ ENVIRONMENT = {
     # torch then requests huge pages, which saves 2 to 7% of a training step.
     "THP_MEM_ALLOC_ENABLE": "1",
 }
+# What a launcher tells its own processes: with it, a worker would join a run of several of them.
+LAUNCHED = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
 
 # From malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

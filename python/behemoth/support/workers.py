@@ -22,7 +22,7 @@ from typing import IO, Any, Literal
 from .digests import checks
 from .errors import ArgumentError
 from .locks import lock
-from .process import ENVIRONMENT
+from .process import ENVIRONMENT, LAUNCHED
 
 __all__ = [
     "WORKER", "Said", "Workers", "WorkersError", "have_ended", "too_many_workers", "workers_lock",
@@ -34,10 +34,6 @@ WORKER = 448 << 20
 Pages of the libraries' files are not included: workers share them.
 """
 
-# What a launcher tells its own processes: with it, a worker would join a run of several of them.
-_LAUNCHED = (
-    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
-)  # fmt: skip
 _PATIENCE = 15.0  # seconds to wait for workers of a killed process to end
 _STOPPING = 0.8  # seconds to wait for workers of this process to end
 _TAIL = 2000  # bytes read from the end of a worker's standard error
@@ -175,7 +171,7 @@ class Workers:
 
     def _start(self, slot: int) -> _Worker:
         environment = {**ENVIRONMENT, **os.environ}
-        for name in _LAUNCHED:
+        for name in LAUNCHED:
             environment.pop(name, None)
         for name in ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM",
                      "POLARS_MAX"):  # fmt: skip

@@ -1,5 +1,6 @@
 """The Ray engine: with a stand-in for Ray, and a real cluster where there is one."""
 
+import os
 import sys
 from os import fspath
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from behemoth.study.work.engine import Performed, perform
 from behemoth.study.work.ray import RayEngine
 from behemoth.study.work.run import run_study
 from behemoth.support.digests import checks, unchecked
+from behemoth.support.process import LAUNCHED
 from behemoth.support.progress import silent
 
 
@@ -122,6 +124,14 @@ def test_tasks_check_files_if_the_process_does_that_hands_them_out(fake_ray, tmp
     with unchecked():
         engine.submit(0, SimpleNamespace(to_dict=dict))
     assert [ray._carry_out(*given) for given in sent] == [True, False]
+
+
+def test_tasks_do_not_join_the_processes_of_a_launcher(fake_ray, tmp_path, monkeypatch):
+    """Ray starts on a node with what a launcher has set there."""
+    for name in LAUNCHED:
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setattr(ray, "perform", lambda *_: [os.environ.get(name) for name in LAUNCHED])
+    assert ray._carry_out(fspath(tmp_path), {}, 1, checked=True) == [None] * len(LAUNCHED)
 
 
 def test_without_ray(monkeypatch, tmp_path):
