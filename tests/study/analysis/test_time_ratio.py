@@ -310,6 +310,11 @@ def test_the_load_is_compared_within_a_size():
     apart = all_models.with_columns(load=pl.when(size="nano").then(4.0).otherwise(1.0))
     alone = load_interaction(both, apart)
     assert alone.value > 0.05 and alone.note == "loads differ with the size alone"
+    sized = draw(sizes=("nano", "micro"), **knobs)
+    some = sized.edits.collect().filter((pl.col("size") == "nano") | (pl.col("world_seed") < 3))
+    told = load_interaction(some, sized.models.collect())
+    assert told.clusters == 3
+    assert told.note == "loads differ with the size alone; clusters with several loads alone"
 
 
 def test_clusters_of_one_load_do_not_count_for_the_change_with_the_load():

@@ -321,11 +321,11 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
     product = (pl.col("doublings") * (load - load.mean().over(within))).alias("product")
     found = dose_fits(rows.with_columns(product), ["product", "doublings", *held])[0]
     sizes = sized and loaded["size"].n_unique() > 1
-    if sizes and "size" not in within:
-        found = found.saying("loads differ with the size alone")
+    notes = ["loads differ with the size alone"] if sizes and "size" not in within else []
     if some:
-        which = "clusters and sizes" if sizes else "clusters"
-        found = found.saying(f"{which} with several loads alone")
+        which = "clusters and sizes" if sizes and not notes else "clusters"
+        notes.append(f"{which} with several loads alone")
+    found = found.saying("; ".join(notes)) if notes else found
     return without_subject(edits, whole, found)
 
 
