@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -302,6 +303,10 @@ def test_checkpoints_may_be_on_another_disk(corpus, kept, tmp_path):
     config = default_config(start=place, steps=1, **SETTINGS)
     assert config.start == str(place)
     assert [spec["world"] for spec in corpora_of_start(config)] == [corpus.spec["world"]]
+    # Earlier versions named the other disk, and recorded that.
+    for start in (place, place.resolve()):
+        named = replace(config, start=str(start))
+        assert train(corpus, out=tmp_path / "next", config=named).steps == 1
     # A parent of what is named is no checkpoint.
     assert run_of_checkpoint(run / "checkpoints" / "..") is None
 

@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
+from operator import eq
 from pathlib import Path
 
 from behemoth.corpus.background import BACKGROUND_FILE
@@ -120,7 +121,8 @@ class RunDirectory:
             )
         for field in fields(TrainConfig):
             there, now = getattr(record.config, field.name), getattr(config, field.name)
-            if field.name not in RESUMED and there != now:
+            same = _same_place if field.name == "start" else eq
+            if field.name not in RESUMED and not same(there, now):
                 return ArgumentError(
                     "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )
@@ -191,6 +193,13 @@ class RunDirectory:
 def start_weights(config: TrainConfig) -> str | None:
     """Return the BLAKE3 of the weights of the model in `start`; None without a start."""
     return None if config.start is None else weights_digest(Path(config.start))
+
+
+def _same_place(there: str | None, now: str | None) -> bool:
+    """Whether two starts are one, which earlier versions named where links lead."""
+    if there is None or now is None:
+        return there is now
+    return there == now or Path(there).resolve() == Path(now).resolve()
 
 
 def _is_inside(path: Path, directory: Path) -> bool:
