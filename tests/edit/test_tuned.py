@@ -48,6 +48,7 @@ def test_what_they_hold_is_what_tune_chose(world):
         table = tomllib.loads((place / "best.toml").read_text(encoding="utf-8"))
         own = tuned_settings(method, world)
         assert (own.settings, own.tuning.to_dict()) == (table["settings"], table["tuning"])
+        assert own.tuning.world_seed == 9
         curve = pl.read_parquet(place / "curve.parquet")
         assert own.tuning.score == curve["score"].max() >= own.tuning.default_score
         assert own.tuning.trials == curve.height
