@@ -49,12 +49,13 @@ class TableRows:
     ----------
     native : _gen.World
         The world without overrides.
-    facts : uint32[n] or uint64[n], optional
-        The fact of each row; by default all of the relations of the table, ascending.
+    facts : unsigned[n], optional
+        The fact of each row, in the narrowest type that they fit; by default all of the relations
+        of the table, ascending.
     """
 
     native: _gen.World
-    facts: NDArray[np.uint32] | NDArray[np.uint64] | None
+    facts: NDArray[np.unsignedinteger[Any]] | None
 
     @classmethod
     def of(cls, native: _gen.World, table: Mapping[str, NDArray[Any]]) -> TableRows:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -101,7 +102,7 @@ def test_a_run_goes_on_where_it_was_stopped(units, tmp_path, monkeypatch):
     assert result.failures == []
     assert result.states[0].verdict == result.gates[0].verdict
     assert f"0 of 1, gate 7: {gate.title}" in [moment.details for moment in said]
-    written = json.loads((out / "gates.json").read_text())
+    written = json.loads((Path(result) / "gates.json").read_text())
     assert written["gates"][0]["rows"] == result.to_dict()["gates"][0]["rows"]
     # Again: the same numbers, and nothing is done.
     again = run_gates(out, gates=[gate])

@@ -99,6 +99,9 @@ class GatesResult:
     seconds: float
     states: tuple[GateState, ...] = field(default=())
 
+    def __fspath__(self) -> str:
+        return self.out
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain values."""
         values: dict[str, Any] = plain(asdict(self))
