@@ -38,6 +38,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--no-skips", action="store_true", help="a skipped test fails the run, as in .ci/run"
     )
+    parser.addoption(
+        "--no-skips-at-all", action="store_true", help="the same where all that tests need is there"
+    )
 
 
 # Why a test may be skipped where all must run; the names of such tests say what they need.
@@ -61,13 +64,14 @@ def pytest_configure(config):
 def pytest_sessionfinish(session, exitstatus):
     """With --no-skips, a skip for another reason than those of `MAY_SKIP` fails the run.
 
-    What is let off is named, as no change has to pass it.
+    With --no-skips-at-all, every skip does. What is let off is named, as no change has to pass it.
     """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if not session.config.getoption("--no-skips") or reporter is None:
+    none = session.config.getoption("--no-skips-at-all")
+    if not (none or session.config.getoption("--no-skips")) or reporter is None:
         return
     session.config.stash[SKIPPED] = skipped = [
-        (report.nodeid, reason, any(text in reason for text in MAY_SKIP.values()))
+        (report.nodeid, reason, not none and any(text in reason for text in MAY_SKIP.values()))
         for report in reporter.stats.get("skipped", ())
         for reason in report.longrepr[2:]
     ]
