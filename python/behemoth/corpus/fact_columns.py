@@ -73,7 +73,7 @@ class TableRows:
             rows = FactArrays(*native.facts_range(0, native.subject_facts))
             if native.link_relations:
                 there = rows.relation < relations
-                rows = FactArrays(*(column[there] for column in rows))
+                rows = FactArrays._make(column[there] for column in rows)
         else:
             rows = FactArrays(*native.facts_of(self.facts.astype(np.uint64)))
         nested = np.full(len(rows.subject), -1)
