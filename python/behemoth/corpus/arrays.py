@@ -88,10 +88,17 @@ def _no_number(array: NDArray[Any]) -> str:
 
 
 def kept(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array that nobody changes any more, read-only: of one that is writable, a copy."""
-    if array.flags.writeable:
-        array = array.copy()
-        array.setflags(write=False)
+    """Return an array that nobody changes any more, read-only: of one that is writable, a copy.
+
+    A read-only view of a writable array is copied as well.
+    """
+    part: object = array
+    while isinstance(part, np.ndarray):
+        if part.flags.writeable:
+            array = array.copy()
+            array.setflags(write=False)
+            break
+        part = part.base
     return array
 
 
