@@ -26,6 +26,7 @@ def test_no_credentials(directory, s3, run, monkeypatch, tmp_path):
 
 def test_a_server_that_does_not_answer(directory, s3, run, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # botocore waits between attempts
     message = run("push", directory, "s3://corpora/c").refused(1)
     assert message.startswith("s3://corpora/c: Could not connect to the endpoint URL")
 
