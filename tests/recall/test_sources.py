@@ -16,12 +16,14 @@ def edits(trained, tmp_path_factory):
     return place
 
 
+@pytest.mark.exact
 def test_the_path_of_a_run_will_do(trained):
     asked = bh.recall(bh.load(trained), facts=FACTS)
     assert bh.recall(trained, facts=FACTS).equals(asked)
     assert bh.recall(str(trained), facts=FACTS).equals(asked)
 
 
+@pytest.mark.exact
 def test_an_edit_brings_the_corpus_of_its_run(trained, edits):
     record = bh.load(edits / "batch")
     asked = bh.recall(record.load_model("cpu"), bh.load(trained).corpus, facts=FACTS)
