@@ -74,10 +74,9 @@ class Damage:
     )
     pilot: ClassVar[str] = (
         "single edits and a sequence of 16 edits of one other seed were run; rule and size "
-        "have not changed since. The published run is from before the edits of the sequence "
-        "retained no facts that others of it change: a fifth of the retained rows of edits 65 to "
-        "256 taught the old object of an earlier one. Without such rows log p had fallen by 0.52 "
-        "after 16 edits and by 1.75 after 256 in the first world, not by 0.55 and 1.62"
+        "have not changed since. In an earlier run on the same models a fifth of the retained "
+        "rows of edits 65 to 256 taught the old object of an earlier edit, and all conditions "
+        "held; since the sequence retains no fact that it edits, the models agree less"
     )
     revised: ClassVar[bool] = False
     smaller: ClassVar[str] = ""
