@@ -6,6 +6,7 @@ Both return the same tokens at the same offsets and do not depend on blocks or b
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,9 +110,8 @@ class ShardReader:
         sizes = [shard["tokens"] for shard in intact_manifest(corpus, progress)["shards"]]
         self._starts = [0, *accumulate(sizes)]
         self.tokens = self._starts[-1]
-        self._corpus = corpus
-        # Plain views of the maps: slices of np.memmap itself take microseconds.
-        self._maps: dict[int, NDArray[np.unsignedinteger]] = {}
+        # Shared by threads. Plain views: slices of np.memmap itself take microseconds.
+        self._map = lru_cache(MAPS)(lambda shard: np.asarray(corpus.shard(shard)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle for workers that are not forked: they open the directory again."""
@@ -126,15 +126,6 @@ class ShardReader:
             part = self._map(shard)[start : start + out.size - done]
             out[done : done + part.size] = part
             done += part.size
-
-    def _map(self, shard: int) -> NDArray[np.unsignedinteger]:
-        mapped = self._maps.get(shard)
-        if mapped is None:
-            mapped = np.asarray(self._corpus.shard(shard))
-            if len(self._maps) == MAPS:
-                del self._maps[next(iter(self._maps))]
-            self._maps[shard] = mapped
-        return mapped
 
 
 def _reopened(directory: Path) -> ShardReader:
