@@ -2,8 +2,9 @@
 
 import pytest
 
-from behemoth.evaluate.output import output_place
+from behemoth.evaluate.output import all_or_none, output_place
 from behemoth.support.errors import ArgumentError
+from behemoth.support.files import names_in
 
 
 def place(out, *, force=False):
@@ -42,3 +43,23 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, mo
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(PermissionError):
         place(tmp_path / "suite")
+
+
+def test_of_a_new_result_nothing_is_left_where_the_disk_is_full(tmp_path):
+    """The same command refused its own directory when there was room again."""
+
+    def write(place, *, room):
+        place.mkdir(exist_ok=True)
+        with all_or_none(place, "result.json", "frame.parquet"):
+            (place / "frame.parquet").write_text("new")
+            if not room:
+                raise OSError(28, "No space left on device")
+            (place / "result.json").write_text("new")
+
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "new", room=False)
+    assert names_in(tmp_path / "new") == set()
+    write(tmp_path / "new", room=True)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "new", room=False)
+    assert names_in(tmp_path / "new") == {"result.json", "frame.parquet"}

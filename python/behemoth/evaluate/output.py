@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.files import names_in
 from behemoth.support.kinds import held
 
-__all__ = ["output_place"]
+__all__ = ["all_or_none", "output_place"]
 
 _EMPTY = "a new or empty directory"
 
@@ -55,3 +57,19 @@ def output_place(
         found = what if record in existing else min(existing)
         raise ArgumentError("out", f"{fspath(out)}, which holds {found}", "another, or force=True")
     return place
+
+
+@contextmanager
+def all_or_none(place: Path, *names: str) -> Generator[None]:
+    """Write the files of a new result: where the disk fails, none of them is left.
+
+    Otherwise the same command would refuse its own directory when there is room again. Nothing is
+    removed if one of the files was there before.
+    """
+    new = not names_in(place) & {*names}
+    try:
+        yield
+    except OSError:
+        for name in names if new else ():
+            (place / name).unlink(missing_ok=True)
+        raise

@@ -41,7 +41,7 @@ from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import read_model_source
 
 from .clusters import interval, proper, resampled_weights
-from .output import output_place
+from .output import all_or_none, output_place
 from .trace_memory_budget import DRAWS, RESAMPLES, TOKENS, fitting_tokens
 from .trace_noise import fact_noise
 
@@ -199,16 +199,16 @@ def trace(
             tokens=tokens, step=step,
         )  # fmt: skip
     facts = found.facts["edit"].n_unique()
-    places = tuple(found.places)
-    record = TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places)
+    record = TraceRecord(made.plan_hash, facts, samples, noise, window, seed, tuple(found.places))
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
         for name in _CHARTS:  # of a replaced trace: the command draws those of this one later
             (place / name).unlink(missing_ok=True)
-        for name, frame in zip(_FRAMES, (found.facts, found.summary), strict=True):
-            with replacing(place / name) as temporary:
-                frame.write_parquet(temporary)
-        record.write(place, *_FRAMES)
+        with all_or_none(place, TRACE, *_FRAMES):
+            for name, frame in zip(_FRAMES, (found.facts, found.summary), strict=True):
+                with replacing(place / name) as temporary:
+                    frame.write_parquet(temporary)
+            record.write(place, *_FRAMES)
     if save:
         record.write(ran.directory)
     return found

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from behemoth.evaluate.output import all_or_none
 from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import as_json, names_in, replacing, write_bytes
+from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import plural_text
 
@@ -301,16 +302,11 @@ class SuiteResult:
         """
         place = path_of("directory", directory)
         place.mkdir(parents=True, exist_ok=True)
-        new = not names_in(place) & {FRAME, RECORD}
-        try:
+        with all_or_none(place, RECORD, FRAME):
             with replacing(place / FRAME) as temporary:
                 self.frame.write_parquet(temporary)
             values = self.to_dict() | {FILES: digests(place, [FRAME])}
             write_bytes(place / RECORD, as_json(sealed(values)))
-        except OSError:
-            for name in (RECORD, FRAME) if new else ():
-                (place / name).unlink(missing_ok=True)
-            raise
         return place
 
     @classmethod
