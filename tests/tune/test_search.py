@@ -50,7 +50,7 @@ def test_the_ceiling_takes_steps_away():
 
 def test_a_ceiling_below_the_search_space_leaves_no_trial_out(ran):
     """32 rows are 2 steps of `ft`, which searches from 5."""
-    asked = Asked.of("ft", ran, None, 2, None, None, None, 32, 0)
+    asked = Asked.of("ft", ran, None, 2, None, None, None, 32, 0, 0)
     rates = [10 ** (-5 + number / 4) for number in range(12)]
 
     def suggested_after(*scores, steps):
