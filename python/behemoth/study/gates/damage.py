@@ -84,7 +84,8 @@ class Damage:
         Reason("retained rows in the mixture hold bystanders in place: none", {"retained": 0}),
         Reason("LoRA of rank 16 changes little at a time: the rank of full fine-tuning",
                {"rank": 64}),
-        Reason("the damage depends on the method: `rome`, `memit` or `alphaedit`"),
+        Reason("the damage depends on the method: `rome`, `memit` or `alphaedit`",
+               cost="a gate of its own, with a sequence for each method"),
     )  # fmt: skip
 
     world: SharedWorld = field(default_factory=SharedWorld)
