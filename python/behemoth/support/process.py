@@ -10,6 +10,7 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import MutableMapping
 
 from .lean import lean
 
@@ -21,7 +22,7 @@ ENVIRONMENT = {
     # torch then requests huge pages, which saves 2 to 7% of a training step.
     "THP_MEM_ALLOC_ENABLE": "1",
 }
-# What a launcher tells its own processes: with it, a worker would join a run of several of them.
+# What a launcher tells its own processes.
 LAUNCHED = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
 )  # fmt: skip
@@ -48,6 +49,12 @@ def prepare() -> None:
         # is refused, as older versions refuse more than 32 MiB, the other one must not be made.
         if libc.mallopt(_MMAP_THRESHOLD, _NEVER) or libc.mallopt(_MMAP_THRESHOLD, _LARGEST_OLD):
             libc.mallopt(_TRIM_THRESHOLD, _NEVER)
+
+
+def leave_launcher(environment: MutableMapping[str, str]) -> None:
+    """Remove what a launcher told: with it, a worker would join a run of several processes."""
+    for name in LAUNCHED:
+        environment.pop(name, None)
 
 
 def rank() -> int:

@@ -22,7 +22,7 @@ from typing import IO, Any, Literal
 from .digests import checks
 from .errors import ArgumentError
 from .locks import lock
-from .process import ENVIRONMENT, LAUNCHED
+from .process import ENVIRONMENT, leave_launcher
 
 __all__ = [
     "WORKER", "Said", "Workers", "WorkersError", "have_ended", "too_many_workers", "workers_lock",
@@ -171,8 +171,7 @@ class Workers:
 
     def _start(self, slot: int) -> _Worker:
         environment = {**ENVIRONMENT, **os.environ}
-        for name in LAUNCHED:
-            environment.pop(name, None)
+        leave_launcher(environment)
         for name in ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM",
                      "POLARS_MAX"):  # fmt: skip
             environment[f"{name}_THREADS"] = str(self._threads)

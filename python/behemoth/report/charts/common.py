@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import altair as alt
 import polars as pl
@@ -45,6 +45,7 @@ __all__ = [
     "censorable",
     "counted",
     "curves",
+    "ends",
     "extremes",
     "first_labels",
     "floor_of",
@@ -55,6 +56,8 @@ __all__ = [
     "spread",
     "told_apart",
 ]
+
+T = TypeVar("T")
 
 CUT = "Bars end at the edge of the chart if they extend beyond it."
 """Sentence for the captions of `against_exposures`."""
@@ -223,12 +226,15 @@ def extremes(
     means: pl.DataFrame, shown: Callable[[float], str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of `over_all` whose means look like the smallest, and like the largest."""
-    every = means.to_dicts()
-    least, most = (
-        [row for row in every if shown(row["mean"]) == shown(end["mean"])]
-        for end in (every[0], every[-1])
+    return ends(means.to_dicts(), lambda row: shown(row["mean"]))
+
+
+def ends(ordered: Sequence[T], looks: Callable[[T], str]) -> tuple[list[T], list[T]]:
+    """Return the entries that look like the first, and those that look like the last."""
+    first, last = (
+        [each for each in ordered if looks(each) == looks(end)] for end in (ordered[0], ordered[-1])
     )
-    return least, most
+    return first, last
 
 
 def against_exposures(

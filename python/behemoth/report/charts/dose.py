@@ -33,6 +33,7 @@ from .common import (
     across,
     censorable,
     counted,
+    ends,
     floor_of,
     methods,
     sizes_of,
@@ -120,10 +121,7 @@ def _finding(frame: pl.DataFrame) -> str:
     (low, high), compared = max(ranges.items(), key=lambda each: (len(each[1]), each[0][1]))
     begun = f"From {low:,} to {high:,} exposures,"
     ordered = sorted(compared, key=lambda each: abs(math.log(each[0])), reverse=True)
-    most, least = (
-        [each for each in ordered if _size(each[0]) == _size(end[0])]
-        for end in (ordered[0], ordered[-1])
-    )
+    most, least = ends(ordered, lambda each: _size(each[0]))
     every = len(compared) == rows.select("label", "size").n_unique()
     among = "" if every else " with a factor over this range"
     times, name, before, after = ordered[0]

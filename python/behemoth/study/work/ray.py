@@ -21,7 +21,7 @@ from behemoth.study.file.units import Unit
 from behemoth.support.cluster import ray_cluster
 from behemoth.support.digests import checking, checks
 from behemoth.support.errors import ArgumentError
-from behemoth.support.process import LAUNCHED
+from behemoth.support.process import leave_launcher
 from behemoth.support.progress import silent
 
 from .engine import Event, Performed, perform
@@ -128,8 +128,7 @@ def _room(nodes: Sequence[Mapping[str, Any]], threads: int) -> tuple[int, int]:
 
 
 def _carry_out(path: str, unit: dict[str, Any], threads: int, checked: bool) -> Performed:
-    for name in LAUNCHED:  # of the node, or of the process that started the cluster
-        os.environ.pop(name, None)
+    leave_launcher(os.environ)  # of the node, or of the process that started the cluster
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
