@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import polars as pl
 import pytest
 
@@ -7,18 +5,8 @@ import behemoth as bh
 
 
 @pytest.fixture
-def known(run, trained, plan, tmp_path):
-    """The plan, with what the model says for the truth: it knows its facts then."""
-    from behemoth.plan.edit_plan import EditPlan
-    from behemoth.recall.generation import generate
-    from behemoth.train.run import read_run
-
-    made = EditPlan.of(plan)
-    said = generate(read_run(trained).load_model("cpu"), made.training["prompt"].to_list(), most=2,
-                    stop=())  # fmt: skip
-    answers = pl.Series("old_answer", said, dtype=pl.List(pl.UInt32))
-    replace(made, training=made.training.with_columns(answers)).save(tmp_path / "known")
-    return tmp_path / "known"
+def known(known_plan, trained, plan, tmp_path):
+    return known_plan(trained, plan, tmp_path / "known")
 
 
 def test_the_report(run, trained, known, tmp_path):

@@ -19,7 +19,7 @@ from behemoth.corpus.intact import intact_manifest
 from behemoth.corpus.shards import MAPS
 from behemoth.support.digests import checks
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import replacing, sync
+from behemoth.support.files import named, replacing, sync
 
 from .inspection import identity
 
@@ -176,7 +176,8 @@ def same_bytes(shard: Shard, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(shard.path.resolve(), target)  # a link to a link may lead nowhere from here
-        sync(target.parent)
+        with named(target):
+            sync(target.parent)
     except FileExistsError:  # another process has just made it
         return
     except OSError as error:

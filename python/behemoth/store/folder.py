@@ -15,6 +15,7 @@ from pathlib import Path
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import (
     is_temporary,
+    named,
     remove_empty_parents,
     replacing,
     unless_gone,
@@ -91,7 +92,9 @@ class Folder:
             source.seek(target.tell())
             while data := source.read(RANGE):
                 moved(0)
-                target.write(data)
+                with named(file):
+                    target.write(data)
+                    target.flush()
                 moved(len(data))
 
     def remove(self, names: Iterable[str]) -> None:

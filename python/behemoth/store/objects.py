@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.support.extras import MissingExtraError, needed
+from behemoth.support.files import named
 
 from .errors import about
 from .multipart import send_in_parts, worth_parts
@@ -102,7 +103,9 @@ class Objects:
                     data: bytes = self._fs.cat_file(self._at(name), start=start, end=stop)
                 if not data:  # the object is shorter than expected
                     return
-                target.write(data)
+                with named(file):
+                    target.write(data)
+                    target.flush()
                 moved(len(data))
 
     def remove(self, names: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from behemoth._gen import digest
 from behemoth.support.checks import check_directory, path_of
 from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import replacing, sync, write_bytes
+from behemoth.support.files import named, replacing, sync, write_bytes
 from behemoth.support.kinds import held
 from behemoth.support.locks import sole
 from behemoth.support.progress import Advance, ProgressLike, task
@@ -284,8 +284,9 @@ def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved
     if not entry.matches(half):
         half.unlink(missing_ok=True)
         raise CorpusError(f"{place.url}/{name} is damaged: it is not what was sent")
-    sync(half)
     path = target / name
+    with named(path):
+        sync(half)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         half.replace(path)
