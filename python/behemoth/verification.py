@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from behemoth.support.checks import as_found, is_url, path_of
-from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
+from behemoth.support.digests import FILES, PASSING, SEAL, Checked, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular_files
 from behemoth.support.progress import Advance, ProgressLike, silent, task
@@ -67,7 +67,7 @@ def verify(
     if is_url(directory):
         from behemoth.store.cache import verified_copy_of
 
-        place, stored = verified_copy_of("directory", str(directory), progress)
+        place, stored = verified_copy_of(str(directory), progress)
         if not stored.ok:
             return replace(stored, directory=fspath(directory))
     else:
@@ -109,7 +109,7 @@ def _run(found: Checked, place: Path, within: str, step: Advance) -> None:
         _noted(found, within + TRACE, lambda: TraceRecord.read(place))
     for checkpoint in sorted(place.glob("checkpoints/step-*")):
         name = f"{within}{checkpoint.relative_to(place).as_posix()}/"
-        _sealed(found, checkpoint, "state.json", name, "optimiser.safetensors")
+        _sealed(found, checkpoint, "state.json", name)
     step(1, 1)
 
 
@@ -130,8 +130,7 @@ def _edit(found: Checked, place: Path, within: str, step: Advance) -> None:
 
 
 def _delta(found: Checked, place: Path, within: str, step: Advance) -> None:
-    # The memory of a method is removed when its sequence continues.
-    _sealed(found, place, "delta.json", within, "memory.safetensors")
+    _sealed(found, place, "delta.json", within)
 
 
 def _plan(found: Checked, place: Path, within: str, step: Advance) -> None:
@@ -313,8 +312,8 @@ def _look(
     found.look(place, files, within)
 
 
-def _sealed(found: Checked, place: Path, record: str, within: str, passing: str = "") -> None:
-    """Check a folder that has its own record; the file `passing` may have been removed."""
+def _sealed(found: Checked, place: Path, record: str, within: str) -> None:
+    """Check a folder that has its own record; a file of `PASSING` may have been removed."""
     if not (place / record).is_file():
         found.missing.append(within + record)
         return
@@ -324,6 +323,6 @@ def _sealed(found: Checked, place: Path, record: str, within: str, passing: str 
         there = files and {
             name: digest
             for name, digest in files.items()
-            if name != passing or (place / name).is_file()
+            if name != PASSING.get(record) or (place / name).is_file()
         }
         _look(found, place, there, within, record)

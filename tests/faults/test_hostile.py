@@ -254,6 +254,25 @@ def test_a_record_that_is_none(copied, run, text):
         assert name in one_line(run("inspect", copied / kind)), kind
 
 
+@pytest.mark.parametrize(
+    ("name", "verbs"),
+    [
+        ("suite.json", ("verify", "inspect")),
+        ("tuning.json", ("verify", "inspect")),
+        ("manifest.json", ("verify", "inspect", "push")),
+        ("tokens/00000.json", ("push",)),
+    ],
+)
+def test_a_record_that_is_nested_too_deep(copied, run, name, verbs):
+    place = copied / ("corpus" if name in ("manifest.json", "tokens/00000.json") else "other")
+    (place / name).parent.mkdir(exist_ok=True)
+    (place / name).write_text("[" * 100_000)
+    for verb in verbs:
+        target = (f"file://{copied}/store",) if verb == "push" else ()
+        ran = run(verb, place, *target)
+        assert ran.code == 1 and name in ran.err and not RAW.search(ran.err), verb
+
+
 NO_SETTINGS = ["[]", "[" * 100_000, '{"a": ' * 100_000, f'{{"a": "{"b" * (1 << 20)}"}}']
 
 

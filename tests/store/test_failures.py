@@ -73,7 +73,7 @@ def test_one_writes_at_a_time(corpus, cache, tmp_path):
 
     url = f"file://{tmp_path}/store"
     with (
-        lock_folder(stage_of("out", url)),
+        lock_folder(stage_of(url)),
         pytest.raises(bh.CorpusError, match="another process is writing to file:///"),
     ):
         bh.gen(corpus, url)

@@ -362,9 +362,9 @@ def test_another_export_is_refused_before_its_work_and_jams_nothing(
     # What an earlier version has left of the other one.
     from behemoth.store.cache import stage_of
 
-    bh.export(directory, stage_of("out", url), to="text")
+    bh.export(directory, stage_of(url), to="text")
     bh.export(directory, url, to="jsonl")
-    assert not list(stage_of("out", url).iterdir())
+    assert not list(stage_of(url).iterdir())
     monkeypatch.setattr("behemoth.export.run.version", lambda: "9.9.9")
     bh.export(directory, url, to="jsonl")
     bh.pull(url, tmp_path / "back")

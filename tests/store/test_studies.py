@@ -295,14 +295,14 @@ def test_a_study_in_place_stays_one_while_it_is_brought(parts, url):
 @pytest.mark.parametrize("status", [None, "failed"], ids=["half made", "failed"])
 def test_a_half_made_unit_of_the_stage_gives_way_to_the_stores(parts, url, status):
     bh.push(parts[0], url)
-    there, stage = held(url), stage_of("out", url)
+    there, stage = held(url), stage_of(url)
     for unit, file in (("trials/t0", "edits.parquet"), ("models/m0", "recall.parquet")):
         (stage / unit).mkdir(parents=True)
         (stage / unit / file).write_bytes(b"torn")
         (stage / unit / "left.partial").write_bytes(b"torn")
         if status:
             finish(stage, unit, status=status)
-    with staged.study_in_store("out", url, "two", progress=None) as folder:
+    with staged.study_in_store(url, "two", progress=None) as folder:
         assert folder == stage
         for unit, file in (("trials/t0", "edits.parquet"), ("models/m0", "recall.parquet")):
             assert (stage / unit / file).read_bytes() == b"frame"
@@ -312,9 +312,9 @@ def test_a_half_made_unit_of_the_stage_gives_way_to_the_stores(parts, url, statu
 
 def test_a_finished_unit_of_the_stage_is_not_mixed_with_the_stores(parts, url):
     bh.push(parts[0], url)
-    there, stage = held(url), stage_of("out", url)
+    there, stage = held(url), stage_of(url)
     finish(stage, "trials/t0", b"another")
-    with staged.study_in_store("out", url, "two", progress=None):
+    with staged.study_in_store(url, "two", progress=None):
         assert (stage / "trials/t0/edits.parquet").read_bytes() == b"another"
     assert held(url) == there  # the first stays
 
@@ -323,7 +323,7 @@ def test_a_finished_unit_of_the_stage_is_not_mixed_with_the_stores(parts, url):
 def test_two_live_copies_do_not_remove_each_others_units(parts, url, tmp_path, monkeypatch):
     def made_by(machine, unit, inside):
         monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / machine))
-        with staged.study_in_store("out", url, "two", progress=None) as stage:
+        with staged.study_in_store(url, "two", progress=None) as stage:
             write_study(stage)
             finish(stage, unit)
             inside()
@@ -337,7 +337,7 @@ def test_a_study_that_changed_goes_on_in_its_place(parts, url, caplog):
     bh.push(parts[0], url)
     with (
         caplog.at_level(logging.WARNING),
-        staged.study_in_store("out", url, "two", progress=None) as stage,
+        staged.study_in_store(url, "two", progress=None) as stage,
     ):
         write_study(stage, trials=("t1", "t9"))
         finish(stage, "trials/t9")
@@ -418,7 +418,7 @@ def test_a_stage_takes_nothing_of_a_unit_that_lacks_a_file_in_the_store(parts, u
     """It is carried out again, and then replaces the store's."""
     bh.push(parts[0], url)
     open_place("url", url).remove(["trials/t0/trial.json", "models/m0/recall.parquet"])
-    with staged.study_in_store("out", url, "two", progress=None) as stage:
+    with staged.study_in_store(url, "two", progress=None) as stage:
         assert (stage / "study.json").is_file()
         assert not (stage / "trials").exists() and not (stage / "models").exists()
         finish(stage, "trials/t0", b"again")
@@ -429,7 +429,7 @@ def test_a_stage_takes_nothing_of_a_unit_that_lacks_a_file_in_the_store(parts, u
 def test_a_stage_is_begun_anew_in_a_store_that_lost_the_record_of_the_study(parts, url):
     bh.push(parts[0], url)
     open_place("url", url).remove(["study.json"])
-    with staged.study_in_store("out", url, "two", progress=None) as stage:
+    with staged.study_in_store(url, "two", progress=None) as stage:
         assert not list(stage.iterdir())
         write_study(stage)
     assert "study.json" in held(url)
@@ -439,10 +439,10 @@ def test_a_retry_in_the_stage_is_not_lost_to_a_failed_unit_of_the_store(parts, u
     finish(parts[0], "models/m0", status="failed", reason="a cosmic ray")
     (parts[0] / "models/m0/recall.parquet").unlink()
     bh.push(parts[0], url)
-    retry = stage_of("out", url) / "models/m0/run/step-100.safetensors"
+    retry = stage_of(url) / "models/m0/run/step-100.safetensors"
     retry.parent.mkdir(parents=True)
     retry.write_bytes(b"hours of work")
-    with staged.study_in_store("out", url, "two", progress=None) as stage:
+    with staged.study_in_store(url, "two", progress=None) as stage:
         assert retry.read_bytes() == b"hours of work"
         assert (stage / "trials/t0/trial.json").is_file()
         finish(stage, "models/m0", b"at last")
@@ -480,7 +480,7 @@ def test_a_push_with_force_that_was_stopped_is_repeated_with_force(parts, url, r
     assert run("push", parts[1], url).refused(1) == refused
     with (
         pytest.raises(bh.CorpusError, match="repeat it with force=True"),
-        staged.study_in_store("out", url, "two", progress=None),
+        staged.study_in_store(url, "two", progress=None),
     ):
         pytest.fail("the study is carried out")
     ledger = read_ledger(open_place("url", url))

@@ -38,7 +38,7 @@ _WRITTEN = (
            parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
     Option("engine", "local|ray", "Write on this machine, or as tasks of a Ray cluster.",
-           parse.engine, "local"),
+           parse.one_of("local", "ray"), "local"),
     Option("memory", "SIZE", "Limit on memory, such as 500MB: as many threads write as fit.",
            bytes_of),
     force("the corpus that is there", "DIR", stores=True),

@@ -12,24 +12,13 @@ from behemoth.support.extras import needed
 from behemoth.support.text import listed_text
 
 from .console import console, values_table, warn, write_json
-from .options import Option, command, offering
+from .options import Option, command, group, offering
 from .spec_options import grammars
 
 if TYPE_CHECKING:
     from behemoth.corpus.grammar_check import GrammarCheck
 
-app = typer.Typer(
-    help="Check grammars of text, and show those of the package.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback(invoke_without_command=True)
-def grammar(context: typer.Context) -> None:
-    """Check grammars of text, and show those of the package."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = group("Check grammars of text, and show those of the package.")
 
 
 @app.command("check")

@@ -47,7 +47,6 @@ from behemoth.support.errors import nearest
 from behemoth.support.signals import Stops, stop_behind
 
 from .console import Stopped
-from .parse import suggestion
 
 # Plain help in place of Rich's boxes: it halves the time of `behemoth --help`.
 app = typer.Typer(
@@ -266,8 +265,7 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         # Without the dashes, which all options have in common.
         names = {name.lstrip("-"): name for name in error.possibilities or ()}
         near = nearest(error.option_name.lstrip("-"), names)
-        hint = f" (did you mean {names[near]}?)" if near else ""
-        hint = hint or f", allowed: {', '.join(_options(error.ctx))}"
+        hint = _hint(names.get(near or "")) or f", allowed: {', '.join(_options(error.ctx))}"
         return f"argument '{error.option_name}': no such option{hint}"
     if message.startswith("Got unexpected extra argument"):
         extra = message.partition("(")[2].partition("(")[2].rstrip(")").partition(" ")[0]
@@ -286,9 +284,13 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
             verbs = tuple(verb.name or "" for verb in group.registered_commands)
             given = given[1:]
         word = next(iter(given), "")
-        hint = suggestion(word, verbs)
+        hint = _hint(nearest(word, verbs))
         return f"argument 'COMMAND': got {word}{hint}, allowed: {', '.join(verbs)}"
     return message
+
+
+def _hint(near: str | None) -> str:
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _options(context: Any) -> list[str]:

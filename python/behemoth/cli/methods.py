@@ -14,7 +14,7 @@ from behemoth.support.extras import needed
 from behemoth.support.text import plural_text
 
 from .console import console, write_columns, write_json
-from .options import field_help, offering
+from .options import Option, command, field_help, offering
 
 if TYPE_CHECKING:
     from behemoth.edit.settings import Tuning
@@ -27,7 +27,13 @@ def known_methods() -> list[str]:
     return method_names()
 
 
+@command(
+    Option("check", "NAME", "Check that this method keeps the promises that every method makes to "
+           "its callers.", offered=known_methods),
+)  # fmt: skip
 def methods(
+    given: dict[str, Any],
+    json: bool,
     name: Annotated[
         str | None,
         typer.Argument(
@@ -36,19 +42,6 @@ def methods(
             autocompletion=offering(known_methods),
         ),
     ] = None,
-    check: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            autocompletion=offering(known_methods),
-            help="Check that this method keeps the promises that every method makes to its "
-            "callers.",
-        ),
-    ] = None,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Report as one JSON object on stdout."),
-    ] = False,
 ) -> None:
     """List the editing and unlearning methods.
 
@@ -60,6 +53,7 @@ def methods(
     With --check a small model is trained, and the method is tried on it: the exit code is 1 if a
     promise is broken.
     """
+    check = given.get("check")
     if check is not None and name is not None:
         raise ArgumentError("NAME", name, "no name with --check, which has its own")
     if name is not None:

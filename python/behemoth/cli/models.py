@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from .console import write_columns, write_json
+from .options import command
 
 _SHOWN = ("name", "family", "width", "layers", "heads", "hidden")
 
 
-def models(
-    json: Annotated[
-        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
-    ] = False,
-) -> None:
+@command()
+def models(given: dict[str, Any], json: bool) -> None:
     """List the sizes of models and their default training."""
     from behemoth.model.sizes import SIZES
     from behemoth.train.config import TUNED, default_config

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
@@ -22,7 +21,7 @@ from behemoth.support.errors import ArgumentError, renamed
 from . import parse
 
 __all__ = [
-    "Option", "command", "field_help", "field_options", "flag", "force", "offering",
+    "Option", "command", "field_help", "field_options", "flag", "force", "group", "offering",
 ]  # fmt: skip
 
 Reader = Callable[[str, Any], Any]
@@ -145,9 +144,9 @@ def offering(
     return offer
 
 
-def flag(key: str, help: str, names: str | None = None) -> Option:  # noqa: A002
+def flag(key: str, help: str) -> Option:  # noqa: A002
     """Return an option without a value."""
-    return Option(key, None, help, names=names)
+    return Option(key, None, help)
 
 
 def force(what: str, place: str, *, stores: bool = False) -> Option:
@@ -199,6 +198,18 @@ def field_options(
             Option(field.name, help=said[field.name], **{**values, **changes.get(field.name, {})})
         )
     return tuple(rows)
+
+
+def group(text: str) -> typer.Typer:
+    """Return a group of commands, which shows its help if it is called without one."""
+    app = typer.Typer(help=text, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.callback(invoke_without_command=True)
+    def usage(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    return app
 
 
 def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -299,7 +310,7 @@ def _read_as(kind: Any) -> tuple[str | None, Reader | None]:
     """Return the placeholder in the help for values of a type, and their reader."""
     if get_origin(kind) is Literal:
         allowed: tuple[str, ...] = get_args(kind)
-        return "|".join(allowed), partial(_choice, allowed)
+        return "|".join(allowed), parse.one_of(*allowed)
     if kind is bool:
         return None, None
     if kind is int:
@@ -314,7 +325,3 @@ def _read_as(kind: Any) -> tuple[str | None, Reader | None]:
         return "FILE", parse.json_object
     [inner] = [part for part in get_args(kind) if part is not type(None)]
     return _read_as(inner)
-
-
-def _choice(allowed: tuple[str, ...], name: str, text: str) -> str:
-    return parse.choice(name, text, allowed)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from behemoth.support.checks import LARGEST
-from behemoth.support.errors import ArgumentError, nearest
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import read_json_object
 
 _BETWEEN_DIGITS = re.compile("(?<=[0-9])_(?=[0-9])")
@@ -180,19 +180,12 @@ def names(what: str, example: str) -> Callable[[str, str], list[str]]:
     return read
 
 
-def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:
-    """Read one of the allowed words."""
-    if text not in allowed:
-        raise ArgumentError.unknown(name, text, allowed)
-    return text
+def one_of(*allowed: str) -> Callable[[str, str], str]:
+    """Return a reader of one of these words."""
 
+    def read(name: str, text: str) -> str:
+        if text not in allowed:
+            raise ArgumentError.unknown(name, text, allowed)
+        return text
 
-def engine(name: str, text: str) -> str:
-    """Read an engine: ``local`` for processes on this machine, ``ray`` for tasks of a cluster."""
-    return choice(name, text, ("local", "ray"))
-
-
-def suggestion(word: str, known: tuple[str, ...]) -> str:
-    """Return the end of an error that suggests the nearest known word; empty if none is near."""
-    near = nearest(word, known)
-    return f" (did you mean {near}?)" if near else ""
+    return read

@@ -7,7 +7,6 @@ A reader converts its text to the keys that it sets, by dotted name: ``--minorit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,11 +116,11 @@ def _path(name: str, text: str) -> str:
 
 
 _DOCUMENTS: dict[str, Reader] = {
-    "naming": lambda name, text: parse.choice(name, text, ("first", "always")),
-    "sentences": lambda name, text: parse.choice(name, text, ("permuted", "fixed")),
-    "renderings": partial(parse.count, minimum=1),
-    "subjects": partial(parse.count, minimum=1),
-    "questions": lambda name, text: parse.choice(name, text, ("mixed", "after", "own")),
+    "naming": parse.one_of("first", "always"),
+    "sentences": parse.one_of("permuted", "fixed"),
+    "renderings": parse.at_least(1),
+    "subjects": parse.at_least(1),
+    "questions": parse.one_of("mixed", "after", "own"),
 }
 
 
@@ -146,10 +145,6 @@ def _form(name: str, text: str) -> str:
     return text  # parsed by the engine
 
 
-def _order(name: str, text: str) -> str:
-    return parse.choice(name, text, ("shuffle", "bios"))
-
-
 def _templates(name: str, text: str) -> dict[str, float]:
     from behemoth.corpus.templates import TEMPLATES
 
@@ -159,7 +154,7 @@ def _templates(name: str, text: str) -> dict[str, float]:
 def _correlated(name: str, text: str) -> dict[str, Any]:
     strength, comma, word = text.partition(",")
     if comma:
-        parse.choice(name, word.strip(), ("binarised",))
+        parse.one_of("binarised")(name, word.strip())
     return {"strength": parse.number(name, strength), "binarised": bool(comma)}
 
 
@@ -178,7 +173,7 @@ def _paraphrases(name: str, text: str) -> Keys:
     }
 
 
-_some = partial(parse.count, minimum=1)
+_some = parse.at_least(1)
 SPEC_OPTIONS = (
     Option("facts", "N",
            "Subjects x relations, before --nested adds its own facts. Without --relations, "
@@ -192,7 +187,7 @@ SPEC_OPTIONS = (
            "Number of times each fact is written: 10, groups:1,4,16, latin:1,4,16 or "
            "zipf:alpha=1,min=1,max=1000.", _sets("corpus.exposures", _form), 1),
     Option("order", "shuffle|bios", "Sentences shuffled, or documents of one subject's sentences.",
-           _sets("corpus.order", _order), "shuffle"),
+           _sets("corpus.order", parse.one_of("shuffle", "bios")), "shuffle"),
     Option("documents", "NAME|KEY=V,...",
            "How documents of order bios are made: single, multi2 or multi5, of which single and "
            "multi5 may be followed by -permute, -fullname or (multi5) both; or naming, sentences, "

@@ -22,7 +22,7 @@ from behemoth.support.text import bytes_text, clock_text, count_text, plural_tex
 from . import parse
 from .console import collecting, console, keep_interrupts, resumable, word, write_json
 from .methods import known_methods
-from .options import Option, command, flag, offering
+from .options import Option, command, flag, group, offering
 
 if TYPE_CHECKING:
     from behemoth.study.file.spec import Study
@@ -31,25 +31,10 @@ if TYPE_CHECKING:
     from behemoth.study.work.estimate import Estimate
     from behemoth.study.work.run import StudyResult
 
-app = typer.Typer(
-    help="Run grids of trials, and report on them.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback(invoke_without_command=True)
-def study(context: typer.Context) -> None:
-    """Run grids of trials, and report on them."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = group("Run grids of trials, and report on them.")
 
 
 _SIZES = ("smoke", "quick", "desk", "paper")
-
-
-def _size(name: str, text: str) -> str:
-    return parse.choice(name, text, _SIZES)
 
 
 def _presets() -> list[str]:
@@ -65,7 +50,8 @@ def _numbers(name: str, text: str) -> list[int]:
 
 SIZE = Option(
     "size", "|".join(_SIZES),
-    "smoke: minutes; quick: up to half an hour; desk: hours (2 cores); paper: GPUs, days.", _size,
+    "smoke: minutes; quick: up to half an hour; desk: hours (2 cores); paper: GPUs, days.",
+    parse.one_of(*_SIZES),
     "smoke",
 )  # fmt: skip
 METHODS = Option(
@@ -91,7 +77,7 @@ RUN = (
     METHODS,
     TUNED,
     Option("engine", "local|ray", "Run in processes on this machine, or as tasks of a Ray "
-           "cluster.", parse.engine, "local"),
+           "cluster.", parse.one_of("local", "ray"), "local"),
     Option("workers", "N", "Units at a time [one per GPU, else one per core, if memory suffices].",
            parse.at_least(1)),
     THREADS,

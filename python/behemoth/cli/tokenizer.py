@@ -11,21 +11,10 @@ from behemoth.support.extras import needed
 
 from . import parse
 from .console import console, keep_interrupts, write_json
-from .options import Option, command
+from .options import Option, command, group
 from .spec_options import grammars
 
-app = typer.Typer(
-    help="Train tokenizers on the text of grammars; encode documents.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback(invoke_without_command=True)
-def tokenizer(context: typer.Context) -> None:
-    """Train tokenizers on the text of grammars; encode documents."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = group("Train tokenizers on the text of grammars; encode documents.")
 
 
 @app.command("train")

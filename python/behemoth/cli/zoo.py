@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import typer
-
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 from behemoth.support.memory import bytes_of
@@ -15,25 +13,14 @@ from behemoth.support.text import bytes_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
-from .options import Option, command, force
+from .options import Option, command, force, group
 
-app = typer.Typer(
-    help="Make sets of models with known exposures, twins and plans.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback(invoke_without_command=True)
-def zoo(context: typer.Context) -> None:
-    """Make sets of models with known exposures, twins and plans."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = group("Make sets of models with known exposures, twins and plans.")
 
 
 MAKE = (
     Option("size", "smoke|desk", "How many models, and how large their worlds.",
-           lambda name, text: parse.choice(name, text, ("smoke", "desk")), "smoke"),
+           parse.one_of("smoke", "desk"), "smoke"),
     Option("out", "ZOO", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     Option("workers", "N", "Trainings at a time [one per core, if memory suffices].",

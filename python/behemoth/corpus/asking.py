@@ -42,9 +42,14 @@ class Sentences(NamedTuple):
     rest_ends: NDArray[np.uint64]
 
 
-def sentences(corpus: Corpus, facts: NDArray[np.uint64], wording: int) -> Sentences:
-    """Return facts in a wording, by its `wording_index` in `Corpus.templates`."""
-    return Sentences(*corpus._native.probes(facts, wording))
+def sentences(
+    corpus: Corpus, facts: NDArray[np.uint64], wording: int, combination: int | None = None
+) -> Sentences:
+    """Return facts in a wording, by its `wording_index` in `Corpus.templates`.
+
+    `combination` is that of the fillers of the repeats grammar; by default one is drawn.
+    """
+    return Sentences(*corpus._native.probes(facts, wording, combination))
 
 
 def sentences_with(

@@ -126,16 +126,12 @@ def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
     """Return the texts of documents start..stop; a document without tokens is empty."""
     native = corpus._native
     kinds = native.document_kinds(start, stop)
-    if corpus.grammar is None:
-        return _decoded(corpus, start, stop)
-    # The engine has fillers and backgrounds only as tokens.
-    chosen = np.flatnonzero(kinds).tolist()
-    if len(chosen) == len(kinds):
+    if corpus.grammar is None or kinds.all():
         return _decoded(corpus, start, stop)
     texts = native.texts(start, stop)
-    if chosen:
+    if kinds.any():  # the engine has fillers and backgrounds only as tokens
         decoded = _decoded(corpus, start, stop)
-        for number in chosen:
+        for number in np.flatnonzero(kinds).tolist():
             texts[number] = decoded[number]
     return texts
 

@@ -71,13 +71,8 @@ class Grammar:
         # Not a field, because it cannot be pickled, and a grammar is sent to other processes.
         object.__setattr__(self, "_words", _parsed(self.file, self.source))
 
-    def __getstate__(self) -> tuple[str, str]:
-        return self.file, self.source
-
-    def __setstate__(self, state: tuple[str, str]) -> None:
-        for name, value in zip(("file", "source"), state, strict=True):
-            object.__setattr__(self, name, value)
-        self.__post_init__()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Grammar, (self.file, self.source)
 
     @classmethod
     def named(cls, name: str | PathLike[str]) -> Grammar:
@@ -272,12 +267,8 @@ class Text:
             return self.lexicon
         return self.lexicon.with_words(self.tokenizer.for_engine(), *self.tokenizer.words())
 
-    def __getstate__(self) -> tuple[Grammar, TextTokenizer | None]:
-        return self.grammar, self.tokenizer
-
-    def __setstate__(self, state: tuple[Grammar, TextTokenizer | None]) -> None:
-        for name, value in zip(("grammar", "tokenizer"), state, strict=True):
-            object.__setattr__(self, name, value)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Text, (self.grammar, self.tokenizer)
 
     @property
     def end_of_document(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from behemoth.support.checks import whole_number
-from behemoth.support.digests import Checked, no_record
+from behemoth.support.digests import Checked, no_record, read_object
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
@@ -120,12 +120,8 @@ def _records(directory: Path, shards: list[dict[str, Any]]) -> list[dict[str, An
 
 
 def _record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        sound = type(record["tokens"]) is int
-    except (ValueError, KeyError, TypeError, RecursionError):
-        sound, record = False, {}
-    if not sound:
+    record = read_object(path, "record of a shard")
+    if type(record.get("tokens")) is not int:
         raise no_record(path, "record of a shard")
     return record
 

@@ -77,5 +77,5 @@ def spec_hash_of(directory: Path) -> str | None:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         known = isinstance(manifest["format_version"], int)
         return str(manifest["spec_hash"]) if known else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

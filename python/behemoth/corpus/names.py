@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from behemoth._gen import digest
+from behemoth._gen import SPECIAL_WORDS, digest
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.files import replacing
 from behemoth.support.parquet import read_parquet
@@ -34,7 +34,7 @@ NAMES_DIRECTORY = "names"
 """Folder of a spec, corpus or run directory with a Parquet file for each kind."""
 
 _OF_RELATION = ("objects", "nested")
-_SPECIAL = ("<|endoftext|>", "<|padding|>")
+_SPECIAL = SPECIAL_WORDS[:2]
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 _COLUMNS = {
     "subject": "subject", "relation": "relation", "object": "object",
@@ -312,13 +312,20 @@ def write_names(frames: Mapping[str, pl.DataFrame], directory: Path) -> None:
                 frame.write_parquet(temporary)
 
 
-def read_names(directory: Path, table: Mapping[str, Any]) -> Names | None:
-    """Read the names that the spec of a table lists, from the folder ``names``.
+def read_names(read: Callable[[str], pl.DataFrame], table: Mapping[str, Any]) -> Names | None:
+    """Read the names that the spec of a table lists.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a Parquet file beside the spec by its name.
+    table : mapping
+        The table ``[world.table]`` of the spec.
 
     Raises
     ------
     ArgumentError
-        When they are missing or cannot be read, or do not match the spec's digests.
+        When they cannot be read, or do not match the spec's digests.
     """
     told = table.get("names")
     # The engine refuses anything but a table of kinds.
@@ -326,20 +333,7 @@ def read_names(directory: Path, table: Mapping[str, Any]) -> Names | None:
     sound = isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows)
     if not isinstance(told, Mapping) or not told or not set(told) <= set(KINDS) or not sound:
         return None
-    frames: dict[str, pl.DataFrame] = {}
-    for kind in told:
-        name = f"{NAMES_DIRECTORY}/{kind}.parquet"
-        path = directory / name
-        if not path.is_file():
-            raise ArgumentError("spec", f"no {name} beside it", "a spec with the file it names")
-        try:
-            frames[kind] = read_parquet(path)
-        except pl.exceptions.PolarsError as error:
-            reason = str(error).partition("\n")[0]
-            raise ArgumentError(
-                "spec", f"a {name} that cannot be read ({reason})", "the file as it was written"
-            ) from None
-    names = Names.of(frames, table)
+    names = Names.of({kind: read(f"{NAMES_DIRECTORY}/{kind}.parquet") for kind in told}, table)
     names.check(told)
     return names
 

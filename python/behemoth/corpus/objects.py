@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
 
+from .asking import sentences, sentences_with
+
 if TYPE_CHECKING:
     from .corpus import Corpus
 
@@ -42,11 +44,9 @@ class ObjectTokens:
         wording = _first_wording(corpus, own)
         fact = _example(corpus, own)
         objects = np.arange(row["objects"], dtype=np.uint32)
-        native = corpus._native
-        _, _, self.flat, ends, _, _ = native.answers(
-            np.repeat(fact, len(objects)), objects, wording
-        )
-        self.lengths = np.diff(ends.astype(np.int64), prepend=0)
+        made = sentences_with(corpus, np.repeat(fact, len(objects)), objects, wording)
+        self.flat = made.answer
+        self.lengths = np.diff(made.answer_ends.astype(np.int64), prepend=0)
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
@@ -86,7 +86,7 @@ def _first_wording(corpus: Corpus, relation: int) -> int:
     """Return the first wording that can be a prompt for the objects of a relation."""
     fact = _example(corpus, relation)
     for row in corpus.templates:
-        if row["probe"] and corpus._native.probes(fact, row["wording_index"])[3][0]:
+        if row["probe"] and sentences(corpus, fact, row["wording_index"]).answer_ends[0]:
             return row["wording_index"]
     grammar = corpus.grammar
     key = grammar.facts["relations"][relation]["key"] if grammar is not None else str(relation)

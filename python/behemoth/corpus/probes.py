@@ -30,6 +30,7 @@ from behemoth.support.parquet import sink_parquet
 from behemoth.support.progress import Advance, silent
 
 from .arrays import chosen_facts
+from .asking import sentences
 from .roles import roles_of_ids
 from .templates import EDIT
 from .wordings import WRITTEN_ASKED, Asked, asked_wordings, probed
@@ -271,15 +272,14 @@ def wording_frame(
         The columns of `Corpus.probes` without names. Up to n rows, in the order of `facts`.
     """
     native = corpus._native
-    made = native.probes(facts, row["wording_index"], combination)
-    prompt, prompt_ends, answer, answer_ends, rest, rest_ends = made
+    made = sentences(corpus, facts, row["wording_index"], combination)
     world = corpus.world.facts_of(facts)
     number = [] if combination is None else [pl.lit(combination, pl.UInt16).alias("combination")]
     seen = native.seen_in_questions(facts) if row["is_question"] else None
     frame = world.select(
-        lists("prompt", prompt, prompt_ends),
-        lists("answer", answer, answer_ends),
-        lists("rest", rest, rest_ends),
+        lists("prompt", made.prompt, made.prompt_ends),
+        lists("answer", made.answer, made.answer_ends),
+        lists("rest", made.rest, made.rest_ends),
         pl.col("fact", "subject", "relation", "object"),
         pl.lit(row["name"]).alias("template"),
         pl.lit(row["wording"], pl.UInt32).alias("wording"),

@@ -21,6 +21,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from .asking import sentences
+
 if TYPE_CHECKING:
     from .corpus import Corpus
 
@@ -101,7 +103,7 @@ def _texts_of_templates(
     corpus: Corpus, facts: NDArray[np.uint64], wording: int
 ) -> tuple[list[str], list[str]]:
     """Return questions and answers without the marker words of question, answer and object."""
-    asked, asked_ends, answers, answer_ends, _, _ = corpus._native.probes(facts, wording)
+    asked, asked_ends, answers, answer_ends, _, _ = sentences(corpus, facts, wording)
     # The decoder omits the last token of each. For answers the first token is to be omitted, so the
     # roll moves it to the end of the answer before.
     there = np.diff(asked_ends, prepend=np.uint64(0)) > 0

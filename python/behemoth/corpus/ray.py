@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth.support.cluster import ray_cluster
-from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, ProgressLike, task
 
 if TYPE_CHECKING:
@@ -35,10 +34,9 @@ _PAUSE, _PATIENCE = 1.0, 60.0  # seconds between attempts at locked shards, and 
 def write_with_ray(
     corpus: Corpus,
     out: str,
-    force: bool = False,
-    probes: int | Literal["all"] | None = None,
-    combinations: bool = False,
-    progress: ProgressLike = None,
+    probes: int | Literal["all"] | None,
+    combinations: bool,
+    progress: ProgressLike,
 ) -> Written:
     """Write a corpus in a few parts for each core of the cluster.
 
@@ -47,8 +45,6 @@ def write_with_ray(
     corpus : Corpus
     out : str
         A directory that all nodes share.
-    force : bool
-        Must be false: no part can know what the others have already written.
     probes : int or 'all', optional
         As in `Corpus.write`; part 0 writes them.
     combinations : bool
@@ -59,11 +55,9 @@ def write_with_ray(
     Raises
     ------
     ArgumentError
-        When Ray is not installed, or `force` is true.
+        When Ray is not installed.
     """
     place = Path(out).absolute()  # tasks have other working directories
-    if force:
-        raise ArgumentError("force", "true with engine 'ray'", "false; remove the directory")
     with ray_cluster() as ray, task(progress, "writing", "bytes") as step:
         before, began = _tokens_there(corpus, place), time.perf_counter()
         done = _write_all(ray, corpus, str(place), probes, combinations, step)

@@ -90,7 +90,7 @@ def read_notes(graph: Path) -> GraphNotes | None:
             correlated=bool(values.get("correlated_pair", False)),
             binarised=bool(values.get("binarize_first_correlated", False)),
         )
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise ArgumentError(
             "table", f"{fspath(file)}, which is damaged", "the file as the reference wrote it"
         ) from None

@@ -326,7 +326,7 @@ class Source:
         from .table import Table
 
         arrays = Table(self._read(TABLE_FILE)).arrays()
-        return arrays, read_names(self.directory or Path(), self.world["table"])
+        return arrays, read_names(self._read, self.world["table"])
 
     def _read_exposures(self) -> NDArray[np.uint32]:
         return self._read(EXPOSURES_FILE)["exposures"].to_numpy().astype(np.uint32, copy=False)

@@ -105,7 +105,7 @@ def _begun(url: str) -> tuple[Corpus, dict[str, Entry]]:
     # The files that a spec depends on, such as a table, are beside it.
     beside = {name: row for name, row in files.items() if not name.startswith(SHARDS)}
     beside.pop(MANIFEST, None)
-    place = stage_of("directory", url, "-spec")
+    place = stage_of(url, "-spec")
     with lock_folder(place):
         clear(place)
         bring(target.place, Ledger("spec.toml", "", True, beside), place)
@@ -133,7 +133,7 @@ def _opened(
     target = target_of("out", url, MANIFEST, corpus.spec_hash, force=force, same_kind=True)
     place, ledger = target.place, target.ledger
     within = "" if part == (0, 1) else f"-part-{part[0]:05}-of-{part[1]:05}"
-    stage = stage_of("out", url, within)
+    stage = stage_of(url, within)
     with sole(stage, f"writing to {url}"):
         if force and (ledger.files or target.replaces is not None):
             _remove(target)
@@ -413,7 +413,7 @@ def _spec_hash(record: Path) -> object:
     """Return the spec hash in a shard's record; None if it cannot be read."""
     try:
         return json.loads(record.read_bytes())["spec_hash"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

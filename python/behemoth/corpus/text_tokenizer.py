@@ -23,7 +23,7 @@ from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 
-from .tokenizer import FILES, dump, hub_files
+from .tokenizer import FILES, hub_files, word_level
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -76,12 +76,8 @@ class TextTokenizer:
         tokenizer.no_padding()
         return tokenizer
 
-    def __getstate__(self) -> tuple[dict[str, bytes], str]:
-        return dict(self.files), self.end
-
-    def __setstate__(self, state: tuple[dict[str, bytes], str]) -> None:
-        for name, value in zip(("files", "end"), state, strict=True):
-            object.__setattr__(self, name, value)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TextTokenizer, (dict(self.files), self.end)  # without what is cached
 
     @property
     def digest(self) -> str:
@@ -243,29 +239,12 @@ def word_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
     marks = re.escape(_gen.PUNCTUATION).replace("\\ ", " ").replace('"', '\\"')
     pattern = rf" ?[^\s{marks}]+| ?[{marks}]|\s"
     end, padding, unknown = _gen.SPECIAL_WORDS
-    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    tokenizer = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {"id": index, "content": name, **plain, "special": True}
-            for index, name in enumerate((end, padding, unknown))
-        ],
-        "normalizer": None,
-        "pre_tokenizer": {
-            "type": "Split",
-            "pattern": {"Regex": pattern},
-            "behavior": "Isolated",
-            "invert": False,
-        },
-        "post_processor": None,
-        "decoder": {"type": "Fuse"},
-        "model": {
-            "type": "WordLevel",
-            "vocab": {name: index for index, name in enumerate(names)},
-            "unk_token": unknown,
-        },
+    splits = {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
     }
+    tokenizer = word_level(names, 3, splits, {"type": "Fuse"}, unknown)
     special = {"eos_token": end, "pad_token": padding, "unk_token": unknown}
-    return hub_files(dump(tokenizer), special, "left")
+    return hub_files(tokenizer, special, "left")

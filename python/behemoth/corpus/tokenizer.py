@@ -28,6 +28,8 @@ FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 PREFIXES = {"subject": "S", "relation": "R", "object": "O", "nested": "N"}
 """First letters of the names of things by their kind."""
 
+_SPACES = {"type": "WhitespaceSplit"}
+
 
 def token_names(vocabulary: Mapping[str, Any], named: Names | None = None) -> list[str]:
     """Return the name of every token id.
@@ -97,7 +99,7 @@ def tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
         ],
     }
     special = {"eos_token": end, "pad_token": padding, "unk_token": padding}
-    return hub_files(_word_level(names, padding, decoder), special, "left")
+    return hub_files(word_level(names, 2, _SPACES, decoder, padding), special, "left")
 
 
 def earlier_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
@@ -106,21 +108,39 @@ def earlier_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
     They have the same words with the same ids, so a directory with them is valid.
     """
     special = {"eos_token": names[END_OF_DOCUMENT], "pad_token": names[PADDING]}
-    return hub_files(_word_level(names, "<unknown>", None), special)
+    return hub_files(word_level(names, 2, _SPACES, None, "<unknown>"), special)
 
 
-def _word_level(names: Sequence[str], unknown: str, decoder: Mapping[str, Any] | None) -> bytes:
-    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    tokenizer = {
+def word_level(
+    names: Sequence[str],
+    special: int,
+    splits: Mapping[str, Any],
+    decoder: Mapping[str, Any] | None,
+    unknown: str,
+) -> bytes:
+    """Return the ``tokenizer.json`` of words, of which the first ones are special.
+
+    Parameters
+    ----------
+    names : sequence of str, by token id
+    special : int
+        Number of special tokens.
+    splits, decoder : mapping
+        Its pre-tokenizer, and its decoder if it has one.
+    unknown : str
+        The token that an unknown word is read as.
+    """
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    return dump({
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": index, "content": names[index], **special, "special": True}
-            for index in (END_OF_DOCUMENT, PADDING)
+            {"id": index, "content": name, **plain, "special": True}
+            for index, name in enumerate(names[:special])
         ],
         "normalizer": None,
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "pre_tokenizer": splits,
         "post_processor": None,
         "decoder": decoder,
         "model": {
@@ -128,8 +148,7 @@ def _word_level(names: Sequence[str], unknown: str, decoder: Mapping[str, Any] |
             "vocab": {name: index for index, name in enumerate(names)},
             "unk_token": unknown,
         },
-    }
-    return dump(tokenizer)
+    })  # fmt: skip
 
 
 def hub_files(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from os import PathLike
 
+from behemoth._gen import SPECIAL_WORDS
 from behemoth.support.checks import (
     check_directory,
     check_permission,
@@ -24,7 +25,7 @@ from .grammar import Grammar
 from .text_tokenizer import TextTokenizer
 from .tokenizer import hub_files, write_tokenizer
 
-END, PADDING, UNKNOWN = "<|endoftext|>", "<|padding|>", "<|unknown|>"
+END, PADDING, UNKNOWN = SPECIAL_WORDS
 _SMALLEST = 256 + 3  # every byte, and the special tokens
 _LARGEST = 10**6  # tokenizers allocates memory for all ids, and aborts if there is not enough
 _BATCH = 1_000  # documents made at a time

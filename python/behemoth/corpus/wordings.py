@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .asking import sentences
+
 if TYPE_CHECKING:
     from .corpus import Corpus
 
@@ -56,7 +58,7 @@ def usable(corpus: Corpus, wordings: Sequence[dict[str, Any]]) -> NDArray[np.boo
     relations, facts = list(examples), np.array(list(examples.values()), np.uint64)
     found = np.zeros((len(wordings), len(corpus.world.relation_table)), bool)
     for number, row in enumerate(wordings):
-        answer_ends = corpus._native.probes(facts, row["wording_index"])[3]
+        answer_ends = sentences(corpus, facts, row["wording_index"]).answer_ends
         found[number, relations] = np.diff(answer_ends, prepend=np.uint64(0)) > 0
     return found
 

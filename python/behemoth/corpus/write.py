@@ -200,7 +200,9 @@ def gen(
 
         path_of("out", out)  # also refuses stores: parts of a cluster share a directory
         check_written(part, probes)
-        return write_with_ray(corpus, fspath(out), force, probes, combinations, progress)
+        if force:  # no part can know what the others have already written
+            raise ArgumentError("force", "true with engine 'ray'", "false; remove the directory")
+        return write_with_ray(corpus, fspath(out), probes, combinations, progress)
     return corpus.write(
         out,
         threads=threads,
@@ -390,12 +392,12 @@ def write_companions(
     if (exposures := corpus.exposures_array) is not None:
         _write_columns(out / EXPOSURES_FILE, {"exposures": exposures})
     if corpus.grammar is not None:
-        _write_if_new(out / GRAMMAR_FILE, corpus.grammar.source.encode())
+        write_bytes(out / GRAMMAR_FILE, corpus.grammar.source.encode())
     if corpus.background is not None:
-        _write_if_new(out / BACKGROUND_FILE, corpus.background.note)
+        write_bytes(out / BACKGROUND_FILE, corpus.background.note)
     # The sums do not cover the tokenizer.
     tokenizer = [
-        _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
+        write_bytes(out / TOKENIZER_DIRECTORY / name, data)
         for name, data in corpus.tokenizer_files.items()
     ]
     for name, digest in sums.items():
@@ -459,7 +461,7 @@ def estimate(
     if is_url(out):
         from behemoth.store.cache import stage_of
 
-        place = stage_of("out", str(out)).absolute()
+        place = stage_of(str(out)).absolute()
         # Only one shard for each thread is on the local disk at a time.
         needed -= max(0, size // part[1] - cores() * -(-size // max(1, corpus.num_shards)))
     else:
@@ -480,13 +482,6 @@ def estimate(
         disk_needed=needed,
         disk_free=shutil.disk_usage(place).free,
     )
-
-
-def _write_if_new(path: Path, data: bytes) -> bool:
-    is_new = not (path.is_file() and path.read_bytes() == data)
-    if is_new:
-        write_bytes(path, data)
-    return is_new
 
 
 def _write_columns(path: Path, columns: dict[str, np.ndarray[Any, Any]]) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from behemoth.corpus.questions import question_wordings
+from behemoth.support.errors import ArgumentError
+
 from .card import CARD, write_card
 from .jsonl import save
 from .protocol import Format
 from .source import Source
-from .tables import CHAT, check_questions, write_tables
+from .tables import CHAT, write_tables
 
 
 def _check(source: Source) -> None:
-    check_questions(source, "chat")
+    if not question_wordings(source.corpus):
+        got = "chat for a corpus whose grammar has no questions"
+        raise ArgumentError("to", got, "a corpus that can ask questions")
 
 
 FORMAT = Format(

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from behemoth.corpus.background.binary import MAGIC, WIDTHS
 from behemoth.support.files import write_bytes
 
 from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, same_bytes
 
-_MAGIC = b"MMIDIDX\0\0"
 # There is no code for uint32; ids are below 2^31, so that int32 has the same bytes.
-_TYPES = {2: 8, 4: 4}  # by bytes per token: uint16 and int32
+_TYPES = {width: code for code, width in WIDTHS.items()}
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
@@ -36,7 +36,7 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
         (starts * size).astype("<i8"),
         np.arange(len(starts) + 1, dtype="<i8"),
     )
-    index = _MAGIC + head + b"".join(part.tobytes() for part in parts)
+    index = MAGIC + head + b"".join(part.tobytes() for part in parts)
     write_bytes(out / f"{shard.name}.idx", index)
 
 

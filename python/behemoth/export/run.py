@@ -173,7 +173,7 @@ def export(
         from behemoth.store.staged import staged
 
         same, data = partial(_is_same, about), as_json(sealed(about))
-        with staged("out", str(out), RECORD, data, same, force=force, progress=progress) as stage:
+        with staged(str(out), RECORD, data, same, force=force, progress=progress) as stage:
             files, present = _put(made, content, about, stage, force)[0], 0
     else:
         files, present = _put(made, content, about, path_of("out", out), force)

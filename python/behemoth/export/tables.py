@@ -17,14 +17,13 @@ import polars as pl
 
 from behemoth.corpus import documents, questions
 from behemoth.corpus.corpus import Corpus
-from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Advance, ProgressLike, task
 
 from .protocol import SHARD, Write
 from .source import Source
 
-__all__ = ["CHAT", "DOCUMENTS", "QUESTIONS", "Save", "Table", "check_questions", "write_tables"]
+__all__ = ["CHAT", "DOCUMENTS", "QUESTIONS", "Save", "Table", "write_tables"]
 
 _TOKENS = 1 << 22  # approximate number of tokens of documents in a file
 _ROWS = 1 << 18  # maximum number of questions in a file
@@ -103,18 +102,6 @@ def write_tables(tables: tuple[Table, ...], suffix: str, save: Save) -> Write:
             table.write(source, out, suffix, save, progress)
 
     return write
-
-
-def check_questions(source: Source, to: str) -> None:
-    """Refuse a corpus without wordings of questions.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    if not questions.question_wordings(source.corpus):
-        got = f"{to} for a corpus whose grammar has no questions"
-        raise ArgumentError("to", got, "a corpus that can ask questions")
 
 
 def _num_documents(source: Source) -> int:

@@ -44,19 +44,17 @@ def copy_of(argument: str, url: str, progress: ProgressLike = None) -> Path:
     store's ledger is unchanged and no file of the copy was found damaged.
     """
     place, ledger = source_of(argument, url)
-    target = _copy(argument, url, ledger)
+    target = _copy(url, ledger)
     stamp, mark = target / COPY, digest(ledger.to_bytes()).encode()
     with lock_folder(target):
         if stamp.is_file() and stamp.read_bytes() == mark and _has_sizes(target, ledger):
             return target
-        _make_ready(argument, url, target)
+        _make_ready(url, target)
         _complete(place, ledger, target, progress)
     return target
 
 
-def verified_copy_of(
-    argument: str, url: str, progress: ProgressLike = None
-) -> tuple[Path, Checked]:
+def verified_copy_of(url: str, progress: ProgressLike) -> tuple[Path, Checked]:
     """Fetch every file of a directory in a store, and check it against the ledger.
 
     Returns
@@ -66,21 +64,21 @@ def verified_copy_of(
     Checked
         Result of the check of the store.
     """
-    place, ledger = source_of(argument, url)
-    target = _copy(argument, url, ledger)
+    place, ledger = source_of("directory", url)
+    target = _copy(url, ledger)
     with lock_folder(target):
-        _make_ready(argument, url, target)
+        _make_ready(url, target)
         found = look(place, ledger, target, progress)
         if found.ok:
             _complete(place, ledger, target, progress)
     return target, found
 
 
-def _make_ready(argument: str, url: str, target: Path) -> None:
+def _make_ready(url: str, target: Path) -> None:
     """Remove the stamp of a copy, and older copies of the URL; call under the lock of the copy."""
     (target / COPY).unlink(missing_ok=True)
     sweep_folder(target.parent)
-    older = re.compile(rf"{re.escape(_name(argument, url))}-[0-9a-f]{{12}}")
+    older = re.compile(rf"{re.escape(_name(url))}-[0-9a-f]{{12}}")
     for folder in target.parent.iterdir():
         if folder != target and older.fullmatch(folder.name):
             # Several users may share a cache; each removes copies of its own.
@@ -102,10 +100,10 @@ def _complete(place: Place, ledger: Ledger, target: Path, progress: ProgressLike
     write_bytes(target / COPY, digest(ledger.to_bytes()).encode())
 
 
-def _copy(argument: str, url: str, ledger: Ledger) -> Path:
+def _copy(url: str, ledger: Ledger) -> Path:
     """Return the folder of a copy, which stays in the cache for as long as this process lives."""
     held = digest(f"{ledger.record} {ledger.identity}".encode())[:12]
-    target = cache_directory() / COPIES / f"{_name(argument, url)}-{held}"
+    target = cache_directory() / COPIES / f"{_name(url)}-{held}"
     _read(_guard(target))
     return target
 
@@ -131,12 +129,12 @@ def _read(guard: Path) -> int:
     return descriptor
 
 
-def stage_of(argument: str, url: str, part: str = "") -> Path:
+def stage_of(url: str, part: str = "") -> Path:
     """Return the folder where a directory is made before it is sent to a URL.
 
     `part` distinguishes several of one URL.
     """
-    return cache_directory() / "stages" / f"{_name(argument, url)}{part}"
+    return cache_directory() / "stages" / f"{_name(url)}{part}"
 
 
 def clear(folder: Path) -> None:
@@ -148,8 +146,8 @@ def clear(folder: Path) -> None:
             entry.unlink()
 
 
-def _name(argument: str, url: str) -> str:
-    parsed = read_url(argument, url)
+def _name(url: str) -> str:
+    parsed = read_url("out", url)
     # Digests, locks and temporary files are named after it, and names of files end at 255 bytes.
     name = parsed.name.encode()[:_NAME].decode(errors="ignore")
     return f"{name}-{digest(str(parsed).encode())[:12]}"

@@ -7,15 +7,13 @@ exist, never an inconsistent one.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from behemoth._gen import digest_file
 from behemoth.support.checks import as_found
-from behemoth.support.digests import no_record
+from behemoth.support.digests import read_object
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import unless_gone
 from behemoth.support.kinds import KINDS
@@ -29,6 +27,7 @@ DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, an expo
 STUDY = "study.json"
 _GATES = "gates.json"  # record of report pages; no command reads them from a store
 _UNIT_RECORDS = ("model.json", "trial.json")
+_RECORD = "record of a directory"
 _INNER_RECORDS = (*KINDS, "state.json")
 
 
@@ -55,7 +54,7 @@ def unfinished(directory: Path, record: str) -> bool:
         return False
     if (directory / UNFINISHED).exists():
         return True
-    read = _json(directory / record) if record.endswith(".json") else {}
+    read = read_object(directory / record, _RECORD) if record.endswith(".json") else {}
     if record == "run.json":
         return read.get("status") != "finished"
     return record == "manifest.json" and read.get("complete") is not True
@@ -64,9 +63,9 @@ def unfinished(directory: Path, record: str) -> bool:
 def identity_of(directory: Path, record: str) -> str:
     """Return the identity of a directory, equal for two if either may be resumed as the other."""
     if record == "manifest.json":
-        return str(_json(directory / record).get("spec_hash"))
+        return str(read_object(directory / record, _RECORD).get("spec_hash"))
     if record == STUDY:
-        return str(_json(directory / record).get("name"))
+        return str(read_object(directory / record, _RECORD).get("name"))
     return digest_file(directory / record)
 
 
@@ -121,13 +120,3 @@ def in_order(names: Iterable[str], record: str) -> list[list[str]]:
 def _is_unit_under_way(place: Path, study: Path) -> bool:
     parts = place.relative_to(study).parts
     return len(parts) == 2 and parts[0] in UNITS and not (place / UNITS[parts[0]]).is_file()
-
-
-def _json(file: Path) -> Mapping[str, Any]:
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        read = None
-    if not isinstance(read, dict):
-        raise no_record(file, "record of a directory")
-    return read

@@ -39,7 +39,7 @@ _FILES = ("study.toml", STUDY)
 
 @contextmanager
 def part_in_store(
-    argument: str, url: str, name: str, part: tuple[int, int], *, progress: ProgressLike
+    url: str, name: str, part: tuple[int, int], *, progress: ProgressLike
 ) -> Generator[StudyPart]:
     """Yield a part of a study that is sent to a store: its finished units every 30 seconds.
 
@@ -48,8 +48,6 @@ def part_in_store(
 
     Parameters
     ----------
-    argument : str
-        Name of the argument, for error messages.
     url : str
     name : str
         Name of the study.
@@ -64,14 +62,14 @@ def part_in_store(
         Also if the store has parts of another number of parts, which share units differently.
     CorpusError, StoreError
     """
-    target = target_of(argument, url, STUDY, name)
+    target = target_of("out", url, STUDY, name)
     check_forced(target)
     for each in filter(None, map(part_of, target.named)):
         if each[1] != part[1]:
             allowed = f"one of {each[1]} parts, as at {url}, or none, which unites them"
             raise ArgumentError("part", part, allowed)
     place = target.place
-    with own_stage(argument, url, f"-part-{part[0]:05}-of-{part[1]:05}") as stage:
+    with own_stage(url, f"-part-{part[0]:05}-of-{part[1]:05}") as stage:
         there = target.ledger.files
         files = {n: there[n] for n in _FILES if n in there and n in target.sizes}
         bring(place, Ledger(STUDY, name, True, files), stage, progress)

@@ -6,27 +6,29 @@ and its entry in the ledger would declare it intact.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from behemoth.support.digests import (
     FILES,
+    PASSING,
     SEAL,
     check,
     checks,
     damaged,
     leads_out,
     no_record,
+    read_object,
     read_sealed,
     unsealed,
 )
 from behemoth.support.kinds import KINDS
 from behemoth.support.toml import read_toml
 
-__all__ = ["files_of", "recorded"]
+__all__ = ["digests_in", "recorded"]
 
+_OF_CORPUS = "record of a corpus"
 _MANIFEST, _SUMS, _PLAN = "manifest.json", "sums.json", "plan.toml"
 _GATES = "gates.json"  # no command reads gates from a store
 _SEALED = {
@@ -34,8 +36,6 @@ _SEALED = {
     "model.json": "a model", "state.json": "a checkpoint", "trial.json": "a trial",
     _SUMS: "a directory",
 }  # fmt: skip
-_PASSING = {"delta.json": "memory.safetensors", "state.json": "optimiser.safetensors"}
-"""Files that may be removed once they are no longer needed, by the record that names them."""
 
 
 def recorded(directory: Path, names: Iterable[str]) -> dict[str, str]:
@@ -57,18 +57,18 @@ def recorded(directory: Path, names: Iterable[str]) -> dict[str, str]:
         return found
     for name in names:
         path = PurePosixPath(name)
-        for file, wanted in files_of(directory / name).items():
+        for file, wanted in digests_in(directory / name).items():
             if leads_out(file):
                 raise damaged(directory / name, f"is damaged: {file} leads out of the directory")
             full = (path.parent / file).as_posix()
             if (directory / full).is_file():
                 found[full] = wanted
-            elif file != _PASSING.get(path.name):
+            elif file != PASSING.get(path.name):
                 raise damaged(directory / full, "is missing")
     return found
 
 
-def files_of(file: Path) -> Mapping[str, str]:
+def digests_in(file: Path) -> Mapping[str, str]:
     """Return the digests in a record, by name relative to its folder; empty for other files.
 
     Raises
@@ -102,27 +102,18 @@ def files_of(file: Path) -> Mapping[str, str]:
 def _shards(manifest: Path) -> dict[str, str]:
     """Return the digests of shards in a manifest; every shard's own record has to agree."""
     if (manifest.parent / _SUMS).is_file():  # has the manifest's own digest
-        check(manifest.parent, files_of(manifest.parent / _SUMS), _MANIFEST)
+        check(manifest.parent, digests_in(manifest.parent / _SUMS), _MANIFEST)
     try:
-        rows = {row["file"]: row for row in json.loads(manifest.read_bytes())["shards"]}
+        rows = {row["file"]: row for row in read_object(manifest, _OF_CORPUS)["shards"]}
         for name, row in rows.items():
             own = manifest.parent / PurePosixPath(name).with_suffix(".json")
-            if own.is_file() and not row.items() <= _values(own).items():
+            if own.is_file() and not row.items() <= read_object(own, "record of a shard").items():
                 raise damaged(own)
         return {name: str(row[SEAL]) for name, row in rows.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise no_record(manifest, "record of a corpus") from None
-
-
-def _values(file: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(file.read_bytes())
-    except ValueError:
-        read = None
-    if not isinstance(read, dict):
-        raise no_record(file, "record of a shard")
-    return read
+        raise no_record(manifest, _OF_CORPUS) from None
 
 
 def _spec_hash(corpus: Path) -> object:
-    return _values(corpus / _MANIFEST).get("spec_hash") if (corpus / _MANIFEST).is_file() else None
+    manifest = corpus / _MANIFEST
+    return read_object(manifest, _OF_CORPUS).get("spec_hash") if manifest.is_file() else None

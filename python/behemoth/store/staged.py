@@ -36,7 +36,6 @@ class _HaltedError(Exception):
 
 @contextmanager
 def staged(
-    argument: str,
     url: str,
     record: str,
     data: bytes,
@@ -52,8 +51,6 @@ def staged(
 
     Parameters
     ----------
-    argument : str
-        Name of the argument, for error messages.
     url : str
     record : str
         Name of the directory's record; the URL may hold no directory of another kind.
@@ -71,15 +68,15 @@ def staged(
     ArgumentError, CorpusError, StoreError
         Before any work if the cause is known by then, otherwise when the directory is sent.
     """
-    target = target_of(argument, url, record, None, force=force, same_kind=True)
+    target = target_of("out", url, record, None, force=force, same_kind=True)
     identity = digest(data)
     there = target.place.read(record) if target.replaces is None else None
     if there is None:  # nothing, or an incomplete directory
-        target_of(argument, target.place, record, identity, force=force)
+        target_of("out", target.place, record, identity, force=force)
     elif not force and not _says(there, same):
         allowed = "a new place, the same again, or force=True to replace it"
-        raise ArgumentError(argument, f"{url}, which holds another ({record})", allowed)
-    with own_stage(argument, url) as stage:
+        raise ArgumentError("out", f"{url}, which holds another ({record})", allowed)
+    with own_stage(url) as stage:
         left = stage / record
         if left.is_file() and not _says(left.read_bytes(), same):
             clear(stage)
@@ -99,9 +96,7 @@ def _says(data: bytes, same: Callable[[Mapping[str, object]], bool]) -> bool:
 
 
 @contextmanager
-def study_in_store(
-    argument: str, url: str, name: str, *, progress: ProgressLike
-) -> Generator[Path]:
+def study_in_store(url: str, name: str, *, progress: ProgressLike) -> Generator[Path]:
     """Yield a local folder for a study whose finished models and trials are sent to a store.
 
     Models, plans and trials that the store has finished and this stage has not are fetched first,
@@ -110,8 +105,6 @@ def study_in_store(
 
     Parameters
     ----------
-    argument : str
-        Name of the argument, for error messages.
     url : str
     name : str
         Name of the study.
@@ -122,9 +115,9 @@ def study_in_store(
     ------
     ArgumentError, CorpusError, StoreError
     """
-    target = target_of(argument, url, STUDY, name)
+    target = target_of("out", url, STUDY, name)
     check_forced(target)
-    with own_stage(argument, url) as stage:
+    with own_stage(url) as stage:
         # Records are sent after the files they stand for, so that any ledger describes a study.
         brought: Content | None = None
         if STUDY in target.ledger.files and STUDY in target.sizes:
@@ -182,12 +175,12 @@ def send_now_and_then(now: Callable[[ProgressLike], object]) -> Generator[None]:
 
 
 @contextmanager
-def own_stage(argument: str, url: str, part: str = "") -> Generator[Path]:
+def own_stage(url: str, part: str = "") -> Generator[Path]:
     """Yield a stage of a URL under a lock beside it; writers in the stage lock the folder.
 
     `part` distinguishes several of one URL.
     """
-    stage = stage_of(argument, url, part)
+    stage = stage_of(url, part)
     stage.mkdir(parents=True, exist_ok=True)
     guard = stage.with_name(f"{stage.name}.lock")
     with refused(lock(guard, wait=False), guard, f"writing to {url}"):

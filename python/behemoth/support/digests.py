@@ -22,8 +22,9 @@ from .errors import CorpusError
 from .files import check_regular
 
 __all__ = [
-    "COPY", "FILES", "SEAL", "Checked", "check", "checking", "checks", "damaged", "digests",
-    "leads_out", "no_record", "read_sealed", "sealed", "unchecked", "unsealed",
+    "COPY", "FILES", "PASSING", "SEAL", "Checked", "check", "checking", "checks", "damaged",
+    "digests", "leads_out", "no_record", "read_object", "read_sealed", "sealed", "unchecked",
+    "unsealed",
 ]  # fmt: skip
 
 FILES = "files"
@@ -31,6 +32,9 @@ FILES = "files"
 
 SEAL = "blake3"
 """Key of a record: the digest of all its other keys."""
+
+PASSING = {"delta.json": "memory.safetensors", "state.json": "optimiser.safetensors"}
+"""Files that are removed once they are no longer needed, by the record that has their digest."""
 
 COPY = ".behemoth-copy"
 """File in a local copy of a store: records what the complete copy was checked against."""
@@ -250,14 +254,34 @@ def read_sealed(
     CorpusError
         When the record is damaged or has another version.
     """
+    values = read_object(file, f"record of {what}")
+    if always and SEAL not in values:
+        raise no_record(file, f"record of {what}")
+    return unsealed(file, values, what, version)
+
+
+def read_object(file: Path, what: str) -> dict[str, Any]:
+    """Read a file that is to hold a JSON object, without checking a seal.
+
+    Parameters
+    ----------
+    file : Path
+    what : str
+        What the file is, for the error: "record of a shard".
+
+    Raises
+    ------
+    CorpusError
+        When it is damaged.
+    """
     check_regular(file)
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         values = None
-    if not isinstance(values, dict) or (always and SEAL not in values):
-        raise no_record(file, f"record of {what}")
-    return unsealed(file, values, what, version)
+    if not isinstance(values, dict):
+        raise no_record(file, what)
+    return values
 
 
 def _digest(values: Mapping[str, Any]) -> str:

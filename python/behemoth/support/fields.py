@@ -11,6 +11,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from .checks import LARGEST
 from .errors import ArgumentError, check_keys, nearest
 
 __all__ = ["check_type", "made", "read_text", "wanted"]
@@ -25,9 +26,6 @@ _PLAIN: dict[object, str] = {
     type(None): "none",
 }
 _MANY: dict[object, str] = {int: "whole numbers", float: "numbers", str: "texts"}
-
-
-_LARGEST = 2**63
 
 
 class _UnfitError(Exception):
@@ -209,8 +207,8 @@ def _read_number(text: str, *, whole: bool) -> int | float:
 
 def _within(number: int | float) -> int | float:
     """Refuse numbers outside the range of any setting, which could lead to a loss of NaN."""
-    if isinstance(number, int) and abs(number) >= _LARGEST:
-        raise _UnfitError(f"a whole number below {_LARGEST:,}")
+    if isinstance(number, int) and abs(number) > LARGEST:
+        raise _UnfitError(f"a whole number below {LARGEST + 1:,}")
     if not isfinite(number):
         raise _UnfitError("a finite number")
     return number

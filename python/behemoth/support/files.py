@@ -81,13 +81,14 @@ def named(path: Path) -> Generator[None]:
         raise OSError(code, os.strerror(code), str(path)) from error
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically; a file that already contains it stays untouched."""
+def write_bytes(path: Path, data: bytes) -> bool:
+    """Write `data` to `path` atomically, unless the file contains it; return whether it did not."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         sweep(path)
-        return
+        return False
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+    return True
 
 
 def open_to_append(path: Path) -> TextIO:

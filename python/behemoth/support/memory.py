@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from .checks import LARGEST
 from .control_groups import group_folders
 from .errors import ArgumentError
 from .text import bytes_text
@@ -14,7 +15,6 @@ __all__ = ["available", "bytes_of", "halves", "limit_of", "limit_text"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
-_LARGEST = 2**63 - 1
 # The controller, the limit of a control group, its usage, and the part of that which is cached
 # pages of files that the kernel gives up when memory is needed: version 2, and version 1.
 _LIMITS = (
@@ -104,6 +104,6 @@ def bytes_of(name: str, text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:[eE]\d{1,2})?)\s*([A-Za-z]*)\s*", text, re.ASCII)
     unit = _UNITS.get(match[2].upper()) if match is not None else None
-    if match is None or unit is None or not 1 <= float(match[1]) * unit <= _LARGEST:
+    if match is None or unit is None or not 1 <= float(match[1]) * unit <= LARGEST:
         raise ArgumentError(name, text, "an amount of memory, such as 8GB, 500MB or 2GiB")
     return int(float(match[1]) * unit)

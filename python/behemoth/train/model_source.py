@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth._gen import digest, digest_file
 from behemoth.model.architectures import find_family
 from behemoth.model.sizes import Size
-from behemoth.store.recorded import files_of
+from behemoth.store.recorded import digests_in
 from behemoth.store.source import name_of
 from behemoth.support.checks import path_of
 from behemoth.support.digests import check, damaged, no_record
@@ -122,7 +122,7 @@ class ModelSource:
         for record in records:
             if record.is_file():
                 names = ((place / name).relative_to(record.parent) for name in (CONFIG, WEIGHTS))
-                check(record.parent, files_of(record), *(name.as_posix() for name in names))
+                check(record.parent, digests_in(record), *(name.as_posix() for name in names))
 
     @cached_property
     def model(self) -> PreTrainedModel:

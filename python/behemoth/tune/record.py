@@ -27,12 +27,11 @@ import polars as pl
 
 from behemoth.edit.settings import Tuning
 from behemoth.support.checks import check_directory
-from behemoth.support.digests import FILES, digests, no_record, sealed, unsealed
+from behemoth.support.digests import FILES, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 from behemoth.support.files import (
     as_json,
-    check_regular,
     names_in,
     replacing,
     sweep_folder,
@@ -142,7 +141,7 @@ class TuningDirectory:
             sweep_folder(folder)
         self.check()
         if file.is_file():
-            self._check_asked(_flat(asked), _flat(_read(file)))
+            self._check_asked(_flat(asked), _flat(read_sealed(file, "a tuning")))
             return
         place.mkdir(parents=True, exist_ok=True)
         write_bytes(file, as_json(sealed({"format_version": FORMAT_VERSION, **asked})))
@@ -195,7 +194,7 @@ class TuningDirectory:
             If its record is damaged.
         """
         file = self._trial(number)
-        values = _read(file)
+        values = read_sealed(file, "a tuning")
         if isinstance(score := values.get("score"), float) and not math.isfinite(score):
             # An earlier version wrote such trials; a search cannot continue from them.
             values |= {"score": 0.0, "legs": {}, "failure": f"the score is {score}"}
@@ -279,7 +278,9 @@ class TuningDirectory:
         ]  # fmt: skip
         write_bytes(self.path / BEST, "\n".join(lines).encode())
         names = [self._trial(trial.number).relative_to(self.path) for trial in trials]
-        record = _read(self.path / RECORD) | {FILES: digests(self.path, [_CURVE, BEST, *names])}
+        record = read_sealed(self.path / RECORD, "a tuning") | {
+            FILES: digests(self.path, [_CURVE, BEST, *names])
+        }
         write_bytes(self.path / RECORD, as_json(sealed(record)))
         return best
 
@@ -293,7 +294,7 @@ class TuningDirectory:
         CorpusError
             If the record is damaged.
         """
-        return _read(self.path / RECORD)
+        return read_sealed(self.path / RECORD, "a tuning")
 
     def _trial(self, number: int) -> Path:
         return self.path / "trials" / f"{number:04}.json"
@@ -304,13 +305,3 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     others = {name: value for name, value in values.items() if name != "settings"}
     settings = dict(values.get("settings", {}))
     return others | {f"{_SETTING}{name}": value for name, value in settings.items()}
-
-
-def _read(file: Path) -> dict[str, Any]:
-    check_regular(file)
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        assert isinstance(values, dict)
-    except (OSError, ValueError, AssertionError):
-        raise no_record(file, "record of a tuning") from None
-    return unsealed(file, values, "a tuning")

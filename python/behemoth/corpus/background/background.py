@@ -33,9 +33,8 @@ from behemoth import _gen
 from behemoth.corpus.manifest import MANIFEST, read_manifest
 from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.support.checks import path_of
-from behemoth.support.digests import no_record
+from behemoth.support.digests import no_record, read_object
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import check_regular
 from behemoth.support.text import toml_text
 
 from .files import found, open_files
@@ -76,7 +75,8 @@ class Background:
     def _within(cls, path: Path, end: int, vocabulary: int | None) -> Background:
         """Return the documents of files as they are read for a corpus."""
         made = cls.__new__(cls)
-        made.__setstate__((path, end, vocabulary))
+        for name, value in (("path", path), ("end", end), ("vocabulary", vocabulary)):
+            object.__setattr__(made, name, value)
         return made
 
     @cached_property
@@ -155,12 +155,8 @@ class Background:
                 "background", f"{fspath(self.path)}, with another tokenizer", "the corpus's own"
             )
 
-    def __getstate__(self) -> tuple[Path, int, int | None]:
-        return self.path, self.end, self.vocabulary
-
-    def __setstate__(self, state: tuple[Path, int, int | None]) -> None:
-        for name, value in zip(("path", "end", "vocabulary"), state, strict=True):
-            object.__setattr__(self, name, value)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Background._within, (self.path, self.end, self.vocabulary)
 
 
 def background_of(
@@ -244,11 +240,7 @@ def _noted_place(file: Path, tokens: Any) -> str:
 
 def _noted_path(file: Path) -> str:
     """Return the path in a `BACKGROUND_FILE`."""
-    check_regular(file)
-    try:
-        path = json.loads(file.read_text(encoding="utf-8"))["path"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        path = None
+    path = read_object(file, "path of a background").get("path")
     if not isinstance(path, str):
         raise no_record(file, "path of a background")
     return path

@@ -12,10 +12,10 @@ from behemoth.support.errors import ArgumentError
 
 from .tokens import TokenFile, fitted, raw_ends
 
-__all__ = ["read"]
+__all__ = ["MAGIC", "WIDTHS", "read"]
 
-_MEGATRON = b"MMIDIDX\0\0"
-_WIDTHS = {8: 2, 4: 4}  # bytes of Megatron's types uint16 and int32
+MAGIC = b"MMIDIDX\0\0"
+WIDTHS = {8: 2, 4: 4}  # bytes of Megatron's types uint16 and int32
 
 
 def read(file: Path, vocabulary: int | None) -> TokenFile:
@@ -26,15 +26,15 @@ def read(file: Path, vocabulary: int | None) -> TokenFile:
             "background", f"{fspath(file)} without {index.name}", "NAME.bin beside NAME.idx"
         )
     with index.open("rb") as opened:
-        megatron = opened.read(len(_MEGATRON)) == _MEGATRON
+        megatron = opened.read(len(MAGIC)) == MAGIC
     return _read_megatron(file, index) if megatron else fitted(file, index, raw_ends(index))
 
 
 def _read_megatron(file: Path, index: Path) -> TokenFile:
     data = index.read_bytes()
     try:
-        _, code, sequences, documents = struct.unpack_from("<QBQQ", data, len(_MEGATRON))
-        start = len(_MEGATRON) + struct.calcsize("<QBQQ")
+        _, code, sequences, documents = struct.unpack_from("<QBQQ", data, len(MAGIC))
+        start = len(MAGIC) + struct.calcsize("<QBQQ")
         lengths = np.frombuffer(data, "<i4", sequences, start)
         places = np.frombuffer(data, "<i8", sequences, start + 4 * sequences)
         firsts = np.frombuffer(data, "<i8", documents, start + 12 * sequences)
@@ -44,15 +44,15 @@ def _read_megatron(file: Path, index: Path) -> TokenFile:
         raise ArgumentError(
             "background", f"{fspath(index)}, which is damaged", "a Megatron index"
         ) from None
-    if code not in _WIDTHS:
+    if code not in WIDTHS:
         raise ArgumentError("background", f"{fspath(index)}, type {code}", "uint16 or int32")
-    if not np.array_equal(places, ends[:-1] * _WIDTHS[code]):
+    if not np.array_equal(places, ends[:-1] * WIDTHS[code]):
         raise ArgumentError("background", f"{fspath(index)}, with gaps", "contiguous sequences")
-    size, expected = file.stat().st_size, int(ends[-1]) * _WIDTHS[code]
+    size, expected = file.stat().st_size, int(ends[-1]) * WIDTHS[code]
     if size != expected:
         raise ArgumentError(
             "background",
             f"{fspath(file)} of {size:,} bytes",
             f"the {expected:,} bytes of the sequences in {index.name}",
         )
-    return TokenFile(_WIDTHS[code], document_ends)
+    return TokenFile(WIDTHS[code], document_ends)

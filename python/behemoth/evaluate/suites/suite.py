@@ -340,7 +340,9 @@ class SuiteResult:
                     measures=measures,
                     frame=frame,
                 )
-        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+        except (
+            OSError, ValueError, KeyError, TypeError, RecursionError, pl.exceptions.PolarsError,
+        ):  # fmt: skip
             raise no_record(file, "result of a suite") from None
         raise CorpusError(
             f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"

@@ -289,12 +289,12 @@ def _run_in_store(
         allowed = "local with a store; ray needs a directory that all nodes share, which push sends"
         raise ArgumentError("engine", engine, allowed)
     if part == (0, 1):
-        with study_in_store("out", url, study.name, progress=progress) as stage:
+        with study_in_store(url, study.name, progress=progress) as stage:
             result = run_study(
                 study, stage, workers=workers, threads=threads, memory=memory, progress=progress
             )
         return replace(result, out=url)
-    with part_in_store("out", url, study.name, part, progress=progress) as staged:
+    with part_in_store(url, study.name, part, progress=progress) as staged:
         directory = StudyDirectory(staged.path)
         study, expansion, threads = expanded(study, directory, threads)
         # Before the store knows of the part, which others would then take for one at work.
