@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from behemoth.edit.bounds import ABOVE_0, Bounds
-from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting, retained
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.gradient.loss_method import LossMethod
+from behemoth.edit.gradient.objectives import retained
+from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 
 from .refusal import REFUSAL_KINDS
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from behemoth.edit.gradient.step import Step
-    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
-class RefusalPreference(Forgetting):
-    """-s log sigma(beta (gain of the refusal - gain of the old answer)) + alpha l_r.
-
-    A gain is log p - log p_ref, summed over the answer; s is the scale.
-    """
-
-    beta: float = 0.1
-    scale: float = 1.0
-    needs_reference: bool = True
-    columns: tuple[str, ...] = ("answer", "old_answer")
-
-    def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
-        from torch.nn import functional as F
-
-        assert step.reference_logits is not None
-        gain = step.nll(step.reference_logits) - step.nll()
-        margin = gain[:, step.edit(0)] - gain[:, step.edit(1)]
-        preference = -self.scale * F.logsigmoid(self.beta * margin)
-        return preference.mean(-1) + retained(step, self.retain)
-
-
-@dataclass(frozen=True)
-class RefusalPreferenceOptimisation(GradientMethod):
+class RefusalPreferenceOptimisation(LossMethod):
     """Prefer a refusal to the old answer (Rafailov et al., 2023; Maini et al., 2024).
 
     Attributes
@@ -64,13 +39,15 @@ class RefusalPreferenceOptimisation(GradientMethod):
     retain: float = 1.0
     scale: Literal["dpo", "open-unlearning"] = "dpo"
 
+    trains_on: ClassVar[tuple[str, ...]] = ("answer", "old_answer")
+    needs_reference: ClassVar[bool] = True
+    columns: ClassVar[int] = len(trains_on)
     searched: ClassVar[Searched] = {
-        **GradientMethod.searched,
+        **LossMethod.searched,
         "beta": Range(0.02, 2.0, log=True),
         "retain": Range(0.2, 25.0, log=True),
     }
-    columns: ClassVar[int] = len(RefusalPreference.columns)
-    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": ABOVE_0}
+    bounds: ClassVar[Bounds] = {**LossMethod.bounds, "beta": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="dpo_refusal",
         family="unlearning",
@@ -80,9 +57,16 @@ class RefusalPreferenceOptimisation(GradientMethod):
         stacks=True,
     )
 
-    def objective(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
-    ) -> RefusalPreference:
-        """See `RefusalPreference`."""
+    def loss(self, step: Step) -> Tensor:
+        """-s log sigma(beta (gain of the refusal - gain of the old answer)) + alpha l_r.
+
+        A gain is log p - log p_ref, summed over the answer; s is the scale.
+        """
+        from torch.nn import functional as F
+
+        assert step.reference_logits is not None
+        gain = step.nll(step.reference_logits) - step.nll()
+        margin = gain[:, step.edit(0)] - gain[:, step.edit(1)]
         scale = 1.0 if self.scale == "dpo" else 2.0 / self.beta
-        return RefusalPreference(beta=self.beta, scale=scale, retain=self.retain)
+        preference = -scale * F.logsigmoid(self.beta * margin)
+        return preference.mean(-1) + retained(step, self.retain)

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, retained
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.gradient.loss_method import LossMethod
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, retained
+from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from behemoth.edit.gradient.step import Step
-    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
-class Difference(Forgetting):
-    """-gamma l_f + alpha l_r."""
-
-    forget: float = 1.0
-
-    def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
-        return -self.forget * step.mean_nll()[:, step.edit()].mean(-1) + retained(step, self.retain)
-
-
-@dataclass(frozen=True)
-class GradientDifference(GradientMethod):
+class GradientDifference(LossMethod):
     """Gradient difference (Liu et al., 2022).
 
     Attributes
@@ -46,8 +33,9 @@ class GradientDifference(GradientMethod):
     forget: float = 1.0
     retain: float = 5.0
 
+    trains_on: ClassVar[tuple[str, ...]] = ("old_answer",)
     searched: ClassVar[Searched] = {
-        **GradientMethod.searched,
+        **LossMethod.searched,
         "retain": Range(0.2, 25.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -59,8 +47,6 @@ class GradientDifference(GradientMethod):
         stacks=True,
     )
 
-    def objective(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
-    ) -> Difference:
-        """See `Difference`."""
-        return Difference(forget=self.forget, retain=self.retain)
+    def loss(self, step: Step) -> Tensor:
+        """-gamma l_f + alpha l_r."""
+        return -self.forget * step.mean_nll()[:, step.edit()].mean(-1) + retained(step, self.retain)

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, Positions, by_row
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.gradient.loss_method import LossMethod
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Positions, by_row
+from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.model.precision import widened
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from behemoth.edit.gradient.step import Step
-    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
-class HeldAscent(Forgetting):
-    """-l_f + alpha KL(reference || model) at the positions of the retained rows."""
-
-    needs_reference: bool = True
-    positions: Positions = "all"
-
-    def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
-        loss = -step.mean_nll()[:, step.edit()].mean(-1)
-        if not step.has_retained:
-            return loss
-        return loss + self.retain * _divergence(step)
-
-
-@dataclass(frozen=True)
-class KLMinimisation(GradientMethod):
+class KLMinimisation(LossMethod):
     """KL minimisation (Maini et al., 2024).
 
     Attributes
@@ -52,8 +35,10 @@ class KLMinimisation(GradientMethod):
     retain: float = 25.0
     positions: Positions = "all"
 
+    trains_on: ClassVar[tuple[str, ...]] = ("old_answer",)
+    needs_reference: ClassVar[bool] = True
     searched: ClassVar[Searched] = {
-        **GradientMethod.searched,
+        **LossMethod.searched,
         "retain": Range(0.2, 100.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -65,11 +50,12 @@ class KLMinimisation(GradientMethod):
         stacks=True,
     )
 
-    def objective(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
-    ) -> HeldAscent:
-        """See `HeldAscent`."""
-        return HeldAscent(retain=self.retain, positions=self.positions)
+    def loss(self, step: Step) -> Tensor:
+        """-l_f + alpha KL(reference || model) at the positions of the retained rows."""
+        loss = -step.mean_nll()[:, step.edit()].mean(-1)
+        if not step.has_retained:
+            return loss
+        return loss + self.retain * _divergence(step)
 
 
 def _divergence(step: Step) -> Tensor:

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.bounds import ABOVE_0, Bounds
-from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, retained
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.gradient.loss_method import LossMethod
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, retained
+from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from behemoth.edit.gradient.step import Step
-    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
-class NegativePreference(Forgetting):
-    """-(2 / beta) log sigma(beta (l_f - l_f,ref)) + alpha l_r, l_f summed over the answer."""
-
-    beta: float = 0.1
-    needs_reference: bool = True
-
-    def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
-        from torch.nn import functional as F
-
-        assert step.reference_logits is not None
-        rows = step.edit()
-        gain = step.nll()[:, rows] - step.nll(step.reference_logits)[:, rows]
-        preference = -2.0 / self.beta * F.logsigmoid(self.beta * gain)
-        return preference.mean(-1) + retained(step, self.retain)
-
-
-@dataclass(frozen=True)
-class NegativePreferenceOptimisation(GradientMethod):
+class NegativePreferenceOptimisation(LossMethod):
     """Negative preference optimisation (Zhang et al., 2024, equation 3).
 
     Attributes
@@ -54,12 +34,14 @@ class NegativePreferenceOptimisation(GradientMethod):
     beta: float = 0.1
     retain: float = 1.0
 
+    trains_on: ClassVar[tuple[str, ...]] = ("old_answer",)
+    needs_reference: ClassVar[bool] = True
     searched: ClassVar[Searched] = {
-        **GradientMethod.searched,
+        **LossMethod.searched,
         "beta": Range(0.02, 2.0, log=True),
         "retain": Range(0.2, 25.0, log=True),
     }
-    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": ABOVE_0}
+    bounds: ClassVar[Bounds] = {**LossMethod.bounds, "beta": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="npo",
         family="unlearning",
@@ -69,8 +51,12 @@ class NegativePreferenceOptimisation(GradientMethod):
         stacks=True,
     )
 
-    def objective(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
-    ) -> NegativePreference:
-        """See `NegativePreference`."""
-        return NegativePreference(beta=self.beta, retain=self.retain)
+    def loss(self, step: Step) -> Tensor:
+        """-(2 / beta) log sigma(beta (l_f - l_f,ref)) + alpha l_r, l_f summed over the answer."""
+        from torch.nn import functional as F
+
+        assert step.reference_logits is not None
+        rows = step.edit()
+        gain = step.nll()[:, rows] - step.nll(step.reference_logits)[:, rows]
+        preference = -2.0 / self.beta * F.logsigmoid(self.beta * gain)
+        return preference.mean(-1) + retained(step, self.retain)

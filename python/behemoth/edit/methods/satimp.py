@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.bounds import FROM_0, Bounds
-from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row, retained
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.gradient.loss_method import LossMethod
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, by_row, retained
+from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from behemoth.edit.gradient.step import Step
-    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
-class SaturatedAscent(Forgetting):
-    """-p^saturation (1 - p)^importance l_f + alpha l_r by token, both weights detached."""
-
-    saturation: float = 5.0
-    importance: float = 1.0
-
-    def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
-        import torch
-
-        scores = step.token_log_probabilities()[:, step.edit()]
-        known = scores.detach()
-        # 1 - p by expm1: for p near 1, where every edit starts, subtraction would lose all digits.
-        unknown = -torch.expm1(known)
-        weight = (self.saturation * known).exp() * unknown**self.importance
-        ascent = by_row(weight * scores, step.answers[:, step.edit()])
-        return ascent + retained(step, self.retain)
-
-
-@dataclass(frozen=True)
-class SaturationAndImportance(GradientMethod):
+class SaturationAndImportance(LossMethod):
     """Gradient ascent weighted by saturation and importance (Yang et al., 2025).
 
     Saturation lowers the weight of tokens that are already forgotten; importance, which the paper
@@ -63,15 +41,14 @@ class SaturationAndImportance(GradientMethod):
     importance: float = 1.0
     retain: float = 0.1
 
+    trains_on: ClassVar[tuple[str, ...]] = ("old_answer",)
     searched: ClassVar[Searched] = {
-        **GradientMethod.searched,
+        **LossMethod.searched,
         "saturation": Range(0.5, 10.0, log=True),
         "importance": Range(0.2, 5.0, log=True),
         "retain": Range(0.02, 10.0, log=True),
     }
-    bounds: ClassVar[Bounds] = {
-        **GradientMethod.bounds, "saturation": FROM_0, "importance": FROM_0,
-    }  # fmt: skip
+    bounds: ClassVar[Bounds] = {**LossMethod.bounds, "saturation": FROM_0, "importance": FROM_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="satimp",
         family="unlearning",
@@ -81,10 +58,14 @@ class SaturationAndImportance(GradientMethod):
         stacks=True,
     )
 
-    def objective(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
-    ) -> SaturatedAscent:
-        """See `SaturatedAscent`."""
-        return SaturatedAscent(
-            saturation=self.saturation, importance=self.importance, retain=self.retain
-        )
+    def loss(self, step: Step) -> Tensor:
+        """-p^saturation (1 - p)^importance l_f + alpha l_r by token, both weights detached."""
+        import torch
+
+        scores = step.token_log_probabilities()[:, step.edit()]
+        known = scores.detach()
+        # 1 - p by expm1: for p near 1, where every edit starts, subtraction would lose all digits.
+        unknown = -torch.expm1(known)
+        weight = (self.saturation * known).exp() * unknown**self.importance
+        ascent = by_row(weight * scores, step.answers[:, step.edit()])
+        return ascent + retained(step, self.retain)

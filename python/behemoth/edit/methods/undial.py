@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.bounds import ABOVE_0, Bounds
-from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row, retained
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.gradient.loss_method import LossMethod
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, by_row, retained
+from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.model.precision import widened
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from behemoth.edit.gradient.step import Step
-    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
-class AdjustedDistillation(Forgetting):
-    """Cross-entropy to softmax(reference logits - beta onehot) + alpha l_r, on answer tokens."""
-
-    beta: float = 10.0
-    needs_reference: bool = True
-
-    def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
-        import torch
-
-        assert step.reference_logits is not None
-        rows = step.edit()
-        tokens = step.answers[:, rows]
-        old = step.labels[:, rows].clamp_min(0)
-        teacher = widened(step.reference_logits[:, rows])
-        # Every token of the answer, including the first: an object of one token has no other.
-        taken_off = torch.full_like(old, -self.beta, dtype=teacher.dtype).unsqueeze(-1)
-        target = teacher.scatter_add(-1, old.unsqueeze(-1), taken_off).softmax(-1)
-        ours = widened(step.logits[:, rows]).log_softmax(-1)
-        return by_row(-(target * ours).sum(-1), tokens) + retained(step, self.retain)
-
-
-@dataclass(frozen=True)
-class SelfDistillation(GradientMethod):
+class SelfDistillation(LossMethod):
     """Adjusted self-distillation (Dong et al., 2024), by default without retained rows.
 
     The publication has no retained rows.
@@ -63,11 +38,13 @@ class SelfDistillation(GradientMethod):
     beta: float = 10.0
     retain: float = 1.0
 
+    trains_on: ClassVar[tuple[str, ...]] = ("old_answer",)
+    needs_reference: ClassVar[bool] = True
     searched: ClassVar[Searched] = {
-        **GradientMethod.searched,
+        **LossMethod.searched,
         "beta": Range(1.0, 30.0, log=True),
     }
-    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": ABOVE_0}
+    bounds: ClassVar[Bounds] = {**LossMethod.bounds, "beta": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="undial",
         family="unlearning",
@@ -77,8 +54,17 @@ class SelfDistillation(GradientMethod):
         stacks=True,
     )
 
-    def objective(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
-    ) -> AdjustedDistillation:
-        """See `AdjustedDistillation`."""
-        return AdjustedDistillation(beta=self.beta, retain=self.retain)
+    def loss(self, step: Step) -> Tensor:
+        """Cross-entropy to softmax(reference logits - beta onehot) + alpha l_r, on answers."""
+        import torch
+
+        assert step.reference_logits is not None
+        rows = step.edit()
+        tokens = step.answers[:, rows]
+        old = step.labels[:, rows].clamp_min(0)
+        teacher = widened(step.reference_logits[:, rows])
+        # Every token of the answer, including the first: an object of one token has no other.
+        taken_off = torch.full_like(old, -self.beta, dtype=teacher.dtype).unsqueeze(-1)
+        target = teacher.scatter_add(-1, old.unsqueeze(-1), taken_off).softmax(-1)
+        ours = widened(step.logits[:, rows]).log_softmax(-1)
+        return by_row(-(target * ours).sum(-1), tokens) + retained(step, self.retain)

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.bounds import FROM_0, Bounds
-from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row, retained
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.gradient.loss_method import LossMethod
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, by_row, retained
+from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from behemoth.edit.gradient.step import Step
-    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
-class WeightedAscent(Forgetting):
-    """-p^beta l_f + alpha l_r by token, p detached."""
-
-    beta: float = 1.0
-
-    def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
-        scores = step.token_log_probabilities()[:, step.edit()]
-        weight = (self.beta * scores).exp().detach()
-        ascent = by_row(weight * scores, step.answers[:, step.edit()])
-        return ascent + retained(step, self.retain)
-
-
-@dataclass(frozen=True)
-class WeightedGradientAscent(GradientMethod):
+class WeightedGradientAscent(LossMethod):
     """Weighted gradient ascent: forgotten tokens have little weight (Wang et al., 2025).
 
     Attributes
@@ -50,12 +34,13 @@ class WeightedGradientAscent(GradientMethod):
     beta: float = 1.0
     retain: float = 1.0
 
+    trains_on: ClassVar[tuple[str, ...]] = ("old_answer",)
     searched: ClassVar[Searched] = {
-        **GradientMethod.searched,
+        **LossMethod.searched,
         "beta": Range(0.2, 5.0, log=True),
         "retain": Range(0.2, 25.0, log=True),
     }
-    bounds: ClassVar[Bounds] = {**GradientMethod.bounds, "beta": FROM_0}
+    bounds: ClassVar[Bounds] = {**LossMethod.bounds, "beta": FROM_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="wga",
         family="unlearning",
@@ -65,8 +50,9 @@ class WeightedGradientAscent(GradientMethod):
         stacks=True,
     )
 
-    def objective(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
-    ) -> WeightedAscent:
-        """See `WeightedAscent`."""
-        return WeightedAscent(beta=self.beta, retain=self.retain)
+    def loss(self, step: Step) -> Tensor:
+        """-p^beta l_f + alpha l_r by token, p detached."""
+        scores = step.token_log_probabilities()[:, step.edit()]
+        weight = (self.beta * scores).exp().detach()
+        ascent = by_row(weight * scores, step.answers[:, step.edit()])
+        return ascent + retained(step, self.retain)
