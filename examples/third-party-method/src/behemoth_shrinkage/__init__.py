@@ -9,8 +9,7 @@ from typing import ClassVar
 from torch import nn
 
 from behemoth.delta.delta import Change, Dense, EditDelta
-from behemoth.edit.gradient.method import deltas_of
-from behemoth.edit.gradient.optimise import Outcome
+from behemoth.edit.outcome import Outcome, deltas_of
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.model.architecture import Architecture

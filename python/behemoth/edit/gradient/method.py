@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least
+from behemoth.edit.outcome import deltas_of
 from behemoth.edit.parametrise import (
     OUTSIDE,
     Part,
@@ -21,14 +22,7 @@ from behemoth.edit.parametrise import (
     low_rank_changes,
     weight_names,
 )
-from behemoth.edit.protocol import (
-    EditContext,
-    EditMethod,
-    Effort,
-    MethodInfo,
-    check_kinds,
-    settings_of,
-)
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import part_of
@@ -42,10 +36,9 @@ if TYPE_CHECKING:
     from behemoth.delta.stack import StackedDeltas
     from behemoth.plan.edit_plan import EditPlan
 
-    from .optimise import Outcome
     from .step import Objective
 
-__all__ = ["GradientMethod", "deltas_of"]
+__all__ = ["GradientMethod"]
 
 _BATCH_ROWS = 256  # maximum number of edit rows in a step of a batch
 # A change, its gradient, Adam's two moments, and the copy taken out of the stack.
@@ -212,24 +205,3 @@ class GradientMethod(Budget, ABC):
         if len(columns) != self.columns:
             allowed = f"{len(columns)}, as its objective has ({', '.join(columns)})"
             raise ArgumentError("columns", f"{self.columns} of {self.info.name}", allowed)
-
-
-def deltas_of(
-    method: EditMethod,
-    plans: Sequence[EditPlan],
-    outcomes: Sequence[Outcome],
-    context: EditContext,
-) -> list[EditDelta]:
-    """Return outcomes as deltas with their method, settings, plan and seed."""
-    return [
-        EditDelta(
-            changes=outcome.changes,
-            method=method.info.name,
-            settings=settings_of(method),
-            plan_hash=plan.plan_hash,
-            seed=context.seed,
-            failure=outcome.failure,
-            trace=outcome.trace,
-        )
-        for plan, outcome in zip(plans, outcomes, strict=True)
-    ]

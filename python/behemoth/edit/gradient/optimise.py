@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from behemoth.delta.delta import Change
 from behemoth.delta.stack import StackedDeltas
+from behemoth.edit.outcome import Outcome
 from behemoth.edit.protocol import EditContext
 from behemoth.model.modes import evaluating, frozen
 from behemoth.plan.edit_plan import EditPlan
@@ -29,17 +28,7 @@ from .step import Objective, Step, edited_logits, forward
 from .step_log import StepLog
 from .watching import Watching
 
-__all__ = ["Outcome", "optimise"]
-
-
-@dataclass
-class Outcome:
-    """The result of one plan."""
-
-    changes: dict[str, Change]
-    steps: int
-    trace: list[dict[str, Any]]
-    failure: str | None = None
+__all__ = ["optimise"]
 
 
 def optimise(

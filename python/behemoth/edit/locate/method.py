@@ -31,8 +31,9 @@ from behemoth.edit.memory_budget import (
     EditedRows,
     longest_answers,
 )
+from behemoth.edit.outcome import delta_of
 from behemoth.edit.parametrise import change_bytes, chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating, frozen
@@ -293,21 +294,9 @@ class LocateAndEdit(TargetBudget, ABC):
         with evaluating(model), frozen(model):
             worked = self._edit_sites(model, sites, state, context)
         return [
-            (self._delta(plan.plan_hash, context.seed, one), one)
+            (delta_of(self, plan, context, one.changes, one.failure(), one.trace()), one)
             for plan, one in zip(plans, worked, strict=True)
         ]
-
-    def _delta(self, plan_hash: str, seed: int, worked: Worked) -> EditDelta:
-        failure = worked.failure()
-        return EditDelta(
-            changes={} if failure else worked.changes,
-            method=self.info.name,
-            settings=settings_of(self),
-            plan_hash=plan_hash,
-            seed=seed,
-            failure=failure,
-            trace=worked.trace(),
-        )
 
     def _so_far(self, worked: Worked) -> EditDelta:
         """Return the changes of a plan that is not finished, for the model."""

@@ -20,7 +20,8 @@ from behemoth.edit.memory_budget import (
     EditedRows,
     tail_bytes,
 )
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.outcome import delta_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Choice, Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.memory import dimensions
@@ -322,15 +323,9 @@ class _Search:
             book.set_values(everything[known], values_eo[known])
             bad = [float(x) for x in losses[-1][rows] if not math.isfinite(float(x))]
             trace = [{"step": n, "loss": float(loss[rows].mean())} for n, loss in enumerate(losses)]
-            delta = EditDelta(
-                changes={} if bad else {self.module: book.codebook()},
-                method=self.method.info.name,
-                settings=settings_of(self.method),
-                plan_hash=plan.plan_hash,
-                seed=context.seed,
-                failure=f"loss {bad[0]} of an answer" if bad else None,
-                trace=[] if bad else trace,
-            )
+            failure = f"loss {bad[0]} of an answer" if bad else None
+            changes = {self.module: book.codebook()}
+            delta = delta_of(self.method, plan, context, changes, failure, [] if bad else trace)
             found.append((delta, book))
         return found
 

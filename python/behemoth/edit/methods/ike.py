@@ -11,7 +11,8 @@ from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import at_least, check_values
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.outcome import delta_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Choice, Searched
 from behemoth.model.architecture import Architecture
 
@@ -137,14 +138,7 @@ class InContextEditing:
             said = [*self._shown(plan, most - len(said), context), *said]
         where = Architecture.of(model).stream
         tokens = torch.tensor(said, device=next(model.parameters()).device)
-        return EditDelta(
-            changes={} if failure else {where: Context(tokens)},
-            method=self.info.name,
-            settings=settings_of(self),
-            plan_hash=plan.plan_hash,
-            seed=context.seed,
-            failure=failure,
-        )
+        return delta_of(self, plan, context, {where: Context(tokens)}, failure)
 
     def _most(self, model: nn.Module) -> int:
         """Return the maximum number of tokens of a context."""

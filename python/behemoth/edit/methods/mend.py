@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.bounds import ABOVE_0, at_least, check_values
 from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, EditedRows, answer_bytes
+from behemoth.edit.outcome import delta_of
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Choice, Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating, frozen
@@ -242,14 +243,8 @@ class _Editing:
             for tensor in vars(change).values()
         )
         self.context.progress(1, 1)
-        return EditDelta(
-            changes=changes if finite else {},
-            method=self.method.info.name,
-            settings=settings_of(self.method),
-            plan_hash=plan.plan_hash,
-            seed=self.context.seed,
-            failure=None if finite else "an update that is not finite",
-        )
+        failure = None if finite else "an update that is not finite"
+        return delta_of(self.method, plan, self.context, changes, failure)
 
     def _changes(self, plan: EditPlan) -> dict[str, Change]:
         """Return the summed updates of all rows, averaged over the rows of each edit."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.edit.bounds import check_values
-from behemoth.edit.gradient.method import deltas_of
+from behemoth.edit.outcome import Outcome, deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
 from behemoth.train import train
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from behemoth.corpus.corpus import Corpus
-    from behemoth.edit.gradient.optimise import Outcome
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.result import TrainResult
 
@@ -175,7 +174,6 @@ def _run_record(context: EditContext) -> RunRecord:
 def _retrain(model: nn.Module, twin: Corpus, record: RunRecord, context: EditContext) -> Outcome:
     import torch
 
-    from behemoth.edit.gradient.optimise import Outcome
     from behemoth.model.load import load_model
 
     taken = _taken_over(context.retrained, twin, record)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.bounds import ABOVE_0, at_least, check_values
 from behemoth.edit.memory_budget import EditedRows
+from behemoth.edit.outcome import delta_of
 from behemoth.edit.parametrise import change_bytes, chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
@@ -134,7 +135,6 @@ class _Sequence:
             )
             if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
                 failure = f"the equations of {name} have no finite solution"
-                changes = {}
                 # Values that are not finite would spoil the statistics of all later edits.
                 self.seen.clear()
                 self.seen.update(before)
@@ -146,16 +146,9 @@ class _Sequence:
             changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
         if failure is None and not moved:
             # Identical rows, normalised by their own statistics alone, are 0.
-            failure, changes = "statistics of features that never varied", {}
+            failure = "statistics of features that never varied"
         self.context.progress(1, 1)
-        return EditDelta(
-            changes=changes,
-            method=method.info.name,
-            settings=settings_of(method),
-            plan_hash=plan.plan_hash,
-            seed=seed,
-            failure=failure,
-        )
+        return delta_of(method, plan, self.context, changes, failure)
 
     def memory(self) -> dict[str, Tensor]:
         """Return number, mean and squared deviations of each module's features, float64."""

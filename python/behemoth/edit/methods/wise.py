@@ -22,7 +22,8 @@ from behemoth.edit.bounds import (
 from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.memory.layer import OneLayer
 from behemoth.edit.memory_budget import EditedRows, tail_bytes
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
+from behemoth.edit.outcome import delta_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
@@ -216,15 +217,9 @@ class _Sequence:
 
     def __call__(self, plan: EditPlan) -> EditDelta:
         failure, trace = self._train(plan)
-        return EditDelta(
-            changes={} if failure else self.changes(),
-            method=self.method.info.name,
-            settings=settings_of(self.method),
-            plan_hash=plan.plan_hash,
-            seed=self.context.seed,
-            failure=failure,
-            trace=[] if failure else trace,
-        )
+        if failure is not None:
+            return delta_of(self.method, plan, self.context, {}, failure)
+        return delta_of(self.method, plan, self.context, self.changes(), None, trace)
 
     def take(self, plan: EditPlan) -> str | None:
         """See `Deferring.take`: merging shards and reading all keys again is left to `changes`."""
