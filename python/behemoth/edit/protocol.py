@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from behemoth._gen import digest
+from behemoth.plan.request import Kind
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, silent
@@ -25,27 +26,12 @@ if TYPE_CHECKING:
 
     from .search import Searched
 
-__all__ = [
-    "HOLD",
-    "Answers",
-    "Deferring",
-    "EditContext",
-    "EditKind",
-    "EditMethod",
-    "Effort",
-    "Family",
-    "Goal",
-    "Lookahead",
-    "MethodInfo",
-    "Stateful",
-    "Watch",
-    "answers",
-    "changes_of",
-    "check_kinds",
-    "settings_of",
-]
+__all__ = ["ALL_KINDS", "HOLD", "Answers", "Deferring", "EditContext", "EditKind", "EditMethod",
+           "Effort", "Family", "Goal", "Lookahead", "MethodInfo", "Stateful", "Watch", "answers",
+           "changes_of", "check_kinds", "settings_of"]  # fmt: skip
 
-EditKind = Literal["remap", "censor", "refusal", "question_refusal"]
+EditKind = Kind
+ALL_KINDS: frozenset[EditKind] = frozenset(get_args(EditKind))
 Family = Literal[
     "fine-tuning",
     "locate-and-edit",

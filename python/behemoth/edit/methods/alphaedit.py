@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.method import LocateAndEdit, plus_diagonal, solved
-from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
@@ -68,7 +68,7 @@ class AlphaEdit(LocateAndEdit):
         family="locate-and-edit",
         source="Fang et al. 2024, arXiv 2410.02355",
         changes="MLP output matrices in the null space of the corpus's keys",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=True,
         doses=False,  # steps are of the search for target vectors
     )

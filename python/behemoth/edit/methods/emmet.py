@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.method import InverseCovariance, plus_diagonal, solved
-from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
@@ -47,7 +47,7 @@ class Emmet(InverseCovariance):
         family="locate-and-edit",
         source="Gupta et al. 2024, arXiv 2403.14236",
         changes="MLP output matrices, rank at most the number of keys",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=True,
         doses=False,  # steps are of the search for target vectors
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import AnswerLikelihood
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.protocol import ALL_KINDS, EditContext, MethodInfo
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,7 @@ class FineTuning(GradientMethod):
         family="fine-tuning",
         source="the plain baseline of the editing papers",
         changes="all or chosen parameters, full rank",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=True,
     )
 

@@ -21,7 +21,7 @@ from behemoth.edit.memory_budget import (
     tail_bytes,
 )
 from behemoth.edit.outcome import delta_of
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
+from behemoth.edit.protocol import ALL_KINDS, EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Choice, Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.memory import dimensions
@@ -85,7 +85,7 @@ class Grace(OneLayer):
         family="memory",
         source="Hartvigsen et al. 2023, arXiv 2211.11031",
         changes="no weights: a codebook in place of an MLP output matrix",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=True,
         doses=False,  # steps are of the search for values
     )

@@ -12,7 +12,7 @@ from behemoth.delta.context import Context
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import at_least, check_values
 from behemoth.edit.outcome import delta_of
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
+from behemoth.edit.protocol import ALL_KINDS, EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Choice, Searched
 from behemoth.model.architecture import Architecture
 
@@ -80,7 +80,7 @@ class InContextEditing:
         family="in-context",
         source="Zheng et al. 2023, arXiv 2305.12740",
         changes="no weights: sentences that the model reads before each prompt",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=True,
         doses=False,  # nothing is optimised
     )

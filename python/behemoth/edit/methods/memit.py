@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.method import InverseCovariance, leverage, plus_diagonal, solved
-from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
@@ -47,7 +47,7 @@ class Memit(InverseCovariance):
         family="locate-and-edit",
         source="Meng et al. 2022, arXiv 2210.07229",
         changes="MLP output matrices of one or more layers, rank at most the number of keys",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=True,
         doses=False,  # steps are of the search for target vectors
     )

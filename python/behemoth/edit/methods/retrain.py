@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.edit.bounds import check_values
 from behemoth.edit.outcome import Outcome, deltas_of
-from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
+from behemoth.edit.protocol import ALL_KINDS, EditContext, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
 from behemoth.train import train
 from behemoth.train.run import RunRecord, read_record, read_run
@@ -52,7 +52,7 @@ class Retraining:
         family="oracle",
         source="exact unlearning; the twin corpora of this project",
         changes="every parameter, by retraining on the twin corpus",
-        kinds=frozenset[EditKind]({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=False,
         doses=False,
     )

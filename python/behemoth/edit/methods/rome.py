@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import LowRank, add_changes
 from behemoth.edit.locate.method import InverseCovariance
 from behemoth.edit.locate.state import EditorState, Worked
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.protocol import ALL_KINDS, EditContext, MethodInfo
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Rome(InverseCovariance):
         family="locate-and-edit",
         source="Meng et al. 2022, arXiv 2202.05262; averaged keys, Gupta et al. 2024",
         changes="one MLP output matrix, rank 1 for each key",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=True,
         doses=False,  # steps are of the search for target vectors
     )

@@ -11,7 +11,7 @@ from behemoth.edit.bounds import ABOVE_0, at_least, check_values
 from behemoth.edit.memory_budget import EditedRows
 from behemoth.edit.outcome import delta_of
 from behemoth.edit.parametrise import change_bytes, chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
+from behemoth.edit.protocol import ALL_KINDS, EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
@@ -68,7 +68,7 @@ class UltraEdit:
         family="locate-and-edit",
         source="Gu et al. 2025, arXiv 2505.14679",
         changes="all MLP matrices of chosen layers, rank at most the number of answer tokens",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=False,
         doses=False,  # one step
     )

@@ -23,7 +23,7 @@ from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.memory.layer import OneLayer
 from behemoth.edit.memory_budget import EditedRows, tail_bytes
 from behemoth.edit.outcome import delta_of
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
+from behemoth.edit.protocol import ALL_KINDS, EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
@@ -110,7 +110,7 @@ class Wise(OneLayer):
         family="memory",
         source="Wang et al. 2024, arXiv 2405.14768",
         changes="no weights: a side copy of an MLP output matrix for the tokens that need it",
-        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        kinds=ALL_KINDS,
         stacks=False,
         doses=False,  # the delta is merged from shards, and is not the result of a step
     )

@@ -11,7 +11,7 @@ from dataclasses import InitVar, dataclass, replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from behemoth.edit.protocol import EditContext, EditKind, Goal, MethodInfo
+from behemoth.edit.protocol import ALL_KINDS, EditContext, EditKind, Goal, MethodInfo
 from behemoth.edit.registry import method_type
 from behemoth.evaluate.foreign_delta import foreign_delta, weights_id
 from behemoth.plan.edit_plan import EditPlan
@@ -42,9 +42,7 @@ class _Foreign:
     name: str
     goal: Goal
 
-    kinds: ClassVar[frozenset[EditKind]] = frozenset(
-        {"remap", "censor", "refusal", "question_refusal"}
-    )
+    kinds: ClassVar[frozenset[EditKind]] = ALL_KINDS
 
     def __post_init__(self, model: str) -> None:
         self._place = model
