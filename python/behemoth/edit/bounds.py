@@ -53,16 +53,15 @@ def at_least(low: int) -> Bound:
     return Bound(f"at least {low}", low)
 
 
-def check_values(settings: Any, bounds: Bounds | None = None) -> None:
+def check_values(settings: Any) -> None:
     """Refuse values of a method that its fields do not allow, for its ``__post_init__``.
 
     Parameters
     ----------
     settings : dataclass
-        A method. Each field has a value of its type, `layers` has one layer or more.
-    bounds : mapping of str to Bound, optional
-        Bounds of some fields; by default those of its class variable ``bounds``. Fields that it
-        lacks, and those of None, are skipped.
+        A method. Each field has a value of its type, `layers` has one layer or more, and the fields
+        that its class variable ``bounds`` names, if it has one, are within these unless they are
+        None.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def check_values(settings: Any, bounds: Bounds | None = None) -> None:
     layers = getattr(settings, "layers", None)
     if layers is not None and not len(layers):
         raise ArgumentError("layers", "none", "at least one layer")
-    for name, bound in (settings.bounds if bounds is None else bounds).items():
+    for name, bound in getattr(settings, "bounds", {}).items():
         value = getattr(settings, name, None)
         if value is not None and not bound.holds(value):
             raise ArgumentError(name, value, bound.allowed)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
+from behemoth.edit.bounds import ABOVE_0, Bound, Bounds
 from behemoth.edit.locate.method import LocateAndEdit, plus_diagonal, solved
 from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +63,12 @@ class AlphaEdit(LocateAndEdit):
         "directions": Range(0.1, 0.95),
         "damping": Range(0.01, 100.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {
+        **LocateAndEdit.bounds,
+        "energy": Bound("between 0 and 1", 0.0, 1.0, included=(False, False)),
+        "directions": Bound("from 0 and below 1", 0.0, 1.0, included=(True, False)),
+        "eigenvalue": ABOVE_0, "damping": ABOVE_0,
+    }  # fmt: skip
     info: ClassVar[MethodInfo] = MethodInfo(
         name="alphaedit",
         family="locate-and-edit",
@@ -72,17 +78,6 @@ class AlphaEdit(LocateAndEdit):
         stacks=True,
         doses=False,  # steps are of the search for target vectors
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.energy < 1:
-            raise ArgumentError("energy", self.energy, "between 0 and 1")
-        if not 0 <= self.directions < 1:
-            raise ArgumentError("directions", self.directions, "from 0 and below 1")
-        if self.eigenvalue is not None and not self.eigenvalue > 0:
-            raise ArgumentError("eigenvalue", self.eigenvalue, "above 0")
-        if not self.damping > 0:
-            raise ArgumentError("damping", self.damping, "above 0")
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import ABOVE_0, Bounds
 from behemoth.edit.parametrise import Part, chosen_layers, largest_entry
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
@@ -40,6 +41,7 @@ class ConstrainedFineTuning(FineTuning):
         **FineTuning.searched,
         "epsilon": Range(0.005, 0.5, log=True),
     }
+    bounds: ClassVar[Bounds] = {**FineTuning.bounds, "epsilon": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ft_l",
         family="fine-tuning",
@@ -57,8 +59,6 @@ class ConstrainedFineTuning(FineTuning):
                 f"{self.part}, {self.rank}, {self.alpha}",
                 "mlp, none, none (ft_l changes MLP output matrices, at full rank)",
             )
-        if not self.epsilon > 0:
-            raise ArgumentError("epsilon", self.epsilon, "above 0")
 
     def changed_names(self, model: nn.Module) -> list[str]:
         """Return the names of the MLP output matrices."""

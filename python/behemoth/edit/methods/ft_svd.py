@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from behemoth.edit.bounds import Bounds, at_least
 from behemoth.edit.parametrise import Part, change_bytes
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
@@ -41,6 +42,7 @@ class TruncatedFineTuning(FineTuning):
         **FineTuning.searched,
         "truncation": Range(1, 32, log=True),
     }
+    bounds: ClassVar[Bounds] = {**FineTuning.bounds, "truncation": at_least(1)}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ft_svd",
         family="fine-tuning",
@@ -52,8 +54,6 @@ class TruncatedFineTuning(FineTuning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.truncation < 1:
-            raise ArgumentError("truncation", self.truncation, "at least 1")
         if self.part == "all":
             raise ArgumentError("part", "'all'", "mlp, attention, both")
 

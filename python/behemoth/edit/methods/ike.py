@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.bounds import at_least, check_values
+from behemoth.edit.bounds import Bounds, at_least, check_values
 from behemoth.edit.outcome import delta_of
 from behemoth.edit.protocol import ALL_KINDS, EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Choice, Searched
@@ -75,6 +75,10 @@ class InContextEditing:
         "retain": Choice((0, 4)),
         "nearest": Choice(get_args(Nearest)),
     }
+    bounds: ClassVar[Bounds] = {
+        "room": at_least(1), "demonstrations": at_least(0), "copy": at_least(0),
+        "update": at_least(0), "retain": at_least(0),
+    }  # fmt: skip
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ike",
         family="in-context",
@@ -86,8 +90,7 @@ class InContextEditing:
     )
 
     def __post_init__(self) -> None:
-        kinds = ("demonstrations", "copy", "update", "retain")
-        check_values(self, {"room": at_least(1), **dict.fromkeys(kinds, at_least(0))})
+        check_values(self)
 
     def low_rank(self) -> bool:
         """Return false: the change is one of what the model reads."""

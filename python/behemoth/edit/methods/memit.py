@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
+from behemoth.edit.bounds import ABOVE_0, Bounds
 from behemoth.edit.locate.method import InverseCovariance, leverage, plus_diagonal, solved
 from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
-from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +42,7 @@ class Memit(InverseCovariance):
         **InverseCovariance.searched,
         "weight": Range(0.01, 10.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {**InverseCovariance.bounds, "weight": ABOVE_0}
     info: ClassVar[MethodInfo] = MethodInfo(
         name="memit",
         family="locate-and-edit",
@@ -51,11 +52,6 @@ class Memit(InverseCovariance):
         stacks=True,
         doses=False,  # steps are of the search for target vectors
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.weight > 0:
-            raise ArgumentError("weight", self.weight, "above 0")
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor

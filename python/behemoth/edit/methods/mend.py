@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
-from behemoth.edit.bounds import ABOVE_0, at_least, check_values
+from behemoth.edit.bounds import ABOVE_0, Bounds, at_least, check_values
 from behemoth.edit.memory_budget import ACTIVATIONS, SENTENCE, EditedRows, answer_bytes
 from behemoth.edit.outcome import delta_of
 from behemoth.edit.parametrise import chosen_layers
@@ -91,6 +91,11 @@ class Mend:
         "edited": Range(0.1, 10.0, log=True),
         "rephrased": Choice((0, 2)),
     }
+    bounds: ClassVar[Bounds] = {
+        "training_steps": at_least(1), "training_batch": at_least(1), "rank": at_least(1),
+        "learning_rate": ABOVE_0, "edit_rate": ABOVE_0, "edited": ABOVE_0, "facts": at_least(2),
+        "rephrased": at_least(0),
+    }  # fmt: skip
     info: ClassVar[MethodInfo] = MethodInfo(
         name="mend",
         family="meta-learning",
@@ -102,10 +107,7 @@ class Mend:
     )
 
     def __post_init__(self) -> None:
-        counts = ("training_steps", "training_batch", "rank")
-        rates = ("learning_rate", "edit_rate", "edited")
-        bounds = dict.fromkeys(counts, at_least(1)) | dict.fromkeys(rates, ABOVE_0)
-        check_values(self, bounds | {"facts": at_least(2), "rephrased": at_least(0)})
+        check_values(self)
         if self.together is not None and not 1 <= self.together <= self.training_batch:
             raise ArgumentError("together", self.together, "1 to training_batch")
 
@@ -157,8 +159,7 @@ class Mend:
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
         """Return one delta for each plan, the sum of its edits' updates."""
-        for plan in plans:
-            check_kinds(self, [plan])
+        check_kinds(self, plans)
         editors: dict[tuple[int, int], Editors] = {}
 
         def editing(part: int) -> _Editing:

@@ -58,7 +58,7 @@ class Retraining:
     )
 
     def __post_init__(self) -> None:
-        check_values(self, {})
+        check_values(self)
 
     def low_rank(self) -> bool:
         """Return false: every parameter changes at full rank."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
-from behemoth.edit.bounds import ABOVE_0, at_least, check_values
+from behemoth.edit.bounds import ABOVE_0, Bounds, at_least, check_values
 from behemoth.edit.memory_budget import EditedRows
 from behemoth.edit.outcome import delta_of
 from behemoth.edit.parametrise import change_bytes, chosen_layers
@@ -63,6 +63,9 @@ class UltraEdit:
         "learning_rate": Range(1e-4, 1.0, log=True),
         "ridge": Range(0.1, 100.0, log=True),
     }
+    bounds: ClassVar[Bounds] = {
+        "learning_rate": ABOVE_0, "ridge": ABOVE_0, "imagined": at_least(2),
+    }  # fmt: skip
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ultraedit",
         family="locate-and-edit",
@@ -74,8 +77,7 @@ class UltraEdit:
     )
 
     def __post_init__(self) -> None:
-        bounds = {"learning_rate": ABOVE_0, "ridge": ABOVE_0, "imagined": at_least(2)}
-        check_values(self, bounds)
+        check_values(self)
 
     def effort(self) -> Effort:
         """Return one step with the rows of the edit and of the imagined edits."""
