@@ -29,36 +29,36 @@ _OWN = (
 )
 
 OWN_METHODS = {
-    "ft": "ft:FineTuning",
-    "ft_l": "ft_l:ConstrainedFineTuning",
-    "ft_svd": "ft_svd:TruncatedFineTuning",
-    "lora": "lora:Lora",
-    "rome": "rome:Rome",
-    "memit": "memit:Memit",
-    "emmet": "emmet:Emmet",
-    "alphaedit": "alphaedit:AlphaEdit",
-    "ultraedit": "ultraedit:UltraEdit",
-    "grace": "grace:Grace",
-    "wise": "wise:Wise",
-    "ike": "ike:InContextEditing",
-    "mend": "mend:Mend",
-    "grad_ascent": "grad_ascent:GradientAscent",
-    "grad_diff": "grad_diff:GradientDifference",
-    "kl_min": "kl_min:KLMinimisation",
-    "npo": "npo:NegativePreferenceOptimisation",
-    "simnpo": "simnpo:SimpleNegativePreferenceOptimisation",
-    "dpo_refusal": "dpo_refusal:RefusalPreferenceOptimisation",
-    "refusal": "refusal:RefusalTraining",
-    "rmu": "rmu:RepresentationMisdirection",
-    "undial": "undial:SelfDistillation",
-    "wga": "wga:WeightedGradientAscent",
-    "satimp": "satimp:SaturationAndImportance",
-    "ceu": "ceu:CrossEntropyUnlearning",
-    "pdu": "pdu:PrimalDualUnlearning",
-    "task_vector": "task_vector:TaskVector",
-    "retrain": "retrain:Retraining",
+    "ft": "FineTuning",
+    "ft_l": "ConstrainedFineTuning",
+    "ft_svd": "TruncatedFineTuning",
+    "lora": "Lora",
+    "rome": "Rome",
+    "memit": "Memit",
+    "emmet": "Emmet",
+    "alphaedit": "AlphaEdit",
+    "ultraedit": "UltraEdit",
+    "grace": "Grace",
+    "wise": "Wise",
+    "ike": "InContextEditing",
+    "mend": "Mend",
+    "grad_ascent": "GradientAscent",
+    "grad_diff": "GradientDifference",
+    "kl_min": "KLMinimisation",
+    "npo": "NegativePreferenceOptimisation",
+    "simnpo": "SimpleNegativePreferenceOptimisation",
+    "dpo_refusal": "RefusalPreferenceOptimisation",
+    "refusal": "RefusalTraining",
+    "rmu": "RepresentationMisdirection",
+    "undial": "SelfDistillation",
+    "wga": "WeightedGradientAscent",
+    "satimp": "SaturationAndImportance",
+    "ceu": "CrossEntropyUnlearning",
+    "pdu": "PrimalDualUnlearning",
+    "task_vector": "TaskVector",
+    "retrain": "Retraining",
 }
-"""The built-in methods by name, each with its module in `behemoth.edit.methods` and its class."""
+"""The classes of the built-in methods by name, which is that of a module in `methods`."""
 
 
 def method_names() -> list[str]:
@@ -107,8 +107,7 @@ def method_type(name: str) -> type[EditMethod]:
     if not isinstance(name, str):
         raise ArgumentError("method", name, "the name of a method (`behemoth methods` lists them)")
     if name in OWN_METHODS:
-        module, _, attribute = OWN_METHODS[name].partition(":")
-        return getattr(import_module(f"{__package__}.methods.{module}"), attribute)
+        return getattr(import_module(f"{__package__}.methods.{name}"), OWN_METHODS[name])
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:
             return _loaded(entry)
