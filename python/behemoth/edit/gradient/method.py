@@ -187,9 +187,7 @@ class GradientMethod(Budget, ABC):
         stacked = self.stacked(model, len(plans), context.seed)
         objective = self.objective(model, plans, context)
         self._check_columns(objective.columns)
-        outcomes = optimise(
-            model, stacked, plans, objective, self, context, self.project, self.as_returned
-        )
+        outcomes = optimise(model, stacked, plans, objective, self, context)
         return deltas_of(self, plans, outcomes, context)
 
     def _check_columns(self, columns: Sequence[str]) -> None:

@@ -8,9 +8,10 @@ continue. So a plan's result does not depend on its neighbours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +23,13 @@ from behemoth.model.modes import evaluating, frozen
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 
-from .budget import Budget
 from .feeder import Feeder
 from .step import Objective, Step, edited_logits, forward
 from .step_log import StepLog
 from .watching import Watching
+
+if TYPE_CHECKING:
+    from .method import GradientMethod
 
 __all__ = ["optimise"]
 
@@ -36,10 +39,8 @@ def optimise(
     stacked: StackedDeltas,
     plans: Sequence[EditPlan],
     objective: Objective,
-    budget: Budget,
+    method: GradientMethod,
     context: EditContext,
-    project: Callable[[StackedDeltas], None] | None = None,
-    as_returned: Callable[[StackedDeltas], StackedDeltas] | None = None,
 ) -> list[Outcome]:
     """Minimise the objective of every plan over its own slices of the stacked changes.
 
@@ -51,13 +52,10 @@ def optimise(
         Tensors that require a gradient, with one slice per plan.
     plans : sequence of EditPlan
     objective : Objective
-    budget : Budget
+    method : GradientMethod
+        Its settings decide the steps; it keeps the changes within bounds (`project`) and returns
+        the form that the trace evaluates (`as_returned`).
     context : EditContext
-    project : callable, optional
-        Called after each step to keep the changes within bounds.
-    as_returned : callable, optional
-        Returns the changes in the form of the returned delta, which the trace evaluates; by default
-        the changes themselves.
 
     Returns
     -------
@@ -73,19 +71,19 @@ def optimise(
     feeder = Feeder(
         plans,
         objective.columns,
-        budget.edit_rows,
-        budget.retain_rows,
+        method.edit_rows,
+        method.retain_rows,
         context.seed,
         device,
         objective.positions,
     )
     parameters = stacked.parameters()
     # One fused pass over memory: for dense changes an update costs as much as the backward pass.
-    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[budget.optimiser]
-    optimiser = kind(parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda"))
+    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[method.optimiser]
+    optimiser = kind(parameters, lr=method.learning_rate, fused=device.type in ("cpu", "cuda"))
     outcomes: list[Outcome | None] = [None] * len(plans)
     log = StepLog(plans, feeder, objective.columns)
-    stop = _Stop(feeder, objective, budget.stop_loss)
+    stop = _Stop(feeder, objective, method.stop_loss)
     leaving = stacked
     with evaluating(model), frozen(model):
         watching = (
@@ -94,19 +92,18 @@ def optimise(
             else Watching(model, plans, context.watch, forgets="old_answer" in objective.columns)
         )
         # One pass more than there are steps: the last one evaluates the result of the last step.
-        for number in range(budget.steps + 1):
-            last = number == budget.steps
+        for number in range(method.steps + 1):
+            last = number == method.steps
             fed = feeder.next()
             with torch.no_grad() if last else nullcontext():
                 step = forward(model, stacked, fed, feeder, objective)
                 losses = _losses_of(objective(step), len(plans))
             live = [outcome is None for outcome in outcomes]
             shown = step.logits.detach()
-            if as_returned is not None:
-                with torch.no_grad():
-                    leaving = as_returned(stacked)
-                if leaving is not stacked:
-                    shown = edited_logits(model, leaving, fed, log.rows_shown)
+            with torch.no_grad():
+                leaving = method.as_returned(stacked)
+            if leaving is not stacked:
+                shown = edited_logits(model, leaving, fed, log.rows_shown)
             log.record(number, shown, fed.labels, losses.detach(), live)
             own = shown[:, : feeder.edit_rows]
             done = stop(own, step)
@@ -120,16 +117,15 @@ def optimise(
             # A plan that is done contributes 0; a loss that is not finite stays in its own slices.
             live = torch.tensor([outcome is None for outcome in outcomes], device=losses.device)
             torch.where(live, losses, torch.zeros_like(losses)).sum().backward()
-            _clip(parameters, budget.clip)
+            _clip(parameters, method.clip)
             optimiser.step()
             # Freed before the next forward pass, which may keep sums of the weights and changes.
             optimiser.zero_grad(set_to_none=True)
-            if project is not None:
-                with torch.no_grad():
-                    project(stacked)
-            context.progress(number + 1, budget.steps)
+            with torch.no_grad():
+                method.project(stacked)
+            context.progress(number + 1, method.steps)
     return [
-        outcome or Outcome(leaving.unstack(k), budget.steps, log.rows[k])
+        outcome or Outcome(leaving.unstack(k), method.steps, log.rows[k])
         for k, outcome in enumerate(outcomes)
     ]
 
