@@ -133,16 +133,15 @@ class StackedDeltas:
                     hooks.enter_context(_summed(module, changes, self.scale))
                 else:
                     hook = _hook(module, changes, self.scale)
-                    hooks.callback(module.register_forward_hook(hook).remove)
+                    hooks.enter_context(module.register_forward_hook(hook))
             # After those: a memory receives the output of the changed weights.
             for name, memories in self.memories.items():
                 for memory in memories:
                     for handle in memory.attach(modules[name]):
-                        hooks.callback(handle.remove)
+                        hooks.enter_context(handle)
             if any(is_positions(modules[name], self.model) for name in self._by_module):
                 inner = backbone(self.model)
-                hook = inner.register_forward_pre_hook(_placed, with_kwargs=True)
-                hooks.callback(hook.remove)
+                hooks.enter_context(inner.register_forward_pre_hook(_placed, with_kwargs=True))
             yield self.model
 
     def parameters(self) -> list[Tensor]:

@@ -65,8 +65,7 @@ class LastBlocks:
 
         with ExitStack() as hooks:
             for block in self._blocks:
-                handle = block.register_forward_pre_hook(note, with_kwargs=True)
-                hooks.callback(handle.remove)
+                hooks.enter_context(block.register_forward_pre_hook(note, with_kwargs=True))
             yield calls
 
     def __call__(self, stream_ntd: Tensor, calls: Calls) -> Tensor:

@@ -25,11 +25,8 @@ def watching(module: nn.Module) -> Generator[dict[str, Tensor]]:
         seen["input"] = inputs[0]
         seen["output"] = _first(output)
 
-    handle = module.register_forward_hook(keep)
-    try:
+    with module.register_forward_hook(keep):
         yield seen
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -40,11 +37,8 @@ def inputs_of(module: nn.Module) -> Generator[list[Tensor]]:
     def keep(_: nn.Module, inputs: tuple[Any, ...]) -> None:
         seen.append(inputs[0])
 
-    handle = module.register_forward_pre_hook(keep)
-    try:
+    with module.register_forward_pre_hook(keep):
         yield seen
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -57,7 +51,7 @@ def outputs_of(modules: Mapping[Key, nn.Module]) -> Generator[dict[Key, Tensor]]
             def keep(_: nn.Module, __: Any, output: Any, key: Key = key) -> None:
                 seen[key] = _first(output)
 
-            hooks.callback(module.register_forward_hook(keep).remove)
+            hooks.enter_context(module.register_forward_hook(keep))
         yield seen
 
 
@@ -82,7 +76,7 @@ def with_offsets(
                 seen[name] = (inputs[0].detach(), offset)
                 return output + offset
 
-            hooks.callback(model.get_submodule(name).register_forward_hook(keep).remove)
+            hooks.enter_context(model.get_submodule(name).register_forward_hook(keep))
         yield seen
 
 

@@ -12,8 +12,8 @@ stream, v vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,20 +279,16 @@ def _site_means(values: Tensor, share: Tensor, site: Tensor, count: int) -> Tens
     return sums / values.new_zeros(count).index_add(0, site, share).clamp_min(1e-30)
 
 
-@contextmanager
-def _adding(module: nn.Module, rows: _Rows, delta_sd: Tensor | None) -> Generator[None]:
-    """Add each site's vector to a module's output, at the edited token."""
+def _adding(
+    module: nn.Module, rows: _Rows, delta_sd: Tensor | None
+) -> AbstractContextManager[object]:
+    """Add each site's vector to a module's output, at the edited token, while entered."""
     if delta_sd is None:
-        yield
-        return
+        return nullcontext()
 
     def add(_: nn.Module, __: Any, output: Tensor) -> Tensor:
         number = torch.arange(len(rows.place_n), device=output.device)
         index = (number, rows.place_n)
         return output.index_put(index, delta_sd[rows.site_n].to(output.dtype), accumulate=True)
 
-    handle = module.register_forward_hook(add)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return module.register_forward_hook(add)
