@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from behemoth.edit.batch import answer_losses, deciding
-from behemoth.edit.memory.rows import answering, seen_by
 from behemoth.edit.memory.tail import Tail
 from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.wise import Wise
@@ -15,6 +14,7 @@ from behemoth.model.architecture import Architecture
 from behemoth.model.architectures import FAMILIES
 from behemoth.model.build import build_model
 from behemoth.model.labels import IGNORED
+from behemoth.model.observe import watching
 from behemoth.model.sizes import Size
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -30,20 +30,24 @@ def tiny(family, vocabulary, layers=3):
     return build_model(size, vocabulary, seed=0, block_length=64).eval().double()
 
 
+def answering(module, answer):
+    return module.register_forward_hook(lambda _, inputs, __: answer(inputs[0]))
+
+
 class WholeModel:
     """What a `Tail` gives, by the whole model at every step."""
 
-    def __init__(self, model, layer, tokens_nt, labels_nt, places, answer=None):
+    def __init__(self, model, layer, tokens_nt, labels_nt, places, answer):
         self.model, self.rows, self.places = model, (tokens_nt, labels_nt), places
         self.module = model.get_submodule(Architecture.of(model).mlp_out(layer))
-        self.answer = (lambda _, output: output) if answer is None else answer
-        with answering(self.module, self.answer):
-            inputs, outputs = seen_by(model, Architecture.of(model).mlp_out(layer), tokens_nt)
-        self.inputs, self.outputs = inputs[places], outputs[places]
+        self.answer = answer
+        with torch.no_grad(), answering(self.module, answer), watching(self.module) as seen:
+            model(input_ids=tokens_nt)
+        self.inputs, self.outputs = seen["input"][places], seen["output"][places]
 
     def losses(self, given_po):
-        def give(x, output):
-            return self.answer(x, output).index_put(self.places, given_po)
+        def give(x):
+            return self.answer(x).index_put(self.places, given_po)
 
         with answering(self.module, give):
             return answer_losses(self.model, *self.rows)
@@ -62,7 +66,8 @@ def test_losses_and_gradients_are_those_of_the_whole_model(family, layer, first)
     assert [each.tolist() for each in places] == [[0, 1, 1, 1, 2], [first - 1, 4, 5, 6, 7]]
     found = []
     for way in (Tail, WholeModel):
-        one = way(model, layer, tokens, labels, places)
+        own = model.get_submodule(Architecture.of(model).mlp_out(layer)).forward
+        one = way(model, layer, tokens, labels, places, own)
         given = (one.outputs + 1).requires_grad_()
         losses = one.losses(given)
         [gradient] = torch.autograd.grad((losses * torch.tensor([1.0, 2.0, 3.0])).sum(), [given])

@@ -69,7 +69,7 @@ def test_disjoint_shards_are_both_there_after_the_merge():
 
 def test_every_edited_answer_is_routed_to_the_copy(model, plan, small_corpus):
     from behemoth.edit.batch import edit_rows_of
-    from behemoth.edit.memory.rows import seen_by
+    from behemoth.edit.memory.tail import inputs_at
     from behemoth.model.labels import IGNORED
 
     method = Wise(**QUICK)
@@ -77,7 +77,7 @@ def test_every_edited_answer_is_routed_to_the_copy(model, plan, small_corpus):
     side = side_of(delta)
     assert delta.trace[-1]["loss"] < delta.trace[0]["loss"]
     rows = edit_rows_of(plan, "answer")
-    inputs, _ = seen_by(model, method.module(model), rows.tokens)
+    inputs = inputs_at(model, method.module(model), rows.tokens)
     made = (inputs @ side.change.T).norm(dim=-1)[:, :-1][rows.labels[:, 1:] != IGNORED]
     assert bool((made > side.threshold).all())
     assert float(made.min()) * method.ratio == pytest.approx(float(side.threshold))

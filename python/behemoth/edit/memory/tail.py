@@ -11,7 +11,7 @@ Shape letters: n rows, T positions, p places, i inputs, o outputs, d residual st
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -25,11 +25,15 @@ from behemoth.model.modules import backbone
 from behemoth.model.observe import watching
 from behemoth.model.prefix import cache_argument, unchanged
 
-from .rows import answering
+__all__ = ["Tail", "inputs_at"]
 
-__all__ = ["Tail"]
 
-_Answer = Callable[[Tensor, Tensor], Tensor]
+@torch.no_grad()
+def inputs_at(model: nn.Module, name: str, tokens_nt: Tensor) -> Tensor:
+    """Return a module's input for rows of tokens: [n, T, i]."""
+    with watching(model.get_submodule(name)) as seen:
+        backbone(model)(input_ids=tokens_nt, use_cache=False)
+    return seen["input"]
 
 
 class Tail:
@@ -46,9 +50,8 @@ class Tail:
     places : pair of int64 [p]
         Rows and columns of the tokens at which the outputs of the matrix may be replaced, none
         after the last token that predicts one of an answer.
-    answer : callable, optional
-        Function of the matrix's input and output that replaces its output at all tokens in the
-        initial pass.
+    answer : callable
+        Function of the matrix's input that replaces its output at all tokens in the initial pass.
 
     Attributes
     ----------
@@ -65,7 +68,7 @@ class Tail:
         tokens_nt: Tensor,
         labels_nt: Tensor,
         places: tuple[Tensor, Tensor],
-        answer: _Answer | None = None,
+        answer: Callable[[Tensor], Tensor],
     ) -> None:
         architecture = Architecture.of(model)
         self._blocks = LastBlocks(model, layer + 1)
@@ -81,7 +84,9 @@ class Tail:
         self._cache = DynamicCache() if first else None
         said: dict[str, Any] = {"use_cache": first > 0, cache_argument(): self._cache}
         with torch.no_grad(), ExitStack() as entered:
-            entered.enter_context(nullcontext() if answer is None else answering(module, answer))
+            entered.enter_context(
+                module.register_forward_hook(lambda _, inputs, __: answer(inputs[0]))
+            )
             inner = entered.enter_context(watching(module))
             outer = entered.enter_context(watching(model.get_submodule(architecture.block(layer))))
             if first:

@@ -231,7 +231,7 @@ class _Search:
         import torch
 
         from behemoth.edit.batch import deciding, edit_rows_of
-        from behemoth.edit.memory.rows import seen_by
+        from behemoth.edit.memory.tail import inputs_at
 
         self.method, self.model, self.plans = method, model, plans
         self.module = method.module(model)
@@ -246,9 +246,8 @@ class _Search:
         self.rows = _slices(len(rows) for rows in each)
         self.places = _slices(len(deciding(rows.labels)[0]) for rows in each)
         # Later tokens are not attended to where an answer token is predicted.
-        self.inputs_nti, _ = seen_by(
-            model, self.module, self.tokens_nt[:, : int(column_p.max()) + 1]
-        )
+        read = self.tokens_nt[:, : int(column_p.max()) + 1]
+        self.inputs_nti = inputs_at(model, self.module, read)
         last_n = torch.zeros_like(self.tokens_nt[:, 0]).scatter_reduce(0, row_p, column_p, "amax")
         self.read_nt = torch.arange(self.inputs_nti.shape[1], device=device) <= last_n[:, None]
         # For each plan: its codebook, and the entries of it whose values are optimised.
@@ -336,7 +335,7 @@ class _Search:
         with torch.no_grad():
             return self.model.get_submodule(self.module).forward(inputs)  # without its hooks
 
-    def _answer(self, inputs_nti: Tensor, _: Tensor) -> Tensor:
+    def _answer(self, inputs_nti: Tensor) -> Tensor:
         """Return the outputs of the matrix with the codebook of each plan in its rows."""
         import torch
 

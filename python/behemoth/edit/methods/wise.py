@@ -289,8 +289,7 @@ class _Training:
         import torch
 
         from behemoth.edit.batch import Order, deciding, edit_rows_of, retain_rows_of
-        from behemoth.edit.memory.rows import seen_by
-        from behemoth.edit.memory.tail import Tail
+        from behemoth.edit.memory.tail import Tail, inputs_at
 
         self.method, self.context = method, context
         name = method.module(model)
@@ -299,14 +298,8 @@ class _Training:
         rows = edit_rows_of(plan, "answer")
         like = next(model.parameters())
         tokens, labels = rows.tokens.to(like.device), rows.labels.to(like.device)
-        self.tail = Tail(
-            model,
-            method.layer_of(model),
-            tokens,
-            labels,
-            deciding(labels),
-            lambda x, _: self._given(x),
-        )
+        layer = method.layer_of(model)
+        self.tail = Tail(model, layer, tokens, labels, deciding(labels), self._given)
         dtype = wide_type(like.dtype)
         self.edited = self.tail.inputs.to(dtype)
         retained = retain_rows_of(plan)
@@ -314,7 +307,7 @@ class _Training:
         if len(retained) and method.retain_rows:
             count = min(method.retain_rows, len(retained))
             chosen = Order(retained.weight, plan, context.seed, 1).take(count)
-            inputs, _ = seen_by(model, name, retained.tokens[chosen].to(like.device))
+            inputs = inputs_at(model, name, retained.tokens[chosen].to(like.device))
             inside = inputs[_inside(retained, chosen).to(like.device)]
             measured = inside.to(dtype)
             self.looked_at = torch.cat([self.edited, measured])
