@@ -24,32 +24,29 @@ def answer_tokens(plan):
 def test_alphaedit_keeps_the_keys_of_earlier_edits(network, compiled, context):
     plans = [compiled(2, seed=1), compiled(1, seed=2)]
     method = AlphaEdit(**FEW)
-    memory = method.start(network, context)
+    sequence = method.in_sequence(network, context)
     counts = []
     for plan in plans:
-        delta = method.edit_next(network, plan, context, memory)
-        assert delta.failure is None
-        counts.append(len(memory.earlier_mf[1]))
+        assert sequence(plan).failure is None
+        counts.append(len(sequence.memory()["1"]))
     assert counts == [answer_tokens(plans[0]), sum(map(answer_tokens, plans))]
 
 
 @pytest.mark.parametrize("method", [Rome, Memit, Emmet])
 def test_no_keys_are_kept_for_methods_that_use_none(network, compiled, context, method):
     """They were copied after every edit and written to every point of a sequence."""
-    short = method(**FEW)
-    memory = short.start(network, context)
-    assert short.edit_next(network, compiled(1, seed=1), context, memory).failure is None
-    assert not memory.earlier_mf
-    assert short.in_sequence(network, context).memory() == {}
+    sequence = method(**FEW).in_sequence(network, context)
+    assert sequence(compiled(1, seed=1)).failure is None
+    assert sequence.memory() == {}
 
 
 def test_alphaedit_disturbs_earlier_facts_less_with_memory(network, compiled, context):
     method = AlphaEdit(**FEW, energy=0.5, damping=1e-3)
     first, second = compiled(3, seed=1), compiled(3, seed=2)
-    memory = method.start(network, context)
-    method.edit_next(network, first, context, memory)
-    earlier = memory.earlier_mf[1].clone()
-    held = method.edit_next(network, second, context, memory)
+    sequence = method.in_sequence(network, context)
+    sequence(first)
+    earlier = sequence.memory()["1"].clone()
+    held = sequence(second)
     [free] = method.apply(network, [second], context)
     [name] = held.changes
     moved = [(delta.changes[name].to_dense().double() @ earlier.T).norm() for delta in (held, free)]

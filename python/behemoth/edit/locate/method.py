@@ -244,26 +244,6 @@ class LocateAndEdit(TargetBudget, ABC):
         )
         return EditorState(found)
 
-    def edit_next(
-        self, model: nn.Module, plan: EditPlan, context: EditContext, state: EditorState
-    ) -> EditDelta:
-        """Return the delta of the next plan of a sequence; if it `remembers`, its keys are kept.
-
-        Parameters
-        ----------
-        model : nn.Module
-            The model with the deltas of all earlier plans.
-        plan : EditPlan
-        context : EditContext
-        state : EditorState
-            The result of `start` for the unedited model, with the keys of earlier plans.
-        """
-        check_kinds(self, [plan])
-        [(delta, worked)] = self._edit_plans(model, [plan], context, state)
-        if self.remembers and delta.failure is None:
-            state.remember(worked.keys_nf)
-        return delta
-
     def _layers(self, model: nn.Module) -> list[int]:
         count = Architecture.of(model).layers
         wanted = self.default_layers(count) if self.layers is None else self.layers
@@ -409,7 +389,7 @@ class InverseCovariance(LocateAndEdit, ABC):
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Returns the deltas of a sequence, and keeps the keys of its edits."""
+    """Returns the deltas of a sequence, and keeps the keys of its edits if the method remembers."""
 
     method: LocateAndEdit
     model: nn.Module
@@ -417,7 +397,12 @@ class _Sequence:
     started: EditorState
 
     def __call__(self, plan: EditPlan) -> EditDelta:
-        return self.method.edit_next(self.model, plan, self.context, self.started)
+        method = self.method
+        check_kinds(method, [plan])
+        [(delta, worked)] = method._edit_plans(self.model, [plan], self.context, self.started)
+        if method.remembers and delta.failure is None:
+            self.started.remember(worked.keys_nf)
+        return delta
 
     def memory(self) -> dict[str, Tensor]:
         """Return the keys of earlier edits by layer, as `EditorState` has them."""
