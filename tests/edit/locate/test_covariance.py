@@ -11,8 +11,8 @@ from behemoth import Corpus, Grammar, World
 from behemoth.corpus.mixture import Scheduled
 from behemoth.edit.locate import covariance as module
 from behemoth.edit.locate.covariance import Covariance, covariances, model_hash
+from behemoth.edit.locate.equations import solved
 from behemoth.edit.locate.layout import Layout
-from behemoth.edit.locate.method import solved
 from behemoth.edit.locate.state import EditorState
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method

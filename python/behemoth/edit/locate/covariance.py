@@ -26,6 +26,7 @@ from behemoth.model.observe import watching
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, silent
 
+from .equations import plus_diagonal
 from .layout import Layout
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class Covariance:
 
     def regularised(self, ridge: float) -> Tensor:
         """Return the matrix plus `ridge` times its mean diagonal, which makes it invertible."""
-        return self.matrix_ff + ridge * self.matrix_ff.diagonal().mean() * torch.eye(
-            len(self.matrix_ff), dtype=self.matrix_ff.dtype, device=self.matrix_ff.device
-        )
+        return plus_diagonal(self.matrix_ff, ridge * self.matrix_ff.diagonal().mean())
 
     def solved(self, ridge: float, right_fn: Tensor) -> Tensor:
         """Return the solution of equations with the regularised matrix; NaN if it is singular.

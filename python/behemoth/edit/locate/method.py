@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from .keys import Observed
     from .sites import Site
 
-__all__ = ["InverseCovariance", "LocateAndEdit", "leverage", "plus_diagonal", "solved"]
+__all__ = ["InverseCovariance", "LocateAndEdit"]
 
 _SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
 _PARTS = 2  # of the progress of an edit: covariances, then the search for target vectors
@@ -414,31 +414,3 @@ class _Sequence:
         for layer, covariance in self.started.covariances.items():
             if (keys := memory.get(str(layer))) is not None:
                 self.started.earlier_mf[layer] = keys.to(covariance.matrix_ff)
-
-
-def solved(matrix: Tensor, right: Tensor) -> Tensor:
-    """Return the solution of linear equations; NaN if the matrix is singular."""
-    import torch
-
-    solution, info = torch.linalg.solve_ex(matrix, right)
-    return solution if int(info) == 0 else torch.full_like(solution, torch.nan)
-
-
-def plus_diagonal(matrix_nn: Tensor, value: Tensor | float) -> Tensor:
-    """Return a matrix plus `value` times the identity."""
-    import torch
-
-    identity = torch.eye(len(matrix_nn), dtype=matrix_nn.dtype, device=matrix_nn.device)
-    return matrix_nn + value * identity
-
-
-def leverage(keys_fn: Tensor, directions_fn: Tensor) -> Tensor:
-    """Return the mean of k^T C^-1 k over keys: the number of corpus tokens that one key counts for.
-
-    Directions are C^-1 K, by `Covariance.solved`.
-
-    A key that occurs at a share p of the corpus's tokens has at most 1 / p. An absolute number of
-    keys that the covariance represents therefore has another effect for every corpus: 6,000, chosen
-    for facts that are one token in 30,000, left almost no edit where they were one in 2,000.
-    """
-    return (keys_fn * directions_fn).sum(0).mean()

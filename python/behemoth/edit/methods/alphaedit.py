@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
 from behemoth.edit.bounds import ABOVE_0, Bound, Bounds
-from behemoth.edit.locate.method import LocateAndEdit, plus_diagonal, solved
+from behemoth.edit.locate.equations import plus_diagonal, solved
+from behemoth.edit.locate.method import LocateAndEdit
 from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
 from behemoth.edit.bounds import ABOVE_0, Bounds
-from behemoth.edit.locate.method import InverseCovariance, leverage, plus_diagonal, solved
+from behemoth.edit.locate.equations import leverage, plus_diagonal, solved
+from behemoth.edit.locate.method import InverseCovariance
 from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.bounds import ABOVE_0, Bounds, at_least, check_values
+from behemoth.edit.locate.equations import plus_diagonal
 from behemoth.edit.memory_budget import EditedRows
 from behemoth.edit.outcome import delta_of
 from behemoth.edit.parametrise import change_bytes, chosen_layers
@@ -273,8 +274,7 @@ def ridge_step(
     normal = seen.normalised(torch.cat([inputs_nf, gradients_nd], 1), widths, dtype)
     inputs, gradients = normal[:, :width], normal[:, width:]
     wanted_nd = -learning_rate * inputs.square().sum(1, keepdim=True) * gradients
-    gram_nn = inputs_nf @ inputs_nf.T
-    gram_nn = gram_nn + ridge * torch.eye(len(gram_nn), dtype=gram_nn.dtype, device=gram_nn.device)
+    gram_nn = plus_diagonal(inputs_nf @ inputs_nf.T, ridge)
     return LowRank(torch.linalg.solve(gram_nn, wanted_nd).T, inputs_nf)
 
 
