@@ -271,18 +271,16 @@ def _resolve_method(
 ) -> EditMethod:
     if not isinstance(method, str):
         check_is_method(method)
-    else:
-        in_file = isinstance(settings, str | PathLike)
-        if in_file:
-            settings = read_settings(settings, method, world)
-        if not isinstance(settings, Mapping | None):
-            return get_method(method, settings)  # raises
-        found = get_method(method, at_traced_place(method, settings, run), text=in_file)
-        check_is_method(found)
-        return found
-    if settings is not None:
-        raise ArgumentError("settings", settings, "none for a method that already has settings")
-    return method
+        if settings is not None:
+            raise ArgumentError("settings", settings, "none for a method that already has settings")
+        return method
+    if in_file := isinstance(settings, str | PathLike):
+        settings = read_settings(settings, method, world)
+    if isinstance(settings, Mapping | None):  # `get_method` refuses anything else
+        settings = at_traced_place(method, settings, run)
+    found = get_method(method, settings, text=in_file)
+    check_is_method(found)
+    return found
 
 
 def _checkpoints(
