@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from behemoth.corpus.corpus import Corpus
 from .generation import STOP
 
 
-class Words(Protocol):
+class Words(ABC):
     """How the objects of each relation are written, link relations included.
 
     Attributes
@@ -29,19 +30,25 @@ class Words(Protocol):
     stop: frozenset[int]
     single: NDArray[np.bool_]
 
+    @abstractmethod
     def leading(self, relation: int) -> NDArray[np.int64]:
         """Return the first tokens of the objects of a relation, ascending: int64[n]."""
-        ...
 
     def marked(
         self, lengths: NDArray[np.int64], relations: NDArray[np.uint32]
     ) -> NDArray[np.int64]:
-        """Return the number of tokens before the object's word, by answer length: 1 or 0."""
-        ...
+        """Return the number of tokens before the object's word, by answer length: 1 or 0.
+
+        By default 0: there is no marker.
+        """
+        return np.zeros(len(lengths), np.int64)
 
     def most(self, relations: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Return the length of the longest object of each relation if lengths differ, else 0."""
-        ...
+        """Return the length of the longest object of each relation if lengths differ, else 0.
+
+        By default 0: all words of a relation have one length.
+        """
+        return np.zeros(len(relations), np.int64)
 
     def settled(
         self,
@@ -50,9 +57,13 @@ class Words(Protocol):
         finished: NDArray[np.bool_],
         relations: NDArray[np.uint32],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the lengths of generated answers, and whether they are complete."""
-        ...
+        """Return the lengths of generated answers, and whether they are complete.
 
+        By default the inputs: an answer ends where the generation was stopped.
+        """
+        return lengths, finished
+
+    @abstractmethod
     def valid(
         self,
         tokens: NDArray[np.int64],
@@ -62,11 +73,13 @@ class Words(Protocol):
         relations: NDArray[np.uint32],
     ) -> NDArray[np.bool_]:
         """Return whether a row's first `lengths` tokens are a word, after `marker` if `marked`."""
-        ...
 
     def ends_at(self, line: list[int], length: int) -> bool:
-        """Return whether a word ends after so many tokens of a line."""
-        ...
+        """Return whether a word ends after so many tokens of a line.
+
+        By default True: each token is a digit or a word of its own.
+        """
+        return True
 
 
 def text_of(corpus: Corpus) -> Callable[[Sequence[int]], str]:
@@ -91,7 +104,7 @@ def words_of(corpus: Corpus) -> Words:
     return TemplateWords(corpus) if corpus.grammar is None else TextWords(corpus)
 
 
-class TemplateWords:
+class TemplateWords(Words):
     """Words of digits, each from its own range of ids; a period or the end ends an answer."""
 
     def __init__(self, corpus: Corpus) -> None:
@@ -121,20 +134,6 @@ class TemplateWords:
         assert not len(marked) or set(np.unique(marked)) <= {0, 1}
         return marked
 
-    def most(self, relations: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Return 0: all words of a relation have one length."""
-        return np.zeros(len(relations), np.int64)
-
-    def settled(
-        self,
-        tokens: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        finished: NDArray[np.bool_],
-        relations: NDArray[np.uint32],
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the inputs: an answer ends where the generation was stopped."""
-        return lengths, finished
-
     def valid(
         self,
         tokens: NDArray[np.int64],
@@ -158,12 +157,8 @@ class TemplateWords:
             found[chosen] &= fits & (value < self._objects[relation])
         return found
 
-    def ends_at(self, line: list[int], length: int) -> bool:
-        """Return True: each token is a digit or a word of its own."""
-        return True
 
-
-class TextWords:
+class TextWords(Words):
     """Names in the tokens of a tokenizer.
 
     A sentence may continue after its object in many ways, so an answer is judged by its beginning:
@@ -189,12 +184,6 @@ class TextWords:
     def leading(self, relation: int) -> NDArray[np.int64]:
         """Return the first tokens of the objects of a relation; several objects may share one."""
         return self._objects(relation).leading
-
-    def marked(
-        self, lengths: NDArray[np.int64], relations: NDArray[np.uint32]
-    ) -> NDArray[np.int64]:
-        """Return 0: there is no marker before a name."""
-        return np.zeros(len(lengths), np.int64)
 
     def most(self, relations: NDArray[np.uint32]) -> NDArray[np.int64]:
         """Return the length of the longest name of each relation."""
