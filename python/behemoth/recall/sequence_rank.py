@@ -28,6 +28,8 @@ RANKS = ("first", "sequence")
 """Ways to rank objects: by the first token of their word, or by all tokens of their names."""
 # Scores of one name from two passes differ by rounding; scores this close to the answer are ties.
 _TOLERANCE = 1e-5
+# At most this share of a sum of probabilities is left out.
+_LEFT_OUT = 1e-3
 
 
 def check_rank(rank: str, corpus: Corpus) -> None:
@@ -123,19 +125,17 @@ def sequence_ranks(
     ]  # rows, nodes, and log-probabilities of their beginnings
     while level:
         further: list[tuple[int, _Node, float]] = []
-        for part in _parts(level, prompts, batch_size):
-            logits = _next(model, prompts, part, device)
-            for (row, node, score), line in zip(part, logits, strict=True):
-                tokens = np.fromiter(node.children, np.int64, len(node.children))
-                scores = score + line[tokens]
-                # NaN is kept: it must not improve a rank.
-                kept = ~(scores < log_probability[row] - _TOLERANCE)
-                for token, own in zip(tokens[kept].tolist(), scores[kept].tolist(), strict=True):
-                    child = node.children[token]
-                    if child.object_ is not None and child.object_ != objects[row]:
-                        ranks[row] += 1
-                    if child.children:
-                        further.append((row, child, own))
+        for row, node, score, line in _followed(model, prompts, level, batch_size, device):
+            tokens = np.fromiter(node.children, np.int64, len(node.children))
+            scores = score + line[tokens]
+            # NaN is kept: it must not improve a rank.
+            kept = ~(scores < log_probability[row] - _TOLERANCE)
+            for token, own in zip(tokens[kept].tolist(), scores[kept].tolist(), strict=True):
+                child = node.children[token]
+                if child.object_ is not None and child.object_ != objects[row]:
+                    ranks[row] += 1
+                if child.children:
+                    further.append((row, child, own))
         level = further
     return ranks
 
@@ -149,11 +149,10 @@ def wrong_probabilities(
     *,
     batch_size: int,
     device: torch.device,
-    tolerance: float = 1e-3,
 ) -> NDArray[np.float64]:
     """Return the mean probability of the other objects of each relation.
 
-    Beginnings are dropped if all of them together cannot add more than `tolerance` times the sum
+    Beginnings are dropped if all of them together cannot add more than a thousandth of the sum
     found so far; so the result is a lower bound.
 
     Parameters
@@ -162,8 +161,6 @@ def wrong_probabilities(
         See `sequence_ranks`.
     objects : uint32[rows]
         Objects that are excluded from the mean.
-    tolerance : float
-        Maximum relative error.
 
     Returns
     -------
@@ -173,19 +170,17 @@ def wrong_probabilities(
     tree = cache(lambda relation: NameTree(corpus.object_tokens(relation)))
     trees = [tree(relation) for relation in relations.tolist()]
     found = np.full(len(prompts), -np.inf)
-    least = np.log(tolerance) - np.log([own.beginnings for own in trees])
+    least = np.log(_LEFT_OUT) - np.log([own.beginnings for own in trees])
     level = [(row, own.root, 0.0) for row, own in enumerate(trees)]
     while level:
         further: list[tuple[int, _Node, float]] = []
-        for part in _parts(level, prompts, batch_size):
-            logits = _next(model, prompts, part, device)
-            for (row, node, score), line in zip(part, logits, strict=True):
-                for token, child in node.children.items():
-                    own = score + line[token]
-                    if child.object_ is not None and child.object_ != objects[row]:
-                        found[row] = np.logaddexp(found[row], own)
-                    if child.children:
-                        further.append((row, child, own))
+        for row, node, score, line in _followed(model, prompts, level, batch_size, device):
+            for token, child in node.children.items():
+                own = score + line[token]
+                if child.object_ is not None and child.object_ != objects[row]:
+                    found[row] = np.logaddexp(found[row], own)
+                if child.children:
+                    further.append((row, child, own))
         # NaN is followed to the end of names, so that it shows. Probability 0 is not followed.
         level = [
             (row, node, score)
@@ -195,13 +190,23 @@ def wrong_probabilities(
     return found - np.log([own.names - 1 for own in trees])
 
 
-def _parts(
-    level: list[tuple[int, _Node, float]], prompts: Ragged, batch_size: int
-) -> Iterator[list[tuple[int, _Node, float]]]:
-    """Yield batches of rows of about equal lengths."""
+def _followed(
+    model: PreTrainedModel,
+    prompts: Ragged,
+    level: list[tuple[int, _Node, float]],
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[tuple[int, _Node, float, NDArray[np.float64]]]:
+    """Yield each beginning with the log-probabilities of the token after it, float64[V].
+
+    Beginnings of about equal lengths share a pass.
+    """
     ordered = sorted(level, key=lambda at: int(prompts.lengths[at[0]]) + len(at[1].path))
     for first in range(0, len(ordered), batch_size):
-        yield ordered[first : first + batch_size]
+        part = ordered[first : first + batch_size]
+        logits = _next(model, prompts, part, device)
+        for beginning, line in zip(part, logits, strict=True):
+            yield *beginning, line
 
 
 def _next(
