@@ -173,6 +173,44 @@ def decode_batch(
         Stop as soon as all continuations have ended or differ from their answers, which tells
         whether they are exactly these in fewer passes.
     """
+    first = _first_pass(model, prompts, answers, rows, device)
+    wanted = None
+    if exactly and answers is not None:
+        wanted = torch.from_numpy(answers.padded(rows, most, -1)).to(device)
+    generated = _greedy(model, prompts, rows, first, most, stop, wanted)
+    ends_here = np.isin(generated, list(stop))
+    ended = np.logical_or.reduce(ends_here, axis=1)
+    lengths = np.where(ended, ends_here.argmax(1), generated.shape[1])
+    return Decoded(rows, generated, lengths, ended, first.logits)
+
+
+@dataclass(frozen=True)
+class _FirstPass:
+    """The pass over a batch of prompts and answers, from which the generation goes on.
+
+    Parameters
+    ----------
+    logits : float32[B, A, V] tensor
+        See `Decoded`.
+    cache : DynamicCache
+        Keys and values of its tokens.
+    mask : int64[B, W] tensor, optional
+        1 for the tokens of prompts and 0 for others; None if there are no others.
+    """
+
+    logits: torch.Tensor
+    cache: DynamicCache
+    mask: torch.Tensor | None
+
+
+def _first_pass(
+    model: PreTrainedModel,
+    prompts: Ragged,
+    answers: Ragged | None,
+    rows: NDArray[np.intp],
+    device: torch.device,
+) -> _FirstPass:
+    """Make the first pass, and keep the logits of the tokens of the answers."""
     ends = prompts.lengths[rows]
     scored = np.ones_like(ends) if answers is None else answers.lengths[rows]
     widths = ends + scored - 1
@@ -183,31 +221,48 @@ def decode_batch(
         # For the generation the answer's tokens are padding, for its score they are context.
         row, column = np.nonzero(np.arange(longest - 1) < (scored - 1)[:, None])
         tokens[row, ends[row] + column] = answers.padded(rows, longest - 1, PADDING)[row, column]
-    named = cache_argument()
     cache = DynamicCache()
     # Logits are computed only at positions that some row needs: few, as rows are sorted.
     base = int(ends.min()) - 1
     beyond = min(int(ends.max()) + longest - 1, width)
-    stops = torch.from_numpy(ends).to(device)
     logits = model(
         input_ids=torch.from_numpy(tokens).to(device),
         use_cache=True,
         logits_to_keep=torch.arange(base, beyond, device=device),
-        **{named: cache},
+        **{cache_argument(): cache},
     ).logits
     places = torch.from_numpy(places_of(ends, longest, logits.shape[1])).to(device)
     logits = logits[torch.arange(len(rows), device=device)[:, None], places].float()
-    padded = bool((ends < width).any())
-    mask = (torch.arange(width, device=device) < stops[:, None]).long() if padded else None
+    mask = None
+    if (ends < width).any():
+        stops = torch.from_numpy(ends).to(device)
+        mask = (torch.arange(width, device=device) < stops[:, None]).long()
+    return _FirstPass(logits, cache, mask)
+
+
+def _greedy(
+    model: PreTrainedModel,
+    prompts: Ragged,
+    rows: NDArray[np.intp],
+    first: _FirstPass,
+    most: int,
+    stop: frozenset[int],
+    wanted: torch.Tensor | None,
+) -> NDArray[np.int64]:
+    """Return the most probable tokens after prompts, until all rows have ended: int64[B, T].
+
+    Rows end with a stop token, or where they differ from `wanted`, int64[B, most], below 0 at
+    positions where every token will do.
+    """
+    ends = prompts.lengths[rows]
+    named, cache, mask = cache_argument(), first.cache, first.mask
     known = cache.get_seq_length()  # the tokens of a context included
-    gaps = padded or known > width
+    gaps = mask is not None or known > ends.max()
     anew = gaps and known + most - 1 > _window(model)
-    ending = torch.tensor(sorted(stop), device=device)
-    token = logits[:, 0].argmax(-1)
+    token = first.logits[:, 0].argmax(-1)
+    stops = torch.from_numpy(ends).to(token.device)
+    ending = torch.tensor(sorted(stop), device=token.device)
     made = [token]
-    wanted = None
-    if exactly and answers is not None:
-        wanted = torch.from_numpy(answers.padded(rows, most, -1)).to(device)
     finished = torch.isin(token, ending)
     for step in range(most - 1):
         if wanted is not None:
@@ -224,11 +279,7 @@ def decode_batch(
             token = model(input_ids=token[:, None], use_cache=True, **more).logits[:, -1].argmax(-1)
         made.append(token)
         finished |= torch.isin(token, ending)
-    generated = torch.stack(made, 1).cpu().numpy()
-    ends_here = np.isin(generated, list(stop))
-    ended = np.logical_or.reduce(ends_here, axis=1)
-    lengths = np.where(ended, ends_here.argmax(1), generated.shape[1])
-    return Decoded(rows, generated, lengths, ended, logits)
+    return torch.stack(made, 1).cpu().numpy()
 
 
 def _window(model: PreTrainedModel) -> float:
