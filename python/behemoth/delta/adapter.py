@@ -5,11 +5,9 @@ from __future__ import annotations
 from os import PathLike, fspath
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from behemoth.model.architectures import FAMILIES, Family
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing
+from behemoth.support.files import replacing, write_tensors
 from behemoth.train.model_source import CONFIG, read_config
 
 from .delta import EditDelta, LowRank
@@ -112,9 +110,8 @@ def save_adapter(
         if module in embeddings or (transposed and module not in heads):
             factor = factor.transposed()
         for key, tensor in zip(keys, (factor.right, factor.left), strict=True):
-            tensors[f"base_model.model.{module}.{key}"] = tensor.detach().cpu().contiguous()
-    with replacing(place / "adapter_model.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+            tensors[f"base_model.model.{module}.{key}"] = tensor
+    write_tensors(place / "adapter_model.safetensors", tensors, {"format": "pt"})
     with replacing(place / "adapter_config.json") as temporary:
         config.save_pretrained(fspath(temporary.parent))
     return place

@@ -21,7 +21,7 @@ from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import replacing, write_bytes
+from behemoth.support.files import write_bytes, write_tensors
 
 from .fit import check_shapes
 from .kinds import KINDS
@@ -335,17 +335,13 @@ class EditDelta:
 
     def save(self, directory: str | PathLike[str]) -> Path:
         """Write ``delta.safetensors`` and, last, ``delta.json``; return the directory's path."""
-        from safetensors.torch import save_file
-
         place = path_of("directory", directory)
         tensors: dict[str, Tensor] = {}
         for name, change in self.changes.items():
             parts = {"": change.change} if isinstance(change, Dense) else vars(change)
             for part, tensor in parts.items():
-                key = f"{name}:{part}" if part else name
-                tensors[key] = tensor.detach().cpu().contiguous()
-        with replacing(place / _TENSORS) as temporary:
-            save_file(tensors, temporary)
+                tensors[f"{name}:{part}" if part else name] = tensor
+        write_tensors(place / _TENSORS, tensors)
         # The state saved beside a sum of edits belongs to the delta, so it gets a digest too.
         beside = [path.name for path in place.glob("*.safetensors")]
         meta = {

@@ -14,14 +14,17 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import CorpusError
 from .locks import lock_descriptor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _OLD = ".old"  # name of a replaced folder, beside its successor
 _SETTINGS_BYTES = 1 << 20
@@ -89,6 +92,17 @@ def write_bytes(path: Path, data: bytes) -> bool:
     with replacing(path) as temporary:
         temporary.write_bytes(data)
     return True
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors takes them: on the CPU, contiguous, without gradients."""
+    from safetensors.torch import save_file
+
+    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(own, temporary, metadata=metadata)
 
 
 def open_to_append(path: Path) -> TextIO:

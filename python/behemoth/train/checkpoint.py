@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -27,7 +27,14 @@ from behemoth.model.architectures import FAMILIES
 from behemoth.model.device import is_out_of_memory
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import CorpusError
-from behemoth.support.files import as_json, remove_folder, replacing, sweep_folder, write_bytes
+from behemoth.support.files import (
+    as_json,
+    remove_folder,
+    replacing,
+    sweep_folder,
+    write_bytes,
+    write_tensors,
+)
 
 from .errors import TrainError
 from .model_source import OPTIMISER, WEIGHTS
@@ -88,7 +95,7 @@ class Checkpoints:
             save_model(model, temporary)
             if trained is not None:
                 tensors = {**trained, **_random_states(self._device)}
-                save_file(_contiguous(tensors), temporary / OPTIMISER)
+                write_tensors(temporary / OPTIMISER, tensors)
             about = {"resumable": trained is not None, **vars(state)}
             files = digests(temporary, (WEIGHTS, "config.json", OPTIMISER))
             (temporary / _STATE).write_bytes(as_json(sealed({**about, FILES: files})))
@@ -200,8 +207,7 @@ def save_model(model: PreTrainedModel, directory: Path) -> None:
     """
     stored = _stored_names(model)
     weights = {stored.get(name, name): tensor for name, tensor in _untied(model).items()}
-    with replacing(directory / "model.safetensors") as file:
-        save_file(_contiguous(weights), file, metadata={"format": "pt"})
+    write_tensors(directory / WEIGHTS, weights, {"format": "pt"})
     config = json.loads(model.config.to_json_string(use_diff=False))
     config |= {"architectures": [type(model).__name__]}
     config.pop("_name_or_path", None)
@@ -288,10 +294,6 @@ def _short(error: RuntimeError) -> str:
     """Return the first of the reasons that `load_state_dict` lists after its first line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shorten(lines[min(1, len(lines) - 1)].rstrip("."), 200) if lines else "unknown"
-
-
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _random_states(device: torch.device) -> dict[str, Tensor]:
