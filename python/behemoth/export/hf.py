@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.support.files import write_bytes
 from behemoth.support.progress import ProgressLike, task
-from behemoth.train.model_source import GENERATION, generation_of
+from behemoth.train.model_source import CONFIG, GENERATION, WEIGHTS, generation_of
 
 from .edited import EditedModels
 from .model_card import CARD, model_card
@@ -20,7 +20,7 @@ from .protocol import ModelFormat
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_WEIGHTS = ("model.safetensors", "config.json", GENERATION)
+_FILES = (WEIGHTS, CONFIG, GENERATION)
 
 
 def _write(models: EditedModels, out: Path, progress: ProgressLike) -> None:
@@ -28,7 +28,7 @@ def _write(models: EditedModels, out: Path, progress: ProgressLike) -> None:
     with task(progress, "exporting", "models") as step:
         for number, (folder, key) in enumerate(models.deltas.items()):
             place = out / folder
-            if not all((place / name).is_file() for name in _WEIGHTS):
+            if not all((place / name).is_file() for name in _FILES):
                 model = models.run.load_model("cpu") if model is None else model
                 with models.delta(folder).apply(model):
                     _save(model, generation_of(models.run.directory), place)
@@ -48,5 +48,5 @@ def _save(model: Any, generation: bytes | None, place: Path) -> None:
 FORMAT = ModelFormat(
     "hf",
     _write,
-    (*_WEIGHTS, CARD),
+    (*_FILES, CARD),
 )

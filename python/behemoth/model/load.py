@@ -27,10 +27,10 @@ from behemoth.support.files import read_json_object
 from .alone import alone
 from .architectures import FAMILIES
 from .device import is_out_of_memory
+from .files import CONFIG, WEIGHTS
 
-__all__ = ["CONFIG", "WEIGHTS", "load_model"]
+__all__ = ["load_model"]
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # Published GPT-2 have names without that of the stream: h.0.attn.c_attn.weight.
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 

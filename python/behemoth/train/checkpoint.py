@@ -37,7 +37,7 @@ from behemoth.support.files import (
 )
 
 from .errors import TrainError
-from .model_source import OPTIMISER, WEIGHTS
+from .model_source import CONFIG, OPTIMISER, WEIGHTS
 from .run import checkpoint_paths, step_of
 from .sharding import part_of
 from .trained import Trained
@@ -97,7 +97,7 @@ class Checkpoints:
                 tensors = {**trained, **_random_states(self._device)}
                 write_tensors(temporary / OPTIMISER, tensors)
             about = {"resumable": trained is not None, **vars(state)}
-            files = digests(temporary, (WEIGHTS, "config.json", OPTIMISER))
+            files = digests(temporary, (WEIGHTS, CONFIG, OPTIMISER))
             (temporary / _STATE).write_bytes(as_json(sealed({**about, FILES: files})))
         return path
 
@@ -212,7 +212,7 @@ def save_model(model: PreTrainedModel, directory: Path) -> None:
     config |= {"architectures": [type(model).__name__]}
     config.pop("_name_or_path", None)
     text = json.dumps(config, indent=2, sort_keys=True)
-    write_bytes(directory / "config.json", (text + "\n").encode())
+    write_bytes(directory / CONFIG, (text + "\n").encode())
 
 
 def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:

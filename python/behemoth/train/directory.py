@@ -32,7 +32,7 @@ from behemoth.support.replacement import Kind, check_kind, finish, recover, succ
 
 from .config import RESUMED, TrainConfig
 from .errors import TrainError
-from .model_source import weights_digest
+from .model_source import CONFIG, GENERATION, WEIGHTS, weights_digest
 from .result import TrainResult
 from .run import RECORD, RunRecord, read_record
 
@@ -42,7 +42,7 @@ TRACE = "trace.json"
 RUN = Kind(
     RECORD,
     (
-        "config.json", "model.safetensors", "generation_config.json", *FILES, "spec.toml",
+        CONFIG, WEIGHTS, GENERATION, *FILES, "spec.toml",
         TABLE_FILE, "names/*.parquet", EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE,
         "metrics.jsonl", "metrics.parquet", TRACE, "checkpoints/step-*",
         "tensorboard/events.out.tfevents.*",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest, digest_file
 from behemoth.model.architectures import find_family
+from behemoth.model.files import CONFIG, WEIGHTS
 from behemoth.model.sizes import Size
 from behemoth.store.recorded import digests_in
 from behemoth.store.source import name_of
@@ -35,7 +36,7 @@ __all__ = ["CONFIG", "GENERATION", "OPTIMISER", "WEIGHTS", "ModelSource", "corpu
            "generation_of", "is_model", "model_of", "read_config", "read_model",
            "run_of_checkpoint", "weight_files", "weights_digest"]  # fmt: skip
 
-CONFIG, GENERATION, WEIGHTS = "config.json", "generation_config.json", "model.safetensors"
+GENERATION = "generation_config.json"
 OPTIMISER = "optimiser.safetensors"
 """File of a checkpoint that training can resume from, beside the weights."""
 _TOKENIZER = "tokenizer.json"
