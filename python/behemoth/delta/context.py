@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
     from .delta import EditDelta
 
-__all__ = ["Context", "context_tokens", "longest_context", "positions_left"]
+__all__ = ["Context", "context_tokens", "longest_context", "positions_left", "positions_of"]
 
 _NONE = -1  # beyond the end of a shorter context
-_CACHES = ("cache", "past_key_values")  # names of the argument in transformers, new and old
 _ASKED = "_behemoth_asked"  # attribute of a cache: input tokens of its first pass, without context
 
 
@@ -81,6 +80,8 @@ class Context(ModuleChange):
         """Prepend the context to the first tokens of a sequence, and shift position ids."""
         import torch
 
+        from behemoth.model.prefix import cache_of
+
         ids: Tensor | None = inputs[0] if inputs else said.get("input_ids")
         mask: Tensor | None = said.get("attention_mask")
         if ids is None or (mask is not None and mask.ndim != 2):
@@ -92,7 +93,7 @@ class Context(ModuleChange):
         rows, asked = ids.shape
         own_bc = self.tokens.repeat_interleave(rows // len(self.tokens), 0)
         count_b1 = (own_bc != _NONE).sum(1, keepdim=True)
-        width, cache = own_bc.shape[1], _cache(said)
+        width, cache = own_bc.shape[1], cache_of(said)
         seen = 0 if cache is None else int(cache.get_seq_length())
         first = asked if not seen else getattr(cache, _ASKED)  # tokens of the first pass
         before = max(seen - width, 0)  # that were asked before those at hand
@@ -128,8 +129,10 @@ class Context(ModuleChange):
         """Remove the outputs at the tokens of the context."""
         import torch
 
+        from behemoth.model.prefix import cache_of
+
         stream = output[0] if isinstance(output, tuple) else output.last_hidden_state
-        cache = _cache(said) or getattr(output, "past_key_values", None)
+        cache = cache_of(said) or getattr(output, "past_key_values", None)
         if cache is not None and int(cache.get_seq_length()) > stream.shape[1]:
             return output  # the context was in the cache already
         rows, width = stream.shape[0], self.tokens.shape[1]
@@ -148,9 +151,13 @@ class Context(ModuleChange):
 
 def positions_left(model: nn.Module, delta: EditDelta | None = None) -> int:
     """Return the maximum length of an input after a context in the model or in `delta`."""
-    config: Any = model.config
-    most = int(getattr(config, "max_position_embeddings", 1 << 20))
-    return most - context_tokens(model, delta)
+    return positions_of(model) - context_tokens(model, delta)
+
+
+def positions_of(model: nn.Module) -> int:
+    """Return the number of positions of a model; a large one if its configuration has none."""
+    config = getattr(model, "config", None)
+    return int(getattr(config, "max_position_embeddings", 1 << 20))
 
 
 def context_tokens(model: nn.Module, delta: EditDelta | None = None) -> int:
@@ -169,14 +176,8 @@ def _longest(changes: Iterable[ModuleChange]) -> int:
     return max(found, default=0)
 
 
-def _cache(said: dict[str, Any]) -> Any:
-    """Return the cache of keys and values that a call passes, or None."""
-    return next((said[name] for name in _CACHES if said.get(name) is not None), None)
-
-
 def _check_room(module: nn.Module, before: int, asked: int) -> None:
-    most = getattr(getattr(module, "config", None), "max_position_embeddings", None)
-    if most is not None and before + asked > most:
+    if before + asked > (most := positions_of(module)):
         raise ArgumentError(
             "model",
             f"{asked} tokens after a context of {before}",

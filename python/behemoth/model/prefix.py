@@ -5,20 +5,27 @@ Tokens attend only to those before them: what is changed at a token changes noth
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
 from transformers import Cache, GPTNeoXForCausalLM
 
-__all__ = ["cache_argument", "unchanged"]
+__all__ = ["cache_argument", "cache_of", "unchanged"]
+
+_NAMES = ("cache", "past_key_values")  # of the argument: since about transformers 5.20, and before
 
 
 def cache_argument() -> str:
-    """Return the name of the cache argument: `cache` since about transformers 5.20."""
-    names = signature(GPTNeoXForCausalLM.forward).parameters
-    return "cache" if "cache" in names else "past_key_values"
+    """Return the name of the cache argument in the installed version of transformers."""
+    known = signature(GPTNeoXForCausalLM.forward).parameters
+    return next(name for name in _NAMES if name in known)
+
+
+def cache_of(said: Mapping[str, Any]) -> Cache | None:
+    """Return the cache that the named arguments of a call pass, or None."""
+    return next((said[name] for name in _NAMES if said.get(name) is not None), None)
 
 
 @contextmanager
