@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from math import gcd, isfinite
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from behemoth.model.sizes import Size, find_size
 from behemoth.support.checks import LARGEST, as_found, flag, path_of
@@ -302,13 +302,10 @@ _RANGES = {
     "beta1": (0, 1, False, True), "beta2": (0, 1, False, True),
     "clip": (0, _HUGE, False, False), "lora_alpha": (0, _HUGE, True, False),
 }  # fmt: skip
-_FLAGS = ("document_mask", "answers_only", "fully_shard", "tensorboard")
-_CHOICES = {
-    "schedule": ("cosine", "wsd"),
-    "precision": ("auto", "fp32", "bf16"),
-    "compile": ("auto", "on", "off"),
-    "weights": ("fp32", "bf16"),
-}
+# Settings whose types say which values they may have.
+_HINTS = get_type_hints(TrainConfig)
+_FLAGS = [name for name, hint in _HINTS.items() if hint is bool]
+_CHOICES = {name: get_args(hint) for name, hint in _HINTS.items() if get_origin(hint) is Literal}
 
 
 def _whole(name: str, value: object) -> int:
