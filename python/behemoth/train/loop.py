@@ -122,27 +122,16 @@ class _Stretch:
     """
 
     def __init__(self, stream: BlockStream, device: torch.device, step: int) -> None:
-        self._stream = stream
         self.losses = torch.zeros((), device=device)
         self.norms = torch.zeros((), device=device)
         self.labelled = torch.zeros((), device=device)
-        self._begin(step)
+        self.began, self.waited, self.first = time.perf_counter(), stream.wait_seconds, step
 
     def add(self, loss: Tensor, norm: Tensor, labelled: bool | Tensor) -> None:
         """Add the loss and the gradient norm of an update, and whether it has labels."""
         self.losses += loss
         self.norms += norm
         self.labelled += labelled
-
-    def restart(self, step: int) -> None:
-        """Start over after a step."""
-        self.losses.zero_()
-        self.norms.zero_()
-        self.labelled.zero_()
-        self._begin(step)
-
-    def _begin(self, step: int) -> None:
-        self.began, self.waited, self.first = time.perf_counter(), self._stream.wait_seconds, step
 
 
 class Loop:
@@ -298,7 +287,7 @@ class Loop:
                     # Launchers end all processes when the first one ends.
                     machine.agreement.end()
                     raise Interrupted(f"checkpoint at step {step} of {steps} saved", signal_number)
-                stretch.restart(step)
+                stretch = _Stretch(self.stream, machine.device, step)
             result = self._finish(metrics)
         self.late_signal = interrupted.signal_number
         return result
