@@ -13,6 +13,13 @@ from behemoth.train.memory_budget import require_room, step_bytes
 
 FACTOR = 1.5
 
+
+def estimated(name, vocabulary, tokens):
+    """All weights are trained, in float32: beside each its gradient and two moments."""
+    weights = 16 * SIZES[name].parameters_with(vocabulary)
+    return training_bytes(SIZES[name], vocabulary, tokens, weights=weights)
+
+
 PEAK = """
 import sys
 import behemoth as bh
@@ -38,7 +45,7 @@ PADDED = PADDED.replace("corpus = ", "grammar = bh.Grammar.named('bios-en')\ncor
 )
 def test_a_peak_is_within_the_factor(measure, tmp_path, name, blocks, length, objects):
     vocabulary, peak = measure(PEAK, name, blocks, length, objects, tmp_path / "run")
-    reckoned = training_bytes(SIZES[name], vocabulary, blocks * length)
+    reckoned = estimated(name, vocabulary, blocks * length)
     assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
 
 
@@ -46,7 +53,7 @@ def test_a_peak_is_within_the_factor(measure, tmp_path, name, blocks, length, ob
 @pytest.mark.parametrize("objects", [50, 20_000])
 def test_a_peak_of_another_family_is_within_the_factor(measure, tmp_path, objects):
     vocabulary, peak = measure(PEAK, "llama-nano", 32, 128, objects, tmp_path / "run")
-    reckoned = training_bytes(SIZES["llama-nano"], vocabulary, 32 * 128)
+    reckoned = estimated("llama-nano", vocabulary, 32 * 128)
     assert peak / FACTOR < reckoned < peak * FACTOR, (reckoned, peak)
 
 
@@ -140,16 +147,16 @@ def config(**others):
 
 
 def test_more_of_anything_takes_more():
-    base = training_bytes(SIZES["nano"], 1000, 1024)
-    assert training_bytes(SIZES["nano"], 2000, 1024) > base
-    assert training_bytes(SIZES["nano"], 1000, 2048) > base
-    assert training_bytes(SIZES["31m"], 1000, 1024) > base
+    base = estimated("nano", 1000, 1024)
+    assert estimated("nano", 2000, 1024) > base
+    assert estimated("nano", 1000, 2048) > base
+    assert estimated("31m", 1000, 1024) > base
 
 
 def test_what_is_refused_names_what_fits_and_that_does():
     for room in (0.3, 0.6, 0.9):
-        whole = training_bytes(SIZES["nano"], 1000, 48 * 128)
-        least = training_bytes(SIZES["nano"], 1000, 128)
+        whole = estimated("nano", 1000, 48 * 128)
+        least = estimated("nano", 1000, 128)
         memory = int(least + room * (whole - least))
         with pytest.raises(ArgumentError, match="argument 'batch_size': got 48, which") as caught:
             require_room(config(), 1000, memory=memory)
@@ -165,14 +172,14 @@ def test_what_is_refused_names_what_fits_and_that_does():
 
 
 def test_processes_share_a_batch():
-    memory = training_bytes(SIZES["nano"], 1000, 24 * 128)
+    memory = estimated("nano", 1000, 24 * 128)
     require_room(config(), 1000, processes=2, memory=memory)
     with pytest.raises(ArgumentError, match="up to 24, or accumulate = 2"):
         require_room(config(), 1000, memory=memory)
 
 
 def test_processes_of_one_machine_share_what_is_free(monkeypatch):
-    needed = training_bytes(SIZES["nano"], 1000, 24 * 128)
+    needed = estimated("nano", 1000, 24 * 128)
     monkeypatch.setattr("behemoth.support.memory.available", lambda: 2 * needed - 1)
     require_room(config(), 1000, processes=2, local_processes=1)
     with pytest.raises(ArgumentError, match=r"is free for each of 2 processes, allowed: up to"):

@@ -27,8 +27,6 @@ LOADED = 2
 _PADDING = 1.25
 # Libraries that the first step loads, buffers of kernels, batches that are made in advance.
 _FIXED = 96 << 20
-# A weight, its gradient and AdamW's two moments, in float32.
-_OF_A_WEIGHT = 16
 # Numbers that a block keeps per token: per unit of width (the norm, queries, keys, values, output
 # of attention, and their gradients) and per hidden unit (before and after the activation).
 _BY_WIDTH, _BY_HIDDEN = 10, 4
@@ -51,7 +49,7 @@ def training_bytes(
     vocabulary: int,
     tokens: int,
     *,
-    weights: int | None = None,
+    weights: int,
     rows: bool = True,
     fused: bool = True,
 ) -> int:
@@ -66,16 +64,13 @@ def training_bytes(
         Number of rows of the embedding and of the head.
     tokens : int
         Number of tokens of a micro-batch: blocks times their length.
-    weights : int, optional
-        Bytes of the weights and of what belongs to them; by default of float32 weights that are all
-        trained.
+    weights : int
+        Bytes of the weights and of what belongs to them: gradients and moments of the optimiser.
     rows : bool
         Whether each document is a row of its own. In fused blocks it makes no difference.
     fused : bool
         Whether the blocks of a GPT-NeoX are fused.
     """
-    if weights is None:
-        weights = _OF_A_WEIGHT * size.parameters_with(vocabulary)
     fused = fused and size.family == "gpt_neox"
     step = activation_bytes(size, fused=fused) * tokens * (_PADDING if rows and not fused else 1)
     if size.settings.get(_SOFT_CAP, size.family in _CAPPED):

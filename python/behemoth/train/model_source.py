@@ -177,9 +177,7 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
     return config
 
 
-def read_model(
-    directory: str | PathLike[str], corpus: str | PathLike[str] | Corpus, name: str = "directory"
-) -> ModelSource:
+def read_model(directory: str | PathLike[str], corpus: str | PathLike[str] | Corpus) -> ModelSource:
     """Read a directory that is not a run, as a model of a corpus.
 
     Parameters
@@ -187,16 +185,13 @@ def read_model(
     directory : path
     corpus : path or Corpus
         Its facts: a corpus, or a corpus directory, a spec directory or a spec TOML.
-    name : str
-        Name of the argument, for errors.
 
     Raises
     ------
     ArgumentError
         If it is not a model of a known family, or does not know the tokens of the corpus.
     """
-    place = path_of(name, directory, "a model")
-    return model_of(place, corpus_of(corpus), name)
+    return model_of(path_of("directory", directory, "a model"), corpus_of(corpus))
 
 
 def corpus_of(corpus: str | PathLike[str] | Corpus) -> Corpus:

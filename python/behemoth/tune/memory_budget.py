@@ -99,10 +99,6 @@ class TuneBudget:
         )  # fmt: skip
         return suite.bytes_of(rows, changes)
 
-    def bytes_of(self, rows: int) -> int:
-        """Return the estimated peak in bytes, with so many rows per pass."""
-        return max(self.edits_bytes(), self.score_bytes(rows))
-
     @cached_property
     def _largest(self) -> EditMethod:
         """The method with those values of its search space that need most memory."""
