@@ -29,7 +29,7 @@ from behemoth.support.workers import have_ended, workers_lock
 from .card import zoo_card
 from .left import check_left
 from .record import CARD, PARTS, ZOO, Listed, ZooModel, ZooRecord
-from .sizes import ZooSize, find_size
+from .sizes import find_size
 from .training import Trainer, Training, carry_out_all, workers_for
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def make_zoo(
         if record is None or replaces or not record.complete:
             trainer = Trainer(place, chosen, memory)
             count, share = workers_for(trainer, 2 * chosen.runs, workers)
-            work = _Work(place, chosen, replace(trainer, memory=share), count)
+            work = _Work(replace(trainer, memory=share), count)
             with succession(place, ZOO, force=replaces):
                 if record is not None and not replaces:
                     check_left(place)
@@ -172,32 +172,31 @@ def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]
 class _Work:
     """Makes the missing parts of a zoo."""
 
-    place: Path
-    size: ZooSize
     trainer: Trainer
     workers: int
 
     def carry_out(self, progress: ProgressLike) -> ZooRecord:
         """Make the missing parts and the record, and write the record."""
+        place, size = self.trainer.place, self.trainer.size
         models: list[ZooModel] = []
-        for world in range(self.size.worlds):
+        for world in range(size.worlds):
             corpus = self.trainer.corpus(world)
-            corpus.write(self.place / "corpora" / f"w{world}", probes=0)
+            corpus.write(place / "corpora" / f"w{world}", probes=0)
             models += self._of_world(world, corpus, self._plan(world, corpus))
         trainings = [Training(model, twin) for model in models for twin in (False, True)]
         with task(progress, "training", "models") as step:
             carry_out_all(self.trainer, trainings, self.workers, step)
-        record = ZooRecord(self.size.name, version(), tuple(models), self._files())
-        write_bytes(self.place / CARD, zoo_card(record, self.size).encode())
+        record = ZooRecord(size.name, version(), tuple(models), self._files())
+        write_bytes(place / CARD, zoo_card(record, size).encode())
         record = replace(record, files={CARD: self._listed(CARD), **record.files})
-        record.write(self.place)
+        record.write(place)
         return record
 
     def _plan(self, world: int, corpus: Corpus) -> EditPlan:
-        size = self.size
+        size = self.trainer.size
         plan = compile_plan(
             corpus,
-            out=self.place / "plans" / f"w{world}",
+            out=self.trainer.place / "plans" / f"w{world}",
             edits=size.edits,
             exposures=tuple(level for level in size.exposures if level),
             distinct=False,
@@ -208,16 +207,16 @@ class _Work:
             probes=5,
             seed=world,
         )
-        file = self.place / "facts" / f"w{world}.parquet"
+        file = self.trainer.place / "facts" / f"w{world}.parquet"
         if not file.is_file():
             with replacing(file) as temporary:
                 _labelled(corpus, plan).write_parquet(temporary)
         return plan
 
     def _of_world(self, world: int, corpus: Corpus, plan: EditPlan) -> Iterator[ZooModel]:
-        twin = corpus.without(plan.edits["fact"].to_numpy())
-        for model in self.size.models:
-            for seed in range(self.size.inits):
+        size, twin = self.trainer.size, corpus.without(plan.edits["fact"].to_numpy())
+        for model in size.models:
+            for seed in range(size.inits):
                 yield ZooModel(
                     name=f"w{world}-{model}-s{seed}",
                     world=world,
@@ -230,15 +229,16 @@ class _Work:
 
     def _files(self) -> dict[str, Listed]:
         """Return all files of the parts but hidden ones, in the order of their names."""
+        place = self.trainer.place
         paths: list[Path] = []
         for part in PARTS:
-            paths += [path for path in (self.place / part).rglob("*") if path.is_file()]
-        names = sorted(path.relative_to(self.place).as_posix() for path in paths)
+            paths += [path for path in (place / part).rglob("*") if path.is_file()]
+        names = sorted(path.relative_to(place).as_posix() for path in paths)
         shown = [name for name in names if not any(p.startswith(".") for p in name.split("/"))]
         return {name: self._listed(name) for name in shown}
 
     def _listed(self, name: str) -> Listed:
-        file = self.place / name
+        file = self.trainer.place / name
         return Listed(file.stat().st_size, digest_file(file))
 
 
