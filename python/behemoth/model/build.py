@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
 
-from .alone import alone
+from .alone import MAKING
 from .architecture import Architecture
 from .architectures import FAMILIES
 from .sizes import Size
@@ -129,7 +129,7 @@ def build_model(
     """
     config = model_config(size, vocabulary, block_length, end_of_document, padding)
     # transformers draws weights from the global generator, whose state is restored.
-    with alone(), torch.random.fork_rng(devices=[]):
+    with MAKING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     if size.family == "gpt_neox":
@@ -145,7 +145,7 @@ def shape_of(size: Size, vocabulary: int, block_length: int = _POSITIONS) -> Pre
     size, vocabulary, block_length
         See `build_model`.
     """
-    with alone(), torch.device("meta"):
+    with MAKING, torch.device("meta"):
         return AutoModelForCausalLM.from_config(
             model_config(size, vocabulary, block_length), dtype=torch.float32
         )

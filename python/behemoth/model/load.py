@@ -24,7 +24,7 @@ from behemoth.support.digests import no_record
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import read_json_object
 
-from .alone import alone
+from .alone import MAKING
 from .architectures import FAMILIES
 from .device import is_out_of_memory
 from .files import CONFIG, WEIGHTS
@@ -62,7 +62,7 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
         if not file.is_file():
             raise CorpusError(f"{file} is missing")
     capped = _check_layers(config, parts)
-    with alone(), _quietly():
+    with MAKING, _quietly():
         try:
             # With output_loading_info the result is a pair, unlike its type annotation.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
