@@ -72,7 +72,7 @@ def model_config(
     if len(family.attention_inputs) > 1:
         values["num_key_value_heads"] = size.key_value_heads or size.heads
         # Some families have a default of their own, whatever the width.
-        values["head_dim"] = size.head_width or size.width // size.heads
+        values["head_dim"] = size.head
         if family.mlp_post_norm is not None and family.attention_norm is not None:
             values.setdefault("query_pre_attn_scalar", values["head_dim"])  # only Gemma has it
     return AutoConfig.for_model(size.family, **values)

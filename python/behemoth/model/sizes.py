@@ -63,14 +63,23 @@ class Size:
         return FAMILIES[self.family].tied if self.tied is None else self.tied
 
     @property
+    def head(self) -> int:
+        """Size of a head."""
+        return self.head_width or self.width // self.heads
+
+    @property
+    def all_heads(self) -> int:
+        """Size of all heads of a layer together."""
+        return self.heads * self.head
+
+    @property
     def parameters(self) -> int:
         """Number of parameters without embedding, positions and head, which depend on the corpus.
 
         The count assumes the family's defaults: biases that `settings` add or remove are ignored.
         """
         family = FAMILIES[self.family]
-        head = self.head_width or self.width // self.heads
-        queries, keys = self.heads * head, (self.key_value_heads or self.heads) * head
+        queries, keys = self.all_heads, (self.key_value_heads or self.heads) * self.head
         inputs, hidden = queries + 2 * keys, len(family.mlp_inputs) * self.hidden
         block = self.width * (inputs + queries) + self.width * (hidden + self.hidden)
         biases = {"attention_inputs": inputs, "attention_out": self.width,
@@ -79,7 +88,7 @@ class Size:
         norm = self.width * (2 if family.layer_norm else 1)
         block += family.block_norms * norm
         if family.head_norms:
-            block += 2 * head if family.head_norms_width == "head" else queries + keys
+            block += 2 * self.head if family.head_norms_width == "head" else queries + keys
         return self.layers * block + norm
 
     def parameters_with(self, vocabulary: int) -> int:

@@ -24,8 +24,7 @@ def token_flops(size: Size, vocabulary: int, block_length: int) -> float:
     block_length for attention, as counted for PaLM (arXiv 2204.02311, appendix B).
     """
     products = size.parameters + vocabulary * size.width
-    heads = size.heads * (size.head_width or size.width // size.heads)
-    return 6.0 * products + 12.0 * size.layers * heads * block_length
+    return 6.0 * products + 12.0 * size.layers * size.all_heads * block_length
 
 
 def utilisation(rate: float, peak: float) -> float | None:

@@ -168,8 +168,8 @@ def _weights_bytes(config: TrainConfig, vocabulary: int) -> int:
         return _TRAINED[config.weights] * every
     own = _OF_A_NUMBER[config.weights]
     # The factors of queries, keys, values and output, of up to three matrices of an MLP.
-    heads = size.heads * (size.head_width or size.width // size.heads)
-    factors = size.layers * rank * (4 * (size.width + heads) + 3 * (size.width + size.hidden))
+    ends = 4 * (size.width + size.all_heads) + 3 * (size.width + size.hidden)
+    factors = size.layers * rank * ends
     held = own * (every + (_CHANGED - 1) * size.parameters) + _TRAINED["fp32"] * factors
     return max(held, LOADED * own * every)
 
