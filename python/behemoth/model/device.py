@@ -9,25 +9,26 @@ from behemoth.support.errors import ArgumentError
 __all__ = ["find_device", "is_out_of_memory"]
 
 
-def find_device(name: str) -> torch.device:
-    """Return a device by its name; auto is cuda if available, else cpu.
+def find_device(device: torch.device | str | None) -> torch.device:
+    """Return a device, also by its name; auto, or None, is cuda if available, else cpu.
 
     Raises
     ------
     ArgumentError
         If the device is not available.
     """
+    name = "auto" if device is None else str(device)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # refuses meta, which stores no numbers
+        found = torch.device(name)
+        torch.zeros(1, device=found).item()  # refuses meta, which stores no numbers
     except (RuntimeError, AssertionError) as error:
         there = ["auto", "cpu"]
         there += ["cuda"] if torch.cuda.is_available() else []
         there += ["mps"] if torch.backends.mps.is_available() else []
         raise ArgumentError("device", name, f"{', '.join(there)} (on this machine)") from error
-    return device
+    return found
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -328,4 +328,4 @@ def device_of(model: PreTrainedModel, device: torch.device | str | None = None) 
     ArgumentError
         If the device is not available.
     """
-    return next(model.parameters()).device if device is None else find_device(str(device))
+    return next(model.parameters()).device if device is None else find_device(device)

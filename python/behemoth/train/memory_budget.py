@@ -265,7 +265,7 @@ def require_weights(
     ArgumentError
         If it does not fit.
     """
-    if find_device("auto" if device is None else str(device)).type != "cpu":
+    if find_device(device).type != "cpu":
         return
     free = limit_of(memory)
     needed = beside + file_bytes(directory) + loaded_bytes(directory)

@@ -96,7 +96,7 @@ class ModelSource:
         from behemoth.model.device import find_device
         from behemoth.model.load import load_model
 
-        place: Any = find_device("auto" if device is None else str(device))
+        place: Any = find_device(device)
         read_config(self.directory)
         self.check_files()
         return load_model(self.directory, dtype).to(place).eval()

@@ -190,7 +190,7 @@ def tune(
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     if device is not None:
-        find_device(str(device))
+        find_device(device)
     asked = Asked.of(method, on, objective, edits, exposures, apart, twin, rows, seed, plan_seed)
     directory = TuningDirectory(path_of("out", out))
     directory.check()  # before anything is written

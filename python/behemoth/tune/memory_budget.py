@@ -186,7 +186,7 @@ def fitting_rows(
         If the edits do not fit, or a score does not with one row per pass.
     """
     free = limit_of(memory)
-    if free is None or find_device("auto" if device is None else str(device)).type != "cpu":
+    if free is None or find_device(device).type != "cpu":
         return None
     own = TuneBudget.of(run, plan, method, searched, objective)
     there = limit_text(free, memory)
