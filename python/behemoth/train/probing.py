@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.recall.facts import recall
+from behemoth.recall.facts import recall, recall_by_group
 
 _CLASSES = 16  # more different numbers of exposures are grouped by powers of two
 MOST_FACTS = 10_000
@@ -45,16 +45,9 @@ def recall_by_exposures(
     """
     frame = recall(model, corpus, facts=facts, held_out=False, unseen=False, batch_size=batch_size)
     classes = exposure_classes(row["exposures"] for row in corpus.exposure_classes)
-    return (
-        frame.with_columns(pl.col("exposures").cast(pl.Int64).replace(classes))
-        .group_by("exposures")
-        .agg(
-            pl.len().cast(pl.Int64).alias("n"),
-            pl.col("exact_match").mean().alias("recall"),
-            pl.col("log_probability").mean(),
-        )
-        .sort("exposures")
-    )
+    frame = frame.with_columns(pl.col("exposures").cast(pl.Int64).replace(classes))
+    own = ("exposures", pl.col("n").cast(pl.Int64), "recall", "log_probability")
+    return recall_by_group(frame).select(*own)
 
 
 def exposure_classes(exposures: Iterable[int]) -> dict[int, int]:
