@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 
 from behemoth.study.results import MODELS
-from behemoth.study.schemas import RETENTION
+from behemoth.study.schemas import EDITS, RETENTION
 
 LEVELS = (1, 4, 16, 64, 256)
 OBJECTS = 50
 OF_STUDY = ("model", "rotation", "swap", "load")  # of a model, and not in its record
+LACKING = ("dose_low", "dose_held_out", "dose_held_out_low", "reached_held_out")
 GROUPS = ("same_object", "same_relation", "same_subject", "unrelated")
 
 
@@ -89,6 +90,8 @@ def draw(
                     "settings": "{}",
                     "rank": None,
                     "part": None,
+                    "optimiser": None,
+                    "retain_rows": None,
                     **settings.get(label, {}),
                     **own,
                 }
@@ -143,7 +146,8 @@ def draw(
 
 
 def _with(table, about):
-    types = {"rank": pl.Int64, "method_rank": pl.Int64, "part": pl.String}
+    types = {"rank": pl.Int64, "method_rank": pl.Int64, "part": pl.String,
+             "optimiser": pl.String, "retain_rows": pl.Int64}  # fmt: skip
     return table.with_columns(
         pl.lit(value, dtype=types.get(name)).alias(name) for name, value in about.items()
     )
@@ -210,6 +214,9 @@ def _edits(
             "norm": 1 + 0.05 * doublings + random.normal(0, 0.1, count),
             "effective_rank": 1 + random.random(count),
         }
+    ).with_columns(
+        pl.lit(False).alias("link"),
+        *(pl.lit(None, EDITS[name]).alias(name) for name in LACKING),
     )
 
 

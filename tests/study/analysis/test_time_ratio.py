@@ -58,7 +58,7 @@ def test_looks_between_which_steps_were_made():
         pl.when("reached").then(seen - 4).otherwise("dose").cast(pl.UInt32).alias("dose_low"),
     )
     assert time_ratio(coarse).value == pytest.approx(time_ratio(edits).value, abs=0.005)
-    wrong = time_ratio(coarse.drop("dose_low")).value
+    wrong = time_ratio(coarse.with_columns(dose_low=None)).value
     assert abs(wrong - 0.15) > abs(time_ratio(coarse).value - 0.15)
 
 
@@ -150,7 +150,7 @@ def test_it_is_a_ratio_of_geometric_means_whatever_the_shape():
     # logarithms are skewed, and more so where exposures are few. Weibull's likelihood follows the
     # slow edits, the log-normal one the mean of the logarithms, as least squares do.
     edits = edits_of(worlds=4, edits=300, slope=0, base=0.02, limit=10_000)
-    edits = edits.drop("subject_exposures")
+    edits = edits.with_columns(subject_exposures=None)
     quick = edits.with_columns(
         pl.when("known").then("dose").otherwise((pl.col("dose") / 3).ceil()).alias("dose")
     )
@@ -221,7 +221,7 @@ def test_the_total_of_the_subject_is_held_fixed_where_it_can_be():
         .alias("dose"),
     )
     assert time_ratio(swayed).value == pytest.approx(0.15, abs=0.03)
-    assert time_ratio(swayed.drop("subject_exposures")).value > 0.2
+    assert time_ratio(swayed.with_columns(subject_exposures=None)).value > 0.2
 
 
 def test_edits_without_a_subject_are_left_out_and_counted():
@@ -240,7 +240,6 @@ def test_edits_without_a_subject_are_left_out_and_counted():
     assert found.note == said == curvature(partly).note
     none = edits.with_columns(subject_exposures=pl.lit(None, pl.UInt64))
     assert prepared(none)[1] == [] and time_ratio(none).note is None
-    assert time_ratio(none).value == time_ratio(edits.drop("subject_exposures")).value
 
 
 def test_the_margin_takes_its_part():
@@ -370,7 +369,7 @@ def test_totals_that_change_with_the_rotation_are_held_fixed_within_a_fact():
     edits = edits_of(worlds=3, edits=80, rotations=2, by_total=-1.0, limit=400)
     found = within_fact_ratio(edits)
     assert found.value == pytest.approx(0.15, abs=0.02)
-    without = within_fact_ratio(edits.drop("subject_exposures"))
+    without = within_fact_ratio(edits.with_columns(subject_exposures=None))
     assert abs(without.value - 0.15) > 0.04
 
 

@@ -27,6 +27,7 @@ from behemoth.study.gates.inversion import questions
 from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import shown
 from behemoth.study.gates.units import SharedWorld
+from behemoth.study.schemas import EDITS
 
 YES, NO, OPEN = VERDICTS
 JITTER = (0.0, 0.01, -0.01)
@@ -259,7 +260,7 @@ def doses(slope, unreached=0):
     needed = (10 + slope * np.log2(exposures) + np.tile(np.arange(10), 4) / 10).astype(int)
     reached = np.arange(len(needed)) < len(needed) - unreached
     frame = pl.DataFrame({"exposures": exposures, "dose": needed, "reached": reached})
-    return dose.trend(frame)
+    return dose.trend(frame.with_columns(failure=None))
 
 
 def test_trends_of_doses():
@@ -267,10 +268,7 @@ def test_trends_of_doses():
     assert doses(-1)["rho"] < -0.5
     assert doses(2, unreached=10)["ed50"][-1] is None  # censored, and the highest all the same
     assert doses(-1, unreached=10)["rho"] > doses(-1)["rho"]
-    none = dose.trend(
-        pl.DataFrame(schema={"exposures": pl.UInt64, "dose": pl.UInt32, "reached": pl.Boolean})
-    )
-    assert none["rho"] is None
+    assert dose.trend(pl.DataFrame(schema=EDITS))["rho"] is None
 
 
 def test_no_edit_of_a_sequence_retains_what_another_changes():

@@ -25,14 +25,12 @@ def filtered(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def dosed(edits: pl.DataFrame) -> pl.DataFrame:
     """Return the edits that have a dose: of methods whose steps are doses, not broken down."""
-    there = edits.filter(pl.col("dose").is_not_null() & pl.col("reached").is_not_null())
-    return there.filter(~broke_down(there))
+    return edits.drop_nulls(["dose", "reached"]).filter(~broke_down())
 
 
-def broke_down(edits: pl.DataFrame) -> pl.Expr:
+def broke_down() -> pl.Expr:
     """Return whether each edit broke down: its trace may have flipped, but its delta is empty."""
-    there = "failure" in edits.columns
-    return pl.col("failure").is_not_null() if there else pl.lit(value=False)
+    return pl.col("failure").is_not_null()
 
 
 def already(edits: pl.DataFrame) -> pl.DataFrame:
@@ -44,7 +42,7 @@ def timed(edits: pl.DataFrame) -> pl.DataFrame:
     """Return the edits whose dose is above 0, with the interval in which it lies.
 
     A dose is observed only at evaluated steps: it lies in (low, high], between the last evaluated
-    step before the flip and the first one after it. If ``dose_low`` is missing, every step was
+    step before the flip and the first one after it. If ``dose_low`` is null, every step was
     evaluated. A dose that was not reached lies beyond the last step.
 
     Returns
@@ -53,9 +51,7 @@ def timed(edits: pl.DataFrame) -> pl.DataFrame:
         The rows with ``low`` and ``high`` (Float64, steps; high is infinite if not reached).
     """
     dose, reached = pl.col("dose").cast(pl.Float64), pl.col("reached")
-    before = dose - 1
-    if "dose_low" in edits.columns:
-        before = pl.coalesce(pl.col("dose_low").cast(pl.Float64), before)
+    before = pl.coalesce(pl.col("dose_low").cast(pl.Float64), dose - 1)
     return (
         already(edits)
         .filter(~pl.col("already"))
@@ -73,11 +69,10 @@ def within_one_step(edits: pl.DataFrame) -> pl.DataFrame:
     `timed` keeps these rows, which it otherwise drops.
     """
     none = pl.col("reached") & (pl.col("dose") == 0)
-    dose = pl.when(none).then(1).otherwise("dose").cast(pl.UInt32).alias("dose")
-    if "dose_low" not in edits.columns:  # the interval then begins one step before the dose
-        return edits.with_columns(dose)
-    low = pl.when(none).then(0).otherwise("dose_low").cast(pl.UInt32).alias("dose_low")
-    return edits.with_columns(dose, low)
+    return edits.with_columns(
+        pl.when(none).then(value).otherwise(name).cast(pl.UInt32).alias(name)
+        for name, value in (("dose", 1), ("dose_low", 0))
+    )
 
 
 def seeded(edits: pl.DataFrame) -> pl.DataFrame:

@@ -91,7 +91,7 @@ def _lacking(edits: pl.DataFrame, measure: str) -> str:
     written = edits.filter(pl.col("exposures") > 0)
     if not written.height:
         return "none is of a fact that is written"
-    if written.select(broke_down(written).all()).item():
+    if written.select(broke_down().all()).item():
         return "every edit broke down"
     if measure != "ed50":
         return f"none has a value of {measure}"

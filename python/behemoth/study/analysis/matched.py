@@ -24,7 +24,7 @@ from behemoth.evaluate.clusters import numbered, numbered_rows
 from behemoth.support.text import plural_text
 
 from .dose import broke_down
-from .estimate import Estimate, clusters_of, jackknife
+from .estimate import Estimate, cluster_keys, clusters_of, jackknife
 
 __all__ = ["COSTS", "MATCHED", "PLACES", "flips_at_matched_cost", "matched_table",
            "outcomes_at_matched_cost"]  # fmt: skip
@@ -168,16 +168,13 @@ def _flips(first: pl.DataFrame, second: pl.DataFrame, cost: str) -> _Difference:
 
 def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
     """Return edits that could flip, with the cost of those that did, null if unknown."""
-    keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
-    value = pl.lit(None, pl.Float64)
-    if cost in frame.columns:
-        value = pl.col(cost).cast(pl.Float64)
-    reached = pl.col("reached") & ~broke_down(frame)
+    value = pl.col(cost).cast(pl.Float64)
+    reached = pl.col("reached") & ~broke_down()
     # An edit that needs no step costs 0, and is within every budget: taken for a flip of unknown
     # cost, it counted like those that need steps, which inflated every difference.
     there = reached & value.is_finite()
     return frame.drop_nulls("reached").select(
-        *keys, reached.alias("reached"), pl.when(there).then(value).alias("cost")
+        *cluster_keys(frame), reached.alias("reached"), pl.when(there).then(value).alias("cost")
     )
 
 
@@ -219,16 +216,13 @@ def _outcomes(
     """Return the difference that `outcomes_at_matched_cost` estimates."""
     parts = []
     for sign, frame in enumerate((first, second)):
-        if not {outcome, cost, setting} <= set(frame.columns):
-            return _Difference(note=f"no column {outcome!r} or {cost!r}")
         value = pl.col(cost).cast(pl.Float64)
-        keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
-        broken = broke_down(frame)
+        broken = broke_down()
         # An edit without a dependent fact cannot fail to be followed either.
         there = pl.col(outcome).is_not_null() & (broken | (value.is_finite() & (value > 0)))
         parts.append(
             frame.filter(there).select(
-                *keys,
+                *cluster_keys(frame),
                 pl.when(~broken).then(value.log()).alias("cost"),
                 pl.when(broken)
                 .then(0.0)
@@ -309,13 +303,9 @@ def matched_table(
         (over ranks).
     """
     keys = ["trial", "edit"]
-    there = set(edits.columns)
     frame = (
         edits.filter(pl.col("part").is_not_null())
-        .with_columns(
-            pl.col("method").replace({"lora": "ft"}),
-            *(pl.lit(None, MATCHED[name]).alias(name) for name in _SAME if name not in there),
-        )
+        .with_columns(pl.col("method").replace({"lora": "ft"}))
         .join(of_edits.select(*keys, "kl"), on=keys, how="left")
         .join(
             follows.group_by(keys, maintain_order=True).agg(pl.col("follows").mean()),
@@ -386,17 +376,16 @@ def _shared(
     difference between worlds would be taken for one between arms. So it would between the points of
     a curve: over a sweep (`swept`) both arms have to have edited the facts at all their settings.
     """
-    keys = [name for name in _OF_EDIT if name in first.columns]
     counts = []
     for own in (first, second):
         settings = pl.col("label").n_unique()
         least = own["label"].n_unique() if swept else 1
-        counts.append(own.group_by(keys).agg(settings).filter(pl.col("label") >= least))
-    shared = counts[0].join(counts[1], on=keys, how="semi", nulls_equal=True)
-    kept = [own.join(shared, on=keys, how="semi", nulls_equal=True) for own in (first, second)]
+        counts.append(own.group_by(_OF_EDIT).agg(settings).filter(pl.col("label") >= least))
+    shared = counts[0].join(counts[1], on=_OF_EDIT, how="semi", nulls_equal=True)
+    kept = [own.join(shared, on=_OF_EDIT, how="semi", nulls_equal=True) for own in (first, second)]
     if kept[0].height == first.height and kept[1].height == second.height:
         return first, second, None
-    models = shared.select(name for name in _OF_MODEL if name in keys).n_unique()
+    models = shared.select(_OF_MODEL).n_unique()
     said = f"only facts that {_shared_text(swept)}, in {plural_text(models, 'model')}"
     return kept[0], kept[1], said
 

@@ -38,7 +38,7 @@ def doubled(frame: pl.DataFrame, exposures: str = "exposures") -> pl.DataFrame:
 
 def model_of(frame: pl.DataFrame) -> NDArray[np.int64]:
     """Return the number of each row's trained model: int64 [rows], from 0."""
-    return numbered_rows(frame, ["model"] if "model" in frame.columns else cluster_keys(frame))
+    return numbered_rows(frame, ["model"])
 
 
 def demeaned(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -145,17 +145,18 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
     rows = doubled(frame, exposures).drop_nulls(outcome)
     if not rows.height:
         return Estimate(None, note="no rows")
-    keys: list[str] = [*cluster_keys(rows), *(["model"] if "model" in rows.columns else [])]
+    keys = [*cluster_keys(rows), "model"]
     table = rows.group_by(*keys, "doublings", maintain_order=True).agg(
         pl.col(outcome).cast(pl.Float64).sum().alias("events"),
         pl.len().cast(pl.Float64).alias("risk"),
     ).sort(*keys, "doublings")  # fmt: skip
     total, most = float(table["events"].sum()), float(table["risk"].sum())
     # Models with a single outcome carry no information on a slope, so they are no clusters either.
-    own = pl.struct("model") if "model" in keys else pl.struct(keys)
-    won, of = pl.col("events").sum().over(own), pl.col("risk").sum().over(own)
+    won, of = (pl.col(name).sum().over("model") for name in ("events", "risk"))
     # Nor do models whose edits all have the same exposures.
-    telling = table.filter((won > 0) & (won < of) & (pl.col("doublings").n_unique().over(own) > 1))
+    telling = table.filter(
+        (won > 0) & (won < of) & (pl.col("doublings").n_unique().over("model") > 1)
+    )
     table = telling if telling.height else table
     events, risk = table["events"].to_numpy(), table["risk"].to_numpy()
     columns = table.select("doublings").to_numpy()

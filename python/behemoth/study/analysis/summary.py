@@ -211,7 +211,7 @@ def _apart(models: pl.DataFrame, frames: Results) -> pl.DataFrame:
 def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
     by = ("label", "exposures")
     broken = edits.group_by(by, maintain_order=True).agg(
-        broke_down(edits).sum().cast(pl.UInt32).alias("broken")
+        broke_down().sum().cast(pl.UInt32).alias("broken")
     )
     success = means(edits, "success", by, within=(0.0, 1.0))
     damaged = of_edits.with_columns(pl.col("edit_exposures").alias("exposures"))
@@ -241,8 +241,6 @@ def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
-    if "retain_rows" not in edits.columns:
-        edits = edits.with_columns(pl.lit(None, pl.Int64).alias("retain_rows"))
     about = edits.group_by("label", "rank", "part", "retain_rows", maintain_order=True).agg(
         pl.col("success").mean()
     )

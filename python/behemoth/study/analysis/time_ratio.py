@@ -72,8 +72,6 @@ def prepared(edits: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         determined by the fact's exposures, else none.
     """
     rows = doubled(timed(edits))
-    if not rows.height or "subject_exposures" not in rows.columns:
-        return _centred(rows, "doublings"), []
     rows = rows.with_columns(
         pl.col("subject_exposures").cast(pl.Float64).log(2).alias("subject_doublings")
     )
@@ -257,7 +255,7 @@ def whole_ratio(
 
 def held_out_ratio(edits: pl.DataFrame) -> Estimate | None:
     """Return the log time ratio per doubling for held-out wordings; None without their doses."""
-    if "reached_held_out" not in edits.columns or not edits["reached_held_out"].count():
+    if not edits["reached_held_out"].count():
         return None
     names = {"dose": "dose_held_out", "dose_low": "dose_held_out_low",
              "reached": "reached_held_out"}  # fmt: skip
@@ -296,18 +294,13 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
         clusters, not what a load does, and with two of eight of this kind 87 % of 95 % intervals
         contained the truth.
     """
-    if "model" not in edits.columns:
-        return None
     if "apart" not in models.columns:
         models = models.with_columns(pl.lit(None, pl.String).alias("apart"))
     joined = edits.join(models.select("model", "load", "apart"), on="model", how="left")
-    sized = "size" in joined.columns
     # Models decide whether there is a contrast, not which of their edits need a step: the family
     # of tests must not depend on results.
     loaded = joined.filter(pl.col("load") > 0)
-    within = (
-        ("apart", "size") if sized and _several_loads(loaded, "apart", "size").any() else ("apart",)
-    )
+    within = ("apart", "size") if _several_loads(loaded, "apart", "size").any() else ("apart",)
     if not _several_loads(loaded, *within).any():
         return None
     whole, held = prepared(joined)
@@ -320,7 +313,7 @@ def load_interaction(edits: pl.DataFrame, models: pl.DataFrame) -> Estimate | No
     load = pl.col("load").log(2)
     product = (pl.col("doublings") * (load - load.mean().over(within))).alias("product")
     found = dose_fits(rows.with_columns(product), ["product", "doublings", *held])[0]
-    sizes = sized and loaded["size"].n_unique() > 1
+    sizes = loaded["size"].n_unique() > 1
     notes = ["loads differ with the size alone"] if sizes and "size" not in within else []
     if some:
         which = "clusters and sizes" if sizes and not notes else "clusters"
@@ -361,9 +354,8 @@ def within_fact_ratio(edits: pl.DataFrame) -> Estimate | None:
         the subject's total is held fixed, and changes between twins only together with the fact's
         own exposures.
     """
-    size = [name for name in ("size",) if name in edits.columns]
     # Include the world: in worlds of one seed and several sizes, a number means different facts.
-    keys = list(dict.fromkeys([*cluster_keys(edits), "world", *size, "fact"]))
+    keys = list(dict.fromkeys([*cluster_keys(edits), "world", "size", "fact"]))
     several = pl.col("doublings").n_unique().over(keys) > 1
     if not doubled(edits).select(several.any()).item():
         return None
