@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ def binomial(
     events: NDArray[np.float64],
     risk: NDArray[np.float64],
     columns: NDArray[np.float64],
-    groups: Sequence[NDArray[np.int64]] = (),
+    group: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Fit a logistic regression to counts and return the coefficients of `columns`.
 
@@ -33,9 +32,9 @@ def binomial(
         Numbers of successes and of trials.
     columns : float64[n, k]
         Predictors of interest.
-    groups : sequence of int64[n]
-        Fixed effects: an intercept for each value. Groups in which all or none succeeded are
-        excluded: they carry no information on a slope, and their intercepts are infinite.
+    group : int64[n]
+        Number of each row's group, which has an intercept of its own. Groups in which all or none
+        succeeded are excluded: they carry no information on a slope.
 
     Returns
     -------
@@ -43,22 +42,13 @@ def binomial(
         Log odds ratios; NaN if the data do not determine them.
     """
     none = np.full(columns.shape[1], np.nan)
-    kept = np.ones(len(events), np.bool_)
-    while True:
-        before = int(kept.sum())
-        for group in groups:
-            _, place = np.unique(group, return_inverse=True)
-            won = np.bincount(place[kept], events[kept], minlength=int(place.max(initial=0)) + 1)
-            out_of = np.bincount(place[kept], risk[kept], minlength=len(won))
-            kept &= ((won > 0) & (won < out_of))[place]
-        if int(kept.sum()) == before:
-            break
-    events, risk, columns = events[kept], risk[kept], columns[kept]
-    if not len(events) or not 0 < events.sum() < risk.sum():
+    won, out_of = np.bincount(group, events), np.bincount(group, risk)
+    kept = ((won > 0) & (won < out_of))[group]
+    if not kept.any():
         return none
-    design = np.concatenate(
-        [columns, np.ones((len(events), 1)), *(_dummies(group[kept]) for group in groups)], axis=1
-    )
+    events, risk, columns, group = events[kept], risk[kept], columns[kept], group[kept]
+    own = (group[:, None] == np.unique(group)[1:]).astype(np.float64)
+    design = np.concatenate([columns, np.ones((len(events), 1)), own], axis=1)
     centred = columns - columns.mean(0)
     if np.linalg.matrix_rank(centred) < columns.shape[1]:
         return none
@@ -74,8 +64,3 @@ def binomial(
     if not result.converged or not np.isfinite(slopes).all() or (reach > _FARTHEST).any():
         return none
     return slopes
-
-
-def _dummies(values: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return one column for each value except the first: float64 [n, values - 1]."""
-    return (values[:, None] == np.unique(values)[None, 1:]).astype(np.float64)

@@ -6,7 +6,7 @@ The cases are of one model, so that methods are compared on the same facts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,14 +121,8 @@ class Case:
     asked: tuple[Asked, ...]
 
 
-def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case, ...]:
+def cases_of(frames: Results) -> tuple[Case, ...]:
     """Choose cases from the model with the most methods, of facts of few to many exposures.
-
-    Parameters
-    ----------
-    frames : Results
-    labels : sequence of str, optional
-        Methods to choose among; all by default.
 
     Returns
     -------
@@ -138,8 +132,6 @@ def cases_of(frames: Results, labels: Sequence[str] | None = None) -> tuple[Case
     """
     there = set(frames.probes.collect_schema().names())
     edits = frames.edits.collect()
-    if labels is not None:
-        edits = edits.filter(pl.col("label").is_in(list(labels)))
     if edits.is_empty() or not there.issuperset(_NEEDED):
         return ()
     edits = _of_one_model(edits)

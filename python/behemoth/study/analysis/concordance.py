@@ -81,10 +81,8 @@ def area(high: ArrayLike, low: ArrayLike) -> float:
     return float(weighted_area(np.concatenate([a, b]), kinds, np.ones(len(kinds))))
 
 
-def area_interval(
-    value: float, high: int, low: int, level: float = 0.95
-) -> tuple[float, float] | None:
-    """Return the interval of an area, also if the two kinds do not overlap.
+def area_interval(value: float, high: int, low: int) -> tuple[float, float] | None:
+    """Return the 95% interval of an area, also if the two kinds do not overlap.
 
     Newcombe's score interval (2006, Statistics in Medicine 25, 559-573, method 5): all areas whose
     interval, by their own standard error (Hanley and McNeil, with the mean of the two sizes),
@@ -97,7 +95,6 @@ def area_interval(
         Observed area.
     high, low : int
         Number of independent units of each kind.
-    level : float
 
     Returns
     -------
@@ -112,7 +109,7 @@ def area_interval(
     """
     if not math.isfinite(value) or min(high, low) < LEAST:
         return None
-    reach = float(stats.norm.ppf((1 + level) / 2))
+    reach = float(stats.norm.ppf(0.975))
     mean = (high + low) / 2 - 1
 
     def error(area: float) -> float:

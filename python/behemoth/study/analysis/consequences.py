@@ -9,8 +9,6 @@ that broke down counts as one that nothing follows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from behemoth.plan.groups import FOLLOWING
@@ -53,15 +51,15 @@ def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def consequences_by(
-    rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")
-) -> pl.DataFrame:
+def consequences_by(rows: pl.DataFrame) -> pl.DataFrame:
     """Return mean shares, averaged over the facts of an edit first, then over edits.
 
     Returns
     -------
     polars.DataFrame
-        The columns of `by`, measure (follows or stays), mean, low, high, rows (edits), clusters.
+        Columns label, size, group, measure (follows or stays), mean, low, high, rows (edits),
+        clusters.
     """
+    by = ("label", "size", "group")
     table = means_of(rows, dict.fromkeys(MEASURES, (0.0, 1.0)), by, units=("trial", "edit"))
     return table.select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")

@@ -27,11 +27,10 @@ from behemoth.evaluate.aggregate import CLUSTERS
 from behemoth.evaluate.clusters import numbered
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["LEVEL", "ROUNDED", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means",
+__all__ = ["ROUNDED", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means",
            "means_of", "ratio_of"]  # fmt: skip
 
-LEVEL = 0.95
-"""Default confidence level of intervals."""
+_LEVEL = 0.95  # confidence level of intervals
 _STILL = 1e-6  # a standard error up to this share of the value is rounding, also of float32
 ROUNDED = 1e-14
 """Share of the size of its terms up to which a sum of float64 that cancel is rounding."""
@@ -138,7 +137,6 @@ def jackknife(
     *,
     rows: int | None = None,
     scale: float = 0.0,
-    level: float = LEVEL,
 ) -> list[Estimate]:
     """Estimate with a cluster jackknife.
 
@@ -153,8 +151,6 @@ def jackknife(
     scale : float
         Size of the data in the unit of the estimates. An estimate that varies by no more than
         rounding of it, or of itself, has no interval: a slope of 0 is rounded as its data are.
-    level : float
-        Confidence level of the intervals.
 
     Returns
     -------
@@ -170,7 +166,7 @@ def jackknife(
     without = np.stack([np.asarray(fit(cluster != one), np.float64) for one in which])
     count = len(which)
     errors = np.sqrt((count - 1) / count * ((without - values) ** 2).sum(0))
-    quantile = float(stats.t.ppf((1 + level) / 2, count - 1))
+    quantile = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1))
     found: list[Estimate] = []
     for value, error in zip(values.tolist(), errors.tolist(), strict=True):
         if not math.isfinite(value):
@@ -227,7 +223,6 @@ def means(
     *,
     units: Sequence[str] = (),
     within: tuple[float, float] | None = None,
-    level: float = LEVEL,
 ) -> pl.DataFrame:
     """Return means by group with intervals by the cluster jackknife.
 
@@ -244,8 +239,6 @@ def means(
         default each row is a unit.
     within : (float, float), optional
         Bounds that intervals are clipped to.
-    level : float
-        Confidence level of the intervals.
 
     Returns
     -------
@@ -286,7 +279,7 @@ def means(
     count = table["clusters"].to_numpy().astype(np.float64)
     with np.errstate(invalid="ignore"):
         error = np.sqrt((count - 1) / count * table["_moved"].to_numpy())
-        reach = stats.t.ppf((1 + level) / 2, np.maximum(count - 1, 1)) * error
+        reach = stats.t.ppf((1 + _LEVEL) / 2, np.maximum(count - 1, 1)) * error
     moves = pl.Series("_moves", error > _STILL * table["_size"].to_numpy(), dtype=pl.Boolean)
     ends = pl.Series("_reach", reach, dtype=pl.Float64)
     low, high = pl.col("mean") - ends, pl.col("mean") + ends

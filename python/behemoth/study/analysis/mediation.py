@@ -55,7 +55,7 @@ class Mediation:
     within: Estimate
 
 
-def margin_bins(edits: pl.DataFrame, bins: int = BINS) -> pl.DataFrame:
+def margin_bins(edits: pl.DataFrame) -> pl.DataFrame:
     """Add ``bin``, from 0: the quantile bin of the margin; equal margins share a bin.
 
     Edits without a finite margin are dropped.
@@ -63,7 +63,7 @@ def margin_bins(edits: pl.DataFrame, bins: int = BINS) -> pl.DataFrame:
     kept = edits.filter(pl.col("margin").is_not_null() & pl.col("margin").is_finite())
     if not kept.height:
         return kept.with_columns(pl.lit(0).alias("bin"))
-    cuts = np.unique(np.quantile(kept["margin"].to_numpy(), np.arange(1, bins) / bins))
+    cuts = np.unique(np.quantile(kept["margin"].to_numpy(), np.arange(1, BINS) / BINS))
     place = np.searchsorted(cuts, kept["margin"].to_numpy(), side="right")
     return kept.with_columns(pl.Series("bin", place, dtype=pl.Int64))
 

@@ -128,7 +128,7 @@ def varying(values: NDArray[np.float64], model: NDArray[np.int64]) -> NDArray[np
     return np.greater(most, least)[model]
 
 
-def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposures") -> Estimate:
+def outcome_slope(frame: pl.DataFrame, outcome: str) -> Estimate:
     """Return the log odds ratio of a binary outcome per doubling of exposures.
 
     This is a logistic regression with an intercept for each model.
@@ -139,10 +139,8 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
         One row per edit; shares between 0 and 1 (over several wordings) count as fractions.
     outcome : str
         Column, 0 to 1.
-    exposures : str
-        Column of the exposures.
     """
-    rows = doubled(frame, exposures).drop_nulls(outcome)
+    rows = doubled(frame).drop_nulls(outcome)
     if not rows.height:
         return Estimate(None, note="no rows")
     keys = [*cluster_keys(rows), "model"]
@@ -163,7 +161,7 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
     group = model_of(table)
 
     def fit(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return binomial(events[chosen], risk[chosen], columns[chosen], [group[chosen]])
+        return binomial(events[chosen], risk[chosen], columns[chosen], group[chosen])
 
     found = jackknife(fit, cluster_of(table), rows=int(risk.sum()))[0]
     if total in (0.0, most) and levels(rows) > 1:
