@@ -7,7 +7,7 @@ from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
-from behemoth.study.trial.costs import Costs
+from behemoth.study.trial.costs import cost_of
 from behemoth.study.trial.trial import Trial
 from behemoth.train.run import read_run
 
@@ -19,30 +19,29 @@ def refused():
 
 
 def test_what_one_worker_counted_another_reads(tmp_path):
-    first, second = Costs(tmp_path), Costs(tmp_path)
     cost = EditCost(1.5e9, 2**20)
-    assert first.of(KIND, lambda: cost) == cost
-    assert first.of(KIND, refused) == second.of(KIND, refused) == cost
+    assert cost_of(tmp_path, KIND, lambda: cost) == cost
+    assert cost_of(tmp_path, KIND, refused) == cost_of(tmp_path, KIND, refused) == cost
     other = (*KIND[:-1], 1)
-    assert second.of(other, lambda: EditCost(1.0, 2)) == EditCost(1.0, 2)
+    assert cost_of(tmp_path, other, lambda: EditCost(1.0, 2)) == EditCost(1.0, 2)
 
 
 def test_a_damaged_file_is_counted_again(tmp_path):
     cost = EditCost(1.5e9, 2**20)
-    Costs(tmp_path).of(KIND, lambda: cost)
+    cost_of(tmp_path, KIND, lambda: cost)
     [file] = tmp_path.iterdir()
     for text in (file.read_text().replace("1048576", "1048577"), "", '{"flops": 1}'):
         file.write_text(text)
-        assert Costs(tmp_path).of(KIND, lambda: cost) == cost
-        assert Costs(tmp_path).of(KIND, refused) == cost
+        assert cost_of(tmp_path, KIND, lambda: cost) == cost
+        assert cost_of(tmp_path, KIND, refused) == cost
 
 
 def test_what_cannot_be_counted_is_not_kept(tmp_path):
     """The first edit of one trial may break down, that of another with the same kind may not."""
-    costs, cost = Costs(tmp_path), EditCost(1.0, 2)
-    assert costs.of(KIND, lambda: None) is None
+    cost = EditCost(1.0, 2)
+    assert cost_of(tmp_path, KIND, lambda: None) is None
     assert not list(tmp_path.iterdir())
-    assert costs.of(KIND, lambda: cost) == cost
+    assert cost_of(tmp_path, KIND, lambda: cost) == cost
 
 
 def test_an_edit_that_breaks_down_has_no_cost(finished):

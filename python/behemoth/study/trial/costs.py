@@ -20,51 +20,30 @@ from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, write_bytes
 
-__all__ = ["COUNTING", "Costs"]
+__all__ = ["COUNTING", "cost_of"]
 
 COUNTING = 1
 """Increased when the same edit comes to have another cost; cached counts are of one number."""
 
 
-class Costs:
-    """Costs by kind of trial, cached in a folder.
+def cost_of(folder: Path, kind: Hashable, count: Callable[[], EditCost | None]) -> EditCost | None:
+    """Return the cost of a kind of trial, counting it if the folder does not have it yet.
+
+    Only counts are kept: if the first edit of one trial breaks down, that of another may not.
 
     Parameters
     ----------
     folder : Path
+    kind : hashable
+        Identified by its `repr`.
+    count : callable
+        Counts the cost; returns None if there is nothing to count.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[Hashable, EditCost] = {}
-
-    def of(self, kind: Hashable, count: Callable[[], EditCost | None]) -> EditCost | None:
-        """Return the cost of a kind of trial, counting it if it is not cached.
-
-        Only counts are cached: if the first edit of one trial breaks down, that of another may not.
-
-        Parameters
-        ----------
-        kind : hashable
-            Identified by its `repr`.
-        count : callable
-            Counts the cost; returns None if there is nothing to count.
-        """
-        found = self._known.get(kind)
-        if found is None:
-            found = self._read_or_count(kind, count)
-            if found is not None:
-                self._known[kind] = found
-        return found
-
-    def _read_or_count(
-        self, kind: Hashable, count: Callable[[], EditCost | None]
-    ) -> EditCost | None:
-        file = self._folder / f"{digest(repr(kind).encode())[:24]}.json"
-        if file.is_file():
-            with suppress(CorpusError, TypeError):  # if the record is invalid, count again
-                return EditCost(**read_sealed(file, "counted costs", always=True))
-        cost = count()
-        if cost is not None:
-            write_bytes(file, as_json(sealed(asdict(cost))))
-        return cost
+    file = folder / f"{digest(repr(kind).encode())[:24]}.json"
+    if file.is_file():
+        with suppress(CorpusError, TypeError):  # if the record is invalid, count again
+            return EditCost(**read_sealed(file, "counted costs", always=True))
+    cost = count()
+    if cost is not None:
+        write_bytes(file, as_json(sealed(asdict(cost))))
+    return cost

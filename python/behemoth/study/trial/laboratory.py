@@ -38,7 +38,7 @@ from behemoth.train.device import device_name
 from behemoth.train.memory_budget import ROWS, recall_rows
 from behemoth.train.run import Run, read_run, world_id
 
-from .costs import Costs
+from .costs import cost_of
 from .measure import about_edits
 from .memory_budget import TrialBudget
 from .suite import measured_in_trial
@@ -71,7 +71,6 @@ class Laboratory:
         self.directory, self.memory = directory, memory
         self._run: tuple[str, Run, PreTrainedModel] | None = None
         self._planned: Planned | None = None
-        self._costs = Costs(directory.cache / "costs")
         self._twin: tuple[str, str, MeasuredModel] | None = None
         self._found: tuple[str, str, Unedited] | None = None
 
@@ -191,7 +190,7 @@ class Laboratory:
         cost = None
         try:
             if unit.counted:
-                cost = self._costs.of(trial.kind, trial.cost)
+                cost = cost_of(self.directory.cache / "costs", trial.kind, trial.cost)
         except Exception as error:  # what the trial measured stands without its cost
             # The edit may have left the model changed.
             self._run = self._twin = self._found = None
