@@ -277,7 +277,8 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
 
 
 def _engine(path: Path, shares: Shares, threads: int) -> Engine:
-    from behemoth.study.work.local import LocalEngine
+    from behemoth.study.work.local import LocalEngine, wait_for_workers
+    wait_for_workers(path)
 
     return LocalEngine(path, shares.workers, threads, memory=shares.unit_bytes)
 

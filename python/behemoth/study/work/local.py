@@ -48,15 +48,8 @@ class LocalEngine:
         CPU threads per worker.
     devices : int
         Number of GPUs to distribute over the workers, 0 for none.
-    alone : bool
-        Whether to wait for workers of other runs to end; not needed if other parts run too.
     memory : int, optional
         See `behemoth.study.trial.laboratory.Laboratory`.
-
-    Raises
-    ------
-    StudyError
-        If workers of a killed run do not end.
     """
 
     def __init__(
@@ -66,13 +59,9 @@ class LocalEngine:
         threads: int,
         devices: int = 0,
         *,
-        alone: bool = True,
         memory: int | None = None,
     ) -> None:
-        path = path.resolve()
-        if alone:
-            wait_for_workers(path)
-        arguments = [str(path)] if memory is None else [str(path), str(memory)]
+        arguments = [str(path.resolve()), *([] if memory is None else [str(memory)])]
         self.workers = Workers("behemoth.study.work.worker", arguments, workers, threads, devices)
 
     @property

@@ -246,7 +246,7 @@ def run_study(
         before = sum(work.is_done("trial", name) for name in ready)  # of all parts
         began = time.perf_counter()
         if work.models or work.trials:
-            with_engine = _engine(engine, directory.path, workers, threads, part, shares)
+            with_engine = _engine(engine, directory.path, workers, threads, shares)
             try:
                 work.carry_out(with_engine)
             finally:
@@ -318,7 +318,6 @@ def _engine(
     path: Path,
     workers: int | None,
     threads: int,
-    part: tuple[int, int],
     shares: Shares | None,
 ) -> Engine:
     if name == "ray" or shares is None:
@@ -327,6 +326,4 @@ def _engine(
         return RayEngine(path, workers, threads)
     from .local import LocalEngine, gpus
 
-    return LocalEngine(
-        path, shares.workers, threads, gpus(), alone=part[1] == 1, memory=shares.unit_bytes
-    )
+    return LocalEngine(path, shares.workers, threads, gpus(), memory=shares.unit_bytes)
