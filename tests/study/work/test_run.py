@@ -218,7 +218,7 @@ def test_time_left_is_that_of_waiting_units_by_the_pace_of_their_kind(tiny):
     work = Work(None, Study.parse(tiny).expand(), None)
     work.costs.model = lambda _: Cost(0, 0, 0, 10.0)
     work.costs.trial = lambda *_: Cost(0, 0, 0, 4.0)
-    work.estimate()
+    work._expect_all()
     assert work._seconds_left(1) == 2 * 10 + 8 * 4
     engine = SimpleNamespace(submit=lambda *_: None)
 

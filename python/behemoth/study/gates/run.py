@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.work.cost import Estimator
 from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
@@ -278,8 +277,8 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
 
 def _engine(path: Path, shares: Shares, threads: int) -> Engine:
     from behemoth.study.work.local import LocalEngine, wait_for_workers
-    wait_for_workers(path)
 
+    wait_for_workers(path)
     return LocalEngine(path, shares.workers, threads, memory=shares.unit_bytes)
 
 
@@ -294,12 +293,7 @@ def _states(
     for gate in gates:
         everything = expansion_of(units_of(gate, threads))
         work = Work(directory, everything, None)
-        costs = Estimator()
-        left = sum(costs.model(unit).seconds for unit in work.models.values())
-        left += sum(
-            costs.trial(unit, everything.models[unit.model]).seconds
-            for unit in work.trials.values()
-        )
+        left = sum(cost.seconds for cost in work.estimate())
         record = records.get(gate.number, {})
         own = {"identity": identity(gate), "threads": threads}  # on which weights depend
         same = own.items() <= record.items() and len(record["rows"]) == gate.seeds

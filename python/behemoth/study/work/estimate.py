@@ -117,14 +117,12 @@ def estimate(
     pooled = pooled_beforehand(list(axes), expansion)
     expansion = expansion.part(*part)
     work = Work(directory, expansion, None)
-    costs = work.costs
-    units = [*work.models, *work.trials]
-    models = [costs.model(unit) for unit in work.models.values()]
-    trials = [costs.trial(unit, expansion.models[unit.model]) for unit in work.trials.values()]
+    costs = work.estimate()
     labels: dict[str, int] = {}
     for trial in expansion.trials:
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
-    worlds = [(costs.corpus(unit), unit.config.size) for unit in expansion.models.values()]
+    units = expansion.models.values()
+    worlds = [(work.costs.corpus(unit), unit.config.size) for unit in units]
     shares = divided_memory(work, workers, threads, memory, limited=False)
     count = shares.workers
     return Estimate(
@@ -136,10 +134,10 @@ def estimate(
         trials=len(expansion.trials),
         models_done=len(expansion.models) - len(work.models),
         trials_done=len(expansion.trials) - len(work.trials),
-        tokens=sum(cost.tokens for cost in models),
-        edits=sum(cost.edits for cost in trials),
-        steps=sum(cost.edits * cost.steps for cost in trials),
-        seconds=sum(cost.seconds for cost in [*models, *trials]) / count + START * bool(units),
+        tokens=sum(cost.tokens for cost in costs[: len(work.models)]),
+        edits=sum(cost.edits for cost in costs),
+        steps=sum(cost.edits * cost.steps for cost in costs),
+        seconds=sum(cost.seconds for cost in costs) / count + START * bool(costs),
         workers=count,
         memory=shares.worker_peak,
         labels=labels,

@@ -16,7 +16,7 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import clock_text
 
-from .cost import Estimator
+from .cost import Cost, Estimator
 from .engine import Engine, Event
 
 __all__ = ["Status", "Work"]
@@ -161,19 +161,17 @@ class Work:
         """The estimator of costs, which keeps the corpora that it counts."""
         return Estimator()
 
-    def estimate(self) -> None:
-        """Estimate the seconds of all remaining units."""
-        costs = self.costs
-        for name, unit in self.models.items():
-            self.estimates[name] = costs.model(unit).seconds
-        for name, unit in self.trials.items():
-            self.estimates[name] = costs.trial(unit, self.expansion.models[unit.model]).seconds
-        for unit in [*self.models.values(), *self.trials.values()]:
-            self._pace(unit).wait(self.estimates[unit.id], 1)
+    def estimate(self) -> list[Cost]:
+        """Estimate the costs of all remaining units: of the models, then of the trials."""
+        models, costs = self.expansion.models, self.costs
+        return [
+            *(costs.model(unit) for unit in self.models.values()),
+            *(costs.trial(unit, models[unit.model]) for unit in self.trials.values()),
+        ]
 
     def carry_out(self, engine: Engine) -> None:
         """Carry out all remaining units."""
-        self.estimate()
+        self._expect_all()
         slots = engine.slots
         models, trials = (
             task(self.progress, "models", "models"),
@@ -209,6 +207,13 @@ class Work:
             logging.getLogger(__name__).warning("%s; this %s is made again", error, kind)
             return False
         return record is not None and record.status == "done"
+
+    def _expect_all(self) -> None:
+        """Enter all remaining units as waiting, with their estimated seconds."""
+        units = [*self.models.values(), *self.trials.values()]
+        for unit, cost in zip(units, self.estimate(), strict=True):
+            self.estimates[unit.id] = cost.seconds
+            self._pace(unit).wait(cost.seconds, 1)
 
     def _next(self, slot: int) -> Unit | None:
         """Choose the next unit of a slot, None if none is ready.
