@@ -182,11 +182,11 @@ class Laboratory:
             with clock("durability"):
                 table, lost = trial.durability()
                 reasons += [] if lost is None else [lost]
-                frames["retention"] = table.select(pl.lit(unit.id).alias("trial"), pl.all())
+                frames["retention"] = table
         with clock("write"):
             for name, frame in frames.items():
                 with replacing(place / f"{name}.parquet") as temporary:
-                    frame.write_parquet(temporary)
+                    frame.select(pl.lit(unit.id).alias("trial"), pl.all()).write_parquet(temporary)
         cost = None
         try:
             if unit.counted:

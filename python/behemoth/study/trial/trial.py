@@ -22,7 +22,7 @@ from behemoth.edit.stacking import most_stacked
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.file.units import TrialUnit
-from behemoth.study.schemas import EDITS, PROBES, RETENTION, SHAPES, TRACES
+from behemoth.study.schemas import PROBES, RETENTION, SHAPES
 from behemoth.support.progress import Advance, silent
 from behemoth.train.run import Run
 
@@ -151,8 +151,7 @@ class Trial:
             del deltas  # they would stay in memory while the next ones are made
         frames = {name: pl.concat(tables) for name, tables in parts.items()}
         probes = frames["probes"]
-        trial_column = pl.lit(self.unit.id).alias("trial")
-        frames["probes"] = probes.select(trial_column, *PROBES)
+        frames["probes"] = probes.select(list(PROBES))
         if any(delta.failure is None for delta in all_deltas.values()):
             frames["suites"] = self._suite(all_deltas, probes)
         return frames
@@ -209,8 +208,7 @@ class Trial:
                 frame=probes, continued=self.unit.measure.continued, batch_size=self.rows,
                 findings=self.findings,
             )  # fmt: skip
-            frame = suite_frame(self.unit.measure.suite, measured)
-        return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
+            return suite_frame(self.unit.measure.suite, measured)
 
     def _deltas(self) -> Iterator[dict[int | None, EditDelta]]:
         """Yield the deltas of single edits stack by stack, or of the plan as one batch."""
@@ -265,14 +263,9 @@ class Trial:
             table = pl.DataFrame(schema=SHAPES)
             if self.unit.measure.geometry:
                 table = shapes(deltas, model, [None, *self.planned.decomposed])
-        edits = edit_frame(self.planned.about, deltas, probes, table, self.method.info).select(
-            list(EDITS)
-        )
-        trial_column = pl.lit(self.unit.id).alias("trial")
-        tables = {
-            "edits": edits,
+        return {
+            "edits": edit_frame(self.planned.about, deltas, probes, table, self.method.info),
             "geometry": table,
-            "traces": trace_frame(deltas).select(list(TRACES)),
+            "traces": trace_frame(deltas),
+            "probes": probes,
         }
-        frames = {name: frame.select(trial_column, pl.all()) for name, frame in tables.items()}
-        return {**frames, "probes": probes}
