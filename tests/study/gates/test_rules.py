@@ -27,7 +27,7 @@ from behemoth.study.gates.inversion import questions
 from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import shown
 from behemoth.study.gates.units import SharedWorld
-from behemoth.study.schemas import EDITS
+from behemoth.study.schemas import EDITS, PROBES
 
 YES, NO, OPEN = VERDICTS
 JITTER = (0.0, 0.01, -0.01)
@@ -300,12 +300,10 @@ def test_what_was_not_measured_is_no_zero():
 
     class GateResults:
         def frame(self, name, kind):
-            if kind == "edits":
-                return pl.DataFrame({"success": [1.0, 0.0]})
-            schema = {"stage": pl.String, "failure": pl.String, "group": pl.String,
-                      "must_change": pl.Boolean, "known": pl.Boolean, "exact_match": pl.Boolean,
-                      "kl": pl.Float64}  # fmt: skip
-            return pl.DataFrame(schema=schema)
+            return pl.DataFrame({"success": [1.0, 0.0]})
+
+        def after(self, name):
+            return pl.DataFrame(schema=PROBES)
 
     row = rank_and_part._row(GateResults(), "x")
     assert row["success"] == 0.5 and row["consequences"] == 0

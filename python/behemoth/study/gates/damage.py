@@ -123,10 +123,7 @@ class Damage:
 
     def measure(self, results: GateResults) -> Row:
         """Damage of single edits by closeness, and damage after each length of the sequence."""
-        probes = results.frame("singles", "probes")
-        kept = probes.filter(
-            (pl.col("stage") == "after") & ~pl.col("must_change") & pl.col("failure").is_null()
-        )
+        kept = results.after("singles").filter(~pl.col("must_change"))
         by = (
             kept.group_by("edit", "group", maintain_order=True)
             .agg(pl.col("kl").mean())

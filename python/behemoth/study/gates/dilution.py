@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import polars as pl
-
 from behemoth.study.analysis.ranges import CHANGE, SHARE
 
 from .conditions import Condition
@@ -77,13 +75,7 @@ class Dilution:
         """Recall by exposures and background."""
         found: dict[str, Any] = {}
         for ratio in self.ratios:
-            table = (
-                results.recall(str(ratio))
-                .group_by("exposures", maintain_order=True)
-                .agg(pl.col("exact_match").cast(pl.Float64).mean())
-                .sort("exposures")
-            )
-            curve = [[int(level), float(share)] for level, share in table.iter_rows()]
+            curve = results.curve(str(ratio))
             found[str(ratio)] = {"curve": curve, "threshold": threshold(curve),
                                  **results.about(str(ratio))}  # fmt: skip
         return found

@@ -22,7 +22,7 @@ from behemoth.study.analysis.ranges import AMOUNT, CHANGE
 from .conditions import Condition
 from .picture import Picture
 from .record import Reason, Row
-from .units import GateResults, SharedWorld, Units, trial_unit
+from .units import GateResults, SharedWorld, Units, consequences, mean_of, trial_unit
 
 __all__ = ["RankAndPart", "cheapest", "matched"]
 
@@ -247,22 +247,11 @@ def _or_least(value: float) -> float:
 
 
 def _row(results: GateResults, name: str) -> dict[str, float]:
-    edits = results.frame(name, "edits")
-    probes = results.frame(name, "probes")
-    after = probes.filter((pl.col("stage") == "after") & pl.col("failure").is_null())
-    follows = after.filter(
-        (pl.col("group") == "subject_nested") & pl.col("must_change") & pl.col("known")
-    )
-    stays = after.filter(~pl.col("must_change"))
+    after = results.after(name)
+    follows = consequences(after)
     return {
-        "success": _mean_of(edits["success"]),
-        "kl": _mean_of(stays["kl"]),
-        "followed": _mean_of(follows["exact_match"]),
-        "consequences": follows.height,
+        "success": mean_of(results.frame(name, "edits")["success"]),
+        "kl": mean_of(after.filter(~pl.col("must_change"))["kl"]),
+        "followed": mean_of(follows),
+        "consequences": len(follows),
     }
-
-
-def _mean_of(values: pl.Series) -> float:
-    """Return the mean of a column; NaN if nothing was measured."""
-    mean: Any = values.cast(pl.Float64).mean()
-    return math.nan if mean is None else float(mean)

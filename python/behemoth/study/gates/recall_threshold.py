@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import polars as pl
 
 from behemoth.study.analysis.ranges import SHARE
 
@@ -110,14 +109,7 @@ class RecallThreshold:
         """Recall by exposures."""
         found: dict[str, Any] = {}
         for size in self.sizes:
-            curve = [
-                [int(level), float(recall)]
-                for level, recall in results.recall(size)
-                .group_by("exposures", maintain_order=True)
-                .agg(pl.col("exact_match").cast(pl.Float64).mean())
-                .sort("exposures")
-                .iter_rows()
-            ]
+            curve = results.curve(size)
             logistic, line = fits(curve)
             found[size] = {"curve": curve, "threshold": threshold(curve), "logistic": logistic,
                            "line": line, **results.about(size)}  # fmt: skip

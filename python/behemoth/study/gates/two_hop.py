@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,7 @@ from .conditions import Condition
 from .inversion import Inversion, answered
 from .picture import Picture
 from .record import Reason, Row
-from .units import GateResults, Units, model_unit, trial_unit
+from .units import GateResults, Units, consequences, mean_of, model_unit, trial_unit
 
 __all__ = ["TwoHop"]
 
@@ -113,25 +112,18 @@ class TwoHop:
         )
         links = np.arange(world.num_subject_facts, world.num_facts, dtype=np.uint64)
         asked = recall(results.load("model"), corpus, facts=links)
-        probes = results.frame("edits", "probes")
-        follows = probes.filter(
-            (pl.col("stage") == "after")
-            & (pl.col("group") == "subject_nested")
-            & pl.col("must_change")
-            & pl.col("known")
-            & pl.col("failure").is_null()
-        )
+        follows = consequences(results.after("edits"))
         inverse = results.run("one order").corpus
         return {
-            "first": _share(first),
-            "links": _share(asked),
-            "trained": _share(composed.filter(pl.col("exposures") > 0)),
-            "untrained": _share(composed.filter(pl.col("exposures") == 0)),
+            "first": mean_of(first["exact_match"]),
+            "links": mean_of(asked["exact_match"]),
+            "trained": mean_of(composed.filter(pl.col("exposures") > 0)["exact_match"]),
+            "untrained": mean_of(composed.filter(pl.col("exposures") == 0)["exact_match"]),
             "asked": composed.filter(pl.col("exposures") == 0).height,
             "chance": 1 / self.nested,
-            "edited": float(results.frame("edits", "edits")["success"].mean()),  # type: ignore[arg-type]
-            "followed": _share(follows),
-            "consequences": follows.height,
+            "edited": mean_of(results.frame("edits", "edits")["success"]),
+            "followed": mean_of(follows),
+            "consequences": len(follows),
             "reversed": float(answered(results.load("one order"), inverse).mean()),
             "about": results.about("model"),
         }
@@ -175,8 +167,3 @@ class TwoHop:
                        "Facts that were not written explicitly are not answered.",
                        "Share of questions answered, by what is asked.",
                        names=tuple(named.values()), within=SHARE)  # fmt: skip
-
-
-def _share(frame: pl.DataFrame) -> float:
-    share: Any = frame["exact_match"].cast(pl.Float64).mean()
-    return math.nan if share is None else float(share)

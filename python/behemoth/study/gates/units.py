@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,7 +31,9 @@ __all__ = [
     "GateResults",
     "SharedWorld",
     "Units",
+    "consequences",
     "expansion_of",
+    "mean_of",
     "model_unit",
     "trial_unit",
     "units_of",
@@ -251,6 +254,16 @@ class GateResults:
         check(place, self.trial(name).files, f"{kind}.parquet")
         return pl.read_parquet(place / f"{kind}.parquet", glob=False)
 
+    def after(self, name: str) -> pl.DataFrame:
+        """Return the probes of a trial after its edits, without those that broke down."""
+        probes = self.frame(name, "probes")
+        return probes.filter(pl.col("stage") == "after", pl.col("failure").is_null())
+
+    def curve(self, name: str) -> list[list[float]]:
+        """Return the exposures and recall of a model by level, in ascending order."""
+        table = self.recall(name).group_by("exposures").agg(pl.col("exact_match").mean())
+        return [[level, share] for level, share in table.sort("exposures").iter_rows()]
+
     def about(self, name: str) -> dict[str, Any]:
         """Return size, training length and recall of a model, as plain values."""
         record = self.model(name)
@@ -259,6 +272,18 @@ class GateResults:
 
     def _model(self, name: str) -> Any:
         return self.directory.model(self.units.models[name].id)
+
+
+def mean_of(values: pl.Series) -> float:
+    """Return the mean of a column; NaN if nothing was measured."""
+    mean: Any = values.cast(pl.Float64).mean()
+    return math.nan if mean is None else float(mean)
+
+
+def consequences(after: pl.DataFrame) -> pl.Series:
+    """Return whether facts follow that depend on an edited fact and were known: 0 or 1."""
+    depends = pl.col("must_change") & pl.col("known") & (pl.col("group") == "subject_nested")
+    return after.filter(depends)["exact_match"]
 
 
 R = TypeVar("R", ModelRecord, TrialRecord)
