@@ -216,6 +216,12 @@ def means_of(
     return pl.concat(parts)
 
 
+def named(table: pl.DataFrame, name: str, by: Sequence[str], *further: pl.Expr) -> pl.DataFrame:
+    """Return `means` under a name: the columns of `by`, name, name_low and name_high."""
+    ends = {"mean": name, "low": f"{name}_low", "high": f"{name}_high"}
+    return table.select(*by, *(pl.col(own).alias(new) for own, new in ends.items()), *further)
+
+
 def means(
     frame: pl.DataFrame,
     value: str,

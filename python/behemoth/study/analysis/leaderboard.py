@@ -17,7 +17,7 @@ from behemoth.study.schemas import SUITES
 
 from .board_measures import FEWEST, derived, estimated, with_locality
 from .by_exposures import LEVELS, by_exposures
-from .estimate import cluster_keys
+from .estimate import cluster_keys, named
 from .legacy_twin_perplexity import on_one_text
 from .methods import operations
 from .outcomes import OUTCOMES
@@ -251,12 +251,7 @@ def leaderboard(
     counted = operations(own.select("trial", "label", "edits").unique(), costs or {})
     table = table.join(counted, on="label", how="left", maintain_order="left")
     for name in SHOWN[suite]:
-        found = estimated(own, name, ("label",)).select(
-            "label",
-            pl.col("mean").alias(name),
-            pl.col("low").alias(f"{name}_low"),
-            pl.col("high").alias(f"{name}_high"),
-        )
+        found = named(estimated(own, name, ("label",)), name, ("label",))
         table = table.join(found, on="label", how="left", maintain_order="left")
     table = table.with_columns(_ranks(table, _unvaried(own, table)))
     ends = [f"{name}{end}" for name in SHOWN[suite] for end in ("", "_low", "_high")]

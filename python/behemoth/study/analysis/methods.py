@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from .dose import dose_table
-from .estimate import cluster_keys, means
+from .estimate import cluster_keys, means, named
 
 __all__ = ["METHODS", "methods_of", "operations"]
 
@@ -130,16 +130,7 @@ def _with_means(
         "kl": means(of_edits, "kl", by, within=_ABOVE),
     }
     for name, found in measured.items():
-        table = table.join(
-            found.select(
-                "label",
-                pl.col("mean").alias(name),
-                pl.col("low").alias(f"{name}_low"),
-                pl.col("high").alias(f"{name}_high"),
-            ),
-            on="label",
-            how="left",
-        )
+        table = table.join(named(found, name, by), on="label", how="left")
     return table
 
 

@@ -17,7 +17,7 @@ from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
 from .dose import FILTERS, broke_down, dose_table, dosed, filtered
-from .estimate import means, means_of
+from .estimate import means, means_of, named
 from .matched import matched_table
 from .mediation import Mediation, mediation
 from .methods import methods_of
@@ -218,11 +218,8 @@ def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
     kl = means(damaged, "kl", by, within=(0.0, float("inf")))
     lost = means(damaged, "lost", by, within=(0.0, 1.0))
     return (
-        success.select(*by, pl.col("mean").alias("success"), pl.col("low").alias("success_low"),
-                       pl.col("high").alias("success_high"), pl.col("rows").alias("edits"),
-                       "clusters")
-        .join(kl.select(*by, pl.col("mean").alias("kl"), pl.col("low").alias("kl_low"),
-                        pl.col("high").alias("kl_high")), on=by, how="left")
+        named(success, "success", by, pl.col("rows").alias("edits"), pl.col("clusters"))
+        .join(named(kl, "kl", by), on=by, how="left")
         .join(lost.select(*by, pl.col("mean").alias("lost")), on=by, how="left")
         .join(broken, on=by, how="left", nulls_equal=True)
         .sort(by)
