@@ -16,12 +16,12 @@ any moment resumes with the missing units. Folders of another study may be copie
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
@@ -152,6 +152,10 @@ class StudyDirectory:
         except UnicodeDecodeError as error:
             raise damaged(file, f"is damaged: byte {error.start:,} is not UTF-8") from None
 
+    def begun(self) -> StudyRecord | None:
+        """Read ``study.json``; None if no study was begun here."""
+        return self.read() if (self.path / RECORD).is_file() else None
+
     def read(self) -> StudyRecord:
         """Read ``study.json``.
 
@@ -168,11 +172,7 @@ class StudyDirectory:
             if kind_of(self.path) == "a suite":
                 allowed += "; `behemoth inspect` shows the measures of a suite"
             raise ArgumentError("path", as_found(self.path), allowed)
-        about = read_sealed(file, "a study", FORMAT)
-        try:
-            return StudyRecord.from_dict(_without_version(about))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise no_record(file, "record of a study") from None
+        return _parsed(StudyRecord, file, "a study")
 
     def model_record(self, name: str) -> ModelRecord | None:
         """Read the record of a model; None if there is none yet.
@@ -210,22 +210,23 @@ class StudyDirectory:
         return place
 
 
-def _without_version(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != "format_version"}
+R = TypeVar("R", ModelRecord, TrialRecord, StudyRecord)
+Unit = TypeVar("Unit", ModelRecord, TrialRecord)
 
 
-R = TypeVar("R", ModelRecord, TrialRecord)
-
-
-def _read_record(kind: type[R], file: Path, name: str) -> R | None:
-    if not file.exists():
-        return None
-    what = f"a {file.stem}"
+def _parsed(kind: type[R], file: Path, what: str) -> R:
     values = read_sealed(file, what, FORMAT)
+    values.pop("format_version", None)
     try:
-        record = kind.from_dict(_without_version(values))
+        return kind.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise no_record(file, f"record of {what}") from None
+
+
+def _read_record(kind: type[Unit], file: Path, name: str) -> Unit | None:
+    if not file.exists():
+        return None
+    record = _parsed(kind, file, f"a {file.stem}")
     if record.id != name:
         raise damaged(file, f"is of {record.id}: it was copied here from elsewhere")
     return record

@@ -148,9 +148,8 @@ def _all_trials(abouts: Sequence[StudyRecord]) -> tuple[TrialRow, ...]:
 
 def _with_target(about: StudyRecord, target: StudyDirectory, first: StudyDirectory) -> StudyRecord:
     """Return the record with the trials of other tools that the target has."""
-    if not (target.path / "study.json").is_file():
+    if (there := target.begun()) is None:
         return about
-    there = target.read()
     _check_same(target, about, there, first)
     return replace(about, trials=_all_trials([about, there]))
 

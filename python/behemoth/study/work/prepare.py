@@ -57,8 +57,7 @@ def expanded(
     begun = None
     if directory is not None:
         directory.check(study.name)
-        if (directory.path / "study.json").is_file():
-            begun = directory.read()
+        begun = directory.begun()
     if threads is None:
         threads = 1 if begun is None else begun.threads
     if study.format_version is None:  # the file of the study may name one

@@ -29,7 +29,7 @@ def record_of(
     MethodError
         If a method whose trials the study had cannot be loaded any more: they would be dropped.
     """
-    before = directory.read().trials if (directory.path / "study.json").is_file() else ()
+    before = () if (begun := directory.begun()) is None else begun.trials
     _check_methods(before, expansion)
     foreign = _foreign(before, expansion)
     _check_labels(study, foreign)
