@@ -25,6 +25,7 @@ from .directory import RECALL as RECALL_FILE, StudyDirectory
 from .file.axes import axes_frame, axes_of, pooled_axes
 from .file.grid import grid_axes
 from .records import FOREIGN, ModelRecord, StudyRecord, TrialRecord
+from .saturation import load_of
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, SUITES, TRACES
 
 __all__ = ["INDEX", "MODELS", "Failure", "Results"]
@@ -361,7 +362,7 @@ class Results:
                 "model": name,
                 "rotation": first[name].rotation if name in first else None,
                 "swap": first[name].swap if name in first else None,
-                "load": record.bits / (2 * record.parameters),
+                "load": load_of(record.bits, record.parameters),
                 "seconds": record.training_seconds,
             }
             for name, record in self._edited_models.items()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from behemoth.model.sizes import Size
-
 if TYPE_CHECKING:
-    from behemoth.corpus.corpus import Corpus
     from behemoth.corpus.world import World
 
 __all__ = ["facts_per_object", "load_of"]
@@ -17,10 +14,9 @@ BITS_A_PARAMETER = 2
 2404.05405, result 1)."""
 
 
-def load_of(corpus: Corpus, size: Size) -> float:
+def load_of(bits: float, parameters: int) -> float:
     """Return bits of the world / (2 x parameters), embedding and head counted."""
-    parameters = size.parameters_with(corpus.vocabulary_size)
-    return corpus.world.entropy / (BITS_A_PARAMETER * parameters)
+    return bits / (BITS_A_PARAMETER * parameters)
 
 
 def facts_per_object(world: World) -> float:

@@ -76,7 +76,8 @@ def test_paper_sizes_have_what_the_design_asks_for(name):
         # Only so does a Latin square balance the levels within each subject.
         assert unit.corpus.world["relations"] == len(levels)
         if unit.config.model == "14m":
-            loads.add(load_of(corpus, unit.config.size))
+            parameters = unit.config.size.parameters_with(corpus.vocabulary_size)
+            loads.add(load_of(corpus.world.entropy, parameters))
     assert {unit.config.model for unit in expansion.models.values()} == {
         "14m", "31m", "70m", "160m",
     }  # fmt: skip

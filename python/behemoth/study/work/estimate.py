@@ -123,6 +123,10 @@ def estimate(
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
     units = expansion.models.values()
     worlds = [(work.costs.corpus(unit), unit.config.size) for unit in units]
+    loads = {
+        round(load_of(corpus.world.entropy, size.parameters_with(corpus.vocabulary_size)), 4)
+        for corpus, size in worlds
+    }
     shares = divided_memory(work, workers, threads, memory, limited=False)
     count = shares.workers
     return Estimate(
@@ -145,6 +149,6 @@ def estimate(
         pooled=pooled,
         tuned_here=tuned,
         facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
-        loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
+        loads=sorted(loads),
         facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in worlds}),
     )
