@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -172,14 +172,14 @@ def _of_dose(edits: pl.DataFrame, models: pl.DataFrame) -> dict[str, Estimate]:
         if rows["recency"].drop_nulls().n_unique() > 1:
             found["dose_recency"] = time_ratio(edits, ["recency"])
         found["dose_weibull"] = time_ratio(edits, distribution="weibull")
-        some: dict[str, Callable[[], Estimate | None]] = {
-            "dose_within_fact": lambda: within_fact_ratio(edits),
-            "dose_held_out": lambda: held_out_ratio(edits),
-            "dose_load": lambda: load_interaction(edits, models),
-            "dose_whole": lambda: whole_ratio(edits),
-            "dose_whole_weibull": lambda: whole_ratio(edits, distribution="weibull"),
+        some = {
+            "dose_within_fact": within_fact_ratio(edits),
+            "dose_held_out": held_out_ratio(edits),
+            "dose_load": load_interaction(edits, models),
+            "dose_whole": whole_ratio(edits),
+            "dose_whole_weibull": whole_ratio(edits, distribution="weibull"),
         }
-        found |= {name: each for name, make in some.items() if (each := make()) is not None}
+        found |= {name: each for name, each in some.items() if each is not None}
         found["already"] = already_slope(edits)
         found["ed50"] = log_dose_slope(edits)
     for outcome in ("efficacy", "success"):

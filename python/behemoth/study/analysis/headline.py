@@ -280,7 +280,7 @@ def _medians(summary: Summary, label: str) -> str:
     some = first["low"] is not None or last["low"] is not None
     other = " (bootstrap intervals, which are too narrow for few clusters)" if some else ""
     return (
-        f"ED50 is {_dose(first)} at {_times(first['exposures'])} and "
+        f"ED50 is {_dose(first)} at {plural_text(first['exposures'], 'exposure')} and "
         f"{_dose(last)} at {last['exposures']:,}{other}."
     )
 
@@ -369,8 +369,9 @@ def _of_share(
         f"With {label}, each doubling of exposures multiplies the odds of {measure} by "
         f"{_judged(row)} over all facts{_of_known(known, ran['known'])}. "
         f"{_sure(row, ran['all'])} "
-        f"Over all facts, {measure} is {first[measure]:.1%} at {_times(first['exposures'])} and "
-        f"{last[measure]:.1%} at {last['exposures']:,}."
+        f"Over all facts, {measure} is {first[measure]:.1%} at "
+        f"{plural_text(first['exposures'], 'exposure')} and {last[measure]:.1%} at "
+        f"{last['exposures']:,}."
     )
     if " information on " in text:
         text += (
@@ -401,10 +402,6 @@ def _dose(row: dict[str, Any]) -> str:
         return words
     high = f"beyond {row['beyond']:,.0f}" if math.isinf(row["high"]) else f"{row['high']:,.0f}"
     return f"{words} ({row['low']:,.0f} to {high})"
-
-
-def _times(exposures: int) -> str:
-    return f"{exposures:,} exposure{'' if exposures == 1 else 's'}"
 
 
 def _ratio(row: dict[str, Any]) -> str:
@@ -464,7 +461,7 @@ def _sure(row: dict[str, Any], ran: int) -> str:
     of = " of (world, initialisation)" if clusters == ran else ""
     return (
         f"Intervals are of the jackknife over {over}{of}, with "
-        f"Student's t and {clusters - 1} degree{'s' if clusters > 2 else ''} of freedom."
+        f"Student's t and {plural_text(clusters - 1, 'degree')} of freedom."
     )
 
 

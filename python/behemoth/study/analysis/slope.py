@@ -79,8 +79,7 @@ def log_dose_slope(edits: pl.DataFrame) -> Estimate:
     none = whole.filter(pl.col("ed50") == 0)
     if none.is_empty():
         return found
-    half = f"ED50 of 0 at {_exposures(none)} counts as half a step"
-    return replace(found, note=f"{found.note}; {half}" if found.note else half)
+    return found.adding(f"ED50 of 0 at {_exposures(none)} counts as half a step")
 
 
 def _medians(rows: pl.DataFrame) -> pl.DataFrame:
