@@ -16,6 +16,7 @@ import polars as pl
 from behemoth.recall.bits import saved_bits
 
 from .estimate import means
+from .ranges import AMOUNT, SHARE
 
 __all__ = ["capacity_by_exposures", "capacity_by_model", "recall_by_exposures", "stored_bits"]
 
@@ -81,7 +82,7 @@ def capacity_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
         (share * pl.col("offered")).alias("density")
     )
     by = ("size", "offered_per_parameter", "exposures")
-    table = means(rows, "density", by, within=(0.0, float("inf")))
+    table = means(rows, "density", by, within=AMOUNT)
     return table.with_columns(pl.col("mean").clip(lower_bound=0.0))
 
 
@@ -94,4 +95,4 @@ def recall_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
     rows = recall.with_columns(
         pl.col("exact_match").cast(pl.Float64), pl.col("load").cast(pl.Float64).round_sig_figs(2)
     )
-    return means(rows, "exact_match", ("size", "load", "exposures"), within=(0.0, 1.0))
+    return means(rows, "exact_match", ("size", "load", "exposures"), within=SHARE)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from .estimate import means_of
+from .ranges import AMOUNT, SHARE
 
 __all__ = ["MEASURES", "damage", "damage_by", "damage_by_exposures", "damage_of_edits"]
 
@@ -23,7 +24,7 @@ MEASURES = ("kl", "lost")
 _COLUMNS = ("trial", "edit", "label", "size", "model", "world", "world_seed", "seed", "rotation",
             "group", "fact", "exposures", "edit_exposures")  # fmt: skip
 _UNITS = ("trial", "edit")
-_BOUNDS = {"kl": (0.0, float("inf")), "lost": (0.0, 1.0)}
+_BOUNDS = {"kl": AMOUNT, "lost": SHARE}
 
 
 def damage(probes: pl.LazyFrame) -> pl.DataFrame:

@@ -14,6 +14,7 @@ import polars as pl
 from behemoth.plan.groups import FOLLOWING
 
 from .estimate import means_of
+from .ranges import SHARE
 
 __all__ = ["MEASURES", "consequences", "consequences_by"]
 
@@ -61,5 +62,5 @@ def consequences_by(rows: pl.DataFrame) -> pl.DataFrame:
         clusters.
     """
     by = ("label", "size", "group")
-    table = means_of(rows, dict.fromkeys(MEASURES, (0.0, 1.0)), by, units=("trial", "edit"))
+    table = means_of(rows, dict.fromkeys(MEASURES, SHARE), by, units=("trial", "edit"))
     return table.select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")

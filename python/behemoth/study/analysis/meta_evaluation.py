@@ -29,6 +29,7 @@ from .concordance import area, area_interval, kendall
 from .estimate import means
 from .judged import JUDGED, Judged
 from .leaderboard import taken
+from .ranges import ANY, CHANGE, SHARE
 
 __all__ = ["QUESTIONS", "READINGS", "MetaEvaluation", "judge", "readings"]
 
@@ -62,7 +63,7 @@ QUESTIONS: Mapping[str, str] = {
 _UNEDITED = 1e-9  # Frobenius norm below which nothing was changed
 _REFUSES = 0.1  # a probability, as complete refusals of several tokens are rarely generated
 _SHARES = ("suppression", "relearning", "rounding")
-_BOUNDS = {**dict.fromkeys(_SHARES, (0.0, 1.0)), "frequency": (-math.inf, math.inf)}
+_BOUNDS = {**dict.fromkeys(_SHARES, SHARE), "frequency": ANY}
 _ROUNDED = ("recall_8_bit", "recall_4_bit")
 _GAP = 1e-9
 _ROUNDING = 1e-6  # gaps below which a slope is that of rounded numbers
@@ -219,7 +220,7 @@ def judge(rows: pl.DataFrame) -> MetaEvaluation:
     table = pl.DataFrame([_told(name, levels, clusters) for name in measures], schema=_TOLD)
     found = means(parts, "value", ("question", "measure"))
     for question in QUESTIONS:
-        within = _BOUNDS.get(question, (-1.0, 1.0))
+        within = _BOUNDS.get(question, CHANGE)
         own = found.filter(question=question).select(
             "measure",
             pl.col("mean").alias(question),

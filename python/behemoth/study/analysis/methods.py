@@ -9,6 +9,7 @@ import polars as pl
 
 from .dose import dose_table
 from .estimate import cluster_keys, means, named
+from .ranges import AMOUNT, SHARE
 
 __all__ = ["METHODS", "methods_of", "operations"]
 
@@ -34,8 +35,6 @@ METHODS: dict[str, Any] = {
     "memory": pl.Float64,
 }
 """Columns of the frame returned by `methods_of`."""
-_SHARE = (0.0, 1.0)
-_ABOVE = (0.0, float("inf"))
 
 
 def methods_of(
@@ -124,10 +123,10 @@ def _with_means(
     """Add what is a mean over edits or their probes, with its interval, to a table of methods."""
     by, units = ("label",), ("trial", "edit")
     measured = {
-        "success": means(edits, "success", by, within=_SHARE),
-        "held_out": means(_held_out(edits, probes), "held_out", by, units=units, within=_SHARE),
-        "lost": means(of_edits, "lost", by, within=_SHARE),
-        "kl": means(of_edits, "kl", by, within=_ABOVE),
+        "success": means(edits, "success", by, within=SHARE),
+        "held_out": means(_held_out(edits, probes), "held_out", by, units=units, within=SHARE),
+        "lost": means(of_edits, "lost", by, within=SHARE),
+        "kl": means(of_edits, "kl", by, within=AMOUNT),
     }
     for name, found in measured.items():
         table = table.join(named(found, name, by), on="label", how="left")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from .estimate import means
+from .ranges import SHARE
 
 __all__ = ["half_lives", "retention_curves"]
 
@@ -22,7 +23,7 @@ def retention_curves(retention: pl.DataFrame) -> pl.DataFrame:
     rows = retention.join(held.unique(), on=["trial", "edit"]).with_columns(
         pl.col("kept").cast(pl.Float64)
     )
-    return means(rows, "kept", ("label", "size", "exposures", "step"), within=(0.0, 1.0))
+    return means(rows, "kept", ("label", "size", "exposures", "step"), within=SHARE)
 
 
 def half_lives(curves: pl.DataFrame) -> pl.DataFrame:

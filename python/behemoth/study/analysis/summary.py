@@ -21,6 +21,7 @@ from .estimate import means, means_of, named
 from .matched import matched_table
 from .mediation import Mediation, mediation
 from .methods import methods_of
+from .ranges import AMOUNT, SHARE
 from .retention import half_lives, retention_curves
 
 if TYPE_CHECKING:
@@ -213,10 +214,10 @@ def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
     broken = edits.group_by(by, maintain_order=True).agg(
         broke_down().sum().cast(pl.UInt32).alias("broken")
     )
-    success = means(edits, "success", by, within=(0.0, 1.0))
+    success = means(edits, "success", by, within=SHARE)
     damaged = of_edits.with_columns(pl.col("edit_exposures").alias("exposures"))
-    kl = means(damaged, "kl", by, within=(0.0, float("inf")))
-    lost = means(damaged, "lost", by, within=(0.0, 1.0))
+    kl = means(damaged, "kl", by, within=AMOUNT)
+    lost = means(damaged, "lost", by, within=SHARE)
     return (
         named(success, "success", by, pl.col("rows").alias("edits"), pl.col("clusters"))
         .join(named(kl, "kl", by), on=by, how="left")
@@ -227,13 +228,13 @@ def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shapes(edits: pl.DataFrame) -> pl.DataFrame:
-    bounds = {"norm": (0.0, float("inf")), "effective_rank": (0.0, float("inf"))}
+    bounds = {"norm": AMOUNT, "effective_rank": AMOUNT}
     return means_of(edits, bounds, ("label", "exposures"))
 
 
 def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
     flipped = dosed(edits).filter(pl.col("reached") & (pl.col("dose") > 0))
-    bounds = {name: (0.0, float("inf")) for name in ("kl_at_flip", "norm_at_flip")}
+    bounds = {"kl_at_flip": AMOUNT, "norm_at_flip": AMOUNT}
     return means_of(flipped, bounds, ("label", "exposures"))
 
 
