@@ -21,8 +21,7 @@ __all__ = ["MEASURES", "damage", "damage_by", "damage_by_exposures", "damage_of_
 
 MEASURES = ("kl", "lost")
 """KL in nats, and the share of known bystanders that are lost."""
-_COLUMNS = ("trial", "edit", "label", "size", "model", "world", "world_seed", "seed", "rotation",
-            "group", "fact", "exposures", "edit_exposures")  # fmt: skip
+_OF_EDIT = ("trial", "edit", "label", "size", "model", "world_seed", "seed", "edit_exposures")
 _UNITS = ("trial", "edit")
 _BOUNDS = {"kl": AMOUNT, "lost": SHARE}
 
@@ -38,16 +37,17 @@ def damage(probes: pl.LazyFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        Columns trial, edit, label, size, model, world, world_seed, seed, rotation, group, fact,
-        exposures (of the bystander), edit_exposures, known (whether the *edited* fact was known),
-        kl (Float64, nats; null if it is NaN), lost (Float64, 0 or 1; null for bystanders that were
-        not known).
+        Columns trial, edit, label, size, model, world_seed, seed, edit_exposures, group, exposures
+        (of the bystander), known (whether the *edited* fact was known), kl (Float64, nats; null if
+        it is NaN), lost (Float64, 0 or 1; null for bystanders that were not known).
     """
     there = pl.col("failure").is_null()
     return (
         probes.filter((pl.col("stage") == "after") & ~pl.col("must_change") & there)
         .select(
-            *_COLUMNS,
+            *_OF_EDIT,
+            "group",
+            "exposures",
             pl.col("edit_known").alias("known"),
             pl.col("kl").cast(pl.Float64).fill_nan(None),
             pl.when(pl.col("known")).then((~pl.col("exact_match")).cast(pl.Float64)).alias("lost"),
@@ -65,24 +65,13 @@ def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
         One row per edit: its keys, kl and lost (means; null if no bystander has a number), known,
         bystanders (number of rows) and unmeasured (number of rows whose KL is NaN).
     """
-    keys = [
-        "trial",
-        "edit",
-        "label",
-        "size",
-        "model",
-        "world",
-        "world_seed",
-        "seed",
-        "edit_exposures",
-    ]
-    return rows.group_by(keys, maintain_order=True).agg(
+    return rows.group_by(_OF_EDIT, maintain_order=True).agg(
         pl.col("kl").mean(),
         pl.col("lost").mean(),
         pl.col("known").any(),
         pl.len().cast(pl.UInt32).alias("bystanders"),
         pl.col("kl").is_null().sum().cast(pl.UInt32).alias("unmeasured"),
-    ).sort(keys)  # fmt: skip
+    ).sort(_OF_EDIT)  # fmt: skip
 
 
 def damage_by(rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")) -> pl.DataFrame:
