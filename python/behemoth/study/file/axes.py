@@ -17,7 +17,7 @@ from behemoth.study.records import TrialRow
 from behemoth.support.text import listed_text
 
 from .expand import Expansion
-from .grid import ROTATION, rotated
+from .grid import ROTATION, rotated, value_at
 from .identity import canonical
 from .swap import SWAP
 
@@ -67,14 +67,10 @@ def axes_of(
         "plan": request,
         "measure": row.measure,
     }
-    return {name: _at(tables, name) for name in names}
-
-
-def _at(tables: Mapping[str, Any], name: str) -> Any:
-    value: Any = tables
-    for key in name.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return list(value) if isinstance(value, tuple) else value
+    values = {name: value_at(tables, name) for name in names}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
+    }
 
 
 def axes_frame(

@@ -14,6 +14,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError, Key, nearest, within
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "rotated",
     "table_of",
     "turned",
+    "value_at",
 ]
 
 ROTATION = ("corpus", "rotation")
@@ -156,6 +158,14 @@ def laid_over(
     return result
 
 
+def value_at(tables: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """Return the value at a dotted name; the default if a table lacks it."""
+    value: Any = tables
+    for key in name.split("."):
+        value = value.get(key, default) if isinstance(value, Mapping) else default
+    return value
+
+
 def turned(corpus: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """Remove the key ``rotation`` from a corpus table and rotate its exposures.
 
@@ -175,9 +185,8 @@ def turned(corpus: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         If the rotation is invalid, or not 0 for exposures without levels.
     """
     table = dict(corpus)
-    turns = table.pop("rotation", 0)
-    if not isinstance(turns, int) or isinstance(turns, bool) or turns < 0:
-        raise ArgumentError(ROTATION, turns, "a whole number from 0")
+    with within("corpus"):
+        turns = whole_number("rotation", table.pop("rotation", 0))
     if turns:
         table["exposures"] = rotated(table.get("exposures"), turns)
     return table, turns

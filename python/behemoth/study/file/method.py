@@ -23,7 +23,7 @@ from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
 
-from .grid import SECTIONS, check_size, table_of
+from .grid import SECTIONS, check_size, table_of, value_at
 from .measurement import Measurement
 
 __all__ = ["MethodChoice", "named_tables", "read_methods", "settings_file"]
@@ -81,7 +81,7 @@ class MethodChoice:
 
     def is_at(self, tables: Mapping[str, Any]) -> bool:
         """Return whether it is carried out at the point whose sections are `tables`."""
-        return all(_said(tables, name) in values for name, values in self.where.items())
+        return all(value_at(tables, name, 0) in values for name, values in self.where.items())
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -138,13 +138,6 @@ class MethodChoice:
             tuning=None if tuning is None else made(Tuning, tuning), world=values.get("world"),
             worlds=by_world,
         )  # fmt: skip
-
-
-def _said(tables: Mapping[str, Any], name: str) -> Any:
-    value: Any = tables
-    for key in name.split("."):
-        value = value.get(key, 0) if isinstance(value, Mapping) else 0
-    return value
 
 
 def read_methods(value: object, directory: Path | None = None) -> tuple[MethodChoice, ...]:

@@ -17,7 +17,8 @@ import numpy as np
 
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.structure import Structure
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import whole_number
+from behemoth.support.errors import ArgumentError, within
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -36,10 +37,8 @@ def swap_of(table: dict[str, Any]) -> int:
     ArgumentError
         If it is not a whole number from 0.
     """
-    count = table.pop("swap", 0)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise ArgumentError(SWAP, count, "a whole number from 0")
-    return count
+    with within("corpus"):
+        return whole_number("swap", table.pop("swap", 0))
 
 
 def swapped_pairs(
