@@ -62,19 +62,14 @@ def shapes(
             by_parameter.setdefault(name, []).append((edit, parameter_change))
     for name, changes in by_parameter.items():
         parameter_norm = float(changed_parameter(parameters, name).detach().float().norm())
-        undecomposed = [
-            (edit, change)
-            for edit, change in changes
-            if isinstance(change, Dense)
-            and change.change.ndim == 2
-            and edit not in decomposed_edits
-        ]
-        for edit, change in undecomposed:
-            norm = float(torch.linalg.vector_norm(change.to_dense().float()))
-            rows.append(_row(edit, name, norm, parameter_norm, None, None))
-        decomposable = [
-            item for item in changes if not any(item[0] == edit for edit, _ in undecomposed)
-        ]
+        decomposable: list[tuple[int | None, ParameterChange]] = []
+        for edit, change in changes:
+            dense = isinstance(change, Dense) and change.change.ndim == 2
+            if dense and edit not in decomposed_edits:
+                norm = float(torch.linalg.vector_norm(change.to_dense().float()))
+                rows.append(_row(edit, name, norm, parameter_norm, None, None))
+            else:
+                decomposable.append((edit, change))
         values = spectra([change for _, change in decomposable])
         for (edit, change), spectrum in zip(decomposable, values, strict=True):
             rank, effective = ranks(spectrum) if len(change.shape) == 2 else (None, None)
