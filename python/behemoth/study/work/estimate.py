@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal
@@ -118,9 +119,6 @@ def estimate(
     expansion = expansion.part(*part)
     work = Work(directory, expansion, None)
     costs = work.estimate()
-    labels: dict[str, int] = {}
-    for trial in expansion.trials:
-        labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
     units = expansion.models.values()
     worlds = [(work.costs.corpus(unit), unit.config.size) for unit in units]
     loads = {
@@ -144,7 +142,7 @@ def estimate(
         seconds=sum(cost.seconds for cost in costs) / count + START * bool(costs),
         workers=count,
         memory=shares.worker_peak,
-        labels=labels,
+        labels=dict(Counter(trial.choice.label for trial in expansion.trials)),
         grid=axes,
         pooled=pooled,
         tuned_here=tuned,
