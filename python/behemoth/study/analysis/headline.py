@@ -66,24 +66,25 @@ def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
     }
     every = stated.get("all")
     if primary is None or every is None or every["estimate"] is None:
-        note = None if every is None else every["note"]
-        if primary is not None and every is not None:  # it is not for want of trials
-            edits = summary.edits.filter(pl.col("label") == primary["method"])
-            if not every["rows"]:
-                note = _lacking(edits, primary["measure"])
-            title = "The primary contrast cannot be estimated"
-            said = f"{title} from {plural_text(every['rows'] or edits.height, 'edit')}"
-            return Headline("no data", title, f"{said}: {note}." if note else f"{said}.")
-        why = f" ({note})" if note else ""
-        return Headline(
-            "no data",
-            "The primary contrast cannot be estimated yet",
-            f"No finished trial has the data that the primary contrast needs{why}.",
-        )
+        return _no_data(summary, primary, every)
     known = stated.get("known")
     if primary["measure"] == "ed50":
         return _of_dose(summary, primary["method"], every, known)
     return _of_share(summary, primary["measure"], primary["method"], every, known)
+
+
+def _no_data(
+    summary: Summary, primary: Mapping[str, str] | None, every: dict[str, Any] | None
+) -> Headline:
+    title = "The primary contrast cannot be estimated"
+    if primary is not None and every is not None:  # it is not for want of trials
+        edits = summary.edits.filter(pl.col("label") == primary["method"])
+        note = every["note"] if every["rows"] else _lacking(edits, primary["measure"])
+        said = f"{title} from {plural_text(every['rows'] or edits.height, 'edit')}"
+        return Headline("no data", title, f"{said}: {note}." if note else f"{said}.")
+    why = f" ({every['note']})" if every is not None and every["note"] else ""
+    said = f"No finished trial has the data that the primary contrast needs{why}."
+    return Headline("no data", f"{title} yet", said)
 
 
 def _lacking(edits: pl.DataFrame, measure: str) -> str:
@@ -209,9 +210,7 @@ def _selected(
     """
     rows = {name: already(filtered(edits, name)).height for name in FILTERS}
     kept = {
-        name: row["rows"]
-        for name in FILTERS
-        if (row := _contrast(summary, label, "dose", name)) and row["estimate"] is not None
+        name: row["rows"] for name in FILTERS if (row := _estimated(summary, label, "dose", name))
     }
     needed, every = counts["all"][0], rows["all"]
     if any(count < counts[name][0] for name, count in kept.items()):
@@ -228,8 +227,8 @@ def _selected(
         )
     else:
         return ""
-    row = _contrast(summary, label, "dose_whole")
-    if row is None or row["estimate"] is None:
+    row = _estimated(summary, label, "dose_whole")
+    if row is None:
         return f"{text}."
     some = ""
     if row["rows"] < every:
@@ -263,8 +262,7 @@ def _shape(summary: Summary, label: str, every: str) -> str:
     ratios = [
         f"{_ratio(row)} over {facts[name]}"
         for name in FILTERS
-        if (row := _contrast(summary, label, "dose_weibull", name)) is not None
-        and row["estimate"] is not None
+        if (row := _estimated(summary, label, "dose_weibull", name))
     ]
     if not ratios:
         return ""
@@ -290,12 +288,8 @@ def _already(summary: Summary, edits: pl.DataFrame, label: str) -> str:
     count = int(rows["already"].sum())
     if not count:
         return "Every edit needed at least one step."
-    row = _contrast(summary, label, "already")
-    odds = (
-        ""
-        if row is None or row["estimate"] is None
-        else f"; each doubling multiplies the odds of that by {_ratio(row)}"
-    )
+    row = _estimated(summary, label, "already")
+    odds = f"; each doubling multiplies the odds of that by {_ratio(row)}" if row else ""
     said = plural_text(count, "edit")
     return f"{said} ({count / rows.height:.1%}) needed no step (dose 0){odds}."
 
@@ -307,6 +301,14 @@ def _contrast(
         (pl.col("label") == label) & (pl.col("contrast") == name) & (pl.col("filter") == filter_)
     )
     return rows.row(0, named=True) if rows.height else None
+
+
+def _estimated(
+    summary: Summary, label: str, name: str, filter_: str = "all"
+) -> dict[str, Any] | None:
+    """Return the row of a contrast; None also if it has no estimate."""
+    row = _contrast(summary, label, name, filter_)
+    return None if row is None or row["estimate"] is None else row
 
 
 _FAMILY = {
