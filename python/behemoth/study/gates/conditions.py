@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Verdict = Literal["reproduced", "not reproduced", "not decidable at this size"]
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not decidable at this size")
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 """The verdicts of a gate."""
 
 _LEVEL = 0.95

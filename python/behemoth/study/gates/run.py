@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -181,13 +181,13 @@ def run_gates(
         write_gates(directory.path, before)
         records: list[GateRecord] = []
         failures: list[Unseen] = []
-        laboratory = _Laboratory(directory, threads, shares, progress)
-        with laboratory.open(), task(progress, "gates", "gates") as step:
+        shared_workers = _Workers(directory, threads, shares, progress)
+        with closing(shared_workers), task(progress, "gates", "gates") as step:
             for done, one in enumerate(chosen, 1):
                 named = f"gate {one.number}: {one.title}"
                 step(done - 1, len(chosen), f"{done - 1} of {len(chosen)}, {named}")
                 try:
-                    records.append(_run(laboratory, one, reasons=reasons))
+                    records.append(_run(shared_workers, one, reasons=reasons))
                 except StudyError as error:
                     failures.append(Unseen(one.number, one.title, str(error)))
                 else:
@@ -200,7 +200,7 @@ def run_gates(
         return GatesResult(fspath(out), tuple(records), failures, seconds, states)
 
 
-class _Laboratory:
+class _Workers:
     """Workers that are started when first needed, and kept for all gates."""
 
     def __init__(
@@ -210,14 +210,10 @@ class _Laboratory:
         self.progress = progress
         self._engine: Engine | None = None
 
-    @contextmanager
-    def open(self) -> Generator[None]:
-        """Stop the workers at the end of the block."""
-        try:
-            yield
-        finally:
-            if self._engine is not None:
-                self._engine.close()
+    def close(self) -> None:
+        """Stop the workers, if any were started."""
+        if self._engine is not None:
+            self._engine.close()
 
     def rows(self, gate: Gate) -> tuple[list[Row], float]:
         """Carry out the units of a gate; return its measurements per seed, and worker seconds."""
@@ -238,8 +234,8 @@ class _Laboratory:
         return rows, seconds
 
 
-def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
-    rows, seconds = laboratory.rows(gate)
+def _run(workers: _Workers, gate: Gate, *, reasons: bool) -> GateRecord:
+    rows, seconds = workers.rows(gate)
     held = tuple(condition.judge() for condition in gate.conditions(rows))
     verdict = verdict_of(held)
     tested: list[Mapping[str, Any]] = []
@@ -250,7 +246,7 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
         if reason.changes and reasons:
             changed = reason.changed(gate)
             try:
-                other, _ = laboratory.rows(changed)
+                other, _ = workers.rows(changed)
             except StudyError as error:
                 about["failed"] = str(error)
             else:
@@ -267,7 +263,7 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
         conditions=held,
         rows=tuple(rows),
         seconds=seconds,
-        threads=laboratory.threads,
+        threads=workers.threads,
         source=gate.source,
         processor=processor(),
         versions=versions("behemoth", "torch", "transformers"),

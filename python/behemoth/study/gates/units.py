@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
@@ -270,7 +271,7 @@ class GateResults:
         return {"size": record.size, "parameters": record.parameters, "steps": record.steps,
                 "tokens": record.tokens, "recall": record.recall}  # fmt: skip
 
-    def _model(self, name: str) -> Any:
+    def _model(self, name: str) -> Path:
         return self.directory.model(self.units.models[name].id)
 
 
