@@ -101,17 +101,17 @@ class StudyDirectory:
         check_directory("out", self.path, allowed)
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
-        if not (self.path / "study.json").is_file():
+        begun = self.begun()
+        if begun is None:
             # A lock beside such files: a run is starting right now, or was killed while starting.
             names = {entry.name for entry in self.path.iterdir()}
             others = [name for name in sorted(names) if not _BEGUN.fullmatch(name)]
             if others or ".lock" not in names:
                 raise ArgumentError("out", held(self.path, min(others or names)), allowed)
             return
-        other = self.read().name
-        if other != name:
+        if begun.name != name:
             raise ArgumentError(
-                "out", f"{fspath(self.path)}, the study {other!r} and not {name!r}", allowed
+                "out", f"{fspath(self.path)}, the study {begun.name!r} and not {name!r}", allowed
             )
 
     def begin(self, text: str, about: StudyRecord) -> None:

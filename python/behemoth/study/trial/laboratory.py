@@ -22,7 +22,7 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
-from behemoth.study.directory import StudyDirectory
+from behemoth.study.directory import RECALL as RECALL_FILE, StudyDirectory
 from behemoth.study.file.measurement import DECOMPOSED
 from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
@@ -120,7 +120,7 @@ class Laboratory:
             if self.memory is not None:
                 rows = recall_rows(unit.config, vocabulary, facts, self.memory) or 1
             frame = _recall(model, run.corpus, rows)
-            with replacing(place / "recall.parquet") as temporary:
+            with replacing(place / RECALL_FILE) as temporary:
                 frame.write_parquet(temporary)
         world = corpus.world
         record = ModelRecord(
