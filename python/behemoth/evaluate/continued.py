@@ -19,6 +19,7 @@ from behemoth.corpus.tokens import PADDING
 from behemoth.delta.context import positions_left
 from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
+from behemoth.plan.unwritten import forgotten
 
 from .prompted import Prompted
 from .relearning import ask_on_the_way, summed_loss
@@ -83,7 +84,7 @@ def continue_training(
     ArgumentError
         When there is no fact to forget, all documents state one, or a value is not allowed.
     """
-    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    probes = forgotten(plan)
     if probes.is_empty():
         raise ArgumentError("plan", "0 facts to forget", "1 or more of them")
     if not steps or min(steps) < 0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from behemoth.corpus.tokens import PERIOD
+from behemoth.plan.unwritten import forgotten
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
@@ -60,7 +61,7 @@ def hinted(corpus: Corpus, plan: EditPlan) -> pl.DataFrame:
     ArgumentError
         When no fact has a hint.
     """
-    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    probes = forgotten(plan)
     said = plan.probes.filter(
         (pl.col("group") == "same_subject")
         & ~pl.col("link")

@@ -21,6 +21,8 @@ from behemoth.delta.tiles import tiles
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.observe import outputs_of
+from behemoth.plan.sampling import relation_pool
+from behemoth.plan.unwritten import forgotten
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
@@ -96,7 +98,7 @@ def probe_objects(
         When too few facts of a relation stay to fit on: none do where the edits stand for a rule
         about it (`EditRequest.by_rule`), which changes the others as well.
     """
-    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    probes = forgotten(plan)
     generator = np.random.default_rng(seed)
     # What follows from the edits changes, too; a rule changes all of a relation (or all but one of
     # its objects), also what is neither edited nor probed.
@@ -182,19 +184,10 @@ def _facts_that_stay(
     generator: np.random.Generator,
 ) -> NDArray[np.uint64]:
     """Return up to `count` written facts of a relation that do not change, in random order."""
-    from behemoth.plan.sampling import relation_pool
-
-    pool = relation_pool(corpus, relation)
-    seed = int(generator.integers(2**31))
-    parts: list[NDArray[np.uint64]] = []
-    wanted = count
-    for found in pool.walk(corpus, seed, "linear probes"):
-        keep = (found.exposures > 0) & ~np.isin(found.fact, gone)
-        parts.append(found.fact[keep][:wanted])
-        wanted -= len(parts[-1])
-        if wanted <= 0:
-            break
-    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    return relation_pool(corpus, relation).first(
+        corpus, int(generator.integers(2**31)), "linear probes", count,
+        lambda found: (found.exposures > 0) & ~np.isin(found.fact, gone),
+    ).fact  # fmt: skip
 
 
 def ridge_scores(

@@ -17,6 +17,7 @@ from torch import Tensor
 from behemoth.edit.batch import rows_of
 from behemoth.model.labels import IGNORED
 from behemoth.model.plain_loss import PlainLoss
+from behemoth.plan.unwritten import forgotten
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
@@ -92,7 +93,7 @@ def relearn(
     ArgumentError
         When there are fewer than two facts to forget, or a value is not allowed.
     """
-    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    probes = forgotten(plan)
     facts = probes["fact"].unique(maintain_order=True)
     if len(facts) < 2:
         raise ArgumentError("plan", f"{len(facts)} facts to forget", "2 or more")

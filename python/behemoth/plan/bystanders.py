@@ -7,6 +7,7 @@ sides never share a fact, however facts are drawn, and no assignment has to be s
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from .sampling import (
     among,
     distinct,
     mixed,
-    rank_within,
+    pair_keys,
     relation_pool,
     round_keys,
 )
@@ -219,44 +220,29 @@ class Bystanders:
         per_edit = self._request.independent or probes
         sizes = np.bincount(bucket, minlength=len(buckets)) if per_edit else np.ones(len(buckets))
         wanted = np.minimum(sizes * count, _SHARED).astype(np.int64)
-        parts, places = [], []
+        parts: list[Facts] = []
+        places = [np.empty(0, np.int64)]
         for relation in distinct(own.relation):
             if self._structure.table[int(relation)]["kind"] in ("one_to_one", "inverse"):
                 continue  # no two facts share an object
             mine = np.flatnonzero(buckets >> np.uint64(32) == relation)
-            pool = relation_pool(self._corpus, int(relation))
-            for facts, place in self._by_object(
-                pool, buckets[mine], wanted[mine], f"{purpose} {relation}", probes=probes
-            ):
-                parts.append(facts)
-                places.append(mine[place])
-        found = Facts.concat(self._corpus, parts)
-        place = np.concatenate(places) if places else np.empty(0, np.int64)
+            facts, place = relation_pool(self._corpus, int(relation)).first_of_each(
+                self._corpus,
+                self._request.seed,
+                f"{purpose} {relation}",
+                lambda facts: pair_keys(facts.relation, facts.object),
+                buckets[mine],
+                wanted[mine],
+                partial(self._mine, probes=probes),
+            )
+            parts.append(facts)
+            places.append(mine[place])
+        found, place = Facts.concat(self._corpus, parts), np.concatenate(places)
         order = np.argsort(place, kind="stable")
         lengths = np.bincount(place, minlength=len(buckets))
         return deal(
             edits, bucket, found[order], lengths, count, self.apart, once=self._once(probes)
         )
-
-    def _by_object(
-        self, pool: Pool, keys: Ids, wanted: Index, purpose: str, *, probes: bool
-    ) -> list[tuple[Facts, Index]]:
-        """Draw facts until each (relation, object) has the wanted number, or none are left."""
-        counts = np.zeros(len(keys), np.int64)
-        out = []
-        for facts in pool.walk(self._corpus, self._request.seed, purpose):
-            if (counts >= wanted).all():
-                break
-            own = pair_keys(facts.relation, facts.object)
-            place = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
-            keep = (keys[place] == own) & (counts[place] < wanted[place])
-            facts, place = facts[keep], place[keep]
-            keep = self._mine(facts, probes=probes)
-            facts, place = facts[keep], place[keep]
-            keep = counts[place] + rank_within(place) < wanted[place]
-            out.append((facts[keep], place[keep]))
-            counts += np.bincount(place[keep], minlength=len(keys))
-        return out
 
     def same_relation(self, edits: Index, count: int, *, probes: bool) -> Dealt:
         """Deal facts of the edit's relation whose object differs from the edit's old one."""
@@ -349,20 +335,15 @@ class Bystanders:
         purpose: str,
         *,
         probes: bool,
-        start: int = 0,
         keep: Callable[[Facts], Mask] | None = None,
     ) -> Facts:
         """Draw up to `count` untouched facts of one side, in random order."""
-        parts: list[Facts] = []
-        for facts in pool.walk(self._corpus, self._request.seed, purpose, start):
-            if count <= 0:
-                break
-            good = self._mine(facts, probes=probes)
-            if keep is not None:
-                good &= keep(facts)
-            parts.append(facts[good][:count])
-            count -= len(parts[-1])
-        return Facts.concat(self._corpus, parts)
+
+        def good(facts: Facts) -> Mask:
+            mine = self._mine(facts, probes=probes)
+            return mine if keep is None else mine & keep(facts)
+
+        return pool.first(self._corpus, self._request.seed, purpose, count, good)
 
 
 def _of_others(edits: Index, values: Ids, of_edits: Ids) -> Mask:
@@ -379,8 +360,3 @@ def _of_others(edits: Index, values: Ids, of_edits: Ids) -> Mask:
     there = last > first  # in ascending order: if another edit has it, the first or the last has
     ends = [by[np.minimum(place, len(by) - 1)] for place in (first, np.maximum(last, 1) - 1)]
     return there & ((ends[0] != edits) | (ends[1] != edits))
-
-
-def pair_keys(relations: NDArray[np.uint32], objects: NDArray[np.uint32]) -> Ids:
-    """Pack relation and object into one number: uint64, same shape."""
-    return relations.astype(np.uint64) << np.uint64(32) | objects.astype(np.uint64)

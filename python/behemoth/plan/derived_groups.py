@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .dealing import Dealt
 from .group_rows import NONE, Asked, GroupContext, kept
 from .prompts import REFUSED
-from .sampling import Facts, Ids, Index, among, distinct, rank_within, relation_pool
+from .sampling import Facts, Ids, Index, among, distinct, relation_pool
 
 __all__ = ["correlated", "edited", "nested_links", "same_subject", "subject_nested"]
 
@@ -169,25 +169,16 @@ def _map_after(context: GroupContext, composed: int) -> NDArray[np.uint32]:
 
 def _holders(context: GroupContext, relation: int, objects: Ids) -> Dealt:
     """Find subjects that have given objects in a relation, up to `probes` for each object."""
-    most = context.request.probes
     order = np.argsort(objects)
-    counts = np.zeros(len(objects), np.int64)
-    parts: list[Facts] = []
-    rows: list[Index] = []
-    pool = relation_pool(context.corpus, relation)
-    for facts in pool.walk(context.corpus, context.request.seed, f"holders {relation}"):
-        if (counts >= most).all():
-            break
-        place = np.searchsorted(objects, facts.object, sorter=order)
-        place = order[np.minimum(place, len(objects) - 1)]
-        held = (objects[place] == facts.object) & (counts[place] < most)
-        facts, place = facts[held], place[held]
-        few = counts[place] + rank_within(place) < most
-        parts.append(facts[few])
-        rows.append(place[few])
-        counts += np.bincount(place[few], minlength=len(objects))
-    edit = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    return Dealt(edit, Facts.concat(context.corpus, parts))
+    facts, place = relation_pool(context.corpus, relation).first_of_each(
+        context.corpus,
+        context.request.seed,
+        f"holders {relation}",
+        lambda facts: facts.object.astype(np.uint64),
+        objects[order],
+        np.full(len(objects), context.request.probes),
+    )
+    return Dealt(order[place], facts)
 
 
 def nested_links(context: GroupContext) -> list[Asked]:

@@ -63,18 +63,15 @@ def implicit_remap(context: GroupContext) -> list[Asked]:
     right = REFUSED if context.request.refuses else 0
     pool = relation_pool(context.corpus, int(relation))
     edited_facts = np.sort(context.edits.facts.fact)
-    parts: list[Facts] = []
-    wanted = _plan_wide(context)
-    walk = pool.walk(context.corpus, context.request.seed, ORDER, context.edits.left_out)
-    for facts in walk:
+
+    def left_out(facts: Facts) -> NDArray[np.bool_]:
         keep = (facts.exposures > 0) & ~among(facts.fact, edited_facts)
-        if right != REFUSED:
-            keep &= facts.object != right
-        parts.append(facts[keep][:wanted])
-        wanted -= len(parts[-1])
-        if wanted <= 0:
-            break
-    found = Facts.concat(context.corpus, parts)
+        return keep if right == REFUSED else keep & (facts.object != right)
+
+    found = pool.first(
+        context.corpus, context.request.seed, ORDER, _plan_wide(context), left_out,
+        start=context.edits.left_out,
+    )  # fmt: skip
     count = len(found)
     none = np.full(count, NONE, np.int64)
     answers = np.full(count, right, np.int64)

@@ -164,6 +164,55 @@ class Pool:
             start, size = stop, min(size * 2, _LAST_BATCH)
 
 
+    def first(
+        self,
+        corpus: Corpus,
+        seed: int,
+        purpose: str,
+        count: int,
+        keep: Callable[[Facts], Mask],
+        start: int = 0,
+    ) -> Facts:
+        """Return the first `count` facts from place `start` on that `keep` allows, if there are."""
+        parts: list[Facts] = []
+        walk = self.walk(corpus, seed, purpose, start)
+        while count > 0 and (facts := next(walk, None)) is not None:
+            parts.append(facts[keep(facts)][:count])
+            count -= len(parts[-1])
+        return Facts.concat(corpus, parts)
+
+    def first_of_each(
+        self,
+        corpus: Corpus,
+        seed: int,
+        purpose: str,
+        key: Callable[[Facts], NDArray[Any]],
+        keys: NDArray[Any],
+        wanted: Index,
+        keep: Callable[[Facts], Mask] | None = None,
+    ) -> tuple[Facts, Index]:
+        """Return the first `wanted` facts of each of some ascending keys, and the key's place."""
+        counts = np.zeros(len(keys), np.int64)
+        parts: list[Facts] = []
+        places = [np.empty(0, np.int64)]
+        walk = self.walk(corpus, seed, purpose)
+        while (counts < wanted).any() and (facts := next(walk, None)) is not None:
+            own = key(facts)
+            place = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
+            rows = np.flatnonzero((keys[place] == own) & (counts[place] < wanted[place]))
+            if keep is not None:
+                rows = rows[keep(facts[rows])]
+            rows = rows[counts[place[rows]] + rank_within(place[rows]) < wanted[place[rows]]]
+            parts.append(facts[rows])
+            places.append(place[rows])
+            counts += np.bincount(places[-1], minlength=len(keys))
+        return Facts.concat(corpus, parts), np.concatenate(places)
+
+
+def pair_keys(relations: NDArray[np.uint32], objects: NDArray[np.uint32]) -> Ids:
+    """Pack relation and object into one number: uint64, same shape."""
+    return relations.astype(np.uint64) << np.uint64(32) | objects.astype(np.uint64)
+
 def relation_pool(corpus: Corpus, relation: int) -> Pool:
     """Return the facts of one relation, by arithmetic unless the world lacks some facts."""
     world = corpus.world

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.probes import probes_in
@@ -49,12 +48,10 @@ def unwritten_pairs(corpus: Corpus, plan: EditPlan, *, seed: int = 0) -> pl.Data
     for (relation, template, wording), part in probes.group_by(
         "relation", "template", "wording", maintain_order=True
     ):
-        ids = list[NDArray[np.uint64]]()
-        for found in relation_pool(corpus, int(relation)).walk(corpus, seed, "never written"):
-            ids.append(found.fact[(found.exposures == 0) & ~np.isin(found.fact, gone)])
-            if sum(map(len, ids)) >= part.height:
-                break
-        facts = np.concatenate(ids)[: part.height] if ids else np.empty(0, np.uint64)
+        facts = relation_pool(corpus, int(relation)).first(
+            corpus, seed, "never written", part.height,
+            lambda found: (found.exposures == 0) & ~np.isin(found.fact, gone),
+        ).fact  # fmt: skip
         if len(facts) < part.height:
             raise ArgumentError(
                 "plan",
