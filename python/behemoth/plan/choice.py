@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from .sampling import (
     Pool,
     among,
     distinct,
+    pair_keys,
     rank_within,
     relation_pool,
 )
@@ -49,16 +50,6 @@ class Edits:
     new_object: NDArray[np.int64]
     said: Facts
     left_out: int = 0
-
-    @property
-    def touched(self) -> Facts:
-        """All facts that a rule covers: those it changes, and those that already agree with it."""
-        return Facts(
-            *(
-                np.concatenate([getattr(self.facts, field.name), getattr(self.said, field.name)])
-                for field in fields(Facts)
-            )
-        )
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -272,8 +263,12 @@ class _Acceptance:
         self._relations = len(relations)
         self._subjects: set[tuple[int, int]] = set()
         self._objects: set[tuple[int, int]] = set()
-        room = _room(structure, relations, self._distinct)
-        self._limits = {relation: limit for relation, limit in room.items() if limit is not None}
+        # How many facts of a relation can have distinct old and new objects, where that is limited.
+        self._limits = {
+            relation: len(structure.choices(relation)) // 2
+            for relation in relations
+            if self._distinct and not structure.binarised[relation]
+        }
         # Relations of which no more facts with distinct objects can be taken.
         self.closed = {relation for relation, limit in self._limits.items() if limit <= 0}
         self.taken = 0
@@ -296,7 +291,7 @@ class _Acceptance:
     def plausible(self, facts: Facts) -> Facts:
         """Filter out, in one pass, most facts that `accepts` would refuse one by one."""
         if self._distinct and self._objects:
-            pairs = facts.relation.astype(np.uint64) << np.uint64(32) | facts.object
+            pairs = pair_keys(facts.relation, facts.object)
             taken = sorted(relation << 32 | object_ for relation, object_ in self._objects)
             facts = facts[~among(pairs, np.array(taken, np.uint64))]
         if self.closed:
@@ -346,18 +341,6 @@ class _Acceptance:
         return True
 
 
-def _room(structure: Structure, relations: list[int], apart: bool) -> dict[int, int | None]:
-    """Return how many facts of each relation can have distinct old and new objects; None: any."""
-    if not apart:
-        return dict.fromkeys(relations)
-    return {
-        relation: None
-        if structure.binarised[relation]
-        else max(len(structure.choices(relation)) // 2, 0)
-        for relation in relations
-    }
-
-
 def _with_one_object(
     corpus: Corpus,
     structure: Structure,
@@ -405,8 +388,7 @@ def _enough(
 
     With levels, that number is the minimum over the levels.
     """
-    pairs = facts.relation.astype(np.uint64) << np.uint64(32) | facts.object
-    kinds, group = np.unique(pairs, return_inverse=True)
+    kinds, group = np.unique(pair_keys(facts.relation, facts.object), return_inverse=True)
     if levels is None:
         return group, np.bincount(group, minlength=len(kinds))
     level = np.searchsorted(np.sort(list(levels)), facts.exposures.astype(np.int64))

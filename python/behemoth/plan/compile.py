@@ -347,7 +347,7 @@ def _edit_frame(request: EditRequest, edits: Edits, relations: int) -> pl.DataFr
             "subject": facts.subject,
             "relation": facts.relation,
             "old_object": facts.object,
-            "new_object": _null_below(edits.new_object, 0),
+            "new_object": _or_null(edits.new_object),
             "exposures": facts.exposures,
         },
         schema=EDITS,
@@ -378,7 +378,6 @@ def _training(context: GroupContext, prompts: Prompts) -> pl.DataFrame:
     return (
         pl.concat(frames)
         .with_row_index("row")
-        .with_columns(pl.col("row").cast(pl.UInt32))
         .select(pl.col(name).cast(dtype) for name, dtype in TRAINING.items())
     )
 
@@ -430,7 +429,7 @@ def _regular(context: GroupContext, count: int) -> Facts:
 
 def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int) -> pl.DataFrame:
     return frame.with_columns(
-        _null_below(edit, 0).alias("edit"),
+        _or_null(edit).alias("edit"),
         pl.Series("share", share, pl.UInt32),
         pl.lit(role).alias("role"),
         pl.lit(weight, pl.UInt32).alias("weight"),
@@ -448,7 +447,7 @@ def _probes(
         for wording in wordings:
             group = prompts.edited_group(wording) if part.group == "edited" else part.group
             frame = prompts.ask(wording, part.fact, part.right, part.new).with_columns(
-                _null_below(part.edit, 0).alias("edit"),
+                _or_null(part.edit).alias("edit"),
                 pl.lit(group).alias("group"),
                 pl.Series("link", part.fact >= links),
                 pl.Series("must_change", part.must_change),
@@ -493,7 +492,6 @@ def _in_other_words(corpus: Corpus, probes: pl.DataFrame, training: pl.DataFrame
     )
 
 
-def _null_below(values: Index, least: int) -> pl.Series:
-    """Return values as UInt32, null where they are below `least`."""
-    series = pl.Series(np.maximum(values, 0).astype(np.uint32))
-    return pl.select(pl.when(pl.Series(values >= least)).then(pl.lit(series))).to_series()
+def _or_null(values: Index) -> pl.Series:
+    """Return values as UInt32, null where they are below 0."""
+    return pl.Series(values).cast(pl.UInt32, strict=False)

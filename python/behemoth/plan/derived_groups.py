@@ -87,9 +87,7 @@ def _agreeing(context: GroupContext, edited: Facts) -> Iterator[tuple[Index, Ids
     for relation in distinct(edited.relation[edited.relation < world.num_relations]):
         mine = np.flatnonzero(edited.relation == relation)
         for partner in structure.partners(int(relation)):
-            held = mine[structure.has(edited.subject[mine], partner)]
-            there = world.objects(edited.subject[held], partner)
-            rows = held[there == edited.object[held]]
+            rows = mine[structure.agrees(edited.subject[mine], edited.object[mine], partner)]
             yield rows, world.fact_ids(edited.subject[rows], partner)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -203,12 +203,11 @@ class EditPlan:
             if edit not in there:
                 raise ArgumentError("edits", edit, f"the {len(there)} edits of the plan")
         chosen = pl.Series(wanted, dtype=pl.UInt32).implode()
-        return EditPlan(
-            self.request,
-            self.spec_hash,
-            self.edits.filter(pl.col("edit").is_in(chosen)),
-            self.training.filter(pl.col("share").is_in(chosen)),
-            self.probes.filter(pl.col("edit").is_in(chosen) | pl.col("edit").is_null()),
+        return replace(
+            self,
+            edits=self.edits.filter(pl.col("edit").is_in(chosen)),
+            training=self.training.filter(pl.col("share").is_in(chosen)),
+            probes=self.probes.filter(pl.col("edit").is_in(chosen) | pl.col("edit").is_null()),
         )
 
     def asking(self, groups: Collection[str]) -> EditPlan:
@@ -224,8 +223,7 @@ class EditPlan:
         for group in [groups] if isinstance(groups, str) else groups:
             if group not in GROUPS or isinstance(groups, str):
                 raise ArgumentError.unknown("groups", groups, GROUPS)
-        probes = self.probes.filter(pl.col("group").is_in(list(groups)))
-        return EditPlan(self.request, self.spec_hash, self.edits, self.training, probes)
+        return replace(self, probes=self.probes.filter(pl.col("group").is_in(list(groups))))
 
     def singles(self) -> list[EditPlan]:
         """Return one plan per edit, in order; see `single`."""
@@ -236,12 +234,11 @@ class EditPlan:
         edits, training, probes = parts
         whole = probes.get(None, self.probes.clear())
         return [
-            EditPlan(
-                self.request,
-                self.spec_hash,
-                edits[edit],
-                training.get(edit, self.training.clear()),
-                pl.concat([probes.get(edit, self.probes.clear()), whole]),
+            replace(
+                self,
+                edits=edits[edit],
+                training=training.get(edit, self.training.clear()),
+                probes=pl.concat([probes.get(edit, self.probes.clear()), whole]),
             )
             for edit in self.edits["edit"]
         ]
@@ -285,7 +282,7 @@ class EditPlan:
                     PlanWarning,
                     stacklevel=2,
                 )
-        return EditPlan(self.request, self.spec_hash, self.edits, training, whole.probes)
+        return replace(self, training=training, probes=whole.probes)
 
     def together(self, corpus: Corpus) -> EditPlan:
         """Return the plan with the probes that hold when all of its edits are made in one model.
@@ -303,8 +300,7 @@ class EditPlan:
         self.check(corpus)
         if not self.request.independent or len(self) < 2 or self.probes.is_empty():
             return self
-        probes = probes_together(self, corpus)
-        return EditPlan(self.request, self.spec_hash, self.edits, self.training, probes)
+        return replace(self, probes=probes_together(self, corpus))
 
     def check(self, corpus: Corpus) -> None:
         """Refuse a corpus that the plan was not made for.

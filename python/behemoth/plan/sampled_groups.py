@@ -109,7 +109,8 @@ def regular(
     pool = Pool.joined(pools) if pools else Pool.span(0, 0)
     if untouched is None:
         return context.bystanders.draw(pool, count, purpose, probes=probes)
-    touched = context.edits.touched
+    # All facts that a rule covers: those it changes, and those that already agree with it.
+    touched = Facts.concat(context.corpus, [context.edits.facts, context.edits.said])
     # The subjects of link facts are numbers of objects.
     edited = distinct(touched.subject[touched.relation < world.num_relations])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from hashlib import blake2b
@@ -163,7 +164,6 @@ class Pool:
             yield Facts.of(corpus, self.ids(order(np.arange(start, stop, dtype=np.uint64))))
             start, size = stop, min(size * 2, _LAST_BATCH)
 
-
     def first(
         self,
         corpus: Corpus,
@@ -213,6 +213,7 @@ def pair_keys(relations: NDArray[np.uint32], objects: NDArray[np.uint32]) -> Ids
     """Pack relation and object into one number: uint64, same shape."""
     return relations.astype(np.uint64) << np.uint64(32) | objects.astype(np.uint64)
 
+
 def relation_pool(corpus: Corpus, relation: int) -> Pool:
     """Return the facts of one relation, by arithmetic unless the world lacks some facts."""
     world = corpus.world
@@ -226,14 +227,10 @@ def relation_pool(corpus: Corpus, relation: int) -> Pool:
 
 def _first_link(corpus: Corpus, relation: int) -> int:
     """Return the first fact of a link relation; links are stored in the order of relations."""
-    low, high = corpus.world.num_subject_facts, corpus.world.num_facts
-    while low < high:
-        middle = (low + high) // 2
-        if int(corpus.world.arrays_of(middle).relation[0]) < relation:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    world = corpus.world
+    links = range(world.num_subject_facts, world.num_facts)
+    own = bisect_left(links, relation, key=lambda fact: int(world.arrays_of(fact).relation[0]))
+    return world.num_subject_facts + own
 
 
 def distinct(values: NDArray[Any]) -> NDArray[Any]:

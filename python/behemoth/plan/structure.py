@@ -13,6 +13,7 @@ from behemoth.corpus.world import World
 from behemoth.support.errors import ArgumentError
 
 from .request import EditRequest
+from .sampling import among
 
 _MISSING = np.uint32(2**32 - 1)
 
@@ -158,12 +159,7 @@ class Structure:
         If another relation is composed of it, only objects whose nested object is known.
         """
         objects = np.arange(self.objects[relation], dtype=np.uint32)
-        if relation >= self.world.num_relations:
-            return self._known(objects, self.base(relation))
-        return self._known(objects, relation)
-
-    def _known(self, objects: NDArray[np.uint32], relation: int) -> NDArray[np.uint32]:
-        for composed in self.composed(relation):
+        for composed in self.composed(self.base(relation)):
             objects = objects[self.map(composed)[objects.astype(np.int64)] != _MISSING]
         return objects
 
@@ -172,8 +168,7 @@ class Structure:
         if self._held is None:
             return np.ones(len(subjects), bool)
         own = subjects * np.uint64(self.world.num_relations) + np.uint64(relation)
-        place = np.minimum(np.searchsorted(self._held, own), len(self._held) - 1)
-        return self._held[place] == own
+        return among(own, self._held)
 
     def agrees(
         self, subjects: NDArray[np.uint64], objects: NDArray[np.uint32], partner: int
@@ -204,8 +199,7 @@ class Structure:
             The facts, and the positions of their objects in `objects`; a table may lack links.
         """
         known = np.flatnonzero(self.map(self.base(relation)) != _MISSING)
-        place = np.minimum(np.searchsorted(known, objects), len(known) - 1)
-        there = np.flatnonzero(known[place] == objects.astype(np.int64))
+        there = np.flatnonzero(among(objects.astype(np.int64), known))
         return self.world.fact_ids(objects[there], relation), there
 
     @cached_property
