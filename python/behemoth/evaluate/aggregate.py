@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
 
-from .clusters import check_bootstrap, groups_of, interval, names_of, proper, weight_parts
+from .clusters import (
+    check_bootstrap,
+    groups_of,
+    interval,
+    names_of,
+    numbered_rows,
+    proper,
+    weight_parts,
+)
 from .metrics import METRICS, PARAPHRASED, Mean, Metric, get_metric
 
 __all__ = ["CLUSTERS", "aggregate", "has_rows", "lacking", "lost"]
@@ -101,11 +109,9 @@ def aggregate(
     check_bootstrap(resamples, level, seed)
     rows = []
     for key, part in groups_of(frame, by):
-        clusters = part.select(keys).unique().sort(keys).with_row_index("cluster")
-        marked = part.join(
-            clusters, on=list(keys), how="left", nulls_equal=True, maintain_order="left"
-        )
-        bootstrap = _Bootstrap(len(clusters), resamples, level, seed)
+        cluster = numbered_rows(part, keys)
+        marked = part.with_columns(pl.Series("cluster", cluster))
+        bootstrap = _Bootstrap(int(cluster.max()) + 1, resamples, level, seed)
         for name in filters:
             kept = marked if name == "all" else marked.filter(pl.col("known"))
             for metric in chosen:

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.evaluate.aggregate import aggregate, has_rows, lacking, lost
+from behemoth.evaluate.clusters import numbered_rows
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.hints import ask_with_hints
@@ -378,13 +379,9 @@ class MeasuredModel:
         values = every.filter("count")
         if values.is_empty():
             raise MissingError(what if every.is_empty() else _MADE)
-        clusters = values.select(keys).unique().sort(keys).with_row_index("cluster")
-        clustered = values.join(
-            clusters, on=keys, how="left", nulls_equal=True, maintain_order="left"
-        )
-        cluster_of = clustered["cluster"].to_numpy()
-        sums = np.bincount(cluster_of, clustered["value"].to_numpy()).astype(np.float64)
-        return resampled_ratio(sums, np.bincount(cluster_of), "subjects")
+        cluster = numbered_rows(values, keys)
+        sums = np.bincount(cluster, values["value"].to_numpy()).astype(np.float64)
+        return resampled_ratio(sums, np.bincount(cluster), "subjects")
 
     def subjects_of(self, facts: pl.Series) -> NDArray[np.int64]:
         """Return the number of the subject of each fact among them, from 0: int64[facts]."""
