@@ -418,10 +418,8 @@ class MeasuredModel:
 
     @cached_property
     def _pairs(self) -> pl.DataFrame:
-        try:
+        with _missing():
             return unwritten_pairs(self.run.corpus, self.plan)
-        except ArgumentError as error:
-            raise MissingError(error.allowed) from None
 
     @cached_property
     def membership(self) -> pl.DataFrame:
@@ -459,35 +457,34 @@ class MeasuredModel:
     @cached_property
     def hinted(self) -> pl.DataFrame:
         """Answers for the facts to forget after another fact of their subjects."""
-        try:
-            with self.edited() as model:
-                return ask_with_hints(
-                    model, self.run.corpus, self.asked, batch_size=self.rows_of(512)
-                )
-        except ArgumentError as error:
-            raise MissingError(error.allowed) from None
+        with _missing(), self.edited() as model:
+            return ask_with_hints(model, self.run.corpus, self.asked, batch_size=self.rows_of(512))
 
     @cached_property
     def inverse(self) -> pl.DataFrame:
         """Answers to the inverse questions of the edits."""
-        try:
+        with _missing():
             return ask_inverse(
                 self.model, self.run.corpus, self.plan, self.deltas,
                 together=self._together, batch_size=self.rows_of(512),
             )  # fmt: skip
-        except ArgumentError as error:
-            raise MissingError(error.allowed) from None
 
     @cached_property
     def linear_probes(self) -> pl.DataFrame:
         """Objects that linear probes predict from the residual stream."""
-        try:
-            with self.edited() as model:
-                return probe_objects(
-                    model, self.run.corpus, self.plan, batch_size=self.rows_of(PROBED_ROWS)
-                )
-        except ArgumentError as error:
-            raise MissingError(error.allowed) from None
+        with _missing(), self.edited() as model:
+            return probe_objects(
+                model, self.run.corpus, self.plan, batch_size=self.rows_of(PROBED_ROWS)
+            )
+
+
+@contextmanager
+def _missing() -> Generator[None]:
+    """Report what a measure refuses as missing: what would be allowed."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise MissingError(error.allowed) from None
 
 
 def first_documents(corpus: Corpus) -> list[NDArray[np.integer]]:
