@@ -257,13 +257,12 @@ def evaluate_model(
         if ranking is not None:
             ranking.rank(model, prompted, every, before, every)
         table = laid_out(probes, prompted, every, before, before)
-        frame = table.filter(pl.col("stage") == "before").with_columns(
-            pl.lit(None, pl.String).alias("failure"),
-            pl.lit(None, pl.String).alias("method"),
-            pl.lit(None, pl.Int64).alias("method_seed"),
+        frame = table.filter(stage="before").with_columns(
+            failure=None, method=None, method_seed=None
         )
         return finish(frame, plan, corpus, run, seed)
     frames: list[pl.DataFrame] = []
+    done = 0
     with task(progress, "evaluating", "models") as step:
         for edits in _stacks(list(rows), deltas, stack):
             stack_rows = {edit: rows[edit] for edit in edits}
@@ -272,7 +271,8 @@ def evaluate_model(
                     model, prompted, probes, stack_rows, deltas, batch_size, ranking, unedited
                 )
             )
-            step(sum(len(part["owner"].unique()) for part in frames), len(rows))
+            done += len(edits)
+            step(done, len(rows))
     return finish(pl.concat(frames), plan, corpus, run, seed)
 
 
@@ -331,11 +331,7 @@ def evaluate_pair(
     prompted = Prompted.of(corpus, asked.probes, unwanted_words(asked, corpus))
     before, after = score_pair(model, edited, prompted, batch_size=batch_size)
     frame = laid_out(asked.probes, prompted, np.arange(len(prompted)), before, after)
-    frame = frame.with_columns(
-        pl.lit(None, pl.String).alias("failure"),
-        pl.lit(method).alias("method"),
-        pl.lit(None, pl.Int64).alias("method_seed"),
-    )
+    frame = frame.with_columns(failure=None, method=pl.lit(method), method_seed=None)
     return finish(frame, plan, corpus, run, seed)
 
 
@@ -409,23 +405,22 @@ def _evaluate_stack(
         for delta, place in zip(stack, places, strict=True):
             with delta.apply(model):
                 ranking.rank(model, prompted, probe_rows[place], after, place)
-    owner = np.repeat(np.arange(len(stack)), np.diff(ends, prepend=0))
-    keys = pl.Series([-1 if key is None else key for key in rows], dtype=pl.Int64)
-    frame = laid_out(probes, prompted, probe_rows, before, after)
-    twice = pl.Series(np.tile(owner, 2))
-    return frame.with_columns(
-        keys.gather(twice).alias("owner"),
-        pl.Series([delta.failure for delta in stack], dtype=pl.String)
-        .gather(twice)
-        .alias("failure"),
-        pl.Series([delta.method for delta in stack], dtype=pl.String).gather(twice).alias("method"),
-        pl.Series([delta.seed for delta in stack], dtype=pl.Int64)
-        .gather(twice)
-        .alias("method_seed"),
-    ).with_columns(
-        pl.when(pl.col("owner") < 0)
-        .then(pl.col("edit"))
-        .otherwise(pl.col("owner"))
-        .cast(pl.UInt32)
-        .alias("edit")
+    made = pl.DataFrame(
+        [
+            (key, delta.failure, delta.method, delta.seed)
+            for key, delta in zip(rows, stack, strict=True)
+        ],
+        schema={
+            "owner": pl.UInt32,
+            "failure": pl.String,
+            "method": pl.String,
+            "method_seed": pl.Int64,
+        },
+        orient="row",
     )
+    # All rows before the edits, then all after them.
+    owner = np.tile(np.repeat(np.arange(len(stack)), np.diff(ends, prepend=0)), 2)
+    frame = pl.concat(
+        [laid_out(probes, prompted, probe_rows, before, after), made[owner]], how="horizontal"
+    )
+    return frame.with_columns(edit=pl.coalesce("owner", "edit")).drop("owner")
