@@ -14,12 +14,13 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.delta.context import positions_left
 from behemoth.model.labels import IGNORED
-from behemoth.support.errors import ArgumentError
 from behemoth.plan.unwritten import forgotten
+from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
 from .relearning import ask_on_the_way, summed_loss
@@ -133,11 +134,8 @@ def _loss(model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]) -> T
 
 
 def _summed(model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]) -> Tensor:
-    width = max(map(len, documents))
-    tokens = torch.full((len(documents), width), PADDING)
-    labels = torch.full((len(documents), width), IGNORED)
-    for row, document in enumerate(documents):
-        own = torch.from_numpy(document.astype(np.int64))
-        tokens[row, : len(own)] = own
-        labels[row, : len(own)] = own
+    rows = [torch.from_numpy(document.astype(np.int64)) for document in documents]
+    tokens, labels = (
+        pad_sequence(rows, batch_first=True, padding_value=filler) for filler in (PADDING, IGNORED)
+    )
     return summed_loss(model, tokens, labels)
