@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
 
@@ -98,6 +96,8 @@ def forget_quality(
     ArgumentError
         For an unknown score, or when the two frames share no facts with the score.
     """
+    from scipy.stats import ks_2samp
+
     both = fact_scores(unlearned, score).join(fact_scores(retrained, score), on="fact")
     if both.is_empty():
         raise ArgumentError(
@@ -106,13 +106,5 @@ def forget_quality(
             "frames of one plan (truth_ratio of several tokens needs rank='sequence')",
         )
     # Ratios span many orders of magnitude; the test compares ranks, and infinities have ranks too.
-    one, other = both["value"].to_numpy(), both["value_right"].to_numpy()
-    statistic, p_value = _ks(one, other)
-    return ForgetQuality(statistic, p_value, len(both), score)
-
-
-def _ks(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
-    from scipy.stats import ks_2samp
-
-    found: Any = ks_2samp(one, other)
-    return float(found.statistic), float(found.pvalue)
+    test: Any = ks_2samp(both["value"].to_numpy(), both["value_right"].to_numpy())
+    return ForgetQuality(float(test.statistic), float(test.pvalue), len(both), score)

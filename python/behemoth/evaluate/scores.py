@@ -7,8 +7,8 @@ needs another pass.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -161,18 +161,12 @@ def score_stacked(
             own = probes[flat]
             base = np.unique(own)
             reference = _score_base(model, asked, base, before, batch_size, unedited)
-            with _attached(stacked):
+            with stacked.attached():
                 decoded = _pass(model, asked, "old", own, int(asked.most[own].max()))
             place = torch.from_numpy(np.searchsorted(base, own)).to(reference.device)
             _judge(asked, decoded, own, flat, after, reference[place])
         _score_apart_base(model, asked, every, before, batch_size, unedited)
         _score_apart(model, stacked, asked, probes, rows, after, batch_size)
-
-
-@contextmanager
-def _attached(stacked: StackedDeltas | None) -> Generator[None]:
-    with nullcontext() if stacked is None else stacked.attached():
-        yield
 
 
 def _pass(
@@ -301,7 +295,7 @@ def _score_apart(
         for tile in tiles(chosen, widths, batch_size):
             flat = tile.ravel()
             own = probes[flat]
-            with _attached(stacked):
+            with nullcontext() if stacked is None else stacked.attached():
                 decoded = _pass(model, asked, name, own, 1)
             _, each = _answered(asked, name, decoded, own)
             kept = apart[own]

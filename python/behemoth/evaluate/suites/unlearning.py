@@ -14,6 +14,7 @@ import polars as pl
 
 from behemoth.evaluate.clusters import interval, proper
 from behemoth.evaluate.continued import continue_training
+from behemoth.evaluate.damage import BYSTANDERS
 from behemoth.evaluate.forget_quality import fact_scores, forget_quality
 from behemoth.evaluate.membership import SCORES, auc, privacy
 from behemoth.evaluate.metrics import PARAPHRASED
@@ -33,7 +34,7 @@ _LEAKS = (1, 8, 64)
 _BITS = (8, 4)
 _PRUNED = (0.1, 0.3)
 _HALF = 0.5  # share of the facts whose return is measured
-_RETAINED = ("same_subject", "same_relation", "same_object", "unrelated", "retain")
+_RETAINED = (*BYSTANDERS, "retain")
 _RELEARNING = tuple(range(41))
 _CONTINUED = (*range(9), 12, 16, 24, 32, 48)
 
@@ -181,10 +182,6 @@ def _forget_quality(measured: MeasuredModel) -> tuple[Found, Found]:
     return p_value, Found(quality.statistic, low, high, int(subjects.max()) + 1, "subjects")
 
 
-def _membership(measured: MeasuredModel, score: str) -> Found:
-    return _auc(measured, measured.membership, score)
-
-
 def _auc(measured: MeasuredModel, frame: pl.DataFrame, score: str) -> Found:
     value, subjects = auc(frame, score), measured.subjects_of(frame["fact"])
     low = high = None
@@ -229,7 +226,7 @@ _PRIVACY = (
             f"membership_{score}",
             "AUC of distinguishing the facts from facts of the same world that are never "
             f"written, by {score}",
-            lambda measured, score=score: _membership(measured, score),
+            lambda measured, score=score: _auc(measured, measured.membership, score),
             beside=True,
             before=True,
         )
@@ -284,10 +281,6 @@ def _half_back(frame: pl.DataFrame) -> Found:
     return Found(steps, count=frame["fact"].n_unique(), over="facts")
 
 
-def _rounded(measured: MeasuredModel, bits: int) -> Found:
-    return _still_said(measured, measured.rounded.filter(bits=bits).drop("bits"))
-
-
 def _still_said(measured: MeasuredModel, forgotten: pl.DataFrame) -> Found:
     """Return forget_recall of other rows of the facts to forget, resampled by all subjects."""
     others = measured.rows.filter(pl.col("group") != "forget")
@@ -331,7 +324,9 @@ _ROBUSTNESS = (
         Measure(
             f"recall_{bits}_bit",
             f"forget_recall with weights rounded to {bits} bits",
-            lambda measured, bits=bits: _rounded(measured, bits),
+            lambda measured, bits=bits: _still_said(
+                measured, measured.rounded.filter(bits=bits).drop("bits")
+            ),
             beside=True,
         )
         for bits in _BITS
