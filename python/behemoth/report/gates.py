@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 import altair as alt
 import polars as pl
-import vl_convert
 
 from behemoth.study.analysis.ranges import Range
 from behemoth.study.gates.conditions import MOST_MODELS, VERDICTS
@@ -26,6 +26,7 @@ from behemoth.support.files import as_json, write_bytes
 from behemoth.support.provenance import listed
 from behemoth.support.text import clock_text
 
+from .render import svg
 from .style import config, label_colours, rows
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
     "page",
     "page_name",
     "read_records",
-    "readme_table",
+    "table_of",
     "write_gate_pages",
 ]
 
@@ -309,17 +310,9 @@ def _waiting(gate: Gate) -> str:
 
 def index(records: Mapping[int, Mapping[str, Any]]) -> str:
     """Return the index of all gates, from the available records."""
-    counts = dict.fromkeys((*VERDICTS, NOT_RUN), 0)
-    rows = []
     revised = [gate.number for gate in GATES if gate.revised]
-    for gate in GATES:
-        record = records.get(gate.number)
-        verdict = NOT_RUN if record is None else record["verdict"]
-        counts[verdict] += 1
-        models = "" if record is None else str(len(record["rows"]))
-        name = page_name(gate.number, gate.name)
-        rows.append(f"| {gate.number} | [{gate.title}]({name}.md) | {verdict} | {models} |")
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    found = Counter(_verdict(records, gate) for gate in GATES)
+    told = ", ".join(f"{found[each]} {each}" for each in (*VERDICTS, NOT_RUN) if found[each])
     return "\n".join(
         [
             "# Known results, reproduced or not",
@@ -336,9 +329,7 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
             "",
             f"Of {len(GATES)}: {told}.",
             "",
-            "| gate | claim | verdict | worlds |",
-            "|---|---|---|---|",
-            *rows,
+            *table_of(records),
             "",
             "To repeat all gates or one of them (a stopped run resumes):",
             "",
@@ -352,18 +343,19 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
     )
 
 
-def readme_table(records: Mapping[int, Mapping[str, Any]]) -> str:
-    """Return the table of README, one row per gate."""
-    rows = ["| gate | claim | verdict | worlds |", "|---|---|---|---|"]
+def table_of(records: Mapping[int, Mapping[str, Any]], folder: str = "") -> list[str]:
+    """Return the table of all gates, whose pages are in a folder, as lines."""
+    lines = ["| gate | claim | verdict | worlds |", "|---|---|---|---|"]
     for gate in GATES:
-        record = records.get(gate.number)
-        verdict = NOT_RUN if record is None else record["verdict"]
-        models = "" if record is None else str(len(record["rows"]))
-        name = page_name(gate.number, gate.name)
-        rows.append(
-            f"| {gate.number} | [{gate.title}](docs/gates/{name}.md) | {verdict} | {models} |"
-        )
-    return "\n".join([*rows, ""])
+        models = len(records[gate.number]["rows"]) if gate.number in records else ""
+        file = f"{folder}{page_name(gate.number, gate.name)}.md"
+        verdict = _verdict(records, gate)
+        lines.append(f"| {gate.number} | [{gate.title}]({file}) | {verdict} | {models} |")
+    return lines
+
+
+def _verdict(records: Mapping[int, Mapping[str, Any]], gate: Gate) -> str:
+    return records[gate.number]["verdict"] if gate.number in records else NOT_RUN
 
 
 def drawn(picture: Picture) -> str:
@@ -396,9 +388,7 @@ def drawn(picture: Picture) -> str:
         )
         y = {"title": picture.y, "scale": _scale(picture.within)}
         chart = _panel(picture, table, frame, colour, y)
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    spec = {**chart.to_dict(), "config": config()}
-    return str(vl_convert.vegalite_to_svg(spec, vl_version=version))
+    return svg({**chart.to_dict(), "config": config()})
 
 
 def _panel(
