@@ -9,7 +9,7 @@ from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
-from .common import BARS
+from .common import BARS, span_text
 from .gaps import gaps_text
 from .level_rows import Levels, level_panel, on_rows
 
@@ -70,10 +70,8 @@ def by_edits(board: Board) -> Figure | Absent:
         for measure, (said, unit) in panels.items()
         if (part := frame.filter(pl.col("grammar").eq_missing(world), measure=measure)).height
     ]  # fmt: skip
-    low, high = (int(getattr(frame["rows"], end)() or 0) for end in ("min", "max"))
-    some = f"{low:,} to " if low < high else ""
     caption = (
-        f"Each point is the mean over {some}{plural_text(high, 'trial')} with plans of this many "
+        f"Each point is the mean over {span_text(frame['rows'], 'trial')} with plans of this many "
         f"edits, in up to {plural_text(int(frame['clusters'].max() or 0), 'cluster')}; methods are "  # type: ignore[arg-type]
         f"in the order of the board, whose score is over all plans. {BARS}."
         f"{gaps}"

@@ -8,7 +8,7 @@ from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
-from .common import BARS, IN_A_BATCH
+from .common import BARS, IN_A_BATCH, span_text
 from .level_rows import Levels, level_panel, on_rows
 
 __all__ = ["by_exposures", "level_name"]
@@ -56,11 +56,10 @@ def by_exposures(board: Board) -> Figure | Absent:
         if (part := frame.filter(measure=measure)).height
     ]
     trials, clusters = (int(frame[each].max() or 0) for each in ("rows", "clusters"))  # type: ignore[arg-type]
-    edits = sorted(frame["edits"].unique().to_list())
-    some = f"{edits[0]:,} to {edits[-1]:,}" if edits[0] < edits[-1] else f"{edits[0]:,}"
+    edits = span_text(frame["edits"])
     batch = f" {IN_A_BATCH}" if board.suite == "editing" else ""
     caption = (
-        f"Each point is the mean over up to {plural_text(trials, 'trial')} ({some} edits, "
+        f"Each point is the mean over up to {plural_text(trials, 'trial')} ({edits} edits, "
         f"{plural_text(clusters, 'cluster')}) of a measure over the edits of facts that are "
         f"written this many times; methods are in the order of the board. {BARS}.{batch}"
     )

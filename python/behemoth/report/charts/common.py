@@ -53,6 +53,7 @@ __all__ = [
     "names_of_rows",
     "over_all",
     "pooled",
+    "span_text",
     "spread",
     "told_apart",
 ]
@@ -157,11 +158,15 @@ def names_of_rows(frame: pl.DataFrame, field: str, y: alt.Y) -> Any:
 
 def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
     """Return the numbers behind a point, such as ``n = 48 edits per point, 3 clusters``."""
-    low, high = int(frame[column].min() or 0), int(frame[column].max() or 0)  # type: ignore[arg-type]
-    fewest, clusters = int(frame["clusters"].min() or 0), int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
-    number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    some = f"{fewest:,} to " if fewest < clusters else ""
-    return f"n = {number} {what} per point, {some}{plural_text(clusters, 'cluster')}"
+    clusters = span_text(frame["clusters"], "cluster")
+    return f"n = {span_text(frame[column])} {what} per point, {clusters}"
+
+
+def span_text(counts: pl.Series, noun: str = "") -> str:
+    """Return the range of some counts: ``6``, ``6 to 8`` or, with a noun, ``1 to 3 clusters``."""
+    low, high = (int(getattr(counts, end)() or 0) for end in ("min", "max"))
+    most = plural_text(high, noun) if noun else f"{high:,}"
+    return f"{low:,} to {most}" if low < high else most
 
 
 def pooled(summary: Summary) -> str:

@@ -22,9 +22,8 @@ from behemoth.report.style import (
     shape_of,
 )
 from behemoth.study.analysis.leaderboard import Board
-from behemoth.support.text import plural_text
 
-from .common import BARS
+from .common import BARS, span_text
 from .labels import REACH, place_names
 
 __all__ = ["AXES", "front", "pareto"]
@@ -88,8 +87,10 @@ def pareto(board: Board) -> Figure | Absent:
     colours, shapes = label_colours(labels), label_shapes(labels)
     chart = _chart(frame, across, up, colours, shapes)
     fewer = f", up to {_NAMED} of them" if frame["named"].sum() == _NAMED else ""
+    counted = board.table.filter(whole)
+    trials, clusters = (span_text(counted[f"{each}s"], each) for each in ("trial", "cluster"))
     caption = (
-        f"One point per method: the mean over {_trials(board.table.filter(whole))}. {BARS}. The "
+        f"One point per method: the mean over {trials}, {clusters}. {BARS}. The "
         "dashed line joins the Pareto front, the methods that no other method beats. Named in the "
         f"chart are the front, oracles and the method with the highest score{fewer}; all others "
         "are smaller and are told by colour and shape, and their numbers are in the table. Oracles "
@@ -102,16 +103,6 @@ def pareto(board: Board) -> Figure | Absent:
         name, title, caption, (Panel("", chart, 380),), frame, tuple(colours.items()), "method",
         shapes=shapes,
     )  # fmt: skip
-
-
-def _trials(table: pl.DataFrame) -> str:
-    """Return the numbers of trials and clusters, such as ``6 trials, 3 clusters``."""
-    said = []
-    for name, what in (("trials", "trial"), ("clusters", "cluster")):
-        fewest, most = (int(getattr(table[name], end)() or 0) for end in ("min", "max"))
-        some = f"{fewest:,} to " if fewest < most else ""
-        said.append(f"{some}{plural_text(most, what)}")
-    return ", ".join(said)
 
 
 def _whole(board: Board, across: str, up: str) -> pl.Series:

@@ -11,7 +11,7 @@ from behemoth.report.style import Absent, Figure, Panel, number, rows
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import pooled
+from .common import pooled, span_text
 
 _TITLE = "Rank and placement of the update"
 _MEASURES = {
@@ -50,15 +50,10 @@ def placement(summary: Summary) -> Figure | Absent:
     )
     caption = (
         "Over all exposures; lighter is better in every panel. > marks a right-censored ED50; "
-        f"“full” updates complete matrices. {_said_of_rows(frame)}n = {_edits(best)} edits per "
-        f"cell; no intervals are shown.{pooled(summary)}{shared}"
+        f"“full” updates complete matrices. {_said_of_rows(frame)}n = {span_text(best['edits'])} "
+        f"edits per cell; no intervals are shown.{pooled(summary)}{shared}"
     )
     return Figure("placement", _TITLE, caption, tuple(panels), frame, own_colours=True)
-
-
-def _edits(cells: pl.DataFrame) -> str:
-    fewest, most = (int(getattr(cells["edits"], end)() or 0) for end in ("min", "max"))
-    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
 
 
 def _comparable(summary: Summary) -> pl.DataFrame:
