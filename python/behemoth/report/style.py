@@ -244,10 +244,10 @@ def shape_of(field: str, entries: Iterable[str], shapes: Mapping[str, str]) -> a
     return alt.Shape(f"{field}:N", scale=scale, legend=None)
 
 
-def faded(field: str, strong: float = 1.0) -> Any:
+def faded(field: str) -> Any:
     """Return an opacity that fades all but the entry selected in the page's legend."""
     chosen = f"only === '' || datum.{field} === only"
-    return alt.condition(chosen, alt.value(strong), alt.value(0.12))
+    return alt.condition(chosen, alt.value(1.0), alt.value(0.12))
 
 
 def only() -> Any:
@@ -281,21 +281,19 @@ def heat_map(base: Any, field: str, title: str, scale: alt.Scale, *, said: bool 
     return cells + base.mark_text(fontSize=11).encode(text="said:N", color=ink)
 
 
-def positions(exposures: str = "exposures", dodge: str | None = None) -> pl.Expr:
-    """Return positions of exposures on a log axis: 0 at one half, shifted by `dodge` doublings."""
-    at = pl.col(exposures).cast(pl.Float64).clip(lower_bound=0.5)
-    return at if dodge is None else at * pl.lit(2.0) ** pl.col(dodge)
+def positions() -> pl.Expr:
+    """Return positions of exposures on a log axis: 0 at one half, shifted by ``dodge``."""
+    at = pl.col("exposures").cast(pl.Float64).clip(lower_bound=0.5)
+    return at * pl.lit(2.0) ** pl.col("dodge")
 
 
-def exposure_axis(
-    levels: Sequence[int], title: str = "exposures of the fact (log scale)", field: str = "at"
-) -> alt.X:
-    """Return the log2 axis of exposures, labelled with plain numbers."""
+def exposure_axis(levels: Sequence[int]) -> alt.X:
+    """Return the log2 axis of the field ``at``, exposures, labelled with plain numbers."""
     ticks = sorted({max(0.5, float(level)) for level in levels})
     low, high = ticks[0] / 1.35, ticks[-1] * 1.35
     return alt.X(
-        f"{field}:Q",
-        title=title,
+        "at:Q",
+        title="exposures of the fact (log scale)",
         scale=alt.Scale(type="log", base=2, domain=[low, high], nice=False),
         axis=alt.Axis(values=ticks, labelExpr="datum.value < 1 ? '0' : format(datum.value, ',')"),
     )

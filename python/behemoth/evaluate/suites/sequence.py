@@ -106,7 +106,7 @@ def _aims(method: str, plan: EditPlan) -> tuple[bool, bool]:
     return not forgets or info.kinds <= set(REFUSALS), forgets
 
 
-def sampled_edits(total: int, most: int = SAMPLE) -> NDArray[np.int64]:
+def sampled_edits(total: int) -> NDArray[np.int64]:
     """Return the places of the edits to evaluate, half of them on a logarithmic scale.
 
     The logarithmic half makes sure that early edits are included.
@@ -115,18 +115,16 @@ def sampled_edits(total: int, most: int = SAMPLE) -> NDArray[np.int64]:
     ----------
     total : int
         Number of edits in the sequence.
-    most : int
-        Maximum number of places.
 
     Returns
     -------
-    int64 [at most `most`]
-        Places from 0, ascending; all if `total` is at most `most`.
+    int64 [at most `SAMPLE`]
+        Places from 0, ascending; all if `total` is at most `SAMPLE`.
     """
-    if total <= most:
+    if total <= SAMPLE:
         return np.arange(total)
-    early = np.geomspace(1, total, most // 2).astype(np.int64) - 1
-    return np.union1d(early, np.linspace(0, total - 1, most - most // 2).astype(np.int64))
+    early = np.geomspace(1, total, SAMPLE // 2).astype(np.int64) - 1
+    return np.union1d(early, np.linspace(0, total - 1, SAMPLE - SAMPLE // 2).astype(np.int64))
 
 
 def count_held(

@@ -204,12 +204,11 @@ def curves(
     y: alt.Y,
     *,
     field: str = "label",
-    tooltip: Sequence[Any] = (),
-    title: str = "exposures of the fact (log scale)",
+    tooltip: Sequence[Any],
 ) -> Any:
     """Draw means with intervals against exposures: columns `field`, exposures, mean, low, high."""
-    table = spread(frame, list(colours), field).with_columns(positions(dodge="dodge").alias("at"))
-    x = exposure_axis(frame["exposures"].unique().to_list(), title)
+    table = spread(frame, list(colours), field).with_columns(positions().alias("at"))
+    x = exposure_axis(frame["exposures"].unique().to_list())
     base = alt.Chart(rows(table.drop("dodge"))).encode(
         x=x, color=colour_of(field, colours), opacity=faded(field), tooltip=list(tooltip)
     )

@@ -55,7 +55,7 @@ def dose(summary: Summary) -> Figure | Absent:
     sizes = sizes_of(frame)
     floor = floor_of(float(pl.DataFrame(frame.select(pl.col("beyond").max())).item()))
     drawn = spread(frame, labels).with_columns(
-        positions(dodge="dodge").alias("at"),
+        positions().alias("at"),
         pl.coalesce("ed50", "beyond").clip(lower_bound=floor).alias("steps"),
         pl.col("low").clip(floor, pl.col("beyond")),
         pl.col("high").clip(floor, pl.col("beyond")),

@@ -65,7 +65,6 @@ _Box = tuple[float, float, float, float]
 def place_names(
     named: Sequence[tuple[str, float, float]],
     points: Sequence[tuple[float, float]],
-    layouts: Sequence[Layout] = LAYOUTS,
 ) -> list[Name]:
     """Place names beside their points.
 
@@ -79,24 +78,23 @@ def place_names(
         Names with their points: shares of the width, from left, and of the height, from below.
     points : sequence of (float, float)
         All points, those with names included.
-    layouts : sequence of Layout
 
     Returns
     -------
     list of Name
         In the order of `named`.
     """
-    taken: list[list[_Box]] = [[] for _ in layouts]
-    dots = [[_around(x, y, layout) for x, y in points] for layout in layouts]
+    taken: list[list[_Box]] = [[] for _ in LAYOUTS]
+    dots = [[_around(x, y, layout) for x, y in points] for layout in LAYOUTS]
     found: dict[int, Name] = {}
     # Names of points near the top or the bottom have the fewest places: they come first.
     order = sorted(
         range(len(named)), key=lambda at: (min(named[at][2], 1 - named[at][2]), named[at][1])
     )
     for place in order:
-        best = min(_candidates(*named[place]), key=lambda name: _cost(name, layouts, taken, dots))
+        best = min(_candidates(*named[place]), key=lambda name: _cost(name, taken, dots))
         found[place] = best
-        for boxes, layout in zip(taken, layouts, strict=True):
+        for boxes, layout in zip(taken, LAYOUTS, strict=True):
             boxes.append(box_of(best, layout))
     return [found[place] for place in range(len(named))]
 
@@ -109,13 +107,12 @@ def _candidates(text: str, x: float, y: float) -> Iterator[Name]:
 
 def _cost(
     name: Name,
-    layouts: Sequence[Layout],
     taken: Sequence[Sequence[_Box]],
     dots: Sequence[Sequence[_Box]],
 ) -> tuple[float, float]:
     """Return the pixels of names that it covers or loses at the edge, then its distance."""
     lost = far = 0.0
-    for layout, boxes, around in zip(layouts, taken, dots, strict=True):
+    for layout, boxes, around in zip(LAYOUTS, taken, dots, strict=True):
         own = box_of(name, layout)
         left, low, right, high = own
         lost += max(0.0, -left) + max(0.0, right - layout.width)
@@ -124,7 +121,7 @@ def _cost(
         far += abs(name.at - name.y) * layout.height
         far += _COVERED * sum(overlap(own, box) > 0 for box in around)
     outwards = name.left != (name.x < 0.5)
-    return lost, far / len(layouts) + (_OTHER_SIDE if outwards else 0.0)
+    return lost, far / len(LAYOUTS) + (_OTHER_SIDE if outwards else 0.0)
 
 
 def box_of(name: Name, layout: Layout) -> tuple[float, float, float, float]:
