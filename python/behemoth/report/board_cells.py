@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .style import between, number
+from .style import NOTHING, between, number
 from .tables import above_bound
 
 __all__ = [
-    "NOTHING", "clusters_text", "cost_cell", "fewer_text", "mean_cell", "measure_cell",
-    "place_cell", "trials_cell",
+    "clusters_text", "cost_cell", "fewer_text", "mean_cell", "measure_cell",
+    "place_cell", "trials_cell", "trials_text",
 ]  # fmt: skip
 
-NOTHING = "\u2013"
 _ROUNDING = 1e-9  # less is written as such
 
 
@@ -71,6 +70,11 @@ def fewer_text(name: str, count: int, known: int, trials: int) -> str:
     """
     if name == "score_locality" and count > 0 and known < trials:
         return f"\nlocality in {known:,} of {trials:,} trials"
+    return trials_text(count, trials)
+
+
+def trials_text(count: int, trials: int) -> str:
+    """Return how many of some trials a number is from, on a line; empty if all, or none."""
     return f"\n{count:,} of {trials:,} trials" if 0 < count < trials else ""
 
 

@@ -22,7 +22,6 @@ from behemoth.study.results import Results
 from behemoth.support.text import plural_text
 
 from .board_cells import (
-    NOTHING,
     clusters_text,
     cost_cell,
     fewer_text,
@@ -53,7 +52,7 @@ from .page import (
     table_part,
 )
 from .places import places_of
-from .style import Absent, Figure, number
+from .style import NOTHING, Absent, Figure, number
 from .tables import duration
 
 __all__ = ["Leaderboard", "anchor", "by_world", "leaderboard_of", "render_leaderboard"]

@@ -11,6 +11,7 @@ from behemoth.study.analysis.learnt import ENOUGH
 from behemoth.support.text import plural_text
 
 from .page import Table, table_part
+from .style import NOTHING
 
 __all__ = ["learnt_parts", "unlearnt", "world_name"]
 
@@ -62,7 +63,7 @@ def learnt_parts(found: pl.DataFrame, field: str) -> Iterator[str]:
             f"{row['edits']:,}",
             f"{row['models']:,}",
             f"{row['known']:,} of {row['facts']:,}\n{row['share']:.0%}",
-            "\u2013" if row["recall"] is None else f"{row['recall']:.0%}",
+            NOTHING if row["recall"] is None else f"{row['recall']:.0%}",
         ]
         for row in found.iter_rows(named=True)
     ]

@@ -27,12 +27,11 @@ from .page import (
     opening,
     table_part,
 )
-from .style import Absent, Figure, between, number
+from .style import NOTHING, Absent, Figure, between, number
 from .tables import duration
 
 __all__ = ["MetaEvaluationPage", "meta_evaluation_of", "render_meta_evaluation"]
 
-_NOTHING = "\u2013"
 _ABOUT = {
     "forgetting": "forgetting",
     "privacy": "membership",
@@ -241,7 +240,7 @@ def metric_table(found: MetaEvaluation) -> Table:
 def _between(row: Mapping[str, Any], name: str) -> str:
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if value is None:
-        return _NOTHING
+        return NOTHING
     # A mean of taus that cancel is 0 except for rounding errors.
     value = round(value, 12)
     if low is None or high is None:

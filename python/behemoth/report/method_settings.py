@@ -8,7 +8,7 @@ from typing import Any
 
 from behemoth.study.results import Results
 
-from .board_cells import NOTHING
+from .style import NOTHING
 from .tables import duration
 
 __all__ = ["of_worlds", "origin", "settings_rows", "settings_text"]

@@ -18,6 +18,7 @@ import polars as pl
 __all__ = [
     "BLUE",
     "INK",
+    "NOTHING",
     "ORANGE",
     "PAPER",
     "QUIET",
@@ -53,6 +54,8 @@ _OKABE_ITO = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000
               "#7F7F7F", "#5B3A8E")  # fmt: skip
 _VIRIDIS = ("#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58",
             "#b5de2b")  # fmt: skip
+NOTHING = "\u2013"
+"""Written where there is no number."""
 SHAPES = ("circle", "diamond", "square", "triangle-up")
 """Shapes of points, which a page's legend draws too."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
@@ -389,7 +392,7 @@ def between(low: float, high: float, said: Callable[[float, int], str], digits: 
 def number(value: float | None, digits: int = 3) -> str:
     """Format a number with thousands separators and `digits` significant digits; a dash if None."""
     if value is None or math.isnan(value):
-        return "\u2013"
+        return NOTHING
     if math.isinf(value):
         return "∞" if value > 0 else "\u2212∞"
     if value == 0:

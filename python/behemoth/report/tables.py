@@ -18,7 +18,7 @@ from behemoth.study.results import Failure
 from behemoth.support.text import plural_text
 
 from .page import Table
-from .style import between, number
+from .style import NOTHING, between, number
 
 __all__ = [
     "above_bound",
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 _SHOWN = 50  # maximum number of failures listed
-_NOTHING = "\u2013"
 _APART = (
     "Methods were not all run on the same models: a difference of two rows may be that of what "
     "they were run on."
@@ -77,10 +76,10 @@ def method_table(summary: Summary) -> Table:
         ("#memory, MiB", lambda row: _scaled(row["memory"], 2**20)),
         ("#edits", lambda row: f"{row['edits']:,}"),
         ("#clusters", lambda row: str(row["clusters"])),
-        ("#models", lambda row: str(len(models.get(row["label"], ()))) if apart else _NOTHING),
+        ("#models", lambda row: str(len(models.get(row["label"], ()))) if apart else NOTHING),
     ]
     cells = [[show(row) for _, show in columns] for row in table.iter_rows(named=True)]
-    kept = [place for place in range(len(columns)) if any(row[place] != _NOTHING for row in cells)]
+    kept = [place for place in range(len(columns)) if any(row[place] != NOTHING for row in cells)]
     return Table(
         tuple(columns[place][0] for place in kept),
         [[row[place] for place in kept] for row in cells],
@@ -131,7 +130,7 @@ def _with_ends(
     row: Mapping[str, Any], name: str, said: Callable[[float, int], str], digits: int
 ) -> str:
     if row[name] is None:
-        return _NOTHING
+        return NOTHING
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if low is None:
         return said(value, digits)
@@ -140,7 +139,7 @@ def _with_ends(
 
 def _median_dose(row: Mapping[str, Any]) -> str:
     if row["censored"] is None:
-        return _NOTHING
+        return NOTHING
     return f"> {row['beyond']:,.0f}" if row["censored"] else f"{row['ed50']:,.0f}"
 
 
@@ -156,7 +155,7 @@ def contrast_table(summary: Summary) -> Table:
                 row["label"],
                 "all" if row["filter"] == "all" else "known before",
                 MEASURES[row["contrast"]][1],
-                f"{_natural(row, 'estimate')}\n{_interval(row)}".removesuffix(f"\n{_NOTHING}"),
+                f"{_natural(row, 'estimate')}\n{_interval(row)}".removesuffix(f"\n{NOTHING}"),
                 row["role"],
                 _p(row["p"]),
                 _p(row["p_family"]),
@@ -174,7 +173,7 @@ def contrast_table(summary: Summary) -> Table:
 def _natural(row: Mapping[str, Any], name: str) -> str:
     value = row[name]
     if value is None:
-        return _NOTHING
+        return NOTHING
     return _on_scale(row["scale"])(value, 2 if row["scale"] == "plain" else 3)
 
 
@@ -192,18 +191,18 @@ def _on_scale(scale: str) -> Callable[[float, int], str]:
 
 def _interval(row: Mapping[str, Any]) -> str:
     if row["low"] is None:
-        return _NOTHING
+        return NOTHING
     digits = 2 if row["scale"] == "plain" else 3
     return between(row["low"], row["high"], _on_scale(row["scale"]), digits)
 
 
 def _likelihood(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:,.1f}".replace("-", "\u2212")
+    return NOTHING if value is None else f"{value:,.1f}".replace("-", "\u2212")
 
 
 def _p(value: float | None) -> str:
     if value is None:
-        return "\u2013"
+        return NOTHING
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
 
 
@@ -225,7 +224,7 @@ def dose_rows(summary: Summary) -> Table:
             f"{row['edits']:,}",
             f"{row['edits'] - row['reached']:,}",
             str(row["clusters"]),
-            *(_known_dose(row) if row["edits_known"] else (_NOTHING, "0", _NOTHING, _NOTHING)),
+            *(_known_dose(row) if row["edits_known"] else (NOTHING, "0", NOTHING, NOTHING)),
         ]
         for row in both.iter_rows(named=True)
     ]
@@ -265,7 +264,7 @@ def mediation_rows(summary: Summary) -> Table:
     rows = []
     for (label, name), parts in summary.mediations.items():
         share = parts.share
-        shown = "\u2013" if share.value is None else f"{share.value:.0%}"
+        shown = NOTHING if share.value is None else f"{share.value:.0%}"
         if share.value is not None and share.low is not None and share.high is not None:
             shown += f"\n{share.low:.0%} to {share.high:.0%}"
         rows.append(
@@ -293,7 +292,7 @@ def _notes(*estimates: Estimate) -> Iterable[str]:
 
 def _time_ratio(estimate: Estimate) -> str:
     if estimate.value is None:
-        return "\u2013"
+        return NOTHING
     row = {"scale": "ratio", "value": estimate.value, "low": estimate.low, "high": estimate.high}
     interval = "" if estimate.low is None else f"\n{_interval(row)}"
     return f"{_natural(row, 'value')}{interval}"
