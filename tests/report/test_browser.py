@@ -11,7 +11,7 @@ pytest.importorskip("altair", reason="the report's packages are not installed")
 
 from behemoth.report.charts import CHARTS
 from behemoth.report.leaderboard import render_leaderboard
-from behemoth.report.page import document, figure_parts
+from behemoth.report.page import document, figure_part
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install playwright"
@@ -187,7 +187,7 @@ def test_a_figure_of_many_panels_is_no_page_of_its_own(browser, tmp_path, width)
     figure = runpy.run_path(str(Path(__file__).parent / "test_page.py"))["figure_of"](25)
     figure = replace(figure, legend=tuple((f"method number {n}", "#000") for n in range(60)))
     file = tmp_path / "report.html"
-    file.write_text(document("x", figure_parts(1, figure), [figure]), encoding="utf-8")
+    file.write_text(document("x", [figure_part(figure, 1)], [figure]), encoding="utf-8")
     page = opened(browser, file, width)
     height = "document.querySelector('figure').getBoundingClientRect().height"
     assert page.evaluate(height) < 1600

@@ -10,11 +10,8 @@ import pytest
 pytest.importorskip("altair", reason="the report's packages are not installed")
 
 from behemoth.report.charts.by_edits import by_edits
-from behemoth.report.charts.by_exposures import by_exposures
-from behemoth.report.charts.pareto import pareto
 from behemoth.report.leader import provisos
-from behemoth.report.leaderboard import Leaderboard, render_leaderboard
-from behemoth.report.page import Table
+from behemoth.report.leaderboard import render_leaderboard
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import boards
 from behemoth.study.analysis.outcomes import OUTCOMES
@@ -22,6 +19,7 @@ from behemoth.study.analysis.outcomes import OUTCOMES
 ANALYSIS = Path(__file__).parents[1] / "study" / "analysis"
 made = runpy.run_path(str(ANALYSIS / "test_by_exposures.py"))
 suites_of, probes_of = made["suites_of"], made["probes_of"]
+page_of = runpy.run_path(str(Path(__file__).parent / "test_leaderboard.py"))["page_of"]
 LEGS = ("efficacy", "paraphrase", "neighbourhood", "damage_unrelated", "exact_efficacy")
 
 
@@ -47,13 +45,7 @@ def board_of(sizes, grammars=(None,), labels=("a <b>", "c"), measures=LEGS, suit
 
 
 def html_of(board):
-    page = Leaderboard(
-        name="x", question="who?", made="today", state="", counts=[], boards=[board],
-        figures=[pareto(board)], exposures=[by_exposures(board)], edits=[by_edits(board)],
-        settings={}, run=Table(("what", "~value"), []), failures=[], study="name = 1",
-        command="behemoth",
-    )  # fmt: skip
-    return render_leaderboard(page)
+    return render_leaderboard(page_of(board))
 
 
 @pytest.fixture(scope="module")
@@ -218,17 +210,10 @@ def test_methods_that_were_not_run_at_every_size_are_not_compared_over_all(board
     assert list(provisos(some))[-1].endswith(said) and said in html_of(some)
 
 
-def test_the_report_writes_the_chart_and_its_frame(tmp_path, monkeypatch, board):
+def test_the_report_writes_the_chart_and_its_frame(tmp_path, board):
     from behemoth.report import write
 
-    page = Leaderboard(
-        name="x", question="who?", made="today", state="", counts=[], boards=[board],
-        figures=[pareto(board)], edits=[by_edits(board)], settings={},
-        run=Table(("what", "~value"), []), failures=[], study="", command="",
-    )  # fmt: skip
-    monkeypatch.setattr(write, "leaderboard_of", lambda results, **about: page)
-    monkeypatch.setattr(write, "_about", lambda results: {})
-    write._write_leaderboard(None, tmp_path, "paper", figures=False)  # type: ignore[arg-type]
+    write._write_leaderboard(page_of(board), tmp_path, "paper", figures=False)
     assert (tmp_path / "charts/edits-editing.pdf").stat().st_size > 1000
     drawn = pl.read_parquet(tmp_path / "frames/figure_edits-editing.parquet")
     assert drawn["edits"].unique().sort().to_list() == [1, 10, 1000]

@@ -10,15 +10,14 @@ import pytest
 pytest.importorskip("altair", reason="the report's packages are not installed")
 
 from behemoth.report.charts.by_exposures import by_exposures
-from behemoth.report.charts.pareto import pareto
-from behemoth.report.leaderboard import Leaderboard, render_leaderboard
-from behemoth.report.page import Table
+from behemoth.report.leaderboard import render_leaderboard
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import boards
 
 ANALYSIS = Path(__file__).parents[1] / "study" / "analysis"
 made = runpy.run_path(str(ANALYSIS / "test_by_exposures.py"))
 suites_of, probes_of = made["suites_of"], made["probes_of"]
+page_of = runpy.run_path(str(Path(__file__).parent / "test_leaderboard.py"))["page_of"]
 LEGS = ("efficacy", "paraphrase", "neighbourhood", "damage_unrelated")
 
 
@@ -31,12 +30,7 @@ def board_of(levels, suite="editing", measures=LEGS, labels=("a <b>", "c"), **co
 
 
 def html_of(board):
-    page = Leaderboard(
-        name="x", question="who?", made="today", state="", counts=[], boards=[board],
-        figures=[pareto(board)], exposures=[by_exposures(board)], settings={},
-        run=Table(("what", "~value"), []), failures=[], study="name = 1", command="behemoth",
-    )  # fmt: skip
-    return render_leaderboard(page)
+    return render_leaderboard(page_of(board))
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +89,10 @@ def test_without_retraining_there_is_no_forgetting_by_exposures():
     assert "which are those of retrain on the board" in html_of(board)
 
 
-def test_the_report_writes_the_frames(tmp_path, monkeypatch, board):
+def test_the_report_writes_the_frames(tmp_path, board):
     from behemoth.report import write
 
-    page = Leaderboard(
-        name="x", question="who?", made="today", state="", counts=[], boards=[board],
-        figures=[pareto(board)], exposures=[by_exposures(board)], settings={},
-        run=Table(("what", "~value"), []), failures=[], study="", command="",
-    )  # fmt: skip
-    monkeypatch.setattr(write, "leaderboard_of", lambda results, **about: page)
-    monkeypatch.setattr(write, "_about", lambda results: {})
-    write._write_leaderboard(None, tmp_path, "paper", figures=False)  # type: ignore[arg-type]
+    write._write_leaderboard(page_of(board), tmp_path, "paper", figures=False)
     table = pl.read_parquet(tmp_path / "frames/editing_exposures.parquet")
     assert table.equals(board.exposures)
     assert (tmp_path / "charts/exposures-editing.pdf").stat().st_size > 1000

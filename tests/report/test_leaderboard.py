@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("altair", reason="the report's packages are not installed")
 
 from behemoth.report.board_cells import mean_cell
+from behemoth.report.charts.by_edits import by_edits
+from behemoth.report.charts.by_exposures import by_exposures
 from behemoth.report.charts.pareto import front, pareto
 from behemoth.report.leader import leader, provisos
 from behemoth.report.leaderboard import (
@@ -20,7 +22,7 @@ from behemoth.report.leaderboard import (
     by_world,
     render_leaderboard,
 )
-from behemoth.report.page import Table
+from behemoth.report.page import About, Table
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import boards
 from behemoth.study.analysis.learnt import LEARNT
@@ -32,11 +34,13 @@ VALUES = {"ft </script>": [0.8, 0.82, 0.84], "b": [0.79, 0.84, 0.81], "c": [0.1,
           "retrain": [0.99, 0.98, 0.99]}  # fmt: skip
 
 
-def page_of(board, **others):
+def page_of(*boards, **others):
     plain = Leaderboard(
-        name="x", question="who?", made="today", state="", counts=[], boards=[board],
-        figures=[pareto(board)], settings={}, run=Table(("what", "~value"), []), failures=[],
-        study="name = 1", command="behemoth",
+        about=About("x", "who?", "today", "", Table(("what", "~value"), []), "name = 1"),
+        counts=[], boards=boards, figures=[pareto(board) for board in boards],
+        exposures=[by_exposures(board) for board in boards],
+        edits=[by_edits(board) for board in boards], settings={}, failures=[], places={}, worlds={},
+        learnt=pl.DataFrame(schema=LEARNT),
     )  # fmt: skip
     return replace(plain, **others)
 
@@ -354,9 +358,7 @@ def test_sections_of_two_boards_have_ids_of_their_own():
     """Labels need not differ in letters alone, and a label may be on both boards."""
     values = {"lora, rank 1": [0.8, 0.82, 0.84], "lora  rank-1": [0.7, 0.71, 0.7]}
     both = [drawn(values, LEGS), drawn(values, ("forget_recall",), "unlearning")]
-    page = replace(page_of(boards(both[0])[0]), boards=boards(pl.concat(both)))
-    page = replace(page, figures=[pareto(board) for board in page.boards])
-    html = render_leaderboard(page)
+    html = render_leaderboard(page_of(*boards(pl.concat(both))))
     ids = re.findall(r'<section id="([^"]+)"', html)
     assert len(ids) == len(set(ids)) == 4
     assert set(re.findall(r'href="#(method-[^"]+)"', html)) == set(ids)

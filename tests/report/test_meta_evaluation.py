@@ -17,7 +17,7 @@ from behemoth.report.meta_evaluation import (
     metric_table,
     render_meta_evaluation,
 )
-from behemoth.report.page import Table
+from behemoth.report.page import About, Table
 from behemoth.report.render import exported
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.meta_evaluation import READINGS, MetaEvaluation, judge
@@ -100,10 +100,9 @@ def test_the_figure_has_the_numbers_of_the_table(found):
 
 def test_the_page_escapes_and_says_failures(rows, found):
     page = MetaEvaluationPage(
-        name="x", question="<which>?", made="today", state="half", counts=[("metrics", "3")],
-        readings=rows, found=found, figure=meta_evaluation_figure(found),
-        run=Table(("what", "~value"), []), failures=[("c", "m", "a <loss>")], study="name = 1",
-        command="behemoth",
+        about=About("x", "<which>?", "today", "half", Table(("what", "~value"), []), "name = 1"),
+        counts=[("metrics", "3")], readings=rows, found=found,
+        figure=meta_evaluation_figure(found), failures=[("c", "m", "a <loss>")],
     )  # fmt: skip
     html = render_meta_evaluation(page)
     assert "&lt;which&gt;" in html and "a &lt;loss&gt;" in html and "half" in html

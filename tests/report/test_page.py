@@ -9,7 +9,7 @@ pytest.importorskip("altair", reason="the report's packages are not installed")
 
 import altair as alt
 
-from behemoth.report.page import document, figure_parts
+from behemoth.report.page import document, figure_part
 from behemoth.report.style import Figure, Panel, rows
 
 
@@ -21,19 +21,19 @@ def figure_of(count, height=280):
 
 @pytest.mark.parametrize(("count", "height"), [(25, 280), (5, 1396), (1, 2700)])
 def test_a_figure_of_many_or_long_panels_scrolls_and_can_be_reached_by_key(count, height):
-    [html] = figure_parts(1, figure_of(count, height))
+    html = figure_part(figure_of(count, height), 1)
     [attributes] = re.findall(r'<div class="panels( one)? many"([^>]*)>', html)
     assert 'tabindex="0" role="region" aria-label="A grid &amp; more"' in attributes[1]
 
 
 @pytest.mark.parametrize("count", [1, 4, 6])
 def test_a_figure_of_few_panels_is_shown_whole(count):
-    [html] = figure_parts(1, figure_of(count))
+    html = figure_part(figure_of(count), 1)
     assert "many" not in html and "tabindex" not in html
 
 
 def test_what_scrolls_on_a_screen_is_whole_on_paper():
-    html = document("x", figure_parts(1, figure_of(25)), [])
+    html = document("x", [figure_part(figure_of(25), 1)], [])
     screen, paper = html.split("@media print {")
     assert re.search(r"\.panels\.many \{ max-height: \d+px; overflow-y: auto;", screen)
     assert re.search(r"\.panels\.many.*\{ max-height: none; overflow: visible;", paper)

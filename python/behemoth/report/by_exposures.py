@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -12,13 +12,13 @@ from behemoth.study.analysis.by_exposures import SHOWN_BY_LEVEL
 from behemoth.study.analysis.leaderboard import Board
 from behemoth.support.text import plural_text
 
+from .board_cells import mean_cell, trials_text
 from .charts.by_exposures import level_name
-from .page import Table, figure_parts, table_part
-from .style import Absent, Figure
+from .page import Table, figure_part, table_part
+from .style import NOTHING, Absent, Figure
 
 __all__ = ["exposure_parts"]
 
-_NOTHING = "\u2013"
 _WHAT = {
     "editing": (
         "The board's measures over the edits of one level of exposures, with a trial's edits of "
@@ -47,7 +47,6 @@ def exposure_parts(
     field: str,
     heads: Mapping[str, str],
     links: Sequence[str],
-    cell: Callable[[float | None, float | None, float | None], str],
 ) -> Iterator[str]:
     """Yield the figure and the table of a board by exposures, or why there are none.
 
@@ -64,27 +63,24 @@ def exposure_parts(
         Headings of measures, if not their names.
     links : sequence of str
         Link of each row of the board.
-    cell : callable
-        Writes a mean with the ends of its interval.
     """
     if isinstance(figure, Absent):
-        yield f"<p>{escape(figure.title)}: {escape(figure.why)}</p>"
+        yield figure_part(figure)
         return
-    assert number is not None
     yield f"<h3>{escape(field)}: by exposures of the edited facts</h3>"
     frame = board.exposures.filter(pl.col("batch").is_null())
     shown = [name for name in SHOWN_BY_LEVEL[board.suite] if name in set(frame["measure"])]
     without = _TWIN if "forgetting" not in shown and board.suite == "unlearning" else ""
     yield f"<p>{escape(_WHAT[board.suite] + _ROWS + without)}</p>"
-    yield from figure_parts(number, figure)
+    yield figure_part(figure, number)
     columns = ("method", "exposures", *(f"#{heads.get(name, name)}" for name in shown), "#edits",
                "#trials")  # fmt: skip
-    lines, targets = _lines(board, frame, shown, links, cell)
+    lines, targets = _lines(board, frame, shown, links)
     yield table_part(Table(columns, lines), f"{field}, by exposures", targets)
     batches = board.exposures.drop_nulls("batch")
     for batch in batches["batch"].unique().sort():
         own = batches.filter(batch=batch)
-        lines, targets = _lines(board, own, shown, links, cell)
+        lines, targets = _lines(board, own, shown, links)
         size = plural_text(batch, "edit")
         yield f'<details class="more"><summary>Plans of {size}</summary>'
         yield table_part(Table(columns, lines), f"{field}, by exposures, {size}", targets)
@@ -96,7 +92,6 @@ def _lines(
     frame: pl.DataFrame,
     shown: Sequence[str],
     links: Sequence[str],
-    cell: Callable[[float | None, float | None, float | None], str],
 ) -> tuple[list[list[str]], list[str]]:
     """Return the rows of a table by exposures, and the link of each."""
     parts = dict(frame.group_by("label", "minus", "least", "most", maintain_order=True))
@@ -104,7 +99,7 @@ def _lines(
     targets: list[str] = []
     for label, link in zip(board.table["label"], links, strict=True):
         own = sorted((key for key in parts if key[0] == label), key=_order)
-        lines += [_line(key, parts[key], shown, cell) for key in own]
+        lines += [_line(key, parts[key], shown) for key in own]
         targets += [link] * len(own)
     return lines, targets
 
@@ -114,12 +109,7 @@ def _order(key: tuple[Any, ...]) -> tuple[bool, int]:
     return key[1] is not None, key[2]
 
 
-def _line(
-    key: tuple[Any, ...],
-    part: pl.DataFrame,
-    shown: Sequence[str],
-    cell: Callable[[float | None, float | None, float | None], str],
-) -> list[str]:
+def _line(key: tuple[Any, ...], part: pl.DataFrame, shown: Sequence[str]) -> list[str]:
     label, minus, least, most = key
     said = level_name(least, most)
     if minus is not None:
@@ -129,14 +119,11 @@ def _line(
         name: max(row[name] for row in by.values()) for name in ("edits", "rows", "clusters")
     }
     cells = [
-        cell(*(by[name][end] for end in ("mean", "low", "high"))) if name in by else _NOTHING
+        mean_cell(by[name]["mean"], by[name]["low"], by[name]["high"])
+        + trials_text(by[name]["rows"], most_of["rows"])
+        if name in by
+        else NOTHING
         for name in shown
     ]
-    # A measure that fewer trials have says so.
-    cells = [
-        text if name not in by or by[name]["rows"] == most_of["rows"]
-        else f"{text}\n{by[name]['rows']:,} of {most_of['rows']:,} trials"
-        for name, text in zip(shown, cells, strict=True)
-    ]  # fmt: skip
     trials = f"{most_of['rows']:,}\n{plural_text(most_of['clusters'], 'cluster')}"
     return [label, said, *cells, f"{most_of['edits']:,}", trials]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from itertools import chain
 from typing import Any
@@ -16,7 +16,7 @@ from behemoth.evaluate.damage import BOUND
 from behemoth.evaluate.suites.score import OBJECTIVES
 from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.leaderboard import SHOWN, Board, boards
-from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
+from behemoth.study.analysis.learnt import learnt, recalled
 from behemoth.study.analysis.outcomes import outcomes
 from behemoth.study.results import Results
 from behemoth.support.text import plural_text
@@ -39,14 +39,14 @@ from .leader import leader, provisos
 from .learnt import learnt_parts, unlearnt, world_name
 from .method_settings import of_worlds, origin, settings_text
 from .page import (
-    COMMAND,
+    About,
     Table,
     closing,
     counts_part,
     document,
     explained_part,
     failures_part,
-    figure_parts,
+    figure_part,
     opening,
     places_part,
     table_part,
@@ -120,8 +120,7 @@ class Leaderboard:
 
     Attributes
     ----------
-    name, question, made, state, study, command : str
-        See `behemoth.report.page.Page`.
+    about : About
     counts : sequence of (str, str)
     boards : sequence of Board
     figures, exposures, edits : sequence of Figure or Absent
@@ -135,43 +134,25 @@ class Leaderboard:
         Where methods edit, by label; see `behemoth.report.places.places_of`.
     learnt : polars.DataFrame, optional
         Facts known before the edits, as returned by `behemoth.study.analysis.learnt.learnt`.
-    run : Table
     failures : sequence of (str, str, str)
         Label, model and reason of trials that failed, or failed in part.
     """
 
-    name: str
-    question: str
-    made: str
-    state: str
+    about: About
     counts: Sequence[tuple[str, str]]
     boards: Sequence[Board]
     figures: Sequence[Figure | Absent]
     settings: Mapping[str, str]
-    run: Table
     failures: Sequence[tuple[str, str, str]]
-    study: str
-    command: str
-    exposures: Sequence[Figure | Absent] = ()
-    edits: Sequence[Figure | Absent] = ()
-    places: Mapping[str, str] = field(default_factory=dict)
-    worlds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    learnt: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEARNT))
+    exposures: Sequence[Figure | Absent]
+    edits: Sequence[Figure | Absent]
+    places: Mapping[str, str]
+    worlds: Mapping[str, Mapping[str, Any]]
+    learnt: pl.DataFrame
 
 
-def leaderboard_of(
-    results: Results, *, made: str, state: str, run: Table, study: str
-) -> Leaderboard:
-    """Return the contents of the page.
-
-    Parameters
-    ----------
-    results : Results
-        Results of a study whose trials run suites.
-    made, state, study : str
-    run : Table
-        Description of the run.
-    """
+def leaderboard_of(results: Results, about: About) -> Leaderboard:
+    """Return the contents of the page of a study whose trials run suites."""
     failed: dict[str, Counter[str]] = {}
     suite_of = {trial.id: trial.measure.get("suite") for trial in results.about.trials}
     for each in results.failures:
@@ -202,10 +183,7 @@ def leaderboard_of(
         ("working time", duration(sum(results.seconds.values()))),
     ]
     return Leaderboard(
-        name=results.about.name,
-        question=results.about.question,
-        made=made,
-        state=state,
+        about=about,
         counts=counts,
         boards=found,
         figures=[pareto(board) for board in found],
@@ -215,10 +193,7 @@ def leaderboard_of(
         worlds={
             each["label"]: each["worlds"] for each in results.about.methods if each.get("worlds")
         },
-        run=run,
         failures=results.reasons,
-        study=study,
-        command=COMMAND,
         places=places_of(results.index.collect()),
         learnt=learnt(results.edits.collect(), suites, recall),
     )
@@ -238,12 +213,10 @@ def anchor(suite: str, place: int) -> str:
 
 def render_leaderboard(page: Leaderboard) -> str:
     """Return the complete HTML file."""
-    by_level = page.exposures or [None] * len(page.boards)
-    by_size = page.edits or [None] * len(page.boards)
-    in_order = chain.from_iterable(zip(page.figures, by_size, by_level, strict=True))
+    in_order = chain.from_iterable(zip(page.figures, page.edits, page.exposures, strict=True))
     drawn = [figure for figure in in_order if isinstance(figure, Figure)]
     parts: list[str | Heading] = [
-        *opening(page, "leaderboard"),
+        *opening(page.about, "leaderboard"),
         *(
             f'<div class="headline"><strong>{escape(_FIELDS[board.suite])}: '
             f"{escape(' '.join([leader(board), *provisos(board)]))}</strong></div>"
@@ -258,7 +231,7 @@ def render_leaderboard(page: Leaderboard) -> str:
     ]
     number_of = {figure.name: place + 1 for place, figure in enumerate(drawn)}
     for board, figure, sizes, exposures in zip(
-        page.boards, page.figures, by_size, by_level, strict=True
+        page.boards, page.figures, page.edits, page.exposures, strict=True
     ):
         field = _FIELDS[board.suite]
         parts.append(Heading(field, board.suite))
@@ -270,16 +243,9 @@ def render_leaderboard(page: Leaderboard) -> str:
         parts += places_part({name: at for name, at in page.places.items() if name in own})
         parts += learnt_parts(page.learnt.filter(suite=board.suite), field)
         parts += by_world(board)
-        for each in (figure, sizes):
-            if isinstance(each, Figure):
-                parts += figure_parts(number_of[each.name], each)
-            elif each is not None:
-                parts.append(f"<p>{escape(each.title)}: {escape(each.why)}</p>")
-        if exposures is not None:
-            number = number_of.get(exposures.name)
-            parts += exposure_parts(
-                board, exposures, number, field, _HEADS, _links(board), mean_cell
-            )
+        parts += [figure_part(each, number_of.get(each.name)) for each in (figure, sizes)]
+        number = number_of.get(exposures.name)
+        parts += exposure_parts(board, exposures, number, field, _HEADS, _links(board))
         if board.missing.height:
             items = "; ".join(
                 f"{row['measure']} needs {row['missing']}"
@@ -291,8 +257,8 @@ def render_leaderboard(page: Leaderboard) -> str:
         for place in range(board.table.height):
             parts += _method(page, board, place)
     parts += failures_part(page.failures)
-    parts += closing(page)
-    return document(f"{page.name}: a Behemoth leaderboard", parts, drawn)
+    parts += closing(page.about)
+    return document(f"{page.about.name}: a Behemoth leaderboard", parts, drawn)
 
 
 def _score(board: Board) -> str:

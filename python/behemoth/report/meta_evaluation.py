@@ -17,13 +17,13 @@ from behemoth.support.text import listed_text
 from .charts.meta_evaluation import meta_evaluation_figure
 from .contents import Heading
 from .page import (
-    COMMAND,
+    About,
     Table,
     closing,
     counts_part,
     document,
     failures_part,
-    figure_parts,
+    figure_part,
     opening,
     table_part,
 )
@@ -78,45 +78,26 @@ class MetaEvaluationPage:
 
     Attributes
     ----------
-    name, question, made, state, study, command : str
-        See `behemoth.report.page.Page`.
+    about : About
     counts : sequence of (str, str)
     readings : polars.DataFrame
         Values of the metrics that were judged.
     found : MetaEvaluation
     figure : Figure or Absent
-    run : Table
     failures : sequence of (str, str, str)
         Label, model and reason of trials that failed, or failed in part.
     """
 
-    name: str
-    question: str
-    made: str
-    state: str
+    about: About
     counts: Sequence[tuple[str, str]]
     readings: pl.DataFrame
     found: MetaEvaluation
     figure: Figure | Absent
-    run: Table
     failures: Sequence[tuple[str, str, str]]
-    study: str
-    command: str
 
 
-def meta_evaluation_of(
-    results: Results, *, made: str, state: str, run: Table, study: str
-) -> MetaEvaluationPage | None:
-    """Return the contents of the page; None without both a trained model and a twin.
-
-    Parameters
-    ----------
-    results : Results
-        Results of a study whose trials run suites.
-    made, state, study : str
-    run : Table
-        Description of the run.
-    """
+def meta_evaluation_of(results: Results, about: About) -> MetaEvaluationPage | None:
+    """Return the contents of the page; None without both a trained model and a twin."""
     rows = readings(results)
     if not {"twin", "trained"} <= set(rows["role"]):
         return None
@@ -132,18 +113,12 @@ def meta_evaluation_of(
         ("working time", duration(sum(results.seconds.values()))),
     ]
     return MetaEvaluationPage(
-        name=results.about.name,
-        question=results.about.question,
-        made=made,
-        state=state,
+        about=about,
         counts=counts,
         readings=rows,
         found=found,
         figure=meta_evaluation_figure(found),
-        run=run,
         failures=results.reasons,
-        study=study,
-        command=COMMAND,
     )
 
 
@@ -152,21 +127,18 @@ def render_meta_evaluation(page: MetaEvaluationPage) -> str:
     drawn = [page.figure] if isinstance(page.figure, Figure) else []
     title, *details = findings(page.found)
     parts: list[str | Heading] = [
-        *opening(page, "study"),
+        *opening(page.about, "study"),
         f'<div class="headline"><strong>{escape(title)}</strong>'
         f"{''.join(f'<p>{escape(said)}</p>' for said in details)}</div>",
         counts_part(page.counts),
         Heading("Each metric", "metrics-table"),
         f"<p>{escape(_HOW)}</p>",
         table_part(metric_table(page.found), "Each metric", whole=True),
+        figure_part(page.figure, 1),
     ]
-    if isinstance(page.figure, Figure):
-        parts += figure_parts(1, page.figure)
-    else:
-        parts.append(f"<p>{escape(page.figure.title)}: {escape(page.figure.why)}</p>")
     parts += failures_part(page.failures)
-    parts += closing(page)
-    return document(f"{page.name}: a Behemoth study", parts, drawn)
+    parts += closing(page.about)
+    return document(f"{page.about.name}: a Behemoth study", parts, drawn)
 
 
 def findings(found: MetaEvaluation) -> list[str]:

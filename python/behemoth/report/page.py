@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from itertools import zip_longest
-from typing import Any, Protocol
+from typing import Any
 
 from behemoth.evaluate.damage import BOUND
 from behemoth.study.analysis.cases import Case
@@ -20,8 +20,8 @@ from .render import embedded, javascript
 from .style import Absent, Figure
 
 __all__ = [
-    "COMMAND", "Page", "Table", "closing", "counts_part", "document", "explained_part",
-    "failures_part", "figure_parts", "opening", "places_part", "render", "table_part",
+    "About", "Page", "Table", "closing", "counts_part", "document", "explained_part",
+    "failures_part", "figure_part", "opening", "places_part", "render", "table_part",
 ]  # fmt: skip
 
 COMMAND = "behemoth study run study.toml --out STUDY\nbehemoth study report STUDY"
@@ -52,8 +52,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Page:
-    """Contents of a report.
+class About:
+    """What every page says of its study.
 
     Attributes
     ----------
@@ -62,6 +62,27 @@ class Page:
         Date and time of the report.
     state : str
         Missing and failed trials, and axes of the grid over which tables pool; empty without any.
+    run : Table
+        What was run.
+    study : str
+        The study's TOML.
+    """
+
+    name: str
+    question: str
+    made: str
+    state: str
+    run: Table
+    study: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Contents of a report.
+
+    Attributes
+    ----------
+    about : About
     headline : Headline
     stated : str
         The primary contrast, in words.
@@ -78,18 +99,10 @@ class Page:
         Single edits, shown after the figures.
     sections : sequence of (title, text, Table or None)
         Sections after the cases.
-    run : Table
     models : Table
-    command : str
-        Commands to repeat the study.
-    study : str
-        The study's TOML.
     """
 
-    name: str
-    question: str
-    made: str
-    state: str
+    about: About
     headline: Headline
     stated: str
     counts: Sequence[tuple[str, str]]
@@ -99,10 +112,7 @@ class Page:
     figures: Sequence[Figure | Absent]
     cases: Sequence[Case]
     sections: Sequence[tuple[str, str, Table | None]]
-    run: Table
     models: Table
-    command: str
-    study: str
 
 
 def render(page: Page) -> str:
@@ -110,7 +120,7 @@ def render(page: Page) -> str:
     drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
     absent = [figure for figure in page.figures if isinstance(figure, Absent)]
     parts: list[str | Heading] = [
-        *opening(page, "study"),
+        *opening(page.about, "study"),
         f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
         f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
         f"{_details(page.headline)}{_compared(drawn)}"
@@ -119,7 +129,7 @@ def render(page: Page) -> str:
         *_methods(page.methods, page.places),
         Heading("Results", "results"),
         *([f"<p>{escape(page.left_out)}</p>"] if page.left_out else []),
-        *(_figure(place + 1, figure) for place, figure in enumerate(drawn)),
+        *(figure_part(figure, place + 1) for place, figure in enumerate(drawn)),
     ]
     if absent:
         items = "".join(
@@ -133,36 +143,17 @@ def render(page: Page) -> str:
             parts.append(f"<p>{escape(text)}</p>")
         if table is not None:
             parts.append(table_part(table, title))
-    parts += closing(page, table_part(page.models, "Models"))
-    return document(f"{page.name}: a Behemoth study", parts, drawn)
+    parts += closing(page.about, table_part(page.models, "Models"))
+    return document(f"{page.about.name}: a Behemoth study", parts, drawn)
 
 
-class _Told(Protocol):
-    """Attributes that all pages share."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def question(self) -> str: ...
-    @property
-    def made(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def run(self) -> Table: ...
-    @property
-    def command(self) -> str: ...
-    @property
-    def study(self) -> str: ...
-
-
-def opening(page: _Told, kind: str) -> list[str]:
+def opening(about: About, kind: str) -> list[str]:
     """Return the top of a page: its kind, name, question and state."""
     return [
-        f'<p class="eyebrow">Behemoth {kind} · {escape(page.made)}</p>',
-        f"<h1>{escape(page.name)}</h1>",
-        f'<p class="question">{escape(page.question)}</p>',
-        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
+        f'<p class="eyebrow">Behemoth {kind} · {escape(about.made)}</p>',
+        f"<h1>{escape(about.name)}</h1>",
+        f'<p class="question">{escape(about.question)}</p>',
+        *([f'<p class="state" role="status">{escape(about.state)}</p>'] if about.state else []),
     ]
 
 
@@ -205,16 +196,16 @@ def failures_part(failures: Sequence[tuple[str, str, str]]) -> list[str | Headin
     return [Heading("Failures", "failures"), table_part(table, "Failures")]
 
 
-def closing(page: _Told, *tables: str) -> list[str | Heading]:
+def closing(about: About, *tables: str) -> list[str | Heading]:
     """Return the end of a page: what was run, and how to repeat it."""
     return [
         Heading("What was run", "run"),
-        table_part(page.run, "What was run"),
+        table_part(about.run, "What was run"),
         *tables,
         Heading("How to reproduce it", "reproduce"),
-        f"<pre>{escape(page.command)}</pre>",
+        f"<pre>{escape(COMMAND)}</pre>",
         "<p>The study, <code>study.toml</code>:</p>",
-        f"<pre>{escape(page.study)}</pre>",
+        f"<pre>{escape(about.study)}</pre>",
     ]
 
 
@@ -290,15 +281,13 @@ def _joined(parts: Sequence[str | Heading], drawn: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
-def figure_parts(number: int, figure: Figure) -> list[str]:
-    """Return a figure as HTML, whose charts `document` adds."""
-    return [_figure(number, figure)]
-
-
 _LONG = 1800  # pixels of a figure's panels, one below the other, above which they scroll
 
 
-def _figure(number: int, figure: Figure) -> str:
+def figure_part(figure: Figure | Absent, number: int | None = None) -> str:
+    """Return a figure with its number, whose charts `document` adds; or why there is none."""
+    if isinstance(figure, Absent):
+        return f"<p>{escape(figure.title)}: {escape(figure.why)}</p>"
     panels = "".join(
         f'<div class="panel">{f"<h4>{escape(panel.title)}</h4>" if panel.title else ""}'
         f'<div class="chart" data-spec="spec-{figure.name}-{place}" '

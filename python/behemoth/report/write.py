@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -31,14 +32,14 @@ from behemoth.support.provenance import cores, listed, processor, versions
 from behemoth.support.text import listed_text
 
 from .charts import CHARTS
-from .leaderboard import leaderboard_of, render_leaderboard
-from .meta_evaluation import meta_evaluation_of, render_meta_evaluation
+from .leaderboard import Leaderboard, leaderboard_of, render_leaderboard
+from .meta_evaluation import MetaEvaluationPage, meta_evaluation_of, render_meta_evaluation
 from .method_settings import settings_rows
-from .page import COMMAND, Page, render
+from .page import About, Page, Table, render
 from .places import places_of
 from .render import exported, pdf, png, svg
 from .selection import drawn_methods
-from .style import STYLES, Figure
+from .style import STYLES, Absent, Figure
 from .tables import (
     contrast_table,
     dose_rows,
@@ -115,31 +116,23 @@ def write_report(
     _check_place(place)
     primary = results.about.primary
     suites = {suite for trial in results.about.trials if (suite := trial.measure.get("suite"))}
-    # An unedited model on a board of several suites must not replace that board.
-    if suites == {"unlearning"} and (
-        found := _write_meta_evaluation(results, place, style, figures)
-    ):
-        return found
-    if suites:
-        return _write_leaderboard(results, place, style, figures)
     text = _toml(results)  # refused before the work if it is damaged
+    if suites:
+        about = _about(results, text, run_table(_made_with(results)))
+        # An unedited model on a board of several suites must not replace that board.
+        if suites == {"unlearning"} and (metrics := meta_evaluation_of(results, about)):
+            return _write_meta_evaluation(metrics, place, style, figures)
+        return _write_leaderboard(leaderboard_of(results, about), place, style, figures)
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)
     main, left_out = drawn_methods(summary)
     drawn = [draw(main) for draw in CHARTS]
-    for figure in drawn:
-        if isinstance(figure, Figure):
-            _write_figure(figure, place, style)
+    _write_figures(drawn, place, style)
     if figures:
         return place
-    for name, table in summary.tables().items():
-        _parquet(place / "frames" / f"{name}.parquet", table)
     page = Page(
-        name=results.about.name,
-        question=results.about.question,
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        about=_about(results, text, run_table(_run(results, summary))),
         headline=headline(summary, primary),
-        state=_state(results),
         stated=_stated(primary),
         counts=_counts(results, summary),
         methods=method_table(summary) if summary.methods.height else None,
@@ -148,14 +141,9 @@ def write_report(
         figures=drawn,
         cases=summary.cases,
         sections=_sections(results, summary),
-        run=run_table(_run(results, summary)),
         models=model_table(summary),
-        command=COMMAND,
-        study=text,
     )
-    file = place / "report.html"
-    write_bytes(file, render(page).encode())
-    return file
+    return _write_page(place, summary.tables(), render(page))
 
 
 def _check_place(place: Path) -> None:
@@ -169,48 +157,54 @@ def _check_place(place: Path) -> None:
     check_permission(place)
 
 
-def _write_leaderboard(results: Results, place: Path, style: str, figures: bool) -> Path:
+def _write_leaderboard(page: Leaderboard, place: Path, style: str, figures: bool) -> Path:
     """Write the report of a study whose trials run suites."""
-    page = leaderboard_of(results, **_about(results))
-    for figure in (*page.figures, *page.edits, *page.exposures):
+    _write_figures((*page.figures, *page.edits, *page.exposures), place, style)
+    if figures:
+        return place
+    frames = {
+        f"{board.suite}_{name}": getattr(board, name)
+        for board in page.boards
+        for name in ("table", "cells", "measures", "missing", "trials", "exposures")
+    }
+    frames["known_before"] = page.learnt
+    return _write_page(place, frames, render_leaderboard(page))
+
+
+def _write_meta_evaluation(
+    page: MetaEvaluationPage, place: Path, style: str, figures: bool
+) -> Path:
+    """Write the report of a study with trained models and twins."""
+    _write_figures([page.figure], place, style)
+    if figures:
+        return place
+    frames = {f"metrics_{name}": getattr(page.found, name) for name in ("table", "levels", "parts")}
+    frames["metrics_readings"] = page.readings
+    return _write_page(place, frames, render_meta_evaluation(page))
+
+
+def _write_page(place: Path, frames: Mapping[str, pl.DataFrame], html: str) -> Path:
+    for name, frame in frames.items():
+        _parquet(place / "frames" / f"{name}.parquet", frame)
+    write_bytes(place / "report.html", html.encode())
+    return place / "report.html"
+
+
+def _about(results: Results, study: str, run: Table) -> About:
+    return About(
+        name=results.about.name,
+        question=results.about.question,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        state=_state(results),
+        run=run,
+        study=study,
+    )
+
+
+def _write_figures(figures: Iterable[Figure | Absent], place: Path, style: str) -> None:
+    for figure in figures:
         if isinstance(figure, Figure):
             _write_figure(figure, place, style)
-    if figures:
-        return place
-    for board in page.boards:
-        for name in ("table", "cells", "measures", "missing", "trials", "exposures"):
-            _parquet(place / "frames" / f"{board.suite}_{name}.parquet", getattr(board, name))
-    _parquet(place / "frames" / "known_before.parquet", page.learnt)
-    file = place / "report.html"
-    write_bytes(file, render_leaderboard(page).encode())
-    return file
-
-
-def _write_meta_evaluation(results: Results, place: Path, style: str, figures: bool) -> Path | None:
-    """Write the report of a study with trained models and twins; return None for other studies."""
-    page = meta_evaluation_of(results, **_about(results))
-    if page is None:
-        return None
-    if isinstance(page.figure, Figure):
-        _write_figure(page.figure, place, style)
-    if figures:
-        return place
-    for name in ("table", "levels", "parts"):
-        _parquet(place / "frames" / f"metrics_{name}.parquet", getattr(page.found, name))
-    _parquet(place / "frames" / "metrics_readings.parquet", page.readings)
-    file = place / "report.html"
-    write_bytes(file, render_meta_evaluation(page).encode())
-    return file
-
-
-def _about(results: Results) -> dict[str, Any]:
-    """Return the contents that all pages of suites share."""
-    return {
-        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "state": _state(results),
-        "run": run_table(_made_with(results)),
-        "study": _toml(results),
-    }
 
 
 def _write_figure(figure: Figure, place: Path, style: str) -> None:
