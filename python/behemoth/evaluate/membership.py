@@ -93,9 +93,7 @@ def _counterfactual_pairs(corpus: Corpus, plan: EditPlan, seed: int) -> pl.DataF
     probes = forgotten(plan)
     members = probes.select("fact", "prompt", answer="old_answer")
     others = _counterfactual(corpus, plan, probes, seed)
-    lengths = others.lengths.tolist()
-    parts = np.split(others.flat, np.cumsum(lengths)[:-1]) if lengths else []
-    answers = pl.Series([part.tolist() for part in parts], dtype=members.schema["answer"])
+    answers = pl.Series(others, dtype=members.schema["answer"])
     return pl.concat(
         [
             members.with_columns(member=pl.lit(True)),
@@ -146,7 +144,9 @@ def privacy(frame: pl.DataFrame, retrained: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"score": pl.String, **schema})
 
 
-def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: int) -> Ragged:
+def _counterfactual(
+    corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: int
+) -> list[list[int]]:
     """Return answers with another object, neither the old one nor the edit's new one."""
     from behemoth.plan.prompts import Prompts
     from behemoth.plan.structure import Structure
@@ -177,7 +177,7 @@ def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: 
         prompts.words("answer", relations, drawn, question=asked).to_list()
         for asked in (False, True)
     ]
-    return Ragged.of([words[int(asked)][row] for row, asked in enumerate(question)])
+    return [words[int(asked)][row] for row, asked in enumerate(question)]
 
 
 def _scores(
