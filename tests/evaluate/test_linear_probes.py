@@ -127,9 +127,9 @@ def test_no_more_facts_are_fitted_on_than_asked_for(random_model, monkeypatch):
     plan = compile_plan(corpus, EditRequest(edits=2, relation=0))
     seen = set()
 
-    def scores(states, objects, fitted, *rest):
-        seen.add((fitted, len(states)))
-        return ridge_scores(states, objects, fitted, *rest)
+    def scores(states, objects, *rest):
+        seen.add((len(objects), len(states)))
+        return ridge_scores(states, objects, *rest)
 
     monkeypatch.setattr(module, "ridge_scores", scores)
     probe_objects(random_model(corpus.vocabulary_size), corpus, plan, facts=20, controls=60)
@@ -146,14 +146,14 @@ def test_scores_are_those_of_a_ridge_regression_on_one_hot_objects():
     gram += 0.1 * np.trace(gram) / 6 * np.eye(6)
     weights = np.linalg.solve(gram, x[:30].T @ (one_hot - one_hot.mean(0)))
     wanted = x[30:] @ weights + one_hot.mean(0)
-    np.testing.assert_allclose(ridge_scores(states, objects, 30, 4, 0.1), wanted, atol=1e-9)
+    np.testing.assert_allclose(ridge_scores(states, objects, 4, 0.1), wanted, atol=1e-9)
 
 
 def test_objects_that_no_row_is_fitted_on_cost_nothing_and_score_nothing():
     generator = np.random.default_rng(0)
     states = generator.normal(size=(40, 6)).astype(np.float32)
     objects = generator.integers(0, 4, 30)
-    few = ridge_scores(states, objects, 30, 4, 0.1)
-    many = ridge_scores(states, objects * 20_000, 30, 67_200, 0.1)
+    few = ridge_scores(states, objects, 4, 0.1)
+    many = ridge_scores(states, objects * 20_000, 67_200, 0.1)
     np.testing.assert_allclose(many[:, [0, 20_000, 40_000, 60_000]], few)
     assert np.count_nonzero(many) == few.size

@@ -126,7 +126,7 @@ def probe_objects(
         count = int(corpus.world.relation_table[int(relation)]["objects"])
         exposures = corpus.exposures(wanted["fact"].to_numpy())[fitted:]
         for layer in range(states.shape[1]):
-            scores = ridge_scores(states[:, layer], objects[:fitted], fitted, count, ridge)
+            scores = ridge_scores(states[:, layer], objects[:fitted], count, ridge)
             true = objects[fitted:]
             value = scores[np.arange(len(true)), true]
             found = scores.argmax(1)
@@ -193,7 +193,6 @@ def _facts_that_stay(
 def ridge_scores(
     states: NDArray[np.float32],
     objects: NDArray[np.int64],
-    fitted: int,
     count: int,
     ridge: float,
 ) -> NDArray[np.float64]:
@@ -202,11 +201,11 @@ def ridge_scores(
     Parameters
     ----------
     states : float [n, d]
-        States; the first `fitted` rows are fitted on.
+        States, of which the first are fitted on.
     objects : int64 [fitted]
-        Objects of these rows.
-    fitted, count : int
-        Number of rows to fit on; number of objects.
+        Objects of the rows to fit on.
+    count : int
+        Number of objects.
     ridge : float
         Weight of the squared norm of the map, relative to the mean eigenvalue (trace / d) of the
         Gram matrix of the centred states that are fitted on.
@@ -216,6 +215,7 @@ def ridge_scores(
     float64 [n - fitted, count]
         Scores; 0 for objects that no row is fitted on.
     """
+    fitted = len(objects)
     x = states.astype(np.float64)
     mean = x[:fitted].mean(0)
     x = x - mean

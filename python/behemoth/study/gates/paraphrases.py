@@ -266,6 +266,6 @@ def _probed(model: Any, corpus: Corpus, spans: pl.DataFrame, seed: int) -> float
     for fold in np.array_split(order, _FOLDS):
         rest = np.setdiff1d(order, fold)
         at = np.concatenate([rest, fold])
-        scores = ridge_scores(states[at], objects[at][: len(rest)], len(rest), count, 1e-3)
+        scores = ridge_scores(states[at], objects[rest], count, 1e-3)
         right += int((scores.argmax(1) == objects[fold]).sum())
     return right / len(objects)
