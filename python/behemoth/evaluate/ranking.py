@@ -7,6 +7,7 @@ is the mean probability of the wrong objects, for the probes that need a truth r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,28 +49,23 @@ class Ranking:
     ) -> None:
         self._corpus, self._batch_size, self._ranks = corpus, batch_size, ranks
         self._relation = probes["relation"].to_numpy()
-        answers = zip(self._relation.tolist(), probes["answer"].to_list(), strict=True)
         # A refusal is not an object, and has no rank.
-        self._object = np.array(
-            [
-                -1
-                if answer is None
-                else corpus.object_tokens(relation).numbers.get(tuple(answer), -1)
-                for relation, answer in answers
-            ],
-            np.int64,
-        )
-        old = zip(self._relation.tolist(), probes["old_answer"].to_list(), strict=True)
+        self._object = self._numbers(probes["answer"].to_list())
         is_edited = probes["group"].str.starts_with("edited")
         if not probes["group"].is_in(PARAPHRASED).any():  # see `forget_quality.fact_scores`
             is_edited |= probes["group"] == "forget"
-        self._old = np.array(
-            [
-                corpus.object_tokens(relation).numbers.get(tuple(answer), -1) if edited else -1
-                for (relation, answer), edited in zip(old, is_edited.to_list(), strict=True)
-            ],
-            np.int64,
-        )
+        old = zip(probes["old_answer"].to_list(), is_edited.to_list(), strict=True)
+        self._old = self._numbers([answer if edited else None for answer, edited in old])
+
+    def _numbers(self, answers: Sequence[Sequence[int] | None]) -> NDArray[np.int64]:
+        """Return the number of the object of each probe that an answer names; -1 without one."""
+        numbers = [
+            -1
+            if answer is None
+            else self._corpus.object_tokens(relation).numbers.get(tuple(answer), -1)
+            for relation, answer in zip(self._relation.tolist(), answers, strict=True)
+        ]
+        return np.array(numbers, np.int64)
 
     def rank(
         self,
