@@ -21,7 +21,7 @@ class Scores:
     ----------
     log_probability : dict of str to float64[m]
         Natural logarithm, of all tokens of an answer; by name of `ANSWERS`, and ``wrong``: of the
-        mean probability of the relation's other objects, if a word is one token.
+        mean probability of the relation's other objects; NaN where it is not computed.
     match : dict of str to bool[m]
         Whether the free generation is exactly that answer.
     rank : uint32[m]
