@@ -25,7 +25,7 @@ from behemoth.report.charts.slopes import slopes
 from behemoth.report.charts.tradeoff import _bottom, tradeoff
 from behemoth.report.render import exported
 from behemoth.report.style import PAPER, SCREEN, Absent, Figure
-from behemoth.report.tables import dose_rows
+from behemoth.report.tables import dose_table
 from behemoth.study.analysis.summary import summarise
 
 
@@ -280,7 +280,7 @@ def test_smaller_models_come_first(flips):
     summary = two_sizes(flips)
     titles = [panel.title for panel in dose(summary).panels]
     assert [title.rpartition(", ")[2] for title in titles] == ["pico", "pico", "nano", "nano"]
-    assert [row[1] for row in dose_rows(summary).rows] == 2 * (3 * ["pico"] + 3 * ["nano"])
+    assert [row[1] for row in dose_table(summary).rows] == 2 * (3 * ["pico"] + 3 * ["nano"])
 
 
 def test_capacity_says_which_bits_it_counts(flips):

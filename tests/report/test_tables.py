@@ -10,9 +10,9 @@ from behemoth.report.style import between, number
 from behemoth.report.tables import (
     _interval,
     _share,
-    dose_rows,
+    dose_table,
     failure_table,
-    mediation_rows,
+    mediation_table,
     method_table,
 )
 from behemoth.study.analysis.estimate import Estimate
@@ -90,7 +90,7 @@ def test_doses_of_known_facts_have_their_own_clusters(draw):
     frames = draw(worlds=3, edits=20, probes=1, labels=("one",), levels=(1, 16))
     known = pl.col("known") & (pl.col("world_seed") < 2)
     frames.edits = frames.edits.with_columns(known=known)
-    table = dose_rows(summarise(frames, resamples=20))
+    table = dose_table(summarise(frames, resamples=20))
     assert table.columns.count("#clusters") == 2
     [_, last] = table.rows
     assert (last[6], last[10]) == ("3", "2")
@@ -101,6 +101,6 @@ def test_a_negative_share_has_a_minus(draw):
     summary = summarise(draw(worlds=3, edits=8, probes=1, labels=("one",)), resamples=2)
     below = Estimate(value=-0.03, low=-0.6, high=0.54)
     parts = {key: replace(each, share=below) for key, each in summary.mediations.items()}
-    table = mediation_rows(replace(summary, mediations=parts))
+    table = mediation_table(replace(summary, mediations=parts))
     place = table.columns.index("#share through the margin")
     assert {row[place] for row in table.rows} == {"\u22123%\n\u221260% to 54%"}

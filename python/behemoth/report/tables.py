@@ -23,10 +23,10 @@ from .style import NOTHING, between, number
 __all__ = [
     "above_bound",
     "contrast_table",
-    "dose_rows",
+    "dose_table",
     "duration",
     "failure_table",
-    "mediation_rows",
+    "mediation_table",
     "method_table",
     "model_table",
     "run_table",
@@ -206,7 +206,7 @@ def _p(value: float | None) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
 
 
-def dose_rows(summary: Summary) -> Table:
+def dose_table(summary: Summary) -> Table:
     """Return ED50 of each method, size and level, for all facts and for those known before."""
     by = ["label", "size", "exposures"]
     every = summary.doses.filter(pl.col("filter") == "all")
@@ -259,7 +259,7 @@ def _ed50(row: Mapping[str, Any], suffix: str) -> str:
     return f"{words} ({ends[0]} to {ends[1]})"
 
 
-def mediation_rows(summary: Summary) -> Table:
+def mediation_table(summary: Summary) -> Table:
     """Return the decomposed slope of the dose by method and filter, as time ratios."""
     rows = []
     for (label, name), parts in summary.mediations.items():

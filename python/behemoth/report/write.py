@@ -42,10 +42,10 @@ from .selection import drawn_methods
 from .style import STYLES, Absent, Figure
 from .tables import (
     contrast_table,
-    dose_rows,
+    dose_table,
     duration,
     failure_table,
-    mediation_rows,
+    mediation_table,
     method_table,
     model_table,
     run_table,
@@ -312,7 +312,7 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
             "In edit steps, with 95% percentile intervals of the bootstrap over clusters, which "
             "are too narrow for few clusters. There is no interval with one cluster, or if all "
             "resamples have the same ED50. > means right-censored.",
-            dose_rows(summary) if summary.doses.height else None,
+            dose_table(summary) if summary.doses.height else None,
         ),
         (
             "Mediation by the margin",
@@ -321,7 +321,7 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
             "through the margin is the part of the total effect (on the logarithm) that "
             "disappears if the margin is held fixed; above 100%, the remaining effect has the "
             "opposite direction. There is no share if the interval of the total contains 1.",
-            mediation_rows(summary) if summary.mediations else None,
+            mediation_table(summary) if summary.mediations else None,
         ),
         (
             "Failures",

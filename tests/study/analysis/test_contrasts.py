@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from behemoth.report.tables import mediation_rows
+from behemoth.report.tables import mediation_table
 from behemoth.study.analysis.contrasts import CONTRASTS, MEASURES
 from behemoth.study.analysis.headline import _median_slope, _of_known, headline
 from behemoth.study.analysis.summary import summarise
@@ -268,7 +268,7 @@ def test_remarks_after_the_reason_are_no_part_of_it():
     assert row["note"].startswith("one cluster: no interval; without ")
     known = {**row, "p_family": 1.0}
     assert _of_known(known, 1).endswith(" over facts known before (no interval: one cluster)")
-    notes = [cells[-1] for cells in mediation_rows(summary).rows]
+    notes = [cells[-1] for cells in mediation_table(summary).rows]
     assert notes[0] == (
         "one cluster: no interval; without 40 edits of facts about objects, which have no subject"
     )
