@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 
-from behemoth.study.results import MODELS
+from behemoth.study.results import INDEX, MODELS
 from behemoth.study.schemas import EDITS, RETENTION
 
 LEVELS = (1, 4, 16, 64, 256)
@@ -431,21 +431,7 @@ def write(path, frames, *, primary, name="frequency", question=None):
                 "seconds": {"train": row["seconds"], "recall": 1.0},
             },
         )
-    index = {
-        "model",
-        "label",
-        "method",
-        "family",
-        "settings",
-        "rank",
-        "part",
-        "size",
-        "world",
-        "world_seed",
-        "seed",
-        "rotation",
-        "method_rank",
-    }
+    index = {*INDEX, "method_rank"} - {"trial"}
     for trial in trials["trial"]:
         place = path / "trials" / trial
         place.mkdir(parents=True)

@@ -398,8 +398,7 @@ class Results:
         of_model = self.models.select(name for name in _OF_MODEL if name not in _OF_TRIAL)
         if not rows:
             return pl.LazyFrame(schema=INDEX)
-        schema = {name: INDEX[name] for name in rows[0]}
-        of_trial = pl.DataFrame(rows, schema=schema).lazy()
+        of_trial = pl.DataFrame(rows, schema={name: INDEX[name] for name in rows[0]}).lazy()
         joined = of_trial.join(of_model, on="model", maintain_order="left")
         return joined.select(list(INDEX))
 
