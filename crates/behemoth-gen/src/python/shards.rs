@@ -51,13 +51,15 @@ pub(super) fn verify(
 pub(super) fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
     let failed = |error| Error::io("read", &path)(error);
     // Opening a pipe would wait for its writer.
-    if !path.metadata().map_err(failed)?.is_file() {
+    let metadata = path.metadata().map_err(failed)?;
+    if !metadata.is_file() {
         return Err(Error::corpus(&path, "not a regular file").into());
     }
     let mut file = File::open(&path).map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
-    // About a hundredth of a second between two checks for Ctrl-C.
-    let mut piece = vec![0; 1 << 24];
+    // At most 16 MiB, about a hundredth of a second between two checks for Ctrl-C. No more than the
+    // file has: to clear 16 MiB takes a millisecond, a hundred times as long as a small file.
+    let mut piece = vec![0; metadata.len().clamp(1, 1 << 24) as usize];
     loop {
         let read = py.detach(|| -> std::io::Result<usize> {
             let read = file.read(&mut piece)?;
