@@ -55,7 +55,7 @@ def test_an_attack_that_knows_the_twin_looks_for_what_only_the_model_finds_likel
         beside=SimpleNamespace(membership=scores((-4.0, -5.0), (-1.5, -2.5))),
         subjects_of=lambda facts: np.arange(len(facts)),
     )
-    assert unlearning._membership(measured, "loss").value == 0.5
+    assert unlearning._auc(measured, measured.membership, "loss").value == 0.5
     assert unlearning._reference(measured).value == 1.0
 
 
