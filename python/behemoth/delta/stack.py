@@ -29,6 +29,7 @@ from behemoth.model.modules import (
     normalised,
 )
 from behemoth.model.precision import wide_type
+from behemoth.model.prefix import cache_of
 from behemoth.support.errors import ArgumentError
 
 from .delta import (
@@ -347,7 +348,7 @@ def _placed(
     """Expand position ids to every row: one shared row would be looked up in one edit's table."""
     if said.get("position_ids") is None:
         ids: Tensor = inputs[0] if inputs else said["input_ids"]
-        cache = said.get("cache", said.get("past_key_values"))
+        cache = cache_of(said)
         seen = 0 if cache is None else cache.get_seq_length()
         place = torch.arange(seen, seen + ids.shape[1], device=ids.device)
         said = {**said, "position_ids": place.expand(ids.shape)}

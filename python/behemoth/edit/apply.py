@@ -211,7 +211,7 @@ def edit(
     place = path_of("out", out)
     kept = None if cache is None else cache_place(cache)
     if device is not None:
-        find_device(str(device))
+        find_device(device)
     with renamed(directory="run"):
         if corpus is not None and not isinstance(corpus, str | PathLike):
             raise ArgumentError("corpus", corpus, "a path, which the record of the edit names")

@@ -20,7 +20,7 @@ from behemoth.model.precision import widened
 from behemoth.support.checks import whole_number
 from behemoth.support.digests import FILES, check, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import replacing
+from behemoth.support.files import write_tensors
 from behemoth.support.progress import Advance
 
 from .guarded import check_deltas, naming_method
@@ -279,7 +279,7 @@ class _Keeper:
         )
         last = done == record.checkpoints[-1]
         if isinstance(self.delta_of, Stateful) and not last:
-            _write(place / _MEMORY, self.delta_of.memory())
+            write_tensors(place / _MEMORY, self.delta_of.memory())
         delta.save(place)
         if last:
             delta.save(record.delta_place(None))
@@ -314,15 +314,6 @@ def _failure(done: int, failures: Sequence[FailedEdit]) -> str | None:
     if done == 1:
         return failures[0].failure
     return f"all {done:,} edits failed, the first: {failures[0].failure}"
-
-
-def _write(file: Path, memory: Mapping[str, Tensor]) -> None:
-    from safetensors.torch import save_file
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in memory.items()}
-    with replacing(file) as temporary:
-        save_file(tensors, temporary)
 
 
 def _read(place: Path) -> dict[str, Tensor]:

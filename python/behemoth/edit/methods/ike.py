@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from behemoth.corpus.tokens import PERIOD
-from behemoth.delta.context import Context
+from behemoth.delta.context import Context, positions_of
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import Bounds, at_least, check_values
 from behemoth.edit.outcome import delta_of
@@ -145,9 +145,8 @@ class InContextEditing:
 
     def _most(self, model: nn.Module) -> int:
         """Return the maximum number of tokens of a context."""
-        config: Any = model.config
         # The context of an earlier edit needs no positions: this one replaces it.
-        positions = int(getattr(config, "max_position_embeddings", 1 << 20))
+        positions = positions_of(model)
         return positions - (positions // 2 if self.room is None else min(self.room, positions))
 
     def _shown(self, plan: EditPlan, room: int, context: EditContext) -> list[int]:
