@@ -48,10 +48,20 @@ def room(module):
     return max(names, key=len, default=None)
 
 
+def nodes(file):
+    return ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def offending(offends, files="*.py"):
+    """What offends in each file of the package, by its name; one test, as pytest takes longer."""
+    found = {name_of(file): offends(file) for file in sorted(PACKAGE.rglob(files))}
+    return {name: bad for name, bad in found.items() if bad}
+
+
 def imports(file):
     """Modules of the package that a file imports, at its top or anywhere else."""
     package = ["behemoth", *file.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             found = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -65,27 +75,27 @@ def imports(file):
                 yield name.removeprefix("behemoth.")
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=name_of)
-def test_imports_go_against_the_way_of_the_data_nowhere(file):
-    here = room(".".join(file.relative_to(PACKAGE).with_suffix("").parts))
-    if here is None:
-        return
-    against = [
-        name
-        for name in imports(file)
-        if room(name) is not None and ORDER.index(room(name)) > ORDER.index(here)
-    ]
-    assert not against, f"{here} comes before {against}"
+def test_imports_go_against_the_way_of_the_data_nowhere():
+    def against(file):
+        here = room(".".join(file.relative_to(PACKAGE).with_suffix("").parts))
+        return here is not None and [
+            name
+            for name in imports(file)
+            if room(name) is not None and ORDER.index(room(name)) > ORDER.index(here)
+        ]
+
+    assert not offending(against)
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*/**/*.py")), ids=name_of)
-def test_the_command_line_alone_knows_the_front(file):
+def test_the_command_line_alone_knows_the_front():
     """What `import behemoth` gives, and the modules beside the packages, are for users."""
-    if file.relative_to(PACKAGE).parts[0] == "cli":
-        return
-    packages = {name.partition(".")[0] for name in ORDER}
-    front = {name for name in imports(file) if name.partition(".")[0] not in {*packages, "_gen"}}
-    assert not front
+    known = {"_gen", *(name.partition(".")[0] for name in ORDER)}
+
+    def front(file):
+        names = () if file.relative_to(PACKAGE).parts[0] == "cli" else imports(file)
+        return {name for name in names if name.partition(".")[0] not in known}
+
+    assert not offending(front, "*/**/*.py")
 
 
 def is_own(node):
@@ -99,7 +109,7 @@ def private():
     found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         package = file.relative_to(PACKAGE).parts[0]
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             if isinstance(node, ast.FunctionDef):
                 names = [node.name]
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -114,28 +124,33 @@ def private():
     return found
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=name_of)
-def test_what_is_private_is_used_in_its_own_package_alone(file, private):
-    package = file.relative_to(PACKAGE).parts[0]
-    used = {
-        node.attr
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and not is_own(node.value)
-    }
-    assert not {name for name in used if package not in private.get(name, {package})}
+def test_what_is_private_is_used_in_its_own_package_alone(private):
+    def of_others(file):
+        package = file.relative_to(PACKAGE).parts[0]
+        return {
+            node.attr
+            for node in nodes(file)
+            if isinstance(node, ast.Attribute)
+            and not is_own(node.value)
+            and package not in private.get(node.attr, {package})
+        }
+
+    assert not offending(of_others)
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=name_of)
-def test_polars_takes_a_path_as_it_stands_and_as_no_pattern(file):
+def test_polars_takes_a_path_as_it_stands_and_as_no_pattern():
     """Without glob=False, a `*` in a path reads other files too, and a `[` finds none."""
-    patterns = [
-        node.lineno
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and re.fullmatch(r"pl\.(read|scan)_(parquet|csv)", ast.unparse(node.func))
-        and "glob=False" not in map(ast.unparse, node.keywords)
-    ]
-    assert not patterns
+
+    def patterns(file):
+        return [
+            node.lineno
+            for node in nodes(file)
+            if isinstance(node, ast.Call)
+            and re.fullmatch(r"pl\.(read|scan)_(parquet|csv)", ast.unparse(node.func))
+            and "glob=False" not in map(ast.unparse, node.keywords)
+        ]
+
+    assert not offending(patterns)
 
 
 def test_design_has_the_packages_in_this_order():
