@@ -4,7 +4,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from behemoth.cli.evaluate import _note_unknown, _report
+from behemoth.cli.evaluate import _note_unknown, _report, _told
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.evaluate.frame import evaluate
@@ -78,9 +78,29 @@ def test_edits_of_facts_that_the_model_does_not_know_are_counted(capsys):
     )
     _note_unknown(frame)
     assert "before: the model generated 2 of 3 edited facts; " in capsys.readouterr().err
+    _note_unknown(frame, alone=True)
+    said = capsys.readouterr().err
+    assert "2 of 3 edited facts; this is the measured model" in said and "if known" not in said
     _note_unknown(frame.filter("edit_known"))
     _note_unknown(frame.filter(pl.col("edit").is_null()))
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("stages", "alone", "told"),
+    [
+        (["before", "after"], False, ["kl all", "kl known", "score all", "score known"]),
+        (["before"], False, ["score all", "score known"]),  # a run as it was trained
+        (["before"], True, ["score all"]),
+    ],
+)
+def test_only_an_edit_has_a_divergence_and_a_model_by_itself_no_facts_known_before(
+    stages, alone, told
+):
+    rows = [{"metric": metric, "filter": kept}
+            for metric in ("kl", "score") for kept in ("all", "known")]  # fmt: skip
+    found = _told(pl.DataFrame(rows), pl.DataFrame({"stage": stages}), alone=alone)
+    assert [f"{metric} {kept}" for metric, kept in found.iter_rows()] == told
 
 
 def test_probes_that_belong_to_no_edit_are_not_counted_as_one():
@@ -124,6 +144,7 @@ def test_a_run_has_the_stage_before_only(run, trained, plan, tmp_path):
     out = tmp_path / "f.parquet"
     report = run("evaluate", trained, "--plan", plan, "--out", out, "--json").json()
     assert report["stages"] == ["before"]
+    assert "kl" not in {row["metric"] for row in report["metrics"]}
     frame = pl.read_parquet(out)
     assert frame["kl"].eq(0).all()
     assert frame["method"].is_null().all()

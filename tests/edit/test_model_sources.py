@@ -104,7 +104,7 @@ def test_its_edit_is_exported(llama, spec, plan, tmp_path):
     assert "| run | `llama`: of another origin |" in card
 
 
-def test_an_edit_of_a_model_that_was_edited(llama, spec, plan, tmp_path):
+def test_an_edit_of_a_model_that_was_edited(llama, spec, plan, tmp_path, run):
     settings = {"steps": 2}
     bh.edit(llama, plan, "lora", tmp_path / "first", corpus=spec, settings=settings)
     bh.export(tmp_path / "first", tmp_path / "once", to="hf")
@@ -116,8 +116,16 @@ def test_an_edit_of_a_model_that_was_edited(llama, spec, plan, tmp_path):
     assert "| run | `once`: of another origin |" in card
     # The model has the edit in it, and is none.
     found = bh.evaluate_suite(tmp_path / "once", "editing", plan, corpus=Corpus.from_spec(spec))
-    [norm] = [taken.missing for taken in found.measures if taken.name == "norm"]
-    assert norm.startswith("an edit: this is a model by itself, which does not say")
+    missing = {taken.name: taken.missing for taken in found.measures}
+    for name in ("norm", "kl", "kl_corpus", "damage_unrelated", "exact_portability_if_known"):
+        assert missing[name].startswith("an edit: this is a model by itself, which does not say")
+    words = ("--plan", plan, "--corpus", spec, "--out", tmp_path / "f.parquet")
+    ran = run("evaluate", tmp_path / "once", *words)
+    assert ran.code == 0 and "efficacy" in ran.out
+    assert "if known" not in ran.out + ran.err and "kl" not in ran.out.split()
+    ran = run("evaluate", tmp_path / "once", *words, "--json")
+    assert {row["filter"] for row in ran.json()["metrics"]} == {"all"}
+    assert "kl" not in {row["metric"] for row in ran.json()["metrics"]}
 
 
 def test_an_edit_whose_model_was_moved_away_says_so(llama, spec, plan, tmp_path, run):

@@ -10,6 +10,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.evaluate import SUITES
 from behemoth.evaluate.metrics import failed
 from behemoth.evaluate.suites import editing
+from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.suite import MissingError
 
 AFTER = (pl.lit("after").alias("stage"), pl.lit(None, pl.String).alias("failure"))
@@ -29,8 +30,9 @@ def measured_of(exposures, rows=None):
         return rows.select(value.mean()).item()
 
     return SimpleNamespace(
-        plan=SimpleNamespace(probes=probes), rows=rows, deltas={None: ...}, mean=mean
-    )
+        plan=SimpleNamespace(probes=probes), rows=rows, deltas={None: ...}, mean=mean,
+        known_before=lambda rows: rows.filter("known"),
+    )  # fmt: skip
 
 
 def test_levels_beyond_sixteen_are_ranges_that_trials_omit():
@@ -72,6 +74,26 @@ def test_portability_of_facts_known_before():
     assert found["portability_subject_nested_if_known"].find(measured) == 0.5
     with pytest.raises(MissingError):
         found["portability_implicit_remap_if_known"].find(measured)
+
+
+def test_without_an_edit_no_fact_was_known_before_one():
+    """Among facts whose old answer a model still gives, no edit of it has succeeded."""
+    rows = pl.DataFrame({"known": [True, False]})
+
+    def model(deltas, together=None):
+        return MeasuredModel(None, None, None, deltas, None, frame=rows, together=together)
+
+    for group in ("subject_nested", "inverse"):
+        find = measures(measured_of([1]))[f"portability_{group}_if_known"].find
+        alone = model({})
+        alone.frame = rows.with_columns(stage=pl.lit("before"), group=pl.lit(group),
+                                        must_change=pl.lit(value=True))  # fmt: skip
+        alone.inverse = alone.frame
+        with pytest.raises(MissingError, match="an edit: this is"):
+            find(alone)
+    # The unedited model has its own number beside an edit.
+    for own in (model({0: ...}), model({None: ...}), model({}, together=False)):
+        assert own.known_before(rows).height == 1
 
 
 def test_the_dose_of_the_editing_suite_is_of_new_answers():

@@ -71,9 +71,13 @@ def test_a_run_without_edit_or_twin_says_so(edited_run):
     missing = names_missing(evaluate_suite(run, "unlearning", plan, measures=few))
     assert missing["kl_twin_forget"].startswith("a twin: --twin RUN")
     assert "forget_recall" not in missing and "membership_loss" not in missing
-    few = ["efficacy", "damage_unrelated"]
-    missing = names_missing(evaluate_suite(run, "editing", plan, measures=few))
-    assert missing["damage_unrelated"].startswith("an edit") and "efficacy" not in missing
+    # What the edit did with what was known before it, and how far it moved the model.
+    need = {"damage_unrelated", "kl", "exact_portability_if_known",
+            "portability_subject_nested_if_known"}  # fmt: skip
+    measures = ["efficacy", *need]
+    missing = names_missing(evaluate_suite(run, "editing", plan, measures=measures))
+    assert set(missing) == need
+    assert set(missing.values()) == {"an edit: this is a run as it was trained"}
     with pytest.raises(ArgumentError, match=r"'suite': got edit .*, allowed: editing, unlea"):
         evaluate_suite(run, "edit", plan)
 

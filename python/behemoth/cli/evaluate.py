@@ -90,12 +90,14 @@ def evaluate(
     check_target(given["out"])  # before the slow imports
     with needed():
         from behemoth.evaluate import aggregate, damaged, evaluate as ask
-        from behemoth.evaluate.source import failed_edits
+        from behemoth.evaluate.source import failed_edits, is_model_alone
 
         begin = time.perf_counter()
         frame = ask(source, progress=Bars(), **given)
         seconds = time.perf_counter() - begin
         metrics = aggregate(frame, by=("stage",), resamples=1)
+        alone = is_model_alone(source)
+        metrics = _told(metrics, frame, alone=alone)
         lost = damaged(frame)
         broken = failed_edits(source)
     if json:
@@ -104,7 +106,7 @@ def evaluate(
     else:
         _show(frame, metrics, given["out"])
         _note_failed(broken, frame)
-        _note_unknown(frame)
+        _note_unknown(frame, alone=alone)
         _warn(lost)
 
 
@@ -153,7 +155,20 @@ def _note_failed(edits: int, frame: pl.DataFrame) -> None:
         console(stderr=True).print(f"{plural_text(edits, 'edit')} failed{how}")
 
 
-def _note_unknown(frame: pl.DataFrame) -> None:
+def _told(metrics: pl.DataFrame, frame: pl.DataFrame, *, alone: bool) -> pl.DataFrame:
+    """Return the metrics that a source has: only an edit says what a model was before it.
+
+    The divergence of a model from itself is 0. Of a model by itself, the facts that it knows are
+    those that an edit made elsewhere has not changed.
+    """
+    import polars as pl
+
+    if "after" not in set(frame["stage"]):
+        metrics = metrics.filter(pl.col("metric") != "kl")
+    return metrics.filter(filter="all") if alone else metrics
+
+
+def _note_unknown(frame: pl.DataFrame, *, alone: bool = False) -> None:
     """State how many edited facts the model knew, if not all: others are no edits of knowledge."""
     import polars as pl
 
@@ -162,7 +177,11 @@ def _note_unknown(frame: pl.DataFrame) -> None:
         return
     console(stderr=True).print(
         f"before: the model generated {known.sum():,} of {plural_text(len(known), 'edited fact')}; "
-        "the columns `if known` are means over facts that it generated"
+        + (
+            "this is the measured model, which does not say what an edit may have changed in it"
+            if alone
+            else "the columns `if known` are means over facts that it generated"
+        )
     )
 
 
@@ -193,15 +212,17 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
     stages = [name for name in ("before", "after") if name in set(frame["stage"])]
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("metric")
+    filters = metrics["filter"].unique(maintain_order=True).to_list()
     for name in stages:
         table.add_column(name, justify="right")
-        table.add_column("if known", justify="right")
+        if "known" in filters:
+            table.add_column("if known", justify="right")
     found = {
         (row["metric"], row["stage"], row["filter"]): row["value"]
         for row in metrics.iter_rows(named=True)
     }
     for name in metrics["metric"].unique(maintain_order=True):
-        cells = [found.get((name, stage, kept)) for stage in stages for kept in ("all", "known")]
+        cells = [found.get((name, stage, kept)) for stage in stages for kept in filters]
         table.add_row(name, *("" if cell is None else fixed_text(cell) for cell in cells))
     screen.print(table)
     groups = frame.group_by("group", "stage", maintain_order=True).agg(

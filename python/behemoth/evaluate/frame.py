@@ -130,7 +130,8 @@ def evaluate(
         - extraction_strength: of the old answer (Wang et al., 2024).
         - kl: KL(unedited || edited), nats, over the vocabulary where the object's word begins.
         - known: whether the unedited model generates the old answer to this prompt; edit_known:
-          to some trained wording of the edited fact.
+          to some trained wording of the edited fact. A model by itself, which may have been edited
+          elsewhere, is its own unedited model: kl is 0, and known what it knows now.
         - subject_name, relation_name: last columns, if the world has names.
 
     Raises

@@ -12,8 +12,8 @@ from behemoth.model.sizes import Size
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.model_source import read_config
-from behemoth.train.run import Run, read_model_source, world_id
+from behemoth.train.model_source import is_model, read_config
+from behemoth.train.run import RECORD, Run, read_model_source, world_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_plan", "check_shape", "check_start", "check_twin", "deltas_made", "failed_edits",
-    "is_edit", "open_source",
+    "is_edit", "is_model_alone", "open_source",
 ]  # fmt: skip
 
 
@@ -62,6 +62,12 @@ def open_source(
 def is_edit(place: str | PathLike[str]) -> bool:
     """Return whether a directory is one of an edit, finished or not."""
     return (Path(place) / "edit.json").is_file()
+
+
+def is_model_alone(place: str | PathLike[str]) -> bool:
+    """Return whether a source is a model that does not say what was edited in it, if anything."""
+    path = at_hand("source", place, "a training run, a model or an edit directory")
+    return not is_edit(path) and not (path / RECORD).is_file() and is_model(path)
 
 
 def failed_edits(place: str | PathLike[str]) -> int:

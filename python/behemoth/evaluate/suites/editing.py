@@ -50,13 +50,13 @@ _SUCCESS = (
 def _followed(measured: MeasuredModel, group: str, *, known: bool = False) -> Found:
     rows = measured.rows.filter(group=group, must_change=True)
     if known:
-        rows = rows.filter("known")
+        rows = measured.known_before(rows)
     what = "facts that follow from an edit in this way"
     return measured.mean(rows, success(pl.col("exact_match")), what)
 
 
 def _inverse(measured: MeasuredModel, *, known: bool = False) -> Found:
-    rows = measured.inverse.filter("known") if known else measured.inverse
+    rows = measured.known_before(measured.inverse) if known else measured.inverse
     what = "inverse questions that the unedited model answered" if known else "inverse questions"
     return measured.mean(rows, pl.col("exact_match"), what)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from behemoth.evaluate.metrics import METRICS
 
-from .suite import Measure
+from .measured_model import MeasuredModel
+from .suite import Found, Measure
 
 __all__ = ["of_frame"]
 
@@ -12,16 +13,24 @@ __all__ = ["of_frame"]
 def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
     """Return a metric of the evaluation frame as a measure.
 
-    The unedited model has its own number, except for the divergence from it.
+    The unedited model has its own number, except for the divergence from it, which only an edit
+    has: that of a model from itself is 0, whatever was edited in it elsewhere.
     """
+    divergence = name == "kl"
+
+    def find(measured: MeasuredModel) -> Found:
+        if divergence and not measured.deltas:
+            raise measured.unedited()
+        return measured.metric(name, kept)
+
     metric = METRICS[name]
     label = name if kept == "all" else f"{name}_if_{kept}"
     meaning = metric.meaning if kept == "all" else f"{metric.meaning}; facts {kept} before"
     return Measure(
         label,
         meaning,
-        lambda measured: measured.metric(name, kept),
+        find,
         metric.version,
         beside,
-        before=name != "kl",
+        before=not divergence,
     )

@@ -240,6 +240,13 @@ class MeasuredModel:
             source = "a model by itself, which does not say what an edit may have changed in it"
         return MissingError(f"an edit: this is {source}")
 
+    def known_before(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of facts that the model knew before the edit."""
+        # Without one, known is what the measured model itself still says: there no edit succeeds.
+        if self._together is None:
+            raise self.unedited()
+        return rows.filter("known")
+
     @property
     def failed_edits(self) -> int:
         """Number of edits of the edit directory that failed; 0 without one."""
@@ -335,7 +342,7 @@ class MeasuredModel:
     def metric(self, name: str, kept: str = "all", rows: pl.DataFrame | None = None) -> Found:
         """Return a metric of the frame: a mean over edits, not over rows (see `aggregate`)."""
         rows = self.rows if rows is None else rows
-        own, metric = rows.filter("known") if kept == "known" else rows, METRICS[name]
+        own, metric = self.known_before(rows) if kept == "known" else rows, METRICS[name]
         if not has_rows(own, metric):
             asked = any(own.filter(part.condition).height for part in metric.parts)
             if name == "truth_ratio" and asked:
