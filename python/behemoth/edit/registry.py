@@ -14,7 +14,7 @@ from behemoth.support.fields import made
 from behemoth.support.text import error_text, listed_text
 
 from .errors import MethodError
-from .foreign_settings import own_name
+from .foreign_settings import is_foreign, own_name
 from .guarded import NOT_FROZEN, is_frozen
 from .protocol import EditMethod, MethodInfo
 
@@ -197,15 +197,17 @@ def check_settings(settings: Mapping[str, object], name: str) -> None:
     ------
     ArgumentError
         For an unknown method or setting; the message lists the settings of the method, and suggests
-        the one that is similar, or that other tools call so.
+        the one that other tools call so, or that is similar if none of them has a setting of this
+        name.
     """
     kind: Any = method_type(name)
     # A class of another package may be no dataclass, and then has no settings.
     own = fields(kind) if is_dataclass(kind) else ()
     known = [field.name for field in own if field.init]
     for key in settings:
-        if key not in known and (own := own_name(key, known)) is not None:
-            raise ArgumentError(key, f"an unknown setting of {name}", ", ".join(known), own)
+        if key not in known and is_foreign(key):
+            got, allowed = f"an unknown setting of {name}", ", ".join(known) or "none"
+            raise ArgumentError(key, got, allowed, own_name(key, known))
     check_keys(settings, known, f"an unknown setting of {name}")
 
 
