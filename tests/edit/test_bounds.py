@@ -38,7 +38,16 @@ if TYPE_CHECKING:
         ("wise", {"mask": 1.5}, "'mask': got 1.5, allowed: above 0, to 1"),
         ("wise", {"ratio": 1.0}, "'ratio': got 1.0, allowed: between 0 and 1"),
         ("wise", {"batch_growth": 2}, "'batch_growth': got 2, allowed: from 0 to 1"),
-        ("ft", {"alpha": 7.0}, "'alpha': got 7.0, allowed: none without a rank"),
+        (
+            "ft",
+            {"alpha": 7.0},
+            "'alpha': got 7.0, allowed: none without a rank, whose scale it is$",
+        ),
+        (
+            "npo",
+            {"alpha": 7.0},
+            "'alpha': got .*, whose scale it is; the weight of .* is `retain`$",
+        ),
         ("rmu", {"steering": -3.0}, "'steering': got -3.0, allowed: above 0"),
         ("undial", {"beta": -10.0}, "'beta': got -10.0, allowed: above 0"),
         ("wga", {"beta": -1.0}, "'beta': got -1.0, allowed: from 0"),

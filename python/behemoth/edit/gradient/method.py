@@ -88,7 +88,10 @@ class GradientMethod(Budget, ABC):
         if self.layers is not None and self.part in OUTSIDE:
             raise ArgumentError("part", f"{self.part!r} with layers", "mlp, attention, both")
         if self.rank is None and self.alpha is not None:
-            raise ArgumentError("alpha", self.alpha, "none without a rank, whose scale it is")
+            allowed = "none without a rank, whose scale it is"
+            if hasattr(self, "retain"):  # which papers and other tools call alpha
+                allowed += "; the weight of retained rows is `retain`"
+            raise ArgumentError("alpha", self.alpha, allowed)
         if self.rank is not None and self.part == "all":
             raise ArgumentError("part", "'all' with a rank", "a part that is made of matrices")
 
