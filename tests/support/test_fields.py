@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +46,11 @@ def test_values_as_a_command_line_has_them():
     assert made(Thing, words, text=True) == Thing("none", "square")
 
 
+@pytest.mark.parametrize("text", ["1,-1", "[1,-1]", "[1, -1]", " [ 1 , -1 ] "])
+def test_a_list_may_stand_in_brackets(text):
+    assert made(Thing, {"name": "[a]", "levels": text}, text=True) == Thing("[a]", levels=(1, -1))
+
+
 @pytest.mark.parametrize("text", ["9007199254740993", "1_234_567_890_123_456_789", "-9", "+3"])
 def test_a_whole_number_keeps_all_its_digits(text):
     """It went through a float, which has 53 bits."""
@@ -78,10 +84,19 @@ def test_what_is_refused(table, message):
 
 
 @pytest.mark.parametrize(
-    ("key", "text"), [("count", "1.5"), ("share", "x"), ("whole", "1"), ("levels", "1,x")]
+    ("key", "text"),
+    [
+        ("count", "1.5"),
+        ("share", "x"),
+        ("whole", "1"),
+        ("levels", "1,x"),
+        ("levels", "[1"),
+        ("levels", "[]"),
+    ],
 )
 def test_what_text_is_refused(key, text):
-    with pytest.raises(ArgumentError, match=f"argument '{key}': got {text}, allowed: "):
+    told = re.escape(f"argument '{key}': got {text}, allowed: ")
+    with pytest.raises(ArgumentError, match=told):
         made(Thing, {"name": "a", key: text}, text=True)
 
 

@@ -68,7 +68,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def read_text(name: str, text: str, hint: object) -> object:
-    """Read a text as a value of a type: lists as ``2,3``, none as ``none``.
+    """Read a text as a value of a type: lists as ``2,3`` or ``[2,3]``, none as ``none``.
 
     Raises
     ------
@@ -180,7 +180,10 @@ def _read(text: str, hint: object) -> object:
             return None
         return _first(_read, text, [own for own in arguments if own is not type(None)])
     if origin is tuple:
-        return tuple(_read(part.strip(), arguments[0]) for part in text.split(","))
+        inner = text.strip()
+        if inner.startswith("[") and inner.endswith("]"):  # as YAML, TOML and Python write a list
+            inner = inner[1:-1]
+        return tuple(_read(part.strip(), arguments[0]) for part in inner.split(","))
     if hint is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if hint is int or hint is float:
