@@ -40,6 +40,8 @@ FILES = {kind: [record] for record, kind in KINDS.items()}
 FILES["a run"] += ["spec.toml", "config.json", "model.safetensors", "tokenizer.json", "trace.json"]
 FILES["a corpus"] += ["spec.toml"]
 FILES |= {"a model": ["config.json", "model.safetensors"], "a tokenizer": ["tokenizer.json"]}
+ADAPTER = "an adapter (merge it: `merge_and_unload().save_pretrained(DIR)` of PEFT)"
+FILES[ADAPTER] = ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"]
 
 
 def directory(place, kind):
@@ -62,7 +64,8 @@ def test_a_directory_says_what_it_is_where_another_is_wanted(tmp_path, kind):
             continue
         if wanted == "a tokenizer" and "tokenizer.json" in FILES[kind]:
             continue
-        told = rf"^argument '\w+': got {re.escape(str(place))}, which is {kind}, allowed: "
+        got = re.escape(f"{place}, which is {kind}, allowed: ")
+        told = rf"^argument '\w+': got {got}"
         with pytest.raises(ArgumentError, match=told):
             read(place)
         asked += 1
@@ -71,7 +74,7 @@ def test_a_directory_says_what_it_is_where_another_is_wanted(tmp_path, kind):
 
 def record_is_sent(kind):
     return kind not in ("a delta", "a suite", "a trace", "a tuning", "a directory of gates",
-                        "a spec", "a model", "a tokenizer")  # fmt: skip
+                        "a spec", "a model", "a tokenizer", ADAPTER)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -91,7 +94,7 @@ def test_a_directory_of_another_kind_is_not_written_over(tmp_path, kind):
         if own == kind or (own == "a corpus" and kind == "a spec"):  # these the engine refuses
             continue
         argument = "directory" if own == "a plan" else "out"
-        got = f"{re.escape(str(place))}, which is {kind}"
+        got = re.escape(f"{place}, which is {kind}")
         told = rf"^argument '{argument}': got {got}, allowed: a new "
         with pytest.raises(ArgumentError, match=told):
             write()

@@ -25,6 +25,7 @@ KINDS = {
 }
 """What a directory with a record is."""
 _MODEL, _WEIGHTS, _TOKENIZER = "config.json", "*.safetensors", "tokenizer.json"
+_ADAPTER = "adapter_config.json"
 
 
 def kind_of(place: Path) -> str | None:
@@ -38,6 +39,9 @@ def kind_of(place: Path) -> str | None:
     # A model has its tokenizer beside it.
     if (place / _MODEL).is_file() and any(place.glob(_WEIGHTS)):
         return "a model"
+    # PEFT saves the tokenizer beside the adapter, and the model elsewhere.
+    if (place / _ADAPTER).is_file():
+        return "an adapter (merge it: `merge_and_unload().save_pretrained(DIR)` of PEFT)"
     return "a tokenizer" if (place / _TOKENIZER).is_file() else None
 
 
