@@ -65,6 +65,7 @@ def test_checkpoints():
     assert checkpoints_of(None, 250) == (1, 10, 100, 250)
     assert checkpoints_of(None, 100) == (1, 10, 100)
     assert checkpoints_of([3, 2, 3], 5) == (2, 3, 5)
+    assert checkpoints_of("all", 3) == (1, 2, 3) and checkpoints_of("all", 1) == (1,)
     with pytest.raises(ArgumentError, match="argument 'checkpoint_at': got 6, allowed: 1 to 5"):
         checkpoints_of([6], 5)
     for wrong in ([0], [True], [1.5], ["1"], 1, "1"):

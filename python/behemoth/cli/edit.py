@@ -52,9 +52,8 @@ OPTIONS = (
     flag("single", "Apply each edit by itself to the unedited model, instead of all in one batch. "
          "The plan is made with --independent, so that each edit has a complete training mixture."),
     flag("sequential", "Apply one edit after another, each to the result of the earlier ones."),
-    Option("checkpoint_at", "N,N", "For --sequential: keep the sum after these numbers of edits "
-           "[1,10,100...].",
-           parse.levels),
+    Option("checkpoint_at", "N,N|all", "For --sequential: keep the sum after these numbers of "
+           "edits, or after every one [1,10,100...].", parse.levels_or_all),
     Option("seed", "N", "Seed of the method's draws.", parse.count, 0),
     Option("stack", "N", "Maximum number of single edits at a time, if the method stacks them.",
            parse.at_least(1), 64),

@@ -68,6 +68,17 @@ def levels(name: str, text: str) -> tuple[int, ...]:
     return tuple(count(name, part) for part in text.split(","))
 
 
+def levels_or_all(name: str, text: str) -> tuple[int, ...] | Literal["all"]:
+    """Read whole numbers from 0, separated by commas, or ``all``."""
+    if text.strip() == "all":
+        return "all"
+    try:
+        return levels(name, text)
+    except ArgumentError:
+        allowed = "whole numbers separated by commas, or 'all'"
+        raise ArgumentError(name, text, allowed) from None
+
+
 def at_least(minimum: int) -> Callable[[str, str], int]:
     """Return a reader of whole numbers from `minimum`."""
     return partial(count, minimum=minimum)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from behemoth.edit.protocol import check_kinds
 from behemoth.model.device import find_device
@@ -113,7 +113,7 @@ def edit(
     settings: Mapping[str, object] | str | PathLike[str] | None = None,
     single: bool = False,
     sequential: bool = False,
-    checkpoint_at: Sequence[int] | None = None,
+    checkpoint_at: Sequence[int] | Literal["all"] | None = None,
     seed: int = 0,
     stack: int = 64,
     adapter: bool = False,
@@ -151,9 +151,10 @@ def edit(
         earlier ones left. Of a plan of independent edits, a sequence and a batch leave out the
         retained facts that another edit changes or puts in doubt (`EditPlan.as_batch`); a
         `PlanWarning` says so if an edit has none left.
-    checkpoint_at : sequence of int, optional
+    checkpoint_at : sequence of int or 'all', optional
         For a sequence: the numbers of edits after which the sum of their changes is saved, for
-        `evaluate_suite`. By default 1, 10, 100 and so on; always after the last edit.
+        `evaluate_suite`, or ``"all"``, which saves a sum for each edit. By default 1, 10, 100 and
+        so on; always after the last edit.
     seed : int
         Seed of the method's draws.
     stack : int
@@ -284,7 +285,7 @@ def _resolve_method(
 
 
 def _checkpoints(
-    single: bool, sequential: bool, requested: Sequence[int] | None, edits: int
+    single: bool, sequential: bool, requested: Sequence[int] | Literal["all"] | None, edits: int
 ) -> tuple[int, ...]:
     if not sequential:
         if requested is not None:

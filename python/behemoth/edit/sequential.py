@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from behemoth.delta.delta import Change, Dense, EditDelta, modules_of, parameters_of
 from behemoth.delta.module import ModuleChange, seat, unseat
@@ -39,26 +39,28 @@ SAVED_EVERY = 200
 _MEMORY = "memory.safetensors"
 
 
-def checkpoints_of(asked: Sequence[int] | None, edits: int) -> tuple[int, ...]:
+def checkpoints_of(asked: Sequence[int] | Literal["all"] | None, edits: int) -> tuple[int, ...]:
     """Return the numbers of edits after which the sum is saved, always including the last.
 
     Parameters
     ----------
-    asked : sequence of int, optional
-        By default 1, 10, 100 and so on.
+    asked : sequence of int or 'all', optional
+        By default 1, 10, 100 and so on; ``"all"`` for every edit.
     edits : int
         Number of edits in the plan.
 
     Raises
     ------
     ArgumentError
-        For a value that is not an integer, below 1 or beyond the plan.
+        For a value that is neither, an integer below 1 or one beyond the plan.
     """
     if asked is None:
         powers = (10**power for power in range(len(str(edits))))
         return tuple(sorted({*(power for power in powers if power < edits), edits}))
+    if isinstance(asked, str) and asked == "all":
+        return tuple(range(1, edits + 1))
     if isinstance(asked, str) or not isinstance(asked, Iterable):
-        raise ArgumentError("checkpoint_at", asked, "a list of whole numbers")
+        raise ArgumentError("checkpoint_at", asked, "a list of whole numbers, or 'all'")
     counts = {edits}
     for number in asked:
         if whole_number("checkpoint_at", number, 1) > edits:
