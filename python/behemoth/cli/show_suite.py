@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .console import console
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["show_measures"]
 
 _GAP = 2  # between columns
+_NUMBER = re.compile(r"(_after|_exposures)_[0-9]+(_to_[0-9]+)?$")
 _FOLDED = {"95%": 8, "over": 8}
 """Columns that may take several lines, and how wide they are at least."""
 
@@ -61,5 +65,21 @@ def show_measures(found: SuiteResult) -> None:
     if missing:
         screen.print("\nNot taken:")
         for reason in dict.fromkeys(taken.missing for taken in missing):
-            names = ", ".join(taken.name for taken in missing if taken.missing == reason)
-            screen.print(f"  {names}: needs {reason}")
+            alike = [taken.name for taken in missing if taken.missing == reason]
+            others = [taken.name for taken in found.measures if taken.missing != reason]
+            screen.print(f"  {', '.join(_without_numbers(alike, others))}: needs {reason}")
+
+
+def _without_numbers(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return names, with one for several that differ only in the number of edits or exposures.
+
+    Numbers stay where one of `others` differs from them in nothing else.
+    """
+    stems = [_NUMBER.sub(r"\1_N", name) for name in names]
+    counts = Counter(stems)
+    kept = {_NUMBER.sub(r"\1_N", name) for name in others}
+    shown = (
+        stem if counts[stem] > 1 and stem not in kept else name
+        for name, stem in zip(names, stems, strict=True)
+    )
+    return list(dict.fromkeys(shown))
