@@ -1,6 +1,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -80,3 +81,50 @@ def test_overrides_are_refused_by_one_name_with_the_range_of_the_world(of, chang
     made = of(Corpus(World(subjects=10, relations=3, objects=7)))
     with pytest.raises(ArgumentError, match=re.escape(f"argument 'objects': {said}")):
         made.override(changes)
+
+
+_TAKING = {
+    "facts_of": lambda corpus, facts: corpus.world.facts_of(facts),
+    "arrays_of": lambda corpus, facts: corpus.world.arrays_of(facts).object,
+    "exposures": lambda corpus, facts: corpus.exposures(facts),
+    "ledger": lambda corpus, facts: corpus.ledger(facts),
+    "questions": lambda corpus, facts: corpus.questions(facts),
+    "probes": lambda corpus, facts: corpus.probes(facts),
+    "without": lambda corpus, facts: corpus.without(facts).spec["corpus"],
+}
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return Corpus(World(subjects=10, relations=3, objects=7), exposures=2)
+
+
+@pytest.mark.parametrize("take", _TAKING.values(), ids=_TAKING)
+@pytest.mark.parametrize("frame", [pl.DataFrame, pd.DataFrame])
+def test_of_a_frame_the_column_fact_is_taken(asked, take, frame):
+    """Its other columns are numbers as well, which would be facts in an array of the frame."""
+    given, wanted = take(asked, frame({"exposures": [7, 8], "fact": [3, 5]})), take(asked, [3, 5])
+    assert np.array_equal(given, wanted) if isinstance(wanted, np.ndarray) else _same(given, wanted)
+    message = "argument 'facts': got a frame without it, allowed: a frame with a column fact, or"
+    with pytest.raises(ArgumentError, match=message):
+        take(asked, frame({"exposures": [7, 8]}))
+
+
+def _same(given, wanted):
+    return given.equals(wanted) if isinstance(wanted, pl.DataFrame) else given == wanted
+
+
+@pytest.mark.parametrize("name", [name for name in _TAKING if name != "exposures"])
+def test_facts_have_one_dimension(asked, name):
+    take, facts = _TAKING[name], np.arange(6).reshape(3, 2)
+    message = "argument 'facts': got an array of shape (3, 2), allowed: numbers of facts in one "
+    for given in (facts, facts.tolist(), facts.astype(str)):
+        with pytest.raises(ArgumentError, match=re.escape(message)):
+            take(asked, given)
+    one, same = take(asked, 3), take(asked, [3])
+    assert np.array_equal(one, same) if isinstance(one, np.ndarray) else _same(one, same)
+
+
+def test_exposures_keep_the_shape_of_an_array(asked):
+    assert asked.exposures(np.arange(6).reshape(3, 2)).shape == (3, 2)
+    assert asked.exposures(3).shape == ()

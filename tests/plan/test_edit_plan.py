@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -367,6 +368,22 @@ def test_what_a_model_knows_is_true_or_false(corpus, tmp_path):
     known = pl.DataFrame({"fact": [1, 2], "exact_match": ["yes", "no"]})
     with pytest.raises(ArgumentError, match=r"'known': got .*exact_match is String, allowed: true"):
         bh.plan(corpus, out=tmp_path / "plan", edits=1, known=known)
+
+
+def test_what_a_model_knows_may_be_a_frame_of_pandas(corpus):
+    asked = {"exposures": [2] * 120, "fact": range(120), "exact_match": [True, False, None] * 40}
+    options = {"edits": 5, "distinct": False}
+    plan = bh.plan(corpus, known=pd.DataFrame(asked), **options)
+    assert plan.plan_hash == bh.plan(corpus, known=pl.DataFrame(asked), **options).plan_hash
+    assert (plan.edits["fact"] % 3 == 0).all()
+    with pytest.raises(ArgumentError, match="'known': got a table without it, allowed: a table"):
+        bh.plan(corpus, known=pd.DataFrame({"exposures": [7]}), **options)
+    with pytest.raises(ArgumentError, match=r"'known': got an array of shape \(1, 2\), allowed"):
+        bh.plan(corpus, known=[[7, 200]], **options)
+    nullable = pd.DataFrame(asked).astype({"exact_match": "boolean"})
+    assert plan.plan_hash == bh.plan(corpus, known=nullable, **options).plan_hash
+    with pytest.raises(ArgumentError, match="exact_match is String, allowed: true or false"):
+        bh.plan(corpus, known=nullable.astype({"exact_match": "string"}), **options)
 
 
 def test_a_fact_that_is_not_recalled_is_not_known(corpus, tmp_path):

@@ -209,6 +209,14 @@ def test_no_facts_give_no_rows(corpus, bigrams):
     assert frame.schema == pl.Schema(SCHEMA)
 
 
+def test_facts_of_a_frame_are_those_of_its_column_fact(corpus, bigrams):
+    chosen = pl.DataFrame({"fact": [3, 5], "exposures": [7, 8]})
+    frame = frame_of(bigrams, corpus, KNOWS, facts=chosen)
+    assert frame.equals(frame_of(bigrams, corpus, KNOWS, facts=[3, 5]))
+    with pytest.raises(ArgumentError, match=r"'facts': got an array of shape \(2, 2\), allowed"):
+        frame_of(bigrams, corpus, KNOWS, facts=chosen.to_numpy())
+
+
 def test_many_facts_are_sampled(bigrams, monkeypatch):
     # The package gives the function the name of its module.
     monkeypatch.setattr(sys.modules["behemoth.recall.facts"], "DEFAULT_FACTS", 50)

@@ -102,17 +102,47 @@ def kept(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def chosen_facts(facts: ArrayLike | None, count: int) -> NDArray[np.uint64]:
-    """Return ids of facts as an array of the same shape; of all `count` facts if `facts` is None.
+def fact_column(facts: ArrayLike, name: str) -> ArrayLike:
+    """Return the column ``fact`` of a frame of polars or pandas; anything else as it is.
+
+    As an array, a frame would have its other columns among the facts.
 
     Raises
     ------
     ArgumentError
-        When the ids are not whole numbers from 0, below `count`.
+        When the frame has no such column.
     """
-    if facts is None:
-        return np.arange(count, dtype=np.uint64)
-    return whole(facts, "facts", np.uint64, count)
+    columns = getattr(facts, "columns", None) if hasattr(facts, "__array__") else None
+    if columns is None:
+        return facts
+    if "fact" not in columns:
+        allowed = "a frame with a column fact, or numbers of facts"
+        raise ArgumentError(name, "a frame without it", allowed)
+    return facts["fact"]  # type: ignore[index,call-overload]
+
+
+def fact_numbers(
+    facts: ArrayLike, count: int | None = None, name: str = "facts"
+) -> NDArray[np.uint64]:
+    """Return ids of facts, which may be a single one or the column ``fact`` of a frame: uint64[n].
+
+    Raises
+    ------
+    ArgumentError
+        When it is a frame without this column, or the ids have several dimensions or are not whole
+        numbers from 0, below `count`.
+    """
+    column = fact_column(facts, name)
+    array = np.asarray(column)
+    if array.ndim > 1:
+        allowed = "numbers of facts in one dimension, or a frame with a column fact"
+        raise ArgumentError(name, f"an array of shape {array.shape}", allowed)
+    return np.atleast_1d(whole(array if array.ndim else column, name, np.uint64, count))
+
+
+def chosen_facts(facts: ArrayLike | None, count: int) -> NDArray[np.uint64]:
+    """Return ids of facts, as `fact_numbers` does; of all `count` facts if `facts` is None."""
+    return np.arange(count, dtype=np.uint64) if facts is None else fact_numbers(facts, count)
 
 
 def fillable(out: NDArray[Any]) -> NDArray[Any]:

@@ -25,7 +25,17 @@ from behemoth.support.checks import flag, integral, is_url, path_of, whole_numbe
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import ProgressLike, task
 
-from .arrays import chosen_facts, fillable, follows, kept, overrides, relation_id, whole
+from .arrays import (
+    chosen_facts,
+    fact_column,
+    fact_numbers,
+    fillable,
+    follows,
+    kept,
+    overrides,
+    relation_id,
+    whole,
+)
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
@@ -565,18 +575,26 @@ class Corpus:
         Parameters
         ----------
         facts : array_like of int, optional
-            Ids of facts; by default all, which takes 16 bytes for each fact of the world, of which
-            8 are returned. `exposure_classes` takes no memory.
+            Ids of facts, or a frame with a column ``fact``; by default all, which takes 16 bytes
+            for each fact of the world, of which 8 are returned. `exposure_classes` takes no memory.
 
         Returns
         -------
         uint64 array of the same shape
         """
-        ids = chosen_facts(facts, self.world.num_facts)
+        count = self.world.num_facts
+        if facts is None:
+            return self._native.exposures(chosen_facts(None, count))
+        ids = whole(fact_column(facts, "facts"), "facts", np.uint64, count)
         return self._native.exposures(ids.ravel()).reshape(ids.shape)
 
     def ledger(self, facts: ArrayLike) -> pl.DataFrame:
         """Return every sentence of these facts.
+
+        Parameters
+        ----------
+        facts : array_like of int
+            Ids of facts, or a frame with a column ``fact``.
 
         Returns
         -------
@@ -590,8 +608,7 @@ class Corpus:
         """
         from .entries import sentence_frame
 
-        ids = whole(facts, "facts", np.uint64).ravel()
-        return sentence_frame(self, self._native.ledger(ids))
+        return sentence_frame(self, self._native.ledger(fact_numbers(facts)))
 
     def sample_facts(self, count: int) -> NDArray[np.uint64]:
         """Return an exact sample of facts, sorted: uint64[min(count, facts)]."""
@@ -605,7 +622,7 @@ class Corpus:
         Parameters
         ----------
         facts : array_like of int, optional
-            Ids of facts; all facts by default.
+            Ids of facts, or a frame with a column ``fact``; all facts by default.
         held_out : bool, optional
             If true, only wordings that are never written; if false, only those that may be.
 
@@ -617,7 +634,7 @@ class Corpus:
         from .questions import question_frame
 
         held_out = None if held_out is None else flag("held_out", held_out)
-        return question_frame(self, chosen_facts(facts, self.world.num_facts).ravel(), held_out)
+        return question_frame(self, chosen_facts(facts, self.world.num_facts), held_out)
 
     def probes(
         self,
@@ -633,7 +650,7 @@ class Corpus:
         Parameters
         ----------
         facts : array_like of int, optional
-            Ids of facts; all facts by default.
+            Ids of facts, or a frame with a column ``fact``; all facts by default.
         templates : sequence of str, optional
             Names of templates, which the corpus need not be written with; by
             default those it is written with that end in the object, of which
@@ -671,8 +688,19 @@ class Corpus:
             return self._twin(self._native.override(facts, changed, follows(follow, self.world)))
 
     def without(self, facts: ArrayLike) -> Corpus:
-        """Return the twin without the sentences of these facts; the rest keeps its order."""
-        ids = whole(facts, "facts", np.uint64, self.world.num_facts).ravel()
+        """Return the twin without the sentences of these facts; the rest keeps its order.
+
+        Parameters
+        ----------
+        facts : array_like of int
+            Ids of facts, or a frame with a column ``fact``.
+
+        Raises
+        ------
+        ArgumentError
+            When a fact does not exist.
+        """
+        ids = fact_numbers(facts, self.world.num_facts)
         with renamed(without="facts"):
             return self._twin(self._native.without(ids))
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from behemoth import _gen
 from behemoth.support.errors import ArgumentError
 
-from .arrays import whole
+from .arrays import fact_numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,8 +91,7 @@ def fact_arrays(world: World, facts: ArrayLike | range) -> FactArrays:
             allowed = f"a range of step 1 within 0:{world.num_facts}"
             raise ArgumentError("facts", facts, allowed)
         return FactArrays(*world._native.facts_range(facts.start, facts.stop))
-    ids = np.atleast_1d(whole(facts, "facts", np.uint64))
-    return FactArrays(*world._native.facts_of(ids))
+    return FactArrays(*world._native.facts_of(fact_numbers(facts)))
 
 
 def fact_frame(world: World, facts: NDArray[np.uint64], arrays: FactArrays) -> pl.DataFrame:

@@ -58,7 +58,7 @@ def probe_frame(
     """
     if isinstance(templates, str) or not isinstance(templates, Sequence | None):
         raise ArgumentError("templates", templates, "a list of names of templates")
-    ids = chosen_facts(facts, corpus.world.num_facts).ravel()
+    ids = chosen_facts(facts, corpus.world.num_facts)
     known = probed(corpus)
     wanted = list(written_templates(corpus)) if templates is None else list(templates)
     for name in wanted:

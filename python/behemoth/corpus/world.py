@@ -23,7 +23,7 @@ from behemoth import _gen
 from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError, renamed
 
-from .arrays import follows, overrides, pairs, relation_id, whole
+from .arrays import fact_numbers, follows, overrides, pairs, relation_id
 from .fact_columns import FactArrays, TableRows, fact_arrays, fact_frame, first_facts
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
@@ -414,8 +414,11 @@ class World:
         return fact_frame(self, np.arange(first, last, dtype=np.uint64), arrays)
 
     def facts_of(self, facts: ArrayLike) -> pl.DataFrame:
-        """Return the facts with these ids, in their order, as a frame like that of `facts`."""
-        ids = np.atleast_1d(whole(facts, "facts", np.uint64))
+        """Return the facts with these ids, in their order, as a frame like that of `facts`.
+
+        Parameters and errors are those of `arrays_of`.
+        """
+        ids = fact_numbers(facts)
         return fact_frame(self, ids, self.arrays_of(ids))
 
     def arrays_of(self, facts: ArrayLike | range) -> FactArrays:
@@ -423,8 +426,9 @@ class World:
 
         Parameters
         ----------
-        facts : array_like of int, or range
-            Ids of facts. Those of a range take no memory.
+        facts : array_like of int, frame or range
+            Ids of facts, or a frame with them in a column ``fact``. Those of a range take no
+            memory.
 
         Raises
         ------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth.corpus.arrays import whole
+from behemoth.corpus.arrays import fact_numbers
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError
 
@@ -111,7 +111,7 @@ def known_facts(corpus: Corpus, known: ArrayLike) -> Ids:
     ------
     ArgumentError
     """
-    return distinct(whole(known, "known", np.uint64, corpus.world.num_facts))
+    return distinct(fact_numbers(known, corpus.world.num_facts, "known"))
 
 
 def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:

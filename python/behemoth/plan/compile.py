@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from behemoth.corpus.arrays import whole
+from behemoth.corpus.arrays import fact_numbers
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.source import read_source
@@ -88,7 +88,7 @@ def plan(
         grammar, subjects by number only). Other columns are ignored; for remaps without one for the
         new object, a column that seems to be it (target_new, objcet) is refused. A path must name a
         Parquet or CSV file; in a CSV, a column of numbers that are names as well is refused.
-    known : polars.DataFrame, SuiteResult, array_like of int or path, optional
+    known : frame, SuiteResult, array_like of int or path, optional
         Facts that a model knows; only these are edited. Either their numbers, or a table with a
         column fact and optionally exact_match, as returned by `recall` (a match in any wording
         suffices), or the result of the suite ``recall``.
@@ -232,17 +232,19 @@ def _known(
             allowed = f"that of the suite {_OF_FACTS}, a table with a column fact, or facts"
             raise ArgumentError("known", f"the result of the suite {frame.suite}", allowed)
         frame = frame.frame
-    if not isinstance(frame, pl.DataFrame):
+    if not hasattr(frame, "columns"):
         return None if frame is None else known_facts(corpus, frame)
     if "fact" not in frame.columns:
         raise ArgumentError("known", shown, "a table with a column fact")
     # All of them, so that a refused row is one of the table.
-    facts = whole(frame["fact"].to_numpy(), "known", np.uint64, corpus.world.num_facts)
+    facts = fact_numbers(frame, corpus.world.num_facts, "known")
     if "exact_match" in frame.columns:
-        kind = frame.schema["exact_match"]
+        matches = frame["exact_match"]
+        if not isinstance(matches, pl.Series):  # of pandas
+            matches = pl.Series(matches.to_numpy(object, na_value=None).tolist(), strict=False)
+        kind = matches.dtype
         if kind != pl.Boolean and not kind.is_numeric():
             raise ArgumentError("known", f"{shown}, whose exact_match is {kind}", "true or false")
-        matches = frame["exact_match"]
         if kind.is_float():
             matches = matches.fill_nan(None)
         facts = facts[matches.cast(pl.Boolean).fill_null(False).to_numpy()]

@@ -19,7 +19,7 @@ import polars as pl
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth.corpus.arrays import whole
+from behemoth.corpus.arrays import fact_numbers
 from behemoth.corpus.corpus import Corpus
 from behemoth.model.modes import evaluating
 from behemoth.support.checks import flag, whole_number
@@ -110,8 +110,8 @@ def recall(
     if facts is None:
         ids = corpus.sample_facts(DEFAULT_FACTS)
     else:
-        ids = whole(facts, "facts", np.uint64, corpus.world.num_facts)
-    probes = corpus.probes(ids.ravel(), templates)  # type: ignore[arg-type]
+        ids = fact_numbers(facts, corpus.world.num_facts)
+    probes = corpus.probes(ids, templates)  # type: ignore[arg-type]
     if not held_out:
         probes = probes.filter(~pl.col("held_out"))
     if not unseen:

@@ -45,8 +45,8 @@ def recall(
     corpus : Corpus, optional
         Corpus of the facts; by default that of the run, or of the run that was edited.
     facts : array_like of int, optional
-        Facts to query. By default all if there are up to 10,000, otherwise an exact sample of
-        10,000.
+        Facts to query, or a frame with them in a column ``fact``. By default all if there are up to
+        10,000, otherwise an exact sample of 10,000.
     templates : sequence of str, optional
         Names of templates; by default all that the corpus is written with and that end in the
         object.

@@ -75,7 +75,7 @@ class MeasuredModel:
     continued : int
         Maximum number of Adam steps of continued training on the corpus.
     facts : array_like of int, optional
-        Facts that `recall` queries; by default those of `behemoth.recall`.
+        Facts that `recall` queries, as it takes them; by default those of `behemoth.recall`.
     batch_size : int, optional
         Maximum number of rows per pass; by default that of each measure.
     in_trial : bool
