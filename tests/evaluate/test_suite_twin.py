@@ -156,6 +156,21 @@ def test_a_start_of_which_only_the_world_is_known_is_told(run_of, edited_run, tm
     assert caplog.messages == [told]
 
 
+def test_a_twin_that_was_trained_otherwise_is_told(run_of, edited_run, tmp_path, caplog):
+    run, twin, plan, edited = edited_run
+    assert MeasuredModel.open(edited, plan, twin).twin is not None
+    assert not caplog.messages, "with another seed, and without the facts of the plan"
+    corpus, facts = bh.load(run).corpus, plan.edits["fact"].to_list()
+    written = np.flatnonzero(corpus.exposures())
+    others = [fact for fact in written.tolist() if fact not in facts][:2]
+    bad = run_of(tmp_path / "bad", corpus.without([*facts, *others]), 2)
+    record = read_record(bad)
+    replace(record, config=replace(record.config, steps=3, threads=2)).write(bad)
+    assert MeasuredModel.open(edited, plan, bad).twin is not None
+    told = "steps 3, not None; other exposures of 2 facts that the plan does not edit"
+    assert caplog.messages == [f"{bad} was trained otherwise than {run}: with {told}"]
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_damaged_twin_is_refused_before_any_measure(edited_run, tmp_path, name):
     run, twin, plan, _ = edited_run

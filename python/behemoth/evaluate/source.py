@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import fields, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from behemoth.model.sizes import Size
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
+from behemoth.train.config import RESUMED, TrainConfig
 from behemoth.train.model_source import is_model, read_config
 from behemoth.train.run import RECORD, Run, read_model_source, world_id
 
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_plan", "check_shape", "check_start", "check_twin", "deltas_made", "failed_edits",
-    "is_edit", "is_model_alone", "open_source",
+    "is_edit", "is_model_alone", "open_source", "warn_of_training",
 ]  # fmt: skip
+
+# Settings in which a twin may differ: another seed is as good, the others affect only rounding, and
+# of a start `check_start` tells what it has read.
+_OWN = (
+    *RESUMED, "seed", "device", "threads", "precision", "compile", "vocabulary_multiple", "start",
+)  # fmt: skip
+_SAMPLED = 100_000  # facts whose exposures are compared: all of a world of this size
 
 
 def open_source(
@@ -180,6 +188,38 @@ def check_shape(path: Path, twin: ModelSource, run: ModelSource) -> None:
     if _shape("twin", twin) != _shape("source", run):
         allowed = f"a twin of the run, trained as {run.directory} was"
         raise ArgumentError("twin", f"{path}, a model of another size", allowed)
+
+
+def warn_of_training(
+    path: Path, twin: ModelSource, run: ModelSource, plan: EditPlan | None
+) -> None:
+    """Warn of a twin whose settings of training, or whose other facts, are not those of a run.
+
+    Parameters
+    ----------
+    path : Path
+        Directory of the twin, for the warning.
+    twin, run : ModelSource
+        Only runs tell how they were trained.
+    plan : EditPlan, optional
+        The facts that may have other exposures.
+    """
+    if not (isinstance(twin, Run) and isinstance(run, Run)):
+        return
+    unlike = []
+    for field in fields(TrainConfig):
+        its, own = (getattr(each.record.config, field.name) for each in (twin, run))
+        if field.name not in _OWN and its != own:
+            unlike.append(f"{field.name} {its}, not {own}")
+    if plan is not None:
+        facts = run.corpus.sample_facts(_SAMPLED)
+        other = twin.corpus.exposures(facts) != run.corpus.exposures(facts)
+        count = len({*facts[other].tolist()} - {*plan.edits["fact"].to_list()})
+        if count:
+            unlike.append(f"other exposures of {count:,} facts that the plan does not edit")
+    if unlike:
+        told = "%s was trained otherwise than %s: with %s"
+        logging.getLogger(__name__).warning(told, path, run.directory, "; ".join(unlike))
 
 
 def _with_failures(edit: EditRecord) -> EditRecord:

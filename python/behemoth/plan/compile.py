@@ -226,7 +226,7 @@ def _known(
 ) -> Ids | None:
     """Return the facts that a model knows: all of a table, or those with an exact match."""
     shown = fspath(source) if isinstance(source, str | PathLike) else "a table without it"
-    frame = read_facts("known", source) if isinstance(source, str | PathLike) else source
+    frame: Any = read_facts("known", source) if isinstance(source, str | PathLike) else source
     if isinstance(frame, Measured):
         if frame.suite != _OF_FACTS:  # the others ask for what is right after an edit
             allowed = f"that of the suite {_OF_FACTS}, a table with a column fact, or facts"

@@ -24,7 +24,14 @@ from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_
 from behemoth.evaluate.metrics import METRICS
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
-from behemoth.evaluate.source import check_plan, check_shape, check_twin, deltas_made, open_source
+from behemoth.evaluate.source import (
+    check_plan,
+    check_shape,
+    check_twin,
+    deltas_made,
+    open_source,
+    warn_of_training,
+)
 from behemoth.evaluate.unedited import Unedited
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
@@ -167,6 +174,8 @@ class MeasuredModel:
         path, source, edit = open_source("twin", twin)
         check_twin(path, source, edit, run.corpus, plan)
         check_shape(path, source, run)
+        if edit is None:  # one by retrain is trained as its run was
+            warn_of_training(path, source, run, plan)
         together = None in deltas if deltas else None
         # Damage is refused here: the twin is loaded only by the first measure that needs it.
         source.check_files()
