@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 
+import behemoth as bh
 from behemoth.delta.delta import EditDelta
+from behemoth.evaluate import shortfall
 
 
 def words_of(trained, plan, out, *others):
@@ -93,6 +95,8 @@ def test_edits_short_of_their_goal_are_warned_of(run, trained, tmp_path):
     ran = run(*words, "learning_rate=1e-9", "--out", tmp_path / "e")
     said = f"{warning} likelier than the new one in 2 of 2 edits; see `behemoth tune lora`"
     assert said in " ".join(ran.err.split())
+    told = shortfall(bh.load(tmp_path / "e"), bh.load(plan))
+    assert told == "the old answer is still likelier than the new one in 2 of 2 edits"
     ran = run(*words, "learning_rate=1e-9", "--out", tmp_path / "e", "--json")
     assert ran.json()["edits"] == 2 and said in " ".join(ran.err.split())
     model = tmp_path / "model"  # of another origin, which cannot be tuned on
@@ -105,6 +109,7 @@ def test_edits_short_of_their_goal_are_warned_of(run, trained, tmp_path):
     assert there in " ".join(ran.err.split())
     ran = run(*words, "learning_rate=1e-2", "--set", "steps=30", "--out", tmp_path / "f")
     assert ran.code == 0 and "old answer" not in ran.err
+    assert shortfall(bh.load(tmp_path / "f"), bh.load(plan)) is None
 
 
 def test_a_sequence_that_loses_its_edits_is_warned_of(run, trained, tmp_path, monkeypatch):

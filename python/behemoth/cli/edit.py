@@ -106,6 +106,7 @@ def edit(
         family = chosen.info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
         from behemoth.edit.record import count_failed
+        from behemoth.evaluate.dose import shortfall
         from behemoth.plan import EditPlan, PlanWarning
 
         with saying(PlanWarning):
@@ -125,7 +126,7 @@ def edit(
         write_json(asdict(done))
     else:
         _show(done)
-    if not done.sequential and (short := _short_of_goal(done, plan)):
+    if short := shortfall(done.record, plan):
         # Trials of settings are of training runs, and not of models of another origin.
         verb = "tune" if done.record.corpus is None else "methods"
         warn(f"{short}; see `behemoth {verb} {done.method}`")
@@ -159,23 +160,6 @@ def _say_next(done: Edited, plan: str, family: str) -> None:
         others = "--out FRAME.parquet"
     command = f"behemoth evaluate {word(done.out)} --plan {word(plan)} {others}"
     console(stderr=True).print(f"next: {command}")
-
-
-def _short_of_goal(done: Edited, plan: EditPlan) -> str | None:
-    """Say that old answers have not given way, by the traces of edits; None if most have."""
-    from behemoth.evaluate.dose import doses
-
-    deltas = done.record.deltas(changes=False)
-    held = {key: delta for key, delta in deltas.items() if delta.failure is None}
-    found = doses(held, plan).drop_nulls("reached")
-    missed = found.filter(reached=False)
-    if 2 * len(missed) <= len(found):
-        return None
-    forget = missed["dose_kind"][0] == "forget"
-    still = f"the old answer is still {'the likeliest' if forget else 'likelier than the new one'}"
-    if None in deltas:
-        return f"{still}, on average over {done.edits:,} edits"
-    return f"{still} in {len(missed):,} of {len(found):,} edits"
 
 
 def _lost(

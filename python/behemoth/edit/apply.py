@@ -176,6 +176,12 @@ def edit(
     progress : callable or Progress, optional
         Receiver of progress reports; an error that it raises stops the work.
 
+    Returns
+    -------
+    Edited
+        It does not tell whether the edits hold: `behemoth.evaluate.shortfall` says so of its
+        `record` and the plan, in the words of the command `edit`.
+
     Raises
     ------
     ArgumentError

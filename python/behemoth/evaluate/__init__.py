@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .ask import ask as ask
     from .continued import continue_training as continue_training
     from .damage import damage as damage, damaged as damaged
-    from .dose import doses as doses, ed50 as ed50
+    from .dose import doses as doses, ed50 as ed50, shortfall as shortfall
     from .forget_quality import forget_quality as forget_quality
     from .frame import (
         evaluate as evaluate,
@@ -40,7 +40,7 @@ __all__, __dir__, __getattr__ = lazy(
         "ask": "ask",
         "continued": "continue_training",
         "damage": "damage damaged",
-        "dose": "doses ed50",
+        "dose": "doses ed50 shortfall",
         "frame": "evaluate evaluate_model evaluate_pair",
         "geometry": "geometry",
         "hints": "ask_with_hints",

@@ -35,9 +35,10 @@ from .clusters import (
 
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
+    from behemoth.edit.record import EditRecord
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["DOSES", "Dose", "doses", "ed50", "first_dose"]
+__all__ = ["DOSES", "Dose", "doses", "ed50", "first_dose", "shortfall"]
 
 DOSES: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -171,6 +172,35 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
             }
         )
     return pl.DataFrame(rows, schema=DOSES)
+
+
+def shortfall(edit: EditRecord, plan: EditPlan) -> str | None:
+    """Say that old answers have not given way in most edits, by their traces; None if they have.
+
+    It is None as well of edits without doses, and of those made one after another, whose traces are
+    of the model as it was when each was made.
+
+    Parameters
+    ----------
+    edit : EditRecord
+        What `behemoth.load` returns of an edit directory, and `record` of the result of
+        `behemoth.edit`.
+    plan : EditPlan
+        That of the edit.
+    """
+    if edit.checkpoints:
+        return None
+    deltas = edit.deltas(changes=False)
+    held = {key: delta for key, delta in deltas.items() if delta.failure is None}
+    found = doses(held, plan).drop_nulls("reached")
+    missed = found.filter(reached=False)
+    if 2 * len(missed) <= len(found):
+        return None
+    forget = missed["dose_kind"][0] == "forget"
+    still = f"the old answer is still {'the likeliest' if forget else 'likelier than the new one'}"
+    if None in deltas:
+        return f"{still}, on average over {len(edit.edits):,} edits"
+    return f"{still} in {len(missed):,} of {len(found):,} edits"
 
 
 def _kind_of_dose(method: str, nameless: bool) -> tuple[bool, bool]:
