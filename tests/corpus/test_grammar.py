@@ -57,6 +57,10 @@ def refusal(text, file="small.toml"):
     return found[1], int(found[2]), found[3] or "", found[4]
 
 
+def test_a_grammar_is_shown_without_its_text(small):
+    assert repr(small) == "Grammar(file='small.toml')"
+
+
 def test_the_separator_is_the_engines_reading_of_any_toml_that_it_takes():
     text = dict(_gen.GRAMMARS)["bios-en"]
     # Of TOML 1.1, which tomllib does not read.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,7 @@ class Grammar:
 
     file: str
     # The default is never valid: it gives who writes Grammar("bios-en") the refusal below.
-    source: str = None  # type: ignore[assignment]
+    source: str = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if not isinstance(self.file, str):
