@@ -258,6 +258,17 @@ def test_ids_out_of_range_are_refused(world, subjects, relations, message):
         world.objects(subjects, relations)
 
 
+def test_the_subject_or_relation_of_a_fact_is_refused_by_its_own_name(world):
+    said = "argument 'subject': got S1, allowed: a whole number from 0"
+    with pytest.raises(ArgumentError, match=said):
+        world.find_fact("S1", 1)
+    said = "argument 'subject, relation': got subject 60, relation 0, allowed: a pair that has a f"
+    with pytest.raises(ArgumentError, match=said):
+        world.find_fact(60, 0)
+    with pytest.raises(ArgumentError, match="argument 'relation': got 4294967296, "):
+        world.find_fact(0, 2**32)
+
+
 def test_a_world_says_what_it_is(world):
     assert repr(world).startswith("World(subjects=60, relations=3, facts=180")
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth import _gen
-from behemoth.support.checks import integral
+from behemoth.support.checks import integral, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 
 from .arrays import fact_numbers, follows, overrides, pairs, relation_id
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from .names import Names
+
+# The arguments of `find_fact`, by those of the engine.
+_SINGLE = {
+    "subjects": "subject",
+    "relations": "relation",
+    "subjects, relations": "subject, relation",
+}
 
 
 class World:
@@ -352,10 +359,13 @@ class World:
         Raises
         ------
         ArgumentError
-            When a world that is no table does not have the subject or the relation.
+            When a world that is no table does not have the subject or the relation; when one is no
+            whole number.
         """
+        subject, relation = whole_number("subject", subject), whole_number("relation", relation)
         try:
-            return int(self.fact_ids(subject, relation))
+            with renamed(**_SINGLE):
+                return int(self.fact_ids(subject, relation))
         except ArgumentError:
             if not self.is_table:
                 raise
