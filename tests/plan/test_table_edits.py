@@ -147,6 +147,15 @@ def test_refusals_say_the_names_that_the_world_has():
         bh.plan(corpus, facts=pl.DataFrame([arya]), known=[1], **SMALL)
 
 
+def test_a_frame_of_facts_has_no_new_objects():
+    corpus = Corpus(World(60, 2, 6))
+    facts = corpus.world.facts(3, 5)
+    said = ", the fact's own, below 6, or no column object, without which new objects are drawn"
+    with pytest.raises(ArgumentError, match=said):
+        bh.plan(corpus, facts=facts, **SMALL)
+    assert bh.plan(corpus, facts=facts.drop("object"), **SMALL).edits["fact"].to_list() == [3, 4]
+
+
 @pytest.mark.parametrize("coded", [pl.Categorical(), pl.Enum([f"o{n}" for n in range(5)])])
 def test_names_may_be_categories(coded):
     """As in a Parquet file of pandas; their codes are no numbers of objects."""

@@ -111,10 +111,13 @@ def read_edits(
         if isinstance(said, str):  # a name, or a word of the corpus
             own = repr(said) if got == own else _name(world, "object", relation, own)
             got, below = repr(said), ""
+        drawn_without = ""
+        if (new == facts.object).all():  # as in a frame of facts, whose objects are their own
+            drawn_without = f", or no column {column}, without which new objects are drawn"
         raise ArgumentError(
             "table",
             f"object {got} in row {row} (from 0)",
-            f"another than {own}, the fact's own{below}",
+            f"another than {own}, the fact's own{below}{drawn_without}",
         )
     return Edits(facts, new, facts[:0])
 
