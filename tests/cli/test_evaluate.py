@@ -194,7 +194,7 @@ def test_the_plan_must_be_the_one_it_was_made_with(run, trained, plan, tmp_path)
     (tmp_path / "world.toml").write_text("[world]\nsubjects = 90\nrelations = 2\nobjects = 9\n")
     run("plan", tmp_path / "world.toml", "--edits", 1, "--out", tmp_path / "w", "--json").json()
     message = run("evaluate", trained, "--plan", tmp_path / "w", "--out", out).refused(2)
-    assert "got a plan of another world" in message
+    assert "got a plan of another corpus" in message
     assert not out.exists()
 
 

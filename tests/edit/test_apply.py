@@ -362,7 +362,7 @@ def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch, never
 
     monkeypatch.setattr(Run, "load_model", never)
     other = compile_plan(Corpus(World(90, 2, 9)), EditRequest(edits=1))
-    with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another world"):
+    with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another corpus"):
         edit(trained, other, "lora", tmp_path / "e")
     with pytest.raises(ArgumentError, match=r"got lorra \(did you mean lora\?\)"):
         edit(trained, plan, "lorra", tmp_path / "e")

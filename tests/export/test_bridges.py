@@ -504,7 +504,7 @@ def test_refusals(planned, tmp_path):
     )
     refused("'to': got zrse .did you mean zsre", "zrse")
     refused("'block_length': got 4 for zsre, which has no blocks, .*litdata", block_length=4)
-    refused("'plan': got a plan of another world", plan=bh.plan(_nested(), edits=2, repeats=2))
+    refused("'plan': got a plan of another corpus", plan=bh.plan(_nested(), edits=2, repeats=2))
     asks_nothing = bh.plan(corpus, edits=2, repeats=2, probed=0, probes=0)
     refused("'plan': got a plan without probes, allowed", "lm-eval", asks_nothing)
     allowed = "'plan': got edit 0, which has probes in one wording only, .*--paraphrases"

@@ -148,10 +148,10 @@ def test_a_plan_of_another_world_is_refused(plan, tmp_path):
     plan.save(tmp_path)
     other = Corpus(World(subjects=300, relations=3, objects=12, seed=8))
     with pytest.raises(
-        ArgumentError, match=r"got a plan of another world \(spec .*\), allowed: one"
+        ArgumentError, match=r"got a plan of another corpus \(spec .*\), allowed: one"
     ):
         EditPlan.load(tmp_path, other)
-    with pytest.raises(ArgumentError, match="plan of another world"):
+    with pytest.raises(ArgumentError, match="plan of another corpus"):
         export_litgpt(plan, other, tmp_path / "litgpt")
 
 
@@ -317,7 +317,7 @@ def test_edits_that_lose_all_retained_facts_to_others_are_warned_of():
 
 def test_a_batch_is_of_the_corpus_of_its_plan():
     plan = compile_plan(Corpus(World(50, 2, 5)), EditRequest(edits=2, independent=True))
-    with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another world"):
+    with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another corpus"):
         plan.as_batch(Corpus(World(60, 2, 5)))
 
 

@@ -185,7 +185,7 @@ def edit(
     Raises
     ------
     ArgumentError
-        Before any work: for a plan of another world, a method that cannot carry it out, an unknown
+        Before any work: for a plan of another corpus, a method that cannot carry it out, an unknown
         method or setting, an `out` of another kind.
     CorpusError
         If `out` contains another edit.

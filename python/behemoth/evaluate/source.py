@@ -89,7 +89,7 @@ def failed_edits(place: str | PathLike[str]) -> int:
 
 
 def check_plan(plan: EditPlan, run: ModelSource, edit: EditRecord | None) -> None:
-    """Refuse a plan of another world, or another plan than the edit's."""
+    """Refuse a plan of another corpus, or another plan than the edit's."""
     plan.check(run.corpus)
     if edit is not None and edit.plan_hash != plan.plan_hash:
         raise ArgumentError(

@@ -312,7 +312,7 @@ class EditPlan:
         if corpus.spec_hash != self.spec_hash:
             raise ArgumentError(
                 "plan",
-                f"a plan of another world (spec {self.spec_hash[:12]})",
+                f"a plan of another corpus (spec {self.spec_hash[:12]})",
                 f"one made for this corpus (spec {corpus.spec_hash[:12]})",
             )
 
