@@ -16,6 +16,7 @@ from behemoth import (
     Groups,
     Questions,
     World,
+    Zipf,
     ZipfExposures,
 )
 
@@ -394,6 +395,8 @@ def test_samples_of_facts_are_exact_and_sorted(rich_corpus):
         ({"exposures": [1, 2]}, "exposures", "180"),
         ({"exposures": [-1] * 180}, "exposures", "whole numbers 0 to 4294967295"),
         ({"exposures": 1.5}, "exposures", "whole numbers"),
+        ({"exposures": Zipf(1.0)}, "exposures", "a whole number, Constant, Groups, ZipfExp"),
+        ({"exposures": np.ones((180, 2), int)}, "exposures", "whole numbers, one for each fact"),
         ({"exposures": True}, "exposures", "whole numbers"),
         ({"order": "random"}, "order", "shuffle"),
         ({"templates": {"sonnet": 1}}, "templates", "default, sor, osr, rso, repeats"),

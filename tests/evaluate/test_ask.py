@@ -81,6 +81,11 @@ def test_tokens_beyond_the_corpus_are_shown_as_recall_shows_them(run, monkeypatc
     assert sum(one["probability"] for one in chances) == pytest.approx(1)
 
 
+def test_prompts_are_texts(run):
+    with pytest.raises(bh.ArgumentError, match="'prompts': got 3, allowed: text, or a list of t"):
+        bh.ask(run, 3)
+
+
 def test_a_prompt_without_room_for_an_answer_is_refused(run):
     with pytest.raises(
         bh.ArgumentError, match=r"'prompts': got subject subject subj\.\.\. of 2040"

@@ -2,6 +2,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import torch
@@ -201,6 +202,12 @@ def test_groups(corpus, bigrams):
     by = recall_by_group(frame, ["relation", "template"])
     assert by["relation"].to_list() == [0, 1, 2]
     assert by["recall"].to_list()[1:] == [0.0, 0.0]
+
+
+def test_groups_are_those_of_a_frame_of_polars():
+    said = "'frame': got a pandas.DataFrame, allowed: a polars.DataFrame, as recall returns it"
+    with pytest.raises(ArgumentError, match=said):
+        recall_by_group(pd.DataFrame({"exposures": [1]}))
 
 
 def test_no_facts_give_no_rows(corpus, bigrams):

@@ -20,6 +20,8 @@ from .world import World
 
 __all__ = ["native_corpus", "split_exposures"]
 
+_FORMS = "a whole number, Constant, Groups, ZipfExposures, or whole numbers, one for each fact"
+
 
 def native_corpus(
     world: World,
@@ -92,7 +94,10 @@ def split_exposures(
         return int(form), None
     if isinstance(form, bool) or not isinstance(form, int | str | Mapping | Exposures):
         given = np.asarray(form)
-        array = whole(given if given.ndim else form, "exposures", np.uint32)
+        if given.ndim != 1:
+            got = f"an array of shape {given.shape}" if given.ndim else repr(form)
+            raise ArgumentError("exposures", got, _FORMS)
+        array = whole(given, "exposures", np.uint32)
         if np.may_share_memory(array, given):
             array = array.copy()
         array.setflags(write=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,8 @@ def ask(
     >>> bh.ask("run", "subject S1 has the relation R0 with object").columns
     ['prompt', 'stage', 'answer', 'probability', 'next']
     """
+    if not isinstance(prompts, Iterable):
+        raise ArgumentError("prompts", prompts, "text, or a list of texts")
     asked = [prompts] if isinstance(prompts, str) else list(prompts)
     most, top = whole_number("most", most, 1), whole_number("top", top, 0)
     _, run, record = open_source("source", source, corpus)

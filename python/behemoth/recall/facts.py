@@ -182,7 +182,16 @@ def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") 
     polars.DataFrame
         One row per group, sorted: the columns of `by`, n (UInt32), recall (Float64; share of
         exact matches), valid_object (Float64; share) and log_probability (Float64; mean).
+
+    Raises
+    ------
+    ArgumentError
+        When `frame` is no polars.DataFrame.
     """
+    if not isinstance(frame, pl.DataFrame):
+        kind = type(frame)
+        got = f"a {kind.__module__.split('.')[0]}.{kind.__name__}"
+        raise ArgumentError("frame", got, "a polars.DataFrame, as recall returns it")
     names = [by] if isinstance(by, str) else list(by)
     return (
         frame.group_by(names, maintain_order=True)
