@@ -232,7 +232,7 @@ def _known(
             allowed = f"that of the suite {_OF_FACTS}, a table with a column fact, or facts"
             raise ArgumentError("known", f"the result of the suite {frame.suite}", allowed)
         frame = frame.frame
-    if not hasattr(frame, "columns"):
+    if not (hasattr(frame, "__array__") and hasattr(frame, "columns")):
         return None if frame is None else known_facts(corpus, frame)
     if "fact" not in frame.columns:
         raise ArgumentError("known", shown, "a table with a column fact")
