@@ -110,6 +110,10 @@ def test_edits_short_of_their_goal_are_warned_of(run, trained, tmp_path):
     ran = run(*words, "learning_rate=1e-2", "--set", "steps=30", "--out", tmp_path / "f")
     assert ran.code == 0 and "old answer" not in ran.err
     assert shortfall(bh.load(tmp_path / "f"), bh.load(plan)) is None
+    with pytest.raises(
+        bh.ArgumentError, match=r"^argument 'edit': got a PosixPath, allowed: what "
+    ):
+        shortfall(tmp_path / "f", bh.load(plan))
 
 
 def test_a_sequence_that_loses_its_edits_is_warned_of(run, trained, tmp_path, monkeypatch):

@@ -125,6 +125,13 @@ def test_facts_have_one_dimension(asked, name):
     assert np.array_equal(one, same) if isinstance(one, np.ndarray) else _same(one, same)
 
 
+def test_lists_of_several_lengths_are_no_facts(asked):
+    with pytest.raises(ArgumentError, match=r"^argument 'facts': got lists within a list, allowed"):
+        asked.ledger([[1], [2, 3]])
+    with pytest.raises(ArgumentError, match=r"^argument 'exposures': got lists within a list"):
+        Corpus(asked.world, exposures=[[1], [2, 3]])
+
+
 def test_exposures_keep_the_shape_of_an_array(asked):
     assert asked.exposures(np.arange(6).reshape(3, 2)).shape == (3, 2)
     assert asked.exposures(3).shape == ()

@@ -133,9 +133,12 @@ def fact_numbers(
         numbers from 0, below `count`.
     """
     column = fact_column(facts, name)
-    array = np.asarray(column)
+    allowed = "numbers of facts in one dimension, or a frame with a column fact"
+    try:
+        array = np.asarray(column)
+    except ValueError:  # lists of several lengths
+        raise ArgumentError(name, "lists within a list", allowed) from None
     if array.ndim > 1:
-        allowed = "numbers of facts in one dimension, or a frame with a column fact"
         raise ArgumentError(name, f"an array of shape {array.shape}", allowed)
     return np.atleast_1d(whole(array if array.ndim else column, name, np.uint64, count))
 

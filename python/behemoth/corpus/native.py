@@ -93,7 +93,10 @@ def split_exposures(
     if isinstance(form, np.integer):
         return int(form), None
     if isinstance(form, bool) or not isinstance(form, int | str | Mapping | Exposures):
-        given = np.asarray(form)
+        try:
+            given = np.asarray(form)
+        except ValueError:  # lists of several lengths
+            raise ArgumentError("exposures", "lists within a list", _FORMS) from None
         if given.ndim != 1:
             got = f"an array of shape {given.shape}" if given.ndim else repr(form)
             raise ArgumentError("exposures", got, _FORMS)

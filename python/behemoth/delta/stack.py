@@ -29,7 +29,6 @@ from behemoth.model.modules import (
     normalised,
 )
 from behemoth.model.precision import wide_type
-from behemoth.model.prefix import cache_of
 from behemoth.support.errors import ArgumentError
 
 from .delta import (
@@ -346,6 +345,8 @@ def _placed(
     _: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Expand position ids to every row: one shared row would be looked up in one edit's table."""
+    from behemoth.model.prefix import cache_of  # which imports transformers
+
     if said.get("position_ids") is None:
         ids: Tensor = inputs[0] if inputs else said["input_ids"]
         cache = cache_of(said)

@@ -287,15 +287,14 @@ class _Keeper:
             delta.save(record.delta_place(None))
             settle(record)
             return
-        # Only the newest is needed to resume; older checkpoints keep their sums without state.
-        for folder in record.folders_of_sums():
-            for old in folder.glob("[0-9]*"):
-                if old == place:
-                    continue
-                if folder == point.parent:
-                    shutil.rmtree(old)
-                else:
-                    (old / _MEMORY).unlink(missing_ok=True)
+        # Only the newest is needed to resume; older checkpoints keep their sums without state. A
+        # kill may leave that of an earlier one, until the end: to look into all of them after each
+        # edit took longer with every edit.
+        for old in point.parent.glob("[0-9]*"):
+            if old != place:
+                shutil.rmtree(old)
+        if earlier := [number for number in record.checkpoints if number < done]:
+            (record.checkpoint_place(max(earlier)) / _MEMORY).unlink(missing_ok=True)
 
     def _remembered(self, place: Path) -> bool:
         return not isinstance(self.delta_of, Stateful) or (place / _MEMORY).is_file()

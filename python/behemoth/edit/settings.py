@@ -155,7 +155,7 @@ def read_words(words: Mapping[str, str], name: str) -> dict[str, Any]:
     Parameters
     ----------
     words : mapping of str to str
-        Lists as ``2,3``, None as ``none``.
+        Lists as ``2,3`` or ``[2,3]``, None as ``none``.
     name : str
         Name of the method.
 

@@ -187,7 +187,17 @@ def shortfall(edit: EditRecord, plan: EditPlan) -> str | None:
         `behemoth.edit`.
     plan : EditPlan
         That of the edit.
+
+    Raises
+    ------
+    ArgumentError
+        When `edit` is something else.
     """
+    from behemoth.edit.record import EditRecord
+
+    if not isinstance(edit, EditRecord):
+        allowed = "what behemoth.load returns of an edit, or `record` of what behemoth.edit does"
+        raise ArgumentError("edit", f"a {type(edit).__name__}", allowed)
     if edit.checkpoints:
         return None
     deltas = edit.deltas(changes=False)
