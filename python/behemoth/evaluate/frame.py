@@ -263,13 +263,14 @@ def evaluate_model(
         )
         return finish(frame, plan, corpus, run, seed)
     frames: list[pl.DataFrame] = []
+    before = Scores.empty(len(prompted))  # of all probes, so once and not for each stack
     done = 0
     with task(progress, "evaluating", "models") as step:
         for edits in _stacks(list(rows), deltas, stack):
-            stack_rows = {edit: rows[edit] for edit in edits}
+            own = {edit: rows[edit] for edit in edits}
             frames.append(
                 _evaluate_stack(
-                    model, prompted, probes, stack_rows, deltas, batch_size, ranking, unedited
+                    model, prompted, probes, own, deltas, before, batch_size, ranking, unedited
                 )
             )
             done += len(edits)
@@ -386,14 +387,16 @@ def _evaluate_stack(
     probes: pl.DataFrame,
     rows: Mapping[int | None, NDArray[np.intp]],
     deltas: Mapping[int | None, EditDelta],
+    before: Scores,
     batch_size: int,
     ranking: Ranking | None,
     unedited: Unedited | None,
 ) -> pl.DataFrame:
+    """Return the rows of both stages; `before` is filled in for the probes of these edits."""
     stack = [deltas[key] for key in rows]
     probe_rows = np.concatenate(list(rows.values()))
     ends = np.cumsum([len(edit_rows) for edit_rows in rows.values()])
-    before, after = Scores.empty(len(prompted)), Scores.empty(len(probe_rows))
+    after = Scores.empty(len(probe_rows))
     places = np.split(np.arange(len(probe_rows)), ends[:-1])
     stacked = stack_deltas(model, stack)
     score_stacked(

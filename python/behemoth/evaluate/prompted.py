@@ -129,6 +129,11 @@ class Prompted:
         )  # fmt: skip
         return digest(b"".join([*(own.tobytes() for own in arrays), repr(self.targets).encode()]))
 
+    @cached_property
+    def targeted(self) -> NDArray[np.bool_]:
+        """Whether there is a word that must not appear in the answer: bool[n]."""
+        return np.array([len(word) > 0 for word in self.targets], np.bool_)
+
     @property
     def comparable(self) -> NDArray[np.bool_]:
         """Whether all objects of the relation are distinguished by one token: bool[n]."""

@@ -25,7 +25,6 @@ def laid_out(
 ) -> pl.DataFrame:
     """Return the rows of both stages: `before` is indexed by probe, `after` by row."""
     kept = probes.select("edit", *_PROBED)[which]
-    targeted = np.array([len(word) > 0 for word in asked.targets], np.bool_)
     stages = []
     for stage, scores, at in (
         ("before", before, which),
@@ -52,7 +51,7 @@ def laid_out(
         absent = {
             "new_match": ~there,
             "log_probability_new": ~there,
-            "leaked": ~targeted[which],
+            "leaked": ~asked.targeted[which],
             "rank": scores.rank[at] == 0,
             # For names of several tokens, only if they were computed.
             "log_probability_wrong": ~asked.comparable[which]
