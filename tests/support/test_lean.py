@@ -29,6 +29,21 @@ for words in (
     assert not loaded, (words[0], loaded)
 """
 
+# Garbage is collected again, and each folder of a model was read once.
+READ = """
+import gc, sys
+from behemoth.support.lean import lean
+lean()
+from transformers import GPTNeoXForCausalLM
+from transformers.utils import import_utils
+assert gc.isenabled()
+read = import_utils.create_import_structure_from_path.cache_info()
+assert read.currsize == read.misses > 128, read
+gc.disable()
+import transformers.generation.utils
+assert not gc.isenabled()
+"""
+
 # Whoever wants the compiler after all has all of it, and once.
 COMPILER = """
 from behemoth.support.lean import _Compiler, lean
@@ -73,6 +88,10 @@ def carry_out(script, place):
         timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_each_folder_of_a_model_is_read_once(tmp_path):
+    carry_out(READ, tmp_path)
 
 
 def test_commands_load_neither_the_compiler_nor_what_it_brings(tmp_path):

@@ -12,12 +12,14 @@ failed: importing the classes of one family directly loads the same modules, and
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ __all__ = ["lean"]
 _COMPILER = "torch._dynamo"
 _INDEXING = f"{_COMPILER}._trace_wrapped_higher_order_op"
 _ASKS = "transformers.utils.import_utils"
+_FOLDERS = "create_import_structure_from_path"
 # Answered with False while the commands run: distributed tensors, the losses of object detectors,
 # models too large for one device, compiled attention.
 _UNUSED = (
@@ -34,6 +37,9 @@ _UNUSED = (
     "is_accelerate_available",
     "is_torch_flex_attn_available",
 )
+
+# While these load, the garbage collector would run some 580 times, 0.4 s, and find nothing.
+_LARGE = ("torch", "transformers", "transformers.modeling_utils", "transformers.generation.utils")
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -109,10 +115,11 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname == _ASKS or fullname == "transformers.masking_utils":
+        around = _LOADERS.get(fullname)
+        if around is not None and fullname not in sys.modules:
             spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
-                spec.loader = (_Asks if fullname == _ASKS else _Masks)(spec.loader)
+                spec.loader = around(spec.loader)
             return spec
         if fullname.startswith(f"{_COMPILER}.") and fullname in sys.modules:
             # Python's look-up of the package's path has already loaded the module.
@@ -155,6 +162,23 @@ class _Asks(_Around):
         for name in _UNUSED:
             if hasattr(module, name):
                 setattr(module, name, _no)
+        # transformers reads its folders of models twice: there are 560, and its cache holds 128.
+        read = getattr(module, _FOLDERS, None)
+        if hasattr(read, "__wrapped__"):
+            setattr(module, _FOLDERS, lru_cache(maxsize=None)(read.__wrapped__))
+
+
+class _Uncollected(_Around):
+    """Loads a large package without collecting garbage meanwhile."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            super().exec_module(module)
+        finally:
+            if collects:
+                gc.enable()
 
 
 class _Masks(_Around):
@@ -176,6 +200,13 @@ class _Masks(_Around):
         finally:
             if sys.modules.get(_INDEXING) is stand_in:
                 del sys.modules[_INDEXING]
+
+
+_LOADERS: dict[str, type[_Around]] = {
+    _ASKS: _Asks,
+    "transformers.masking_utils": _Masks,
+    **dict.fromkeys(_LARGE, _Uncollected),
+}
 
 
 def _indexing() -> Any:
