@@ -163,7 +163,7 @@ class _Asks(_Around):
             if hasattr(module, name):
                 setattr(module, name, _no)
         # transformers reads its folders of models twice: there are 560, and its cache holds 128.
-        read = getattr(module, _FOLDERS, None)
+        read: Any = getattr(module, _FOLDERS, None)
         if hasattr(read, "__wrapped__"):
             setattr(module, _FOLDERS, lru_cache(maxsize=None)(read.__wrapped__))
 
