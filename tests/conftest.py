@@ -159,30 +159,6 @@ def never():
     return never
 
 
-@pytest.fixture(scope="session")
-def known_plan():
-    """A plan whose facts the model knows: known_plan(run, plan, out) -> out.
-
-    The truth is then what the model says.
-    """
-    from dataclasses import replace
-
-    import polars as pl
-
-    from behemoth.plan.edit_plan import EditPlan
-    from behemoth.recall.generation import generate
-    from behemoth.train.run import read_run
-
-    def known_plan(run, plan, out):
-        made, model = EditPlan.of(plan), read_run(run).load_model("cpu")
-        said = generate(model, made.training["prompt"].to_list(), most=2, stop=())
-        answers = pl.Series("old_answer", said, dtype=pl.List(pl.UInt32))
-        replace(made, training=made.training.with_columns(answers)).save(out)
-        return out
-
-    return known_plan
-
-
 @pytest.fixture
 def run(capsys):
     """Run the command line in this process: run("gen", "--out", path) -> Ran."""

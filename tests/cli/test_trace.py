@@ -1,3 +1,6 @@
+import runpy
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -5,7 +8,8 @@ import behemoth as bh
 
 
 @pytest.fixture
-def known(known_plan, trained, plan, tmp_path):
+def known(trained, plan, tmp_path):
+    known_plan = runpy.run_path(str(Path(__file__).parents[1] / "known_plan.py"))["known_plan"]
     return known_plan(trained, plan, tmp_path / "known")
 
 

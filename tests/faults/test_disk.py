@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import runpy
 import subprocess
 import sys
 import threading
@@ -41,7 +42,6 @@ COMMANDS = {
     "pull": ("pull", "{url}/sent", "{out}"),
 }  # fmt: skip
 ONE_FILE = ("facts", "evaluate")
-NAMED = ("push", "pull")  # whose target is no option
 KEPT = ("import", *ONE_FILE)  # what `verify` does not take
 FAULTS = ("ENOSPC", "EDQUOT", "EIO", "short", "fsync")
 
@@ -138,13 +138,14 @@ CASES = [
 
 
 @pytest.fixture
-def here(directories, known_plan, tmp_path, monkeypatch, in_process_engine):
+def here(directories, tmp_path, monkeypatch, in_process_engine):
     """The directory in which commands find what they need, small, and work in this process."""
     for name in ("corpus", "run", "plan", "edit", "study.toml"):
         (tmp_path / name).symlink_to(directories / name)
     facts = bh.Corpus.open(directories / "corpus").world.facts()
     facts.select("subject", "relation", "object").write_csv(tmp_path / "facts.csv")
     bh.push(directories / "corpus", f"file://{tmp_path}/store/sent")
+    known_plan = runpy.run_path(str(Path(__file__).parents[1] / "known_plan.py"))["known_plan"]
     known_plan(tmp_path / "run", directories / "plan", tmp_path / "known")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(work, "_engine", lambda name, path, *others: in_process_engine(path))
@@ -159,8 +160,8 @@ def test_a_disk_that_fails_anywhere(here, run, monkeypatch, rounds, verb, fault)
     folder = here / "store" if verb == "push" else here
 
     def start(out):
-        named = [word.format(url=f"file://{here}/store", out=out) for word in COMMANDS[verb]]
-        return run(*named, *(() if verb in NAMED else ("--out", out)))
+        words = COMMANDS[verb] if "{out}" in COMMANDS[verb][-1] else (*COMMANDS[verb], "--out", out)
+        return run(*(word.format(url=f"file://{here}/store", out=out) for word in words))
 
     straight = f"straight{ending}"
     with monkeypatch.context() as patch:
@@ -175,8 +176,8 @@ def test_a_disk_that_fails_anywhere(here, run, monkeypatch, rounds, verb, fault)
             ran = start(out)
         assert failing.failed is not None
         if verb == "study":  # a trial has failed, as it may for any reason, and is tried again
-            message, code = ran.err, ran.code
-            assert code == 1 and "Traceback" not in message
+            message = ran.err
+            assert ran.code == 1 and "Traceback" not in message
         else:
             message = ran.refused(1)
             assert "[Errno" not in message

@@ -102,7 +102,12 @@ def kept(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def fact_column(facts: ArrayLike, name: str) -> ArrayLike:
+def is_frame(values: object) -> bool:
+    """Return whether this is a frame of polars or pandas; a lazy one, which is no array, is not."""
+    return hasattr(values, "__array__") and hasattr(values, "columns")
+
+
+def fact_column(facts: Any, name: str) -> ArrayLike:
     """Return the column ``fact`` of a frame of polars or pandas; anything else as it is.
 
     As an array, a frame would have its other columns among the facts.
@@ -112,13 +117,12 @@ def fact_column(facts: ArrayLike, name: str) -> ArrayLike:
     ArgumentError
         When the frame has no such column.
     """
-    columns = getattr(facts, "columns", None) if hasattr(facts, "__array__") else None
-    if columns is None:
+    if not is_frame(facts):
         return facts
-    if "fact" not in columns:
+    if "fact" not in facts.columns:
         allowed = "a frame with a column fact, or numbers of facts"
         raise ArgumentError(name, "a frame without it", allowed)
-    return facts["fact"]  # type: ignore[index,call-overload]
+    return facts["fact"]
 
 
 def fact_numbers(

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from behemoth.support import files
 from behemoth.support.checks import check_directory, path_of
-from behemoth.support.files import replacing, sweep
 
 __all__ = ["cache_place", "digest_of", "read_tensors", "write_tensors"]
 
@@ -36,7 +35,7 @@ def cache_place(cache: str | PathLike[str]) -> Path:
 
 def read_tensors(file: Path) -> dict[str, Tensor] | None:
     """Read what `write_tensors` wrote; return None for a missing, damaged or other file."""
-    sweep(file)  # a killed writer may have left its folder beside a complete file
+    files.sweep(file)  # a killed writer may have left its folder beside a complete file
     if not file.is_file():
         return None
     try:
@@ -52,9 +51,7 @@ def read_tensors(file: Path) -> dict[str, Tensor] | None:
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors with their digest; concurrent trials may share a directory."""
-    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(file) as temporary:
-        save_file(own, temporary, metadata={_DIGEST: digest_of(own)})
+    files.write_tensors(file, tensors, {_DIGEST: digest_of(tensors)})
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from behemoth.corpus.arrays import fact_numbers
+from behemoth.corpus.arrays import fact_numbers, is_frame
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.source import read_source
@@ -232,7 +232,7 @@ def _known(
             allowed = f"that of the suite {_OF_FACTS}, a table with a column fact, or facts"
             raise ArgumentError("known", f"the result of the suite {frame.suite}", allowed)
         frame = frame.frame
-    if not (hasattr(frame, "__array__") and hasattr(frame, "columns")):
+    if not is_frame(frame):
         return None if frame is None else known_facts(corpus, frame)
     if "fact" not in frame.columns:
         raise ArgumentError("known", shown, "a table with a column fact")

@@ -1,4 +1,7 @@
-"""What measures take: a model, its edit, its twin and their results, each computed once."""
+"""What measures take: a model, its edit, its twin and their results, each computed once.
+
+This file is longer than others because the one class is all that a measure may ask for.
+"""
 
 from __future__ import annotations
 
