@@ -92,9 +92,9 @@ def _draw(found: Traced, out: Path) -> str | None:
             from behemoth.report.tracing import tracing
     except MissingExtraError as error:
         return str(error)
-    spec = exported(tracing(found.summary))
-    write_bytes(out / "trace.svg", svg(spec).encode())
-    write_bytes(out / "trace.png", png(spec))
+    drawn = svg(exported(tracing(found.summary)))
+    write_bytes(out / "trace.svg", drawn.encode())
+    write_bytes(out / "trace.png", png(drawn))
     return None
 
 

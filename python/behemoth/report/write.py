@@ -210,11 +210,12 @@ def _write_figures(figures: Iterable[Figure | Absent], place: Path, style: str) 
 def _write_figure(figure: Figure, place: Path, style: str) -> None:
     file = place / "charts" / figure.name
     spec = exported(figure, STYLES[style])
+    drawn = svg(spec)
     if style == "paper":
         write_bytes(file.with_suffix(".pdf"), pdf(spec))
     else:
-        write_bytes(file.with_suffix(".png"), png(spec))
-    write_bytes(file.with_suffix(".svg"), svg(spec).encode())
+        write_bytes(file.with_suffix(".png"), png(drawn))
+    write_bytes(file.with_suffix(".svg"), drawn.encode())
     _parquet(place / "frames" / f"figure_{figure.name}.parquet", figure.frame)
 
 

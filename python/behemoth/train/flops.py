@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-
-import torch
+from typing import TYPE_CHECKING
 
 from behemoth.model.sizes import Size
+
+if TYPE_CHECKING:
+    import torch
 
 # Dense bfloat16, in 1e12 per second, as published by the makers.
 _PEAKS = {
@@ -55,6 +57,8 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     For bfloat16 on known GPUs it is the published rate; otherwise the rate of a large matrix
     product, measured in a few milliseconds.
     """
+    import torch
+
     known = None
     if device.type == "cuda" and dtype == torch.bfloat16:
         known = known_peak(torch.cuda.get_device_name(device))

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -34,6 +36,16 @@ def test_what_is_finished_is_not_done_again(finished, in_process):
     result, engine = in_process(text, out)
     assert engine is None
     assert (result.trained, result.carried_out, result.done) == (0, 0, 8)
+
+
+def test_what_is_finished_is_found_so_without_torch(finished):
+    out, _, _ = finished
+    script = (
+        "import sys; from behemoth.study.work.run import run_study; "
+        f"result = run_study({str(out / 'study.toml')!r}, {str(out)!r}); "
+        "sys.stdout.write(f'{result.done} of {result.trials} {\"torch\" in sys.modules}')"
+    )
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "8 of 8 False"
 
 
 def test_a_stopped_study_goes_on_and_finds_the_same(tiny, finished, in_process, tmp_path):

@@ -227,8 +227,10 @@ def run_study(
         if engine == "local" and part[1] == 1:
             wait_for_workers(directory.path)  # they still hold memory
         work = Work(directory, expansion.part(*part), progress)
+        left = bool(work.models or work.trials)  # a finished study does without torch
         try:  # before anything is written: a study that does not fit into memory is refused
-            shares = divided_memory(work, workers, threads, memory) if engine == "local" else None
+            divided = left and engine == "local"
+            shares = divided_memory(work, workers, threads, memory) if divided else None
         except ArgumentError:
             if new and part[1] == 1:
                 for name in (".lock", ".workers.lock"):
@@ -245,7 +247,7 @@ def run_study(
         ready = (trial.id for trial in expansion.trials if trial.id not in work.trials)
         before = sum(work.is_done("trial", name) for name in ready)  # of all parts
         began = time.perf_counter()
-        if work.models or work.trials:
+        if left:
             with_engine = _engine(engine, directory.path, workers, threads, shares)
             try:
                 work.carry_out(with_engine)
