@@ -126,3 +126,18 @@ def test_methods_that_forget_less_of_what_was_written_more_are_counted():
     assert not len(found["editing"].filter(pl.col("low") > 0))
     one, two, three = (f"`{row['label']}` by {-row['mean']:.2f}" for row in apart.to_dicts())
     assert f"lower for 64: {one}, {two} and {three}" in text
+
+
+def test_what_an_unedited_model_scores_is_that_of_its_frames():
+    text = " ".join((PAGE / "index.md").read_text(encoding="utf-8").split())
+    [row] = pl.read_parquet(PAGE / "unedited/unlearning_table.parquet").to_dicts()
+    cells = pl.read_parquet(PAGE / "unedited/unlearning_cells.parquet").filter(measure="score")
+    kinds = dict(cells.select("grammar", "mean").iter_rows())
+    ends = "{score:.2f}** ({score_low:.2f} to {score_high:.2f};".format(**row)
+    assert f"scores {ends} {kinds[None]:.2f} in tokens, {kinds['bios-en']:.2f} in text)" in text
+    legs = "forgetting {forgetting:.2f}, utility {utility:.2f} and privacy {privacy:.2f}."
+    assert (legs + " It still says {forget_recall:.2f} of").format(**row) in text
+    table = pl.read_parquet(PAGE / "frames/unlearning_table.parquet")
+    above = {name: score - row["score"] for name, score in table.select("label", "score").rows()}
+    said = "`ceu` and `grad_ascent` are {ceu:.2f} and {grad_ascent:.2f} above it, `grad_diff` "
+    assert (said + "{grad_diff:.2f}.").format(**above) in text
