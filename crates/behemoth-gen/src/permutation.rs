@@ -115,6 +115,10 @@ impl Permutation {
     }
 
     /// Replaces each value, which must be below `len`, with its image.
+    ///
+    /// # Panics
+    ///
+    /// May panic for any other value; if it does not, the result is meaningless.
     pub fn apply_each(&self, values: &mut [u64]) {
         match &self.kind {
             Kind::Table { forward, .. } => {
@@ -127,6 +131,10 @@ impl Permutation {
     }
 
     /// Replaces each value, which must be below `len`, with the element whose image it is.
+    ///
+    /// # Panics
+    ///
+    /// May panic for any other value; if it does not, the result is meaningless.
     pub fn invert_each(&self, values: &mut [u64]) {
         match &self.kind {
             Kind::Table { inverse, .. } => {
@@ -138,7 +146,11 @@ impl Permutation {
         }
     }
 
-    /// Writes the images of `start..start + out.len()` to `out`.
+    /// Writes the images of `start..start + out.len()`, which must be at most `len`, to `out`.
+    ///
+    /// # Panics
+    ///
+    /// May panic for any other range; if it does not, the result is meaningless.
     pub fn apply_range(&self, start: u64, out: &mut [u64]) {
         debug_assert!(start + out.len() as u64 <= self.len);
         match &self.kind {

@@ -63,9 +63,16 @@ impl Word {
         false
     }
 
-    /// Writes the word of `id` to the first [`Word::len`] elements of `out`.
+    /// Writes the word of `id`, which must be below the number of things, to the first [`Word::len`]
+    /// elements of `out`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `out` is shorter, and may panic for any other `id`; if it does not, the tokens are
+    /// meaningless.
     #[inline(always)]
     pub fn write<T: Token>(&self, id: u64, out: &mut [T]) {
+        debug_assert!(id < self.count);
         let mut rest = id;
         for position in (1..self.digits).rev() {
             let (quotient, digit) = self.base.divide(rest);
@@ -217,5 +224,13 @@ mod tests {
         word.write(99_999 % 12_345, &mut tokens);
         tokens[0] = 8 + 9;
         assert_eq!(word.read(&tokens), None, "beyond the count");
+    }
+
+    /// Its tokens would be those of the things in the next range.
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "id < self.count")]
+    fn an_id_beyond_the_count_is_not_written() {
+        Word::new(50, 1000).write(60, &mut [0u32]);
     }
 }

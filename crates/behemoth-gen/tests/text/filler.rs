@@ -272,6 +272,14 @@ fn words_of_another_tokenizer_are_those_of_no_name() {
         candidates.map(|c| (c.to_string(), c.to_string())).into();
     pairs.push((" kiwi".into(), " lime".into()));
     let lexicon = Arc::new(plain.with_words(&mut tokenizer, &pairs, &[]).unwrap());
+    // Its ids may be those of other words, or of none.
+    let error = Lexicon::clone(&lexicon)
+        .with_words(&mut WordTokenizer::default(), &pairs, &[])
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "argument 'tokenizer': got 'words-v1', allowed: 'foreign', that of the lexicon"
+    );
     let mut id = |word: &str| tokenizer.encode(&[word.to_string()]).unwrap()[0][0].id;
     let wanted = [" apple", " was", "pear", " fig"].map(&mut id);
     assert_eq!(lexicon.words(), wanted);

@@ -175,6 +175,58 @@ fn a_tokenizer_without_its_own_end_of_documents_is_refused() {
     }
 }
 
+/// A tokenizer of the words of a grammar with other names.
+struct Named(WordTokenizer, fn(&mut Vec<String>), Vec<String>);
+
+impl Tokenizer for Named {
+    fn digest(&self) -> String {
+        "named".into()
+    }
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn end_of_document(&self) -> u32 {
+        self.0.end_of_document()
+    }
+
+    fn encode(&mut self, texts: &[String]) -> behemoth_gen::Result<Vec<Vec<TextToken>>> {
+        let encoded = self.0.encode(texts);
+        self.2 = self.0.names().unwrap().to_vec();
+        self.1(&mut self.2);
+        encoded
+    }
+
+    fn names(&self) -> Option<&[String]> {
+        Some(&self.2)
+    }
+}
+
+/// A vocabulary is divided into special words and others by the names.
+#[test]
+fn a_tokenizer_with_other_names_than_tokens_is_refused() {
+    let compiled = |change: fn(&mut Vec<String>)| {
+        let mut tokenizer = Named(WordTokenizer::default(), change, Vec::new());
+        Lexicon::new(crate::grammar(), &mut tokenizer)
+    };
+    let size = compiled(|_| {}).unwrap().size();
+    let refused = |change| compiled(change).unwrap_err().to_string();
+    for (error, names) in [
+        (refused(|names| names.truncate(2)), 2),
+        (refused(|names| drop(names.pop())), size - 1),
+        (refused(|names| names.push("more".into())), size + 1),
+    ] {
+        let wanted = format!("got {names} names, allowed: {size}, one for each token");
+        assert_eq!(error, format!("argument 'tokenizer': {wanted}"));
+    }
+    assert_eq!(
+        refused(|names| names.swap(2, 3)),
+        "argument 'tokenizer': got the names [\"<|endoftext|>\", \"<|padding|>\", \"Ada\"] for \
+         its first tokens, allowed: [\"<|endoftext|>\", \"<|padding|>\", \"<|unknown|>\"]"
+    );
+}
+
 /// A probe ends with the object: with the same words up to there, a corpus contains it.
 #[test]
 fn a_held_out_sentence_with_the_prompt_of_a_written_one_is_refused() {

@@ -7,7 +7,7 @@ use super::image::Image;
 use super::lexicon::{Column, JointSentences, Lexicon, OfRelation, Placed, Plan, Says, ends};
 use super::pattern::Pattern;
 use super::pieces::{Piece, Pieces};
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{SPECIAL_WORDS, Tokenizer};
 use crate::error::{Error, Result};
 use crate::numbers::vocabulary;
 
@@ -22,14 +22,35 @@ fn counts<'a>(lists: impl Iterator<Item = &'a [Sentence]>) -> (usize, usize) {
     })
 }
 
+/// Refuses names that are not one for each token, or do not begin with the special words: the ids of
+/// a vocabulary are divided by them.
+fn check_names(names: &[String], size: u64) -> Result<()> {
+    if names.len() as u64 != size {
+        let got = format!("{} names", names.len());
+        let allowed = format!("{size}, one for each token");
+        return Err(Error::argument("tokenizer", got, allowed));
+    }
+    let first = &names[..names.len().min(SPECIAL_WORDS.len())];
+    if first != SPECIAL_WORDS {
+        let got = format!("the names {first:?} for its first tokens");
+        return Err(Error::argument(
+            "tokenizer",
+            got,
+            format!("{SPECIAL_WORDS:?}"),
+        ));
+    }
+    Ok(())
+}
+
 impl Lexicon {
     /// Compiles a grammar, which encodes every piece of it once.
     ///
     /// # Errors
     ///
     /// Returns [`Error::Argument`] with the name of a piece if the tokens of a sentence would not
-    /// be those of its pieces, if two words of a list have the same tokens, or if the grammar or the
-    /// tokenizer is too large; and the error of the tokenizer.
+    /// be those of its pieces, if two words of a list have the same tokens, if the names of the
+    /// tokenizer are not as [`Tokenizer::names`] states, or if the grammar or the tokenizer is too
+    /// large; and the error of the tokenizer.
     pub fn new(grammar: TextGrammar, tokenizer: &mut dyn Tokenizer) -> Result<Lexicon> {
         let (size, end) = (tokenizer.size(), tokenizer.end_of_document());
         vocabulary(size, format!("a tokenizer of {size} tokens"), "")?;
@@ -41,11 +62,15 @@ impl Lexicon {
                 format!("an id below {size}"),
             ));
         }
-        Lexicon::compile(grammar, tokenizer)
+        let lexicon = Lexicon::compile(grammar, tokenizer)?;
+        if let Some(names) = lexicon.names() {
+            check_names(names, lexicon.size())?;
+        }
+        Ok(lexicon)
     }
 
-    /// Like [`Lexicon::new`], without a check of the token that ends a document: a lexicon for text
-    /// has none.
+    /// Like [`Lexicon::new`], without a check of the token that ends a document and of the names: a
+    /// lexicon for text has no such token, and no special words.
     pub(super) fn compile(grammar: TextGrammar, tokenizer: &mut dyn Tokenizer) -> Result<Lexicon> {
         let mut compiler = Compiler {
             grammar: &grammar,

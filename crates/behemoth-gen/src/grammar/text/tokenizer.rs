@@ -38,7 +38,8 @@ pub trait Tokenizer {
     /// Returns an error if the texts cannot be encoded.
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>>;
 
-    /// Returns the names of its tokens by id, if it was built for the grammar.
+    /// Returns the names of its tokens by id, if it was built for the grammar: [`Tokenizer::size`]
+    /// of them, once all texts are encoded, the first of which are [`SPECIAL_WORDS`].
     fn names(&self) -> Option<&[String]> {
         None
     }

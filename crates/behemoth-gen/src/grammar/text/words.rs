@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::lexicon::Lexicon;
 use super::tokenizer::{ANCHOR, TextToken, Tokenizer, encoded};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Lexicon {
     /// Returns this lexicon with words for a filler: those `candidates`, each with its form at the
@@ -17,13 +17,19 @@ impl Lexicon {
     ///
     /// # Errors
     ///
-    /// Returns the error of the tokenizer.
+    /// Returns [`Error::Argument`] if `tokenizer` is not that of this lexicon, and the error of the
+    /// tokenizer.
     pub fn with_words(
         self,
         tokenizer: &mut dyn Tokenizer,
         candidates: &[(String, String)],
         begins: &[u32],
     ) -> Result<Lexicon> {
+        let digest = tokenizer.digest();
+        if digest != self.tokenizer {
+            let allowed = format!("'{}', that of the lexicon", self.tokenizer);
+            return Err(Error::argument("tokenizer", format!("'{digest}'"), allowed));
+        }
         let anchor = encoded(tokenizer, &[ANCHOR.to_string()])?;
         let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
         let openings: Vec<String> = candidates.iter().map(|(own, _)| own.clone()).collect();
