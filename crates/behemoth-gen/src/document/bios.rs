@@ -70,8 +70,7 @@ impl Bios {
             Some(slot) => (part - self.spread, slot),
             None => (part, slot),
         };
-        for fact in facts.facts_of_entity(entity) {
-            let of = exposures.of_existing(fact);
+        exposures.for_each(facts.facts_of_entity(entity), |fact, of| {
             let offset = self.offset(fact);
             // The remainder modulo `spread`, without a division.
             let mut copy = match part.checked_sub(offset) {
@@ -82,7 +81,7 @@ impl Bios {
                 sentences.push((fact, copy, of));
                 copy += self.spread;
             }
-        }
+        });
         order.extend(first as u32..sentences.len() as u32);
         let order = &mut order[first..];
         if self.spec.sentences == SentenceOrder::Fixed {

@@ -69,6 +69,14 @@ impl Assignment {
         }
     }
 
+    /// Replaces facts with their ranks.
+    pub(super) fn ranks(&self, facts: &mut [u64]) {
+        match self {
+            Assignment::Permuted(permutation) => permutation.invert_each(facts),
+            _ => facts.iter_mut().for_each(|fact| *fact = self.rank(*fact)),
+        }
+    }
+
     /// Returns the rank of a fact.
     pub(super) fn rank(&self, fact: u64) -> u64 {
         match self {

@@ -4,6 +4,8 @@
 //! sentences of a class are numbered copy by copy. The maps sentence number -> (fact, copy) and
 //! fact -> sentence numbers are therefore arithmetic for every form.
 
+use std::ops::Range;
+
 use super::{Assignment, ExposureSpec, Levels, Population};
 use crate::error::{Error, Result};
 use crate::hash::Divider;
@@ -168,6 +170,29 @@ impl Exposures {
         self.class_of_rank(self.rank(fact)).exposures
     }
 
+    /// Calls `each` with every fact of a range of existing facts and the number of times it is
+    /// written. Ranks are looked up together, since [`Exposures::locate`] is fast for that reason.
+    #[inline]
+    pub(crate) fn for_each(&self, facts: Range<u64>, mut each: impl FnMut(u64, u64)) {
+        /// Number of facts at a time; few subjects have more.
+        const CHUNK: usize = 32;
+        if let [class] = &self.classes[..] {
+            return facts.for_each(|fact| each(fact, class.exposures));
+        }
+        let mut ranks = [0; CHUNK];
+        for first in facts.clone().step_by(CHUNK) {
+            let ranks = &mut ranks[..(facts.end - first).min(CHUNK as u64) as usize];
+            for (rank, fact) in ranks.iter_mut().zip(first..) {
+                *rank = fact;
+            }
+            let assigned = self.assigned.saturating_sub(first).min(ranks.len() as u64);
+            self.assignment.ranks(&mut ranks[..assigned as usize]);
+            for (&rank, fact) in ranks.iter().zip(first..) {
+                each(fact, self.class_of_rank(rank).exposures);
+            }
+        }
+    }
+
     /// Replaces sentence numbers with their facts, and writes for each the number of the copy and
     /// the fact's exposures.
     ///
@@ -312,6 +337,13 @@ mod tests {
                 let (mut one, mut place) = ([number], [(0, 0)]);
                 all.locate(&mut one, &mut place);
                 assert_eq!((one[0], place[0]), (fact, (copy, exposures)), "{line}");
+            }
+            // From one fact to more than are looked up together, across the first link.
+            for range in [7..8, 0..100, 95..100 + link_facts] {
+                let mut each = Vec::new();
+                all.for_each(range.clone(), |fact, of| each.push((fact, of)));
+                let wanted: Vec<_> = range.map(|fact| (fact, all.of(fact))).collect();
+                assert_eq!(each, wanted, "{line}");
             }
         }
     }
