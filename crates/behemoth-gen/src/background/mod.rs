@@ -177,6 +177,8 @@ pub(crate) struct Taken {
 impl Taken {
     /// Selects a number of tokens of a background.
     pub(crate) fn new(background: std::sync::Arc<Background>, tokens: u64) -> Result<Self> {
+        /// Number of documents that are looked up together.
+        const BATCH: usize = 128;
         let all = background.tokens();
         if tokens > all {
             return Err(Error::argument(
@@ -187,11 +189,26 @@ impl Taken {
         }
         let order = Permutation::new(background.documents(), 0, "background", 0);
         let (mut documents, mut left, mut last, mut most) = (0, tokens, 0, 0);
+        if tokens == all {
+            // By default; the order in which all documents are taken decides only the last one.
+            documents = background.documents();
+            last = background.tokens_of(order.apply(documents - 1));
+            let lengths = (0..documents).map(|document| background.tokens_of(document));
+            (left, most) = (0, lengths.max().unwrap_or(0));
+        }
+        let mut next = [0; BATCH];
         while left > 0 {
-            last = background.tokens_of(order.apply(documents)).min(left);
-            most = last.max(most);
-            left -= last;
-            documents += 1;
+            let count = (background.documents() - documents).min(BATCH as u64) as usize;
+            order.apply_range(documents, &mut next[..count]);
+            for &document in &next[..count] {
+                last = background.tokens_of(document).min(left);
+                most = last.max(most);
+                left -= last;
+                documents += 1;
+                if left == 0 {
+                    break;
+                }
+            }
         }
         Ok(Taken {
             background,
