@@ -39,7 +39,7 @@ use self::sentence::{Choice, MinorityShare};
 use self::settle::{settle, vocabulary};
 use self::style::Style;
 use self::text::Text;
-use crate::background::Background;
+use crate::background::{Background, Taken};
 use crate::document::Documents;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
@@ -79,6 +79,8 @@ pub struct Parts {
 struct Inherited {
     exposures: Option<Arc<Exposures>>,
     filler: Option<Arc<Filler>>,
+    background: Option<Arc<Taken>>,
+    insert: Option<Arc<Slots>>,
 }
 
 /// A corpus, which can be written to disk or streamed.
@@ -188,8 +190,12 @@ impl Corpus {
             Some(filler) => Some(filler),
             None => others::filler(&world, &spec, &parts, &vocabulary, &exposures)?,
         };
-        let others = Others::new(filler, &spec, &parts, &vocabulary, &exposures)?;
-        let insert = insert::slots(&world, &spec, &style, &others, &exposures)?;
+        let background = others::background(&spec, &parts, &vocabulary, inherited.background)?;
+        let others = Others::new(filler, background, &spec, &exposures)?;
+        let insert = match inherited.insert {
+            Some(slots) => Some(slots),
+            None => insert::slots(&world, &spec, &style, &others, &exposures)?,
+        };
         let settings = spec.documents(seed, others.documents());
         let documents = Documents::new(spec.order, &settings, &world, &exposures)?;
         let mut corpus = Corpus {

@@ -38,7 +38,8 @@ impl DocumentKind {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Others {
     filler: Option<Arc<Filler>>,
-    background: Option<Arc<Taken>>,
+    /// Shared with twins: it takes a pass over the documents to select them.
+    pub(super) background: Option<Arc<Taken>>,
     /// The role written for each of their tokens but the last, if the stream consists of roles.
     pub(super) role: Option<u32>,
 }
@@ -47,14 +48,13 @@ impl Others {
     /// Creates the documents of a settled spec.
     pub(super) fn new(
         filler: Option<Arc<Filler>>,
+        background: Option<Arc<Taken>>,
         spec: &CorpusSpec,
-        parts: &Parts,
-        vocabulary: &Vocabulary,
         exposures: &Exposures,
     ) -> Result<Self> {
         let others = Others {
             filler,
-            background: background(spec, parts, vocabulary)?,
+            background,
             role: None,
         };
         let own = others.documents();
@@ -189,7 +189,7 @@ pub(super) fn filler(
             };
             let inherited = Inherited {
                 exposures: Some(Arc::clone(exposures)),
-                filler: None,
+                ..Inherited::default()
             };
             let rest = Corpus::inheriting(world, spec, parts.clone(), inherited)?;
             rest.token_count(0, &Progress::default())?
@@ -215,11 +215,12 @@ pub(super) fn filler(
     Ok(Some(Arc::new(Filler::new(own, tokens, ids))))
 }
 
-/// Selects the documents of the background of a corpus, if it has one.
-fn background(
+/// Selects the documents of the background of a corpus, if it has one and inherits none.
+pub(super) fn background(
     spec: &CorpusSpec,
     parts: &Parts,
     vocabulary: &Vocabulary,
+    inherited: Option<Arc<Taken>>,
 ) -> Result<Option<Arc<Taken>>> {
     let (Some(spec), Some(background)) = (&spec.background, &parts.background) else {
         return Ok(None);
@@ -239,6 +240,9 @@ fn background(
             format!("documents that end with token {end}"),
             format!("{own}, the end of a document of the corpus"),
         ));
+    }
+    if inherited.is_some() {
+        return Ok(inherited);
     }
     let tokens = spec.tokens.unwrap_or_else(|| background.tokens());
     let taken = Taken::new(background.clone(), tokens).map_err(|e| e.within("background"))?;

@@ -49,6 +49,9 @@ impl Corpus {
         let inherited = Inherited {
             exposures: Some(Arc::clone(&self.exposures)),
             filler: self.filler_of_twins(),
+            background: self.others.background.clone(),
+            // Inserted sentences add no tokens: in every version, all documents are as long.
+            insert: self.insert.clone(),
         };
         Corpus::inheriting(world, spec, parts, inherited)
     }
