@@ -10,7 +10,7 @@ use super::style::{Pen, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress, in_turn};
 use crate::error::Result;
 use crate::grammar::Writer;
-use crate::memory::{room_for, zeros};
+use crate::memory::zeros;
 use crate::numbers::product;
 use crate::vocabulary::Token;
 
@@ -43,10 +43,11 @@ impl Corpus {
     /// memory is insufficient.
     pub fn document_lengths(&self, documents: Range<u64>) -> Result<Vec<u64>> {
         self.check_documents(&documents)?;
-        let writer = self.writer::<u16>();
-        let mut lengths = room_for("stop", documents.end - documents.start, "documents")?;
-        lengths
-            .extend(documents.map(|document| self.count_tokens(&writer, document..document + 1)));
+        let first = documents.start;
+        let mut lengths = zeros("stop", documents.end - first, "documents")?;
+        self.count_each(&self.writer::<u16>(), documents, |document, tokens| {
+            lengths[(document - first) as usize] = tokens;
+        });
         Ok(lengths)
     }
 
@@ -78,34 +79,56 @@ impl Corpus {
         if let Some(tokens) = self.document_tokens {
             return tokens * (documents.end - documents.start);
         }
+        match pen {
+            // Sentences of several documents are looked up together.
+            Pen::Text(text) if self.insert.is_none() => self.count_text(text, documents),
+            _ => {
+                let mut sum = 0;
+                self.count_each(pen, documents, |_, tokens| sum += tokens);
+                sum
+            }
+        }
+    }
+
+    /// Calls `each` with every document of a range and its number of tokens; one without tokens may
+    /// be left out.
+    fn count_each<T: Token>(
+        &self,
+        pen: &Pen<'_, T>,
+        documents: Range<u64>,
+        mut each: impl FnMut(u64, u64),
+    ) {
+        if let Some(tokens) = self.document_tokens {
+            return documents.for_each(|document| each(document, tokens));
+        }
         if self.insert.is_some() {
-            return self.count_others(documents);
+            return self.count_others(documents, each);
         }
         let (writer, templates) = match pen {
             Pen::Templates(writer, templates) => (writer, *templates),
-            Pen::Text(text) => return self.count_text(text, documents),
+            Pen::Text(text) => return self.count_each_text(text, documents, each),
         };
         let count = |sentence: &Sentence| self.sentence_tokens(writer, templates, sentence) as u64;
-        let mut tokens = 0;
         if let Some(order) = self.documents.of_sentences() {
-            self.for_each_document(order, documents, |document| {
-                tokens += match document {
+            return self.for_each_document(order, documents, |document, content| {
+                let tokens = match content {
                     Document::Sentence(sentence) => count(&sentence),
                     Document::Other(number) => self.others.tokens_of(number),
-                }
+                };
+                each(document, tokens);
             });
-            return tokens;
         }
-        self.for_each_held(documents, None, |_, held| match held {
-            Held::Other(number) => tokens += self.others.tokens_of(number),
-            Held::Sentences(sentences, _) => {
-                let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));
-                let before = tokens;
-                tokens += written.map(count).sum::<u64>();
-                tokens += u64::from(tokens > before);
-            }
+        self.for_each_held(documents, None, |document, held| {
+            let tokens = match held {
+                Held::Other(number) => self.others.tokens_of(number),
+                Held::Sentences(sentences, _) => {
+                    let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));
+                    let tokens = written.map(count).sum::<u64>();
+                    tokens + u64::from(tokens > 0)
+                }
+            };
+            each(document, tokens);
         });
-        tokens
     }
 
     /// Returns the number of tokens in a sentence, with its end if it has one.

@@ -223,7 +223,7 @@ impl Corpus {
             });
             return at;
         };
-        self.for_each_document(order, documents, |document| {
+        self.for_each_document(order, documents, |_, document| {
             let out = &mut out[at..];
             at += match document {
                 Document::Sentence(sentence) => {
@@ -235,14 +235,14 @@ impl Corpus {
         at
     }
 
-    /// Calls `each` for every document of a range, in a corpus whose fact documents have one
-    /// sentence each.
+    /// Calls `each` for every document of a range but those that a twin omits, in a corpus whose
+    /// fact documents have one sentence each.
     #[inline(always)]
     pub(super) fn for_each_document(
         &self,
         order: &Timeline,
         documents: Range<u64>,
-        mut each: impl FnMut(Document),
+        mut each: impl FnMut(u64, Document),
     ) {
         let (mut numbers, mut facts) = ([0u64; BATCH as usize], [0u64; BATCH as usize]);
         let mut copies = [(0, 0); BATCH as usize];
@@ -283,8 +283,9 @@ impl Corpus {
                 self.wording_ranks(&mut wordings[..count]);
             }
             for i in 0..count {
+                let document = first + i as u64;
                 if let Some(other) = self.other_of(numbers[i]) {
-                    each(Document::Other(other));
+                    each(document, Document::Other(other));
                     continue;
                 }
                 let (copy, exposures) = copies[i];
@@ -297,7 +298,7 @@ impl Corpus {
                     wording: wordings[i],
                 };
                 let sentence = self.ranked_sentence(facts[i], copy, exposures, ranks);
-                each(Document::Sentence(sentence));
+                each(document, Document::Sentence(sentence));
             }
             first += count as u64;
         }

@@ -228,15 +228,13 @@ impl Corpus {
         at
     }
 
-    /// Counts the tokens of a range of documents of a corpus with an insert, which replaces tokens
-    /// and adds none.
-    pub(super) fn count_others(&self, documents: Range<u64>) -> u64 {
-        let mut tokens = 0;
-        self.for_each_held(documents, None, |_, held| {
+    /// Calls `each` with every document of a range and its number of tokens, in a corpus with an
+    /// insert, which replaces tokens and adds none.
+    pub(super) fn count_others(&self, documents: Range<u64>, mut each: impl FnMut(u64, u64)) {
+        self.for_each_held(documents, None, |document, held| {
             if let Held::Other(other) = held {
-                tokens += self.others.tokens_of(other);
+                each(document, self.others.tokens_of(other));
             }
         });
-        tokens
     }
 }

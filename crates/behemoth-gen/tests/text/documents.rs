@@ -205,6 +205,34 @@ fn a_joint_statement_says_two_facts_and_the_ledger_knows() {
     }
 }
 
+/// A range is counted and read in one pass over its documents.
+#[test]
+fn a_range_has_the_lengths_and_texts_of_its_documents() {
+    let quiet = Progress::default();
+    for keys in [
+        "exposures = 5\nfiller = \"zipf:tokens=900,words=40,length=30\"",
+        "exposures = 5\norder = \"bios\"\nfiller = \"zipf:tokens=900,words=40,length=30\"",
+        "exposures = 3\norder = \"bios\"\ndocuments = {subjects = 4}",
+        "exposures = 2\ninsert = \"anywhere,per_document=2\"\n\
+         filler = \"zipf:tokens=9000,words=40,length=100\"",
+    ] {
+        let parent = corpus(keys);
+        for corpus in [parent.without(&[0, 5]).unwrap(), parent] {
+            let range = 1..corpus.documents();
+            let length = |document: u64| {
+                let tokens = corpus.tokens::<u16>(document..document + 1, 1, &quiet);
+                tokens.unwrap().len() as u64
+            };
+            let lengths: Vec<u64> = range.clone().map(length).collect();
+            assert_eq!(corpus.document_lengths(range.clone()).unwrap(), lengths);
+            let text = |document: u64| corpus.texts(document..document + 1).unwrap();
+            let texts: Vec<String> = range.clone().flat_map(text).collect();
+            assert!(texts.iter().any(|text| !text.is_empty()));
+            assert_eq!(corpus.texts(range).unwrap(), texts, "{keys}");
+        }
+    }
+}
+
 #[test]
 fn spans_are_names_and_objects() {
     let corpus =

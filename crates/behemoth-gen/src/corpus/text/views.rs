@@ -9,6 +9,7 @@ use super::super::held::Held;
 use super::super::sentence::Sentence;
 use super::super::style::Style;
 use super::Text;
+use super::emit::Sink;
 use crate::error::{Error, Result};
 use crate::grammar::{Digits, Lexicon, Mention, SentenceBuffer, TextRole};
 
@@ -112,26 +113,17 @@ impl Corpus {
         self.check_documents(&documents)?;
         let written = self.as_text()?;
         let text = written.text()?;
-        let names = text.lexicon.names().unwrap_or_default();
-        let mut tokens = vec![0u32; written.room(1)];
-        let as_text = |tokens: &[u32]| -> String {
-            let names = tokens.iter().filter_map(|&t| names.get(t as usize));
-            names.map(String::as_str).collect()
+        let mut texts = Texts {
+            corpus: written,
+            text,
+            tokens: vec![0; written.room(1)],
+            at: 0,
+            first: documents.start,
+            texts: vec![String::new(); (documents.end - documents.start) as usize],
+            current: String::new(),
         };
-        let texts = documents.map(|document| {
-            if let Some(other) = self.other(document) {
-                let mut lines = SentenceBuffer::new();
-                let sentences = self.sentences_inserted(other).map(|sentence| {
-                    let first = Mention::First;
-                    let count = text.write_alone(&sentence, first, &mut lines, &mut tokens);
-                    as_text(&tokens[..count])
-                });
-                return sentences.collect::<Vec<_>>().join("\n");
-            }
-            let count = written.emit_text(text, document..document + 1, &mut tokens);
-            as_text(&tokens[..count])
-        });
-        Ok(texts.collect())
+        written.pass_text(text, documents, &mut texts);
+        Ok(texts.texts)
     }
 
     /// Returns the mentions of subjects and objects by name in a range of documents, in order.
@@ -164,6 +156,56 @@ impl Corpus {
         });
         self.check_read()?;
         Ok(spans)
+    }
+}
+
+/// Writes each document as text.
+struct Texts<'a> {
+    /// The stream with pieces of text as tokens.
+    corpus: &'a Corpus,
+    text: &'a Text,
+    /// Tokens of the current document, and their number.
+    tokens: Vec<u32>,
+    at: usize,
+    /// Number of the first document.
+    first: u64,
+    texts: Vec<String>,
+    /// Text of the current document, but for its tokens.
+    current: String,
+}
+
+impl Texts<'_> {
+    /// Moves the tokens to the text of the current document. The end of a document has no name.
+    fn read(&mut self) {
+        let names = self.text.lexicon.names().unwrap_or_default();
+        let tokens = self.tokens[..self.at].iter();
+        let names = tokens.filter_map(|&token| names.get(token as usize));
+        self.current.extend(names.map(String::as_str));
+        self.at = 0;
+    }
+}
+
+impl Sink for Texts<'_> {
+    fn lines(&mut self, lines: &mut SentenceBuffer) {
+        self.at += lines.write(&self.text.lexicon, &mut self.tokens[self.at..]);
+    }
+
+    fn other(&mut self, number: u64) {
+        let mut lines = SentenceBuffer::new();
+        for sentence in self.corpus.sentences_inserted(number) {
+            if !self.current.is_empty() {
+                self.current.push('\n');
+            }
+            let (first, tokens) = (Mention::First, &mut self.tokens);
+            self.at = self.text.write_alone(&sentence, first, &mut lines, tokens);
+            self.read();
+        }
+    }
+
+    fn end(&mut self, document: u64, lines: &mut SentenceBuffer) {
+        self.lines(lines);
+        self.read();
+        self.texts[(document - self.first) as usize] = std::mem::take(&mut self.current);
     }
 }
 
