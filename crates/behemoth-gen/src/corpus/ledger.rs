@@ -201,9 +201,9 @@ impl Corpus {
             let exposures = self.exposures.of_existing(fact);
             let more = usize::try_from(exposures).unwrap_or(usize::MAX);
             make_room(&mut entries, more, "facts", "sentences")?;
+            let rank = self.question_rank(fact);
             for copy in 0..exposures {
                 let number = self.exposures.sentence(fact, copy);
-                let rank = self.question_rank(fact);
                 let sentence = self.sentence(number, fact, copy, exposures, rank);
                 let document = self.document_of(number, &sentence);
                 let spot = ruler.find(document, &sentence, &mut finder);
