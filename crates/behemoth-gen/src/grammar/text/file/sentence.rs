@@ -141,7 +141,7 @@ mod tests {
             .collect();
         let start = std::time::Instant::now();
         assert_eq!(read(texts.clone()).unwrap().len(), 100_000);
-        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
         texts[70_000] = texts[12].clone();
         let error = read(texts).unwrap_err().to_string();
         assert!(
