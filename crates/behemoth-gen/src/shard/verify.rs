@@ -183,7 +183,7 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     let length = file.metadata().map_err(Error::io("read", &path))?.len();
     let Some(record) = read_record(directory, shard, spec_hash)? else {
         return Ok(Checked::Bad(format!(
-            "has no completion record {}",
+            "has no readable completion record of this corpus, {}",
             record_file(shard)
         )));
     };

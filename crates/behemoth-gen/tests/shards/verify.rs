@@ -46,12 +46,12 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
         ),
         (
             |tokens| fs::remove_file(tokens.join("00003.json")).unwrap(),
-            "has no completion record tokens/00003.json",
+            "has no readable completion record of this corpus, tokens/00003.json",
             true,
         ),
         (
             |tokens| fs::write(tokens.join("00003.json"), "{\"file\":").unwrap(),
-            "has no completion record tokens/00003.json",
+            "has no readable completion record of this corpus, tokens/00003.json",
             true,
         ),
         (
@@ -86,7 +86,7 @@ fn verify_names_what_is_wrong_and_writing_again_mends_it() {
                     .unwrap();
                 }
             },
-            "has no completion record tokens/00003.json",
+            "has no readable completion record of this corpus, tokens/00003.json",
             true,
         ),
         (
