@@ -158,23 +158,15 @@ impl Value {
         self.whole_up_to(SEED_LIMIT, "a whole number")
     }
 
-    /// Reads a whole number (no float) that fits `T`.
-    fn integer<T: TryFrom<u64>>(&self) -> Result<T> {
-        let refuse = || Error::value(self, "a whole number, not negative");
-        match self {
-            Value::Whole(value) => T::try_from(*value).map_err(|_| refuse()),
-            _ => Err(refuse()),
-        }
-    }
-
     /// Reads a 32-bit id.
     pub(crate) fn id32(&self) -> Result<u32> {
-        self.integer()
+        let id = self.whole_up_to(u32::MAX.into(), "a whole number")?;
+        Ok(id as u32)
     }
 
     /// Reads a 64-bit id up to [`COUNT_LIMIT`], which TOML can write again.
     pub(crate) fn id64(&self) -> Result<u64> {
-        self.integer().and_then(|id: u64| Value::Whole(id).count())
+        self.count()
     }
 
     /// Reads any number.

@@ -249,6 +249,12 @@ fn corpora_are_refused_by_name() {
             "a whole number, not negative",
         ),
         (
+            "twin = {overrides = [[0, 4294967296]]}",
+            "twin.overrides[0][1]",
+            "4294967296",
+            "a whole number up to 4294967295",
+        ),
+        (
             "twin = {without = [99999999999]}",
             "without",
             "fact 99999999999",
