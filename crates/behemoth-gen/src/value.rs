@@ -116,16 +116,14 @@ fn shortened(items: impl Iterator<Item = String>) -> String {
 impl Value {
     /// Parses JSON; text after the value is refused.
     pub(crate) fn from_json(root: &str, text: &str) -> Result<Value> {
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|e| invalid(root, &e.to_string(), "JSON"))?;
+        let value: serde_json::Value = serde_json::from_str(text)
+            .map_err(|e| Error::argument(root, one_line(&e.to_string()), "valid JSON"))?;
         Ok(value.into())
     }
 
     /// Parses TOML.
     pub(crate) fn from_toml(root: &str, text: &str) -> Result<Value> {
-        let value: toml::Value =
-            toml::from_str(text).map_err(|e| invalid(root, e.message(), "TOML"))?;
-        Ok(value.into())
+        parse_toml(root, text).map(Value::from)
     }
 
     /// Reads a whole number up to a limit; a float with a whole value, such as `1e8`, is accepted.
@@ -342,10 +340,30 @@ fn quoted(names: impl Iterator<Item = &'static str>) -> String {
     }
 }
 
-/// Returns the error of text that cannot be parsed, with the parser's message on one line.
-fn invalid(root: &str, message: &str, language: &str) -> Error {
-    let words: Vec<&str> = message.split_whitespace().collect();
-    Error::argument(root, words.join(" "), format!("valid {language}"))
+/// Parses TOML; an error names the line and, if it is short, its text.
+pub(crate) fn parse_toml(root: &str, text: &str) -> Result<toml::Value> {
+    toml::from_str(text).map_err(|e: toml::de::Error| {
+        let message = one_line(e.message());
+        let Some(span) = e.span() else {
+            return Error::argument(root, message, "valid TOML");
+        };
+        let line = 1 + text
+            .bytes()
+            .take(span.start)
+            .filter(|&b| b == b'\n')
+            .count();
+        let written = text.lines().nth(line - 1).unwrap_or_default().trim();
+        let got = match written.chars().count() {
+            1..=60 => format!("{message} in {written:?}"),
+            _ => message,
+        };
+        Error::argument(format!("{root}, line {line}"), got, "valid TOML")
+    })
+}
+
+/// Joins the lines of a parser's message.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

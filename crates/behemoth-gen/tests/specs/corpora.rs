@@ -262,8 +262,8 @@ fn corpora_are_refused_by_name() {
         ),
         (
             "exposures = 18446744073709551615",
-            "spec",
-            "u64 value was too large",
+            "spec, line 4",
+            "u64 value was too large in \"exposures = 18446744073709551615\"",
             "valid TOML",
         ),
         (

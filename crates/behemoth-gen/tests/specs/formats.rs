@@ -83,14 +83,14 @@ fn toml_is_refused_by_name() {
         ("", "spec", "no `world`", "a value for it"),
         (
             "[world",
-            "spec",
-            "unclosed table, expected `]`",
+            "spec, line 1",
+            "unclosed table, expected `]` in \"[world\"",
             "valid TOML",
         ),
         (
             "[world]\nsubjects = 5\nsubjects = 6",
-            "spec",
-            "duplicate key",
+            "spec, line 3",
+            "duplicate key in \"subjects = 6\"",
             "valid TOML",
         ),
         (

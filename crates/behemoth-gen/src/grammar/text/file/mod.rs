@@ -23,7 +23,7 @@ use super::pattern::{Hole, Pattern};
 use crate::canonical::{Sorted, to_json};
 use crate::error::{Error, PathKey, Result};
 use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec, Zipf, check_all};
-use crate::value::Value;
+use crate::value::{Value, parse_toml};
 
 pub(crate) use self::parts::{
     Class, Form, Joint, Kind, Layout, Link, List, Refusal, Relation, Sentence, Subject,
@@ -66,21 +66,7 @@ impl TextGrammar {
     /// Returns [`Error::Argument`] with the line and the key of the first value that is not
     /// allowed.
     pub fn from_toml(file: &str, text: &str) -> Result<TextGrammar> {
-        let value = match toml::from_str::<toml::Value>(text) {
-            Ok(value) => value,
-            Err(e) => {
-                let at = e.span().map_or(0, |span| span.start);
-                let line = 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();
-                let message = e.message().split_whitespace().collect::<Vec<_>>().join(" ");
-                let written = text.lines().nth(line - 1).unwrap_or_default().trim();
-                let got = match written.chars().count() {
-                    1..=60 => format!("{message} in {written:?}"),
-                    _ => message,
-                };
-                let place = format!("{file}, line {line}");
-                return Err(Error::argument(place, got, "valid TOML"));
-            }
-        };
+        let value = parse_toml(file, text)?;
         let lines = LineNumbers::new(file, text);
         let order = lines.names_in("relations");
         let canonical = to_json(&(Sorted(&value), &order));
