@@ -211,7 +211,8 @@ fn an_array_says_it_fact_by_fact() {
         (
             &all[..199],
             "",
-            "argument 'exposures': got 199 numbers, allowed: 200 numbers, one for each fact",
+            "argument 'exposures': got 199 numbers, allowed: 200 numbers, one for each fact, \
+             or 212, with the links",
         ),
         (
             &[0; 200][..],

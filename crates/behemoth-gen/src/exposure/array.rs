@@ -55,10 +55,11 @@ impl Form for Array {
             numbers.ok_or_else(|| Error::value("no numbers", "one number for each fact"))?;
         let given = numbers.len() as u64;
         if given != facts && given != facts + population.link_facts {
-            return Err(Error::value(
-                format!("{given} numbers"),
-                format!("{facts} numbers, one for each fact"),
-            ));
+            let mut allowed = format!("{facts} numbers, one for each fact");
+            if population.link_facts > 0 {
+                allowed += &format!(", or {}, with the links", facts + population.link_facts);
+            }
+            return Err(Error::value(format!("{given} numbers"), allowed));
         }
         if self.digest != digest_of(numbers) {
             return Err(Error::value(
