@@ -305,6 +305,9 @@ impl TextGrammar {
                          same objects",
                         relation.key
                     ));
+                    if found.len() == TOLD {
+                        return found;
+                    }
                 }
             }
         }
@@ -370,5 +373,18 @@ mod tests {
             }
         });
         assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
+    }
+
+    #[test]
+    fn of_many_like_statements_the_first_are_told() {
+        let mut text = TEXT.to_string();
+        for relation in 0..2 * TOLD {
+            text += &format!(
+                "[relations.r{relation}]\nobjects = \"{{one}}-{{two}}\"\n\
+                 statements = [\"{{subject}} lives in {{object}}.\"]\n"
+            );
+        }
+        let grammar = TextGrammar::from_toml("some.toml", &text).unwrap();
+        assert_eq!(grammar.ambiguous_statements().len(), TOLD);
     }
 }
