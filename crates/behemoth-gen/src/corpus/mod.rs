@@ -166,7 +166,7 @@ impl Corpus {
         let seed = world.seed();
         let (style, vocabulary) = match &parts.lexicon {
             None => {
-                let shares = Shares::new(&spec.grammar())?;
+                let shares = Shares::new(&spec.template_settings())?;
                 let vocabulary = vocabulary(&world, &spec, &shares)?;
                 let style = Style::of_templates(&world, &spec, &shares, &vocabulary);
                 (style, vocabulary)
@@ -196,7 +196,7 @@ impl Corpus {
             Some(slots) => Some(slots),
             None => insert::slots(&world, &spec, &style, &others, &exposures)?,
         };
-        let settings = spec.documents(seed, others.documents());
+        let settings = spec.document_settings(seed, others.documents());
         let documents = Documents::new(spec.order, &settings, &world, &exposures)?;
         let mut corpus = Corpus {
             most_tokens: style.most_tokens(),

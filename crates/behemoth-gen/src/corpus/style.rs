@@ -38,7 +38,7 @@ impl Style {
         vocabulary: &Vocabulary,
     ) -> Style {
         Style::Templates(Arc::new(Templates {
-            grammar: Grammar::new(&spec.grammar(), shares, vocabulary),
+            grammar: Grammar::new(&spec.template_settings(), shares, vocabulary),
             shapes: Shapes::new(world, vocabulary).expect("a vocabulary of words"),
             filler_key: Key::new(world.seed(), "filler", 0),
         }))

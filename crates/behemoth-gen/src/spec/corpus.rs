@@ -206,8 +206,8 @@ impl CorpusSpec {
         .checked()
     }
 
-    /// Returns the settings of its grammar.
-    pub(crate) fn grammar(&self) -> grammar::Settings<'_> {
+    /// Returns the settings of its templates.
+    pub(crate) fn template_settings(&self) -> grammar::Settings<'_> {
         grammar::Settings {
             templates: &self.templates,
             inversion: self.inversion,
@@ -219,7 +219,7 @@ impl CorpusSpec {
     }
 
     /// Returns the settings of its documents, when `others` documents without facts are mixed in.
-    pub(crate) fn documents(&self, world_seed: u64, others: u64) -> document::Settings {
+    pub(crate) fn document_settings(&self, world_seed: u64, others: u64) -> document::Settings {
         document::Settings {
             order_seed: self.order_seed.unwrap_or(world_seed),
             world_seed,
