@@ -135,7 +135,6 @@ struct Scan {
     has_end: Vec<bool>,
     tokens: u64,
     largest: u32,
-    before: Option<u32>,
     hasher: blake3::Hasher,
 }
 
@@ -164,7 +163,6 @@ impl Scan {
             has_end: Vec::new(),
             tokens: 0,
             largest: 0,
-            before: None,
             hasher,
         })
     }
@@ -190,7 +188,6 @@ impl Scan {
     fn token(&mut self, id: u32) {
         self.tokens += 1;
         self.largest = self.largest.max(id);
-        self.before = Some(id);
         let is_last = match &self.given {
             None => id == self.end,
             Some(ends) => ends.get(self.next) == Some(&self.tokens),

@@ -5,23 +5,7 @@ use pyo3::types::{PyDict, PyList};
 use serde_json::{Value, json};
 
 use crate::corpus::Corpus;
-use crate::grammar::{Asks, Family, Form, Template};
-
-fn family(template: Form) -> &'static str {
-    match template.family() {
-        Family::Statement => "statement",
-        Family::Question => "question",
-        Family::Refusal => "refusal",
-    }
-}
-
-fn asks(template: Form) -> &'static str {
-    match template.asks() {
-        Asks::Object => "object",
-        Asks::Refusal => "refusal",
-        Asks::Nothing => "nothing",
-    }
-}
+use crate::grammar::{Form, Template};
 
 /// Returns `behemoth._gen.TEMPLATES`.
 pub(super) fn all(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -29,8 +13,8 @@ pub(super) fn all(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     for template in Template::ALL.iter().copied().map(Form::Template) {
         let facts = PyDict::new(py);
         facts.set_item("name", template.name())?;
-        facts.set_item("family", family(template))?;
-        facts.set_item("asks", asks(template))?;
+        facts.set_item("family", template.family().name())?;
+        facts.set_item("asks", template.asks().name())?;
         facts.set_item("is_question", template.is_question())?;
         facts.set_item("filler_follows", template.filler_follows())?;
         list.append(facts)?;
@@ -49,8 +33,8 @@ pub(super) fn wordings(corpus: &Corpus) -> String {
                 "name": template.name(),
                 "wording": wording.number,
                 "held_out": wording.held_out,
-                "family": family(template),
-                "asks": asks(template),
+                "family": template.family().name(),
+                "asks": template.asks().name(),
                 "is_question": template.is_question(),
                 "filler_follows": template.filler_follows(),
                 "share": wording.share,

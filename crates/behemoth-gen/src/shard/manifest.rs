@@ -3,7 +3,6 @@
 // Handles user input: no indexing that can panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,6 @@ use super::plan::ShardPlan;
 use crate::canonical::sorted;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::exposure::Exposures;
 use crate::spec::{FormatVersion, Spec};
 
 /// The record of a finished shard; its presence means that the shard is complete.
@@ -210,19 +208,6 @@ pub fn dtype(corpus: &Corpus) -> &'static str {
     } else {
         "uint32"
     }
-}
-
-/// Returns the number of facts at each number of exposures, as JSON.
-pub fn classes_json(exposures: &Exposures) -> String {
-    let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
-    for class in exposures.classes() {
-        *merged.entry(class.exposures).or_default() += class.facts;
-    }
-    let list: Vec<serde_json::Value> = merged
-        .into_iter()
-        .map(|(exposures, facts)| serde_json::json!({"exposures": exposures, "facts": facts}))
-        .collect();
-    serde_json::Value::from(list).to_string()
 }
 
 /// Returns the record of a shard, if it is readable and of this spec.

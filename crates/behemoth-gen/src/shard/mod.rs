@@ -19,7 +19,7 @@ mod resume;
 mod verify;
 mod write;
 
-pub use self::manifest::{classes_json, dtype};
+pub use self::manifest::dtype;
 pub use self::plan::{ShardPlan, estimated_bytes};
 pub use self::resume::free_bytes;
 pub use self::verify::{BadFile, Verification, verify};

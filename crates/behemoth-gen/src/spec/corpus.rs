@@ -1,6 +1,6 @@
 //! The spec of a corpus.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{SerializeMap, Serializer};
 
 use super::as_argument;
 use super::grammar::GrammarSpec;
@@ -92,12 +92,6 @@ fn as_map<S: Serializer>(weights: &[TemplateWeight], s: S) -> std::result::Resul
         map.serialize_entry(weight.template.name(), &weight.weight)?;
     }
     map.end()
-}
-
-impl Serialize for Template {
-    fn serialize<S: Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
-        s.serialize_str(self.name())
-    }
 }
 
 impl Default for CorpusSpec {

@@ -18,8 +18,6 @@ mod repeats;
 mod rso;
 mod sor;
 
-use serde::Serialize;
-
 use super::pieces::{Part, Piece};
 use crate::error::{Error, Result};
 use crate::vocabulary::{WORDING_FILLERS, marker};
@@ -35,8 +33,7 @@ pub(super) struct Description {
 }
 
 /// The kind of sentence of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Family {
     /// A statement of a fact.
@@ -47,9 +44,19 @@ pub enum Family {
     Refusal,
 }
 
+impl Family {
+    /// Returns its name, as used in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Family::Statement => "statement",
+            Family::Question => "question",
+            Family::Refusal => "refusal",
+        }
+    }
+}
+
 /// What the end of a sentence answers, after its subject and relation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Asks {
     /// The object, which a prompt can ask for.
@@ -58,6 +65,17 @@ pub enum Asks {
     Refusal,
     /// Nothing: the object comes before the subject or the relation.
     Nothing,
+}
+
+impl Asks {
+    /// Returns its name, as used in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Asks::Object => "object",
+            Asks::Refusal => "refusal",
+            Asks::Nothing => "nothing",
+        }
+    }
 }
 
 /// Defines [`Template`] and its dispatch from the table of templates.
