@@ -64,6 +64,7 @@ impl WriteOptions {
 
 /// The result of a call of [`write()`] and the state of the directory after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Number of shards written by this call.
     pub shards_written: u64,

@@ -35,19 +35,15 @@ fn shards_are_the_stream_cut_into_files() {
             .flat_map(|shard| files[&format!("tokens/{shard:05}.bin")].clone())
             .collect();
         assert!(shards == bytes);
-        assert_eq!(
-            summary,
-            Summary {
-                shards_written: plan.count,
-                shards_total: plan.count,
-                complete: true,
-                tokens: tokens.len() as u64,
-                bytes: bytes.len() as u64,
-                tokens_written: tokens.len() as u64,
-                bytes_written: bytes.len() as u64,
-                ..Summary::default()
-            }
-        );
+        let mut all = Summary::default();
+        all.shards_written = plan.count;
+        all.shards_total = plan.count;
+        all.complete = true;
+        all.tokens = tokens.len() as u64;
+        all.bytes = bytes.len() as u64;
+        all.tokens_written = tokens.len() as u64;
+        all.bytes_written = bytes.len() as u64;
+        assert_eq!(summary, all);
         assert_eq!(progress.done.load(Ordering::Relaxed), bytes.len() as u64);
         // Tokens and a record for each shard, the manifest, the spec; no temporary files.
         assert_eq!(files.len() as u64, plan.count * 2 + 2, "{:?}", files.keys());
