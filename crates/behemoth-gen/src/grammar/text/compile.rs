@@ -190,11 +190,9 @@ impl OfRelation {
 
 impl Compiler<'_> {
     fn relation(&mut self, relation: &Relation, place: &Places) -> Result<OfRelation> {
-        let classes = &self.grammar.subject.classes;
-        let abouts: Vec<About<'_>> = classes.iter().map(About::Subject).collect();
         self.sentences(
             relation,
-            &abouts,
+            &self.grammar.subjects(),
             &relation.statements,
             &relation.questions,
             place,
@@ -273,11 +271,7 @@ impl Compiler<'_> {
 
     fn joint(&mut self, joint: &Joint) -> Result<JointSentences> {
         let grammar = self.grammar;
-        let own = || joint.relations.iter().map(|&at| &grammar.relations[at]);
-        let objects: Vec<(&str, &Pattern)> = own()
-            .map(|relation| (relation.key.as_str(), &relation.objects))
-            .collect();
-        let abouts: Vec<About<'_>> = grammar.subject.classes.iter().map(About::Subject).collect();
+        let (abouts, objects) = (grammar.subjects(), grammar.objects_of(joint));
         let mut placed = Vec::new();
         let mut weights = Vec::new();
         for (at, sentence) in joint.statements.iter().enumerate() {
@@ -316,11 +310,7 @@ impl Compiler<'_> {
                     objects: objects.to_vec(),
                     relation,
                 };
-                let segments = match answer {
-                    None => expansion.statement(text),
-                    Some(answer) => expansion.question(text, answer),
-                };
-                self.plan(&segments, mention)?;
+                self.plan(&expansion.sentence(text, answer), mention)?;
             }
         }
         let stride = if abouts.len() > 1 {

@@ -62,8 +62,7 @@ impl TextGrammar {
     /// class, and by whether the subject is named.
     fn forms(&self) -> usize {
         let mut forms: HashSet<Vec<Segment>> = HashSet::new();
-        let classes = &self.subject.classes;
-        let subjects: Vec<About<'_>> = classes.iter().map(About::Subject).collect();
+        let subjects = self.subjects();
         for relation in &self.relations {
             let objects = [("object", &relation.objects)];
             let answer = Some(&relation.answer);
@@ -87,8 +86,7 @@ impl TextGrammar {
             }
         }
         for joint in &self.joints {
-            let own = joint.relations.iter().map(|&at| &self.relations[at]);
-            let objects: Vec<_> = own.map(|r| (r.key.as_str(), &r.objects)).collect();
+            let objects = self.objects_of(joint);
             self.add_forms(&mut forms, &subjects, &joint.statements, None, &objects, "");
         }
         forms.len()
@@ -113,10 +111,7 @@ impl TextGrammar {
                         objects: objects.to_vec(),
                         relation,
                     };
-                    let mut form = match answer {
-                        None => expansion.statement(&sentence.text),
-                        Some(answer) => expansion.question(&sentence.text, answer),
-                    };
+                    let mut form = expansion.sentence(&sentence.text, answer);
                     for segment in &mut form {
                         // The lists that a class uses for names do not make a different form.
                         if let (TextRole::Subject, Content::Word { list, .. }) =

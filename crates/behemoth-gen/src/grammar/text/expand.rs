@@ -1,7 +1,7 @@
 //! Expansion of a sentence in one context to segments: text, and lists with the digit that selects
 //! a word.
 
-use super::file::{Class, Link, Relation, TextGrammar};
+use super::file::{Class, Joint, Link, Relation, TextGrammar};
 use super::pattern::{Hole, Part, Pattern, capitalised};
 use super::slots;
 
@@ -76,6 +76,20 @@ pub(super) enum About<'a> {
     Object { link: &'a Link, of: &'a Relation },
 }
 
+impl TextGrammar {
+    /// Returns what its sentences about subjects are about: each class, in order.
+    pub(super) fn subjects(&self) -> Vec<About<'_>> {
+        self.subject.classes.iter().map(About::Subject).collect()
+    }
+
+    /// Returns the objects in the sentences of a joint: the hole and the pattern of lists.
+    pub(super) fn objects_of(&self, joint: &Joint) -> Vec<(&str, &Pattern)> {
+        let own = joint.relations.iter().map(|&at| &self.relations[at]);
+        own.map(|relation| (relation.key.as_str(), &relation.objects))
+            .collect()
+    }
+}
+
 /// An expansion of the sentences of one grammar in one context.
 pub(super) struct Expansion<'a> {
     pub grammar: &'a TextGrammar,
@@ -88,20 +102,17 @@ pub(super) struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    /// Expands a statement.
-    pub(super) fn statement(&self, text: &Pattern) -> Vec<Segment> {
+    /// Expands a statement, or a question with its answer.
+    pub(super) fn sentence(&self, text: &Pattern, answer: Option<&Pattern>) -> Vec<Segment> {
         let mut writing = self.begin();
-        writing.pattern(text);
-        writing.segments
-    }
-
-    /// Expands a question with its answer.
-    pub(super) fn question(&self, question: &Pattern, answer: &Pattern) -> Vec<Segment> {
-        let mut writing = self.begin();
+        let Some(answer) = answer else {
+            writing.pattern(text);
+            return writing.segments;
+        };
         for part in &self.grammar.question_form.parts {
             match part {
                 Part::Text(text) => writing.text(text),
-                Part::Hole(hole) if hole.name == "question" => writing.pattern(question),
+                Part::Hole(hole) if hole.name == "question" => writing.pattern(text),
                 Part::Hole(_) => writing.pattern(answer),
             }
         }

@@ -26,7 +26,7 @@ impl TextGrammar {
                 .map(|list| list.words.iter().all(is_capital))
                 .collect(),
         };
-        let classes: Vec<About<'_>> = self.subject.classes.iter().map(About::Subject).collect();
+        let classes = self.subjects();
         for (at, relation) in self.relations.iter().enumerate() {
             let own = [&relation.statements, &relation.questions];
             prompts
@@ -103,9 +103,7 @@ impl Prompts<'_> {
             if !joint.relations.contains(&relation) {
                 continue;
             }
-            let own = (joint.relations.iter()).map(|&at| &self.grammar.relations[at]);
-            let objects: Vec<(&str, &Pattern)> =
-                own.map(|r| (r.key.as_str(), &r.objects)).collect();
+            let objects = self.grammar.objects_of(joint);
             for (at, sentence) in joint.statements.iter().enumerate() {
                 if sentence.held_out {
                     continue; // never written
@@ -139,10 +137,7 @@ impl Prompts<'_> {
                 objects: objects.to_vec(),
                 relation,
             };
-            let mut segments = match answer {
-                None => expansion.statement(&sentence.text),
-                Some(answer) => expansion.question(&sentence.text, answer),
-            };
+            let mut segments = expansion.sentence(&sentence.text, answer);
             let is_object = |segment: &Segment| match segment.role {
                 TextRole::Object(place) => Some(place),
                 _ => None,

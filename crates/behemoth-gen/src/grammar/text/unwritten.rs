@@ -17,8 +17,7 @@ impl Compiler<'_> {
     /// Adds refusals and edits to the relations, links included.
     pub(super) fn unwritten(&mut self, relations: &mut [OfRelation]) -> Result<()> {
         let grammar = self.grammar;
-        let classes = grammar.subject.classes.iter();
-        let subjects: Vec<About<'_>> = classes.map(About::Subject).collect();
+        let subjects = grammar.subjects();
         for (own, relation) in relations.iter_mut().zip(&grammar.relations) {
             let all = [&relation.statements[..], &relation.questions];
             self.refusing(own, relation, &subjects, all)
