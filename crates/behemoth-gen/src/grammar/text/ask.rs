@@ -2,7 +2,7 @@
 
 use super::expand::{About, Content, Expansion, Mention, Segment};
 use super::lexicon::{Lexicon, Says};
-use super::pattern::capitalised;
+use super::pattern::cased;
 use super::write::Digits;
 
 /// A question and its answer, for one relation and class.
@@ -63,10 +63,7 @@ impl Lexicon {
                         slot,
                     } => {
                         let word = &self.grammar.lists[list].words[digits.at(slot) as usize];
-                        match is_capital {
-                            true => text.push_str(&capitalised(word)),
-                            false => text.push_str(word),
-                        }
+                        text.push_str(&cased(word, is_capital));
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //! a word.
 
 use super::file::{Class, Joint, Link, Relation, TextGrammar};
-use super::pattern::{Hole, Part, Pattern, capitalised};
+use super::pattern::{Hole, Part, Pattern, cased};
 use super::slots;
 
 /// A part of a sentence.
@@ -208,15 +208,7 @@ impl Writing<'_> {
             return;
         }
         match hole.name.as_str() {
-            "relation" => {
-                let name = expansion.relation;
-                let name = if hole.is_capital {
-                    capitalised(name)
-                } else {
-                    name.to_string()
-                };
-                self.text(&name);
-            }
+            "relation" => self.text(&cased(expansion.relation, hole.is_capital)),
             "subject" => self.name(hole.is_capital),
             "pronoun" if !self.is_named => self.name(hole.is_capital),
             "possessive" if !self.is_named => {
@@ -224,8 +216,7 @@ impl Writing<'_> {
                 let mut is_capital = hole.is_capital;
                 for part in &possessive.parts {
                     match part {
-                        Part::Text(text) if is_capital => self.text(&capitalised(text)),
-                        Part::Text(text) => self.text(text),
+                        Part::Text(text) => self.text(&cased(text, is_capital)),
                         Part::Hole(_) => self.name(is_capital),
                     }
                     is_capital = false;
@@ -244,12 +235,7 @@ impl Writing<'_> {
                         &form.after_name
                     }
                 });
-                let text = if hole.is_capital {
-                    capitalised(text)
-                } else {
-                    text.to_string()
-                };
-                self.text(&text);
+                self.text(&cased(text, hole.is_capital));
             }
         }
     }
@@ -282,8 +268,7 @@ impl Writing<'_> {
         for (at, part) in pattern.parts.iter().enumerate() {
             let is_capital = at == 0 && is_capital;
             match part {
-                Part::Text(text) if is_capital => self.text_of(&capitalised(text), role),
-                Part::Text(text) => self.text_of(text, role),
+                Part::Text(text) => self.text_of(&cased(text, is_capital), role),
                 Part::Hole(digit) => {
                     let found = self.expansion.grammar.list_of(digit, class);
                     let content = Content::Word {

@@ -1,5 +1,7 @@
 //! Patterns: text with holes, such as `"{Pronoun} was born in {object}."`.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 
 /// A part of a pattern.
@@ -95,8 +97,16 @@ impl Hole {
     }
 }
 
+/// Returns the text, with its first letter capitalised if `is_capital`.
+pub(super) fn cased(text: &str, is_capital: bool) -> Cow<'_, str> {
+    match is_capital {
+        true => capitalised(text).into(),
+        false => text.into(),
+    }
+}
+
 /// Returns the text with its first letter capitalised.
-pub(crate) fn capitalised(text: &str) -> String {
+fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters
         .next()

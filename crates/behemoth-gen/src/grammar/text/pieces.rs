@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::expand::{Content, Segment, TextRole};
 use super::file::List;
-use super::pattern::capitalised;
+use super::pattern::cased;
 use super::slots;
 use super::tokenizer::{ANCHOR, TextToken, Tokenizer, encoded};
 use crate::error::{Error, Result};
@@ -182,17 +182,10 @@ impl<'a> Pieces<'a> {
                     list, is_capital, ..
                 } => {
                     let word = &self.lists[*list].words[*digits.next().unwrap_or(&0)];
-                    let capital;
-                    let word = match is_capital {
-                        true => {
-                            capital = capitalised(word);
-                            &capital
-                        }
-                        false => word,
-                    };
+                    let word = cased(word, *is_capital);
                     // Capitalisation may change the number of characters: "ß" becomes "SS".
                     letters += word.chars().count();
-                    text.push_str(word);
+                    text.push_str(&word);
                 }
             }
             if segment.role != TextRole::Grammar {
