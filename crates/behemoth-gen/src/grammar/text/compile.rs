@@ -110,11 +110,9 @@ impl Lexicon {
             let compiled = compiler.relation(relation, &place);
             relations.push(compiled.map_err(|e| grammar.lines.place(e))?);
         }
-        for relation in &grammar.relations {
-            if let super::file::Kind::Composed { of } = relation.kind {
-                let compiled = compiler.link(relation, of, &place);
-                relations.push(compiled.map_err(|e| grammar.lines.place(e))?);
-            }
+        for (at, of) in grammar.linked() {
+            let compiled = compiler.link(&grammar.relations[at], of, &place);
+            relations.push(compiled.map_err(|e| grammar.lines.place(e))?);
         }
         let joints: Result<Vec<JointSentences>> = grammar
             .joints

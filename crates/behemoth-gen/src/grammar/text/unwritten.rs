@@ -5,7 +5,7 @@
 
 use super::compile::Compiler;
 use super::expand::{About, Mention, TextRole};
-use super::file::{Kind, Relation, Sentence, TextGrammar};
+use super::file::{Relation, Sentence};
 use super::lexicon::{Lexicon, OfRelation};
 use super::write::Digits;
 use crate::error::Result;
@@ -31,12 +31,12 @@ impl Compiler<'_> {
                     .push(edit.map_err(|e| e.within(relation.key.as_str()).within("relations"))?);
             }
         }
-        for (own, at) in relations[grammar.relations.len()..]
+        for (own, (at, of)) in relations[grammar.relations.len()..]
             .iter_mut()
-            .zip(links(grammar))
+            .zip(grammar.linked())
         {
             let relation = &grammar.relations[at];
-            let (Kind::Composed { of }, Some(link)) = (relation.kind, &relation.link) else {
+            let Some(link) = &relation.link else {
                 continue;
             };
             let of = &grammar.relations[of];
@@ -80,11 +80,6 @@ impl Compiler<'_> {
         }
         Ok(())
     }
-}
-
-/// Returns the composed relations, in the order of their links.
-fn links(grammar: &TextGrammar) -> impl Iterator<Item = usize> + '_ {
-    grammar.linked().map(|(at, _)| at)
 }
 
 impl Lexicon {
