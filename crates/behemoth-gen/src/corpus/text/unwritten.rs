@@ -5,7 +5,7 @@ use super::super::held::Named;
 use super::super::probe::Probe;
 use super::Text;
 use crate::error::{Error, Result};
-use crate::grammar::{Digits, Mention, TextRole, TextSpan, slots};
+use crate::grammar::{Digits, Mention, TextRole, TextSpan};
 
 impl Corpus {
     /// Returns the probes of facts in a wording with a refusal as the answer; `None` if the wording
@@ -61,8 +61,7 @@ impl Corpus {
             let mut digits = Digits::default();
             let class = text.set_subject(&mut digits, relation, subject, Named::NONE);
             text.set_object(&mut digits, 0, relation, object);
-            let radices = &text.object_radices[text.objects[relation as usize]];
-            digits.set(slots::of_object(1), u64::from(new), radices);
+            text.set_object(&mut digits, 1, relation, new);
             let plan = text.lexicon.edit(relation, number, class)?;
             text.cut(plan, &digits, TextRole::Object(1))
         })
