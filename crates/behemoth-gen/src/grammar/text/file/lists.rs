@@ -4,7 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::List;
-use super::patterns::check_plain;
+use super::patterns::{check_plain, read_plain};
 use crate::error::{Error, Result};
 use crate::value::Value;
 
@@ -74,11 +74,7 @@ fn read_words(value: &Value, left: &mut Room) -> Result<Vec<String>> {
         return read_range(value, left);
     }
     let wanted = "a list of words, or a table with from and to";
-    let words = value.list(wanted, |value| {
-        let word = value.text()?;
-        check_plain(word)?;
-        Ok(word.to_string())
-    })?;
+    let words = value.list(wanted, read_plain)?;
     if words.is_empty() {
         return Err(Error::value("an empty list", "at least one word"));
     }

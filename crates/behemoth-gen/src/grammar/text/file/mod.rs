@@ -16,7 +16,7 @@ mod subject;
 use std::collections::BTreeMap;
 
 use self::lists::read_lists;
-use self::patterns::{check_plain, once, read_pattern};
+use self::patterns::{once, read_pattern, read_plain};
 use self::relation::{check_joints, read_relations};
 use super::lines::LineNumbers;
 use super::pattern::{Hole, Pattern};
@@ -246,11 +246,7 @@ fn read_question_form(value: &Value) -> Result<Pattern> {
 
 impl Refusal {
     pub(super) fn read(value: &Value) -> Result<Refusal> {
-        let text = |value: &Value| {
-            let text = value.text()?;
-            check_plain(text)?;
-            Pattern::parse(text)
-        };
+        let text = |value: &Value| Pattern::parse(&read_plain(value)?);
         if let Value::Table(_) = value {
             let mut fields = value.table(&["statement", "question"])?;
             return Ok(Refusal {

@@ -16,7 +16,7 @@ const TEXT_LIMIT: usize = 1000;
 
 /// Checks text of a sentence: one line of limited length, without two spaces in a row or a space at
 /// an end.
-pub(super) fn check_text(text: &str) -> Result<()> {
+fn check_text(text: &str) -> Result<()> {
     let length = text.chars().count();
     if length > TEXT_LIMIT {
         return Err(Error::value(
@@ -47,11 +47,23 @@ pub(super) fn check_plain(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Reads text of a sentence that must not have holes.
+pub(super) fn read_plain(value: &Value) -> Result<String> {
+    let text = value.text()?;
+    check_plain(text)?;
+    Ok(text.to_string())
+}
+
+/// Parses text of a sentence, with any holes.
+pub(super) fn parsed(text: &str) -> Result<Pattern> {
+    check_text(text)?;
+    Pattern::parse(text)
+}
+
 /// Reads a pattern whose holes are lists.
 pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Pattern> {
     let text = value.text()?;
-    check_text(text)?;
-    let pattern = Pattern::parse(text)?;
+    let pattern = parsed(text)?;
     let lists = || grammar.lists.iter().map(|list| list.name.as_str());
     for hole in pattern.holes() {
         if grammar.list(&hole.name).is_none() {
@@ -77,9 +89,7 @@ pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Patte
 
 /// Reads a pattern whose holes are all in `holes`.
 pub(super) fn read_pattern(value: &Value, holes: &[&str]) -> Result<Pattern> {
-    let text = value.text()?;
-    check_text(text)?;
-    let pattern = Pattern::parse(text)?;
+    let pattern = parsed(value.text()?)?;
     check_holes(&pattern, holes)?;
     Ok(pattern)
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::lists::{NAMES, is_key};
-use super::patterns::{check_plain, once, read_pattern, read_product};
+use super::patterns::{once, read_pattern, read_plain, read_product};
 use super::sentence::{Role, read_sentences};
 use super::subject::RESERVED;
 use super::{Class, JOINT_LIMIT, Joint, Kind, Link, Refusal, Relation, TextGrammar};
@@ -116,11 +116,7 @@ impl Relation {
         Ok(Relation {
             key: key.to_string(),
             name: fields
-                .optional("name", |value| {
-                    let name = value.text()?;
-                    check_plain(name)?;
-                    Ok(name.to_string())
-                })?
+                .optional("name", read_plain)?
                 .unwrap_or_else(|| key.replace('_', " ")),
             kind,
             objects,

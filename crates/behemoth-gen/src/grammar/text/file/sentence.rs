@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::Sentence;
-use super::patterns::{check_holes, check_text, once};
+use super::patterns::{check_holes, once, parsed};
 use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
 use crate::value::Value;
@@ -64,9 +64,7 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
         Role::Joint(keys) => own.extend(keys),
     }
     let text = |value: &Value| {
-        let written = value.text()?;
-        check_text(written)?;
-        let text = Pattern::parse(written)?;
+        let text = parsed(value.text()?)?;
         match role {
             Role::Question if text.count("object") > 0 => {
                 let allowed = "a question without it: `answer` states the object";

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::lists::{NAMES, is_key};
-use super::patterns::{check_plain, read_pattern, read_product};
+use super::patterns::{once, read_pattern, read_plain, read_product};
 use super::{Class, Form, Subject, TextGrammar};
 use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
@@ -16,18 +16,15 @@ impl Subject {
     pub(super) fn read(value: &Value, grammar: &TextGrammar) -> Result<Subject> {
         let mut fields = value.table(&["name", "possessive", "classes"])?;
         let name = fields.required("name", |value| read_product(value, grammar))?;
-        let possessive = fields.optional("possessive", |value| read_pattern(value, &["name"]))?;
+        let possessive = fields.optional("possessive", |value| {
+            let possessive = read_pattern(value, &["name"])?;
+            once(&possessive, "name")?;
+            Ok(possessive)
+        })?;
         let possessive = match possessive {
             Some(possessive) => possessive,
             None => Pattern::parse("{name}'s")?,
         };
-        if possessive.count("name") != 1 {
-            let got = match possessive.count("name") {
-                0 => "no `{name}`".to_string(),
-                count => format!("`{{name}}` {count} times"),
-            };
-            return Err(Error::argument("possessive", got, "`{name}` once"));
-        }
         let classes = fields.optional("classes", |value| {
             let classes = value.fields("a table of classes")?;
             let classes: Result<Vec<Class>> = classes
@@ -212,23 +209,15 @@ impl Form {
     pub(super) fn read(value: &Value) -> Result<Form> {
         if let Value::Table(_) = value {
             let mut fields = value.table(&["named", "pronoun"])?;
-            let mut read = |name| {
-                fields.required(name, |value| {
-                    let text = value.text()?;
-                    check_plain(text)?;
-                    Ok(text.to_string())
-                })
-            };
             return Ok(Form {
-                after_name: read("named")?,
-                after_pronoun: read("pronoun")?,
+                after_name: fields.required("named", read_plain)?,
+                after_pronoun: fields.required("pronoun", read_plain)?,
             });
         }
-        let text = value.text()?;
-        check_plain(text)?;
+        let text = read_plain(value)?;
         Ok(Form {
-            after_name: text.to_string(),
-            after_pronoun: text.to_string(),
+            after_name: text.clone(),
+            after_pronoun: text,
         })
     }
 }
