@@ -340,6 +340,27 @@ fn quoted(names: impl Iterator<Item = &'static str>) -> String {
     }
 }
 
+/// Calls `set` for each `key=value` of a line, separated by commas; `unnamed` is the key of a value
+/// without one. Returns `None` if a key occurs twice or `set` refuses it or its value.
+pub(crate) fn each_pair<'a>(
+    line: &'a str,
+    unnamed: Option<&'a str>,
+    mut set: impl FnMut(&str, &str) -> Option<()>,
+) -> Option<()> {
+    let mut seen = Vec::new();
+    for field in line.split(',') {
+        let named = field.split_once('=');
+        let (key, value) = named.or_else(|| Some((unnamed?, field)))?;
+        let key = key.trim();
+        if seen.contains(&key) {
+            return None;
+        }
+        seen.push(key);
+        set(key, value.trim())?;
+    }
+    Some(())
+}
+
 /// Parses TOML; an error names the line and, if it is short, its text.
 pub(crate) fn parse_toml(root: &str, text: &str) -> Result<toml::Value> {
     toml::from_str(text).map_err(|e: toml::de::Error| {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Assignment, Form, Levels, Population};
 use crate::error::{Error, Result};
 use crate::numbers::parse_count;
-use crate::value::{Fields, Value};
+use crate::value::{Fields, Value, each_pair};
 
 /// Maximum number of different exposures of a Zipf law, whose classes are kept in memory.
 const LEVEL_LIMIT: usize = 1 << 20;
@@ -53,24 +53,17 @@ impl Form for Zipf {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (mut alpha, mut minimum, mut maximum) = (None, None, None);
-        for field in text.strip_prefix("zipf:")?.split(',') {
-            let (key, value) = field.split_once('=')?;
-            let is_new = match key.trim() {
-                "alpha" => alpha.replace(value.trim().parse().ok()?).is_none(),
-                "min" => minimum.replace(parse_count(value)?).is_none(),
-                "max" => maximum.replace(parse_count(value)?).is_none(),
-                _ => false,
-            };
-            if !is_new {
-                return None;
+        let (mut alpha, mut minimum, mut maximum) = (1.0, 1, None);
+        each_pair(text.strip_prefix("zipf:")?, None, |key, value| {
+            match key {
+                "alpha" => alpha = value.parse().ok()?,
+                "min" => minimum = parse_count(value)?,
+                "max" => maximum = Some(parse_count(value)?),
+                _ => return None,
             }
-        }
-        Some(Zipf::new(
-            alpha.unwrap_or(1.0),
-            minimum.unwrap_or(1),
-            maximum?,
-        ))
+            Some(())
+        })?;
+        Some(Zipf::new(alpha, minimum, maximum?))
     }
 
     fn check(&self) -> Result<()> {

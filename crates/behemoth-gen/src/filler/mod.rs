@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::numbers::{fraction, parse_count, parse_seed, seed};
-use crate::value::Value;
+use crate::value::{Value, each_pair};
 
 pub(crate) use self::language::{Filler, WordIds};
 
@@ -144,34 +144,21 @@ impl FillerSpec {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (mut tokens, mut total_tokens, mut words) = (None, None, None);
-        let (mut alpha, mut bigram, mut length, mut seed) = (None, None, None, None);
-        for field in text.strip_prefix("zipf:")?.split(',') {
-            let (key, value) = field.split_once('=')?;
-            let is_new = match key.trim() {
-                "tokens" => tokens.replace(parse_count(value)?).is_none(),
-                "total_tokens" => total_tokens.replace(parse_count(value)?).is_none(),
-                "words" => words.replace(parse_count(value)?).is_none(),
-                "alpha" => alpha.replace(value.trim().parse().ok()?).is_none(),
-                "bigram" => bigram.replace(value.trim().parse().ok()?).is_none(),
-                "length" => length.replace(parse_count(value)?).is_none(),
-                "seed" => seed.replace(parse_seed(value)?).is_none(),
-                _ => false,
-            };
-            if !is_new {
-                return None;
+        let mut zipf = Zipf::default();
+        each_pair(text.strip_prefix("zipf:")?, None, |key, value| {
+            match key {
+                "tokens" => zipf.tokens = Some(parse_count(value)?),
+                "total_tokens" => zipf.total_tokens = Some(parse_count(value)?),
+                "words" => zipf.words = parse_count(value)?,
+                "alpha" => zipf.alpha = value.parse().ok()?,
+                "bigram" => zipf.bigram = value.parse().ok()?,
+                "length" => zipf.length = parse_count(value)?,
+                "seed" => zipf.seed = parse_seed(value)?,
+                _ => return None,
             }
-        }
-        let default = Zipf::default();
-        Some(FillerSpec::Zipf(Zipf {
-            tokens,
-            total_tokens,
-            words: words.unwrap_or(default.words),
-            alpha: alpha.unwrap_or(default.alpha),
-            bigram: bigram.unwrap_or(default.bigram),
-            length: length.unwrap_or(default.length),
-            seed: seed.unwrap_or(default.seed),
-        }))
+            Some(())
+        })?;
+        Some(FillerSpec::Zipf(zipf))
     }
 
     pub(crate) fn check(&self) -> Result<()> {

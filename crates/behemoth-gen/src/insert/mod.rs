@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::hash::multiply_high;
 use crate::numbers::{Rounding, billionths, fraction, parse_count, positive};
-use crate::value::Value;
+use crate::value::{Value, each_pair};
 
 pub(crate) use self::chosen::bits;
 pub(crate) use self::slots::{Room, Slots};
@@ -178,25 +178,17 @@ impl InsertSpec {
 
     /// Parses the one-line syntax, such as `start`, `0.25,per_document=2`, `position=end`.
     fn parse(text: &str) -> Option<Self> {
-        let (mut position, mut per_document, mut words) = (None, None, None);
-        for field in text.split(',') {
-            let (key, value) = field.split_once('=').unwrap_or(("position", field));
-            let (key, value) = (key.trim(), value.trim());
-            let is_new = match key {
-                "position" => position.replace(Position::parse(value)?).is_none(),
-                "per_document" => per_document.replace(parse_count(value)?).is_none(),
-                "words" => words.replace(value.parse().ok()?).is_none(),
-                _ => false,
-            };
-            if !is_new {
-                return None;
+        let mut spec = InsertSpec::default();
+        each_pair(text, Some("position"), |key, value| {
+            match key {
+                "position" => spec.position = Position::parse(value)?,
+                "per_document" => spec.per_document = parse_count(value)?,
+                "words" => spec.words = value.parse().ok()?,
+                _ => return None,
             }
-        }
-        Some(InsertSpec {
-            position: position.unwrap_or_default(),
-            per_document: per_document.unwrap_or(1),
-            words: words.unwrap_or(false),
-        })
+            Some(())
+        })?;
+        Some(spec)
     }
 
     /// Refuses invalid fields.
