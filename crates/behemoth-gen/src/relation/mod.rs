@@ -100,10 +100,7 @@ impl<'a> Earlier<'a> {
             _ => Err(Error::argument(
                 field,
                 id,
-                match self.relations.len() {
-                    0 => "an earlier relation (this is the first)".to_string(),
-                    n => format!("an earlier relation, 0 to {}", n - 1),
-                },
+                earlier_relations(self.relations.len()),
             )),
         }
     }
@@ -303,12 +300,26 @@ pub(crate) fn check_all(list: &mut [RelationSpec], subjects: u64) -> Result<Vec<
 
 fn check_one(relation: &mut RelationSpec, earlier: &Earlier<'_>) -> Result<u64> {
     let count = relation.check(earlier)?;
-    positive("objects", count)?;
+    check_objects("objects", count)?;
+    Ok(count)
+}
+
+/// Refuses a number of objects that no relation may have.
+pub(crate) fn check_objects(name: &str, count: u64) -> Result<()> {
+    positive(name, count)?;
     if count > OBJECT_LIMIT {
         let limit = format!("up to {OBJECT_LIMIT}");
-        return Err(Error::argument("objects", count, limit));
+        return Err(Error::argument(name, count, limit));
     }
-    Ok(count)
+    Ok(())
+}
+
+/// Describes the relations before a relation, for errors.
+pub(crate) fn earlier_relations(count: usize) -> String {
+    match count {
+        0 => "an earlier relation (this is the first)".to_string(),
+        _ => format!("an earlier relation, 0 to {}", count - 1),
+    }
 }
 
 /// Prepares the draws of checked relations; `objects` is the result of [`check_all`].

@@ -5,36 +5,18 @@ use crate::numbers::positive;
 use crate::relation::{Composed, Correlated, Independent, RelationSpec, check_number};
 use crate::value::{Fields, Value};
 
-/// The field `relations`: a number or a list.
-pub(super) enum Relations {
-    Count(u64),
-    List(Vec<RelationSpec>),
+/// A field that is a number, or a list with an item for each relation.
+pub(super) enum NumberOrList<T> {
+    Number(u64),
+    List(Vec<T>),
 }
 
-impl Relations {
-    pub(super) fn read(value: &Value) -> Result<Self> {
+impl<T> NumberOrList<T> {
+    pub(super) fn read(value: &Value, item: impl Fn(&Value) -> Result<T>) -> Result<Self> {
         match value {
-            Value::List(_) => value.list("", RelationSpec::read).map(Relations::List),
+            Value::List(_) => value.list("", item).map(NumberOrList::List),
             Value::Whole(_) | Value::Negative(_) | Value::Float(_) => {
-                value.count().map(Relations::Count)
-            }
-            _ => Err(Error::value(value, "a whole number or a list")),
-        }
-    }
-}
-
-/// The number of objects of each relation.
-pub(super) enum Objects {
-    Same(u64),
-    Each(Vec<u64>),
-}
-
-impl Objects {
-    fn read(value: &Value) -> Result<Self> {
-        match value {
-            Value::List(_) => value.list("", Value::count).map(Objects::Each),
-            Value::Whole(_) | Value::Negative(_) | Value::Float(_) => {
-                value.count().map(Objects::Same)
+                value.count().map(NumberOrList::Number)
             }
             _ => Err(Error::value(value, "a whole number or a list")),
         }
@@ -62,7 +44,8 @@ impl Follows {
 /// The fields that a list of relations is expanded from.
 pub(super) struct Shorthand {
     pub(super) count: u64,
-    pub(super) objects: Option<Objects>,
+    /// The number of objects of all relations, or of each.
+    pub(super) objects: Option<NumberOrList<u64>>,
     pub(super) nested: Option<u64>,
     pub(super) correlated: Option<Follows>,
 }
@@ -83,7 +66,7 @@ impl Shorthand {
 
     pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self> {
         Ok(Shorthand {
-            objects: fields.nullable("objects", Objects::read)?,
+            objects: fields.nullable("objects", |value| NumberOrList::read(value, Value::count))?,
             nested: fields.nullable("nested", Value::count)?,
             correlated: fields.nullable("correlated", Follows::read)?,
             ..Shorthand::default()
@@ -113,9 +96,9 @@ impl Shorthand {
         let relations = self.count as usize;
         let objects: Vec<u64> = match &self.objects {
             None => vec![Self::OBJECTS; relations],
-            Some(Objects::Same(objects)) => vec![*objects; relations],
-            Some(Objects::Each(each)) if each.len() == relations => each.clone(),
-            Some(Objects::Each(each)) => {
+            Some(NumberOrList::Number(objects)) => vec![*objects; relations],
+            Some(NumberOrList::List(each)) if each.len() == relations => each.clone(),
+            Some(NumberOrList::List(each)) => {
                 return Err(Error::argument(
                     "objects",
                     format!("{} numbers", each.len()),

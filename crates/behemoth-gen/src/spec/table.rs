@@ -4,8 +4,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::numbers::positive;
-use crate::relation::{OBJECT_LIMIT, RELATION_LIMIT};
+use crate::relation::{RELATION_LIMIT, check_objects, earlier_relations};
 use crate::value::Value;
 
 /// The spec of a table of facts: the sizes of its relations and the digest of its rows.
@@ -160,10 +159,7 @@ impl TableRelation {
     fn check(&self, earlier: &[TableRelation]) -> Result<()> {
         if let Some(with) = self.with {
             let Some(base) = earlier.get(with as usize) else {
-                let limit = match earlier.len() {
-                    0 => "an earlier relation (this is the first)".to_string(),
-                    count => format!("an earlier relation, below {count}"),
-                };
+                let limit = earlier_relations(earlier.len());
                 return Err(Error::argument("with", with, limit));
             };
             if base.objects != self.objects {
@@ -172,16 +168,9 @@ impl TableRelation {
                 return Err(Error::argument("with", got, limit));
             }
         }
-        for (name, count) in [("objects", Some(self.objects)), ("nested", self.nested)] {
-            let Some(count) = count else { continue };
-            positive(name, count)?;
-            if count > OBJECT_LIMIT {
-                return Err(Error::argument(
-                    name,
-                    count,
-                    format!("up to {OBJECT_LIMIT}"),
-                ));
-            }
+        check_objects("objects", self.objects)?;
+        if let Some(nested) = self.nested {
+            check_objects("nested", nested)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::as_argument;
-use super::shorthand::{Relations, Shorthand};
+use super::shorthand::{NumberOrList, Shorthand};
 use super::table::TableSpec;
 use crate::canonical::to_json;
 use crate::error::{Error, Result};
@@ -103,7 +103,9 @@ impl WorldSpec {
         ])?;
         let seed = fields.optional("seed", Value::seed)?;
         let subjects = fields.optional("subjects", Value::count)?;
-        let relations = fields.nullable("relations", Relations::read)?;
+        let relations = fields.nullable("relations", |value| {
+            NumberOrList::read(value, RelationSpec::read)
+        })?;
         let shorthand = Shorthand::read(&mut fields)?;
         let minority = fields.optional("minority", Value::number)?;
         let table = fields.nullable("table", TableSpec::read)?;
@@ -127,14 +129,14 @@ impl WorldSpec {
             return Ok(spec);
         }
         match relations {
-            Some(Relations::List(list)) => {
+            Some(NumberOrList::List(list)) => {
                 shorthand.refuse_beside_list()?;
                 spec.relations = list;
                 spec.check()?;
             }
             number => {
                 let shorthand = match number {
-                    Some(Relations::Count(count)) => Shorthand { count, ..shorthand },
+                    Some(NumberOrList::Number(count)) => Shorthand { count, ..shorthand },
                     _ => shorthand,
                 };
                 spec.relations = shorthand.relations()?;

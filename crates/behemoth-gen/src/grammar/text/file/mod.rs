@@ -103,32 +103,18 @@ impl TextGrammar {
     /// Refuses parameters of relations that no world may have.
     fn check_relations(&self) -> Result<()> {
         // With the minimum number of subjects: the actual number is checked with the world.
-        check_all(&mut self.relations(), 1).map_err(|error| {
-            let Error::Argument {
-                mut path,
-                got,
-                allowed,
-                nearest,
-            } = error
-            else {
-                return error;
-            };
+        let checked = check_all(&mut self.relations(), 1);
+        checked.map(drop).map_err(|mut error| {
             // The error has the index of the relation, which is replaced with its key.
-            let key = match path.get(1) {
-                Some(&PathKey::Index(at)) => self.relations.get(at).map(|relation| &relation.key),
-                _ => None,
-            };
-            if let (Some(place), Some(key)) = (path.get_mut(1), key) {
-                *place = PathKey::Name(key.clone());
+            if let Error::Argument { path, .. } = &mut error
+                && let Some(place) = path.get_mut(1)
+                && let PathKey::Index(at) = *place
+                && let Some(relation) = self.relations.get(at)
+            {
+                *place = PathKey::Name(relation.key.clone());
             }
-            Error::Argument {
-                path,
-                got,
-                allowed,
-                nearest,
-            }
-        })?;
-        Ok(())
+            error
+        })
     }
 
     /// Returns the keys of the relations, in order.

@@ -12,7 +12,7 @@ use super::subject::RESERVED;
 use super::{Class, JOINT_LIMIT, Joint, Kind, Link, Refusal, Relation, TextGrammar};
 use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
-use crate::relation::OBJECT_LIMIT;
+use crate::relation::check_objects;
 use crate::value::{Fields, Value};
 
 pub(super) fn read_relations(
@@ -29,8 +29,7 @@ pub(super) fn read_relations(
         };
         let forms = grammar.subject.form_names();
         if !is_key(key) || RESERVED.contains(&key) || forms.contains(&key) {
-            let (allowed, other) = (NAMES, "and not that of another hole");
-            let allowed = format!("{allowed}, {other}");
+            let allowed = format!("{NAMES}, and not that of another hole");
             return Err(Error::argument(key, format!("`{key}`"), allowed));
         }
         let relation = Relation::read(key, value, grammar, &relations);
@@ -66,10 +65,7 @@ impl Relation {
         ])?;
         let objects = fields.required("objects", |value| read_product(value, grammar))?;
         let count = grammar.count(&objects, None);
-        if count > OBJECT_LIMIT {
-            let allowed = format!("up to {OBJECT_LIMIT}");
-            return Err(Error::argument("objects", count, allowed));
-        }
+        check_objects("objects", count)?;
         let kind = Kind::read(&mut fields, earlier)?;
         let of_earlier = |at: usize| {
             earlier
