@@ -85,19 +85,27 @@ pub const SPECIAL_WORDS: [&str; 3] = ["<|endoftext|>", "<|padding|>", "<|unknown
 /// words are first encoded.
 #[derive(Clone, Debug)]
 pub struct WordTokenizer {
-    names: Vec<String>,
-    ids: HashMap<String, u32>,
+    names: Names,
 }
 
 impl Default for WordTokenizer {
     fn default() -> Self {
         let names = SPECIAL_WORDS.map(String::from).to_vec();
         let ids = (0..).zip(&names).map(|(id, n)| (n.clone(), id)).collect();
-        WordTokenizer { names, ids }
+        WordTokenizer {
+            names: Names { names, ids },
+        }
     }
 }
 
-impl WordTokenizer {
+/// Names of tokens, with ids in the order in which they are first asked for.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    names: Vec<String>,
+    ids: HashMap<String, u32>,
+}
+
+impl Names {
     fn id(&mut self, word: &str) -> Result<u32> {
         if let Some(&id) = self.ids.get(word) {
             return Ok(id);
@@ -149,7 +157,7 @@ impl Tokenizer for WordTokenizer {
     }
 
     fn size(&self) -> u64 {
-        self.names.len() as u64
+        self.names.names.len() as u64
     }
 
     fn end_of_document(&self) -> u32 {
@@ -164,7 +172,7 @@ impl Tokenizer for WordTokenizer {
                     .into_iter()
                     .map(|(word, start, end)| {
                         Ok(TextToken {
-                            id: self.id(word)?,
+                            id: self.names.id(word)?,
                             start,
                             end,
                         })
@@ -175,15 +183,14 @@ impl Tokenizer for WordTokenizer {
     }
 
     fn names(&self) -> Option<&[String]> {
-        Some(&self.names)
+        Some(&self.names.names)
     }
 }
 
 /// A tokenizer in which every piece is a token, used to write a corpus as text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PieceTokenizer {
-    names: Vec<String>,
-    ids: HashMap<String, u32>,
+    names: Names,
 }
 
 impl Tokenizer for PieceTokenizer {
@@ -192,7 +199,7 @@ impl Tokenizer for PieceTokenizer {
     }
 
     fn size(&self) -> u64 {
-        self.names.len() as u64 + 1
+        self.names.names.len() as u64 + 1
     }
 
     fn end_of_document(&self) -> u32 {
@@ -200,19 +207,10 @@ impl Tokenizer for PieceTokenizer {
     }
 
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>> {
-        let mut id = |text: &str| {
-            if let Some(&id) = self.ids.get(text) {
-                return id;
-            }
-            let id = self.names.len() as u32;
-            self.ids.insert(text.to_string(), id);
-            self.names.push(text.to_string());
-            id
-        };
         let mut encode = |text: &String| {
             // The prefix is not part of the piece.
             let (before, own) = match text.strip_prefix(ANCHOR) {
-                Some(own) => (Some(id(ANCHOR)), own),
+                Some(own) => (Some(self.names.id(ANCHOR)?), own),
                 None => (None, text.as_str()),
             };
             let shift = usize::from(before.is_some());
@@ -226,18 +224,18 @@ impl Tokenizer for PieceTokenizer {
                 .collect();
             if !own.is_empty() {
                 tokens.push(TextToken {
-                    id: id(own),
+                    id: self.names.id(own)?,
                     start: shift,
                     end: shift + own.chars().count(),
                 });
             }
-            tokens
+            Ok(tokens)
         };
-        Ok(texts.iter().map(&mut encode).collect())
+        texts.iter().map(&mut encode).collect()
     }
 
     fn names(&self) -> Option<&[String]> {
-        Some(&self.names)
+        Some(&self.names.names)
     }
 }
 
