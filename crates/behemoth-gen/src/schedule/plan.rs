@@ -64,7 +64,7 @@ impl Plan {
         for (at, row) in rows.iter().enumerate() {
             let (first, last) = row.windows;
             for (window, held) in (first..last).zip(&mut windows[first..last]) {
-                if row.before(&edges, window + 1) > row.before(&edges, window) {
+                if row.held(&edges, window) > 0 {
                     held.rows.push(at);
                 }
             }
@@ -153,8 +153,7 @@ impl Plan {
             .iter()
             .take_while(|&&row| row != at)
         {
-            let row = &self.rows[other];
-            local += row.before(&self.edges, window + 1) - row.before(&self.edges, window);
+            local += self.rows[other].held(&self.edges, window);
         }
         self.starts[window] + self.windows[window].order.invert(local)
     }

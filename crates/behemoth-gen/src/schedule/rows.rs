@@ -71,6 +71,11 @@ impl Row {
         (passed / u128::from(self.stop - self.start)) as u64 * self.each
     }
 
+    /// Returns the number of its copies in a window.
+    pub(super) fn held(&self, edges: &Edges, window: usize) -> u64 {
+        self.before(edges, window + 1) - self.before(edges, window)
+    }
+
     /// Returns the copy at an index of the row.
     pub(super) fn item(&self, index: u64) -> Item {
         let (atom, within) = (index / self.each, index % self.each);

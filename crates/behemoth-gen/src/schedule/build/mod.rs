@@ -249,7 +249,7 @@ impl Builder {
                     (row.start, row.stop) = (edges.free[first], edges.free[last]);
                 }
                 for (at, held) in (first..last).zip(&mut held[first..last]) {
-                    *held += row.before(edges, at + 1) - row.before(edges, at);
+                    *held += row.held(edges, at);
                 }
             }
             if !is_alone {
