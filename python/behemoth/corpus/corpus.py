@@ -387,7 +387,7 @@ class Corpus:
 
     @cached_property
     def _native_roles(self) -> _gen.Corpus:
-        return self._native.as_roles()  # which compiles the grammar again
+        return self._native.as_roles()  # which copies the lexicon
 
     @property
     def token_names(self) -> list[str]:

@@ -130,9 +130,10 @@ impl Part {
     /// `bursts:4@0.5@16x`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split('@');
-        let (kind, value) = match words.next()?.split_once(':') {
+        let placement = words.next()?;
+        let (kind, value) = match placement.split_once(':') {
             Some((kind, value)) => (kind, Some(value.trim())),
-            None => (text.split('@').next()?, None),
+            None => (placement, None),
         };
         let number = || value?.parse::<f64>().ok();
         let placement = match (kind.trim(), value) {

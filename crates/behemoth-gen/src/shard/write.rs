@@ -12,8 +12,7 @@ use super::manifest::ShardRecord;
 use super::names::{TOKENS, record_file, shard_file};
 use super::plan::{ShardPlan, estimated_bytes, mean_document_bytes};
 use super::resume::{begin, prepare, require_room, sweep, tokens_bytes, whole, write_manifest};
-use crate::corpus::Pen;
-use crate::corpus::{Corpus, Progress, in_turn, threads_or_all};
+use crate::corpus::{Corpus, Pen, Progress, in_turn, threads_or_all};
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
 

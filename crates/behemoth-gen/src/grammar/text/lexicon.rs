@@ -8,7 +8,6 @@ use super::file::{Class, Kind, TextGrammar};
 use super::image::Image;
 use super::pattern::Pattern;
 use super::pieces::{Entry, Piece};
-
 use super::tokenizer::PieceTokenizer;
 use crate::error::Result;
 
