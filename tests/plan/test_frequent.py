@@ -1,10 +1,13 @@
 """The facts with the most exposures, or the fewest."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, Groups, World, ZipfExposures
+from behemoth.plan import PlanWarning
 from behemoth.plan.request import EditRequest
 
 SMALL = {"repeats": 1, "same_object": 0, "same_relation": 0, "regular": 0, "probes": 0}
@@ -25,11 +28,45 @@ def test_they_are_those_with_the_most_or_the_fewest(zipf, name, sign):
     assert plan.edits["fact"].n_unique() == 40
 
 
-def test_edits_of_one_model_stay_apart(zipf):
-    plan = bh.plan(zipf, most_frequent=20, **SMALL)
-    assert plan.edits["subject"].n_unique() == 20
-    free = bh.plan(zipf, most_frequent=20, independent=True, **SMALL)
-    assert plan.edits["exposures"].sum() <= free.edits["exposures"].sum()
+def written(corpus):
+    """Return the facts that a corpus writes: fact, subject, relation, object, exposures."""
+    facts = corpus.world.facts().select("fact", "subject", "relation", "object")
+    facts = facts.with_columns(exposures=corpus.exposures(facts["fact"].to_numpy()))
+    return facts.filter(facts["exposures"] > 0).rows()
+
+
+@pytest.mark.parametrize(("name", "sign"), [("most_frequent", 1), ("least_frequent", -1)])
+@pytest.mark.parametrize("distinct", [True, False])
+def test_edits_of_one_model_stay_apart_and_pass_over_no_other_fact(zipf, name, sign, distinct):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        plan = bh.plan(zipf, distinct=distinct, **{name: 80}, **SMALL)
+    assert plan.edits["subject"].n_unique() == 80
+    chosen = set(plan.edits["fact"])
+    taken = [row for row in written(zipf) if row[0] in chosen]
+    last = min(sign * row[4] for row in taken)
+    passed = [row for row in written(zipf) if row[0] not in chosen and sign * row[4] > last]
+    for _, subject, relation, object_, exposures in passed:
+        before = [row for row in taken if sign * row[4] >= sign * exposures]
+        pairs = {(row[2], row[3]) for row in before} if distinct else set()
+        assert subject in {row[1] for row in before} or (relation, object_) in pairs
+    words = "more" if sign == 1 else "fewer"
+    others = "subjects and objects" if distinct else "subjects"
+    said = [f"{len(passed)} facts with {words} exposures are passed over: edits of one model have "
+            f"distinct {others}, independent edits need not"] if passed else []  # fmt: skip
+    assert [str(own.message) for own in told] == said
+    assert passed or sign == -1
+
+
+def test_facts_passed_over_are_counted_among_those_that_may_be_edited():
+    corpus = Corpus(World(subjects=9, relations=1, objects=20), exposures=list(range(1, 10)))
+    assert corpus.world.facts()["object"].to_list() == [10, 4, 17, 1, 7, 7, 1, 3, 9]
+    assert bh.plan(corpus, most_frequent=4, **SMALL).edits["fact"].to_list() == [8, 7, 6, 5]
+    with pytest.warns(PlanWarning, match="^2 facts with more exposures are passed over: "):
+        assert bh.plan(corpus, most_frequent=5, **SMALL).edits["fact"].to_list()[4:] == [2]
+    with pytest.warns(PlanWarning, match="^1 fact with more exposures is passed over: "):
+        bh.plan(corpus, most_frequent=5, known=[8, 7, 6, 5, 4, 2], **SMALL)
+    bh.plan(corpus, most_frequent=5, known=[8, 7, 6, 5, 2], **SMALL)
 
 
 def test_equally_frequent_ones_are_drawn_by_the_seed():

@@ -67,15 +67,11 @@ def choose_edits(
     """
     relations = structure.targets(request)
     check_censor(structure, request)
-    pool = Pool.joined([relation_pool(corpus, relation) for relation in relations])
     if request.count is None:
         if request.fraction is None:
             raise ArgumentError("edits", "nothing", "the number of facts to edit")
-        return _share(corpus, request, pool, known)
-    if known is not None:
-        ids = known_facts(corpus, known)
-        relation = Facts.of(corpus, ids).relation
-        pool = Pool.listed(ids[np.isin(relation, np.array(relations, np.uint32))])
+        return _share(corpus, request, _pool(corpus, relations, None), known)
+    pool = _pool(corpus, relations, known)
     levels = _levels(corpus, request)
     facts = (
         _with_one_object(corpus, structure, request, pool, levels)
@@ -83,6 +79,46 @@ def choose_edits(
         else _greedy(corpus, structure, request, pool, levels, relations)
     )
     return Edits(facts, new_objects(structure, request, facts), facts[:0])
+
+
+def passed_over(
+    corpus: Corpus, request: EditRequest, known: ArrayLike | None, chosen: NDArray[np.uint64]
+) -> int:
+    """Return how many facts have more exposures, or fewer, than one that is edited, but are not.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    request : EditRequest
+        A request with `most_frequent`, or with `least_frequent`.
+    known : array_like of int or None
+        Facts that the model knows, as the edits were chosen by.
+    chosen : uint64[n]
+        Exposures of the facts that are edited.
+    """
+    structure = Structure(corpus.world)
+    pool = _pool(corpus, structure.targets(request), known)
+    last = chosen.min() if request.counted == "most_frequent" else chosen.max()
+
+    def before(exposures: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        return exposures > last if request.counted == "most_frequent" else exposures < last
+
+    count = 0
+    for facts in _candidates(corpus, structure, request, pool):
+        ahead = before(facts.exposures)
+        count += int(ahead.sum())
+        if not ahead.all():
+            break
+    return count - int(before(chosen).sum())
+
+
+def _pool(corpus: Corpus, relations: list[int], known: ArrayLike | None) -> Pool:
+    """Return the facts of relations, or those of them that a model knows."""
+    if known is None:
+        return Pool.joined([relation_pool(corpus, relation) for relation in relations])
+    ids = known_facts(corpus, known)
+    relation = Facts.of(corpus, ids).relation
+    return Pool.listed(ids[np.isin(relation, np.array(relations, np.uint32))])
 
 
 def check_censor(structure: Structure, request: EditRequest) -> None:

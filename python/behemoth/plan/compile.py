@@ -30,6 +30,7 @@ from behemoth.support.progress import Advance, ProgressLike, silent, task
 from .bystanders import Bystanders
 from .check import check_repeats
 from .choice import Edits, choose_edits, known_facts
+from .doubts import doubts
 from .edit_plan import EDITS, PROBES, TRAINING, EditPlan, PlanWarning
 from .group_rows import Asked, GroupContext, joined
 from .groups import GROUPS, bystanding, structured
@@ -145,20 +146,9 @@ def plan(
     if place is not None:
         with renamed(directory="out"):
             edit_plan.save(place, force=force)
-    _warn_of_unwritten(edit_plan)
+    for message in doubts(corpus, edit_plan, ids):
+        warnings.warn(message, PlanWarning, stacklevel=2)
     return edit_plan
-
-
-def _warn_of_unwritten(edit_plan: EditPlan) -> None:
-    """Warn if facts were chosen that the corpus never writes, which no model of it knows."""
-    unwritten = edit_plan.edits.filter(exposures=0).height
-    if unwritten:
-        warnings.warn(
-            f"the corpus never writes {unwritten:,} of the {len(edit_plan):,} facts to edit "
-            "(0 exposures): no model of it knows them",
-            PlanWarning,
-            stacklevel=3,
-        )
 
 
 def _relation(corpus: Corpus, name: str) -> int:

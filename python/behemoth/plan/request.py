@@ -101,7 +101,8 @@ class EditRequest:
         Seed of every random choice.
     most_frequent : int, optional
         Edit this many facts, those with the most exposures, in place of `edits`; ties are broken
-        at random.
+        at random. Without `independent`, a fact is passed over if one before it has its subject or,
+        with `distinct`, its object; a warning says how many with more exposures are.
     least_frequent : int, optional
         The same for the fewest exposures above 0.
     facts : sequence of int, DataFrame or mapping of columns, optional
