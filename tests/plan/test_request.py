@@ -143,6 +143,23 @@ def test_facts_are_a_frame_whatever_they_come_in():
     assert EditRequest(facts=columns).to_dict()["facts"] == columns
 
 
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("Int64", [None, 4]), ("Float64", [None, 4]), ("category", [None, 4]), ("object", [pd.NA, 4]),
+        ("float32", [None, None]), ("Int64", [None, None]), ("object", [None, None]),
+        ("string", [None, "O4"]), ("object", [float("nan"), "O4"]), ("category", [None, "O4"]),
+    ],
+)  # fmt: skip
+def test_what_is_missing_in_pandas_is_null(kind, given):
+    facts = pd.DataFrame({"fact": [3, 7], "object": pd.Series(given, dtype=kind)})
+    wanted = pl.DataFrame({"fact": [3, 7], "object": [None, given[1]]})
+    if given[1] is None:
+        wanted = wanted.with_columns(pl.col("object").cast(pl.Int64))
+    assert EditRequest(facts=facts).facts.equals(wanted)
+    assert EditRequest(facts=facts).facts.schema == wanted.schema
+
+
 def test_one_level_of_exposures_is_a_number():
     assert EditRequest(edits=1, exposures=4) == EditRequest(edits=1, exposures=(4,))
     assert EditRequest(edits=1, exposures=4).exposures == (4,)

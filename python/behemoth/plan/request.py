@@ -330,9 +330,10 @@ def _frame(given: Any) -> pl.DataFrame:
     if names is None:
         raise ArgumentError("facts", given, allowed)
     try:
-        frame = pl.DataFrame({name: list(given[name]) for name in names})
+        frame = pl.DataFrame({name: _values(given[name]) for name in names})
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         raise ArgumentError("facts", given, allowed) from None
+    frame = frame.with_columns(pl.col(pl.Null).cast(pl.Int64))
     # In pandas, a missing number turns its column into floats.
     floats = [pl.col(name).fill_nan(None) for name, kind in frame.schema.items() if kind.is_float()]
     numbers = [own.cast(pl.Int64, strict=False) for own in floats]
@@ -340,6 +341,13 @@ def _frame(given: Any) -> pl.DataFrame:
     if floats and any(fractions.row(0)):
         raise ArgumentError("facts", "numbers with fractions", "whole numbers, or names")
     return frame.with_columns(numbers)
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column."""
+    if hasattr(column, "isna"):  # of pandas: polars reads neither its NA, nor NaN among names
+        return column.to_numpy(object, na_value=None).tolist()
+    return list(column)
 
 
 def _numbers(given: Iterable[Any], allowed: str) -> list[int]:
