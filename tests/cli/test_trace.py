@@ -1,4 +1,5 @@
 import runpy
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -54,11 +55,18 @@ def test_for_people(run, trained, known, tmp_path):
     token, layer = places[0].partition(":")[0].split()
     assert f"next: behemoth edit {trained} --plan {known} --method NAME" in ran.err
     assert f"--set {token} --set {layer} --single --out EDIT" in ran.err
+    model = tmp_path / "model"  # of another origin, which needs its corpus for every command
+    model.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(trained / name, model / name)
+    words = ("--corpus", trained / "spec.toml", "--plan", known)
+    ran = run("trace", model, *words, "--samples", 1, "--out", tmp_path / "m")
+    wanted = f"next: behemoth edit {model} --corpus {trained / 'spec.toml'} --plan {known} --method"
+    assert wanted in " ".join(ran.err.split())
 
 
 def test_what_was_found_is_where_methods_edit(run, trained, known, tmp_path):
     import json
-    import shutil
 
     kept = shutil.copytree(trained, tmp_path / "run")
     words = ["edit", kept, "--plan", known, "--method", "rome", "--set", "steps=1"]

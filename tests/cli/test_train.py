@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 
@@ -43,6 +44,19 @@ def test_people_see_the_loss_the_rate_and_the_recall(run, spec, tmp_path, monkey
     assert "is finished" not in ran.err  # which the table on stdout says
     assert "exposures  recall" in re.sub(r"\x1b\[[0-9;]*m", "", ran.out)
     assert "behemoth: warning: 6 updates were too few to learn these facts; a smaller" in ran.err
+
+
+def test_a_start_without_a_tokenizer_is_warned_of_in_a_line(run, spec, tmp_path):
+    assert run("train", spec, "--out", tmp_path / "run", *SMALL).code == 0
+    (tmp_path / "model").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(tmp_path / "run" / name, tmp_path / "model" / name)
+    words = ("--from", tmp_path / "model", "--steps", 1, *SMALL[2:])
+    ran = run("train", spec, "--out", tmp_path / "on", *words)
+    said = " ".join(ran.err.split())
+    assert ran.code == 0 and "UserWarning" not in said and "model_of" not in said
+    assert f"behemoth: warning: {tmp_path / 'model'} has no tokenizer.json, so its tokens" in said
+    assert "behemoth: warning: 1 update was too few to learn these facts; a smaller" in said
 
 
 def test_a_corpus_without_probes_is_trained_on_and_has_no_recall(run, tmp_path):

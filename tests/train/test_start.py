@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from behemoth import ArgumentError, Corpus, CorpusError, Independent, World, load
+from behemoth import ArgumentError, Corpus, CorpusError, Grammar, Independent, World, load
 from behemoth._gen import digest_file
 from behemoth.evaluate.foreign_delta import weights_id
 from behemoth.study.file.identity import model_id
@@ -22,6 +22,7 @@ from behemoth.train.model_source import (
     OPTIMISER,
     WEIGHTS,
     is_model,
+    model_of,
     read_model,
     run_of_checkpoint,
     weights_digest,
@@ -286,12 +287,22 @@ def test_a_checkpoint_has_the_tokens_of_its_run(corpus, kept, tmp_path):
     other = Corpus(World(30, [Independent(5), Independent(7)], seed=1), exposures=8)
     assert other.vocabulary_size == corpus.vocabulary_size
     config = default_config(start=kept, steps=1, **SETTINGS)
-    with pytest.raises(ArgumentError, match="'corpus': got one whose tokens are others than"):
+    with pytest.raises(ArgumentError, match="'source': got one whose tokens are others than"):
         train(other, out=tmp_path / "other", config=config)
     with pytest.raises(ArgumentError, match="'corpus': got one whose tokens are others than"):
         read_model_source(kept, other)
     assert not (tmp_path / "other").exists()
     assert train(corpus, out=tmp_path / "own", config=config).steps == 1
+
+
+def test_a_text_is_told_how_it_gets_the_tokens_of_the_model(corpus, first):
+    grammar = Grammar.named("bios-en")
+    text = Corpus(grammar.world(20, seed=1), grammar=grammar, exposures=2)
+    assert text.vocabulary_size > corpus.vocabulary_size  # which is not the fault to name
+    told = r"'{}': got one whose tokens are others than .*, or `behemoth gen --tokenizer MODEL`\)$"
+    for name, argument in (("directory", "corpus"), ("start", "source")):
+        with pytest.raises(ArgumentError, match=told.format(argument)):
+            model_of(first, text, name)
 
 
 def test_checkpoints_may_be_on_another_disk(corpus, kept, tmp_path):
@@ -338,7 +349,7 @@ def test_a_checkpoint_of_a_run_whose_corpus_is_gone(corpus, kept, tmp_path, monk
 
     monkeypatch.setattr(Corpus, "from_spec", gone)
     other = Corpus(World(30, [Independent(5), Independent(7)], seed=1), exposures=8)
-    with pytest.raises(ArgumentError, match="'corpus': got one whose tokens are others than"):
+    with pytest.raises(ArgumentError, match="'source': got one whose tokens are others than"):
         train(other, out=tmp_path / "other", config=config)
     assert built == []  # the run has a tokenizer
     (run / "tokenizer.json").unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from behemoth.support.text import rate_text
+from behemoth.support.text import plural_text, rate_text
 
 from .console import console, values_table, warn
 
@@ -30,9 +30,10 @@ def show_result(result: TrainResult) -> None:
     if result.recall:  # empty of a corpus without probes
         out.print(_recall(result.recall, "Recall"))
     if result.steps < _FEW and result.recall and max(result.recall.values()) < _LEARNT:
+        updates = f"{plural_text(result.steps, 'update')} {'was' if result.steps == 1 else 'were'}"
         warn(
-            f"{result.steps:,} updates were too few to learn these facts; a smaller --batch-size "
-            "or more --epochs gives more"
+            f"{updates} too few to learn these facts; a smaller --batch-size or more --epochs "
+            "gives more"
         )
 
 

@@ -74,10 +74,11 @@ def trace(
     if lacking is not None:
         messages.print(f"no chart: {lacking}")
     single = "--single " if EditPlan.load(given["plan"]).request.independent else ""
+    corpus = f"--corpus {word(given['corpus'])} " if given.get("corpus") else ""
     for place in found.places[:1]:
         where = f"--set token={place.token} --set layers={place.layer} "
         messages.print(
-            f"next: behemoth edit {word(run)} --plan {word(given['plan'])} --method NAME "
+            f"next: behemoth edit {word(run)} {corpus}--plan {word(given['plan'])} --method NAME "
             f"{'' if given.get('save') else where}{single}--out EDIT"
         )
 

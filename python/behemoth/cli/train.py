@@ -12,9 +12,9 @@ from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare, rank
 from behemoth.train.config import TrainConfig, default_config
-from behemoth.train.errors import Interrupted
+from behemoth.train.errors import Interrupted, StartWarning
 
-from .console import keep_interrupts, resumable, write_json
+from .console import keep_interrupts, resumable, saying, write_json
 from .edit import MEMORY
 from .options import Option, command, field_options, force
 from .places import check_corpus
@@ -64,12 +64,13 @@ def train(
         check_corpus("source", source)
         from behemoth.train import train as train_model
 
-        try:
-            result = train_model(source, config=config, progress=Bars(), **given)
-        except Interrupted as stop:
-            if stop.result is None:
-                raise
-            result = stop.result
+        with saying(StartWarning):
+            try:
+                result = train_model(source, config=config, progress=Bars(), **given)
+            except Interrupted as stop:
+                if stop.result is None:
+                    raise
+                result = stop.result
     if rank() == 0:  # only the first of several processes reports
         write_json(asdict(result)) if json else show_result(result)
 

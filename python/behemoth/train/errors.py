@@ -1,4 +1,4 @@
-"""Exceptions that end a run early."""
+"""Exceptions that end a run early, and the warning of a model that one starts from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 class TrainError(RuntimeError):
     """A run failed, for example because the loss diverged or memory ran out."""
+
+
+class StartWarning(UserWarning):
+    """The model that training starts from could not be compared with the corpus, and why."""
 
 
 class ElsewhereError(TrainError):

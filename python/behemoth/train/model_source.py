@@ -26,6 +26,8 @@ from behemoth.support.digests import check, damaged, no_record
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import read_json_object
 
+from .errors import StartWarning
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -224,23 +226,32 @@ def model_of(
             name, fspath(place), f"a model (a directory with {CONFIG} and safetensors)"
         )
     size = read_config(place, name).get("vocab_size")
+    there, here = _words(place), _vocabulary(corpus.tokenizer_files.get(_TOKENIZER))
+    others = there is not None and here is not None and there != here
+    if others and corpus.text_settings is not None:  # before its size, which may be wrong with them
+        raise ArgumentError(
+            "source" if name == "start" else "corpus",  # the argument that gives the corpus
+            "one whose tokens are others than the model's",
+            'a corpus made with its tokenizer (`[grammar] tokenizer = "MODEL"` in its spec, or '
+            "`behemoth gen --tokenizer MODEL`)",
+        )
     if not isinstance(size, int) or size < corpus.vocabulary_size:
         raise ArgumentError(
             name,
             f"a model of {size} tokens",
             f"one of {corpus.vocabulary_size} or more, as the corpus has",
         )
-    there, here = _words(place), _vocabulary(corpus.tokenizer_files.get(_TOKENIZER))
     if there is None and warns:
         warnings.warn(
             f"{place} has no {_TOKENIZER}, so its tokens are not compared with those of the corpus",
+            StartWarning,
             stacklevel=2,
         )
-    if there is not None and here is not None and there != here:
+    if others:
         raise ArgumentError(
-            "corpus",
+            "source" if name == "start" else "corpus",
             "one whose tokens are others than the model's",
-            "a corpus that was made with its tokenizer (`behemoth gen --tokenizer`)",
+            "the corpus that the model was trained on, or one of the same vocabulary",
         )
     return ModelSource(place, corpus)
 
