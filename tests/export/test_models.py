@@ -51,8 +51,10 @@ def test_it_says_what_the_edited_model_says(edits, trained, plan, tmp_path, name
         found = log_probabilities(loaded, plan)
     assert torch.equal(found, after) and not torch.equal(found, before)
     assert loaded.dtype == torch.float32 and loaded.generation_config.eos_token_id == 0
-    assert (done.files, done.tokens, done.edits) == (4, None, 1 if key is not None else 3)
-    assert verify_export(out).files == done.files + 3  # the tokenizer's
+    assert (done.files, done.tokens, done.edits) == (7, None, 1 if key is not None else 3)
+    kept = [path for path in out.iterdir() if path.name not in ("export.json", "sums.json")]
+    assert (len(kept), sum(path.stat().st_size for path in kept)) == (done.files, done.bytes)
+    assert done.present == 0 and export(edits / name, out, to="hf", edit=key).present == 7
 
 
 def test_how_the_model_generates_is_what_its_maker_says(trained, plan, tmp_path):
@@ -80,7 +82,7 @@ def test_the_tokenizer_lies_beside_the_weights(edits, trained, plan, tmp_path):
 def test_single_edits_have_a_model_each(edits, trained, plan, tmp_path):
     out = tmp_path / "out"
     done = export(edits / "single", out, to="hf")
-    assert done.edits == 3 and done.files == 12
+    assert done.edits == 3 and done.files == 21
     assert sorted(path.parent.name for path in out.glob("*/config.json")) == [
         "00000", "00001", "00002",
     ]  # fmt: skip
@@ -242,7 +244,7 @@ def test_edits_that_failed_make_no_models(trained, plan, tmp_path):
 def test_the_command(run, edits, tmp_path):
     out = tmp_path / "out"
     said = run("export", edits / "single", "--to", "hf", "--edit", 1, "--out", out)
-    assert said.code == 0 and said.out.startswith(f"{out}: 4 files, 1 edit, ")
+    assert said.code == 0 and said.out.startswith(f"{out}: 7 files, 1 edit, ")
     assert "an export to hf" in run("inspect", out).out
     assert run("verify", out).code == 0
 

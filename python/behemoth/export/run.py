@@ -44,7 +44,7 @@ class Exported:
     block_length : int or None
         Tokens in a block, if the format has blocks.
     files : int
-        Number of files, without those of the tokenizer.
+        Number of files; of a corpus or a plan without those of the tokenizer, which is beside them.
     tokens : int or None
         Number of tokens of the corpus, if one was exported.
     edits : int or None
@@ -207,18 +207,21 @@ def _put(
     with sole(place, f"writing to {place}"):
         kind, replaces = _check(made, place, about, force)
         with succession(place, kind, force=replaces):
-            there = {path for name in _patterns(made) for path in place.glob(name)}
-            write_bytes(place / RECORD, as_json(sealed(about)))
-            for folder in content.tokenizer:
-                write_tokenizer(place / folder, corpus.tokenizer_files)
-            content.write(place)
-            files = [path for name in _patterns(made) for path in place.glob(name)]
             tokenizer = [
                 place / folder / name
                 for folder in content.tokenizer
                 for name in corpus.tokenizer_files
             ]
+            there = {path for name in _patterns(made) for path in place.glob(name)}
+            there.update(filter(Path.is_file, tokenizer))
+            write_bytes(place / RECORD, as_json(sealed(about)))
+            for folder in content.tokenizer:
+                write_tokenizer(place / folder, corpus.tokenizer_files)
+            content.write(place)
+            files = [path for name in _patterns(made) for path in place.glob(name)]
             write_export_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
+    if isinstance(made, ModelFormat):  # whose folders are models with their tokenizer
+        files += tokenizer
     return {path: path.stat().st_size for path in files}, len(there.intersection(files))
 
 
