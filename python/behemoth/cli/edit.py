@@ -34,6 +34,7 @@ CORPUS = Option(
     "corpus",
     "CORPUS",
     "For a model that is not a training run: the corpus or spec the plan was made from.",
+    also="--world",
 )
 DEVICE = Option("device", "cpu|cuda", "Device of the model [a GPU if any].")
 MEMORY = Option("memory", "SIZE", "Limit on memory on a CPU, such as 8GB [what is free].", bytes_of)

@@ -46,6 +46,8 @@ class Option:
         Default of the function that the command calls, shown in brackets.
     names : str, optional
         How it is written, if not ``--key``, such as ``--set`` or a pair of names.
+    also : str, optional
+        Another word for the same option.
     required : str, optional
         Allowed values, for the error message if a required option is absent.
     unless : tuple of str
@@ -64,6 +66,7 @@ class Option:
     read: Reader | None = None
     default: object = None
     names: str | None = None
+    also: str | None = None
     required: str | None = None
     unless: tuple[str, ...] = ()
     many: bool = False
@@ -113,7 +116,7 @@ class Option:
         """Return the parameter from which Typer makes the option; its value is None if absent."""
         kind: Any = bool if self.metavar is None else list[str] if self.many else str
         option = typer.Option(
-            self.name,
+            *([self.name] if self.also is None else [self.name, self.also]),
             metavar=self.metavar,
             help=self.help + self._shown,
             autocompletion=offering(
