@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers.utils import generic
 
 from behemoth import ArgumentError
 from behemoth.delta.context import Context, positions_left
@@ -59,6 +60,17 @@ def test_it_is_as_if_the_tokens_stood_in_the_prompt(family):
     assert again == answers, "padded and with a cache"
     torch.testing.assert_close(logits(model, PROMPTS), plain, **near)
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
+
+
+def test_it_asks_transformers_for_nothing_by_an_old_name(monkeypatch):
+    """Which is logged once and not warned of, and later gives no cache."""
+    told: list[str] = []
+    monkeypatch.setattr(generic.logger, "warning_once", told.append)
+    model = tiny("gpt_neox")
+    with before(model, [3, 17]).apply(model):
+        generate(model, PROMPTS, most=2, stop=())
+        logits(model, PROMPTS)
+    assert told == []
 
 
 @every_family

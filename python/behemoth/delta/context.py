@@ -129,10 +129,10 @@ class Context(ModuleChange):
         """Remove the outputs at the tokens of the context."""
         import torch
 
-        from behemoth.model.prefix import cache_of
+        from behemoth.model.prefix import cache_argument, cache_of
 
         stream = output[0] if isinstance(output, tuple) else output.last_hidden_state
-        cache = cache_of(said) or getattr(output, "past_key_values", None)
+        cache = cache_of(said) or getattr(output, cache_argument(), None)
         if cache is not None and int(cache.get_seq_length()) > stream.shape[1]:
             return output  # the context was in the cache already
         rows, width = stream.shape[0], self.tokens.shape[1]
