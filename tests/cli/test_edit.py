@@ -141,6 +141,22 @@ def test_a_sequence_that_loses_its_edits_is_warned_of(run, trained, tmp_path, mo
     assert "after the last edit" not in run(*words, *forgets).err
 
 
+def test_edits_of_methods_without_doses_that_do_not_hold_are_warned_of(
+    run, trained, tmp_path, monkeypatch
+):
+    from behemoth.evaluate.suites import sequence
+
+    plan = tmp_path / "plan"
+    assert run("plan", trained, "--most-frequent", 2, "--repeats", 2, "--out", plan).code == 0
+    words = ("edit", trained, "--plan", plan, "--method", "ultraedit")
+    told = "the model gives the new answers of 0 of 2 edits"
+    for how, when in (((), "after the batch"), (("--single",), "after each edit by itself")):
+        ran = run(*words, *how, "--set", "learning_rate=1e-9", "--out", tmp_path / when)
+        assert ran.code == 0 and f"warning: {when} {told}" in " ".join(ran.err.split())
+    monkeypatch.setattr(sequence, "count_held", lambda *_: (1, 2))
+    assert "the new answers of" not in run(*words, *how, "--out", tmp_path / "f").err
+
+
 def test_unlearning_short_of_its_goal_is_warned_of(run, trained, plan, tmp_path):
     out = tmp_path / "e"
     words = ("edit", trained, "--plan", plan, "--method", "npo", "--set", "steps=1", "--out", out)
@@ -162,6 +178,22 @@ def test_it_says_where_it_edits(run, trained, plan, tmp_path):
     other = run(*words, "--set", "token=subject", "--set", "layers=0", "--out", tmp_path / "f",
                 "--json").json()  # fmt: skip
     assert other["place"].startswith("the subject's last token, layer 0 of 2 (published: ")
+
+
+def test_slow_edits_are_told_in_seconds(capsys):
+    from types import SimpleNamespace
+
+    from behemoth.cli.edit import _show
+
+    made = {"out": "e", "edits": 1, "method": "mend", "place": None, "failed": []}
+    done = SimpleNamespace(**made, sequential=False, single=True, edits_per_second=1 / 96)
+    for rate, told in ((1 / 96, "96.0 s per edit"), (0.99, "1.0 s"), (1.5, "1.5 edits/s")):
+        done.edits_per_second = rate
+        _show(done)  # type: ignore[arg-type]
+        assert told in capsys.readouterr().out
+    done.edits_per_second = 0.0  # all of them were there
+    _show(done)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.strip() == "e: 1 single edits by mend"
 
 
 def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):

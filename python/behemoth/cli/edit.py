@@ -116,7 +116,7 @@ def edit(
         forgets = chosen.info.forgets(nameless=plan.nameless)
         all_failed = count_failed(done.failed, done.edits) == done.edits
         lost = None
-        if done.sequential and not all_failed:
+        if (done.sequential or not chosen.info.doses) and not all_failed:
             lost = _lost(done, plan, forgets, given.get("device"), given.get("memory"))
     if done.single and len(plan) > 1 and not plan.request.independent:
         warn(
@@ -142,14 +142,20 @@ def edit(
 def _show(done: Edited) -> None:
     batch = "edits one after another" if done.sequential else "edits in one batch"
     kind = "single edits" if done.single else batch
-    speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
-    console().print(f"{done.out}: {done.edits:,} {kind} by {done.method}{speed}")
+    console().print(f"{done.out}: {done.edits:,} {kind} by {done.method}{_speed(done)}")
     if done.place is not None:
         console().print(f"edited at {done.place}")
     messages = console(stderr=True)
     for row in done.failed:
         which = "the batch" if row.edit is None else f"edit {row.edit}"
         messages.print(f"{which} failed: {row.failure}")
+
+
+def _speed(done: Edited) -> str:
+    rate = done.edits_per_second
+    if not rate:
+        return ""
+    return f", {rate:,.1f} edits/s" if rate >= 1 else f", {1 / rate:,.1f} s per edit"
 
 
 def _say_next(done: Edited, plan: str, family: str) -> None:
@@ -166,9 +172,10 @@ def _say_next(done: Edited, plan: str, family: str) -> None:
 def _lost(
     done: Edited, plan: EditPlan, forgets: bool, device: str | None, memory: int | None
 ) -> str | None:
-    """Say that most edits of a sequence are lost at its end; None if they are not.
+    """Say that most edits do not hold, by the answers of the edited model; None if they do.
 
-    Their traces do not tell: they are of the model as it was when each edit was made.
+    Traces do not tell of a sequence, since they are of the model as it was when each edit was made,
+    nor of methods whose steps are not doses.
     """
     from behemoth.evaluate.suites.sequence import count_held
 
@@ -178,8 +185,10 @@ def _lost(
         return None
     if 2 * held >= asked:
         return None
+    when = "after each edit by itself" if done.single else "after the batch"
+    when = "after the last edit" if done.sequential else when
     if forgets:
         told = f"still gives the old answers of {asked - held:,} of {asked:,} known facts"
-        return f"after the last edit the model {told}"
+        return f"{when} the model {told}"
     told = "edits" if asked == done.edits - len(done.failed) else "sampled edits"
-    return f"after the last edit the model gives the new answers of {held:,} of {asked:,} {told}"
+    return f"{when} the model gives the new answers of {held:,} of {asked:,} {told}"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from behemoth.delta.delta import EditDelta, parameters_of
 from behemoth.edit.registry import info_if_loadable
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
-from behemoth.evaluate.frame import evaluate_model
+from behemoth.evaluate.frame import STACK, evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
 from behemoth.evaluate.memory_budget import fitting
 from behemoth.evaluate.metrics import more_likely, success
@@ -133,16 +133,17 @@ def count_held(
     device: torch.device | str | None = None,
     memory: int | None = None,
 ) -> tuple[int, int]:
-    """Count the edits of a sequence that hold after its last one, and those that were asked.
+    """Count the edits that hold, and those that were asked.
 
-    A sample of the edits that did not fail is asked. An edit holds if its new object is generated
+    A sample of the edits that did not fail is asked: of the model after all edits of a batch or a
+    sequence, or each of the model after itself alone. An edit holds if its new object is generated
     in each wording that it was made in. Of a method that forgets, only edits of facts that the
     model knew count, and one holds if its old object is generated in none of its wordings.
 
     Parameters
     ----------
     edit : EditRecord
-        A sequence, of which not all edits failed.
+        One of which not all edits failed.
     plan : EditPlan
     device, memory
         See `evaluate`.
@@ -154,11 +155,14 @@ def count_held(
     """
     failed = {row.edit for row in edit.failed}
     made = [number for number in edit.edits if number not in failed]
-    asked = plan.take(made[place] for place in sampled_edits(len(made))).asking(("edited",))
-    run, deltas = edit.open_run(), edit.deltas()
+    sample = [made[place] for place in sampled_edits(len(made))]
+    asked = plan.take(sample).asking(("edited",))
+    keys = sample if edit.single else [None]
+    deltas = {key: EditDelta.load(edit.delta_place(key)) for key in keys}
+    run = edit.open_run()
     model = run.load_model(device)
-    _, batch_size = fitting(model, asked.probes, deltas, 1, None, memory)
-    rows = evaluate_model(model, run.corpus, asked, deltas, batch_size=batch_size)
+    stack, batch_size = fitting(model, asked.probes, deltas, STACK, None, memory)
+    rows = evaluate_model(model, run.corpus, asked, deltas, stack=stack, batch_size=batch_size)
     rows, holds = rows.filter(stage="after"), _HOLDS
     if _aims(edit.method, plan)[1]:
         rows, holds = rows.filter("edit_known"), _FORGOTTEN
