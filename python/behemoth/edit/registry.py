@@ -19,7 +19,8 @@ from .guarded import NOT_FROZEN, is_frozen
 from .protocol import EditMethod, MethodInfo
 
 __all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "info_if_loadable",
-           "loadable_methods", "method_names", "method_type", "methods"]  # fmt: skip
+           "loadable_methods", "method_names", "method_type", "methods",
+           "unknown_method"]  # fmt: skip
 
 ENTRY_POINTS = "behemoth.methods"
 _OWN = (
@@ -113,7 +114,16 @@ def method_type(name: str) -> type[EditMethod]:
             return _loaded(entry)
     if re.search(r"[/\\:]|\.py$", name):
         raise ArgumentError("method", name, _OWN)
-    raise ArgumentError.unknown("method", name, method_names())
+    raise unknown_method("method", name, method_names())
+
+
+def unknown_method(argument: str, name: str, names: Iterable[str]) -> ArgumentError:
+    """Return the error for a method that is not in `names`; it suggests only what is mistyped.
+
+    Names of methods are alike: AnyEdit and UltraEdit, or DPO and NPO, are different methods, and
+    the one would be taken for advice in place of the other.
+    """
+    return ArgumentError.unknown(argument, name, names, cutoff=0.75)
 
 
 def info_if_loadable(name: str) -> MethodInfo | None:

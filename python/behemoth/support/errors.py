@@ -13,6 +13,7 @@ from difflib import get_close_matches
 __all__ = ["ArgumentError", "CorpusError", "check_keys", "nearest", "renamed", "within"]
 
 Key = str | int
+_CUTOFF = 0.6
 _LONGEST = 400  # characters of an invalid value in an error, as in the engine
 
 
@@ -54,11 +55,15 @@ class ArgumentError(ValueError):
 
     @classmethod
     def unknown(
-        cls, argument: Key | tuple[Key, ...], got: object, names: Iterable[str]
+        cls,
+        argument: Key | tuple[Key, ...],
+        got: object,
+        names: Iterable[str],
+        cutoff: float = _CUTOFF,
     ) -> ArgumentError:
-        """Return the error for a word that is not in `names`, with the nearest of them."""
+        """Return the error for a word that is not in `names`, with the nearest (see `nearest`)."""
         known = list(names)
-        return cls(argument, got, ", ".join(known), nearest(str(got), known))
+        return cls(argument, got, ", ".join(known), nearest(str(got), known, cutoff))
 
     @property
     def name(self) -> str:
@@ -155,12 +160,15 @@ def check_keys(
             raise ArgumentError(key, none, ", ".join(names) or "none", hint)
 
 
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name most similar to a word in upper or lower case; None if none is similar."""
+def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | None:
+    """Return the name most similar to a word in upper or lower case; None if none is similar.
+
+    Similar is a ratio of `difflib.SequenceMatcher` of at least `cutoff`.
+    """
     written: dict[str, str] = {}
     for name in names:
         written.setdefault(name.casefold(), name)
-    near = get_close_matches(word.casefold(), list(written), n=1, cutoff=0.6)
+    near = get_close_matches(word.casefold(), list(written), n=1, cutoff=cutoff)
     return written[near[0]] if near else None
 
 

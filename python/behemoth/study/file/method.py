@@ -16,7 +16,13 @@ from typing import Any, get_args
 
 from behemoth.edit.errors import MethodError, MethodWarning
 from behemoth.edit.protocol import EditMethod, Family, settings_of
-from behemoth.edit.registry import get_method, loadable_methods, method_names, method_type
+from behemoth.edit.registry import (
+    get_method,
+    loadable_methods,
+    method_names,
+    method_type,
+    unknown_method,
+)
 from behemoth.edit.settings import Tuning, read_settings, read_tuning
 from behemoth.edit.tuned import OWN, PREFIX, WORLDS, tuned_worlds, world_in
 from behemoth.plan.request import EditRequest
@@ -197,7 +203,7 @@ def named_tables(
         if not isinstance(name, str):
             raise ArgumentError("name", name, "the name of a method (`behemoth methods`)")
         if name not in names:
-            raise ArgumentError.unknown("name", name, names)
+            raise unknown_method("name", name, names)
         if "without" in table:
             raise ArgumentError("without", table["without"], "only with a family")
         return [(name, table)] if among is None or name in among else []

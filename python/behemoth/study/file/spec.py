@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import FORMAT_VERSIONS
+from behemoth.edit.registry import unknown_method
 from behemoth.support.calls import made_by
 from behemoth.support.checks import flag
 from behemoth.support.errors import ArgumentError, check_keys, within
@@ -223,7 +224,7 @@ class Study:
             raise ArgumentError("methods", names, f"names among {', '.join(known)}")
         for name in chosen:
             if name not in known:
-                raise ArgumentError.unknown("methods", name, known)
+                raise unknown_method("methods", name, known)
         if "method" in read_toml(self.text).get("primary", {}):
             [about] = {c.name for c in self.methods if c.label == self.primary.method}
             if about not in chosen:
