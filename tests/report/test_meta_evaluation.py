@@ -102,10 +102,13 @@ def test_the_page_escapes_and_says_failures(rows, found):
     page = MetaEvaluationPage(
         about=About("x", "<which>?", "today", "half", Table(("what", "~value"), []), "name = 1"),
         counts=[("metrics", "3")], readings=rows, found=found,
-        figure=meta_evaluation_figure(found), failures=[("c", "m", "a <loss>")],
+        figure=meta_evaluation_figure(found),
+        missing=pl.DataFrame({"measure": ["perplexity_filler"], "missing": ["a <filler>"]}),
+        failures=[("c", "m", "a <loss>")],
     )  # fmt: skip
     html = render_meta_evaluation(page)
     assert "&lt;which&gt;" in html and "a &lt;loss&gt;" in html and "half" in html
+    assert "Measured in no trial: perplexity_filler needs a &lt;filler&gt;." in html
     assert "spec-metrics-3" in html and ">linear_probe<" in html
 
 

@@ -41,6 +41,7 @@ from .method_settings import of_worlds, origin, settings_text
 from .page import (
     About,
     Table,
+    absent_part,
     closing,
     counts_part,
     document,
@@ -246,12 +247,7 @@ def render_leaderboard(page: Leaderboard) -> str:
         parts += [figure_part(each, number_of.get(each.name)) for each in (figure, sizes)]
         number = number_of.get(exposures.name)
         parts += exposure_parts(board, exposures, number, field, _HEADS, _links(board))
-        if board.missing.height:
-            items = "; ".join(
-                f"{row['measure']} needs {row['missing']}"
-                for row in board.missing.iter_rows(named=True)
-            )
-            parts.append(f'<p class="absent">Measured in no trial: {escape(items)}.</p>')
+        parts += absent_part(board.missing)
     parts.append(Heading("Each method", "methods"))
     for board in page.boards:
         for place in range(board.table.height):

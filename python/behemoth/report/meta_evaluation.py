@@ -19,6 +19,7 @@ from .contents import Heading
 from .page import (
     About,
     Table,
+    absent_part,
     closing,
     counts_part,
     document,
@@ -84,6 +85,8 @@ class MetaEvaluationPage:
         Values of the metrics that were judged.
     found : MetaEvaluation
     figure : Figure or Absent
+    missing : polars.DataFrame
+        Columns measure, missing: metrics that no trial has, and so are not judged, and why.
     failures : sequence of (str, str, str)
         Label, model and reason of trials that failed, or failed in part.
     """
@@ -93,6 +96,7 @@ class MetaEvaluationPage:
     readings: pl.DataFrame
     found: MetaEvaluation
     figure: Figure | Absent
+    missing: pl.DataFrame
     failures: Sequence[tuple[str, str, str]]
 
 
@@ -118,7 +122,19 @@ def meta_evaluation_of(results: Results, about: About) -> MetaEvaluationPage | N
         readings=rows,
         found=found,
         figure=meta_evaluation_figure(found),
+        missing=_missing(results, rows),
         failures=results.reasons,
+    )
+
+
+def _missing(results: Results, rows: pl.DataFrame) -> pl.DataFrame:
+    unread = [name for name in JUDGED if name not in set(rows["measure"])]
+    return (
+        results.suites.filter(pl.col("measure").is_in(unread), suite="unlearning")
+        .group_by("measure", maintain_order=True)
+        .agg(pl.col("missing").drop_nulls().first())
+        .drop_nulls()
+        .collect()
     )
 
 
@@ -134,6 +150,7 @@ def render_meta_evaluation(page: MetaEvaluationPage) -> str:
         Heading("Each metric", "metrics-table"),
         f"<p>{escape(_HOW)}</p>",
         table_part(metric_table(page.found), "Each metric", whole=True),
+        *absent_part(page.missing),
         figure_part(page.figure, 1),
     ]
     parts += failures_part(page.failures)

@@ -10,6 +10,8 @@ from importlib import resources
 from itertools import zip_longest
 from typing import Any
 
+import polars as pl
+
 from behemoth.evaluate.damage import BOUND
 from behemoth.study.analysis.cases import Case
 from behemoth.study.analysis.headline import Headline
@@ -20,7 +22,7 @@ from .render import embedded, javascript
 from .style import Absent, Figure
 
 __all__ = [
-    "About", "Page", "Table", "closing", "counts_part", "document", "explained_part",
+    "About", "Page", "Table", "absent_part", "closing", "counts_part", "document", "explained_part",
     "failures_part", "figure_part", "opening", "places_part", "render", "table_part",
 ]  # fmt: skip
 
@@ -186,6 +188,15 @@ def places_part(places: Mapping[str, str]) -> list[str]:
     name = "Where methods edit"
     body = table_part(table, name)
     return [f'<details class="more"><summary>{name}</summary>{body}</details>']
+
+
+def absent_part(missing: pl.DataFrame) -> list[str]:
+    """Return a paragraph on measures that no trial has: measure, missing (what each needs)."""
+    if missing.is_empty():
+        return []
+    rows = missing.iter_rows(named=True)
+    items = "; ".join(f"{row['measure']} needs {row['missing']}" for row in rows)
+    return [f'<p class="absent">Measured in no trial: {escape(items)}.</p>']
 
 
 def failures_part(failures: Sequence[tuple[str, str, str]]) -> list[str | Heading]:
