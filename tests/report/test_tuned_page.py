@@ -317,7 +317,9 @@ def test_tokens_tuned_with_locality_are_those_of_the_frames(page_rows):
         assert found["score"][1] <= 0 <= found["score"][2]
     assert set(falls) == set(rises) == {"lora", "ft_svd", "wise"}
     same = {"ft", "ft_l", "memit", "emmet", "grace"}
-    assert same | set(page) | {"mend"} == {each.name for each in (PAGE / "tokens-locality").iterdir()}
+    assert same | set(page) | {"mend"} == {
+        each.name for each in (PAGE / "tokens-locality").iterdir()
+    }
     for name in same:
         first, second = (
             get_method(name, read_settings(str(PAGE / f"tokens-{kind}/{name}/best.toml"), name))
@@ -331,40 +333,35 @@ def test_mend_is_that_of_its_frames(page_rows):
     text = page_text().replace("\u2212", "-")
     endings = ("", ", tuned", ", tuned with locality")
     assert set(page) == {"tokens", "text"}
-    shown = {"tokens": [], "text": []}
+    better, worse = set(), set()
     for world, cells in page.items():
         frames = PAGE / f"mend-{world}/frames"
         table = pl.read_parquet(frames / "editing_table.parquet")
         for at, ending in enumerate(endings):
-            rows = table.filter(label=f"mend{ending}").to_dicts()
-            if not rows:
-                assert (world, ending) == ("tokens", endings[2])
-                assert cells[at::3] == [""] * 3
-                continue
-            [row] = rows
+            [row] = table.filter(label=f"mend{ending}").to_dicts()
             ends = [row[f"score{end}"] for end in ("", "_low", "_high")]
             others = [row["damage"], row["exact_efficacy"]]
             assert cells[at] == "{:.2f} ({:.2f} to {:.2f})".format(*ends)
             assert cells[3 + at :: 3] == [f"{each:.2f}" for each in others]
         trials = pl.read_parquet(frames / "editing_trials.parquet").sort("world_seed")
-        for ending in endings[1 : 2 if world == "tokens" else 3]:
-            for measure in ("score", "damage", "efficacy"):
+        for ending in endings[1:]:
+            for measure in ("score", "damage"):
                 own, by = (
                     trials.filter(label=label, measure=measure)["value"]
                     for label in (f"mend{ending}", "mend")
                 )
                 apart = own - by
-                assert len(apart) == 3
-                mean, error = apart.mean(), 4.303 * apart.std() / 3**0.5
-                if measure == "score":
-                    assert f"by {mean:.2f} ({mean - error:.2f} to {mean + error:.2f})" in text
-                elif measure == "efficacy" and world == "text":
-                    assert f"{mean - error:.2f} to {mean + error:.2f}" in text
-                else:
-                    assert mean - error < 0 < mean + error
-                if mean - error > 0:
-                    shown[world].append((ending, measure))
-    assert shown == {"tokens": [], "text": [(end, "efficacy") for end in endings[1:]]}
+                assert len(apart) == 5
+                mean, error = apart.mean(), 2.776 * apart.std() / 5**0.5
+                low, high = mean - error, mean + error
+                if measure == "score" or low > 0:
+                    assert f"{mean:.2f} ({low:.2f} to {high:.2f})" in text
+                if low > 0 or high < 0:
+                    (worse if (low > 0) == (measure == "damage") else better).add(
+                        (world, ending, measure)
+                    )
+    assert worse == {("tokens", ", tuned", "score"), ("tokens", ", tuned", "damage")}
+    assert better == {("tokens", ", tuned with locality", "score")}
 
 
 @pytest.mark.parametrize(
