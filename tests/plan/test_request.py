@@ -146,8 +146,8 @@ def test_facts_are_a_frame_whatever_they_come_in():
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        ("Int64", [None, 4]), ("Float64", [None, 4]), ("category", [None, 4]), ("object", [pd.NA, 4]),
-        ("float32", [None, None]), ("Int64", [None, None]), ("object", [None, None]),
+        ("Int64", [None, 4]), ("Float64", [None, 4]), ("category", [None, 4]),
+        ("object", [pd.NA, 4]), ("object", [None, None]), ("float32", [None, None]),
         ("string", [None, "O4"]), ("object", [float("nan"), "O4"]), ("category", [None, "O4"]),
     ],
 )  # fmt: skip
