@@ -20,6 +20,18 @@ def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path):
     place(tmp_path, force=True)
 
 
+def test_a_result_that_was_begun_and_killed_is_begun_again(tmp_path):
+    (tmp_path / "frame.parquet").touch()
+    (tmp_path / ".unfinished").write_text("trace.json\n")
+    with pytest.raises(ArgumentError, match=r"which holds"):
+        place(tmp_path)
+    (tmp_path / ".unfinished").write_text("suite.json\n")
+    assert place(tmp_path) == tmp_path
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ArgumentError, match=r"something else \(thesis\.tex\)"):
+        place(tmp_path, force=True)
+
+
 def test_a_result_is_replaced_only_by_force(tmp_path):
     (tmp_path / "suite.json").touch()
     with pytest.raises(ArgumentError, match=r"which holds a suite, allowed: another, or force=Tru"):
@@ -45,7 +57,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, mo
         place(tmp_path / "suite")
 
 
-def test_of_a_new_result_nothing_is_left_where_the_disk_is_full(tmp_path):
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_of_a_new_result_nothing_is_left_if_it_is_not_finished(tmp_path, error):
     """The same command refused its own directory when there was room again."""
 
     def write(place, *, room):
@@ -53,13 +66,13 @@ def test_of_a_new_result_nothing_is_left_where_the_disk_is_full(tmp_path):
         with all_or_none(place, "result.json", "frame.parquet"):
             (place / "frame.parquet").write_text("new")
             if not room:
-                raise OSError(28, "No space left on device")
+                raise error
             (place / "result.json").write_text("new")
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(type(error)):
         write(tmp_path / "new", room=False)
     assert names_in(tmp_path / "new") == set()
     write(tmp_path / "new", room=True)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(type(error)):
         write(tmp_path / "new", room=False)
     assert names_in(tmp_path / "new") == {"result.json", "frame.parquet"}

@@ -161,6 +161,18 @@ def resumable(out: str, begun: Callable[[], bool] | None = None) -> Generator[No
         raise Stopped(f"{what}run the same command again to resume {out}") from stop
 
 
+@contextmanager
+def complete(out: str) -> Generator[None]:
+    """Report on Ctrl-C and SIGTERM that a result is written, and only what is said of it is not.
+
+    The same command would refuse to write it again.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Stopped(f"{out} is complete") from stop
+
+
 def _is_begun(out: str) -> bool:
     """Return whether anything is in a directory; of one in a store, nothing is known here."""
     return is_url(out) or (Path(out).is_dir() and any(Path(out).iterdir()))

@@ -14,7 +14,7 @@ from behemoth.support.process import prepare
 from behemoth.support.text import fixed_text, plural_text
 
 from . import parse
-from .console import console, keep_interrupts, write_json
+from .console import complete, console, keep_interrupts, write_json
 from .edit import CORPUS, DEVICE, MEMORY
 from .options import Option, command, flag
 from .places import check_corpus, check_plan, check_source
@@ -119,10 +119,11 @@ def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
         from behemoth.evaluate import evaluate_suite
 
         found = evaluate_suite(source, suite, progress=Bars(), **given)
-    if json:
-        write_json({"out": given["out"], **found.to_dict()})
-    else:
-        _show_suite(found, given["out"])
+    with complete(given["out"]):
+        if json:
+            write_json({"out": given["out"], **found.to_dict()})
+        else:
+            _show_suite(found, given["out"])
 
 
 def _show_suite(found: SuiteResult, out: str) -> None:

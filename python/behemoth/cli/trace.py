@@ -14,7 +14,7 @@ from behemoth.support.process import prepare
 from behemoth.support.text import fixed_text
 
 from . import parse
-from .console import console, keep_interrupts, word, write_json
+from .console import complete, console, keep_interrupts, word, write_json
 from .edit import CORPUS, DEVICE, MEMORY
 from .options import Option, command, flag
 from .places import check_corpus, check_plan, check_run
@@ -60,27 +60,34 @@ def trace(
         check_plan("plan", given["plan"])
         check_corpus("corpus", given.get("corpus"))
         from behemoth.evaluate import trace as find
+        from behemoth.evaluate.output import unless_stopped
+        from behemoth.evaluate.trace import FILES
         from behemoth.plan import EditPlan
 
         begin = time.perf_counter()
-        found = find(run, progress=Bars(), **given)
-        seconds = time.perf_counter() - begin
-    lacking = _draw(found, Path(given["out"]))
-    if json:
-        write_json(_report(found, given["out"], seconds))
-    else:
-        _show(found, given["out"])
-    messages = console(stderr=True)
-    if lacking is not None:
-        messages.print(f"no chart: {lacking}")
-    single = "--single " if EditPlan.load(given["plan"]).request.independent else ""
-    corpus = f"--corpus {word(given['corpus'])} " if given.get("corpus") else ""
-    for place in found.places[:1]:
-        where = f"--set token={place.token} --set layers={place.layer} "
-        messages.print(
-            f"next: behemoth edit {word(run)} {corpus}--plan {word(given['plan'])} --method NAME "
-            f"{'' if given.get('save') else where}{single}--out EDIT"
-        )
+        out = Path(given["out"])
+        # The function's result is complete without charts, and refused by the same command.
+        with unless_stopped(out, *FILES):
+            found = find(run, progress=Bars(), **given)
+            seconds = time.perf_counter() - begin
+            lacking = _draw(found, out)
+    with complete(given["out"]):
+        if json:
+            write_json(_report(found, given["out"], seconds))
+        else:
+            _show(found, given["out"])
+        messages = console(stderr=True)
+        if lacking is not None:
+            messages.print(f"no chart: {lacking}")
+        single = "--single " if EditPlan.load(given["plan"]).request.independent else ""
+        corpus = f"--corpus {word(given['corpus'])} " if given.get("corpus") else ""
+        for place in found.places[:1]:
+            where = f"--set token={place.token} --set layers={place.layer} "
+            messages.print(
+                f"next: behemoth edit {word(run)} {corpus}--plan {word(given['plan'])} "
+                "--method NAME "
+                f"{'' if given.get('save') else where}{single}--out EDIT"
+            )
 
 
 def _draw(found: Traced, out: Path) -> str | None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from behemoth.support.checks import check_directory, check_permission, path_of
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import names_in
+from behemoth.support.files import names_in, write_bytes
 from behemoth.support.kinds import held
+from behemoth.support.replacement import UNFINISHED
 
-__all__ = ["all_or_none", "output_place"]
+__all__ = ["all_or_none", "output_place", "unless_stopped"]
 
 _EMPTY = "a new or empty directory"
 
@@ -47,29 +48,64 @@ def output_place(
     if not place.is_dir():
         return place
     existing = names_in(place)
+    if _is_begun(place, record):
+        if existing <= {UNFINISHED, record, *files}:
+            return place  # what a killed writer left, in part or as a whole
+        existing.remove(UNFINISHED)
     if others := existing - {record, *files}:
         other = min(others)
         # A result with further files beside it is one all the same.
         got = f"{fspath(out)}, which holds {other}" if record in existing else held(place, other)
         raise ArgumentError("out", got, _EMPTY)
     if existing and not force:
-        # Files without a record are of a writer that was killed between them, or somebody's own.
+        # Files without a record, and not begun as one, are somebody's own.
         found = what if record in existing else min(existing)
         raise ArgumentError("out", f"{fspath(out)}, which holds {found}", "another, or force=True")
     return place
 
 
 @contextmanager
-def all_or_none(place: Path, *names: str) -> Generator[None]:
-    """Write the files of a new result: where the disk fails, none of them is left.
+def all_or_none(place: Path, record: str, *files: str) -> Generator[None]:
+    """Write the files of a new result: none of them is left if the disk fails or a signal stops it.
 
-    Otherwise the same command would refuse its own directory when there is room again. Nothing is
-    removed if one of the files was there before.
+    Otherwise the same command would refuse its own directory afterwards. Where the process is
+    killed, a file says what was begun, and `output_place` accepts what is left.
     """
-    new = not names_in(place) & {*names}
+    mark = place / UNFINISHED
+    with unless_stopped(place, record, *files):
+        ours = _is_begun(place, record)
+        if not ours and not names_in(place) & {UNFINISHED, record, *files}:
+            write_bytes(mark, _mark(record))
+            ours = True
+        yield
+        if ours:
+            mark.unlink()
+
+
+@contextmanager
+def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
+    """Remove the files of a new result if the block is not carried out to its end.
+
+    Nothing is removed if one of the files was there before, unless a killed writer left it.
+    """
+    begun = _is_begun(place, record)
+    new = begun or not place.is_dir() or not names_in(place) & {record, *files}
     try:
         yield
-    except OSError:
-        for name in names if new else ():
-            (place / name).unlink(missing_ok=True)
+    except BaseException:
+        if new:
+            for name in (record, *files):
+                (place / name).unlink(missing_ok=True)
+            if _is_begun(place, record):
+                (place / UNFINISHED).unlink()
         raise
+
+
+def _is_begun(place: Path, record: str) -> bool:
+    """Return whether a result with this record was begun in a directory, and not finished."""
+    mark = place / UNFINISHED
+    return mark.is_file() and mark.read_bytes() == _mark(record)
+
+
+def _mark(record: str) -> bytes:
+    return f"{record}\n".encode()

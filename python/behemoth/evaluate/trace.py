@@ -58,6 +58,9 @@ ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_l
 
 _FRAMES = ("facts.parquet", "summary.parquet")
 _CHARTS = ("trace.svg", "trace.png")  # which the command draws
+FILES = (TRACE, *_FRAMES, *_CHARTS)
+"""Files of a trace, its record first."""
+
 _LEVEL = 0.95
 # Draws of noise per fact, which are all in memory; their mean has an error of less than 0.002.
 _SAMPLES = 100_000
@@ -182,7 +185,7 @@ def trace(
     force = flag("force", force)
     place = None
     if out is not None:
-        place = output_place(out, "a trace", TRACE, *_FRAMES, *_CHARTS, force=force)
+        place = output_place(out, "a trace", *FILES, force=force)
     with renamed(directory="run"):
         ran = read_model_source(run, corpus)
     if save and in_copy(ran.directory):
