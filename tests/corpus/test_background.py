@@ -12,6 +12,7 @@ import behemoth as bh
 from behemoth.corpus import encode_documents, encoding, train_tokenizer
 from behemoth.corpus.text_tokenizer import read_tokenizer
 from behemoth.export import export
+from behemoth.support.locks import sole
 
 
 @pytest.fixture(scope="module")
@@ -291,3 +292,26 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "bad.parquet")
     lines.unlink()
     refused("bad.parquet", "got none of .*which has a, allowed: a column of text")
+
+
+def test_what_a_stop_left_of_an_encoding_is_not_in_the_way(tmp_path, tokenizer, monkeypatch):
+    (tmp_path / "pages.jsonl").write_text('{"text": "a page"}\n')
+    words = (tmp_path / "pages.jsonl", tokenizer, tmp_path / "out")
+
+    def stopped(*others):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding.np, "concatenate", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            encode_documents(*words)
+    assert not list(tmp_path.glob("*out*"))
+    (tmp_path / "out.bin").write_bytes(b"mine")
+    with pytest.raises(bh.ArgumentError, match=r"a name without .*out\.bin"):
+        encode_documents(*words)
+    room = tmp_path / ".out.idx.abcd1234.tmp"  # of a killed writer, which had no index yet
+    room.mkdir()
+    with sole(room, "encoding"), pytest.raises(bh.CorpusError, match="is writing to"):
+        encode_documents(*words)
+    assert (tmp_path / "out.bin").read_bytes() == b"mine"
+    assert encode_documents(*words) > 1 and not room.exists()

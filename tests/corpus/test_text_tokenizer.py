@@ -1,6 +1,9 @@
 """Tokens of text are those that the tokenizer makes of it, whatever kind it is."""
 
 import json
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from transformers import AutoTokenizer
 from behemoth import (
     ArgumentError,
     Corpus,
+    CorpusError,
     Documents,
     Filler,
     Grammar,
@@ -20,6 +24,7 @@ from behemoth import (
 )
 from behemoth.corpus.grammar import GRAMMARS
 from behemoth.corpus.text_tokenizer import read_tokenizer
+from behemoth.support.locks import sole
 
 END = "<|endoftext|>"
 
@@ -303,3 +308,23 @@ def test_train_tokenizer_trains_what_gen_takes(tmp_path):
     ]:
         with pytest.raises(ArgumentError, match=said):
             train_tokenizer("bios-de", **wrong, progress=refuse)
+
+
+def test_training_is_stopped_while_it_reads():
+    """Signals are handled in the main thread, which was in the library until the end."""
+    read = []
+
+    def stop(moment):
+        read.append(moment.done)
+        if len(read) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # for the main thread, which has to run on a busy machine
+
+    with pytest.raises(KeyboardInterrupt):
+        train_tokenizer("bios-en", vocabulary=300, documents=20_000, progress=stop)
+    assert len(read) < 10
+
+
+def test_one_process_writes_a_tokenizer(tmp_path):
+    with sole(tmp_path / "bpe", "training"), pytest.raises(CorpusError, match="is writing to"):
+        train_tokenizer("bios-en", tmp_path / "bpe", vocabulary=300, documents=20)

@@ -10,7 +10,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 
 from . import parse
-from .console import console, keep_interrupts, write_json
+from .console import complete, console, keep_interrupts, write_json
 from .options import Option, command, group
 from .spec_options import grammars
 
@@ -72,7 +72,8 @@ def encode(
 
         tokens = encode_documents(source, progress=Bars(), **given)
     out = given["out"]
-    if json:
-        write_json({"out": out, "tokens": tokens})
-    else:
-        console().print(f"{out}: {tokens:,} tokens")
+    with complete(out):
+        if json:
+            write_json({"out": out, "tokens": tokens})
+        else:
+            console().print(f"{out}: {tokens:,} tokens")

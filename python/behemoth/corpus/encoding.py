@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from os import PathLike, fspath
@@ -27,7 +28,8 @@ from numpy.typing import NDArray
 
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing
+from behemoth.support.files import left_by_writers, replacing
+from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
@@ -79,33 +81,58 @@ def encode_documents(
     ArgumentError
         When there is nothing to read, a token is not in the tokenizer, the tokenizer has no other
         tokens for a text with the name of its end of document, or an output file exists.
+    CorpusError
+        When another process is writing these files.
     """
     made = read_tokenizer(tokenizer)
     place = path_of("source", source, _ALLOWED)
     named = path_of("out", out)
     target = named if named.suffix == ".bin" else Path(f"{named}.bin")
     index = target.with_suffix(".idx")
-    for file in (target, index):
-        if file.exists():
-            raise ArgumentError("out", fspath(out), f"a name without {fspath(file)}")
+    # Until the index is there, its writer has a folder beside it, or has left one.
+    if index.exists() or (target.exists() and not any(left_by_writers(index))):
+        file = target if target.exists() else index
+        raise ArgumentError("out", fspath(out), f"a name without {fspath(file)}")
     files, read = _reader(place, column, made.end_of_document)
     width = np.dtype("<u2" if made.size <= 1 << 16 else "<u4")
-    target.parent.mkdir(parents=True, exist_ok=True)
     total, ends = 0, list[NDArray[np.uint64]]()
     # The index is written last: tokens without an index are not read.
-    with replacing(target) as temporary, task(progress, "encoding", "files") as step:
-        with temporary.open("wb") as tokens:
-            for number, file in enumerate(files):
-                for part in _documents(read(file), made, file):
-                    tokens.write(part.flat.astype(width).tobytes())
-                    ends.append(np.cumsum(part.lengths).astype(np.uint64) + np.uint64(total))
-                    total += len(part.flat)
-                step(number + 1, len(files))
-        if total == 0:
-            raise ArgumentError("source", f"{fspath(source)}, without a token", _ALLOWED)
-    with replacing(index) as temporary:
-        np.concatenate(ends).astype("<u8").tofile(temporary)
+    with _both_or_none(target, index) as at_last:
+        with replacing(target) as temporary, task(progress, "encoding", "files") as step:
+            with temporary.open("wb") as tokens:
+                for number, file in enumerate(files):
+                    for part in _documents(read(file), made, file):
+                        tokens.write(part.flat.astype(width).tobytes())
+                        ends.append(np.cumsum(part.lengths).astype(np.uint64) + np.uint64(total))
+                        total += len(part.flat)
+                    step(number + 1, len(files))
+            if total == 0:
+                raise ArgumentError("source", f"{fspath(source)}, without a token", _ALLOWED)
+        np.concatenate(ends).astype("<u8").tofile(at_last)
     return total
+
+
+@contextmanager
+def _both_or_none(target: Path, index: Path) -> Generator[Path]:
+    """Yield a temporary name for the index, in a folder that is there before `target` is.
+
+    If the block fails or a signal stops it, neither file is left, or the same command would
+    refuse them afterwards. A second writer is refused.
+    """
+    ours = False
+    try:
+        with replacing(index) as temporary:
+            for room in left_by_writers(index):
+                if room != temporary.parent:
+                    with sole(room, f"writing to {index}"):
+                        pass
+            ours = True
+            yield temporary
+    except BaseException:
+        if ours:
+            target.unlink(missing_ok=True)
+            index.unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True)

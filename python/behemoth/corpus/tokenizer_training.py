@@ -7,7 +7,10 @@ never cross a split: so the tokens of a sentence are the tokens of its pieces.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from os import PathLike
+from threading import Event
 
 from behemoth._gen import SPECIAL_WORDS
 from behemoth.support.checks import (
@@ -19,6 +22,7 @@ from behemoth.support.checks import (
 )
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
+from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
 
 from .grammar import Grammar
@@ -29,6 +33,7 @@ END, PADDING, UNKNOWN = SPECIAL_WORDS
 _SMALLEST = 256 + 3  # every byte, and the special tokens
 _LARGEST = 10**6  # tokenizers allocates memory for all ids, and aborts if there is not enough
 _BATCH = 1_000  # documents made at a time
+_AGAIN = 0.1  # seconds until it is asked again whether a signal has arrived
 
 
 def train_tokenizer(
@@ -59,9 +64,9 @@ def train_tokenizer(
     Raises
     ------
     ArgumentError
+    CorpusError
+        When another process is writing to `out`.
     """
-    from .corpus import Corpus
-
     vocabulary = whole_number("vocabulary", vocabulary)
     if not _SMALLEST <= vocabulary <= _LARGEST:
         raise ArgumentError("vocabulary", vocabulary, f"{_SMALLEST} to {_LARGEST:,}")
@@ -72,6 +77,24 @@ def train_tokenizer(
         check_directory("out", place, allowed)
         check_unclaimed("out", place, allowed)
         check_permission(place)
+    with nullcontext() if place is None else sole(place, f"writing to {place}"):
+        files = _trained(grammar, vocabulary, documents, seed, progress)
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+            write_tokenizer(place, files)
+    return TextTokenizer(files, END)
+
+
+def _trained(
+    grammar: Grammar | str | PathLike[str],
+    vocabulary: int,
+    documents: int,
+    seed: int,
+    progress: ProgressLike,
+) -> dict[str, bytes]:
+    """Return the files of the tokenizer, by name."""
+    from .corpus import Corpus
+
     with needed():
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
@@ -90,18 +113,28 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
+    stopped = Event()
     with task(progress, "reading", "documents") as step:
 
         def texts() -> Iterator[list[str]]:
             for first in range(0, count, _BATCH):
+                if stopped.is_set():
+                    return
                 last = min(first + _BATCH, count)
                 yield corpus.texts(first, last)
                 step(last, count)
 
-        tokenizer.train_from_iterator(texts(), trainer)
+        # In a thread of its own: Python handles signals in the main thread only, which would not be
+        # in Python until the end. What follows the last text takes a tenth of a second.
+        with ThreadPoolExecutor(1) as pool:
+            training = pool.submit(tokenizer.train_from_iterator, texts(), trainer)
+            try:
+                # In short, since a signal that polars handles does not wake what waits for long.
+                while not training.done():
+                    wait([training], timeout=_AGAIN)
+                training.result()
+            except BaseException:
+                stopped.set()
+                raise
     special = {"eos_token": END, "pad_token": PADDING, "unk_token": UNKNOWN}
-    files = hub_files((tokenizer.to_str(pretty=True) + "\n").encode(), special, "left")
-    if place is not None:
-        place.mkdir(parents=True, exist_ok=True)
-        write_tokenizer(place, files)
-    return TextTokenizer(files, END)
+    return hub_files((tokenizer.to_str(pretty=True) + "\n").encode(), special, "left")
