@@ -132,6 +132,15 @@ def test_a_signal_after_the_end_changes_nothing_of_what_is_finished(start, finis
     assert rest(process) == ((0, ["went", "on"]) if finished else (-how, []))
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_while_python_ends_changes_nothing_of_what_is_finished(start, how):
+    kill = f"lambda self, kill=os.kill, own=os.getpid(): kill(own, {int(how)})"
+    last = f"last = type('Last', (), {{'__del__': {kill}}})()"
+    assert rest(start([last, "print('ready', flush=True)", "stops.close(finished=True)"])) == (
+        0, ["went", "on"],
+    )  # fmt: skip
+
+
 def test_outside_of_a_program_nothing_is_changed():
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)}
     stops = Stops()

@@ -60,12 +60,14 @@ class Stops:
         finished : bool
             Whether everything is done: a signal then comes too late and is ignored, since the
             process would otherwise end with 143 and nothing left to do. If not, one ends it.
+            Python, when it ends, gives signals that a function handles back to the system, which
+            would end it as well, and leaves those alone that are ignored.
         """
         self._over = True
         if _ALARM in self._heeded:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in self._heeded if not finished else ():
-            signal.signal(number, signal.SIG_DFL)
+        for number in self._heeded:
+            signal.signal(number, signal.SIG_IGN if finished else signal.SIG_DFL)
 
     def _hear(self, number: int, frame: object) -> None:
         if self._over:
