@@ -3,6 +3,9 @@
 import errno
 import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -102,3 +105,26 @@ def test_a_stop_while_a_package_is_imported_is_a_stop(run, tmp_path, monkeypatch
     ran = run("gen", "--facts", 12, "--out", out)
     assert ran.err == f"behemoth: stopped: run the same command again to resume {out}\n"
     assert ran.code == 130
+
+
+STOPPED = """
+import os, runpy, sys
+
+class Stop:
+    def find_spec(self, name, *others):
+        if name == "behemoth.cli.gen":
+            os.kill(os.getpid(), int(sys.argv[1]))
+
+sys.meta_path.insert(0, Stop())
+runpy.run_module("behemoth", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_commands_are_imported_is_a_stop(how):
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(int(how))], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "behemoth: stopped: run the same command again\n"
+    assert done.returncode == 128 + how

@@ -122,20 +122,22 @@ def click_command() -> Any:
     return typer.main.get_command(app)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, stops: Stops | None = None) -> int:
     """Run the command line.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Arguments; by default those of the process.
+    stops : Stops, optional
+        What listens to the signals of the process since before this module was imported.
 
     Returns
     -------
     int
         The exit code.
     """
-    stops = Stops()
+    stops = stops or Stops()
     if arguments is None:
         _speak_utf8()
         stops.listen()
