@@ -80,6 +80,16 @@ def test_a_failed_write_names_the_file_and_not_the_temporary_one(name, tmp_path,
     assert caught.value.filename == str(Path(name))
 
 
+def test_a_copy_without_room_names_its_target(tmp_path):
+    """As `shutil.copyfile` does it, which names the source first."""
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "a") as room:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "source", None, str(room))
+    assert caught.value.filename == str(tmp_path / "a")
+    with pytest.raises(OSError, match="error") as caught, replacing(tmp_path / "a") as room:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "source", None, str(room))
+    assert caught.value.filename == "source"
+
+
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
 def test_a_file_of_a_library_is_as_readable_as_others(tmp_path, mask):
     """safetensors 0.8 writes a private file and renames it."""

@@ -9,6 +9,7 @@ recognized by its free lock, and is removed when the same file is written again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _OLD = ".old"  # name of a replaced folder, beside its successor
 _SETTINGS_BYTES = 1 << 20
 _PRIVATE = 0o600
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # the form in errors of Rust's libraries
 _PARTIAL = ".tmp"  # how names of files begin that safetensors writes beside its target
 _LONGEST = 255 - len("..xxxxxxxx.tmp")  # bytes of a name that leave room for those of its folder
@@ -77,6 +79,8 @@ def named(path: Path) -> Generator[None]:
         if (found := _OF_SYSTEM.search(str(error))) is not None:
             code = code or int(found[1])
         about = getattr(error, "filename", None)
+        # A copy names its source first, also where its target has no room.
+        about = (getattr(error, "filename2", None) or about) if code in _FULL else about
         # By its parts: a temporary folder is spelled as Python's tempfile spells it.
         elsewhere = about is not None and not _is_of(path, Path(os.fsdecode(about)))
         if not code or elsewhere:
