@@ -1,6 +1,7 @@
 """A turnkey set: what is in it, that it is gone on with, and that all of it is vouched for."""
 
 import json
+import re
 from dataclasses import replace
 
 import polars as pl
@@ -266,6 +267,15 @@ def test_the_command(run, tiny, zoo):
 def test_a_limit_on_memory_is_that_of_each_training(tiny, tmp_path):
     with pytest.raises(ArgumentError, match=r"got pico, which .* needs about .*fits into 1\.00 MB"):
         bh.make_zoo(tmp_path / "zoo", memory=10**6)
+
+
+def test_memory_for_a_smaller_batch_is_refused_by_its_own_name(tmp_path):
+    trainer = Trainer(tmp_path, SIZES["desk"], 400 * 10**6)
+    allowed = r"^argument 'memory': got 400\.0 MB, allowed: (\S+) MB or more, for \S+ in size desk$"
+    with pytest.raises(ArgumentError, match=allowed) as caught:
+        workers_for(trainer, 8, None)
+    least = float(re.match(allowed, str(caught.value))[1])
+    assert workers_for(replace(trainer, memory=int((least + 1) * 10**6)), 8, None)[0] == 1
 
 
 def test_a_refused_limit_on_memory_changes_nothing(tiny, zoo, tmp_path):

@@ -12,7 +12,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.spec import Groups, Questions
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.errors import CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.memory import limit_of, limit_text
@@ -198,7 +198,7 @@ def workers_for(trainer: Trainer, trainings: int, workers: int | None) -> tuple[
     if free is None:
         return most, trainer.memory
     for config in configs:
-        require_room(config, vocabulary, memory=trainer.memory)
+        _check_room(config, vocabulary, trainer)
     block = size.batch_size * size.block_length
     each = WORKER + max(step_bytes(config, vocabulary, block) for config in configs)
     fit = max(1, free // each)
@@ -207,6 +207,22 @@ def workers_for(trainer: Trainer, trainings: int, workers: int | None) -> tuple[
         raise too_many_workers(workers, need, there, fit)
     count = min(most, fit)
     return count, trainer.memory if count == 1 else free // count - WORKER
+
+
+def _check_room(config: TrainConfig, vocabulary: int, trainer: Trainer) -> None:
+    """Refuse memory in which a model cannot be trained with the settings of the size."""
+    try:
+        require_room(config, vocabulary, memory=trainer.memory)
+    except ArgumentError as error:
+        if trainer.memory is None or error.path != ("batch_size",):
+            raise
+        # The batch is the size's own, so only the memory can be another.
+        need = step_bytes(config, vocabulary, config.batch_size * config.block_length)
+        raise ArgumentError(
+            "memory",
+            bytes_text(trainer.memory),
+            f"{bytes_text(need)} or more, for {config.size.name} in size {trainer.size.name}",
+        ) from None
 
 
 def _grammar(name: str) -> Grammar:
