@@ -171,7 +171,7 @@ impl Exposures {
     }
 
     /// Calls `each` with every fact of a range of existing facts and the number of times it is
-    /// written. Ranks are looked up together, since [`Exposures::locate`] is fast for that reason.
+    /// written. Ranks are looked up together, for the reason that [`Exposures::locate`] states.
     #[inline]
     pub(crate) fn for_each(&self, facts: Range<u64>, mut each: impl FnMut(u64, u64)) {
         /// Number of facts at a time; few subjects have more.
