@@ -12,7 +12,7 @@ import torch
 
 from behemoth import ArgumentError
 from behemoth.delta.delta import Dense, EditDelta, LowRank
-from behemoth.edit.contract import PROMISES, TinyRun, check_contract, quick_method
+from behemoth.edit.contract import PROMISES, TinyRun, check_contract, check_method, quick_method
 from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, answers, check_kinds
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.stacking import stack_size
@@ -196,6 +196,28 @@ def test_what_the_others_build_on_is_the_last(
     *kept, last = check_contract("careless", Careless(fault), tiny)
     assert not [own for own in kept if own.broken]
     assert last.name.startswith(promise) and last.broken.startswith(why)
+
+
+@dataclass(frozen=True)
+class OfOneFamily(Careless):
+    """A method that keeps every promise, and names the parameters of GPT-NeoX."""
+
+    def apply(self, model, plans, context):
+        _ = model.gpt_neox
+        return super().apply(model, plans, context)
+
+
+def test_a_method_for_one_family_is_found_out():
+    *kept, last = check_method(OfOneFamily())
+    assert not [own for own in kept if own.broken] and last.name.endswith("tied embeddings")
+    told = "with LlamaForCausalLM: AttributeError: 'LlamaForCausalLM' object has no attribute 'gpt"
+    assert last.broken.startswith(told)
+
+
+def test_a_tied_head_may_be_changed_by_its_own_name():
+    found = check_method(Careless())
+    assert [own.name for own in found] == list(PROMISES)
+    assert not [own for own in found if own.broken]
 
 
 def test_a_method_without_a_description_is_checked_no_further(

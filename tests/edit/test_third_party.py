@@ -134,7 +134,7 @@ def test_the_command_holds_it_to_what_it_owes(run, plugin):
     ran = run("methods", "--check", "jolt")
     assert ran.code == 0, ran.err
     kept = [line.split()[0] for line in ran.out.splitlines()]
-    assert kept == ["kept"] + ["yes"] * 12
+    assert kept == ["kept"] + ["yes"] * 13
 
 
 def test_the_command_names_what_is_broken(run, plugin):
@@ -260,7 +260,7 @@ def test_the_command_says_what_is_not_checked(run, plugin):
     assert [row["broken"] for row in json.loads(ran.out)["promises"]] == [None, "KeyError: 'boom'"]
     assert ran.err.splitlines()[-2:] == [
         "broken: one delta for each plan, in their order: KeyError: 'boom'",
-        "not checked: 10 promises, which build on that one",
+        "not checked: 11 promises, which build on that one",
     ]
 
 

@@ -50,8 +50,8 @@ def methods(
     `--set tuned:tokens` and `--set tuned:text` take. The score of these is the highest of their
     trials, on the plan that chose them, and tends to be lower on other plans; that by default is of
     one trial. Methods of other packages (entry points `behemoth.methods`) come last in the list.
-    With --check a small model is trained, and the method is tried on it: the exit code is 1 if a
-    promise is broken.
+    With --check two small models of different families are trained, and the method is tried on
+    them: the exit code is 1 if a promise is broken.
     """
     check = given.get("check")
     if check is not None and name is not None:
