@@ -65,6 +65,12 @@ def test_heads_share_the_width_where_a_configuration_does_not_say(family):
     ("config", "refusal"),
     [
         ({"model_type": "bert"}, "'config': got bert, allowed: gpt_neox, gpt2, llama"),
+        ({"hidden_size": 32}, "'config.model_type': got nothing, allowed: gpt_neox, gpt2, llama"),
+        ({"model_type": "gemma3"}, r"'config': got gemma3 \(did you mean gemma3_text\?\), allowed"),
+        (
+            {"model_type": "llama", "hidden_size": "32"},
+            "'config.hidden_size': got '32', allowed: a whole number from 1",
+        ),
         ({"model_type": "llama", "hidden_size": 32}, "'config.num_hidden_layers': got nothing"),
         (
             {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2,

@@ -256,6 +256,7 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
             architecture={"model_type": "llama"})  # fmt: skip
     refused("'model': got nano, allowed: none with a model to start from, which", model="nano")
     refused("'lora_rank': got 0, allowed: a whole number from 1", lora_rank=0)
+    refused("'lora_rank': got 129, allowed: up to 128, the width", lora_rank=129)
     refused("'lora_rank': got 2, allowed: only with a model to start from", start=None, lora_rank=2)
     refused("'weights': got bf16, allowed: only with a model", start=None, weights="bf16")
     refused("'lora_alpha': got 2.0, allowed: only with lora_rank", lora_alpha=2.0)

@@ -10,7 +10,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Literal
 
-from behemoth.support.checks import LARGEST
+from behemoth.support.checks import LARGEST, as_found
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import read_json_object
 
@@ -176,7 +176,8 @@ def json_object(name: str, text: str) -> dict[str, Any]:
         return read_json_object(Path(text))
     except (OSError, ValueError):
         allowed = "a file with one JSON object, such as config.json"
-        raise ArgumentError(name, text, allowed) from None
+        kind = "a directory" if Path(text).is_dir() else ""
+        raise ArgumentError(name, as_found(text, kind), allowed) from None
 
 
 def names(what: str, example: str) -> Callable[[str, str], list[str]]:

@@ -199,6 +199,10 @@ def find_family(config: Mapping[str, Any], name: str = "model") -> Family:
         When its `model_type` is unknown, or tokens attend to later ones.
     """
     kind = config.get("model_type")
+    if kind is None:
+        raise ArgumentError(f"{name}.model_type", None, ", ".join(FAMILIES))
+    if f"{kind}_text" in FAMILIES:  # of images too, with the model of text inside it
+        raise ArgumentError(name, kind, ", ".join(FAMILIES), f"{kind}_text")
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise ArgumentError.unknown(name, str(kind), FAMILIES)
     if both := config.get("use_bidirectional_attention"):

@@ -121,7 +121,8 @@ class Size:
                 value = 4 * values["width"]
             required = key in ("width", "layers", "heads", "hidden")
             if (required or value is not None) and (not isinstance(value, int) or value < 1):
-                raise ArgumentError(f"{name}.{names[0]}", value, "a whole number from 1")
+                shown = repr(value) if isinstance(value, str) else value
+                raise ArgumentError(f"{name}.{names[0]}", shown, "a whole number from 1")
             values[key] = value
         if values["width"] % values["heads"] and values["head_width"] is None:
             raise ArgumentError(f"{name}.num_attention_heads", values["heads"],

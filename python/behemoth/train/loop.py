@@ -88,6 +88,10 @@ def _begun(
     positions = model.config.max_position_embeddings
     if config.block_length > positions:
         raise ArgumentError("block_length", config.block_length, f"up to {positions}, as the model")
+    width = config.size.width
+    if config.lora_rank is not None and config.lora_rank > width:
+        allowed = f"up to {width}, the width of the model, which no change of it exceeds"
+        raise ArgumentError("lora_rank", config.lora_rank, allowed)
     return model
 
 
