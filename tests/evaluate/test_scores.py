@@ -11,7 +11,7 @@ from behemoth.edit.batch import rows_of
 from behemoth.evaluate import scores
 from behemoth.evaluate.prompted import Prompted
 from behemoth.evaluate.relearning import summed_loss
-from behemoth.evaluate.scores import score, score_old
+from behemoth.evaluate.scores import memorised, score, score_old
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 
@@ -53,6 +53,14 @@ def test_old_answers_alone_score_as_among_the_others(world, kind, random_model, 
     assert 0 < match.sum() < len(match)
     assert np.array_equal(match, every.match["old"])
     np.testing.assert_allclose(log_probability, every.log_probability["old"], rtol=1e-5)
+    share, wanted = memorised(model, Prompted.of_old(corpus, probes), batch_size=5), []
+    for prompt, answer in probes.select("prompt", "old_answer").iter_rows():
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([[*prompt, *answer]])).logits[0]
+        said = logits[len(prompt) - 1 : -1].argmax(1).tolist()
+        wanted.append(np.mean([own == right for own, right in zip(said, answer, strict=True)]))
+    assert share.tolist() == wanted and 0 < share.mean() < 1
+    assert (share >= every.extraction).all(), "a wrong token loses it all before, there"
 
 
 def test_continuations_stop_where_none_can_be_the_answer_any_more(random_model, monkeypatch):

@@ -133,6 +133,7 @@ def test_only_what_chosen_measures_need_counts(made):
     assert counted("perplexity_filler") == counted("kl_twin_text") == [text]
     assert counted("continued_steps") == counted("relearning_steps") == [trained]
     assert counted("recall_4_bit", "forget_recall_hint") == counted("recall_pruned_30") == [changed]
+    assert counted("exact_memorisation") == [changed]
     assert counted("privacy_loss", "membership_reference") == [membership]
     assert counted("linear_probe_control") == counted("kl_twin_retain") == [states]
     too_few = suite.bytes_of(1, changes) - 1

@@ -98,7 +98,7 @@ def test_the_unedited_models_own_numbers_stand_beside(edited_run, tmp_path):
     run, _, plan, edited = edited_run
     frame = ("forget_probability", "forget_recall", "leak_at_8", "model_utility",
              "retain_unrelated", "forget_recall_question", "truth_ratio")  # fmt: skip
-    passes = ("perplexity_corpus", "perplexity_filler", "membership_loss")
+    passes = ("perplexity_corpus", "perplexity_filler", "membership_loss", "exact_memorisation")
     dear = ("linear_probe", "forget_recall_hint")
     few = replace(
         SUITES["unlearning"],
@@ -288,7 +288,7 @@ def test_a_trial_of_a_study_takes_the_measures_of_earlier_versions(edited_run):
         MeasuredModel(beside.source, beside.run, plan, {}, beside._load, in_trial=True),
         in_trial=True,
     )  # fmt: skip
-    known = {"kl_twin_text"} | {f"retain_probability_{group}" for group in (
+    known = {"kl_twin_text", "exact_memorisation"} | {f"retain_probability_{group}" for group in (
         "same_subject", "same_relation", "same_object", "unrelated", "retain")}  # fmt: skip
 
     def quick(measured):
@@ -296,7 +296,7 @@ def test_a_trial_of_a_study_takes_the_measures_of_earlier_versions(edited_run):
 
     suite = replace(SUITES["unlearning"], measures=quick)
     taken = {each.name for each in take(suite, trial).measures}
-    assert taken == measures_of(whole).keys() - known and len(taken) == len(quick(whole)) - 6
+    assert taken == measures_of(whole).keys() - known and len(taken) == len(quick(whole)) - 7
     assert {each.name for each in take(suite, whole).measures} == measures_of(whole).keys()
     with pytest.raises(MissingError, match=r"^an edit"):
         _ = trial.beside.change

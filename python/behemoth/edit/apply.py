@@ -180,7 +180,7 @@ def edit(
     -------
     Edited
         It does not tell whether the edits hold: `behemoth.evaluate.shortfall` says so of its
-        `record` and the plan, in the words of the command `edit`.
+        `record` and the plan, if the method has doses, in the words of the command `edit`.
 
     Raises
     ------

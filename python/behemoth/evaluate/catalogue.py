@@ -54,7 +54,8 @@ _READ: Mapping[str, Mapping[str, _Read]] = {
         r"spectrum_largest": _Read("0 to 1", "neither in itself"),
     },
     "unlearning": {
-        r"forget_probability|forget_recall.*|extraction_strength|leak_at_\d+": _SHARE_TWIN,
+        r"forget_probability|forget_recall.*|leak_at_\d+": _SHARE_TWIN,
+        r"extraction_strength|exact_memorisation": _SHARE_TWIN,
         r"truth_ratio": _Read("from 0", "the twin's"),
         r"retain_.*|model_utility": _SHARE_HIGH,
         r"perplexity_.*": _Read("from 1", "low"),

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from .unedited import Unedited
 
-__all__ = ["score", "score_old", "score_pair", "score_stacked"]
+__all__ = ["memorised", "score", "score_old", "score_pair", "score_stacked"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,27 @@ def score_old(
             _, made, finished = _generated(asked, decoded, own)
             match[own] = finished & matches(decoded.tokens, made, asked.answers["old"], own)
     return match, log_probability
+
+
+def memorised(
+    model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512
+) -> NDArray[np.float64]:
+    """Return the share of the tokens of each old answer that are the likeliest: float64[n].
+
+    Each token is asked for after the right ones before it (teacher forcing).
+    """
+    share = np.zeros(len(asked))
+    if not len(asked):
+        return share
+    order = np.argsort(asked.widths, kind="stable")
+    with evaluating(model), torch.no_grad():
+        for tile in tiles([order], asked.widths, batch_size):
+            own = tile.ravel()
+            logits = _pass(model, asked, "old", own, 1).logits
+            lengths = asked.answers["old"].lengths[own]
+            token = asked.answers["old"].padded(own, logits.shape[1], -1)
+            share[own] = (logits.argmax(2).cpu().numpy() == token).sum(1) / lengths
+    return share
 
 
 def score_pair(

@@ -25,8 +25,10 @@ from behemoth.evaluate.inverse import ask_inverse
 from behemoth.evaluate.linear_probes import PROBED_ROWS, probe_objects
 from behemoth.evaluate.membership import MEMBERSHIP_ROWS, membership, unwritten_pairs
 from behemoth.evaluate.metrics import METRICS
+from behemoth.evaluate.prompted import Prompted
 from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
+from behemoth.evaluate.scores import memorised
 from behemoth.evaluate.source import (
     check_plan,
     check_shape,
@@ -478,6 +480,15 @@ class MeasuredModel:
         """Answers for the facts to forget after another fact of their subjects."""
         with _missing(), self.edited() as model:
             return ask_with_hints(model, self.run.corpus, self.asked, batch_size=self.rows_of(512))
+
+    @cached_property
+    def memorised(self) -> pl.DataFrame:
+        """Facts to be forgotten, with the share of their answers' tokens that are memorised."""
+        probes = self.asked.probes.filter(group="forget")
+        with self.edited() as model:
+            asked = Prompted.of_old(self.run.corpus, probes)
+            share = memorised(model, asked, batch_size=self.rows_of(512))
+        return probes.with_columns(pl.Series("memorised", share))
 
     @cached_property
     def inverse(self) -> pl.DataFrame:

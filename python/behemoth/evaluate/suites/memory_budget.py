@@ -58,7 +58,9 @@ _TEXT_MEASURES = (
     r"|spectrum_.*"
 )
 _TRAINED_MEASURES = r"(relearning|continued)_steps"
-_CHANGED_MEASURES = r"recall_(\d+_bit|pruned_\d+)|forget_recall_hint|parameters_twin"
+_CHANGED_MEASURES = (
+    r"recall_(\d+_bit|pruned_\d+)|forget_recall_hint|parameters_twin|exact_memorisation"
+)
 _MEMBERSHIP_MEASURES = r"(membership|privacy)_.*"
 _STATES_MEASURES = r"linear_probe.*|kl_twin_(forget|retain)"
 # Facts of a relation that linear probes are fitted to and tested on, and those that are tested.

@@ -67,6 +67,17 @@ _FORGETTING = (
     ),
     of_frame("forget_recall", beside=True),
     of_frame("extraction_strength", beside=True),
+    Measure(
+        "exact_memorisation",
+        "share of the tokens of the old answer that are the likeliest after the right ones before "
+        "them (Tirumala et al., 2022, arXiv 2205.10770)",
+        lambda measured: measured.mean(
+            measured.memorised, pl.col("memorised"), "facts to forget in the plan"
+        ),
+        beside=True,
+        in_trials=False,
+        before=True,
+    ),
     *(
         Measure(
             f"leak_at_{k}",
