@@ -83,3 +83,23 @@ def test_the_study_beside_it_is_the_one_that_was_run():
     study = read_study(PAGE / "study.toml")
     labels = set(pl.read_parquet(PAGE / "frames/editing_table.parquet")["label"])
     assert {choice.label for choice in study.methods} == labels
+
+
+@pytest.mark.parametrize(("first", "measure"), [("held", "hold"), ("lost", "lost")])
+def test_rows_of_sequences_are_those_of_the_frame(first, measure, page_rows):
+    page = page_rows(PAGE / "index.md", f"one after another: {first}")
+    frame = pl.read_parquet(PAGE / "frames/sequence.parquet")
+    assert set(page) == set(frame["method"])
+    for method, own in page.items():
+        for cell, size in zip(own, SIZES, strict=True):
+            values = frame.filter(method=method, measure=f"{measure}_after_{size}")["value"]
+            assert len(values) == 3
+            mean, error = values.mean(), 4.303 * values.std() / 3**0.5  # Student's t
+            low, high = max(0.0, mean - error), min(1.0, mean + error)
+            assert cell == said({"mean": mean, "low": low if error > 1e-9 else None, "high": high})
+    half = frame.filter(measure="half_life").drop_nulls("value")
+    ends = {
+        name: [round(end(half.filter(method=name)["value"])) for end in (min, max)]
+        for name in half["method"].unique()
+    }
+    assert ends == {"memit": [304, 371], "rome": [219, 344], "ultraedit": [2, 9]}
