@@ -37,10 +37,11 @@ def train(given: dict[str, Any], json: bool) -> None:
 
         made = train_tokenizer(given.pop("grammar"), progress=Bars(), **given)
     out = given["out"]
-    if json:
-        write_json({"out": out, "vocabulary": made.size, "digest": made.digest})
-    else:
-        console().print(f"{out}: {made.size:,} token ids")
+    with complete(out):
+        if json:
+            write_json({"out": out, "vocabulary": made.size, "digest": made.digest})
+        else:
+            console().print(f"{out}: {made.size:,} token ids")
 
 
 @app.command("encode")

@@ -32,6 +32,7 @@ from .tokenizer import hub_files, write_tokenizer
 END, PADDING, UNKNOWN = SPECIAL_WORDS
 _SMALLEST = 256 + 3  # every byte, and the special tokens
 _LARGEST = 10**6  # tokenizers allocates memory for all ids, and aborts if there is not enough
+_LAST = "tokenizer.json"
 _BATCH = 1_000  # documents made at a time
 _AGAIN = 0.1  # seconds until it is asked again whether a signal has arrived
 
@@ -81,7 +82,14 @@ def train_tokenizer(
         files = _trained(grammar, vocabulary, documents, seed, progress)
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
-            write_tokenizer(place, files)
+            # By the last file it is a tokenizer, which the same command would refuse.
+            try:
+                write_tokenizer(
+                    place, dict(sorted(files.items(), key=lambda item: item[0] == _LAST))
+                )
+            except BaseException:
+                (place / _LAST).unlink(missing_ok=True)
+                raise
     return TextTokenizer(files, END)
 
 
