@@ -197,32 +197,24 @@ def workers_for(trainer: Trainer, trainings: int, workers: int | None) -> tuple[
     free = limit_of(trainer.memory)
     if free is None:
         return most, trainer.memory
-    for config in configs:
-        _check_room(config, vocabulary, trainer)
     block = size.batch_size * size.block_length
-    each = WORKER + max(step_bytes(config, vocabulary, block) for config in configs)
+    most_of_one = max(step_bytes(config, vocabulary, block) for config in configs)
+    try:
+        for config in configs:
+            require_room(config, vocabulary, memory=trainer.memory)
+    except ArgumentError as error:
+        if trainer.memory is None or error.path != ("batch_size",):
+            raise
+        # The batch is the size's own, so only the memory can be another.
+        allowed = f"{bytes_text(most_of_one)} or more for size {size.name}"
+        raise ArgumentError("memory", bytes_text(trainer.memory), allowed) from None
+    each = WORKER + most_of_one
     fit = max(1, free // each)
     if workers is not None and fit < most:
         need, there = f"{bytes_text(each)} of memory", limit_text(free, trainer.memory)
         raise too_many_workers(workers, need, there, fit)
     count = min(most, fit)
     return count, trainer.memory if count == 1 else free // count - WORKER
-
-
-def _check_room(config: TrainConfig, vocabulary: int, trainer: Trainer) -> None:
-    """Refuse memory in which a model cannot be trained with the settings of the size."""
-    try:
-        require_room(config, vocabulary, memory=trainer.memory)
-    except ArgumentError as error:
-        if trainer.memory is None or error.path != ("batch_size",):
-            raise
-        # The batch is the size's own, so only the memory can be another.
-        need = step_bytes(config, vocabulary, config.batch_size * config.block_length)
-        raise ArgumentError(
-            "memory",
-            bytes_text(trainer.memory),
-            f"{bytes_text(need)} or more, for {config.size.name} in size {trainer.size.name}",
-        ) from None
 
 
 def _grammar(name: str) -> Grammar:
