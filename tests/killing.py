@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def carry_out(
 
         if words[:2] == ["study", "run"]:
             _work_here()
+        if words[:2] == ["zoo", "make"]:
+            _make_few()
         sys.addaudithook(count)
         sys.argv = ["behemoth", *words]
         code = main()
@@ -87,6 +90,14 @@ def _work_here() -> None:
 
     engine = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["InProcess"]
     run._engine = lambda name, path, *others: engine(path)
+
+
+def _make_few() -> None:
+    """Make the smallest zoo smaller still, as the tests of full disks do."""
+    from behemoth.zoo import SIZES
+
+    few = {"worlds": 1, "inits": 1, "subjects": 20, "edits": 1, "steps": 2, "batch_size": 4}
+    SIZES["smoke"] = replace(SIZES["smoke"], **few)
 
 
 def serve() -> None:
