@@ -147,6 +147,7 @@ def test_the_command_names_what_is_broken(run, plugin):
     assert broken == [
         "the same delta alone and among others",
         "kinds of edits that it is not for are refused",
+        "the same for a model of another family, with tied embeddings",
     ]
     assert "broken: kinds of edits that it is not for are refused: edits of kind remap" in ran.err
 

@@ -93,7 +93,7 @@ def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
     try:
         yield
     except BaseException:
-        if new:
+        if new and place.is_dir():  # a file there was refused
             for name in (record, *files):
                 (place / name).unlink(missing_ok=True)
             if _is_begun(place, record):
