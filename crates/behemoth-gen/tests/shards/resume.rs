@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use behemoth_gen::shard::{Summary, WriteOptions, write};
+use behemoth_gen::shard::{WriteOptions, write};
 use behemoth_gen::{Error, Progress};
 
 use crate::{
