@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -127,6 +128,21 @@ def test_again_it_is_left_as_it_is(zoo):
     assert (again.models, again.zoo_hash) == (4, bh.load(zoo).record.zoo_hash)
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert not (zoo / ".unfinished").exists()
+
+
+def test_what_a_finished_one_has_lost_is_made_again(zoo, tmp_path):
+    place = tmp_path / "zoo"
+    shutil.copytree(zoo, place)
+    before = ZooRecord.read(place)
+    shutil.rmtree(place / "models" / NAMES[0])
+    shutil.rmtree(place / "recall")
+    made = bh.make_zoo(place, workers=1)
+    assert made.content_hash == before.content_hash and bh.verify(place).ok
+    # A part that is damaged is named: what is there is never trained over.
+    weights = place / "models" / NAMES[0] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(CorpusError, match=f"{NAMES[0]}.*model.safetensors"):
+        bh.make_zoo(place, workers=1)
 
 
 def test_one_that_was_stopped_is_gone_on_with(tiny, zoo, tmp_path):

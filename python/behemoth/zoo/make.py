@@ -85,8 +85,8 @@ def make_zoo(
     Parameters
     ----------
     out : path
-        A new directory, or one of the same zoo: an unfinished one is resumed, and a finished one
-        is left as it is.
+        A new directory, or one of the same zoo: an unfinished one is resumed, as is a finished one
+        that has lost files, and one that has all of them in their sizes is left as it is.
     size : {'smoke', 'desk'}
         A name in `behemoth.zoo.SIZES`.
     workers : int, optional
@@ -112,7 +112,7 @@ def make_zoo(
     CorpusError
         If another process is making a zoo in `out`, if workers of a killed call do not end, if a
         worker fails, if the record of a zoo in
-        it is damaged, or if a part of an unfinished one was damaged since it was made.
+        it is damaged, or if a part of one that is resumed was damaged since it was made.
     """
     began = time.perf_counter()
     chosen = find_size(size)
@@ -129,7 +129,7 @@ def make_zoo(
             raise CorpusError(f"{place}: workers of another call are still at work")
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
-        if record is None or replaces or not record.complete:
+        if record is None or replaces or not record.complete or _lacks(place, record):
             trainer = Trainer(place, chosen, memory)
             count, share = workers_for(trainer, 2 * chosen.runs, workers)
             work = _Work(replace(trainer, memory=share), count)
@@ -166,6 +166,16 @@ def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]
         allowed = "a new directory, the same size, or force=True to replace it"
         raise ArgumentError("out", f"{place}, a zoo of size {record.size}", allowed)
     return record, force and not (same and succeeds(place, ZOO))
+
+
+def _lacks(place: Path, record: ZooRecord) -> bool:
+    """Return whether a finished zoo has lost a file, as far as names and sizes tell."""
+
+    def is_there(name: str, size: int) -> bool:
+        file = place / name
+        return file.is_file() and file.stat().st_size == size
+
+    return not all(is_there(name, row.bytes) for name, row in record.files.items())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 //! `behemoth._gen.Corpus`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use numpy::{PyArray1, PyReadonlyArray1, PyUntypedArray};
@@ -14,7 +13,6 @@ use super::threads::run;
 use super::world::World;
 use super::{documents, ledger, shards, templates};
 use crate::corpus::{Corpus as Engine, Parts, Progress};
-use crate::exposure::Exposures;
 use crate::shard::{self, WriteOptions};
 use crate::spec::CorpusSpec;
 
@@ -166,7 +164,7 @@ impl Corpus {
 
     #[getter]
     fn exposure_classes(&self, py: Python<'_>) -> String {
-        py.detach(|| classes_json(self.inner.exposures()))
+        py.detach(|| ledger::classes_json(self.inner.exposures()))
     }
 
     #[pyo3(signature = (threads=0, progress=None))]
@@ -359,17 +357,4 @@ impl Corpus {
     ) -> PyResult<String> {
         shards::verify(py, &self.inner, directory, threads, progress)
     }
-}
-
-/// Returns the number of facts at each number of exposures, as JSON.
-fn classes_json(exposures: &Exposures) -> String {
-    let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
-    for class in exposures.classes() {
-        *merged.entry(class.exposures).or_default() += class.facts;
-    }
-    let list: Vec<serde_json::Value> = merged
-        .into_iter()
-        .map(|(exposures, facts)| serde_json::json!({"exposures": exposures, "facts": facts}))
-        .collect();
-    serde_json::Value::from(list).to_string()
 }

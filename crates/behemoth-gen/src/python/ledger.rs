@@ -1,5 +1,6 @@
 //! The ledger, probes and mentions as columns.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use numpy::{Element, IntoPyArray, PyArray1};
@@ -9,6 +10,7 @@ use super::arguments::same_length;
 use super::documents::of_documents;
 use super::threads::{in_pieces, run};
 use crate::corpus::{Corpus, Entry, Probe, Prober, Progress, Span};
+use crate::exposure::Exposures;
 use crate::memory::{make_room, room_for};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
@@ -297,4 +299,17 @@ pub(super) fn spans<'py>(
         column(py, "stop", &spans, |span| span.start)?,
         column(py, "stop", &spans, |span| span.end)?,
     ))
+}
+
+/// Returns the number of facts at each number of exposures, as JSON.
+pub(super) fn classes_json(exposures: &Exposures) -> String {
+    let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
+    for class in exposures.classes() {
+        *merged.entry(class.exposures).or_default() += class.facts;
+    }
+    let list: Vec<serde_json::Value> = merged
+        .into_iter()
+        .map(|(exposures, facts)| serde_json::json!({"exposures": exposures, "facts": facts}))
+        .collect();
+    serde_json::Value::from(list).to_string()
 }

@@ -117,7 +117,7 @@ fn relations_of_a_table_may_be_known_to_be_correlated() {
         ),
         (
             r#"{"objects": 5}, {"objects": 5, "with": 1}"#,
-            "argument 'table.relations[1].with': got 1, allowed: an earlier relation, below 1",
+            "argument 'table.relations[1].with': got 1, allowed: an earlier relation, 0 to 0",
         ),
         (
             r#"{"objects": 5}, {"objects": 6, "with": 0}"#,
