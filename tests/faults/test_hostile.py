@@ -108,6 +108,7 @@ def test_weights_that_are_no_numbers(copied, run):
     [("corpus/tokens/00000.bin", "verify"), ("corpus/tokens/00000.bin", "inspect"),
      ("corpus/tokens/00000.bin", "export"), ("corpus/probes/default.parquet", "verify"),
      ("run/model.safetensors", "verify"), ("run/model.safetensors", "evaluate"),
+     ("run/config.json", "evaluate"),
      ("export/00000.bin", "verify")],
 )  # fmt: skip
 @in_time

@@ -101,6 +101,8 @@ def ask(
     model = run.load_model(device)
     delta = None if record is None else EditDelta.load(record.delta_place(edit))
     room = positions_left(model, delta) - most
+    if room < 1:
+        raise ArgumentError("most", most, f"up to {room + most - 1}, for a prompt of one token")
     for prompt, own in zip(asked, tokens, strict=True):
         if len(own) > room:
             got = f"{prompt[:20]}... of {len(own)} tokens"

@@ -201,7 +201,8 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     allowed = "a Parquet or CSV file with a column fact, or subject and relation"
     file = path_of(name, path, allowed)
     if not file.is_file():
-        raise ArgumentError(name, as_found(path, "a directory"), allowed)
+        kind = "a directory" if file.is_dir() else "no regular file"
+        raise ArgumentError(name, as_found(path, kind), allowed)
     try:
         if file.suffix == ".csv":  # all rows tell its types: names may come after numbers
             return pl.read_csv(file, glob=False, infer_schema_length=None)

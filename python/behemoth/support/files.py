@@ -152,8 +152,11 @@ def read_json_object(file: Path) -> dict[str, Any]:
     ------
     OSError
     ValueError
-        If it is no JSON object, nested too deep, or larger than settings are.
+        If it is no JSON object, nested too deep, or larger than settings are; or no regular file,
+        since opening a pipe could wait forever.
     """
+    if file.exists() and not file.is_file():
+        raise ValueError(f"{file} is not a regular file")
     with file.open("rb") as source:
         content = source.read(_SETTINGS_BYTES + 1)
     try:
