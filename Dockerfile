@@ -17,7 +17,8 @@ COPY --from=build /wheels /wheels
 RUN wheel="$(echo /wheels/*.whl)" \
     && pip install --no-cache-dir --index-url "$TORCH" torch \
     && pip install --no-cache-dir "${wheel}[${EXTRAS}]" \
-    && useradd --create-home --uid 1000 behemoth
+    && useradd --create-home --uid 1000 behemoth \
+    && install --directory --owner behemoth --group behemoth /work
 USER behemoth
 WORKDIR /work
 ENTRYPOINT ["behemoth"]

@@ -115,6 +115,15 @@ def test_a_locale_without_letters(command, tmp_path):
     assert (tmp_path / "Körper" / "manifest.json").is_file()
 
 
+def test_a_stream_without_letters_gets_escapes(command, tmp_path):
+    """As of a pipe on Windows: a refusal to print would come after the corpus was written."""
+    words = [*command, "gen", "--facts", "60", "--grammar", "bios-de", "--out", "Körper"]
+    environ = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    assert b"K\\xf6rper" in ran.stdout and (tmp_path / "Körper" / "manifest.json").is_file()
+
+
 def test_a_home_that_cannot_be_written(command, tmp_path):
     home = {"HOME": str(tmp_path / "none"), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
     words = [*command, "gen", "--facts", "60", "--out", "c"]

@@ -8,6 +8,7 @@ Slow packages are imported only when a command runs.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -187,10 +188,15 @@ def _speak_utf8() -> None:
     """Restart in UTF-8 mode if Python only supports ASCII: LC_ALL=C with PYTHONUTF8=0.
 
     The engine would refuse paths that Python cannot decode, and names in text could not be printed.
+    A stream of another encoding (PYTHONIOENCODING, a pipe on Windows) gets escapes for what it does
+    not have, since a refusal to print would come after the work.
     """
     if sys.getfilesystemencoding() == "ascii":
         os.environ["PYTHONUTF8"] = "1"  # also for child processes
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _quiet_asyncio() -> None:
