@@ -58,9 +58,7 @@ ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_l
 
 _FRAMES = ("facts.parquet", "summary.parquet")
 _CHARTS = ("trace.svg", "trace.png")  # which the command draws
-FILES = (TRACE, *_FRAMES, *_CHARTS)
-"""Files of a trace, its record first."""
-
+FILES = (TRACE, *_FRAMES, *_CHARTS)  # of a trace, its record first
 _LEVEL = 0.95
 # Draws of noise per fact, which are all in memory; their mean has an error of less than 0.002.
 _SAMPLES = 100_000
@@ -183,9 +181,7 @@ def trace(
     samples, noise, window, seed = _checked(samples, noise, window, seed)
     save = flag("save", save)
     force = flag("force", force)
-    place = None
-    if out is not None:
-        place = output_place(out, "a trace", *FILES, force=force)
+    place = None if out is None else output_place(out, "a trace", *FILES, force=force)
     with renamed(directory="run"):
         ran = read_model_source(run, corpus)
     if save and in_copy(ran.directory):

@@ -17,6 +17,7 @@ from pathlib import Path
 from behemoth._gen import digest
 from behemoth.support.digests import COPY, Checked
 from behemoth.support.files import (
+    has_sizes,
     remove_empty_parents,
     remove_folder,
     sweep_folder,
@@ -46,8 +47,9 @@ def copy_of(argument: str, url: str, progress: ProgressLike = None) -> Path:
     place, ledger = source_of(argument, url)
     target = _copy(url, ledger)
     stamp, mark = target / COPY, digest(ledger.to_bytes()).encode()
+    sizes = {name: entry.size for name, entry in ledger.files.items()}
     with lock_folder(target):
-        if stamp.is_file() and stamp.read_bytes() == mark and _has_sizes(target, ledger):
+        if stamp.is_file() and stamp.read_bytes() == mark and has_sizes(target, sizes):
             return target
         _make_ready(url, target)
         _complete(place, ledger, target, progress)
@@ -151,10 +153,3 @@ def _name(url: str) -> str:
     # Digests, locks and temporary files are named after it, and names of files end at 255 bytes.
     name = parsed.name.encode()[:_NAME].decode(errors="ignore")
     return f"{name}-{digest(str(parsed).encode())[:12]}"
-
-
-def _has_sizes(target: Path, ledger: Ledger) -> bool:
-    return all(
-        (target / name).is_file() and (target / name).stat().st_size == entry.size
-        for name, entry in ledger.files.items()
-    )

@@ -88,6 +88,12 @@ def named(path: Path) -> Generator[None]:
         raise OSError(code, os.strerror(code), str(path)) from error
 
 
+def has_sizes(folder: Path, sizes: Mapping[str, int]) -> bool:
+    """Return whether a folder has all of these files, each of its number of bytes."""
+    files = ((folder / name, size) for name, size in sizes.items())
+    return all(file.is_file() and file.stat().st_size == size for file, size in files)
+
+
 def write_bytes(path: Path, data: bytes) -> bool:
     """Write `data` to `path` atomically, unless the file contains it; return whether it did not."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:

@@ -20,7 +20,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.plan.compile import plan as compile_plan
 from behemoth.support.checks import check_directory, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import replacing, write_bytes
+from behemoth.support.files import has_sizes, replacing, write_bytes
 from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import check_kind, finish, recover, succeeds, succession
@@ -111,8 +111,8 @@ def make_zoo(
         or as many at a time as given, is estimated to need more memory; nothing is changed then.
     CorpusError
         If another process is making a zoo in `out`, if workers of a killed call do not end, if a
-        worker fails, if the record of a zoo in
-        it is damaged, or if a part of one that is resumed was damaged since it was made.
+        worker fails, if the record of a zoo in it is damaged, or if a part of one that is resumed
+        was damaged since it was made.
     """
     began = time.perf_counter()
     chosen = find_size(size)
@@ -129,7 +129,7 @@ def make_zoo(
             raise CorpusError(f"{place}: workers of another call are still at work")
         recover(place, ZOO)
         record, replaces = _check(place, size, force)
-        if record is None or replaces or not record.complete or _lacks(place, record):
+        if record is None or replaces or not (record.complete and _is_whole(place, record)):
             trainer = Trainer(place, chosen, memory)
             count, share = workers_for(trainer, 2 * chosen.runs, workers)
             work = _Work(replace(trainer, memory=share), count)
@@ -168,14 +168,9 @@ def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]
     return record, force and not (same and succeeds(place, ZOO))
 
 
-def _lacks(place: Path, record: ZooRecord) -> bool:
-    """Return whether a finished zoo has lost a file, as far as names and sizes tell."""
-
-    def is_there(name: str, size: int) -> bool:
-        file = place / name
-        return file.is_file() and file.stat().st_size == size
-
-    return not all(is_there(name, row.bytes) for name, row in record.files.items())
+def _is_whole(place: Path, record: ZooRecord) -> bool:
+    """Return whether a finished zoo has all of its files, as far as names and sizes tell."""
+    return has_sizes(place, {name: row.bytes for name, row in record.files.items()})
 
 
 @dataclass(frozen=True)
