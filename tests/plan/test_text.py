@@ -4,8 +4,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tokenizers import Tokenizer
 
-from behemoth import ArgumentError, Corpus, Grammar, Questions, World
+from behemoth import ArgumentError, Corpus, Grammar, Questions, World, train_tokenizer
 from behemoth.corpus.probes import prompt_roles
 from behemoth.corpus.roles import SUBJECT
 from behemoth.edit.batch import edit_rows_of
@@ -156,3 +157,33 @@ def test_a_relation_with_one_sentence_is_asked_in_it_once(words):
     assert plan.groups["edited"] == plan.groups["forget"] == 1
     assert not {"edited_paraphrase", "edited_held_out"} & set(plan.groups)
     assert plan.training.filter(role="edit")["weight"].sum() == 2
+
+
+@pytest.fixture(scope="module")
+def pieces(grammar, tmp_path_factory):
+    """A corpus in a tokenizer that merges a space with some of the letters after it only."""
+    place = tmp_path_factory.mktemp("pieces") / "bpe"
+    train_tokenizer("bios-en", place, vocabulary=400, documents=300)
+    return Corpus(grammar.world(120), exposures=2, grammar=grammar, tokenizer=place)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"kind": "question_refusal"}, {"edit_sentences": 2}],
+    ids=["remap", "refusal", "edit sentences"],
+)
+def test_prompts_and_answers_meet_in_any_tokenizer(pieces, wanted):
+    plan = compile_plan(pieces, EditRequest(edits=20, repeats=2, probes=3, distinct=False, **wanted))
+    encode = Tokenizer.from_str(pieces.tokenizer_files["tokenizer.json"].decode()).encode
+    seen = 0
+    for frame in (plan.probes, plan.training):
+        names = [name for name in ("answer", "old_answer", "new_answer") if name in frame.columns]
+        for prompt, *answers in frame.select("prompt", *names).iter_rows():
+            for answer in answers:
+                if answer is not None:
+                    # What a model reads is what anyone else's tokens of the same text would be.
+                    whole = pieces.decode([*prompt, *answer])
+                    assert encode(whole).ids == [*prompt, *answer], whole
+                    assert "  " not in whole
+                    seen += 1
+    assert seen > 1000

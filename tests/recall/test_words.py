@@ -276,7 +276,7 @@ def test_a_shorter_name_may_end_where_a_longer_one_goes_on(in_pieces):
     towns = Corpus(long.world(2), exposures=1, grammar=long, tokenizer=place)
     words = words_of(towns)
     relation = np.zeros(1, np.uint32)
-    for said, length in (("York Bay.", 1), ("York Bayou.", 0)):
+    for said, length in ((" York Bay.", 1), (" York Bayou.", 0)):
         line = tokenizer.encode([said])[0].ids
         made, finished = words.settled(
             np.array([line], np.int64), np.array([len(line)]), np.zeros(1, np.bool_), relation

@@ -4,6 +4,7 @@
 //! sentences by replacing holes in strings, unlike the engine.
 
 mod background;
+mod boundaries;
 mod documents;
 mod filler;
 mod insert;

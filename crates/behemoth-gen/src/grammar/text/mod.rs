@@ -6,6 +6,7 @@
 //! it. Writing a sentence then only copies pieces ([`write`]).
 
 mod ask;
+mod boundaries;
 mod compile;
 mod cut;
 mod describe;

@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 
+use super::boundaries::{Around, beside, core_tokens};
 use super::expand::{Content, Segment, TextRole};
 use super::file::List;
 use super::pattern::cased;
 use super::slots;
-use super::tokenizer::{ANCHOR, TextToken, Tokenizer, encoded};
+use super::tokenizer::{ANCHOR, Tokenizer, encoded};
 use crate::error::{Error, Result};
 
 /// Maximum number of ways to fill a piece: for two adjacent lists, this is the product of their
@@ -253,10 +254,13 @@ impl<'a> Pieces<'a> {
                 return Err(Error::argument("tokenizer", got, "1 to 255 tokens"));
             }
             let shift = if filled.is_first { 0 } else { ANCHOR.len() };
+            let core = filled.core.map_or((0, 0), |(from, to)| {
+                core_tokens(&texts[index], own, from + shift..to + shift, from == 0)
+            });
             entries.push(Entry {
                 at: pool.len() as u32,
                 tokens: own.len() as u8,
-                core: core_tokens(own, filled.core, shift),
+                core,
             });
             pool.extend(own.iter().map(|token| token.id));
         }
@@ -268,28 +272,29 @@ impl<'a> Pieces<'a> {
             ));
         }
         check_distinct(&self.gathered, &all, &pool, &entries)?;
+        for piece in &self.gathered {
+            cut_alike(piece, &pool, &mut entries[piece.first..][..piece.count]);
+        }
         Ok((pool, entries))
     }
 }
 
-/// Returns the range of the tokens that cover any of the characters of a name. If a piece continues
-/// a name, the space at its start belongs to the name, and may be a token that covers no
-/// characters.
-fn core_tokens(tokens: &[TextToken], core: Option<(usize, usize)>, shift: usize) -> (u8, u8) {
-    let Some((from, to)) = core else {
-        return (0, 0);
-    };
-    let goes_on = from == 0;
-    let (from, to) = (from + shift, to + shift);
-    let covers = |token: &TextToken| token.start < to && token.end > from;
-    let first = match goes_on {
-        true => Some(0),
-        false => tokens.iter().position(covers),
-    };
-    let last = tokens.iter().rposition(covers);
-    match (first, last) {
-        (Some(first), Some(last)) => (first as u8, last as u8 + 1),
-        _ => (0, 0),
+/// Cuts all names that can fill a piece at the same place, with the same tokens before and after.
+fn cut_alike(piece: &Gathered, pool: &[u32], entries: &mut [Entry]) {
+    let is_named = |segment: &Segment| segment.role != TextRole::Grammar;
+    if !piece.segments.iter().any(is_named) {
+        return;
+    }
+    let beside = |index| beside(&piece.segments, index, piece.stride);
+    let mut around: HashMap<usize, Around> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let tokens = &pool[entry.at as usize..][..usize::from(entry.tokens)];
+        let own = Around::new(tokens, entry.core);
+        let all = around.entry(beside(index)).or_insert(own);
+        *all = all.and(own);
+    }
+    for (index, entry) in entries.iter_mut().enumerate() {
+        entry.core = around[&beside(index)].core(entry.tokens);
     }
 }
 
