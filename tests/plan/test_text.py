@@ -173,7 +173,9 @@ def pieces(grammar, tmp_path_factory):
     ids=["remap", "refusal", "edit sentences"],
 )
 def test_prompts_and_answers_meet_in_any_tokenizer(pieces, wanted):
-    plan = compile_plan(pieces, EditRequest(edits=20, repeats=2, probes=3, distinct=False, **wanted))
+    plan = compile_plan(
+        pieces, EditRequest(edits=20, repeats=2, probes=3, distinct=False, **wanted)
+    )
     encode = Tokenizer.from_str(pieces.tokenizer_files["tokenizer.json"].decode()).encode
     seen = 0
     for frame in (plan.probes, plan.training):
