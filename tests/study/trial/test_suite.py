@@ -80,6 +80,26 @@ def test_every_trial_leaves_its_suite(results):
     assert "filler" in lacking
 
 
+def test_measures_that_were_added_are_taken_where_a_study_wants_them(results, in_process, tmp_path):
+    text = TEXT.replace('suite = "editing"', 'suite = "editing"\nadded = true')
+    text = text.replace("twin = true }", "twin = true, added = true }")
+    in_process(text, tmp_path / "study")
+    more = Results.open(tmp_path / "study").suites.collect()
+    own = results.suites.collect()
+    assert not set(more["trial"]) & set(own["trial"])
+    columns = ["label", "suite", "measure", "value", "twin", "count"]
+    both = more.join(own, on=["label", "suite", "measure"], how="semi").select(columns)
+    assert both.equals(own.select(columns))
+    extra = more.join(own, on=["label", "suite", "measure"], how="anti")
+    assert {"portability_inverse", "spectrum_largest", "exact_memorisation", "kl_twin_text"} <= set(
+        extra["measure"]
+    )
+    forgotten = extra.filter(label="grad_diff", measure="exact_memorisation")
+    assert forgotten["value"].item() is not None
+    [why] = extra.filter(label="ft", measure="peak_memory")["missing"]
+    assert why == "a saved edit, whose edit.json states it"
+
+
 def test_the_estimate_counts_twins_among_the_models():
     found = estimate(Study.parse(TEXT), workers=1)
     assert (found.models, found.twins) == (2, 1)
@@ -151,8 +171,8 @@ def test_what_takes_no_suite_has_the_id_that_it_had():
         'measure = { suite = "unlearning", twin = true }', ""
     )
     measure = Study.parse(plain).expand().trials[0].measure
-    assert not {"suite", "twin", "continued"} & set(measure.to_dict())
-    assert "continued" not in Measurement(suite="unlearning").to_dict()
+    assert not {"suite", "twin", "continued", "added"} & set(measure.to_dict())
+    assert not {"continued", "added"} & set(Measurement(suite="unlearning").to_dict())
     shorter = Measurement(suite="unlearning", continued=4)
     assert (
         shorter.to_dict()["continued"] == 4 and Measurement.from_dict(shorter.to_dict()) == shorter
@@ -165,6 +185,7 @@ def test_what_takes_no_suite_has_the_id_that_it_had():
     [
         ('"editing"', '"recall"', "suite': got recall, allowed: editing, unlearning"),
         ('suite = "editing"', "twin = true", "twin': got True, allowed: false without a suite"),
+        ('suite = "editing"', "added = true", "added': got True, allowed: false without a suite"),
         ("twin = true }", "continued = 0 }", "continued': got 0, allowed: a whole number from 1"),
         ('name = "ft"', 'family = "tuning"', "family': got tuning.*, allowed: fine-tuning"),
         ('name = "ft"', 'family = "oracle"', "label': got ft, allowed: none with a family"),

@@ -256,6 +256,8 @@ _SIZE = (
 
 def _recorded(measured: MeasuredModel, name: str) -> Found:
     if measured.edit is None:
+        if measured.deltas:
+            raise MissingError("a saved edit, whose edit.json states it")
         raise measured.unedited()
     value = getattr(measured.edit, name)
     if value is None:

@@ -93,6 +93,8 @@ class MeasuredModel:
     in_trial : bool
         Whether it belongs to a trial of a study or of a tuning. Trials take only measures with
         `in_trials`, of the twin only those that need no edit, and of the unedited model none.
+    added : bool
+        Whether a trial takes the other measures of its edits too.
     findings : Unedited, optional
         What is known of the model without the edit, from measuring other edits of it.
     together : bool, optional
@@ -120,6 +122,7 @@ class MeasuredModel:
         facts: ArrayLike | None = None,
         batch_size: int | None = None,
         in_trial: bool = False,
+        added: bool = False,
         findings: Unedited | None = None,
         together: bool | None = None,
     ) -> None:
@@ -127,7 +130,7 @@ class MeasuredModel:
         self.edit, self.twin, self._load = edit, twin, load
         self.continued, self._facts, self.batch_size = continued, facts, batch_size
         self._frame, self._taken = frame, dict[str, Found]()
-        self.in_trial, self.findings = in_trial, findings
+        self.in_trial, self.added, self.findings = in_trial, added, findings
         self._forgotten = Unedited() if findings is None else findings  # of the facts to forget
         self._together = None in deltas if deltas else together
 

@@ -86,8 +86,8 @@ class Measure:
     beside : bool
         Whether the twin's own number is reported too, if there is a twin.
     in_trials : bool
-        Whether trials of studies take it: measures added later are omitted, so that trials made by
-        several versions of behemoth have the same measures at the same cost.
+        Whether trials of studies take it unless asked: measures added later are omitted, so that
+        trials made by several versions of behemoth have the same measures at the same cost.
     before : bool
         Whether the unedited model's own number is reported too, for an edit: only for measures of
         the frame, which has its rows already, and those that cost a pass over some rows. Trials of
@@ -416,7 +416,7 @@ def take(
         frame = suite.frame(measured)
     except MissingError as missing:
         raise ArgumentError("source", fspath(measured.source), str(missing)) from None
-    if measured.in_trial:
+    if measured.in_trial and not measured.added:
         measures = [measure for measure in measures if measure.in_trials]
     results = []
     with task(progress, "measuring", "measures") as step:

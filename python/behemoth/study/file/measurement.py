@@ -46,6 +46,8 @@ class Measurement:
     continued : int
         Maximum number of Adam steps of continued training in which the unlearning suite looks for
         recovered facts.
+    added : bool
+        Whether the suite takes the measures that were added after the first studies, too.
     twin : bool
         Whether the suite compares with a twin: a model trained in the same way on the corpus that
         always had the outcome of the plan's edits.
@@ -60,20 +62,22 @@ class Measurement:
     bystanders: int = 8
     suite: str | None = None
     continued: int = _CONTINUED
+    added: bool = False
     twin: bool = False
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
-        for name in ("deltas", "geometry", "twin"):
+        for name in ("deltas", "geometry", "added", "twin"):
             object.__setattr__(self, name, flag(name, getattr(self, name)))
         rate = self.durability_rate
         if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate <= 1:
             raise ArgumentError("durability_rate", rate, "above 0 up to 1")
         if self.suite is not None and self.suite not in SUITES:
             raise ArgumentError.unknown("suite", self.suite, SUITES)
-        if self.twin and self.suite is None:
-            raise ArgumentError("twin", True, "false without a suite, which measures it")
+        for name in ("added", "twin"):
+            if getattr(self, name) and self.suite is None:
+                raise ArgumentError(name, True, "false without a suite, which measures it")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; hashes depend on them, so unused fields are omitted."""
@@ -83,6 +87,8 @@ class Measurement:
         # A field that was added later is included only if it is not the default.
         if self.suite is None or self.continued == _CONTINUED:
             del values["continued"]
+        if not self.added:
+            del values["added"]
         return values
 
     @classmethod

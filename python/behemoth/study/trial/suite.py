@@ -32,6 +32,7 @@ def measured_in_trial(
     *,
     frame: pl.DataFrame | None = None,
     continued: int = CONTINUED,
+    added: bool = False,
     batch_size: int | None = None,
     findings: Unedited | None = None,
 ) -> MeasuredModel:
@@ -50,12 +51,13 @@ def measured_in_trial(
         The twin; values computed for one method are reused for the next.
     frame : polars.DataFrame, optional
         Frame returned by `evaluate_model` for these deltas.
-    continued, batch_size, findings
+    continued, added, batch_size, findings
         See `MeasuredModel`.
     """
     return MeasuredModel(
         run.directory, run, plan, deltas, lambda: model, None, twin,
-        frame=frame, continued=continued, batch_size=batch_size, in_trial=True, findings=findings,
+        frame=frame, continued=continued, batch_size=batch_size, in_trial=True, added=added,
+        findings=findings,
     )  # fmt: skip
 
 

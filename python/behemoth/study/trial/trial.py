@@ -205,8 +205,8 @@ class Trial:
         with self.clock("suite"):
             measured = measured_in_trial(
                 self.run, self.model, self.planned.plan, deltas, self.twin,
-                frame=probes, continued=self.unit.measure.continued, batch_size=self.rows,
-                findings=self.findings,
+                frame=probes, continued=self.unit.measure.continued, added=self.unit.measure.added,
+                batch_size=self.rows, findings=self.findings,
             )  # fmt: skip
             return suite_frame(self.unit.measure.suite, measured)
 
