@@ -479,3 +479,12 @@ def test_a_held_out_wording_of_a_shipped_grammar_is_in_no_corpus(name):
         written.update(tuple(tokens[:end]) for end in range(2, min(len(tokens), 60)))
     held_out = set(map(tuple, probes.filter("held_out")["said"].to_list()))
     assert held_out and not held_out & written
+
+
+@pytest.mark.parametrize("number", [-1, "x", 1.5])
+def test_documents_are_counted_in_whole_numbers(number):
+    with pytest.raises(ArgumentError, match=f"argument 'documents': got {number}, allowed: a"):
+        Grammar.named("bios-en").samples(number)
+    for name in ("documents", "samples"):
+        with pytest.raises(ArgumentError, match=f"argument '{name}': got {number}, allowed: a"):
+            check_grammar("bios-en", **{name: number})

@@ -118,6 +118,9 @@ def test_a_correlated_pair_is_noted_or_said(tmp_path):
     assert world.facts().equals(plain.facts()) and world.spec != plain.spec
     with pytest.raises(ArgumentError, match="argument 'correlated': got 1:1, allowed: two relat"):
         World.from_table(frame, correlated=(1, 1))
+    for none in (3, "0:1", [], (0, 1, 2), (0, "a"), (0.5, 1), (0, -1), (True, 2)):
+        with pytest.raises(ArgumentError, match=r"argument 'correlated': got .* such as \(0, 1\)$"):
+            World.from_table(frame, correlated=none)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import copy
 import math
+import re
 
 import numpy as np
 import polars as pl
@@ -354,3 +355,43 @@ def test_the_hash_of_a_spec_names_a_world_whatever_its_corpora():
     assert world.spec_hash != World(30, 2, 5, seed=2).spec_hash
     ids = {world_id(Corpus(world, exposures=exposures)) for exposures in (1, 4)}
     assert ids == {world.spec_hash[:16]}
+
+
+_TABLE = {"subject": [0, 2, 2], "relation": [0, 0, 1], "object": [4, 0, 1]}
+_SPEC = {"subjects": 3, "table": {"relations": [{"objects": 5}, {"objects": 5}]}}
+
+
+@pytest.mark.parametrize("dtype", [None, np.uint8, np.int64, np.uint64])
+def test_a_table_has_whole_numbers_of_any_type(dtype):
+    columns = {name: np.array(values, dtype) for name, values in _TABLE.items()}
+    world = World.from_arrays(_SPEC, columns)
+    assert world == World.from_arrays(_SPEC, world.table_columns)
+    assert world.facts().select(*_TABLE).to_dict(as_series=False) == _TABLE
+    minority = {**_TABLE, "minority": np.array([-1, 1, -1], np.int8)}
+    found = World.from_arrays(_SPEC, minority).facts()
+    assert found["minority_object"].to_list() == [None, 1, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"subject": [0, -1, 2]}, "argument 'table.subject': got -1 in row 1 (from 0), allowed: "),
+        ({"object": [4, 0, 2**32]}, "'table.object': got 4294967296 in row 2 (from 0), allowed: "),
+        ({"minority": [-2, 0, 0]}, "'table.minority': got -2 in row 0 (from 0), allowed: whole"),
+        ({"relation": [0, 0.5, 1]}, "'table.relation': got 0.5 in row 1 (from 0), allowed: whole"),
+        ({"relation": 3}, "'table.relation': got an array of shape (), allowed: an array of whole"),
+        ({"relation": [[0], [0, 1]]}, "'table.relation': got lists within a list, allowed: whole"),
+        ({"relation": [0, 0]}, "argument 'table': got columns of unequal length, allowed: "),
+    ],
+    ids=str,
+)
+def test_other_columns_are_no_table(changes, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        World.from_arrays(_SPEC, _TABLE | changes)
+
+
+def test_a_spec_and_a_table_are_mappings():
+    with pytest.raises(ArgumentError, match="argument 'spec': got 3, allowed: a mapping"):
+        World.from_arrays(3, {})
+    with pytest.raises(ArgumentError, match="argument 'table': got 3, allowed: a mapping"):
+        World.from_arrays(_SPEC, 3)

@@ -89,6 +89,8 @@ def test_what_a_lost_part_has_not_written_is_finished(tmp_path, sharded, content
         assert not sharded.write(out, part=(part, 3)).complete
     missing = len({*range(sharded.num_shards)} - {int(p.stem) for p in out.glob("tokens/*.bin")})
     assert missing > 0
+    with pytest.raises(ArgumentError, match="argument 'threads': got x, allowed: a whole number"):
+        finish_corpus(out, threads="x")
     done = finish_corpus(out, threads=1)
     assert (done.complete, done.shards_written) == (True, missing)
     sharded.write(tmp_path / "whole")

@@ -52,6 +52,7 @@ def test_settings_are_read_by_the_types_of_the_fields():
             {"rnak": "1"},
             r"'rnak': got an unknown setting of lora \(did you mean rank\?\), allowed: steps, ",
         ),
+        ("lora", {3: 1}, "argument '3': got an unknown setting of lora, allowed: steps, "),
         ("ROME", {}, r"argument 'method': got ROME \(did you mean rome\?\), allowed: ft, "),
         ("AnyEdit", {}, r"'method': got AnyEdit, allowed: ft, "),
         ("dpo", {}, r"'method': got dpo, allowed: ft, "),

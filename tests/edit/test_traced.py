@@ -48,7 +48,9 @@ def test_without_a_trace_nothing_changes(tmp_path):
         at_traced_place("romme", None, tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"places": [{}]}, {"facts": "many"}, {"more": 1}])
+@pytest.mark.parametrize(
+    "change", [{"places": [{}]}, {"places": [[None]]}, {"facts": "many"}, {"more": 1}], ids=str
+)
 def test_what_is_damaged_is_refused(traced, change):
     file = traced / "trace.json"
     values = json.loads(file.read_text())

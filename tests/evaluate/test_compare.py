@@ -65,7 +65,7 @@ def test_chosen_measures_are_in_their_order():
     assert found["measure"].to_list() == ["portability"] * 2 + ["efficacy"] * 2
     with pytest.raises(bh.ArgumentError, match=r"'measures': got eficacy \(did you mean efficacy"):
         bh.compare(pair, measures=["eficacy"])
-    for none in ([], "kl"):
+    for none in ([], "kl", 3):
         with pytest.raises(bh.ArgumentError, match=r"argument 'measures': got .*a list of names"):
             bh.compare(pair, measures=none)
 

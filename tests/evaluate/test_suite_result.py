@@ -7,6 +7,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from behemoth import CorpusError
 from behemoth.evaluate.suites import suite as module
 from behemoth.evaluate.suites.suite import Found, SuiteResult, Taken
 from behemoth.support.digests import SEAL, sealed
@@ -72,3 +73,32 @@ def test_where_the_disk_is_full_no_part_of_a_new_suite_is_left(tmp_path, monkeyp
         with pytest.raises(OSError, match="No space left"):
             suite.save(tmp_path / place)
         assert sorted(path.name for path in (tmp_path / place).iterdir()) == left
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"failed_edits": "x"},
+        {"source": None},
+        {"versions": []},
+        {"name": [None]},
+        {"version": "1"},
+        {"value": "0.5"},
+        {"count": 1.5},
+        {"infinite": [None]},
+    ],
+    ids=str,
+)
+def test_values_of_another_type_are_a_damaged_record(tmp_path, change):
+    measures = (Taken("forget_recall", "", 1, Found(0.5)), Taken("kl", "", 1, missing="a twin"))
+    SuiteResult(
+        "unlearning", "edit", None, None, "after", None, measures, 1.0, {}, pl.DataFrame({"a": [1]})
+    ).save(tmp_path)
+    file = tmp_path / "suite.json"
+    told = json.loads(file.read_text())
+    del told[SEAL]
+    place = told if set(change) <= set(told) else told["measures"][0]
+    place.update(change)
+    file.write_bytes(as_json(sealed(told)))
+    with pytest.raises(CorpusError, match=r"suite\.json is damaged: it is not a valid result"):
+        SuiteResult.load(tmp_path)

@@ -89,7 +89,7 @@ def test_only_the_measures_that_are_asked_for_are_taken(edited_run):
     assert found.table()["missing"][0].startswith("probes of correlated")
     with pytest.raises(ArgumentError, match=r"'measures': got klf \(did you mean kl\?\), allowed"):
         evaluate_suite(edited, "editing", plan, measures=["efficacy", "klf"])
-    for wrong in ("kl", []):
+    for wrong in ("kl", [], 3):
         with pytest.raises(ArgumentError, match=r"'measures': .* a list of names of measures"):
             evaluate_suite(edited, "editing", plan, measures=wrong)
 

@@ -439,7 +439,12 @@ def test_what_cannot_be_done_is_refused(corpus, words, message):
         ({"fact": [1], "object": [60]}, {}, "got object 60 in row 0 .from 0., allowed: an"),
         ({"fact": [1]}, {"edits": 1}, "got a table, allowed: either a table or edits"),
         ({"fact": [1]}, {"relation": 3}, "got a fact of relation 1, allowed: those of relation 3"),
-        ({"subject": [3000], "relation": [0]}, {}, "subject"),
+        (
+            {"subject": [2, 3000], "relation": [0, 0]},
+            {},
+            "'table': got subject 3000, relation 0 in row 1 .from 0., allowed: a pair that has",
+        ),
+        ({}, {}, "'table': got no columns, allowed: fact, or subject and relation"),
     ],
 )
 def test_tables_that_are_none(corpus, rows, words, message):

@@ -11,13 +11,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.support.checks import flag, whole_number
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, Key
 
 if TYPE_CHECKING:
     from .world import World
 
 _MISSING = ("", "nan", "none", "null", "na", "<na>")
 _MISSING_TYPES = ("NAType", "NaTType")  # of pandas, whose comparisons have no truth value
+
+_IDS = (0, 2**32 - 1, np.uint32)
+_OPTIONAL_IDS = (-1, 2**32 - 2, np.int64)  # -1 for none
+# Least and largest number of each column of a table of facts, and its type in the engine.
+_TABLE = {"subject": (0, 2**64 - 1, np.uint64), "relation": _IDS, "object": _IDS,
+          "minority": _OPTIONAL_IDS, "nested": _OPTIONAL_IDS}  # fmt: skip
 
 
 def whole(
@@ -40,11 +46,11 @@ def whole(
     ArgumentError
         When the values are not integers, or one does not fit `dtype` or `count`.
     """
-    array = np.asarray(values)
-    if array.size == 0:
-        array = array.astype(dtype)
     largest = int(np.iinfo(dtype).max) if count is None else count - 1
     allowed = f"whole numbers 0 to {largest}"
+    array = _array(values, name, allowed)
+    if array.size == 0:
+        array = array.astype(dtype)
     if array.dtype.kind not in "iu":
         # Python integers beyond 64 bits are objects here; floats and booleans keep their kind.
         raise ArgumentError(name, repr(values) if array.ndim == 0 else _no_number(array), allowed)
@@ -57,6 +63,14 @@ def whole(
         if not 0 <= bad <= largest:
             raise ArgumentError(name, bad, allowed)
     return np.asarray(array, dtype=dtype, order="C")
+
+
+def _array(values: ArrayLike, name: Key | tuple[Key, ...], allowed: str) -> NDArray[Any]:
+    """Return values as an array; refuse lists of several lengths, which are none."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ArgumentError(name, "lists within a list", allowed) from None
 
 
 def _no_number(array: NDArray[Any]) -> str:
@@ -78,13 +92,48 @@ def _no_number(array: NDArray[Any]) -> str:
             told = "no number" if value.strip().casefold() in _MISSING else told
         elif value is None or type(value).__name__ in _MISSING_TYPES:
             told = "no number"
-        elif isinstance(value, float):
+        elif isinstance(value, float | np.floating):
             told = "no number" if isnan(value) else repr(float(value))
+        elif isinstance(value, Integral):  # an object beyond 64 bits, or beside one
+            told = None if -(2**63) <= value < 2**64 else repr(value)
         else:
-            told = None if isinstance(value, Integral) else repr(value)
+            told = "a list" if isinstance(value, np.ndarray) else repr(value)
         if told is not None:
             return f"{told} in row {row} (from 0)"
     return f"an array of {array.dtype}"
+
+
+def table_columns(table: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+    """Return the columns of a table of facts in the dtypes of the engine; see `World.from_arrays`.
+
+    Whole numbers of other dtypes are converted; the engine refuses missing columns, and columns of
+    several lengths.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no mapping, or a column has several dimensions or a value that is no such number.
+    """
+    if not isinstance(table, Mapping):
+        raise ArgumentError("table", table, "a mapping of names of columns to arrays")
+    found: dict[str, NDArray[Any]] = {}
+    for name, values in table.items():
+        if name not in _TABLE:
+            continue
+        least, most, dtype = _TABLE[name]
+        allowed = f"whole numbers {least} to {most}"
+        array = _array(values, ("table", name), allowed)
+        if array.ndim != 1:
+            got, allowed = f"an array of shape {array.shape}", f"an array of {allowed}"
+            raise ArgumentError(("table", name), got, allowed)
+        if array.size and (array.dtype != dtype or least < 0):
+            if array.dtype.kind not in "iu":
+                raise ArgumentError(("table", name), _no_number(array), allowed)
+            for row in np.flatnonzero((array < least) | (array > most))[:1]:
+                got = f"{array[row]} in row {row} (from 0)"
+                raise ArgumentError(("table", name), got, allowed)
+        found[name] = np.ascontiguousarray(array, dtype)
+    return found
 
 
 def kept(array: NDArray[Any]) -> NDArray[Any]:
@@ -138,10 +187,7 @@ def fact_numbers(
     """
     column = fact_column(facts, name)
     allowed = "numbers of facts in one dimension, or a frame with a column fact"
-    try:
-        array = np.asarray(column)
-    except ValueError:  # lists of several lengths
-        raise ArgumentError(name, "lists within a list", allowed) from None
+    array = _array(column, name, allowed)
     if array.ndim > 1:
         raise ArgumentError(name, f"an array of shape {array.shape}", allowed)
     return np.atleast_1d(whole(array if array.ndim else column, name, np.uint64, count))

@@ -56,10 +56,11 @@ def finish_corpus(
     >>> bh.finish_corpus("corpus")
     Written('corpus', 80 facts, 880 tokens)
     """
+    threads = whole_number("threads", threads)
     if is_url(directory):
         from .stored import finish_in_store
 
-        return finish_in_store(str(directory), whole_number("threads", threads), progress)
+        return finish_in_store(str(directory), threads, progress)
     place = path_of("directory", directory, "a corpus written in parts")
     if not (place / MANIFEST).is_file():
         raise ArgumentError(

@@ -16,7 +16,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from behemoth import _gen
-from behemoth.support.checks import as_found, path_of
+from behemoth.support.checks import as_found, path_of, whole_number
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.text import listed_text
 from behemoth.support.toml import not_utf8
@@ -208,6 +208,7 @@ class Grammar:
 
     def samples(self, documents: int = 3, *, seed: int = 0) -> list[str]:
         """Return the first documents of a small corpus that states each subject fact once."""
+        documents = whole_number("documents", documents)
         corpus = self.sample_corpus(seed=seed)
         found: list[str] = []
         # Documents of links exist, but are empty.

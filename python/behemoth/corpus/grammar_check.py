@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
+from behemoth.support.checks import whole_number
+
 from .corpus import Corpus
 from .grammar import Grammar, Text
 from .spec import Documents, Questions
@@ -96,6 +98,7 @@ def check_grammar(
         With file, line and key, when it is not a valid grammar; with the text, when the tokens of
         a document differ from the tokenizer's.
     """
+    documents, samples = whole_number("documents", documents), whole_number("samples", samples)
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
     made.check_words()
     facts = made.facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.support.checks import as_found, path_of
+from behemoth.support.checks import as_found, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.parquet import read_parquet
 from behemoth.support.text import plural_text
@@ -202,6 +203,8 @@ def read_table(
     ArgumentError
         When the file does not exist, or is not a table of facts.
     """
+    if correlated is not None:
+        correlated = _pair(correlated)
     whole = isinstance(table, pl.DataFrame)
     found = _number(table, "the frame", correlated) if whole else _read(table, correlated)
     notes = found.notes
@@ -212,6 +215,14 @@ def read_table(
     # The reference binarises relation 0, whatever pair is passed.
     binarised = found.binarised and correlated[0] == 0
     return replace(found, correlated=correlated, binarised=binarised)
+
+
+def _pair(value: object) -> tuple[int, int]:
+    """Return the argument `correlated` as the numbers of two relations."""
+    if isinstance(value, list | tuple) and len(value) == 2:
+        with suppress(ArgumentError):
+            return whole_number("", value[0]), whole_number("", value[1])
+    raise ArgumentError("correlated", value, "two relations, such as (0, 1)")
 
 
 def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Table:

@@ -23,7 +23,7 @@ from behemoth import _gen
 from behemoth.support.checks import integral, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 
-from .arrays import fact_numbers, follows, overrides, pairs, relation_id
+from .arrays import fact_numbers, follows, overrides, pairs, relation_id, table_columns
 from .fact_columns import FactArrays, TableRows, fact_arrays, fact_frame, first_facts
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, split_facts, to_json
 
@@ -193,7 +193,7 @@ class World:
     def from_arrays(
         cls,
         spec: Mapping[str, Any],
-        table: dict[str, NDArray[Any]] | None,
+        table: Mapping[str, ArrayLike] | None,
         format_version: int | None = None,
         names: Names | None = None,
     ) -> World:
@@ -205,7 +205,7 @@ class World:
             World spec.
         table : dict of arrays, optional
             ``subject`` uint64[n], ``relation`` and ``object`` uint32[n], ``minority``
-            and ``nested`` int64[n] (-1: none).
+            and ``nested`` int64[n] (-1: none). Whole numbers of other dtypes are converted.
         format_version : int, optional
             Format version of its corpora; the latest by default.
         names : Names, optional
@@ -217,6 +217,9 @@ class World:
         ArgumentError
             When the engine refuses the spec or the table, or the names do not match.
         """
+        if not isinstance(spec, Mapping):
+            raise ArgumentError("spec", spec, "a mapping, such as the spec of a world")
+        columns = None if table is None else table_columns(table)
         told = spec.get("table")
         if names is not None:
             if not isinstance(told, Mapping):
@@ -224,11 +227,11 @@ class World:
             if isinstance(digests := told.get("names"), Mapping) and digests:
                 names.check(digests)
             spec = {**spec, "table": {**told, "names": names.digests}}
-        native = _gen.World(json.dumps(to_json(spec)), table, format_version)
+        native = _gen.World(json.dumps(to_json(spec)), columns, format_version)
         if names is None and isinstance(told, Mapping) and told.get("names"):
             allowed = "the names whose digests the spec has"
             raise ArgumentError(("table", "names"), "no names", allowed)
-        return cls._wrap(native, None if table is None else TableRows.of(native, table), names)
+        return cls._wrap(native, None if columns is None else TableRows.of(native, columns), names)
 
     @classmethod
     def from_table(

@@ -214,7 +214,7 @@ def check_settings(settings: Mapping[str, object], name: str) -> None:
     # A class of another package may be no dataclass, and then has no settings.
     own = fields(kind) if is_dataclass(kind) else ()
     known = [field.name for field in own if field.init]
-    for key in settings:
+    for key in map(str, settings):
         if key not in known and is_foreign(key):
             got, allowed = f"an unknown setting of {name}", ", ".join(known) or "none"
             raise ArgumentError(key, got, allowed, own_name(key, known))

@@ -303,10 +303,18 @@ def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
             if missing.any():
                 got = f"no {column} in row {missing.arg_max()} (from 0)"
                 raise ArgumentError("table", got, f"a {column} in every row")
-        with renamed(subjects="table", relations="table"):
-            return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
+        subjects, relations = table["subject"].to_numpy(), table["relation"].to_numpy()
+        try:
+            with renamed(subjects="table", relations="table"):
+                return corpus.world.fact_ids(subjects, relations)
+        except ArgumentError as error:
+            for row, pair in enumerate(zip(subjects, relations, strict=True)):
+                if error.got == "subject {}, relation {}".format(*pair):  # as the engine says it
+                    got = f"{error.got} in row {row} (from 0)"
+                    raise ArgumentError("table", got, error.allowed) from None
+            raise
     raise ArgumentError(
         "table",
-        f"columns {', '.join(table.columns)}",
+        f"columns {', '.join(table.columns)}" if table.columns else "no columns",
         "fact, or subject and relation, and optionally object or new_object",
     )

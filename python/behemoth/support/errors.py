@@ -156,8 +156,9 @@ def check_keys(
     names = list(known)
     for key in table:
         if key not in names:
-            hint = (meant or {}).get(key) or nearest(key, names)
-            raise ArgumentError(key, none, ", ".join(names) or "none", hint)
+            word = str(key)  # a mapping in Python may have others
+            hint = (meant or {}).get(word) or nearest(word, names)
+            raise ArgumentError(word, none, ", ".join(names) or "none", hint)
 
 
 def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | None:

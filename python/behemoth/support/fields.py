@@ -51,6 +51,8 @@ def made(kind: type[T], table: Mapping[str, object], *, text: bool = False) -> T
         value that the class does not allow.
     """
     own: Any = kind
+    if not isinstance(table, Mapping):  # an entry of a record
+        raise ArgumentError(kind.__name__, table, "a table")
     known = {field.name: field for field in fields(own) if field.init}
     check_keys(table, known)
     hints = _hints(kind)

@@ -10,7 +10,7 @@ import polars as pl
 from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError, renamed
 
-from .suite import SuiteResult
+from .suite import SuiteResult, check_names
 
 __all__ = ["compare"]
 
@@ -79,9 +79,9 @@ def compare(suites: Suites, *, measures: Sequence[str] | None = None) -> pl.Data
     ]
     both = pl.concat(tables)
     taken = both["measure"].unique(maintain_order=True).to_list()
+    if measures is not None:
+        check_names(measures)
     chosen = taken if measures is None else list(measures)
-    if isinstance(measures, str) or not chosen:
-        raise ArgumentError("measures", measures, "a list of names of measures")
     for measure in chosen:
         if measure not in taken:
             raise ArgumentError.unknown("measures", measure, taken)

@@ -16,7 +16,7 @@ from behemoth.train.memory_budget import require_weights
 from . import editing, recall, sequence, unlearning
 from .measured_model import MeasuredModel
 from .memory_budget import limit_rows
-from .suite import FRAME, RECORD, Suite, SuiteResult, take
+from .suite import FRAME, RECORD, Suite, SuiteResult, check_names, take
 
 if TYPE_CHECKING:
     import torch
@@ -110,8 +110,8 @@ def evaluate_suite(
         raise ArgumentError("facts", facts, "only with suite recall")
     if facts is not None and facts != "all":
         facts = whole_number("facts", facts, 1)
-    if isinstance(measures, str) or (measures is not None and not measures):
-        raise ArgumentError("measures", measures, "a list of names of measures")
+    if measures is not None:
+        check_names(measures)
     force = flag("force", force)
     if memory is not None:
         memory = whole_number("memory", memory, 1)

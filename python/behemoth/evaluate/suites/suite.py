@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -20,6 +20,7 @@ from behemoth.support.calls import made_by
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.digests import FILES, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.fields import check_type, made
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import plural_text
@@ -333,15 +334,19 @@ class SuiteResult:
                 own = ("suite", "source", "plan_hash", "twin", "stage", "seconds", "versions")
                 measures = tuple(map(_taken, values["measures"]))
                 frame = pl.read_parquet(file.with_name(FRAME), glob=False)
-                return cls(
-                    **{name: values[name] for name in own},
-                    edit_hash=values.get("edit_hash"),
-                    failed_edits=values.get("failed_edits", 0),
-                    measures=measures,
-                    frame=frame,
+                return made(
+                    cls,
+                    {
+                        **{name: values[name] for name in own},
+                        "edit_hash": values.get("edit_hash"),
+                        "failed_edits": values.get("failed_edits", 0),
+                        "measures": measures,
+                        "frame": frame,
+                    },
                 )
         except (
-            OSError, ValueError, KeyError, TypeError, RecursionError, pl.exceptions.PolarsError,
+            OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+            pl.exceptions.PolarsError,
         ):  # fmt: skip
             raise no_record(file, "result of a suite") from None
         raise CorpusError(
@@ -349,6 +354,11 @@ class SuiteResult:
         )
 
 
+# Types of the values of a measure in the record, where infinite numbers are null.
+_HEAD = {"name": str, "meaning": str, "version": int}
+_UNTAKEN_ROW = {**_HEAD, "missing": str}
+_ROW = {**_HEAD, "count": int, "over": str,
+        **dict.fromkeys(("value", "low", "high", "twin", "before"), float | None)}  # fmt: skip
 _FOUND = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": pl.UInt64,
           "over": pl.String}  # fmt: skip
 _TABLE = {
@@ -384,6 +394,8 @@ def _plain(taken: Taken) -> dict[str, Any]:
 
 def _taken(row: dict[str, Any]) -> Taken:
     """The inverse of `_plain`."""
+    for name, hint in (_UNTAKEN_ROW if "missing" in row else _ROW).items():
+        check_type(name, row.get(name), hint)
     head = (row["name"], row["meaning"], row["version"])
     if "missing" in row:
         return Taken(*head, missing=row["missing"])
@@ -436,6 +448,17 @@ def take(
         frame=frame,
         failed_edits=measured.failed_edits,
     )
+
+
+def check_names(measures: Sequence[str]) -> None:
+    """Refuse an argument `measures` that is no list of names; a text is none, and neither is [].
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(measures, str) or not isinstance(measures, Collection) or not measures:
+        raise ArgumentError("measures", measures, "a list of names of measures")
 
 
 def _chosen(measures: Sequence[Measure], only: Sequence[str] | None) -> Sequence[Measure]:
