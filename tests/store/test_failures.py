@@ -1,8 +1,11 @@
 """A store that fails says so in one line that names the place, and leaves nothing half done."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import behemoth as bh
+from behemoth.store.errors import about
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -121,3 +124,24 @@ def test_a_store_that_finds_nothing_by_an_error_is_empty(directory, monkeypatch,
 
     monkeypatch.setattr(MemoryFileSystem, "find", strict)
     assert bh.push(directory, "memory://strict").sent == len(files(directory))
+
+
+def test_a_host_without_an_answer_is_named():
+    """Errors of httpx, which reads ``hf://``, do not say what could not be reached."""
+    request = SimpleNamespace(url=SimpleNamespace(host="hub.example"))
+
+    class ConnectError(Exception):
+        def __init__(self, text, **about):
+            super().__init__(text)
+            vars(self).update(about)
+
+    for error, said in (
+        (ConnectError("[Errno -2] Name or service not known", request=request),
+         "hub.example cannot be reached ([Errno -2] Name or service not known)"),
+        (ConnectError("404 Not Found", request=request, response=404), "404 Not Found"),
+        (ConnectError("no hub.example", request=request), "no hub.example"),
+        (ConnectError("out of files"), "out of files"),
+    ):  # fmt: skip
+        with pytest.raises(bh.StoreError) as caught, about("hf://datasets/a/b"):
+            raise error
+        assert str(caught.value) == f"hf://datasets/a/b: {said}"

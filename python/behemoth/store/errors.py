@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from behemoth.support.extras import MissingExtraError
 
@@ -31,4 +31,15 @@ def about(url: str) -> Generator[None]:
         raise
     except Exception as error:
         message = str(error).partition("\n")[0].strip() or type(error).__name__
+        if (host := _silent_host(error)) is not None and host not in message:
+            message = f"{host} cannot be reached ({message})"
         raise StoreError(f"{url}: {message}") from error
+
+
+def _silent_host(error: Exception) -> str | None:
+    """Return the host that did not answer a request of httpx, whose text does not name it."""
+    if getattr(error, "response", None) is not None:
+        return None
+    with suppress(AttributeError, RuntimeError):  # RuntimeError: the error has no request
+        return error.request.url.host  # type: ignore[attr-defined]
+    return None
