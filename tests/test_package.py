@@ -82,6 +82,7 @@ def test_a_place_that_is_not_there_is_refused_before_torch_is_loaded(tmp_path, m
     for folder, record in (("run", "run.json"), ("plan", "plan.toml"), ("edit", "edit.json")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / record).touch()
+    (tmp_path / "file").touch()
     method, twin = "--method rome --out e", "--suite unlearning --twin nowhere --out s"
     words = [
         f"edit nowhere --plan plan {method}",
@@ -96,6 +97,12 @@ def test_a_place_that_is_not_there_is_refused_before_torch_is_loaded(tmp_path, m
         "trace run --plan nowhere --out t",
         "tune lora --on nowhere --out t",
         "tune lora --on run --apart nowhere --out t",
+        "tune nosuch --on run --out t",
+        "tune lora --on run --out file",
+        "export plan --to hf --out o",
+        "study report nowhere",
+        "study add nowhere --model run --name n --run r --plan p",
+        "study gates --out file",
         "train nowhere --out r",
     ]
     script = f"[print(main(line.split()), file=sys.stderr) for line in {words}]"
@@ -106,7 +113,7 @@ def test_a_place_that_is_not_there_is_refused_before_torch_is_loaded(tmp_path, m
     for line, message in zip(words, said[::2], strict=True):
         assert message.startswith("behemoth: error: argument '") and ", allowed: " in message, line
     loaded = set(done.stdout.split())
-    assert "behemoth.cli.train" in loaded and not loaded & {"torch", "transformers"}
+    assert "behemoth.cli.train" in loaded and not loaded & {"torch", "transformers", "scipy"}
 
 
 def test_a_world_needs_numpy_and_not_the_optional_packages():

@@ -240,6 +240,9 @@ def test_the_report_is_written_by_its_own_package(run, tmp_path, monkeypatch):
         calls.append((study, out))
         return tmp_path / "report.html"
 
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "study.json").touch()  # it is read by the package alone
     package = types.ModuleType("behemoth.report")
     package.write_report = write_report
     monkeypatch.setitem(sys.modules, "behemoth.report", package)

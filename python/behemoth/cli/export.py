@@ -15,6 +15,7 @@ from behemoth.support.text import bytes_text, plural_text
 from . import parse
 from .console import console, keep_interrupts, resumable, saying, write_json
 from .options import Option, command, force
+from .places import check_edit
 
 if TYPE_CHECKING:
     from behemoth.export import Exported
@@ -67,6 +68,8 @@ def export(
     """
     keep_interrupts()
     with resumable(given["out"]):
+        if given["to"] in MODELS:
+            check_edit("directory", directory)
         from behemoth.export import export as write
         from behemoth.export.formats import get_format
         from behemoth.export.protocol import Bridge

@@ -1,4 +1,4 @@
-"""Checks of the directories named on a command line, made before torch is imported, which is slow.
+"""Checks of the directories named on a command line, before torch or scipy is imported (slow).
 
 Only the existence and kind are checked, by the functions that also read the directory later and
 check the rest. Empty names and URLs are left to those functions.
@@ -6,10 +6,14 @@ check the rest. Empty names and URLs are left to those functions.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from behemoth.support.checks import is_url
 from behemoth.support.errors import ArgumentError, renamed
 
-__all__ = ["check_corpus", "check_plan", "check_run", "check_source"]
+__all__ = [
+    "check_corpus", "check_edit", "check_plan", "check_run", "check_source", "check_study",
+]  # fmt: skip
 
 
 def check_run(name: str, place: str, *, model: bool = False) -> None:
@@ -54,6 +58,34 @@ def check_plan(name: str, place: str | None) -> None:
     if place is not None and _is_here(place):
         with renamed(directory=name):
             plan_place(place)
+
+
+def check_edit(name: str, place: str) -> None:
+    """Refuse anything but an edit; a run is left to the export, which says what reads it.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    from behemoth.edit.record import read_edit
+
+    if _is_here(place) and not (Path(place) / "run.json").is_file():
+        with renamed(directory=name):
+            read_edit(place)
+
+
+def check_study(name: str, place: str) -> None:
+    """Refuse anything but a study.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    from behemoth.study.directory import StudyDirectory
+
+    if _is_here(place):
+        with renamed(path=name):
+            StudyDirectory(place).record_file()
 
 
 def check_corpus(name: str, place: str | None) -> None:

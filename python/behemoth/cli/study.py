@@ -23,6 +23,7 @@ from . import parse
 from .console import collecting, console, keep_interrupts, resumable, word, write_json
 from .methods import known_methods
 from .options import Option, command, flag, group, offering
+from .places import check_study
 
 if TYPE_CHECKING:
     from behemoth.study.file.spec import Study
@@ -163,6 +164,7 @@ def report(
     """
     keep_interrupts()
     with needed():
+        check_study("study", study)
         from behemoth.report import write_report
 
         made = write_report(study, progress=Bars(), **given)
@@ -194,6 +196,7 @@ def add(
     keep_interrupts()
     prepare()
     with needed():
+        check_study("study", study)
         from behemoth.study import add_model
 
         done = add_model(study, given.pop("model"), **given)
@@ -308,7 +311,11 @@ def gates(given: dict[str, Any], json: bool) -> None:
     """
     keep_interrupts()
     prepare()
-    with needed(), resumable(str(given.get("out", GATES[0].default))):
+    out = str(given.get("out", GATES[0].default))
+    with needed(), resumable(out):
+        from behemoth.study.gates.stored import earlier_gates
+
+        earlier_gates(out)  # before torch is imported, which is slow
         from behemoth.study.gates import run_gates
 
         pages = given.pop("pages", None)

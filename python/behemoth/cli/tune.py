@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.checks import path_of
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 from behemoth.support.text import plural_text
@@ -71,16 +72,21 @@ def tune(
     keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
+        from behemoth.edit.registry import get_method
+        from behemoth.tune.record import TuningDirectory
+
+        # Refused before torch is imported, which is slow.
+        tuned = get_method(method)
+        TuningDirectory(path_of("out", given["out"])).check()
         check_run("on", given["on"])
         check_plan("apart", given.get("apart"))
         if "twin" in given:
             check_run("twin", given["twin"])
-        from behemoth.edit.registry import get_method
         from behemoth.tune import tune as choose
         from behemoth.tune.asked import searched_by
 
         done = choose(method, progress=Bars(), **given)
-        searched = searched_by(get_method(method))
+        searched = searched_by(tuned)
     write_json(asdict(done)) if json else _show(done, searched, given["on"])
 
 

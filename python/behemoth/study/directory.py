@@ -166,13 +166,23 @@ class StudyDirectory:
         CorpusError
             If the file is damaged, or of another version.
         """
+        return _parsed(StudyRecord, self.record_file(), "a study")
+
+    def record_file(self) -> Path:
+        """Return the path of ``study.json``, without reading it.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no study.
+        """
         file = self.path / RECORD
         if not file.is_file():
             allowed = "a study (a directory that holds study.json)"
             if kind_of(self.path) == "a suite":
                 allowed += "; `behemoth inspect` shows the measures of a suite"
             raise ArgumentError("path", as_found(self.path), allowed)
-        return _parsed(StudyRecord, file, "a study")
+        return file
 
     def model_record(self, name: str) -> ModelRecord | None:
         """Read the record of a model; None if there is none yet.

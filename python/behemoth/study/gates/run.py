@@ -14,10 +14,7 @@ from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
-from behemoth.support.checks import check_directory, flag, whole_number
-from behemoth.support.errors import ArgumentError, renamed
-from behemoth.support.files import names_in
-from behemoth.support.kinds import held
+from behemoth.support.checks import flag, whole_number
 from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import processor, versions
 
@@ -26,7 +23,7 @@ from .measures import identity, measured, plain
 from .memory_budget import shares_of_gates
 from .record import Gate, GateRecord, Row
 from .registry import get_gates
-from .stored import RECORD, read_gates, write_gates
+from .stored import earlier_gates, write_gates
 from .units import GateResults, expansion_of, units_of
 
 __all__ = ["GateState", "GatesResult", "Unseen", "run_gates"]
@@ -168,8 +165,8 @@ def run_gates(
     reasons, dry_run = flag("reasons", reasons), flag("dry_run", dry_run)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
+    before = earlier_gates(out)
     directory = StudyDirectory(out)
-    before = _before(directory.path)
     if dry_run:
         return GatesResult(fspath(out), (), [], 0.0, _states(directory, chosen, threads, before))
     shares = shares_of_gates(directory, chosen, threads, workers, memory, reasons=reasons)
@@ -177,7 +174,7 @@ def run_gates(
     with directory.locked(f"running gates in {fspath(out)}"):
         began = time.perf_counter()
         # Read again: another process may have written a verdict before the lock was acquired.
-        before = _before(directory.path)
+        before = earlier_gates(out)
         write_gates(directory.path, before)
         records: list[GateRecord] = []
         failures: list[Unseen] = []
@@ -301,17 +298,3 @@ def _states(
             )
         )  # fmt: skip
     return tuple(states)
-
-
-def _before(path: Path) -> dict[int, dict[str, Any]]:
-    """Read records of earlier runs, by number of the gate."""
-    check_directory("out", path, "a directory")
-    # A run that was killed while it wrote its first record leaves a temporary folder.
-    there = names_in(path) - {".lock"} if path.is_dir() else ()
-    if not there:
-        return {}
-    if RECORD not in there:
-        allowed = f"a new or empty directory, or one of gates (with {RECORD})"
-        raise ArgumentError("out", held(path, min(there)), allowed)
-    with renamed(directory="out"):
-        return read_gates(path)

@@ -7,12 +7,13 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from behemoth.support.checks import as_found
+from behemoth.support.checks import as_found, check_directory, path_of
 from behemoth.support.digests import no_record, read_sealed, sealed
-from behemoth.support.errors import ArgumentError
-from behemoth.support.files import as_json, write_bytes
+from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.files import as_json, names_in, write_bytes
+from behemoth.support.kinds import held
 
-__all__ = ["RECORD", "read_gates", "write_gates"]
+__all__ = ["RECORD", "earlier_gates", "read_gates", "write_gates"]
 
 RECORD = "gates.json"
 _FORMAT = 2
@@ -46,6 +47,29 @@ def read_gates(directory: str | PathLike[str]) -> dict[int, dict[str, Any]]:
         return {int(record["number"]): record for record in listed}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise no_record(file, "record of gates") from None
+
+
+def earlier_gates(out: str | PathLike[str]) -> dict[int, dict[str, Any]]:
+    """Read the records that a directory to write has, by number; none if it is new or empty.
+
+    Raises
+    ------
+    ArgumentError
+        If there is something else.
+    CorpusError
+        See `read_gates`.
+    """
+    path = path_of("out", out, "a directory")
+    check_directory("out", path, "a directory")
+    # A run that was killed while it wrote its first record leaves a temporary folder.
+    there = names_in(path) - {".lock"} if path.is_dir() else ()
+    if not there:
+        return {}
+    if RECORD not in there:
+        allowed = f"a new or empty directory, or one of gates (with {RECORD})"
+        raise ArgumentError("out", held(path, min(there)), allowed)
+    with renamed(directory="out"):
+        return read_gates(path)
 
 
 def write_gates(directory: Path, records: Mapping[int, Mapping[str, Any]]) -> None:
