@@ -45,6 +45,21 @@ def test_a_path_has_no_nul_character():
         path_of("out", "a\0b")
 
 
+def test_a_path_does_not_go_back_from_a_directory_that_is_not_there(tmp_path, monkeypatch):
+    """Looked at, DIR/new/.. is free; made, it is DIR, with what is in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dir" / "own").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for path in ("..", "../other", "dir/..", "dir/own/../../new", "dir/../dir/own/../new"):
+        assert path_of("out", path) == Path(path)
+    assert path_of("start", "own/../x", beside=tmp_path / "dir") == Path("own/../x")
+    for path in ("new/..", "dir/new/..", "dir/new/../file", "file/..", "dir/own/../../../x/../y"):
+        with pytest.raises(ArgumentError) as caught:
+            path_of("out", path)
+        said = f"argument 'out': got {path}, allowed: a path with '..' only after directories"
+        assert str(caught.value) == said
+
+
 def test_a_path_of_which_the_system_refuses_to_say_anything_does_not_exist(tmp_path):
     (tmp_path / "full").write_text("1")
     assert as_found(tmp_path) == str(tmp_path)

@@ -22,12 +22,14 @@ from behemoth.support.checks import (
 )
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
+from behemoth.support.files import names_in
+from behemoth.support.kinds import held
 from behemoth.support.locks import sole
 from behemoth.support.progress import ProgressLike, task
 
 from .grammar import Grammar
 from .text_tokenizer import TextTokenizer
-from .tokenizer import hub_files, write_tokenizer
+from .tokenizer import FILES, hub_files, write_tokenizer
 
 END, PADDING, UNKNOWN = SPECIAL_WORDS
 _SMALLEST = 256 + 3  # every byte, and the special tokens
@@ -77,6 +79,8 @@ def train_tokenizer(
         allowed = "a directory of its own"
         check_directory("out", place, allowed)
         check_unclaimed("out", place, allowed)
+        if place.is_dir() and (others := names_in(place) - set(FILES)):
+            raise ArgumentError("out", held(place, min(others)), allowed)
         check_permission(place)
     with nullcontext() if place is None else sole(place, f"writing to {place}"):
         files = _trained(grammar, vocabulary, documents, seed, progress)

@@ -120,12 +120,14 @@ def url_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and _URL.match(value) else None
 
 
-def path_of(name: str, value: object, allowed: str = "a path") -> Path:
+def path_of(name: str, value: object, allowed: str = "a path", *, beside: Path = Path()) -> Path:
     """Return an argument as a path; an empty text is refused, not taken for this directory.
 
     So is a text with a NUL character, which no system has in a path, and one with a longer name
     than file systems have: the system would refuse it somewhere later, in words of its own. A name
-    whose bytes are not UTF-8 is refused because the engine and the records hold text alone.
+    whose bytes are not UTF-8 is refused because the engine and the records hold text alone. So is
+    ``DIR/new/..`` where ``DIR/new`` does not exist: to look for it finds nothing, to make it, DIR.
+    Relative paths are looked for from `beside`, and returned as they are.
 
     Raises
     ------
@@ -154,6 +156,10 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise ArgumentError(name, fspath(value), "a shorter path") from None
+    for at, part in enumerate(path.parts):
+        # Path.is_dir raises for directories that may not be read.
+        if part == ".." and not os.path.isdir(beside.joinpath(*path.parts[:at])):  # noqa: PTH112
+            raise ArgumentError(name, fspath(value), "a path with '..' only after directories")
     return path
 
 

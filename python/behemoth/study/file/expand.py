@@ -184,7 +184,8 @@ class _Point:
                 raise ArgumentError("threads", settings["threads"], allowed)
             settings["threads"] = threads
             if "start" in settings and study.directory is not None:
-                start = path_of("start", settings["start"], "the directory of a model")
+                allowed = "the directory of a model"
+                start = path_of("start", settings["start"], allowed, beside=study.directory)
                 settings["start"] = study.directory / start
             config = default_config(**settings)
         self.unit, self.config, self.gone = unit, config, dict[str, ModelUnit]()
