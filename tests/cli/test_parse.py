@@ -25,6 +25,7 @@ def test_counts(text, value):
 
 @given(st.integers(0, 2**63 - 1))
 def test_any_count_is_read_back(value):
+    assert parse.count("--n", str(-value), None) == -value
     assert parse.count("--n", str(value)) == parse.count("--n", f"{value:_}") == value
 
 
@@ -128,10 +129,10 @@ def test_samples(text, value):
 
 
 def test_what_is_no_sample_is_refused():
-    with pytest.raises(
-        ArgumentError, match="got some, allowed: a whole number, 'all', or 0 for none"
-    ):
+    with pytest.raises(ArgumentError, match=r"got some, allowed: .* from 0, .* or 'all'$"):
         parse.sample("--probes", "some")
+    with pytest.raises(ArgumentError, match=r"got 0, allowed: .* from 1, .* or 'all'$"):
+        parse.sample("--facts", "0", 1)
 
 
 def test_a_file_of_settings_stands_alone():

@@ -64,6 +64,9 @@ FILES = {
     "table.csv": "subject,relation,object\n0,0,1\n0,1,0\n1,0,0\n1,1,2\n",
     "columns.csv": "a,b\n1,2\n",
     "latin.toml": "\xff[world]\n",
+    "twice.csv": "subject,relation,object,object\n0,0,1,2\n",
+    "facts.csv": "fact,fact\n1,2\n",
+    "away.csv": "subject,relation\n1,0\n500,0\n",
     "words.csv": "fact\nx\n",
     "empty.csv": "fact\n",
     "missing.csv": "fact\n1\nnan\n",
@@ -83,6 +86,7 @@ FILES = {
         "steps = 5", 'steps = 5\nstart = "run"\nvocabulary_multiple = 64'
     ),
     "study-grid.toml": STUDY + '[grid]\n"world.seed" = [0, 0]\n',
+    "study-section.toml": STUDY + "[grid]\nworld = [1]\n",
     "study-none.toml": 'name = "none"\n',
     "study-plan.toml": STUDY.replace("edits = 2", 'edits = "two"'),
 }

@@ -267,7 +267,7 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
     refused("lines.jsonl", "got token 400 in .*allowed: tokens below 400")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     refused("bad.parquet", "allowed: a Parquet file that can be read")
-    refused("", "got .jsonl and .parquet files, allowed: one kind")
+    refused("", "which is a directory of .jsonl and .parquet files, allowed: files of one kind")
     large = pl.DataFrame({"input_ids": [[1, 2**63]]}, schema={"input_ids": pl.List(pl.UInt64)})
     large.write_parquet(tmp_path / "bad.parquet")
     refused("bad.parquet", "got a token of .*bad.parquet that has more than 63 bits")
@@ -291,7 +291,7 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
         refused("lit", "got .*lit/x, allowed: a LitData chunk")
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "bad.parquet")
     lines.unlink()
-    refused("bad.parquet", "got none of .*which has a, allowed: a column of text")
+    refused("bad.parquet", "got nothing, allowed: a column of text, .*bad.parquet has a")
 
 
 def test_what_a_stop_left_of_an_encoding_is_not_in_the_way(tmp_path, tokenizer, monkeypatch):

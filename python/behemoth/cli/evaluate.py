@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,7 +48,7 @@ SUITE = (
            "Compute the measures of a suite, with intervals."),
     Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
     Option("facts", "N|all", "For --suite recall: number of facts to evaluate [10,000 at most].",
-           parse.sample),
+           partial(parse.sample, minimum=1)),
     Option("measures", "NAME,...", "Only these measures of the suite [all].",
            parse.names("measures", "efficacy,kl")),
 )  # fmt: skip

@@ -44,7 +44,7 @@ from behemoth.cli import (
     verify,
     zoo,
 )
-from behemoth.support.errors import nearest
+from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.signals import Stops, stop_behind
 
 from .console import Stopped
@@ -291,9 +291,7 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         if given and (group := groups.get(given[0])) is not None:
             verbs = tuple(verb.name or "" for verb in group.registered_commands)
             given = given[1:]
-        word = next(iter(given), "")
-        hint = _hint(nearest(word, verbs))
-        return f"argument 'COMMAND': got {word}{hint}, allowed: {', '.join(verbs)}"
+        return str(ArgumentError.unknown("COMMAND", next(iter(given), ""), verbs))
     return message
 
 

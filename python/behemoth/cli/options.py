@@ -317,7 +317,7 @@ def _read_as(kind: Any) -> tuple[str | None, Reader | None]:
     if kind is bool:
         return None, None
     if kind is int:
-        return "N", parse.count
+        return "N", parse.at_least(None)
     if kind is float:
         return "F", parse.number
     if kind is str:

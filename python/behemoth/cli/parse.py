@@ -17,15 +17,20 @@ from behemoth.support.files import read_json_object
 _BETWEEN_DIGITS = re.compile("(?<=[0-9])_(?=[0-9])")
 
 
-def count(name: str, text: str, minimum: int = 0) -> int:
-    """Read a whole number: ``1000``, ``1_000`` and ``1e8`` are accepted, ``1.5`` is not."""
-    allowed = f"a whole number from {minimum}, such as 1000, 1_000 or 1e8"
+def count(name: str, text: str, minimum: int | None = 0) -> int:
+    """Read a whole number: ``1000``, ``1_000`` and ``1e8`` are accepted, ``1.5`` is not.
+
+    Without a minimum, the function that the command calls checks the range.
+    """
+    least = "" if minimum is None else f" from {minimum}"
+    allowed = f"a whole number{least}, such as 1000, 1_000 or 1e8"
     try:
         value = Decimal(_plain(text))
     except InvalidOperation:
         raise ArgumentError(name, text, allowed) from None
     # Compared before it becomes an int: 1e999999999 is a small Decimal and a huge int.
-    if not value.is_finite() or value > LARGEST or value < minimum or value % 1 != 0:
+    lowest = -LARGEST if minimum is None else minimum
+    if not value.is_finite() or not lowest <= value <= LARGEST or value % 1 != 0:
         if value.is_finite() and value > LARGEST:
             allowed = f"a whole number up to {LARGEST}"
         raise ArgumentError(name, text, allowed)
@@ -79,8 +84,8 @@ def levels_or_all(name: str, text: str) -> tuple[int, ...] | Literal["all"]:
         raise ArgumentError(name, text, allowed) from None
 
 
-def at_least(minimum: int) -> Callable[[str, str], int]:
-    """Return a reader of whole numbers from `minimum`."""
+def at_least(minimum: int | None) -> Callable[[str, str], int]:
+    """Return a reader of whole numbers from `minimum`, or of all (see `count`)."""
     return partial(count, minimum=minimum)
 
 
@@ -160,14 +165,14 @@ def weights(name: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
     return values
 
 
-def sample(name: str, text: str) -> int | Literal["all"]:
-    """Read a number of probes, or ``all``."""
+def sample(name: str, text: str, minimum: int = 0) -> int | Literal["all"]:
+    """Read a number of facts, or ``all``."""
     if text.strip() == "all":
         return "all"
     try:
-        return count(name, text)
-    except ArgumentError:
-        raise ArgumentError(name, text, "a whole number, 'all', or 0 for none") from None
+        return count(name, text, minimum)
+    except ArgumentError as error:
+        raise ArgumentError(name, text, f"{error.allowed}, or 'all'") from None
 
 
 def json_object(name: str, text: str) -> dict[str, Any]:

@@ -284,11 +284,12 @@ def show(
     json: bool,
 ) -> None:
     """Show the TOML of a preset (a start for a new one) or a study."""
-    from behemoth.study.file.presets import study_text
+    from behemoth.study.file.presets import study_table, study_text
 
     methods, tuned = given.pop("methods", None), given.pop("tuned", False)
     if methods is None and not tuned:
         text, _ = study_text(source, **given)
+        study_table(text, source)
     else:
         with needed():
             from behemoth.study.file.spec import read_study

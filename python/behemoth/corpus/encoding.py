@@ -165,7 +165,8 @@ def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Rea
     if not files:
         raise ArgumentError("source", as_found(place), _ALLOWED)
     if len(kinds) > 1:
-        raise ArgumentError("source", f"{' and '.join(sorted(kinds))} files", "one kind")
+        found = as_found(place, f"a directory of {' and '.join(sorted(kinds))} files")
+        raise ArgumentError("source", found, "files of one kind: .jsonl, .parquet or .arrow")
     return files, readers[kinds.pop()]
 
 
@@ -299,11 +300,8 @@ def _column(schema: pl.Schema, column: str | None, file: Path) -> str:
         kind = schema.get(name)
         if kind == pl.String or (isinstance(kind, pl.List | pl.Array) and kind.inner.is_integer()):
             return name
-    raise ArgumentError(
-        "column",
-        f"{column or 'none'} of {fspath(file)}, which has {', '.join(schema)}",
-        "a column of text, or of lists of token ids",
-    )
+    allowed = f"a column of text, or of lists of token ids; {fspath(file)} has {', '.join(schema)}"
+    raise ArgumentError("column", column, allowed)
 
 
 def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:

@@ -297,6 +297,9 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
             f"{got} in {fspath(path)!r}",
             f"{', '.join(_REQUIRED)} and optionally {', '.join(_OPTIONAL)}",
         )
+    if header and (again := [cell for cell in cells if cells.count(cell) > 1]):
+        got = f"column {again[0]} {cells.count(again[0])} times in {fspath(path)!r}"
+        raise ArgumentError("table", got, "each column once")
     # Everything as text first: only the complete column shows whether it has ids or names.
     frame = pl.read_csv(
         path, separator=separator, has_header=header, infer_schema=False, glob=False

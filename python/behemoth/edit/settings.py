@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, get_type_hints
 
-from behemoth.support.checks import as_found
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.fields import made, read_text
+from behemoth.support.toml import no_toml, read_toml
 
 from .registry import check_settings, method_type
 from .tuned import OWN, WORLDS, tuned_table, world_in
@@ -141,8 +140,8 @@ def read_settings(
     """
     table = _read(source, name, world)
     if table.get("name") != name:
-        got = f"{fspath(source)}, of {table.get('name')!r}"
-        raise ArgumentError("settings", got, f"of {name!r}")
+        of = f"of {table['name']!r}" if "name" in table else "of no method"
+        raise ArgumentError("settings", f"{fspath(source)}, {of}", f"of {name!r}")
     settings = table.get("settings", {})
     if not isinstance(settings, dict):
         raise ArgumentError("settings", settings, "a table")
@@ -194,8 +193,11 @@ def _read(source: str | PathLike[str], name: str, world: str | None = None) -> d
         method_type(name)  # an unknown method is refused as such
         kind = world if world is not None and kind == OWN else kind
         return tuned_table(name, kind, given=str(source))
+    place = path_of("settings", source)
     try:
-        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_toml(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise no_toml("settings", fspath(source), error) from None
+    except OSError:
         allowed = "a table, a file of settings (`behemoth tune`), or tuned:WORLD"
         raise ArgumentError("settings", as_found(source), allowed) from None

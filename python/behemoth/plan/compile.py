@@ -205,7 +205,13 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
         raise ArgumentError(name, as_found(path, kind), allowed)
     try:
         if file.suffix == ".csv":  # all rows tell its types: names may come after numbers
-            return pl.read_csv(file, glob=False, infer_schema_length=None)
+            frame = pl.read_csv(file, glob=False, infer_schema_length=None)
+            for column in frame.columns:
+                original, again, _ = column.rpartition("_duplicated_")  # as polars names it
+                if again and original in frame.columns:
+                    got = f"{fspath(path)}, with column {original} twice"
+                    raise ArgumentError(name, got, "each column once")
+            return frame
         return read_parquet(file)
     except pl.exceptions.PolarsError:
         kind = "CSV" if file.suffix == ".csv" else "Parquet"

@@ -24,6 +24,7 @@ def test_several_grids_are_one_after_the_other_and_no_point_is_there_twice():
         ({"model.size": ["pico"]}, r"'grid.model.size': got an .*\(did you mean train.model\?\)"),
         ({"model": {"size": [1]}}, r"'grid.model': got an .*\(did you mean train.model\?\)"),
         ({"size": ["pico"]}, r"'grid.size': got an .*\(did you mean train.model\?\)"),
+        ({"world": [0]}, "argument 'grid.world': got .0., allowed: lists of values by names in it"),
         ({"world.seed": 3}, "argument 'grid.world.seed': got 3, allowed: a list of values"),
         ({"world.seed": []}, "argument 'grid.world.seed': got"),
         ({"world.seed": [0, 1, 0]}, r"argument 'grid.world.seed': got \[0, 1, 0\], allowed: each"),

@@ -143,9 +143,9 @@ class Background:
         theirs = manifest["vocabulary"]["ranges"]
         # The words of a filler come last, and do not change other ids.
         if theirs != vocabulary["ranges"][: len(theirs)]:
-            raise ArgumentError(
-                "background", f"{fspath(self.path)}, with another vocabulary", "the corpus's own"
-            )
+            size = manifest["vocabulary"]["size"]
+            got = f"{fspath(self.path)}, with another vocabulary ({size:,} token ids)"
+            raise ArgumentError("background", got, f"the corpus's own ({vocabulary['size']:,})")
         # Of a tokenizer, the ranges state only the size.
         grammar = manifest["spec"]["corpus"].get("grammar")
         if tokenizer is not None and (

@@ -130,7 +130,10 @@ def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[s
             raise ArgumentError(path, "an unknown name", allowed, hint)
         if isinstance(value, Mapping):
             yield from _axes(value, path)
-        elif len(path) < 2 or not isinstance(value, list) or not value:
+        elif len(path) < 2:
+            allowed = "lists of values by names in it, such as world.seed = [0, 1]"
+            raise ArgumentError(path, value, allowed)
+        elif not isinstance(value, list) or not value:
             raise ArgumentError(path, value, "a list of values, such as [0, 1, 2]")
         else:
             yield ".".join(path), value

@@ -5,12 +5,14 @@ from __future__ import annotations
 from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest, renamed
-from behemoth.support.toml import not_utf8
+from behemoth.support.kinds import as_grammar, is_grammar
+from behemoth.support.toml import no_toml, not_utf8, read_toml
 
-__all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
+__all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_table", "study_text"]
 
 SIZES = ("smoke", "quick", "desk", "paper")
 """Sizes: minutes, up to half an hour and hours on 2 cores, and days on GPUs."""
@@ -54,6 +56,28 @@ def preset_text(name: str, size: str = "smoke") -> str:
     if size not in sizes:
         raise ArgumentError.unknown("size", size, sizes)
     return (_FOLDER / f"{given}-{size}.toml").read_text(encoding="utf-8")
+
+
+def study_table(text: str, file: str) -> dict[str, Any]:
+    """Return the tables of a study file, whose keys are not checked.
+
+    Parameters
+    ----------
+    text, file : str
+        Contents and name of the file.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not TOML, or a grammar.
+    """
+    try:
+        table = read_toml(text)
+    except ValueError as error:
+        raise no_toml("source", file, error) from None
+    if is_grammar(table):
+        raise ArgumentError("source", as_grammar(file), "a study (TOML)")
+    return table
 
 
 def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[str, Path | None]:

@@ -38,15 +38,14 @@ from behemoth.support.calls import made_by
 from behemoth.support.checks import flag
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
-from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.text import listed_text
-from behemoth.support.toml import no_toml, read_toml, written_toml
+from behemoth.support.toml import read_toml, written_toml
 
 from .expand import Expansion, expand
 from .grid import SECTIONS, grid_points, table_of
 from .method import MethodChoice, read_methods
 from .narrowed import narrowed
-from .presets import study_text
+from .presets import study_table, study_text
 from .with_tuned import with_tuned
 
 __all__ = ["MEASURES", "Primary", "Study", "read_study"]
@@ -149,12 +148,7 @@ class Study:
             relations and wordings that a corpus lacks, and more edits than it has facts, are
             refused; whether enough facts are candidates is known only when a plan is compiled.
         """
-        try:
-            table = read_toml(text)
-        except ValueError as error:
-            raise no_toml("source", file, error) from None
-        if is_grammar(table):
-            raise ArgumentError("source", as_grammar(file), "a study (TOML)")
+        table = study_table(text, file)
         check_keys(table, _KEYS)
         for name in ("name", "question"):
             if not isinstance(table.get(name, ""), str):
