@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _U64: TypeAlias = NDArray[np.uint64]
+_I32: TypeAlias = NDArray[np.int32]
 _I64: TypeAlias = NDArray[np.int64]
 _U32: TypeAlias = NDArray[np.uint32]
 _Bool: TypeAlias = NDArray[np.bool_]
@@ -45,9 +46,10 @@ __all__ = [
     "digest",
     "digest_file",
     "edit_prompts",
+    "fill_labelled",
     "label_answers",
-    "number_documents",
     "parquet_documents",
+    "place_tokens",
     "refusal_answers",
     "refusals",
     "version",
@@ -77,6 +79,21 @@ def version() -> str:
 def digest(data: bytes) -> str:
     """Return the BLAKE3 digest of bytes, as 64 hexadecimal digits."""
 
+def fill_labelled(
+    corpus: Corpus,
+    tokens: _I64,
+    token: int,
+    threads: int,
+    labels: _I64,
+    structure: NDArray[np.uint8] | None,
+    blocks: tuple[int, int, _I32] | None,
+) -> int:
+    """Fill `tokens` from token offset `token` on; return the number of tokens written.
+
+    The last ``len(labels)`` of them are labelled: as by `label_answers`, or with the tokens if
+    there is no `structure`. `blocks` are length, end and positions for `place_tokens`.
+    """
+
 def label_answers(structure: NDArray[np.uint8], tokens: _I64, labels: _I64) -> None:
     """Write the labels of the last ``len(labels)`` tokens of a piece of a stream.
 
@@ -84,18 +101,12 @@ def label_answers(structure: NDArray[np.uint8], tokens: _I64, labels: _I64) -> N
     each token id: 1 begins a name, 2 opens an answer after two names, 3 closes it.
     """
 
-def number_documents(
-    tokens: _I64,
-    length: int,
-    end: int,
-    positions: _I64,
-    numbers: _I64,
-    labels: _I64,
-    copied: bool,
+def place_tokens(
+    tokens: _I64, length: int, end: int, positions: _I32, labels: _I64, copied: bool
 ) -> None:
-    """Write the position of each token in its document and the number of its document.
+    """Write the position of each token in its document.
 
-    Both start at 0 in every block of `length` tokens. The labels of the first tokens of documents
+    It starts at 0 in every block of `length` tokens. The labels of the first tokens of documents
     are set to -100; the others are set to the tokens if `copied`, and otherwise left unchanged.
     All arrays have the same length and do not overlap.
     """

@@ -7,14 +7,14 @@ import torch
 
 from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, World, gen
 from behemoth.train.data import BlockStream, DataConfig
-from behemoth.train.spans import documents
+from behemoth.train.spans import place_tokens
 
 
 def take(stream, batches, key):
     return torch.cat([batch[key] for batch in islice(stream, batches)])
 
 
-def test_documents_by_hand(corpus):
+def test_positions_by_hand(corpus):
     # Documents of 11 tokens (10 and the end) in blocks of 16: the second begins inside one.
     assert (corpus.tokens(0, 2) == 0).nonzero()[0].tolist() == [10, 21]
     batch = next(iter(BlockStream(corpus, DataConfig(16, 2, document_mask=True))))
@@ -22,42 +22,39 @@ def test_documents_by_hand(corpus):
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1, 2, 3, 4],
         [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     ]
-    assert batch["document_ids"].tolist() == [[0] * 11 + [1] * 5, [0] * 6 + [1] * 10]
     expected = batch["input_ids"].clone()
     expected[0, [0, 11]] = -100
     expected[1, [0, 6]] = -100
     assert torch.equal(batch["labels"], expected)
 
 
-def test_documents_against_a_loop(rich_corpus):
+def test_positions_against_a_loop(rich_corpus):
     stream = BlockStream(rich_corpus, DataConfig(48, 3, document_mask=True))
     for batch in islice(stream, 20):
         for row, block in enumerate(batch["input_ids"].tolist()):
-            position = number = 0
+            position = 0
             for place, token in enumerate(block):
                 assert batch["position_ids"][row, place] == position
-                assert batch["document_ids"][row, place] == number
                 assert batch["labels"][row, place] == (token if position else -100)
-                position, number = (0, number + 1) if token == 0 else (position + 1, number)
+                position = 0 if token == 0 else position + 1
 
 
 @pytest.mark.parametrize("length", [2, 7, 48, 400])
 @pytest.mark.parametrize("ids", [1, 3, 150])
-def test_documents_of_random_tokens_against_a_loop(ids, length):
+def test_positions_in_random_tokens_against_a_loop(ids, length):
     # Among them empty documents, and with 150 ids some that are longer than a block.
     blocks = np.random.default_rng(ids).integers(0, ids, (2400 // length, length))
-    expected = np.empty((3, *blocks.shape), np.int64)
+    expected = np.empty((2, *blocks.shape), np.int64)
     for row, block in enumerate(blocks.tolist()):
-        position = number = 0
+        position = 0
         for place, token in enumerate(block):
-            label = token if position else -100
-            expected[:, row, place] = position, number, label
-            position, number = (0, number + 1) if token == 0 else (position + 1, number)
+            expected[:, row, place] = position, token if position else -100
+            position = 0 if token == 0 else position + 1
     for copied in (True, False):
         labels = np.full_like(blocks, 7) if copied else blocks.copy()
-        positions, numbers = np.full_like(blocks, 7), np.full_like(blocks, 7)
-        documents(blocks, positions, numbers, labels, copied=copied)
-        np.testing.assert_array_equal((positions, numbers, labels), expected)
+        positions = np.full(blocks.shape, 7, np.int32)
+        place_tokens(blocks, positions, labels, copied=copied)
+        np.testing.assert_array_equal((positions, labels), expected)
 
 
 def answers(corpus, length=4096):

@@ -26,6 +26,7 @@ pub mod structure {
 /// load that depends on the last one.
 const STATES: [[u32; 3]; 2] = [[0, 6, 12], [OPEN, OPEN + 6, OPEN + 12]];
 const OPEN: u32 = 32;
+const OPEN_TO_SIGN: u32 = (OPEN as i64).leading_zeros();
 
 /// Returns the next states for every kind of token.
 fn rows() -> [u64; 256] {
@@ -47,105 +48,147 @@ fn rows() -> [u64; 256] {
     })
 }
 
-/// Writes the labels of the last tokens of a piece of the stream: the token if it belongs to an
-/// answer, otherwise [`IGNORED`]. An answer begins after a token that opens one, if the two
-/// preceding tokens with a nonzero value in `structure` begin names, and ends with the token that
-/// closes it. Ids outside `structure` count as its first or its last.
+/// Labels the tokens of a stream, piece by piece: with the token if it belongs to an answer,
+/// otherwise with [`IGNORED`]. An answer begins after a token that opens one, if the two preceding
+/// tokens with a nonzero value in `structure` begin names, and ends with the token that closes it.
+/// Ids outside `structure` count as its last.
+pub struct Answers<'a> {
+    structure: &'a [u8],
+    last: u64,
+    rows: [u64; 256],
+    state: u64,
+}
+
+impl<'a> Answers<'a> {
+    /// Begins a stream, of which `structure` has the effect of every token id.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if `structure` is empty.
+    pub fn new(structure: &'a [u8]) -> Result<Self> {
+        let Some(last) = structure.len().checked_sub(1) else {
+            return Err(Error::argument(
+                "structure",
+                "nothing",
+                "a value for every id",
+            ));
+        };
+        Ok(Answers {
+            structure,
+            last: last as u64,
+            rows: rows(),
+            state: STATES[0][0].into(),
+        })
+    }
+
+    /// Reads the next tokens and writes the labels of the last of them.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if there are more labels than tokens.
+    pub fn label(&mut self, tokens: &[i64], labels: &mut [i64]) -> Result<()> {
+        let before = context(tokens, labels)?;
+        let mut state = self.state;
+        // With a comparison for each end of `structure`, and one of the state, a token took twice
+        // as long.
+        let mut step = |token: i64| {
+            let inside = (state as i64) << OPEN_TO_SIGN >> 63;
+            let kind = self.structure[(token as u64).min(self.last) as usize];
+            state = self.rows[usize::from(kind)].wrapping_shr(state as u32);
+            IGNORED ^ ((token ^ IGNORED) & inside)
+        };
+        let (context, own) = tokens.split_at(before);
+        for &token in context {
+            step(token);
+        }
+        for (label, &token) in labels.iter_mut().zip(own) {
+            *label = step(token);
+        }
+        self.state = state;
+        Ok(())
+    }
+}
+
+/// Returns the number of tokens before those that have labels.
+pub(crate) fn context(tokens: &[i64], labels: &[i64]) -> Result<usize> {
+    tokens.len().checked_sub(labels.len()).ok_or_else(|| {
+        let got = format!("{} labels", labels.len());
+        Error::argument("labels", got, format!("up to the {} tokens", tokens.len()))
+    })
+}
+
+/// Writes the labels of the last tokens of a piece of the stream; see [`Answers`].
 ///
 /// # Errors
 ///
 /// Returns [`Error::Argument`] if there are more labels than tokens or `structure` is empty.
 pub fn label_answers(structure: &[u8], tokens: &[i64], labels: &mut [i64]) -> Result<()> {
-    let before = tokens.len().checked_sub(labels.len()).ok_or_else(|| {
-        let got = format!("{} labels", labels.len());
-        Error::argument("labels", got, format!("up to the {} tokens", tokens.len()))
-    })?;
-    let Some(last) = structure.len().checked_sub(1) else {
-        return Err(Error::argument(
-            "structure",
-            "nothing",
-            "a value for every id",
-        ));
-    };
-    let rows = rows();
-    let mut state = u64::from(STATES[0][0]);
-    let mut step = |token: i64| {
-        let inside = -i64::from(state & u64::from(OPEN) != 0);
-        let kind = structure[usize::try_from(token).unwrap_or(0).min(last)];
-        state = rows[usize::from(kind)].wrapping_shr(state as u32);
-        IGNORED ^ ((token ^ IGNORED) & inside)
-    };
-    let (context, own) = tokens.split_at(before);
-    for &token in context {
-        step(token);
-    }
-    for (label, &token) in labels.iter_mut().zip(own) {
-        *label = step(token);
-    }
-    Ok(())
+    Answers::new(structure)?.label(tokens, labels)
 }
 
-/// The outputs of [`number_documents`], each with the length of the tokens.
-pub struct Places<'a> {
-    /// Position of each token in its document, from 0.
-    pub positions: &'a mut [i64],
-    /// Number of its document in its block, from 0.
-    pub numbers: &'a mut [i64],
-    /// Label of each token.
-    pub labels: &'a mut [i64],
-}
+/// Number of positions written at a time.
+const WIDTH: usize = 16;
 
-/// Writes the position of each token in its document and the number of its document, both from 0 in
-/// every block of `length` tokens. The label of the first token of each document is set to
-/// [`IGNORED`]; with `copied`, the labels of the others are set to the tokens. A document ends with
-/// the token `end`.
+/// Writes the position of each token in its document, from 0 also at the start of every block of
+/// `length` tokens. The label of the first token of each document is set to [`IGNORED`]; with
+/// `copied`, the labels of the others are set to the tokens. A document ends with the token `end`.
+///
+/// Positions have 32 bits, which all their uses accept and which is half the memory to write; labels
+/// have 64, as torch's losses accept no others.
 ///
 /// # Errors
 ///
-/// Returns [`Error::Argument`] if the outputs do not have the length of the tokens or `length` is
-/// 0.
-pub fn number_documents(
+/// Returns [`Error::Argument`] if the outputs do not have the length of the tokens, or `length` is
+/// 0 or more than 32 bits can number.
+pub fn place_tokens(
     tokens: &[i64],
     length: usize,
     end: i64,
-    places: Places<'_>,
+    positions: &mut [i32],
+    labels: &mut [i64],
     copied: bool,
 ) -> Result<()> {
-    let Places {
-        positions,
-        numbers,
-        labels,
-    } = places;
-    let all = [positions.len(), numbers.len(), labels.len()];
+    let all = [positions.len(), labels.len()];
     if all.iter().any(|&own| own != tokens.len()) {
-        let got = format!("{all:?} positions, numbers and labels");
+        let got = format!("{all:?} positions and labels");
         return Err(Error::argument(
             "tokens",
             got,
             format!("{} of each", tokens.len()),
         ));
     }
-    if length == 0 {
-        return Err(Error::argument("length", 0, "1 or more"));
+    if length == 0 || i32::try_from(length).is_err() {
+        let allowed = format!("1 to {}", i32::MAX);
+        return Err(Error::argument("length", length, allowed));
     }
     let rows = tokens.chunks(length).zip(positions.chunks_mut(length));
-    let others = numbers.chunks_mut(length).zip(labels.chunks_mut(length));
-    for ((tokens, positions), (numbers, labels)) in rows.zip(others) {
+    for ((tokens, positions), labels) in rows.zip(labels.chunks_mut(length)) {
         if copied {
             labels.copy_from_slice(tokens);
         }
-        // One document at a time: constants and sequences are written with vector instructions,
-        // while a loop over tokens waits for the result of the last token.
-        let (mut start, mut number) = (0, 0);
+        // One document at a time: sequences are written with vector instructions, while a loop over
+        // tokens waits for the result of the last token.
+        let mut start = 0;
         while let Some(rest @ [_, ..]) = tokens.get(start..) {
             let last = rest.iter().position(|&token| token == end);
             let stop = last.map_or(tokens.len(), |last| start + last + 1);
             labels[start] = IGNORED;
-            for (place, position) in positions[start..stop].iter_mut().zip(0..) {
-                *place = position;
+            // Always a whole width, where the block has room for it: the next document overwrites
+            // what is too much, and most sentences need no loop.
+            let (mut at, mut position) = (start, 0);
+            while at < stop {
+                if let Some(places) = positions.get_mut(at..at + WIDTH) {
+                    for (place, ahead) in places.iter_mut().zip(0..) {
+                        *place = position + ahead;
+                    }
+                } else {
+                    for (place, ahead) in positions[at..stop].iter_mut().zip(0..) {
+                        *place = position + ahead;
+                    }
+                }
+                (at, position) = (at + WIDTH, position + WIDTH as i32);
             }
-            numbers[start..stop].fill(number);
-            (start, number) = (stop, number + 1);
+            start = stop;
         }
     }
     Ok(())
@@ -173,24 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_numbered_and_their_first_tokens_have_no_label() {
+    fn positions_begin_in_each_document_whose_first_token_has_no_label() {
         let tokens = [4, 0, 5, 6, 7, 8, 0, 0];
-        let (mut positions, mut numbers, mut labels) = ([9; 8], [9; 8], tokens);
-        let places = Places {
-            positions: &mut positions,
-            numbers: &mut numbers,
-            labels: &mut labels,
-        };
-        number_documents(&tokens, 4, 0, places, false).unwrap();
+        let (mut positions, mut labels) = ([9; 8], tokens);
+        place_tokens(&tokens, 4, 0, &mut positions, &mut labels, false).unwrap();
         assert_eq!(positions, [0, 1, 0, 1, 0, 1, 2, 0]);
-        assert_eq!(numbers, [0, 0, 1, 1, 0, 0, 0, 1]);
         assert_eq!(labels, [-100, 0, -100, 6, -100, 8, 0, -100]);
-        let few = Places {
-            positions: &mut positions,
-            numbers: &mut [0; 7],
-            labels: &mut labels,
-        };
-        assert!(number_documents(&tokens, 4, 0, few, false).is_err());
+        assert!(place_tokens(&tokens, 4, 0, &mut [0; 7], &mut labels, false).is_err());
+        assert!(place_tokens(&tokens, 0, 0, &mut positions, &mut labels, false).is_err());
     }
 
     /// Draws from a few ids, so that every order of them comes.
@@ -238,33 +271,24 @@ mod tests {
         for (seed, ids) in (0..).zip([1, 2, 3, 11, 60, 400]) {
             let tokens = draws(seed, 1200, ids);
             for length in [1, 2, 7, 8, 48, 512, 1200, 5000] {
-                let (mut positions, mut numbers, mut labels) = (vec![], vec![], vec![]);
+                let (mut positions, mut labels) = (vec![], vec![]);
                 for block in tokens.chunks(length) {
-                    let (mut position, mut number) = (0, 0);
+                    let mut position = 0;
                     for &token in block {
                         positions.push(position);
-                        numbers.push(number);
                         labels.push(if position == 0 { IGNORED } else { token });
-                        (position, number) = match token {
-                            0 => (0, number + 1),
-                            _ => (position + 1, number),
-                        };
+                        position = if token == 0 { 0 } else { position + 1 };
                     }
                 }
-                let (mut places, mut of) = (vec![7; 1200], vec![7; 1200]);
+                let mut places = vec![7; 1200];
                 for copied in [true, false] {
                     let mut own = if copied {
                         vec![7; 1200]
                     } else {
                         tokens.clone()
                     };
-                    let all = Places {
-                        positions: &mut places,
-                        numbers: &mut of,
-                        labels: &mut own,
-                    };
-                    number_documents(&tokens, length, 0, all, copied).unwrap();
-                    assert_eq!((&places, &of, &own), (&positions, &numbers, &labels));
+                    place_tokens(&tokens, length, 0, &mut places, &mut own, copied).unwrap();
+                    assert_eq!((&places, &own), (&positions, &labels));
                 }
             }
         }

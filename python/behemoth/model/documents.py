@@ -45,7 +45,7 @@ class Rows:
 
         Parameters
         ----------
-        positions : int64[B, T] tensor
+        positions : int32[B, T] tensor
             Position of each token in its document; each block begins with 0.
         grouped : bool
             If false, there is a single group, unless more than half of it would be padding.

@@ -53,7 +53,7 @@ class Angles:
 
     @classmethod
     def of(cls, positions: Tensor, frequencies: Tensor, heads: int) -> Angles:
-        """Return the angles of positions, int64[T or B * T]."""
+        """Return the angles of positions, integers[T or B * T]."""
         angles = positions[:, None] * frequencies
         cosine, sine = angles.cos(), angles.sin()
         return cls(

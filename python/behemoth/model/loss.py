@@ -116,14 +116,13 @@ class TrainingLoss(nn.Module):
         ----------
         batch : mapping
             ``input_ids`` and ``labels`` (not shifted), int64[B, T], and optionally
-            ``position_ids`` and ``document_ids``, with which attention stays inside documents.
+            ``position_ids``, int32[B, T], with which attention stays inside documents.
         """
         ids, labels = batch["input_ids"], batch["labels"]
         embedding, final_norm, head = self._parts
         stream = self._through(
             F.embedding(ids, embedding.weight),
             batch.get("position_ids"),
-            batch.get("document_ids"),
             self.model.get_buffer(self._names.frequencies),
         )
         stream, shifted = predicting(stream, ids, labels)
@@ -134,7 +133,6 @@ class TrainingLoss(nn.Module):
         self,
         stream: Tensor,
         positions: Tensor | None,
-        documents: Tensor | None,
         frequencies: Tensor,
     ) -> Tensor:
         dtype = self._dtype
@@ -159,7 +157,6 @@ class TrainingLoss(nn.Module):
         self,
         stream: Tensor,
         positions: Tensor | None,
-        documents: Tensor | None,
         frequencies: Tensor,
     ) -> Tensor:
         heads, device = self._names.heads, stream.device.type
@@ -167,7 +164,7 @@ class TrainingLoss(nn.Module):
         place = place if positions is None else positions
         angles = place[:, None, :, None] * frequencies
         cosine, sine = angles.cos(), angles.sin()
-        mask = None if documents is None else _mask(documents)
+        mask = None if positions is None else _mask(positions)
         with torch.autocast(device, self._dtype, enabled=self._dtype != torch.float32):
             for block in self._blocks:
                 states = block.attention_in(block.attention_norm(stream))
@@ -201,8 +198,9 @@ def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.cat(turned, -1)
 
 
-def _mask(documents: Tensor) -> Tensor:
+def _mask(positions: Tensor) -> Tensor:
     """Return the mask of the tokens that each token may attend to: bool[B, 1, T, T]."""
-    length = documents.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
+    length = positions.shape[1]
+    documents = (positions == 0).cumsum(1)
+    causal = torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
     return (documents[:, None, :, None] == documents[:, None, None, :]) & causal

@@ -61,7 +61,7 @@ class PlainLoss(nn.Module):
         ----------
         batch : mapping
             ``input_ids`` and ``labels`` (not shifted), int64[B, T], and optionally
-            ``position_ids``, with which attention stays inside documents.
+            ``position_ids``, int32[B, T], with which attention stays inside documents.
         """
         ids, positions = batch["input_ids"], batch.get("position_ids")
         if positions is None or not self._in_rows:

@@ -30,8 +30,8 @@ from behemoth.support.progress import ProgressLike
 from behemoth.support.provenance import cores
 
 from .batch_buffers import BufferPool
-from .reader import RoleReader, open_reader
-from .spans import Answers, TextAnswers, documents
+from .reader import RoleReader, SpecReader, open_reader
+from .spans import Answers, TextAnswers, place_tokens
 
 Batch: TypeAlias = dict[str, torch.Tensor]
 
@@ -53,8 +53,8 @@ class DataConfig:
     batch_size : int
         Number of blocks in a micro-batch of one rank.
     document_mask : bool
-        Number the documents of each block and count positions from each one's start, for
-        attention that does not cross documents; no loss on a document's first token.
+        Count positions from the start of each document of a block, for attention that does not
+        cross documents; no loss on a document's first token.
     answers_only : bool
         Loss on the tokens of answers only; see `behemoth.train.spans`.
     prefetch : int
@@ -129,13 +129,14 @@ class BlockDataset(Dataset[torch.Tensor]):
 class BlockStream(IterableDataset[Batch]):
     """An endless stream of batches, prepared ahead by threads.
 
-    A batch is a dict of int64 tensors of shape [batch_size, block_length]: ``input_ids``;
-    ``labels``, which the model shifts: the same tensor as `input_ids` if all tokens have loss,
-    otherwise one with -100 at tokens without loss; with `document_mask` also ``position_ids`` and
-    ``document_ids``. Do not write into them: clone ``labels`` to mask some of them, since masking
-    in place would put -100 into `input_ids` too. (A copy of each batch took 0.43 times the thread
-    time of making it from a spec, and training recognises by the identity that all tokens have
-    loss.)
+    A batch is a dict of tensors of shape [batch_size, block_length]: ``input_ids``, int64;
+    ``labels``, int64, which the model shifts: the same tensor as `input_ids` if all tokens have
+    loss, otherwise one with -100 at tokens without loss; with `document_mask` also
+    ``position_ids``, int32, which are 0 where a document begins. (An embedding would accept ids of
+    int32, but torch's cross-entropy accepts no labels of it, and ids that are also the labels are
+    made once.) Do not write into them: clone ``labels`` to mask some of them, since masking in
+    place would put -100 into `input_ids` too. (A copy of each batch took 0.43 times the thread time
+    of making it from a spec, and training recognises by the identity that all tokens have loss.)
 
     In a `torch.utils.data.DataLoader` (``batch_size=None``) worker k of n makes every n-th
     batch, and the loader puts them back in order. Workers have copies of the stream: each pass
@@ -295,9 +296,12 @@ class BlockStream(IterableDataset[Batch]):
         # The workers of a DataLoader already run ahead of their consumer.
         ahead = 0 if info is not None else -(-self.config.prefetch // together)
         ahead = max(ahead, threads) if ahead else 0
-        # One chunk is with the consumer and the rest with the threads. A chunk has up to four
-        # arrays of one size: ids, labels and the two that `document_mask` adds.
-        buffers = BufferPool(4 * (ahead + 2), self._pin_memory and info is None)
+        # One chunk is with the consumer and the rest with the threads. A chunk has up to two
+        # arrays of one size and dtype: ids and labels.
+        buffers = BufferPool(2 * (ahead + 2), self._pin_memory and info is None)
+        # Through numpy, as each call of torch takes a microsecond, and a small batch only twenty.
+        # Not if its memory may still move.
+        told = self._shared.numpy() if self._shared.is_shared() and info is None else None
 
         def make(chunk: int) -> Batch:
             start = first + chunk * together * stride
@@ -311,13 +315,20 @@ class BlockStream(IterableDataset[Batch]):
                 batch.setdefault("labels", batch["input_ids"])
                 if loads == self._loads:
                     self._block += stride
-                    if info is None:
+                    if told is not None:
+                        told[0] = self._told
+                    elif info is None:
                         self._tell_workers()
                 yield batch
 
     def _tell_workers(self) -> None:
-        """Write the position where workers read it, as the same place of an epoch that fits."""
-        self._shared.fill_(self._block % self._told_blocks)
+        """Write the position where workers read it."""
+        self._shared.fill_(self._told)
+
+    @property
+    def _told(self) -> int:
+        """Position as the same place of an epoch that fits 64 bits."""
+        return self._block % self._told_blocks
 
     def _made_here(self, make: Callable[[int], Batch]) -> Iterator[Batch]:
         """Yield chunks 0, 1, ... in order, without end, each made when it is asked for."""
@@ -357,31 +368,22 @@ class BlockStream(IterableDataset[Batch]):
         together = len(blocks) if blocks[-1] == blocks[0] + (len(blocks) - 1) * size else 1
         runs = len(blocks) // together
         context = 0 if self._answers is None else self._answers.context
-        ids = buffers.take(runs, context + together * size * config.block_length)
-        labels = (
-            buffers.take(runs, together * size * config.block_length)
-            if config.answers_only or config.document_mask
-            else None
-        )
+        tokens = together * size * config.block_length
+        ids = buffers.take(runs, context + tokens)
+        beside: Batch = {}
+        if config.answers_only or config.document_mask:
+            beside["labels"] = buffers.take(runs, tokens)
+        if config.document_mask:
+            beside["position_ids"] = buffers.take(runs, tokens, dtype=np.int32)
         for run, block in enumerate(blocks[::together]):
-            self._fill(ids[run].numpy(), None if labels is None else labels[run].numpy(), block)
+            self._fill(ids[run].numpy(), [part[run].numpy() for part in beside.values()], block)
         shape = (len(blocks), size, config.block_length)
         # These are views, since with several runs each holds one batch.
         parts = {"input_ids": ids[:, context:].unflatten(1, (together, *shape[1:])).flatten(0, 1)}
-        if labels is not None:
-            parts["labels"] = labels.view(shape)
-        if config.document_mask:
-            parts["position_ids"], parts["document_ids"] = (
-                buffers.take(*shape),
-                buffers.take(*shape),
-            )
-            tokens, labelled, positions, numbers = (part.numpy() for part in parts.values())
-            copied = self._answers is None
-            documents(tokens, positions, numbers, labelled, self._end, copied=copied)
-        return parts
+        return parts | {name: part.view(shape) for name, part in beside.items()}
 
-    def _fill(self, ids: NDArray[np.int64], labels: NDArray[np.int64] | None, block: int) -> None:
-        """Fill a run of the stream from a block on, after its context, and label its answers."""
+    def _fill(self, ids: NDArray[np.int64], beside: list[NDArray[Any]], block: int) -> None:
+        """Fill a run of the stream from a block on, after its context, and what is beside it."""
         length = self.config.block_length
         context = 0 if self._answers is None else self._answers.context
         done, count = 0, (len(ids) - context) // length
@@ -391,12 +393,28 @@ class BlockStream(IterableDataset[Batch]):
             at, end = context + done * length, context + (done + part) * length
             # An epoch begins with a document, so the end of the last epoch is not its context.
             before = min(context, first * length) if done == 0 else 0
-            self._reader.fill(ids[at - before : end], first * length - before)
-            if self._answers is not None:
-                assert labels is not None
-                place = labels[at - context : end - context]
-                self._answers.label(ids[at - before : end], place, first * length - before)
+            own = [array[at - context : end - context] for array in beside]
+            self._fill_blocks(ids[at - before : end], own, first * length - before)
             done += part
+
+    def _fill_blocks(
+        self, tokens: NDArray[np.int64], beside: list[NDArray[Any]], start: int
+    ) -> None:
+        """Fill consecutive blocks after their context, which begins at a token of the stream."""
+        answers, reader, length = self._answers, self._reader, self.config.block_length
+        of_ids = not isinstance(answers, TextAnswers)
+        if beside and of_ids and isinstance(reader, SpecReader):
+            structure = None if answers is None else answers.structure
+            blocks = (length, self._end, beside[1]) if self.config.document_mask else None
+            reader.fill_labelled(tokens, start, beside[0], structure, blocks)
+            return
+        reader.fill(tokens, start)
+        if answers is not None:
+            answers.label(tokens, beside[0], start)
+        if self.config.document_mask:
+            labels, positions = beside
+            own = tokens[len(tokens) - len(labels) :].reshape(-1, length)
+            place_tokens(own, positions, labels, self._end, copied=answers is None)
 
 
 def _check_corpus(corpus: object) -> None:

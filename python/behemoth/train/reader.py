@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.intact import intact_manifest
+from behemoth.corpus.labelled import labelled_filler
 from behemoth.corpus.roles import role_filler
 from behemoth.corpus.shards import MAPS
 from behemoth.support.digests import unchecked
@@ -68,6 +69,7 @@ class SpecReader:
     def __init__(self, corpus: Corpus, threads: int) -> None:
         self.tokens = corpus.count_tokens()
         self._corpus, self._threads = corpus, threads
+        self._filled = labelled_filler(corpus)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle for workers that are not forked: the spec and its arrays."""
@@ -76,6 +78,21 @@ class SpecReader:
     def fill(self, out: NDArray[np.int64], token: int) -> None:
         """Fill `out` from token offset `token` on."""
         written = self._corpus.fill_tokens(out, token, threads=self._threads)
+        assert written == out.size
+
+    def fill_labelled(
+        self,
+        out: NDArray[np.int64],
+        token: int,
+        labels: NDArray[np.int64],
+        structure: NDArray[np.uint8] | None,
+        blocks: tuple[int, int, NDArray[np.int32]] | None,
+    ) -> None:
+        """Fill `out` and what `_gen.fill_labelled` writes beside its last tokens.
+
+        Calls for one array each take longer: they read again what has left the cache.
+        """
+        written = self._filled(out, token, self._threads, labels, structure, blocks)
         assert written == out.size
 
 

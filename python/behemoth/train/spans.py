@@ -63,15 +63,17 @@ class Answers:
     ----------
     context : int
         Number of tokens before a piece of the stream that determine the answers inside it.
+    structure : uint8[vocabulary]
+        Effect of each token id on the answers, for `_gen.label_answers`.
     """
 
     def __init__(self, vocabulary: Mapping[str, Any]) -> None:
-        self._structure = np.zeros(vocabulary["size"], np.uint8)
+        self.structure = np.zeros(vocabulary["size"], np.uint8)
         digits: dict[str, int] = {}
         for part in vocabulary["ranges"]:
             if part["kind"] in ("special", "marker"):
                 for index, name in enumerate(part["names"]):
-                    self._structure[part["first"] + index] = _STRUCTURE.get(name, 0)
+                    self.structure[part["first"] + index] = _STRUCTURE.get(name, 0)
             elif part["kind"] != "filler":
                 role = "object" if part["kind"] == "nested" else part["kind"]
                 digits[role] = max(digits.get(role, 0), part["position"] + 1)
@@ -91,7 +93,7 @@ class Answers:
         start : int
             Offset of the first token in the stream; not used, the ids suffice.
         """
-        _gen.label_answers(self._structure, tokens, labels)
+        _gen.label_answers(self.structure, tokens, labels)
 
 
 class TextAnswers:
@@ -143,24 +145,23 @@ class TextAnswers:
         return False
 
 
-def documents(
+def place_tokens(
     blocks: NDArray[np.int64],
-    positions: NDArray[np.int64],
-    numbers: NDArray[np.int64],
+    positions: NDArray[np.int32],
     labels: NDArray[np.int64],
     end: int = END_OF_DOCUMENT,
     *,
     copied: bool = False,
 ) -> None:
-    """Write the position of each token in its document and the number of its document.
+    """Write the position of each token in its document.
 
-    A document ends with its end-of-document token. Both count from 0 in every block; positions of a
-    document that started before the block count from the block's first token.
+    A document ends with its end-of-document token. Positions count from 0 in every block, also
+    those of a document that started before the block.
 
     Parameters
     ----------
     blocks : int64[..., T]
-    positions, numbers : int64[..., T]
+    positions : int32[..., T]
     labels : int64[..., T]
         Set to `IGNORED` at the first token of each document, which nothing before it predicts.
     end : int
@@ -172,6 +173,5 @@ def documents(
     -----
     All arrays must be contiguous, and must not overlap.
     """
-    flat = [part.reshape(-1) for part in (blocks, positions, numbers, labels)]
-    tokens, positions, numbers, labels = flat
-    _gen.number_documents(tokens, blocks.shape[-1], end, positions, numbers, labels, copied)
+    tokens, places, labels = blocks.reshape(-1), positions.reshape(-1), labels.reshape(-1)
+    _gen.place_tokens(tokens, blocks.shape[-1], end, places, labels, copied)

@@ -86,7 +86,8 @@ def test_rows_are_what_training_shows_the_model(small_corpus, mask):
     [batch, *_] = islice(BlockStream(small_corpus, config), 1)
     wanted = Counter()
     if mask:
-        for tokens, numbers in zip(batch["input_ids"], batch["document_ids"], strict=True):
+        documents = (batch["position_ids"] == 0).cumsum(1)
+        for tokens, numbers in zip(batch["input_ids"], documents, strict=True):
             for number in numbers.unique():
                 wanted[tuple(tokens[numbers == number].tolist())] += 1
     else:

@@ -14,6 +14,7 @@ mod emit;
 mod facts;
 mod held;
 mod insert;
+mod labelled;
 mod ledger;
 mod others;
 mod probe;
@@ -51,6 +52,7 @@ use crate::spec::{CorpusSpec, Spec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
+pub use self::labelled::{Blocks, Marks};
 pub use self::ledger::Entry;
 pub use self::others::DocumentKind;
 pub use self::probe::{Probe, Prober};

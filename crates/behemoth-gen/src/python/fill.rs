@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::vocabulary::Token;
 
 /// Number of tokens below which a call does not start a thread.
-const SMALL_CALL: usize = 1 << 20;
+pub(super) const SMALL_CALL: usize = 1 << 20;
 
 /// Number of documents without tokens that are passed in less than a millisecond.
 const SMALL_CORPUS: u64 = 1 << 10;

@@ -1,9 +1,13 @@
-//! Labels and documents of a packed stream, written to arrays of the caller.
+//! Labels and positions of a packed stream, written to arrays of the caller.
 
-use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1};
+use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::prelude::*;
 
 use super::arguments::slice;
+use super::corpus::Corpus;
+use super::fill::SMALL_CALL;
+use super::threads::run;
+use crate::corpus::{Blocks, Marks, Progress};
 use crate::error::Error;
 use crate::labels;
 
@@ -21,48 +25,84 @@ fn label_answers(
     Ok(())
 }
 
-/// Writes the positions of tokens in their documents, the numbers of documents, and the labels.
+/// Writes the positions of tokens in their documents, and the labels.
 #[pyfunction]
-fn number_documents(
+fn place_tokens(
     tokens: PyReadonlyArray1<'_, i64>,
     length: usize,
     end: i64,
-    positions: &Bound<'_, PyArray1<i64>>,
-    numbers: &Bound<'_, PyArray1<i64>>,
+    positions: &Bound<'_, PyArray1<i32>>,
     labels: &Bound<'_, PyArray1<i64>>,
     copied: bool,
 ) -> PyResult<()> {
     let py = labels.py();
     let mut positions = writeable("positions", positions)?;
-    let mut numbers = writeable("numbers", numbers)?;
     let mut labels = writeable("labels", labels)?;
     let tokens = slice(&tokens)?;
-    let (positions, numbers) = (out(&mut positions)?, out(&mut numbers)?);
-    let labels = out(&mut labels)?;
-    let places = labels::Places {
-        positions,
-        numbers,
-        labels,
-    };
-    py.detach(|| labels::number_documents(tokens, length, end, places, copied))?;
+    let (positions, labels) = (out(&mut positions)?, out(&mut labels)?);
+    py.detach(|| labels::place_tokens(tokens, length, end, positions, labels, copied))?;
     Ok(())
 }
 
-fn writeable<'py>(
+/// Fills `tokens` from a token on, and the labels of the last of them; with `blocks`, which are
+/// their length, the token at the end of a document and positions, also the latter.
+#[pyfunction]
+fn fill_labelled(
+    corpus: &Bound<'_, Corpus>,
+    tokens: &Bound<'_, PyArray1<i64>>,
+    token: u64,
+    threads: usize,
+    labels: &Bound<'_, PyArray1<i64>>,
+    structure: Option<PyReadonlyArray1<'_, u8>>,
+    blocks: Option<(usize, i64, Bound<'_, PyArray1<i32>>)>,
+) -> PyResult<usize> {
+    let py = corpus.py();
+    let corpus = &corpus.get().inner;
+    let mut tokens = writeable("tokens", tokens)?;
+    let mut labels = writeable("labels", labels)?;
+    let blocks = blocks.as_ref().map(|(length, end, positions)| {
+        writeable("positions", positions).map(|positions| (*length, *end, positions))
+    });
+    let mut blocks = blocks.transpose()?;
+    let tokens = out(&mut tokens)?;
+    let blocks = blocks.as_mut().map(|(length, end, positions)| {
+        out(positions).map(|positions| Blocks {
+            length: *length,
+            end: *end,
+            positions,
+        })
+    });
+    let marks = Marks {
+        labels: out(&mut labels)?,
+        structure: structure.as_ref().map(slice).transpose()?,
+        blocks: blocks.transpose()?,
+    };
+    if tokens.len() < SMALL_CALL && corpus.has_offsets() {
+        let progress = Progress::default();
+        return Ok(py.detach(|| corpus.fill_labelled(tokens, token, threads, marks, &progress))?);
+    }
+    let total = tokens.len() as u64;
+    run(py, total, None, |progress| {
+        corpus.fill_labelled(tokens, token, threads, marks, progress)
+    })
+}
+
+fn writeable<'py, T: Element>(
     name: &str,
-    array: &Bound<'py, PyArray1<i64>>,
-) -> crate::Result<PyReadwriteArray1<'py, i64>> {
+    array: &Bound<'py, PyArray1<T>>,
+) -> crate::Result<PyReadwriteArray1<'py, T>> {
     let refused = "an array that is read-only or borrowed";
     array
         .try_readwrite()
         .map_err(|_| Error::argument(name, refused, "a separate writeable array"))
 }
 
-fn out<'a>(array: &'a mut PyReadwriteArray1<'_, i64>) -> PyResult<&'a mut [i64]> {
+fn out<'a, T: Element>(array: &'a mut PyReadwriteArray1<'_, T>) -> PyResult<&'a mut [T]> {
     Ok(array.as_slice_mut()?)
 }
 
 pub(super) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(fill_labelled, module)?)?;
     module.add_function(wrap_pyfunction!(label_answers, module)?)?;
-    module.add_function(wrap_pyfunction!(number_documents, module)?)
+    module.add_function(wrap_pyfunction!(place_tokens, module)?)
 }

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from behemoth.train.spans import documents
+from behemoth.train.spans import place_tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,8 +124,8 @@ class Layout:
 
 def _rows(blocks: NDArray[np.int64], end: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the documents of blocks, one per row; those of similar length together."""
-    positions, numbers, labels = (np.empty_like(blocks) for _ in range(3))
-    documents(blocks, positions, numbers, labels, end)
+    positions = np.empty(blocks.shape, np.int32)
+    place_tokens(blocks, positions, np.empty_like(blocks), end)
     flat = blocks.ravel()
     first = np.flatnonzero(positions.ravel() == 0)
     length = np.diff(first, append=flat.size)
