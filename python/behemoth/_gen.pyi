@@ -131,12 +131,16 @@ def digest_file(path: str | PathLike[str]) -> str:
     """Return the BLAKE3 digest of a file, as 64 hexadecimal digits."""
 
 def parquet_documents(
-    texts: NDArray[np.uint8], text_ends: _U64, tokens: _Tokens, ends: _U64
+    texts: NDArray[np.uint8],
+    text_ends: _U64,
+    tokens: _Tokens,
+    ends: _U64,
+    compressed: bool = True,
 ) -> NDArray[np.uint8]:
     """Return the bytes of a Parquet file with the columns `text` and `input_ids`.
 
     Takes the joined UTF-8 of all documents with the end of each, and all tokens with the end of
-    each document, which has at least one token.
+    each document, which has at least one token. Texts are `compressed` with Snappy.
     """
 
 @final
@@ -283,7 +287,9 @@ class Decoder:
         Ends may be equal, but must not decrease.
         """
 
-    def write_parquet(self, path: str | PathLike[str], tokens: _Tokens) -> str:
+    def write_parquet(
+        self, path: str | PathLike[str], tokens: _Tokens, compressed: bool = True
+    ) -> str:
         """Write a Parquet file of complete documents, as `parquet_documents` returns it.
 
         Returns the BLAKE3 digest of the file, as 64 hexadecimal digits.

@@ -22,14 +22,16 @@ def documents(count, largest, dtype, seed, most=40):
     return texts, np.split(tokens, np.cumsum(lengths)[:-1])
 
 
-def made(texts, tokens):
+def made(texts, tokens, compressed=True):
     """Return the bytes of a file of documents."""
     raw = [text.encode() for text in texts]
     ends = [np.cumsum([len(row) for row in rows]).astype(np.uint64) for rows in (raw, tokens)]
     joined = np.frombuffer(b"".join(raw), np.uint8)
-    return _gen.parquet_documents(joined, ends[0], np.concatenate(tokens), ends[1]).tobytes()
+    whole = np.concatenate(tokens)
+    return _gen.parquet_documents(joined, ends[0], whole, ends[1], compressed).tobytes()
 
 
+@pytest.mark.parametrize("compressed", [True, False], ids=["snappy", "none"])
 @pytest.mark.parametrize(
     ("count", "largest", "dtype"),
     [
@@ -42,10 +44,10 @@ def made(texts, tokens):
         (20_000, 2**32 - 1, np.uint32),
     ],
 )
-def test_every_reader_reads_the_documents(tmp_path, count, largest, dtype):
+def test_every_reader_reads_the_documents(tmp_path, count, largest, dtype, compressed):
     texts, tokens = documents(count, largest, dtype, seed=count + largest)
     path = tmp_path / "made.parquet"
-    path.write_bytes(made(texts, tokens))
+    path.write_bytes(made(texts, tokens, compressed))
     kind = pl.List(pl.UInt16 if dtype is np.uint16 else pl.UInt32)
     rows = [row.tolist() for row in tokens]
     expected = pl.DataFrame({"text": texts, "input_ids": pl.Series(rows, dtype=kind)})
@@ -53,7 +55,9 @@ def test_every_reader_reads_the_documents(tmp_path, count, largest, dtype):
     assert pl.scan_parquet(path).select("input_ids").collect().equals(expected.select("input_ids"))
     table = pq.read_table(path)
     assert pl.DataFrame(table).equals(expected)
-    assert pq.ParquetFile(path).metadata.num_rows == count
+    about = pq.ParquetFile(path).metadata
+    assert about.num_rows == count
+    assert about.row_group(0).column(0).compression == ("SNAPPY" if compressed else "UNCOMPRESSED")
 
 
 def test_no_documents_are_an_empty_frame(tmp_path):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from transformers import AutoTokenizer
 
@@ -31,6 +32,22 @@ def test_what_it_says_of_itself(directory, tmp_path):
     assert done.bytes == sum(sizes)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")
     assert tokenizer.eos_token_id == 0
+
+
+def test_parquet_without_compression_has_the_same_documents(directory, tmp_path):
+    for name in (None, "snappy", "none"):
+        export(directory, tmp_path / str(name), to="parquet", compression=name)
+    files = [(tmp_path / name / "00000-000.parquet") for name in ("None", "snappy", "none")]
+    usual, snappy, plain = (file.read_bytes() for file in files)
+    assert usual == snappy and len(plain) > len(snappy)
+    rows = pl.read_parquet(files[2])
+    assert rows.equals(pl.read_parquet(files[0])) and len(rows) == 20 * 2 * 3
+    assert verify_export(tmp_path / "none").ok
+    # Without a name it is the usual one, and another export than that without compression.
+    assert export(directory, tmp_path / "snappy", to="parquet").present == 1
+    with pytest.raises(ArgumentError, match="another export"):
+        export(directory, tmp_path / "none", to="parquet", compression="snappy")
+    assert export(directory, tmp_path / "none", to="parquet", compression="none").present == 1
 
 
 @pytest.mark.parametrize("name", ["EXDEV", "ENOSYS", "EOPNOTSUPP", "EACCES"])

@@ -55,7 +55,7 @@ class Decoder(Protocol):
         """
         ...
 
-    def write_parquet(self, path: Path, tokens: NDArray[Any]) -> str:
+    def write_parquet(self, path: Path, tokens: NDArray[Any], compressed: bool = True) -> str:
         """Write a Parquet file of complete documents: their texts, and their tokens with the ends.
 
         Returns
@@ -119,7 +119,7 @@ class _Library:
         documents = [ids[a : max(a, b - 1)] for a, b in pairwise([0, *stops])]
         return self._tokenizer.decode_batch(documents)
 
-    def write_parquet(self, path: Path, tokens: NDArray[Any]) -> str:
+    def write_parquet(self, path: Path, tokens: NDArray[Any], compressed: bool = True) -> str:
         ends = np.flatnonzero(tokens == self._end) + 1
         parts = np.searchsorted(ends, range(_AT_ONCE, len(tokens), _AT_ONCE))
         joined, lengths, begin = bytearray(), list[int](), 0
@@ -131,7 +131,8 @@ class _Library:
                 lengths += map(len, texts)
                 begin = int(part[-1])
         text = np.frombuffer(joined, np.uint8)
-        made = _gen.parquet_documents(text, _ends(lengths), tokens, ends.astype(np.uint64))
+        ended = ends.astype(np.uint64)
+        made = _gen.parquet_documents(text, _ends(lengths), tokens, ended, compressed)
         file = made.tobytes()
         path.write_bytes(file)
         return _gen.digest(file)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -40,6 +40,10 @@ class Format:
         Default number of tokens in a block, if the format has blocks.
     check : callable, optional
         ``check(source)`` refuses a corpus that the format cannot represent.
+    otherwise : mapping
+        Writers of other compressions than the usual one, by their names.
+    compression : str, optional
+        Name of the usual compression, if there are others.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Format:
     finish: Callable[[Source, Path, int], None] | None = None
     block_length: int | None = None
     check: Callable[[Source], None] | None = None
+    otherwise: Mapping[str, Write] = field(default_factory=dict)
+    compression: str | None = None
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class _Content:
     corpus: Corpus
     write: Callable[[Path], None]
     block_length: int | None = None
+    compression: str | None = None
     tokens: int | None = None
     edits: int | None = None
     plan_hash: str | None = None
@@ -100,6 +101,7 @@ def export(
     plan: EditPlan | str | PathLike[str] | None = None,
     edit: int | None = None,
     block_length: int | None = None,
+    compression: str | None = None,
     force: bool = False,
     memory: int | None = None,
     progress: ProgressLike = None,
@@ -127,6 +129,8 @@ def export(
         by its number.
     block_length : int, optional
         Tokens in a block, for formats with blocks (megatron, litdata); 2,048 by default.
+    compression : {"snappy", "none"}, optional
+        How parquet compresses texts; ``"snappy"`` by default.
     force : bool
         Replace an existing export, whether the same or another.
     memory : int, optional
@@ -146,6 +150,8 @@ def export(
     """
     began = time.perf_counter()
     made = get_format(to)
+    if compression is not None:
+        _check_compression(made, compression)
     if edit is not None and not isinstance(made, ModelFormat):
         raise ArgumentError("edit", f"{edit} for {to}", f"nothing, or {_or(MODELS)}")
     force = flag("force", force)
@@ -160,10 +166,11 @@ def export(
     elif isinstance(made, Bridge):
         content = _of_plan(made, directory, plan, block_length, progress)
     else:
-        content = _of_corpus(made, directory, plan, block_length, progress)
+        content = _of_corpus(made, directory, plan, block_length, compression, progress)
     about = {
         "to": to,
         "block_length": content.block_length,
+        "compression": content.compression,
         "spec_hash": content.corpus.spec_hash,
         "plan_hash": content.plan_hash,
         "edit_hash": content.edit_hash,
@@ -230,6 +237,7 @@ def _of_corpus(
     directory: str | PathLike[str],
     plan: object,
     block_length: int | None,
+    compression: str | None,
     progress: ProgressLike,
 ) -> _Content:
     if plan is not None:
@@ -240,13 +248,31 @@ def _of_corpus(
     length = _block_length(made, block_length, source.tokens)
     if made.check is not None:
         made.check(source)
+    # The usual one has no name in a record, as in records from before there were others.
+    named = None if compression == made.compression else compression
+    write_all = made.write if named is None else made.otherwise[named]
 
     def write(place: Path) -> None:
-        made.write(source, place, length or 0, progress)
+        write_all(source, place, length or 0, progress)
         if made.finish is not None:
             made.finish(source, place, length or 0)
 
-    return _Content(source.corpus, write, length, source.tokens, digests=source.digests)
+    tokens, digests = source.tokens, source.digests
+    return _Content(source.corpus, write, length, named, tokens, digests=digests)
+
+
+def _check_compression(made: Format | Bridge | ModelFormat, given: str) -> None:
+    offered = {
+        own: (format_.compression, *format_.otherwise)
+        for own in FORMATS
+        if isinstance(format_ := get_format(own), Format) and format_.compression is not None
+    }
+    if made.name in offered:
+        allowed = " or ".join(map(str, offered[made.name]))
+    else:
+        allowed = f"nothing, or a compression of {_or(list(offered))}"
+    if given not in offered.get(made.name, ()):
+        raise ArgumentError("compression", f"{given} for {made.name}", allowed)
 
 
 def _of_plan(
@@ -386,7 +412,7 @@ def _check(
 
 def _is_same(about: Mapping[str, object], there: Mapping[str, object]) -> bool:
     """Return whether a record describes the same export; versions may differ."""
-    names = ("to", "block_length", "spec_hash", "plan_hash", "edit_hash")
-    # Records of older exports have no hashes of plans and edits.
-    known = {"plan_hash": None, "edit_hash": None, **there}
+    names = ("to", "block_length", "compression", "spec_hash", "plan_hash", "edit_hash")
+    # Records of older exports have no hashes of plans and edits, and no compression.
+    known = {"plan_hash": None, "edit_hash": None, "compression": None, **there}
     return all(known[name] == about[name] for name in names)

@@ -48,7 +48,8 @@ fn check_parquet(decoder: &Decoder, tokens: &[u32]) {
     let begins = std::iter::once(0).chain(ends());
     let documents = begins.zip(ends()).map(|(begin, end)| begin..end - 1);
     let mut file = Vec::new();
-    let made = parquet::decoded(decoder, tokens, &mut |bytes| {
+    let compression = parquet::Compression::Snappy;
+    let made = parquet::decoded(decoder, tokens, compression, &mut |bytes| {
         file.extend_from_slice(bytes);
         Ok(())
     });
@@ -57,7 +58,7 @@ fn check_parquet(decoder: &Decoder, tokens: &[u32]) {
         Ok((text, text_ends)) => {
             made.expect("documents that are decoded");
             let ends: Vec<u64> = ends().map(|end| end as u64).collect();
-            let whole = parquet::documents((&text, &text_ends), (tokens, &ends));
+            let whole = parquet::documents((&text, &text_ends), (tokens, &ends), compression);
             assert!(file == whole.expect("documents"));
         }
     }
