@@ -1,4 +1,4 @@
-"""Bench of the data pipeline: tokens per second as int64 torch batches, without a model.
+"""Bench of the data pipeline: tokens per second as torch batches, without a model.
 
     python benches/data.py             # about 200 MB of disk, two minutes
     python benches/data.py --rounds 9

@@ -4,11 +4,12 @@
     python benches/export.py --tokens 1e7 --rounds 1
 
 Three corpora (template words, the words of a grammar, and those in a byte-level BPE) are exported
-as `text` and as `parquet`. The floor of each row is one write of the files' bytes, synced as the
-export syncs them, in turn with it in one run; it does not decode, compress or hash. Beside Parquet
-is what polars needs to write the same documents from frames that it holds. Opening the corpus,
-which encodes the words of a grammar and does not depend on the number of tokens, is reported by
-itself and is in no other number. Decoding alone, into memory, is reported by the time of one core.
+as `text`, as `parquet`, and as `parquet` without compression. The floor of each row is one write of
+the files' bytes, synced as the export syncs them, in turn with it in one run; it does not decode,
+compress or hash. Beside Parquet is what polars needs to write the same documents from frames that
+it holds. Opening the corpus, which encodes the words of a grammar and does not depend on the number
+of tokens, is reported by itself and is in no other number. Decoding alone, into memory, is reported
+by the time of one core.
 It asserts no times.
 """
 
@@ -28,7 +29,11 @@ from generate import plain_write
 
 VOCABULARY = 4096
 PIECE = 1 << 18
-FORMATS = ("text", "parquet")
+WAYS = {
+    "text": {"to": "text"},
+    "parquet": {"to": "parquet"},
+    "parquet, none": {"to": "parquet", "compression": "none"},
+}
 
 
 def corpora(tokens: float, place: Path) -> dict[str, Path]:
@@ -65,10 +70,10 @@ def decoding(directory: Path) -> float:
     return source.tokens / (time.process_time() - began)
 
 
-def exported(directory: Path, to: str, out: Path) -> tuple[float, float, int, int]:
+def exported(directory: Path, way: dict[str, str], out: Path) -> tuple[float, float, int, int]:
     """Seconds, processor seconds, tokens and bytes of an export into a new directory."""
     began, worked = time.perf_counter(), time.process_time()
-    done = bh.export(directory, out, to=to)
+    done = bh.export(directory, out, **way)  # type: ignore[arg-type]
     seconds, processor = time.perf_counter() - began, time.process_time() - worked
     assert done.tokens is not None
     return seconds, processor, done.tokens, done.bytes
@@ -100,14 +105,14 @@ def main() -> None:
         place = Path(folder)
         for name, directory in corpora(options.tokens, place).items():
             alone = decoding(directory)
-            for to in FORMATS:
+            for to, way in WAYS.items():
                 rows = []
                 for _ in range(options.rounds):
                     out = place / "out"
                     opened, opened_working = opening(directory)
-                    seconds, processor, tokens, size = exported(directory, to, out)
+                    seconds, processor, tokens, size = exported(directory, way, out)
                     floor = plain_write(place / "plain", size)
-                    polars = rewritten(out, place / "again") if to == "parquet" else 0.0
+                    polars = rewritten(out, place / "again") if way["to"] == "parquet" else 0.0
                     shutil.rmtree(out)
                     seconds, processor = seconds - opened, processor - opened_working
                     rows.append((seconds, processor, floor, polars, opened))
