@@ -27,6 +27,7 @@ from behemoth.evaluate.metrics import more_likely, success
 from behemoth.evaluate.unedited import Unedited
 from behemoth.plan.request import REFUSALS
 
+from .half_life import half_life, seen_again
 from .measured_model import MeasuredModel
 from .suite import Found, Measure, MissingError, Suite
 
@@ -36,13 +37,15 @@ if TYPE_CHECKING:
     from behemoth.edit.record import EditRecord
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["SAMPLE", "SUITE", "count_held", "half_life", "sampled_edits", "sequence_frame"]
+__all__ = ["SAMPLE", "SUITE", "count_held", "half_life", "outcomes", "sampled_edits",
+           "sequence_frame"]  # fmt: skip
 
 SAMPLE = 256
 """Maximum number of edits that are evaluated."""
 _HOLDS = success(pl.col("exact_match")).min().alias("holds")
 _FORGOTTEN = success(~pl.col("old_match")).min().alias("forgotten")
 _ANSWERING = ("hold", "efficacy", "first", "half_life")  # measures of new answers
+_ABOUT = ("edit", "fact", "link", "subject", "edit_exposures", "edit_known")
 _KNOWN = "edits of facts that the model knew before"
 
 
@@ -209,18 +212,27 @@ def sequence_frame(measured: MeasuredModel) -> pl.DataFrame:
 
 
 def _made(measured: MeasuredModel, edits: int) -> pl.DataFrame:
-    """Return a row for each edit made so far: whether it holds, its efficacy, what is forgotten.
+    """Return the `outcomes` of the edits made so far."""
+    return outcomes(measured.sequence.filter(pl.col("place") < edits, after=edits))
 
-    An edit holds if its new object is generated in each wording that it was made in; its efficacy
-    is a mean over them. Its old object is forgotten if it is generated in none.
+
+def outcomes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return what is left of each edit at each checkpoint among some rows of `sequence_frame`.
+
+    Returns
+    -------
+    polars.DataFrame
+        after, place, edit, fact, link, subject, edit_exposures and edit_known, as far as the rows
+        have them; holds (whether the new object is generated in each wording that the edit was made
+        in), efficacy (a mean over them), forgotten (whether the old one is generated in none).
     """
-    rows = measured.sequence.filter(after=edits, group="edited").filter(pl.col("place") < edits)
-    return rows.group_by("place", maintain_order=True).agg(
-        pl.col("link", "subject").first(),
+    own = rows.filter(group="edited")
+    about = [name for name in _ABOUT if name in own.columns]
+    return own.group_by("after", "place", maintain_order=True).agg(
+        pl.col(about).first(),
         _HOLDS,
         success(more_likely("true", "old")).mean().alias("efficacy"),
         _FORGOTTEN,
-        pl.col("edit_known").first(),
     )
 
 
@@ -280,62 +292,13 @@ def _half_life(measured: MeasuredModel) -> Found:
     held = rows.group_by("place", "after", maintain_order=True).agg(
         (_HOLDS == 1).alias("exact_match")
     )
-    again = _seen_again(held)
+    again = seen_again(held)
     if again.is_empty():
         raise MissingError("edits that held at one checkpoint and are seen again at a later one")
     edits = half_life(held)
     if edits is None:
         raise MissingError("edits of which half are lost by the last checkpoint")
     return Found(edits, count=again["place"].n_unique(), over="edits")
-
-
-def half_life(held: pl.DataFrame) -> float | None:
-    """Return the number of further edits after which half of the edits no longer hold.
-
-    Only edits that held at their first checkpoint count, and only at later checkpoints: at the
-    first one they hold by selection, which would make any retention look good.
-
-    Parameters
-    ----------
-    held : polars.DataFrame
-        place (of an edit, from 0), after (edits made) and exact_match (whether it holds).
-
-    Returns
-    -------
-    float or None
-        Number of edits made since an edit was seen to hold, interpolated on the logarithm of the
-        number + 1 between the first two numbers between which the share passes a half; None if it
-        does not.
-    """
-    aged = (
-        _seen_again(held)
-        # There are few edits for each number: numbers are pooled by power of two.
-        .with_columns((pl.col("since") + 1).log(2).floor().alias("bin"))
-        .group_by("bin", maintain_order=True)
-        .agg(pl.col("since").cast(pl.Float64).mean(), pl.col("exact_match").cast(pl.Float64).mean())
-        .sort("bin")
-    )
-    before = (0.0, 1.0)
-    for since, share in aged.select("since", "exact_match").iter_rows():
-        if share <= 0.5:
-            low, high = np.log1p(before[0]), np.log1p(since)
-            part = (before[1] - 0.5) / (before[1] - share)
-            return float(np.expm1(low + part * (high - low)))
-        before = (since, share)
-    return None
-
-
-def _seen_again(held: pl.DataFrame) -> pl.DataFrame:
-    """Return later checkpoints of edits that held at their first one, with edits made since."""
-    first = pl.col("after") == pl.col("after").min().over("place")
-    held_first = held.filter(first & pl.col("exact_match")).select(
-        "place", pl.col("after").alias("seen")
-    )
-    return (
-        held.join(held_first, on="place")
-        .filter(pl.col("after") > pl.col("seen"))
-        .with_columns((pl.col("after") - pl.col("seen")).alias("since"))
-    )
 
 
 SUITE = Suite(
