@@ -36,7 +36,7 @@ from behemoth.support.replacement import Kind, clear
 __all__ = ["FRAMES", "RECALL", "RECORD", "TRIAL", "StudyDirectory", "StudyError"]
 
 RECORD, MODEL_RECORD, RECALL = "study.json", "model.json", "recall.parquet"
-FRAMES = ("edits", "probes", "geometry", "retention", "traces", "suites")
+FRAMES = ("edits", "probes", "geometry", "retention", "traces", "suites", "sequence")
 """The frames of a trial, one Parquet file each."""
 
 TRIAL = Kind(

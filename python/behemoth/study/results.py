@@ -26,7 +26,7 @@ from .file.axes import axes_frame, axes_of, pooled_axes
 from .file.grid import grid_axes
 from .records import FOREIGN, ModelRecord, StudyRecord, TrialRecord
 from .saturation import load_of
-from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, SUITES, TRACES
+from .schemas import EDITS, PROBES, RECALL, RETENTION, SEQUENCE, SHAPES, SUITES, TRACES
 
 __all__ = ["INDEX", "MODELS", "Failure", "Results"]
 
@@ -79,13 +79,9 @@ _OF_TRIAL = ("rotation", "swap")
 _SETTINGS = ("rank", "part", "optimiser", "learning_rate", "retain_rows")
 # In evaluation frames `rank` is the rank of the true object and keeps its name.
 _SCHEMAS: dict[str, dict[str, Any]] = {
-    "edits": EDITS,
-    "probes": PROBES,
-    "geometry": SHAPES,
-    "retention": RETENTION,
-    "traces": TRACES,
-    "suites": SUITES,
-}
+    "edits": EDITS, "probes": PROBES, "geometry": SHAPES, "retention": RETENTION,
+    "traces": TRACES, "suites": SUITES, "sequence": SEQUENCE,
+}  # fmt: skip
 
 
 def _setting(settings: Mapping[str, Any], name: str) -> Any:
@@ -121,9 +117,9 @@ class Results:
     """The finished trials of a study; accepted wherever a path is.
 
     Open a study with `Results.open`. Frames of trials (`edits`, `probes`, `geometry`, `retention`,
-    `traces`, `suites`) include the columns of `INDEX`. If a frame has a column of the same name
-    (``rank`` of probes and geometry), the index's is called ``method_rank``. All frames are lazy;
-    a frame for which nothing has been run yet is empty, with all its columns.
+    `traces`, `suites`, `sequence`) include the columns of `INDEX`. If a frame has a column of the
+    same name (``rank`` of probes and geometry), the index's is called ``method_rank``. All frames
+    are lazy; a frame for which nothing has been run yet is empty, with all its columns.
 
     Attributes
     ----------
@@ -226,9 +222,8 @@ class Results:
     @property
     def reasons(self) -> list[tuple[str, str, str]]:
         """Label, model and reason of trials that failed, or failed in part."""
-        return [
-            (each.label, each.model, each.reason) for each in [*self.failures, *self.incomplete]
-        ]
+        both = [*self.failures, *self.incomplete]
+        return [(each.label, each.model, each.reason) for each in both]
 
     @property
     def without_retention(self) -> list[str]:
@@ -452,6 +447,11 @@ class Results:
         ``twin`` is the value of the twin itself.
         """
         return self._frame("suites")
+
+    @property
+    def sequence(self) -> pl.LazyFrame:
+        """One row per checkpoint and sampled edit of a sequence; see `schemas.SEQUENCE`."""
+        return self._frame("sequence")
 
     @property
     def recall(self) -> pl.LazyFrame:

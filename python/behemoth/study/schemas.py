@@ -8,7 +8,8 @@ import polars as pl
 
 from behemoth.evaluate.schema import SCHEMA
 
-__all__ = ["ABOUT", "EDITS", "PROBES", "RECALL", "RETENTION", "SHAPES", "SUITES", "TRACES"]
+__all__ = ["ABOUT", "EDITS", "PROBES", "RECALL", "RETENTION", "SEQUENCE", "SHAPES", "SUITES",
+           "TRACES"]  # fmt: skip
 
 ABOUT: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -72,6 +73,25 @@ RETENTION: dict[str, Any] = {
     "margin": pl.Float64,
 }
 """Columns of `behemoth.study.trial.durability.retention`."""
+
+SEQUENCE: dict[str, Any] = {
+    "after": pl.UInt32,
+    "place": pl.UInt32,
+    "edit": pl.UInt32,
+    "fact": pl.UInt64,
+    "exposures": pl.UInt64,
+    "known": pl.Boolean,
+    "holds": pl.Boolean,
+    "efficacy": pl.Float64,
+    "forgotten": pl.Boolean,
+}
+"""Columns of a trial's ``sequence.parquet``, the retention matrix: one row per checkpoint of the
+suite `sequence` and edit of its sample, also of edits that are not made yet.
+
+after: number of edits made; place: place of the edit in the sequence, from 0; known: whether the
+unedited model generates the old object; holds, forgotten: whether the new object is generated in
+each wording that the edit is made in, and the old one in none; efficacy: share of those wordings
+with p(new) > p(old)."""
 
 TRACES: dict[str, Any] = {
     "edit": pl.UInt32,

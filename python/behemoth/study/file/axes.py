@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,7 @@ from behemoth.support.text import listed_text
 from .expand import Expansion
 from .grid import ROTATION, rotated, value_at
 from .identity import canonical
+from .measurement import Measurement
 from .swap import SWAP
 
 __all__ = ["axes_frame", "axes_of", "pooled_axes", "pooled_beforehand", "pooled_text"]
@@ -65,7 +67,7 @@ def axes_of(
         "corpus": corpus,
         "train": model["config"],
         "plan": request,
-        "measure": row.measure,
+        "measure": {**asdict(Measurement()), **row.measure},  # which omits what is not used
     }
     values = {name: value_at(tables, name) for name in names}
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import fspath
@@ -25,7 +25,9 @@ from .swap import SWAP, swap_of, swapped_pairs
 from .units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from behemoth.corpus.corpus import Corpus
 
@@ -226,6 +228,8 @@ class _Point:
                 self._check_swapped(plan, choice)
             with within("measure"):
                 measure = Measurement.from_dict({**self.tables["measure"], **choice.measure})
+                if measure.checkpoint_at is not None:
+                    self._check_checkpoints(plan, measure.checkpoint_at)
             gone = self._without(plan) if measure.twin else None
             yield (
                 TrialUnit.of(
@@ -255,6 +259,17 @@ class _Point:
             allowed = f"0 for {choice.label!r}, whose own plan chooses other facts than [plan]"
             raise ArgumentError(SWAP, self.swap, allowed)
 
+    def _check_checkpoints(self, plan: PlanUnit, checkpoints: Sequence[int]) -> None:
+        """Refuse a checkpoint beyond a plan, after its model would have been trained."""
+        request = plan.request
+        if request.count is None or plan.moved:
+            edits = len(self._edited(plan, self._chosen(plan)))
+        else:
+            edits = request.count * len(request.exposures or (0,))
+        if checkpoints[-1] > edits:
+            allowed = f"1 to {edits:,}, the edits of the plan"
+            raise ArgumentError("checkpoint_at", checkpoints[-1], allowed)
+
     @property
     def _origin(self) -> Corpus:
         """The corpus in which edits of a number are chosen: without rotation and swaps."""
@@ -271,13 +286,18 @@ class _Point:
         with within("plan"):
             return choose_edits(there, Structure(there.world), plan.request.carried_out, None)
 
+    def _edited(self, plan: PlanUnit, chosen: Edits) -> NDArray[np.uint64]:
+        """Return the facts that a plan edits: of those chosen, all or the ones that moved."""
+        facts = chosen.facts.fact
+        if not plan.moved:
+            return facts
+        return facts[self._origin.exposures(facts) != self.corpus.exposures(facts)]
+
     def _without(self, plan: PlanUnit) -> ModelUnit:
         """Return the twin: a model of the corpus that always had the outcome of a plan's edits."""
         if plan.id not in self.gone:
             chosen = self._chosen(plan)
-            facts = chosen.facts.fact
-            if plan.moved:
-                facts = facts[self._origin.exposures(facts) != self.corpus.exposures(facts)]
+            facts = self._edited(plan, chosen)
             new = [None if value < 0 else value for value in chosen.new_object.tolist()]
             pairs = dict(zip(chosen.facts.fact.tolist(), new, strict=True))
             unit = replace(self.unit, replaced=[[fact, pairs[fact]] for fact in facts.tolist()])

@@ -41,6 +41,7 @@ from behemoth.train.run import Run, read_run, world_id
 from .costs import cost_of
 from .measure import about_edits
 from .memory_budget import TrialBudget
+from .sequence import edits_in_order
 from .suite import measured_in_trial
 from .trial import Clock, Planned, Trial
 
@@ -176,7 +177,7 @@ class Laboratory:
     def _carry_out(self, unit: TrialUnit, step: Advance) -> TrialRecord:
         trial = self._begun(unit, step)
         clock, place = trial.clock, self.directory.fresh(unit.id)
-        frames = trial.frames(place / "deltas" if unit.measure.deltas else None)
+        frames = trial.frames(place)
         reasons: list[str] = []
         if unit.measure.durability:
             with clock("durability"):
@@ -195,6 +196,7 @@ class Laboratory:
             # The edit may have left the model changed.
             self._run = self._twin = self._found = None
             reasons.append(f"cost: it could not be counted: {error_text(error)}")
+        trial.clear()
         record = _record_of(trial, reasons, cost)
         self.directory.write(record)
         return record
@@ -206,6 +208,7 @@ class Laboratory:
             run, model = self._model(unit.model, None)
         with clock("plan"):
             planned = self._plan(unit.plan, run.corpus)
+            ordered = edits_in_order(planned.plan, run.corpus) if unit.measure.sequential else []
         method = unit.choice.method
         check_kinds(method, [planned.plan])
         context = EditContext(
@@ -213,15 +216,15 @@ class Laboratory:
             seed=unit.measure.edit_seed,
             cache=self.directory.cache,
             run=run.directory,
-            watch=Watch(unit.measure.held_out, unit.measure.bystanders),
+            # Of edits one after another a sum is kept, which has no traces.
+            watch=None if ordered else Watch(unit.measure.held_out, unit.measure.bystanders),
             # A retraining method reuses the twin, but its training time counts as the method's.
             retrained=() if unit.twin is None else (self.directory.model(unit.twin),),
             saved=lambda seconds: clock.add("edit", seconds),
         )
-        singles = list(planned.singles.values())
         budget = TrialBudget(
-            model, method, planned.plan, singles, context, unit.measure, run.config,
-            unit.twin is not None or self._twin is not None,
+            model, method, planned.plan, ordered or list(planned.singles.values()), context,
+            unit.measure, run.config, unit.twin is not None or self._twin is not None,
         )  # fmt: skip
         stack, rows = budget.fitting(self.memory)
         with clock("load"):
@@ -230,7 +233,7 @@ class Laboratory:
                 twin.batch_size = rows
         return Trial(
             run, model, method, planned, context, unit, clock, step, twin,
-            stack=stack, rows=rows, findings=self._findings(unit.model, planned),
+            stack=stack, rows=rows, findings=self._findings(unit.model, planned), ordered=ordered,
         )  # fmt: skip
 
     def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, PreTrainedModel]:
@@ -281,7 +284,7 @@ class Laboratory:
 
 def _record_of(trial: Trial, reasons: Sequence[str], cost: EditCost | None) -> TrialRecord:
     """Return the record of a trial, from the failures of its edits and of its parts."""
-    edits, batch = len(trial.planned.plan), trial.planned.batch
+    edits = len(trial.planned.plan)
     failures = trial.failures
     all_failed = len(failures) == edits
     said = f"every edit broke down: {failures[0]}" if all_failed else "; ".join(reasons)
@@ -293,7 +296,7 @@ def _record_of(trial: Trial, reasons: Sequence[str], cost: EditCost | None) -> T
         failed_edits=len(failures),
         device=device_name(trial.model.device),
         versions=versions("behemoth", "torch", "transformers"),
-        flops=None if cost is None else cost.flops / batch,
+        flops=None if cost is None else cost.flops / trial.together,
         memory=None if cost is None else cost.memory,
         seconds=trial.clock.seconds,
     )

@@ -44,7 +44,8 @@ class TrialBudget:
     method : EditMethod
     plan : EditPlan
     singles : sequence of EditPlan
-        Plans of single edits, all of them or as many as are made at a time; empty for a batch.
+        Plans of single edits, all of them or as many as are made at a time, also of edits one after
+        another; empty for a batch.
     context : EditContext
     measure : Measurement
     config : TrainConfig
@@ -64,9 +65,14 @@ class TrialBudget:
 
     @property
     def stack(self) -> int:
-        """Number of edits made at a time where memory suffices; 1 for a batch."""
+        """Number of edits made at a time where memory suffices; 1 for a batch.
+
+        Of edits one after another it is that of those that the method looks ahead to.
+        """
         if not self.singles:
             return 1
+        if self.measure.sequential:
+            return min(answers(self.method).lookahead, len(self.singles))
         return min(stack_size(self.method, self.model), len(self.singles))
 
     def bytes_of(self, stack: int, rows: int) -> int:
@@ -76,14 +82,17 @@ class TrialBudget:
         edit = edit_bytes(self.method, self.model, plans, self.context)
         changes = self._changes(plans)
         kept = changes
-        if self.measure.suite is not None:  # it needs all edits, kept while the next are made
+        if self.measure.sequential:  # beside the sum, the original weights are kept
+            edit += self._sum + weights
+            changes = kept = self._sum
+        elif self.measure.suite is not None:  # it needs all edits, kept while the next are made
             kept = self._every
             edit += max(0, kept - changes)
         own = pass_bytes(self.model, self.plan.probes, changes, kept, rows, self._context)
         parts = [edit, own]
         if self.measure.durability:
             parts.append((LOADED + 1) * weights + self._lasting)
-            if self.singles:  # of a batch it takes the edit that there is
+            if self.singles and not self.measure.sequential:  # else it takes the edit there is
                 parts.append(self._batch)
         if self.measure.suite is not None:
             # Without a smaller number, each measure of a suite takes its own.
@@ -144,9 +153,16 @@ class TrialBudget:
     @cached_property
     def _every(self) -> int:
         """Bytes of the changes of all edits, which a suite keeps."""
+        if self.measure.sequential:  # the sum of a checkpoint, beside the last one
+            return 2 * self._sum
         if not self.singles:
             return self._changes([self.plan])
         return self._changes(self.singles) * len(self.plan) // len(self.singles)
+
+    @cached_property
+    def _sum(self) -> int:
+        """Bytes of the sum of all edits one after another: of weights, or of a module."""
+        return max(weight_bytes(self.model), self._changes([self.plan]))
 
     @cached_property
     def _suite(self) -> SuiteBudget:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
+    from behemoth.edit.record import EditRecord
     from behemoth.evaluate.unedited import Unedited
 
 __all__ = ["measured_in_trial", "suite_frame"]
@@ -29,6 +30,7 @@ def measured_in_trial(
     plan: EditPlan,
     deltas: Mapping[int | None, EditDelta],
     twin: MeasuredModel | None = None,
+    edit: EditRecord | None = None,
     *,
     frame: pl.DataFrame | None = None,
     continued: int = CONTINUED,
@@ -49,13 +51,15 @@ def measured_in_trial(
         Edits of the model; empty for a twin.
     twin : MeasuredModel, optional
         The twin; values computed for one method are reused for the next.
+    edit : EditRecord, optional
+        Record of edits made one after another, for suite ``sequence``.
     frame : polars.DataFrame, optional
         Frame returned by `evaluate_model` for these deltas.
     continued, added, batch_size, findings
         See `MeasuredModel`.
     """
     return MeasuredModel(
-        run.directory, run, plan, deltas, lambda: model, None, twin,
+        run.directory, run, plan, deltas, lambda: model, edit, twin,
         frame=frame, continued=continued, batch_size=batch_size, in_trial=True, added=added,
         findings=findings,
     )  # fmt: skip

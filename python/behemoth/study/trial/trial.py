@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import time
-from collections.abc import Generator, Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.record import failures_within
 from behemoth.edit.stacking import most_stacked
 from behemoth.evaluate.frame import evaluate_model
+from behemoth.evaluate.suites.sequence import SUITE
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.file.units import TrialUnit
 from behemoth.study.schemas import PROBES, RETENTION, SHAPES
@@ -30,6 +32,7 @@ from .batched_geometry import shapes
 from .costs import COUNTING
 from .durability import as_one_batch, retention
 from .measure import edit_frame, trace_frame
+from .sequence import InSequence, make_in_sequence, sequence_rows
 from .suite import measured_in_trial, suite_frame
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from behemoth.evaluate.unedited import Unedited
 
 __all__ = ["Clock", "Planned", "Trial"]
+
+SUMS = "sequence"
+"""Folder of a trial with the sums of edits one after another, until it is done."""
 
 
 @dataclass
@@ -104,13 +110,17 @@ class Trial:
     Attributes
     ----------
     stack : int
-        Number of single edits made at a time.
+        Number of single edits made at a time, or computed at a time in a sequence.
     rows : int, optional
         Number of rows per pass; by default the usual number of each measure.
     findings : Unedited, optional
         What is known of the unedited model, and what this trial finds.
+    ordered : sequence of EditPlan
+        Plans of the edits that are made one after another; empty if they are not.
     failures : list of str
         Reasons of the edits that failed, also of those of a batch that goes on without them.
+    in_sequence : InSequence, optional
+        Edits made one after another, once they are.
     """
 
     run: Run
@@ -125,41 +135,50 @@ class Trial:
     stack: int = 1
     rows: int | None = None
     findings: Unedited | None = None
+    ordered: Sequence[EditPlan] = ()
     failures: list[str] = field(default_factory=list)
+    in_sequence: InSequence | None = None
     _whole: EditDelta | None = None
 
-    def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
+    def frames(self, place: Path) -> dict[str, pl.DataFrame]:
         """Make the edits and return all frames except `retention`.
 
         Parameters
         ----------
-        kept : Path, optional
-            Folder in which the deltas are saved, if any.
+        place : Path
+            Folder of the trial. Deltas are saved in its folder ``deltas`` if they are to be, and
+            the sums of edits one after another, until `clear`, in its folder ``sequence``.
         """
         parts: dict[str, list[pl.DataFrame]] = {}
         all_deltas: dict[int | None, EditDelta] = {}
-        for deltas in self._deltas():
+        for deltas in self._deltas(place / SUMS):
             self._note_failures(deltas)
             measured = self._measure(deltas)
             for name, frame in measured.items():
                 parts.setdefault(name, []).append(frame)
             if self.unit.measure.suite is not None:
                 all_deltas |= deltas
-            if kept is not None:
+            if self.unit.measure.deltas:
                 for edit, delta in deltas.items():
-                    delta.save(kept / ("batch" if edit is None else f"{edit:05}"))
+                    delta.save(place / "deltas" / ("batch" if edit is None else f"{edit:05}"))
             del deltas  # they would stay in memory while the next ones are made
         frames = {name: pl.concat(tables) for name, tables in parts.items()}
         probes = frames["probes"]
         frames["probes"] = probes.select(list(PROBES))
         if any(delta.failure is None for delta in all_deltas.values()):
-            frames["suites"] = self._suite(all_deltas, probes)
+            frames |= self._suite(all_deltas, probes)
         return frames
+
+    def clear(self) -> None:
+        """Remove the sums of edits one after another, when the trial is done."""
+        if self.in_sequence is not None:
+            shutil.rmtree(self.in_sequence.record.directory)
 
     def _note_failures(self, deltas: dict[int | None, EditDelta]) -> None:
         for edit, delta in deltas.items():
             if delta.failure is not None:
-                self.failures += [delta.failure] * (self.planned.batch if edit is None else 1)
+                count = len(self.planned.plan) if edit is None else 1
+                self.failures += [delta.failure] * count
             elif edit is None:
                 self.failures += [each.failure for each in failures_within(delta)]
 
@@ -183,11 +202,17 @@ class Trial:
         return frame, None
 
     @property
+    def together(self) -> int:
+        """Number of edits that are made together, whose cost is counted as one."""
+        return 1 if self.ordered else self.planned.batch
+
+    @property
     def kind(self) -> tuple[Hashable, ...]:
         """What determines the cost of an edit: equal kinds have equal costs."""
         config = self.run.config
         kind = (COUNTING, config.model, self.run.record.parameters, str(self.model.device),
-                repr(self.method), self.planned.batch, *self.planned.shape)  # fmt: skip
+                repr(self.method), self.together, *self.planned.shape,
+                *(["first of a sequence"] if self.ordered else []))  # fmt: skip
         # Edits of a method that stops early take different numbers of steps.
         stops = getattr(self.method, "stop_loss", None) is not None
         return (*kind, self.unit.model, self.unit.plan.id) if stops else kind
@@ -195,24 +220,51 @@ class Trial:
     def cost(self) -> EditCost | None:
         """Make the first edit, or the batch, once more and count its cost."""
         plan = next(iter(self.planned.singles.values()), self.planned.plan)
+        plan = self.ordered[0] if self.ordered else plan
         context = replace(self.context, progress=silent, watch=None)  # count the edit alone
         with self.clock("cost"):
             return edit_cost(self.method, self.model, [plan], context)
 
-    def _suite(self, deltas: dict[int | None, EditDelta], probes: pl.DataFrame) -> pl.DataFrame:
-        """Run the suite on the edits and return its frame."""
-        assert self.unit.measure.suite is not None
+    def _suite(
+        self, deltas: dict[int | None, EditDelta], probes: pl.DataFrame
+    ) -> dict[str, pl.DataFrame]:
+        """Run the suite on the edits and return its frames."""
+        suite = self.unit.measure.suite
+        assert suite is not None
+        made = self.in_sequence if suite == SUITE.name else None
         with self.clock("suite"):
             measured = measured_in_trial(
                 self.run, self.model, self.planned.plan, deltas, self.twin,
+                None if made is None else made.record,
                 frame=probes, continued=self.unit.measure.continued, added=self.unit.measure.added,
                 batch_size=self.rows, findings=self.findings,
             )  # fmt: skip
-            return suite_frame(self.unit.measure.suite, measured)
+            frames = {"suites": suite_frame(suite, measured)}
+            if made is not None:
+                frames["sequence"] = sequence_rows(measured.sequence)
+            return frames
 
-    def _deltas(self) -> Iterator[dict[int | None, EditDelta]]:
-        """Yield the deltas of single edits stack by stack, or of the plan as one batch."""
+    def _sum(self, sums: Path) -> EditDelta:
+        """Make the edits one after another and return the sum of their changes."""
+        context = replace(self.context, progress=silent)
+        began = time.perf_counter()
+        made = self.in_sequence = make_in_sequence(
+            sums, self.run, self.model, self.method, self.planned.plan, self.ordered, context,
+            self.unit.measure.checkpoint_at, self.step, self.stack,
+        )  # fmt: skip
+        # What a killed session took is not known: its edits have no time, rather than too little.
+        stage = "edit, resumed" if made.resumed else "edit"
+        self.clock.add(stage, time.perf_counter() - began)
+        if self.unit.measure.durability:
+            self._whole = made.delta
+        return made.delta
+
+    def _deltas(self, sums: Path) -> Iterator[dict[int | None, EditDelta]]:
+        """Yield the deltas of single edits stack by stack, or that of all edits in one model."""
         total = len(self.planned.plan)
+        if self.ordered:
+            yield {None: self._sum(sums)}
+            return
         if not self.planned.singles:
             context = replace(
                 self.context,

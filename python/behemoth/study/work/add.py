@@ -91,8 +91,8 @@ def add_model(
     Raises
     ------
     ArgumentError
-        If the study has no such run or plan, the plan is of several independent edits, or `model`
-        is not a model or of another shape.
+        If the study has no such run or plan, the plan is of several independent edits, its trials
+        take the suite ``sequence``, or `model` is not a model or of another shape.
     StudyError
         If another process is running the study.
     """
@@ -104,6 +104,10 @@ def add_model(
     _check_label(about, name)
     beside = _beside(directory, about, run, plan)
     measured = Measurement.from_dict(beside.measure)
+    if measured.suite == "sequence":
+        allowed = "one whose trials take another suite than sequence: a model has no checkpoints"
+        raise ArgumentError("plan", plan, allowed)
+    measured = replace(measured, sequential=False)  # the model has all edits at once
     made = EditPlan.load(directory.plan(plan))
     if made.request.independent and len(made) > 1:
         raise ArgumentError("plan", plan, "one whose edits are made together: a model has them all")

@@ -96,14 +96,16 @@ class Estimator:
             assert share is not None
             edits = max(1, round(share * corpus.world.num_subjects))
         effort = answers(unit.choice.method).effort()
-        plans = edits if request.independent else 1
+        in_order = unit.measure.sequential
+        plans = edits if request.independent or in_order else 1
         rows = plans * effort.steps * effort.rows + edits * _PROBES + effort.prepared
         flops = _token_flops(model, corpus)
         length = written / max(1, corpus.num_documents)
-        work = (rows * _SENTENCE + _suite(unit, length)) * flops
-        seconds = self._seconds(work, model, GPU_RATE / 10) + self._steps(effort.steps, model)
+        work = (rows * _SENTENCE + _suite(unit, length, edits)) * flops
+        steps = effort.steps * (edits if in_order else 1)  # else single edits are stacked
+        seconds = self._seconds(work, model, GPU_RATE / 10) + self._steps(steps, model)
         seconds += _SUITES.get(unit.measure.suite or "", 0.0)
-        how = (repr(unit.choice.method), request.kind, request.independent, edits)
+        how = (repr(unit.choice.method), request.kind, request.independent, edits, in_order)
         kind = (model.config.model, corpus.vocabulary_size, *how)
         if self._counted.setdefault(kind, unit.id) == unit.id:
             own = effort.steps * effort.rows * _SENTENCE * flops
@@ -151,11 +153,17 @@ def on_gpu(unit: ModelUnit) -> bool:
     return (find_device(device).type if device == "auto" else device) != "cpu"
 
 
-def _suite(unit: TrialUnit, length: float) -> float:
+def _suite(unit: TrialUnit, length: float, edits: int) -> float:
     """Return the tokens of a trial's suite, for documents of a mean length."""
     suite = unit.measure.suite
     if suite is None:
         return 0.0
+    if suite == "sequence":  # the unedited model, and that of each checkpoint
+        from behemoth.edit.sequential import checkpoints_of  # loads torch
+        from behemoth.evaluate.suites.sequence import SAMPLE
+
+        models = 1 + len(checkpoints_of(unit.measure.checkpoint_at, edits))
+        return float(min(edits, SAMPLE) * _PROBES // 2 * models * _SENTENCE)
     tokens = float(_SUITE * _SENTENCE)
     if suite == "unlearning":  # an upper bound: if nothing is recovered, all steps are taken
         tokens += _RELEARNED * _SENTENCE + unit.measure.continued * _DOCUMENTS * length

@@ -6,10 +6,12 @@ first of them; its model is only shapes, and its plan is compiled and not kept.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from behemoth.plan.edit_plan import PlanWarning
 from behemoth.study.file.identity import canonical
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.support.errors import ArgumentError
@@ -152,7 +154,8 @@ def _needs(work: Work) -> Iterator[_Need]:
         request = {**trial.plan.request.to_dict(), "seed": None}
         # A twin with swapped exposures edits only the facts that were swapped.
         swapped = trial.swap if trial.plan.moved else 0
-        planned = canonical([lengths, request, swapped])
+        sequential = trial.measure.sequential
+        planned = canonical([lengths, request, swapped, sequential])
         method = [trial.choice.name, trial.choice.settings]
         measured = [trial.measure.to_dict(), trial.model in with_twin]
         kind = canonical([planned, _settings(unit.config), method, measured])
@@ -189,7 +192,7 @@ def _lengths_of(unit: ModelUnit) -> list[Any]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A plan, and the single edits that may be made at a time."""
+    """A plan, and the single edits that may be made at a time, or the first of a sequence."""
 
     plan: EditPlan
     singles: list[EditPlan]
@@ -198,6 +201,7 @@ class _Plan:
 def _compiled(trial: TrialUnit, corpus: Corpus) -> _Plan | None:
     from behemoth.edit.stacking import MOST
     from behemoth.study.trial.laboratory import compile_unit
+    from behemoth.study.trial.sequence import edits_in_order
 
     try:
         plan = compile_unit(trial.plan, corpus)
@@ -205,6 +209,10 @@ def _compiled(trial: TrialUnit, corpus: Corpus) -> _Plan | None:
         if error.path not in ((trial.plan.request.counted,), ("fraction",)):
             raise error.within("plan") from None
         return None  # too few facts: the trial fails with this reason
+    if trial.measure.sequential:
+        with warnings.catch_warnings():  # the trial itself warns of edits without retained facts
+            warnings.simplefilter("ignore", PlanWarning)
+            return _Plan(plan, edits_in_order(plan, corpus)[: MOST["cpu"]])
     if not plan.request.independent:
         return _Plan(plan, [])
     return _Plan(plan, plan.take(plan.edits["edit"].to_list()[: MOST["cpu"]]).singles())
@@ -285,7 +293,7 @@ def _budget(
     measure = trial.measure
     context = EditContext(
         corpus, seed=measure.edit_seed, trained=config,
-        watch=Watch(measure.held_out, measure.bystanders),
+        watch=None if measure.sequential else Watch(measure.held_out, measure.bystanders),
     )  # fmt: skip
     return TrialBudget(
         model, trial.choice.method, plan.plan, plan.singles, context, measure, config, twin
