@@ -53,6 +53,7 @@ from .page import (
     table_part,
 )
 from .places import places_of
+from .sequence import SequencePart, sequence_part, sequence_parts
 from .style import NOTHING, Absent, Figure, number
 from .tables import duration
 
@@ -135,6 +136,8 @@ class Leaderboard:
         Where methods edit, by label; see `behemoth.report.places.places_of`.
     learnt : polars.DataFrame, optional
         Facts known before the edits, as returned by `behemoth.study.analysis.learnt.learnt`.
+    sequence : SequencePart, optional
+        Edits one after another, if trials have the suite for them.
     failures : sequence of (str, str, str)
         Label, model and reason of trials that failed, or failed in part.
     """
@@ -150,6 +153,7 @@ class Leaderboard:
     places: Mapping[str, str]
     worlds: Mapping[str, Mapping[str, Any]]
     learnt: pl.DataFrame
+    sequence: SequencePart | None = None
 
 
 def leaderboard_of(results: Results, about: About) -> Leaderboard:
@@ -158,7 +162,9 @@ def leaderboard_of(results: Results, about: About) -> Leaderboard:
     suite_of = {trial.id: trial.measure.get("suite") for trial in results.about.trials}
     for each in results.failures:
         failed.setdefault(str(suite_of[each.trial]), Counter())[each.label] += 1
-    suites, recall = results.suites.collect(), results.recall.collect()
+    # Edits one after another are on no board.
+    suites = results.suites.filter(pl.col("suite").is_in(list(SHOWN))).collect()
+    recall = results.recall.collect()
     found = boards(
         suites,
         failed=failed,
@@ -197,6 +203,7 @@ def leaderboard_of(results: Results, about: About) -> Leaderboard:
         failures=results.reasons,
         places=places_of(results.index.collect()),
         learnt=learnt(results.edits.collect(), suites, recall),
+        sequence=sequence_part(results),
     )
 
 
@@ -248,6 +255,9 @@ def render_leaderboard(page: Leaderboard) -> str:
         number = number_of.get(exposures.name)
         parts += exposure_parts(board, exposures, number, field, _HEADS, _links(board))
         parts += absent_part(board.missing)
+    if page.sequence is not None:
+        parts += sequence_parts(page.sequence, len(drawn) + 1)
+        drawn += [each for each in page.sequence.figures if isinstance(each, Figure)]
     parts.append(Heading("Each method", "methods"))
     for board in page.boards:
         for place in range(board.table.height):

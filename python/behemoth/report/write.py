@@ -39,6 +39,7 @@ from .page import About, Page, Table, render
 from .places import places_of
 from .render import exported, pdf, png, svg
 from .selection import drawn_methods
+from .sequence import SequencePage, render_sequences, sequence_page
 from .style import STYLES, Absent, Figure
 from .tables import (
     contrast_table,
@@ -118,8 +119,13 @@ def write_report(
     suites = {suite for trial in results.about.trials if (suite := trial.measure.get("suite"))}
     text = _toml(results)  # refused before the work if it is damaged
     if suites:
-        about = _about(results, text, run_table(_made_with(results)))
+        made_with = _made_with(results)
+        if suites == {"sequence"}:  # other pages have the settings in a part of each method
+            made_with += settings_rows(results)
+        about = _about(results, text, run_table(made_with))
         # An unedited model on a board of several suites must not replace that board.
+        if suites == {"sequence"} and (sequences := sequence_page(results, about)):
+            return _write_sequences(sequences, place, style, figures)
         if suites == {"unlearning"} and (metrics := meta_evaluation_of(results, about)):
             return _write_meta_evaluation(metrics, place, style, figures)
         return _write_leaderboard(leaderboard_of(results, about), place, style, figures)
@@ -159,7 +165,8 @@ def _check_place(place: Path) -> None:
 
 def _write_leaderboard(page: Leaderboard, place: Path, style: str, figures: bool) -> Path:
     """Write the report of a study whose trials run suites."""
-    _write_figures((*page.figures, *page.edits, *page.exposures), place, style)
+    sequence = () if page.sequence is None else page.sequence.figures
+    _write_figures((*page.figures, *page.edits, *page.exposures, *sequence), place, style)
     if figures:
         return place
     frames = {
@@ -168,6 +175,8 @@ def _write_leaderboard(page: Leaderboard, place: Path, style: str, figures: bool
         for name in ("table", "cells", "measures", "missing", "trials", "exposures")
     }
     frames["known_before"] = page.learnt
+    if page.sequence is not None:
+        frames |= page.sequence.found.tables()
     return _write_page(place, frames, render_leaderboard(page))
 
 
@@ -181,6 +190,14 @@ def _write_meta_evaluation(
     frames = {f"metrics_{name}": getattr(page.found, name) for name in ("table", "levels", "parts")}
     frames["metrics_readings"] = page.readings
     return _write_page(place, frames, render_meta_evaluation(page))
+
+
+def _write_sequences(page: SequencePage, place: Path, style: str, figures: bool) -> Path:
+    """Write the report of a study of edits one after another."""
+    _write_figures(page.part.figures, place, style)
+    if figures:
+        return place
+    return _write_page(place, page.part.found.tables(), render_sequences(page))
 
 
 def _write_page(place: Path, frames: Mapping[str, pl.DataFrame], html: str) -> Path:
