@@ -16,7 +16,7 @@ def test_what_makes_no_sequence_has_the_id_that_it_had():
         assert not new & Measurement(suite=suite).to_dict().keys()
     made = Measurement(**SEQUENCE).to_dict()
     assert made["sequential"] is True and "checkpoint_at" not in made
-    assert Measurement(**SEQUENCE, continued=3).to_dict() == made, "which it does not use"
+    assert Measurement(**SEQUENCE, continued=3, added=True).to_dict() == made, "which it has not"
 
 
 def test_checkpoints_are_in_order_and_once_each():
