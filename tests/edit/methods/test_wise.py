@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
-from behemoth.edit.methods.wise import Votes, Wise, _Training
+from behemoth.edit.methods import wise
+from behemoth.edit.methods.wise import Votes, Wise, _adam, _Training
 from behemoth.edit.protocol import EditContext, Stateful
+from behemoth.model.threads import threads
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 
@@ -222,3 +224,34 @@ def test_margins_are_shares_of_what_the_matrix_gives(model, plan, small_corpus, 
 def test_what_is_refused(settings, message):
     with pytest.raises(ArgumentError, match=message):
         Wise(**settings)
+
+
+def test_steps_of_adam_are_those_of_torch():
+    entries = torch.randn(37, generator=torch.Generator().manual_seed(0))
+    own, theirs = entries.clone(), entries.clone()
+    optimiser = torch.optim.Adam([theirs], lr=0.1, fused=True)
+    update = _adam(own, 0.1)
+    for step in range(4):
+        theirs.grad = (theirs + step).sin()
+        update((own + step).sin())
+        optimiser.step()
+        assert torch.equal(own, theirs)
+
+
+@pytest.mark.parametrize(("small", "used"), [(2**20, 1), (0, 2)])
+def test_an_edit_of_little_work_uses_one_thread(
+    small, used, model, plan, small_corpus, monkeypatch
+):
+    seen = []
+
+    def run(self, memory, trace):
+        seen.append(torch.get_num_threads())
+        return own(self, memory, trace)
+
+    own = _Training.run
+    monkeypatch.setattr(_Training, "run", run)
+    monkeypatch.setattr(wise, "_SMALL", small)
+    with threads(2):
+        Wise(**QUICK).apply(model, plan.singles()[:2], EditContext(small_corpus))
+        assert torch.get_num_threads() == 2
+    assert seen == [used, used]

@@ -80,6 +80,9 @@ class Tail:
         tokens_nt = tokens_nt[:, : int(columns.max()) + 1]  # later ones are not attended to
         self._labels, self._asking = labels_nt[rows, columns + 1], (rows, columns - first)
         self._places = places[0], places[1] - first
+        shape = (len(tokens_nt), tokens_nt.shape[1] - first)
+        self._everywhere = _is_all(self._places, shape)
+        self._asking_all = _is_all(self._asking, shape)
         module = model.get_submodule(architecture.mlp_out(layer))
         self._cache = DynamicCache() if first else None
         said: dict[str, Any] = {"use_cache": first > 0, cache_argument(): self._cache}
@@ -107,8 +110,20 @@ class Tail:
             Outputs of the matrix at the places.
         """
         added_pd = self._behind(given_po) - self._from
-        stream = self._stream.index_put(self._places, added_pd, accumulate=True)
+        if self._everywhere:
+            stream = self._stream + added_pd.view_as(self._stream)
+        else:
+            stream = self._stream.index_put(self._places, added_pd, accumulate=True)
         with unchanged(self._cache):
             stream = self._blocks(stream, self._calls)
-        logits = self._logits(self._head, self._blocks.normed(stream[self._asking]))
+        asking = stream.flatten(0, 1) if self._asking_all else stream[self._asking]
+        logits = self._logits(self._head, self._blocks.normed(asking))
         return mean_losses(logits, self._labels, self._asking[0], len(stream))
+
+
+def _is_all(places: tuple[Tensor, Tensor], shape: tuple[int, int]) -> bool:
+    """Return whether places are all of a batch's, in their order."""
+    rows, columns = places
+    numbers = rows * shape[1] + columns
+    everything = torch.arange(shape[0] * shape[1], device=numbers.device)
+    return torch.equal(numbers, everything)

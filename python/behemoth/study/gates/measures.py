@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from behemoth._gen import digest
+from behemoth.model.threads import threads
 from behemoth.study.file.identity import canonical
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import CorpusError
@@ -51,7 +52,7 @@ def measured(gate: Gate, results: GateResults) -> tuple[Row, float]:
             found = read_measurements(file)
             return gaps(found["row"]), found["seconds"]
     began = time.perf_counter()
-    with _threads(results.threads):
+    with threads(results.threads):  # the weights that a gate trains depend on them
         row = plain(gate.measure(results))
     seconds = time.perf_counter() - began
     about = {"gate": gate.number, "seed": results.seed, "seconds": seconds, "row": row}
@@ -72,19 +73,6 @@ def read_measurements(file: Path) -> dict[str, Any]:
     if not {"row", "seconds"} <= found.keys() <= {"gate", "seed", "row", "seconds"}:
         raise no_record(file, "record of measurements of a gate")
     return found
-
-
-@contextmanager
-def _threads(count: int) -> Generator[None]:
-    """Set torch's threads while this is entered: weights that a gate trains depend on them."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def plain(value: Any) -> Any:
