@@ -67,6 +67,20 @@ def test_the_front_is_what_nothing_beats():
     assert front([1, 1], [2, 2], less=True) == [True, True]
 
 
+def test_an_unedited_model_is_the_last_row(html):
+    own = drawn(VALUES, LEGS).with_columns(
+        pl.when(pl.col("measure") == "efficacy").then(0.125).alias("before"),
+        pl.format("m-{}", "seed").alias("model"),
+    )
+    [board] = boards(own)
+    with_row = render_leaderboard(page_of(board))
+    table = with_row[with_row.index("Editing: the methods") :].split("</tbody>")[0]
+    last = table.split("<tr")[-1]
+    assert ">unedited<" in last and "0.125" in last
+    assert "The last row, unedited, is 3 models without any edit" in with_row
+    assert leader(board) == leader(boards(drawn(VALUES, LEGS))[0]) and "unedited" not in html
+
+
 def test_ties_are_said(board):
     said = leader(board)
     assert said.startswith("ft </script> has the highest score of the ranked methods, 0.8")

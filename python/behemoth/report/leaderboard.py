@@ -84,7 +84,7 @@ _HOW = (
     f"none with fewer than {FEWEST} clusters, or if leaving out a cluster changes nothing. "
     "{oracle}{unvaried}Seconds are the time to "
     "make all edits of a plan, without evaluation; MB is the peak memory of tensors besides the "
-    "model. {bound}{settings}{trials}{fewer}"
+    "model. {bound}{settings}{trials}{fewer}{unedited}"
 )
 _BOUND = (
     "Known bystanders lost is the mean over groups of bystanders; a method is marked if it is "
@@ -113,6 +113,10 @@ _UNVARIED = {
     0.0: "A method whose score is 0 in every trial has no interval and shares the last places. ",
     1.0: "A method whose score is 1 in every trial has no interval and shares the first places. ",
 }
+_UNEDITED = (
+    " The last row, unedited, is {models} without any edit: what a method has that changes "
+    "nothing. It has no place, and no number where a measure needs an edit or training."
+)
 _ORACLE = "Oracles are retrained on the twin corpus and have no place. "
 
 
@@ -289,8 +293,16 @@ def _how(board: Board) -> str:
     return _HOW.format(
         oracle=oracle, unvaried=unvaried,
         bound=_BOUND + unknown if "damage" in _shown(board) else "",
-        settings=settings, trials=trials, fewer=fewer,
+        settings=settings, trials=trials, fewer=fewer, unedited=_unedited(board),
     )  # fmt: skip
+
+
+def _unedited(board: Board) -> str:
+    """Return what the row of the unedited model is, or nothing if there is none."""
+    if board.unedited.is_empty():
+        return ""
+    count = int(board.unedited["rows"].max() or 0)  # type: ignore[arg-type]
+    return _UNEDITED.format(models=plural_text(count, "model"))
 
 
 def _varied(board: Board) -> bool | None:
@@ -376,6 +388,13 @@ def _board_table(board: Board) -> Table:
     ]
     marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
               if row["first"] == 1}  # fmt: skip
+    if not board.unedited.is_empty():
+        by = {row["measure"]: row for row in board.unedited.iter_rows(named=True)}
+        ends = ("mean", "low", "high")
+        numbers = [
+            mean_cell(*(by[name][end] for end in ends)) if name in by else NOTHING for name in shown
+        ]
+        rows.append(["unedited", NOTHING, *numbers, *[NOTHING] * (len(heads) - 2 - len(shown))])
     # If all ranked methods are tied, or there is only one, none is marked.
     return Table(
         heads, rows, frozenset(marked if len(marked) < board.table["first"].count() else ())

@@ -172,7 +172,7 @@ def _write_leaderboard(page: Leaderboard, place: Path, style: str, figures: bool
     frames = {
         f"{board.suite}_{name}": getattr(board, name)
         for board in page.boards
-        for name in ("table", "cells", "measures", "missing", "trials", "exposures")
+        for name in ("table", "cells", "measures", "missing", "trials", "exposures", "unedited")
     }
     frames["known_before"] = page.learnt
     if page.sequence is not None:

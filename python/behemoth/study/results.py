@@ -444,7 +444,7 @@ class Results:
     def suites(self) -> pl.LazyFrame:
         """One row per measure of a trial's suite; see `behemoth.study.schemas.SUITES`.
 
-        ``twin`` is the value of the twin itself.
+        ``twin`` is the value of the twin itself, ``before`` that of the unedited model.
         """
         return self._frame("suites")
 

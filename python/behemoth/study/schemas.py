@@ -126,13 +126,14 @@ SUITES: dict[str, Any] = {
     "count": pl.UInt64,
     "over": pl.String,
     "twin": pl.Float64,
+    "before": pl.Float64,
     "version": pl.UInt32,
     "missing": pl.String,
 }
 """Columns of a trial's ``suites.parquet``: one row per measure, as in `SuiteResult.table`.
 
 grammar: name of the corpus' text grammar, null for a corpus of templates; edits: number of edits
-of the plan."""
+of the plan; before: the unedited model's own value, null in trials of earlier versions."""
 
 RECALL: dict[str, Any] = {
     "fact": pl.UInt64,

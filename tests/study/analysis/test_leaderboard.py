@@ -8,7 +8,8 @@ from behemoth.study.results import INDEX
 from behemoth.study.schemas import SUITES
 
 BASE = {"suite": "editing", "grammar": None, "edits": 4, "count": 4, "over": "subjects",
-        "version": 1, "low": None, "high": None, "twin": None, "missing": None}  # fmt: skip
+        "version": 1, "low": None, "high": None, "twin": None, "before": None,
+        "missing": None}  # fmt: skip
 
 
 def drawn(values, measures, suite="editing", family="fine-tuning", twins=None):
@@ -220,7 +221,7 @@ def test_derived_measures_have_no_columns_of_a_single_measure():
     )
     score = taken(frame).filter(measure="score")
     own = taken(frame).filter(measure="efficacy")
-    for name in ("low", "high", "count", "over", "version", "missing", "twin"):
+    for name in ("low", "high", "count", "over", "version", "missing", "twin", "before"):
         assert score[name].null_count() == 2, name
     assert own["low"].to_list() == [0.7, 0.7] and score["edits"].to_list() == [4, 4]
 
@@ -233,6 +234,36 @@ def test_operations_are_means_over_edits():
     [board] = boards(frame, costs={"editing-a-0": (10.0, 5), "editing-a-1": (20.0, 7)})
     row = board.table.row(0, named=True)
     assert (row["flops"], row["memory"]) == (12.0, 7)
+
+
+def test_unedited_models_stand_beside_the_methods_and_have_no_place():
+    """What each method that forgets nothing would have: 0.2 less forgotten than the twin."""
+    names = ("forget_probability", "model_utility", "membership_loss", "privacy_loss")
+    twins = {"forget_probability": 0.1, "model_utility": 0.5, "membership_loss": 0.5}
+    before = {"forget_probability": 0.3, "model_utility": 0.5, "membership_loss": 0.9}
+    frame = drawn({"a": [0.2, 0.3, 0.1], "b": [0.9, 0.8, 0.9]}, names, "unlearning", twins=twins)
+    own = frame.with_columns(
+        pl.col("measure").replace_strict(before, default=None).alias("before"),
+        pl.format("m-{}", "seed").alias("model"),
+    )
+    [board], [without] = boards(own), boards(frame)
+    found = {row["measure"]: row for row in board.unedited.to_dicts()}
+    assert {name: found[name]["mean"] for name in ("forgetting", "utility", "privacy")} == (
+        pytest.approx({"forgetting": 0.8, "utility": 1.0, "privacy": 0.6})
+    )
+    assert found["score"]["mean"] == pytest.approx(3 / (1 / 0.8 + 1 + 1 / 0.6))
+    assert (found["score"]["rows"], found["score"]["clusters"]) == (3, 3), "not one for each method"
+    assert board.table.equals(without.table) and without.unedited.is_empty()
+
+
+def test_an_unedited_model_has_lost_nothing():
+    frame = drawn({"a": [0.8, 0.7]}, (*LEGS, "kl", "damage_unrelated", "norm")).with_columns(
+        pl.when(pl.col("measure").is_in(LEGS)).then(0.5).alias("before")
+    )
+    [board] = boards(frame)
+    found = dict(board.unedited.select("measure", "mean").iter_rows())
+    assert (found["kl"], found["damage"], found["score"]) == (0.0, 0.0, pytest.approx(0.5))
+    assert found["score_locality"] == pytest.approx(4 / 7) and "norm" not in found
 
 
 def test_one_cluster_ranks_nothing_and_oracles_have_no_place():

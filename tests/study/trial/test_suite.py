@@ -132,6 +132,22 @@ def test_what_was_retrained_is_its_twin_by_every_measure(results):
         assert said[name] == pytest.approx(0.0, abs=1e-6), name
 
 
+def test_the_unedited_model_is_measured_once_for_all_methods(results):
+    suites = results.suites.collect()
+    before = suites.filter(pl.col("before").is_not_null())
+    assert before.height and before.group_by("suite", "measure").agg(pl.col("before").n_unique())[
+        "before"
+    ].unique().to_list() == [1]
+    said = dict(before.select("measure", "before").iter_rows())
+    assert {"efficacy", "forget_probability", "model_utility", "membership_loss"} <= said.keys()
+    assert said.keys().isdisjoint({"kl", "damage_unrelated", "relearning_steps", "privacy_loss"})
+    asked = results.probes.filter(
+        pl.col("label") == "npo", pl.col("group") == "forget", pl.col("stage") == "before"
+    ).collect()
+    forgotten = asked["log_probability_old"].exp().mean()
+    assert said["forget_probability"] == pytest.approx(forgotten)
+
+
 def test_a_twin_is_no_model_of_the_study(results):
     assert results.models.collect().height == 1
     assert results.recall.collect()["model"].n_unique() == 1

@@ -92,7 +92,8 @@ class MeasuredModel:
         Maximum number of rows per pass; by default that of each measure.
     in_trial : bool
         Whether it belongs to a trial of a study or of a tuning. Trials take only measures with
-        `in_trials`, of the twin only those that need no edit, and of the unedited model none.
+        `in_trials`, of the twin only those that need no edit, and of the unedited model those of
+        `reference`.
     added : bool
         Whether a trial takes the other measures of its edits too.
     findings : Unedited, optional
@@ -100,6 +101,9 @@ class MeasuredModel:
     together : bool, optional
         Without deltas: whether the edits that are compared with are made in one model; None if
         there are none.
+
+    reference : MeasuredModel, optional
+        Of a trial: the unedited model, measured once for all methods of its plan.
 
     Attributes
     ----------
@@ -125,6 +129,7 @@ class MeasuredModel:
         added: bool = False,
         findings: Unedited | None = None,
         together: bool | None = None,
+        reference: MeasuredModel | None = None,
     ) -> None:
         self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
@@ -133,6 +138,7 @@ class MeasuredModel:
         self.in_trial, self.added, self.findings = in_trial, added, findings
         self._forgotten = Unedited() if findings is None else findings  # of the facts to forget
         self._together = None in deltas if deltas else together
+        self._reference = reference
 
     @classmethod
     def open(
@@ -310,9 +316,9 @@ class MeasuredModel:
 
     @cached_property
     def before(self) -> MeasuredModel | None:
-        """The unedited model with the same frame; None for a run, and in a trial."""
+        """The unedited model with the same frame; None for a run. That of a trial is given."""
         if not self.deltas or self.in_trial:
-            return None
+            return self._reference
         return MeasuredModel(
             self.run.directory, self.run, self.plan, {}, lambda: self.model,
             frame=self.frame, batch_size=self.batch_size, together=self._together,

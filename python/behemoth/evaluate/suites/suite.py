@@ -91,8 +91,8 @@ class Measure:
         trials made by several versions of behemoth have the same measures at the same cost.
     before : bool
         Whether the unedited model's own number is reported too, for an edit: only for measures of
-        the frame, which has its rows already, and those that cost a pass over some rows. Trials of
-        studies omit it.
+        the frame, which has its rows already, and those that cost a pass over some rows. A trial of
+        a study reports it of the model that its methods share.
     """
 
     name: str

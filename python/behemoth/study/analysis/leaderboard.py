@@ -21,6 +21,7 @@ from .estimate import cluster_keys, named
 from .legacy_twin_perplexity import on_one_text
 from .methods import operations
 from .outcomes import OUTCOMES
+from .reference import REFERENCE, reference
 
 __all__ = ["BOARDS", "SHOWN", "TRIALS", "Board", "boards", "leaderboard", "taken"]
 
@@ -84,6 +85,9 @@ class Board:
     outcomes : polars.DataFrame
         Numbers of trials by what became of them; see `behemoth.study.analysis.outcomes.outcomes`.
         Without rows if they are not known.
+    unedited : polars.DataFrame
+        The models without any edit, by the same measures; see `reference`. They take no part in
+        ranks. Without rows if the trials did not measure them.
     """
 
     suite: str
@@ -94,6 +98,7 @@ class Board:
     trials: pl.DataFrame
     exposures: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEVELS))
     outcomes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OUTCOMES))
+    unedited: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REFERENCE))
 
     def counts(self, label: str) -> dict[str, int]:
         """Return the number of trials of a method that have each measure, by its name."""
@@ -129,7 +134,7 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
         `relearning_steps` recovers half of the facts and 0 if none does. If a model has no finite
         value for a leg, the leg is 0, like the score: an omitted value would not count against the
         method. Other measures are NaN then, and their means are over fewer trials. Derived measures
-        have null in low, high, count, over, version and twin, which describe single measures.
+        have null in low, high, count, over, version, twin and before, which describe single ones.
     """
     made: list[pl.DataFrame] = []
     known = suites.filter(pl.col("missing").is_null())
@@ -384,6 +389,7 @@ def boards(
                     else by_exposures(suite, suites, probes)
                 ),
                 outcomes=became.filter(pl.col("suite") == suite),
+                unedited=reference(suite, suites),
             )
         )  # fmt: skip
     return found

@@ -43,7 +43,7 @@ from .measure import about_edits
 from .memory_budget import TrialBudget
 from .sequence import edits_in_order
 from .suite import measured_in_trial
-from .trial import Clock, Planned, Trial
+from .trial import Clock, Planned, Reference, Trial
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -74,6 +74,7 @@ class Laboratory:
         self._planned: Planned | None = None
         self._twin: tuple[str, str, MeasuredModel] | None = None
         self._found: tuple[str, str, Unedited] | None = None
+        self._reference: tuple[str, str, MeasuredModel] | None = None
 
     def train(self, unit: ModelUnit, step: Advance = silent) -> ModelRecord:
         """Train a model, or resume its training, and evaluate its recall of all facts.
@@ -103,7 +104,7 @@ class Laboratory:
     def _train(self, unit: ModelUnit, place: Path, step: Advance) -> ModelRecord:
         clock = Clock()
         corpus = unit.corpus.make()
-        self._run = self._twin = self._found = None  # training needs their memory
+        self._run = self._twin = self._found = self._reference = None  # training needs their memory
         with clock("train"):
             result = train(
                 corpus,
@@ -194,7 +195,7 @@ class Laboratory:
                 cost = cost_of(self.directory.cache / "costs", trial.kind, trial.cost)
         except Exception as error:  # what the trial measured stands without its cost
             # The edit may have left the model changed.
-            self._run = self._twin = self._found = None
+            self._run = self._twin = self._found = self._reference = None
             reasons.append(f"cost: it could not be counted: {error_text(error)}")
         trial.clear()
         record = _record_of(trial, reasons, cost)
@@ -234,11 +235,12 @@ class Laboratory:
         return Trial(
             run, model, method, planned, context, unit, clock, step, twin,
             stack=stack, rows=rows, findings=self._findings(unit.model, planned), ordered=ordered,
+            reference=self._measured_reference(unit, planned),
         )  # fmt: skip
 
     def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, PreTrainedModel]:
         if self._run is None or self._run[0] != name:
-            self._run = self._twin = self._found = None
+            self._run = self._twin = self._found = self._reference = None
             run = read_run(self.directory.model(name))
             config = run.config if config is None else config
             device = None if config.device == "auto" else config.device
@@ -251,6 +253,23 @@ class Laboratory:
         if self._found is None or self._found[:2] != (name, planned.id):
             self._found = name, planned.id, Unedited()
         return self._found[2]
+
+    def _measured_reference(self, unit: TrialUnit, planned: Planned) -> Reference:
+        """Return a function of a trial's probes that returns the measured unedited model.
+
+        It is measured once for all methods, whose probes have the same rows of it.
+        """
+
+        def measured(probes: pl.DataFrame, rows: int | None) -> MeasuredModel:
+            if self._reference is None or self._reference[:2] != (unit.model, planned.id):
+                run, model = self._model(unit.model, None)
+                before = probes.filter(stage="before").with_columns(failure=None)
+                made = measured_in_trial(run, model, planned.plan, {}, frame=before)
+                self._reference = unit.model, planned.id, made
+            self._reference[2].batch_size = rows
+            return self._reference[2]
+
+        return measured
 
     def _measured_twin(self, name: str, planned: Planned, run: Run) -> MeasuredModel:
         """Return the measured twin, which is evaluated in the same way for all methods."""

@@ -37,6 +37,7 @@ def measured_in_trial(
     added: bool = False,
     batch_size: int | None = None,
     findings: Unedited | None = None,
+    reference: MeasuredModel | None = None,
 ) -> MeasuredModel:
     """Return what a trial measures: a model that is already in memory.
 
@@ -48,20 +49,20 @@ def measured_in_trial(
         The unedited model.
     plan : EditPlan
     deltas : mapping of int or None to EditDelta
-        Edits of the model; empty for a twin.
+        Edits of the model; empty for a twin, and for the unedited model.
     twin : MeasuredModel, optional
         The twin; values computed for one method are reused for the next.
     edit : EditRecord, optional
         Record of edits made one after another, for suite ``sequence``.
     frame : polars.DataFrame, optional
         Frame returned by `evaluate_model` for these deltas.
-    continued, added, batch_size, findings
+    continued, added, batch_size, findings, reference
         See `MeasuredModel`.
     """
     return MeasuredModel(
         run.directory, run, plan, deltas, lambda: model, edit, twin,
         frame=frame, continued=continued, batch_size=batch_size, in_trial=True, added=added,
-        findings=findings,
+        findings=findings, reference=reference,
     )  # fmt: skip
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 import torch
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from behemoth.evaluate.suites.measured_model import MeasuredModel
     from behemoth.evaluate.unedited import Unedited
 
-__all__ = ["Clock", "Planned", "Trial"]
+__all__ = ["Clock", "Planned", "Reference", "Trial"]
+
+Reference: TypeAlias = "Callable[[pl.DataFrame, int | None], MeasuredModel]"
+"""Function of a trial's probes and its rows per pass that returns the measured unedited model."""
 
 SUMS = "sequence"
 """Folder of a trial with the sums of edits one after another, until it is done."""
@@ -117,6 +120,8 @@ class Trial:
         What is known of the unedited model, and what this trial finds.
     ordered : sequence of EditPlan
         Plans of the edits that are made one after another; empty if they are not.
+    reference : callable, optional
+        Returns the unedited model, measured once for all methods of the plan; see `Reference`.
     failures : list of str
         Reasons of the edits that failed, also of those of a batch that goes on without them.
     in_sequence : InSequence, optional
@@ -136,6 +141,7 @@ class Trial:
     rows: int | None = None
     findings: Unedited | None = None
     ordered: Sequence[EditPlan] = ()
+    reference: Reference | None = None
     failures: list[str] = field(default_factory=list)
     in_sequence: InSequence | None = None
     _whole: EditDelta | None = None
@@ -238,6 +244,7 @@ class Trial:
                 None if made is None else made.record,
                 frame=probes, continued=self.unit.measure.continued, added=self.unit.measure.added,
                 batch_size=self.rows, findings=self.findings,
+                reference=None if self.reference is None else self.reference(probes, self.rows),
             )  # fmt: skip
             frames = {"suites": suite_frame(suite, measured)}
             if made is not None:
