@@ -13,7 +13,7 @@ def corpus(run, tmp_path):
 def test_the_report(run, corpus, tmp_path):
     report = run("export", corpus, "--to", "llmc", "--out", tmp_path / "o", "--json").json()
     keys = ["out", "to", "block_length", "files", "tokens", "edits", "bytes", "seconds",
-            "splits", "present"]  # fmt: skip
+            "splits", "present", "renewed"]  # fmt: skip
     assert list(report) == keys and report["edits"] is None and report["present"] == 0
     assert (report["to"], report["files"]) == ("llmc", 1)
     assert report["bytes"] == 1024 + 2 * report["tokens"]

@@ -143,16 +143,29 @@ def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
     absent = re.findall(r"^- (.*): needs ", card.partition("\nNot taken:\n")[2], re.MULTILINE)
     missing = {taken.name for taken in found.measures if taken.missing}
     assert missing and set(", ".join(absent).split(", ")) == missing
+    again = export(edits / "batch", tmp_path / "out", to="hf")
+    assert (again.renewed, again.present) == (0, again.files)
     bh.evaluate_suite(edits / "batch", "recall", plan, out=edits / "batch-recall")
-    export(edits / "batch", tmp_path / "out", to="hf")
-    assert (tmp_path / "out" / "README.md").read_text() == card
-    assert verify_export(tmp_path / "out").ok
-    (tmp_path / "out" / "README.md").unlink()
-    export(edits / "batch", tmp_path / "out", to="hf")
+    later = export(edits / "batch", tmp_path / "out", to="hf")
+    assert (later.renewed, later.present) == (1, later.files - 1)
     assert "## Suite: recall" in (tmp_path / "out" / "README.md").read_text()
     assert verify_export(tmp_path / "out").ok
     export(edits / "sequential", tmp_path / "other", to="hf")  # whose suite it is not
     assert "## Suite" not in (tmp_path / "other" / "README.md").read_text()
+
+
+def test_a_card_that_was_changed_by_hand_stays(trained, plan, tmp_path, run):
+    edit, out = tmp_path / "edit", tmp_path / "out"
+    bh.edit(trained, plan, "lora", edit, settings=SETTINGS)
+    export(edit, out, to="hf")
+    bh.evaluate_suite(edit, "recall", plan, out=edit / "suite")
+    said = run("export", edit, "--to", "hf", "--out", out)
+    assert "its model card was made again, with the suites that are there now" in said.err
+    assert "## Suite: recall" in (out / "README.md").read_text()
+    (out / "README.md").write_text("mine")
+    bh.evaluate_suite(edit, "editing", plan, out=edit / "suite-2")
+    assert export(edit, out, to="hf").renewed == 0
+    assert (out / "README.md").read_text() == "mine"
 
 
 def test_the_card_of_a_single_edit_has_no_suite_of_all(trained, plan, tmp_path):

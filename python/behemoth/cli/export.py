@@ -99,5 +99,8 @@ def _headline(done: Exported) -> str:
     """Return a line on what the counts do not say: files that existed before."""
     if done.present == done.files:
         return f"{done.out} is already finished; --force rewrites it"
+    if done.renewed and done.renewed == done.files - done.present:
+        cards = "its model card was" if done.renewed == 1 else f"{done.renewed:,} model cards were"
+        return f"{done.out} is finished: {cards} made again, with the suites that are there now"
     written = plural_text(done.files - done.present, "file")
     return f"{done.out} is finished: {written} written, {done.present} were there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 
+from behemoth._gen import digest
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.record import EditRecord, read_edit
 from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
@@ -93,6 +95,14 @@ class EditedModels:
     def edit_hash(self) -> str:
         """BLAKE3 of the inputs of the models: the run's weights and the deltas."""
         return self.record.models_hash(self.run.directory, self.deltas.values())
+
+    @cached_property
+    def suites_hash(self) -> str | None:
+        """Hash of the contents of the suites, which the cards state; None without any."""
+        if not self.suites:
+            return None
+        said = [suite.to_dict() for suite in self.suites]
+        return digest(json.dumps(said, sort_keys=True).encode())
 
     def delta(self, folder: str) -> EditDelta:
         """Return the delta of the model in a folder."""

@@ -11,7 +11,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth._gen import version
+from behemoth._gen import digest_file, version
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.store.source import at_hand
@@ -24,6 +24,7 @@ from behemoth.support.progress import ProgressLike
 from behemoth.support.replacement import Kind, check_kind, recover, succeeds, succession
 from behemoth.support.text import bytes_text
 
+from .card import CARD
 from .formats import BRIDGES, FORMATS, MODELS, get_format
 from .inspection import RECORD, SUMS, read_export_sums, write_export_sums
 from .protocol import Bridge, Format, ModelFormat
@@ -57,6 +58,8 @@ class Exported:
         Names of the splits that an export as `tofu` has, such as ``forget10``; none for others.
     present : int
         Number of the files that existed before this call; 0 for a URL.
+    renewed : int
+        Number of model cards that existed and were made again, for suites that are new or changed.
     """
 
     out: str
@@ -69,6 +72,7 @@ class Exported:
     seconds: float
     splits: tuple[str, ...] = ()
     present: int = 0
+    renewed: int = 0
 
     def __fspath__(self) -> str:
         return self.out
@@ -78,7 +82,8 @@ class Exported:
 class _Content:
     """Content to export: a corpus, a plan or edited models.
 
-    `tokenizer` lists the folders that the tokenizer is written to.
+    `tokenizer` lists the folders that the tokenizer is written to, and `suites_hash` is that of the
+    suites in the cards of models, None without any.
     """
 
     corpus: Corpus
@@ -91,6 +96,7 @@ class _Content:
     edit_hash: str | None = None
     digests: Mapping[tuple[int, int], str] = field(default_factory=dict)
     tokenizer: tuple[str, ...] = ("tokenizer",)
+    suites_hash: str | None = None
 
 
 def export(
@@ -176,14 +182,16 @@ def export(
         "edit_hash": content.edit_hash,
         "behemoth": version(),
     }
+    if content.suites_hash is not None:
+        about["suites_hash"] = content.suites_hash
     if is_url(out):
         from behemoth.store.staged import staged
 
         same, data = partial(_is_same, about), as_json(sealed(about))
         with staged(str(out), RECORD, data, same, force=force, progress=progress) as stage:
-            files, present = _put(made, content, about, stage, force)[0], 0
+            (files, *_), present, renewed = _put(made, content, about, stage, force), 0, 0
     else:
-        files, present = _put(made, content, about, path_of("out", out), force)
+        files, present, renewed = _put(made, content, about, path_of("out", out), force)
     named = isinstance(made, Bridge) and made.splits is not None
     return Exported(
         out=fspath(out),
@@ -191,6 +199,7 @@ def export(
         block_length=content.block_length,
         files=len(files),
         present=present,
+        renewed=renewed,
         tokens=content.tokens,
         edits=content.edits,
         bytes=sum(files.values()),
@@ -205,10 +214,11 @@ def _put(
     about: Mapping[str, object],
     place: Path,
     force: bool,
-) -> tuple[dict[Path, int], int]:
-    """Write an export to a directory; return its files with their bytes, and how many were there.
+) -> tuple[dict[Path, int], int, int]:
+    """Write an export to a directory; return its files with their bytes, and two counts.
 
-    Formats keep the files of the same export that exist.
+    They are of the files that were there, and of the cards that were made again. Formats keep the
+    files of the same export that exist.
     """
     corpus = content.corpus
     with sole(place, f"writing to {place}"):
@@ -219,6 +229,9 @@ def _put(
                 for folder in content.tokenizer
                 for name in corpus.tokenizer_files
             ]
+            stale = _stale_cards(made, content.suites_hash, place)
+            for card in stale:  # and so it is written like one that was lost
+                card.unlink()
             there = {path for name in _patterns(made) for path in place.glob(name)}
             there.update(filter(Path.is_file, tokenizer))
             write_bytes(place / RECORD, as_json(sealed(about)))
@@ -229,7 +242,25 @@ def _put(
             write_export_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
     if isinstance(made, ModelFormat):  # whose folders are models with their tokenizer
         files += tokenizer
-    return {path: path.stat().st_size for path in files}, len(there.intersection(files))
+    sizes = {path: path.stat().st_size for path in files}
+    return sizes, len(there.intersection(files)), len(stale)
+
+
+def _stale_cards(
+    made: Format | Bridge | ModelFormat, suites_hash: str | None, place: Path
+) -> list[Path]:
+    """Return the cards that this wrote with other suites than there are now.
+
+    One that was changed since is somebody's own, and stays.
+    """
+    if not isinstance(made, ModelFormat) or suites_hash is None or not (place / SUMS).is_file():
+        return []
+    if read_sealed(place / RECORD, "an export").get("suites_hash") == suites_hash:
+        return []
+    cards = {place / name: row for name, row in read_export_sums(place).items()
+             if Path(name).name == CARD}  # fmt: skip
+    return [card for card, row in cards.items()
+            if card.is_file() and digest_file(card) == row["blake3"]]  # fmt: skip
 
 
 def _of_corpus(
@@ -331,6 +362,7 @@ def _of_edit(
         plan_hash=models.record.plan_hash,
         edit_hash=models.edit_hash,
         tokenizer=tuple(models.deltas),
+        suites_hash=models.suites_hash,
     )
 
 
