@@ -9,11 +9,11 @@ import torch
 
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.edit import edit
-from behemoth.evaluate import scores
+from behemoth.evaluate import evaluate_suite, scores
 from behemoth.evaluate.suites import sequence
 from behemoth.evaluate.suites.measured_model import MeasuredModel
 from behemoth.evaluate.suites.sequence import half_life, sampled_edits
-from behemoth.evaluate.suites.suite import MissingError
+from behemoth.evaluate.suites.suite import MissingError, SuiteResult
 
 
 def test_the_half_life_lies_between_the_ages_around_a_half():
@@ -165,6 +165,59 @@ def test_the_unedited_model_is_asked_once_for_all_checkpoints(edited_run, tmp_pa
     passes.clear()
     sequence.sequence_frame(measured)
     assert every and len(passes) == 3 * every
+
+
+def test_a_stopped_evaluation_goes_on_at_its_checkpoint(edited_run, tmp_path, monkeypatch):
+    run, _, plan, _ = edited_run
+    made = {
+        name: edit(
+            run, plan, "ft", tmp_path / name, settings={"steps": steps}, sequential=True,
+            checkpoint_at="all",
+        )
+        for name, steps in (("e", 1), ("other", 2))
+    }  # fmt: skip
+    whole = evaluate_suite(made["e"], "sequence", plan, out=tmp_path / "whole")
+    count, own = len(plan), sequence.evaluate_model
+    calls: list[int] = []
+
+    def stopping(*given, **named):
+        calls.append(1)
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        return own(*given, **named)
+
+    monkeypatch.setattr(sequence, "evaluate_model", stopping)
+    out, stop = tmp_path / "out", 3
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_suite(made["e"], "sequence", plan, out=out)
+    parts = sorted(path.name for path in (out / "parts").iterdir())
+    assert parts == ["00000001.json", "00000001.parquet", "00000002.json", "00000002.parquet"]
+    (out / "parts" / "00000001.parquet").write_bytes(b"damaged")
+    calls.clear()
+    stop = 0
+    again = evaluate_suite(made["e"], "sequence", plan, out=out)
+    assert len(calls) == count - 1, "all but the second, of which the rows are there"
+    assert again.frame.equals(whole.frame, null_equal=True)
+    assert sorted(path.name for path in out.iterdir()) == ["frame.parquet", "suite.json"]
+    # Of another edit nothing is taken.
+    stop, out = count, tmp_path / "second"
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_suite(made["other"], "sequence", plan, out=out)
+    calls.clear()
+    stop = 0
+    evaluate_suite(made["e"], "sequence", plan, out=out)
+    assert len(calls) == count
+
+
+def test_a_full_disk_at_the_end_leaves_the_parts(edited_run, tmp_path, monkeypatch):
+    run, _, plan, _ = edited_run
+    made = edit(run, plan, "ft", tmp_path / "e", settings={"steps": 1}, sequential=True)
+    monkeypatch.setattr(SuiteResult, "to_dict", lambda _: 1 / 0)
+    for _ in range(2):  # the second is not refused
+        with pytest.raises(ZeroDivisionError):
+            evaluate_suite(made, "sequence", plan, out=tmp_path / "out")
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {".unfinished", "parts"}
 
 
 def test_no_half_life_is_told_from_no_edit_that_is_seen_again():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from behemoth.support.process import prepare
 from behemoth.support.text import fixed_text, plural_text
 
 from . import parse
-from .console import complete, console, keep_interrupts, write_json
+from .console import complete, console, keep_interrupts, resumable, write_json
 from .edit import CORPUS, DEVICE, MEMORY
 from .options import Option, command, flag
 from .places import check_corpus, check_plan, check_source
@@ -116,7 +117,13 @@ def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
         if name in given:
             raise ArgumentError(name, given[name], "not with --suite")
     check_source("twin", given.get("twin"))
-    with needed():
+
+    def begun() -> bool:
+        from behemoth.evaluate.suites.suite import PARTS
+
+        return (Path(given["out"]) / PARTS).is_dir()
+
+    with needed(), resumable(given["out"], begun):
         from behemoth.evaluate import evaluate_suite
 
         found = evaluate_suite(source, suite, progress=Bars(), **given)

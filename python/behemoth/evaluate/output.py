@@ -13,7 +13,7 @@ from behemoth.support.files import names_in, write_bytes
 from behemoth.support.kinds import held
 from behemoth.support.replacement import UNFINISHED
 
-__all__ = ["all_or_none", "output_place", "unless_stopped"]
+__all__ = ["all_or_none", "begin", "output_place", "unless_stopped"]
 
 _EMPTY = "a new or empty directory"
 
@@ -82,11 +82,22 @@ def all_or_none(place: Path, record: str, *files: str) -> Generator[None]:
             mark.unlink()
 
 
+def begin(place: Path, record: str) -> None:
+    """Say in a new or empty directory that a result with this record was begun there.
+
+    The next call for it then accepts what this one leaves, whatever ends it.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    if not names_in(place):
+        write_bytes(place / UNFINISHED, _mark(record))
+
+
 @contextmanager
 def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
     """Remove the files of a new result if the block is not carried out to its end.
 
-    Nothing is removed if one of the files was there before, unless a killed writer left it.
+    Nothing is removed if one of the files was there before, unless a killed writer left it. What
+    else it has begun stays, for the next call.
     """
     begun = _is_begun(place, record)
     new = begun or not place.is_dir() or not names_in(place) & {record, *files}
@@ -96,7 +107,8 @@ def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
         if new and place.is_dir():  # a file there was refused
             for name in (record, *files):
                 (place / name).unlink(missing_ok=True)
-            if _is_begun(place, record):
+            goes_on = begun and names_in(place) != {UNFINISHED}
+            if _is_begun(place, record) and not goes_on:
                 (place / UNFINISHED).unlink()
         raise
 

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
 
+    from .parts import Parts
+
 __all__ = ["CONTINUED", "MeasuredModel", "first_documents"]
 
 CONTINUED = 64
@@ -109,6 +111,8 @@ class MeasuredModel:
     ----------
     batch_size : int or None
         See above; it may be changed before a measure is taken.
+    parts : Parts or None
+        Where the rows of a sequence are kept while they are evaluated; None for nowhere.
     """
 
     def __init__(
@@ -139,6 +143,7 @@ class MeasuredModel:
         self._forgotten = Unedited() if findings is None else findings  # of the facts to forget
         self._together = None in deltas if deltas else together
         self._reference = reference
+        self.parts: Parts | None = None
 
     @classmethod
     def open(

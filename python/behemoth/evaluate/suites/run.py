@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Literal
 
+from behemoth._gen import version
 from behemoth.evaluate.output import output_place
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import flag, whole_number
@@ -16,7 +17,8 @@ from behemoth.train.memory_budget import require_weights
 from . import editing, recall, sequence, unlearning
 from .measured_model import MeasuredModel
 from .memory_budget import limit_rows
-from .suite import FRAME, RECORD, Suite, SuiteResult, check_names, take
+from .parts import Parts
+from .suite import FRAME, PARTS, RECORD, Suite, SuiteResult, check_names, take
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +71,8 @@ def evaluate_suite(
         Names of the measures to take; by default all. The rows are the same, and models that no
         measure needs are not made.
     out : path, optional
-        Directory for ``suite.json`` and the rows, ``frame.parquet``.
+        Directory for ``suite.json`` and the rows, ``frame.parquet``. The rows of suite ``sequence``
+        are kept there checkpoint by checkpoint: a stopped call goes on.
     force : bool
         Replace an existing result in `out`.
     device : optional
@@ -115,13 +118,17 @@ def evaluate_suite(
     force = flag("force", force)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
+    place = None
     if out is not None:
-        output_place(out, "a suite", RECORD, FRAME, force=force)
+        place = output_place(out, "a suite", RECORD, FRAME, PARTS, force=force)
     measured = MeasuredModel.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
     require_weights(measured.run.directory, device, memory, "source")
     total = measured.run.corpus.world.num_facts
     limit_rows(measured, suite, total if facts == "all" else facts, memory, measures)
+    if place is not None and suite == sequence.SUITE.name:
+        of = {"edit": measured.edit_hash, "plan": measured.plan_hash, "behemoth": version()}
+        measured.parts = Parts(place, of)
     result = take(SUITES[suite], measured, progress, measures)
-    if out is not None:
-        result.save(out)
+    if place is not None:
+        result.save(place)
     return result

@@ -176,6 +176,8 @@ def count_held(
 def sequence_frame(measured: MeasuredModel) -> pl.DataFrame:
     """Evaluate the sample at each checkpoint.
 
+    Checkpoints whose rows are in `measured.parts` are not evaluated again.
+
     Returns
     -------
     polars.DataFrame
@@ -194,12 +196,17 @@ def sequence_frame(measured: MeasuredModel) -> pl.DataFrame:
     sampled = measured.plan.together(measured.run.corpus).take(numbers)
     places = {number: place for place, number in enumerate(edit.edits)}
     parts, unedited = [], Unedited()  # which is asked the same at each checkpoint
-    for after, delta in edit.sums():
-        rows = evaluate_model(
-            measured.model, measured.run.corpus, sampled, {None: delta},
-            run=measured.run.name, seed=measured.run.seed, batch_size=measured.batch_size,
-            unedited=unedited,
-        )  # fmt: skip
+    for after in edit.checkpoints:
+        rows = None if measured.parts is None else measured.parts.find(after)
+        if rows is None:
+            delta = EditDelta.load(edit.checkpoint_place(after))
+            rows = evaluate_model(
+                measured.model, measured.run.corpus, sampled, {None: delta},
+                run=measured.run.name, seed=measured.run.seed, batch_size=measured.batch_size,
+                unedited=unedited,
+            )  # fmt: skip
+            if measured.parts is not None:
+                measured.parts.keep(after, rows)
         new_rows = rows if not parts else rows.filter(stage="after")
         parts.append(
             new_rows.with_columns(

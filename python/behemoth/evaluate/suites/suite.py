@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
@@ -41,6 +42,8 @@ __all__ = [
 RECORD = "suite.json"
 """The summary, written last."""
 FRAME = "frame.parquet"
+PARTS = "parts"
+"""Folder of the rows that were evaluated, while there are others; see `Parts`."""
 FORMAT_VERSION = 1
 
 
@@ -308,6 +311,7 @@ class SuiteResult:
                 self.frame.write_parquet(temporary)
             values = self.to_dict() | {FILES: digests(place, [FRAME])}
             write_bytes(place / RECORD, as_json(sealed(values)))
+            shutil.rmtree(place / PARTS, ignore_errors=True)
         return place
 
     @classmethod
