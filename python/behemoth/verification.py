@@ -275,6 +275,10 @@ def _zoo(found: Checked, place: Path, within: str, step: Advance) -> None:
     for number, (name, row) in enumerate(record.files.items()):
         found.look(place, {name: row.blake3}, within)
         step(number + 1, len(record.files))
+    there = (file.relative_to(place) for file in place.rglob("*") if file.is_file())
+    # Names that begin with a dot are locks, and files in progress.
+    names = (path.as_posix() for path in there if not any(p.startswith(".") for p in path.parts))
+    found.extra += sorted({*names} - {*record.files, ZOO.record})
 
 
 _KINDS: dict[str, Callable[[Checked, Path, str, Advance], None]] = {

@@ -220,6 +220,23 @@ def test_the_hash_of_contents_covers_specs_plans_tokens_and_weights():
     assert replace(record, behemoth="1").content_hash == record.content_hash
 
 
+def test_verify_names_what_the_list_does_not(zoo, run):
+    assert bh.verify(zoo).extra == [] and "beside" not in run("verify", zoo).out
+    added = [zoo / "notes.txt", zoo / "models" / "mine" / "model.safetensors"]
+    try:
+        for file in added:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("x")
+        found, said = bh.verify(zoo), run("verify", zoo)
+    finally:
+        for file in added:
+            file.unlink()
+        added[1].parent.rmdir()
+    assert found.ok and found.extra == ["models/mine/model.safetensors", "notes.txt"]
+    assert said.code == 0 and "all intact; 2 files beside them" in said.out
+    assert "notes.txt: not checked: the list does not name it" in said.err
+
+
 def test_verify_names_what_is_bad_and_what_is_missing(tiny, zoo, tmp_path, run):
     said = run("verify", zoo)
     assert said.code == 0 and ", all intact" in said.out

@@ -34,7 +34,8 @@ def verify(
     """Recompute the hashes of a directory, and a corpus's tokens.
 
     Every count of a corpus is recomputed too. Reports bad and missing files; the exit code is 1 if
-    there are any. Files that earlier versions wrote without hashes are reported as not hashed.
+    there are any. Files that earlier versions wrote without hashes are reported as not hashed, and
+    those in a zoo that its list does not name as not checked.
     """
     with needed():
         from behemoth.corpus.inspection import Verification
@@ -51,10 +52,15 @@ def verify(
     unhashed: Sequence[str] = getattr(found, "unhashed", ())
     for name in unhashed:
         console(stderr=True).print(f"behemoth: {name}: not hashed: written by an earlier version")
+    extra: Sequence[str] = getattr(found, "extra", ())
+    for name in extra:
+        console(stderr=True).print(f"behemoth: {name}: not checked: the list does not name it")
     if not found.ok:
         raise typer.Exit(1)
     if not json:
         rest = ", the rest not hashed" if unhashed else ""
+        if extra:
+            rest = f"; {plural_text(len(extra), 'file')} beside them"
         console().print(f"{found.directory}: {what}, all intact{rest}")
 
 

@@ -60,6 +60,8 @@ class Checked:
         Files that are recorded but absent.
     unhashed : list of str
         Records of earlier versions, which have no digests.
+    extra : list of str
+        Files of a zoo that its list does not name, and that are not checked. They damage nothing.
     """
 
     directory: str
@@ -68,6 +70,7 @@ class Checked:
     bad: list[dict[str, Any]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unhashed: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
