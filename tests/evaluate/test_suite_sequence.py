@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import torch
 
+from behemoth import ArgumentError
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.edit import edit
 from behemoth.evaluate import evaluate_suite, scores
@@ -201,13 +202,19 @@ def test_a_stopped_evaluation_goes_on_at_its_checkpoint(edited_run, tmp_path, mo
     assert sorted(path.name for path in out.iterdir()) == ["frame.parquet", "suite.json"]
     # Of another edit nothing is taken.
     stop, out = count, tmp_path / "second"
+    (out / "parts").mkdir(parents=True)
+    with pytest.raises(ArgumentError, match="something else .parts"):
+        evaluate_suite(made["other"], "editing", plan, out=out)
+    (out / "parts/notes.txt").touch()  # somebody's own, which stays
     calls.clear()
     with pytest.raises(KeyboardInterrupt):
         evaluate_suite(made["other"], "sequence", plan, out=out)
     calls.clear()
     stop = 0
     evaluate_suite(made["e"], "sequence", plan, out=out)
-    assert len(calls) == count
+    assert len(calls) == count and [path.name for path in (out / "parts").iterdir()] == [
+        "notes.txt"
+    ]
 
 
 def test_a_full_disk_at_the_end_leaves_the_parts(edited_run, tmp_path, monkeypatch):

@@ -251,12 +251,14 @@ def _stale_cards(
 ) -> list[Path]:
     """Return the cards that this wrote with other suites than there are now.
 
-    One that was changed since is somebody's own, and stays.
+    One that was changed since a finished export is somebody's own, and stays.
     """
-    if not isinstance(made, ModelFormat) or suites_hash is None or not (place / SUMS).is_file():
+    if not isinstance(made, ModelFormat) or suites_hash is None or not (place / RECORD).is_file():
         return []
     if read_sealed(place / RECORD, "an export").get("suites_hash") == suites_hash:
         return []
+    if not (place / SUMS).is_file():  # an export that was stopped
+        return [card for name in _patterns(made) for card in place.glob(name) if card.name == CARD]
     cards = {place / name: row for name, row in read_export_sums(place).items()
              if Path(name).name == CARD}  # fmt: skip
     return [card for card, row in cards.items()

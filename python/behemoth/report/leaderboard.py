@@ -114,8 +114,9 @@ _UNVARIED = {
     1.0: "A method whose score is 1 in every trial has no interval and shares the first places. ",
 }
 _UNEDITED = (
-    " The last row, unedited, is {models} without any edit: what a method has that changes "
-    "nothing. It has no place, and no number where a measure needs an edit or training."
+    " The last row, unedited, is {models} without any edit (one counts for each number of edits): "
+    "what a method has that changes nothing. It has no place, and no number where a measure needs "
+    "an edit or training."
 )
 _ORACLE = "Oracles are retrained on the twin corpus and have no place. "
 

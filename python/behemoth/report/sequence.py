@@ -256,7 +256,10 @@ def _cell(measure: str, row: Mapping[str, Any], trials: int) -> str:
 
 
 def half_life_table(part: SequencePart) -> Table:
-    """Return the half-life of the edits of each method, and what they cost."""
+    """Return the half-life of the edits of each method, and what they cost.
+
+    Costs are of all trials of a method, so they are left out where it has several plans.
+    """
     found = {
         (name, row["label"]): row
         for name, own in groups_of(part.found.half_lives)
@@ -271,14 +274,14 @@ def half_life_table(part: SequencePart) -> Table:
             *([name] if several else []),
             _half_life(found.get((name, label))),
             f"{found[name, label]['rows']:,}" if (name, label) in found else NOTHING,
-            number(part.seconds.get(label), 2),
-            _trials(part, label),
+            *([] if several else [number(part.seconds.get(label), 2), _trials(part, label)]),
         ]
         for name in names
         for label in [*labels, *(each for each in part.failed if each not in labels)]
     ]
+    costs = () if several else ("#seconds an edit", "#trials")
     return Table(("method", *(["plan"] if several else []), "#half-life, edits",
-                  "#edits seen again", "#seconds an edit", "#trials"), rows)  # fmt: skip
+                  "#edits seen again", *costs), rows)  # fmt: skip
 
 
 def _half_life(row: Mapping[str, Any] | None) -> str:

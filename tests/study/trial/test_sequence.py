@@ -21,6 +21,7 @@ from behemoth.study.trial.laboratory import Laboratory
 from behemoth.study.trial.memory_budget import TrialBudget
 from behemoth.study.trial.sequence import sequence_rows
 from behemoth.study.work.cost import Estimator
+from behemoth.train.run import Run
 
 TEXT = """
 name = "sequences"
@@ -226,6 +227,59 @@ def test_what_was_left_damaged_starts_over(workshop):
     file.write_bytes(file.read_bytes()[:-9])
     record = Laboratory(workshop).carry_out(unit, lambda done, _: made.append(done))
     assert record.status == "done" and made == [1, 2, 3, 4, 5, 6] and "edit" in record.seconds
+
+
+def test_sums_of_other_weights_are_not_gone_on_with(workshop, monkeypatch):
+    unit, made = unit_of("lora"), []
+    with pytest.raises(StopError):
+        Laboratory(workshop).carry_out(unit, stopping(5))
+    monkeypatch.setattr(Run, "weights_digest", lambda run: "0" * 64)
+    record = Laboratory(workshop).carry_out(unit, lambda done, _: made.append(done))
+    assert record.status == "done" and made == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_damaged_checkpoint_of_all_edits_starts_over(workshop, monkeypatch):
+    unit, made = unit_of("lora"), []
+
+    def killed(*_):
+        raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("behemoth.study.trial.trial.suite_frame", killed)
+        with pytest.raises(StopError):
+            Laboratory(workshop).carry_out(unit)
+    file = workshop.trial(unit.id) / "sequence/checkpoints/0000001/delta.safetensors"
+    file.write_bytes(file.read_bytes()[:-9])
+    record = Laboratory(workshop).carry_out(unit, lambda done, _: made.append(done))
+    assert record.status == "done" and made == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_unedited_model_is_measured_on_the_rows_of_each_trial(workshop):
+    """Of independent edits some probes do not hold once all are in one model."""
+    text = TEXT.replace('suite = "sequence"\ncheckpoint_at = [4, 1]', 'suite = "editing"').replace(
+        'plan = { independent = true }',
+        'plan = { independent = true }\n[[method]]\nname = "lora"\nlabel = "by themselves"\n'
+        'settings = { steps = 3, rank = 2 }\nplan = { independent = true }\n'
+        'measure = { sequential = false }',
+    )  # fmt: skip
+    text = text.replace('measure = { suite = "editing", checkpoint_at = [] }\n', "")
+    text = text.replace("same_relation = 2", "same_relation = 20").replace(
+        "regular = 2", "regular = 40"
+    )
+    text = text.replace("probes = 1", "probes = 8")
+    units = [unit_of("independent", text), unit_of("by themselves", text)]
+    assert units[0].plan.id == units[1].plan.id
+    found = []
+    for order in (units, units[::-1]):
+        laboratory = Laboratory(workshop)
+        for unit in order:
+            shutil.rmtree(workshop.trial(unit.id), ignore_errors=True)
+            assert laboratory.carry_out(unit).status == "done"
+        found.append([frames_of(workshop, unit)["suites"] for unit in units])
+    for own, other in zip(*found, strict=True):
+        assert_frame_equal(own, other)
+    [together, alone] = found[0]
+    assert not together["before"].equals(alone["before"])
 
 
 def failing_from(monkeypatch, first):

@@ -103,7 +103,6 @@ class MeasuredModel:
     together : bool, optional
         Without deltas: whether the edits that are compared with are made in one model; None if
         there are none.
-
     reference : MeasuredModel, optional
         Of a trial: the unedited model, measured once for all methods of its plan.
 

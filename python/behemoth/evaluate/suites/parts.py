@@ -7,6 +7,7 @@ and its digest. They are in a folder of the directory of the suite, until that i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,15 @@ class Parts:
             return pl.read_parquet(place / f"{name}.parquet", glob=False)
         except (OSError, CorpusError, pl.exceptions.PolarsError):
             return None
+
+    def remove(self) -> None:
+        """Remove the parts, and their folder if nothing else is in it."""
+        place = self.out / PARTS
+        for record in place.glob("[0-9]*.json"):
+            record.with_suffix(".parquet").unlink(missing_ok=True)
+            record.unlink()
+        with suppress(OSError):
+            place.rmdir()
 
     def keep(self, number: int, rows: pl.DataFrame) -> None:
         """Write a part, its record last."""

@@ -120,7 +120,8 @@ def evaluate_suite(
         memory = whole_number("memory", memory, 1)
     place = None
     if out is not None:
-        place = output_place(out, "a suite", RECORD, FRAME, PARTS, force=force)
+        parts = (PARTS,) if suite == sequence.SUITE.name else ()
+        place = output_place(out, "a suite", RECORD, FRAME, *parts, force=force)
     measured = MeasuredModel.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
     require_weights(measured.run.directory, device, memory, "source")
     total = measured.run.corpus.world.num_facts
@@ -131,4 +132,6 @@ def evaluate_suite(
     result = take(SUITES[suite], measured, progress, measures)
     if place is not None:
         result.save(place)
+        if measured.parts is not None:
+            measured.parts.remove()
     return result

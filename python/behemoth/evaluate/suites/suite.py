@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
@@ -311,7 +310,6 @@ class SuiteResult:
                 self.frame.write_parquet(temporary)
             values = self.to_dict() | {FILES: digests(place, [FRAME])}
             write_bytes(place / RECORD, as_json(sealed(values)))
-            shutil.rmtree(place / PARTS, ignore_errors=True)
         return place
 
     @classmethod

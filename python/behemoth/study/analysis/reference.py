@@ -31,9 +31,10 @@ _OF_MODEL = ("model", "world_seed", "seed", "grammar", "edits")
 def reference(suite: str, suites: pl.DataFrame) -> pl.DataFrame:
     """Return the unedited models' measures of a suite, columns as in `REFERENCE`.
 
-    Every method edits the same model by the same plan, so a model counts once for each number of
-    edits, whatever methods there are. Measures that would need an edit, or training, are missing;
-    so are all of them in trials of versions that did not take the unedited model's values.
+    A model counts once for each number of edits, whatever methods there are: usually all edit it by
+    the same plan, else its value is the mean over their trials. Measures that would need an edit,
+    or training, are missing; so are all of them in trials of versions that did not take the
+    unedited model's values.
 
     Parameters
     ----------

@@ -72,9 +72,9 @@ class Laboratory:
         self.directory, self.memory = directory, memory
         self._run: tuple[str, Run, PreTrainedModel] | None = None
         self._planned: Planned | None = None
-        self._twin: tuple[str, str, MeasuredModel] | None = None
+        self._twin: tuple[tuple[str, str, bool], MeasuredModel] | None = None
         self._found: tuple[str, str, Unedited] | None = None
-        self._reference: tuple[str, str, MeasuredModel] | None = None
+        self._reference: tuple[tuple[str, str, bool], MeasuredModel] | None = None
 
     def train(self, unit: ModelUnit, step: Advance = silent) -> ModelRecord:
         """Train a model, or resume its training, and evaluate its recall of all facts.
@@ -229,7 +229,7 @@ class Laboratory:
         )  # fmt: skip
         stack, rows = budget.fitting(self.memory)
         with clock("load"):
-            twin = None if unit.twin is None else self._measured_twin(unit.twin, planned, run)
+            twin = self._measured_twin(unit, planned, run)
             if twin is not None:
                 twin.batch_size = rows
         return Trial(
@@ -261,26 +261,32 @@ class Laboratory:
         """
 
         def measured(probes: pl.DataFrame, rows: int | None) -> MeasuredModel:
-            if self._reference is None or self._reference[:2] != (unit.model, planned.id):
+            key = unit.model, planned.id, _together(unit, planned)
+            if self._reference is None or self._reference[0] != key:
                 run, model = self._model(unit.model, None)
                 before = probes.filter(stage="before").with_columns(failure=None)
-                made = measured_in_trial(run, model, planned.plan, {}, frame=before)
-                self._reference = unit.model, planned.id, made
-            self._reference[2].batch_size = rows
-            return self._reference[2]
+                made = measured_in_trial(
+                    run, model, planned.plan, {}, frame=before, together=key[-1]
+                )
+                self._reference = key, made
+            self._reference[1].batch_size = rows
+            return self._reference[1]
 
         return measured
 
-    def _measured_twin(self, name: str, planned: Planned, run: Run) -> MeasuredModel:
+    def _measured_twin(self, unit: TrialUnit, planned: Planned, run: Run) -> MeasuredModel | None:
         """Return the measured twin, which is evaluated in the same way for all methods."""
-        if self._twin is None or self._twin[:2] != (name, planned.id):
+        if unit.twin is None:
+            return None
+        key = unit.twin, planned.id, _together(unit, planned)
+        if self._twin is None or self._twin[0] != key:
             self._twin = None
             device = None if run.config.device == "auto" else run.config.device
-            model: Any = read_run(self.directory.model(name)).load_model(device)
+            model: Any = read_run(self.directory.model(unit.twin)).load_model(device)
             # On the run's corpus, like its methods: on the twin's own corpus, which lacks the
             # facts, its perplexity would be that of another text.
-            self._twin = name, planned.id, measured_in_trial(run, model, planned.plan, {})
-        return self._twin[2]
+            self._twin = key, measured_in_trial(run, model, planned.plan, {}, together=key[-1])
+        return self._twin[1]
 
     def _plan(self, unit: PlanUnit, corpus: Corpus) -> Planned:
         if self._planned is None or self._planned.id != unit.id:
@@ -299,6 +305,11 @@ class Laboratory:
                 unit.id, plan, about, singles if independent else {}, first["edit"].to_list()
             )
         return self._planned
+
+
+def _together(unit: TrialUnit, planned: Planned) -> bool:
+    """Whether the edits of a trial are made in one model, which leaves out some of the probes."""
+    return unit.measure.sequential or not planned.singles
 
 
 def _record_of(trial: Trial, reasons: Sequence[str], cost: EditCost | None) -> TrialRecord:

@@ -40,14 +40,11 @@ class InSequence:
     ----------
     record : EditRecord
         Of the folder, in which the sums at the checkpoints are.
-    delta : EditDelta
-        The sum of all changes.
     resumed : bool
         Whether some of them were made in an earlier session.
     """
 
     record: EditRecord
-    delta: EditDelta
     resumed: bool
 
 
@@ -67,7 +64,7 @@ def make_in_sequence(
     checkpoint_at: Sequence[int] | None,
     step: Advance,
     together: int,
-) -> InSequence:
+) -> tuple[InSequence, EditDelta]:
     """Make the edits of a plan one after another, or those that are missing.
 
     Parameters
@@ -88,6 +85,11 @@ def make_in_sequence(
         Called with (edits made, edits).
     together : int
         See `carry_out_in_sequence`.
+
+    Returns
+    -------
+    tuple of InSequence and EditDelta
+        What was made, and the sum of all changes.
     """
     record = EditRecord(
         directory=place,
@@ -97,17 +99,38 @@ def make_in_sequence(
         method=method.info.name,
         settings=settings_of(method),
         seed=context.seed,
+        weights=run.weights_digest(),
         single=False,
         edits=tuple(plan.edits["edit"]),
         checkpoints=checkpoints_of(checkpoint_at, len(plan)),
     )
+    if place.is_dir() and not _is_usable(record):
+        shutil.rmtree(place)
+    is_left = place.is_dir()
     try:
         return _made(record, model, method, ordered, context, step, together)
-    except CorpusError:  # what was left is damaged
-        if not place.is_dir():
+    except CorpusError:
+        if not is_left:
             raise
-        shutil.rmtree(place)
+        shutil.rmtree(place)  # a point to resume from is damaged
         return _made(record, model, method, ordered, context, step, together)
+
+
+def _is_usable(record: EditRecord) -> bool:
+    """Return whether what an earlier session left is of the same edits, and whole as far as told.
+
+    Once all edits are made, nothing but the checkpoints is read.
+    """
+    try:
+        left = EditRecord.read(record.directory)
+        if left is None or record.differs(left) is not None:
+            return False
+        if record.is_there(None):
+            for _ in record.sums():
+                pass
+    except CorpusError:
+        return False
+    return True
 
 
 def _made(
@@ -118,13 +141,13 @@ def _made(
     context: EditContext,
     step: Advance,
     together: int,
-) -> InSequence:
+) -> tuple[InSequence, EditDelta]:
     before = len(ordered)
     if not record.is_there(None):  # else it was killed while it was measured
         _, before = carry_out_in_sequence(model, method, ordered, context, record, step, together)
     delta = EditDelta.load(record.delta_place(None))
     failed = tuple(failures_within(delta))
-    return InSequence(replace(record, failed=failed), delta, before > 0)
+    return InSequence(replace(record, failed=failed), before > 0), delta
 
 
 def sequence_rows(frame: pl.DataFrame) -> pl.DataFrame:

@@ -38,6 +38,7 @@ def measured_in_trial(
     batch_size: int | None = None,
     findings: Unedited | None = None,
     reference: MeasuredModel | None = None,
+    together: bool | None = None,
 ) -> MeasuredModel:
     """Return what a trial measures: a model that is already in memory.
 
@@ -56,13 +57,13 @@ def measured_in_trial(
         Record of edits made one after another, for suite ``sequence``.
     frame : polars.DataFrame, optional
         Frame returned by `evaluate_model` for these deltas.
-    continued, added, batch_size, findings, reference
+    continued, added, batch_size, findings, reference, together
         See `MeasuredModel`.
     """
     return MeasuredModel(
         run.directory, run, plan, deltas, lambda: model, edit, twin,
         frame=frame, continued=continued, batch_size=batch_size, in_trial=True, added=added,
-        findings=findings, reference=reference,
+        findings=findings, reference=reference, together=together,
     )  # fmt: skip
 
 

@@ -255,16 +255,17 @@ class Trial:
         """Make the edits one after another and return the sum of their changes."""
         context = replace(self.context, progress=silent)
         began = time.perf_counter()
-        made = self.in_sequence = make_in_sequence(
+        made, delta = make_in_sequence(
             sums, self.run, self.model, self.method, self.planned.plan, self.ordered, context,
             self.unit.measure.checkpoint_at, self.step, self.stack,
         )  # fmt: skip
+        self.in_sequence = made
         # What a killed session took is not known: its edits have no time, rather than too little.
         stage = "edit, resumed" if made.resumed else "edit"
         self.clock.add(stage, time.perf_counter() - began)
         if self.unit.measure.durability:
-            self._whole = made.delta
-        return made.delta
+            self._whole = delta
+        return delta
 
     def _deltas(self, sums: Path) -> Iterator[dict[int | None, EditDelta]]:
         """Yield the deltas of single edits stack by stack, or that of all edits in one model."""

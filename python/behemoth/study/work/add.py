@@ -140,7 +140,7 @@ def _check_label(about: StudyRecord, name: str) -> None:
 
 
 def _beside(directory: StudyDirectory, about: StudyRecord, run: str, plan: str) -> TrialRow:
-    """Return the study's own first trial of a run and plan."""
+    """Return the study's own first trial of a run and plan; one that a model can be added to."""
     own = [row for row in about.trials if row.family != FOREIGN]
     runs = list(dict.fromkeys(row.model for row in own))
     if run not in runs:
@@ -148,7 +148,8 @@ def _beside(directory: StudyDirectory, about: StudyRecord, run: str, plan: str) 
     plans = list(dict.fromkeys(row.plan for row in own if row.model == run))
     if plan not in plans:
         raise ArgumentError.unknown("plan", plan, plans)
-    row = next(row for row in own if (row.model, row.plan) == (run, plan))
+    same = [row for row in own if (row.model, row.plan) == (run, plan)]
+    row = next((row for row in same if row.measure.get("suite") != "sequence"), same[0])
     for needed in (run, *([row.twin] if row.twin else [])):
         record = directory.model_record(needed)
         if record is None or record.status != "done":
