@@ -1,4 +1,4 @@
-"""A corpus as tokens with their labels and documents, made in one call of the engine."""
+"""A corpus as tokens with their labels and positions, made in one call of the engine."""
 
 from __future__ import annotations
 

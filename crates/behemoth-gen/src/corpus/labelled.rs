@@ -65,7 +65,7 @@ impl Corpus {
             _ => count.max(1),
         };
         let (mut made, mut first) = (0, 0);
-        while first < count {
+        while made < tokens.len() {
             let last = (first + piece).min(count);
             let own = &mut tokens[made..before + last];
             let place = token + made as u64;

@@ -19,6 +19,7 @@ mod ledger;
 mod others;
 mod probe;
 mod questions;
+mod reached;
 mod sentence;
 mod settle;
 mod shapes;
@@ -30,12 +31,12 @@ mod threads;
 mod twin;
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
-use self::emit::Mark;
 use self::facts::FactSet;
 use self::others::Others;
 use self::questions::Questions;
+use self::reached::Reached;
 use self::sentence::{Choice, MinorityShare};
 use self::settle::{settle, vocabulary};
 use self::style::Style;
@@ -108,8 +109,8 @@ pub struct Corpus {
     document_tokens: Option<u64>,
     index: Arc<OnceLock<Vec<u64>>>,
     mean: Arc<OnceLock<f64>>,
-    /// Where the last call that filled tokens by their offset ended, if it used the index.
-    reached: Arc<Mutex<Option<Mark>>>,
+    /// Where the last calls that filled tokens by their offset ended, if they used the index.
+    reached: Arc<Reached>,
     /// The same stream as text, compiled on first use.
     written: Arc<OnceLock<Corpus>>,
 }

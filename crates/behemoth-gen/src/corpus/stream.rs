@@ -255,8 +255,7 @@ impl Corpus {
             documents: end_of(page) - page as u64 * PAGE_DOCUMENTS,
             tokens: index[page + 1] - index[page],
         };
-        let before = *self.reached.lock().expect("no thread panics");
-        let before = before.filter(|mark| (index[first_page]..=token).contains(&mark.token));
+        let before = self.reached.take(index[first_page]..=token);
         let after = Mutex::new(None);
         // A short call takes less time than starting a thread.
         let threads = if wanted < 2 * SMALL { 1 } else { threads };
@@ -284,7 +283,7 @@ impl Corpus {
             Ok(())
         })?;
         if let Some(mark) = after.into_inner().expect("no thread panics") {
-            *self.reached.lock().expect("no thread panics") = Some(mark);
+            self.reached.keep(mark);
         }
         Ok(())
     }

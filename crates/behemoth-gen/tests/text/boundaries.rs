@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use behemoth_gen::grammar::{Lexicon, TextGrammar, TextToken, Tokenizer};
-use behemoth_gen::{Corpus, Result, Spec, World, WorldSpec};
+use behemoth_gen::grammar::{Lexicon, SHIPPED, TextGrammar, TextToken, Tokenizer, WordTokenizer};
+use behemoth_gen::{Corpus, Progress, Result, Spec, World, WorldSpec};
 use proptest::prelude::*;
 
 use super::SMALL;
@@ -101,6 +101,7 @@ fn answers(corpus: &Corpus, tokenizer: &Pairs, wording: usize, fact: u64) -> Vec
     }
     for own in &asked {
         let prompt = tokenizer.read(&own.prompt);
+        assert!(!tokenizer.read(&own.answer).starts_with('\n'));
         assert!(!prompt.ends_with(' '), "{prompt:?}");
     }
     asked
@@ -127,6 +128,32 @@ fn the_space_before_a_name_belongs_to_it_whatever_its_first_letter() {
         }
     }
     assert!(seen.iter().all(|&times| times > 0), "{seen:?}");
+}
+
+/// Sentences are separated by line ends where a document goes on to another subject.
+#[test]
+fn a_line_end_before_a_name_is_no_part_of_it() {
+    for (name, text) in SHIPPED {
+        let grammar = TextGrammar::from_toml(name, text).unwrap();
+        let world = WorldSpec::builder()
+            .subjects(12)
+            .relations(grammar.relations())
+            .build()
+            .unwrap();
+        let lexicon = Arc::new(Lexicon::new(grammar, &mut WordTokenizer::default()).unwrap());
+        let keys = "exposures = 2\norder = \"bios\"\ndocuments = { subjects = 3 }";
+        let spec = Spec::from_toml(&format!("[world]\n[corpus]\n{keys}")).unwrap();
+        let world = World::new(world).unwrap();
+        let corpus = Corpus::with_lexicon(world, spec.corpus, None, lexicon.clone()).unwrap();
+        let names = lexicon.names().unwrap();
+        for span in corpus.spans(0..corpus.documents()).unwrap() {
+            let documents = span.document..span.document + 1;
+            let quiet = Progress::default();
+            let tokens: Vec<u32> = corpus.tokens(documents, 1, &quiet).unwrap();
+            let first = &names[tokens[span.start as usize] as usize];
+            assert!(!first.starts_with('\n'), "{name}: {first:?}");
+        }
+    }
 }
 
 proptest! {

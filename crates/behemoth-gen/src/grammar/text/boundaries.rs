@@ -6,12 +6,11 @@
 
 use std::ops::Range;
 
-use super::expand::{Content, Segment, TextRole};
 use super::tokenizer::TextToken;
 
 /// Returns the range of the tokens that cover any of the characters of a name, which are `core`,
-/// and of those before them that are only white space. If a piece continues a name, its first token
-/// may cover no characters.
+/// and of those before them that are only spaces: not line ends, which separate sentences. If a
+/// piece continues a name, its first token may cover no characters.
 pub(super) fn core_tokens(
     text: &str,
     tokens: &[TextToken],
@@ -20,7 +19,7 @@ pub(super) fn core_tokens(
 ) -> (u8, u8) {
     let is_space = |token: &TextToken| {
         let letters = text.chars().skip(token.start);
-        (letters.take(token.end.saturating_sub(token.start))).all(char::is_whitespace)
+        (letters.take(token.end.saturating_sub(token.start))).all(|letter| letter == ' ')
     };
     let covers = |token: &TextToken| token.start < core.end && token.end > core.start;
     let first = match goes_on {
@@ -73,19 +72,5 @@ impl<'a> Around<'a> {
     /// Returns the range of the tokens between them in one of the ways, by its number of tokens.
     pub(super) fn core(self, tokens: u8) -> (u8, u8) {
         (self.before as u8, tokens - self.after as u8)
-    }
-}
-
-/// Returns the number of the word beside the name in one of the ways to fill a piece, or 0 if there
-/// is none. Ways with consecutive words of the second list are consecutive; those of the first are
-/// `stride` apart.
-pub(super) fn beside(segments: &[Segment], index: usize, stride: usize) -> usize {
-    let is_word = |segment: &&Segment| matches!(segment.content, Content::Word { .. });
-    let mut named = segments.iter().filter(is_word);
-    let mut is_named = || named.next().map(|word| word.role != TextRole::Grammar);
-    match (is_named(), is_named()) {
-        (Some(false), Some(true)) => index / stride,
-        (Some(true), Some(false)) => index % stride,
-        _ => 0,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::boundaries::{Around, beside, core_tokens};
+use super::boundaries::{Around, core_tokens};
 use super::expand::{Content, Segment, TextRole};
 use super::file::List;
 use super::pattern::cased;
@@ -280,21 +280,21 @@ impl<'a> Pieces<'a> {
 }
 
 /// Cuts all names that can fill a piece at the same place, with the same tokens before and after.
+///
+/// Words of lists are always of a name, so all ways to fill a piece differ in the name alone.
 fn cut_alike(piece: &Gathered, pool: &[u32], entries: &mut [Entry]) {
     let is_named = |segment: &Segment| segment.role != TextRole::Grammar;
     if !piece.segments.iter().any(is_named) {
         return;
     }
-    let beside = |index| beside(&piece.segments, index, piece.stride);
-    let mut around: HashMap<usize, Around> = HashMap::new();
-    for (index, entry) in entries.iter().enumerate() {
+    let around = |entry: &Entry| {
         let tokens = &pool[entry.at as usize..][..usize::from(entry.tokens)];
-        let own = Around::new(tokens, entry.core);
-        let all = around.entry(beside(index)).or_insert(own);
-        *all = all.and(own);
-    }
-    for (index, entry) in entries.iter_mut().enumerate() {
-        entry.core = around[&beside(index)].core(entry.tokens);
+        Around::new(tokens, entry.core)
+    };
+    if let Some(all) = entries.iter().map(around).reduce(Around::and) {
+        for entry in entries {
+            entry.core = all.core(entry.tokens);
+        }
     }
 }
 
