@@ -203,7 +203,7 @@ def test_a_stopped_evaluation_goes_on_at_its_checkpoint(edited_run, tmp_path, mo
     # Of another edit nothing is taken.
     stop, out = count, tmp_path / "second"
     (out / "parts").mkdir(parents=True)
-    with pytest.raises(ArgumentError, match="something else .parts"):
+    with pytest.raises(ArgumentError, match=r"something else \(parts\)"):
         evaluate_suite(made["other"], "editing", plan, out=out)
     (out / "parts").rmdir()
     calls.clear()

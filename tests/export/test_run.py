@@ -45,7 +45,7 @@ def test_parquet_without_compression_has_the_same_documents(directory, tmp_path)
     assert verify_export(tmp_path / "none").ok
     # Without a name it is the usual one, and another export than that without compression.
     assert export(directory, tmp_path / "snappy", to="parquet").present == 1
-    with pytest.raises(ArgumentError, match="another export"):
+    with pytest.raises(ArgumentError, match=r"another export \(to parquet, compression none\)"):
         export(directory, tmp_path / "none", to="parquet", compression="snappy")
     assert export(directory, tmp_path / "none", to="parquet", compression="none").present == 1
 

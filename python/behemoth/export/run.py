@@ -436,9 +436,10 @@ def _check(
         allowed = "a new directory, or force=True to replace it"
         raise ArgumentError("out", f"{place}, a damaged export", allowed) from None
     if not same and not force:
+        packed = f", compression {there['compression']}" if there.get("compression") else ""
         raise ArgumentError(
             "out",
-            f"{place}, another export (to {there['to']})",
+            f"{place}, another export (to {there['to']}{packed})",
             "a new directory, the same again, or force=True to replace it",
         )
     return kind, force and not (same and succeeds(place, kind))

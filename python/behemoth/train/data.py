@@ -38,7 +38,8 @@ Batch: TypeAlias = dict[str, torch.Tensor]
 # Number of tokens made at a time if batches are smaller. Switching threads costs 50 microseconds on
 # an idle machine and 200 on a busy one, where other programs evict the caches: there, chunks of
 # 32,768 tokens, which fit into the second-level cache, had half the throughput of chunks eight
-# times as large. Arrays of 4 MB are also the smallest for which numpy requests huge pages.
+# times as large. (Within its one call the engine goes by such pieces.) Arrays of 4 MB are also the
+# smallest for which numpy requests huge pages.
 _CHUNK_TOKENS = 1 << 19
 
 
