@@ -359,7 +359,7 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--part 2/2", "'--part': got 2/2, allowed: i/n with 0 <= i < n, such as 0/4"),
         ("--part 0/2 --force", "'--force': got true for part 0/2"),
         ("--engine rya", "'--engine': got rya (did you mean ray?), allowed: local, ray"),
-        ("--probes some", "'--probes': got some, allowed: a whole number, 'all', or 0 for none"),
+        ("--probes some", "'--probes': got some, allowed: a whole number from 0, such as 1000"),
         ("--threads x", "'--threads': got x, allowed: a whole number from 0"),
         ("--spec nothing.toml", "'--spec': got nothing.toml, which does not exist, allowed: a"),
         ("--fatcs 6", "argument '--fatcs': no such option (did you mean --facts?)"),

@@ -166,6 +166,8 @@ def test_every_key_has_a_type():
 def test_a_study_and_its_report(things, run, monkeypatch):
     report = "behemoth.report.write_report"
     monkeypatch.setattr(report, lambda study, progress: Path(study, "report", "index.html"))
+    Path("s").mkdir()
+    Path("s/study.json").touch()
     assert list(run("study", "report", "s", "--json").json()) == KEYS["study report"]
     assert {field.name for field in fields(StudyResult)} <= set(KEYS["study run"])
     assert [field.name for field in fields(Merged)] == KEYS["study merge"]

@@ -148,7 +148,7 @@ def test_another_plan_is_not_replaced_unless_forced(run, written, tmp_path):
     [
         ("--edits 1", "argument '--out': got nothing, allowed: a directory to write"),
         ("--out p", "argument '--edits': got nothing, allowed: the number of facts to edit"),
-        ("--out p --edits x", "argument '--edits': got x, allowed: a whole number from 0"),
+        ("--out p --edits x", "argument '--edits': got x, allowed: a whole number, such as 1000"),
         ("--out p --edits 0", "argument '--edits': got 0, allowed: a whole number from 1"),
         ("--out p --edits 1e3", "argument '--edits': got 1e3, allowed: up to 18, the number"),
         ("--out p --edits 1 --kind censr", "(did you mean censor?)"),
