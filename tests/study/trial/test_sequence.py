@@ -317,7 +317,7 @@ def test_a_trial_of_which_every_edit_failed_has_failed(workshop, monkeypatch):
 def test_a_model_of_another_tool_has_no_checkpoints(results, workshop, tmp_path):
     for name in ("study.json", "study.toml"):
         shutil.copy(results.path / name, workshop.path)
-    row = row_of(results, "lora")
+    row = row_of(results, "npo")  # alone with its plan
     with pytest.raises(ArgumentError, match=r"'plan': got .*, allowed: one whose trials take anot"):
         add_model(workshop.path, workshop.model(row.model), name="other", run=row.model,
                   plan=row.plan)  # fmt: skip
