@@ -163,7 +163,8 @@ def test_every_key_has_a_type():
     assert all(key in KEYS[command] for command, key in OWN_TYPES)
 
 
-def test_a_study_and_its_report(things, run, monkeypatch):
+def test_a_study_and_its_report(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     report = "behemoth.report.write_report"
     monkeypatch.setattr(report, lambda study, progress: Path(study, "report", "index.html"))
     Path("s").mkdir()
