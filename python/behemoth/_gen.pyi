@@ -15,7 +15,7 @@ damaged, not a corpus, or of another spec or version, `OSError` (`PermissionErro
 `ENOSPC`, ...) for input and output, `KeyboardInterrupt` on Ctrl-C.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TypeAlias, final
 
@@ -275,10 +275,11 @@ class Decoder:
     def __new__(
         cls, opening: bytes, opening_ends: _U64, within: bytes, within_ends: _U64, end: int
     ) -> Decoder: ...
-    def lines(self, tokens: _Tokens) -> NDArray[np.uint8]:
-        """Decode documents to lines of UTF-8; line ends within a document become spaces.
+    def write_lines(self, path: str | PathLike[str], pieces: Iterable[_Tokens]) -> str:
+        """Write a file with a line of UTF-8 for each document; every piece has complete documents.
 
-        Tokens after the last end of a document are omitted; invalid UTF-8 becomes U+FFFD.
+        Line ends within a document become spaces, and invalid UTF-8 becomes U+FFFD. Returns the
+        BLAKE3 digest of the file, as 64 hexadecimal digits.
         """
 
     def texts(self, tokens: _Tokens, ends: _U64) -> list[str]:

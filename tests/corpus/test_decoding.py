@@ -84,7 +84,11 @@ def check(decoder, decode, tokens, end, folder):
     assert frame["text"].to_list() == expected
     assert [row[:-1] for row in frame["input_ids"].to_list()] == [row.tolist() for row in documents]
     lines = "".join(f"{' '.join(text.splitlines())}\n" for text in expected)
-    assert bytes(decoder.lines(tokens)) == lines.encode()
+    middle = int(ends[len(ends) // 2])
+    pieces = iter([tokens[:0], tokens[:middle], tokens[middle : int(ends[-1])]])
+    file = folder / "documents.txt"
+    assert decoder.write_lines(file, pieces) == _gen.digest_file(file)
+    assert file.read_bytes() == lines.encode()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,8 @@ def test_tokenizers_of_others(make, native, tmp_path):
         tokens[random.random(len(tokens)) < 0.1] = tokenizer.end_of_document
         check(decoder, tokenizer.decode, tokens, tokenizer.end_of_document, tmp_path)
     nothing = np.empty(0, np.uint16)
-    assert len(decoder.lines(nothing)) == 0
+    decoder.write_lines(tmp_path / "nothing.txt", [nothing])
+    assert (tmp_path / "nothing.txt").read_bytes() == b""
     assert decoder.texts(nothing, np.empty(0, np.uint64)) == []
 
 
@@ -131,15 +136,20 @@ def test_corpora(grammar, filler, tmp_path):
 
 def test_tokens_that_there_are_not_are_refused(tmp_path):
     decoder = bh.Corpus(bh.World(5, 1, 2)).decoder
-    for call in (decoder.lines, lambda t: decoder.texts(t, np.array([2], np.uint64))):
+
+    def lines(tokens):
+        return decoder.write_lines(tmp_path / "lines.txt", [tokens])
+
+    for call in (lines, lambda t: decoder.texts(t, np.array([2], np.uint64))):
         with pytest.raises(ArgumentError, match="ids below"):
             call(np.array([60_000, 0], np.uint16))
-    with pytest.raises(ArgumentError, match="'tokens': got 2 tokens after the last end"):
-        decoder.write_parquet(tmp_path / "open.parquet", np.array([1, 0, 1, 1], np.uint16))
+    for call in (lines, lambda t: decoder.write_parquet(tmp_path / "open.parquet", t)):
+        with pytest.raises(ArgumentError, match="'tokens': got 2 tokens after the last end"):
+            call(np.array([1, 0, 1, 1], np.uint16))
     with pytest.raises(FileNotFoundError):
         decoder.write_parquet(tmp_path / "none" / "a.parquet", np.array([1, 0], np.uint16))
     with pytest.raises(TypeError, match="uint16 or uint32"):
-        decoder.lines(np.array([1.0, 0.0]))
+        lines(np.array([1.0, 0.0]))
 
 
 @pytest.mark.parametrize("make", [words, suffixes])

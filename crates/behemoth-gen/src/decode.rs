@@ -150,6 +150,18 @@ impl Bytes {
         }
     }
 
+    /// Ends the line that begins at an offset; an odd one loses what is not valid UTF-8, and its
+    /// own line ends.
+    #[inline(always)]
+    fn end_line(&mut self, begin: usize, odd: bool) {
+        if odd {
+            let line = one_line(&String::from_utf8_lossy(&self.bytes[begin..self.length]));
+            self.length = begin;
+            self.long(line.as_bytes());
+        }
+        self.long(b"\n");
+    }
+
     fn finish(mut self) -> Vec<u8> {
         self.bytes.truncate(self.length);
         self.bytes
@@ -199,33 +211,34 @@ impl Decoder {
     /// Returns [`Error::Argument`] if a token is not in the table.
     pub fn lines<T: Token + Into<u32>>(&self, tokens: &[T]) -> Result<Vec<u8>> {
         let mut out = Bytes::new(tokens.len());
-        let mut at = 0;
-        let mut last = 0;
-        while let Some(&token) = tokens.get(at) {
-            let begin = out.length;
-            let mut token: u32 = token.into();
-            let mut odd = false;
-            let mut table = &self.opening;
-            while token != self.end {
-                odd |= table.write(token, &mut out)?;
-                table = &self.within;
-                at += 1;
-                let Some(&next) = tokens.get(at) else {
-                    out.length = last;
-                    return Ok(out.finish());
-                };
-                token = next.into();
-            }
-            at += 1;
-            if odd {
-                let line = one_line(&String::from_utf8_lossy(&out.bytes[begin..out.length]));
-                out.length = begin;
-                out.long(line.as_bytes());
-            }
-            out.long(b"\n");
-            last = out.length;
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let before = out.length;
+            let Some((read, odd)) = self.body(rest, &mut out)? else {
+                out.length = before;
+                break;
+            };
+            out.end_line(before, odd);
+            rest = &rest[read..];
         }
         Ok(out.finish())
+    }
+
+    /// Appends the first of the documents in `tokens` as a line; returns the number of its tokens,
+    /// its end among them.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Argument`] if it does not end, or a token is not in the table.
+    pub(crate) fn line<T: Token + Into<u32>>(
+        &self,
+        tokens: &[T],
+        out: &mut Bytes,
+    ) -> Result<usize> {
+        let begin = out.length;
+        let (read, odd) = self.body(tokens, out)?.ok_or_else(|| open(tokens.len()))?;
+        out.end_line(begin, odd);
+        Ok(read)
     }
 
     /// Appends the first of the documents in `tokens`, without its end; returns the number of its
@@ -240,21 +253,32 @@ impl Decoder {
         out: &mut Bytes,
     ) -> Result<usize> {
         let begin = out.length;
+        let (read, odd) = self.body(tokens, out)?.ok_or_else(|| open(tokens.len()))?;
+        if odd {
+            out.replace_invalid(begin);
+        }
+        Ok(read)
+    }
+
+    /// Appends the bytes of the first document; returns the number of its tokens and whether one is
+    /// odd, or `None` if it does not end.
+    #[inline(always)]
+    fn body<T: Token + Into<u32>>(
+        &self,
+        tokens: &[T],
+        out: &mut Bytes,
+    ) -> Result<Option<(usize, bool)>> {
         let mut odd = false;
         let mut table = &self.opening;
         for (at, &token) in tokens.iter().enumerate() {
             let token: u32 = token.into();
             if token == self.end {
-                if odd {
-                    out.replace_invalid(begin);
-                }
-                return Ok(at + 1);
+                return Ok(Some((at + 1, odd)));
             }
             odd |= table.write(token, out)?;
             table = &self.within;
         }
-        let got = format!("{} tokens after the last end", tokens.len());
-        Err(Error::argument("tokens", got, "complete documents"))
+        Ok(None)
     }
 
     /// Decodes ranges of tokens to texts; returns them joined, with the end offset of each in bytes.
@@ -295,6 +319,12 @@ impl Decoder {
         let text = String::from_utf8(out.finish());
         Ok((text.expect("odd texts were checked"), ends))
     }
+}
+
+/// Refuses tokens at whose end a document is open.
+fn open(tokens: usize) -> Error {
+    let got = format!("{tokens} tokens after the last end");
+    Error::argument("tokens", got, "complete documents")
 }
 
 /// Returns `true` for characters that end a line in Python's `str.splitlines`.

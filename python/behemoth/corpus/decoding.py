@@ -32,14 +32,20 @@ _LOCAL = {None, "Metaspace", "WordPiece", "Fuse"}  # decoders that ignore neighb
 class Decoder(Protocol):
     """Writes documents as text."""
 
-    def lines(self, tokens: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return documents as lines of UTF-8, each with its line end.
+    def write_lines(self, path: Path, pieces: Iterable[NDArray[Any]]) -> str:
+        """Write a file of UTF-8 with a line for each document.
 
         Parameters
         ----------
-        tokens : uint16[n] or uint32[n]
+        path : path
+        pieces : iterable of uint16[n] or uint32[n]
             Complete documents with the tokens that end them. A line break inside a document
             is written as a space.
+
+        Returns
+        -------
+        str
+            BLAKE3 digest of the file.
         """
         ...
 
@@ -103,10 +109,13 @@ class _Library:
     def __init__(self, tokenizer: TextTokenizer, end: int) -> None:
         self._tokenizer, self._end = tokenizer, end
 
-    def lines(self, tokens: NDArray[Any]) -> NDArray[np.uint8]:
-        ends = np.flatnonzero(tokens == self._end) + 1
-        lines = (" ".join(text.splitlines()) for text in self.texts(tokens, ends))
-        return np.frombuffer("".join([f"{line}\n" for line in lines]).encode(), np.uint8)
+    def write_lines(self, path: Path, pieces: Iterable[NDArray[Any]]) -> str:
+        with path.open("wb") as file:
+            for tokens in pieces:
+                ends = np.flatnonzero(tokens == self._end) + 1
+                lines = (" ".join(text.splitlines()) for text in self.texts(tokens, ends))
+                file.write("".join([f"{line}\n" for line in lines]).encode())
+        return _gen.digest_file(path)
 
     def texts(self, tokens: NDArray[Any], ends: NDArray[Any]) -> list[str]:
         falls = np.flatnonzero(ends[1:] < ends[:-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
 
 __all__ = ["ahead"]
@@ -14,7 +15,10 @@ _Made = TypeVar("_Made")
 
 
 def ahead(
-    make: Callable[[_Piece], _Made], pieces: Iterable[_Piece], threads: int
+    make: Callable[[_Piece], _Made],
+    pieces: Iterable[_Piece],
+    threads: int,
+    stop: Event | None = None,
 ) -> Iterator[_Made]:
     """Yield what is made of each piece, in order, while the next ones are being made.
 
@@ -27,6 +31,9 @@ def ahead(
     pieces : iterable
     threads : int
         Number of pieces that are made at a time, while an earlier one is used.
+    stop : Event, optional
+        Set at the end, before the pieces that were begun are waited for, so that `make` can leave
+        a long one.
     """
     pool = ThreadPoolExecutor(threads, "behemoth-ahead")
     try:
@@ -38,4 +45,6 @@ def ahead(
         while waiting:
             yield waiting.popleft().result()
     finally:
+        if stop is not None:
+            stop.set()
         pool.shutdown(wait=True, cancel_futures=True)

@@ -4,16 +4,19 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use super::arguments::slice;
 use super::parquet::compression;
-use crate::decode::Decoder as Engine;
+use crate::decode::{Bytes, Decoder as Engine};
 use crate::error::Error;
 use crate::parquet;
+
+/// Bytes of lines that are decoded before they are hashed and written.
+const LINES: usize = 1 << 18;
 
 /// A decoder of documents to text.
 #[pyclass(module = "behemoth._gen", frozen)]
@@ -59,16 +62,37 @@ impl Decoder {
         })
     }
 
-    /// Decodes documents to lines of UTF-8.
-    fn lines<'py>(
+    /// Writes a file of lines of UTF-8 from pieces of whole documents; returns its BLAKE3 digest.
+    fn write_lines(
         &self,
-        py: Python<'py>,
-        tokens: &Bound<'py, PyUntypedArray>,
-    ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-        with_tokens!(tokens, |tokens| {
-            let lines = py.detach(|| self.inner.lines(tokens))?;
-            Ok(lines.into_pyarray(py))
-        })
+        py: Python<'_>,
+        path: PathBuf,
+        pieces: &Bound<'_, PyAny>,
+    ) -> PyResult<String> {
+        let failed = |error| Error::io("write", &path)(error);
+        let mut file = File::create(&path).map_err(failed)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut out = Bytes::with_room(LINES);
+        for tokens in pieces.try_iter()? {
+            let tokens = tokens?.cast_into::<PyUntypedArray>()?;
+            with_tokens!(tokens, |tokens| {
+                py.detach(|| {
+                    let mut rest = tokens;
+                    while !rest.is_empty() {
+                        rest = &rest[self.inner.line(rest, &mut out)?..];
+                        if out.len() >= LINES || rest.is_empty() {
+                            // Hashed and written while they are in the cache.
+                            hasher.update(out.written_mut());
+                            file.write_all(out.written_mut()).map_err(failed)?;
+                            out.truncate(0);
+                        }
+                    }
+                    Ok::<_, Error>(())
+                })?;
+                Ok::<_, PyErr>(())
+            })?;
+        }
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// Decodes documents with given ends to texts; the last token of each is omitted.

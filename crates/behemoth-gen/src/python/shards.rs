@@ -59,7 +59,7 @@ pub(super) fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
     let mut hasher = blake3::Hasher::new();
     // At most 16 MiB, about a hundredth of a second between two checks for Ctrl-C. No more than the
     // file has: to clear 16 MiB takes a millisecond, a hundred times as long as a small file.
-    let mut piece = vec![0; metadata.len().clamp(1, 1 << 24) as usize];
+    let mut piece = vec![0; metadata.len().clamp(1, 1 << 18) as usize];
     loop {
         let read = py.detach(|| -> std::io::Result<usize> {
             let read = file.read(&mut piece)?;
