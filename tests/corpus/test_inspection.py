@@ -136,6 +136,16 @@ def test_probes_of_another_corpus_are_named(written, tmp_path):
     assert [row["file"] for row in verify(written).bad] == ["probes/default.parquet"]
 
 
+def test_probes_that_are_damaged_are_not_parsed(written, monkeypatch):
+    # Polars panics at one flip of 200 in the metadata of a Parquet file.
+    def parsed(path):
+        raise AssertionError(f"{path} was parsed")
+
+    flip(written / "probes" / "default.parquet")
+    monkeypatch.setattr("behemoth.corpus.probes.probe_metadata", parsed)
+    assert [row["file"] for row in verify(written).bad] == ["probes/default.parquet"]
+
+
 @pytest.mark.parametrize("look", [inspect, verify])
 def test_what_is_no_corpus_directory(tmp_path, look):
     with pytest.raises(
@@ -181,6 +191,7 @@ def test_probes_without_their_number_of_facts_are_named(tmp_path):
     metadata = pl.read_parquet_metadata(path)
     metadata = {key: value for key, value in metadata.items() if key.startswith("behemoth_")}
     pl.read_parquet(path).write_parquet(path, metadata=metadata | {"behemoth_facts": "5.5"})
+    (tmp_path / "sums.json").unlink()  # as earlier versions left it
     reasons = {row["file"]: row["reason"] for row in verify(tmp_path).bad}
     assert reasons == {"probes/default.parquet": "contains no probes of this corpus"}
 

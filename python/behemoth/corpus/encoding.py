@@ -30,6 +30,7 @@ from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import left_by_writers, replacing
 from behemoth.support.locks import sole
+from behemoth.support.parquet import panics_are_errors
 from behemoth.support.progress import ProgressLike, task
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
@@ -274,10 +275,13 @@ def _of_column(series: pl.Series, file: Path) -> _Chunk:
 def _parquet(file: Path, column: str | None) -> _Chunks:
     try:
         scan = pl.scan_parquet(file, glob=False)
-        key = _column(scan.collect_schema(), column, file)
-        rows = scan.select(pl.len()).collect().item()
+        with panics_are_errors():
+            key = _column(scan.collect_schema(), column, file)
+            rows = scan.select(pl.len()).collect().item()
         for first in range(0, rows, _ROWS):
-            yield _of_column(scan.select(key).slice(first, _ROWS).collect()[key], file)
+            with panics_are_errors():
+                values = scan.select(key).slice(first, _ROWS).collect()[key]
+            yield _of_column(values, file)
     except (OSError, pl.exceptions.PolarsError):
         raise ArgumentError("source", fspath(file), "a Parquet file that can be read") from None
 
@@ -285,7 +289,8 @@ def _parquet(file: Path, column: str | None) -> _Chunks:
 def _arrow(file: Path, column: str | None) -> _Chunks:
     """Read a stream saved by `datasets` completely into memory: half a gigabyte at most."""
     try:
-        frame = pl.read_ipc_stream(file)
+        with panics_are_errors():
+            frame = pl.read_ipc_stream(file)
     except (OSError, pl.exceptions.PolarsError):
         raise ArgumentError("source", fspath(file), "a stream of Arrow that can be read") from None
     key = _column(frame.schema, column, file)

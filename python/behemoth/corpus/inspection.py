@@ -209,8 +209,13 @@ def verify(
                 raise
             raise CorpusError(f"{error.filename} is damaged: it is not a valid text") from None
     bad, missing = list(report["bad"]), list(report["missing"])
-    _verify_companions(corpus, place, bad, missing)
-    unhashed = _verify_sums(corpus, place, bad, missing)
+    damaged, lost = list[dict[str, Any]](), list[str]()
+    unhashed = _verify_sums(corpus, place, damaged, lost)
+    # A file that is not what was written is not parsed: it could be anything.
+    _verify_companions(corpus, place, bad, missing, {row["file"] for row in damaged})
+    known = {row["file"] for row in bad}
+    bad += [row for row in damaged if row["file"] not in known]
+    missing += [name for name in lost if name not in missing]
     return Verification(
         directory=fspath(directory),
         ok=not bad and not missing,
@@ -244,17 +249,22 @@ def _verify_sums(
         return []
     looked = Checked(fspath(directory))
     looked.look(directory, files)
-    known = {row["file"] for row in bad}
-    bad += [{"shard": None, **row} for row in looked.bad if row["file"] not in known]
-    missing += [name for name in looked.missing if name not in missing]
+    bad += [{"shard": None, **row} for row in looked.bad]
+    missing += looked.missing
     return []
 
 
 def _verify_companions(
-    corpus: Corpus, directory: Path, bad: list[dict[str, Any]], missing: list[str]
+    corpus: Corpus,
+    directory: Path,
+    bad: list[dict[str, Any]],
+    missing: list[str],
+    damaged: set[str],
 ) -> None:
     """Check tokenizer, shard records and probes; the arrays were checked with the spec."""
     import polars as pl
+
+    from behemoth.support.parquet import panics_are_errors
 
     from .probes import count_probes, probe_metadata, written_templates
 
@@ -274,15 +284,18 @@ def _verify_companions(
             report(f"tokens/{path.name}", "is the record of another shard")
     templates = written_templates(corpus)
     for path in sorted((directory / "probes").glob("*.parquet")):
+        name = f"probes/{path.name}"
+        if name in damaged:
+            continue
         metadata = probe_metadata(path) or {}
         facts = metadata.get("behemoth_facts", "")
-        name = f"probes/{path.name}"
         own = metadata.get("behemoth_spec_hash") == corpus.spec_hash and path.stem in templates
         if not own or not facts.isdecimal():
             report(name, "contains no probes of this corpus")
             continue
         try:
-            rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+            with panics_are_errors():
+                rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
         except pl.exceptions.PolarsError:
             report(name, "cannot be read")
             continue

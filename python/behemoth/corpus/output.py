@@ -77,8 +77,11 @@ class Origin:
             return
         import polars as pl
 
+        from behemoth.support.parquet import panics_are_errors
+
         try:
-            found = pl.read_parquet_metadata(path).get(_ORIGIN)
+            with panics_are_errors():
+                found = pl.read_parquet_metadata(path).get(_ORIGIN)
         except pl.exceptions.PolarsError:  # a damaged file: nobody knows what it was
             found = None
         if found != self.metadata[_ORIGIN]:

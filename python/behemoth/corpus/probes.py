@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from behemoth import _gen
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
-from behemoth.support.parquet import sink_parquet
+from behemoth.support.parquet import panics_are_errors, sink_parquet
 from behemoth.support.progress import Advance, silent
 
 from .arrays import chosen_facts
@@ -219,7 +219,8 @@ def probe_metadata(path: Path) -> dict[str, str] | None:
     if not path.is_file():
         return None
     try:
-        metadata = pl.read_parquet_metadata(path)
+        with panics_are_errors():
+            metadata = pl.read_parquet_metadata(path)
     except pl.exceptions.PolarsError:
         return None
     return {key: value for key, value in metadata.items() if key.startswith("behemoth_")}

@@ -11,6 +11,7 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
+from behemoth.support.parquet import panics_are_errors
 
 __all__ = ["RECORD", "edits_in", "plan_place"]
 
@@ -42,8 +43,8 @@ def edits_in(place: Path) -> int | None:
         return None
     try:
         check_regular(place / "edits.parquet")
-        return (
-            pl.scan_parquet(place / "edits.parquet", glob=False).select(pl.len()).collect().item()
-        )
+        with panics_are_errors():
+            scan = pl.scan_parquet(place / "edits.parquet", glob=False)
+            return scan.select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError, CorpusError):
         return None

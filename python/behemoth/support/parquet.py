@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Event
@@ -11,6 +12,23 @@ from threading import Event
 import polars as pl
 
 _ROWS_A_BYTE = 4096  # in the smallest valid files, whose columns contain a single value
+
+
+@contextmanager
+def panics_are_errors() -> Generator[None]:
+    """Raise a panic of polars as one of its errors.
+
+    Damaged metadata can make it panic, which is no `Exception` in Python: nobody's handler would
+    see it. Polars writes two lines about a panic to standard error itself.
+
+    Raises
+    ------
+    polars.exceptions.ComputeError
+    """
+    try:
+        yield
+    except pl.exceptions.PanicException as panic:
+        raise pl.exceptions.ComputeError(f"it cannot be read: {panic}") from None
 
 
 def read_parquet(path: str | PathLike[str]) -> pl.DataFrame:
@@ -25,7 +43,8 @@ def read_parquet(path: str | PathLike[str]) -> pl.DataFrame:
         When the file claims more than 4,096 rows a byte, or cannot be read.
     """
     check_rows(path)
-    return pl.read_parquet(Path(path), glob=False)
+    with panics_are_errors():
+        return pl.read_parquet(Path(path), glob=False)
 
 
 def check_rows(path: str | PathLike[str]) -> None:
@@ -33,7 +52,8 @@ def check_rows(path: str | PathLike[str]) -> None:
     file = Path(path)
     if not file.is_file():
         raise pl.exceptions.ComputeError(f"{fspath(path)} is not a file")
-    claimed = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
+    with panics_are_errors():
+        claimed = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
     size = file.stat().st_size
     if claimed > _ROWS_A_BYTE * size:
         raise pl.exceptions.ComputeError(f"it claims {claimed:,} rows in {size:,} bytes")
