@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         ("pdu", {"warm_up": -1}, "'warm_up': got -1, allowed: from 0"),
         ("alphaedit", {"samples": 0}, "'samples': got 0, allowed: at least 1"),
         ("memit", {"clamp": 0.0}, "'clamp': got 0.0, allowed: above 0"),
+        ("encore", {"norm": -0.5}, "'norm': got -0.5, allowed: from 0"),
+        ("encore", {"stop_after": -1}, "'stop_after': got -1, allowed: at least 0"),
     ],
 )
 def test_what_a_method_does_not_allow_is_refused(name, settings, said):

@@ -71,6 +71,8 @@ def test_settings_are_read_by_the_types_of_the_fields():
         ("alphaedit", {"nullspace_threshold": "1"}, r"\(did you mean eigenvalue\?\)"),
         ("emmet", {"mom2_update_weight": "1"}, r"\(did you mean slack\?\)"),
         ("emmet", {"emmet_lambda": "1"}, r"\(did you mean slack\?\)"),
+        ("encore", {"update_norm_lambda": "1"}, r"\(did you mean norm\?\)"),
+        ("encore", {"prob_cutoff": "1"}, r"\(did you mean stop_after\?\)"),
         ("memit", {"mom2_update_weight": "1"}, r"\(did you mean weight\?\)"),
         ("satimp", {"beta1": "1"}, r"\(did you mean saturation\?\)"),
         ("satimp", {"beta2": "1"}, r"\(did you mean importance\?\)"),

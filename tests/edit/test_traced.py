@@ -24,7 +24,7 @@ def test_it_is_read_as_it_was_written(traced):
 
 @pytest.mark.parametrize("name", method_names())
 def test_methods_that_edit_at_a_place_take_it(traced, name):
-    has_place = name in ("rome", "memit", "emmet", "alphaedit")
+    has_place = name in ("rome", "memit", "emmet", "encore", "alphaedit")
     settings = at_traced_place(name, {}, traced)
     assert settings == ({"token": "subject", "layers": (3,)} if has_place else {})
     method = get_method(name, settings)

@@ -23,6 +23,8 @@ OWN_NAMES = {
     "emmet_lambda": ("slack",),
     "nullspace_threshold": ("eigenvalue",),
     "l2": ("damping",),
+    "update_norm_lambda": ("norm",),
+    "prob_cutoff": ("stop_after",),
     "norm_constraint": ("epsilon", "bound"),
     "mask_ratio": ("mask",),
     "eps": ("epsilon",),

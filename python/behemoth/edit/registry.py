@@ -37,6 +37,7 @@ OWN_METHODS = {
     "rome": "Rome",
     "memit": "Memit",
     "emmet": "Emmet",
+    "encore": "Encore",
     "alphaedit": "AlphaEdit",
     "ultraedit": "UltraEdit",
     "grace": "Grace",

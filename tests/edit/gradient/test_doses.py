@@ -127,7 +127,7 @@ def test_an_answer_of_several_tokens_is_forgotten_when_greedy_decoding_leaves_it
             assert lead == pytest.approx(leads(), rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["rome", "memit", "emmet", "alphaedit", "retrain"])
+@pytest.mark.parametrize("name", ["rome", "memit", "emmet", "encore", "alphaedit", "retrain"])
 def test_methods_whose_steps_are_none_of_the_delta_have_no_dose(name):
     assert not method_type(name).info.doses
 

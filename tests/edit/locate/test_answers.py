@@ -5,6 +5,7 @@ import torch
 
 from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
+from behemoth.edit.methods.encore import Encore
 from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.memit import Memit
 from behemoth.edit.methods.rome import Rome
@@ -15,7 +16,7 @@ FEW = {"samples": 2_000, "prefixes": 0, "steps": 60, "learning_rate": 0.3, "deca
        "clamp": 20.0}  # fmt: skip
 
 
-METHODS = pytest.mark.parametrize("kind", [Rome, Memit, Emmet, AlphaEdit])
+METHODS = pytest.mark.parametrize("kind", [Rome, Memit, Emmet, Encore, AlphaEdit])
 QUICK = {"samples": 2_000, "prefixes": 0, "steps": 3, "clamp": 2.0}
 
 
@@ -63,6 +64,7 @@ def test_an_edit_fails_alone_if_it_fails_in_a_batch(kind, network, small_corpus,
         Rome(**FEW),
         Memit(**FEW, weight=0.01),
         Emmet(**FEW, slack=0.0),
+        Encore(**FEW, weight=0.01, norm=0.0),
         AlphaEdit(**FEW, damping=0.001, energy=0.5),
         Grace(layer=-1, learning_rate=0.3),
     ],

@@ -10,6 +10,7 @@ from behemoth.edit.locate.keys import observe
 from behemoth.edit.locate.sites import Places, Sentence, Site, sites_of
 from behemoth.edit.locate.target import optimise_targets
 from behemoth.edit.methods.emmet import Emmet
+from behemoth.edit.methods.encore import Encore
 from behemoth.edit.protocol import EditContext
 
 
@@ -92,6 +93,61 @@ def test_a_vector_that_is_done_stays(network, small_corpus, compiled):
     steps = len(stopped.traces[0]) - 1
     if steps == 3:
         torch.testing.assert_close(stopped.deltas_sd[0], short.deltas_sd[0])
+
+
+@pytest.mark.parametrize("further", [0, 2])
+def test_a_search_ends_when_every_wording_gives_the_answer(network, further):
+    """After every prefix, and as many steps later as wanted; each site by itself."""
+    network.double()
+    sites = [
+        Site(
+            (n,),
+            tuple(Sentence((start, 8 + n, 7), (20 + n,), 2, (30,)) for start in (5, 6)),
+            (),
+            ((), (9, 10, 11)),
+        )
+        for n in range(5)
+    ]
+    origins = torch.ones(5, network.config.hidden_size)
+    budget = Encore(steps=60, decay=0.0, clamp=50.0, stop_loss=0.0, learning_rate=0.2)
+
+    def search(**settings):
+        return optimise_targets(network, 1, sites, origins, replace(budget, **settings))
+
+    found, free = search(stop_after=further), search(stop_after=None)
+    steps = [len(trace) - 1 for trace in found.traces]
+    assert len(set(steps)) > 1 and max(steps) < 60
+    given = [[] for _ in sites]  # after each step of a search that does not stop
+    for step in range(1, max(steps) + 1):
+        vectors = search(steps=step, stop_after=None).deltas_sd
+        for own, site, vector in zip(given, sites, vectors, strict=True):
+            own.append(gives(network, site, vector))
+    for site, own, last in zip(range(5), given, steps, strict=True):
+        assert own[last - 1] and sum(own[:last]) == further + 1
+        assert found.traces[site] == free.traces[site][: last + 1]
+        wanted = search(steps=last, stop_after=None).deltas_sd[site]
+        torch.testing.assert_close(found.deltas_sd[site], wanted)
+
+
+def gives(network, site, delta):
+    """Whether a model with a vector added answers every sentence after every prefix."""
+
+    def given(sentence, prefix):
+        text = [*prefix, *sentence.prompt, *sentence.answer]
+        place, start = len(prefix) + sentence.place, len(prefix) + len(sentence.prompt) - 1
+
+        def add(_, __, output):
+            output = output.clone()
+            output[0, place] += delta
+            return output
+
+        handle = network.gpt_neox.layers[1].mlp.dense_4h_to_h.register_forward_hook(add)
+        with torch.no_grad():
+            scores = network(input_ids=torch.tensor([text])).logits[0, start:-1]
+        handle.remove()
+        return tuple(scores.argmax(-1).tolist()) == sentence.answer
+
+    return all(given(sentence, prefix) for sentence in site.edited for prefix in site.prefixes)
 
 
 def test_keeping_other_relations_lowers_their_divergence(network, small_corpus, compiled):

@@ -15,6 +15,7 @@ from behemoth.edit.locate.sites import Places, sites_of
 from behemoth.edit.locate.target import optimise_targets
 from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
+from behemoth.edit.methods.encore import Encore
 from behemoth.edit.methods.memit import Memit
 from behemoth.edit.methods.rome import Rome
 from behemoth.edit.protocol import EditContext, answers
@@ -188,6 +189,43 @@ def test_emmet(model, compiled, small_corpus, context, slack):
         return residuals @ torch.linalg.inv(gram + slack * identity(gram)) @ keys.T @ inverse
 
     compare(delta, layer_by_layer(model, sites, (0, 1), goals, update))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"weight": 20.0, "norm": 3.0, "absolute": True}, {"weight": 0.4, "norm": 0.2}],
+    ids=["absolute", "shares"],
+)
+def test_encore_in_sequence(model, compiled, small_corpus, context, settings):
+    plans = [compiled(3, seed=1), compiled(2, seed=8)]
+    method = Encore(layers=(0, 1), token="subject", ridge=RIDGE, **settings, **COMMON)
+    earlier = {layer: torch.zeros(24, 24).double() for layer in (0, 1)}
+    matrices = {layer: covariance(model, small_corpus, layer) for layer in (0, 1)}
+    delta_of = answers(method).in_sequence(model, context)
+    applied = []
+    for plan in plans:
+        delta = delta_of(plan)
+        sites = site_list(plan, small_corpus, method)
+        goals = goals_of(model, sites, 1, method)
+        seen = {}
+
+        def update(keys, residuals, layer, seen=seen):
+            matrix, ridged = matrices[layer]
+            weight, norm = settings["weight"], settings["norm"]
+            if "absolute" not in settings:
+                weight = weight * (keys.T @ torch.linalg.inv(ridged) @ keys).diagonal().mean()
+                norm = norm * weight * matrix.diagonal().mean()
+            seen[layer] = keys @ keys.T
+            normal = weight * ridged + norm * identity(matrix) + earlier[layer] + seen[layer]
+            return residuals @ keys.T @ torch.linalg.inv(normal)
+
+        compare(delta, layer_by_layer(model, sites, (0, 1), goals, update))
+        for layer, product in seen.items():
+            earlier[layer] += product
+        applied.append(delta.apply(model))
+        applied[-1].__enter__()
+    for one in reversed(applied):
+        one.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("null", ["eigenvalue", "energy", "directions"])

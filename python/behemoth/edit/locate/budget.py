@@ -59,3 +59,10 @@ class TargetBudget:
         check_values(self)
         if self.decay_power not in (1, 2):
             raise ArgumentError("decay_power", self.decay_power, "1 or 2")
+
+    def further_steps(self) -> int | None:
+        """Return the steps after the one at which every edited sentence gives its new answer.
+
+        With none, which is the default, the search does not end for that.
+        """
+        return None

@@ -135,6 +135,7 @@ class _Search:
         delta_sd.requires_grad_()
         optimiser = torch.optim.Adam([delta_sd], lr=budget.learning_rate)
         done_s = torch.zeros(count, dtype=torch.bool, device=self.device)
+        further, said_s = budget.further_steps(), torch.zeros_like(done_s, dtype=torch.int64)
         failures: list[str | None] = [None] * count
         traces: list[list[dict[str, Any]]] = [[] for _ in self.sites]
         for step in range(budget.steps + 1):
@@ -144,6 +145,10 @@ class _Search:
                 if not math.isfinite(loss) and not done_s[s]:
                     failures[s] = f"loss {loss} at step {step} of the target vector"
             done_s |= ~loss_s.isfinite() | (loss_s < budget.stop_loss)
+            if further is not None:
+                gives_s = self._gives(scores)
+                said_s += gives_s
+                done_s |= gives_s & (said_s > further)
             if step == budget.steps or bool(done_s.all()):
                 break
             before_sd = delta_sd.detach().clone()
@@ -177,6 +182,13 @@ class _Search:
         length_s = delta_sd.norm(dim=1) ** self.budget.decay_power
         penalty_s = length_s / self.norm_s.square().clamp_min(1e-30)
         return loss_s + self.budget.decay * penalty_s, scores_av.detach()
+
+    def _gives(self, scores_av: Tensor) -> Tensor:
+        """Return whether the new answer is the likeliest in all edited sentences of a site: [s]."""
+        rows = self.rows
+        missed_a = (scores_av.argmax(1) != rows.label_a) & ~rows.kept_a
+        missed_s = torch.zeros(len(self.sites), dtype=torch.int64, device=self.device)
+        return missed_s.index_add(0, rows.site_a, missed_a.long()) == 0
 
     def _log_probabilities(self, delta_sd: Tensor | None) -> Tensor:
         """Return the log-probabilities at every answer token, with the vectors added: [a, v]."""
