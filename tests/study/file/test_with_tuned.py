@@ -146,7 +146,7 @@ def test_the_board_is_tuned_under_the_usual_names():
     assert tuned.text.replace('settings = "tuned:world"\n', "") == preset_text("leaderboard")
     assert Study.parse(tuned.text).with_tuned().text == tuned.text
     found = estimate(tuned)
-    assert (found.models, found.trials) == (4, 58) and set(found.labels.values()) == {2}
+    assert (found.models, found.trials) == (4, 60) and set(found.labels.values()) == {2}
     few = read_study("leaderboard", methods=["ft", "ike"], tuned=True)
     assert re.findall('name = "(.*)"\nsettings = "(.*)"', few.text) == [("ft", "tuned:world")]
     # A grid of settings that were not tuned lies on top.
