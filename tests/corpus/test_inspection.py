@@ -210,8 +210,21 @@ def test_a_spec_that_was_changed_in_the_manifest_is_found(written):
     manifest = json.loads(path.read_text())
     manifest["spec"]["world"]["seed"] = 6
     path.write_text(json.dumps(manifest))
+    with pytest.raises(CorpusError, match=r"manifest\.json is damaged: it is not what was written"):
+        Corpus.open(written)
+    (written / "sums.json").unlink()  # nothing says which of the two was changed
     with pytest.raises(CorpusError, match="is damaged: spec and hash do not agree"):
         Corpus.open(written)
+
+
+def test_a_spec_that_is_no_longer_one_is_found(written):
+    path = written / "manifest.json"
+    path.write_text(path.read_text().replace('"kind": "constant"', '"kind": "konstant"'))
+    with pytest.raises(CorpusError, match=r"manifest\.json is damaged: it is not what was written"):
+        verify(written)
+    (written / "sums.json").write_text("{")
+    with pytest.raises(CorpusError, match=r"is damaged: argument 'exposures\.kind'"):
+        verify(written)
 
 
 def test_samples_of_a_twin_that_leaves_facts_out(corpus):
@@ -231,7 +244,7 @@ def test_an_array_that_a_corpus_rests_on_is_damaged_or_lost(tmp_path, graph, nam
     corpus.write(tmp_path / "corpus")
     harm(tmp_path / "corpus" / name)
     for look in (inspect, verify):
-        with pytest.raises(CorpusError, match="corpus is damaged: argument '"):
+        with pytest.raises(CorpusError, match=rf"corpus/{name} is (missing|damaged: it is not)"):
             look(tmp_path / "corpus")
     corpus.write(tmp_path / "corpus")
     assert verify(tmp_path / "corpus").ok

@@ -203,10 +203,15 @@ class Source:
                     f"{self.directory}: part 0, which writes {lacking}, has not finished; "
                     "`behemoth gen --part 0/N` with the options of the other parts does"
                 ) from None
-            raise CorpusError(f"{self.directory} is damaged: {error}") from None
+            raise self._disagreement(str(error)) from None
         if self.manifest["spec_hash"] != corpus.spec_hash:
-            raise CorpusError(f"{self.directory} is damaged: spec and hash do not agree")
+            raise self._disagreement("spec and hash do not agree")
         return corpus
+
+    def _disagreement(self, reason: str) -> CorpusError:
+        from .sums import disagreement
+
+        return disagreement(self.directory or Path(), reason)
 
     def _unwritten(self) -> str | None:
         """Return the first file the specs refer to that part 0 has not written; None without one.

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.support.digests import FILES as _SUMMED, digests, no_record, read_sealed, sealed
+from behemoth.support.digests import (
+    FILES as _SUMMED,
+    check,
+    digests,
+    no_record,
+    read_sealed,
+    sealed,
+)
+from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind
 
@@ -47,6 +56,23 @@ def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
         raise no_record(file, "record of a corpus")
     # Another hash: the corpus was replaced part by part.
     return files if told.get("spec_hash") == corpus.spec_hash else None
+
+
+def disagreement(out: Path, reason: str) -> CorpusError:
+    """Return the error for a directory whose files do not agree: it names the one that was changed.
+
+    The manifest is compared with its digest first. Without digests nobody knows which it is, and
+    the error names the directory.
+    """
+    file = out / SUMS
+    with suppress(CorpusError):  # damaged digests tell nothing
+        told = read_sealed(file, "a corpus").get(_SUMMED) if file.is_file() else None
+        for name in sorted(told or {}, key=lambda name: (name != MANIFEST, name)):
+            try:
+                check(out, told, name)
+            except CorpusError as error:
+                return error
+    return CorpusError(f"{out} is damaged: {reason}")
 
 
 def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
