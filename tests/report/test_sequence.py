@@ -218,3 +218,5 @@ def test_beside_boards_sequences_have_a_section(made):
     assert (frames / "sequence_matrix.parquet").is_file()
     table = pl.read_parquet(frames / "editing_table.parquet")
     assert table["label"].to_list() == ["lora"], "no board has what was made one after another"
+    # The part of each method of a board has its settings.
+    assert "settings of ft" in html and "settings of lora" not in html

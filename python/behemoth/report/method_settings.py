@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from behemoth.study.results import Results
@@ -37,12 +37,19 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     )
 
 
-def settings_rows(results: Results) -> list[tuple[str, str]]:
-    """Return the settings of each method of a study, with their origin where it is recorded."""
+def settings_rows(
+    results: Results, without: Collection[str] = frozenset()
+) -> list[tuple[str, str]]:
+    """Return the settings of each method of a study, with their origin where it is recorded.
+
+    Those of the labels in `without` are left out.
+    """
     chosen = {each["label"]: each for each in results.about.methods}
     index = results.index.select("label", "settings").unique(maintain_order=True).collect()
     rows: list[tuple[str, str]] = []
     for label, settings in index.unique("label", maintain_order=True).iter_rows():
+        if label in without:
+            continue
         own = chosen.get(label, {})
         if own.get("worlds"):
             said = of_worlds(own["worlds"])

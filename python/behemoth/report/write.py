@@ -120,8 +120,13 @@ def write_report(
     text = _toml(results)  # refused before the work if it is damaged
     if suites:
         made_with = _made_with(results)
-        if suites == {"sequence"}:  # other pages have the settings in a part of each method
-            made_with += settings_rows(results)
+        on_boards = {
+            trial.label
+            for trial in results.about.trials
+            if trial.measure.get("suite") not in (None, "sequence")
+        }
+        if "sequence" in suites:  # boards have the settings in a part of each method
+            made_with += settings_rows(results, without=on_boards)
         about = _about(results, text, run_table(made_with))
         # An unedited model on a board of several suites must not replace that board.
         if suites == {"sequence"} and (sequences := sequence_page(results, about)):
