@@ -68,6 +68,8 @@ def test_chosen_measures_are_in_their_order():
     for none in ([], "kl", 3):
         with pytest.raises(bh.ArgumentError, match=r"argument 'measures': got .*a list of names"):
             bh.compare(pair, measures=none)
+    with pytest.raises(bh.ArgumentError, match=r"argument 'measures': got .*each name once"):
+        bh.compare(pair, measures=["kl", "efficacy", "kl"])
 
 
 def test_versions_of_a_measure_are_not_compared():

@@ -59,7 +59,7 @@ settings = {{ steps = 4 }}
 def test_it_is_the_file_with_these_methods_alone():
     study = Study.parse(FILE).with_methods(["npo", "lora"])
     assert study.text == ALONE
-    again = iter(["lora", "npo", "npo"])
+    again = iter(["lora", "npo"])
     assert study.with_methods(again).text == ALONE  # in the order of the file
 
 
@@ -82,6 +82,11 @@ def test_a_method_that_it_has_not_is_refused():
         Study.parse(FILE).with_methods(["lora", "ceu"])
     with pytest.raises(ArgumentError, match="'methods': got npo, allowed: names among lora"):
         Study.parse(FILE).with_methods("npo")
+    for methods in (["lora", "lora"], ["lora", "npo", "lora"]):
+        with pytest.raises(ArgumentError, match=r"'methods': got .* allowed: each name once"):
+            Study.parse(FILE).with_methods(methods)
+        with pytest.raises(ArgumentError, match=r"'methods': got .* allowed: each name once"):
+            read_study("leaderboard", methods=methods)
 
 
 def test_the_primary_contrast_keeps_its_method():

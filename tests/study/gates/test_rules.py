@@ -210,7 +210,9 @@ def test_a_figure_is_an_svg():
 
 def test_gates_by_number():
     assert [gate.number for gate in GATES] == list(range(1, 13))
-    assert [gate.number for gate in get_gates([7, 1, 7])] == [7, 1]
+    assert [gate.number for gate in get_gates([7, 1])] == [7, 1]
+    with pytest.raises(ArgumentError, match="argument 'gate': got 7, allowed: each number once"):
+        get_gates([7, 1, 7])
     with pytest.raises(
         ArgumentError, match="argument 'gate': got 1000, allowed: numbers of gates, 1 to 12"
     ):

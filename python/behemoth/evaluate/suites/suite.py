@@ -453,7 +453,9 @@ def take(
 
 
 def check_names(measures: Sequence[str]) -> None:
-    """Refuse an argument `measures` that is no list of names; a text is none, and neither is [].
+    """Refuse an argument `measures` that is no list of names, each of which it has once.
+
+    A text is none, and neither is [].
 
     Raises
     ------
@@ -461,6 +463,9 @@ def check_names(measures: Sequence[str]) -> None:
     """
     if isinstance(measures, str) or not isinstance(measures, Collection) or not measures:
         raise ArgumentError("measures", measures, "a list of names of measures")
+    names = list(measures)
+    if any(name in names[:at] for at, name in enumerate(names)):
+        raise ArgumentError("measures", measures, "each name once")
 
 
 def _chosen(measures: Sequence[Measure], only: Sequence[str] | None) -> Sequence[Measure]:

@@ -210,7 +210,8 @@ class Study:
         Raises
         ------
         ArgumentError
-            If the study lacks a method, or its primary contrast is of a method not in `names`.
+            If the study lacks a method, `names` has one twice, or the primary contrast is of a
+            method that is not in `names`.
         """
         known = list(dict.fromkeys(choice.name for choice in self.methods))
         chosen = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else []
@@ -219,12 +220,14 @@ class Study:
         for name in chosen:
             if name not in known:
                 raise unknown_method("methods", name, known)
+        if len(set(chosen)) < len(chosen):
+            raise ArgumentError("methods", chosen, "each name once")
         if "method" in read_toml(self.text).get("primary", {}):
             [about] = {c.name for c in self.methods if c.label == self.primary.method}
             if about not in chosen:
                 allowed = f"with {about}, which [primary] is about"
                 raise ArgumentError("methods", ", ".join(chosen), allowed)
-        return Study.parse(narrowed(self.text, list(dict.fromkeys(chosen))), self.directory)
+        return Study.parse(narrowed(self.text, chosen), self.directory)
 
     def with_tuned(self) -> Study:
         """Return the study with tuned settings for all methods that have them, as its own file.
@@ -318,7 +321,7 @@ def _chosen(text: str, directory: Path | None, file: str, methods: Sequence[str]
         # What this refuses is refused below, where the complete study says what is allowed.
         with suppress(LookupError, TypeError, ValueError):
             study = Study.parse(narrowed(text, names), directory, file=file)
-            if {choice.name for choice in study.methods} == set(names):
+            if sorted({choice.name for choice in study.methods}) == sorted(names):
                 return study
     complete = Study.parse(text, directory, file=file)
     return complete.with_methods(methods if isinstance(methods, str) else names or methods)

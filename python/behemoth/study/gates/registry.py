@@ -41,12 +41,12 @@ GATES: tuple[Gate, ...] = (
 
 
 def get_gates(numbers: int | Sequence[int] | None = None) -> list[Gate]:
-    """Return gates by number, or by numbers, each once and in this order; all by default.
+    """Return gates by number, or by numbers, in this order; all by default.
 
     Raises
     ------
     ArgumentError
-        If a number is not that of a gate.
+        If a number is not that of a gate, or occurs twice.
 
     Examples
     --------
@@ -62,5 +62,7 @@ def get_gates(numbers: int | Sequence[int] | None = None) -> list[Gate]:
         is_whole = isinstance(number, Integral) and not isinstance(number, bool)
         if not is_whole or int(number) not in known:
             raise ArgumentError("gate", number, f"numbers of gates, {min(known)} to {max(known)}")
+        if number in chosen:
+            raise ArgumentError("gate", number, "each number once")
         chosen[int(number)] = known[int(number)]
     return list(chosen.values())
