@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,19 +26,29 @@ if TYPE_CHECKING:
     from behemoth.plan import EditPlan
 
 
-def _tuned_forms() -> list[str]:
+def _settings(given: Mapping[str, Any]) -> list[str]:
+    """Return the settings of the method that is given, and the tuned ones, for shell completion."""
+    from behemoth.edit.errors import MethodError
+    from behemoth.edit.registry import setting_names
     from behemoth.edit.tuned import OWN, PREFIX, WORLDS
 
-    return [f"{PREFIX}{world}" for world in (*WORLDS, OWN)]
+    own: list[str] = []
+    with suppress(ArgumentError, MethodError):  # no method yet, or none that there is
+        own = [f"{name}=" for name in setting_names(given["method"])]
+    return [*own, *(f"{PREFIX}{world}" for world in (*WORLDS, OWN))]
 
 
+DEVICES = ("cpu", "cuda", "mps")
+"""Devices that shell completion offers: which of them there are, only torch can tell."""
 CORPUS = Option(
     "corpus",
     "CORPUS",
     "For a model that is not a training run: the corpus or spec the plan was made from.",
     also="--world",
 )
-DEVICE = Option("device", "cpu|cuda", "Device of the model [a GPU if any].")
+DEVICE = Option(
+    "device", "cpu|cuda", "Device of the model [a GPU if any].", offered=lambda: DEVICES
+)
 MEMORY = Option("memory", "SIZE", "Limit on memory on a CPU, such as 8GB [what is free].", bytes_of)
 OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
@@ -47,7 +59,7 @@ OPTIONS = (
            "A setting of the method (`behemoth methods NAME` lists them), repeatable; or a file "
            "written by `tune`; or tuned:tokens or tuned:text, those that were tuned on such a "
            "world; or tuned:world, those of these two for the run's corpus.", parse.settings,
-           names="--set", many=True, offered=_tuned_forms),
+           names="--set", many=True, offered_beside=_settings),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     flag("single", "Apply each edit by itself to the unedited model, instead of all in one batch. "

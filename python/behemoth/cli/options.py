@@ -58,6 +58,8 @@ class Option:
     offered : callable, optional
         Returns the words that shell completion offers for a value; by default those of a
         `metavar` such as ``local|ray``.
+    offered_beside : callable, optional
+        As `offered`, called with the texts of the other options so far, by their keys.
     """
 
     key: str
@@ -71,6 +73,7 @@ class Option:
     unless: tuple[str, ...] = ()
     many: bool = False
     offered: Callable[[], Iterable[str]] | None = None
+    offered_beside: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
 
     @property
     def name(self) -> str:
@@ -120,7 +123,9 @@ class Option:
             metavar=self.metavar,
             help=self.help + self._shown,
             autocompletion=offering(
-                self.offered or self._words, several=(self.metavar or "").endswith(",...")
+                self.offered or self._words,
+                several=(self.metavar or "").endswith(",..."),
+                beside=self.offered_beside,
             ),
         )
         return inspect.Parameter(
@@ -132,17 +137,22 @@ class Option:
 
 
 def offering(
-    words: Callable[[], Iterable[str]], *, several: bool = False
-) -> Callable[[str], list[str]]:
+    words: Callable[[], Iterable[str]],
+    *,
+    several: bool = False,
+    beside: Callable[[Mapping[str, Any]], Iterable[str]] | None = None,
+) -> Callable[[typer.Context, str], list[str]]:
     """Return a function for shell completion: the words that start with an incomplete one.
 
-    With `several`, the value is a list with commas, whose last word is completed.
+    With `several`, the value is a list with commas, whose last word is completed. With `beside`,
+    the words depend on what is given beside it, and `words` is not called.
     """
 
-    def offer(incomplete: str) -> list[str]:
+    def offer(context: typer.Context, incomplete: str) -> list[str]:
         before = incomplete[: incomplete.rfind(",") + 1] if several else ""
         start = incomplete[len(before) :]
-        return [before + word for word in words() if word.startswith(start)]
+        found = words() if beside is None else beside(context.params)
+        return [before + word for word in found if word.startswith(start)]
 
     return offer
 

@@ -145,10 +145,14 @@ def _form(name: str, text: str) -> str:
     return text  # parsed by the engine
 
 
-def _templates(name: str, text: str) -> dict[str, float]:
+def _template_names() -> list[str]:
     from behemoth.corpus.templates import TEMPLATES
 
-    return parse.weights(name, text, tuple(TEMPLATES))
+    return list(TEMPLATES)
+
+
+def _templates(name: str, text: str) -> dict[str, float]:
+    return parse.weights(name, text, tuple(_template_names()))
 
 
 def _correlated(name: str, text: str) -> dict[str, Any]:
@@ -218,7 +222,7 @@ SPEC_OPTIONS = (
     Option("tokenizer", "DIR", "With a grammar: the directory of a tokenizer.json "
            "[the grammar's own words].", _sets("corpus.tokenizer", _path)),
     Option("templates", "NAME=W,...", "Weights of templates, such as default=1,repeats=0.5.",
-           _sets("corpus.templates", _templates), "default=1"),
+           _sets("corpus.templates", _templates), "default=1", offered=_template_names),
     Option("inversion", "F", "Share of sentences in another word order.",
            _sets("corpus.inversion", parse.number), 0),
     Option("minority", "F[:F]",

@@ -15,7 +15,7 @@ from behemoth.train.config import TrainConfig, default_config
 from behemoth.train.errors import Interrupted, StartWarning
 
 from .console import keep_interrupts, resumable, saying, write_json
-from .edit import MEMORY
+from .edit import DEVICES, MEMORY
 from .options import Option, command, field_options, force
 from .places import check_corpus
 from .show_run import show_result
@@ -25,6 +25,7 @@ _FIELDS = field_options(
     without=("beta1", "beta2", "vocabulary_multiple", "probe_facts", "prefetch"),
     dependent=("accumulate", "batch_size", "block_length", "learning_rate"),  # on the size
     model={"metavar": "SIZE", "offered": lambda: SIZES},
+    device={"offered": lambda: DEVICES},
     architecture={"names": "--config"},
     start={"names": "--from", "metavar": "DIR"},
     answers_only={"names": "--answers-only/--no-answers-only"},

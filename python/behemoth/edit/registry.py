@@ -19,7 +19,7 @@ from .guarded import NOT_FROZEN, is_frozen
 from .protocol import EditMethod, MethodInfo
 
 __all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "info_if_loadable",
-           "loadable_methods", "method_names", "method_type", "methods",
+           "loadable_methods", "method_names", "method_type", "methods", "setting_names",
            "unknown_method"]  # fmt: skip
 
 ENTRY_POINTS = "behemoth.methods"
@@ -201,6 +201,19 @@ def _check_concrete(name: str, kind: type) -> None:
         raise _unloadable(name, AttributeError(f"it lacks {lacks}"))
 
 
+def setting_names(name: str) -> list[str]:
+    """Return the names of the settings of a method, in order.
+
+    Raises
+    ------
+    ArgumentError, MethodError
+        As for `method_type`.
+    """
+    kind: Any = method_type(name)
+    # A class of another package may be no dataclass, and then has no settings.
+    return [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
+
+
 def check_settings(settings: Mapping[str, object], name: str) -> None:
     """Refuse names that are not settings of a method.
 
@@ -211,10 +224,7 @@ def check_settings(settings: Mapping[str, object], name: str) -> None:
         the one that other tools call so, or that is similar if none of them has a setting of this
         name.
     """
-    kind: Any = method_type(name)
-    # A class of another package may be no dataclass, and then has no settings.
-    own = fields(kind) if is_dataclass(kind) else ()
-    known = [field.name for field in own if field.init]
+    known = setting_names(name)
     for key in map(str, settings):
         if key not in known and is_foreign(key):
             got, allowed = f"an unknown setting of {name}", ", ".join(known) or "none"
