@@ -10,7 +10,7 @@ use crate::labels::{Answers, context, place_tokens};
 const PIECE: usize = 1 << 15;
 
 /// What [`Corpus::fill_labelled`] writes beside tokens.
-pub struct Marks<'a> {
+pub struct Labelling<'a> {
     /// The labels of the last tokens.
     pub labels: &'a mut [i64],
     /// The effects of token ids on answers (see [`Answers`]), if only answers have loss.
@@ -41,14 +41,14 @@ impl Corpus {
         tokens: &mut [i64],
         token: u64,
         threads: usize,
-        marks: Marks<'_>,
+        labelling: Labelling<'_>,
         progress: &Progress,
     ) -> Result<usize> {
-        let Marks {
+        let Labelling {
             labels,
             structure,
             mut blocks,
-        } = marks;
+        } = labelling;
         let count = labels.len();
         let before = context(tokens, labels)?;
         if let Some(blocks) = &blocks
@@ -121,13 +121,13 @@ mod tests {
                     assert!(labels.iter().any(|&label| label != IGNORED));
                 }
                 let (mut own, mut own_labels) = (vec![9; whole.len()], vec![9; count]);
-                let marks = Marks {
+                let labelling = Labelling {
                     labels: &mut own_labels,
                     structure,
                     blocks: None,
                 };
                 corpus
-                    .fill_labelled(&mut own, token, threads, marks, &all)
+                    .fill_labelled(&mut own, token, threads, labelling, &all)
                     .unwrap();
                 assert_eq!((&own[..], &own_labels), (whole, &labels));
                 let mut positions = vec![9; count];
@@ -141,7 +141,7 @@ mod tests {
                 )
                 .unwrap();
                 let mut own_positions = vec![7; count];
-                let marks = Marks {
+                let labelling = Labelling {
                     labels: &mut own_labels,
                     structure,
                     blocks: Some(Blocks {
@@ -152,7 +152,7 @@ mod tests {
                 };
                 own.fill(9);
                 corpus
-                    .fill_labelled(&mut own, token, threads, marks, &all)
+                    .fill_labelled(&mut own, token, threads, labelling, &all)
                     .unwrap();
                 assert_eq!(
                     (&own[..], &own_labels, &own_positions),

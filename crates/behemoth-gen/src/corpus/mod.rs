@@ -53,7 +53,7 @@ use crate::spec::{CorpusSpec, Spec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
-pub use self::labelled::{Blocks, Marks};
+pub use self::labelled::{Blocks, Labelling};
 pub use self::ledger::Entry;
 pub use self::others::DocumentKind;
 pub use self::probe::{Probe, Prober};

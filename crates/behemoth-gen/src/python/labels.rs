@@ -7,7 +7,7 @@ use super::arguments::slice;
 use super::corpus::Corpus;
 use super::fill::SMALL_CALL;
 use super::threads::run;
-use crate::corpus::{Blocks, Marks, Progress};
+use crate::corpus::{Blocks, Labelling, Progress};
 use crate::error::Error;
 use crate::labels;
 
@@ -72,18 +72,20 @@ fn fill_labelled(
             positions,
         })
     });
-    let marks = Marks {
+    let labelling = Labelling {
         labels: out(&mut labels)?,
         structure: structure.as_ref().map(slice).transpose()?,
         blocks: blocks.transpose()?,
     };
     if tokens.len() < SMALL_CALL && corpus.has_offsets() {
         let progress = Progress::default();
-        return Ok(py.detach(|| corpus.fill_labelled(tokens, token, threads, marks, &progress))?);
+        return Ok(
+            py.detach(|| corpus.fill_labelled(tokens, token, threads, labelling, &progress))?
+        );
     }
     let total = tokens.len() as u64;
     run(py, total, None, |progress| {
-        corpus.fill_labelled(tokens, token, threads, marks, progress)
+        corpus.fill_labelled(tokens, token, threads, labelling, progress)
     })
 }
 
