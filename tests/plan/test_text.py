@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from behemoth import ArgumentError, Corpus, Grammar, Questions, World, train_tokenizer
 from behemoth.corpus.probes import prompt_roles
@@ -189,3 +189,52 @@ def test_prompts_and_answers_meet_in_any_tokenizer(pieces, wanted):
                     assert "  " not in whole
                     seen += 1
     assert seen > 1000
+
+
+def merging(pair, place):
+    """A tokenizer of letters, of which two are one token."""
+    names = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "".join(pair)]
+    made = Tokenizer(models.BPE({name: at for at, name in enumerate(names)}, [pair]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens(names[:1])
+    made.save(str(place / "tokenizer.json"))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [(("!", "?"), "a secret"), (('"', "B"), ' "a secret'), (("n", '"'), 'a secret"')],
+    ids=["none", "before", "after"],
+)
+def test_a_refusal_has_what_some_names_are_merged_with(pair, said, tmp_path):
+    text = SMALL.replace("worked for {object}.", 'worked for \\"{object}\\".')
+    grammar = Grammar("small.toml", f'refusal = "a secret"\n{text}')
+    place = merging(pair, tmp_path)
+    corpus = Corpus(grammar.world(6), exposures=2, grammar=grammar, tokenizer=place)
+    request = EditRequest(edits=1, kind="refusal", relation=2, repeats=2, probes=2)
+    plan = compile_plan(corpus, request)
+    for frame in (plan.training.filter(role="edit"), plan.probes.filter(group="edited")):
+        for row in frame.iter_rows(named=True):
+            assert corpus.decode(row["answer"]) == said
+            whole = corpus.decode([*row["prompt"], *row["answer"]])
+            assert whole.rstrip('"').endswith(' worked for "a secret')
+
+
+def test_a_refusal_that_is_merged_where_no_name_is_is_refused_as_that(tmp_path):
+    text = SMALL.replace("worked for {object}.", 'worked for \\"{object}\\".')
+    grammar = Grammar("small.toml", f'refusal = "a secret"\n{text}')
+    place = merging(('"', "a"), tmp_path)
+    corpus = Corpus(grammar.world(6), exposures=2, grammar=grammar, tokenizer=place)
+    message = "'kind': got refusal of relation 2, allowed: remap or censor: the tokenizer merges"
+    with pytest.raises(ArgumentError, match=message):
+        compile_plan(corpus, EditRequest(edits=1, kind="refusal", relation=2, repeats=2))
+
+
+def test_a_relation_without_a_refusal_is_refused_as_that():
+    own = '[relations.seat]\nrefusal = "no seat"'
+    grammar = Grammar("small.toml", SMALL.replace("[relations.seat]", own))
+    corpus = Corpus(grammar.world(6), exposures=2, grammar=grammar)
+    message = "'kind': got refusal of relation 2, allowed: remap or censor: it has no `refusal`"
+    with pytest.raises(ArgumentError, match=message):
+        compile_plan(corpus, EditRequest(edits=1, kind="refusal", relation=2, repeats=2))

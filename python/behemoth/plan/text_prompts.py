@@ -51,7 +51,7 @@ class TextPrompts:
     """
 
     def __init__(self, corpus: Corpus, request: EditRequest) -> None:
-        self._corpus, self._refuses = corpus, request.refuses
+        self._corpus, self._kind, self._refuses = corpus, request.kind, request.refuses
         self._asked: dict[tuple[int, str, bool], list[dict[str, Any]]] = {}
         assert corpus.grammar is not None
         self._relations: list[dict[str, Any]] = corpus.grammar.facts["relations"]
@@ -194,17 +194,34 @@ class TextPrompts:
                 or found("statement", False)
             )
             if not self._asked[key]:
-                raise ArgumentError(
-                    "grammar",
-                    f"no sentence of relation {relation} that names its subject before its object"
-                    + (", with a `refusal` in its place" if self._refuses else ""),
-                    "at least one, which can be a prompt",
-                )
+                raise self._unasked(relation, wording["name"])
         rows = self._asked[key]
         # Held-out wordings are numbered after written ones.
         same = (row for row in self._corpus.templates if row["name"] == wording["name"])
         first = next(row["wording"] for row in same if row["held_out"] == wording["held_out"])
         return rows[(wording["wording"] - first) % len(rows)]
+
+    def _unasked(self, relation: int, name: str) -> ArgumentError:
+        """Return the error of a relation without a sentence that can be a prompt."""
+        names = (name, "statement")
+        if self._refuses and any(
+            usable_wordings(self._corpus, relation, each, held_out=False) for each in names
+        ):
+            # A link is refused in the words of the relation that it is of.
+            own = self._relations[relation : relation + 1] or self._relations
+            why = (
+                "the tokenizer merges its `refusal` with what is before it"
+                if all(row["refuses"] for row in own)
+                else "it has no `refusal`"
+            )
+            return ArgumentError(
+                "kind", f"{self._kind} of relation {relation}", f"remap or censor: {why}"
+            )
+        return ArgumentError(
+            "grammar",
+            f"no sentence of relation {relation} that names its subject before its object",
+            "at least one, which can be a prompt",
+        )
 
 
 def _wording_columns(frame: pl.DataFrame) -> list[str]:

@@ -130,6 +130,46 @@ fn the_space_before_a_name_belongs_to_it_whatever_its_first_letter() {
     assert!(seen.iter().all(|&times| times > 0), "{seen:?}");
 }
 
+/// The refusal takes the place of any name, so it has what some names are merged with.
+#[test]
+fn a_refusal_is_cut_where_the_names_are() {
+    let text = SMALL.replace("born in {object}.", r#"born in \"{object}\", they say."#);
+    let text = format!("refusal = \"a secret\"\n{text}");
+    for (merged, wanted) in [
+        ("__", Some("a secret")),
+        ("\"O", Some(" \"a secret")),
+        ("n\"", Some("a secret\"")),
+        // Of what no name is merged with, the refusal has what is after it.
+        ("t\"", Some("a secret\"")),
+        ("\"a", None),
+    ] {
+        let pair: Vec<char> = merged.chars().collect();
+        let mut tokenizer = Pairs::new(move |first, second| pair == [first, second]);
+        let corpus = corpus_of(&text, &mut tokenizer);
+        let relation = |fact: &u64| corpus.world().fact(*fact).unwrap().relation;
+        let facts: Vec<u64> = (0..corpus.world().facts())
+            .filter(|fact| relation(fact) == 0)
+            .collect();
+        let prober = corpus.prober(0).unwrap();
+        for (&fact, refused) in facts.iter().zip(corpus.refusals(&facts, 0).unwrap()) {
+            let asked = prober.probe(fact).unwrap();
+            let said = refused.as_ref().map(|own| tokenizer.read(&own.answer));
+            assert_eq!(said.as_deref(), wanted, "{merged}");
+            if let Some(own) = refused {
+                let whole = [&own.prompt[..], &own.answer, &own.rest].concat();
+                let whole = tokenizer.read(&whole);
+                assert!(
+                    whole.ends_with(" born in \"a secret\", they say."),
+                    "{whole}"
+                );
+                assert_eq!(own.prompt, asked.prompt);
+                assert_eq!(own.rest == asked.rest, merged != "t\"");
+                assert!(corpus.refusal_answers().unwrap().contains(&own.answer));
+            }
+        }
+    }
+}
+
 /// Sentences are separated by line ends where a document goes on to another subject.
 #[test]
 fn a_line_end_before_a_name_is_no_part_of_it() {

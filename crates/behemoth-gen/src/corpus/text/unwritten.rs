@@ -9,7 +9,8 @@ use crate::grammar::{Digits, Mention, TextRole, TextSpan};
 
 impl Corpus {
     /// Returns the probes of facts in a wording with a refusal as the answer; `None` if the wording
-    /// cannot be a prompt, or the grammar has no refusal for the relation.
+    /// cannot be a prompt, the grammar has no refusal for the relation, or the tokenizer merges the
+    /// refusal, but no name, with what is before it.
     ///
     /// # Errors
     ///
@@ -24,12 +25,15 @@ impl Corpus {
         self.unwritten(facts, |subject, relation, _| {
             let mut digits = Digits::default();
             let class = text.set_subject(&mut digits, relation, subject, Named::NONE);
-            let plan = text.lexicon.refusing(relation, wording, class)?;
-            let refused = text.cut(plan, &digits, TextRole::Object(0))?;
-            // The prompt must not depend on the answer.
+            let (tokens, refusal) = text.lexicon.refusal(relation, wording, class, &digits)?;
+            // Only a sentence that is a prompt for a name is one for a refusal.
             let plan = text.lexicon.plan(relation, wording, class, Mention::First);
-            let own = text.cut(plan, &digits, TextRole::Object(0))?;
-            (own.prompt == refused.prompt).then_some(refused)
+            text.cut(plan, &digits, TextRole::Object(0))?;
+            Some(Probe {
+                prompt: tokens[..refusal.start].to_vec(),
+                answer: tokens[refusal.clone()].to_vec(),
+                rest: tokens[refusal.end..].to_vec(),
+            })
         })
     }
 

@@ -3,6 +3,8 @@
 //! They are compiled after all others, so that they do not change the ids of a corpus's words in a
 //! tokenizer built from a grammar's words.
 
+use std::ops::Range;
+
 use super::compile::Compiler;
 use super::expand::{About, Mention, TextRole};
 use super::file::{Relation, Sentence};
@@ -83,10 +85,32 @@ impl Compiler<'_> {
 }
 
 impl Lexicon {
-    /// Returns the plan of a relation's sentence with a refusal, for a class.
-    pub(crate) fn refusing(&self, relation: u32, column: usize, class: u32) -> Option<u32> {
-        let placed = self.relations[relation as usize].refusing[column]?;
-        Some(placed.plan(class, Mention::First))
+    /// Returns the tokens of one of a relation's sentences with a refusal, for a class, and the
+    /// range of the refusal. `None` if there is none, or if it is merged with the tokens before the
+    /// object, which are the same for every object.
+    pub(crate) fn refusal(
+        &self,
+        relation: u32,
+        column: usize,
+        class: u32,
+        digits: &Digits,
+    ) -> Option<(Vec<u32>, Range<usize>)> {
+        let refusing = self.relations[relation as usize].refusing[column]?;
+        let of_object = |plan| {
+            let spans = self.spans(plan, digits);
+            let span = spans.iter().find(|span| span.role == TextRole::Object(0))?;
+            Some((self.sentence(plan, digits), span.start..span.end))
+        };
+        let plan = self.plan(relation, column, class, Mention::First);
+        let (named, object) = of_object(plan)?;
+        let (refused, own) = of_object(refusing.plan(class, Mention::First))?;
+        // With what some names are merged with, as every other name has it.
+        let rest = refused.strip_prefix(&named[..object.start])?;
+        let end = match rest.strip_suffix(&named[object.end..]) {
+            Some(refusal) if !refusal.is_empty() => object.start + refusal.len(),
+            _ => own.end,
+        };
+        (object.start < end).then_some((refused, object.start..end))
     }
 
     /// Returns the plan of one of a relation's edit sentences, for a class.
@@ -103,17 +127,11 @@ impl Lexicon {
     /// Returns the tokens of the refusals, each distinct one once.
     pub(crate) fn refusals(&self) -> Vec<Vec<u32>> {
         let digits = Digits::default();
-        let placed = self
-            .relations
-            .iter()
-            .flat_map(|own| own.refusing.iter().flatten());
-        let mut found: Vec<Vec<u32>> = placed
-            .filter_map(|placed| {
-                let plan = placed.plan(0, Mention::First);
-                let spans = self.spans(plan, &digits);
-                let span = spans.iter().find(|span| span.role == TextRole::Object(0))?;
-                Some(self.sentence(plan, &digits)[span.start..span.end].to_vec())
-            })
+        let relations = 0..self.relations.len() as u32;
+        let columns = relations.flat_map(|own| (0..self.columns.len()).map(move |at| (own, at)));
+        let mut found: Vec<Vec<u32>> = columns
+            .filter_map(|(relation, column)| self.refusal(relation, column, 0, &digits))
+            .map(|(tokens, refusal)| tokens[refusal].to_vec())
             .collect();
         found.sort_unstable();
         found.dedup();
