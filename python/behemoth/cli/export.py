@@ -34,7 +34,7 @@ OPTIONS = (
            parse.count),
     Option("block_length", "N", "Tokens per block, for megatron and litdata [2048].",
            parse.at_least(1)),
-    Option("compression", "NAME", "Of texts, for parquet: snappy or none [snappy].",
+    Option("compression", "NAME", "For parquet: snappy or none [snappy].",
            offered=lambda: ("snappy", "none")),
     Option("memory", "SIZE", "For an edit: limit on memory, such as 8GB [what is free].", bytes_of),
     force("the export that is there", "DIR2", stores=True),

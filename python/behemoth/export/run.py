@@ -136,7 +136,7 @@ def export(
     block_length : int, optional
         Tokens in a block, for formats with blocks (megatron, litdata); 2,048 by default.
     compression : {"snappy", "none"}, optional
-        How parquet compresses texts; ``"snappy"`` by default.
+        How parquet compresses texts, and tokens that are not packed; ``"snappy"`` by default.
     force : bool
         Replace an existing export, whether the same or another.
     memory : int, optional

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::Compression;
 use super::code;
 use super::thrift::Fields;
 use crate::error::{Error, Result};
@@ -42,6 +43,15 @@ impl<'a> Output<'a> {
 pub(super) enum Storage {
     Plain,
     Compressed,
+}
+
+impl From<Compression> for Storage {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::Snappy => Storage::Compressed,
+            Compression::None => Storage::Plain,
+        }
+    }
 }
 
 /// A column that is being written.
