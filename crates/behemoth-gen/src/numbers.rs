@@ -47,6 +47,29 @@ fn parse_up_to(text: &str, limit: u64) -> Option<u64> {
     whole(plain.parse().ok()?)
 }
 
+/// Returns the error of a number above its limit, such as `1e30`; `None` if the word is no whole
+/// number, or one up to the limit.
+pub(crate) fn above(word: &str, limit: u64) -> Option<Error> {
+    let word = word.trim();
+    let text = word.replace('_', "");
+    let is_integer = text.bytes().all(|letter| letter.is_ascii_digit());
+    let number: f64 = text.parse().ok()?;
+    let is_whole = number.fract() == 0.0 || text.contains('e') && number == f64::INFINITY;
+    let is_allowed = parse_up_to(&text, limit).is_some_and(|n| n <= limit);
+    if !is_whole || number < 1.0 || is_allowed {
+        return None;
+    }
+    Some(Error::value(word, up_to(limit, is_integer)))
+}
+
+/// Returns what is allowed in place of a number above a limit; floats are exact up to 2^53 alone.
+pub(crate) fn up_to(limit: u64, is_integer: bool) -> String {
+    match is_integer || limit as f64 <= EXACT_FLOATS {
+        true => format!("a whole number up to {limit}"),
+        false => format!("a whole number up to {limit}, from 2^53 as an integer"),
+    }
+}
+
 /// Refuses a fraction outside 0 to 1.
 pub(crate) fn fraction(name: &str, value: f64) -> Result<()> {
     if (0.0..=1.0).contains(&value) {
@@ -196,6 +219,34 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_count(text), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_above_its_limit_is_told_from_what_is_no_number() {
+        let integer = "a whole number up to 4611686018427387904";
+        let float = "a whole number up to 4611686018427387904, from 2^53 as an integer";
+        for (word, limit, allowed) in [
+            ("1e30", COUNT_LIMIT, Some(float)),
+            ("1e400", COUNT_LIMIT, Some(float)),
+            ("1e16", COUNT_LIMIT, Some(float)),
+            ("1e13", 1 << 40, Some("a whole number up to 1099511627776")),
+            ("4611686018427387905", COUNT_LIMIT, Some(integer)),
+            ("9_999_999_999_999_999_999_999", COUNT_LIMIT, Some(integer)),
+            ("4611686018427387904", COUNT_LIMIT, None),
+            ("1e8", COUNT_LIMIT, None),
+            ("1.5", COUNT_LIMIT, None),
+            ("-1e30", COUNT_LIMIT, None),
+            ("inf", COUNT_LIMIT, None),
+            ("often", COUNT_LIMIT, None),
+            ("", COUNT_LIMIT, None),
+        ] {
+            let wanted = allowed.map(|allowed| format!("got {word}, allowed: {allowed}"));
+            let refused = above(word, limit).map(|error| error.to_string());
+            match (&refused, &wanted) {
+                (Some(refused), Some(wanted)) => assert!(refused.ends_with(wanted), "{refused}"),
+                _ => assert_eq!(refused, wanted, "{word}"),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Assignment, Form, Levels, Population};
 use crate::error::{Error, Result};
-use crate::numbers::parse_count;
+use crate::numbers::{COUNT_LIMIT, above, parse_count};
 use crate::value::{Fields, Value};
 
 /// Exposures with every fact written equally often.
@@ -34,6 +34,10 @@ impl Form for Constant {
 
     fn parse(text: &str) -> Option<Self> {
         parse_count(text).map(Constant::new)
+    }
+
+    fn above_limit(text: &str) -> Option<Error> {
+        above(text, COUNT_LIMIT)
     }
 
     fn check(&self) -> Result<()> {

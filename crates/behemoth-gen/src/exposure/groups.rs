@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Assignment, Form, Levels, Population};
 use crate::error::{Error, Result};
 use crate::memory::room_for;
-use crate::numbers::{COUNT_LIMIT, parse_count};
+use crate::numbers::{COUNT_LIMIT, above, parse_count};
 use crate::permutation::Permutation;
 use crate::value::{Fields, Value};
 
@@ -71,6 +71,14 @@ impl Form for Groups {
             "latin" => Some(Groups::latin(levels)),
             _ => None,
         }
+    }
+
+    fn above_limit(text: &str) -> Option<Error> {
+        let (form, list) = text.split_once(':')?;
+        let mut levels = list.split(',');
+        ["groups", "latin"]
+            .contains(&form)
+            .then(|| levels.find_map(|level| above(level, COUNT_LIMIT)))?
     }
 
     fn check(&self) -> Result<()> {

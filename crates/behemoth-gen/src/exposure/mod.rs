@@ -61,6 +61,12 @@ pub(crate) trait Form: Sized {
     /// Parses its one-line syntax; `None` if the text is not of this form.
     fn parse(text: &str) -> Option<Self>;
 
+    /// Returns the error of the first number above its limit in a line of this form, which
+    /// `parse` could therefore not read.
+    fn above_limit(_: &str) -> Option<Error> {
+        None
+    }
+
     /// Refuses invalid parameters.
     fn check(&self) -> Result<()>;
 
@@ -93,6 +99,12 @@ macro_rules! forms {
 
             fn parse(text: &str) -> Option<Self> {
                 None$(.or_else(|| $Form::parse(text).map(ExposureSpec::$Form)))*
+            }
+
+            /// Returns the error of a line that is of no form.
+            fn unread(text: &str) -> Error {
+                None$(.or_else(|| $Form::above_limit(text)))*
+                    .unwrap_or_else(|| Error::value(format!("'{text}'"), examples()))
             }
 
             pub(crate) fn check(&self) -> Result<()> {
@@ -161,8 +173,12 @@ impl ExposureSpec {
             Value::Whole(n) => Constant::new(*n).into(),
             Value::Negative(n) => return Err(Error::value(n, examples())),
             // A count, as `1e3`.
-            Value::Float(number) => Self::parse(&format!("{number:e}"))
-                .ok_or_else(|| Error::value(value, examples()))?,
+            Value::Float(number) => {
+                let text = format!("{number:e}");
+                let limit = || Constant::above_limit(&text);
+                let refused = || limit().unwrap_or_else(|| Error::value(value, examples()));
+                Self::parse(&text).ok_or_else(refused)?
+            }
             Value::Table(_) => Self::read_table(value)?,
             _ => return Err(Error::value(value, examples())),
         };
@@ -171,8 +187,7 @@ impl ExposureSpec {
     }
 
     fn from_line(text: &str) -> Result<Self> {
-        let spec =
-            Self::parse(text).ok_or_else(|| Error::value(format!("'{text}'"), examples()))?;
+        let spec = Self::parse(text).ok_or_else(|| Self::unread(text))?;
         spec.check()?;
         Ok(spec)
     }

@@ -4,8 +4,11 @@ use serde::Serialize;
 
 use super::{Assignment, Form, Levels, Population};
 use crate::error::{Error, Result};
-use crate::numbers::parse_count;
+use crate::numbers::{above, parse_count};
 use crate::value::{Fields, Value, each_pair};
+
+/// Maximum exposures of a fact.
+const MAXIMUM_LIMIT: u64 = 1 << 40;
 
 /// Maximum number of different exposures of a Zipf law, whose classes are kept in memory.
 const LEVEL_LIMIT: usize = 1 << 20;
@@ -66,6 +69,15 @@ impl Form for Zipf {
         Some(Zipf::new(alpha, minimum, maximum?))
     }
 
+    fn above_limit(text: &str) -> Option<Error> {
+        let fields = text.strip_prefix("zipf:")?.split(',');
+        let mut pairs = fields.filter_map(|field| field.split_once('='));
+        pairs.find_map(|(key, value)| match key.trim() {
+            "min" | "max" => above(value, MAXIMUM_LIMIT),
+            _ => None,
+        })
+    }
+
     fn check(&self) -> Result<()> {
         let Zipf {
             alpha,
@@ -81,7 +93,7 @@ impl Form for Zipf {
                 "min up to max, max at least 1",
             ));
         }
-        if *maximum > 1 << 40 {
+        if *maximum > MAXIMUM_LIMIT {
             return Err(Error::value(format!("max={maximum}"), "up to 2^40"));
         }
         Ok(())

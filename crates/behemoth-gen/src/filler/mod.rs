@@ -13,7 +13,7 @@ mod words;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::numbers::{fraction, parse_count, parse_seed, seed};
+use crate::numbers::{COUNT_LIMIT, SEED_LIMIT, above, fraction, parse_count, parse_seed, seed};
 use crate::value::{Value, each_pair};
 
 pub(crate) use self::language::{Filler, WordIds};
@@ -103,9 +103,7 @@ impl FillerSpec {
     /// Reads a line of text or a table.
     pub(crate) fn read(value: &Value) -> Result<Self> {
         let spec = match value {
-            Value::Text(text) => {
-                Self::parse(text).ok_or_else(|| Error::value(format!("'{text}'"), EXAMPLES))?
-            }
+            Value::Text(text) => Self::parse(text).ok_or_else(|| Self::unread(text))?,
             Value::Table(_) => Self::read_table(value)?,
             _ => return Err(Error::value(value, EXAMPLES)),
         };
@@ -159,6 +157,23 @@ impl FillerSpec {
             Some(())
         })?;
         Some(FillerSpec::Zipf(zipf))
+    }
+
+    /// Returns the error of a line that `parse` could not read.
+    fn unread(text: &str) -> Error {
+        let line = text.strip_prefix("zipf:").unwrap_or("");
+        let mut pairs = line.split(',').filter_map(|field| field.split_once('='));
+        let above = pairs.find_map(|(key, value)| {
+            let limit = match key.trim() {
+                "tokens" | "total_tokens" => COUNT_LIMIT,
+                "words" => WORD_LIMIT,
+                "length" => LENGTH_LIMIT,
+                "seed" => SEED_LIMIT,
+                _ => return None,
+            };
+            above(value, limit).map(|error| error.within(key.trim()))
+        });
+        above.unwrap_or_else(|| Error::value(format!("'{text}'"), EXAMPLES))
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::hash::multiply_high;
-use crate::numbers::{Rounding, billionths, fraction, parse_count, positive};
+use crate::numbers::{COUNT_LIMIT, Rounding, above, billionths, fraction, parse_count, positive};
 use crate::value::{Value, each_pair};
 
 pub(crate) use self::chosen::bits;
@@ -149,9 +149,7 @@ impl InsertSpec {
     /// Reads a position, a line of text or a table.
     pub(crate) fn read(value: &Value) -> Result<Self> {
         let spec = match value {
-            Value::Text(text) => {
-                Self::parse(text).ok_or_else(|| Error::value(format!("'{text}'"), EXAMPLES))?
-            }
+            Value::Text(text) => Self::parse(text).ok_or_else(|| Self::unread(text))?,
             Value::Table(_) => {
                 let mut fields = value.table(&["position", "per_document", "words"])?;
                 let default = InsertSpec::default();
@@ -189,6 +187,16 @@ impl InsertSpec {
             Some(())
         })?;
         Some(spec)
+    }
+
+    /// Returns the error of a line that `parse` could not read.
+    fn unread(text: &str) -> Error {
+        let mut fields = text.split(',').filter_map(|field| field.split_once('='));
+        let above = fields
+            .find(|(key, _)| key.trim() == "per_document")
+            .and_then(|(_, value)| above(value, COUNT_LIMIT));
+        let above = above.map(|error| error.within("per_document"));
+        above.unwrap_or_else(|| Error::value(format!("'{text}'"), EXAMPLES))
     }
 
     /// Refuses invalid fields.

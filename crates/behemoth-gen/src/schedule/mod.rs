@@ -73,8 +73,10 @@ impl ScheduleSpec {
             return Ok(Self::default());
         }
         let parts = text.split(',').map(|part| {
-            Part::parse(part.trim())
-                .ok_or_else(|| Error::value(format!("'{text}'"), part::examples()))
+            Part::parse(part.trim()).ok_or_else(|| {
+                let examples = || Error::value(format!("'{text}'"), part::examples());
+                Part::above_limit(part).unwrap_or_else(examples)
+            })
         });
         Ok(Self::new(parts.collect::<Result<Vec<_>>>()?))
     }

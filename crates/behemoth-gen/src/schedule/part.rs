@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::numbers::{billionths, parse_count};
+use crate::numbers::{COUNT_LIMIT, above, billionths, parse_count};
 use crate::value::{Fields, Value};
 
 /// The positions of the copies of a fact.
@@ -162,6 +162,16 @@ impl Part {
             }
         }
         Some(part)
+    }
+
+    /// Returns the error of the first count above its limit in a text that `parse` could not read.
+    pub(super) fn above_limit(text: &str) -> Option<Error> {
+        let mut words = text.split('@').map(str::trim);
+        let count = |word: &str| {
+            let bursts = word.strip_prefix("bursts:");
+            above(bursts.or_else(|| word.strip_suffix('x'))?, COUNT_LIMIT)
+        };
+        words.find_map(count)
     }
 
     pub(super) fn check(&self) -> Result<()> {

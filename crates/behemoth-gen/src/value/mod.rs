@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::numbers::{COUNT_LIMIT, SEED_LIMIT, whole};
+use crate::numbers::{COUNT_LIMIT, SEED_LIMIT, up_to, whole};
 
 use written::one_line;
 pub(crate) use written::{each_pair, parse_toml};
@@ -135,16 +135,13 @@ impl Value {
     fn whole_up_to(&self, limit: u64, wanted: &str) -> Result<u64> {
         match *self {
             Value::Whole(value) if value <= limit => Ok(value),
-            Value::Whole(value) => {
-                Err(Error::value(value, format!("a whole number up to {limit}")))
-            }
+            Value::Whole(value) => Err(Error::value(value, up_to(limit, true))),
             Value::Negative(value) => Err(Error::value(value, "a whole number, not negative")),
             Value::Float(value) => match whole(value) {
                 Some(value) => Value::Whole(value).whole_up_to(limit, wanted),
-                None if value.fract() == 0.0 && value > 0.0 => Err(Error::value(
-                    format!("{value:e}"),
-                    format!("a whole number up to {limit}, from 2^53 as an integer"),
-                )),
+                None if value.fract() == 0.0 && value > 0.0 => {
+                    Err(Error::value(format!("{value:e}"), up_to(limit, false)))
+                }
                 None => Err(Error::value(value, "a whole number, not negative")),
             },
             _ => Err(Error::value(self, wanted)),

@@ -272,7 +272,12 @@ fn corpora_are_refused_by_name() {
             "9000000000000000000",
             "up to 4611686018427387904",
         ),
-        ("exposures = 1e300", "exposures", "1e300", FORMS),
+        (
+            "exposures = 1e300",
+            "exposures",
+            "1e300",
+            "a whole number up to 4611686018427387904, from 2^53 as an integer",
+        ),
     ] {
         let error = try_corpus(&format!("[world]\nsubjects = 10\n[corpus]\n{text}\n"));
         assert_eq!(
