@@ -108,7 +108,7 @@ def others(directories, tmp_path_factory):
         sizes = {"worlds": 1, "inits": 1, "subjects": 20, "edits": 1, "steps": 2, "batch_size": 4}
         tiny = replace(SIZES["smoke"], **sizes)
         patch.setitem(SIZES, "smoke", tiny)
-        bh.make_zoo(place / "zoo")
+        bh.make_zoo(place / "zoo", workers=1)  # others would load torch anew; tests/zoo has them
     return place
 
 
