@@ -184,7 +184,10 @@ def test_importing_the_report_loads_nothing_heavy():
     assert not loaded & {"altair", "vl_convert", "pandas", "statsmodels", "torch", "polars"}
 
 
-def test_axes_that_no_table_separates_are_named_at_the_front(draw, write_study, tmp_path):
+def test_axes_that_no_table_separates_are_named_at_the_front(
+    draw, write_study, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("behemoth.report.write.CHARTS", [])
     place = write_study(tmp_path / "s", draw(edits=4, probes=1, labels=("a",)),
                         {"measure": "ed50", "method": "a"})  # fmt: skip
     record = place / "study.json"
@@ -255,7 +258,8 @@ def test_methods_without_a_suite_are_named_on_a_board(draw, write_study, tmp_pat
     assert "run no suite" not in write_report(whole).read_text()
 
 
-def test_what_was_run_has_the_settings_of_each_method(draw, write_study, tmp_path):
+def test_what_was_run_has_the_settings_of_each_method(draw, write_study, tmp_path, monkeypatch):
+    monkeypatch.setattr("behemoth.report.write.CHARTS", [])
     place = write_study(tmp_path / "s", draw(edits=4, probes=1, labels=("a", "b", "c", "d"),
                         settings={"a": {"rank": 4, "part": "mlp"}}),
                         {"measure": "ed50", "method": "a"})  # fmt: skip
