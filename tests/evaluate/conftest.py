@@ -46,3 +46,20 @@ def edited_run(run_of, tmp_path_factory):
     run_of(place / "alone", corpus, 2)  # the twin's weights, as a model of the plan's corpus
     edited = edit(run, plan, "grad_diff", place / "edit", settings={"steps": 2})
     return run, twin, plan, edited
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Relearning and continued training of two steps, which give a random model nothing back.
+
+    Nor do the usual 40 and 64, which take seconds.
+    """
+    from behemoth.evaluate.suites import unlearning
+
+    for name in ("relearn", "continue_training"):
+        usual = getattr(unlearning, name)
+
+        def fewer(*given, steps, usual=usual, **options):
+            return usual(*given, steps=steps[:3], **options)
+
+        monkeypatch.setattr(unlearning, name, fewer)

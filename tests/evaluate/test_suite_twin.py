@@ -224,7 +224,7 @@ def test_the_twin_is_no_distance_from_itself(edited_run):
         found["parameters_twin"]
 
 
-def test_the_twins_own_numbers_stand_beside(edited_run):
+def test_the_twins_own_numbers_stand_beside(edited_run, few_steps):
     _, twin, plan, edited = edited_run
     names = ["forget_probability", "extraction_strength", "model_utility", "perplexity_corpus",
              "perplexity_filler", "membership_loss", "linear_probe", *WEIGHTS]  # fmt: skip

@@ -36,7 +36,7 @@ def names_missing(found):
 
 
 @pytest.mark.parametrize("suite", ["editing", "unlearning", "recall"])
-def test_every_measure_is_taken_or_says_what_is_missing(edited_run, suite, tmp_path):
+def test_every_measure_is_taken_or_says_what_is_missing(edited_run, few_steps, suite, tmp_path):
     _, twin, plan, edited = edited_run
     found = evaluate_suite(edited, suite, plan, twin=twin, out=tmp_path / "out")
     names = [taken.name for taken in found.measures]
