@@ -44,6 +44,11 @@ def summary_of(flips, forgets=(), **changed):
     return summarise(type(flips)(**{**vars(flips), **changed, "edits": edits}), resamples=2)
 
 
+@pytest.fixture(scope="module")
+def summary(flips):
+    return summary_of(flips)
+
+
 @pytest.mark.parametrize(
     ("forgets", "held", "success"),
     [
@@ -107,9 +112,8 @@ def test_a_method_without_success_is_no_success_because_it_cannot_be_drawn():
     assert found.why == "More than 97% of the edits succeed with every method at every level."
 
 
-def test_damage_of_a_batch_is_said_to_be_that_of_all_its_edits(flips):
+def test_damage_of_a_batch_is_said_to_be_that_of_all_its_edits(summary):
     said = "In a batch all edits act on all bystanders; each counts at the exposures of the edit"
-    summary = summary_of(flips)
     batch = pl.lit(30, pl.UInt32).alias("batch")
     batches = replace(summary, edits=summary.edits.with_columns(batch))
     for draw in (heat, tradeoff, slopes):
@@ -117,8 +121,8 @@ def test_damage_of_a_batch_is_said_to_be_that_of_all_its_edits(flips):
         assert said in draw(batches).caption
 
 
-def test_batches_that_broke_down_are_counted_beside_those_that_last(flips):
-    assert "broke down" not in retention(summary_of(flips)).caption
+def test_batches_that_broke_down_are_counted_beside_those_that_last(flips, summary):
+    assert "broke down" not in retention(summary).caption
     lost = summary_of(flips, without_retention=["a", "b"])
     assert retention(lost).caption.endswith("Not drawn: 2 trials whose batch of edits broke down.")
     nothing = summary_of(flips, without_retention=["a"], retention=flips.retention.head(0))
@@ -255,6 +259,7 @@ def test_captions_say_how_many_clusters_the_smallest_point_has():
     assert counted(frame[1:], "facts") == "n = 20 facts per point, 8 clusters"
 
 
+@pytest.fixture(scope="module")
 def two_sizes(flips):
     """The summary of a study with models of two sizes."""
     pico = pl.lit("pico").alias("size")
@@ -267,28 +272,26 @@ def two_sizes(flips):
 
 
 @pytest.mark.parametrize("chart", [flip, geometry, mediation, tradeoff])
-def test_what_pools_sizes_of_models_says_so(flips, chart):
+def test_what_pools_sizes_of_models_says_so(summary, two_sizes, chart):
     said = "Each point pools models of pico and nano."
-    for summary, there in ((summary_of(flips), False), (two_sizes(flips), True)):
-        figure = chart(summary)
+    for found, there in ((summary, False), (two_sizes, True)):
+        figure = chart(found)
         assert isinstance(figure, Figure)
         assert (said in figure.caption) == there
 
 
-def test_smaller_models_come_first(flips):
+def test_smaller_models_come_first(two_sizes):
     """In alphabetical order nano would come before pico, and micro before both."""
-    summary = two_sizes(flips)
-    titles = [panel.title for panel in dose(summary).panels]
+    titles = [panel.title for panel in dose(two_sizes).panels]
     assert [title.rpartition(", ")[2] for title in titles] == ["pico", "pico", "nano", "nano"]
-    assert [row[1] for row in dose_table(summary).rows] == 2 * (3 * ["pico"] + 3 * ["nano"])
+    assert [row[1] for row in dose_table(two_sizes).rows] == 2 * (3 * ["pico"] + 3 * ["nano"])
 
 
-def test_capacity_says_which_bits_it_counts(flips):
-    assert "including facts that follow from others" in capacity(summary_of(flips)).caption
+def test_capacity_says_which_bits_it_counts(summary):
+    assert "including facts that follow from others" in capacity(summary).caption
 
 
-def test_estimates_of_one_cluster_are_not_drawn_beside_those_of_several(flips):
-    summary = summary_of(flips)
+def test_estimates_of_one_cluster_are_not_drawn_beside_those_of_several(summary):
     rare = (pl.col("contrast") == "success") & (pl.col("label") == "one")
     table = summary.contrasts.with_columns(
         pl.when(rare).then(1).otherwise("clusters").cast(pl.UInt32).alias("clusters"),
@@ -350,9 +353,9 @@ def test_a_bar_that_ends_within_the_axis_is_drawn_to_its_end():
     assert [(row["low"], row["from"]) for row in spec["data"]["values"]] == [(0.55, 0.55), (15, 15)]
 
 
-def test_without_intervals_no_empty_layer_is_drawn(flips):
+def test_without_intervals_no_empty_layer_is_drawn(summary):
     """Vega warns of a field without values."""
-    figure = mediation(summary_of(flips))
+    figure = mediation(summary)
     part = figure.frame.filter(label="one").with_columns(
         low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64)
     )
@@ -380,20 +383,20 @@ def test_a_group_whose_kl_is_nan_has_a_row_for_what_it_loses(flips, every):
     assert "is NaN on some bystanders" in figure.caption
 
 
-def test_recall_says_in_which_wording_it_was_asked(flips):
+def test_recall_says_in_which_wording_it_was_asked(summary):
     """Relations of a grammar have wordings of their own, and some no default template."""
     said = "each in the first written wording of its relation (of the template default where it has"
-    assert said in recall(summary_of(flips)).caption
+    assert said in recall(summary).caption
 
 
-def test_lost_facts_are_told_with_the_number_of_edits(flips):
-    figure = damage(summary_of(flips))
+def test_lost_facts_are_told_with_the_number_of_edits(summary):
+    figure = damage(summary)
     assert re.search(r"\(\d+ edits\), the .* and .*\(\d+\), the smallest\.$", figure.finding)
 
 
 @pytest.mark.parametrize("chart", [dose, flip, geometry, damage])
-def test_the_extreme_of_many_is_named_by_point_estimates(flips, chart):
-    assert "by point estimates" in chart(summary_of(flips)).finding.lower()
+def test_the_extreme_of_many_is_named_by_point_estimates(summary, chart):
+    assert "by point estimates" in chart(summary).finding.lower()
 
 
 @pytest.mark.parametrize(
@@ -481,8 +484,8 @@ def test_no_step_is_at_0_on_a_linear_axis(flips):
     assert "dashed line" not in figure.caption
 
 
-def test_the_axis_of_doses_by_margin_has_room_for_the_intervals(flips):
-    figure = mediation(summary_of(flips))
+def test_the_axis_of_doses_by_margin_has_room_for_the_intervals(summary):
+    figure = mediation(summary)
     [top] = {
         layer["encoding"]["y"]["scale"]["domain"][1]
         for panel in figure.panels
