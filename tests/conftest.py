@@ -317,6 +317,24 @@ def rich_corpus():
     )
 
 
+@pytest.fixture(scope="module")
+def compiled_once():
+    """A grammar is compiled for a tokenizer once: it takes a second, and some make many corpora."""
+    from behemoth.corpus.grammar import Text
+
+    compiled, found = Text.lexicon.func, {}
+
+    def lexicon(text):
+        key = text.grammar.source, text.tokenizer and text.tokenizer.digest
+        if key not in found:
+            found[key] = compiled(text)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "lexicon", property(lexicon))
+        yield
+
+
 @pytest.fixture(scope="session")
 def documents():
     """Cut tokens into documents: lists that end in the end-of-document token."""

@@ -14,6 +14,8 @@ from behemoth.corpus.text_tokenizer import read_tokenizer
 from behemoth.export import export
 from behemoth.support.locks import sole
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):

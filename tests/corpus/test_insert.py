@@ -21,6 +21,8 @@ from behemoth.train.spans import Answers
 
 Tokens = NDArray[Any]
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def small_world(seed: int = 0) -> bh.World:
     return bh.World(subjects=40, relations=2, objects=5, seed=seed)

@@ -5,6 +5,8 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @pytest.fixture(scope="module")
 def grammar():

@@ -8,6 +8,8 @@ import behemoth as bh
 from behemoth.evaluate.ask import ANSWERS
 from behemoth.recall import recall
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 PROMPT = "subject S{} has the relation R0 with object"
 
 

@@ -13,6 +13,8 @@ from behemoth.evaluate.metrics import KEPT
 from behemoth.export import BRIDGES, FORMATS, export, get_format, inspect_export, verify_export
 from behemoth.plan.groups import FOLLOWING
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def _plain(_=None):
     world = World(subjects=200, relations=3, objects=12, seed=1)
