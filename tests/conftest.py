@@ -380,6 +380,16 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
+def few_facts(monkeypatch):
+    """Runs ask at most 20 facts, for tests that do not look at recall."""
+
+    def few(corpus, most=20):
+        return corpus.sample_facts(min(most, 20))
+
+    monkeypatch.setattr("behemoth.train.loop.probed_facts", few)
+
+
+@pytest.fixture
 def model():
     """Two blocks with random weights, the same each time."""
     import torch

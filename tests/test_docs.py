@@ -41,12 +41,8 @@ SLOW = {"adding-a-method.md", "leaderboard.md", "metrics.md", "suites.md", "trai
         "tutorial.md", "zoo.md"}  # fmt: skip
 
 
-def few_facts(corpus, most=20):
-    return corpus.sample_facts(min(most, 20))
-
-
 @pytest.fixture
-def page(run, in_process_engine, install, tmp_path, monkeypatch):
+def page(request, run, in_process_engine, install, tmp_path, monkeypatch):
     """Run all blocks of a page: page("tutorial.md")."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
@@ -66,8 +62,8 @@ def page(run, in_process_engine, install, tmp_path, monkeypatch):
         return ran.out
 
     def page(name):
-        if name not in SLOW:  # what no such page shows is asked of few facts
-            monkeypatch.setattr("behemoth.train.loop.probed_facts", few_facts)
+        if name not in SLOW:  # no such page shows recall
+            request.getfixturevalue("few_facts")
         names = {}
         printed = None
         for kind, body in _BLOCK.findall((DOCS / name).read_text(encoding="utf-8")):

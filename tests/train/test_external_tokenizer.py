@@ -30,7 +30,7 @@ def foreign(tmp_path_factory):
 
 
 def test_token_1_of_an_external_tokenizer_is_a_word_and_trained_as_any_other(
-    foreign, config, tmp_path
+    foreign, config, few_facts, tmp_path
 ):
     assert foreign.decode([1]) == "."
     rows = []
@@ -43,7 +43,9 @@ def test_token_1_of_an_external_tokenizer_is_a_word_and_trained_as_any_other(
     assert (model.config.pad_token_id, model.get_input_embeddings().padding_idx) == (None, None)
 
 
-def test_generation_has_the_special_tokens_that_the_tokenizer_names(foreign, config, tmp_path):
+def test_generation_has_the_special_tokens_that_the_tokenizer_names(
+    foreign, config, few_facts, tmp_path
+):
     own = foreign.text_settings.tokenizer
     padding = own.names.index("<|padding|>")
     assert padding != 1
