@@ -62,7 +62,7 @@ BODIES = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def start():
     """Start a program whose body has these lines, once it is ready: start(lines) -> Popen."""
     started = []
@@ -90,16 +90,25 @@ def rest(process):
     return process.wait(60), out.split()
 
 
-@pytest.mark.parametrize(
-    ("where", "how"),
-    [
-        *product(("usual", "deleted", "caught"), (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)),
-        *product(("cleaned", "wrapped"), (signal.SIGTERM,)),
-    ],
-)
-def test_a_program_stops_wherever_the_signal_arrives(start, where, how):
-    process = start(BODIES[where])
-    process.send_signal(how)
+STOPPED = [
+    *product(("usual", "deleted", "caught"), (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)),
+    *product(("cleaned", "wrapped"), (signal.SIGTERM,)),
+]
+
+
+@pytest.fixture(scope="module")
+def stopped(start):
+    """Programs that had their signals, all at once: each takes seconds to end."""
+    processes = {}
+    for where, how in STOPPED:
+        processes[where, how] = start(BODIES[where])
+        processes[where, how].send_signal(how)
+    return processes
+
+
+@pytest.mark.parametrize(("where", "how"), STOPPED)
+def test_a_program_stops_wherever_the_signal_arrives(stopped, where, how):
+    process = stopped[where, how]
     stop = "KeyboardInterrupt" if how == signal.SIGINT else "Terminated"
     cleaned = ["cleaned"] * (where in ("cleaned", "wrapped"))
     assert rest(process) == (128 + how, [*cleaned, stop])
