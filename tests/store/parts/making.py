@@ -10,8 +10,9 @@ from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
-from behemoth.study.work import local, run as runs
+from behemoth.study.work import local, prepare, run as runs
 from behemoth.study.work.engine import Event
+from behemoth.study.work.memory_budget import Shares
 
 __all__ = ["STUDY", "Making", "ModelUnit", "TrialUnit", "install", "ledger", "part"]
 
@@ -95,6 +96,8 @@ def _write(file, text):
 def install(**options):
     """Let all studies of this process be made in this way."""
     local.gpus = lambda: 0
+    # An estimate compiles the plan of every run, which makes nothing that is looked at here.
+    prepare.shares_of = lambda work, workers, *_, **__: Shares(workers, None, None)
     runs._engine = lambda name, path, *_: Making(path, **options)
 
 
