@@ -96,7 +96,7 @@ def test_a_spec_is_taken_and_options_override_it(run, tmp_path, rich_corpus):
     assert other["corpus"]["exposures"] == {"kind": "constant", "exposures": 2}
 
 
-def test_a_spec_with_a_grammar_takes_facts_and_another_tokenizer(run, tmp_path):
+def test_a_spec_with_a_grammar_takes_facts_and_another_tokenizer(run, compiled_once, tmp_path):
     for name, size in (("a", 400), ("b", 500)):
         train_tokenizer("bios-en", tmp_path / name, vocabulary=size, documents=50)
     spec = tmp_path / "spec.toml"
