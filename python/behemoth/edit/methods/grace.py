@@ -56,8 +56,9 @@ class Grace(OneLayer):
         Maximum number of Adam steps for a value.
     learning_rate : float
         Step size.
-    layer : int
-        Layer whose MLP output is looked up; negative numbers count from the last.
+    layer : int, optional
+        Layer whose MLP output is looked up; negative numbers count from the last. By default the
+        one before the last, or the last of two.
     epsilon : float
         Radius of a new entry, as a share of the norm of its key.
     stop_loss : float
@@ -66,7 +67,7 @@ class Grace(OneLayer):
 
     steps: int = 100
     learning_rate: float = 0.1
-    layer: int = -2
+    layer: int | None = None
     epsilon: float = 0.2
     stop_loss: float = 0.05
 
@@ -78,7 +79,7 @@ class Grace(OneLayer):
         "learning_rate": Range(0.01, 1.0, log=True),
         "steps": Range(10, 200),
         "epsilon": Range(0.02, 2.0, log=True),
-        "layer": Choice((-2, -1)),
+        "layer": Choice((None, -1)),
     }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grace",

@@ -71,8 +71,9 @@ class Wise(OneLayer):
         `steps`.
     learning_rate : float
         Step size.
-    layer : int
-        Layer whose MLP output matrix has the copy; negative numbers count from the last.
+    layer : int, optional
+        Layer whose MLP output matrix has the copy; negative numbers count from the last. By default
+        the one before the last, or the last of two.
     margin : float
         b, as a multiple of the mean norm of the matrix's outputs on retained rows, or on the edit's
         rows if there are none; a is a quarter of it and g a half, as published.
@@ -96,7 +97,7 @@ class Wise(OneLayer):
     steps: int = 70
     batch_growth: float = 0.5
     learning_rate: float = 1e-2
-    layer: int = -2
+    layer: int | None = None
     margin: float = 1.0
     ratio: float = 0.95
     mask: float = 0.2
