@@ -188,7 +188,13 @@ def test_facts_are_their_numbers_or_a_frame(facts):
     assert EditRequest(facts=facts).facts.equals(pl.DataFrame({"fact": [3, 1, 2]}))
 
 
-@pytest.mark.parametrize("facts", [[1, 2.5], ["S3"], [True], "plan"])
-def test_what_is_no_fact_is_refused(facts):
-    with pytest.raises(ArgumentError, match=r"'facts': got .*, allowed: numbers of facts, or a "):
+@pytest.mark.parametrize(
+    ("facts", "got"),
+    [
+        ([1, 2.5], "2.5"), (["S3"], "'S3'"), (["3", "10"], "'3'"), ([True], "True"),
+        ("plan", "plan"), (pl.LazyFrame({"fact": [3]}), "a LazyFrame"),
+    ],
+)  # fmt: skip
+def test_what_is_no_fact_is_refused(facts, got):
+    with pytest.raises(ArgumentError, match=rf"'facts': got {got}, allowed: numbers of facts, or"):
         EditRequest(facts=facts)

@@ -324,6 +324,8 @@ def _frame(given: Any) -> pl.DataFrame:
         "numbers of facts, or a frame or mapping of columns: fact, or subject and relation, and "
         "optionally object or new_object"
     )
+    if isinstance(given, pl.LazyFrame):  # whose columns polars finds out with a warning
+        raise ArgumentError("facts", "a LazyFrame", f"{allowed} (its collect() is a frame)")
     names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
     if names is None and isinstance(given, Iterable) and not isinstance(given, str):
         return pl.DataFrame({"fact": _numbers(given, allowed)}, {"fact": pl.Int64})
@@ -356,7 +358,8 @@ def _numbers(given: Iterable[Any], allowed: str) -> list[int]:
     for number in numbers:
         whole = isinstance(number, Integral) and not isinstance(number, bool)
         if not whole or not 0 <= int(number) < 2**63:
-            raise ArgumentError("facts", number, allowed)
+            got = repr(number) if isinstance(number, str) else number
+            raise ArgumentError("facts", got, allowed)
     return [int(number) for number in numbers]
 
 
