@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+import behemoth as bh
 from behemoth import ArgumentError, Corpus, Correlated, Groups, Independent, Questions, World
 from behemoth.corpus.tokens import PERIOD
 from behemoth.plan import EditRequest, compile_plan
@@ -14,6 +15,35 @@ from behemoth.plan.sampling import relation_pool
 def corpus():
     world = World(subjects=3_000, relations=5, objects=60, seed=4)
     return Corpus(world, exposures=Groups([1, 4, 16]))
+
+
+# Requests.
+
+
+def test_a_plan_of_a_request_is_that_of_its_fields(corpus):
+    few = {"seed": 3, "repeats": 2, "probes": 1}
+    facts = pl.DataFrame({"fact": [40, 7]})
+    for fields in ({"edits": 4, "exposures": 16, **few}, {"facts": facts, **few}):
+        plan = bh.plan(corpus, EditRequest(**fields))
+        assert plan.plan_hash == bh.plan(corpus, **fields).plan_hash
+    assert plan.edits["fact"].to_list() == [40, 7]
+    known = bh.plan(corpus, EditRequest(edits=1, **few), known=[40])
+    assert known.edits["fact"].to_list() == [40]
+
+
+@pytest.mark.parametrize(
+    ("given", "fields", "message"),
+    [
+        (10, {}, "'request': got 10, allowed: an EditRequest, or its fields by name"),
+        ({"edits": 10}, {}, "'request': got .'edits': 10., allowed: an EditRequest"),
+        (EditRequest(edits=3), {"edits": 3}, "'edits': got 3, allowed: nothing beside a request"),
+        (EditRequest(edits=3), {"relation": "R1"}, "'relation': got R1, allowed: nothing beside"),
+        (EditRequest(facts=[3]), {"table": pl.DataFrame({"fact": [3]})}, "'table': .* one of the"),
+    ],
+)
+def test_what_is_no_request_or_has_fields_beside_it_is_refused(corpus, given, fields, message):
+    with pytest.raises(ArgumentError, match=message):
+        bh.plan(corpus, given, **fields)
 
 
 # Edits.

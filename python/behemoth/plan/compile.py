@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from dataclasses import fields, replace
+from dataclasses import fields as fields_of, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -35,7 +35,7 @@ from .edit_plan import EDITS, PROBES, TRAINING, EditPlan, PlanWarning
 from .group_rows import Asked, GroupContext, joined
 from .groups import GROUPS, bystanding, structured
 from .prompts import REFUSED, Prompts
-from .request import EditRequest
+from .request import EditRequest, request_of
 from .sampled_groups import regular
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
@@ -63,13 +63,14 @@ class Measured(Protocol):
 
 def plan(
     source: Corpus | str | PathLike[str],
+    request: EditRequest | None = None,
     *,
     out: str | PathLike[str] | None = None,
     table: pl.DataFrame | str | PathLike[str] | None = None,
     known: pl.DataFrame | Measured | ArrayLike | str | PathLike[str] | None = None,
     force: bool = False,
     progress: ProgressLike = None,
-    **request: Any,
+    **fields: Any,
 ) -> EditPlan:
     """Compile a plan of edits: the edits, their training mixture and their probes.
 
@@ -80,6 +81,8 @@ def plan(
     source : Corpus, Run or path
         A corpus; a run, or the directory of one, a corpus directory, a spec TOML or a spec
         directory.
+    request : EditRequest, optional
+        What to edit, in place of its fields by name.
     out : path, optional
         Directory to write the plan to.
     table : polars.DataFrame or path, optional
@@ -97,7 +100,7 @@ def plan(
         Replace the plan in `out`, whether it is the same, a different or a damaged one.
     progress : callable or Progress, optional
         Receives progress; an exception that it raises stops the work.
-    **request
+    **fields
         Fields of `EditRequest`: edits, kind, relation, exposures, independent, facts, seed, ... A
         relation that has a name, in a table or in a grammar, may be given by its name, and any
         other by its word in the corpus (R2).
@@ -126,12 +129,11 @@ def plan(
     """
     place = None if out is None else path_of("out", out)
     force = flag("force", force)
-    check_keys(request, _NAMES)
-    relation = request.get("relation")
+    check_keys(fields, _NAMES)
+    relation = None if request is not None else fields.get("relation")
     by_name = isinstance(relation, str)
     # What can be refused without the corpus is refused before it is read.
-    values: dict[str, Any] = {**request, "relation": 0} if by_name else request
-    edit_request = EditRequest(**values)
+    edit_request = request_of(request, {**fields, "relation": 0} if by_name else fields)
     corpus = source if isinstance(source, Corpus) else _open(source)
     if by_name:
         edit_request = replace(edit_request, relation=_relation(corpus, relation))
@@ -182,7 +184,7 @@ _ASKED = [
     inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
     )
-    for field in fields(EditRequest)
+    for field in fields_of(EditRequest)
 ]
 _OWN = inspect.signature(plan)
 _NAMES = (*(row.name for row in _ASKED), *list(_OWN.parameters)[1:-1])

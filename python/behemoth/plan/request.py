@@ -302,6 +302,24 @@ class EditRequest:
         return made(cls, values)
 
 
+def request_of(given: EditRequest | None, fields: Mapping[str, Any]) -> EditRequest:
+    """Return a request: as given, or by its fields.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none, or has fields beside it.
+    """
+    if given is None:
+        return EditRequest(**fields)
+    if not isinstance(given, EditRequest):
+        allowed = "an EditRequest, or its fields by name, such as edits=10"
+        raise ArgumentError("request", given, allowed)
+    for name, value in fields.items():
+        raise ArgumentError(name, value, "nothing beside a request, which has all fields")
+    return given
+
+
 _WHOLE = {
     "edits": 1, "relation": 0, "repeats": 1, "same_object": 0, "new_object": 0,
     "same_relation": 0,    "regular": 0, "probes": 0, "probed": 0, "wordings": 1,
