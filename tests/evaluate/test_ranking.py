@@ -75,6 +75,22 @@ def test_ranks_of_edits_side_by_side_are_those_that_recall_gives(text, model):
         compared(frame.filter(kept, stage="after", edit=1), model)
 
 
+@pytest.mark.parametrize(("edits", "unit"), [(0, "rows"), (1, "rows"), (2, "models")])
+def test_ranks_of_a_single_model_report_the_rows_that_are_done(text, model, edits, unit):
+    plan = compile_plan(text, EditRequest(edits=2, independent=True, relation=1, probes=1))
+    told = []
+    deltas = deltas_of(model, edits)
+    frame = evaluate_model(
+        model, text, plan, deltas, rank="sequence", batch_size=64, progress=told.append
+    )
+    total = frame["rank"].count() if unit == "rows" else edits
+    assert {(moment.label, moment.unit, moment.total) for moment in told} == {
+        ("evaluating", unit, total)
+    }
+    done = [moment.done for moment in told]
+    assert done == (list(range(1, total + 1)) if unit == "rows" else [edits])
+
+
 def every_name(model, text, probes, relation):
     """Log-probabilities of all objects behind each prompt, one object after the other."""
     objects = text.object_tokens(relation)

@@ -22,7 +22,7 @@ from behemoth.recall.sequence_rank import check_rank
 from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
-from behemoth.support.progress import ProgressLike, task
+from behemoth.support.progress import Advance, ProgressLike, part_of, silent, task
 from behemoth.train.memory_budget import require_weights
 
 from .memory_budget import changes_bytes, fitting
@@ -252,11 +252,14 @@ def evaluate_model(
         ranking = Ranking(corpus, probes, batch_size, ranks=rank == "sequence")
     prompted = Prompted.of(corpus, probes, unwanted_words(asked, corpus))
     rows = _rows(probes, deltas)
+    # Ranks by names may take minutes for one model, in which no model would be done.
+    unit = "rows" if rank == "sequence" and len(rows) < 2 else "models"
     if not rows:
         before = score(model, prompted, batch_size=batch_size)
         every = np.arange(len(prompted))
         if ranking is not None:
-            ranking.rank(model, prompted, every, before, every)
+            with task(progress, "evaluating", unit) as step:
+                ranking.rank(model, prompted, every, before, every, step)
         table = laid_out(probes, prompted, every, before, before)
         frame = table.filter(stage="before").with_columns(
             failure=None, method=None, method_seed=None
@@ -265,16 +268,19 @@ def evaluate_model(
     frames: list[pl.DataFrame] = []
     before = Scores.empty(len(prompted))  # of all probes, so once and not for each stack
     done = 0
-    with task(progress, "evaluating", "models") as step:
+    with task(progress, "evaluating", unit) as step:
+        ranked = step if unit == "rows" else silent
         for edits in _stacks(list(rows), deltas, stack):
             own = {edit: rows[edit] for edit in edits}
             frames.append(
                 _evaluate_stack(
-                    model, prompted, probes, own, deltas, before, batch_size, ranking, unedited
+                    model, prompted, probes, own, deltas, before, batch_size, ranking, unedited,
+                    ranked,
                 )
-            )
+            )  # fmt: skip
             done += len(edits)
-            step(done, len(rows))
+            if unit == "models":
+                step(done, len(rows))
     return finish(pl.concat(frames), plan, corpus, run, seed)
 
 
@@ -391,8 +397,12 @@ def _evaluate_stack(
     batch_size: int,
     ranking: Ranking | None,
     unedited: Unedited | None,
+    ranked: Advance,
 ) -> pl.DataFrame:
-    """Return the rows of both stages; `before` is filled in for the probes of these edits."""
+    """Return the rows of both stages; `before` is filled in for the probes of these edits.
+
+    `ranked` is told how many rows of both stages have a rank by names, of a single model.
+    """
     stack = [deltas[key] for key in rows]
     probe_rows = np.concatenate(list(rows.values()))
     ends = np.cumsum([len(edit_rows) for edit_rows in rows.values()])
@@ -405,10 +415,12 @@ def _evaluate_stack(
     )  # fmt: skip
     if ranking is not None:
         every = np.unique(probe_rows)
-        ranking.rank(model, prompted, every, before, every)
+        ranking.rank(model, prompted, every, before, every, part_of(ranked, 0, 2))
         for delta, place in zip(stack, places, strict=True):
             with delta.apply(model):
-                ranking.rank(model, prompted, probe_rows[place], after, place)
+                ranking.rank(
+                    model, prompted, probe_rows[place], after, place, part_of(ranked, 1, 2)
+                )
     made = pl.DataFrame(
         [
             (key, delta.failure, delta.method, delta.seed)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from behemoth.corpus.corpus import Corpus
 from behemoth.model.modes import evaluating
 from behemoth.recall.sequence_rank import sequence_ranks, wrong_probabilities
+from behemoth.support.progress import Advance, silent
 
 from .metrics import PARAPHRASED
 from .prompted import Prompted
@@ -74,6 +75,7 @@ class Ranking:
         probes: NDArray[np.intp],
         scores: Scores,
         places: NDArray[np.intp],
+        step: Advance = silent,
     ) -> None:
         """Write the ranks of some probes to scores that already have their log-probabilities.
 
@@ -90,6 +92,8 @@ class Ranking:
         scores : Scores
         places : intp[m]
             Positions of the probes in `scores`.
+        step : callable, optional
+            Called with (probes ranked, probes to rank).
         """
         device = next(model.parameters()).device
         ranked = (self._object[probes] >= 0) & self._ranks
@@ -106,6 +110,7 @@ class Ranking:
                     scores.log_probability["true"][places[ranked]],
                     batch_size=self._batch_size,
                     device=device,
+                    step=step,
                 )
             if wronged.any():
                 own = probes[wronged]

@@ -21,6 +21,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.objects import ObjectTokens
 from behemoth.corpus.tokens import PADDING
 from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import Advance, silent
 
 from .ragged import Ragged
 
@@ -48,6 +49,22 @@ class _Node:
     path: tuple[int, ...]
     children: dict[int, _Node] = field(default_factory=dict)
     object_: int | None = None
+
+
+class _Waiting:
+    """Beginnings that each row has yet to follow; a row without any is done."""
+
+    def __init__(self, rows: int, step: Advance) -> None:
+        self._beginnings, self._step, self._done = [1] * rows, step, 0
+
+    def more(self, row: int) -> None:
+        self._beginnings[row] += 1
+
+    def less(self, row: int) -> None:
+        self._beginnings[row] -= 1
+        if not self._beginnings[row]:
+            self._done += 1
+            self._step(self._done, len(self._beginnings))
 
 
 class NameTree:
@@ -93,6 +110,7 @@ def sequence_ranks(
     *,
     batch_size: int,
     device: torch.device,
+    step: Advance = silent,
 ) -> NDArray[np.uint32]:
     """Rank answers among all objects of their relations.
 
@@ -111,6 +129,8 @@ def sequence_ranks(
     batch_size : int
         Number of beginnings per pass.
     device : torch.device
+    step : callable, optional
+        Called with (rows done, rows).
 
     Returns
     -------
@@ -120,6 +140,7 @@ def sequence_ranks(
     """
     tree = cache(lambda relation: NameTree(corpus.object_tokens(relation)))
     ranks = np.ones(len(prompts), np.uint32)
+    waiting = _Waiting(len(prompts), step)
     level = [
         (row, tree(relation).root, 0.0) for row, relation in enumerate(relations.tolist())
     ]  # rows, nodes, and log-probabilities of their beginnings
@@ -136,6 +157,8 @@ def sequence_ranks(
                     ranks[row] += 1
                 if child.children:
                     further.append((row, child, own))
+                    waiting.more(row)
+            waiting.less(row)
         level = further
     return ranks
 
