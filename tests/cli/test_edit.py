@@ -169,6 +169,22 @@ def test_unlearning_short_of_its_goal_is_warned_of(run, trained, plan, tmp_path)
     assert said in " ".join(run(*words).err.split())
 
 
+def test_settings_that_were_tuned_are_not_answered_with_advice_to_tune(run, trained, tmp_path):
+    plan, best = tmp_path / "plan", tmp_path / "best.toml"
+    assert run("plan", trained, "--most-frequent", 2, "--out", plan).code == 0
+    settings = 'name = "lora"\n[settings]\nlearning_rate = 1e-9\n'
+    tuning = (
+        '[tuning]\nobjective = "editing"\ntrials = 3\nseconds = 1.0\nrows = 64\nscore = 0.5\n'
+        "default_score = 0.4\n"
+    )
+    words = ("edit", trained, "--plan", plan, "--method", "lora", "--single", "--set", best)
+    for text, advised in ((settings, True), (settings + tuning, False)):
+        best.write_text(text)
+        error = " ".join(run(*words, "--out", tmp_path / f"{advised}").err.split())
+        assert "the old answer is still likelier than the new one in 2 of 2 edits" in error
+        assert ("see `behemoth tune lora`" in error) == advised
+
+
 def test_it_says_where_it_edits(run, trained, plan, tmp_path):
     words = ["edit", trained, "--plan", plan, "--method", "rome", "--set", "steps=1"]
     words += ["--set", "samples=500"]

@@ -100,10 +100,11 @@ def edit(
         check_corpus("corpus", given.get("corpus"))
         from behemoth.edit.guarded import check_is_method
         from behemoth.edit.registry import get_method
-        from behemoth.edit.settings import read_settings, read_words
+        from behemoth.edit.settings import read_settings, read_tuning, read_words
         from behemoth.edit.tuned import OWN, check_tuned, world_in
 
         settings, method = given.get("settings"), given["method"]
+        tuned = False
         # Refuses bad settings before slow imports.
         if world_in(settings, own=True) == OWN:  # which ones, only the corpus of the run can tell
             chosen = get_method(method)
@@ -111,6 +112,8 @@ def edit(
         else:
             if isinstance(settings, str):
                 own = read_settings(settings, method)
+                # Those of the package were tuned on other models.
+                tuned = world_in(settings) is None and read_tuning(settings, method) is not None
             else:
                 own = None if settings is None else read_words(settings, method)
                 given["settings"] = own
@@ -142,7 +145,7 @@ def edit(
     if short := shortfall(done.record, plan):
         # Trials of settings are of training runs, and not of models of another origin.
         verb = "tune" if done.record.corpus is None else "methods"
-        warn(f"{short}; see `behemoth {verb} {done.method}`")
+        warn(short if tuned else f"{short}; see `behemoth {verb} {done.method}`")
     if lost:
         warn(lost)
     if not (json or all_failed):
