@@ -30,6 +30,10 @@ def test_an_unknown_size_is_answered_with_its_neighbour():
         ArgumentError, match=r"'model': got 70M \(did you mean 70m\?\), allowed: pico, nano"
     ):
         find_size("70M")
+    with pytest.raises(ArgumentError, match=r"got gema3-nano \(did you mean gemma3-nano\?\), all"):
+        find_size("gema3-nano")
+    with pytest.raises(ArgumentError, match="got mixtral-nano, allowed: pico, nano"):
+        find_size("mixtral-nano")  # whose nearest name is of another family
 
 
 @pytest.mark.parametrize("name", [name for name in SIZES if "-" in name])

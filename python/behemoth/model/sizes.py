@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, nearest
 
 from .architectures import FAMILIES, find_family
 
@@ -201,11 +201,15 @@ def find_size(name: str) -> Size:
     Raises
     ------
     ArgumentError
-        When there is none; the message suggests the nearest name.
+        When there is none; the message suggests the nearest name, but none of another family.
     """
     if isinstance(name, str) and name in SIZES:
         return SIZES[name]
-    raise ArgumentError.unknown("model", name, SIZES)
+    family, dash, _ = str(name).rpartition("-")
+    families = {size.rpartition("-")[0]: None for size in SIZES if "-" in size}
+    own = nearest(family, families)
+    near = [size for size in SIZES if not dash or size.rpartition("-")[0] == own]
+    raise ArgumentError("model", name, ", ".join(SIZES), nearest(str(name), near))
 
 
 def in_order(names: Iterable[str]) -> list[str]:
