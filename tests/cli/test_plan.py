@@ -182,7 +182,7 @@ def test_errors(run, written, words, message, tmp_path, monkeypatch):
 
 def test_a_source_that_is_none(run, tmp_path):
     error = run("plan", tmp_path, "--edits", 1, "--out", tmp_path / "p").refused(2)
-    assert "allowed: a spec TOML, a spec directory or a corpus directory" in error
+    assert "allowed: a training run, a corpus directory, a spec directory or a spec TOML" in error
 
 
 def test_help_says_what_the_request_says(run):

@@ -68,7 +68,8 @@ def plan(
     out, litgpt = given["out"], given.pop("litgpt", False)
     known = given.get("known")
     with renamed(spec="RUN_OR_CORPUS", directory="--out"):
-        corpus = read_source(source).make_corpus()
+        allowed = "a training run, a corpus directory, a spec directory or a spec TOML"
+        corpus = read_source(source, allowed).make_corpus()
         with saying(PlanWarning):
             made = compile_plan(corpus, progress=Bars(), **given)
     if litgpt:

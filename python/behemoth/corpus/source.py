@@ -425,17 +425,19 @@ _SPEC_KEYS = (*_SPEC_TABLES, "grammar", "format_version")
 _GRAMMAR_KEYS = ("name", "file", "digest", "tokenizer")
 
 
-def source_place(path: str | PathLike[str]) -> Path:
+def source_place(path: str | PathLike[str], allowed: str = _ALLOWED) -> Path:
     """Return the path of a spec TOML, a spec directory or a corpus directory, without reading it.
+
+    Errors say what is `allowed`, which may be more: a training run is a spec directory.
 
     Raises
     ------
     ArgumentError
         When `path` is none of these.
     """
-    place = at_hand("spec", path, _ALLOWED)
+    place = at_hand("spec", path, allowed)
     if not ((place / MANIFEST).is_file() or _spec_file(place).is_file()):
-        raise ArgumentError("spec", as_found(path, "none of these"), _ALLOWED)
+        raise ArgumentError("spec", as_found(path, "none of these"), allowed)
     return place
 
 
@@ -443,8 +445,10 @@ def _spec_file(place: Path) -> Path:
     return place / "spec.toml" if place.is_dir() else place
 
 
-def read_source(path: str | PathLike[str]) -> Source:
+def read_source(path: str | PathLike[str], allowed: str = _ALLOWED) -> Source:
     """Read the specs in a spec TOML, a spec directory or a corpus directory.
+
+    Errors say what is `allowed`, see `source_place`.
 
     Raises
     ------
@@ -453,7 +457,7 @@ def read_source(path: str | PathLike[str]) -> Source:
     CorpusError
         When a corpus directory's manifest cannot be read.
     """
-    place = source_place(path)
+    place = source_place(path, allowed)
     if (place / MANIFEST).is_file():
         manifest = read_manifest(place)
         spec = manifest["spec"]
@@ -465,7 +469,7 @@ def read_source(path: str | PathLike[str]) -> Source:
     except ValueError as error:  # both of TOML and of UTF-8
         raise no_toml("spec", fspath(file), error) from None
     if is_grammar(spec):
-        raise ArgumentError("spec", as_grammar(file), _ALLOWED)
+        raise ArgumentError("spec", as_grammar(file), allowed)
     for key, value in spec.items():
         if key not in _SPEC_KEYS:
             got, names = f"{key} in {fspath(file)!r}", ", ".join(_SPEC_KEYS)

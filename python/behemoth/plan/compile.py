@@ -176,7 +176,7 @@ def _relation(corpus: Corpus, name: str) -> int:
 def _open(source: str | PathLike[str]) -> Corpus:
     allowed = "a Corpus, a Run, or the path of a run, a corpus directory or a spec"
     with renamed(spec="source"):
-        return read_source(at_hand("source", source, allowed)).make_corpus()
+        return read_source(at_hand("source", source, allowed), allowed).make_corpus()
 
 
 # Every field of the request by its name, for `help` and for code editors.
