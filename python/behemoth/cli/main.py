@@ -85,6 +85,8 @@ app.add_typer(zoo.app, name="zoo")
 _STOPPED = "stopped: run the same command again, which starts over"
 # What errors of functions advise, and the options that do the same.
 _FLAGS = {"force=True": "--force", "`force`": "--force", "distinct=False": "--any-objects"}
+# Options with another word: a refusal names the one that was written.
+_ALSO = {option.name: option.also for option in (edit.CORPUS,)}
 
 
 def _show_version(wanted: bool) -> None:
@@ -172,6 +174,10 @@ def main(arguments: Sequence[str] | None = None, stops: Stops | None = None) -> 
         message = "; ".join([_message(error, words), *_notes(error)])
         for advice, flag in _FLAGS.items():
             message = message.replace(advice, flag)
+        written = {word.partition("=")[0] for word in words}
+        for option, also in _ALSO.items():
+            if also in written and option not in written:
+                message = message.replace(f"argument '{option}'", f"argument '{also}'")
         return _fail(f"error: {' '.join(message.split())}", _exit_code(error))
     return result if isinstance(result, int) else 0
 
