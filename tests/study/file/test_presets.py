@@ -40,6 +40,16 @@ def test_the_desk_board_goes_on_where_the_quick_one_ends():
     assert ids[0] < ids[1] and len(ids[1]) * 3 == len(ids[0]) * 8
 
 
+def test_sequences_have_the_same_methods_at_quick_and_desk():
+    """Smoke keeps to about a minute, with six of them."""
+    smoke, quick, desk = (
+        [choice.label for choice in expanded("sequence", size)[0].methods]
+        for size in ("smoke", "quick", "desk")
+    )
+    assert quick == desk
+    assert set(quick) - set(smoke) == {"encore", "ultraedit", "wise"} and set(smoke) < set(quick)
+
+
 def test_the_five_questions_have_every_size():
     questions = {"correlated", "frequency", "nested", "rank", "unlearning"}
     assert questions <= set(preset_names())
