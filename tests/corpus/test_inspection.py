@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError, Corpus, CorpusError, World, inspect
+from behemoth import ArgumentError, Corpus, CorpusError, Grammar, World, inspect
 from behemoth.corpus import verify
 from behemoth.corpus.inspection import sample_text
 from behemoth.corpus.tokenizer import earlier_tokenizer_files, write_tokenizer
@@ -248,6 +248,28 @@ def test_an_array_that_a_corpus_rests_on_is_damaged_or_lost(tmp_path, graph, nam
             look(tmp_path / "corpus")
     corpus.write(tmp_path / "corpus")
     assert verify(tmp_path / "corpus").ok
+
+
+@pytest.mark.parametrize("sealed_sums", [True, False])
+@pytest.mark.parametrize("name", ["table.parquet", "exposures.parquet", "grammar.toml"])
+def test_a_file_that_is_no_text_or_has_other_columns_is_named(tmp_path, graph, name, sealed_sums):
+    if name == "grammar.toml":
+        corpus = Corpus(Grammar.named("bios-en").world(20), grammar="bios-en")
+    else:
+        corpus = Corpus(World.from_table(graph), exposures=[3] * 40)
+    corpus.write(tmp_path / "corpus", probes=0)
+    path = tmp_path / "corpus" / name
+    if name == "grammar.toml":
+        path.write_bytes(path.read_bytes() + b"# \xe5\n")
+    else:
+        frame = pl.read_parquet(path)
+        frame.rename({column: f"{column}s" for column in frame.columns}).write_parquet(path)
+    if not sealed_sums:  # an earlier version's, which only says what cannot be read
+        (tmp_path / "corpus" / "sums.json").unlink()
+    said = rf"corpus/{name} is damaged" if sealed_sums else rf"got a {name} that cannot be read \("
+    for look in (inspect, verify):
+        with pytest.raises(CorpusError, match=said):
+            look(tmp_path / "corpus")
 
 
 def test_a_url_is_looked_at_like_a_directory(tmp_path, monkeypatch):

@@ -54,7 +54,7 @@ pub(crate) fn above(word: &str, limit: u64) -> Option<Error> {
     let text = word.replace('_', "");
     let is_integer = text.bytes().all(|letter| letter.is_ascii_digit());
     let number: f64 = text.parse().ok()?;
-    let is_whole = number.fract() == 0.0 || text.contains('e') && number == f64::INFINITY;
+    let is_whole = number.fract() == 0.0 || text.contains(['e', 'E']) && number == f64::INFINITY;
     let is_allowed = parse_up_to(&text, limit).is_some_and(|n| n <= limit);
     if !is_whole || number < 1.0 || is_allowed {
         return None;
@@ -229,6 +229,7 @@ mod tests {
         for (word, limit, allowed) in [
             ("1e30", COUNT_LIMIT, Some(float)),
             ("1e400", COUNT_LIMIT, Some(float)),
+            ("1E400", COUNT_LIMIT, Some(float)),
             ("1e16", COUNT_LIMIT, Some(float)),
             ("1e13", 1 << 40, Some("a whole number up to 1099511627776")),
             ("4611686018427387905", COUNT_LIMIT, Some(integer)),

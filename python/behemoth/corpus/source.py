@@ -295,7 +295,9 @@ class Source:
             grammar = Grammar.named(beside / told["file"])
         elif "digest" in told and (beside / GRAMMAR_FILE).is_file():
             file = beside / GRAMMAR_FILE
-            grammar = Grammar(told.get("name", fspath(file)), file.read_text(encoding="utf-8"))
+            with _as_written(GRAMMAR_FILE):
+                text = file.read_text(encoding="utf-8")
+            grammar = Grammar(told.get("name", fspath(file)), text)
         else:
             grammar = Grammar.named(told.get("name", ""))
         tokenizer = told.get("tokenizer", WORDS)
@@ -330,27 +332,24 @@ class Source:
         from .names import read_names
         from .table import Table
 
-        arrays = Table(self._read(TABLE_FILE)).arrays()
-        return arrays, read_names(self._read, self.world["table"])
+        with _as_written(TABLE_FILE):
+            arrays = Table(self._read(TABLE_FILE)).arrays()
+        with _as_written("names"):
+            return arrays, read_names(self._read, self.world["table"])
 
     def _read_exposures(self) -> NDArray[np.uint32]:
-        return self._read(EXPOSURES_FILE)["exposures"].to_numpy().astype(np.uint32, copy=False)
+        with _as_written(EXPOSURES_FILE):
+            column = self._read(EXPOSURES_FILE)["exposures"]
+            return column.to_numpy().astype(np.uint32, copy=False)
 
     def _read(self, name: str) -> pl.DataFrame:
-        import polars as pl
-
         from behemoth.support.parquet import read_parquet
 
         path = None if self.directory is None else self.directory / name
         if path is None or not path.is_file():
             raise ArgumentError("spec", f"no {name} beside it", "a spec with the file it names")
-        try:
+        with _as_written(name):
             return read_parquet(path)
-        except pl.exceptions.PolarsError as error:
-            reason = str(error).partition("\n")[0]
-            raise ArgumentError(
-                "spec", f"a {name} that cannot be read ({reason})", "the file as it was written"
-            ) from None
 
 
 def table_file(table: Any) -> dict[str, Any] | None:
@@ -423,6 +422,18 @@ def _told(grammar: Any) -> dict[str, Any]:
 _SPEC_TABLES = ("world", "corpus")
 _SPEC_KEYS = (*_SPEC_TABLES, "grammar", "format_version")
 _GRAMMAR_KEYS = ("name", "file", "digest", "tokenizer")
+
+
+@contextmanager
+def _as_written(name: str) -> Generator[None]:
+    """Refuse a file beside a spec that is no text, or whose columns are not those of its kind."""
+    import polars as pl
+
+    try:
+        yield
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        got = f"a {name} that cannot be read ({str(error).partition(chr(10))[0]})"
+        raise ArgumentError("spec", got, "the file as it was written") from None
 
 
 def source_place(path: str | PathLike[str], allowed: str = _ALLOWED) -> Path:
