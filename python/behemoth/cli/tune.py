@@ -105,7 +105,7 @@ def _show(done: Tuned, searched: Searched, run: str) -> None:
     if legs:
         screen.print(f"  harmonic mean of {', '.join(legs)}")
     for name, value in done.settings.items():
-        shown = f"{value:.3g}" if isinstance(value, float) else value
+        shown = f"{value:.3g}" if isinstance(value, float) else "none" if value is None else value
         between = searched[name].text()
         if name == "steps" and done.most_steps is not None:
             between += f"; --rows allows up to {done.most_steps:,}"
