@@ -41,7 +41,7 @@ def train(**wrong):
         (lambda: train(config={"steps": 3}), "config", "a TrainConfig, such as default_config"),
         (lambda: train(out=3), "out", "a path"),
         (lambda: bh.plan(WORLD), "source", "a Corpus, a Run, or the path of a run"),
-        (lambda: bh.plan("nowhere", edits=2), "source", "a spec TOML"),
+        (lambda: bh.plan("nowhere", edits=2), "source", "a corpus directory or a spec"),
         (lambda: bh.plan(CORPUS, exposures=-4), "exposures", "a whole number from 0, or a list"),
         (lambda: bh.plan(CORPUS, table=3), "table", "a polars.DataFrame, or the path of one"),
         (lambda: bh.plan(CORPUS, edits=2, out=3), "out", "a path"),

@@ -210,7 +210,7 @@ def test_a_spec_that_was_changed_in_the_manifest_is_found(written):
     manifest = json.loads(path.read_text())
     manifest["spec"]["world"]["seed"] = 6
     path.write_text(json.dumps(manifest))
-    with pytest.raises(CorpusError, match=r"manifest\.json is damaged: it is not what was written"):
+    with pytest.raises(CorpusError, match=r"manifest\.json is damaged: spec and hash do not ag"):
         Corpus.open(written)
     (written / "sums.json").unlink()  # nothing says which of the two was changed
     with pytest.raises(CorpusError, match="is damaged: spec and hash do not agree"):
@@ -220,10 +220,10 @@ def test_a_spec_that_was_changed_in_the_manifest_is_found(written):
 def test_a_spec_that_is_no_longer_one_is_found(written):
     path = written / "manifest.json"
     path.write_text(path.read_text().replace('"kind": "constant"', '"kind": "konstant"'))
-    with pytest.raises(CorpusError, match=r"manifest\.json is damaged: it is not what was written"):
+    with pytest.raises(CorpusError, match=r"manifest\.json is damaged: argument 'exposures\.kind'"):
         verify(written)
     (written / "sums.json").write_text("{")
-    with pytest.raises(CorpusError, match=r"is damaged: argument 'exposures\.kind'"):
+    with pytest.raises(CorpusError, match=r"[^n] is damaged: argument 'exposures\.kind'"):
         verify(written)
 
 
@@ -244,7 +244,7 @@ def test_an_array_that_a_corpus_rests_on_is_damaged_or_lost(tmp_path, graph, nam
     corpus.write(tmp_path / "corpus")
     harm(tmp_path / "corpus" / name)
     for look in (inspect, verify):
-        with pytest.raises(CorpusError, match=rf"corpus/{name} is (missing|damaged: it is not)"):
+        with pytest.raises(CorpusError, match=rf"corpus/{name} is (missing|damaged: argument)"):
             look(tmp_path / "corpus")
     corpus.write(tmp_path / "corpus")
     assert verify(tmp_path / "corpus").ok

@@ -136,7 +136,7 @@ def test_other_names_and_lost_ones_are_named(tmp_path, corpus, kind):
     with pytest.raises(CorpusError, match=f"a names/{kind}.parquet that cannot be read"):
         Corpus.open(tmp_path / "corpus")
     file.unlink()
-    with pytest.raises(CorpusError, match=f"no names/{kind}.parquet beside it"):
+    with pytest.raises(CorpusError, match=f"names/{kind}.parquet is missing"):
         Corpus.open(tmp_path / "corpus")
 
 

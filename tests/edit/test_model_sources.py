@@ -177,7 +177,7 @@ def test_the_command_names_its_own_option(llama, plan, run, tmp_path):
     refused = run(*words, "--out", tmp_path / "edit").refused(2)
     assert "argument '--corpus': got nothing, allowed: the corpus or spec of the facts" in refused
     refused = run(*words, "--world", tmp_path / "none", "--out", tmp_path / "edit").refused(2)
-    assert f"argument '--corpus': got {tmp_path / 'none'}" in refused
+    assert f"argument '--world': got {tmp_path / 'none'}" in refused
 
 
 def changed(llama, place, **values):

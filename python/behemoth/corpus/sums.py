@@ -6,9 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from behemoth._gen import digest_file
 from behemoth.support.digests import (
     FILES as _SUMMED,
-    check,
+    damaged,
     digests,
     no_record,
     read_sealed,
@@ -61,17 +62,17 @@ def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
 def disagreement(out: Path, reason: str) -> CorpusError:
     """Return the error for a directory whose files do not agree: it names the one that was changed.
 
-    The manifest is compared with its digest first. Without digests nobody knows which it is, and
+    It has the reason why they cannot be read. The manifest is compared with its digest first. Without digests nobody knows which it is, and
     the error names the directory.
     """
     file = out / SUMS
     with suppress(CorpusError):  # damaged digests tell nothing
         told = read_sealed(file, "a corpus").get(_SUMMED) if file.is_file() else None
         for name in sorted(told or {}, key=lambda name: (name != MANIFEST, name)):
-            try:
-                check(out, told, name)
-            except CorpusError as error:
-                return error
+            if not (out / name).is_file():
+                return damaged(out / name, "is missing")
+            if digest_file(out / name) != told[name]:
+                return damaged(out / name, f"is damaged: {reason}")
     return CorpusError(f"{out} is damaged: {reason}")
 
 
