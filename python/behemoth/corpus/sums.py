@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest_file
 from behemoth.support.digests import (
@@ -62,17 +62,19 @@ def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
 def disagreement(out: Path, reason: str) -> CorpusError:
     """Return the error for a directory whose files do not agree: it names the one that was changed.
 
-    It has the reason why they cannot be read. The manifest is compared with its digest first. Without digests nobody knows which it is, and
-    the error names the directory.
+    It has the reason why they cannot be read. The manifest is compared with its digest first.
+    Without digests nobody knows which file it is, and the error names the directory.
     """
-    file = out / SUMS
-    with suppress(CorpusError):  # damaged digests tell nothing
-        told = read_sealed(file, "a corpus").get(_SUMMED) if file.is_file() else None
-        for name in sorted(told or {}, key=lambda name: (name != MANIFEST, name)):
-            if not (out / name).is_file():
-                return damaged(out / name, "is missing")
-            if digest_file(out / name) != told[name]:
-                return damaged(out / name, f"is damaged: {reason}")
+    told: Any = None
+    if (out / SUMS).is_file():
+        with suppress(CorpusError):  # damaged digests tell nothing
+            told = read_sealed(out / SUMS, "a corpus").get(_SUMMED)
+    names = told if isinstance(told, dict) else {}
+    for name in sorted(names, key=lambda name: (name != MANIFEST, name)):
+        if not (out / name).is_file():
+            return damaged(out / name, "is missing")
+        if digest_file(out / name) != names[name]:
+            return damaged(out / name, f"is damaged: {reason}")
     return CorpusError(f"{out} is damaged: {reason}")
 
 
