@@ -21,6 +21,7 @@ from behemoth.train.memory_budget import step_bytes
 
 # What is reckoned has a copy for gradients that are freed before the next pass.
 FACTOR = 2.2
+VARIES = 24 << 20  # bytes that libraries take at first on one machine and not on another
 
 # The peak of a process that has loaded what every edit does, and what was reckoned of it.
 PEAK = """
@@ -76,7 +77,8 @@ def test_a_peak_is_below_what_is_reckoned_and_not_far_below(
     settings = "{}" if method == "ultraedit" else '{"steps": 2}'
     run = runs(size)
     peak, reckoned = measure(PEAK, method, mode, settings, run, tmp_path / "edit")
-    assert peak <= reckoned <= FACTOR * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
+    most = FACTOR * peak + VARIES
+    assert peak <= reckoned <= most, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
 
 
 @pytest.fixture

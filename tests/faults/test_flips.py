@@ -280,11 +280,12 @@ def test_gen_mends_damaged_probes(directories, copied, flip):
     assert bh.verify(copied / "corpus").ok
 
 
-def test_the_name_of_a_seal_is_vouched_for_too(others, tmp_path):
+def test_the_name_of_a_seal_is_vouched_for_too(directories, others, tmp_path):
     shutil.copytree(others, tmp_path / "all")
+    shutil.copytree(directories / "export", tmp_path / "all" / "export")
     for name in ("suite/suite.json", "tuning/tuning.json", "tuning/trials/0000.json",
                  "tuning/plan/plan.toml", "trace/trace.json", "gates/gates.json",
-                 "gates/measures/01-0123456789abcdef.json"):  # fmt: skip
+                 "gates/measures/01-0123456789abcdef.json", "export/export.json"):  # fmt: skip
         file = tmp_path / "all" / name
         before = file.read_text()
         assert "blake3" in before
