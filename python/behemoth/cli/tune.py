@@ -91,6 +91,8 @@ def tune(
 
 
 def _show(done: Tuned, searched: Searched, run: str) -> None:
+    from behemoth.edit.catalogue import setting_text
+
     screen = console()
     default = f"{done.default_score:.3f} by default"
     if done.default_steps is not None:
@@ -105,7 +107,7 @@ def _show(done: Tuned, searched: Searched, run: str) -> None:
     if legs:
         screen.print(f"  harmonic mean of {', '.join(legs)}")
     for name, value in done.settings.items():
-        shown = f"{value:.3g}" if isinstance(value, float) else "none" if value is None else value
+        shown = f"{value:.3g}" if isinstance(value, float) else setting_text(value)
         between = searched[name].text()
         if name == "steps" and done.most_steps is not None:
             between += f"; --rows allows up to {done.most_steps:,}"
