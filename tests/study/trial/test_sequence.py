@@ -187,6 +187,18 @@ def frames_of(directory, unit):
 
 
 @pytest.mark.exact
+def kill_while_measured(workshop, unit, monkeypatch):
+    """Stop a trial after its last edit."""
+
+    def killed(*_):
+        raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("behemoth.study.trial.trial.suite_frame", killed)
+        with pytest.raises(StopError):
+            Laboratory(workshop).carry_out(unit)
+
+
 @pytest.mark.parametrize("label", ["lora", "grace", "wise"])
 def test_a_killed_sequence_goes_on_where_it_was(results, workshop, label, monkeypatch):
     monkeypatch.setattr(sequential, "SAVED_EVERY", 3)
@@ -207,14 +219,7 @@ def test_a_killed_sequence_goes_on_where_it_was(results, workshop, label, monkey
 
 def test_one_that_was_killed_while_it_was_measured_makes_no_edit_again(workshop, monkeypatch):
     unit, made = unit_of("grace"), []
-
-    def killed(*_):
-        raise StopError
-
-    with monkeypatch.context() as patch:
-        patch.setattr("behemoth.study.trial.trial.suite_frame", killed)
-        with pytest.raises(StopError):
-            Laboratory(workshop).carry_out(unit)
+    kill_while_measured(workshop, unit, monkeypatch)
     record = Laboratory(workshop).carry_out(unit, lambda done, _: made.append(done))
     assert record.status == "done" and not made
 
@@ -240,14 +245,7 @@ def test_sums_of_other_weights_are_not_gone_on_with(workshop, monkeypatch):
 
 def test_a_damaged_checkpoint_of_all_edits_starts_over(workshop, monkeypatch):
     unit, made = unit_of("lora"), []
-
-    def killed(*_):
-        raise StopError
-
-    with monkeypatch.context() as patch:
-        patch.setattr("behemoth.study.trial.trial.suite_frame", killed)
-        with pytest.raises(StopError):
-            Laboratory(workshop).carry_out(unit)
+    kill_while_measured(workshop, unit, monkeypatch)
     file = workshop.trial(unit.id) / "sequence/checkpoints/0000001/delta.safetensors"
     file.write_bytes(file.read_bytes()[:-9])
     record = Laboratory(workshop).carry_out(unit, lambda done, _: made.append(done))
