@@ -1,4 +1,7 @@
-"""What the tests share: a command line that runs in this process, and small corpora."""
+"""What the tests share: a command line that runs in this process, and small corpora.
+
+Pytest finds fixtures of several folders here alone, so that this file is longer than others.
+"""
 
 from __future__ import annotations
 
