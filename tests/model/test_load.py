@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from behemoth.model.architectures import FAMILIES
 from behemoth.model.build import build_model
 from behemoth.model.load import load_model
 from behemoth.model.sizes import Size, find_size
@@ -41,6 +43,29 @@ def test_a_gemma2_is_loaded_as_it_was_made(settings, tmp_path):
     assert loaded.config.attn_logit_softcapping == model.config.attn_logit_softcapping
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_is_loaded_as_transformers_loads_it(family, dtype, tmp_path):
+    """It is made in another way: buffers that no file has must not differ either."""
+    save_model(build_model(Size("tiny", 32, 2, 2, 64, family), 40), tmp_path)
+    given = torch.get_default_dtype(), PreTrainedModel.__dict__["get_init_context"]
+    loaded = load_model(tmp_path, dtype)
+    assert given == (torch.get_default_dtype(), PreTrainedModel.__dict__["get_init_context"])
+    usual = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=dtype)
+    assert what_it_has(loaded) == what_it_has(usual)
+    with torch.no_grad():
+        ids = torch.arange(6)[None]
+        assert torch.equal(loaded(ids).logits, usual(ids).logits)
+
+
+def what_it_has(model):
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    values = {name: (value.dtype, value.device.type, value.requires_grad, value.tolist())
+              for of in (model.named_parameters(), model.named_buffers())
+              for name, value in of}  # fmt: skip
+    return values, tied, model.training
 
 
 @pytest.mark.parametrize("called", ["AutoModelForCausalLM.from_pretrained", "safe_open"])

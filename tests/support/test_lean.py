@@ -5,8 +5,8 @@ import sys
 
 # Loaded by torch or transformers beforehand, for what these commands do not do.
 HEAVY = (
-    "accelerate", "pandas", "scipy", "sklearn", "torch._inductor", "torch.distributed.fsdp",
-    "torch.distributed.tensor", "torch.onnx", "torchvision", "triton",
+    "accelerate", "pandas", "scipy", "sklearn", "sympy", "torch._inductor",
+    "torch.distributed.fsdp", "torch.distributed.tensor", "torch.onnx", "torchvision", "triton",
 )  # fmt: skip
 
 COMMANDS = """
@@ -39,6 +39,9 @@ from transformers.utils import import_utils
 assert gc.isenabled()
 read = import_utils.create_import_structure_from_path.cache_info()
 assert read.currsize == read.misses > 128, read
+assert import_utils.fetch__all__('__all__ = ["A"]\\nb\\n__all__ = ["B", "C"]') == ["B", "C"]
+assert import_utils.fetch__all__('__all__ = [\\n    "A",\\n]\\n') == ["A"]
+assert import_utils.fetch__all__("no.__all__") == []
 gc.disable()
 import transformers.generation.utils
 assert not gc.isenabled()

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.initialization import no_init_weights
 from transformers.utils import logging
 
 from behemoth.support.digests import no_record
@@ -62,7 +63,7 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
         if not file.is_file():
             raise CorpusError(f"{file} is missing")
     capped = _check_layers(config, parts)
-    with MAKING, _quietly():
+    with MAKING, _quietly(), no_init_weights(), _off_meta():
         try:
             # With output_loading_info the result is a pair, unlike its type annotation.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -124,6 +125,27 @@ def _raise_if_memory(error: Exception, file: Path) -> None:
     """Raise a MemoryError if it is memory that a file could not be loaded for."""
     if is_out_of_memory(error):
         raise MemoryError(f"not enough memory to load {file}") from error
+
+
+@contextmanager
+def _off_meta() -> Generator[None]:
+    """Let transformers make models in memory that nothing has set, until the weights are there.
+
+    It makes them on the device *meta*, where torch computes by Python functions whose checks import
+    sympy: half a second of the first model in a process. Neither takes more memory.
+    """
+    usual: Any = PreTrainedModel.__dict__["get_init_context"]
+
+    def contexts(cls: type[PreTrainedModel], *arguments: Any, **named: Any) -> list[Any]:
+        found = usual.__get__(None, cls)(*arguments, **named)
+        return [each for each in found if each != torch.device("meta")]
+
+    # Replaced and put back under `MAKING`, like what transformers itself replaces.
+    PreTrainedModel.get_init_context = classmethod(contexts)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        PreTrainedModel.get_init_context = usual
 
 
 @contextmanager

@@ -29,6 +29,8 @@ _COMPILER = "torch._dynamo"
 _INDEXING = f"{_COMPILER}._trace_wrapped_higher_order_op"
 _ASKS = "transformers.utils.import_utils"
 _FOLDERS = "create_import_structure_from_path"
+_LISTED = "fetch__all__"
+_LIST = "\n__all__"
 # Answered with False while the commands run: distributed tensors, the losses of object detectors,
 # models too large for one device, compiled attention.
 _UNUSED = (
@@ -166,6 +168,10 @@ class _Asks(_Around):
         read: Any = getattr(module, _FOLDERS, None)
         if hasattr(read, "__wrapped__"):
             setattr(module, _FOLDERS, lru_cache(maxsize=None)(read.__wrapped__))
+        # It also looks at every line of 1,700 files for the names that their last lines list.
+        listed: Any = getattr(module, _LISTED, None)
+        if listed is not None:
+            setattr(module, _LISTED, lambda text: listed(text[max(text.rfind(_LIST) + 1, 0) :]))
 
 
 class _Uncollected(_Around):
