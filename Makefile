@@ -24,6 +24,7 @@ MAKEFLAGS   += --no-builtin-rules
 VENV := .venv
 BIN  := $(VENV)/bin
 NEWEST_VENV := target/newest
+OLDEST_VENV := target/oldest
 # uv is much faster than pip: the user's own if it works, else one that pip puts into .venv.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 PIP_INSTALL := $(UV) pip install --quiet --python $(BIN)/python
@@ -114,6 +115,16 @@ test-newest: $(EXTENSION) ## the numerical tests with another, newer Python and 
 	@$(UV) pip install --quiet --upgrade --python $(NEWEST_VENV)/bin/python -r pyproject.toml --extra test
 	@$(UV) pip install --quiet --reinstall --no-deps --python $(NEWEST_VENV)/bin/python $(NEWEST_VENV)/wheels/*.whl
 	@VIRTUAL_ENV=$(CURDIR)/$(NEWEST_VENV) $(NEWEST_VENV)/bin/python -m pytest $(PARALLEL) $(NUMERICAL) $(WHOLE) $(PYTEST)
+
+# Old packages say of newer ones that they use what is going to go: warnings are no errors here.
+.PHONY: test-oldest
+test-oldest: $(EXTENSION) ## the numerical tests with the oldest packages that are allowed (large)
+	@rm -rf $(OLDEST_VENV)/wheels
+	@$(BIN)/maturin build --release --quiet --out $(OLDEST_VENV)/wheels
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(OLDEST_VENV)
+	@$(UV) pip install --quiet --resolution lowest-direct --python $(OLDEST_VENV)/bin/python -r pyproject.toml --extra test
+	@$(UV) pip install --quiet --reinstall --no-deps --python $(OLDEST_VENV)/bin/python $(OLDEST_VENV)/wheels/*.whl
+	@VIRTUAL_ENV=$(CURDIR)/$(OLDEST_VENV) $(OLDEST_VENV)/bin/python -m pytest $(PARALLEL) -o filterwarnings=default $(NUMERICAL) $(PYTEST)
 
 .PHONY: test-perturbed
 test-perturbed: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, the last bit of every result moved

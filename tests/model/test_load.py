@@ -53,7 +53,9 @@ def test_a_model_is_loaded_as_transformers_loads_it(family, dtype, tmp_path):
     given = torch.get_default_dtype(), PreTrainedModel.__dict__["get_init_context"]
     loaded = load_model(tmp_path, dtype)
     assert given == (torch.get_default_dtype(), PreTrainedModel.__dict__["get_init_context"])
-    usual = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=dtype)
+    usual = AutoModelForCausalLM.from_pretrained(
+        tmp_path, dtype=dtype, attn_implementation=loaded.config._attn_implementation
+    )
     assert what_it_has(loaded) == what_it_has(usual)
     with torch.no_grad():
         ids = torch.arange(6)[None]

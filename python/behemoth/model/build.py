@@ -131,7 +131,7 @@ def build_model(
     # transformers draws weights from the global generator, whose state is restored.
     with MAKING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model = _of_config(size, config)
     if size.family == "gpt_neox":
         initialise(model, seed)
     return model
@@ -146,9 +146,15 @@ def shape_of(size: Size, vocabulary: int, block_length: int = _POSITIONS) -> Pre
         See `build_model`.
     """
     with MAKING, torch.device("meta"):
-        return AutoModelForCausalLM.from_config(
-            model_config(size, vocabulary, block_length), dtype=torch.float32
-        )
+        return _of_config(size, model_config(size, vocabulary, block_length))
+
+
+def _of_config(size: Size, config: PretrainedConfig) -> PreTrainedModel:
+    # Before 5.22, transformers lets torch compute attention that it does not know how to cap.
+    attention = "eager" if FAMILIES[size.family].caps_attention else None
+    return AutoModelForCausalLM.from_config(
+        config, dtype=torch.float32, attn_implementation=attention
+    )
 
 
 @torch.no_grad()
