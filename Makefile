@@ -122,7 +122,7 @@ test-oldest: $(EXTENSION) ## the numerical tests with the oldest packages that a
 	@rm -rf $(OLDEST_VENV)/wheels
 	@$(BIN)/maturin build --release --quiet --out $(OLDEST_VENV)/wheels
 	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(OLDEST_VENV)
-	@$(UV) pip install --quiet --resolution lowest-direct --python $(OLDEST_VENV)/bin/python -r pyproject.toml --extra test
+	@$(UV) pip install --quiet --upgrade --resolution lowest-direct --python $(OLDEST_VENV)/bin/python -r pyproject.toml --extra test
 	@$(UV) pip install --quiet --reinstall --no-deps --python $(OLDEST_VENV)/bin/python $(OLDEST_VENV)/wheels/*.whl
 	@VIRTUAL_ENV=$(CURDIR)/$(OLDEST_VENV) $(OLDEST_VENV)/bin/python -m pytest $(PARALLEL) -o filterwarnings=default $(NUMERICAL) $(PYTEST)
 

@@ -10,7 +10,8 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Generator, MutableMapping
+from contextlib import contextmanager
 
 from .lean import lean
 
@@ -55,6 +56,27 @@ def leave_launcher(environment: MutableMapping[str, str]) -> None:
     """Remove what a launcher told: with it, a worker would join a run of several processes."""
     for name in LAUNCHED:
         environment.pop(name, None)
+
+
+@contextmanager
+def unheard_stdout() -> Generator[None]:
+    """Drop what libraries write to the process's stdout, which is for the result.
+
+    torch 2.8 to 2.11 write lines of their own there when processes are connected.
+    """
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is no stdout
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def rank() -> int:

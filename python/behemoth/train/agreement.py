@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 
 from behemoth._gen import digest
+from behemoth.support.process import unheard_stdout
 
 from .errors import ElsewhereError
 
@@ -50,9 +51,10 @@ class Agreement:
     def __init__(self, processes: int, rank: int) -> None:
         self._several, self._first = processes > 1, rank == 0
         self.ended = False
-        self._group: Any = (
-            dist.new_group(backend="gloo", timeout=_PATIENCE) if self._several else None
-        )
+        self._group: Any = None
+        if self._several:
+            with unheard_stdout():
+                self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
         # The pending operation, None once it is complete, and its tensor.
         self._asked: tuple[Any, torch.Tensor] | None = None
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from behemoth.model.device import find_device
 from behemoth.support.errors import ArgumentError
+from behemoth.support.process import unheard_stdout
 from behemoth.support.provenance import cores, processor
 
 from .agreement import Agreement
@@ -82,7 +83,7 @@ class Machine:
                 _launched(variable, usual, least=least)
             from accelerate import Accelerator
 
-            with OWN.made():
+            with OWN.made(), unheard_stdout():
                 accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
             device = accelerator.device
         rank = 0 if accelerator is None else accelerator.process_index
