@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+import behemoth as bh
 from behemoth.delta.context import Context
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate import text_losses
+from behemoth.evaluate.suites.measured_model import text_documents
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
 from behemoth.model.architecture import Architecture
 
@@ -48,3 +50,18 @@ def test_the_context_of_a_row_counts_among_the_tokens_of_a_pass(model):
     assert passes(None) == [4, 1] and passes(delta) == [2, 2, 1]
     with delta.apply(model):
         assert passes(None) == [2, 2, 1]
+
+
+def test_documents_of_a_schedule_come_from_all_of_it(world):
+    fair = bh.Corpus(world, exposures=32)
+    assert fair.num_documents > 256
+    read = text_documents(fair)
+    assert np.array_equal(np.concatenate(read), fair.tokens(0, 256)) and len(read) == 256
+    late = bh.Corpus(world, exposures=32, schedule="early:0.5@0.5, late:0.5@0.5")
+    numbers = [number * late.num_documents // 256 for number in range(256)]
+    read = text_documents(late)
+    assert len(read) == 256
+    for number, document in zip(numbers, read, strict=True):
+        assert np.array_equal(document, late.tokens(number, number + 1))
+    few = bh.Corpus(world, exposures=1, schedule="early:0.5@0.5, late:0.5@0.5")
+    assert np.array_equal(np.concatenate(text_documents(few)), few.tokens(0, few.num_documents))

@@ -380,8 +380,8 @@ def _show_estimate(found: Estimate, study: Study) -> None:
         f"{count_text(found.steps)} edit steps"
     )
     screen.print(
-        f"{_span(found.facts, ',.0f')} facts, {_span(found.facts_per_object, ',.0f')} per object, "
-        f"load {_span(found.loads, '.2g')}"
+        f"{_span(found.facts)} facts, {_span(found.facts_per_object)} per object, "
+        f"load {_span(found.loads)}"
     )
     each = "" if found.memory is None else f", each with up to {bytes_text(found.memory)} of memory"
     screen.print(
@@ -389,8 +389,10 @@ def _show_estimate(found: Estimate, study: Study) -> None:
     )
 
 
-def _span(values: Sequence[float], form: str) -> str:
-    low, high = (format(value, form) for value in (min(values), max(values)))
+def _span(values: Sequence[float]) -> str:
+    low, high = (
+        f"{value:,.0f}" if value >= 10 else f"{value:.2g}" for value in (min(values), max(values))
+    )
     return low if low == high else f"{low} to {high}"
 
 

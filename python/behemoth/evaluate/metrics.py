@@ -223,8 +223,8 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "model_utility", 1,
-            "harmonic mean of probability and exact match over retained groups, without the truth "
-            "ratio of arXiv 2401.06121",
+            "harmonic mean of probability and exact match over the groups retain, unrelated, "
+            "same_relation and same_subject, without the truth ratio of arXiv 2401.06121",
             tuple(
                 Mean((group,), value, must_change=False)
                 for group in RETAINED

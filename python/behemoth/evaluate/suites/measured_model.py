@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from .parts import Parts
 
-__all__ = ["CONTINUED", "MeasuredModel", "first_documents"]
+__all__ = ["CONTINUED", "MeasuredModel", "text_documents"]
 
 CONTINUED = 64
 """Maximum number of Adam steps of continued training."""
@@ -447,8 +447,8 @@ class MeasuredModel:
 
     @cached_property
     def documents(self) -> list[NDArray[np.integer]]:
-        """The first documents of the corpus."""
-        return first_documents(self.run.corpus)
+        """Documents of the corpus; see `text_documents`."""
+        return text_documents(self.run.corpus)
 
     @cached_property
     def _pairs(self) -> pl.DataFrame:
@@ -530,7 +530,16 @@ def _missing() -> Generator[None]:
         raise MissingError(error.allowed) from None
 
 
-def first_documents(corpus: Corpus) -> list[NDArray[np.integer]]:
-    """Return the documents of a corpus on which running text is measured: its first ones."""
-    tokens = corpus.tokens(0, min(_DOCUMENTS, corpus.num_documents))
+def text_documents(corpus: Corpus) -> list[NDArray[np.integer]]:
+    """Return the documents of a corpus on which running text is measured.
+
+    They are its first ones or, of a corpus with a schedule, whose start lacks facts that are
+    written later, evenly spaced ones.
+    """
+    count, there = min(_DOCUMENTS, corpus.num_documents), corpus.num_documents
+    if "schedule" in corpus.spec["corpus"]:
+        numbers = (document * there // count for document in range(count))
+        tokens = np.concatenate([corpus.tokens(number, number + 1) for number in numbers])
+    else:
+        tokens = corpus.tokens(0, count)
     return np.split(tokens, np.flatnonzero(tokens == corpus.end_of_document)[:-1] + 1)

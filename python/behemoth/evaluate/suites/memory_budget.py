@@ -31,7 +31,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import halves, limit_of, limit_text
 from behemoth.support.text import bytes_text
 
-from .measured_model import MeasuredModel, first_documents
+from .measured_model import MeasuredModel, text_documents
 
 if TYPE_CHECKING:
     from torch import nn
@@ -159,8 +159,8 @@ class SuiteBudget:
 
     @cached_property
     def _documents(self) -> list[int]:
-        """Numbers of tokens of the first documents of the corpus."""
-        return list(map(len, first_documents(self.corpus)))
+        """Numbers of tokens of the documents of the corpus that are read."""
+        return list(map(len, text_documents(self.corpus)))
 
     def _probes(self) -> pl.DataFrame:
         if self.plan is not None:

@@ -148,5 +148,7 @@ def estimate(
         tuned_here=tuned,
         facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
         loads=sorted(loads),
-        facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in worlds}),
+        facts_per_object=sorted(
+            {float(f"{facts_per_object(corpus.world):.4g}") for corpus, _ in worlds}
+        ),
     )
