@@ -66,9 +66,13 @@ def test_nothing_of_it_is_done_at_import():
 
 def test_what_a_library_writes_to_stdout_is_not_heard_for_a_while(capfd):
     print("before", flush=True)
-    with pytest.raises(ZeroDivisionError), process.unheard_stdout():
+
+    def fail():
         os.write(1, b"noise")
         os.write(2, b"warning")
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), process.unheard_stdout():
+        fail()
     os.write(1, b"after")
     assert tuple(capfd.readouterr()) == ("before\nafter", "warning")
