@@ -68,6 +68,7 @@ def test_runs_plans_edits_and_studies(trained, tmp_path):
     assert shown["rows of training"] == f"{plan.rows:,}"
     edit = bh.edit(run, plan, "lora", tmp_path / "edit", settings={"steps": 1})
     shown = rows(bh.load(edit))
+    assert rows(edit).items() <= shown.items() and len(rows(edit)) == 6
     assert shown["edits"] == "2 edits in one batch by lora" and shown["complete"] == "yes"
     assert "steps=1" in shown["settings"] and shown["failed"] == "0"
     study = rows(bh.Study.parse(STUDY))

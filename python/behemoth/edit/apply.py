@@ -102,6 +102,21 @@ class Edited:
         told = told_edits(self.edits, self.single, self.method, self.sequential)
         return f"Edited({self.out!r}, {told}{failed})"
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            f"Edit {self.out}",
+            {
+                "run": self.run,
+                "edits": told_edits(self.edits, self.single, self.method, self.sequential),
+                "settings": ", ".join(f"{name}={value}" for name, value in self.settings.items()),
+                "place": self.place or "",
+                "seed": self.seed,
+                "failed": count_failed(self.failed, self.edits),
+            },
+        )
+
 
 def edit(
     run: str | PathLike[str],
