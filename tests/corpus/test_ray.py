@@ -1,5 +1,8 @@
 """The Ray engine: its own logic with a stand-in for Ray, and a real cluster when it is there."""
 
+import signal
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -114,6 +117,23 @@ def test_the_rate_is_that_of_the_whole_run(fake_ray, sharded, tmp_path):
     third = gen(sharded, tmp_path / "c", engine="ray", probes=0)
     size = (tmp_path / "c" / "tokens" / "00001.bin").stat().st_size // sharded.dtype.itemsize
     assert third.tokens_per_second == pytest.approx(size / third.seconds)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_command_on_a_cluster_is_stopped_by_sigterm(spawn, tmp_path):
+    pytest.importorskip("ray")
+    out = tmp_path / "ray"
+    words = ("--subjects", 2_000_000, "--relations", 4, "--objects", 50, "--out", out)
+    with spawn("gen", *words, "--engine", "ray") as process:
+        while not list(out.glob("tokens/*.bin")) and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert f"behemoth: stopped: run the same command again to resume {out}" in said
+    assert "***" not in said
 
 
 @pytest.mark.faults
