@@ -21,18 +21,21 @@ threading.Thread(target=late).start()
 sys.modules["torch"] = ModuleType("torch")
 {before}
 sys.stdout.write("result ")
-code = end(3)
+code = end({code})
 sys.stderr.write("came back")
 sys.exit(code)
 """
 SAID = "result thread\nat exit\n"
 
 
-def carry_out(before="", out=subprocess.PIPE):
-    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+# Without a buffer, what stdout does not take is not tried again at the end.
+BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+
+
+def carry_out(before="", out=subprocess.PIPE, code=3):
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(before=before)],
-        stdout=out, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=buffered,
+        [sys.executable, "-c", PROGRAM.format(before=before, code=code)],
+        stdout=out, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=BUFFERED,
     )  # fmt: skip
 
 
@@ -56,10 +59,27 @@ def test_python_ends_other_processes(before):
     assert (done.stdout, done.stderr, done.returncode) == (SAID, "came back", 3)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full")
-def test_a_stream_that_cannot_be_flushed_is_left_to_python():
+FULL = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full")
+LEFT = "behemoth: error: stdout: No space left on device\n"
+
+
+@FULL
+@pytest.mark.parametrize("torch", [True, False], ids=["torch", "no torch"])
+@pytest.mark.parametrize(("code", "said", "ended"), [(3, "", 3), (0, LEFT, 1)])
+def test_a_stdout_that_takes_no_more_is_given_up(torch, code, said, ended):
     with Path("/dev/full").open("w") as full:
-        done = carry_out(out=full)
-    assert done.returncode == 120
-    assert done.stderr.startswith("came back")
-    assert "No space left on device" in done.stderr
+        done = carry_out("" if torch else "del sys.modules['torch']", full, code)
+    assert (done.stderr, done.returncode) == (said if torch else f"{said}came back", ended)
+
+
+@FULL
+@pytest.mark.parametrize(
+    "words", ["methods --json", "methods", "--help", "gen --facts 60 --dry-run"]
+)
+def test_a_result_for_which_the_disk_has_no_room_is_one_line(words):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "behemoth", *words.split()],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=BUFFERED,
+        )  # fmt: skip
+    assert (done.stderr, done.returncode) == (LEFT, 1)

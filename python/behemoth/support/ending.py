@@ -18,15 +18,17 @@ def end(code: int) -> int:
     """End the process with an exit code, at once if torch is loaded.
 
     Only for a program that is done: threads that are not daemons are waited for, functions of
-    `atexit` run, and the standard streams are flushed, in the order in which Python does so.
+    `atexit` run, and the standard streams are flushed, in the order in which Python does so. Where
+    stdout takes no more, as on a full disk, the code is not 0.
 
     Returns
     -------
     int
         The code, for `sys.exit`, if Python should end the process: torch is not loaded, this
-        process is one of several that train a model, a stream cannot be flushed, which Python
-        reports, or the process is debugged or profiled.
+        process is one of several that train a model, a stream cannot be flushed at its end, which
+        Python reports, or the process is debugged or profiled.
     """
+    code = _flush_results(code)
     several = os.environ.get("WORLD_SIZE", "1") != "1"
     if "torch" not in sys.modules or several or sys.flags.inspect or _is_observed():
         return code
@@ -39,6 +41,22 @@ def end(code: int) -> int:
     except (OSError, ValueError, AttributeError):
         return code
     os._exit(code)
+
+
+def _flush_results(code: int) -> int:
+    """Flush stdout, and give up what it does not take; return the exit code.
+
+    Python would try again, report a traceback and exit with 120.
+    """
+    try:
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == 0:  # otherwise, the command has said why
+            sys.stderr.write(f"behemoth: error: stdout: {error.strerror}\n")
+        return code or 1
+    return code
 
 
 def _flush() -> None:
