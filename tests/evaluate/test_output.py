@@ -2,9 +2,11 @@
 
 import pytest
 
-from behemoth.evaluate.output import all_or_none, output_place
-from behemoth.support.errors import ArgumentError
+from behemoth.evaluate import output
+from behemoth.evaluate.output import all_or_none, output_place, sole_output
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import names_in
+from behemoth.support.locks import sole
 
 
 def place(out, *, force=False):
@@ -76,3 +78,40 @@ def test_of_a_new_result_nothing_is_left_if_it_is_not_finished(tmp_path, error):
     with pytest.raises(type(error)):
         write(tmp_path / "new", room=False)
     assert names_in(tmp_path / "new") == {"result.json", "frame.parquet"}
+
+
+def written(out):
+    """What a function does that writes a result."""
+    with sole_output(out, "a suite", "suite.json", "frame.parquet", force=False) as place:
+        with all_or_none(place, "suite.json", "frame.parquet"):
+            for name in ("frame.parquet", "suite.json"):
+                (place / name).touch()
+        return names_in(place)
+
+
+def test_one_process_writes_and_what_it_writes_is_unfinished_up_to_the_end(tmp_path):
+    out = tmp_path / "t"
+    with sole(out, "writing"), pytest.raises(CorpusError, match=f"process is writing to {out}"):
+        written(out)
+    assert not out.exists()
+    files = ("suite.json", "frame.parquet", "more")  # the last one a command's
+    with sole_output(str(out), "a suite", *files, force=False):
+        assert written(out) == {"frame.parquet", "suite.json", ".unfinished"}
+        (out / "more").touch()
+    assert names_in(out) == {"frame.parquet", "suite.json", "more"}
+    again = sole_output(out, "a suite", *files, force=False)
+    with pytest.raises(ArgumentError, match="which holds a suite"), again:
+        pytest.fail("written twice")
+
+
+def test_what_another_process_has_finished_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+    taken = output.sole
+
+    def later(place, doing):
+        place.mkdir()
+        (place / "suite.json").touch()
+        return taken(place, doing)
+
+    monkeypatch.setattr(output, "sole", later)
+    with pytest.raises(ArgumentError, match="which holds a suite"):
+        written(tmp_path / "t")

@@ -60,14 +60,17 @@ def trace(
         check_plan("plan", given["plan"])
         check_corpus("corpus", given.get("corpus"))
         from behemoth.evaluate import trace as find
-        from behemoth.evaluate.output import unless_stopped
+        from behemoth.evaluate.output import sole_output, unless_stopped
         from behemoth.evaluate.trace import FILES
         from behemoth.plan import EditPlan
 
         begin = time.perf_counter()
-        out = Path(given["out"])
+        force = given.get("force", False)
         # The function's result is complete without charts, and refused by the same command.
-        with unless_stopped(out, *FILES):
+        with (
+            sole_output(given["out"], "a trace", *FILES, force=force) as out,
+            unless_stopped(out, *FILES),
+        ):
             found = find(run, progress=Bars(), **given)
             seconds = time.perf_counter() - begin
             lacking = _draw(found, out)

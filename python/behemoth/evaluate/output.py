@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from behemoth.support.checks import check_directory, check_permission, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import names_in, write_bytes
 from behemoth.support.kinds import held
+from behemoth.support.locks import sole
 from behemoth.support.replacement import UNFINISHED
 
-__all__ = ["all_or_none", "begin", "output_place", "unless_stopped"]
+__all__ = ["all_or_none", "begin", "output_place", "sole_output", "unless_stopped"]
 
 _EMPTY = "a new or empty directory"
+_SOLE: ContextVar[frozenset[Path]] = ContextVar("sole", default=frozenset())
 
 
 def output_place(
@@ -65,21 +68,55 @@ def output_place(
 
 
 @contextmanager
+def sole_output(
+    out: str | PathLike[str], what: str, record: str, *files: str, force: bool
+) -> Generator[Path]:
+    """Yield the directory `out` as `output_place` returns it, where no other process writes.
+
+    A command that adds files to what a function writes takes it around both: within the block, the
+    function has it already, and the result counts as unfinished up to its end.
+
+    Parameters
+    ----------
+    out, what, record, files, force
+        As for `output_place`.
+
+    Raises
+    ------
+    ArgumentError, PermissionError
+        As `output_place` raises them.
+    CorpusError
+        When another process is writing to the directory.
+    """
+    place = output_place(out, what, record, *files, force=force)
+    key = place.absolute()
+    if key in _SOLE.get():
+        yield place
+        return
+    with sole(place, f"writing to {place}"):
+        output_place(out, what, record, *files, force=force)  # another may just have finished
+        token = _SOLE.set(_SOLE.get() | {key})
+        try:
+            yield place
+        finally:
+            _SOLE.reset(token)
+        with unless_stopped(place, record, *files):
+            _finish(place, record)
+
+
+@contextmanager
 def all_or_none(place: Path, record: str, *files: str) -> Generator[None]:
     """Write the files of a new result: none of them is left if the disk fails or a signal stops it.
 
     Otherwise the same command would refuse its own directory afterwards. Where the process is
     killed, a file says what was begun, and `output_place` accepts what is left.
     """
-    mark = place / UNFINISHED
     with unless_stopped(place, record, *files):
-        ours = _is_begun(place, record)
-        if not ours and not names_in(place) & {UNFINISHED, record, *files}:
-            write_bytes(mark, _mark(record))
-            ours = True
+        if not names_in(place) & {UNFINISHED, record, *files}:
+            write_bytes(place / UNFINISHED, _mark(record))
         yield
-        if ours:
-            mark.unlink()
+        if place.absolute() not in _SOLE.get():
+            _finish(place, record)
 
 
 def begin(place: Path, record: str) -> None:
@@ -111,6 +148,11 @@ def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
             if _is_begun(place, record) and not goes_on:
                 (place / UNFINISHED).unlink()
         raise
+
+
+def _finish(place: Path, record: str) -> None:
+    if _is_begun(place, record):
+        (place / UNFINISHED).unlink()
 
 
 def _is_begun(place: Path, record: str) -> bool:

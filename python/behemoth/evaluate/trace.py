@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from numbers import Real
 from os import PathLike, fspath
@@ -41,7 +41,7 @@ from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import read_model_source
 
 from .clusters import interval, proper, resampled_weights
-from .output import all_or_none, output_place
+from .output import all_or_none, sole_output
 from .trace_memory_budget import DRAWS, RESAMPLES, TOKENS, fitting_tokens
 from .trace_noise import fact_noise
 
@@ -175,41 +175,47 @@ def trace(
     ArgumentError
         When the plan is for another world, the model knows none of its facts, `out` is not empty,
         or `save` is true and the run is in a store.
+    CorpusError
+        When another process is writing to `out`.
     """
     if memory is not None:
         memory = whole_number("memory", memory, 1)
     samples, noise, window, seed = _checked(samples, noise, window, seed)
     save = flag("save", save)
     force = flag("force", force)
-    place = None if out is None else output_place(out, "a trace", *FILES, force=force)
-    with renamed(directory="run"):
-        ran = read_model_source(run, corpus)
-    if save and in_copy(ran.directory):
-        allowed = "a local run to save in (`behemoth pull` fetches it from the store)"
-        raise ArgumentError("run", fspath(run), allowed)
-    made = EditPlan.of(plan)
-    made.check(ran.corpus)
-    require_weights(ran.directory, device, memory)
-    model = ran.load_model(device)
-    tokens = fitting_tokens(model, _traced_rows(made), samples, memory)
-    with task(progress, "tracing", "facts") as step:
-        found = trace_model(
-            model, ran.corpus, made, samples=samples, noise=noise, window=window, seed=seed,
-            tokens=tokens, step=step,
-        )  # fmt: skip
-    facts = found.facts["edit"].n_unique()
-    record = TraceRecord(made.plan_hash, facts, samples, noise, window, seed, tuple(found.places))
-    if place is not None:
-        place.mkdir(parents=True, exist_ok=True)
-        for name in _CHARTS:  # of a replaced trace: the command draws those of this one later
-            (place / name).unlink(missing_ok=True)
-        with all_or_none(place, TRACE, *_FRAMES):
-            for name, frame in zip(_FRAMES, (found.facts, found.summary), strict=True):
-                with replacing(place / name) as temporary:
-                    frame.write_parquet(temporary)
-            record.write(place, *_FRAMES)
-    if save:
-        record.write(ran.directory)
+    with (
+        nullcontext() if out is None else sole_output(out, "a trace", *FILES, force=force)
+    ) as place:
+        with renamed(directory="run"):
+            ran = read_model_source(run, corpus)
+        if save and in_copy(ran.directory):
+            allowed = "a local run to save in (`behemoth pull` fetches it from the store)"
+            raise ArgumentError("run", fspath(run), allowed)
+        made = EditPlan.of(plan)
+        made.check(ran.corpus)
+        require_weights(ran.directory, device, memory)
+        model = ran.load_model(device)
+        tokens = fitting_tokens(model, _traced_rows(made), samples, memory)
+        with task(progress, "tracing", "facts") as step:
+            found = trace_model(
+                model, ran.corpus, made, samples=samples, noise=noise, window=window, seed=seed,
+                tokens=tokens, step=step,
+            )  # fmt: skip
+        facts = found.facts["edit"].n_unique()
+        record = TraceRecord(
+            made.plan_hash, facts, samples, noise, window, seed, tuple(found.places)
+        )
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+            for name in _CHARTS:  # of a replaced trace: the command draws those of this one later
+                (place / name).unlink(missing_ok=True)
+            with all_or_none(place, TRACE, *_FRAMES):
+                for name, frame in zip(_FRAMES, (found.facts, found.summary), strict=True):
+                    with replacing(place / name) as temporary:
+                        frame.write_parquet(temporary)
+                record.write(place, *_FRAMES)
+        if save:
+            record.write(ran.directory)
     return found
 
 

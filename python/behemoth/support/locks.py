@@ -149,6 +149,9 @@ def _is_alone(held: Held, descriptor: int, *, shared: bool) -> bool:
 def _remove_empty(places: Sequence[Path]) -> None:
     for place in places:
         try:
+            # Not tried in vain: a stop that met it would say that finished work starts over.
+            if any(place.iterdir()):
+                return
             place.rmdir()
         except OSError:
             return

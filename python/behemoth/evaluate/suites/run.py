@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING, Literal
 
 from behemoth._gen import version
-from behemoth.evaluate.output import output_place
+from behemoth.evaluate.output import sole_output
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError
@@ -95,6 +96,8 @@ def evaluate_suite(
     ArgumentError
         When an argument is not allowed, all edits of the source failed, or it has nothing that the
         suite measures.
+    CorpusError
+        When another process is writing to `out`.
 
     Examples
     --------
@@ -118,20 +121,22 @@ def evaluate_suite(
     force = flag("force", force)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
-    place = None
-    if out is not None:
-        parts = (PARTS,) if suite == sequence.SUITE.name else ()
-        place = output_place(out, "a suite", RECORD, FRAME, *parts, force=force)
-    measured = MeasuredModel.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
-    require_weights(measured.run.directory, device, memory, "source")
-    total = measured.run.corpus.world.num_facts
-    limit_rows(measured, suite, total if facts == "all" else facts, memory, measures)
-    if place is not None and suite == sequence.SUITE.name:
-        of = {"edit": measured.edit_hash, "plan": measured.plan_hash, "behemoth": version()}
-        measured.parts = Parts(place, of)
-    result = take(SUITES[suite], measured, progress, measures)
-    if place is not None:
-        result.save(place)
-        if measured.parts is not None:
-            measured.parts.remove()
+    parts = (PARTS,) if suite == sequence.SUITE.name else ()
+    with (
+        nullcontext()
+        if out is None
+        else sole_output(out, "a suite", RECORD, FRAME, *parts, force=force)
+    ) as place:
+        measured = MeasuredModel.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
+        require_weights(measured.run.directory, device, memory, "source")
+        total = measured.run.corpus.world.num_facts
+        limit_rows(measured, suite, total if facts == "all" else facts, memory, measures)
+        if place is not None and suite == sequence.SUITE.name:
+            of = {"edit": measured.edit_hash, "plan": measured.plan_hash, "behemoth": version()}
+            measured.parts = Parts(place, of)
+        result = take(SUITES[suite], measured, progress, measures)
+        if place is not None:
+            result.save(place)
+            if measured.parts is not None:
+                measured.parts.remove()
     return result
