@@ -90,6 +90,36 @@ def test_a_copy_without_room_names_its_target(tmp_path):
     assert caught.value.filename == "source"
 
 
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+import polars as pl
+from behemoth.support.files import replacing
+
+frame = pl.DataFrame({f"column {number}": [number] for number in range(100)})
+file, size = Path(sys.argv[1]), int(sys.argv[2])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+try:
+    with replacing(file) as temporary:
+        frame.write_parquet(temporary)
+except OSError as error:
+    print(error.filename, error.strerror, sep=": ")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+@pytest.mark.parametrize("size", [10_000, 35_000])
+def test_a_parquet_file_without_room_is_named(tmp_path, size):
+    """Of headers and footers, polars said `Invalid thrift: transport error`, and no more."""
+    file = tmp_path / "a.parquet"
+    with started(LIMITED, file, size) as process:
+        said = process.communicate()[0]
+    reasons = ("File too large", "could not be written to its end; the disk may be full")
+    assert said in [f"{file}: {reason}\n" for reason in reasons]
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
 def test_a_file_of_a_library_is_as_readable_as_others(tmp_path, mask):
     """safetensors 0.8 writes a private file and renames it."""

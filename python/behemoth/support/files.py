@@ -32,6 +32,7 @@ _SETTINGS_BYTES = 1 << 20
 _PRIVATE = 0o600
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # the form in errors of Rust's libraries
+_THRIFT = "Invalid thrift: transport error"  # polars, of a Parquet footer that finds no room
 _PARTIAL = ".tmp"  # how names of files begin that safetensors writes beside its target
 _LONGEST = 255 - len("..xxxxxxxx.tmp")  # bytes of a name that leave room for those of its folder
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
@@ -75,6 +76,9 @@ def named(path: Path) -> Generator[None]:
     try:
         yield
     except Exception as error:
+        if _THRIFT in str(error):
+            what = "could not be written to its end; the disk may be full"
+            raise OSError(errno.EIO, what, str(path)) from error
         code = error.errno if isinstance(error, OSError) else None
         if (found := _OF_SYSTEM.search(str(error))) is not None:
             code = code or int(found[1])
