@@ -159,7 +159,9 @@ def test_a_batch_that_does_not_fit_is_told_if_fewer_edits_do(tiny):
     assert need.refusal(one, "there is").allowed == (
         "what fits: a smaller model, or a plan of fewer edits"
     )
-    assert need.refusal(one - 1, "there is").allowed == "what fits: a smaller model"
+    said = need.refusal(one - 1, "there is")
+    assert said.allowed == "what fits: a smaller model"  # and not another method
+    assert str(said).startswith("argument 'train.model': got nano, on which batch needs about ")
 
 
 def test_independent_edits_that_do_not_fit_together_are_told_if_fewer_do(tiny):

@@ -257,11 +257,12 @@ def _of_trial(trial: TrialUnit, unit: ModelUnit, budget: TrialBudget) -> _Need:
             budget.method, lambda own: WORKER + replace(budget, method=own).least() <= free
         )
         needs = f"needs about {bytes_text(least)} of memory in a worker while {there}"
-        allowed = f"with {fits}, which fits"
-        if fits is None:
-            fewer = ", or a plan of fewer edits" if _is_of_edits(budget, free) else ""
-            allowed = f"what fits: a smaller model{fewer}"
-        return ArgumentError("method", f"{label} on {model}, which {needs}", allowed)
+        if fits is not None:
+            allowed = f"with {fits}, which fits"
+            return ArgumentError("method", f"{label} on {model}, which {needs}", allowed)
+        fewer = ", or a plan of fewer edits" if _is_of_edits(budget, free) else ""
+        allowed = f"what fits: a smaller model{fewer}"
+        return ArgumentError(("train", "model"), f"{model}, on which {label} {needs}", allowed)
 
     return _Need(f"{label} on {model}", least, WORKER + budget.most(), refusal)
 
