@@ -1,6 +1,7 @@
 """Directories come back as they were sent, or not at all."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -36,6 +37,22 @@ def test_killed_it_goes_on(directory, url, killed, tmp_path, files, moved):
     done = bh.pull(url, tmp_path / "back")
     assert done.fetched == done.files - len(whole)
     assert files(tmp_path / "back") == files(directory)
+
+
+def test_a_disk_without_room_is_told_of_the_file_and_not_of_its_half(
+    directory, tmp_path, monkeypatch
+):
+    url = f"file://{tmp_path}/store"
+    bh.push(directory, url)
+    from behemoth.store.folder import Folder
+
+    def full(self, name, file, size, moved):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+
+    monkeypatch.setattr(Folder, "fetch", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        bh.pull(url, tmp_path / "back")
+    assert Path(caught.value.filename).relative_to(tmp_path / "back").parts[0] != ".pulling"
 
 
 def test_half_a_file_is_gone_on_with(directory, s3, killed, tmp_path, files, monkeypatch):

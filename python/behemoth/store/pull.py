@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -277,14 +278,15 @@ def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved
     half = _half(target, name, entry)
     resumed = half.stat().st_size if half.exists() else 0
     moved(min(resumed, entry.size))
-    place.fetch(name, half, entry.size, moved)
-    if not entry.matches(half) and resumed:
-        half.unlink()
+    path = target / name
+    with _naming(path, half):
         place.fetch(name, half, entry.size, moved)
+        if not entry.matches(half) and resumed:
+            half.unlink()
+            place.fetch(name, half, entry.size, moved)
     if not entry.matches(half):
         half.unlink(missing_ok=True)
         raise CorpusError(f"{place.url}/{name} is damaged: it is not what was sent")
-    path = target / name
     with named(path):
         sync(half)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -297,6 +299,17 @@ def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved
         with replacing(path) as temporary:
             shutil.copyfile(half, temporary)
         half.unlink()
+
+
+@contextmanager
+def _naming(path: Path, half: Path) -> Generator[None]:
+    """Name the file, not the part of it that is there, in errors of the disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename != fspath(half):
+            raise
+        raise OSError(error.errno, error.strerror, fspath(path)) from error
 
 
 def _check_size(place: Place, name: str, entry: Entry, sizes: dict[str, int]) -> None:
