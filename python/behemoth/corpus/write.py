@@ -259,10 +259,7 @@ def write(
     replaces = force and part == (0, 1) and _is_replaced(corpus, out)
     with ExitStack() as stack:
         if not _locked(stack, out, alone=replaces):
-            raise CorpusError(
-                f"another process is {'writing' if replaces else 'replacing'} the corpus in {out}: "
-                f"{holder(out)}"
-            )
+            raise CorpusError(f"another process is writing to {out}: {holder(out)}")
         if replaces:
             stack.enter_context(succession(out, CORPUS, force=True))
             # These two tell the engine that a directory with other files in it is ours.
