@@ -48,11 +48,13 @@ def _flush_results(code: int) -> int:
 
     Python would try again, report a traceback and exit with 120.
     """
+    stdout = sys.stdout
+    if stdout is None or stdout.closed:
+        return code
     try:
-        if sys.stdout is not None and not sys.stdout.closed:
-            sys.stdout.flush()
+        stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         if code == 0:  # otherwise, the command has said why
             sys.stderr.write(f"behemoth: error: stdout: {error.strerror}\n")
         return code or 1
