@@ -431,3 +431,8 @@ def test_a_vocabulary_over_the_limit_is_refused():
 def test_documents_out_of_range_are_refused(corpus, start, stop):
     with pytest.raises(ArgumentError):
         corpus.tokens(start, stop)
+
+
+def test_documents_out_of_range_are_refused_before_memory_is_taken(corpus):
+    with pytest.raises(ArgumentError, match=r"'stop': got 0 to .*, allowed: a range within"):
+        corpus.documents(0, 1 << 60)

@@ -70,10 +70,11 @@ def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
         When the corpus has no such documents.
     """
     native = corpus._native
+    kinds = native.document_kinds(start, stop)  # first: it refuses a range that is none
     frame = pl.DataFrame(
         {
             "document": np.arange(start, stop, dtype=np.uint64),
-            "other": native.document_kinds(start, stop),
+            "other": kinds,
             "text": pl.Series(document_texts(corpus, start, stop), dtype=pl.String),
             "tokens": native.document_lengths(start, stop).astype(np.uint32),
         }
