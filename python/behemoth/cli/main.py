@@ -287,6 +287,10 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         return f"argument '{extra}': got an unexpected argument, allowed: {allowed}"
     if kind == "BadOptionUsage" and "requires" in message:
         return f"argument '{error.option_name}': got nothing, allowed: a value"
+    if kind == "BadOptionUsage":
+        start = f"{error.option_name}="
+        value = next((word for word in words if word.startswith(start)), start).removeprefix(start)
+        return str(ArgumentError(error.option_name, value, "no value"))
     if kind == "MissingParameter" and error.param is not None:
         name = _bare(error.param.metavar) or error.param.opts[-1]
         return f"argument '{name}': got nothing, allowed: a value"
