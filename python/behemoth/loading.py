@@ -10,6 +10,7 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found, url_or_none
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
+from behemoth.support.files import text_of
 from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.toml import read_toml
 
@@ -194,7 +195,7 @@ def _checkpoint(place: Path) -> ModelSource:
 
 def _toml(file: Path) -> Corpus | Study | dict[str, Any]:
     try:
-        table = read_toml(file.read_text(encoding="utf-8"))
+        table = read_toml(text_of(file))
     except ValueError:  # from TOML and from UTF-8; the reader below reports it
         table = {}
     if is_grammar(table):

@@ -154,3 +154,8 @@ def test_a_setting_is_given_once():
 def test_counts_with_commas():
     assert parse.counts("--o", "400") == 400
     assert parse.counts("--o", "400,1e3") == [400, 1000]
+
+
+def test_a_file_of_settings_may_have_a_byte_order_mark(tmp_path):
+    (tmp_path / "config.json").write_text('{"a": 1}', encoding="utf-8-sig")
+    assert parse.json_object("--config", str(tmp_path / "config.json")) == {"a": 1}

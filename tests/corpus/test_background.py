@@ -191,7 +191,7 @@ def test_an_end_inside_a_row_of_tokens_ends_a_document(tmp_path, tokenizer):
 def test_the_end_of_a_document_within_a_text_is_text(tmp_path, tokenizer):
     pages = ["A token <|endoftext|> ends a document.", "No more.<|endoftext|>"]
     lines = "".join(json.dumps({"text": page}) + "\n" for page in pages)
-    (tmp_path / "pages.jsonl").write_text(lines)
+    (tmp_path / "pages.jsonl").write_text(lines, encoding="utf-8-sig")  # as Windows writes it
     tokens = encode_documents(tmp_path / "pages.jsonl", tokenizer, tmp_path / "pages")
     reader = bh.Corpus(bh.Grammar.named("bios-en").world(5), grammar="bios-en", tokenizer=tokenizer)
     written = np.fromfile(tmp_path / "pages.bin", np.uint16)

@@ -21,6 +21,7 @@ from behemoth.support.files import (
     replacing,
     sweep,
     sweep_folder,
+    text_of,
     write_bytes,
 )  # fmt: skip
 
@@ -48,6 +49,11 @@ def test_a_file_is_there_when_it_is_whole(tmp_path):
         assert stat.S_IMODE(room.stat().st_mode) == 0o700
     assert file.read_bytes() == b"new"
     assert names(file.parent) == ["a.json"]
+
+
+def test_a_text_has_no_byte_order_mark(tmp_path):
+    (tmp_path / "spec.toml").write_text("seed = 1\n", encoding="utf-8-sig")
+    assert text_of(tmp_path / "spec.toml") == "seed = 1\n"
 
 
 def test_a_file_has_the_rights_that_others_have(tmp_path):

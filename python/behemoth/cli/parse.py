@@ -178,7 +178,7 @@ def sample(name: str, text: str, minimum: int = 0) -> int | Literal["all"]:
 def json_object(name: str, text: str) -> dict[str, Any]:
     """Read a file with one JSON object."""
     try:
-        return read_json_object(Path(text))
+        return read_json_object(Path(text), "utf-8-sig")
     except (OSError, ValueError):
         allowed = "a file with one JSON object, such as config.json"
         kind = "a directory" if Path(text).is_dir() else ""

@@ -212,7 +212,8 @@ def _tokens_of(rows: Sequence[Sequence[int]]) -> _Tokens:
 def _read_lines(file: Path, column: str | None) -> _Chunks:
     rows: list[Any] = []
     # Bytes that are not UTF-8 are kept as halves of surrogate pairs, so that their line is known.
-    with file.open(encoding="utf-8", errors="surrogateescape") as lines:
+    # A byte order mark is passed over, which programs of Windows write.
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             own = _row(line, column)
             if not _is_text(line) or (isinstance(own, str) and not _is_text(own)):

@@ -16,6 +16,7 @@ from behemoth._gen import FORMAT_VERSIONS
 from behemoth.store.source import at_hand
 from behemoth.support.checks import as_found, is_url
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
+from behemoth.support.files import text_of
 from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.text import toml_text
 from behemoth.support.toml import no_toml, read_toml
@@ -476,7 +477,7 @@ def read_source(path: str | PathLike[str], allowed: str = _ALLOWED) -> Source:
         return Source(spec["world"], spec["corpus"], place, manifest, version)
     file = _spec_file(place)
     try:
-        spec = read_toml(file.read_text(encoding="utf-8"))
+        spec = read_toml(text_of(file))
     except ValueError as error:  # both of TOML and of UTF-8
         raise no_toml("spec", fspath(file), error) from None
     if is_grammar(spec):
@@ -486,7 +487,7 @@ def read_source(path: str | PathLike[str], allowed: str = _ALLOWED) -> Source:
             got, names = f"{key} in {fspath(file)!r}", ", ".join(_SPEC_KEYS)
             raise ArgumentError(key, got, names, nearest(key, _SPEC_KEYS))
         if key in _SPEC_TABLES and not isinstance(value, Mapping):
-            raise ArgumentError(key, toml_text(value), "a table")
+            raise ArgumentError(key, f"{toml_text(value)} in {fspath(file)!r}", "a table")
     version = spec.get("format_version")
     if version is not None and (type(version) is not int or version not in FORMAT_VERSIONS):
         raise ArgumentError("format_version", toml_text(version), versions_text())

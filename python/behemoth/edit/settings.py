@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.fields import made, read_text
+from behemoth.support.files import text_of
 from behemoth.support.toml import no_toml, read_toml
 
 from .registry import check_settings, method_type
@@ -195,7 +196,7 @@ def _read(source: str | PathLike[str], name: str, world: str | None = None) -> d
         return tuned_table(name, kind, given=str(source))
     place = path_of("settings", source)
     try:
-        return read_toml(place.read_text(encoding="utf-8"))
+        return read_toml(text_of(place))
     except ValueError as error:
         raise no_toml("settings", fspath(source), error) from None
     except OSError:

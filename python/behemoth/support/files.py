@@ -155,8 +155,28 @@ def check_regular_files(folder: Path) -> None:
                     raise CorpusError(f"{path} is not a regular file")
 
 
-def read_json_object(file: Path) -> dict[str, Any]:
+def text_of(file: Path) -> str:
+    """Return the UTF-8 text of a file of anyone's, without the byte order mark of Windows.
+
+    Raises
+    ------
+    OSError
+        Also for a path that is not a regular file, since opening a pipe could wait forever.
+    UnicodeDecodeError
+    """
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    return file.read_text(encoding="utf-8-sig")
+
+
+def read_json_object(file: Path, encoding: str = "utf-8") -> dict[str, Any]:
     """Read a JSON object of settings, such as the configuration of a model; it may be anyone's.
+
+    Parameters
+    ----------
+    file : Path
+    encoding : str
+        ``utf-8-sig`` allows the byte order mark of Windows, which transformers does not read.
 
     Raises
     ------
@@ -170,7 +190,7 @@ def read_json_object(file: Path) -> dict[str, Any]:
     with file.open("rb") as source:
         content = source.read(_SETTINGS_BYTES + 1)
     try:
-        values = json.loads(content.decode())
+        values = json.loads(content.decode(encoding))
     except RecursionError:
         values = None
     if len(content) > _SETTINGS_BYTES or not isinstance(values, dict):

@@ -9,6 +9,7 @@ from typing import Any
 
 from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest, renamed
+from behemoth.support.files import text_of
 from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.toml import no_toml, not_utf8, read_toml
 
@@ -103,7 +104,7 @@ def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[st
     if size is not None:
         raise ArgumentError("size", size, "not with a study file")
     try:
-        return place.read_text(encoding="utf-8"), place.parent.resolve()
+        return text_of(place), place.parent.resolve()
     except UnicodeDecodeError as error:
         raise not_utf8("source", fspath(place), error) from None
     except (OSError, ValueError):
