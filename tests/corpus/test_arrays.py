@@ -50,7 +50,9 @@ def test_an_array_of_the_type_is_not_copied():
         ([1.0, 2.0], "an array of float64"),
         (1.0, "1.0"),
         ("7", "'7'"),
-        ([True], "bool"),
+        (["1", "2"], "numbers in text"),
+        (np.array(["1970-01-02"], "M8[D]"), "1970-01-02 in row 0"),
+        ([True], "truth values"),
     ],
 )
 def test_nothing_wraps_or_rounds(values, got):

@@ -357,6 +357,16 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path):
         read_table(tmp_path / "latin.csv")
 
 
+def test_ids_that_no_table_holds_are_refused_by_their_file(tmp_path):
+    frame = pl.DataFrame({"subject": [2**64 - 1, 0], "relation": [0, 0], "object": [1, 2]},
+                         schema_overrides={"subject": pl.UInt64})  # fmt: skip
+    frame.write_parquet(tmp_path / "large.parquet")
+    with pytest.raises(ArgumentError, match=r"got 18446744073709551615 in column subject of "):
+        read_table(tmp_path / "large.parquet")
+    with pytest.raises(ArgumentError, match="argument 'table': got 1099511627777 subjects x relat"):
+        World.from_table(frame.with_columns(subject=pl.Series([2**40, 0])))
+
+
 @pytest.mark.parametrize("column", ["minority", "nested"])
 @pytest.mark.parametrize("value", [2**32 - 1, 2**32, -2])
 def test_an_object_that_stands_for_none_is_refused(column, value):

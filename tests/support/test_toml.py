@@ -38,3 +38,30 @@ def test_values_of_numpy_tuples_and_paths(tmp_path):
 def test_other_values_are_refused_by_their_place(table, said):
     with pytest.raises(ArgumentError, match=said):
         written_toml(table)
+
+
+NAMES = ("a.", "a . ", "'a'.", '"a".', r'"\"".')
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("line", ["{}b = 1", "[{}b]", "[[{}b]]", "c = {{ {}b = 1 }}"])
+@pytest.mark.timeout(60)
+def test_a_key_of_many_names_is_refused_at_once(name, line):
+    """tomllib would take hours."""
+    with pytest.raises(ValueError, match=r"A key has more than 100 names \(at line 2\)"):
+        read_toml("a = 1\n" + line.format(name * 500_000))
+    read_toml(line.format(name * 99))
+
+
+@pytest.mark.parametrize(
+    "line", ["a" * 200_000, "a.b.c " * 30_000, "\"'" * 100_000, 'a = "' + r"\"" * 100_000]
+)
+@pytest.mark.timeout(60)
+def test_what_is_no_such_key_is_looked_at_once(line):
+    with pytest.raises(ValueError, match="at "):
+        read_toml(line)
+
+
+def test_points_in_values_are_no_keys():
+    text = "a = [" + "0.5, " * 200 + "]\nb = '" + "... " * 200 + "'\n"
+    assert len(read_toml(text)["a"]) == 200

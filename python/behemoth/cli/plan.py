@@ -85,7 +85,7 @@ def plan(
 
 def _warn(known: str, corpus: Corpus) -> None:
     """Warn if a recall frame covers only some facts: no others are chosen."""
-    from behemoth.plan.compile import read_facts
+    from behemoth.plan.table_edits import read_facts
 
     frame = read_facts("known", known)
     asked, facts = frame["fact"].n_unique(), corpus.world.num_facts

@@ -97,10 +97,12 @@ def _no_number(array: NDArray[Any]) -> str:
         elif isinstance(value, Integral):  # an object beyond 64 bits, or beside one
             told = None if -(2**63) <= value < 2**64 else repr(value)
         else:
-            told = "a list" if isinstance(value, np.ndarray) else repr(value)
+            own = str if isinstance(value, np.generic) else repr  # numpy's repr has its own names
+            told = "a list" if isinstance(value, np.ndarray) else own(value)
         if told is not None:
             return f"{told} in row {row} (from 0)"
-    return f"an array of {array.dtype}"
+    kinds = {"O": "numbers in text", "U": "numbers in text", "b": "truth values"}
+    return kinds.get(array.dtype.kind, f"an array of {array.dtype}")
 
 
 def table_columns(table: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,6 @@ It must not replace a file of a directory, nor, unless that is forced, another r
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -17,6 +16,7 @@ from behemoth.support.checks import check_permission, path_of
 from behemoth.support.digests import FILES
 from behemoth.support.errors import ArgumentError
 from behemoth.support.kinds import KINDS as DIRECTORIES
+from behemoth.support.toml import read_toml
 
 from .manifest import EXPOSURES_FILE, TABLE_FILE
 from .names import KINDS, NAMES_DIRECTORY
@@ -134,7 +134,7 @@ def _listed(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
             continue
         try:
             text = file.read_text(encoding="utf-8")
-            values = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+            values = read_toml(text) if file.suffix == ".toml" else json.loads(text)
         except (OSError, ValueError, RecursionError):
             continue  # somebody else's file of this name, or a damaged one: readers refuse it
         if not isinstance(values, dict):

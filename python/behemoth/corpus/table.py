@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from behemoth.support.checks import as_found, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.parquet import read_parquet
 from behemoth.support.text import plural_text
-from behemoth.support.toml import not_utf8
+from behemoth.support.toml import check_utf8
 
 from .reference import GraphNotes, read_notes
 
@@ -30,6 +29,7 @@ _OPTIONAL = ("minority", "nested")
 _COLUMNS = _REQUIRED + _OPTIONAL
 _FILES = "a relationship_graph.txt, Parquet or CSV file"
 _RELATIONS = 10_000  # that the engine takes
+_CELLS = "subjects x relations"  # as the engine calls their number
 _NULLS = ("", "None", "null")
 _TRUTHS = {"true": True, "false": False}
 _NUMBER = r"^-?\d+(\.\d*)?$"
@@ -109,7 +109,12 @@ class Table:
 
         spec = self.spec(seed) | dict(said or {})
         named = Names.of(self.names, spec["table"]) if names and self.names else None
-        return World.from_arrays(spec, self.arrays(), format_version, named)
+        try:
+            return World.from_arrays(spec, self.arrays(), format_version, named)
+        except ArgumentError as error:
+            if error.name != _CELLS:
+                raise
+            raise ArgumentError("table", f"{error.got} {_CELLS}", error.allowed) from None
 
     def spec(self, seed: int = 0) -> dict[str, Any]:
         """Return the spec of the world of these facts.
@@ -236,7 +241,7 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
             return _number(read_parquet(path), fspath(table), correlated)
         # Excel puts a mark before the first byte, which polars skips.
         first = head.decode("utf-8-sig", errors="ignore").partition("\n")[0].strip()
-        _check_text(head, table)
+        check_utf8("table", fspath(table), head)
         if not first:
             raise ArgumentError(
                 "table", f"{fspath(table)!r}, which starts with an empty line", "a header or a fact"
@@ -259,18 +264,10 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
         # Polars' own text is about its internals; `--debug` shows it.
         kind = "Parquet" if head.startswith(b"PAR1") else "CSV"
         if kind == "CSV":
-            _check_text(path.read_bytes(), table)
+            check_utf8("table", fspath(table), path.read_bytes())
         raise ArgumentError(
             "table", f"{fspath(table)}, which is not a valid {kind} file", _FILES
         ) from error
-
-
-def _check_text(data: bytes, table: str | PathLike[str]) -> None:
-    """Refuse bytes that are not UTF-8; the last character may be cut off."""
-    try:
-        getincrementaldecoder("utf-8")().decode(data)
-    except UnicodeDecodeError as error:
-        raise not_utf8("table", fspath(table), error) from None
 
 
 def _is_reference(line: str) -> bool:
@@ -405,6 +402,10 @@ def _ids_or_names(column: pl.Series, where: str, *, csv: bool) -> pl.Series:
         raise ArgumentError(
             "table", f"{column.dtype} in column {column.name} of {where}", "whole numbers or names"
         )
+    highest = column.max()
+    if isinstance(highest, int) and highest >= 1 << 63:  # of unsigned numbers
+        got = f"{highest} in column {column.name} of {where}"
+        raise ArgumentError("table", got, f"whole numbers up to {(1 << 63) - 1}, or names")
     column = column.cast(pl.Int64)
     if column.name in _OPTIONAL:
         column = column.set(column == -1, None)

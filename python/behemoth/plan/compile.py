@@ -22,9 +22,8 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.source import read_source
 from behemoth.store.source import at_hand
-from behemoth.support.checks import as_found, flag, path_of
+from behemoth.support.checks import flag, path_of
 from behemoth.support.errors import ArgumentError, check_keys, renamed
-from behemoth.support.parquet import read_parquet
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 
 from .bystanders import Bystanders
@@ -39,7 +38,7 @@ from .request import EditRequest, request_of
 from .sampled_groups import regular
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
-from .table_edits import check_csv, read_edits
+from .table_edits import check_csv, read_edits, read_facts
 
 _STEPS = 4  # steps of a compilation that are reported as progress
 _PROBED = 1000  # edits with probes, if a share of a relation is edited
@@ -193,33 +192,6 @@ vars(plan)["__signature__"] = _OWN.replace(
 )
 
 
-def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
-    """Read a Parquet or CSV file of facts, for the argument `name`.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    allowed = "a Parquet or CSV file with a column fact, or subject and relation"
-    file = path_of(name, path, allowed)
-    if not file.is_file():
-        kind = "a directory" if file.is_dir() else "no regular file"
-        raise ArgumentError(name, as_found(path, kind), allowed)
-    try:
-        if file.suffix == ".csv":  # all rows tell its types: names may come after numbers
-            frame = pl.read_csv(file, glob=False, infer_schema_length=None)
-            for column in frame.columns:
-                original, again, _ = column.rpartition("_duplicated_")  # as polars names it
-                if again and original in frame.columns:
-                    got = f"{fspath(path)}, with column {original} twice"
-                    raise ArgumentError(name, got, "each column once")
-            return frame
-        return read_parquet(file)
-    except pl.exceptions.PolarsError:
-        kind = "CSV" if file.suffix == ".csv" else "Parquet"
-        raise ArgumentError(name, as_found(path, f"not a valid {kind} file"), allowed) from None
-
-
 def _known(
     source: pl.DataFrame | ArrayLike | str | PathLike[str] | Measured | None, corpus: Corpus
 ) -> Ids | None:
@@ -235,6 +207,8 @@ def _known(
         return None if frame is None else known_facts(corpus, frame)
     if "fact" not in frame.columns:
         raise ArgumentError("known", shown, "a table with a column fact")
+    if not len(frame):
+        raise ArgumentError("known", "no rows", "at least one fact")
     # All of them, so that a refused row is one of the table.
     facts = fact_numbers(frame, corpus.world.num_facts, "known")
     if "exact_match" in frame.columns:

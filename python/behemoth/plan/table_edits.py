@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from os import PathLike, fspath
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from behemoth.corpus.arrays import whole
+from behemoth.corpus.arrays import fact_numbers
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Grammar
 from behemoth.corpus.number_words import NumberWords
 from behemoth.corpus.world import World
+from behemoth.support.checks import as_found, path_of
 from behemoth.support.errors import ArgumentError, nearest, renamed
+from behemoth.support.parquet import read_parquet
+from behemoth.support.toml import check_utf8
 
 from .choice import Edits, check_censor, known_facts
 from .objects import new_objects
@@ -21,12 +25,41 @@ from .request import EditRequest
 from .sampling import Facts, Ids, among, distinct
 from .structure import Structure
 
-__all__ = ["check_csv", "read_edits"]
+__all__ = ["check_csv", "read_edits", "read_facts"]
 
 _NEW = ("object", "new_object")  # names of the column of new objects; plans have the second
 _LIKE_NEW = ("target", "target_new", "new", "new_object_name", "object_new")  # beside misspellings
 _NUMBER_OF = "objects"  # near to `object`, but in `World.relation_table` how many a relation has
 _SEVERAL = -1  # in place of the number of an object whose name others have as well
+
+
+def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
+    """Read a Parquet or CSV file of facts, for the argument `name`.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    allowed = "a Parquet or CSV file with a column fact, or subject and relation"
+    file = path_of(name, path, allowed)
+    if not file.is_file():
+        kind = "a directory" if file.is_dir() else "no regular file"
+        raise ArgumentError(name, as_found(path, kind), allowed)
+    try:
+        if file.suffix == ".csv":
+            check_utf8(name, fspath(path), file.read_bytes())  # polars takes any bytes
+            # All rows tell its types: names may come after numbers.
+            frame = pl.read_csv(file, glob=False, infer_schema_length=None)
+            for column in frame.columns:
+                original, again, _ = column.rpartition("_duplicated_")  # as polars names it
+                if again and original in frame.columns:
+                    got = f"{fspath(path)}, with column {original} twice"
+                    raise ArgumentError(name, got, "each column once")
+            return frame
+        return read_parquet(file)
+    except pl.exceptions.PolarsError:
+        kind = "CSV" if file.suffix == ".csv" else "Parquet"
+        raise ArgumentError(name, as_found(path, f"not a valid {kind} file"), allowed) from None
 
 
 def read_edits(
@@ -293,7 +326,16 @@ def _numbers_of_names(grammar: Grammar, relation: int, objects: int) -> dict[str
 def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
     columns = set(table.columns)
     if "fact" in columns:
-        return whole(table["fact"].to_numpy(), "table", np.uint64, corpus.world.num_facts)
+        ids = fact_numbers(table, corpus.world.num_facts, "table")
+        own = corpus.world.facts_of(ids)
+        for column in ("subject", "relation"):
+            if column in columns and table.schema[column].is_integer():
+                other = (table[column] != own[column]).fill_null(False)
+                for row in other.arg_true()[:1]:
+                    got = f"fact {ids[row]} of {column} {table[column][row]} in row {row} (from 0)"
+                    allowed = f"its own {column}, {own[column][row]}, or no such column"
+                    raise ArgumentError("table", got, allowed)
+        return ids
     if {"subject", "relation"} <= columns:
         table = _numbered(corpus, table.select("subject", "relation"))
         for column in ("subject", "relation"):
