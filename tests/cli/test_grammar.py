@@ -131,6 +131,17 @@ def test_train_writes_a_tokenizer(run, tmp_path):
     words = ("tokenizer", "train", "--grammar", "bios-en", "--vocabulary", 400, "--documents", 100)
     made = run(*words, "--out", out, "--json").json()
     assert made["vocabulary"] == 400 and made["out"] == str(out)
+    few = (
+        "tokenizer",
+        "train",
+        "--grammar",
+        "bios-en",
+        "--documents",
+        1,
+        "--out",
+        tmp_path / "few",
+    )
+    assert run(*few, "--vocabulary", 9999).out.endswith("(not 9,999: the documents have no more)\n")
     config = json.loads((out / "tokenizer_config.json").read_text())
     assert config["eos_token"] == "<|endoftext|>"
     assert (

@@ -6,6 +6,7 @@ each thing there is: a corpus `c`, one of another world (`other`), a `run` with 
 `edit`, a tokenizer `tok`, and what is damaged, empty or somebody else's.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -72,6 +73,11 @@ FILES = {
     "missing.csv": "fact\n1\nnan\n",
     "nosubject.csv": "subject,relation\n1,1\n,0\n",
     "nothing.csv": "",
+    "disagree.csv": "fact,subject,relation\n1,7,1\n",
+    "utf-16.csv": "\xff\xfef\0a\0c\0t\0",
+    "names.toml": "a." * 9999 + "a = 1\n",
+    "tables.toml": "[[world]]\n",
+    "marked.toml": "\xef\xbb\xbfname = 5\n",
     "spec.toml": "[world]\nsubjects = 5\n",
     "background.toml": "[corpus]\nbackground = 3\n",
     "study.toml": STUDY,
@@ -108,6 +114,7 @@ def things(trained, tmp_path_factory):
         (place / name).write_text(text, "latin-1")
     (place / "empty").mkdir()
     (place / "dangling").symlink_to("nowhere")
+    os.mkfifo(place / "pipe.toml")
     shutil.copytree(trained, place / "run")
     Corpus(World(120, 3, 10), exposures=2).write(place / "c", probes=0)
     Corpus(World(120, 3, 10, seed=1), exposures=2).write(place / "other", probes=0)

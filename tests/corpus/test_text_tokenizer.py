@@ -238,7 +238,7 @@ def test_what_holds_no_tokenizer_is_refused(tmp_path, places):
     assert "has no end-of-document token" in refused(tmp_path)
     for config in ("[]", "3"):
         (tmp_path / "tokenizer_config.json").write_text(config)
-        assert "files that are JSON" in refused(tmp_path)
+        assert "JSON as the library tokenizers writes it" in refused(tmp_path)
     for config in ('{"eos_token": 5}', '{"eos_token": {"content": 5}}'):
         (tmp_path / "tokenizer_config.json").write_text(config)
         assert "has the eos_token 5, allowed: the text of a token" in refused(tmp_path)

@@ -69,6 +69,7 @@ def test_a_path_of_which_the_system_refuses_to_say_anything_does_not_exist(tmp_p
 
 def test_a_path_that_holds_nothing_is_empty(tmp_path):
     (tmp_path / "file").touch()
+    assert as_found("a\nb") == r"'a\nb', which does not exist"
     assert as_found(tmp_path / "file") == f"{tmp_path / 'file'}, which is empty"
     assert as_found(tmp_path, "none of these") == f"{tmp_path}, which is none of these"
     (tmp_path / "file").unlink()

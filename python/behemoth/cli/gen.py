@@ -62,6 +62,11 @@ _SECONDS = {
     "nested_exposures": "nested",
     "held_out": "paraphrases",
 }
+# Keys within a table that an option of one value sets.
+_WITHIN: dict[tuple[str | int, ...], str] = {
+    ("background", "tokens"): "background_tokens",
+    ("correlated", "strength"): "correlated",
+}
 
 
 @command(*OPTIONS)
@@ -90,8 +95,13 @@ def gen(given: dict[str, Any], json: bool) -> None:
     if out is not None and not written.get("force"):
         source = source.going_on(out)
     pairs = {key: f"--{name}" for key, name in _SECONDS.items() if name in given}
-    with renamed(**pairs):
-        corpus = source.changed(*changes).make_corpus()
+    try:
+        with renamed(**pairs):
+            corpus = source.changed(*changes).make_corpus()
+    except ArgumentError as error:
+        if (key := _WITHIN.get(error.path)) is None or key not in given:
+            raise
+        raise error.named(key) from None
     if out is None or dry:
         from behemoth.corpus.spec import PROBED_FACTS
         from behemoth.corpus.write import estimate, threads_within

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from behemoth.support.errors import ArgumentError
+from behemoth.support.text import plural_text
 
 from . import parse
 from .console import console, keep_interrupts, word, write_json
@@ -65,7 +66,7 @@ def import_(
     pair = made.correlated
     tied = "" if pair is None else f"; relation {pair[1]} is correlated with {pair[0]}"
     console().print(
-        f"{made.out}: {made.subjects:,} subjects, {made.relations:,} relations, "
-        f"{made.facts:,} facts{tied}{names}"
+        f"{made.out}: {plural_text(made.subjects, 'subject')}, "
+        f"{plural_text(made.relations, 'relation')}, {plural_text(made.facts, 'fact')}{tied}{names}"
     )
     console(stderr=True).print(f"next: behemoth gen --spec {word(made.out)} --out CORPUS")

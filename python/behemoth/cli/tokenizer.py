@@ -8,6 +8,7 @@ import typer
 
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
+from behemoth.support.text import plural_text
 
 from . import parse
 from .console import complete, console, keep_interrupts, write_json
@@ -35,13 +36,15 @@ def train(given: dict[str, Any], json: bool) -> None:
     with needed():
         from behemoth.corpus import train_tokenizer
 
+        asked = given.get("vocabulary", 0)
         made = train_tokenizer(given.pop("grammar"), progress=Bars(), **given)
     out = given["out"]
     with complete(out):
         if json:
             write_json({"out": out, "vocabulary": made.size, "digest": made.digest})
         else:
-            console().print(f"{out}: {made.size:,} token ids")
+            fewer = f" (not {asked:,}: the documents have no more)" if made.size < asked else ""
+            console().print(f"{out}: {made.size:,} token ids{fewer}")
 
 
 @app.command("encode")
@@ -77,4 +80,4 @@ def encode(
         if json:
             write_json({"out": out, "tokens": tokens})
         else:
-            console().print(f"{out}: {tokens:,} tokens")
+            console().print(f"{out}: {plural_text(tokens, 'token')}")

@@ -9,6 +9,7 @@ import typer
 
 from behemoth.model.sizes import SIZES
 from behemoth.support.bars import Bars
+from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare, rank
 from behemoth.train.config import TrainConfig, default_config
@@ -58,10 +59,13 @@ def train(
     are 128, 64 and 3e-4, with --config 128, 64 and 3e-3.
     """
     settings = {row.key: given.pop(row.key) for row in _FIELDS if row.key in given}
-    config = default_config(**settings)
+    # A default can be what is refused, for lack of memory; it gets the name of its option.
+    defaults = {row.key: row.name for row in _FIELDS if row.key not in settings}
+    with renamed(**defaults):
+        config = default_config(**settings)
     keep_interrupts()
     prepare()
-    with needed(), resumable(given["out"], lambda: _is_saved(given["out"])):
+    with needed(), resumable(given["out"], lambda: _is_saved(given["out"])), renamed(**defaults):
         check_corpus("source", source)
         from behemoth.train import train as train_model
 

@@ -207,8 +207,11 @@ def read_tokenizer(place: TextTokenizer | str | PathLike[str]) -> TextTokenizer:
         config = json.loads(files.get("tokenizer_config.json", b"{}"))
         added = [token["content"] for token in whole.get("added_tokens", [])]
         end = _special(config, "eos_token")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         raise ArgumentError("tokenizer", fspath(place), "files that are JSON") from None
+    except (TypeError, KeyError, AttributeError):
+        allowed = "JSON as the library tokenizers writes it"
+        raise ArgumentError("tokenizer", fspath(place), allowed) from None
     if not isinstance(end, str | None):
         got = f"{fspath(place)}, whose tokenizer_config.json has the eos_token {end!r}"
         raise ArgumentError("tokenizer", got, "the text of a token")

@@ -56,7 +56,7 @@ def train_tokenizer(
     out : path, optional
         Directory to write its files to.
     vocabulary : int
-        Number of token ids, 259 to 1,000,000.
+        Number of token ids, 259 to 1,000,000; it has fewer if the documents have no more.
     documents : int
         Number of documents to train on.
     seed : int

@@ -23,6 +23,8 @@ def find_device(device: torch.device | str | None) -> torch.device:
     try:
         found = torch.device(name)
         torch.zeros(1, device=found).item()  # refuses meta, which stores no numbers
+        if found.type == "cpu" and found.index:  # torch takes any number
+            raise RuntimeError("there is one")
     except (RuntimeError, AssertionError) as error:
         there = ["auto", "cpu"]
         there += ["cuda"] if torch.cuda.is_available() else []

@@ -80,11 +80,13 @@ def as_found(path: str | PathLike[str], unknown: str = "") -> str:
     text = fspath(path)
     if is_url(text) or not text:
         return text
+    # Quoted here if need be: the error would quote what follows as well.
+    shown = text if text.isprintable() else repr(text)
     # Path.exists raises for some paths, such as too long ones: that error would hide the refusal.
     if not os.path.exists(text):  # noqa: PTH110
-        return f"{text}, which does not exist"
+        return f"{shown}, which does not exist"
     kind = kind_of(Path(text)) or ("empty" if _is_empty(Path(text)) else unknown)
-    return f"{text}, which is {kind}" if kind else text
+    return f"{shown}, which is {kind}" if kind else text
 
 
 def check_unclaimed(argument: str, place: Path, allowed: str, *, but: Collection[str] = ()) -> None:

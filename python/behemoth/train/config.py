@@ -212,8 +212,9 @@ class TrainConfig:
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
             raise ArgumentError("decay", self.decay, f"up to {1 - self.warmup:g} with this warm-up")
         if self.step_tokens > _STEP_TOKENS:
+            larger = "batch_size" if self.batch_size >= self.block_length else "block_length"
             raise ArgumentError(
-                "batch_size",
+                larger,
                 f"{self.batch_size:,} blocks of {self.block_length:,} tokens",
                 f"up to {_STEP_TOKENS:,} tokens in an update",
             )
