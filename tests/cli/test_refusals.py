@@ -93,6 +93,7 @@ FILES = {
     ),
     "study-grid.toml": STUDY + '[grid]\n"world.seed" = [0, 0]\n',
     "study-section.toml": STUDY + "[grid]\nworld = [1]\n",
+    "study-layers.toml": STUDY.replace("steps = 3 ", "layers = [0, 99] "),
     "study-none.toml": 'name = "none"\n',
     "study-plan.toml": STUDY.replace("edits = 2", 'edits = "two"'),
 }

@@ -8,7 +8,7 @@ import pytest
 
 from behemoth import ArgumentError
 from behemoth.edit.bounds import ABOVE_0, FROM_0, at_least, check_values
-from behemoth.edit.parametrise import chosen_layers
+from behemoth.edit.parametrise import check_layers, chosen_layers
 from behemoth.edit.registry import get_method, method_names, method_type
 
 if TYPE_CHECKING:
@@ -106,3 +106,12 @@ def test_a_place_without_layers_is_refused(model):
     with pytest.raises(ArgumentError, match="argument 'layers': got none, allowed: at least one"):
         chosen_layers(model, [])
     assert chosen_layers(model, [-1, 0]) == [0, len(chosen_layers(model, None)) - 1]
+
+
+def test_layers_that_a_model_lacks_are_refused_before_it_is_made():
+    for method, settings in (("lora", {"layers": (0, -3)}), ("rmu", {"layer": 2}), ("wise", {})):
+        check_layers(get_method(method, settings), 3)
+    with pytest.raises(ArgumentError, match="argument 'layers': got -4, allowed: -3 to 2"):
+        check_layers(get_method("lora", {"layers": (0, -4)}), 3)
+    with pytest.raises(ArgumentError, match="argument 'layer': got 3, allowed: -3 to 2"):
+        check_layers(get_method("wise", {"layer": 3}), 3)

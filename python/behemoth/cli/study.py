@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
-from behemoth.support.checks import is_url
+from behemoth.support.checks import check_directory, is_url, path_of
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 from behemoth.support.memory import bytes_of
@@ -317,9 +317,12 @@ def gates(given: dict[str, Any], json: bool) -> None:
         from behemoth.study.gates.stored import earlier_gates
 
         earlier_gates(out)  # before torch is imported, which is slow
+        pages = given.pop("pages", None)
+        if pages is not None:  # they are written when all gates were run
+            allowed = "a directory"
+            check_directory("pages", path_of("pages", pages, allowed), allowed)
         from behemoth.study.gates import run_gates
 
-        pages = given.pop("pages", None)
         result = run_gates(progress=Bars(), **given)
         if pages is not None:
             from behemoth.report.gates import write_gate_pages

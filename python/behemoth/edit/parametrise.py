@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Part",
     "change_bytes",
+    "check_layers",
     "chosen_layers",
     "dense_changes",
     "largest_entry",
@@ -45,9 +46,29 @@ def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
     if layers is None:
         return list(range(count))
     for layer in layers:
-        if not -count <= layer < count:
-            raise ArgumentError("layers", layer, f"{-count} to {count - 1}")
+        _check_layer("layers", layer, count)
     return sorted({layer % count for layer in layers})
+
+
+def check_layers(method: object, count: int) -> None:
+    """Refuse a method's `layers` or `layer` if a model of `count` layers lacks it.
+
+    A method is given its model only when it edits; this is for a model that is not trained yet.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    layers = getattr(method, "layers", None)
+    named = [("layers", layer) for layer in (layers if isinstance(layers, tuple) else ())]
+    for name, layer in [*named, ("layer", getattr(method, "layer", None))]:
+        if isinstance(layer, int):  # a method of another package may mean something else by it
+            _check_layer(name, layer, count)
+
+
+def _check_layer(name: str, layer: int, count: int) -> None:
+    if not -count <= layer < count:
+        raise ArgumentError(name, layer, f"{-count} to {count - 1}")
 
 
 def weight_names(model: nn.Module, part: Part, layers: Sequence[int] | None) -> list[str]:
