@@ -95,3 +95,35 @@ def test_heads_share_the_width_where_a_configuration_does_not_say(family):
 def test_a_configuration_that_is_none_is_refused(config, refusal):
     with pytest.raises(ArgumentError, match=refusal):
         Size.of(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "refusal"),
+    [
+        ("layer_norm_eps", float("nan"), "layer_norm_eps': got nan, allowed: a number above 0"),
+        ("layer_norm_eps", -1, "layer_norm_eps': got -1, allowed: a number above 0"),
+        ("layer_norm_eps", float("inf"), "layer_norm_eps': got inf, allowed: a finite number"),
+        ("initializer_range", float("inf"), "initializer_range': got inf, allowed: a finite num"),
+        ("initializer_range", -0.1, "initializer_range': got -0.1, allowed: a number above 0"),
+        ("rotary_emb_base", 0, "rotary_emb_base': got 0, allowed: a number above 0"),
+        ("rotary_pct", 7, "rotary_pct': got 7, allowed: a number above 0, to 1"),
+        ("final_logit_softcapping", 0.0, "final_logit_softcapping': got 0.0, allowed: a number ab"),
+        (
+            "rope_parameters",
+            {"full_attention": {"rope_theta": -5.0}},
+            "rope_parameters.full_attention.rope_theta': got -5.0, allowed: a number above 0",
+        ),
+        (
+            "rope_parameters",
+            {"partial_rotary_factor": 1.5},
+            "rope_parameters.partial_rotary_factor': got 1.5, allowed: a number above 0, to 1",
+        ),
+        ("rope_scaling", {"factors": [1.0, float("nan")]}, "factors': got nan, allowed: a finite"),
+    ],
+)
+def test_a_number_with_which_nothing_is_trained_is_refused(key, value, refusal):
+    config = {"model_type": "gpt_neox", "hidden_size": 64, "num_hidden_layers": 2,
+              "num_attention_heads": 2, "intermediate_size": 64}  # fmt: skip
+    with pytest.raises(ArgumentError, match=refusal):
+        Size.of({**config, key: value})
+    Size.of({**config, "layer_norm_eps": 1e-5, "rotary_pct": 1.0, "rope_scaling": None})

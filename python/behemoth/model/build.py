@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.activations import ACT2FN
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
+from behemoth.support.errors import ArgumentError
 
 from .alone import MAKING
 from .architecture import Architecture
@@ -50,7 +54,13 @@ def model_config(
         The token that ends a document.
     padding : int, optional
         A token that no text contains: some families set its embedding to 0 and never train it.
+
+    Raises
+    ------
+    ArgumentError
+        If the settings name an activation or rotary positions that transformers lacks.
     """
+    _check_names(size.settings)
     family = FAMILIES[size.family]
     least = _POSITIONS if family.learnt_positions is None else _LEARNT_POSITIONS
     values: dict[str, Any] = {
@@ -78,6 +88,28 @@ def model_config(
     return AutoConfig.for_model(size.family, **values)
 
 
+def _check_names(settings: Mapping[str, Any]) -> None:
+    """Refuse names of functions that transformers lacks, for which it raises a bare KeyError."""
+    rotary = ("default", *ROPE_INIT_FUNCTIONS)
+    named = [(key, settings.get(key), ACT2FN) for key in _ACTIVATIONS]
+    for key in ("rope_parameters", "rope_scaling"):
+        table = settings.get(key)
+        if isinstance(table, Mapping):
+            tables = [(key, table)]  # Gemma 3 has one for each kind of layer
+            tables += [(f"{key}.{own}", each) for own, each in table.items()]
+            named += [
+                (f"{at}.{own}", each[own], rotary)
+                for at, each in tables
+                if isinstance(each, Mapping)
+                for own in ("rope_type", "type")
+                if own in each
+            ]
+    for key, name, known in named:
+        if isinstance(name, str) and name not in known:
+            raise ArgumentError.unknown(key, name, known)
+
+
+_ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation")
 _PYTHIA: dict[str, Any] = {
     "hidden_act": "gelu",
     "rope_parameters": {

@@ -18,6 +18,7 @@ from typing import Any
 from behemoth.support.errors import ArgumentError, nearest
 
 from .architectures import FAMILIES, find_family
+from .config_numbers import check_numbers
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ class Size:
         Raises
         ------
         ArgumentError
-            For an unknown family, and for dimensions that are missing, not positive integers, or do
-            not fit each other.
+            For an unknown family, for dimensions that are missing, not positive integers, or do
+            not fit each other, and for numbers that `check_numbers` refuses.
         """
         family = find_family(config, name)
         values: dict[str, Any] = {}
@@ -131,6 +132,7 @@ class Size:
         if len(family.attention_inputs) > 1 and shared and values["heads"] % shared:
             raise ArgumentError(f"{name}.num_key_value_heads", shared,
                                 f"a divisor of the {values['heads']} heads")  # fmt: skip
+        check_numbers(config, name)
         own = {key for names in _DIMENSIONS.values() for key in names}
         kept = {key: value for key, value in config.items() if key not in own | _NOT_OURS}
         return cls(family.name, **values, family=family.name,

@@ -73,6 +73,8 @@ def _begun(
                 end_of_document=corpus.end_of_document,
                 padding=corpus.padding,
             )
+        except ArgumentError as error:
+            raise error.within("architecture") from None
         except Exception as error:
             if config.architecture is None or is_out_of_memory(error):
                 raise
