@@ -101,3 +101,5 @@ def test_a_notebook_runs(path, tmp_path):
         book, timeout=500, startup_timeout=300, kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path)}},
     ).execute()  # fmt: skip
+    outputs = [each for cell in book.cells for each in cell.get("outputs", ())]
+    assert not [each.text for each in outputs if each.get("name") == "stderr"]
