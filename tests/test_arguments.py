@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import behemoth as bh
+from behemoth.recall.sequence_rank import check_rank
+from behemoth.study import merge_studies
+from behemoth.study.gates import run_gates
 
 WORLD = bh.World(subjects=20, relations=2, objects=5)
 CORPUS = bh.Corpus(WORLD, exposures=2)
+ARRAY = np.array(["first", "sequence"])
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +135,20 @@ def train(**wrong):
         (lambda: bh.study("nowhere.toml", out="s"), "source", "a study file"),
         (lambda: bh.Results.open("nowhere"), "path", "a study"),
         (lambda: bh.report("nowhere"), "study", "a study"),
+        (lambda: bh.Corpus(WORLD, exposures=2, tokenizer=5), "tokenizer", "only with a grammar"),
+        (lambda: bh.Corpus(WORLD, exposures=2, grammar=ARRAY), "grammar", "a grammar file, or"),
+        (lambda: check_rank(ARRAY, CORPUS), "rank", "first, sequence"),
+        (
+            lambda: bh.evaluate_suite("r", "recall", measures=ARRAY.reshape(1, 2)),
+            "measures",
+            "a list of names of measures",
+        ),
+        (lambda: bh.export("c", "e", to="parquet", progress=3), "progress", "None, a function"),
+        (lambda: bh.tune("ft", "run", "t", progress="x"), "progress", "None, a function"),
+        (lambda: bh.study("frequency", out="s", progress=3), "progress", "None, a function"),
+        (lambda: merge_studies(["s"], out="m", progress=3), "progress", "None, a function"),
+        (lambda: run_gates("g", gate=7, progress=3), "progress", "None, a function"),
+        (lambda: bh.make_zoo("z", progress=3), "progress", "None, a function"),
     ],
 )
 def test_it_is_refused(call, argument, allowed, tmp_path, monkeypatch):

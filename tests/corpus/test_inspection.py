@@ -227,6 +227,13 @@ def test_a_spec_that_is_no_longer_one_is_found(written):
         verify(written)
 
 
+def test_a_link_to_itself_in_the_place_of_a_file_is_named(written):
+    (written / "spec.toml").unlink()
+    (written / "spec.toml").symlink_to("spec.toml")
+    with pytest.raises(CorpusError, match=r"spec\.toml is not a regular file"):
+        verify(written)
+
+
 def test_samples_of_a_twin_that_leaves_facts_out(corpus):
     assert len(sample_text(corpus.without(range(170)), 5)) <= 5
 

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from behemoth.support import files
+from behemoth.support.errors import CorpusError
 from behemoth.support.files import (
     as_json,
+    check_regular,
     open_to_append,
     remove_folder,
     replacing,
@@ -310,3 +312,13 @@ def test_writers_of_one_file_do_not_meet(tmp_path):
             time.sleep(0.002)
         assert one.wait() == two.wait() == 0
     assert names(tmp_path) == ["a"]
+
+
+def test_a_link_to_itself_is_no_regular_file(tmp_path):
+    loop, away = tmp_path / "loop", tmp_path / "away"
+    loop.symlink_to("loop")
+    away.symlink_to("nowhere")
+    with pytest.raises(CorpusError, match="loop is not a regular file"):
+        check_regular(loop)
+    check_regular(away)  # is missing, as its reader says
+    check_regular(tmp_path / "missing")

@@ -89,7 +89,7 @@ class Grammar:
             When it is neither, or the file is not a valid grammar, or it says a special token.
         """
         for known, source in _gen.GRAMMARS:
-            if known == name:
+            if isinstance(name, str) and known == name:
                 return cls(known, source)
         names = f"a grammar file, or {', '.join(GRAMMARS)}"
         file = path_of("grammar", name, names)
@@ -341,7 +341,7 @@ def text_of(
     """Return the text settings for a grammar and a tokenizer that a user names, or None."""
     if grammar is None:
         if tokenizer is not None:
-            got = repr(tokenizer) if isinstance(tokenizer, TextTokenizer) else fspath(tokenizer)
+            got = fspath(tokenizer) if isinstance(tokenizer, str | PathLike) else tokenizer
             raise ArgumentError("tokenizer", got, "only with a grammar, whose text it encodes")
         return None
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)

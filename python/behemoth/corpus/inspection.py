@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass, field
 from functools import partial
@@ -205,6 +206,8 @@ def verify(
         try:
             report = json.loads(corpus._native.verify(fspath(place), threads, told))
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise CorpusError(f"{error.filename} is not a regular file") from None
             if "UTF-8" not in str(error):
                 raise
             raise CorpusError(f"{error.filename} is damaged: it is not a valid text") from None

@@ -20,7 +20,7 @@ from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import sole
-from behemoth.support.progress import ProgressLike
+from behemoth.support.progress import ProgressLike, check_progress
 from behemoth.support.replacement import Kind, check_kind, recover, succeeds, succession
 from behemoth.support.text import bytes_text
 
@@ -161,6 +161,7 @@ def export(
     if edit is not None and not isinstance(made, ModelFormat):
         raise ArgumentError("edit", f"{edit} for {to}", f"nothing, or {_or(MODELS)}")
     force = flag("force", force)
+    check_progress(progress)
     if memory is not None:
         memory = whole_number("memory", memory, 1)
         if not isinstance(made, ModelFormat):

@@ -35,7 +35,7 @@ _LEFT_OUT = 1e-3
 
 def check_rank(rank: str, corpus: Corpus) -> None:
     """Refuse an unknown way to rank, or one that this corpus does not support."""
-    if rank not in RANKS:
+    if not isinstance(rank, str) or rank not in RANKS:
         raise ArgumentError.unknown("rank", rank, RANKS)
     if rank == "sequence" and corpus.grammar is None:
         allowed = "'first': words of templates are ranked by their first token"

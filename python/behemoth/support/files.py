@@ -131,12 +131,24 @@ def open_to_append(path: Path) -> TextIO:
 def check_regular(path: Path) -> None:
     """Refuse an existing path that is not a regular file: opening a pipe could wait forever.
 
+    A link that leads back to itself is none either.
+
     Raises
     ------
     CorpusError
     """
-    if path.exists() and not path.is_file():
+    if (path.exists() and not path.is_file()) or _is_loop(path):
         raise CorpusError(f"{path} is not a regular file")
+
+
+def _is_loop(path: Path) -> bool:
+    """Return whether a path is a link that leads back to itself, of which `exists` says no."""
+    if path.is_symlink():
+        try:
+            path.stat()
+        except OSError as error:
+            return error.errno == errno.ELOOP
+    return False
 
 
 def check_regular_files(folder: Path) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "Progress",
     "ProgressLike",
     "amount_text",
+    "check_progress",
     "part_of",
     "silent",
     "task",
@@ -95,6 +96,19 @@ def part_of(step: Advance, number: int, parts: int) -> Advance:
     return lambda done, total, _=None, /: step(number * total + done, parts * total)
 
 
+def check_progress(progress: object) -> None:
+    """Refuse an argument ``progress`` that is none of `ProgressLike`, before anything is made.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if progress is not None and not hasattr(progress, "task") and not callable(progress):
+        raise ArgumentError(
+            "progress", progress, "None, a function of a Moment, or behemoth.bars()"
+        )
+
+
 @contextmanager
 def task(progress: ProgressLike, label: str, unit: str) -> Generator[Advance]:
     """Begin a task and yield the function that reports its progress.
@@ -105,6 +119,7 @@ def task(progress: ProgressLike, label: str, unit: str) -> Generator[Advance]:
     ...     step(5, 10)
     counting: 5 of 10 tokens
     """
+    check_progress(progress)
     if progress is None:
         yield silent
         return
@@ -113,10 +128,7 @@ def task(progress: ProgressLike, label: str, unit: str) -> Generator[Advance]:
         with show(label, unit) as step:
             yield step
         return
-    if not callable(progress):
-        raise ArgumentError(
-            "progress", progress, "None, a function of a Moment, or behemoth.bars()"
-        )
+    assert callable(progress)
     tell: Callable[[Moment], object] = progress
 
     def say(done: int, total: int, details: object = None, /) -> None:

@@ -278,8 +278,17 @@ def require_weights(
 
 
 def file_bytes(directory: Path) -> int:
-    """Return the bytes of the weights' files in the directory of a model."""
-    return sum(file.stat().st_size for file in weight_files(directory))
+    """Return the bytes of the weights' files in the directory of a model.
+
+    Raises
+    ------
+    CorpusError
+        If one of the files is a pipe, or another thing that is not a regular file.
+    """
+    files = weight_files(directory)
+    for file in files:
+        check_regular(file)
+    return sum(file.stat().st_size for file in files)
 
 
 def loaded_bytes(directory: Path) -> int:

@@ -29,7 +29,7 @@ from behemoth.model.device import find_device, is_out_of_memory
 from behemoth.support.checks import check_directory, path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock, refused
-from behemoth.support.progress import ProgressLike, task
+from behemoth.support.progress import ProgressLike, check_progress, task
 from behemoth.support.text import error_text
 from behemoth.train import train
 from behemoth.train.errors import TrainError
@@ -183,6 +183,7 @@ def tune(
     (2, True)
     """
     searched_by(get_method(method))
+    check_progress(progress)
     trials = whole_number("trials", trials, 1)
     rows = whole_number("rows", rows, 1)
     seed = whole_number("seed", seed)

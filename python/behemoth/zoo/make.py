@@ -22,7 +22,7 @@ from behemoth.support.checks import check_directory, flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import has_sizes, replacing, write_bytes
 from behemoth.support.locks import sole
-from behemoth.support.progress import ProgressLike, task
+from behemoth.support.progress import ProgressLike, check_progress, task
 from behemoth.support.replacement import check_kind, finish, recover, succeeds, succession
 from behemoth.support.workers import have_ended, workers_lock
 
@@ -117,6 +117,7 @@ def make_zoo(
     began = time.perf_counter()
     chosen = find_size(size)
     force = flag("force", force)
+    check_progress(progress)
     if workers is not None:
         workers = whole_number("workers", workers, 1)
     if memory is not None:

@@ -461,9 +461,9 @@ def check_names(measures: Sequence[str]) -> None:
     ------
     ArgumentError
     """
-    if isinstance(measures, str) or not isinstance(measures, Collection) or not measures:
+    names = list(measures) if isinstance(measures, Collection) else []
+    if isinstance(measures, str) or not names or not all(isinstance(name, str) for name in names):
         raise ArgumentError("measures", measures, "a list of names of measures")
-    names = list(measures)
     if any(name in names[:at] for at, name in enumerate(names)):
         raise ArgumentError("measures", measures, "each name once")
 

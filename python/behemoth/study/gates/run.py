@@ -15,7 +15,7 @@ from behemoth.study.work.engine import Engine, check_sizes
 from behemoth.study.work.memory_budget import Shares
 from behemoth.study.work.schedule import Work
 from behemoth.support.checks import flag, whole_number
-from behemoth.support.progress import ProgressLike, task
+from behemoth.support.progress import ProgressLike, check_progress, task
 from behemoth.support.provenance import processor, versions
 
 from .conditions import verdict_of
@@ -162,6 +162,7 @@ def run_gates(
     """
     chosen = get_gates(gate) if gates is None else list(gates)
     check_sizes(workers, threads)
+    check_progress(progress)
     reasons, dry_run = flag("reasons", reasons), flag("dry_run", dry_run)
     if memory is not None:
         memory = whole_number("memory", memory, 1)

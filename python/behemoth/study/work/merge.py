@@ -20,7 +20,7 @@ from behemoth.study.records import FOREIGN, StudyRecord, TrialRow, place_of
 from behemoth.support.checks import path_of
 from behemoth.support.digests import FILES, check, damaged
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.progress import ProgressLike, task
+from behemoth.support.progress import ProgressLike, check_progress, task
 from behemoth.train.run import RECORD as RUN_RECORD, read_record
 
 __all__ = ["Merged", "merge_studies"]
@@ -96,6 +96,7 @@ def merge_studies(
     if isinstance(studies, str | PathLike) or not isinstance(studies, Iterable):
         raise ArgumentError("studies", studies, "a list of directories of a study")
     studies = list(studies)
+    check_progress(progress)
     if not studies:
         raise ArgumentError("studies", "nothing", "at least one directory of a study")
     with renamed(path="studies"):

@@ -18,7 +18,7 @@ from behemoth.study.started import start_text, twins_from
 from behemoth.study.tuned import tuned_here, tuned_text
 from behemoth.support.checks import flag, is_url, path_of
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.support.progress import ProgressLike
+from behemoth.support.progress import ProgressLike, check_progress
 
 from .engine import Engine
 from .memory_budget import Shares
@@ -214,6 +214,7 @@ def run_study(
     with renamed(source="study"):
         definition = study if isinstance(study, Study) else read_study(study)
     check_run(engine, workers, threads, part, memory)
+    check_progress(progress)
     if is_url(out):
         return _run_in_store(definition, str(out), engine, workers, threads, part, memory, progress)
     from .local import wait_for_workers
