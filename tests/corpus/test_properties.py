@@ -123,6 +123,10 @@ def test_the_ledger_says_where_each_sentence_begins(corpus, data):
     gone = data.draw(st.lists(st.integers(0, corpus.world.num_facts - 1), max_size=3, unique=True))
     corpus = corpus.without(gone)
     entries = corpus.sentences(0, corpus.num_documents)
+    classes = {row["exposures"]: row["facts"] for row in corpus.exposure_classes}
+    values, number = np.unique(corpus.exposures(), return_counts=True)
+    assert classes == dict(zip(values.tolist(), number.tolist(), strict=True))
+    assert sum(level * facts for level, facts in classes.items()) == corpus.num_sentences
     for number in data.draw(st.sets(st.integers(0, corpus.num_documents - 1), max_size=10)):
         tokens = corpus.tokens(number, number + 1)
         # After each "." the next sentence begins, or the document ends.

@@ -164,7 +164,7 @@ impl Corpus {
 
     #[getter]
     fn exposure_classes(&self, py: Python<'_>) -> String {
-        py.detach(|| ledger::classes_json(self.inner.exposures()))
+        py.detach(|| ledger::classes_json(&self.inner))
     }
 
     #[pyo3(signature = (threads=0, progress=None))]

@@ -10,7 +10,6 @@ use super::arguments::same_length;
 use super::documents::of_documents;
 use super::threads::{in_pieces, run};
 use crate::corpus::{Corpus, Entry, Probe, Prober, Progress, Span};
-use crate::exposure::Exposures;
 use crate::memory::{make_room, room_for};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
@@ -302,11 +301,17 @@ pub(super) fn spans<'py>(
 }
 
 /// Returns the number of facts at each number of exposures, as JSON.
-pub(super) fn classes_json(exposures: &Exposures) -> String {
+pub(super) fn classes_json(corpus: &Corpus) -> String {
     let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
-    for class in exposures.classes() {
+    for class in corpus.exposures().classes() {
         *merged.entry(class.exposures).or_default() += class.facts;
     }
+    // The classes are those of the parent: the facts that a twin omits are written zero times.
+    for &fact in &corpus.spec().corpus.twin.without {
+        *merged.entry(corpus.exposures().of(fact)).or_default() -= 1;
+        *merged.entry(0).or_default() += 1;
+    }
+    merged.retain(|_, facts| *facts > 0);
     let list: Vec<serde_json::Value> = merged
         .into_iter()
         .map(|(exposures, facts)| serde_json::json!({"exposures": exposures, "facts": facts}))
