@@ -79,6 +79,8 @@ FILES = {
     "tables.toml": "[[world]]\n",
     "marked.toml": "\xef\xbb\xbfname = 5\n",
     "spec.toml": "[world]\nsubjects = 5\n",
+    "blocks.ds": "a\0\0\0a\0",
+    "blocks.ds.index": "\3" + 7 * "\0",
     "background.toml": "[corpus]\nbackground = 3\n",
     "study.toml": STUDY,
     "study-method.toml": STUDY.replace('"lora"', '"lorra"'),

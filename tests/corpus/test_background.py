@@ -85,10 +85,26 @@ def test_a_corpus_on_another_corpus_has_its_documents(tokenizer, written):
     assert others(tokenizer, written) == documents_of(written)
 
 
+def test_an_index_of_blocks_is_refused_and_its_tokens_alone_are_documents(
+    tmp_path, tokenizer, written
+):
+    export(written, tmp_path / "m", to="megatron")
+    (file,) = (tmp_path / "m").glob("*.bin")
+    message = "got an index whose document 0 has an end of document inside, allowed: an index of do"
+    with pytest.raises(bh.ArgumentError, match=message):
+        others(tokenizer, tmp_path / "m")
+    file.rename(tmp_path / "alone.npy")
+    assert others(tokenizer, tmp_path / "alone") == documents_of(written)
+    lengths = [len(document) for document in documents_of(written)]
+    np.concatenate(documents_of(written)).astype("<u2").tofile(tmp_path / "pairs.ds")
+    np.cumsum(lengths)[1::2].astype("<u8").tofile(tmp_path / "pairs.ds.index")
+    with pytest.raises(bh.ArgumentError, match=message):
+        others(tokenizer, tmp_path / "pairs")
+
+
 def test_torn_tokens_of_megatron_are_refused(tmp_path, tokenizer, written):
     export(written, tmp_path / "m", to="megatron")
     (file,) = (tmp_path / "m").glob("*.bin")
-    assert others(tokenizer, tmp_path / "m")
     whole = file.read_bytes()
     for torn in (whole[:-2], whole + whole[:2]):
         file.unlink()  # it is a link to the shard

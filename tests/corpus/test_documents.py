@@ -10,9 +10,9 @@ from behemoth.corpus.documents import SCHEMA
 
 @pytest.fixture(scope="module")
 def background(tmp_path_factory):
-    """Documents of three tokens, one of which ends a document in the middle, and an empty one."""
+    """Documents of three tokens, which begin with one that ends a document, and an empty one."""
     folder = tmp_path_factory.mktemp("background")
-    np.array([7, 0, 9, 0] * 30 + [0], "<u2").tofile(folder / "tokens.bin")
+    np.array([0, 7, 9, 0] * 30 + [0], "<u2").tofile(folder / "tokens.bin")
     np.array([*range(4, 121, 4), 121], "<u8").tofile(folder / "tokens.idx")
     return folder
 

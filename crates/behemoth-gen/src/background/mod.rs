@@ -73,6 +73,8 @@ pub struct Background {
     ends: Vec<u64>,
     /// Whether each document has an end-of-document token; one is added to the others.
     has_end: Vec<bool>,
+    /// The first document with an end-of-document token between its first and its last token.
+    holds_several: Option<u64>,
     /// The largest token id.
     largest: u32,
     digest: String,
@@ -105,6 +107,20 @@ impl Background {
     pub fn tokens(&self) -> u64 {
         let missing = self.has_end.iter().filter(|&&has_end| !has_end).count();
         self.ends.last().copied().unwrap_or(0) + missing as u64
+    }
+
+    /// Returns an error if a document has an end-of-document token between its first and its last
+    /// token: an index of blocks cuts documents and puts several into one.
+    pub(crate) fn check_documents(&self) -> Result<()> {
+        match self.holds_several {
+            None => Ok(()),
+            Some(document) => Err(Error::argument(
+                "background",
+                format!("an index whose document {document} has an end of document inside"),
+                "an index of documents, not of blocks; or the corpus directory that was exported; \
+                 or the tokens as NAME.npy without an index",
+            )),
+        }
     }
 
     fn range(&self, document: u64) -> (u64, u64) {

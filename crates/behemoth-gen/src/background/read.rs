@@ -65,6 +65,7 @@ impl Background {
         let Scanned {
             ends,
             has_end,
+            holds_several,
             largest,
             digest,
         } = scan.finish(width)?;
@@ -85,6 +86,7 @@ impl Background {
             end,
             ends,
             has_end,
+            holds_several,
             largest,
             digest,
             failed: OnceLock::new(),
@@ -121,6 +123,7 @@ fn fill(file: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
 struct Scanned {
     ends: Vec<u64>,
     has_end: Vec<bool>,
+    holds_several: Option<u64>,
     largest: u32,
     digest: String,
 }
@@ -133,6 +136,7 @@ struct Scan {
     next: usize,
     ends: Vec<u64>,
     has_end: Vec<bool>,
+    holds_several: Option<u64>,
     tokens: u64,
     largest: u32,
     hasher: blake3::Hasher,
@@ -161,6 +165,7 @@ impl Scan {
             next: 0,
             ends: Vec::new(),
             has_end: Vec::new(),
+            holds_several: None,
             tokens: 0,
             largest: 0,
             hasher,
@@ -190,12 +195,27 @@ impl Scan {
         self.largest = self.largest.max(id);
         let is_last = match &self.given {
             None => id == self.end,
-            Some(ends) => ends.get(self.next) == Some(&self.tokens),
+            Some(ends) => {
+                let is_last = ends.get(self.next) == Some(&self.tokens);
+                if id == self.end && !is_last {
+                    self.end_inside();
+                }
+                is_last
+            }
         };
         if is_last {
             self.next += 1;
             self.ends.push(self.tokens);
             self.has_end.push(id == self.end);
+        }
+    }
+
+    /// Notes that the last token read is an end-of-document token before the end of its document.
+    #[cold]
+    fn end_inside(&mut self) {
+        // At the beginning it is the token with which some tokenizers begin each document.
+        if self.tokens > self.ends.last().copied().unwrap_or(0) + 1 {
+            self.holds_several.get_or_insert(self.ends.len() as u64);
         }
     }
 
@@ -232,6 +252,7 @@ impl Scan {
         Ok(Scanned {
             ends: self.ends,
             has_end: self.has_end,
+            holds_several: self.holds_several,
             largest: self.largest,
             digest: self.hasher.finalize().to_hex().to_string(),
         })

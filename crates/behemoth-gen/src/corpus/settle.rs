@@ -141,6 +141,10 @@ fn settle_background(spec: &mut CorpusSpec, background: Option<&Background>) -> 
                 let error = Error::argument("digest", got, format!("`{}`", own.digest));
                 return Err(error.within("background"));
             }
+            // A corpus that was made from such documents, whose spec has their digest, stays readable.
+            if own.digest.is_empty() {
+                background.check_documents()?;
+            }
             own.digest = background.digest().to_string();
             own.tokens = own.tokens.or(Some(background.tokens()));
             Some(own)

@@ -244,6 +244,45 @@ fn backgrounds_are_refused_by_name() {
 }
 
 #[test]
+fn an_index_of_blocks_is_refused_for_a_new_corpus() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("blocks.bin");
+    // An end at the beginning of a document is allowed: some tokenizers begin documents with it.
+    let tokens = [0u16, 8, 9, 0, 0, 8, 0, 9, 8, 0];
+    fs::write(&path, tokens.map(u16::to_le_bytes).as_flattened()).unwrap();
+    let open = |ends: &[u64]| {
+        let opened = Background::open(std::slice::from_ref(&path), 2, 0, Some(ends.to_vec()));
+        Arc::new(opened.unwrap())
+    };
+    for (ends, inside) in [
+        (&[4, 5, 7, 10][..], None),
+        (&[4, 4, 7, 10], None),
+        (&[4, 10], Some(1)),
+        (&[4, 5, 8, 10], Some(2)),
+        (&[3, 5, 7, 10], None),
+        (&[2, 7, 10], Some(1)),
+    ] {
+        let background = open(ends);
+        let made = with("", Some(&background));
+        let Some(document) = inside else {
+            assert!(made.is_ok(), "{ends:?}");
+            continue;
+        };
+        assert_eq!(
+            made.unwrap_err().to_string(),
+            format!(
+                "argument 'background': got an index whose document {document} has an end of \
+                 document inside, allowed: an index of documents, not of blocks; or the corpus \
+                 directory that was exported; or the tokens as NAME.npy without an index"
+            )
+        );
+        // A spec that has the digest is of a corpus that was made before.
+        let digest = format!("background = {{digest = \"{}\"}}", background.digest());
+        assert!(with(&digest, Some(&background)).is_ok());
+    }
+}
+
+#[test]
 fn a_file_that_is_gone_short_is_an_error_and_no_tokens() {
     let directory = tempfile::TempDir::new().unwrap();
     let (paths, _) = write(directory.path(), 2, true);

@@ -9,6 +9,9 @@ These can be read, as a file or a directory of files:
 - ``NAME.ds`` beside ``NAME.ds.index`` of datatrove and nanotron;
 - ``NAME.npy`` of OLMo-core, raw tokens, optionally beside ``NAME.csv.gz``.
 
+An index must be of documents: a new corpus refuses one that has an end-of-document token between
+the first and the last token of a document, as an index of blocks has.
+
 `behemoth.corpus.encode_documents` converts text, and rows of tokens in JSON lines, Parquet, Arrow
 or LitData's chunks, to one of these.
 
