@@ -67,6 +67,14 @@ def test_sentences_of_documents_are_the_ledger(corpus):
     assert pl.concat(parts).equals(said)
 
 
+def test_documents_with_sentences_state_facts(corpus):
+    says_facts = corpus.says_facts(0, corpus.num_documents)
+    stated = corpus.sentences(0, corpus.num_documents)["document"].unique().sort()
+    assert np.flatnonzero(says_facts).tolist() == stated.to_list()
+    middle = corpus.num_documents // 2
+    assert (corpus.says_facts(middle, middle + 5) == says_facts[middle : middle + 5]).all()
+
+
 def test_texts_are_what_the_tokens_say(corpus):
     texts = corpus.texts(0, corpus.num_documents)
     assert len(texts) == corpus.num_documents

@@ -316,14 +316,20 @@ class Corpus:
 
     @property
     def num_documents(self) -> int:
-        """Number of documents; a document is one sentence unless the order is bios."""
+        """Number of documents; a document is one sentence unless the order is bios.
+
+        Those of facts that are not written count, and have no tokens: documents of links that are
+        never written, of questions of a subject without any, or of what a twin omits.
+        """
         return self._native.documents
 
     @property
     def num_fact_documents(self) -> int:
-        """Number of documents that state facts; the others are only filler or background.
+        """Number of documents of facts; the others are only filler or background.
 
-        If several sentences may be inserted in one document, this needs a pass over the documents.
+        Those without tokens count, as in `num_documents`; `says_facts` tells which state facts.
+        With an insert, it is the number of documents that state facts; if several sentences may be
+        inserted in one document, that needs a pass over the documents.
         """
         return self._native.fact_documents
 
@@ -499,9 +505,9 @@ class Corpus:
     def texts(self, start: int, stop: int) -> list[str]:
         """Return documents start..stop (`stop` excluded) as text.
 
-        The end-of-document token is omitted; a document that a twin omits is empty. With templates
-        the text is the names of the tokens separated by spaces; documents of a background are
-        decoded by the tokenizer.
+        The end-of-document token is omitted; a document without tokens (`num_documents`) is empty.
+        With templates the text is the names of the tokens separated by spaces; documents of a
+        background are decoded by the tokenizer.
         """
         from .documents import document_texts
 
@@ -520,7 +526,10 @@ class Corpus:
         return document_frame(self, integral("start", start), integral("stop", stop))
 
     def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Return whether each of documents start..stop states facts, as bool[stop - start]."""
+        """Return whether each of documents start..stop states facts, as bool[stop - start].
+
+        A document without tokens (`num_documents`) states none.
+        """
         from .documents import says_facts
 
         return says_facts(self, integral("start", start), integral("stop", stop))

@@ -120,6 +120,8 @@ def says_facts(corpus: Corpus, start: int, stop: int) -> NDArray[np.bool_]:
     says = native.document_kinds(start, stop) == 0
     if "insert" in corpus.spec["corpus"]:  # other documents may have sentences inserted
         says[native.entries(start, stop)[3] - start] = True
+    elif says.any():  # a document of facts without tokens is of facts that are not written
+        says &= native.document_lengths(start, stop) > 0
     return says
 
 

@@ -293,6 +293,7 @@ impl Corpus {
     }
 
     /// Returns, for each document of a range, whether it has facts, inserted ones included.
+    /// Documents of facts that are not written, which have no tokens, count as those with facts.
     ///
     /// # Errors
     ///
