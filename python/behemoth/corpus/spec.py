@@ -220,8 +220,9 @@ class Questions:
         Share of the subjects that may have questions, rounded to a whole number of subjects.
     sentences : float
         Share of all sentences that are questions; at most the share of sentences about these
-        subjects. Exact over the corpus if all facts are written equally often; otherwise each fact
-        is within one question of its share, and the corpus within the sum of these differences.
+        subjects in relations with questions. Exact over the corpus if all facts are written equally
+        often; otherwise each fact is within one question of its share, and the corpus within the
+        sum of these differences.
     """
 
     subjects: float = 0.5

@@ -88,7 +88,7 @@ impl Questions {
                     let most = (there as f64 / all as f64 * 1e4).floor() / 1e4;
                     let limit = format!(
                         "up to {most}, the share of all sentences that are about the {chosen} \
-                         subjects asked about"
+                         subjects asked about, in relations with questions"
                     );
                     let error = Error::argument("sentences", spec.sentences, limit);
                     return Err(error.within("questions"));

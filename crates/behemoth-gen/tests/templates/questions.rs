@@ -174,7 +174,7 @@ fn links_count_among_all_sentences() {
     assert_eq!(
         error,
         "argument 'questions.sentences': got 0.4, allowed: up to 0.3846, the share of all \
-         sentences that are about the 10 subjects asked about"
+         sentences that are about the 10 subjects asked about, in relations with questions"
     );
 }
 
