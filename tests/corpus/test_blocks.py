@@ -46,6 +46,13 @@ def test_blocks_come_in_the_type_asked_for(corpus, dtype):
     np.testing.assert_array_equal(block, corpus.tokens(0, 4)[:40])
 
 
+def test_blocks_of_a_type_too_narrow_are_refused_at_once():
+    corpus = Corpus(World(70_000, 1, 2), base=1_000_000)
+    assert corpus.dtype == np.uint32 and next(iter(corpus.blocks(40, dtype="int32"))).size == 40
+    with pytest.raises(ArgumentError, match="argument 'dtype': got uint16, allowed: uint32, int32"):
+        corpus.blocks(40, dtype=np.uint16)
+
+
 def test_many_small_blocks_cross_the_buffers_ends(corpus, monkeypatch):
     monkeypatch.setattr("behemoth.corpus.blocks._BUFFER_TOKENS", 100)
     joined = np.concatenate(list(corpus.blocks(30)))

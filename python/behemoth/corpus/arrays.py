@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth.support.checks import flag, whole_number
 from behemoth.support.errors import ArgumentError, Key
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MISSING = ("", "nan", "none", "null", "na", "<na>")
 _MISSING_TYPES = ("NAType", "NaTType")  # of pandas, whose comparisons have no truth value
+
+_FILLABLE = "uint16, uint32, int32 or int64"  # dtypes of arrays of tokens
 
 _IDS = (0, 2**32 - 1, np.uint32)
 _OPTIONAL_IDS = (-1, 2**32 - 2, np.int64)  # -1 for none
@@ -207,14 +209,42 @@ def fillable(out: NDArray[Any]) -> NDArray[Any]:
     ------
     ArgumentError
     """
-    dtypes = ("uint16", "uint32", "int32", "int64")
-    allowed = "a one-dimensional array of uint16, uint32, int32 or int64"
+    allowed = f"a one-dimensional array of {_FILLABLE}"
     if not isinstance(out, np.ndarray):
         raise ArgumentError("out", out, allowed)
-    if out.ndim != 1 or out.dtype.name not in dtypes:
+    if out.ndim != 1 or not _is_fillable(out.dtype):
         got = f"an array of {out.dtype} with {out.ndim} dimensions"
         raise ArgumentError("out", got, allowed)
     return out
+
+
+def fillable_dtype(dtype: DTypeLike, own: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the argument `dtype` as one of an array that the engine can fill.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+    own : dtype
+        That of the corpus.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise ArgumentError("dtype", dtype, _FILLABLE) from None
+    if not _is_fillable(found):
+        raise ArgumentError("dtype", str(found), _FILLABLE)
+    if found.itemsize < own.itemsize:
+        allowed = "uint32, int32 or int64: the vocabulary does not fit 16 bits"
+        raise ArgumentError("dtype", str(found), allowed)
+    return found
+
+
+def _is_fillable(dtype: np.dtype[Any]) -> bool:
+    return dtype.isnative and dtype.name in ("uint16", "uint32", "int32", "int64")
 
 
 def relation_id(relation: int, count: int) -> int:

@@ -13,6 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from behemoth.support.checks import integral
 from behemoth.support.errors import ArgumentError
 
+from .arrays import fillable_dtype
+
 if TYPE_CHECKING:
     from .corpus import Corpus
 
@@ -63,7 +65,7 @@ class Blocks:
         self.length = length
         self.start = start
         self.stop = end
-        self.dtype = np.dtype(corpus.dtype if dtype is None else dtype)
+        self.dtype = corpus.dtype if dtype is None else fillable_dtype(dtype, corpus.dtype)
 
     def __len__(self) -> int:
         """Return the number of blocks from start to stop."""
