@@ -383,7 +383,9 @@ class Corpus:
         Each has wording_index (its index in this list), name (of its template), wording (0 for
         the template itself), held_out, family, asks, is_question, filler_follows, share (of the
         statements, or of the questions for questions), probe (whether it can be a prompt) and
-        combinations (of the repeats grammar's fillers before the object; 1 for others).
+        combinations (of the repeats grammar's fillers before the object; 1 for others). With a
+        grammar, share is the mean over the relations, links included, of its weight in each,
+        whether or not the corpus writes sentences of the relation, or questions.
         """
         return json.loads(self._native.templates)
 
@@ -663,7 +665,8 @@ class Corpus:
         templates : sequence of str, optional
             Names of templates, which the corpus need not be written with; by
             default those it is written with that end in the object, of which
-            there may be none.
+            there may be none. With a grammar, its questions are among them, also if the corpus is
+            written without any.
         combinations : bool
             If true, all 432 combinations of the fillers of the repeats grammar, with their number
             in a column, instead of one drawn for each fact.

@@ -44,7 +44,8 @@ class Scheduled:
         All copies within the first or the last part of the corpus; the last copies side by side
         so that they end at a fixed distance from the end, the others anywhere before them; one
         copy in each of as many windows as there are copies; or copies in bursts, each within a
-        thousandth of the corpus.
+        thousandth of the corpus, or in small corpora within 32 times as many documents as it has
+        copies.
     window : float, optional
         Fraction of the corpus for ``early`` and ``late``, distance for ``distance``.
     bursts : int, optional
@@ -79,7 +80,7 @@ class Filler:
     Each word has its own successors: the successor of rank k differs from word to word, but has
     the same weight. Words are made of syllables, have separate token ids at the end of the
     vocabulary, and are the same whatever the seed; with a tokenizer, they are words of it that
-    no name or object contains.
+    no name, object or refusal contains.
 
     Parameters
     ----------
@@ -89,14 +90,15 @@ class Filler:
         Number of tokens of the complete corpus, instead of `tokens`. A twin has the filler of its
         parent, and so another total if its facts have other tokens.
     words : int
-        Number of words.
+        Number of words; with a tokenizer, at most those that it has, which may be fewer than the
+        default.
     alpha : float
         Exponent: the word of rank k, from 0, has weight (k + 1)^-alpha.
     bigram : float
         Share of the words that are drawn from the successors of the word before.
     length : int
         Mean number of tokens of a document, including its end; uniform from half of it to three
-        halves.
+        halves, except for the last document, which has what remains, up to twice as many.
     seed : int
         Seed of the filler, which does not depend on the world's seed.
 

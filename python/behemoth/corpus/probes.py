@@ -103,8 +103,9 @@ def written_templates(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
     """Return the wordings to probe of the templates that a corpus is written with, by name.
 
     They include held-out wordings, but no templates that never occur, since a model has
-    never seen their tokens. With a grammar, plans take them as numbers: the n-th written one for
-    the n-th usable written sentence of each relation.
+    never seen their tokens. With a grammar, its questions are among them, also if the corpus is
+    written without any, and plans take them as numbers: the n-th written one for the n-th usable
+    written sentence of each relation.
     """
     return {
         name: rows if corpus.grammar is None else _numbered(rows)

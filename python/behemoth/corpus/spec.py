@@ -236,8 +236,8 @@ class Documents:
     Parameters
     ----------
     naming : {'first', 'always'}
-        With a grammar: the full name in the first sentence and then pronouns, or always the full
-        name.
+        With a grammar: the full name in the first sentence and then pronouns, or the full name in
+        each sentence, of which a second mention may still be a pronoun.
     sentences : {'permuted', 'fixed'}
         Order of the sentences: a random one in each document, or the order of the relations.
     renderings : int, optional

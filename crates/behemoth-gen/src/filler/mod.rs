@@ -55,7 +55,7 @@ pub struct Zipf {
     /// of ranks with the same weights, in an order specific to each word.
     pub bigram: f64,
     /// Mean number of tokens in a document, its end included; lengths are uniform from half to
-    /// three halves of it.
+    /// three halves of it, except for the last document, which has what remains.
     pub length: u64,
     /// Seed of the filler, on which alone its content depends.
     pub seed: u64,
