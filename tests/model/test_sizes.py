@@ -87,6 +87,11 @@ def test_heads_share_the_width_where_a_configuration_does_not_say(family):
             "'config.num_key_value_heads': got 3, allowed: a divisor of the 4 heads",
         ),
         (
+            {"model_type": "llama", "hidden_size": 28, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "intermediate_size": 8},
+            "'config.head_dim': got 7, allowed: an even number, as rotary positions turn pairs",
+        ),
+        (
             {"model_type": "gemma3_text", "use_bidirectional_attention": True},
             "'config.use_bidirectional_attention': got True, allowed: false",
         ),
@@ -106,7 +111,7 @@ def test_a_configuration_that_is_none_is_refused(config, refusal):
         ("initializer_range", float("inf"), "initializer_range': got inf, allowed: a finite num"),
         ("initializer_range", -0.1, "initializer_range': got -0.1, allowed: a number above 0"),
         ("rotary_emb_base", 0, "rotary_emb_base': got 0, allowed: a number above 0"),
-        ("rotary_pct", 7, "rotary_pct': got 7, allowed: a number above 0, to 1"),
+        ("rotary_pct", 7, "rotary_pct': got 7, allowed: a number from 0 to 1"),
         ("final_logit_softcapping", 0.0, "final_logit_softcapping': got 0.0, allowed: a number ab"),
         (
             "rope_parameters",
@@ -116,7 +121,7 @@ def test_a_configuration_that_is_none_is_refused(config, refusal):
         (
             "rope_parameters",
             {"partial_rotary_factor": 1.5},
-            "rope_parameters.partial_rotary_factor': got 1.5, allowed: a number above 0, to 1",
+            "rope_parameters.partial_rotary_factor': got 1.5, allowed: a number from 0 to 1",
         ),
         ("rope_scaling", {"factors": [1.0, float("nan")]}, "factors': got nan, allowed: a finite"),
     ],
@@ -127,3 +132,4 @@ def test_a_number_with_which_nothing_is_trained_is_refused(key, value, refusal):
     with pytest.raises(ArgumentError, match=refusal):
         Size.of({**config, key: value})
     Size.of({**config, "layer_norm_eps": 1e-5, "rotary_pct": 1.0, "rope_scaling": None})
+    Size.of({**config, "rotary_pct": 0.0})

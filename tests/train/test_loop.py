@@ -526,7 +526,6 @@ def test_recall_is_kept_if_the_interval_changes(small, config, tmp_path):
     [
         ({"rms_norm_eps": "a"}, "rms_norm_eps"),
         ({"layer_types": ["full_attention"]}, "layer_types"),
-        ({"head_dim": 7}, "head_dim"),
     ],
 )
 def test_what_transformers_refuses_is_refused_in_one_line(setting, reason, small, tmp_path):

@@ -39,8 +39,8 @@ def check_numbers(config: Mapping[str, Any], name: str) -> None:
     ArgumentError
     """
     for path, key, value in _numbers(config, name):
-        if key in _SHARES and not 0 < value <= 1:
-            raise ArgumentError(path, value, "a number above 0, to 1")
+        if key in _SHARES and not 0 <= value <= 1:
+            raise ArgumentError(path, value, "a number from 0 to 1")
         if key in _ABOVE_0 and not value > 0:
             raise ArgumentError(path, value, "a number above 0")
         if isinstance(value, float) and not isfinite(value):

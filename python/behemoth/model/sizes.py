@@ -128,6 +128,11 @@ class Size:
         if values["width"] % values["heads"] and values["head_width"] is None:
             raise ArgumentError(f"{name}.num_attention_heads", values["heads"],
                                 f"a divisor of the width {values['width']}")  # fmt: skip
+        head = values["head_width"] or values["width"] // values["heads"]
+        # transformers says so itself from 5.15 on. A GPT-NeoX turns a part of its head alone.
+        if head % 2 and family.learnt_positions is None and family.name != "gpt_neox":
+            raise ArgumentError(f"{name}.head_dim", head,
+                                "an even number, as rotary positions turn pairs")  # fmt: skip
         shared = values["key_value_heads"]
         if len(family.attention_inputs) > 1 and shared and values["heads"] % shared:
             raise ArgumentError(f"{name}.num_key_value_heads", shared,
