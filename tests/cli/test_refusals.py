@@ -180,6 +180,7 @@ def test_every_argument_is_one_of_its_command():
             known |= {name} if {first, "--" + first.replace("_", "-")} & known else set()
         elsewhere = (
             any(".toml" in word for word in asked)  # a key of a file
+            or words.startswith("study run ")  # or of a preset
             or name.startswith(tuple(word for word in asked if "." in word))  # or a line of one
             or any(word.startswith(f"{name}=") for word in asked)  # a setting of a method
             or "an unexpected argument" in said

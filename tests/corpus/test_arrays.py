@@ -51,6 +51,7 @@ def test_an_array_of_the_type_is_not_copied():
         (1.0, "1.0"),
         ("7", "'7'"),
         (["1", "2"], "numbers in text"),
+        (np.array([1, 2], object), "an array of Python objects"),
         (np.array(["1970-01-02"], "M8[D]"), "1970-01-02 in row 0"),
         ([True], "truth values"),
     ],

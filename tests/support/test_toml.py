@@ -65,3 +65,5 @@ def test_what_is_no_such_key_is_looked_at_once(line):
 def test_points_in_values_are_no_keys():
     text = "a = [" + "0.5, " * 200 + "]\nb = '" + "... " * 200 + "'\n"
     assert len(read_toml(text)["a"]) == 200
+    words = "Yes. " * 200
+    assert read_toml(f"a = '{words}'  # {words}\n#{words}") == {"a": words}

@@ -21,6 +21,7 @@ from .options import Option, command, field_options, force
 from .places import check_corpus
 from .show_run import show_result
 
+_SIZES = ("model", "batch_size", "block_length")  # what may not fit into memory
 _FIELDS = field_options(
     TrainConfig,
     without=("beta1", "beta2", "vocabulary_multiple", "probe_facts", "prefetch"),
@@ -61,11 +62,12 @@ def train(
     settings = {row.key: given.pop(row.key) for row in _FIELDS if row.key in given}
     # A default can be what is refused, for lack of memory; it gets the name of its option.
     defaults = {row.key: row.name for row in _FIELDS if row.key not in settings}
+    sizes = {key: name for key, name in defaults.items() if key in _SIZES}
     with renamed(**defaults):
         config = default_config(**settings)
     keep_interrupts()
     prepare()
-    with needed(), resumable(given["out"], lambda: _is_saved(given["out"])), renamed(**defaults):
+    with needed(), resumable(given["out"], lambda: _is_saved(given["out"])), renamed(**sizes):
         check_corpus("source", source)
         from behemoth.train import train as train_model
 

@@ -103,6 +103,8 @@ def _no_number(array: NDArray[Any]) -> str:
             told = "a list" if isinstance(value, np.ndarray) else own(value)
         if told is not None:
             return f"{told} in row {row} (from 0)"
+    if array.dtype.kind == "O" and not all(isinstance(value, str) for value in values):
+        return "an array of Python objects"
     kinds = {"O": "numbers in text", "U": "numbers in text", "b": "truth values"}
     return kinds.get(array.dtype.kind, f"an array of {array.dtype}")
 
@@ -233,7 +235,7 @@ def fillable_dtype(dtype: DTypeLike, own: np.dtype[Any]) -> np.dtype[Any]:
     """
     try:
         found = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # numpy parses texts with commas as Python
         raise ArgumentError("dtype", dtype, _FILLABLE) from None
     if not _is_fillable(found):
         raise ArgumentError("dtype", str(found), _FILLABLE)

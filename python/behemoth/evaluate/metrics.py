@@ -3,10 +3,10 @@
 A metric is a mean over rows of the frame (first over the probes of an edit, then over edits), or
 the harmonic mean of several such means. Success metrics give no credit to a wrong answer:
 comparisons of probabilities are 0 on ties and on NaN, and comparisons of words are 1 only for
-exactly the right words. A metric whose numbers change gets a new version, with two exceptions: how
-edits that failed count, and how rows without an edit do (of plans by a rule), was changed for all
-metrics and suites before the first release, and their versions stayed, as all numbers without such
-edits and rows are the same.
+exactly the right words. A metric whose numbers change gets a new version, but for three
+changes to all metrics and suites before the first release: how edits that failed count, how rows
+without an edit do (of plans by a rule), and which documents of a scheduled corpus are read. All
+numbers without such edits, rows and schedules are the same.
 
 Rows of an edit that failed show the unedited model. They count as 0 in success, and are no rows of
 facts that must not change: an edit that was never made would otherwise look harmless. Neither are

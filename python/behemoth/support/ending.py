@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import threading
+from contextlib import suppress
 
 __all__ = ["end"]
 
@@ -49,15 +50,19 @@ def _flush_results(code: int) -> int:
     Python would try again, report a traceback and exit with 120.
     """
     stdout = sys.stdout
-    if stdout is None or stdout.closed:
+    if getattr(stdout, "closed", True):
         return code
     try:
         stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        with suppress(OSError, ValueError, AttributeError):  # a stream that somebody put there
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         if code == 0:  # otherwise, the command has said why
-            sys.stderr.write(f"behemoth: error: stdout: {error.strerror}\n")
+            with suppress(OSError, ValueError, AttributeError):
+                sys.stderr.write(f"behemoth: error: stdout: {error.strerror}\n")
         return code or 1
+    except ValueError:  # it is detached
+        return code
     return code
 
 

@@ -18,8 +18,10 @@ __all__ = ["check_utf8", "no_toml", "not_utf8", "read_toml", "written_toml"]
 # tomllib takes quadratic time for the names of one key: 16 s for 16,000 of them.
 _KEY_NAMES = 100
 _NAME = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
-# No search begins within a name, so that its time is linear.
-_LONG_KEY = re.compile(rf"(?<![\\A-Za-z0-9_-])(?:{_NAME}[ \t]*+\.[ \t]*+){{{_KEY_NAMES}}}")
+# A search begins only where a key can, and not within a name, so that its time is linear.
+_LONG_KEY = re.compile(
+    rf"(?:^|[\[{{,])[ \t]*+(?:{_NAME}[ \t]*+\.[ \t]*+){{{_KEY_NAMES}}}", re.MULTILINE
+)
 
 
 def no_toml(argument: str, file: str, error: ValueError) -> ArgumentError:

@@ -53,6 +53,7 @@ def recall_by_exposures(
 def exposure_classes(exposures: Iterable[int]) -> dict[int, int]:
     """Map each number of exposures to its class."""
     levels = sorted(set(exposures))
-    if len(levels) <= _CLASSES:
+    # A twin has facts at 0 that the levels of its parent do not count: both need the same classes.
+    if sum(level > 0 for level in levels) <= _CLASSES:
         return {level: level for level in levels}
     return {level: 1 << (level.bit_length() - 1) if level else 0 for level in levels}

@@ -194,12 +194,6 @@ def test_threads_are_in_the_models_hash(tiny):
             r"argument 'method\[0\].grid.rnk': got an unknown setting of lora.*mean rank",
         ),
         ("rank = [1, 4]", "rank = [0]", r"argument 'method\[0\].grid.rank': got 0"),
-        # As by an edit, after the model would have been trained.
-        (
-            "rank = [1, 4]",
-            "layers = [[0], [0, 99]]",
-            r"'method.layers': got 99 of 'LoRA, layers \[0, 99\]', allowed: -3 to 2, the la",
-        ),
         ("rank = [1, 4]", "rank = 1", r"argument 'method\[0\].grid.rank': got 1"),
         ('label = "ascent"', 'lable = "a"', r"argument 'method\[1\].lable': got .*mean label"),
         ('label = "batch"', 'label = "ascent"', r"argument 'method\[2\].label': got ascent"),

@@ -109,16 +109,15 @@ impl Background {
         self.ends.last().copied().unwrap_or(0) + missing as u64
     }
 
-    /// Returns an error if a document has an end-of-document token between its first and its last
-    /// token: an index of blocks cuts documents and puts several into one.
+    /// Returns an error if a document has text on both sides of an end-of-document token: an index
+    /// of blocks cuts documents and puts several into one.
     pub(crate) fn check_documents(&self) -> Result<()> {
         match self.holds_several {
             None => Ok(()),
             Some(document) => Err(Error::argument(
                 "background",
                 format!("an index whose document {document} has an end of document inside"),
-                "an index of documents, not of blocks; or the corpus directory that was exported; \
-                 or the tokens as NAME.npy without an index",
+                "an index of documents, not of blocks; or the corpus directory that was exported",
             )),
         }
     }

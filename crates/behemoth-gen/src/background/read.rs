@@ -128,6 +128,16 @@ struct Scanned {
     digest: String,
 }
 
+/// End-of-document tokens inside the document that is read, whose end an index gives.
+#[derive(Default)]
+struct Inside {
+    /// At its beginning, where some tokenizers have one.
+    leading: u64,
+    /// Number of tokens up to the first after text, and ends that follow it.
+    first: Option<u64>,
+    further: u64,
+}
+
 /// The state of the pass over the tokens.
 struct Scan {
     end: u32,
@@ -136,6 +146,7 @@ struct Scan {
     next: usize,
     ends: Vec<u64>,
     has_end: Vec<bool>,
+    inside: Inside,
     holds_several: Option<u64>,
     tokens: u64,
     largest: u32,
@@ -165,6 +176,7 @@ impl Scan {
             next: 0,
             ends: Vec::new(),
             has_end: Vec::new(),
+            inside: Inside::default(),
             holds_several: None,
             tokens: 0,
             largest: 0,
@@ -204,6 +216,7 @@ impl Scan {
             }
         };
         if is_last {
+            self.close_inside(id == self.end);
             self.next += 1;
             self.ends.push(self.tokens);
             self.has_end.push(id == self.end);
@@ -213,8 +226,22 @@ impl Scan {
     /// Notes that the last token read is an end-of-document token before the end of its document.
     #[cold]
     fn end_inside(&mut self) {
-        // At the beginning it is the token with which some tokenizers begin each document.
-        if self.tokens > self.ends.last().copied().unwrap_or(0) + 1 {
+        let start = self.ends.last().copied().unwrap_or(0);
+        let inside = &mut self.inside;
+        if inside.first.is_some() {
+            inside.further += 1;
+        } else if self.tokens - start > inside.leading + 1 {
+            inside.first = Some(self.tokens);
+        } else {
+            inside.leading += 1;
+        }
+    }
+
+    /// Notes whether the document that the last token read ends goes on after an end inside it.
+    fn close_inside(&mut self, has_end: bool) {
+        let inside = std::mem::take(&mut self.inside);
+        let Some(first) = inside.first else { return };
+        if self.tokens - first > inside.further + u64::from(has_end) {
             self.holds_several.get_or_insert(self.ends.len() as u64);
         }
     }

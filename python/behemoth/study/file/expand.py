@@ -8,7 +8,6 @@ from functools import cached_property
 from os import fspath
 from typing import TYPE_CHECKING, Any
 
-from behemoth.edit.parametrise import check_layers
 from behemoth.edit.tuned import kind_of_world
 from behemoth.plan.check import check_request
 from behemoth.plan.choice import Edits, choose_edits
@@ -223,7 +222,6 @@ class _Point:
             if not choice.is_at(self.tables):
                 continue
             choice = choice.at(kind_of_world(self.corpus.grammar))
-            self._check_layers(choice)
             with within("plan"):
                 plan = self._plan(_request({**self.tables["plan"], **choice.plan}, choice))
             if plan.moved and choice.plan:
@@ -240,15 +238,6 @@ class _Point:
                 ),
                 gone,
             )  # fmt: skip
-
-    def _check_layers(self, choice: MethodChoice) -> None:
-        """Refuse layers that the model lacks, after it would have been trained."""
-        try:
-            check_layers(choice.method, self.config.size.layers)
-        except ArgumentError as error:
-            got = f"{error.got} of {choice.label!r}"
-            allowed = f"{error.allowed}, the layers of {self.config.model}"
-            raise ArgumentError(("method", *error.path), got, allowed) from None
 
     def _plan(self, request: EditRequest) -> PlanUnit:
         """Return the plan of a request, which is checked as far as can be without a model."""

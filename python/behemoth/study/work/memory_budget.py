@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth.plan.edit_plan import PlanWarning
 from behemoth.study.file.identity import canonical
 from behemoth.study.file.units import ModelUnit, TrialUnit
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, within
 from behemoth.support.memory import limit_of, limit_text
 from behemoth.support.text import bytes_text
 from behemoth.support.workers import WORKER, too_many_workers
@@ -222,7 +222,8 @@ def _shape(config: TrainConfig, corpus: Corpus) -> nn.Module:
     from behemoth.model.build import padded_vocabulary, shape_of
 
     vocabulary = padded_vocabulary(corpus.vocabulary_size, config.vocabulary_multiple or 8)
-    return shape_of(config.size, vocabulary, config.block_length)
+    with within("train", "architecture"):
+        return shape_of(config.size, vocabulary, config.block_length)
 
 
 def _of_model(unit: ModelUnit, corpus: Corpus) -> _Need:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from behemoth._gen import FORMAT_VERSION
+from behemoth.edit.parametrise import check_layers
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study
+from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.file.with_settings import with_settings
 from behemoth.support.checks import part_of, whole_number
 from behemoth.support.errors import ArgumentError
@@ -64,7 +66,31 @@ def expanded(
         version = FORMAT_VERSION if begun is None else begun.corpus_version
         study = replace(study, format_version=version)
     study = replace(study, text=with_settings(study.text, study.directory))
-    return study, study.expand(threads), threads
+    expansion = study.expand(threads)
+    if begun is None:
+        _check_layers(expansion)
+    return study, expansion, threads
+
+
+def _check_layers(expansion: Expansion) -> None:
+    """Refuse layers that no model of the study has, after they would have been trained.
+
+    In a grid of sizes, trials of the smaller ones may fail for that reason.
+    """
+    models: dict[str, list[tuple[TrialUnit, ModelUnit]]] = {}
+    for trial in expansion.trials:
+        models.setdefault(trial.choice.label, []).append((trial, expansion.models[trial.model]))
+    for tried in models.values():
+        refusals: list[ArgumentError] = []
+        for trial, model in tried:
+            try:
+                check_layers(trial.choice.method, model.config.size.layers)
+            except ArgumentError as error:
+                got = f"{error.got} of {trial.choice.label!r}"
+                allowed = f"{error.allowed}, the layers of {model.config.model}"
+                refusals.append(ArgumentError(("method", *error.path), got, allowed))
+        if len(refusals) == len(tried):
+            raise refusals[-1]
 
 
 def divided_memory(
