@@ -108,7 +108,8 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ArgumentError, match="gpt_neox of 40 words"):
         before(model, [40]).apply(model)
     with pytest.raises(ArgumentError, match="a Linear, allowed: embedding and blocks there"):
-        EditDelta({"lm_head": Context(torch.tensor([3]))}, "by hand", {}, "", 0).apply(model)
+        head = {Architecture.of(model).head: Context(torch.tensor([3]))}
+        EditDelta(head, "by hand", {}, "", 0).apply(model)
 
 
 def test_it_is_saved_and_loaded(tmp_path):

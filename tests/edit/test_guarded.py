@@ -21,7 +21,7 @@ from behemoth.plan.request import EditRequest
 from behemoth.support.extras import MissingExtraError
 from behemoth.train.errors import TrainError
 
-HEAD = "lm_head.weight"
+MATRIX = "gpt_neox.embed_in.weight"
 UNFIT = "^method faulty returned a delta that does not fit the model: argument 'model': "
 
 
@@ -47,7 +47,7 @@ class Faulty:
         return EditDelta(changes, "faulty", settings_of(self), plan.plan_hash, context.seed)
 
     def changes(self, model):
-        return {HEAD: Dense(torch.zeros_like(model.get_parameter(HEAD)))}
+        return {MATRIX: Dense(torch.zeros_like(model.get_parameter(MATRIX)))}
 
 
 def doing(**members):
@@ -168,8 +168,8 @@ def test_both_numbers_are_named(trained, plan, tmp_path):
     ("changes", "text"),
     [
         ({"nowhere.weight": Dense(torch.zeros(2, 2))}, "got one without nowhere.weight, allowed"),
-        ({HEAD: Dense(torch.zeros(2, 3))}, rf"got {HEAD} of shape \(.*\), allowed: \(2, 3\)"),
-        ({HEAD: LowRank(torch.zeros(2, 1), torch.zeros(1, 3))}, r"allowed: \(2, 3\)"),
+        ({MATRIX: Dense(torch.zeros(2, 3))}, rf"got {MATRIX} of shape \(.*\), allowed: \(2, 3\)"),
+        ({MATRIX: LowRank(torch.zeros(2, 1), torch.zeros(1, 3))}, r"allowed: \(2, 3\)"),
         (
             {"nowhere": Codebook(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1))},
             "got one without nowhere, allowed: a model with the modules",
@@ -185,8 +185,8 @@ def test_a_delta_that_does_not_fit_is_not_saved(trained, plan, tmp_path, changes
 
 
 def test_a_tensor_is_no_change(trained, plan, tmp_path):
-    method = doing(changes=lambda self, model: {HEAD: torch.zeros(2, 2)})
-    with pytest.raises(MethodError, match=f"Tensor in place of the change of {HEAD}: Dense or Low"):
+    method = doing(changes=lambda self, model: {MATRIX: torch.zeros(2, 2)})
+    with pytest.raises(MethodError, match=f"Tensor in place of the change of {MATRIX}: Dense or Low"):
         edit(trained, plan, method, tmp_path / "e")
 
 

@@ -71,8 +71,9 @@ def test_tokens_beyond_the_corpus_are_shown_as_recall_shows_them(run, monkeypatc
     size = loaded.corpus.vocabulary_size
     model.resize_token_embeddings(size + 8)
     with torch.no_grad():
-        model.lm_head.weight[:size] = 0
-        model.lm_head.weight[size + 1] = model.lm_head.weight[size:].sum(0) + 1
+        head = model.get_output_embeddings().weight
+        head[:size] = 0
+        head[size + 1] = head[size:].sum(0) + 1
     monkeypatch.setattr(type(loaded), "load_model", lambda *_: model)
     found = bh.ask(run, "subject S1", most=2, top=size + 8)
     assert set(found["answer"][0].split()) <= {f"<{size + extra}>" for extra in range(8)} | {

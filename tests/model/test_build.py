@@ -67,7 +67,7 @@ def test_weights_are_a_function_of_the_seed_and_leave_the_global_generator_alone
     again, other = build_model(TINY, 56, seed=3), build_model(TINY, 56, seed=4)
     pairs = list(zip(one.parameters(), again.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b in pairs)
-    assert not torch.equal(one.lm_head.weight, other.lm_head.weight)
+    assert not torch.equal(one.get_output_embeddings().weight, other.get_output_embeddings().weight)
 
 
 def test_generators_of_gpus_are_left_alone(monkeypatch):
@@ -94,7 +94,7 @@ def test_deviations_are_those_of_pythia():
     model = build_model(SIZES["nano"], 1000)
     layer = model.gpt_neox.layers[0]
     small, output = (2 / (5 * 128)) ** 0.5, 2 / (3 * 128**0.5)
-    for weight in (model.lm_head.weight, layer.attention.query_key_value.weight):
+    for weight in (model.get_output_embeddings().weight, layer.attention.query_key_value.weight):
         assert weight.std().item() == pytest.approx(small, rel=0.02)
     assert layer.mlp.dense_4h_to_h.weight.std().item() == pytest.approx(output, rel=0.02)
     assert layer.attention.dense.bias.abs().sum() == 0
