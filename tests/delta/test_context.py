@@ -107,8 +107,8 @@ def test_what_does_not_fit_is_refused():
             model(inputs_embeds=torch.zeros(1, 2, 32).double())
     with pytest.raises(ArgumentError, match="gpt_neox of 40 words"):
         before(model, [40]).apply(model)
+    head = {Architecture.of(model).head: Context(torch.tensor([3]))}
     with pytest.raises(ArgumentError, match="a Linear, allowed: embedding and blocks there"):
-        head = {Architecture.of(model).head: Context(torch.tensor([3]))}
         EditDelta(head, "by hand", {}, "", 0).apply(model)
 
 

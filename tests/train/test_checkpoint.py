@@ -133,7 +133,7 @@ def test_the_head_is_stored_under_its_published_name(tmp_path):
     assert "embed_out.weight" in ours and ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     read = AutoModelForCausalLM.from_pretrained(tmp_path)
-    head = Architecture.of(model).head  # transformers before 5.14 uses the published name
+    head = Architecture.of(model).head  # in transformers before 5.14 the published name
     earlier = {name.replace("embed_out", head): tensor for name, tensor in ours.items()}
     for weights in (ours, earlier):  # runs of earlier versions go on too
         other = build_model(Size("tiny", 32, 2, 4, 48), 40, seed=1, block_length=64)

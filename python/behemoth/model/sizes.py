@@ -129,7 +129,7 @@ class Size:
             raise ArgumentError(f"{name}.num_attention_heads", values["heads"],
                                 f"a divisor of the width {values['width']}")  # fmt: skip
         head = values["head_width"] or values["width"] // values["heads"]
-        # Newer versions of transformers say so themselves. A GPT-NeoX turns a part of its head alone.
+        # Newer versions of transformers say so too. A GPT-NeoX turns only a part of its head.
         if head % 2 and family.learnt_positions is None and family.name != "gpt_neox":
             raise ArgumentError(f"{name}.head_dim", head,
                                 "an even number, as rotary positions turn pairs")  # fmt: skip
