@@ -1,8 +1,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pytest
+
 from behemoth.cli import study
-from behemoth.study.gates import run as gates_run
+from behemoth.study.gates import GATES, run as gates_run
 from behemoth.study.gates.conditions import Condition
 from behemoth.study.gates.picture import Picture
 from behemoth.study.gates.units import Units
@@ -38,6 +40,15 @@ class Fixed:
         return Picture(
             "x", "y", [("a", 0.0, row["value"], 0) for row in rows], "A claim.", "A figure."
         )
+
+
+def test_the_shell_is_offered_every_gate(monkeypatch, run, capsys):
+    monkeypatch.setenv("_BEHEMOTH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "behemoth study gates --gate ")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    with pytest.raises(SystemExit):
+        run()
+    assert capsys.readouterr().out.split() == [str(gate.number) for gate in GATES]
 
 
 def test_the_command(run, monkeypatch, tmp_path):

@@ -36,11 +36,17 @@ import pytest
         ("study run co", "correlated"),
         ("study show --size q", "quick"),
         ("evaluate --suite u", "unlearning"),
+        ("evaluate --suite sequence --measures ha", "half_life"),
+        ("evaluate --suite recall --measures valid_object,bits_per_p",
+         "valid_object,bits_per_parameter"),
+        ("evaluate --measures forget_q", "forget_quality"),
+        ("compare one other --measures forget_q", "forget_quality"),
+        ("study gates --gate 7,1", "7,1 7,10 7,11 7,12"),
         ("plan --kind c", "censor"),
         ("gen --probes ", ""),
         ("gen --spec ", ""),
     ],
-)
+)  # fmt: skip
 def test_the_shell_is_offered_values(words, offered, run, monkeypatch, capsys):
     monkeypatch.setenv("_BEHEMOTH_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", f"behemoth {words}")
@@ -48,6 +54,24 @@ def test_the_shell_is_offered_values(words, offered, run, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run()
     assert capsys.readouterr().out.split() == offered.split()
+
+
+@pytest.mark.parametrize(
+    "words", ["evaluate --measures k", "compare one other --measures k", "study gates --gate 7"]
+)
+def test_what_the_shell_is_offered_waits_for_no_slow_package(words):
+    script = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); "
+    script += "from behemoth.cli.main import main; main([])"
+    environ = os.environ | {
+        "_BEHEMOTH_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"behemoth {words}",
+        "COMP_CWORD": str(len(words.split())),
+    }
+    words = [sys.executable, "-c", script]
+    ran = subprocess.run(words, env=environ, capture_output=True, text=True)
+    loaded = ran.stdout.split()
+    assert "behemoth.cli.main" in loaded
+    assert not {"torch", "transformers", "polars"} & {*loaded}
 
 
 @pytest.mark.parametrize("words", ["methods", "models --json", "grammar show bios-en", "-h"])

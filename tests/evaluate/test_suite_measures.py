@@ -1,6 +1,7 @@
 """Measures of suites are of the groups, scores and texts that they are named after."""
 
 import math
+import re
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 from behemoth.evaluate import SUITES
+from behemoth.evaluate.catalogue import catalogue
 from behemoth.evaluate.membership import SCORES, unwritten_pairs
 from behemoth.evaluate.suites.measured_model import MeasuredModel
+from behemoth.evaluate.suites.names import NAMES
 
 STAYING = ("same_subject", "same_relation", "same_object", "unrelated", "retain")
 # Groups and column of each mean over rows; of facts that stay, only rows that must not change.
@@ -36,6 +39,13 @@ def value_of(measured, suite, name):
 def measured(edited_run):
     _, twin, plan, edited = edited_run
     return MeasuredModel.open(edited, plan, twin)
+
+
+@pytest.mark.parametrize("suite", list(SUITES))
+def test_the_shell_is_offered_every_measure(suite):
+    section = catalogue().partition(f"### `{suite}`")[2].partition("### `")[0]
+    names = re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
+    assert [name.removesuffix("N") for name in names] == list(NAMES[suite])
 
 
 def test_means_are_of_the_rows_of_their_group(measured):

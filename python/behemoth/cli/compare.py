@@ -11,6 +11,7 @@ from behemoth.support.extras import needed
 
 from . import parse
 from .console import console, write_json
+from .evaluate import known_measures
 from .options import Option, command
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _GAP = 2  # between columns
 
 OPTIONS = (
     Option("measures", "NAME,...", "Only these measures, in this order [all].",
-           parse.names("measures", "efficacy,kl")),
+           parse.names("measures", "efficacy,kl"), offered=known_measures),
 )  # fmt: skip
 
 

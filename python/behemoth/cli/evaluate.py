@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     import polars as pl
 
     from behemoth.evaluate.suites.suite import SuiteResult
+
+
+def known_measures(suite: str | None = None) -> list[str]:
+    """Return the names of the measures of a suite, or of all suites, for shell completion."""
+    from behemoth.evaluate.suites.names import NAMES
+
+    own = NAMES.values() if suite is None else [NAMES.get(suite, ())]
+    return list(dict.fromkeys(chain.from_iterable(own)))
 
 
 OPTIONS = (
@@ -51,7 +60,8 @@ SUITE = (
     Option("facts", "N|all", "For --suite recall: number of facts to evaluate [10,000 at most].",
            partial(parse.sample, minimum=1)),
     Option("measures", "NAME,...", "Only these measures of the suite [all].",
-           parse.names("measures", "efficacy,kl")),
+           parse.names("measures", "efficacy,kl"),
+           offered_beside=lambda given: known_measures(given.get("suite"))),
 )  # fmt: skip
 """Options of suites only."""
 

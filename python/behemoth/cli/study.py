@@ -44,6 +44,11 @@ def _presets() -> list[str]:
     return list(preset_names())
 
 
+def _gates() -> list[str]:
+    # Written out: a gate takes seconds to import, with torch.
+    return [str(number) for number in range(1, 13)]
+
+
 def _numbers(name: str, text: str) -> list[int]:
     numbers = parse.counts(name, text)
     return [numbers] if isinstance(numbers, int) else numbers
@@ -90,7 +95,8 @@ RUN = (
 )  # fmt: skip
 GATES = (
     Option("out", "DIR", "Directory to write; finished work in it is kept.", default="gates"),
-    Option("gate", "N,...", "Numbers of gates, in this order, such as 7,1 [all].", _numbers),
+    Option("gate", "N,...", "Numbers of gates, in this order, such as 7,1 [all].", _numbers,
+           offered=_gates),
     THREADS,
     Option("workers", "N", "Units at a time [one per core].", parse.at_least(1)),
     flag("reasons", "For claims that are not reproduced, test the reasons that can be tested."),
