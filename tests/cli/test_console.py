@@ -1,5 +1,7 @@
 """Messages of commands on stderr."""
 
+import logging
+import sys
 import warnings
 from contextlib import suppress
 
@@ -27,3 +29,24 @@ def test_own_warnings_are_lines_and_others_stay_warnings(capsys, refused):
         speak(refused, seen)
     said = capsys.readouterr().err
     assert said == ("" if refused else "behemoth: warning: one thing\n")
+
+
+def test_what_the_package_logs_is_a_line_of_the_command(run, monkeypatch):
+    """Once, also if a library has configured logging; and what libraries log stays as it is."""
+    root, own = logging.getLogger(), logging.getLogger("behemoth.support.locks")
+
+    def presets():
+        library = logging.StreamHandler(sys.stderr)
+        root.addHandler(library)
+        own.warning("%s\n is %s", "a folder", "taken")
+        own.info("of no interest")
+        logging.getLogger("another").warning("of a library")
+        root.removeHandler(library)
+        return ()
+
+    monkeypatch.setattr("behemoth.study.file.presets.preset_names", presets)
+    ran = run("study", "presets", "--json")
+    assert ran.err == "behemoth: warning: a folder is taken\nof a library\n"
+    assert ran.json() == {"presets": []}
+    logger = logging.getLogger("behemoth")
+    assert logger.propagate and not logger.handlers

@@ -205,7 +205,8 @@ def test_who_waits_for_another_process_says_so(run, made, spawn, who):
     with lock_folder(out):
         process = spawn(*found.old, "--out", out, *(["--force"] * (found.old[0] == "import")))
         said = process.stderr.readline()
-        assert re.fullmatch(rf"waiting for {who} in {re.escape(str(out))}\n", said)
+        told = rf"behemoth: warning: waiting for {who} in {re.escape(str(out))}\n"
+        assert re.fullmatch(told, said)
     process.communicate(timeout=120)
     assert process.returncode == 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import warnings
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,6 +81,35 @@ def word(path: str | PathLike[str]) -> str:
 def warn(message: str) -> None:
     """Print a warning to stderr."""
     console(stderr=True).print(f"behemoth: warning: {message}")
+
+
+class _Lines(logging.Handler):
+    """Writes what is logged as lines in the form of `warn`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line to the stderr of the moment, which a bar replaces to stay below it."""
+        try:
+            text = " ".join(record.getMessage().split())
+            sys.stderr.write(f"behemoth: {record.levelname.lower()}: {text}\n")
+        except (OSError, TypeError, ValueError):
+            self.handleError(record)
+
+
+@contextmanager
+def logging_lines() -> Generator[None]:
+    """Write what the package logs, warnings and worse, to stderr as lines of the command.
+
+    Python would write the message alone. What a library adds to the root logger would write it a
+    second time, so nothing is passed on to it.
+    """
+    logger, lines = logging.getLogger("behemoth"), _Lines(logging.WARNING)
+    passed_on, logger.propagate = logger.propagate, False
+    logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.propagate = passed_on
 
 
 @contextmanager

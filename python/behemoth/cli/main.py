@@ -47,7 +47,7 @@ from behemoth.cli import (
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.signals import Stops, stop_behind
 
-from .console import Stopped
+from .console import Stopped, logging_lines
 
 # Plain help in place of Rich's boxes: it halves the time of `behemoth --help`.
 app = typer.Typer(
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None, stops: Stops | None = None) -> 
         _quiet_asyncio()
     words = [word for word in words if word not in ("--debug", "--no-verify")]
     try:
-        with _reading(trusting):
+        with _reading(trusting), logging_lines():
             result = click_command().main(words, prog_name="behemoth", standalone_mode=False)
         if result == 130:  # returned by newer versions of Typer on Ctrl-C
             raise KeyboardInterrupt
