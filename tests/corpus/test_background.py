@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import tokenizers
 import behemoth as bh
 from behemoth.corpus import encode_documents, encoding, train_tokenizer
 from behemoth.corpus.text_tokenizer import read_tokenizer
+from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.export import export
 from behemoth.support.locks import sole
 
@@ -145,6 +147,50 @@ def test_a_corpus_whose_background_moved_is_not_damaged(run, tmp_path):
     )
     assert run(*repair.split()).code == 0
     assert "all intact" in run("verify", among).out
+
+
+@pytest.fixture
+def of_blocks(run, tmp_path, monkeypatch):
+    """A corpus made from blocks, as before they were refused: its spec has their digest."""
+    monkeypatch.chdir(tmp_path)
+    np.tile(np.array([5, 6, 7, 8, END_OF_DOCUMENT], "<u2"), 8).tofile("b.bin")
+    np.array([8, 16, 24, 32, 40], "<u8").tofile("b.idx")
+    digest = bh.Background(Path("b.bin")).native.digest
+    spec = "[world]\nsubjects = 12\nrelations = 2\nobjects = 40\n[corpus]\n"
+    Path("spec.toml").write_text(f'{spec}background = {{path = "b.bin", digest = "{digest}"}}\n')
+    assert run("gen", "--spec", "spec.toml", "--out", "c").code == 0
+    return Path("c")
+
+
+def test_blocks_that_have_moved_are_still_those_of_their_corpus(run, of_blocks):
+    Path("aside").mkdir()
+    for name in ("b.bin", "b.idx"):
+        Path(name).rename(Path("aside") / name)
+    line = run("inspect", of_blocks).refused(1)
+    repair = line.partition("`behemoth ")[2].rstrip("`").replace("PATH", "aside/b.bin")
+    # Another place of the same documents; and other blocks are refused, as for any new corpus.
+    assert run(*repair.split()).code == 0
+    assert "all intact" in run("verify", of_blocks).out
+    np.array([7, 40], "<u8").tofile("aside/b.idx")
+    assert "an end of document inside" in run(*repair.split()).refused()
+
+
+@pytest.mark.parametrize(
+    ("ends", "what"),
+    [
+        ([7, 40], "b.bin with other tokens or ends of documents"),
+        ([8, 16], "b.idx, which does not fit the 80 bytes beside it"),
+        ([16, 8, 40], "b.bin with an index out of order"),
+    ],
+)
+def test_a_background_that_has_changed_is_named(run, of_blocks, ends, what):
+    np.array(ends, "<u8").tofile("b.idx")
+    line = run("inspect", of_blocks).refused(1)
+    assert line.startswith("c: argument 'background': got ") and what in line
+    assert line.endswith("allowed: the files that c was made with, there or beside it")
+    with (of_blocks / "manifest.json").open("a") as file:
+        file.write(" ")
+    assert "manifest.json is damaged" in run("inspect", of_blocks).refused(1)
 
 
 def test_the_ends_beside_olmos_tokens_decide(tmp_path, tokenizer):

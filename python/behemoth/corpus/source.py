@@ -21,7 +21,7 @@ from behemoth.support.kinds import as_grammar, is_grammar
 from behemoth.support.text import toml_text
 from behemoth.support.toml import no_toml, read_toml
 
-from .background import BACKGROUND_FILE, read_background
+from .background import BACKGROUND_FILE, changed_background, read_background
 from .manifest import (
     EXPOSURES_FILE,
     GRAMMAR_FILE,
@@ -90,13 +90,9 @@ class Source:
                 stored = ((self.directory or Path()) / GRAMMAR_FILE).is_file()
                 told = {"file": GRAMMAR_FILE} if stored else {"name": told.get("name", "")}
             changed["grammar"] = {**told, "tokenizer": tokenizer}
-        if (tokens := changed.pop("background_tokens", None)) is not None:
-            told = changed.get("background")
-            if told is None:
-                raise ArgumentError("background_tokens", tokens, "only with a background")
-            told = {"path": told} if isinstance(told, str) else told
-            if isinstance(told, Mapping):  # else it is refused where it is read
-                changed["background"] = {**told, "tokens": tokens}
+        if {"background", "background_tokens"} & corpus.keys():
+            changed["background"] = changed_background(self.corpus.get("background"), corpus)
+            changed.pop("background_tokens", None)
         others = {("world", key) for key in world} | {("corpus", key) for key in corpus}
         return replace(
             self,
@@ -204,15 +200,16 @@ class Source:
                     f"{self.directory}: part 0, which writes {lacking}, has not finished; "
                     "`behemoth gen --part 0/N` with the options of the other parts does"
                 ) from None
-            raise self._disagreement(str(error)) from None
+            elsewhere = error.path == ("background",)
+            raise self._disagreement(str(error), elsewhere=elsewhere) from None
         if self.manifest["spec_hash"] != corpus.spec_hash:
             raise self._disagreement("spec and hash do not agree")
         return corpus
 
-    def _disagreement(self, reason: str) -> CorpusError:
+    def _disagreement(self, reason: str, *, elsewhere: bool = False) -> CorpusError:
         from .sums import disagreement
 
-        return disagreement(self.directory or Path(), reason)
+        return disagreement(self.directory or Path(), reason, elsewhere=elsewhere)
 
     def _unwritten(self) -> str | None:
         """Return the first file the specs refer to that part 0 has not written; None without one.
@@ -258,7 +255,9 @@ class Source:
         end = END_OF_DOCUMENT if text is None else text.end_of_document
         told = self.corpus.get("background")
         size = None if text is None else text.tokenizer_size
-        background, table = read_background(told, self.directory or Path(), end, size)
+        # Those of a corpus directory are read there; a path that it has was given beside it.
+        moved = ("corpus", "background") not in self.told
+        background, table = read_background(told, self.directory or Path(), end, size, moved=moved)
         if table is not None:
             spec = {**spec, "background": table}
         with self._sized(text):

@@ -59,11 +59,12 @@ def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
     return files if told.get("spec_hash") == corpus.spec_hash else None
 
 
-def disagreement(out: Path, reason: str) -> CorpusError:
+def disagreement(out: Path, reason: str, *, elsewhere: bool = False) -> CorpusError:
     """Return the error for a directory whose files do not agree: it names the one that was changed.
 
     It has the reason why they cannot be read. The manifest is compared with its digest first.
-    Without digests nobody knows which file it is, and the error names the directory.
+    Without digests nobody knows which file it is, and the error names the directory. If the reason
+    is of files `elsewhere`, the directory itself is not damaged.
     """
     told: Any = None
     if (out / SUMS).is_file():
@@ -75,7 +76,7 @@ def disagreement(out: Path, reason: str) -> CorpusError:
             return damaged(out / name, "is missing")
         if digest_file(out / name) != names[name]:
             return damaged(out / name, f"is damaged: {reason}")
-    return CorpusError(f"{out} is damaged: {reason}")
+    return CorpusError(f"{out}{'' if elsewhere else ' is damaged'}: {reason}")
 
 
 def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:

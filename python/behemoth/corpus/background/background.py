@@ -178,8 +178,37 @@ def background_of(
     return Background._within(found(path), end, vocabulary), {"tokens": tokens}
 
 
+def changed_background(told: Any, changes: Mapping[str, Any]) -> Any:
+    """Return what a spec tells of its background, with another path or number of tokens.
+
+    The digest stays: documents that were only moved are still those of the corpus, and `told` is
+    then read with `moved`.
+
+    Parameters
+    ----------
+    told : mapping, str or None
+    changes : mapping
+        ``background``, ``background_tokens`` or both.
+
+    Raises
+    ------
+    ArgumentError
+        When there is a number of tokens, and no background.
+    """
+    path, tokens = changes.get("background", told), changes.get("background_tokens")
+    if isinstance(told, Mapping) and "digest" in told and isinstance(path, str):
+        path = {"path": path, "digest": told["digest"]}
+    if tokens is None:
+        return path
+    if path is None:
+        raise ArgumentError("background_tokens", tokens, "only with a background")
+    path = {"path": path} if isinstance(path, str) else path
+    # Anything else is refused where it is read.
+    return {**path, "tokens": tokens} if isinstance(path, Mapping) else path
+
+
 def read_background(
-    told: Any, beside: Path, end: int, vocabulary: int | None
+    told: Any, beside: Path, end: int, vocabulary: int | None, *, moved: bool = False
 ) -> tuple[Background | None, dict[str, Any] | None]:
     """Return the background that a spec names, and its table for the engine.
 
@@ -194,11 +223,14 @@ def read_background(
         The token that ends a document.
     vocabulary : int, optional
         Number of token ids of the tokenizer, if there is one.
+    moved : bool
+        Whether a path beside a digest is a new one, whose documents may be others.
 
     Raises
     ------
     ArgumentError
-        When `told` is not valid, or the path leads to no background.
+        When `told` is not valid, the path leads to no background, or that of a corpus directory has
+        changed since.
     CorpusError
         When `BACKGROUND_FILE` is damaged, or there is nothing at either of its two places.
     """
@@ -216,12 +248,31 @@ def read_background(
         if key == "path" and (not isinstance(value, str) or not value):
             raise ArgumentError(("background", key), toml_text(value), "a path")
     path, noted = told.get("path"), beside / BACKGROUND_FILE
-    if path is None and noted.is_file():
+    is_noted = path is None and noted.is_file()
+    if is_noted:
         path = _noted_place(noted, told.get("tokens"))
     if not isinstance(path, str):
         raise ArgumentError("background", "no path", allowed)
     table = {key: value for key, value in told.items() if key != "path"}
-    return Background._within(found(beside / path), end, vocabulary), table
+    made = Background._within(found(beside / path), end, vocabulary)
+    if is_noted and "digest" in table:
+        _check_unchanged(made, table["digest"], beside)
+    elif moved and table.get("digest") != made.native.digest:
+        table.pop("digest", None)
+    return made, table
+
+
+def _check_unchanged(background: Background, digest: object, directory: Path) -> None:
+    """Refuse files that are not, or no longer, those that a corpus was made with."""
+    try:
+        if background.native.digest == digest:
+            return
+        what = "other tokens or ends of documents"
+    except ArgumentError as error:
+        what = str(error.got)
+    got = f"{background.path} with {what}"
+    allowed = f"the files that {directory} was made with, there or beside it"
+    raise ArgumentError("background", got, allowed)
 
 
 def _noted_place(file: Path, tokens: Any) -> str:
