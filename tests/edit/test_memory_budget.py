@@ -230,6 +230,48 @@ def test_deltas_of_batches_are_counted_by_their_settings(small, name, settings, 
     assert kept <= answers(method).delta_bytes(model, [plan]) <= 2 * kept
 
 
+@pytest.mark.parametrize(("token", "layers"), [("subject", [0]), ("prompt", [0, 1])])
+@pytest.mark.parametrize("name", ["alphaedit", "encore"])
+def test_keys_of_earlier_edits_count_in_a_sequence(runs, small, monkeypatch, name, token, layers):
+    """In float64: 256 numbers each, of every layer and, while one is solved, twice more."""
+    model, plans, context = small
+    plan = bh.EditPlan.load(f"{runs('pico')}-plan")
+    method = get_method(name, {"steps": 1, "token": token, "layers": layers})
+    size = max(model.get_parameter("gpt_neox.layers.0.mlp.dense_4h_to_h.weight").shape)
+    assert size == 256 and len(plan) == 32
+
+    def added():
+        alone = edit_bytes(method, model, plans[:1], context)
+        return edit_bytes(method, model, plans[:1], context, plan) - alone
+
+    assert added() == 8 * 256 * 32 * (len(layers) + 2)
+    sequence = method.in_sequence(model, context)
+    for single in plans[:3]:
+        assert sequence(single).failure is None
+    keys = sequence.memory()
+    assert sum(layer.nbytes for layer in keys.values()) == 8 * 256 * 3 * len(layers)
+    # Of more than 2 for each number there are no more.
+    monkeypatch.setattr(type(method), "_keys", lambda self, plan: 2 * 256 + 1)
+    assert added() == 8 * 256 * (2 * 256) * (len(layers) + 2)
+
+
+@pytest.mark.parametrize("name", ["memit", "rome", "ft"])
+def test_nothing_is_counted_of_earlier_edits_that_are_not_kept(runs, small, name):
+    model, plans, context = small
+    method, plan = get_method(name), bh.EditPlan.load(f"{runs('pico')}-plan")
+    alone = edit_bytes(method, model, plans[:1], context)
+    assert edit_bytes(method, model, plans[:1], context, plan) == alone
+
+
+def test_a_sequence_whose_keys_do_not_fit_is_refused(runs, tmp_path):
+    run, plan = runs("pico"), bh.EditPlan.load(f"{runs('pico')}-plan")
+    model, context = bh.load(run).load_model("cpu"), EditContext(bh.load(run).corpus, run=run)
+    method = get_method("alphaedit")
+    memory = max(edit_bytes(method, model, [single], context) for single in plan.singles())
+    with pytest.raises(ArgumentError, match="alphaedit, which needs about"):
+        bh.edit(run, plan, method, tmp_path / "e", sequential=True, device="cpu", memory=memory)
+
+
 def test_prefixes_count_for_models_trained_without_a_document_mask(small):
     model, plans, context = small
     method = get_method("memit")

@@ -148,7 +148,11 @@ def tail_bytes(model: nn.Module, layer: int, edited: EditedRows) -> int:
 
 
 def edit_bytes(
-    method: EditMethod, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    method: EditMethod,
+    model: nn.Module,
+    plans: Sequence[EditPlan],
+    context: EditContext,
+    sequence: EditPlan | None = None,
 ) -> int:
     """Return the peak memory in bytes of a method that applies plans in one pass on a CPU.
 
@@ -160,6 +164,8 @@ def edit_bytes(
     plans : sequence of EditPlan
     context : EditContext
         For a method that trains again: how the model was trained.
+    sequence : EditPlan, optional
+        The plan whose edits are made one after another, if they are, of which `plans` are some.
     """
     said = answers(answers(method).for_model(context))
     size, vocabulary = dimensions(model)
@@ -171,6 +177,8 @@ def edit_bytes(
         return weights + step_bytes(training, vocabulary, training.held_tokens)
     step = sum(_step_bytes(said, size, vocabulary, plan) for plan in plans)
     kept = said.plans_bytes(model, plans) + said.shared_bytes(model)
+    if sequence is not None:
+        kept += said.sequence_bytes(model, sequence)
     if context.watch is not None and method.info.doses:
         # Evaluated between the steps. The distributions of the unedited model are kept.
         single = sum(len(plan) == 1 for plan in plans)
@@ -196,12 +204,13 @@ def fitting(
     context: EditContext,
     most: int,
     memory: int | None = None,
+    sequence: EditPlan | None = None,
 ) -> int:
     """Return how many of the plans fit into memory at a time, whichever of them these are.
 
     Parameters
     ----------
-    method, model, plans, context
+    method, model, plans, context, sequence
         See `edit_bytes`.
     most : int
         Maximum number of plans.
@@ -230,7 +239,7 @@ def fitting(
         loaded = LOADED * weight_bytes(model)
 
     def takes(own: EditMethod, some: Sequence[EditPlan]) -> int:
-        return edit_bytes(own, model, some, context) - loaded
+        return edit_bytes(own, model, some, context, sequence) - loaded
 
     said, (size, vocabulary) = answers(answers(method).for_model(context)), dimensions(model)
 

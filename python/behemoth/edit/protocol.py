@@ -366,6 +366,11 @@ class Answers:
         own = self._own("shared_bytes")
         return 0 if own is None else own(model)
 
+    def sequence_bytes(self, model: nn.Module, plan: EditPlan) -> int:
+        """Return the bytes of what a sequence of a plan's edits keeps of them; by default 0."""
+        own = self._own("sequence_bytes")
+        return 0 if own is None else own(model, plan)
+
     def context_tokens(self, model: nn.Module) -> int:
         """Return the most tokens that an edited model reads before each prompt; by default 0."""
         own = self._own("context_tokens")

@@ -136,7 +136,8 @@ def _load_work(
         plans = [single for single in plans if single.edits["edit"].item() in wanted]
     context = EditContext(source.corpus, seed=record.seed, run=source.directory)
     limit = answers(method).lookahead if sequential else stack_size(method, model, stack)
-    stack_count = fitting(method, model, plans, context, limit, memory)
+    sequence = plan if sequential else None
+    stack_count = fitting(method, model, plans, context, limit, memory, sequence)
     place = answers(method).place(model)
     if place is not None and is_traced(method, source.directory):
         place = f"{place}, as traced"

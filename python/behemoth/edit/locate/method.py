@@ -42,7 +42,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import part_of
 
 from .budget import TargetBudget, Token
-from .state import EditorState, Worked
+from .state import MOST_KEYS, EditorState, Worked
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["InverseCovariance", "LocateAndEdit"]
 
 _SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
+_JOINED = 2  # copies of keys of earlier edits: with those of the next one, and for their product
 _PARTS = 2  # of the progress of an edit: covariances, then the search for target vectors
 _PREFIXES = 4  # default for a model trained on documents after others
 
@@ -174,11 +175,25 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def delta_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
         """Return the bytes of factors with a column for each key, as `sites` states them."""
-        at_subjects = self.token == "subject"
-        keys = sum(len(plan) if at_subjects else longest_answers(plan) for plan in plans)
+        keys = sum(map(self._keys, plans))
         architecture = Architecture.of(model)
         names = [f"{architecture.mlp_out(layer)}.weight" for layer in self._layers(model)]
         return change_bytes(model, names, keys)
+
+    def sequence_bytes(self, model: nn.Module, plan: EditPlan) -> int:
+        """Return the bytes of the keys of earlier edits, in float64, if the method `remembers`.
+
+        In addition to those of every layer, there are two copies while one layer is solved.
+        """
+        if not self.remembers:
+            return 0
+        hidden = self._hidden(model)
+        keys = min(self._keys(plan), MOST_KEYS * hidden)
+        return 8 * hidden * keys * (len(self._layers(model)) + _JOINED)
+
+    def _keys(self, plan: EditPlan) -> int:
+        """Return the number of keys of a plan, at most, in each layer."""
+        return len(plan) if self.token == "subject" else longest_answers(plan)
 
     def step_rows(self, plan: EditPlan) -> int:
         """Return 1: `plans_bytes` includes the rows of the search."""
@@ -208,8 +223,11 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def shared_bytes(self, model: nn.Module) -> int:
         """Return the bytes of a covariance and its factor for each layer, and of solving."""
-        hidden = max(model.get_parameter(f"{Architecture.of(model).mlp_out(0)}.weight").shape)
-        return 8 * hidden * hidden * (2 * len(self._layers(model)) + _SOLVED)
+        return 8 * self._hidden(model) ** 2 * (2 * len(self._layers(model)) + _SOLVED)
+
+    def _hidden(self, model: nn.Module) -> int:
+        """Return the number of inputs of an MLP output matrix, the length of a key."""
+        return max(model.get_parameter(f"{Architecture.of(model).mlp_out(0)}.weight").shape)
 
     def in_sequence(
         self, model: nn.Module, context: EditContext

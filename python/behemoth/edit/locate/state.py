@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from .covariance import Covariance
 
-__all__ = ["EditorState", "Worked"]
+__all__ = ["MOST_KEYS", "EditorState", "Worked"]
+
+MOST_KEYS = 2
+"""Maximum number of keys of earlier edits that are kept as they are, for each component of one."""
 
 
 @dataclass
@@ -40,7 +43,7 @@ class EditorState:
         for layer, keys in keys_nf.items():
             old = self.earlier_mf.get(layer)
             own = keys if old is None else torch.cat([old, keys])
-            if len(own) > 2 * own.shape[1]:
+            if len(own) > MOST_KEYS * own.shape[1]:
                 own = torch.linalg.qr(own, mode="r").R  # R^T R = K^T K
             self.earlier_mf[layer] = own
 

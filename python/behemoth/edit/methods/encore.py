@@ -10,7 +10,6 @@ from behemoth.edit.bounds import FROM_0, Bounds, at_least
 from behemoth.edit.locate.equations import leverage, plus_diagonal, solved
 from behemoth.edit.protocol import ALL_KINDS, MethodInfo
 from behemoth.edit.search import Range, Searched
-from behemoth.model.architecture import Architecture
 
 from .memit import Memit
 
@@ -67,8 +66,7 @@ class Encore(Memit):
 
     def shared_bytes(self, model: nn.Module) -> int:
         """Return those of `memit`, and of a second factor for each layer: with the norm."""
-        hidden = max(model.get_parameter(f"{Architecture.of(model).mlp_out(0)}.weight").shape)
-        return super().shared_bytes(model) + 8 * hidden * hidden * len(self._layers(model))
+        return super().shared_bytes(model) + 8 * self._hidden(model) ** 2 * len(self._layers(model))
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor

@@ -79,7 +79,8 @@ class TrialBudget:
         """Return the estimated peak in bytes, with so many edits at a time and rows per pass."""
         weights = weight_bytes(self.model)
         plans = self.singles[:stack] or [self.plan]
-        edit = edit_bytes(self.method, self.model, plans, self.context)
+        sequence = self.plan if self.measure.sequential else None
+        edit = edit_bytes(self.method, self.model, plans, self.context, sequence)
         changes = self._changes(plans)
         kept = changes
         if self.measure.sequential:  # beside the sum, the original weights are kept
