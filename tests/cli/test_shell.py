@@ -27,7 +27,7 @@ import pytest
         ("edit --device c", "cpu cuda"),
         ("train --model n", "nano"),
         ("train --precision b", "bf16"),
-        ("train --device ", "cpu cuda mps"),
+        ("train --device ", "cpu cuda"),
         ("gen --order ", "shuffle bios"),
         ("gen --templates re", "repeats refusal"),
         ("gen --templates default=1,refu", "default=1,refusal"),

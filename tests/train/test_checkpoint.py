@@ -24,7 +24,6 @@ from behemoth.train.checkpoint import (
     load_weights,
     save_model,
 )
-from behemoth.train.dropout import drawing
 from behemoth.train.errors import TrainError
 from behemoth.train.trained import Trained
 from behemoth.verification import verify
@@ -169,20 +168,6 @@ def test_a_device_without_a_saved_state_does_not_repeat_the_first_masks(
     monkeypatch.setattr("behemoth.train.loop.seed_dropout", lambda *words: seeded.append(words[3:]))
     train(small, out=tmp_path / "run", config=config)
     assert seeded == [(), (4,)]
-
-
-def test_the_generator_of_apple_is_saved_and_restored(monkeypatch):
-    """By a stand-in: what is drawn between is forgotten, for the caller and for the next call."""
-    state = [torch.tensor([1], dtype=torch.uint8)]
-    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: state[0])
-    monkeypatch.setattr(torch.mps, "set_rng_state", lambda value: state.__setitem__(0, value))
-    with drawing(torch.device("mps")):
-        state[0] = torch.tensor([2], dtype=torch.uint8)
-        saved = _random_states(torch.device("mps"))
-        state[0] = torch.tensor([3], dtype=torch.uint8)
-        _set_random_states(saved, torch.device("mps"))
-        assert state[0].item() == 2
-    assert state[0].item() == 1
 
 
 def test_the_generator_of_the_gpu_that_computes_is_saved_and_restored(monkeypatch):

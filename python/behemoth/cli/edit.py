@@ -38,7 +38,7 @@ def _settings(given: Mapping[str, Any]) -> list[str]:
     return [*own, *(f"{PREFIX}{world}" for world in (*WORLDS, OWN))]
 
 
-DEVICES = ("cpu", "cuda", "mps")
+DEVICES = ("cpu", "cuda")
 """Devices that shell completion offers: which of them there are, only torch can tell."""
 CORPUS = Option(
     "corpus",

@@ -12,23 +12,27 @@ __all__ = ["find_device", "is_out_of_memory"]
 def find_device(device: torch.device | str | None) -> torch.device:
     """Return a device, also by its name; auto, or None, is cuda if available, else cpu.
 
+    Others that torch knows are refused. On mps, Apple's, nothing would end: recall, statistics and
+    tracing compute in float64, which it lacks.
+
     Raises
     ------
     ArgumentError
-        If the device is not available.
+        If the device is neither a CPU nor a CUDA device, or is not available.
     """
     name = "auto" if device is None else str(device)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(name)
-        torch.zeros(1, device=found).item()  # refuses meta, which stores no numbers
+        if found.type not in ("cpu", "cuda"):
+            raise RuntimeError("not supported")
         if found.type == "cpu" and found.index:  # torch takes any number
             raise RuntimeError("there is one")
+        torch.zeros(1, device=found).item()
     except (RuntimeError, AssertionError) as error:
         there = ["auto", "cpu"]
         there += ["cuda"] if torch.cuda.is_available() else []
-        there += ["mps"] if torch.backends.mps.is_available() else []
         raise ArgumentError("device", name, f"{', '.join(there)} (on this machine)") from error
     return found
 

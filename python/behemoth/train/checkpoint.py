@@ -301,8 +301,6 @@ def _random_states(device: torch.device) -> dict[str, Tensor]:
     states = {f"{_RANDOM}.cpu": torch.get_rng_state()}
     if device.type == "cuda":  # another GPU than the first has a generator of its own
         states[f"{_RANDOM}.cuda"] = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        states[f"{_RANDOM}.mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -310,5 +308,3 @@ def _set_random_states(tensors: Mapping[str, Tensor], device: torch.device) -> N
     torch.set_rng_state(tensors[f"{_RANDOM}.cpu"])
     if device.type == "cuda" and f"{_RANDOM}.cuda" in tensors:
         torch.cuda.set_rng_state(tensors[f"{_RANDOM}.cuda"], device)
-    elif device.type == "mps" and f"{_RANDOM}.mps" in tensors:
-        torch.mps.set_rng_state(tensors[f"{_RANDOM}.mps"])

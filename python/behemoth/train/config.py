@@ -85,7 +85,8 @@ class TrainConfig:
         torch.compile; auto is on for long runs on a GPU, and off on a CPU, whose own fused
         blocks are faster.
     device : str
-        Device, such as cpu, cuda or mps; auto is cuda if available, else cpu.
+        Device: cpu, cuda or one GPU of several, such as cuda:1; auto is cuda if available, else
+        cpu.
     threads : int
         CPU threads, 0 for all cores. Weights are bit-identical only for the same number.
     fully_shard : bool

@@ -19,12 +19,7 @@ __all__ = ["drawing", "seed_dropout"]
 def drawing(device: torch.device) -> Generator[None]:
     """Restore the state of the generators of the CPU, and of a GPU, afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        before = torch.mps.get_rng_state() if device.type == "mps" else None
-        try:
-            yield
-        finally:
-            if before is not None:
-                torch.mps.set_rng_state(before)
+        yield
 
 
 def seed_dropout(device: torch.device, seed: int, rank: int, step: int = 0) -> None:
@@ -46,5 +41,3 @@ def seed_dropout(device: torch.device, seed: int, rank: int, step: int = 0) -> N
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(key)
-    elif device.type == "mps":
-        torch.mps.manual_seed(key)

@@ -21,7 +21,7 @@ def make_optimiser(named: Mapping[str, nn.Parameter], config: TrainConfig) -> Ad
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    fused = parameters[0].device.type in ("cpu", "cuda", "mps")
+    fused = parameters[0].device.type in ("cpu", "cuda")
     return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=fused)
 
 
