@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from behemoth import ArgumentError
 from behemoth.delta.context import Context
 from behemoth.delta.delta import EditDelta
-from behemoth.recall.generation import decode, generate
+from behemoth.recall.generation import decode, device_of, generate
 from behemoth.recall.ragged import Ragged
 
 
@@ -143,6 +145,27 @@ def test_no_prompts_give_nothing(model):
 def test_what_cannot_be_is_refused(model, prompts, options):
     with pytest.raises(ArgumentError, match=r"argument '\w+': got .*, allowed: "):
         generate(model, prompts, **options)
+
+
+@pytest.mark.parametrize(
+    ("place", "asked", "taken"),
+    [
+        ("cpu", "cuda", False), ("cuda:0", "cpu", False), ("cuda:1", "cuda:0", False),
+        ("cpu", "cpu:0", True), ("cuda:1", "cuda", True), ("cuda:1", "cuda:1", True),
+        ("cpu", "auto", True), ("cuda:1", "auto", True), ("cuda:1", None, True),
+    ],
+)  # fmt: skip
+def test_prompts_go_to_the_model_and_another_device_is_refused(place, asked, taken, monkeypatch):
+    """By a stand-in for a machine with GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("behemoth.recall.generation.find_device", torch.device)
+    parameter = SimpleNamespace(device=torch.device(place))
+    model = SimpleNamespace(parameters=lambda: iter([parameter]))
+    if taken:
+        assert device_of(model, asked) == parameter.device
+    else:
+        with pytest.raises(ArgumentError, match=f"got {asked}, allowed: {place}, where the model"):
+            device_of(model, asked)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda"])

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 import behemoth as bh
 from behemoth import ArgumentError
@@ -29,6 +30,23 @@ def test_an_edit_brings_the_corpus_of_its_run(trained, edits):
     asked = bh.recall(record.load_model("cpu"), bh.load(trained).corpus, facts=FACTS)
     assert bh.recall(edits / "batch", facts=FACTS, device="cpu").equals(asked)
     assert bh.recall(record, facts=FACTS, device="cpu").equals(asked)
+
+
+def test_a_given_model_stays_and_that_of_a_run_goes_to_the_device(trained, monkeypatch):
+    """By a stand-in for a machine with a GPU."""
+    run, asked = bh.load(trained), []
+    model = run.load_model("cpu")
+    monkeypatch.setattr("behemoth.recall.generation.find_device", torch.device)
+    with pytest.raises(ArgumentError, match="'device': got cuda, allowed: cpu, where the model is"):
+        bh.recall(model, run.corpus, facts=FACTS, device="cuda")
+
+    def load(run, device):
+        asked.append(device)
+        return model
+
+    monkeypatch.setattr(type(run), "load_model", load)
+    assert bh.recall(trained, facts=FACTS, device="cuda").height  # where the model then is
+    assert asked == ["cuda"]
 
 
 def test_what_is_no_model_is_refused_as_what_it_is(trained, edits, tmp_path):

@@ -97,6 +97,7 @@ def recall(
     `unseen`, questions about subjects that the corpus asks no questions about are left out.
     """
     model, corpus = _model_and_corpus(model, corpus, device)
+    place = device_of(model)
     held_out = flag("held_out", held_out)
     batch_size = whole_number("batch_size", batch_size, 1)
     check_rank(rank, corpus)
@@ -127,7 +128,7 @@ def recall(
         most=int(judge.most.max()),
         stop=judge.words.stop,
         batch_size=batch_size,
-        device=device,
+        device=place,
     ):
         judge.add(batch)
     if rank == "sequence":
@@ -140,7 +141,7 @@ def recall(
                 probes["object"].to_numpy(),
                 judge.log_probability,
                 batch_size=batch_size,
-                device=device_of(model, device),
+                device=place,
             )
     columns: dict[str, Any] = {
         **{name: probes[name] for name in _KEPT},
@@ -164,8 +165,11 @@ def _model_and_corpus(
         corpus = model.corpus
     if not isinstance(corpus, Corpus):
         raise ArgumentError("corpus", corpus, "a Corpus, such as behemoth.load(RUN).corpus")
-    loaded: Any = model.load_model(device) if known else model
-    return loaded, corpus
+    if known:
+        return model.load_model(device), corpus
+    given: Any = model
+    device_of(given, device)  # refuses another one than the model's
+    return given, corpus
 
 
 def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") -> pl.DataFrame:

@@ -84,12 +84,17 @@ def generate(
     batch_size : int
         Number of prompts per pass.
     device : optional
-        Device of the prompts; by default the model's.
+        Device of the model, which stays where it is: another one is refused.
 
     Returns
     -------
     list of list of int
         One continuation per prompt.
+
+    Raises
+    ------
+    ArgumentError
+        As `decode`.
     """
     found: list[list[int]] = [[] for _ in prompts]
     for batch in decode(
@@ -125,7 +130,8 @@ def decode(
     Raises
     ------
     ArgumentError
-        When a prompt has no tokens, or `most` or `batch_size` is below 1.
+        When a prompt has no tokens, `most` or `batch_size` is below 1, or `device` is not that of
+        the model.
     """
     for name, value in (("most", most), ("batch_size", batch_size)):
         whole_number(name, value, 1)
@@ -168,7 +174,7 @@ def decode_batch(
     stop : frozenset of int
         Token ids that end a continuation.
     device : torch.device
-        Device of the prompts.
+        Device of the model, to which the prompts go.
     exactly : bool
         Stop as soon as all continuations have ended or differ from their answers, which tells
         whether they are exactly these in fewer passes.
@@ -321,11 +327,26 @@ def places_of(ends: NDArray[np.int64], longest: int, computed: int) -> NDArray[n
 
 
 def device_of(model: PreTrainedModel, device: torch.device | str | None = None) -> torch.device:
-    """Return the requested device, or by default that of the model.
+    """Return the device of a model, which its prompts go to.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    device : optional
+        The one that was asked for: that of the model, without a number any GPU if it is on one, or
+        auto, which is any.
 
     Raises
     ------
     ArgumentError
-        If the device is not available.
+        If it is not available, or the model is on another one.
     """
-    return next(model.parameters()).device if device is None else find_device(device)
+    place = next(model.parameters()).device
+    if device is not None and str(device) != "auto":
+        asked = find_device(device)
+        same = asked.type == place.type and asked.index in (None, place.index or 0)
+        if not same:
+            raise ArgumentError(
+                "device", device, f"{place}, where the model is (`model.to` moves it)"
+            )
+    return place

@@ -59,7 +59,8 @@ def recall(
     batch_size : int
         Number of probes per pass.
     device : optional
-        Device of the prompts; by default the model's.
+        Device to load the model of a run or an edit on, by default a GPU if available. A given
+        model stays on its own.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def recall(
     ------
     ArgumentError
         When the model's vocabulary is too small, a model has no corpus, a fact or template does not
-        exist, or `rank` is 'sequence' without a grammar.
+        exist, `rank` is 'sequence' without a grammar, or a given model is on another device.
 
     Examples
     --------
