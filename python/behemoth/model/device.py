@@ -39,9 +39,13 @@ def find_device(device: torch.device | str | None) -> torch.device:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, torch or the allocator states that memory ran out."""
-    # The last is of the operating system, which torch and safetensors quote.
-    words = ("out of memory", "not enough memory", "can't allocate memory",
-             "cannot allocate memory")  # fmt: skip
+    words = (
+        "out of memory", "not enough memory", "can't allocate memory",
+        "cannot allocate memory",  # of the operating system, which torch and safetensors quote
+        # Of CUDA's libraries, whose status torch quotes: CUBLAS_STATUS_ALLOC_FAILED and, in cuDNN
+        # from version 9 on, CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED.
+        "_alloc_failed", "_allocation_failed",
+    )  # fmt: skip
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         word in str(error).lower() for word in words
     )
