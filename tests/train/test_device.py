@@ -63,6 +63,17 @@ def test_a_process_tries_its_own_gpu_alone(monkeypatch, processes, seen, tried):
         Machine.find(default_config("nano", device="cuda"))
 
 
+@pytest.mark.parametrize("fills", [True, False])
+def test_memory_is_not_filled_on_a_gpu_and_all_settings_are_restored(monkeypatch, fills):
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", fills)
+    machine = Machine(torch.device("cuda:0"), torch.float32, torch.get_num_threads())
+    with machine.settings():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory is fills
+
+
 def test_a_failed_step_leaves_the_gradients_averaged():
     seen = []
     module = SimpleNamespace(set_requires_gradient_sync=seen.append)

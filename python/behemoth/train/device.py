@@ -198,18 +198,23 @@ class Machine:
         threads = torch.get_num_threads()
         deterministic = torch.are_deterministic_algorithms_enabled()
         warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        memory: Any = torch.utils.deterministic  # a module whose class has the attribute
+        fills = memory.fill_uninitialized_memory
         torch.set_num_threads(self.threads)
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             # This has an effect only before the first use of cuBLAS.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
+            # The mode would also write NaN to all memory that is given out.
+            memory.fill_uninitialized_memory = False
         try:
             yield
         finally:
             torch.set_num_threads(threads)
             if on_gpu:  # elsewhere this only loads torch's compiler, which takes two seconds
                 torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+                memory.fill_uninitialized_memory = fills
 
 
 def _launched(name: str, default: int, *, least: int = 1) -> int:
