@@ -1,5 +1,6 @@
 """In which type a device trains when nothing is said."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -72,6 +73,18 @@ def test_memory_is_not_filled_on_a_gpu_and_all_settings_are_restored(monkeypatch
         assert not torch.utils.deterministic.fill_uninitialized_memory
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory is fills
+
+
+@pytest.mark.parametrize("given", [None, ":16:8"])
+def test_the_workspace_of_cublas_is_set_for_a_gpu_and_not_left_behind(monkeypatch, given):
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.delenv(name, raising=False)
+    if given is not None:
+        monkeypatch.setenv(name, given)
+    machine = Machine(torch.device("cuda:0"), torch.float32, torch.get_num_threads())
+    with machine.settings():
+        assert os.environ[name] == (given or ":4096:8")
+    assert os.environ.get(name) == given
 
 
 def test_a_failed_step_leaves_the_gradients_averaged():

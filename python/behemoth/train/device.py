@@ -24,6 +24,10 @@ from .group import OWN
 _WORTH_COMPILING = 3e16
 
 
+# torch's deterministic mode warns of cuBLAS without it. Its size is read once, when a process first
+# uses cuBLAS, and stays: also in a process that has edited or evaluated before it trains.
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
 # Numbers that torch reads from the environment: name, usual value and minimum.
 _LAUNCHED = (("RANK", 0, 0), ("LOCAL_RANK", 0, 0), ("MASTER_PORT", 29500, 1))
 
@@ -202,9 +206,9 @@ class Machine:
         fills = memory.fill_uninitialized_memory
         torch.set_num_threads(self.threads)
         on_gpu = self.device.type == "cuda"
+        workspace = os.environ.get(_WORKSPACE)
         if on_gpu:
-            # This has an effect only before the first use of cuBLAS.
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            os.environ.setdefault(_WORKSPACE, ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
             # The mode would also write NaN to all memory that is given out.
             memory.fill_uninitialized_memory = False
@@ -212,6 +216,8 @@ class Machine:
             yield
         finally:
             torch.set_num_threads(threads)
+            if on_gpu and workspace is None:
+                os.environ.pop(_WORKSPACE, None)
             if on_gpu:  # elsewhere this only loads torch's compiler, which takes two seconds
                 torch.use_deterministic_algorithms(deterministic, warn_only=warns)
                 memory.fill_uninitialized_memory = fills
