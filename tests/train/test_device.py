@@ -64,6 +64,30 @@ def test_a_process_tries_its_own_gpu_alone(monkeypatch, processes, seen, tried):
         Machine.find(default_config("nano", device="cuda"))
 
 
+@pytest.mark.parametrize(
+    ("place", "processes", "ids"),
+    [("cpu", 1, ()), ("cpu", 2, None), ("cuda:0", 1, ()), ("cuda:0", 2, [torch.device("cuda:0")])],
+)
+def test_gradients_are_averaged_on_the_gpu_that_a_process_sees(monkeypatch, place, processes, ids):
+    """The second process of a machine whose launcher shows each one GPU, by a stand-in."""
+    given, moved = [], []
+
+    def averaging(module, device_ids):
+        given.append(device_ids)
+        return module
+
+    monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", averaging)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moved.append(str(device)))
+    machine = Machine(
+        torch.device(place), torch.float32, 1, rank=1, world_size=processes, local_rank=1,
+        accelerator=object() if processes > 1 else None,
+    )  # fmt: skip
+    module = torch.nn.Linear(2, 2)
+    assert machine.prepare(module) is module
+    assert moved == [place]
+    assert given == ([] if ids == () else [ids])
+
+
 @pytest.mark.parametrize("fills", [True, False])
 def test_memory_is_not_filled_on_a_gpu_and_all_settings_are_restored(monkeypatch, fills):
     monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", fills)

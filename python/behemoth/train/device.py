@@ -153,7 +153,12 @@ class Machine:
     def prepare(self, module: nn.Module) -> nn.Module:
         """Move a module to the device; with several processes, it then averages gradients."""
         module.to(self.device)
-        return module if self.accelerator is None else self.accelerator.prepare_model(module)
+        if self.world_size == 1:
+            return module
+        # Not by accelerate, which takes LOCAL_RANK for the number of the GPU: where a launcher
+        # shows each process one GPU, that is number 0 for all of them.
+        ids = None if self.device.type == "cpu" else [self.device]
+        return nn.parallel.DistributedDataParallel(module, device_ids=ids)
 
     @contextmanager
     def accumulating(self, module: nn.Module) -> Generator[None]:
