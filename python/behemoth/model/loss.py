@@ -116,7 +116,8 @@ class TrainingLoss(nn.Module):
         ----------
         batch : mapping
             ``input_ids`` and ``labels`` (not shifted), int64[B, T], and optionally
-            ``position_ids``, int32[B, T], with which attention stays inside documents.
+            ``position_ids``, int32[B, T], with which attention stays inside documents, and
+            ``label_places``, as `predicting` takes it.
         """
         ids, labels = batch["input_ids"], batch["labels"]
         embedding, final_norm, head = self._parts
@@ -125,7 +126,7 @@ class TrainingLoss(nn.Module):
             batch.get("position_ids"),
             self.model.get_buffer(self._names.frequencies),
         )
-        stream, shifted = predicting(stream, ids, labels)
+        stream, shifted = predicting(stream, ids, labels, batch.get("label_places"))
         hidden = final_norm(stream).to(self._dtype)
         return cross_entropy_sum(hidden, head.weight.to(self._dtype), shifted)
 

@@ -61,7 +61,8 @@ class PlainLoss(nn.Module):
         ----------
         batch : mapping
             ``input_ids`` and ``labels`` (not shifted), int64[B, T], and optionally
-            ``position_ids``, int32[B, T], with which attention stays inside documents.
+            ``position_ids``, int32[B, T], with which attention stays inside documents, and
+            ``label_places``, as `predicting` takes it.
         """
         ids, positions = batch["input_ids"], batch.get("position_ids")
         if positions is None or not self._in_rows:
@@ -73,7 +74,7 @@ class PlainLoss(nn.Module):
             laid = ids.flatten().index_select(0, rows.tokens)
             streams = [self._through(group, None).flatten(0, 1) for group in rows.groups(laid)]
             stream = torch.cat(streams).index_select(0, rows.places).view(*ids.shape, -1)
-        hidden, labels = predicting(stream, ids, batch["labels"])
+        hidden, labels = predicting(stream, ids, batch["labels"], batch.get("label_places"))
         head = self._parts[1]
         # A head with a hook, such as an editing memory, computes more than its weight does.
         plain = not head._forward_hooks and getattr(head, "bias", None) is None
@@ -90,7 +91,9 @@ class PlainLoss(nn.Module):
             return self._parts[0](input_ids=ids, position_ids=positions, use_cache=False)[0]
 
 
-def predicting(stream: Tensor, ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def predicting(
+    stream: Tensor, ids: Tensor, labels: Tensor, places: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the stream where tokens with loss are predicted, [N, D], and these tokens, int64[N].
 
     Parameters
@@ -98,10 +101,13 @@ def predicting(stream: Tensor, ids: Tensor, labels: Tensor) -> tuple[Tensor, Ten
     stream : [B, T, D] tensor
     ids, labels : int64[B, T] tensor
         Not shifted; if `labels` is the tensor `ids` itself, all tokens have loss.
+    places : int64[N] tensor, optional
+        Where ``labels[:, 1:]``, flattened, is not -100. Without them they are looked for, and the
+        program waits until a GPU has counted them.
     """
     shifted = labels[:, 1:].reshape(-1)
     if labels is ids:
         return stream[:, :-1].flatten(0, 1), shifted
     # Positions without loss need no norm and no logits.
-    chosen = (shifted != IGNORED).nonzero()[:, 0]
+    chosen = (shifted != IGNORED).nonzero()[:, 0] if places is None else places
     return stream[:, :-1].reshape(-1, stream.shape[2])[chosen], shifted[chosen]

@@ -108,10 +108,12 @@ class Updater:
     def _to_device(self, batch: Batch) -> Batch:
         if self.machine.device.type == "cpu":
             return batch
-        # Elsewhere a copy that is not waited for may be read before it is complete.
-        ahead = self.machine.device.type == "cuda"
+        if batch["labels"] is not batch["input_ids"]:
+            # While the labels are on the CPU: on a GPU the program would wait for their number.
+            places = (batch["labels"][:, 1:] != IGNORED).flatten().nonzero()[:, 0]
+            batch = {**batch, "label_places": places.pin_memory()}
         moved = {
-            name: tensor.to(self.machine.device, non_blocking=ahead)
+            name: tensor.to(self.machine.device, non_blocking=True)
             for name, tensor in batch.items()
             if name != "labels" or tensor is not batch["input_ids"]
         }
