@@ -94,6 +94,7 @@ def test_memory_is_not_filled_on_a_gpu_and_all_settings_are_restored(monkeypatch
     machine = Machine(torch.device("cuda:0"), torch.float32, torch.get_num_threads())
     with machine.settings():
         assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()  # so nothing is promised
         assert not torch.utils.deterministic.fill_uninitialized_memory
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory is fills

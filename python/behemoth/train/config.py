@@ -88,7 +88,8 @@ class TrainConfig:
         Device: cpu, cuda or one GPU of several, such as cuda:1; auto is cuda if available, else
         cpu.
     threads : int
-        CPU threads, 0 for all cores. Weights are bit-identical only for the same number.
+        CPU threads, 0 for all cores. Weights are bit-identical only for the same number, and on a
+        CPU.
     fully_shard : bool
         With several processes, shard weights, gradients and optimiser over them (FSDP2), for
         models too large for one device; slower, with the same results up to rounding.

@@ -203,7 +203,13 @@ class Machine:
 
     @contextmanager
     def settings(self) -> Generator[None]:
-        """Set torch's threads, and on a GPU deterministic operations, while this is entered."""
+        """Set torch's threads, and on a GPU its deterministic kernels, while this is entered.
+
+        On a GPU, weights may differ in their bits between two runs all the same: of operations
+        without such a kernel torch only warns, and with that setting also of the backward pass of
+        memory-efficient attention, which may be what computes attention inside documents. To refuse
+        them (``warn_only=False``) would end the runs that need one.
+        """
         threads = torch.get_num_threads()
         deterministic = torch.are_deterministic_algorithms_enabled()
         warns = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -69,7 +69,7 @@ class Trained:
         """Update the model's weights from the parameters."""
 
     def tensors(self, *, kept: bool = True) -> dict[str, Tensor]:
-        """Return the tensors needed to resume bit-identically, without the model's weights.
+        """Return the tensors that training needs to go on, without the model's weights.
 
         See `optimiser_tensors` for `kept`.
         """
